@@ -31,8 +31,8 @@ const EXCEPTIONS: [(&str, &str, &str); 7] = [
     ("crates/shim/src/attempt_directory.rs", "Ok(rustix::fs::renameat(", "those who call it have the point"),
     ("crates/adapters/src/durable.rs", "File::open(path)?.sync_all()", "those who call it have the points"),
     (
-        "crates/shim/src/output/place.rs",
-        "directory.rename(FRESH, name)?",
+        "crates/shim/src/output/offset.rs",
+        "directory.rename(TEMP_NAME, name)?",
         "output is not promised to be durable, and files take turns only where no holes can be punched",
     ),
     ("crates/app/src/log.rs", "std::fs::rename(path, aside)?", "a log is put aside, and nothing rests on it"),

@@ -7,6 +7,7 @@ mod imports;
 mod map;
 mod release;
 mod sources;
+mod type_names;
 mod workspace;
 
 use std::error::Error;
@@ -40,6 +41,13 @@ fn source_files_keep_the_rules_of_style() -> Outcome {
     let workspace = Workspace::read()?;
     assert!(workspace.sources.len() >= 20, "too few source files were found");
     assert_eq!(listed(&sources::breaches(&workspace.sources)), "");
+    Ok(())
+}
+
+#[test]
+fn every_type_name_stands_for_one_thing() -> Outcome {
+    let workspace = Workspace::read()?;
+    assert_eq!(listed(&type_names::breaches(&workspace.sources)), "");
     Ok(())
 }
 

@@ -74,7 +74,7 @@ mod tests {
             "crates/domain",
             "crates/engine",
             "crates/domain/src/decide.rs",
-            "crates/engine/src/turn.rs",
+            "crates/engine/src/transact.rs",
             "crates/engine/src",
             "docs/compose.md",
         ];

@@ -16,7 +16,7 @@ const ASK_THE_WALL: [&str; 10] = [
     "crates/adapters/src/system/clock.rs",
     "crates/adapters/src/os/examine.rs",
     "crates/adapters/src/redis/examination.rs",
-    "crates/api/src/courier/delivery.rs",
+    "crates/api/src/webhook/delivery.rs",
     "crates/api/src/metrics.rs",
     "crates/api/src/peers/proof.rs",
     "crates/app/src/doctor/bundle.rs",
@@ -126,8 +126,8 @@ mod tests {
     fn file_over_the_limit_is_reported() {
         let text = "fn f() {}\n".repeat(LONGEST_FILE + 1);
         assert_eq!(
-            reported("crates/engine/src/turn.rs", &text),
-            ["crates/engine/src/turn.rs has 501 lines before its tests, 500 are allowed"]
+            reported("crates/engine/src/transact.rs", &text),
+            ["crates/engine/src/transact.rs has 501 lines before its tests, 500 are allowed"]
         );
     }
 
@@ -135,7 +135,7 @@ mod tests {
     fn tests_at_the_end_do_not_count() {
         let text =
             format!("{}#[cfg(test)]\nmod tests {{\n{}}}\n", "fn f() {}\n".repeat(500), "\n".repeat(300));
-        assert_eq!(reported("crates/engine/src/turn.rs", &text), [""; 0]);
+        assert_eq!(reported("crates/engine/src/transact.rs", &text), [""; 0]);
     }
 
     #[test]
@@ -148,8 +148,8 @@ mod tests {
         for (text, instead) in BANNED {
             let code = format!("\n    {text}dead_code)]\n");
             assert_eq!(
-                reported("crates/engine/src/turn.rs", &code),
-                [format!("crates/engine/src/turn.rs:2 holds {text}: {instead}")]
+                reported("crates/engine/src/transact.rs", &code),
+                [format!("crates/engine/src/transact.rs:2 holds {text}: {instead}")]
             );
         }
     }

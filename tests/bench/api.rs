@@ -7,7 +7,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use longhaul_wire::api::{
-    CancelRequest, CommandRequest, EnvironmentRequest, LaunchRequest, Launched, Outcome, ProcessList,
+    ActionReply, CancelRequest, CommandRequest, EnvironmentRequest, LaunchReply, LaunchRequest, ProcessList,
     ProcessView, WaitReply,
 };
 use serde::Serialize;
@@ -68,7 +68,7 @@ impl Api {
             parent_id: parent.map(str::to_owned),
             ..LaunchRequest::default()
         };
-        let launched: Launched = self.ask(&Method::POST, "/v1/processes", Some(&request))?;
+        let launched: LaunchReply = self.ask(&Method::POST, "/v1/processes", Some(&request))?;
         Ok(launched.process)
     }
 
@@ -110,14 +110,15 @@ impl Api {
     /// Asks a process and all its descendants to end.
     pub(crate) fn cancel(&mut self, id: &str) -> Result<(), Failure> {
         let path = format!("/v1/processes/{id}/cancel");
-        let _: Outcome = self.ask(&Method::POST, &path, Some(&CancelRequest::default()))?;
+        let _: ActionReply = self.ask(&Method::POST, &path, Some(&CancelRequest::default()))?;
         Ok(())
     }
 
     /// Kills a process.
     pub(crate) fn kill(&mut self, id: &str) -> Result<(), Failure> {
         let request = CancelRequest { force: true, ..CancelRequest::default() };
-        let _: Outcome = self.ask(&Method::POST, &format!("/v1/processes/{id}/cancel"), Some(&request))?;
+        let _: ActionReply =
+            self.ask(&Method::POST, &format!("/v1/processes/{id}/cancel"), Some(&request))?;
         Ok(())
     }
 

@@ -4,10 +4,13 @@ use crate::Failure;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{RandomIds, SystemClock};
 use longhaul_domain::{
-    AttemptNo, Capabilities, Circumstances, CommandSpec, Context, Event, Exit, ExitStatus, Input, Lineage,
-    NodeId, Observation, Process, ProjectName, Spec, TreeLimits, Usage, Vitals, WishNo, Work,
+    ActionSeq, AttemptNo, Capabilities, CommandSpec, DecisionContext, Event, Exit, ExitCircumstances,
+    ExitStatus, Input, Lineage, LiveStats, NodeId, Observation, Process, ProjectName, Spec, TreeLimits,
+    Usage, Work,
 };
-use longhaul_ports::{Author, Change, Clock, IdSource, Limits, ProcessStore, Queues, Submission, Submitted};
+use longhaul_ports::{
+    Change, Clock, IdSource, ProcessStore, Queues, Submission, SubmitLimits, SubmitOutcome, Writer,
+};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -45,7 +48,7 @@ pub(crate) fn finished(count: usize) -> Result<TempDir, Failure> {
 }
 
 async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> Result<(), Failure> {
-    let ctx = Context {
+    let ctx = DecisionContext {
         now: clock.now(),
         awake: clock.awake(),
         chance: RandomIds.chance(),
@@ -56,29 +59,29 @@ async fn finish_one<S: ProcessStore + Queues>(store: &S, clock: &dyn Clock) -> R
     let submission = Submission {
         process: process.clone(),
         events,
-        limits: Limits { policy, slots: None, tree: TreeLimits::default() },
+        limits: SubmitLimits { policy, slots: None, tree: TreeLimits::default() },
         claim_for: None,
-        or_refuse: false,
+        fail_if_queued: false,
     };
-    let Submitted::Waiting(stored) = store.submit(submission).await? else {
+    let SubmitOutcome::Waiting(stored) = store.submit(submission).await? else {
         return Err("a new record did not stand waiting".into());
     };
     let (next, events) = lived(&stored.process, &ctx)?;
     let change = Change {
         op: RandomIds.op(),
-        author: Author::Anyone,
+        author: Writer::Anyone,
         expected: stored.revision,
         next,
         events,
-        taken: WishNo(0),
-        childless: false,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
     };
     store.commit(change).await?;
     Ok(())
 }
 
 /// The whole life of a command at once.
-pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Event>), Failure> {
+pub(crate) fn lived(process: &Process, ctx: &DecisionContext) -> Result<(Process, Vec<Event>), Failure> {
     let attempt = AttemptNo(1);
     let exit = Exit {
         status: ExitStatus::Code(0),
@@ -92,7 +95,7 @@ pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Ev
         output_bytes: 4_096,
         dropped_bytes: 0,
         began: None,
-        circumstances: Circumstances::PLAIN,
+        circumstances: ExitCircumstances::PLAIN,
     };
     let seen = [
         Observation::Claimed { attempt, node: NodeId::new("seed")? },
@@ -102,7 +105,7 @@ pub(crate) fn lived(process: &Process, ctx: &Context) -> Result<(Process, Vec<Ev
     let mut next = process.clone();
     let mut events = Vec::new();
     for observation in seen {
-        let step = next.decide(ctx, &Vitals::default(), &Input::Observation(observation))?;
+        let step = next.decide(ctx, &LiveStats::default(), &Input::Observation(observation))?;
         next.evolve(&step.events);
         events.extend(step.events);
     }
@@ -122,7 +125,7 @@ pub(crate) fn spec() -> Result<Spec, Failure> {
 mod tests {
     use super::*;
     use longhaul_domain::Status;
-    use longhaul_ports::{Filter, Order, PageAsk};
+    use longhaul_ports::{PageRequest, ProcessFilter, SortOrder};
 
     #[test]
     fn a_seed_holds_so_many_completed_records() {
@@ -131,8 +134,8 @@ mod tests {
         let path = home.path().join("longhaul.db");
         let store = SqliteStore::open(&path, clock, SqliteOptions::default()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let page = PageAsk { order: Order::NewestFirst, after: None, most: 1_000 };
-        let listing = runtime.block_on(store.list(&Filter::default(), &page)).unwrap();
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1_000 };
+        let listing = runtime.block_on(store.list(&ProcessFilter::default(), &page)).unwrap();
         assert_eq!(listing.processes.len(), 300);
         assert!(listing.processes.iter().all(|stored| stored.process.status() == Status::Completed));
     }

@@ -6,11 +6,12 @@ use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_adapters::system::{RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Command, Context, Input, Lineage, PolicyVersion, Process, ProcessId, Revision, Seq,
-    SlotKey, Spec, StopCause, TreeLimits, Vitals, WishNo,
+    Action, ActionSeq, Capabilities, DecisionContext, Input, Lineage, LiveStats, PolicyVersion, Process,
+    ProcessId, Revision, Seq, SlotKey, Spec, StopCause, TreeLimits,
 };
 use longhaul_ports::{
-    Author, Books, Change, Clock, IdSource, Limits, Migrate, Store, Stored, Submission, Submitted,
+    Change, Clock, IdSource, Migrate, Store, StoreMetadata, StoredProcess, Submission, SubmitLimits,
+    SubmitOutcome, Writer,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -59,8 +60,8 @@ pub(crate) fn files(home: &Path) -> Result<FsStore, Failure> {
 pub(crate) fn work(clock: &dyn Clock, spec: &Arc<Spec>) -> Submission {
     let (process, events) =
         Process::submit(&context(clock), RandomIds.process(), Lineage::default(), Arc::clone(spec));
-    let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
-    Submission { process, events, limits, claim_for: None, or_refuse: false }
+    let limits = SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+    Submission { process, events, limits, claim_for: None, fail_if_queued: false }
 }
 
 /// Lets so many writers submit processes and end each: two commits in each of so many turns.
@@ -75,7 +76,7 @@ pub(crate) async fn turns(
         let (store, clock, spec) = (Arc::clone(store), Arc::clone(clock), Arc::clone(&spec));
         async move {
             for _ in 0..turns {
-                let Submitted::Waiting(stored) = store.submit(work(&*clock, &spec)).await? else {
+                let SubmitOutcome::Waiting(stored) = store.submit(work(&*clock, &spec)).await? else {
                     return Err("a new record did not stand waiting".into());
                 };
                 store.commit(cancelling(&stored, &*clock)?).await?;
@@ -124,34 +125,41 @@ pub(crate) async fn fill<S: Migrate>(store: &S, clock: &dyn Clock, count: u64) -
             last = last.next();
             load.push(finished(clock, &spec, *id, last)?);
         }
-        store.take_processes(&load).await?;
+        store.import_processes(&load).await?;
     }
-    store.take_books(&Books { last_seq: last, ..Books::default() }).await?;
+    store.import_metadata(&StoreMetadata { last_seq: last, ..StoreMetadata::default() }).await?;
     Ok(())
 }
 
-fn finished(clock: &dyn Clock, spec: &Arc<Spec>, id: ProcessId, seq: Seq) -> Result<Stored, Failure> {
+fn finished(clock: &dyn Clock, spec: &Arc<Spec>, id: ProcessId, seq: Seq) -> Result<StoredProcess, Failure> {
     let ctx = context(clock);
     let (process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::clone(spec));
     let (process, _) = seed::lived(&process, &ctx)?;
-    let vitals = Vitals::default();
-    Ok(Stored { process, revision: Revision(2), seq, owner: None, wishes: Vec::new(), vitals })
+    let live_stats = LiveStats::default();
+    Ok(StoredProcess {
+        process,
+        revision: Revision(2),
+        seq,
+        owner: None,
+        pending_actions: Vec::new(),
+        live_stats,
+    })
 }
 
-fn cancelling(stored: &Stored, clock: &dyn Clock) -> Result<Change, Refused> {
-    let input = Input::Command(Command::Cancel { cause: StopCause::User });
-    let step = stored.process.decide(&context(clock), &stored.vitals, &input)?;
+fn cancelling(stored: &StoredProcess, clock: &dyn Clock) -> Result<Change, Refused> {
+    let input = Input::Action(Action::Cancel { cause: StopCause::User });
+    let step = stored.process.decide(&context(clock), &stored.live_stats, &input)?;
     let mut next = stored.process.clone();
     next.evolve(&step.events);
-    let (author, expected) = (Author::Anyone, stored.revision);
+    let (author, expected) = (Writer::Anyone, stored.revision);
     Ok(Change {
         op: RandomIds.op(),
         author,
         expected,
         next,
         events: step.events,
-        taken: WishNo(0),
-        childless: false,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
     })
 }
 
@@ -171,8 +179,8 @@ where
     Ok(())
 }
 
-fn context(clock: &dyn Clock) -> Context {
-    Context {
+fn context(clock: &dyn Clock) -> DecisionContext {
+    DecisionContext {
         now: clock.now(),
         awake: clock.awake(),
         chance: RandomIds.chance(),

@@ -1,7 +1,7 @@
 //! A reader of the log of events, who follows it while it is written.
 
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_ports::{Cursor, EventLog, Logged, StoreError};
+use longhaul_ports::{EventCursor, EventLog, LoggedEvent, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
@@ -23,9 +23,9 @@ pub(crate) struct Follower {
 #[derive(Debug, Default)]
 pub(crate) struct Log {
     /// As it was read while it was written.
-    pub(crate) followed: Vec<Logged>,
+    pub(crate) followed: Vec<LoggedEvent>,
     /// What of it is kept at the end.
-    pub(crate) kept: Vec<Logged>,
+    pub(crate) kept: Vec<LoggedEvent>,
     /// Events were let go that nobody had read.
     pub(crate) gap: bool,
 }
@@ -82,8 +82,8 @@ async fn follow(url: &str, over: &AtomicBool) -> Log {
 /// Reads all there is after a place; says whether something is missing there.
 async fn read(
     store: &RedisStore,
-    after: &mut Option<Cursor>,
-    into: &mut Vec<Logged>,
+    after: &mut Option<EventCursor>,
+    into: &mut Vec<LoggedEvent>,
 ) -> Result<bool, StoreError> {
     let mut gap = false;
     loop {

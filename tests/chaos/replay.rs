@@ -5,10 +5,10 @@ use crate::journal::Attempt;
 use crate::member::KEYS;
 use crate::settling::Settled;
 use longhaul_domain::{
-    Awake, Capabilities, Chance, Context, Ending, Fact, Interruption, Process, ProcessId, Revision, Standing,
-    State,
+    AwakeTime, Capabilities, DecisionContext, Ending, Fact, Interruption, Process, ProcessId, RandomBits,
+    Revision, SlotState, State,
 };
-use longhaul_ports::{Logged, Stored};
+use longhaul_ports::{LoggedEvent, StoredProcess};
 use longhaul_tests::Findings;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +33,8 @@ pub(crate) fn check(log: &Log, settled: &Settled, findings: &mut Findings) -> BT
 /// What was read while it was written is what is kept.
 fn check_kept(log: &Log, findings: &mut Findings) {
     let Some(first) = log.kept.first() else { return findings.note("no event is kept") };
-    let followed: Vec<&Logged> = log.followed.iter().filter(|event| event.cursor >= first.cursor).collect();
+    let followed: Vec<&LoggedEvent> =
+        log.followed.iter().filter(|event| event.cursor >= first.cursor).collect();
     if followed.len() != log.kept.len() {
         let (followed, kept) = (followed.len(), log.kept.len());
         findings.note(format_args!("{followed} events were read while they were written, {kept} are kept"));
@@ -55,7 +56,7 @@ struct Life {
 
 fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMap<Attempt, Loss> {
     let mut losses = BTreeMap::new();
-    let stored: BTreeMap<ProcessId, &Stored> =
+    let stored: BTreeMap<ProcessId, &StoredProcess> =
         settled.stored.iter().map(|stored| (stored.process.id, stored)).collect();
     let mut lives: BTreeMap<ProcessId, Life> = BTreeMap::new();
     let mut holders: BTreeMap<String, BTreeSet<ProcessId>> = BTreeMap::new();
@@ -107,7 +108,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
 fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process, findings: &mut Findings) {
     let Some(key) = &process.spec.key else { return };
     let holding = holders.entry(key.to_string()).or_default();
-    if process.state.standing() != Standing::Holding {
+    if process.state.standing() != SlotState::Holding {
         holding.remove(&process.id);
         return;
     }
@@ -121,10 +122,10 @@ fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process,
 
 impl Life {
     fn of(process: &Process) -> Self {
-        let ctx = Context {
+        let ctx = DecisionContext {
             now: process.queued_at,
-            awake: Awake(0),
-            chance: Chance(0),
+            awake: AwakeTime(0),
+            chance: RandomBits(0),
             capabilities: Capabilities::ALL,
         };
         let (first, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
@@ -133,7 +134,7 @@ impl Life {
         Self { process, last: (Revision(0), 0), lost: false }
     }
 
-    fn happened(&mut self, logged: &Logged, findings: &mut Findings) {
+    fn happened(&mut self, logged: &LoggedEvent, findings: &mut Findings) {
         let (id, fact) = (logged.id, &logged.event.fact);
         let place = (logged.revision, logged.index);
         let follows = place.1 == 0 && place.0 > self.last.0 || place == (self.last.0, self.last.1 + 1);

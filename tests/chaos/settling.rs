@@ -5,7 +5,7 @@ use crate::ground::Ground;
 use crate::havoc::Havoc;
 use crate::ledger::Ledger;
 use crate::process::{naming, signal, variable};
-use longhaul_ports::{ProcessStore, Stored};
+use longhaul_ports::{ProcessStore, StoredProcess};
 use longhaul_tests::Findings;
 use longhaul_tests::ask::{Answer, ask, lines, list};
 use longhaul_wire::api::ProcessView;
@@ -30,7 +30,7 @@ pub(crate) struct Settled {
     /// As clients see it, by id.
     pub(crate) records: BTreeMap<String, ProcessView>,
     /// As the store keeps it.
-    pub(crate) stored: Vec<Stored>,
+    pub(crate) stored: Vec<StoredProcess>,
     /// The events, as clients are told them.
     pub(crate) told: Vec<Envelope>,
     /// What was told to end because the run did.
@@ -122,7 +122,7 @@ fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
 }
 
 /// The records of everything that anybody heard of.
-fn stored(url: &str, settled: &Settled, ledger: &Ledger) -> Vec<Stored> {
+fn stored(url: &str, settled: &Settled, ledger: &Ledger) -> Vec<StoredProcess> {
     let ids: BTreeSet<&str> =
         settled.records.keys().map(String::as_str).chain(ledger.accepted().map(|(id, _)| id)).collect();
     let ids: Vec<_> = ids.into_iter().filter_map(|id| id.parse().ok()).collect();

@@ -40,12 +40,12 @@ fn check_kept(ledger: &Ledger, settled: &Settled, findings: &mut Findings) {
     }
     for (key, launch) in &ledger.launches {
         let found = by_key.get(key.as_str()).map(Vec::as_slice).unwrap_or_default();
-        let is_kept = match &launch.fate {
+        let is_durable = match &launch.fate {
             Fate::Accepted { id } => *found == [id.as_str()],
             Fate::Refused if !launch.in_doubt => found.is_empty(),
             Fate::Refused | Fate::Unanswered => found.len() <= 1,
         };
-        if !is_kept {
+        if !is_durable {
             findings
                 .note(format_args!("the launch {key} was {:?}, and the store has {found:?}", launch.fate));
         }

@@ -98,9 +98,9 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let wait = "until [ -e go ]; do sleep 0.02; done; exit 5";
     let gated = ledger.launch(scene, ("gated", End::Code(5, 1)), &[], wait)?;
     let tree = ledger.launch(scene, ("tree", End::Cancelled), &[], "setsid sleep 300 & sleep 300")?;
-    let beat = "until [ -e go ]; do echo >> $0.beat; sleep 0.02; done; exit 6";
-    let runs = ledger.launch(scene, ("runs", End::Code(6, 1)), &[], beat)?;
-    let halted = ledger.launch(scene, ("halted", End::Code(6, 1)), &[], beat)?;
+    let lease_renew_interval = "until [ -e go ]; do echo >> $0.beat; sleep 0.02; done; exit 6";
+    let runs = ledger.launch(scene, ("runs", End::Code(6, 1)), &[], lease_renew_interval)?;
+    let halted = ledger.launch(scene, ("halted", End::Code(6, 1)), &[], lease_renew_interval)?;
     for id in [&gated, &tree, &runs, &halted] {
         scene.until(id, "at work", |record| record["pid"].is_u64())?;
     }

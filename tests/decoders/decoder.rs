@@ -20,7 +20,7 @@ mod shim_messages;
 mod shown_output;
 mod vault;
 
-use longhaul_api::Fault;
+use longhaul_api::ApiError;
 use std::fmt::{Debug, Display};
 
 /// That the bytes were understood, or why not.
@@ -88,7 +88,7 @@ fn told<T, E: Display>(result: Result<T, E>) -> Result<T, String> {
 }
 
 /// All that a client is told of what is wrong.
-fn said(fault: Fault) -> String {
+fn said(fault: ApiError) -> String {
     told(serde_json::to_string(&fault.into_problem())).unwrap_or_else(|error| error)
 }
 

@@ -2,31 +2,34 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, ProcessId, Retention, Spec, Status, Work};
-use longhaul_engine::ports::{Clock, NodeFacts};
-use longhaul_engine::{Engine, EngineError, Goal, Launch, Launcher, Mode, Notice, Parts, Settings};
-use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_engine::ports::{Clock, NodeDescriptor};
+use longhaul_engine::{
+    Engine, EngineError, EnginePorts, EngineSettings, Launch, Launcher, SubscriptionItem, WaitCondition,
+    WaitMode,
+};
+use longhaul_testkit::fakes::{FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// A host program with an engine in it, over virtual time.
-async fn host(adjust: impl FnOnce(&mut Settings)) -> (Engine, VirtualClock) {
+async fn host(adjust: impl FnOnce(&mut EngineSettings)) -> (Engine, VirtualClock) {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let spawner = Arc::new(ScriptedSpawner::new(clock.clone()));
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
         spawner,
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FakeVault::default()),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FakeEnvironmentStore::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };
     let id = NodeId::new("here").unwrap();
     let mut settings =
-        Settings::of(NodeFacts { id, home: None, boot: "b".to_owned(), version: "0".to_owned() });
+        EngineSettings::of(NodeDescriptor { id, home: None, boot: "b".to_owned(), version: "0".to_owned() });
     adjust(&mut settings);
     (Engine::start(parts, settings).await.unwrap(), clock)
 }
@@ -39,7 +42,7 @@ async fn launch(engine: &Engine, program: &str, args: &[&str]) -> ProcessId {
 
 async fn end_of(engine: &Engine, clock: &VirtualClock, id: ProcessId) -> Status {
     let ids = [id];
-    let waited = engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let waited = engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let waited = clock.run_until(Duration::from_secs(60), waited).await.unwrap().unwrap();
     waited.processes.first().unwrap().process.status()
 }
@@ -62,7 +65,7 @@ async fn q5_callbacks_tell_start_and_end_and_cannot_block_or_break_the_engine() 
     let mut sleeping = engine.on_event(move |_| assert!(stuck.recv().is_err()));
     let (tell, told) = channel();
     let mut telling = engine.on_event(move |notice| {
-        if let Notice::Event(logged) = notice {
+        if let SubscriptionItem::Event(logged) = notice {
             let _ = tell.send((logged.id, logged.event.fact.name()));
         }
     });

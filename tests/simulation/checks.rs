@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use longhaul_engine::ports::Clock;
-use longhaul_testkit::fakes::Act;
+use longhaul_testkit::fakes::FakeCall;
 use std::time::Duration;
 
 /// A manager that is at work has stopped a copy after this long.
@@ -20,7 +20,7 @@ impl World {
                 for entry in journal.iter().skip(from) {
                     let name = oracle.name(entry.key.id);
                     oracle.note(format_args!("{here}: {name}/{} {:?}", entry.key.attempt, entry.act));
-                    if entry.act == Act::Began
+                    if entry.act == FakeCall::Began
                         && let Some(first) = oracle.started.insert(entry.key, here.clone())
                     {
                         oracle.violated(format_args!(

@@ -5,15 +5,15 @@
 
 use crate::node::facts;
 use futures_util::FutureExt;
-use longhaul_adapters::memory::{MemoryStore, Snapshot};
+use longhaul_adapters::memory::{MemorySnapshot, MemoryStore};
 use longhaul_domain::{
     CommandSpec, LaunchKey, NodeId, Placement, Policy, ProcessId, RetryPolicy, SlotKey, Spec, Status, Work,
 };
-use longhaul_engine::ports::{Clock, Cursor, EventLog, ProcessStore, Queues};
-use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
+use longhaul_engine::ports::{Clock, EventCursor, EventLog, ProcessStore, Queues};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings, Launch, Launcher};
 use longhaul_testkit::fakes::{
-    FakeNotary, FakeProber, FakeVault, FaultyStore, KeepingStore, Script, ScriptedSpawner, SequentialIds,
-    Trouble, VirtualClock,
+    ChildScript, FakeEnvironmentStore, FakeProber, FakeSigner, FaultPlan, FaultyStore, OutboxFake,
+    ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use longhaul_tests::{Chance, wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,9 +31,9 @@ const SLOTS: u32 = 2;
 
 struct Node {
     engine: Engine,
-    store: Arc<KeepingStore>,
+    store: Arc<OutboxFake>,
     spawner: Arc<ScriptedSpawner>,
-    wire: Arc<Trouble>,
+    wire: Arc<FaultPlan>,
     cut_for: u64,
 }
 
@@ -47,8 +47,8 @@ struct World {
     keyed: Vec<Spec>,
     /// The processes that were acknowledged for each launch key.
     holders: Arc<Mutex<BTreeMap<LaunchKey, BTreeSet<ProcessId>>>>,
-    dumps: Vec<Snapshot>,
-    highest: Cursor,
+    dumps: Vec<MemorySnapshot>,
+    highest: EventCursor,
     losses: u64,
     violations: Vec<String>,
     told: BTreeSet<ProcessId>,
@@ -60,7 +60,7 @@ impl World {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-        let (mut nodes, notary) = (Vec::new(), FakeNotary::default());
+        let (mut nodes, notary) = (Vec::new(), FakeSigner::default());
         for number in 0..2 + chance.below(3) {
             let Ok(id) = NodeId::new(&format!("n{number}")) else { continue };
             nodes.push(Node::start((&clock, &memory, &notary), &id, chance.draw()).await);
@@ -74,7 +74,7 @@ impl World {
             keyed: Vec::new(),
             holders: Arc::default(),
             dumps: Vec::new(),
-            highest: Cursor(0),
+            highest: EventCursor(0),
             losses: 0,
             violations: Vec::new(),
             told: BTreeSet::new(),
@@ -273,30 +273,30 @@ impl World {
 
 impl Node {
     async fn start(
-        (clock, memory, notary): (&VirtualClock, &MemoryStore, &FakeNotary),
+        (clock, memory, notary): (&VirtualClock, &MemoryStore, &FakeSigner),
         id: &NodeId,
         seed: u64,
     ) -> Self {
-        let wire = Arc::new(Trouble::new(Arc::new(clock.clone())));
+        let wire = Arc::new(FaultPlan::new(Arc::new(clock.clone())));
         let cut = Arc::new(FaultyStore::sharing(Arc::new(memory.clone()), wire.clone()));
         let clocked = Arc::new(clock.clone());
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         }));
-        let store = KeepingStore::new(cut, Arc::new(memory.clone()), clocked.clone(), id.clone());
+        let store = OutboxFake::new(cut, Arc::new(memory.clone()), clocked.clone(), id.clone());
         let store = Arc::new(store.accepting_alone());
-        let parts = Parts {
+        let parts = EnginePorts {
             store: store.clone(),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(clock.clone())),
-            vault: Arc::new(FakeVault::default()),
+            vault: Arc::new(FakeEnvironmentStore::default()),
             clock: clocked,
             notary: Arc::new(notary.clone()),
             ids: Arc::new(SequentialIds::seeded(seed)),
         };
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };
-        let settings = Settings { policy: Some(policy), ..Settings::of(facts(id)) };
+        let settings = EngineSettings { policy: Some(policy), ..EngineSettings::of(facts(id)) };
         match Engine::start(parts, settings).await {
             Ok(engine) => Self { engine, store, spawner, wire, cut_for: 0 },
             Err(error) => panic!("{id} does not start: {error}"),

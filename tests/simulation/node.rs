@@ -3,12 +3,12 @@
 use crate::oracle::Oracle;
 use crate::witness::Witness;
 use futures_util::FutureExt;
-use longhaul_domain::{NodeId, Standing, Status, Timestamp};
-use longhaul_engine::ports::{Clock, NodeFacts};
-use longhaul_engine::{Engine, EngineError, Parts, Settings};
+use longhaul_domain::{NodeId, SlotState, Status, Timestamp};
+use longhaul_engine::ports::{Clock, NodeDescriptor};
+use longhaul_engine::{Engine, EngineError, EnginePorts, EngineSettings};
 use longhaul_testkit::fakes::{
-    FakeNotary, FakeProber, FakeVault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, Mischief,
-    Script, ScriptedSpawner, SequentialIds, Trouble, VirtualClock,
+    ChildScript, FakeEnvironmentStore, FakeProber, FakeSigner, FaultPlan, FaultyEnvironmentStore,
+    FaultyOutput, FaultySpawner, FaultyStore, RandomFaults, ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,14 +17,14 @@ use tokio::task::JoinHandle;
 
 /// A node: what outlives its engines, and the present life.
 pub(crate) struct Node {
-    pub(crate) settings: Settings,
+    pub(crate) settings: EngineSettings,
     pub(crate) spawner: Arc<ScriptedSpawner>,
-    vault: Arc<FakeVault>,
+    vault: Arc<FakeEnvironmentStore>,
     ids: Arc<SequentialIds>,
     chance: Chance,
     phase: Phase,
     /// What goes wrong between it and the store alone.
-    wire: Arc<Trouble>,
+    wire: Arc<FaultPlan>,
     cut_until: Timestamp,
     /// Since when its engine is up and does not stand still.
     pub(crate) at_work_since: Option<Timestamp>,
@@ -34,8 +34,8 @@ pub(crate) struct Node {
 
 enum Phase {
     Down { until: Timestamp },
-    Starting { trouble: Arc<Trouble>, start: JoinHandle<Result<Engine, EngineError>> },
-    Up { trouble: Arc<Trouble>, engine: Engine },
+    Starting { trouble: Arc<FaultPlan>, start: JoinHandle<Result<Engine, EngineError>> },
+    Up { trouble: Arc<FaultPlan>, engine: Engine },
 }
 
 /// What the lives of all nodes have in common.
@@ -43,7 +43,7 @@ pub(crate) struct Ground {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
     /// Vouches for what any node accepts.
-    pub(crate) notary: FakeNotary,
+    pub(crate) notary: FakeSigner,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     /// Nothing goes wrong any more.
     pub(crate) calm: bool,
@@ -58,7 +58,7 @@ impl Ground {
 }
 
 impl Node {
-    pub(crate) fn new(ground: &Ground, id: &NodeId, settings: Settings, mut chance: Chance) -> Self {
+    pub(crate) fn new(ground: &Ground, id: &NodeId, settings: EngineSettings, mut chance: Chance) -> Self {
         let (oracle, here) = (ground.oracle.clone(), id.clone());
         let spawner = ScriptedSpawner::casting(ground.clock.clone(), move |order| {
             let mut oracle = oracle.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,7 +66,7 @@ impl Node {
             let recorded = oracle.lives.get(&order.key.id).is_some_and(|life| {
                 let status = life.process.status();
                 life.process.attempt == order.key.attempt
-                    && life.process.state.standing() == Standing::Holding
+                    && life.process.state.standing() == SlotState::Holding
                     && life.owner.as_ref() == Some(&here)
                     && matches!(status, Status::Starting | Status::Stopping)
             });
@@ -76,7 +76,7 @@ impl Node {
                     "{name}: attempt {attempt} starts on {here} and no record says so"
                 ));
             }
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         });
         Self {
             settings,
@@ -85,7 +85,7 @@ impl Node {
             ids: Arc::new(SequentialIds::seeded(chance.draw())),
             chance,
             phase: Phase::Down { until: ground.clock.now() },
-            wire: Arc::new(Trouble::new(Arc::new(ground.clock.clone()))),
+            wire: Arc::new(FaultPlan::new(Arc::new(ground.clock.clone()))),
             cut_until: ground.clock.now(),
             at_work_since: None,
             read: 0,
@@ -210,18 +210,18 @@ impl Node {
     }
 
     fn begin(&mut self, ground: &Ground) {
-        let trouble = Arc::new(Trouble::mortal(Arc::new(ground.clock.clone())));
+        let trouble = Arc::new(FaultPlan::mortal(Arc::new(ground.clock.clone())));
         if !ground.calm {
             trouble.set_mischief(self.mischief());
         }
         let cut = Arc::new(FaultyStore::sharing(ground.store.clone(), self.wire.clone()));
-        let parts = Parts {
+        let parts = EnginePorts {
             store: Arc::new(FaultyStore::sharing(cut, trouble.clone())),
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),
             notary: Arc::new(ground.notary.clone()),
-            vault: Arc::new(FaultyVault::sharing(self.vault.clone(), trouble.clone())),
+            vault: Arc::new(FaultyEnvironmentStore::sharing(self.vault.clone(), trouble.clone())),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),
         };
@@ -231,8 +231,8 @@ impl Node {
     }
 
     /// Some lives are quiet, some are not.
-    fn mischief(&mut self) -> Mischief {
-        Mischief {
+    fn mischief(&mut self) -> RandomFaults {
+        RandomFaults {
             seed: self.chance.draw(),
             one_in: [0, 200, 50, 20, 8]
                 .get(usize::try_from(self.chance.below(5)).unwrap_or(0))
@@ -247,6 +247,6 @@ impl Node {
     }
 }
 
-pub(crate) fn facts(id: &NodeId) -> NodeFacts {
-    NodeFacts { id: id.clone(), home: None, boot: "boot".to_owned(), version: "0".to_owned() }
+pub(crate) fn facts(id: &NodeId) -> NodeDescriptor {
+    NodeDescriptor { id: id.clone(), home: None, boot: "boot".to_owned(), version: "0".to_owned() }
 }

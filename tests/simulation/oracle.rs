@@ -1,11 +1,13 @@
 //! What has to be true, told after every single write.
 
 use longhaul_domain::{
-    Capabilities, Chance, Condition, Context, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process,
-    ProcessId, Revision, Seq, SessionId, SilencePolicy, SlotKey, Standing, State, Status, TreeLimits,
-    admission::Rank,
+    Capabilities, Condition, DecisionContext, Ending, ExitStatus, Fact, LaunchKey, NodeId, Policy, Process,
+    ProcessId, RandomBits, Revision, Seq, SessionId, SilencePolicy, SlotKey, SlotState, State, Status,
+    TreeLimits, admission::Rank,
 };
-use longhaul_engine::ports::{AttemptKey, Clock, Logged, PlacementClass, Room, Stored, Submission};
+use longhaul_engine::ports::{
+    AttemptKey, ClaimCapacity, Clock, LoggedEvent, PlacementClass, StoredProcess, Submission,
+};
 use longhaul_testkit::fakes::VirtualClock;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -45,10 +47,10 @@ pub(crate) struct Life {
 
 impl Life {
     pub(crate) fn has_ended(&self) -> bool {
-        self.standing() == Standing::Ended
+        self.standing() == SlotState::Ended
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    pub(crate) fn standing(&self) -> SlotState {
         self.process.state.standing()
     }
 
@@ -116,7 +118,7 @@ impl Oracle {
     }
 
     /// A new process was accepted: before its events are known.
-    pub(crate) fn accepted(&mut self, asked: &Submission, stored: &Stored) {
+    pub(crate) fn accepted(&mut self, asked: &Submission, stored: &StoredProcess) {
         let id = stored.process.id;
         if self.lives.contains_key(&id) {
             return self.violated(format_args!("{} was accepted twice", self.name(id)));
@@ -153,10 +155,10 @@ impl Oracle {
                 self.violated(format_args!("launch key {key} has two copies: {} and {id}", self.name(first)));
             }
         }
-        let ctx = Context {
+        let ctx = DecisionContext {
             now: asked.process.queued_at,
             awake: self.clock.awake(),
-            chance: Chance(0),
+            chance: RandomBits(0),
             capabilities: Capabilities::ALL,
         };
         let (mut process, _) = Process::submit(&ctx, id, lineage.clone(), spec.clone());
@@ -176,11 +178,11 @@ impl Oracle {
     }
 
     /// What a claim gave away, before its events are known.
-    pub(crate) fn claimed(&mut self, node: &NodeId, room: &Room, given: &[Stored]) {
+    pub(crate) fn claimed(&mut self, node: &NodeId, room: &ClaimCapacity, given: &[StoredProcess]) {
         let ids: BTreeSet<ProcessId> = given.iter().map(|stored| stored.process.id).collect();
         let mut unfair = Vec::new();
         for taken in ids.iter().filter_map(|id| self.lives.get(id)) {
-            for left in self.lives.values().filter(|life| life.standing() == Standing::Waiting) {
+            for left in self.lives.values().filter(|life| life.standing() == SlotState::Waiting) {
                 let may = room.classes.contains(&PlacementClass::of(&left.process.spec.placement));
                 let same_room = !left.is_root() || taken.is_root();
                 if !ids.contains(&left.process.id)
@@ -199,7 +201,7 @@ impl Oracle {
     }
 
     /// One event was written.
-    pub(crate) fn happened(&mut self, logged: &Logged) {
+    pub(crate) fn happened(&mut self, logged: &LoggedEvent) {
         self.events += 1;
         let name = self.name(logged.id);
         self.note(format_args!("{name} r{}.{} {:?}", logged.revision.0, logged.index, logged.event.fact));
@@ -270,7 +272,7 @@ impl Oracle {
     }
 
     /// A record as the store keeps it, after all its events are known.
-    pub(crate) fn compare(&mut self, stored: &Stored) {
+    pub(crate) fn compare(&mut self, stored: &StoredProcess) {
         let id = stored.process.id;
         let Some(life) = self.lives.get_mut(&id) else { return };
         life.owner = stored.owner.as_ref().map(|owner| owner.node.clone());
@@ -280,7 +282,7 @@ impl Oracle {
         }
         let Some(owner) = stored.owner.as_ref().map(|owner| owner.node.clone()) else { return };
         let roots = self.lives.values().filter(|life| {
-            life.is_root() && life.standing() == Standing::Holding && life.owner.as_ref() == Some(&owner)
+            life.is_root() && life.standing() == SlotState::Holding && life.owner.as_ref() == Some(&owner)
         });
         let roots = roots.count();
         if roots > usize::try_from(self.roots).unwrap_or(usize::MAX) {
@@ -304,7 +306,7 @@ impl Oracle {
 
     /// Those who hold a slot of a key.
     pub(crate) fn holders(&self, key: &SlotKey) -> usize {
-        let holds = |life: &&Life| life.standing() == Standing::Holding && life.key() == Some(key);
+        let holds = |life: &&Life| life.standing() == SlotState::Holding && life.key() == Some(key);
         self.lives.values().filter(holds).count()
     }
 

@@ -8,13 +8,14 @@
 use async_trait::async_trait;
 use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals, Wish,
-    WishNo,
+    ActionSeq, AttemptNo, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion, ProcessId,
+    Retention, Revision, SlotKey,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Room, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Change, ClaimCapacity, EventCursor, EventLog, EventPage, ForgetOutcome, KnownNode, Lease,
+    Listing, Maintenance, Membership, NodeAdvertisement, NodeDescriptor, NodeUpdates, OutputTail,
+    OutputTails, PageRequest, PlacementClass, ProcessFilter, ProcessStore, PrunedBatch, QueueState, Queues,
+    StoreError, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_tests::{Keeps, Redis};
@@ -107,11 +108,11 @@ fn at_once<T: Send + 'static>(
 
 #[async_trait]
 impl ProcessStore for RedisAtOnce {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         self.tell(|store| async move { store.submit(new).await })
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let (by, room) = (by.clone(), room.clone());
         self.tell(|store| async move { store.claim(&by, &room).await })
     }
@@ -120,39 +121,44 @@ impl ProcessStore for RedisAtOnce {
         self.tell(|store| async move { store.commit(change).await })
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        let id = *id;
-        self.tell(|store| async move { store.wish(&id, op, wish).await })
-    }
-
-    async fn touch(
+    async fn enqueue_action(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let (by, vitals) = (by.clone(), vitals.to_vec());
-        self.ask(|store| async move { store.touch(&by, &vitals).await })
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        let id = *id;
+        self.tell(|store| async move { store.enqueue_action(&id, op, wish).await })
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn update_live_stats(
+        &self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let (by, live_stats) = (by.clone(), live_stats.to_vec());
+        self.ask(|store| async move { store.update_live_stats(&by, &live_stats).await })
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let ids = ids.to_vec();
         self.ask(|store| async move { store.load(&ids).await })
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         let (filter, page) = (filter.clone(), page.clone());
         self.ask(|store| async move { store.list(&filter, &page).await })
     }
 }
 
 #[async_trait]
-impl Upkeep for RedisAtOnce {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+impl Maintenance for RedisAtOnce {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
         let by = by.clone();
-        self.tell(|store| async move { store.attention(&by, most).await })
+        self.tell(|store| async move { store.claim_due(&by, most).await })
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
         self.tell(|store| async move { store.sweep(&rule, most).await })
     }
@@ -173,7 +179,7 @@ impl Queues for RedisAtOnce {
         self.tell(|store| async move { store.set_policy(expected, &policy).await })
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         let only = only.cloned();
         self.ask(|store| async move { store.queues(only.as_ref()).await })
     }
@@ -185,7 +191,7 @@ impl Queues for RedisAtOnce {
 
 #[async_trait]
 impl EventLog for RedisAtOnce {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         let mut rung = self.rung.subscribe();
         loop {
             let page = self.ask(|store| async move { store.read(after, most, false).await })?;
@@ -196,40 +202,40 @@ impl EventLog for RedisAtOnce {
         }
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.ask(|store| async move { store.end().await })
     }
 }
 
 #[async_trait]
-impl Tails for RedisAtOnce {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
+impl OutputTails for RedisAtOnce {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
         let (by, tail) = (by.clone(), tail.clone());
-        self.ask(|store| async move { store.keep_tail(&by, key, &tail).await })
+        self.ask(|store| async move { store.store_tail(&by, key, &tail).await })
     }
 
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.ask(|store| async move { store.kept_tail(id).await })
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        self.ask(|store| async move { store.load_tail(id).await })
     }
 }
 
 #[async_trait]
 impl Membership for RedisAtOnce {
-    fn leases_end(&self) -> bool {
-        self.store.leases_end()
+    fn leases_expire(&self) -> bool {
+        self.store.leases_expire()
     }
 
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
         self.tell(|store| async move { store.register(&me).await })
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let by = by.clone();
-        self.ask(|store| async move { store.beat(&by).await })
+        self.ask(|store| async move { store.renew_lease(&by).await })
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let mut rung = self.rung.subscribe();
         loop {
             let by = by.clone();
@@ -245,17 +251,17 @@ impl Membership for RedisAtOnce {
         self.tell(|store| async move { store.leave(&by).await })
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.ask(|store| async move { store.nodes().await })
     }
 
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
         let (by, offer) = (by.clone(), offer.clone());
-        self.tell(|store| async move { store.announce(&by, &offer).await })
+        self.tell(|store| async move { store.advertise(&by, &offer).await })
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.ask(|store| async move { store.known_nodes().await })
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.ask(|store| async move { store.list_nodes().await })
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
@@ -263,7 +269,7 @@ impl Membership for RedisAtOnce {
         self.tell(|store| async move { store.drain(&node, drain).await })
     }
 
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         let node = node.clone();
         self.tell(|store| async move { store.forget(&node).await })
     }

@@ -2,7 +2,7 @@
 
 use crate::oracle::{Life, Oracle};
 use crate::world::World;
-use longhaul_domain::{Pending, ProcessId, Standing, State, StopCause, Timestamp};
+use longhaul_domain::{Pending, ProcessId, SlotState, State, StopCause, Timestamp};
 use longhaul_engine::ports::Clock;
 
 impl World {
@@ -139,7 +139,7 @@ fn idle_room(oracle: &Oracle, life: &Life, nodes: usize) -> Option<String> {
         }
     }
     let roots = usize::try_from(oracle.roots).unwrap_or(usize::MAX);
-    let busy = |life: &&Life| life.is_root() && life.standing() == Standing::Holding && life.owner.is_some();
+    let busy = |life: &&Life| life.is_root() && life.standing() == SlotState::Holding && life.owner.is_some();
     let here = |other: &&Life| match &life.process.spec.placement {
         longhaul_domain::Placement::Node(node) => other.owner.as_ref() == Some(node),
         longhaul_domain::Placement::Here

@@ -1,7 +1,7 @@
 //! What may be launched.
 
 use longhaul_domain::{
-    AgentFacts, ChildrenPolicy, CommandSpec, LaunchKey, Placement, Priority, ReadyWhen, ReportedSpec,
+    AgentDescriptor, ChildrenPolicy, CommandSpec, LaunchKey, Placement, Priority, ReadyWhen, ReportedSpec,
     RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, Timestamp, WatchPattern,
     WatchSource, Work,
 };
@@ -39,7 +39,7 @@ pub(crate) fn spec(chance: &mut Chance, now: Timestamp) -> Spec {
             1 => SessionPolicy::Grace(span(chance, 3_000)),
             _ => SessionPolicy::Keep,
         },
-        agent: AgentFacts::default(),
+        agent: AgentDescriptor::default(),
         silence: silence(&work),
         ..Spec::of(work)
     }

@@ -4,13 +4,14 @@ use crate::oracle::Oracle;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use longhaul_domain::{
-    AttemptNo, Epoch, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Standing,
-    Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, Epoch, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion, ProcessId,
+    Retention, Revision, SlotKey, SlotState,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, Presence, ProcessStore,
-    QueueView, Queues, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Change, ClaimCapacity, EventCursor, EventLog, EventPage, ForgetOutcome, KnownNode, Lease,
+    Listing, Maintenance, Membership, NodeAdvertisement, NodeDescriptor, NodeUpdates, OutputTail,
+    OutputTails, PageRequest, PlacementClass, Presence, ProcessFilter, ProcessStore, PrunedBatch, QueueState,
+    Queues, Store, StoreError, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -62,7 +63,7 @@ impl Sabotage {
 #[derive(Clone)]
 pub(crate) struct Witness {
     inner: Arc<dyn Store>,
-    cursor: Arc<Mutex<Option<Cursor>>>,
+    cursor: Arc<Mutex<Option<EventCursor>>>,
     oracle: Arc<Mutex<Oracle>>,
     newest: Arc<Mutex<BTreeMap<NodeId, Epoch>>>,
     sabotage: Option<Sabotage>,
@@ -74,12 +75,12 @@ impl Witness {
     }
 
     /// The records, without any fault.
-    pub(crate) fn present(&self, id: ProcessId) -> Option<Stored> {
+    pub(crate) fn present(&self, id: ProcessId) -> Option<StoredProcess> {
         now(self.inner.load(&[id]))?.ok()?.pop().flatten()
     }
 
     /// Who holds and who waits, without any fault.
-    pub(crate) fn lines(&self) -> Vec<QueueView> {
+    pub(crate) fn lines(&self) -> Vec<QueueState> {
         now(self.inner.queues(None)).and_then(Result::ok).unwrap_or_default()
     }
 
@@ -105,10 +106,10 @@ impl Witness {
     }
 
     /// Whether whoever writes so does it under a lease that its node has lost.
-    fn is_stale(&self, author: &Author) -> bool {
-        let Author::Owner(lease) = author else { return false };
+    fn is_stale(&self, author: &Writer) -> bool {
+        let Writer::Owner(lease) = author else { return false };
         let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = now(self.inner.known_nodes()).and_then(Result::ok).unwrap_or_default();
+        let known = now(self.inner.list_nodes()).and_then(Result::ok).unwrap_or_default();
         let mut mine = known.iter().filter(|node| node.facts.id == lease.node);
         newest.get(&lease.node) != Some(&lease.epoch)
             || mine.any(|node| matches!(node.presence, Presence::Lost { .. }))
@@ -119,15 +120,15 @@ impl Witness {
     }
 
     /// A submission whose ancestors the store no longer sees.
-    async fn orphaned(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn orphaned(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let mut without = new.clone();
         let lineage = std::mem::take(&mut without.process.lineage);
         without.claim_for = None;
-        let Submitted::Waiting(mut stored) = self.inner.submit(without).await? else {
+        let SubmitOutcome::Waiting(mut stored) = self.inner.submit(without).await? else {
             return self.inner.submit(new).await;
         };
         stored.process.lineage = lineage;
-        Ok(Submitted::Waiting(stored))
+        Ok(SubmitOutcome::Waiting(stored))
     }
 }
 
@@ -144,7 +145,7 @@ fn now<T>(answer: impl Future<Output = T>) -> Option<T> {
 
 #[async_trait]
 impl ProcessStore for Witness {
-    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let asked = new.clone();
         if self.is(Sabotage::ForgetsLimits) {
             new.limits.slots = None;
@@ -152,29 +153,29 @@ impl ProcessStore for Witness {
         let answer = if self.is(Sabotage::ForgetsMarks) && !new.process.lineage.ancestors.is_empty() {
             self.orphaned(new).await
         } else if self.is(Sabotage::LosesLaunches) && new.process.lineage.ancestors.is_empty() {
-            let stored = Stored {
+            let stored = StoredProcess {
                 process: new.process,
                 revision: Revision(1),
                 seq: longhaul_domain::Seq(1),
                 owner: None,
-                wishes: Vec::new(),
-                vitals: Vitals::default(),
+                pending_actions: Vec::new(),
+                live_stats: LiveStats::default(),
             };
-            return Ok(Submitted::Waiting(stored));
+            return Ok(SubmitOutcome::Waiting(stored));
         } else {
             self.inner.submit(new).await
         };
         match &answer {
-            Ok(Submitted::Waiting(stored) | Submitted::Claimed(stored)) => {
+            Ok(SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored)) => {
                 self.oracle().accepted(&asked, stored);
             }
-            Ok(Submitted::Existing { .. }) | Err(_) => {}
+            Ok(SubmitOutcome::Existing { .. }) | Err(_) => {}
         }
         self.look();
         answer
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let answer = self.inner.claim(by, room).await;
         if let Ok(given) = &answer {
             self.oracle().claimed(&by.node, room, given);
@@ -195,7 +196,7 @@ impl ProcessStore for Witness {
             && let Some(stored) = self.present(id)
         {
             (change.author, change.expected) =
-                (stored.owner.map_or(Author::Anyone, Author::Owner), stored.revision);
+                (stored.owner.map_or(Writer::Anyone, Writer::Owner), stored.revision);
         }
         let answer = self.inner.commit(change).await;
         if is_stale && answer.is_ok() {
@@ -208,31 +209,36 @@ impl ProcessStore for Witness {
         answer
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.inner.wish(id, op, wish).await
-    }
-
-    async fn touch(
+    async fn enqueue_action(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.inner.touch(by, vitals).await
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        self.inner.enqueue_action(id, op, wish).await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn update_live_stats(
+        &self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.inner.update_live_stats(by, live_stats).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         self.inner.load(ids).await
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         self.inner.list(filter, page).await
     }
 }
 
 #[async_trait]
-impl Upkeep for Witness {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        let answer = self.inner.attention(by, most).await;
+impl Maintenance for Witness {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let answer = self.inner.claim_due(by, most).await;
         let known: Vec<ProcessId> = self.oracle().lives.keys().copied().collect();
         let there = now(self.inner.load(&known)).and_then(Result::ok).unwrap_or_default();
         for stored in there.into_iter().flatten() {
@@ -241,7 +247,7 @@ impl Upkeep for Witness {
         answer
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let answer = self.inner.sweep(rule, most).await;
         if let Ok(swept) = &answer {
             self.oracle().swept(&swept.ids);
@@ -275,7 +281,7 @@ impl Queues for Witness {
         answer
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         self.inner.queues(only).await
     }
 
@@ -286,33 +292,33 @@ impl Queues for Witness {
 
 #[async_trait]
 impl EventLog for Witness {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         self.inner.read(after, most, wait).await
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.inner.end().await
     }
 }
 
 #[async_trait]
-impl Tails for Witness {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.inner.keep_tail(by, key, tail).await
+impl OutputTails for Witness {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
+        self.inner.store_tail(by, key, tail).await
     }
 
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.inner.kept_tail(id).await
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        self.inner.load_tail(id).await
     }
 }
 
 #[async_trait]
 impl Membership for Witness {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
+    fn leases_expire(&self) -> bool {
+        self.inner.leases_expire()
     }
 
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let lease = self.inner.register(me).await?;
         let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
         let before = newest.insert(lease.node.clone(), lease.epoch);
@@ -322,13 +328,13 @@ impl Membership for Witness {
         Ok(lease)
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.inner.beat(by).await
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        self.inner.renew_lease(by).await
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         loop {
-            let calls = self.inner.called(by).await?;
+            let calls = self.inner.wait_for_updates(by).await?;
             if !self.is(Sabotage::SwallowsCalls) || self.has_nothing_for(&calls) {
                 return Ok(calls);
             }
@@ -339,31 +345,31 @@ impl Membership for Witness {
         self.inner.leave(by).await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.inner.nodes().await
     }
 
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.inner.announce(by, offer).await
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
+        self.inner.advertise(by, offer).await
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.inner.known_nodes().await
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.list_nodes().await
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
         self.inner.drain(node, drain).await
     }
 
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         self.inner.forget(node).await
     }
 }
 
 impl Witness {
     /// Calls that are no mere news of a slot or a waiter.
-    fn has_nothing_for(&self, calls: &Calls) -> bool {
-        let waits = self.oracle().lives.values().any(|life| life.standing() == Standing::Waiting);
-        !calls.wishes.is_empty() || !waits
+    fn has_nothing_for(&self, calls: &NodeUpdates) -> bool {
+        let waits = self.oracle().lives.values().any(|life| life.standing() == SlotState::Waiting);
+        !calls.pending_actions.is_empty() || !waits
     }
 }

@@ -4,11 +4,12 @@ use crate::node::Ground;
 use crate::oracle::Oracle;
 use crate::specs::{KEYS, SESSIONS, priority, session, span, spec};
 use longhaul_domain::{
-    Command, JsonText, Level, ProcessId, Progress, Report, Retention, SessionId, SessionPolicy, SlotKey,
-    StopCause,
+    Action, JsonText, Level, ProcessId, Progress, ProgressReport, Retention, SessionId, SessionPolicy,
+    SlotKey, StopCause,
 };
 use longhaul_engine::{
-    Answer, Engine, EngineError, Launch, Launched, Launcher, RevivalOptions, Revived, Told,
+    ActionOutcome, Engine, EngineError, InterruptedRestartOptions, Launch, LaunchOutcome, Launcher,
+    MemberOutcome, RestartScope,
 };
 use longhaul_tests::Chance;
 use std::fmt::Debug;
@@ -58,9 +59,9 @@ impl Desk {
         self.with(|oracle| oracle.note(format_args!("#{} is told {what:?}", self.number)));
     }
 
-    fn launched(&self, launched: &Result<Launched, EngineError>) {
+    fn launched(&self, launched: &Result<LaunchOutcome, EngineError>) {
         self.with(|oracle| match launched {
-            Ok(Launched { stored, created }) => {
+            Ok(LaunchOutcome { stored, created }) => {
                 let id = stored.process.id;
                 let name = oracle.name(id);
                 oracle.note(format_args!("#{} is told {name}, created: {created}", self.number));
@@ -73,7 +74,7 @@ impl Desk {
     }
 
     /// Whoever was told that it will end can rely on it.
-    fn ends(&self, id: ProcessId, answer: &Result<Answer, EngineError>) {
+    fn ends(&self, id: ProcessId, answer: &Result<ActionOutcome, EngineError>) {
         self.with(|oracle| match answer {
             Ok(answer) => {
                 let told = (answer.changed, answer.note);
@@ -86,7 +87,7 @@ impl Desk {
         });
     }
 
-    fn several(&self, told: &Result<Vec<Told>, EngineError>) {
+    fn several(&self, told: &Result<Vec<MemberOutcome>, EngineError>) {
         match told {
             Ok(told) => {
                 let changed: Vec<_> = told
@@ -118,12 +119,12 @@ fn launch(desk: Desk, mut chance: Chance, engine: Engine, ids: Vec<ProcessId>) {
 fn command(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
     let cause = StopCause::User;
     let (command, ends) = match chance.below(10) {
-        0..=2 => (Command::Cancel { cause }, true),
-        3 => (Command::Force { cause }, true),
-        4 | 5 => (Command::Pause, false),
-        6 | 7 => (Command::Resume, false),
-        8 => (Command::RetryNow, false),
-        _ => (Command::Prioritize { priority: priority(&mut chance) }, false),
+        0..=2 => (Action::Cancel { cause }, true),
+        3 => (Action::Force { cause }, true),
+        4 | 5 => (Action::Pause, false),
+        6 | 7 => (Action::Resume, false),
+        8 => (Action::RetryNow, false),
+        _ => (Action::Prioritize { priority: priority(&mut chance) }, false),
     };
     let name = desk.with(|oracle| oracle.name(id));
     desk.asks(&format!("{name} to {command:?}"));
@@ -197,9 +198,9 @@ fn policy(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
 
 fn reports(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
     let command = match chance.below(5) {
-        0 => Command::Complete { result: JsonText::checked("{}".to_owned()).ok() },
-        1 => Command::Fail { error: "the work says so".to_owned() },
-        _ => Command::Progress(Report {
+        0 => Action::Complete { result: JsonText::checked("{}".to_owned()).ok() },
+        1 => Action::Fail { error: "the work says so".to_owned() },
+        _ => Action::Progress(ProgressReport {
             progress: Some(Progress::from_hundredths(u16::try_from(chance.below(10_001)).unwrap_or(0))),
             stage: None,
         }),
@@ -222,7 +223,8 @@ fn upkeep(desk: Desk, mut chance: Chance, engine: Engine, id: ProcessId) {
         2 => {
             desk.asks("to restart what was interrupted");
             tokio::spawn(async move {
-                let launched = engine.restart_interrupted(Revived::All, RevivalOptions::default()).await;
+                let launched =
+                    engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await;
                 desk.answered(launched.map(|all| all.launched.len()).map_err(|error| error.to_string()));
             });
         }

@@ -9,8 +9,8 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::redis::LeaseTimes;
 use longhaul_domain::{Level, NodeId, Policy, TreeLimits};
 use longhaul_engine::ports::{Clock, Store, WallTime};
-use longhaul_engine::{Engine, Settings};
-use longhaul_testkit::fakes::{FakeNotary, VirtualClock};
+use longhaul_engine::{Engine, EngineSettings};
+use longhaul_testkit::fakes::{FakeSigner, VirtualClock};
 use longhaul_tests::Chance;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -81,7 +81,7 @@ impl World {
         let ground = Ground {
             clock,
             store,
-            notary: FakeNotary::default(),
+            notary: FakeSigner::default(),
             oracle,
             calm: false,
             longest_away: if leased { 40_000 } else { 4_000 },
@@ -95,11 +95,11 @@ impl World {
         let names = (1..=count).filter_map(|number| NodeId::new(&format!("n{number}")).ok());
         let nodes = names
             .map(|id| {
-                let settings = Settings {
+                let settings = EngineSettings {
                     max_parallel: roots,
                     tree,
                     policy: Some(policy.clone()),
-                    ..Settings::of(facts(&id))
+                    ..EngineSettings::of(facts(&id))
                 };
                 Node::new(&ground, &id, settings, chance.fork())
             })

@@ -5,17 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
 /// So many are remembered; then each is named once more.
-const MOST: usize = 1_000;
+const MAX_NAMED: usize = 1_000;
 
 /// Those that were named.
 #[derive(Debug, Default)]
-pub(crate) struct Named(Mutex<BTreeSet<String>>);
+pub(crate) struct NamedDamage(Mutex<BTreeSet<String>>);
 
-impl Named {
+impl NamedDamage {
     /// Names one in the log, unless it was.
     pub(crate) fn name(&self, error: &StoreError) {
         let mut named = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if named.len() >= MOST {
+        if named.len() >= MAX_NAMED {
             named.clear();
         }
         if named.insert(error.to_string()) {

@@ -10,32 +10,32 @@
 //!
 //! After a write that the disk failed nothing more is acknowledged until the store is opened again.
 
-mod book;
 mod checkpoint;
-mod core;
 #[cfg(feature = "decoders")]
 pub mod decoders;
 mod failure;
-mod line;
+mod journal;
+mod journal_line;
+mod journal_view;
+mod maintenance;
 mod membership;
 mod migrate;
-mod place;
 mod process;
 mod replay;
-mod sheet;
-mod upkeep;
+mod state;
+mod store_dir;
 mod writer;
 
-use book::{Book, Shared};
-use checkpoint::Checkpoints;
+use checkpoint::CheckpointWriter;
+use journal_view::{JournalShared, JournalView};
 use longhaul_domain::{OpId, Timestamp};
-use longhaul_ports::{Clock, Cursor, StoreError};
-use place::Place;
+use longhaul_ports::{Clock, EventCursor, StoreError};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use store_dir::StoreDir;
 use tokio::sync::RwLockReadGuard;
-use writer::{Effort, Writer};
+use writer::{FileDurability, JournalThread};
 
 /// The format that is written here, and the newest that is read.
 const FORMAT: u32 = 1;
@@ -47,11 +47,11 @@ const NO_OP: Option<OpId> = None;
 ///
 /// It may be opened and dropped anywhere; both do I/O and may take a while for a large store.
 pub struct FsStore {
-    shared: Arc<Shared>,
+    shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
     // Dropped in this order: the writer orders checkpoints.
-    writer: Writer,
-    _checkpoints: Checkpoints,
+    writer: JournalThread,
+    _checkpoints: CheckpointWriter,
 }
 
 /// How a directory is used.
@@ -71,12 +71,12 @@ impl FsStore {
     /// if another program uses it or it cannot be opened.
     pub fn open(path: &Path, clock: Arc<dyn Clock>, options: FsOptions) -> Result<Self, StoreError> {
         let most = options.most_kib.map(|kib| u64::from(kib) * 1024);
-        let place = Place::take(path, most)?;
-        let shared = Arc::new(Shared::open(place)?);
+        let store_dir = StoreDir::take(path, most)?;
+        let shared = Arc::new(JournalShared::open(store_dir)?);
         shared.place.tidy();
         shared.place.sign();
-        let checkpoints = Checkpoints::start(Arc::clone(&shared))?;
-        let writer = Writer::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
+        let checkpoints = CheckpointWriter::start(Arc::clone(&shared))?;
+        let writer = JournalThread::start(Arc::clone(&shared), Arc::clone(&clock), checkpoints.order()?)?;
         Ok(Self { shared, clock, writer, _checkpoints: checkpoints })
     }
 
@@ -85,9 +85,9 @@ impl FsStore {
     ///
     /// # Errors
     /// As [`FsStore::open`].
-    pub fn end_of(path: &Path) -> Result<Option<Cursor>, StoreError> {
-        match Place::of_existing(path)? {
-            Some(place) => Ok(Some(Book::read(&place)?.0.core.ledger.end())),
+    pub fn end_of(path: &Path) -> Result<Option<EventCursor>, StoreError> {
+        match StoreDir::of_existing(path)? {
+            Some(store_dir) => Ok(Some(JournalView::read(&store_dir)?.0.core.ledger.end())),
             None => Ok(None),
         }
     }
@@ -96,32 +96,35 @@ impl FsStore {
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,
-        step: impl Fn(&mut core::Core, Timestamp) -> Result<T, StoreError> + Send + 'static,
+        step: impl Fn(&mut state::StoreState, Timestamp) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.apply(op.into(), Effort::Durable, step).await
+        self.writer.apply(op.into(), FileDurability::Durable, step).await
     }
 
     /// The records as they are on the disk.
-    async fn book(&self) -> Result<RwLockReadGuard<'_, Book>, StoreError> {
-        let book = self.shared.book.read().await;
-        match &book.lost {
-            None => Ok(book),
+    async fn book(&self) -> Result<RwLockReadGuard<'_, JournalView>, StoreError> {
+        let journal_view = self.shared.book.read().await;
+        match &journal_view.lost {
+            None => Ok(journal_view),
             Some(why) => Err(StoreError::Unavailable { source: why.clone().into() }),
         }
     }
 
     /// Parks until `look` has an answer.
-    async fn parked<T>(&self, mut look: impl FnMut(&mut Book) -> Option<T> + Send) -> Result<T, StoreError> {
+    async fn parked<T>(
+        &self,
+        mut look: impl FnMut(&mut JournalView) -> Option<T> + Send,
+    ) -> Result<T, StoreError> {
         loop {
             let changed = self.shared.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
             {
-                let mut book = self.shared.book.write().await;
-                if let Some(why) = &book.lost {
+                let mut journal_view = self.shared.book.write().await;
+                if let Some(why) = &journal_view.lost {
                     return Err(StoreError::Unavailable { source: why.clone().into() });
                 }
-                if let Some(answer) = look(&mut book) {
+                if let Some(answer) = look(&mut journal_view) {
                     return Ok(answer);
                 }
             }

@@ -8,7 +8,7 @@
 //! | `fs` | [`fs`] | store | people and tools that want to read JSON files |
 //! | `redis` | [`redis`] | store | many machines |
 //! | `outbox` | [`outbox`] | store, around that of many machines | a node's own work while that store is away or has lost it |
-//! | `seal` | [`seal`] | notary | launches in a store of many machines |
+//! | `signing` | [`signing`] | notary | launches in a store of many machines |
 //! | `peers` | [`peers`] | peers | what only other nodes have |
 //! | `os` | [`os`] | spawner, output, prober | commands on this machine, each under its shim |
 //! | `system` | [`system`] | clock, ids, vault | this machine's time, chance and disk |
@@ -37,7 +37,7 @@ mod prefix;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "seal")]
-pub mod seal;
+pub mod signing;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "system")]

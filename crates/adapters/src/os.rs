@@ -26,15 +26,16 @@
 //! instead. A command that a limit ended has that in its exit; one that was refused something and left by itself has
 //! only its own code.
 
+mod attempt_mark;
 mod attempts;
 mod cgroups;
 mod examine;
+mod host_survey;
 mod input;
+mod inspect;
 mod launch;
 mod lease;
 mod link;
-mod look;
-mod mark;
 mod nearest;
 mod nested;
 mod options;
@@ -45,14 +46,13 @@ mod procfs;
 mod program;
 mod reaper;
 mod spawner;
-mod survey;
 mod takeover;
 mod translate;
 mod usage;
 mod watch;
 
+pub use host_survey::{HostSurvey, SupervisedAttempt, containment_here, deserted_groups, names_left};
 pub use options::{ContainmentChoice, OsOptions};
 pub use output::OsOutput;
 pub use prober::OsProber;
 pub use spawner::OsSpawner;
-pub use survey::{Supervised, Survey, containment_here, deserted_groups, names_left};

@@ -8,32 +8,32 @@
 //! What was asked for is on the disk before the store sees it. What becomes of it is written within a moment: the
 //! directories of the attempts tell of it as well.
 
-mod absence;
-mod alone;
 mod events;
 mod failure;
-mod keeper;
+mod index;
+mod local_only;
+mod maintenance;
 mod membership;
 mod opening;
+mod outage;
 mod process;
 mod queues;
 mod reconcile;
 mod row;
 mod schema;
-mod shelf;
-mod upkeep;
+mod writer;
 
-pub use failure::ForeignWork;
+pub use failure::ForeignOutbox;
 
-use absence::Absence;
-use keeper::{Entry, Keeper};
-use longhaul_ports::{Clock, Restore, Store, StoreError, Stored};
-use row::Mark;
-use shelf::Shelf;
+use index::OutboxIndex;
+use longhaul_ports::{Clock, Restore, Store, StoreError, StoredProcess};
+use outage::OutageTracker;
+use row::OutboxMeta;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use writer::{OutboxChange, OutboxWriter};
 
 /// A store of many machines that can be given back what it lost.
 pub trait SharedStore: Store + Restore {}
@@ -41,13 +41,13 @@ pub trait SharedStore: Store + Restore {}
 impl<T: Store + Restore> SharedStore for T {}
 
 /// A store of many machines, with what this node keeps of its own work.
-pub struct Outboxed {
+pub struct OutboxStore {
     inner: Arc<dyn SharedStore>,
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    absence: Absence,
-    shelf: Mutex<Shelf>,
-    keeper: Keeper,
+    outage: OutageTracker,
+    index: Mutex<OutboxIndex>,
+    writer: OutboxWriter,
     accepts_alone: bool,
     /// Held by whoever writes what this node alone knows, or gives it to the store.
     giving: tokio::sync::Mutex<()>,
@@ -83,12 +83,12 @@ impl OutboxOptions {
     }
 }
 
-impl Outboxed {
+impl OutboxStore {
     /// Opens the file at `path`, or makes a new one if there is none. It blocks for some milliseconds.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] and [`StoreError::Format`] if the file is not one of ours or of a newer program,
-    /// [`StoreError::Unavailable`] with a [`ForeignWork`] if it keeps live work of another store: it was left untouched.
+    /// [`StoreError::Unavailable`] with a [`ForeignOutbox`] if it keeps live work of another store: it was left untouched.
     /// [`StoreError::ReadOnly`] if it cannot be written.
     pub async fn open(
         inner: Arc<dyn SharedStore>,
@@ -100,27 +100,27 @@ impl Outboxed {
         let found = row::headings(&connection).map_err(|halt| halt.at(path))?;
         let mark = row::mark(&connection).map_err(|halt| halt.at(path))?;
         let belongs = mark.place.is_empty() || mark.place == options.place || {
-            let founding = inner.history().await?.founding;
-            let known = mark.history.as_ref().and_then(|history| history.founding.clone());
-            founding.is_some() && founding == known
+            let incarnation = inner.history().await?.incarnation;
+            let known = mark.history.as_ref().and_then(|history| history.incarnation.clone());
+            incarnation.is_some() && incarnation == known
         };
-        let keeper = Keeper::start(connection)?;
+        let writer = OutboxWriter::start(connection)?;
         let (mark, found) = if belongs {
-            (Mark { place: options.place, ..mark }, found)
+            (OutboxMeta { place: options.place, ..mark }, found)
         } else if let Some(live) = found.iter().find(|heading| heading.ended_at.is_none()) {
             return Err(failure::foreign(path, &mark.place, live.id));
         } else {
-            found.iter().for_each(|heading| keeper.soon(Entry::LetGo(heading.id)));
-            (Mark { place: options.place, ..Mark::default() }, Vec::new())
+            found.iter().for_each(|heading| writer.soon(OutboxChange::LetGo(heading.id)));
+            (OutboxMeta { place: options.place, ..OutboxMeta::default() }, Vec::new())
         };
-        keeper.durably(Entry::Mark(Box::new(mark.clone()))).await?;
+        writer.durably(OutboxChange::Mark(Box::new(mark.clone()))).await?;
         Ok(Self {
             inner,
             path: path.to_owned(),
-            absence: Absence::new(clock.clone()),
+            outage: OutageTracker::new(clock.clone()),
             clock,
-            shelf: Mutex::new(Shelf::new(options.keeps_ended, options.most_ended, mark, found)),
-            keeper,
+            index: Mutex::new(OutboxIndex::new(options.keeps_ended, options.most_ended, mark, found)),
+            writer,
             accepts_alone: options.accepts_alone,
             giving: tokio::sync::Mutex::default(),
         })
@@ -130,7 +130,7 @@ impl Outboxed {
     /// be founded for nothing.
     ///
     /// # Errors
-    /// As [`Outboxed::open`].
+    /// As [`OutboxStore::open`].
     pub fn check_unfounded(path: &Path, place: &str) -> Result<(), StoreError> {
         if !path.exists() {
             return Ok(());
@@ -148,31 +148,31 @@ impl Outboxed {
     }
 
     /// Changes what is in mind, and has it written in the same order.
-    fn keep(&self, change: impl FnOnce(&mut Shelf) -> Vec<Entry>) {
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut shelf).into_iter().for_each(|entry| self.keeper.soon(entry));
+    fn keep(&self, change: impl FnOnce(&mut OutboxIndex) -> Vec<OutboxChange>) {
+        let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut index).into_iter().for_each(|entry| self.writer.soon(entry));
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut Shelf) -> T) -> T {
-        look(&mut self.shelf.lock().unwrap_or_else(PoisonError::into_inner))
+    fn look<T>(&self, look: impl FnOnce(&mut OutboxIndex) -> T) -> T {
+        look(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The store told of records.
-    fn heard<'a>(&self, stored: impl IntoIterator<Item = &'a Stored>) {
+    fn heard<'a>(&self, stored: impl IntoIterator<Item = &'a StoredProcess>) {
         let now = self.clock.now();
-        self.keep(|shelf| stored.into_iter().flat_map(|stored| shelf.heard(now, stored)).collect());
+        self.keep(|index| stored.into_iter().flat_map(|stored| index.heard(now, stored)).collect());
     }
 
     /// Asks the store, and learns whether it is there.
     async fn asked<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let asked = self.absence.ask();
+        let asked = self.outage.ask();
         let answer = question.await;
-        self.absence.told(asked, &answer);
+        self.outage.told(asked, &answer);
         answer
     }
 }
 
-impl fmt::Debug for Outboxed {
+impl fmt::Debug for OutboxStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Outboxed")
             .field("store", &self.inner)

@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper::header::{HOST, HeaderName, HeaderValue, USER_AGENT};
 use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use longhaul_ports::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
+use longhaul_ports::{PeerBody, PeerError, PeerHttpRequest, PeerResponse, PeerTransport};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -25,25 +25,25 @@ use tokio_rustls::TlsConnector;
 /// A node that is there is connected to by then.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The most bytes of the head of an answer, and of what is read of it ahead.
-const LARGEST_HEAD: usize = 64 * 1_024;
+const MAX_HEAD_BYTES: usize = 64 * 1_024;
 /// What an address of a socket begins with.
 const SOCKET: &str = "http+unix://";
 
 /// Asks other nodes, each request over a connection of its own.
-pub struct HttpPeers {
+pub struct HttpPeerTransport {
     connector: Result<TlsConnector, TrustError>,
 }
 
 type Cause = Box<dyn Error + Send + Sync>;
 
-impl Default for HttpPeers {
+impl Default for HttpPeerTransport {
     /// Trusts the certificates that this machine trusts. Where it trusts none, requests to `https` addresses say so.
     fn default() -> Self {
         Self { connector: connector(None) }
     }
 }
 
-impl HttpPeers {
+impl HttpPeerTransport {
     /// Trusts the certificates of a file, in PEM.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl HttpPeers {
         connector(Some(authorities)).map(|connector| Self { connector: Ok(connector) })
     }
 
-    async fn line(&self, call: &PeerCall) -> Result<Line, PeerError> {
+    async fn line(&self, call: &PeerHttpRequest) -> Result<PeerConnection, PeerError> {
         let untrusted = |source: Cause| PeerError::Untrusted { address: call.address.clone(), source };
         let unreachable = |source: Cause| match is_of_trust(&source) {
             true => untrusted(source),
@@ -60,7 +60,7 @@ impl HttpPeers {
         };
         if let Some(path) = call.address.strip_prefix(SOCKET) {
             let stream = in_time(async { own_socket(Path::new(path)).await }).await.map_err(unreachable)?;
-            return Line::open(stream).await.map_err(|error| unreachable(error.into()));
+            return PeerConnection::open(stream).await.map_err(|error| unreachable(error.into()));
         }
         let uri: Uri = call.address.parse().map_err(|error| unusable(call, &error))?;
         let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -78,8 +78,10 @@ impl HttpPeers {
             // A request is one small write, and nobody gains by its waiting.
             let _ = stream.set_nodelay(true);
             Ok(match trusted {
-                None => Line::open(stream).await?,
-                Some((connector, name)) => Line::open(connector.connect(name, stream).await?).await?,
+                None => PeerConnection::open(stream).await?,
+                Some((connector, name)) => {
+                    PeerConnection::open(connector.connect(name, stream).await?).await?
+                }
             })
         });
         opened.await.map_err(unreachable)
@@ -87,8 +89,8 @@ impl HttpPeers {
 }
 
 #[async_trait]
-impl Peers for HttpPeers {
-    async fn ask(&self, call: &PeerCall) -> Result<PeerAnswer, PeerError> {
+impl PeerTransport for HttpPeerTransport {
+    async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError> {
         let request = request(call)?;
         let mut line = self.line(call).await?;
         match timeout(call.patience, line.sender.send_request(request)).await {
@@ -101,59 +103,59 @@ impl Peers for HttpPeers {
     }
 }
 
-impl fmt::Debug for HttpPeers {
+impl fmt::Debug for HttpPeerTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpPeers").finish_non_exhaustive()
+        f.debug_struct("HttpPeerTransport").finish_non_exhaustive()
     }
 }
 
 /// A connection for one request.
-struct Line {
+struct PeerConnection {
     sender: http1::SendRequest<Full<Bytes>>,
-    held: Held,
+    held: ConnectionGuard,
 }
 
 /// Ends a connection when nobody wants its answer any more.
 #[derive(Debug)]
-struct Held(AbortHandle);
+struct ConnectionGuard(AbortHandle);
 
-impl Drop for Held {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.abort();
     }
 }
 
-impl Line {
+impl PeerConnection {
     async fn open<S>(stream: S) -> Result<Self, hyper::Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, connection) =
-            http1::Builder::new().max_buf_size(LARGEST_HEAD).handshake(TokioIo::new(stream)).await?;
+            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
         // Whoever waits for an answer is told why there is none.
         let conversation = tokio::spawn(async move { drop(connection.await) });
-        Ok(Self { sender, held: Held(conversation.abort_handle()) })
+        Ok(Self { sender, held: ConnectionGuard(conversation.abort_handle()) })
     }
 
-    fn answered(self, call: &PeerCall, answer: Response<Incoming>) -> PeerAnswer {
+    fn answered(self, call: &PeerHttpRequest, answer: Response<Incoming>) -> PeerResponse {
         let status = answer.status().as_u16();
         let address = call.address.clone();
-        PeerAnswer {
+        PeerResponse {
             status,
-            body: Box::new(Body { address, incoming: answer.into_body(), _held: self.held }),
+            body: Box::new(PeerResponseBody { address, incoming: answer.into_body(), _held: self.held }),
         }
     }
 }
 
 #[derive(Debug)]
-struct Body {
+struct PeerResponseBody {
     address: String,
     incoming: Incoming,
-    _held: Held,
+    _held: ConnectionGuard,
 }
 
 #[async_trait]
-impl PeerBody for Body {
+impl PeerBody for PeerResponseBody {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, PeerError> {
         while let Some(frame) = self.incoming.frame().await {
             let frame = frame.map_err(|error| PeerError::Unreachable {
@@ -170,7 +172,7 @@ impl PeerBody for Body {
     }
 }
 
-fn request(call: &PeerCall) -> Result<Request<Full<Bytes>>, PeerError> {
+fn request(call: &PeerHttpRequest) -> Result<Request<Full<Bytes>>, PeerError> {
     let (method, body) = match &call.body {
         Some(body) => (Method::POST, body.clone()),
         None => (Method::GET, Vec::new()),
@@ -219,6 +221,6 @@ async fn in_time<T>(connecting: impl Future<Output = Result<T, Cause>>) -> Resul
     }
 }
 
-fn unusable(call: &PeerCall, error: &dyn Error) -> PeerError {
+fn unusable(call: &PeerHttpRequest, error: &dyn Error) -> PeerError {
     PeerError::Unusable { address: call.address.clone(), why: error.to_string() }
 }

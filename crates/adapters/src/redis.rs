@@ -7,82 +7,83 @@
 //! A write whose answer got lost is sent again: its id, its op, its revision or its token tells the second one from
 //! the first.
 
-mod acknowledged;
+mod acl;
+mod acl_error;
 mod class;
 mod cluster_key;
 mod codec;
 #[cfg(feature = "decoders")]
 pub mod decoders;
-mod denial;
+mod desync;
 mod durability;
+mod durability_check;
+mod endpoint;
 mod events;
 mod examination;
 mod failure;
+mod history_guard;
 mod link;
 mod list;
-mod listening;
+mod maintenance;
 mod membership;
 mod migrate;
 mod namespace;
 mod node;
+mod node_settings;
+mod notifications;
 mod opening;
 mod options;
-mod past;
-mod place;
+mod outage;
+mod output_tails;
 mod process;
-mod promise;
 mod queues;
+mod replicated;
 mod reply;
+mod request;
 mod restore;
-mod rights;
-mod run;
+mod run_id;
 mod script;
 mod server;
 #[cfg(feature = "redis-cluster")]
 mod shards;
-mod silence;
-mod step;
 mod submit;
-mod tails;
-mod terms;
 mod tls;
 mod token;
 mod unsuitable;
-mod upkeep;
 mod url;
 
-pub use denial::Denial;
+pub use acl_error::AclError;
 pub use durability::{Durability, UnknownDurability};
-pub use examination::{Examination, NamespaceFacts, RoundTrips, Skew};
-pub use options::{LeaseTimes, RedisOptions, TlsClient, TlsFiles};
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
-pub use place::UnguardedFailover;
-pub use server::{ServerFacts, Syncing};
-pub use terms::NodeTerms;
+pub use endpoint::UnguardedFailover;
+pub use examination::{ClockSkew, NamespaceState, RoundTrips, ServerCheck};
+pub use node_settings::NodeSettings;
+pub use options::{LeaseTimes, RedisOptions, RedisTlsFiles, TlsClient};
+pub use server::{ServerInfo, SyncPolicy};
 pub use tls::TlsFault;
-pub use unsuitable::Unsuitable;
+pub use unsuitable::UnsuitableServer;
 pub use url::RedisUrlError;
 
-use crate::damage::Named;
-use acknowledged::Acknowledged;
-use link::Link;
-use listening::Listening;
+use crate::damage::NamedDamage;
+use endpoint::Endpoint;
+use link::RedisConnection;
 use longhaul_ports::StoreError;
-use membership::TakenIn;
-use place::Place;
+use membership::ConsumedUpdates;
+use notifications::NotificationListener;
+use replicated::ReplicatedClaims;
 use std::sync::Arc;
 
 /// A store in a Redis server.
 #[derive(Debug)]
 pub struct RedisStore {
-    link: Arc<Link>,
+    link: Arc<RedisConnection>,
     leases: Option<LeaseTimes>,
-    terms: String,
-    taken_in: TakenIn,
-    listening: Listening,
-    acknowledged: Acknowledged,
+    node_settings: String,
+    taken_in: ConsumedUpdates,
+    notifications: NotificationListener,
+    replicated: ReplicatedClaims,
     /// What was found damaged.
-    named: Named,
+    named: NamedDamage,
 }
 
 impl RedisStore {
@@ -90,20 +91,20 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
-    /// [`Unsuitable`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
+    /// [`UnsuitableServer`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
-        let place = Place::of(&options).map_err(failure::unavailable)?;
-        let link = Arc::new(Link::new(place, &options));
+        let endpoint = Endpoint::of(&options).map_err(failure::unavailable)?;
+        let link = Arc::new(RedisConnection::new(endpoint, &options));
         opening::check(&link).await?;
         link.load_scripts().await?;
         opening::found(&link).await?;
         let store = Self {
             leases: options.leases,
-            terms: options.terms(),
-            taken_in: TakenIn::default(),
-            listening: Listening::start(Arc::clone(&link)),
-            acknowledged: Acknowledged::default(),
-            named: Named::default(),
+            node_settings: options.terms(),
+            taken_in: ConsumedUpdates::default(),
+            notifications: NotificationListener::start(Arc::clone(&link)),
+            replicated: ReplicatedClaims::default(),
+            named: NamedDamage::default(),
             link,
         };
         store.found_policy().await?;

@@ -9,47 +9,47 @@
 //! manager at a time uses a database.
 
 mod answers;
-mod bells;
 mod claim;
 mod class;
 mod commit;
 mod events;
 mod failure;
-mod filing;
-mod handed;
-mod ledger;
-mod lines;
+mod issued;
+mod label_index;
 mod list;
+mod live_stats;
+mod maintenance;
 mod membership;
 mod migrate;
+mod notifiers;
 mod opening;
+mod pending_actions;
 mod process;
+mod prune;
 mod queues;
 mod reader;
+mod ready_keys;
 mod row;
 mod schema;
 mod submit;
-mod sweep;
-mod touch;
-mod upkeep;
-mod wish;
+mod write_connection;
 mod writer;
 
-pub use opening::Looked;
+pub use opening::DatabaseState;
 
-use bells::Bells;
-use failure::Halt;
-use handed::Handed;
-use ledger::Ledger;
+use failure::StepAbort;
+use issued::IssuedRows;
 use longhaul_domain::OpId;
-use longhaul_ports::{Clock, Cursor, StoreError};
-use reader::Readers;
+use longhaul_ports::{Clock, EventCursor, StoreError};
+use notifiers::NodeNotifiers;
+use reader::QueryThreads;
 use rusqlite::Connection;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::watch;
-use writer::{Effort, Writer};
+use write_connection::WriteConnection;
+use writer::{DatabaseThread, SyncMode};
 
 /// A store in a SQLite database.
 ///
@@ -57,13 +57,13 @@ use writer::{Effort, Writer};
 pub struct SqliteStore {
     path: PathBuf,
     clock: Arc<dyn Clock>,
-    bells: Arc<Bells>,
-    handed: Arc<Handed>,
+    notifiers: Arc<NodeNotifiers>,
+    issued: Arc<IssuedRows>,
     /// The place of the newest event.
-    newest: watch::Receiver<Cursor>,
+    newest: watch::Receiver<EventCursor>,
     // Dropped in this order: who closes the database last tidies it up, and that must be the writer.
-    readers: Readers,
-    writer: Writer,
+    readers: QueryThreads,
+    writer: DatabaseThread,
 }
 
 /// How a database is used.
@@ -87,7 +87,7 @@ impl Default for SqliteOptions {
 
 impl SqliteStore {
     /// A log in use that is longer is truncated to this length, in bytes, and never to less.
-    pub const KEPT_LOG: u64 = 8 << 20;
+    pub const MAX_WAL_BYTES: u64 = 8 << 20;
 
     /// Opens the database at `path`, or makes a new one if there is none.
     ///
@@ -99,7 +99,7 @@ impl SqliteStore {
         opening::prepare(path)?;
         let connection = opening::connect(path, &options)?;
         opening::for_writing(&connection, &options).map_err(|error| failure::at_opening(path, error))?;
-        let ledger = Ledger::open(connection, Arc::clone(&clock), options.kept_events)
+        let write_connection = WriteConnection::open(connection, Arc::clone(&clock), options.kept_events)
             .map_err(|halt| halt.or_at_opening(path))?;
         let readers = (0..options.readers.max(1))
             .map(|_| {
@@ -108,16 +108,16 @@ impl SqliteStore {
                 Ok(connection)
             })
             .collect::<Result<Vec<Connection>, StoreError>>()?;
-        let bells = Arc::new(Bells::default());
-        let (grown, newest) = watch::channel(ledger.newest());
+        let notifiers = Arc::new(NodeNotifiers::default());
+        let (grown, newest) = watch::channel(write_connection.newest());
         Ok(Self {
             path: path.to_owned(),
             clock,
-            handed: Arc::new(Handed::default()),
+            issued: Arc::new(IssuedRows::default()),
             newest,
-            readers: Readers::start(readers)?,
-            writer: Writer::start(ledger, Arc::clone(&bells), grown)?,
-            bells,
+            readers: QueryThreads::start(readers)?,
+            writer: DatabaseThread::start(write_connection, Arc::clone(&notifiers), grown)?,
+            notifiers,
         })
     }
 
@@ -125,7 +125,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
+    pub fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
         opening::look(path)
     }
 
@@ -133,7 +133,7 @@ impl SqliteStore {
     ///
     /// # Errors
     /// As [`SqliteStore::open`].
-    pub fn end_of(path: &Path) -> Result<Option<Cursor>, StoreError> {
+    pub fn end_of(path: &Path) -> Result<Option<EventCursor>, StoreError> {
         opening::end(path)
     }
 
@@ -141,14 +141,14 @@ impl SqliteStore {
     async fn write<T: Send + 'static>(
         &self,
         op: impl Into<Option<OpId>> + Send,
-        step: impl Fn(&mut Ledger) -> Result<T, Halt> + Send + 'static,
+        step: impl Fn(&mut WriteConnection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.apply(op.into(), Effort::Durable, step).await
+        self.writer.apply(op.into(), SyncMode::Durable, step).await
     }
 
     async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Halt> + Send + 'static,
+        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers.ask(question).await
     }

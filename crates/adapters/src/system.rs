@@ -3,10 +3,10 @@
 mod clock;
 #[cfg(feature = "decoders")]
 pub mod decoders;
+mod environment_store;
 mod ids;
 mod plain;
-mod vault;
 
 pub use clock::SystemClock;
+pub use environment_store::FileEnvironmentStore;
 pub use ids::RandomIds;
-pub use vault::FileVault;

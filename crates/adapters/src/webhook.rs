@@ -1,20 +1,20 @@
 //! Letters over HTTP, and bookmarks in files: what the courier needs of this machine.
 
-mod bookmarks;
-mod line;
+mod connection;
+mod cursors;
 
 pub use crate::trust::TrustError;
-pub use bookmarks::FileBookmarks;
+pub use cursors::FileReaderCursors;
 
 use crate::trust::{connector, server_name};
 use async_trait::async_trait;
+use connection::{ConnectionPool, WebhookConnection};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::http::uri::Scheme;
 use hyper::{Method, Request, Response, Uri};
-use line::{Line, Lines};
-use longhaul_ports::{Letter, Post, PostError, Receipt};
+use longhaul_ports::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -24,64 +24,68 @@ use tokio_rustls::TlsConnector;
 
 /// How letters are carried.
 #[derive(Clone, Debug)]
-pub struct PostOptions {
+pub struct WebhookOptions {
     /// The certificates that are trusted, in PEM; those of this machine without it.
     pub authorities: Option<PathBuf>,
     /// From the first byte sent to the head of the answer, the way there included.
     pub patience: Duration,
 }
 
-impl Default for PostOptions {
+impl Default for WebhookOptions {
     fn default() -> Self {
         Self { authorities: None, patience: Duration::from_secs(30) }
     }
 }
 
 /// Carries letters over HTTP. A connection is kept for the next letter to the same receiver.
-pub struct HttpPost {
+pub struct HttpWebhookTransport {
     connector: Result<TlsConnector, TrustError>,
     patience: Duration,
-    lines: Lines,
+    lines: ConnectionPool,
 }
 
 /// Who gets a letter.
 #[derive(Clone, Debug)]
-struct Receiver {
+struct WebhookTarget {
     is_secret: bool,
     host: String,
     port: u16,
 }
 
-impl HttpPost {
+impl HttpWebhookTransport {
     /// Finds out whom to trust. Where nobody can be trusted, letters to `https` addresses say so when they are sent.
     #[must_use]
-    pub fn new(options: &PostOptions) -> Self {
+    pub fn new(options: &WebhookOptions) -> Self {
         Self {
             connector: connector(options.authorities.as_deref()),
             patience: options.patience,
-            lines: Lines::default(),
+            lines: ConnectionPool::default(),
         }
     }
 
-    async fn carry(&self, letter: &Letter) -> Result<Receipt, PostError> {
-        let unreachable = |source| PostError::Unreachable { address: letter.address.clone(), source };
+    async fn carry(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
+        let unreachable =
+            |source| WebhookTransportError::Unreachable { address: letter.address.clone(), source };
         let uri: Uri = letter.address.parse().map_err(unusable)?;
-        let receiver = Receiver::of(&uri)?;
+        let receiver = WebhookTarget::of(&uri)?;
         let name = receiver.to_string();
-        if let Some(mut line) = self.lines.take(&name)
-            && let Ok(answer) = line.ask(request(letter, &uri)?).await
+        if let Some(mut connection) = self.lines.take(&name)
+            && let Ok(answer) = connection.ask(request(letter, &uri)?).await
         {
-            return Ok(self.receipt(&name, line, answer).await);
+            return Ok(self.receipt(&name, connection, answer).await);
         }
         // There was none, or the receiver had closed it: what is sent twice can be told by its id.
         let request = request(letter, &uri)?;
-        let mut line = self.line(&receiver).await.map_err(unreachable)?;
-        let answer = line.ask(request).await.map_err(|error| unreachable(error.into()))?;
-        Ok(self.receipt(&name, line, answer).await)
+        let mut connection = self.line(&receiver).await.map_err(unreachable)?;
+        let answer = connection.ask(request).await.map_err(|error| unreachable(error.into()))?;
+        Ok(self.receipt(&name, connection, answer).await)
     }
 
-    async fn line(&self, receiver: &Receiver) -> Result<Line, Box<dyn std::error::Error + Send + Sync>> {
-        let Receiver { is_secret, host, port } = receiver;
+    async fn line(
+        &self,
+        receiver: &WebhookTarget,
+    ) -> Result<WebhookConnection, Box<dyn std::error::Error + Send + Sync>> {
+        let WebhookTarget { is_secret, host, port } = receiver;
         let idle = self.patience.saturating_mul(2);
         let trusted = match (is_secret, &self.connector) {
             (false, _) => None,
@@ -92,23 +96,30 @@ impl HttpPost {
         // A letter is one small write, and nobody gains by its waiting.
         let _ = stream.set_nodelay(true);
         Ok(match trusted {
-            None => Line::open(stream, idle).await?,
-            Some((connector, name)) => Line::open(connector.connect(name, stream).await?, idle).await?,
+            None => WebhookConnection::open(stream, idle).await?,
+            Some((connector, name)) => {
+                WebhookConnection::open(connector.connect(name, stream).await?, idle).await?
+            }
         })
     }
 
-    async fn receipt(&self, name: &str, line: Line, answer: Response<Incoming>) -> Receipt {
+    async fn receipt(
+        &self,
+        name: &str,
+        connection: WebhookConnection,
+        answer: Response<Incoming>,
+    ) -> WebhookResponse {
         let receipt =
-            Receipt { status: answer.status().as_u16(), retry_after: retry_after(answer.headers()) };
-        self.lines.put(name, line, answer).await;
+            WebhookResponse { status: answer.status().as_u16(), retry_after: retry_after(answer.headers()) };
+        self.lines.put(name, connection, answer).await;
         receipt
     }
 }
 
-impl Receiver {
-    fn of(uri: &Uri) -> Result<Self, PostError> {
+impl WebhookTarget {
+    fn of(uri: &Uri) -> Result<Self, WebhookTransportError> {
         let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
-            return Err(PostError::Unusable { why: "its address names no host".to_owned() });
+            return Err(WebhookTransportError::Unusable { why: "its address names no host".to_owned() });
         };
         let is_secret = *scheme == Scheme::HTTPS;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -120,7 +131,7 @@ impl Receiver {
     }
 }
 
-impl fmt::Display for Receiver {
+impl fmt::Display for WebhookTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { is_secret, host, port } = self;
         write!(f, "{} {host} {port}", if *is_secret { "https" } else { "http" })
@@ -128,22 +139,22 @@ impl fmt::Display for Receiver {
 }
 
 #[async_trait]
-impl Post for HttpPost {
-    async fn post(&self, letter: &Letter) -> Result<Receipt, PostError> {
+impl WebhookTransport for HttpWebhookTransport {
+    async fn post(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
         match timeout(self.patience, self.carry(letter)).await {
             Ok(answer) => answer,
-            Err(_) => Err(PostError::Silent { address: letter.address.clone() }),
+            Err(_) => Err(WebhookTransportError::Silent { address: letter.address.clone() }),
         }
     }
 }
 
-impl fmt::Debug for HttpPost {
+impl fmt::Debug for HttpWebhookTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpPost").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("HttpWebhookTransport").field("patience", &self.patience).finish_non_exhaustive()
     }
 }
 
-fn request(letter: &Letter, uri: &Uri) -> Result<Request<Full<Bytes>>, PostError> {
+fn request(letter: &WebhookRequest, uri: &Uri) -> Result<Request<Full<Bytes>>, WebhookTransportError> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or_else(String::new, ToString::to_string);
     let mut request = Request::builder()
@@ -161,8 +172,8 @@ fn request(letter: &Letter, uri: &Uri) -> Result<Request<Full<Bytes>>, PostError
     Ok(request)
 }
 
-fn unusable(error: impl std::error::Error) -> PostError {
-    PostError::Unusable { why: error.to_string() }
+fn unusable(error: impl std::error::Error) -> WebhookTransportError {
+    WebhookTransportError::Unusable { why: error.to_string() }
 }
 
 /// What it says in seconds; a date is not worth the trouble.

@@ -6,29 +6,29 @@ use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
-use longhaul_testkit::suite::agreement::{Tally, agree};
+use longhaul_testkit::suite::StoreFixture;
+use longhaul_testkit::suite::agreement::{ScriptTally, agree};
 use std::sync::Arc;
 
-fn memory() -> StoreWorld {
+fn memory() -> StoreFixture {
     let clock = VirtualClock::default();
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
 }
 
-fn sqlite() -> StoreWorld {
+fn sqlite() -> StoreFixture {
     let clock = VirtualClock::default();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let store = SqliteStore::open(&path, Arc::new(clock.clone()), SqliteOptions::default()).unwrap();
-    StoreWorld::new(Arc::new(store), clock).guarded(directory)
+    StoreFixture::new(Arc::new(store), clock).guarded(directory)
 }
 
-fn fs() -> StoreWorld {
+fn fs() -> StoreFixture {
     let clock = VirtualClock::default();
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let store = FsStore::open(&path, Arc::new(clock.clone()), FsOptions::default()).unwrap();
-    StoreWorld::new(Arc::new(store), clock).guarded(directory)
+    StoreFixture::new(Arc::new(store), clock).guarded(directory)
 }
 
 #[tokio::test]
@@ -38,22 +38,22 @@ async fn the_reference_agrees_with_itself() {
 
 #[tokio::test]
 async fn sqlite_agrees_with_the_reference() {
-    let mut tally = Tally::default();
+    let mut tally = ScriptTally::default();
     for seed in 0..12 {
         tally = tally.and(agree(&memory(), &sqlite(), seed, 400).await);
     }
-    let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
+    let ScriptTally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
     let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();
     assert!(least >= Some(20), "the script has to come to something: {tally:?}");
 }
 
 #[tokio::test]
 async fn fs_agrees_with_the_reference() {
-    let mut tally = Tally::default();
+    let mut tally = ScriptTally::default();
     for seed in 0..6 {
         tally = tally.and(agree(&memory(), &fs(), seed, 400).await);
     }
-    let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
+    let ScriptTally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
     let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();
     assert!(least >= Some(20), "the script has to come to something: {tally:?}");
 }

@@ -7,7 +7,7 @@ use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::*;
 use longhaul_ports::*;
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use longhaul_testkit::suite::agreement::agree;
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,8 +30,8 @@ async fn a_store_that_is_opened_again_has_everything() {
         let store = Arc::new(open(&path, &clock));
         let reference = VirtualClock::default();
         let memory = MemoryStore::new(Arc::new(reference.clone()));
-        let one = StoreWorld::new(Arc::new(memory), reference);
-        let other = StoreWorld::new(Arc::clone(&store) as Arc<dyn Store>, clock.clone());
+        let one = StoreFixture::new(Arc::new(memory), reference);
+        let other = StoreFixture::new(Arc::clone(&store) as Arc<dyn Store>, clock.clone());
         agree(&one, &other, seed, 300).await;
         drop(other);
         let before = picture(&store).await;
@@ -66,10 +66,10 @@ async fn what_is_no_record_outlives_a_restart_too() {
         assert_eq!(store.sweep(&rule, 9).await.unwrap().ids, [keyed.process.id]);
         let waiting = work(&ids, Some("a"), 3);
         store.submit(waiting.clone()).await.unwrap();
-        store.wish(&waiting.process.id, wish_op, Wish::Pause).await.unwrap();
+        store.enqueue_action(&waiting.process.id, wish_op, PendingAction::Pause).await.unwrap();
         let mut policy = Policy::default();
         policy.slots.insert("a".to_owned(), 2);
-        let hold = Hold { since: Timestamp(7), by: Some("me".to_owned()) };
+        let hold = QueueHold { since: Timestamp(7), by: Some("me".to_owned()) };
         policy.held.insert(SlotKey::new("b").unwrap(), hold);
         store.set_policy(PolicyVersion(0), &policy).await.unwrap();
         (lease, keyed.process.id, change, revision, waiting.process.id)
@@ -85,24 +85,27 @@ async fn what_is_no_record_outlives_a_restart_too() {
         }
         let store = open(&path, &clock);
         let again = store.submit(keyed.clone()).await.unwrap();
-        assert_eq!(again, Submitted::Existing { id: gone, stored: None, same_spec: true });
+        assert_eq!(again, SubmitOutcome::Existing { id: gone, stored: None, same_spec: true });
         let mut other = work(&ids, None, 0);
         let mut spec = other.process.spec.as_ref().clone();
         spec.launch_key = LaunchKey::new("once").ok();
         other.process.spec = spec.into();
         let again = store.submit(other).await.unwrap();
-        assert_eq!(again, Submitted::Existing { id: gone, stored: None, same_spec: false });
+        assert_eq!(again, SubmitOutcome::Existing { id: gone, stored: None, same_spec: false });
         assert_eq!(store.commit(change.clone()).await.unwrap(), revision);
-        assert_eq!(store.wish(&waiting, wish_op, Wish::Pause).await.unwrap(), WishNo(1));
+        assert_eq!(
+            store.enqueue_action(&waiting, wish_op, PendingAction::Pause).await.unwrap(),
+            ActionSeq(1)
+        );
         let stored = store.load(&[waiting]).await.unwrap().remove(0).unwrap();
-        assert_eq!(stored.wishes, [(WishNo(1), Wish::Pause)]);
+        assert_eq!(stored.pending_actions, [(ActionSeq(1), PendingAction::Pause)]);
         assert_eq!(stored.seq, Seq(2));
         let (version, policy) = store.policy().await.unwrap();
         assert_eq!(version, PolicyVersion(1));
         assert_eq!(policy.held.values().next().unwrap().by.as_deref(), Some("me"));
         let rule = Retention { age: None, count: None, before: None };
         assert_eq!(store.sweep(&rule, 9).await.unwrap().total, 1);
-        assert!(store.beat(&lease).await.is_ok() != checkpointed, "epochs are kept");
+        assert!(store.renew_lease(&lease).await.is_ok() != checkpointed, "epochs are kept");
         assert_eq!(store.read(None, 1, false).await.unwrap().events.len(), 1);
     }
 }
@@ -198,7 +201,7 @@ fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
         fs::write(path.join(name), text).unwrap();
         let refused = refused_untouched(&path);
         assert!(
-            matches!(&refused, StoreError::Corrupt { way_out, .. } if !way_out.is_empty()),
+            matches!(&refused, StoreError::Corrupt { remedy, .. } if !remedy.is_empty()),
             "{what}: {refused:?}"
         );
     }
@@ -229,8 +232,8 @@ async fn a_damaged_file_is_refused_untouched_and_named() {
     for (what, bytes) in damages {
         fs::write(&file, bytes).unwrap();
         let refused = refused_untouched(&path);
-        let StoreError::Corrupt { what: found, way_out } = &refused else { panic!("{what}: {refused:?}") };
-        assert!(found.contains(name) && !way_out.is_empty(), "{what}: {refused:?}");
+        let StoreError::Corrupt { what: found, remedy } = &refused else { panic!("{what}: {refused:?}") };
+        assert!(found.contains(name) && !remedy.is_empty(), "{what}: {refused:?}");
     }
     fs::write(&file, whole).unwrap();
     open(&path, &VirtualClock::default());
@@ -297,7 +300,7 @@ async fn a_link_in_the_place_of_a_draft_is_not_followed() {
     let clock = VirtualClock::default();
     let store = open(&path, &clock);
     symlink(&precious, path.join("commits/next.tmp")).unwrap();
-    let world = StoreWorld::new(Arc::new(store), clock);
+    let world = StoreFixture::new(Arc::new(store), clock);
     world.submit(world.draft()).await;
     assert_eq!(fs::read_to_string(precious).unwrap(), "precious");
 }
@@ -405,7 +408,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "{full:?}");
+    assert!(matches!(full, StoreError::Refused(StoreRejection::Full)), "{full:?}");
     assert!(accepted.len() > 10);
     assert!(store.load(&accepted).await.unwrap().iter().all(Option::is_some));
     for id in &accepted[..5] {
@@ -439,7 +442,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
         assert!(answer.await.unwrap().is_ok());
     }
     for answer in large_ones {
-        assert!(matches!(answer.await.unwrap(), Err(StoreError::Refused(Refusal::Full))));
+        assert!(matches!(answer.await.unwrap(), Err(StoreError::Refused(StoreRejection::Full))));
     }
 }
 
@@ -551,13 +554,20 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 /// Everything that can be seen of a store.
-type Picture = (Vec<Stored>, Vec<QueueView>, (PolicyVersion, Policy), Vec<NodeFacts>, EventPage, Cursor);
+type Picture = (
+    Vec<StoredProcess>,
+    Vec<QueueState>,
+    (PolicyVersion, Policy),
+    Vec<NodeDescriptor>,
+    EventPage,
+    EventCursor,
+);
 
 async fn picture(store: &FsStore) -> Picture {
     let mut all = Vec::new();
-    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
     loop {
-        let listing = store.list(&Filter::default(), &page).await.unwrap();
+        let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
         all.extend(listing.processes);
         page.after = listing.next;
         if page.after.is_none() {
@@ -584,8 +594,8 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     assert!(holds(), "in vain: {what}");
 }
 
-fn facts() -> NodeFacts {
-    NodeFacts {
+fn facts() -> NodeDescriptor {
+    NodeDescriptor {
         id: NodeId::new("laptop").unwrap(),
         home: None,
         boot: "boot".to_owned(),
@@ -593,8 +603,8 @@ fn facts() -> NodeFacts {
     }
 }
 
-fn room(lease: &Lease, batch: u32) -> Room {
-    Room {
+fn room(lease: &Lease, batch: u32) -> ClaimCapacity {
+    ClaimCapacity {
         roots: 100,
         batch,
         classes: vec![PlacementClass::Node(lease.node.clone()), PlacementClass::Shared(Placement::Here)],
@@ -620,9 +630,9 @@ fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
     Submission {
         process,
         events,
-        limits: Limits { policy: PolicyVersion(9), slots: None, tree: TreeLimits::default() },
+        limits: SubmitLimits { policy: PolicyVersion(9), slots: None, tree: TreeLimits::default() },
         claim_for: None,
-        or_refuse: false,
+        fail_if_queued: false,
     }
 }
 
@@ -633,23 +643,28 @@ async fn end(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Revision {
 
 async fn ending(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Change {
     let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
-    let input = Input::Command(Command::Cancel { cause: StopCause::User });
-    let step = stored.process.decide(&context(2_000), &stored.vitals, &input).unwrap();
+    let input = Input::Action(Action::Cancel { cause: StopCause::User });
+    let step = stored.process.decide(&context(2_000), &stored.live_stats, &input).unwrap();
     let mut next = stored.process.clone();
     next.evolve(&step.events);
     Change {
         op: ids.op(),
-        author: Author::Anyone,
+        author: Writer::Anyone,
         expected: stored.revision,
         next,
         events: step.events,
-        taken: WishNo(0),
-        childless: false,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
     }
 }
 
-fn context(now: i64) -> Context {
-    Context { now: Timestamp(now), awake: Awake(now), chance: Chance(0), capabilities: Capabilities::ALL }
+fn context(now: i64) -> DecisionContext {
+    DecisionContext {
+        now: Timestamp(now),
+        awake: AwakeTime(now),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    }
 }
 
 fn acknowledge(id: ProcessId, revision: Revision) {

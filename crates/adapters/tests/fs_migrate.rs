@@ -7,12 +7,12 @@ mod moving;
 
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
-use longhaul_domain::{LaunchKey, ReportedSpec, Retention, Wish, Work};
+use longhaul_domain::{LaunchKey, PendingAction, ReportedSpec, Retention, Work};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use longhaul_testkit::suite::agreement::agree;
-use longhaul_testkit::suite::store::Draft;
+use longhaul_testkit::suite::store::SubmissionBuilder;
 use moving::{Movable, assert_same, copy};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let files: Arc<FsStore> = Arc::new(fs(&at("files"), &clock));
         let database: Arc<SqliteStore> = Arc::new(sqlite(&at("database"), &clock));
         // Both clocks are one, which is moved twice.
-        let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+        let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(files.clone()), &world(database.clone()), seed, 300).await;
         assert_same(files.as_ref(), database.as_ref()).await;
 
@@ -54,19 +54,20 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
 async fn what_was_let_go_is_remembered_in_the_other_store_too() {
     let directory = tempfile::tempdir().unwrap();
     let clock = VirtualClock::default();
-    let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+    let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
     let first = Arc::new(fs(&directory.path().join("a"), &clock));
     let second = Arc::new(sqlite(&directory.path().join("b"), &clock));
     let third = Arc::new(fs(&directory.path().join("c"), &clock));
     let new = {
         let world = world(first.clone());
-        let mut draft = Draft::new(world.ids.process());
+        let mut draft = SubmissionBuilder::new(world.ids.process());
         draft.spec.work = Work::Reported(ReportedSpec::default());
         draft.spec.launch_key = LaunchKey::new("once").ok();
         let new = submission(draft);
         first.submit(new.clone()).await.unwrap();
         let stored = first.load(&[new.process.id]).await.unwrap().remove(0).unwrap();
-        let taken = first.wish(&new.process.id, world.ids.op(), Wish::Pause).await.unwrap();
+        let taken =
+            first.enqueue_action(&new.process.id, world.ids.op(), PendingAction::Pause).await.unwrap();
         first.commit(Change { taken, ..completion(&stored, world.ids.op()) }).await.unwrap();
         clock.advance(Duration::from_secs(90));
         let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
@@ -78,14 +79,17 @@ async fn what_was_let_go_is_remembered_in_the_other_store_too() {
     for store in [second as Arc<dyn Movable>, third as Arc<dyn Movable>] {
         let id = new.process.id;
         let again = store.submit(new.clone()).await.unwrap();
-        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+        assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
         let mut other = new.clone();
         other.process.id = world(store_of(&store)).ids.process();
         let again = store.submit(other).await.unwrap();
-        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
-        let books = store.books().await.unwrap();
-        assert_eq!((books.swept_total, books.swept.len(), books.old_keys.len()), (1, 1, 1));
-        assert!(store.end().await.unwrap() > Cursor(0));
+        assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
+        let store_metadata = store.store_metadata().await.unwrap();
+        assert_eq!(
+            (store_metadata.swept_total, store_metadata.swept.len(), store_metadata.old_keys.len()),
+            (1, 1, 1)
+        );
+        assert!(store.end().await.unwrap() > EventCursor(0));
     }
 }
 
@@ -105,26 +109,39 @@ fn store_of(store: &Arc<dyn Movable>) -> Arc<dyn Store> {
     Arc::clone(store) as Arc<dyn Store>
 }
 
-fn submission(draft: Draft) -> Submission {
+fn submission(draft: SubmissionBuilder) -> Submission {
     use longhaul_domain::*;
     let (process, events) = Process::submit(&context(), draft.id, draft.lineage, Arc::new(draft.spec));
-    let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
-    Submission { process, events, limits, claim_for: None, or_refuse: false }
+    let limits = SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+    Submission { process, events, limits, claim_for: None, fail_if_queued: false }
 }
 
-fn completion(stored: &Stored, op: longhaul_domain::OpId) -> Change {
+fn completion(stored: &StoredProcess, op: longhaul_domain::OpId) -> Change {
     use longhaul_domain::*;
-    let input = Input::Command(Command::Complete { result: None });
-    let step = stored.process.decide(&context(), &stored.vitals, &input).unwrap();
+    let input = Input::Action(Action::Complete { result: None });
+    let step = stored.process.decide(&context(), &stored.live_stats, &input).unwrap();
     let mut next = stored.process.clone();
     next.evolve(&step.events);
-    let (author, expected) = (Author::Anyone, stored.revision);
-    Change { op, author, expected, next, events: step.events, taken: WishNo(0), childless: false }
+    let (author, expected) = (Writer::Anyone, stored.revision);
+    Change {
+        op,
+        author,
+        expected,
+        next,
+        events: step.events,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
+    }
 }
 
-fn context() -> longhaul_domain::Context {
+fn context() -> longhaul_domain::DecisionContext {
     use longhaul_domain::*;
-    Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL }
+    DecisionContext {
+        now: Timestamp(0),
+        awake: AwakeTime(0),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    }
 }
 
 fn fs(path: &Path, clock: &VirtualClock) -> FsStore {

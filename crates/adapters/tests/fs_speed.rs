@@ -64,20 +64,33 @@ fn work(ids: &SequentialIds) -> Submission {
     let mut spec = Spec::of(Work::Command(Box::new(command)));
     spec.project = Some(ProjectName::new("project").unwrap());
     let (process, events) = Process::submit(&context(1), ids.process(), Lineage::default(), Arc::new(spec));
-    let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
-    Submission { process, events, limits, claim_for: None, or_refuse: false }
+    let limits = SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+    Submission { process, events, limits, claim_for: None, fail_if_queued: false }
 }
 
 async fn ending(store: &FsStore, ids: &SequentialIds, id: ProcessId) -> Change {
     let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
-    let input = Input::Command(Command::Cancel { cause: StopCause::User });
-    let step = stored.process.decide(&context(2), &stored.vitals, &input).unwrap();
+    let input = Input::Action(Action::Cancel { cause: StopCause::User });
+    let step = stored.process.decide(&context(2), &stored.live_stats, &input).unwrap();
     let mut next = stored.process.clone();
     next.evolve(&step.events);
-    let (author, expected) = (Author::Anyone, stored.revision);
-    Change { op: ids.op(), author, expected, next, events: step.events, taken: WishNo(0), childless: false }
+    let (author, expected) = (Writer::Anyone, stored.revision);
+    Change {
+        op: ids.op(),
+        author,
+        expected,
+        next,
+        events: step.events,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
+    }
 }
 
-fn context(now: i64) -> Context {
-    Context { now: Timestamp(now), awake: Awake(now), chance: Chance(0), capabilities: Capabilities::ALL }
+fn context(now: i64) -> DecisionContext {
+    DecisionContext {
+        now: Timestamp(now),
+        awake: AwakeTime(now),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    }
 }

@@ -38,7 +38,7 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
             "{name:>7} filled: {:.0} writes a second",
             2.0 * RECORDS as f64 / begun.elapsed().as_secs_f64()
         );
-        let page = PageAsk { order: Order::NewestFirst, after: None, most: 50 };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
         for (what, filter) in filters(&store).await {
             let mut spans = Vec::new();
             let mut found = 0;
@@ -57,41 +57,45 @@ async fn a_page_of_many_records_is_fast_whatever_is_asked_for() {
     }
 }
 
-async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, Filter)> {
-    let oldest = PageAsk { order: Order::OldestFirst, after: None, most: 1 };
-    let oldest = store.list(&Filter::default(), &oldest).await.unwrap().processes[0].process.id.to_string();
-    let none = Filter::default;
+async fn filters(store: &Arc<dyn Store>) -> Vec<(&'static str, ProcessFilter)> {
+    let oldest = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+    let oldest =
+        store.list(&ProcessFilter::default(), &oldest).await.unwrap().processes[0].process.id.to_string();
+    let none = ProcessFilter::default;
     let live = vec![Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
     vec![
         ("all", none()),
-        ("id prefix of 8", Filter { id_prefix: Some(oldest[..8].to_owned()), ..none() }),
-        ("id prefix of 4", Filter { id_prefix: Some(oldest[..4].to_owned()), ..none() }),
-        ("id prefix of none", Filter { id_prefix: Some("0000-".to_owned()), ..none() }),
-        ("id prefix of 1", Filter { id_prefix: Some(oldest[..1].to_owned()), ..none() }),
-        ("rare name", Filter { name: ProcessName::new("rare").ok(), ..none() }),
-        ("unknown name", Filter { name: ProcessName::new("nobody").ok(), ..none() }),
-        ("common name", Filter { name: ProcessName::new("common").ok(), ..none() }),
-        ("rare project", Filter { project: ProjectName::new("rare").ok(), ..none() }),
-        ("common project", Filter { project: ProjectName::new("common").ok(), ..none() }),
-        ("rare key", Filter { key: SlotKey::new("rare").ok(), ..none() }),
-        ("rare agent", Filter { agent: AgentId::new("rare").ok(), ..none() }),
+        ("id prefix of 8", ProcessFilter { id_prefix: Some(oldest[..8].to_owned()), ..none() }),
+        ("id prefix of 4", ProcessFilter { id_prefix: Some(oldest[..4].to_owned()), ..none() }),
+        ("id prefix of none", ProcessFilter { id_prefix: Some("0000-".to_owned()), ..none() }),
+        ("id prefix of 1", ProcessFilter { id_prefix: Some(oldest[..1].to_owned()), ..none() }),
+        ("rare name", ProcessFilter { name: ProcessName::new("rare").ok(), ..none() }),
+        ("unknown name", ProcessFilter { name: ProcessName::new("nobody").ok(), ..none() }),
+        ("common name", ProcessFilter { name: ProcessName::new("common").ok(), ..none() }),
+        ("rare project", ProcessFilter { project: ProjectName::new("rare").ok(), ..none() }),
+        ("common project", ProcessFilter { project: ProjectName::new("common").ok(), ..none() }),
+        ("rare key", ProcessFilter { key: SlotKey::new("rare").ok(), ..none() }),
+        ("rare agent", ProcessFilter { agent: AgentId::new("rare").ok(), ..none() }),
         (
             "live of a rare agent",
-            Filter { agent: AgentId::new("rare").ok(), statuses: live.clone(), ..none() },
+            ProcessFilter { agent: AgentId::new("rare").ok(), statuses: live.clone(), ..none() },
         ),
         (
             "live of a common agent",
-            Filter { agent: AgentId::new("common").ok(), statuses: live.clone(), ..none() },
+            ProcessFilter { agent: AgentId::new("common").ok(), statuses: live.clone(), ..none() },
         ),
-        ("rare session", Filter { session: SessionId::new("rare").ok(), ..none() }),
-        ("rare type", Filter { kind: Some(ProcessType::Server), ..none() }),
-        ("rare node", Filter { node: NodeId::new("rare").ok(), ..none() }),
-        ("level 1", Filter { level: Some(Level(1)), ..none() }),
-        ("live", Filter { statuses: live.clone(), ..none() }),
-        ("live of a project", Filter { statuses: live, project: ProjectName::new("common").ok(), ..none() }),
-        ("failed", Filter { statuses: vec![Status::Failed], ..none() }),
-        ("interrupted", Filter { statuses: vec![Status::Interrupted], ..none() }),
-        ("ended", Filter { statuses: vec![Status::Completed, Status::Failed], ..none() }),
+        ("rare session", ProcessFilter { session: SessionId::new("rare").ok(), ..none() }),
+        ("rare type", ProcessFilter { kind: Some(ProcessType::Server), ..none() }),
+        ("rare node", ProcessFilter { node: NodeId::new("rare").ok(), ..none() }),
+        ("level 1", ProcessFilter { level: Some(Level(1)), ..none() }),
+        ("live", ProcessFilter { statuses: live.clone(), ..none() }),
+        (
+            "live of a project",
+            ProcessFilter { statuses: live, project: ProjectName::new("common").ok(), ..none() },
+        ),
+        ("failed", ProcessFilter { statuses: vec![Status::Failed], ..none() }),
+        ("interrupted", ProcessFilter { statuses: vec![Status::Interrupted], ..none() }),
+        ("ended", ProcessFilter { statuses: vec![Status::Completed, Status::Failed], ..none() }),
     ]
 }
 
@@ -133,34 +137,38 @@ async fn put(
     spec.session = SessionId::new(which).ok();
     spec.agent.agent_id = AgentId::new(which).ok();
     spec.kind = if rare { ProcessType::Server } else { ProcessType::default() };
-    let ctx =
-        Context { now: Timestamp(1), awake: Awake(1), chance: Chance(0), capabilities: Capabilities::ALL };
+    let ctx = DecisionContext {
+        now: Timestamp(1),
+        awake: AwakeTime(1),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    };
     let lineage = parent.map_or_else(Lineage::default, |parent| Lineage::default().child_of(parent));
     let (process, events) = Process::submit(&ctx, id, lineage, Arc::new(spec));
-    let limits = Limits {
+    let limits = SubmitLimits {
         policy: PolicyVersion(0),
         slots: None,
         tree: TreeLimits { deepest: Level(9), per_level: 900 },
     };
-    let new = Submission { process: process.clone(), events, limits, claim_for: None, or_refuse: false };
-    let Submitted::Waiting(stored) = store.submit(new).await.unwrap() else { panic!() };
+    let new = Submission { process: process.clone(), events, limits, claim_for: None, fail_if_queued: false };
+    let SubmitOutcome::Waiting(stored) = store.submit(new).await.unwrap() else { panic!() };
     if number > 0 && number % 1_000 != 500 {
         let input = if rare {
-            Input::Command(Command::Fail { error: "no".to_owned() })
+            Input::Action(Action::Fail { error: "no".to_owned() })
         } else {
-            Input::Command(Command::Complete { result: None })
+            Input::Action(Action::Complete { result: None })
         };
-        let step = process.decide(&ctx, &Vitals::default(), &input).unwrap();
+        let step = process.decide(&ctx, &LiveStats::default(), &input).unwrap();
         let mut next = process;
         next.evolve(&step.events);
         let change = Change {
             op: ids.op(),
-            author: Author::Anyone,
+            author: Writer::Anyone,
             expected: stored.revision,
             next,
             events: step.events,
-            taken: WishNo(0),
-            childless: false,
+            taken: ActionSeq(0),
+            require_no_live_descendants: false,
         };
         store.commit(change).await.unwrap();
     }

@@ -4,29 +4,29 @@
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
-use longhaul_testkit::suite::{RestoringWorld, StoreWorld};
+use longhaul_testkit::suite::{RestoreFixture, StoreFixture};
 use std::sync::Arc;
 use std::time::Duration;
 
-async fn open(clock: VirtualClock) -> StoreWorld {
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+async fn open(clock: VirtualClock) -> StoreFixture {
+    StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
 }
 
-async fn open_leased(clock: VirtualClock) -> StoreWorld {
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE)), clock)
+async fn open_leased(clock: VirtualClock) -> StoreFixture {
+    StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE)), clock)
 }
 
 longhaul_testkit::store_suite!(open);
 
-async fn open_with_long_leases(clock: VirtualClock) -> StoreWorld {
+async fn open_with_long_leases(clock: VirtualClock) -> StoreFixture {
     let week = Duration::from_secs(7 * 24 * 3600);
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(week, week)), clock)
+    StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone())).with_leases(week, week)), clock)
 }
 
-async fn open_restoring(clock: VirtualClock) -> RestoringWorld {
+async fn open_restoring(clock: VirtualClock) -> RestoreFixture {
     let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
     let emptied = store.clone();
-    RestoringWorld::new(Arc::new(store), clock, move || emptied.lose_everything())
+    RestoreFixture::new(Arc::new(store), clock, move || emptied.lose_everything())
 }
 
 mod restoring {

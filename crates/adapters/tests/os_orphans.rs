@@ -15,7 +15,7 @@ mod bench;
 use bench::{Bench, code, key, kill, state, until};
 use longhaul_adapters::os::OsSpawner;
 use longhaul_domain::{Interruption, Leftovers, Observation};
-use longhaul_ports::{Clock, Found, Spawner};
+use longhaul_ports::{Adopted, Clock, Spawner};
 use rustix::process::{getpid, set_child_subreaper};
 use tokio::sync::Mutex;
 
@@ -39,7 +39,7 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     let over = bench.clock().now();
     until(async || bench.clock().now() > over).await;
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => {
+        Adopted::Over(Observation::Exited { exit, .. }) => {
             assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
             assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");
         }
@@ -65,7 +65,7 @@ async fn what_was_killed_with_its_shim_is_found_over_whoever_collects_it_when() 
             until(async || state(pid) == Some('Z')).await;
         }
         match bench.adopt(key(1)).await.unwrap() {
-            Found::Over(Observation::SupervisorLost {
+            Adopted::Over(Observation::SupervisorLost {
                 why: Interruption::SupervisorKilled { .. }, ..
             }) => {}
             other => panic!("{other:?}"),

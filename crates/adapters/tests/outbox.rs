@@ -14,11 +14,11 @@ mod remote;
 mod restores;
 
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_adapters::outbox::{OutboxOptions, Outboxed, SharedStore};
+use longhaul_adapters::outbox::{OutboxOptions, OutboxStore, SharedStore};
 use longhaul_domain::*;
 use longhaul_ports::*;
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
 use remote::Remote;
 use std::path::{Path, PathBuf};
@@ -34,22 +34,22 @@ mod suite {
     }
 }
 
-async fn of_memory(clock: VirtualClock) -> StoreWorld {
+async fn of_memory(clock: VirtualClock) -> StoreFixture {
     let memory = MemoryStore::new(Arc::new(clock.clone()));
-    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
+    StoreFixture::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
-async fn of_leased_memory(clock: VirtualClock) -> StoreWorld {
+async fn of_leased_memory(clock: VirtualClock) -> StoreFixture {
     let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-    StoreWorld::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
+    StoreFixture::new(Arc::new(around(Arc::new(memory), &clock).await), clock)
 }
 
 /// An outbox whose files nobody else finds.
-async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> Outboxed {
+async fn around(inner: Arc<dyn SharedStore>, clock: &VirtualClock) -> OutboxStore {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("outbox.sqlite");
     // Open files stay without their names.
-    Outboxed::open(inner, &path, Arc::new(clock.clone()), OutboxOptions::at("memory")).await.unwrap()
+    OutboxStore::open(inner, &path, Arc::new(clock.clone()), OutboxOptions::at("memory")).await.unwrap()
 }
 
 /// A node with its outbox, and the store that it shares with others.
@@ -76,17 +76,17 @@ impl Node {
         self.directory.path().join("outbox.sqlite")
     }
 
-    async fn open(&self) -> Outboxed {
+    async fn open(&self) -> OutboxStore {
         self.open_at(&self.path(), "here").await.unwrap()
     }
 
-    async fn open_at(&self, path: &Path, place: &str) -> Result<Outboxed, StoreError> {
+    async fn open_at(&self, path: &Path, place: &str) -> Result<OutboxStore, StoreError> {
         let inner = Arc::new(self.remote.clone());
-        Outboxed::open(inner, path, Arc::new(self.clock.clone()), OutboxOptions::at(place)).await
+        OutboxStore::open(inner, path, Arc::new(self.clock.clone()), OutboxOptions::at(place)).await
     }
 
     /// Opens it, and has the node join and catch up.
-    async fn join(&self) -> (Outboxed, Lease) {
+    async fn join(&self) -> (OutboxStore, Lease) {
         let store = self.open().await;
         let lease = store.register(&facts("me")).await.unwrap();
         store.reconcile(&lease).await.unwrap();
@@ -111,43 +111,43 @@ impl Node {
         let mut spec = Spec::of(Work::Command(Box::new(CommandSpec::of("true", &[], "/"))));
         spec.placement = Placement::Node(name("me"));
         change(&mut spec);
-        let ctx = Context {
+        let ctx = DecisionContext {
             now: self.clock.now(),
             awake: self.clock.awake(),
-            chance: Chance(0),
+            chance: RandomBits(0),
             capabilities: Capabilities::ALL,
         };
         let (process, events) = Process::submit(&ctx, self.ids.process(), Lineage::default(), Arc::new(spec));
         Submission {
             process,
             events,
-            limits: Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
-            claim_for: lease.map(|lease| Claimant { lease: lease.clone(), roots: 100 }),
-            or_refuse: false,
+            limits: SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
+            claim_for: lease.map(|lease| ClaimRequest { lease: lease.clone(), roots: 100 }),
+            fail_if_queued: false,
         }
     }
 
     /// What became true of a process, as its owner writes it.
-    async fn write(&self, store: &Outboxed, lease: &Lease, id: ProcessId, fact: Fact) -> Revision {
+    async fn write(&self, store: &OutboxStore, lease: &Lease, id: ProcessId, fact: Fact) -> Revision {
         let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
         let events = vec![Event { at: self.clock.now(), fact }];
         let mut next = stored.process.clone();
         next.evolve(&events);
         let change = Change {
             op: self.ids.op(),
-            author: Author::Owner(lease.clone()),
+            author: Writer::Owner(lease.clone()),
             expected: stored.revision,
             next,
             events,
-            taken: WishNo(0),
-            childless: false,
+            taken: ActionSeq(0),
+            require_no_live_descendants: false,
         };
         store.commit(change).await.unwrap()
     }
 }
 
-fn facts(node: &str) -> NodeFacts {
-    NodeFacts { id: name(node), home: None, boot: "boot".to_owned(), version: "1".to_owned() }
+fn facts(node: &str) -> NodeDescriptor {
+    NodeDescriptor { id: name(node), home: None, boot: "boot".to_owned(), version: "1".to_owned() }
 }
 
 fn name(text: &str) -> NodeId {
@@ -159,7 +159,7 @@ fn spawned() -> Fact {
 }
 
 /// The end of a process, as its owner writes it.
-async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
+async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
     let exit = Exit {
         status: ExitStatus::Code(0),
         at: node.clock.now(),
@@ -172,7 +172,7 @@ async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
-        circumstances: Circumstances::PLAIN,
+        circumstances: ExitCircumstances::PLAIN,
     };
     node.write(
         store,
@@ -180,20 +180,20 @@ async fn end(node: &Node, store: &Outboxed, lease: &Lease, id: ProcessId) {
         id,
         Fact::Ended {
             ending: Ending::Completed { exit: Some(exit), result: None },
-            vitals: Vitals::default(),
+            live_stats: LiveStats::default(),
         },
     )
     .await;
 }
 
-fn page() -> PageAsk {
-    PageAsk { order: Order::NewestFirst, after: None, most: 100 }
+fn page() -> PageRequest {
+    PageRequest { order: SortOrder::NewestFirst, after: None, most: 100 }
 }
 
-async fn recalled(store: &Outboxed, id: ProcessId) -> Option<Stored> {
-    store.recall(&[id]).await.remove(0)
+async fn recalled(store: &OutboxStore, id: ProcessId) -> Option<StoredProcess> {
+    store.load_cached(&[id]).await.remove(0)
 }
 
-async fn there(remote: &Remote, id: ProcessId) -> Option<Stored> {
+async fn there(remote: &Remote, id: ProcessId) -> Option<StoredProcess> {
     remote.load(&[id]).await.unwrap().remove(0)
 }

@@ -2,8 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use longhaul_adapters::peers::HttpPeers;
-use longhaul_ports::{PeerAnswer, PeerCall, PeerError, Peers};
+use longhaul_adapters::peers::HttpPeerTransport;
+use longhaul_ports::{PeerError, PeerHttpRequest, PeerResponse, PeerTransport};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
@@ -13,8 +13,8 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// Nothing here takes that long unless it hangs.
 const BOUND: Duration = Duration::from_secs(10);
 
-fn call(address: &str, body: Option<&str>) -> PeerCall {
-    PeerCall {
+fn call(address: &str, body: Option<&str>) -> PeerHttpRequest {
+    PeerHttpRequest {
         address: address.to_owned(),
         target: "/v1/processes/x/text?cursor=a%20b".to_owned(),
         headers: vec![("longhaul-peer".to_owned(), "1 proof".to_owned())],
@@ -23,12 +23,12 @@ fn call(address: &str, body: Option<&str>) -> PeerCall {
     }
 }
 
-async fn ask(call: &PeerCall) -> Result<PeerAnswer, PeerError> {
-    let peers = HttpPeers::default();
+async fn ask(call: &PeerHttpRequest) -> Result<PeerResponse, PeerError> {
+    let peers = HttpPeerTransport::default();
     tokio::time::timeout(BOUND, peers.ask(call)).await.unwrap()
 }
 
-async fn whole(mut answer: PeerAnswer) -> Result<String, PeerError> {
+async fn whole(mut answer: PeerResponse) -> Result<String, PeerError> {
     let mut all = Vec::new();
     while let Some(bytes) = answer.body.next().await? {
         assert!(!bytes.is_empty());
@@ -140,11 +140,13 @@ async fn address_that_is_none_is_said_to_be_none() {
         let unusable = ask(&call(address, None)).await;
         assert!(unusable.is_err(), "{address}: {unusable:?}");
     }
-    let header =
-        PeerCall { headers: vec![("x\r\ny".to_owned(), "z".to_owned())], ..call("http://127.0.0.1:9", None) };
+    let header = PeerHttpRequest {
+        headers: vec![("x\r\ny".to_owned(), "z".to_owned())],
+        ..call("http://127.0.0.1:9", None)
+    };
     let unusable = ask(&header).await;
     assert!(matches!(unusable, Err(PeerError::Unusable { .. })), "{unusable:?}");
-    let value = PeerCall {
+    let value = PeerHttpRequest {
         headers: vec![("x".to_owned(), "z\r\ny: 1".to_owned())],
         ..call("http://127.0.0.1:9", None)
     };

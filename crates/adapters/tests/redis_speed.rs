@@ -59,7 +59,7 @@ async fn a_claim_among_many_is_fast() {
             .await;
         let (version, policy) = bench.store.policy().await.unwrap();
         bench.store.set_policy(version, &Policy { default_slots: 0, ..policy }).await.unwrap();
-        let room = Room {
+        let room = ClaimCapacity {
             roots: 1_000_000,
             batch: 1,
             classes: vec![
@@ -112,7 +112,7 @@ impl Bench {
                 Err(error) => panic!("{error:?}"),
             }
         };
-        let me = NodeFacts {
+        let me = NodeDescriptor {
             id: NodeId::new("n").unwrap(),
             home: None,
             boot: String::new(),
@@ -122,15 +122,15 @@ impl Bench {
         Self { store: Arc::new(store), ids: Arc::default(), lease, client, _server: Arc::new(server) }
     }
 
-    fn claimant(&self) -> Claimant {
-        Claimant { lease: self.lease.clone(), roots: 1_000_000 }
+    fn claimant(&self) -> ClaimRequest {
+        ClaimRequest { lease: self.lease.clone(), roots: 1_000_000 }
     }
 
-    async fn launch(&self, claimant: Option<&Claimant>) -> Submitted {
+    async fn launch(&self, claimant: Option<&ClaimRequest>) -> SubmitOutcome {
         self.submit(None, claimant).await
     }
 
-    async fn submit(&self, key: Option<&str>, claimant: Option<&Claimant>) -> Submitted {
+    async fn submit(&self, key: Option<&str>, claimant: Option<&ClaimRequest>) -> SubmitOutcome {
         let new = work(&self.ids, key, claimant);
         self.store.submit(new).await.unwrap()
     }
@@ -152,7 +152,7 @@ impl Bench {
         let claimant = self.claimant();
         let rate = self
             .at_once(writers, count, async |bench| {
-                let Submitted::Claimed(stored) = bench.launch(Some(&claimant)).await else {
+                let SubmitOutcome::Claimed(stored) = bench.launch(Some(&claimant)).await else {
                     panic!("it waits");
                 };
                 let attempt = stored.process.attempt;
@@ -175,7 +175,7 @@ impl Bench {
                     output_bytes: 0,
                     dropped_bytes: 0,
                     began: None,
-                    circumstances: Circumstances::PLAIN,
+                    circumstances: ExitCircumstances::PLAIN,
                 };
                 bench.turn(running, Observation::Exited { attempt, exit }).await;
             })
@@ -183,21 +183,21 @@ impl Bench {
         (rate, rate * 4.0)
     }
 
-    async fn turn(&self, stored: Stored, seen: Observation) -> Stored {
-        let step = stored.process.decide(&context(), &stored.vitals, &Input::Observation(seen)).unwrap();
+    async fn turn(&self, stored: StoredProcess, seen: Observation) -> StoredProcess {
+        let step = stored.process.decide(&context(), &stored.live_stats, &Input::Observation(seen)).unwrap();
         let mut next = stored.process.clone();
         next.evolve(&step.events);
         let change = Change {
             op: self.ids.op(),
-            author: stored.owner.clone().map_or(Author::Anyone, Author::Owner),
+            author: stored.owner.clone().map_or(Writer::Anyone, Writer::Owner),
             expected: stored.revision,
             next: next.clone(),
             events: step.events,
-            taken: WishNo(0),
-            childless: false,
+            taken: ActionSeq(0),
+            require_no_live_descendants: false,
         };
         let revision = self.store.commit(change).await.unwrap();
-        Stored { process: next, revision, ..stored }
+        StoredProcess { process: next, revision, ..stored }
     }
 
     async fn memory(&self) -> u64 {
@@ -271,11 +271,16 @@ impl Drop for Server {
     }
 }
 
-fn context() -> Context {
-    Context { now: Timestamp(1), awake: Awake(1), chance: Chance(0), capabilities: Capabilities::ALL }
+fn context() -> DecisionContext {
+    DecisionContext {
+        now: Timestamp(1),
+        awake: AwakeTime(1),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    }
 }
 
-fn work(ids: &SequentialIds, key: Option<&str>, claim_for: Option<&Claimant>) -> Submission {
+fn work(ids: &SequentialIds, key: Option<&str>, claim_for: Option<&ClaimRequest>) -> Submission {
     let id = ids.process();
     let mut command = CommandSpec::of("/usr/bin/make", &["-j2", "check"], "/home/someone/project");
     command.environment.captured = Some(EnvironmentHash("0".repeat(64)));
@@ -288,9 +293,9 @@ fn work(ids: &SequentialIds, key: Option<&str>, claim_for: Option<&Claimant>) ->
     Submission {
         process,
         events,
-        limits: Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
+        limits: SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
         claim_for: claim_for.cloned(),
-        or_refuse: false,
+        fail_if_queued: false,
     }
 }
 

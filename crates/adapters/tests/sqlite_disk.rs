@@ -35,10 +35,14 @@ async fn a_store_that_is_opened_again_has_everything_in_its_order() {
         store.set_policy(PolicyVersion(0), &policy).await.unwrap();
         let claimed = store.claim(&lease, &room(&lease, 1)).await.unwrap();
         let first = &claimed[0];
-        store.wish(&first.process.id, ids.op(), Wish::Pause).await.unwrap();
-        let vitals = Vitals { progress: Some(Progress::from_hundredths(1_234)), ..Vitals::default() };
+        store.enqueue_action(&first.process.id, ids.op(), PendingAction::Pause).await.unwrap();
+        let live_stats =
+            LiveStats { progress: Some(Progress::from_hundredths(1_234)), ..LiveStats::default() };
         let touched = store
-            .touch(&Author::Owner(lease.clone()), &[(first.process.id, first.process.attempt, vitals)])
+            .update_live_stats(
+                &Writer::Owner(lease.clone()),
+                &[(first.process.id, first.process.attempt, live_stats)],
+            )
             .await
             .unwrap();
         assert!(touched[0].is_ok());
@@ -68,7 +72,7 @@ async fn whoever_waits_in_a_store_that_was_opened_again_is_told_what_was_there_b
     let (clock, ids) = (VirtualClock::default(), SequentialIds::default());
     open(&path, &clock).submit(work(&ids, None, 0)).await.unwrap();
     let store = open(&path, &clock);
-    let told = tokio::time::timeout(Duration::from_secs(10), store.read(Some(Cursor(0)), 10, true));
+    let told = tokio::time::timeout(Duration::from_secs(10), store.read(Some(EventCursor(0)), 10, true));
     assert_eq!(told.await.unwrap().unwrap().events.len(), 1);
     let end = store.end().await.unwrap();
     let (told, submitted) = tokio::join!(store.read(Some(end), 10, true), store.submit(work(&ids, None, 0)));
@@ -113,7 +117,7 @@ fn what_is_no_regular_file_is_refused_and_never_waited_for() {
         let clock = Arc::new(VirtualClock::default());
         let refused = SqliteStore::open(&path(name), clock, SqliteOptions::default());
         assert!(
-            matches!(&refused, Err(StoreError::Corrupt { way_out, .. }) if !way_out.is_empty()),
+            matches!(&refused, Err(StoreError::Corrupt { remedy, .. }) if !remedy.is_empty()),
             "{name}: {refused:?}"
         );
     }
@@ -153,7 +157,7 @@ fn what_is_no_store_of_ours_is_refused_untouched_with_a_way_out() {
         fs::write(&path, bytes).unwrap();
         let refused = refused_untouched(directory.path(), &path);
         assert!(
-            matches!(&refused, StoreError::Corrupt { way_out, .. } if !way_out.is_empty()),
+            matches!(&refused, StoreError::Corrupt { remedy, .. } if !remedy.is_empty()),
             "{what}: {refused:?}"
         );
     }
@@ -232,7 +236,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
             Err(error) => break error,
         }
     };
-    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "{full:?}");
+    assert!(matches!(full, StoreError::Refused(StoreRejection::Full)), "{full:?}");
     assert!(accepted.len() > 10);
     assert!(store.load(&accepted).await.unwrap().iter().all(Option::is_some));
     for id in &accepted[..5] {
@@ -263,7 +267,7 @@ async fn what_does_not_fit_leaves_room_for_what_does() {
         assert!(answer.await.unwrap().is_ok());
     }
     for answer in large_ones {
-        assert!(matches!(answer.await.unwrap(), Err(StoreError::Refused(Refusal::Full))));
+        assert!(matches!(answer.await.unwrap(), Err(StoreError::Refused(StoreRejection::Full))));
     }
 }
 
@@ -310,13 +314,13 @@ async fn the_log_is_bounded_and_says_what_is_missing() {
         }
         store.end().await.unwrap()
     };
-    assert_eq!(end, Cursor(1_500));
+    assert_eq!(end, EventCursor(1_500));
     let store = SqliteStore::open(&path, Arc::new(clock), options).unwrap();
-    let page = store.read(Some(Cursor(0)), 10_000, false).await.unwrap();
+    let page = store.read(Some(EventCursor(0)), 10_000, false).await.unwrap();
     assert!(page.gap);
     assert!((100..1_200).contains(&page.events.len()), "{}", page.events.len());
     assert_eq!(page.events.last().unwrap().cursor, end);
-    assert!(!store.read(Some(Cursor(1_450)), 10, false).await.unwrap().gap);
+    assert!(!store.read(Some(EventCursor(1_450)), 10, false).await.unwrap().gap);
     assert!(!store.read(None, 10, false).await.unwrap().gap);
 }
 
@@ -334,14 +338,14 @@ async fn swept_work_is_not_accepted_again() {
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
     assert_eq!(store.sweep(&rule, 1).await.unwrap().ids, [id]);
     let again = store.submit(new.clone()).await.unwrap();
-    let same = Submitted::Existing { id, stored: None, same_spec: true };
+    let same = SubmitOutcome::Existing { id, stored: None, same_spec: true };
     assert_eq!(again, same);
     let mut other = new;
     let mut spec = other.process.spec.as_ref().clone();
     spec.description = Some("another".to_owned());
     other.process.spec = spec.into();
     let answer = store.submit(other).await.unwrap();
-    assert!(matches!(answer, Submitted::Existing { same_spec: false, .. }), "{answer:?}");
+    assert!(matches!(answer, SubmitOutcome::Existing { same_spec: false, .. }), "{answer:?}");
 }
 
 #[tokio::test]
@@ -360,7 +364,9 @@ async fn a_sequence_is_never_used_twice() {
             let (kept, gone) = (work(&ids, None, 0), work(&ids, None, 0));
             let id = gone.process.id;
             for new in [kept, gone] {
-                let Submitted::Waiting(stored) = store.submit(new).await.unwrap() else { panic!("it waits") };
+                let SubmitOutcome::Waiting(stored) = store.submit(new).await.unwrap() else {
+                    panic!("it waits")
+                };
                 assert!(stored.seq.0 > last, "{} after {last}", stored.seq.0);
                 last = stored.seq.0;
             }
@@ -466,7 +472,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     let store = open(&directory.path().join("store.db"), &VirtualClock::default());
     let ids = SequentialIds::default();
     let lease = store.register(&facts()).await.unwrap();
-    let mut all: Vec<Stored> = Vec::new();
+    let mut all: Vec<StoredProcess> = Vec::new();
     // More than are filed together, so that some are found by their labels and some are not filed yet.
     for turn in 0..310_usize {
         let pick = |of: usize| (turn / of).is_multiple_of(2);
@@ -484,7 +490,7 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
             new.process.lineage = parent.lineage.child_of(parent.id);
         }
         if turn % 3 == 0 {
-            new.claim_for = Some(Claimant { lease: lease.clone(), roots: 1_000 });
+            new.claim_for = Some(ClaimRequest { lease: lease.clone(), roots: 1_000 });
         }
         let id = new.process.id;
         store.submit(new).await.unwrap();
@@ -503,36 +509,37 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     all.reverse();
     let parent = all[all.len() - 2].process.lineage.ancestors[0];
     let id = all[30].process.id.to_string();
-    let empty = Filter::default;
+    let empty = ProcessFilter::default;
     let single = [
-        Filter { session: SessionId::new("s").ok(), ..empty() },
-        Filter { project: ProjectName::new("p").ok(), ..empty() },
-        Filter { name: ProcessName::new("n").ok(), ..empty() },
-        Filter { node: NodeId::new("laptop").ok(), ..empty() },
-        Filter { owner: NodeId::new("laptop").ok(), ..empty() },
-        Filter { parent: Some(parent), ..empty() },
-        Filter { ancestor: Some(parent), ..empty() },
-        Filter { level: Some(Level(1)), ..empty() },
-        Filter { key: SlotKey::new("k").ok(), ..empty() },
-        Filter { agent: AgentId::new("a").ok(), ..empty() },
-        Filter { kind: Some(ProcessType::Build), ..empty() },
-        Filter { not_kind: Some(ProcessType::Build), ..empty() },
-        Filter { id_prefix: Some(id[..1].to_owned()), ..empty() },
-        Filter { id_prefix: Some("not an id".to_owned()), ..empty() },
-        Filter { statuses: vec![Status::Pending], ..empty() },
-        Filter { statuses: vec![Status::Starting, Status::Running], ..empty() },
-        Filter { statuses: vec![Status::Cancelled], ..empty() },
-        Filter { statuses: vec![Status::Pending, Status::Cancelled], ..empty() },
+        ProcessFilter { session: SessionId::new("s").ok(), ..empty() },
+        ProcessFilter { project: ProjectName::new("p").ok(), ..empty() },
+        ProcessFilter { name: ProcessName::new("n").ok(), ..empty() },
+        ProcessFilter { node: NodeId::new("laptop").ok(), ..empty() },
+        ProcessFilter { owner: NodeId::new("laptop").ok(), ..empty() },
+        ProcessFilter { parent: Some(parent), ..empty() },
+        ProcessFilter { ancestor: Some(parent), ..empty() },
+        ProcessFilter { level: Some(Level(1)), ..empty() },
+        ProcessFilter { key: SlotKey::new("k").ok(), ..empty() },
+        ProcessFilter { agent: AgentId::new("a").ok(), ..empty() },
+        ProcessFilter { kind: Some(ProcessType::Build), ..empty() },
+        ProcessFilter { not_kind: Some(ProcessType::Build), ..empty() },
+        ProcessFilter { id_prefix: Some(id[..1].to_owned()), ..empty() },
+        ProcessFilter { id_prefix: Some("not an id".to_owned()), ..empty() },
+        ProcessFilter { statuses: vec![Status::Pending], ..empty() },
+        ProcessFilter { statuses: vec![Status::Starting, Status::Running], ..empty() },
+        ProcessFilter { statuses: vec![Status::Cancelled], ..empty() },
+        ProcessFilter { statuses: vec![Status::Pending, Status::Cancelled], ..empty() },
         empty(),
     ];
     let mut found = 0;
     for a in &single {
         for b in &single {
             let filter = both(a, b);
-            let mut expected: Vec<&Stored> = all.iter().filter(|stored| filter.admits(stored)).collect();
+            let mut expected: Vec<&StoredProcess> =
+                all.iter().filter(|stored| filter.admits(stored)).collect();
             found += usize::from(!expected.is_empty());
-            for order in [Order::NewestFirst, Order::OldestFirst] {
-                let mut page = PageAsk { order, after: None, most: 61 };
+            for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
+                let mut page = PageRequest { order, after: None, most: 61 };
                 let mut listed = Vec::new();
                 loop {
                     let Listing { processes, next, .. } = store.list(&filter, &page).await.unwrap();
@@ -550,9 +557,9 @@ async fn a_list_holds_exactly_what_its_filter_admits_whichever_conditions_meet()
     assert!(found > 150, "{found} filters found something");
 }
 
-fn both(a: &Filter, b: &Filter) -> Filter {
+fn both(a: &ProcessFilter, b: &ProcessFilter) -> ProcessFilter {
     let (a, b) = (a.clone(), b.clone());
-    Filter {
+    ProcessFilter {
         statuses: if a.statuses.is_empty() { b.statuses } else { a.statuses },
         session: a.session.or(b.session),
         project: a.project.or(b.project),
@@ -581,11 +588,11 @@ async fn a_call_that_was_handed_out_is_due_again_only_when_its_time_is_over() {
     let mut new = work(&ids, None, 0);
     new.process.state = State::Pending(Pending::Delayed { until: due });
     store.submit(new).await.unwrap();
-    assert_eq!(store.beat(&lease).await.unwrap().due, Some(due));
+    assert_eq!(store.renew_lease(&lease).await.unwrap().due, Some(due));
     clock.advance(Duration::from_secs(11));
-    assert_eq!(store.attention(&lease, 9).await.unwrap().len(), 1);
+    assert_eq!(store.claim_due(&lease, 9).await.unwrap().len(), 1);
     let again = clock.now().plus(Duration::from_secs(5));
-    assert_eq!(store.beat(&lease).await.unwrap().due, Some(again));
+    assert_eq!(store.renew_lease(&lease).await.unwrap().due, Some(again));
 }
 
 #[tokio::test]
@@ -618,8 +625,8 @@ async fn a_log_that_is_cut_or_changed_anywhere_keeps_all_that_came_before() {
             fs::write(place.path().join("store.db-wal"), bytes).unwrap();
             let store = open(&path, &clock);
             let expected: Vec<_> = written.iter().filter(|(_, end)| *end <= at).map(|(id, _)| *id).collect();
-            let page = PageAsk { order: Order::OldestFirst, after: None, most: 100 };
-            let found = store.list(&Filter::default(), &page).await.unwrap();
+            let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+            let found = store.list(&ProcessFilter::default(), &page).await.unwrap();
             let found: Vec<_> = found.processes.iter().map(|stored| stored.process.id).collect();
             assert_eq!(found, expected, "{what} at {at} of {}", whole.len());
         }
@@ -757,8 +764,8 @@ async fn a_damaged_row_hides_and_holds_up_no_other() {
     beside.execute("UPDATE process SET life = '{' WHERE id = ?1", [id]).unwrap();
     beside.execute("UPDATE event SET body = 'x' WHERE id = ?1", [id]).unwrap();
 
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
-    let listing = store.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert_eq!(listing.processes.iter().map(|one| one.process.id).collect::<Vec<_>>(), known);
     assert_eq!(listing.damaged, [damaged], "it is named");
     let each = store.load_each(&[known[0], damaged]).await.unwrap();
@@ -796,9 +803,9 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Everything that can be seen of a store.
 async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<> {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
     (
-        store.list(&Filter::default(), &page).await.unwrap(),
+        store.list(&ProcessFilter::default(), &page).await.unwrap(),
         store.queues(None).await.unwrap(),
         store.policy().await.unwrap(),
         store.nodes().await.unwrap(),
@@ -807,8 +814,8 @@ async fn picture(store: &SqliteStore) -> impl PartialEq + std::fmt::Debug + use<
     )
 }
 
-fn facts() -> NodeFacts {
-    NodeFacts {
+fn facts() -> NodeDescriptor {
+    NodeDescriptor {
         id: NodeId::new("laptop").unwrap(),
         home: None,
         boot: "boot".to_owned(),
@@ -816,8 +823,8 @@ fn facts() -> NodeFacts {
     }
 }
 
-fn room(lease: &Lease, batch: u32) -> Room {
-    Room {
+fn room(lease: &Lease, batch: u32) -> ClaimCapacity {
+    ClaimCapacity {
         roots: 100,
         batch,
         classes: vec![PlacementClass::Node(lease.node.clone()), PlacementClass::Shared(Placement::Here)],
@@ -838,19 +845,19 @@ fn large(ids: &SequentialIds, bytes: usize) -> Submission {
 }
 
 fn submission(ids: &SequentialIds, spec: Spec) -> Submission {
-    let context = Context {
+    let context = DecisionContext {
         now: Timestamp(1_000),
-        awake: Awake(1_000),
-        chance: Chance(0),
+        awake: AwakeTime(1_000),
+        chance: RandomBits(0),
         capabilities: Capabilities::ALL,
     };
     let (process, events) = Process::submit(&context, ids.process(), Lineage::default(), Arc::new(spec));
     Submission {
         process,
         events,
-        limits: Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
+        limits: SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
         claim_for: None,
-        or_refuse: false,
+        fail_if_queued: false,
     }
 }
 
@@ -861,24 +868,24 @@ async fn end(store: &SqliteStore, ids: &SequentialIds, id: ProcessId) -> Revisio
 
 async fn ending(store: &SqliteStore, ids: &SequentialIds, id: ProcessId) -> Change {
     let stored = store.load(&[id]).await.unwrap().remove(0).unwrap();
-    let context = Context {
+    let context = DecisionContext {
         now: Timestamp(2_000),
-        awake: Awake(2_000),
-        chance: Chance(0),
+        awake: AwakeTime(2_000),
+        chance: RandomBits(0),
         capabilities: Capabilities::ALL,
     };
-    let input = Input::Command(Command::Cancel { cause: StopCause::User });
-    let step = stored.process.decide(&context, &stored.vitals, &input).unwrap();
+    let input = Input::Action(Action::Cancel { cause: StopCause::User });
+    let step = stored.process.decide(&context, &stored.live_stats, &input).unwrap();
     let mut next = stored.process.clone();
     next.evolve(&step.events);
     Change {
         op: ids.op(),
-        author: Author::Anyone,
+        author: Writer::Anyone,
         expected: stored.revision,
         next,
         events: step.events,
-        taken: WishNo(0),
-        childless: false,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
     }
 }
 

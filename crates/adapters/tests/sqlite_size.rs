@@ -31,7 +31,7 @@ impl Scale {
         let path = directory.join("store.db");
         let clock = Arc::new(VirtualClock::default());
         let store = SqliteStore::open(&path, clock, SqliteOptions::default()).unwrap();
-        let me = NodeFacts {
+        let me = NodeDescriptor {
             id: NodeId::new("n").unwrap(),
             home: None,
             boot: String::new(),
@@ -73,34 +73,35 @@ impl Scale {
         let lineage = child_of.map_or_else(Lineage::default, |parent| parent.lineage.child_of(parent.id));
         let context = context(1);
         let (process, events) = Process::submit(&context, id, lineage, Arc::new(spec));
-        let claimant = Claimant { lease: self.lease.clone(), roots: 100_000 };
+        let claimant = ClaimRequest { lease: self.lease.clone(), roots: 100_000 };
         Submission {
             process,
             events,
-            limits: Limits {
+            limits: SubmitLimits {
                 policy: PolicyVersion(0),
                 slots: None,
                 tree: TreeLimits { per_level: 100_000, ..TreeLimits::default() },
             },
             claim_for: claimed.then_some(claimant),
-            or_refuse: false,
+            fail_if_queued: false,
         }
     }
 
     async fn see(&self, id: ProcessId, input: Observation) {
         let stored = self.store.load(&[id]).await.unwrap().remove(0).unwrap();
-        let step = stored.process.decide(&context(2), &stored.vitals, &Input::Observation(input)).unwrap();
+        let step =
+            stored.process.decide(&context(2), &stored.live_stats, &Input::Observation(input)).unwrap();
         let mut next = stored.process.clone();
         next.evolve(&step.events);
-        let author = stored.owner.map_or(Author::Anyone, Author::Owner);
+        let author = stored.owner.map_or(Writer::Anyone, Writer::Owner);
         let change = Change {
             op: self.ids.op(),
             author,
             expected: stored.revision,
             next,
             events: step.events,
-            taken: WishNo(0),
-            childless: false,
+            taken: ActionSeq(0),
+            require_no_live_descendants: false,
         };
         self.store.commit(change).await.unwrap();
     }
@@ -155,7 +156,8 @@ async fn live(scale: &mut Scale) {
     let new = scale.submission(None, false);
     let waiter = new.process.clone();
     scale.weigh("submit", async |scale| scale.store.submit(new.clone()).await.unwrap()).await;
-    let room = Room { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
+    let room =
+        ClaimCapacity { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
     let claimed =
         scale.weigh("claim", async |scale| scale.store.claim(&scale.lease, &room).await.unwrap()).await;
     assert_eq!(claimed[0].process.id, waiter.id);
@@ -173,13 +175,15 @@ async fn live(scale: &mut Scale) {
             at: Timestamp(2),
         };
         scale.weigh("spawned", async |scale| scale.see(id, spawned.clone()).await).await;
-        let author = Author::Owner(scale.lease.clone());
-        let vitals = Vitals { progress: Some(Progress::from_hundredths(1_234)), ..Vitals::default() };
-        let vitals = [(id, AttemptNo(1), vitals)];
-        let touch = async |scale: &Scale| scale.store.touch(&author, &vitals).await.unwrap();
+        let author = Writer::Owner(scale.lease.clone());
+        let live_stats =
+            LiveStats { progress: Some(Progress::from_hundredths(1_234)), ..LiveStats::default() };
+        let live_stats = [(id, AttemptNo(1), live_stats)];
+        let touch = async |scale: &Scale| scale.store.update_live_stats(&author, &live_stats).await.unwrap();
         assert!(scale.weigh("touch", touch).await[0].is_ok());
         let op = scale.ids.op();
-        let wish = async |scale: &Scale| scale.store.wish(&id, op, Wish::Pause).await.unwrap();
+        let wish =
+            async |scale: &Scale| scale.store.enqueue_action(&id, op, PendingAction::Pause).await.unwrap();
         scale.weigh("wish", wish).await;
     }
     for id in [child, root.id, waiter.id] {
@@ -195,7 +199,7 @@ async fn live(scale: &mut Scale) {
             output_bytes: 4_321,
             dropped_bytes: 0,
             began: None,
-            circumstances: Circumstances::PLAIN,
+            circumstances: ExitCircumstances::PLAIN,
         };
         let exited = Observation::Exited { attempt: AttemptNo(1), exit };
         scale.weigh("exited", async |scale| scale.see(id, exited.clone()).await).await;
@@ -206,6 +210,11 @@ fn rounds() -> u64 {
     std::env::var("LONGHAUL_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(100)
 }
 
-fn context(now: i64) -> Context {
-    Context { now: Timestamp(now), awake: Awake(now), chance: Chance(0), capabilities: Capabilities::ALL }
+fn context(now: i64) -> DecisionContext {
+    DecisionContext {
+        now: Timestamp(now),
+        awake: AwakeTime(now),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    }
 }

@@ -24,7 +24,7 @@ async fn it_is_fast_and_small() {
     let store = Arc::new(open(&path));
     println!("resident, empty: {} KiB", resident());
     let lease = store
-        .register(&NodeFacts {
+        .register(&NodeDescriptor {
             id: NodeId::new("n").unwrap(),
             home: None,
             boot: String::new(),
@@ -43,7 +43,7 @@ async fn it_is_fast_and_small() {
     })
     .await;
     report("submit, alone", &submits);
-    let claimant = Claimant { lease: lease.clone(), roots: 100_000 };
+    let claimant = ClaimRequest { lease: lease.clone(), roots: 100_000 };
     let launches =
         times(1_000, async |_| drop(store.submit(work(&ids, Some(&claimant))).await.unwrap())).await;
     report("submit and claim, alone", &launches);
@@ -90,27 +90,34 @@ async fn it_is_fast_and_small() {
     for fill in fill {
         fill.await.unwrap();
     }
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 50 };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
     for (name, filter) in [
-        ("list the newest 50 of 100,000", Filter::default()),
+        ("list the newest 50 of 100,000", ProcessFilter::default()),
         (
             "list 50 that run",
-            Filter { statuses: vec![Status::Starting, Status::Running], ..Filter::default() },
+            ProcessFilter { statuses: vec![Status::Starting, Status::Running], ..ProcessFilter::default() },
         ),
         (
             "list a session of a third",
-            Filter { session: Some(SessionId::new("s1").unwrap()), ..Filter::default() },
+            ProcessFilter { session: Some(SessionId::new("s1").unwrap()), ..ProcessFilter::default() },
         ),
-        ("list what no index finds", Filter { kind: Some(ProcessType::Server), ..Filter::default() }),
-        ("list by a prefix", Filter { id_prefix: Some("0a1b".to_owned()), ..Filter::default() }),
+        (
+            "list what no index finds",
+            ProcessFilter { kind: Some(ProcessType::Server), ..ProcessFilter::default() },
+        ),
+        (
+            "list by a prefix",
+            ProcessFilter { id_prefix: Some("0a1b".to_owned()), ..ProcessFilter::default() },
+        ),
     ] {
         let lists = times(50, async |_| drop(store.list(&filter, &page).await.unwrap())).await;
         report(name, &lists);
     }
-    let room = Room { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
+    let room =
+        ClaimCapacity { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
     let claims = times(200, async |_| drop(store.claim(&lease, &room).await.unwrap())).await;
     report("claim 1 of 100,000", &claims);
-    let beats = times(200, async |_| drop(store.beat(&lease).await.unwrap())).await;
+    let beats = times(200, async |_| drop(store.renew_lease(&lease).await.unwrap())).await;
     report("beat", &beats);
     println!("resident with 100,000: {} KiB", resident());
     println!("on the disk: {} bytes a record", std::fs::metadata(&path).unwrap().len() / 100_000);
@@ -122,8 +129,12 @@ async fn a_long_queue_of_many_keys_is_claimed_from_fast() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.db");
     let store = Arc::new(open(&path));
-    let me =
-        NodeFacts { id: NodeId::new("n").unwrap(), home: None, boot: String::new(), version: String::new() };
+    let me = NodeDescriptor {
+        id: NodeId::new("n").unwrap(),
+        home: None,
+        boot: String::new(),
+        version: String::new(),
+    };
     let lease = store.register(&me).await.unwrap();
     let ids = Arc::new(SequentialIds::default());
     let fill: Vec<_> = (0..100)
@@ -143,11 +154,12 @@ async fn a_long_queue_of_many_keys_is_claimed_from_fast() {
     for fill in fill {
         fill.await.unwrap();
     }
-    let room = Room { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
+    let room =
+        ClaimCapacity { roots: 100_000, batch: 1, classes: vec![PlacementClass::Shared(Placement::Here)] };
     let claims = times(500, async |_| drop(store.claim(&lease, &room).await.unwrap())).await;
     report("claim 1 of 100,000 of 1,000 keys", &claims);
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 50 };
-    let waiting = Filter { statuses: vec![Status::Pending], ..Filter::default() };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 50 };
+    let waiting = ProcessFilter { statuses: vec![Status::Pending], ..ProcessFilter::default() };
     let lists = times(50, async |_| drop(store.list(&waiting, &page).await.unwrap())).await;
     report("list 50 that wait", &lists);
 }
@@ -156,7 +168,7 @@ fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(path, Arc::new(VirtualClock::default()), SqliteOptions::default()).unwrap()
 }
 
-fn work(ids: &SequentialIds, claim_for: Option<&Claimant>) -> Submission {
+fn work(ids: &SequentialIds, claim_for: Option<&ClaimRequest>) -> Submission {
     let id = ids.process();
     let mut command = CommandSpec::of("/usr/bin/make", &["-j2", "check"], "/home/someone/project");
     command.environment.captured = Some(EnvironmentHash("0".repeat(64)));
@@ -164,15 +176,19 @@ fn work(ids: &SequentialIds, claim_for: Option<&Claimant>) -> Submission {
     let third = id.as_uuid().as_bytes()[0] % 3;
     spec.session = Some(SessionId::new(&format!("s{third}")).unwrap());
     spec.project = Some(ProjectName::new("project").unwrap());
-    let context =
-        Context { now: Timestamp(1), awake: Awake(1), chance: Chance(0), capabilities: Capabilities::ALL };
+    let context = DecisionContext {
+        now: Timestamp(1),
+        awake: AwakeTime(1),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    };
     let (process, events) = Process::submit(&context, id, Lineage::default(), Arc::new(spec));
     Submission {
         process,
         events,
-        limits: Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
+        limits: SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() },
         claim_for: claim_for.cloned(),
-        or_refuse: false,
+        fail_if_queued: false,
     }
 }
 

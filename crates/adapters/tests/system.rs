@@ -2,17 +2,17 @@
 #![cfg(feature = "system")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
-use longhaul_testkit::suite::{ClockWorld, IdsWorld, VaultWorld};
+use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
+use longhaul_testkit::suite::{ClockFixture, EnvironmentStoreFixture, IdSourceFixture};
 use std::sync::Arc;
 
 mod clock {
     use super::*;
 
-    fn open() -> ClockWorld {
+    fn open() -> ClockFixture {
         let directory = tempfile::tempdir().unwrap();
         let clock = SystemClock::open(directory.path()).unwrap();
-        ClockWorld::new(Arc::new(clock)).guarded(directory)
+        ClockFixture::new(Arc::new(clock)).guarded(directory)
     }
 
     longhaul_testkit::clock_suite!(open);
@@ -21,8 +21,8 @@ mod clock {
 mod ids {
     use super::*;
 
-    fn open() -> IdsWorld {
-        IdsWorld::new(Arc::new(RandomIds))
+    fn open() -> IdSourceFixture {
+        IdSourceFixture::new(Arc::new(RandomIds))
     }
 
     longhaul_testkit::ids_suite!(open);
@@ -31,11 +31,12 @@ mod ids {
 mod vault {
     use super::*;
 
-    fn open() -> VaultWorld {
+    fn open() -> EnvironmentStoreFixture {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().to_owned();
-        VaultWorld::new(move || Arc::new(FileVault::open(&path).unwrap())).guarded(directory)
+        EnvironmentStoreFixture::new(move || Arc::new(FileEnvironmentStore::open(&path).unwrap()))
+            .guarded(directory)
     }
 
-    longhaul_testkit::vault_suite!(open);
+    longhaul_testkit::environment_store_suite!(open);
 }

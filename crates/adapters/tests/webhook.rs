@@ -2,9 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use longhaul_adapters::webhook::{FileBookmarks, HttpPost, PostOptions};
-use longhaul_ports::{Letter, Post, PostError};
-use longhaul_testkit::suite::{BookmarksWorld, PostWorld};
+use longhaul_adapters::webhook::{FileReaderCursors, HttpWebhookTransport, WebhookOptions};
+use longhaul_ports::{WebhookRequest, WebhookTransport, WebhookTransportError};
+use longhaul_testkit::suite::{ReaderCursorsFixture, WebhookFixture};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::SocketAddr;
@@ -20,30 +20,30 @@ use tokio_rustls::TlsAcceptor;
 
 const PATIENCE: Duration = Duration::from_millis(500);
 
-fn post() -> HttpPost {
-    HttpPost::new(&PostOptions { authorities: None, patience: PATIENCE })
+fn post() -> HttpWebhookTransport {
+    HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience: PATIENCE })
 }
 
 mod carrying {
     use super::*;
 
-    longhaul_testkit::post_suite!(|| PostWorld::new(Arc::new(post()), PATIENCE));
+    longhaul_testkit::webhook_suite!(|| WebhookFixture::new(Arc::new(post()), PATIENCE));
 }
 
 mod bookmarks {
     use super::*;
 
-    fn open() -> BookmarksWorld {
+    fn open() -> ReaderCursorsFixture {
         let top = tempfile::tempdir().unwrap();
         let directory = top.path().join("below/webhooks");
-        BookmarksWorld::new(move || Arc::new(FileBookmarks::new(directory.clone()))).guarded(top)
+        ReaderCursorsFixture::new(move || Arc::new(FileReaderCursors::new(directory.clone()))).guarded(top)
     }
 
-    longhaul_testkit::bookmarks_suite!(open);
+    longhaul_testkit::reader_cursors_suite!(open);
 }
 
-fn letter(address: &str) -> Letter {
-    Letter {
+fn letter(address: &str) -> WebhookRequest {
+    WebhookRequest {
         address: address.to_owned(),
         headers: vec![("webhook-id".to_owned(), "p/1/0".to_owned())],
         body: b"{\"a\":1}".to_vec(),
@@ -94,7 +94,7 @@ async fn letters_to_one_receiver_share_a_connection() {
 async fn connection_that_nobody_uses_is_closed_and_the_next_letter_opens_another() {
     let (address, connections, _heard) = counted(b"HTTP/1.1 204 No Content\r\n\r\n").await;
     let patience = Duration::from_millis(50);
-    let post = HttpPost::new(&PostOptions { authorities: None, patience });
+    let post = HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience });
     post.post(&letter(&format!("http://{address}/"))).await.unwrap();
     let is_closed = async {
         while connections.closed.load(SeqCst) == 0 {
@@ -163,7 +163,10 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     let neither = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let neither = file("neither.pem", neither.cert.pem());
     let trusted = |authorities: &PathBuf| {
-        HttpPost::new(&PostOptions { authorities: Some(authorities.clone()), patience: PATIENCE * 4 })
+        HttpWebhookTransport::new(&WebhookOptions {
+            authorities: Some(authorities.clone()),
+            patience: PATIENCE * 4,
+        })
     };
     let good = secure(&certified.cert.pem(), &certified.signing_key.serialize_pem()).await;
     let misnamed = secure(&other.cert.pem(), &other.signing_key.serialize_pem()).await;
@@ -177,7 +180,7 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
         [(trusted(&neither), good), (trusted(&both), misnamed), (trusted(&top.path().join("none")), good)]
     {
         let error = post.post(&letter_to(port)).await.unwrap_err();
-        assert!(matches!(error, PostError::Unreachable { .. }), "{error:?}");
+        assert!(matches!(error, WebhookTransportError::Unreachable { .. }), "{error:?}");
     }
 }
 

@@ -4,21 +4,21 @@ mod control;
 mod input;
 mod launch;
 mod list;
+mod maintenance;
 mod node;
 mod queue;
 mod report;
 mod session;
 mod show;
 mod stats;
-mod upkeep;
 mod wait;
 
 use crate::convert::LaunchDefaults;
-use crate::events::Relay;
+use crate::events::EventBroadcast;
 use crate::metrics::Metrics;
-use crate::peers::Peers;
+use crate::peers::PeerClient;
 use longhaul_engine::Engine;
-use longhaul_wire::api::{RetentionView, Version};
+use longhaul_wire::api::{RetentionView, VersionReply};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub struct Api {
     /// Does the work.
     pub engine: Engine,
     /// Who answers.
-    pub about: Arc<Version>,
+    pub about: Arc<VersionReply>,
     /// What a launch gets that asks for nothing else.
     pub defaults: LaunchDefaults,
     /// The rule by which ended records are let go; none keeps them.
@@ -39,17 +39,17 @@ pub struct Api {
     /// What was counted.
     pub metrics: Metrics,
     /// Where everybody listens to events.
-    pub relay: Relay,
+    pub relay: EventBroadcast,
     /// What ends within such a time is reported to its session at once.
     pub notice_window: Duration,
     /// How other nodes are asked for what only they have.
-    pub peers: Peers,
+    pub peers: PeerClient,
 }
 
 impl Api {
     /// The same for what another node asks: it is told what is here, and nothing is passed on.
     #[must_use]
     pub fn for_peer(&self) -> Self {
-        Self { peers: Peers::forbidden(), ..self.clone() }
+        Self { peers: PeerClient::forbidden(), ..self.clone() }
     }
 }

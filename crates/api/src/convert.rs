@@ -1,10 +1,10 @@
 //! Between what clients say and what the engine understands.
 
-mod attention;
 mod command;
+mod details;
 mod launch;
-mod look;
 mod moment;
+mod monitoring;
 mod node;
 mod outcome;
 mod process;
@@ -15,8 +15,8 @@ mod usage;
 mod why;
 
 pub use command::{LaunchDefaults, command_line};
+pub use details::{DetailLevel, output_is_gone, view, views};
 pub(crate) use launch::{graceless, json_text, launch, session_policy};
-pub use look::{Depth, output_is_gone, view, views};
 pub use moment::{moment, rfc3339};
 pub(crate) use moment::{seconds, span};
 pub(crate) use node::{node, nodes};

@@ -8,23 +8,23 @@
 
 mod order;
 
-pub use order::{Hook, HookError, HookPlan, Moment, PLACEHOLDERS};
+pub use order::{Hook, HookError, HookPlan, HookTrigger, PLACEHOLDERS};
 
 use crate::api::Api;
+use crate::completions::CompletionBatches;
 use crate::convert::{ending, launch};
-use crate::courier::first_place;
+use crate::error::ApiError;
+use crate::events::log_reader::{LogReader, patiently};
 use crate::events::place::read_cursor;
-use crate::events::reader::Reader;
-use crate::events::trail::{Trail, patiently};
-use crate::events::{Events, Told, Wanted};
-use crate::fault::Fault;
-use crate::notices::Batches;
+use crate::events::reader::EventReader;
+use crate::events::{EventFilter, EventItem, Events};
+use crate::webhook::first_place;
 use longhaul_domain::{ProcessId, State, Status};
-use longhaul_engine::ports::{Bookmarks, Cursor, Stored};
-use longhaul_engine::{Engine, Goal, Launched, Mode};
+use longhaul_engine::ports::{EventCursor, ReaderCursors, StoredProcess};
+use longhaul_engine::{Engine, LaunchOutcome, WaitCondition, WaitMode};
 use longhaul_wire::api::LaunchRequest;
 use longhaul_wire::event::{BatchView, Envelope};
-use order::Call;
+use order::HookCall;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
@@ -33,23 +33,23 @@ use tokio::sync::watch;
 /// The type of the processes that hooks run as.
 pub(crate) const HOOK_TYPE: &str = "custom:hook";
 /// A launch that the manager could not take is asked for again after such a time.
-const AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// A place that nothing happened behind is kept after such a time.
-const KEPT_EVERY: Duration = Duration::from_secs(5);
+const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Runs hooks for as long as the engine goes on. A new hook is called for what happens from now on; what ends within
 /// `window` belongs together for the end of a session.
-pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn Bookmarks>) {
+pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn ReaderCursors>) {
     let hooks: Vec<_> = hooks.into_iter().map(|hook| (hook, watch::Sender::new(None))).collect();
-    let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == Moment::Start;
+    let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == HookTrigger::Start;
     let starts: Vec<_> = hooks.iter().filter(is_for_starts).map(|(_, done)| done.subscribe()).collect();
     for (hook, done) in hooks {
         let before = match hook.moment {
-            Moment::End | Moment::Failure => starts.clone(),
-            Moment::Start | Moment::SessionComplete => Vec::new(),
+            HookTrigger::End | HookTrigger::Failure => starts.clone(),
+            HookTrigger::Start | HookTrigger::SessionComplete => Vec::new(),
         };
         let bookmarks = bookmarks.clone();
-        let runner = Runner { api: api.clone(), hook, bookmarks, kept: None, done, before };
+        let runner = HookRunner { api: api.clone(), hook, bookmarks, kept: None, done, before };
         tokio::spawn(async move {
             // It ends with the engine.
             let _ended = runner.run(window).await;
@@ -58,33 +58,33 @@ pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn 
 }
 
 /// The task of one hook.
-struct Runner {
+struct HookRunner {
     api: Api,
     hook: Hook,
-    bookmarks: Arc<dyn Bookmarks>,
-    kept: Option<Cursor>,
+    bookmarks: Arc<dyn ReaderCursors>,
+    kept: Option<EventCursor>,
     /// The place up to which it was called for everything.
-    done: watch::Sender<Option<Cursor>>,
+    done: watch::Sender<Option<EventCursor>>,
     /// The same of the hooks that are called before this one.
-    before: Vec<watch::Receiver<Option<Cursor>>>,
+    before: Vec<watch::Receiver<Option<EventCursor>>>,
 }
 
-impl Runner {
+impl HookRunner {
     /// None when the engine has ended.
     async fn run(mut self, window: Duration) -> Option<()> {
         let engine = self.api.engine.clone();
         let place = first_place(&engine, self.bookmarks.as_ref(), self.hook.moment.as_str()).await?;
         self.kept = Some(place);
         self.done.send_replace(Some(place));
-        let trail = patiently(&engine, || Trail::after(&engine, Some(place), true)).await?;
-        let reader = |wanted| Reader::of(&engine, &self.api.relay, trail, wanted);
+        let trail = patiently(&engine, || LogReader::after(&engine, Some(place), true)).await?;
+        let reader = |wanted| EventReader::of(&engine, &self.api.relay, trail, wanted);
         match self.hook.moment.kinds() {
             Some(kinds) => {
-                let events = Events::of(&engine, reader(Wanted { kinds, ..Wanted::default() }));
+                let events = Events::of(&engine, reader(EventFilter { kinds, ..EventFilter::default() }));
                 self.follow_events(&engine, events).await
             }
             None => {
-                let batches = Batches::of(&engine, reader(Wanted::default()), window);
+                let batches = CompletionBatches::of(&engine, reader(EventFilter::default()), window);
                 self.follow_sessions(&engine, batches).await
             }
         }
@@ -95,19 +95,19 @@ impl Runner {
             let told = select! {
                 biased;
                 told = events.step() => told?,
-                () = engine.sleep(KEPT_EVERY), if events.read() > self.kept => {
+                () = engine.sleep(CURSOR_SYNC_INTERVAL), if events.read() > self.kept => {
                     self.keep(events.read()).await;
                     continue;
                 }
             };
             match told {
-                Some(Told::Event(envelope)) if !is_of_hooks(engine, &envelope).await? => {
+                Some(EventItem::Event(envelope)) if !is_of_hooks(engine, &envelope).await? => {
                     self.let_others_finish(engine, events.read()).await?;
-                    self.call(engine, &Call::of_event(&envelope)).await?;
+                    self.call(engine, &HookCall::of_event(&envelope)).await?;
                     self.keep(events.read()).await;
                 }
-                Some(Told::Gap(envelope)) => self.complain(&envelope),
-                Some(Told::Event(_) | Told::CaughtUp { .. }) | None => {}
+                Some(EventItem::Gap(envelope)) => self.complain(&envelope),
+                Some(EventItem::Event(_) | EventItem::CaughtUp { .. }) | None => {}
             }
             self.done.send_replace(events.read());
         }
@@ -115,7 +115,7 @@ impl Runner {
 
     /// Waits until the hooks that are called before this one have come to a place; none when the engine has ended. Each of
     /// their calls is bounded by its timeout.
-    async fn let_others_finish(&mut self, engine: &Engine, place: Option<Cursor>) -> Option<()> {
+    async fn let_others_finish(&mut self, engine: &Engine, place: Option<EventCursor>) -> Option<()> {
         for done in &mut self.before {
             select! {
                 // One that has ended is called for nothing more.
@@ -126,19 +126,19 @@ impl Runner {
         Some(())
     }
 
-    async fn follow_sessions(&mut self, engine: &Engine, mut batches: Batches) -> Option<()> {
+    async fn follow_sessions(&mut self, engine: &Engine, mut batches: CompletionBatches) -> Option<()> {
         loop {
             let batch = select! {
                 biased;
                 batch = batches.step() => batch?,
-                () = engine.sleep(KEPT_EVERY), if Some(batches.place()) > self.kept => {
+                () = engine.sleep(CURSOR_SYNC_INTERVAL), if Some(batches.place()) > self.kept => {
                     self.keep(Some(batches.place())).await;
                     continue;
                 }
             };
             if let Some(batch) = batch.filter(is_complete) {
                 if !is_all_of_hooks(engine, &batch).await? {
-                    self.call(engine, &Call::of_batch(&batch)).await?;
+                    self.call(engine, &HookCall::of_batch(&batch)).await?;
                 }
                 // Batches of other sessions may still be open from before.
                 let told = read_cursor(&batch.cursor).ok().flatten();
@@ -148,7 +148,7 @@ impl Runner {
     }
 
     /// Runs the command and waits for its end; none when the engine has ended.
-    async fn call(&self, engine: &Engine, call: &Call) -> Option<()> {
+    async fn call(&self, engine: &Engine, call: &HookCall) -> Option<()> {
         let request = self.hook.request(call);
         let launched = loop {
             let fault = match self.launch(engine, request.clone()).await {
@@ -168,12 +168,12 @@ impl Runner {
                 }
             }
             select! {
-                () = engine.sleep(AGAIN) => {}
+                () = engine.sleep(RETRY_DELAY) => {}
                 () = engine.over() => return None,
             }
         };
         let ids = [launched.stored.process.id];
-        let ended = patiently(engine, || engine.wait(&ids, Goal::Ended, Mode::All, None));
+        let ended = patiently(engine, || engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None));
         let ended = select! {
             ended = ended => ended?,
             () = engine.over() => return None,
@@ -185,13 +185,13 @@ impl Runner {
     }
 
     /// What everybody else runs may take hours: hooks do not wait until there is room for them.
-    async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<Launched, Fault> {
+    async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
         let launch = launch(request, None, engine.now(), &self.api.defaults)?;
         Ok(engine.launch_beside(launch).await?)
     }
 
     /// Nobody waits for a hook, so that what became of it is seen in the log alone.
-    fn judge(&self, call: &Call, stored: &Stored) {
+    fn judge(&self, call: &HookCall, stored: &StoredProcess) {
         let process = &stored.process;
         let State::Ended(ended) = &process.state else { return };
         let status = ended.ending.status();
@@ -210,7 +210,7 @@ impl Runner {
     }
 
     /// What cannot be kept is found by its launch key after a restart.
-    async fn keep(&mut self, place: Option<Cursor>) {
+    async fn keep(&mut self, place: Option<EventCursor>) {
         let Some(place) = place.filter(|place| Some(*place) > self.kept) else { return };
         let hook = self.hook.moment.as_str();
         match self.bookmarks.keep(hook, place).await {

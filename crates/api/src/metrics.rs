@@ -4,49 +4,49 @@
 //! two looks, so that counting costs no launch anything. Who lives is known from what the manager writes, so that a look
 //! costs the same however many there are. A counter that begins anew says so by `process_start_time_seconds`.
 
+mod counters;
 mod histogram;
-mod measured;
-mod roll;
+mod instrumented;
+mod live_gauge;
 mod scrape;
-mod tally;
 mod text;
 
-pub use measured::Measured;
+pub use instrumented::InstrumentedStore;
 
-use crate::events::trail::patiently;
+use crate::events::log_reader::patiently;
+use counters::EventCounters;
 use histogram::Histogram;
+use live_gauge::LiveGauge;
 use longhaul_domain::Status;
-use longhaul_engine::ports::{Cursor, Filter, Order, PageAsk};
+use longhaul_engine::ports::{EventCursor, PageRequest, ProcessFilter, SortOrder};
 use longhaul_engine::{Engine, EngineError};
-use roll::Roll;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
-use tally::Tally;
 use tokio::select;
 use tokio::sync::Notify;
 
 /// The log is read so often between two looks, at most, and only when it has grown.
-const COUNT_EVERY: Duration = Duration::from_millis(250);
+const COUNT_INTERVAL: Duration = Duration::from_millis(250);
 /// So many events are read at once.
 const EVENTS: u32 = 512;
 
 /// Numbers about a manager, from its making on. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    inner: Arc<Inner>,
+    inner: Arc<MetricsInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct MetricsInner {
     begun: Instant,
     /// The same on a clock on the wall.
     begun_at: SystemTime,
-    tally: Mutex<Tally>,
+    counters: Mutex<EventCounters>,
     /// Up to where the log is counted; none before the first look at it. Whoever counts holds it, so that nothing counts
     /// twice.
-    counted: tokio::sync::Mutex<Option<Cursor>>,
-    roll: Mutex<Roll>,
+    counted: tokio::sync::Mutex<Option<EventCursor>>,
+    live_gauge: Mutex<LiveGauge>,
     /// Who lives has to be read again.
     doubted: Notify,
     /// Other nodes write to the store as well.
@@ -56,13 +56,13 @@ struct Inner {
 }
 
 /// What other nodes write is seen after such a time.
-const READ_EVERY: Duration = Duration::from_secs(60);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 /// So many records are read at once.
 const PAGE: u32 = 256;
 
 /// What a store is asked to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Write {
+enum StoreWrite {
     Submit,
     Claim,
     Commit,
@@ -70,12 +70,12 @@ enum Write {
 
 impl Default for Metrics {
     fn default() -> Self {
-        let inner = Inner {
+        let inner = MetricsInner {
             begun: Instant::now(),
             begun_at: SystemTime::now(),
-            tally: Mutex::default(),
+            counters: Mutex::default(),
             counted: tokio::sync::Mutex::default(),
-            roll: Mutex::default(),
+            live_gauge: Mutex::default(),
             doubted: Notify::new(),
             is_shared: AtomicBool::new(false),
             writes: Mutex::new([Histogram::of_latency(), Histogram::of_latency(), Histogram::of_latency()]),
@@ -103,11 +103,11 @@ impl Metrics {
         }
         while after < end {
             let page = engine.log(Some(after), EVENTS, false).await?;
-            let mut tally = self.tally();
+            let mut counters = self.tally();
             if page.gap {
-                tally.missed();
+                counters.missed();
             }
-            page.events.iter().for_each(|logged| tally.take(logged));
+            page.events.iter().for_each(|logged| counters.take(logged));
             after = page.events.last().map_or(end, |logged| logged.cursor);
             *counted = Some(after);
         }
@@ -115,8 +115,8 @@ impl Metrics {
         Ok(())
     }
 
-    fn roll(&self) -> MutexGuard<'_, Roll> {
-        self.inner.roll.lock().unwrap_or_else(PoisonError::into_inner)
+    fn roll(&self) -> MutexGuard<'_, LiveGauge> {
+        self.inner.live_gauge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A write that may have been applied.
@@ -125,21 +125,21 @@ impl Metrics {
         self.inner.doubted.notify_one();
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally> {
-        self.inner.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tally(&self) -> MutexGuard<'_, EventCounters> {
+        self.inner.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn writes(&self) -> [Histogram; 3] {
         self.inner.writes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn wrote(&self, write: Write, took: Duration) {
+    fn wrote(&self, write: StoreWrite, took: Duration) {
         let mut writes = self.inner.writes.lock().unwrap_or_else(PoisonError::into_inner);
         let [submits, claims, commits] = &mut *writes;
         match write {
-            Write::Submit => submits,
-            Write::Claim => claims,
-            Write::Commit => commits,
+            StoreWrite::Submit => submits,
+            StoreWrite::Claim => claims,
+            StoreWrite::Commit => commits,
         }
         .take(took);
     }
@@ -148,25 +148,25 @@ impl Metrics {
 /// Reads who lives, and again when that is in doubt, until the engine ends.
 async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-    let live = Filter { statuses, ..Filter::default() };
+    let live = ProcessFilter { statuses, ..ProcessFilter::default() };
     loop {
         metrics.roll().begin();
-        let mut ask = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+        let mut ask = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
         loop {
             let page = patiently(&engine, || engine.list(&live, &ask)).await?;
-            let mut roll = metrics.roll();
+            let mut live_gauge = metrics.roll();
             for stored in &page.processes {
-                roll.take(&stored.process, stored.revision);
+                live_gauge.take(&stored.process, stored.revision);
             }
             ask.after = page.next;
             if ask.after.is_none() {
-                roll.counted();
+                live_gauge.counted();
                 break;
             }
         }
         select! {
             () = metrics.inner.doubted.notified() => {}
-            () = engine.sleep(READ_EVERY), if metrics.inner.is_shared.load(Ordering::Relaxed) => {}
+            () = engine.sleep(REFRESH_INTERVAL), if metrics.inner.is_shared.load(Ordering::Relaxed) => {}
             () = engine.over() => return None,
         }
     }
@@ -182,7 +182,7 @@ async fn follow(metrics: Metrics, engine: Engine) -> Option<()> {
             return None;
         }
         select! {
-            () = engine.sleep(COUNT_EVERY) => {}
+            () = engine.sleep(COUNT_INTERVAL) => {}
             () = engine.over() => return None,
         }
         patiently(&engine, || metrics.catch_up(&engine)).await?;

@@ -1,50 +1,50 @@
 //! Output as text: pages under a budget, and searches.
 
+mod available;
 mod budget;
-mod following;
-mod kept;
 mod log;
-mod pace;
 mod pages;
 mod place;
+mod remote;
+mod remote_stream;
 mod scan;
-mod there;
+mod throughput;
 
-pub use following::{Following, Part};
+pub use remote_stream::{ReadFrom, RemoteOutput};
 
 use crate::api::Api;
-use crate::fault::Fault;
+use crate::error::ApiError;
 use crate::peers::elsewhere;
 use budget::{Budget, length};
 use futures_util::future::{Either, select};
-use log::Log;
+use log::AttemptLog;
 use longhaul_domain::{AttemptNo, ProcessId};
-use longhaul_engine::ports::{Loss, Stored};
-use longhaul_engine::{EngineError, Goal, Mode};
-use longhaul_view::{Case, Choice, Cursor, Manner, Pattern};
-use longhaul_wire::api::{LostView, OutputNumbers, OutputView, ReadRequest, SearchRequest, SearchView};
-use pages::{Pages, Shown};
-use place::{Begin, Place};
-use scan::Scan;
+use longhaul_engine::ports::{Loss, StoredProcess};
+use longhaul_engine::{EngineError, WaitCondition, WaitMode};
+use longhaul_view::{CaseMode, OutputCursor, Pattern, RenderMode, StreamSelection};
+use longhaul_wire::api::{LostOutputView, OutputCounts, OutputView, ReadRequest, SearchRequest, SearchView};
+use pages::{PageReader, RenderedPage};
+use place::{ReadPosition, ReadStart};
+use scan::LogScan;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
 /// The longest that a read waits, in milliseconds.
-const LONGEST_WAIT: u64 = 55_000;
+const MAX_WAIT_MS: u64 = 55_000;
 /// The most lines around a match.
-const MOST_CONTEXT: u32 = 5;
+const MAX_CONTEXT: u32 = 5;
 /// The matches of one answer: the usual number, and the greatest.
-const USUAL_MATCHES: u32 = 20;
-const MOST_MATCHES: u32 = 100;
+const DEFAULT_MATCHES: u32 = 20;
+const MAX_MATCHES: u32 = 100;
 /// So many places of an answer at which output is missing are told apart.
-const MOST_LOST: usize = 4;
+const MAX_LOSSES: usize = 4;
 /// The length of `"lost":,` beside its value, in bytes.
 const LOST_FIELD: usize = 8;
 
 /// A search as it was asked for.
-struct Search {
+struct SearchQuery {
     pattern: Pattern,
     budget: Budget,
     context: u32,
@@ -58,21 +58,21 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, it has no output, or the request makes no sense.
-    pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, Fault> {
+    pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
         let patience = patience(request)?;
         let id = self.engine.find(reference).await?;
         let deadline = patience.map(|patience| self.engine.now().0.saturating_add(patience));
         loop {
             let stored = self.engine.process(id).await?;
-            let attempt = Place::of_read(&stored, request)?.cursor.attempt;
+            let attempt = ReadPosition::of_read(&stored, request)?.cursor.attempt;
             if let Some(node) = elsewhere(&self.engine, &stored, attempt).await {
                 let rest = deadline.map(|deadline| deadline.saturating_sub(self.engine.now().0));
                 let wait_ms = rest.and_then(|rest| u64::try_from(rest).ok());
                 let request = ReadRequest { wait_ms, ..request.clone() };
                 return self.read_there(&node, &stored, &request, budget).await;
             }
-            let Shown { view, seen, goes_on } = self.page_of(&stored, request, budget).await?;
+            let RenderedPage { view, seen, goes_on } = self.page_of(&stored, request, budget).await?;
             let says_something =
                 !view.text.is_empty() || view.head.is_some() || view.cursor_expired || goes_on;
             let rest = deadline.map_or(0, |deadline| deadline.saturating_sub(self.engine.now().0));
@@ -87,31 +87,35 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, it has no output, the pattern is none, or the request makes no sense.
-    pub async fn search_output(&self, reference: &str, request: &SearchRequest) -> Result<SearchView, Fault> {
+    pub async fn search_output(
+        &self,
+        reference: &str,
+        request: &SearchRequest,
+    ) -> Result<SearchView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
-        let context = within("context", request.context, 0..=MOST_CONTEXT)?.unwrap_or(0);
-        let most = within("max_matches", request.max_matches, 1..=MOST_MATCHES)?.unwrap_or(USUAL_MATCHES);
-        let case = if request.ignore_case { Case::Ignored } else { Case::Kept };
+        let context = within("context", request.context, 0..=MAX_CONTEXT)?.unwrap_or(0);
+        let most = within("max_matches", request.max_matches, 1..=MAX_MATCHES)?.unwrap_or(DEFAULT_MATCHES);
+        let case = if request.ignore_case { CaseMode::Ignored } else { CaseMode::Kept };
         let pattern = Pattern::new(&request.pattern, case).map_err(|error| {
-            Fault::new(400, "pattern_invalid", error.to_string())
+            ApiError::new(400, "pattern_invalid", error.to_string())
                 .help("patterns are regular expressions without look-around and back-references")
         })?;
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
-        let place = Place::of_search(&stored, request)?;
+        let place = ReadPosition::of_search(&stored, request)?;
         if let Some(node) = elsewhere(&self.engine, &stored, place.cursor.attempt).await {
-            let search = Search { pattern, budget, context, most };
+            let search = SearchQuery { pattern, budget, context, most };
             return self.search_there(&node, &stored, request, search).await;
         }
-        let log = Log::new(&self.engine, &stored, &place.cursor);
+        let log = AttemptLog::new(&self.engine, &stored, &place.cursor);
         let Some(place) = self.kept(&stored, &log, place).await? else {
-            return Ok(Scan::nothing(&log.cursor));
+            return Ok(LogScan::nothing(&log.cursor));
         };
-        let log = Log::new(&self.engine, &stored, &place.cursor);
+        let log = AttemptLog::new(&self.engine, &stored, &place.cursor);
         let manner = manner(request.raw);
         let lost =
             log.losses(place.cursor.offset).await?.iter().map(|loss| loss.bytes).reduce(u64::saturating_add);
-        let scan = Scan {
+        let scan = LogScan {
             log,
             manner,
             budget,
@@ -128,15 +132,15 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or the output cannot be measured.
-    pub async fn output_numbers(&self, reference: &str) -> Result<Option<OutputNumbers>, Fault> {
+    pub async fn output_numbers(&self, reference: &str) -> Result<Option<OutputCounts>, ApiError> {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
-        let cursor = Cursor::new(id, stored.process.attempt, Choice::Both);
-        let log = Log::new(&self.engine, &stored, &cursor);
+        let cursor = OutputCursor::new(id, stored.process.attempt, StreamSelection::Both);
+        let log = AttemptLog::new(&self.engine, &stored, &cursor);
         if stored.process.spec.command().is_none() {
             return Ok(None);
         }
-        Ok(log.size().await?.map(|size| OutputNumbers {
+        Ok(log.size().await?.map(|size| OutputCounts {
             bytes: size.end,
             next_cursor: cursor.at(size.end).to_string(),
             truncated: size.gap.is_some(),
@@ -144,27 +148,32 @@ impl Api {
     }
 
     /// A page, and what was seen with it.
-    async fn page_of(&self, stored: &Stored, request: &ReadRequest, budget: Budget) -> Result<Shown, Fault> {
-        let place = Place::of_read(stored, request)?;
-        let log = Log::new(&self.engine, stored, &place.cursor);
+    async fn page_of(
+        &self,
+        stored: &StoredProcess,
+        request: &ReadRequest,
+        budget: Budget,
+    ) -> Result<RenderedPage, ApiError> {
+        let place = ReadPosition::of_read(stored, request)?;
+        let log = AttemptLog::new(&self.engine, stored, &place.cursor);
         let Some(place) = self.kept(stored, &log, place).await? else {
             let next_cursor = log.cursor.to_string();
             let (attempt, eof) = (log.cursor.attempt.0, log.is_over);
             let view = OutputView { attempt, next_cursor, eof, ..OutputView::default() };
-            return Ok(Shown { view, seen: 0, goes_on: false });
+            return Ok(RenderedPage { view, seen: 0, goes_on: false });
         };
-        let log = Log::new(&self.engine, stored, &place.cursor);
-        let pages = Pages { log, manner: manner(request.raw), budget };
+        let log = AttemptLog::new(&self.engine, stored, &place.cursor);
+        let pages = PageReader { log, manner: manner(request.raw), budget };
         let begin = match place.begin {
-            Begin::Line(number) => Begin::Cursor(pages.line(place.cursor, number).await?),
-            begin @ (Begin::Cursor(_) | Begin::LastLines(_) | Begin::Ends) => begin,
+            ReadStart::Line(number) => ReadStart::Cursor(pages.line(place.cursor, number).await?),
+            begin @ (ReadStart::Cursor(_) | ReadStart::LastLines(_) | ReadStart::Ends) => begin,
         };
         let mut losses = log.losses(0).await?;
         if !losses.is_empty() {
             let from = match begin {
-                Begin::Cursor(cursor) => cursor.offset,
-                Begin::LastLines(lines) => log.last_lines(lines).await?,
-                Begin::Line(_) | Begin::Ends => place.cursor.offset,
+                ReadStart::Cursor(cursor) => cursor.offset,
+                ReadStart::LastLines(lines) => log.last_lines(lines).await?,
+                ReadStart::Line(_) | ReadStart::Ends => place.cursor.offset,
             };
             losses.retain(|loss| loss.offset >= from);
         }
@@ -174,15 +183,20 @@ impl Api {
         } else {
             budget.less(length(&longest).saturating_add(LOST_FIELD))
         };
-        let mut shown = Pages { budget, ..pages }.read(&place, begin).await?;
-        let until =
-            Cursor::parse(&shown.view.next_cursor, place.cursor.owner).map_or(u64::MAX, |next| next.offset);
+        let mut shown = PageReader { budget, ..pages }.read(&place, begin).await?;
+        let until = OutputCursor::parse(&shown.view.next_cursor, place.cursor.owner)
+            .map_or(u64::MAX, |next| next.offset);
         shown.view.lost = lost(&losses, &place.cursor, until);
         Ok(shown)
     }
 
     /// Where to read on: behind what was removed, if it was; none if there is no output yet.
-    async fn kept(&self, stored: &Stored, log: &Log<'_>, place: Place) -> Result<Option<Place>, Fault> {
+    async fn kept(
+        &self,
+        stored: &StoredProcess,
+        log: &AttemptLog<'_>,
+        place: ReadPosition,
+    ) -> Result<Option<ReadPosition>, ApiError> {
         if place.cursor.attempt.0 == 0 {
             return Ok(None);
         }
@@ -191,17 +205,20 @@ impl Api {
         }
         let latest = stored.process.attempt;
         for later in place.cursor.attempt.0..latest.0 {
-            let cursor =
-                Cursor::new(place.cursor.owner, AttemptNo(later.saturating_add(1)), place.cursor.choice);
+            let cursor = OutputCursor::new(
+                place.cursor.owner,
+                AttemptNo(later.saturating_add(1)),
+                place.cursor.choice,
+            );
             let has_stood = place.cursor.offset > 0;
-            if has_stood && Log::new(&self.engine, stored, &cursor).size().await?.is_some() {
-                let begin = Begin::Cursor(cursor);
-                return Ok(Some(Place { cursor, begin, to: None, expired: true }));
+            if has_stood && AttemptLog::new(&self.engine, stored, &cursor).size().await?.is_some() {
+                let begin = ReadStart::Cursor(cursor);
+                return Ok(Some(ReadPosition { cursor, begin, to: None, expired: true }));
             }
         }
         if place.cursor.attempt == latest && crate::output_is_gone(&self.engine, stored).await {
             let id = stored.process.id.short();
-            return Err(Fault::new(410, "output_removed", format!("the output of {id} is gone"))
+            return Err(ApiError::new(410, "output_removed", format!("the output of {id} is gone"))
                 .because("it was let go of to make room: `output.total`, or somebody removed it")
                 .help(format!("`longhaul status {id}` still tells how it ended")));
         }
@@ -218,7 +235,7 @@ impl Api {
     ) -> Result<(), EngineError> {
         let rest = Duration::from_millis(u64::try_from(rest).unwrap_or(0));
         let ids = [id];
-        let ended = pin!(self.engine.wait(&ids, Goal::Ended, Mode::All, Some(rest)));
+        let ended = pin!(self.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, Some(rest)));
         let grown = pin!(self.engine.follow(id, attempt, seen));
         match select(grown, ended).await {
             Either::Left((grown, _)) => grown.map(|_| ())?,
@@ -230,15 +247,15 @@ impl Api {
 }
 
 /// Tells where output could not be stored, up to an offset.
-fn lost(losses: &[Loss], cursor: &Cursor, until: u64) -> Vec<LostView> {
-    let mut told: Vec<LostView> = Vec::new();
+fn lost(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutputView> {
+    let mut told: Vec<LostOutputView> = Vec::new();
     for loss in losses.iter().filter(|loss| loss.offset <= until) {
-        let is_full = told.len() >= MOST_LOST;
+        let is_full = told.len() >= MAX_LOSSES;
         match told.last_mut().filter(|_| is_full) {
             Some(last) => last.bytes = last.bytes.saturating_add(loss.bytes),
             None => {
-                let cursor = Cursor { line: None, ..cursor.at(loss.offset) };
-                told.push(LostView { bytes: loss.bytes, cursor: cursor.to_string() });
+                let cursor = OutputCursor { line: None, ..cursor.at(loss.offset) };
+                told.push(LostOutputView { bytes: loss.bytes, cursor: cursor.to_string() });
             }
         }
     }
@@ -260,10 +277,10 @@ async fn others_first() {
 }
 
 /// How long to wait, in milliseconds.
-fn patience(request: &ReadRequest) -> Result<Option<i64>, Fault> {
+fn patience(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
     match request.wait_ms {
-        Some(wait) if wait > LONGEST_WAIT => {
-            Err(Fault::invalid("wait_ms", format!("{LONGEST_WAIT} is the most"))
+        Some(wait) if wait > MAX_WAIT_MS => {
+            Err(ApiError::invalid("wait_ms", format!("{MAX_WAIT_MS} is the most"))
                 .help("ask again with the same cursor"))
         }
         Some(wait) => Ok(i64::try_from(wait).ok()),
@@ -275,15 +292,15 @@ fn within(
     what: &str,
     value: Option<u32>,
     range: std::ops::RangeInclusive<u32>,
-) -> Result<Option<u32>, Fault> {
+) -> Result<Option<u32>, ApiError> {
     match value {
         Some(value) if !range.contains(&value) => {
-            Err(Fault::invalid(what, format!("it goes from {} to {}", range.start(), range.end())))
+            Err(ApiError::invalid(what, format!("it goes from {} to {}", range.start(), range.end())))
         }
         value => Ok(value),
     }
 }
 
-const fn manner(raw: bool) -> Manner {
-    if raw { Manner::Raw } else { Manner::Folded }
+const fn manner(raw: bool) -> RenderMode {
+    if raw { RenderMode::Raw } else { RenderMode::Folded }
 }

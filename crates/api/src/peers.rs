@@ -1,20 +1,22 @@
 //! Questions to the managers of other nodes: what only they have.
 
 mod address;
-mod away;
 mod body;
 mod proof;
+mod unreachable;
 
-pub(crate) use away::{Away, Unanswered};
-pub(crate) use body::Frames;
-pub use proof::{PEER_HEADER, PeerGate, PeerSecrets, Proven, Unproven, digest, prove};
+pub(crate) use body::PeerFrames;
+pub use proof::{PEER_HEADER, PeerAuthError, PeerGate, PeerSecrets, SignedRequest, digest, prove};
+pub(crate) use unreachable::{PeerRequestError, Unreachable};
 
-use crate::fault::Fault;
-use address::Way;
+use crate::error::ApiError;
+use address::PeerAddress;
 use body::whole;
 use longhaul_domain::{AttemptNo, NodeId};
 use longhaul_engine::Engine;
-use longhaul_engine::ports::{self, AttemptKey, KnownNode, PeerAnswer, PeerCall, Presence, Stored};
+use longhaul_engine::ports::{
+    self, AttemptKey, KnownNode, PeerHttpRequest, PeerResponse, Presence, StoredProcess,
+};
 use longhaul_wire::api::Problem;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
@@ -26,27 +28,27 @@ pub(crate) const PROMPT: Duration = Duration::from_secs(5);
 /// How much longer than its head may take a whole answer may take.
 const REST: Duration = Duration::from_secs(2);
 /// The most bytes of a refusal.
-const LARGEST_PROBLEM: usize = 16 * 1024;
+const MAX_PROBLEM_BYTES: usize = 16 * 1024;
 
 /// What is needed to ask other nodes. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Peers(Access);
+pub struct PeerClient(PeerAccess);
 
 /// Whom this manager may ask.
 #[derive(Clone, Debug)]
-enum Access {
+enum PeerAccess {
     /// Nobody: it was put together without a way to them.
     Nobody,
     /// Nobody on behalf of a node that asks itself: questions are never passed on twice.
     Forbidden,
-    Everybody(Arc<Ways>),
+    Everybody(Arc<PeerConfig>),
 }
 
 /// How other nodes are asked.
 #[derive(Debug)]
-pub struct Ways {
+pub struct PeerConfig {
     /// Carries requests.
-    pub carrier: Arc<dyn ports::Peers>,
+    pub carrier: Arc<dyn ports::PeerTransport>,
     /// What is proven to them over the network; without it only sockets of this machine are asked.
     pub secrets: Option<Arc<dyn PeerSecrets>>,
     /// The boot of this machine: a node of another boot has its sockets elsewhere.
@@ -57,7 +59,7 @@ pub struct Ways {
 
 /// A question to another node.
 #[derive(Clone, Debug)]
-pub(crate) struct Question {
+pub(crate) struct PeerRequest {
     /// The path and the query.
     pub(crate) target: String,
     /// What is sent along; without it nothing changes there.
@@ -66,29 +68,29 @@ pub(crate) struct Question {
     pub(crate) patience: Duration,
 }
 
-impl Peers {
+impl PeerClient {
     /// Asks nobody.
     #[must_use]
     pub const fn none() -> Self {
-        Self(Access::Nobody)
+        Self(PeerAccess::Nobody)
     }
 
     /// Asks the other nodes of the store.
     #[must_use]
-    pub fn new(ways: Ways) -> Self {
-        Self(Access::Everybody(Arc::new(ways)))
+    pub fn new(ways: PeerConfig) -> Self {
+        Self(PeerAccess::Everybody(Arc::new(ways)))
     }
 
     /// For what a node asks itself.
     pub(crate) const fn forbidden() -> Self {
-        Self(Access::Forbidden)
+        Self(PeerAccess::Forbidden)
     }
 
     /// Whether it is a node itself that asks here.
     pub(crate) const fn is_forbidden(&self) -> bool {
         match self.0 {
-            Access::Forbidden => true,
-            Access::Nobody | Access::Everybody(_) => false,
+            PeerAccess::Forbidden => true,
+            PeerAccess::Nobody | PeerAccess::Everybody(_) => false,
         }
     }
 
@@ -97,18 +99,18 @@ impl Peers {
         &self,
         engine: &Engine,
         node: &NodeId,
-        question: Question,
+        question: PeerRequest,
         most: usize,
-    ) -> Result<T, Unanswered> {
+    ) -> Result<T, PeerRequestError> {
         let until = Instant::now() + question.patience.saturating_add(REST);
         let answer = self.ask(engine, node, question).await?;
         let read = tokio::time::timeout_at(until, whole(answer.body, most)).await;
-        let away = |why: &str| Unanswered::Away(Away::of(node, why));
+        let unreachable = |why: &str| PeerRequestError::Away(Unreachable::of(node, why));
         let bytes = read
-            .map_err(|_| away("its answer did not come to its end"))?
-            .map_err(|error| Unanswered::Away(Away::by(node, &error)))?
-            .ok_or_else(|| away("its answer is longer than was asked for"))?;
-        serde_json::from_slice(&bytes).map_err(|_| away("its answer cannot be read"))
+            .map_err(|_| unreachable("its answer did not come to its end"))?
+            .map_err(|error| PeerRequestError::Away(Unreachable::by(node, &error)))?
+            .ok_or_else(|| unreachable("its answer is longer than was asked for"))?;
+        serde_json::from_slice(&bytes).map_err(|_| unreachable("its answer cannot be read"))
     }
 
     /// Asks a node, and gives its answer if it is one.
@@ -116,23 +118,28 @@ impl Peers {
         &self,
         engine: &Engine,
         node: &NodeId,
-        question: Question,
-    ) -> Result<PeerAnswer, Unanswered> {
-        let away = |why: &str| Unanswered::Away(Away::of(node, why));
+        question: PeerRequest,
+    ) -> Result<PeerResponse, PeerRequestError> {
+        let unreachable = |why: &str| PeerRequestError::Away(Unreachable::of(node, why));
         let ways = match &self.0 {
-            Access::Everybody(ways) => ways,
-            Access::Nobody => return Err(away("this manager was put together without a way to other nodes")),
-            Access::Forbidden => {
-                return Err(Unanswered::Refused(
-                    Fault::new(421, "elsewhere", format!("that is on node {node}"))
+            PeerAccess::Everybody(ways) => ways,
+            PeerAccess::Nobody => {
+                return Err(unreachable("this manager was put together without a way to other nodes"));
+            }
+            PeerAccess::Forbidden => {
+                return Err(PeerRequestError::Refused(
+                    ApiError::new(421, "elsewhere", format!("that is on node {node}"))
                         .because("what one node asks another is not passed on to a third one")
                         .help(format!("ask node {node}")),
                 ));
             }
         };
-        let call = ways.call(engine, node, question).await.map_err(Unanswered::Away)?;
-        let answer =
-            ways.carrier.ask(&call).await.map_err(|error| Unanswered::Away(Away::by(node, &error)))?;
+        let call = ways.call(engine, node, question).await.map_err(PeerRequestError::Away)?;
+        let answer = ways
+            .carrier
+            .ask(&call)
+            .await
+            .map_err(|error| PeerRequestError::Away(Unreachable::by(node, &error)))?;
         if answer.status == 200 {
             return Ok(answer);
         }
@@ -140,30 +147,35 @@ impl Peers {
     }
 }
 
-impl Ways {
+impl PeerConfig {
     /// What is sent to a node, and where.
-    async fn call(&self, engine: &Engine, node: &NodeId, question: Question) -> Result<PeerCall, Away> {
-        let away = |why: &str| Away::of(node, why);
-        let known = engine.nodes().await.map_err(|error| away(&error.to_string()))?;
+    async fn call(
+        &self,
+        engine: &Engine,
+        node: &NodeId,
+        question: PeerRequest,
+    ) -> Result<PeerHttpRequest, Unreachable> {
+        let unreachable = |why: &str| Unreachable::of(node, why);
+        let known = engine.nodes().await.map_err(|error| unreachable(&error.to_string()))?;
         let known = known.into_iter().find(|known| known.facts.id == *node);
-        let known = known.ok_or_else(|| away("no node of the store is called so any more"))?;
-        let no_way = |why: &str| Away::by_no_way(node, told(&known, why));
+        let known = known.ok_or_else(|| unreachable("no node of the store is called so any more"))?;
+        let no_way = |why: &str| Unreachable::by_no_way(node, told(&known, why));
         let unnamed = || no_way("it told no address: its node.address is not set");
         let address = known.offer.address.clone().ok_or_else(unnamed)?;
-        let way = Way::of(&address, self.in_the_clear).map_err(no_way)?;
-        let Question { target, body, patience } = question;
+        let way = PeerAddress::of(&address, self.in_the_clear).map_err(no_way)?;
+        let PeerRequest { target, body, patience } = question;
         let method = if body.is_some() { "POST" } else { "GET" };
-        let unshared = || away(&told(&known, "the nodes share no secret: cluster_key names its file"));
+        let unshared = || unreachable(&told(&known, "the nodes share no secret: cluster_key names its file"));
         let proof = match (way, &self.secrets) {
-            (Way::Socket, _) if known.facts.boot != self.boot => {
+            (PeerAddress::Socket, _) if known.facts.boot != self.boot => {
                 return Err(no_way("its address is a socket of another machine: set node.address there"));
             }
             // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
-            (Way::Socket, _) => "socket".to_owned(),
-            (Way::Network, None) => return Err(unshared()),
-            (Way::Network, Some(secrets)) => {
+            (PeerAddress::Socket, _) => "socket".to_owned(),
+            (PeerAddress::Network, None) => return Err(unshared()),
+            (PeerAddress::Network, Some(secrets)) => {
                 let digest = digest(body.as_deref().unwrap_or_default());
-                let request = Proven { method, target: &target, digest };
+                let request = SignedRequest { method, target: &target, digest };
                 prove(secrets.as_ref(), engine.node(), node, request).ok_or_else(unshared)?
             }
         };
@@ -171,14 +183,14 @@ impl Ways {
         if body.is_some() {
             headers.push(("content-type".to_owned(), "application/json".to_owned()));
         }
-        Ok(PeerCall { address, target, headers, body, patience })
+        Ok(PeerHttpRequest { address, target, headers, body, patience })
     }
 }
 
 /// Why a node cannot be asked, with what is known of it.
 fn told(known: &KnownNode, why: &str) -> String {
     match known.presence {
-        Presence::Here { .. } => why.to_owned(),
+        Presence::Present { .. } => why.to_owned(),
         Presence::Unreachable { .. } => format!("{why}; it gives no sign of life"),
         Presence::Lost { .. } => format!("{why}; it was given up"),
         Presence::Left => format!("{why}; it has left"),
@@ -186,10 +198,10 @@ fn told(known: &KnownNode, why: &str) -> String {
 }
 
 /// A refusal of another node. What it says is shown as it is, within bounds.
-async fn refused(node: &NodeId, answer: PeerAnswer) -> Unanswered {
+async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     let status = answer.status;
-    let away = |why: String| Unanswered::Away(Away::of(node, why));
-    let read = tokio::time::timeout(PROMPT, whole(answer.body, LARGEST_PROBLEM)).await;
+    let unreachable = |why: String| PeerRequestError::Away(Unreachable::of(node, why));
+    let read = tokio::time::timeout(PROMPT, whole(answer.body, MAX_PROBLEM_BYTES)).await;
     let problem = match read {
         Ok(Ok(Some(bytes))) => serde_json::from_slice::<Problem>(&bytes).ok(),
         Ok(Ok(None) | Err(_)) | Err(_) => None,
@@ -197,17 +209,17 @@ async fn refused(node: &NodeId, answer: PeerAnswer) -> Unanswered {
     match (status, problem) {
         // What the way there refuses says nothing about what was asked.
         (401 | 403 | 421, Some(problem)) => {
-            away(format!("it turned the request away: {}", problem.detail.unwrap_or(problem.title)))
+            unreachable(format!("it turned the request away: {}", problem.detail.unwrap_or(problem.title)))
         }
         (400..=599, Some(problem)) if problem.status == status => {
-            Unanswered::Refused(Fault::of_problem(problem))
+            PeerRequestError::Refused(ApiError::of_problem(problem))
         }
-        (status, _) => away(format!("it answered with status {status}")),
+        (status, _) => unreachable(format!("it answered with status {status}")),
     }
 }
 
 /// Where the output of an attempt lies, if that is another node.
-pub(crate) async fn elsewhere(engine: &Engine, stored: &Stored, attempt: AttemptNo) -> Option<NodeId> {
+pub(crate) async fn elsewhere(engine: &Engine, stored: &StoredProcess, attempt: AttemptNo) -> Option<NodeId> {
     let process = &stored.process;
     let node = process.node.as_ref().filter(|node| *node != engine.node())?;
     // A machine by itself may have been given another name.

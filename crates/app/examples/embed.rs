@@ -4,10 +4,12 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
-use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
-use longhaul_engine::ports::{AttemptKey, Clock, NoNotary, NodeFacts, Wanted};
-use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::ports::{AttemptKey, Clock, NodeDescriptor, NoopSigner, OutputRead};
+use longhaul_engine::{
+    Engine, EnginePorts, EngineSettings, Launch, Launcher, Shutdown, WaitCondition, WaitMode,
+};
 use std::error::Error;
 use std::io::Write;
 use std::sync::Arc;
@@ -26,10 +28,10 @@ async fn embed() -> Result<(), Box<dyn Error>> {
     let spec = Spec::of(Work::Command(command));
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured, no_queue: false };
     let id = engine.launch(launch).await?.stored.process.id;
-    let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    let ended = engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
     for process in ended.processes.iter().map(|stored| &stored.process) {
         let key = AttemptKey { id, attempt: process.attempt };
-        let page = engine.output(key, Wanted { from: 0, most: 1 << 16, only: None }).await?;
+        let page = engine.output(key, OutputRead { from: 0, most: 1 << 16, only: None }).await?;
         for chunk in page.chunks {
             std::io::stdout().write_all(&chunk.bytes)?;
         }
@@ -53,16 +55,16 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
         open_files: None,
     })?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
-        notary: Arc::new(NoNotary),
+        notary: Arc::new(NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
-        vault: Arc::new(FileVault::open(dir)?),
+        vault: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node = NodeFacts { id: NodeId::new("embedded")?, home: None, boot, version: "1".to_owned() };
-    Ok(Engine::start(parts, Settings::of(node)).await?)
+    let node = NodeDescriptor { id: NodeId::new("embedded")?, home: None, boot, version: "1".to_owned() };
+    Ok(Engine::start(parts, EngineSettings::of(node)).await?)
 }

@@ -4,7 +4,7 @@
 
 use longhaul::Longhaul;
 use longhaul_domain::{CommandSpec, Spec, Work};
-use longhaul_engine::{Goal, Launch, Launcher, Mode, Shutdown};
+use longhaul_engine::{Launch, Launcher, Shutdown, WaitCondition, WaitMode};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -37,7 +37,7 @@ async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
         no_queue: false,
     };
     let id = engine.launch(launch).await?.stored.process.id;
-    let ended = engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    let ended = engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
     for stored in ended.processes {
         writeln!(std::io::stdout(), "it is {}", stored.process.status())?;
     }

@@ -7,12 +7,12 @@ use axum::Router;
 use axum::routing::get;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsSpawner};
-use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_api::{Api, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Clock, NodeFacts};
-use longhaul_engine::{Engine, Parts, Settings, Shutdown};
-use longhaul_wire::api::{PROTOCOL, Version};
+use longhaul_engine::ports::{Clock, NodeDescriptor};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings, Shutdown};
+use longhaul_wire::api::{PROTOCOL, VersionReply};
 use std::error::Error;
 use std::io::Write;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn service() -> Result<(), Box<dyn Error>> {
     let dir = tempfile::tempdir()?;
     let engine = start(dir.path()).await?;
-    let about = Version { version: "1".to_owned(), protocol: PROTOCOL, ..Version::default() };
+    let about = VersionReply { version: "1".to_owned(), protocol: PROTOCOL, ..VersionReply::default() };
     let defaults = LaunchDefaults::default();
     let api = Api {
         engine: engine.clone(),
@@ -36,9 +36,9 @@ async fn service() -> Result<(), Box<dyn Error>> {
         defaults,
         retention: None,
         metrics: Metrics::default(),
-        relay: longhaul_api::Relay::default(),
+        relay: longhaul_api::EventBroadcast::default(),
         notice_window: longhaul_api::NOTICE_WINDOW,
-        peers: longhaul_api::Peers::none(),
+        peers: longhaul_api::PeerClient::none(),
     };
     let app = Router::new()
         .route("/hello", get(|| async { "hello from the service itself" }))
@@ -92,16 +92,16 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
         open_files: None,
     })?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
-        vault: Arc::new(FileVault::open(dir)?),
+        vault: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node = NodeFacts { id: NodeId::new("service")?, home: None, boot, version: "1".to_owned() };
-    Ok(Engine::start(parts, Settings::of(node)).await?)
+    let node = NodeDescriptor { id: NodeId::new("service")?, home: None, boot, version: "1".to_owned() };
+    Ok(Engine::start(parts, EngineSettings::of(node)).await?)
 }

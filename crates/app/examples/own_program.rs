@@ -2,7 +2,7 @@
 //!
 //! `cargo run -p longhaul --example own_program -- --help` shows that it is the whole program.
 
-use longhaul::{Longhaul, Opening};
+use longhaul::{Longhaul, StoreContext};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_engine::ports::StoreError;
 use std::path::Path;
@@ -14,6 +14,6 @@ fn main() -> ExitCode {
 }
 
 /// Opens the store. Here it is a SQLite database; yours goes in its place.
-async fn open(opening: Opening) -> Result<SqliteStore, StoreError> {
+async fn open(opening: StoreContext) -> Result<SqliteStore, StoreError> {
     SqliteStore::open(Path::new(&opening.rest), opening.clock, SqliteOptions::default())
 }

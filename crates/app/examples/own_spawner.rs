@@ -7,15 +7,17 @@
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::OsOutput;
-use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_domain::{
-    Capabilities, Command, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
+    Action, Capabilities, CommandSpec, Exit, ExitStatus, Interruption, NodeId, Observation, Spec,
     StartFailure, StartStage, StopCause, TreeUsage, Work,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Clock, Found, NodeFacts, Seen, SpawnError, Spawner, StartOrder, StopOrder,
+    Adopted, AttemptKey, Clock, NodeDescriptor, SpawnError, Spawner, SpawnerEvent, StartRequest, StopRequest,
 };
-use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
+use longhaul_engine::{
+    Engine, EnginePorts, EngineSettings, Launch, Launcher, Shutdown, WaitCondition, WaitMode,
+};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::error::Error;
@@ -43,8 +45,8 @@ struct ThreadSpawner {
     functions: BTreeMap<String, Function>,
     clock: Arc<dyn Clock>,
     running: Mutex<BTreeMap<AttemptKey, Asked>>,
-    tell: mpsc::UnboundedSender<Seen>,
-    told: tokio::sync::Mutex<mpsc::UnboundedReceiver<Seen>>,
+    tell: mpsc::UnboundedSender<SpawnerEvent>,
+    told: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
 impl ThreadSpawner {
@@ -68,7 +70,7 @@ impl Spawner for ThreadSpawner {
         Capabilities { exit_codes: true, ..Capabilities::NONE }
     }
 
-    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+    async fn start(&self, order: StartRequest) -> Result<(), SpawnError> {
         let (key, CommandSpec { program, args, .. }) = (order.key, order.command);
         let Some(function) = self.functions.get(&program).copied() else {
             let detail = format!("there is no function {program}");
@@ -85,26 +87,26 @@ impl Spawner for ThreadSpawner {
         let at = clock.now();
         let spawned = Observation::Spawned { attempt: key.attempt, pid: None, containment: None, at };
         // Nobody listens any more once the engine has ended.
-        let _ = tell.send(Seen { id: key.id, observation: spawned });
+        let _ = tell.send(SpawnerEvent { id: key.id, observation: spawned });
         std::thread::spawn(move || {
             let status = ExitStatus::Code(function(&args, &asked));
             let exit = Exit { stopped: asked.cause(), ..Exit::of(status, clock.now()) };
             let observation = Observation::Exited { attempt: key.attempt, exit };
-            let _ = tell.send(Seen { id: key.id, observation });
+            let _ = tell.send(SpawnerEvent { id: key.id, observation });
         });
         Ok(())
     }
 
-    async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, _command: &CommandSpec) -> Result<Adopted, SpawnError> {
         // Threads end with their program: whatever an earlier life started is gone.
         let why = Interruption::SupervisorKilled {
             evidence: "threads do not outlive their program".to_owned(),
             unverified: false,
         };
-        Ok(Found::Over(Observation::SupervisorLost { attempt: key.attempt, why }))
+        Ok(Adopted::Over(Observation::SupervisorLost { attempt: key.attempt, why }))
     }
 
-    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
+    async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError> {
         let asked = self.asked(key)?;
         asked.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(order.cause);
         Ok(())
@@ -122,7 +124,7 @@ impl Spawner for ThreadSpawner {
         self.asked(key).map(|_| TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
-    async fn next(&self) -> Seen {
+    async fn next(&self) -> SpawnerEvent {
         match self.told.lock().await.recv().await {
             Some(seen) => seen,
             // This spawner holds a sender itself, so that this never is the end.
@@ -154,32 +156,36 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::open(dir.path())?);
     let functions: [(&str, Function); 2] = [("idle", idle), ("sorted", sorted)];
     let functions = functions.map(|(name, function)| (name.to_owned(), function)).into();
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
         output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FileVault::open(dir.path())?),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FileEnvironmentStore::open(dir.path())?),
         clock,
         ids: Arc::new(RandomIds),
     };
-    let node =
-        NodeFacts { id: NodeId::new("threads")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
-    let engine = Engine::start(parts, Settings::of(node)).await?;
+    let node = NodeDescriptor {
+        id: NodeId::new("threads")?,
+        home: None,
+        boot: "b".to_owned(),
+        version: "1".to_owned(),
+    };
+    let engine = Engine::start(parts, EngineSettings::of(node)).await?;
     let mut out = std::io::stdout();
     for words in [&["sorted", "a", "b"][..], &["sorted", "b", "a"], &["unknown"]] {
         let id = launch(&engine, words).await?;
-        engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+        engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
         writeln!(out, "{} is {}", words.join(" "), engine.process(id).await?.process.status())?;
     }
     let id = launch(&engine, &["idle"]).await?;
-    engine.wait(&[id], Goal::Running, Mode::All, None).await?;
-    if let Err(refused) = engine.command(id, Command::Pause, None).await {
+    engine.wait(&[id], WaitCondition::Running, WaitMode::All, None).await?;
+    if let Err(refused) = engine.command(id, Action::Pause, None).await {
         writeln!(out, "pause: {refused}")?;
     }
     engine.terminate(id, false, None).await?;
-    engine.wait(&[id], Goal::Ended, Mode::All, None).await?;
+    engine.wait(&[id], WaitCondition::Ended, WaitMode::All, None).await?;
     writeln!(out, "idle is {}", engine.process(id).await?.process.status())?;
     engine.shut_down(Shutdown::StopAll).await?;
     Ok(())
@@ -199,7 +205,7 @@ mod suite {
     use longhaul_adapters::system::SystemClock;
     use longhaul_domain::CommandSpec;
     use longhaul_engine::ports::Spawner;
-    use longhaul_testkit::suite::{Actors, SpawnerWorld};
+    use longhaul_testkit::suite::{SpawnerFixture, TestCommands};
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
@@ -219,7 +225,7 @@ mod suite {
     }
 
     #[async_trait]
-    impl Actors for Functions {
+    impl TestCommands for Functions {
         fn exits(&self, after: Duration, code: u8) -> CommandSpec {
             CommandSpec::of("exit", &[&after.as_millis().to_string(), &code.to_string()], "/")
         }
@@ -243,10 +249,10 @@ mod suite {
         }
     }
 
-    fn open() -> SpawnerWorld {
+    fn open() -> SpawnerFixture {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(SystemClock::open(dir.path()).unwrap());
-        SpawnerWorld::new(Arc::new(Functions { clock })).guarded(dir)
+        SpawnerFixture::new(Arc::new(Functions { clock })).guarded(dir)
     }
 
     longhaul_testkit::spawner_suite!(open);

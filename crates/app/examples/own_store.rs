@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{Retention, Revision};
 use longhaul_engine::ports::{
-    Author, Change, Decorator, Lease, NodeFacts, Room, Store, StoreError, Stored, Submission, Submitted,
-    Swept,
+    Change, ClaimCapacity, Lease, NodeDescriptor, PrunedBatch, Store, StoreDecorator, StoreError,
+    StoredProcess, Submission, SubmitOutcome, Writer,
 };
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -37,18 +37,18 @@ impl<S: Store> AuditedStore<S> {
 }
 
 #[async_trait]
-impl<S: Store> Decorator for AuditedStore<S> {
+impl<S: Store> StoreDecorator for AuditedStore<S> {
     type Inner = S;
 
     fn inner(&self) -> &S {
         &self.inner
     }
 
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let id = new.process.id;
         let submitted = self.inner.submit(new).await?;
         // What an earlier call did is no change of this one.
-        if !matches!(submitted, Submitted::Existing { .. }) {
+        if !matches!(submitted, SubmitOutcome::Existing { .. }) {
             self.note(format!("{id} submitted"));
         }
         Ok(submitted)
@@ -57,15 +57,15 @@ impl<S: Store> Decorator for AuditedStore<S> {
     async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
         let facts: Vec<&str> = change.events.iter().map(|event| event.fact.name()).collect();
         let line = match &change.author {
-            Author::Owner(lease) => format!("{} {} by {}", change.next.id, facts.join(" "), lease.node),
-            Author::Anyone => format!("{} {}", change.next.id, facts.join(" ")),
+            Writer::Owner(lease) => format!("{} {} by {}", change.next.id, facts.join(" "), lease.node),
+            Writer::Anyone => format!("{} {}", change.next.id, facts.join(" ")),
         };
         let revision = self.inner.commit(change).await?;
         self.note(format!("{line} at {revision}"));
         Ok(revision)
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let claimed = self.inner.claim(by, room).await?;
         for stored in &claimed {
             self.note(format!("{} claimed by {}", stored.process.id, by.node));
@@ -73,7 +73,7 @@ impl<S: Store> Decorator for AuditedStore<S> {
         Ok(claimed)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let swept = self.inner.sweep(rule, most).await?;
         for id in &swept.ids {
             self.note(format!("{id} let go"));
@@ -89,26 +89,30 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Runs scripted work on it, in time that costs none.
 async fn show() -> Result<(), Box<dyn std::error::Error>> {
     use longhaul_domain::{CommandSpec, NodeId, Spec, Work};
-    use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
-    use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
+    use longhaul_engine::{Engine, EnginePorts, EngineSettings, Launch, Launcher};
+    use longhaul_testkit::fakes::{FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock};
     use std::io::Write;
 
     let clock = VirtualClock::default();
     let spawner = ScriptedSpawner::new(clock.clone());
     let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(store.clone()),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FakeVault::default()),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FakeEnvironmentStore::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::default()),
     };
-    let node =
-        NodeFacts { id: NodeId::new("here")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
-    let engine = Engine::start(parts, Settings::of(node)).await?;
+    let node = NodeDescriptor {
+        id: NodeId::new("here")?,
+        home: None,
+        boot: "b".to_owned(),
+        version: "1".to_owned(),
+    };
+    let engine = Engine::start(parts, EngineSettings::of(node)).await?;
     let spec = Spec::of(Work::Command(Box::new(CommandSpec::of("sleep", &["1000"], "/"))));
     engine
         .launch(Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false })
@@ -125,12 +129,12 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
 mod suite {
     use super::AuditedStore;
     use longhaul_adapters::memory::MemoryStore;
-    use longhaul_testkit::suite::StoreWorld;
+    use longhaul_testkit::suite::StoreFixture;
     use std::sync::Arc;
 
     longhaul_testkit::store_suite!(async |clock| {
         let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
-        StoreWorld::new(Arc::new(store), clock)
+        StoreFixture::new(Arc::new(store), clock)
     });
 }
 
@@ -138,13 +142,13 @@ mod suite {
 mod leased {
     use super::AuditedStore;
     use longhaul_adapters::memory::MemoryStore;
-    use longhaul_testkit::suite::StoreWorld;
+    use longhaul_testkit::suite::StoreFixture;
     use longhaul_testkit::suite::store::{GRACE, LEASE};
     use std::sync::Arc;
 
     longhaul_testkit::leased_store_suite!(async |clock| {
         let inner = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-        StoreWorld::new(Arc::new(AuditedStore::new(inner)), clock)
+        StoreFixture::new(Arc::new(AuditedStore::new(inner)), clock)
     });
 }
 
@@ -152,12 +156,12 @@ mod leased {
 mod model {
     use super::AuditedStore;
     use longhaul_adapters::memory::MemoryStore;
-    use longhaul_testkit::suite::StoreWorld;
+    use longhaul_testkit::suite::StoreFixture;
     use std::sync::Arc;
 
     longhaul_testkit::model_suite!(async |clock| {
         let store = AuditedStore::new(MemoryStore::new(Arc::new(clock.clone())));
-        StoreWorld::new(Arc::new(store), clock)
+        StoreFixture::new(Arc::new(store), clock)
     });
 }
 
@@ -166,14 +170,14 @@ mod wrapper {
     use super::AuditedStore;
     use longhaul_adapters::memory::MemoryStore;
     use longhaul_testkit::fakes::{ProbeStore, VirtualClock};
-    use longhaul_testkit::suite::{StoreWorld, hold, wrapper};
+    use longhaul_testkit::suite::{StoreFixture, hold, wrapper};
     use std::sync::Arc;
 
     #[test]
     fn every_method_reaches_the_store_inside() {
         let clock = VirtualClock::default();
         let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
-        let world = StoreWorld::new(Arc::new(AuditedStore::new(probe.clone())), clock);
+        let world = StoreFixture::new(Arc::new(AuditedStore::new(probe.clone())), clock);
         hold(async { wrapper::every_method_reaches_the_store_inside(&world, &probe).await });
     }
 }

@@ -5,9 +5,11 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{CommandSpec, NodeId, Priority, SlotKey, Spec, Work};
-use longhaul_engine::ports::{Clock, Filter, NodeFacts, Order, PageAsk};
-use longhaul_engine::{Engine, Goal, Launch, Launcher, Mode, Parts, Settings, Shutdown};
-use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_engine::ports::{Clock, NodeDescriptor, PageRequest, ProcessFilter, SortOrder};
+use longhaul_engine::{
+    Engine, EnginePorts, EngineSettings, Launch, Launcher, Shutdown, WaitCondition, WaitMode,
+};
+use longhaul_testkit::fakes::{FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use std::sync::Arc;
@@ -46,19 +48,23 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let spawner = ScriptedSpawner::new(clock.clone());
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(shared.clone())),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FakeVault::default()),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FakeEnvironmentStore::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };
-    let node =
-        NodeFacts { id: NodeId::new("here")?, home: None, boot: "b".to_owned(), version: "1".to_owned() };
-    let engine = Engine::start(parts, Settings::of(node)).await?;
+    let node = NodeDescriptor {
+        id: NodeId::new("here")?,
+        home: None,
+        boot: "b".to_owned(),
+        version: "1".to_owned(),
+    };
+    let engine = Engine::start(parts, EngineSettings::of(node)).await?;
     for (key, slots) in SLOTS {
         engine.set_slots(key, Some(slots)).await?;
     }
@@ -81,10 +87,13 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
             }
         }
     }
-    let all = engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let all = engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     clock.run_until(Duration::from_secs(3600), all).await.ok_or("something never ends")??;
     let known = engine
-        .list(&Filter::default(), &PageAsk { order: Order::NewestFirst, most: 100, after: None })
+        .list(
+            &ProcessFilter::default(),
+            &PageRequest { order: SortOrder::NewestFirst, most: 100, after: None },
+        )
         .await?;
     if known.processes.len() != steps.len() {
         return Err("something was lost".into());

@@ -1,6 +1,6 @@
 //! Starts a manager for a client that found none.
 
-use crate::failure::Failure;
+use crate::failure::ProgramError;
 use crate::log;
 use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::StartError;
@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A manager that does not answer by then has failed.
-const PATIENCE: Duration = Duration::from_secs(5);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two looks at the socket, which cannot be waited for before it is there.
 const STEP: Duration = Duration::from_millis(2);
 /// Lines of the log that an error shows.
@@ -23,7 +23,7 @@ const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", longhaul_shim::SHIM_VARIABL
 /// Two clients may do so at the same time: one manager gets the lock, the other one leaves, and both clients get in.
 pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     let state = StateDir::prepare(state_dir)
-        .map_err(|error| StartError::Refused { problem: Box::new(Failure::from(error).problem()) })?;
+        .map_err(|error| StartError::Refused { problem: Box::new(ProgramError::from(error).problem()) })?;
     let log = state_dir.join(LOG);
     let logged = log.metadata().map_or(0, |found| found.len());
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("longhaul"));
@@ -55,9 +55,9 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
             Ok(Some(status)) => return Err(ended(&state, status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
         }
-        if begun.elapsed() > PATIENCE {
+        if begun.elapsed() > START_TIMEOUT {
             return Err(StartError::Silent {
-                waited: PATIENCE,
+                waited: START_TIMEOUT,
                 last_lines: log::last_lines(&log, logged, LINES),
             });
         }
@@ -71,7 +71,7 @@ fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> Start
         last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
     match said {
         Some(problem) => StartError::Refused { problem: Box::new(problem) },
-        None => match Failure::of_full_disk(state) {
+        None => match ProgramError::of_full_disk(state) {
             Some(full) => StartError::Refused { problem: Box::new(full.problem()) },
             None => StartError::Ended { ending: status.to_string(), last_lines },
         },

@@ -4,13 +4,15 @@
 //! called interrupted. So each state directory has a random id, which moves with it, and a small file at the store
 //! names the one whose work it holds.
 
-use crate::announce::ATTEMPTS;
 use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;
-use crate::lock::{Holder, LOCK};
+use crate::enclosing_shim::ATTEMPTS;
+use crate::lock::{LOCK, LockHolder};
 use crate::state_dir::StateDir;
 use longhaul_domain::{NodeId, Process, ProcessId, Status, Work};
-use longhaul_engine::ports::{Clock, Filter, Home, IdSource, Lease, NodeFacts, PageAsk, Store, StoreError};
+use longhaul_engine::ports::{
+    Clock, IdSource, Lease, NodeDescriptor, NodeHome, PageRequest, ProcessFilter, Store, StoreError,
+};
 use longhaul_failpoint::failpoint;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -25,7 +27,7 @@ const ID: &str = "state_id";
 /// The binding of a store, in its directory or as the ending of its file.
 const NAME: &str = "state";
 /// No file that we wrote is longer.
-const LONGEST: u64 = 8 * 1024;
+const MAX_FILE_LEN: u64 = 8 * 1024;
 /// So many characters has an id.
 const ID_LENGTH: usize = 36;
 /// So many processes are looked at at once.
@@ -33,25 +35,25 @@ const PAGE: u32 = 500;
 
 /// What a store says about the state directory that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Binding {
+pub(crate) struct StoreBinding {
     id: String,
     /// Where it was when it used the store last.
     path: PathBuf,
 }
 
 /// What stands in the file of a store.
-enum Said {
+enum BindingContent {
     /// There is no such file.
     Nothing,
     /// Something that no manager wrote as a whole.
     Garbled,
     /// Whose work it holds.
-    Of(Binding),
+    Of(StoreBinding),
 }
 
 /// Whose work a store holds, as seen from one state directory.
 #[derive(Debug)]
-pub(crate) enum Owner {
+pub(crate) enum WorkOwner {
     /// Its own.
     This,
     /// That of another one, which was there when it used the store last.
@@ -62,15 +64,15 @@ pub(crate) enum Owner {
 
 /// A process that has not ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Live {
+pub(crate) struct LiveProcess {
     id: ProcessId,
     /// Whether an attempt of it may live, which its state directory alone can find.
     is_attempted: bool,
 }
 
 /// The binding that a state directory gives.
-struct Own {
-    binding: Binding,
+struct OwnBinding {
+    binding: StoreBinding,
     /// Whether it had an id that could not be used, and has another one now.
     was_damaged: bool,
 }
@@ -86,7 +88,7 @@ pub(crate) struct UnusableFile {
     pub(crate) source: io::Error,
 }
 
-impl Binding {
+impl StoreBinding {
     /// Lets a store serve a state directory, if nothing lives in it that another one started. Nobody else may use the
     /// store meanwhile.
     pub(crate) async fn check(
@@ -98,37 +100,37 @@ impl Binding {
         let Some(file) = file_of(choice) else {
             return Ok(());
         };
-        let Own { binding: mine, was_damaged } = Self::of(state)?;
+        let OwnBinding { binding: mine, was_damaged } = Self::of(state)?;
         // A store in its very directory needs no file to belong to it, so none that is lost or damaged locks it out.
         let is_home = is_home(&mine.path, choice);
         let said = match Self::read(&file) {
             Err(error) if is_home && !error.is_directory() => {
                 tracing::warn!("{error}: {}", error.source);
-                Said::Garbled
+                BindingContent::Garbled
             }
             said => said?,
         };
         let failed = |source| ComposeError::Store { store: choice.to_string(), source };
         let (is_mine, state_dir) = match said {
-            Said::Of(found) if found == mine => return Ok(()),
-            Said::Of(found) if found.id == mine.id => {
+            BindingContent::Of(found) if found == mine => return Ok(()),
+            BindingContent::Of(found) if found.id == mine.id => {
                 // It was moved. The path is for people only, and a full disk is no reason to stay away.
                 let _ = mine.write(&file);
                 return Ok(());
             }
-            Said::Of(found) if found.path == mine.path => (is_home || was_damaged, None),
-            Said::Of(found) => (false, Some(found.path)),
-            Said::Garbled | Said::Nothing if !is_home => (false, None),
-            said @ (Said::Garbled | Said::Nothing) => {
+            BindingContent::Of(found) if found.path == mine.path => (is_home || was_damaged, None),
+            BindingContent::Of(found) => (false, Some(found.path)),
+            BindingContent::Garbled | BindingContent::Nothing if !is_home => (false, None),
+            said @ (BindingContent::Garbled | BindingContent::Nothing) => {
                 let is_mine = is_at_home(state, &live(store).await.map_err(failed)?);
-                if is_mine && matches!(said, Said::Garbled) {
+                if is_mine && matches!(said, BindingContent::Garbled) {
                     tracing::warn!("{} does not say whose the store is: it is written anew", file.display());
                 }
                 (is_mine, None)
             }
         };
         match live(store).await.map_err(failed)?.first() {
-            Some(Live { id, .. }) if !is_mine => {
+            Some(LiveProcess { id, .. }) if !is_mine => {
                 return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
             }
             // The store may know this directory by an id that it has lost.
@@ -148,18 +150,22 @@ impl Binding {
     pub(crate) fn owner(
         state: &StateDir,
         choice: &StoreChoice,
-        live: &[Live],
-    ) -> Result<Owner, UnusableFile> {
+        live: &[LiveProcess],
+    ) -> Result<WorkOwner, UnusableFile> {
         let Some(file) = file_of(choice) else {
-            return Ok(Owner::Unknown);
+            return Ok(WorkOwner::Unknown);
         };
         let mine = Self::of(state)?.binding;
         Ok(match Self::read(&file) {
-            Ok(Said::Of(found)) if found.id == mine.id || found.path == mine.path => Owner::This,
-            Ok(Said::Of(found)) => Owner::Other(found.path),
+            Ok(BindingContent::Of(found)) if found.id == mine.id || found.path == mine.path => {
+                WorkOwner::This
+            }
+            Ok(BindingContent::Of(found)) => WorkOwner::Other(found.path),
             Err(error) if error.is_directory() => return Err(error),
-            Ok(Said::Nothing | Said::Garbled) | Err(_) if is_at_home(state, live) => Owner::This,
-            Ok(Said::Nothing | Said::Garbled) | Err(_) => Owner::Unknown,
+            Ok(BindingContent::Nothing | BindingContent::Garbled) | Err(_) if is_at_home(state, live) => {
+                WorkOwner::This
+            }
+            Ok(BindingContent::Nothing | BindingContent::Garbled) | Err(_) => WorkOwner::Unknown,
         })
     }
 
@@ -177,18 +183,19 @@ impl Binding {
             return Ok(());
         };
         match Self::read(&from)? {
-            Said::Of(binding) => binding.write(&to),
-            Said::Nothing | Said::Garbled => Ok(()),
+            BindingContent::Of(binding) => binding.write(&to),
+            BindingContent::Nothing | BindingContent::Garbled => Ok(()),
         }
     }
 
     /// Who uses a store that is in use, as far as that is known.
     pub(crate) fn user(choice: &StoreChoice) -> String {
-        let Some(Ok(Said::Of(Self { path, .. }))) = file_of(choice).map(|file| Self::read(&file)) else {
+        let Some(Ok(BindingContent::Of(Self { path, .. }))) = file_of(choice).map(|file| Self::read(&file))
+        else {
             return "another manager".to_owned();
         };
         match File::open(path.join(LOCK)) {
-            Ok(mut lock) => format!("the manager of {}: {}", path.display(), Holder::read(&mut lock)),
+            Ok(mut lock) => format!("the manager of {}: {}", path.display(), LockHolder::read(&mut lock)),
             Err(_) => format!("the manager of {}", path.display()),
         }
     }
@@ -205,13 +212,13 @@ impl Binding {
     }
 
     /// What a node that works from this state directory tells the store. The directory gets an id if it has none.
-    pub(crate) fn home_of(state: &StateDir) -> Result<Home, UnusableFile> {
+    pub(crate) fn home_of(state: &StateDir) -> Result<NodeHome, UnusableFile> {
         let Self { id, path } = Self::of(state)?.binding;
-        Ok(Home { id, place: format!("{}{}", path.display(), on_this_machine()) })
+        Ok(NodeHome { id, place: format!("{}{}", path.display(), on_this_machine()) })
     }
 
     /// What a store of this state directory says; the directory gets an id if it has none that can be used.
-    fn of(state: &StateDir) -> Result<Own, UnusableFile> {
+    fn of(state: &StateDir) -> Result<OwnBinding, UnusableFile> {
         let file = state.path().join(ID);
         let path = fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned());
         let failed = |source| UnusableFile { path: file.clone(), source };
@@ -222,7 +229,7 @@ impl Binding {
             Ok(text) => text,
         };
         if let Some(id) = text.as_deref().map(str::trim).filter(|id| is_id(id)) {
-            return Ok(Own { binding: Self { id: id.to_owned(), path }, was_damaged: false });
+            return Ok(OwnBinding { binding: Self { id: id.to_owned(), path }, was_damaged: false });
         }
         let was_damaged = text.is_some();
         if was_damaged {
@@ -230,20 +237,20 @@ impl Binding {
         }
         let id = random_id();
         replace(&file, &format!("{id}\n")).map_err(failed)?;
-        Ok(Own { binding: Self { id, path }, was_damaged })
+        Ok(OwnBinding { binding: Self { id, path }, was_damaged })
     }
 
-    fn read(file: &Path) -> Result<Said, UnusableFile> {
+    fn read(file: &Path) -> Result<BindingContent, UnusableFile> {
         let text = text_of(file).map_err(|source| UnusableFile { path: file.to_owned(), source })?;
         let Some(text) = text else {
-            return Ok(Said::Nothing);
+            return Ok(BindingContent::Nothing);
         };
         let rest = text.strip_prefix("state=").and_then(|rest| rest.split_once("\npath="));
         Ok(match rest.map(|(id, path)| (id, path.trim_end_matches('\n'))) {
             Some((id, path)) if is_id(id) && path.starts_with('/') => {
-                Said::Of(Self { id: id.to_owned(), path: path.into() })
+                BindingContent::Of(Self { id: id.to_owned(), path: path.into() })
             }
-            Some(_) | None => Said::Garbled,
+            Some(_) | None => BindingContent::Garbled,
         })
     }
 
@@ -274,7 +281,7 @@ fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
 
 /// Whether a state directory knows an attempt of these processes, if they have any: a store that was put in it alone
 /// left its attempts behind.
-fn is_at_home(state: &StateDir, live: &[Live]) -> bool {
+fn is_at_home(state: &StateDir, live: &[LiveProcess]) -> bool {
     let attempts = state.path().join(ATTEMPTS);
     let mut attempted = live.iter().filter(|live| live.is_attempted).peekable();
     attempted.peek().is_none() || attempted.any(|live| attempts.join(live.id.to_string()).exists())
@@ -298,7 +305,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// The state directory of a home, without the name of the machine where that is this one.
-pub(crate) fn path_of(home: &Home) -> PathBuf {
+pub(crate) fn path_of(home: &NodeHome) -> PathBuf {
     home.place.strip_suffix(&on_this_machine()).unwrap_or(&home.place).into()
 }
 
@@ -329,7 +336,7 @@ pub(crate) async fn hand_over<S: Store + ?Sized>(
 
 /// Takes the name of a node for no state directory.
 async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, StoreError> {
-    let facts = NodeFacts {
+    let facts = NodeDescriptor {
         id: node.clone(),
         home: None,
         boot: String::new(),
@@ -339,14 +346,14 @@ async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, 
 }
 
 /// The processes that have not ended.
-pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<Live>, StoreError> {
+pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<LiveProcess>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-    let filter = Filter { statuses, ..Filter::default() };
-    let mut page = PageAsk { order: Default::default(), after: None, most: PAGE };
+    let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
+    let mut page = PageRequest { order: Default::default(), after: None, most: PAGE };
     let mut live = Vec::new();
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;
-        live.extend(listing.processes.iter().map(|stored| Live::of(&stored.process)));
+        live.extend(listing.processes.iter().map(|stored| LiveProcess::of(&stored.process)));
         page.after = listing.next;
         if page.after.is_none() {
             return Ok(live);
@@ -354,7 +361,7 @@ pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<Live>, Stor
     }
 }
 
-impl Live {
+impl LiveProcess {
     fn of(process: &Process) -> Self {
         let is_command = matches!(process.spec.work, Work::Command(_));
         Self { id: process.id, is_attempted: is_command && process.status() != Status::Pending }
@@ -389,11 +396,11 @@ pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
     if found.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    if !found.is_file() || found.len() > LONGEST {
+    if !found.is_file() || found.len() > MAX_FILE_LEN {
         return Ok(Some(String::new()));
     }
     let mut bytes = Vec::new();
-    file.take(LONGEST).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE_LEN).read_to_end(&mut bytes)?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 

@@ -1,10 +1,10 @@
 //! Puts a longhaul together: what a program adds, and where its state is.
 
-use crate::config::{Flags, Sources};
+use crate::config::{ConfigSources, Flags};
 use crate::dispatch;
-use crate::failure::Failure;
+use crate::failure::ProgramError;
 use crate::longhaul::Longhaul;
-use crate::stores::{Opening, Stores};
+use crate::stores::{StoreContext, Stores};
 use longhaul_engine::ports::{Migrate, Store, StoreError};
 use std::future::Future;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub struct Builder {
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) flags: Flags,
-    pub(crate) sources: Option<Sources>,
+    pub(crate) sources: Option<ConfigSources>,
     pub(crate) stores: Stores,
 }
 
@@ -26,7 +26,7 @@ impl Builder {
     #[must_use]
     pub fn store<F, O>(mut self, scheme: &str, open: F) -> Self
     where
-        F: Fn(Opening) -> O + Send + Sync + 'static,
+        F: Fn(StoreContext) -> O + Send + Sync + 'static,
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
         self.stores.add(scheme, open);
@@ -38,7 +38,7 @@ impl Builder {
     #[must_use]
     pub fn movable_store<F, O, S>(mut self, scheme: &str, open: F) -> Self
     where
-        F: Fn(Opening) -> O + Send + Sync + 'static,
+        F: Fn(StoreContext) -> O + Send + Sync + 'static,
         O: Future<Output = Result<S, StoreError>> + Send + 'static,
         S: Store + Migrate,
     {
@@ -62,7 +62,7 @@ impl Builder {
 
     /// Reads the configuration from these sources alone, flags included. Only for [`open`](Self::open).
     #[must_use]
-    pub fn sources(mut self, sources: Sources) -> Self {
+    pub fn sources(mut self, sources: ConfigSources) -> Self {
         self.sources = Some(sources);
         self
     }
@@ -75,9 +75,9 @@ impl Builder {
     /// `longhaul_shim::run_if_asked()` before everything else.
     ///
     /// # Errors
-    /// [`Failure`] if the configuration is wrong, another manager has the state directory or its store, or a part of the
+    /// [`ProgramError`] if the configuration is wrong, another manager has the state directory or its store, or a part of the
     /// engine cannot be opened.
-    pub async fn open(self) -> Result<Longhaul, Failure> {
+    pub async fn open(self) -> Result<Longhaul, ProgramError> {
         Longhaul::open(self).await
     }
 

@@ -1,38 +1,38 @@
 //! The one place that knows which adapters are behind the ports.
 
-pub(crate) mod examined;
-mod mistaken;
-mod neighbours;
-mod outgoing;
+pub(crate) mod host_check;
+mod notifications;
+mod peer_transport;
+pub(crate) mod redis_check;
 pub(crate) mod shared;
-pub(crate) mod surveyed;
 pub(crate) mod trust;
+mod url_hints;
 
-pub(crate) use neighbours::{address, peer_gate, peers};
-pub(crate) use outgoing::tell_others;
+pub(crate) use notifications::start_notifications;
+pub(crate) use peer_transport::{address, peer_gate, peers};
 
-use crate::announce::ATTEMPTS;
-use crate::binding::{Binding, UnusableFile};
-use crate::config::{Containment, Settings, StoreChoice};
+use crate::binding::{StoreBinding, UnusableFile};
+use crate::config::{ContainmentSetting, ManagerConfig, StoreChoice};
+use crate::enclosing_shim::ATTEMPTS;
 use crate::failure::causes;
-use crate::last_node::Former;
-use crate::last_store::{self, Elsewhere};
+use crate::last_store::{self, StoreMismatch};
 use crate::location::{CopiedStateDir, Location};
+use crate::previous_node::PreviousNodeName;
 use crate::shim;
 use crate::state_dir::StateDir;
-use crate::store_mark::{LostRecords, StoreMark};
+use crate::store_mark::{MissingRecords, StoreMark};
 use crate::stores::{Stores, unknown};
 use longhaul_adapters::fs::{FsOptions, FsStore};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsOutput, OsProber, OsSpawner};
 use longhaul_adapters::peers::TrustError;
-use longhaul_adapters::seal::KeyFileError;
+use longhaul_adapters::signing::KeyFileError;
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
-use longhaul_adapters::system::{FileVault, RandomIds, SystemClock};
+use longhaul_adapters::system::{FileEnvironmentStore, RandomIds, SystemClock};
 use longhaul_cli::shell_word;
 use longhaul_domain::{NodeId, ProcessId};
-use longhaul_engine::Parts;
-use longhaul_engine::ports::{Clock, Cursor, Migrate, NodeFacts, Store, StoreError};
+use longhaul_engine::EnginePorts;
+use longhaul_engine::ports::{Clock, EventCursor, Migrate, NodeDescriptor, Store, StoreError};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,11 +40,11 @@ use std::sync::Arc;
 
 /// The parts of an engine, and the boot of the machine that they are opened in.
 #[derive(Debug)]
-pub(crate) struct Composed {
+pub(crate) struct ComposedParts {
     /// The ports.
-    pub(crate) parts: Parts,
+    pub(crate) parts: EnginePorts,
     /// As what the node registers.
-    pub(crate) node: NodeFacts,
+    pub(crate) node: NodeDescriptor,
     /// Keeps other managers away from the store for as long as it is held.
     pub(crate) sole_user: Option<File>,
     /// The mark of the store, if it has one.
@@ -66,7 +66,7 @@ pub enum ComposeError {
     },
     /// The store lacks records that it had.
     #[error(transparent)]
-    LostRecords(Box<LostRecords>),
+    LostRecords(Box<MissingRecords>),
     /// The state directory is a copy.
     #[error(transparent)]
     Copied(#[from] CopiedStateDir),
@@ -161,7 +161,7 @@ pub enum ComposeError {
 
 /// What a composition depends on beside the configuration.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Surroundings {
+pub(crate) struct HostContext {
     /// Stores that the program knows beside these.
     pub(crate) stores: Stores,
     /// Whether children of this process that nobody else waits for are its own.
@@ -173,18 +173,18 @@ pub(crate) struct Surroundings {
 /// Opens every part; to be called inside the runtime.
 pub(crate) async fn compose(
     state: &StateDir,
-    settings: &Settings,
-    around: &Surroundings,
-) -> Result<Composed, ComposeError> {
+    settings: &ManagerConfig,
+    around: &HostContext,
+) -> Result<ComposedParts, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     if let Err(error) = Location::check(state)? {
         // A full disk is no reason to stay away.
         tracing::warn!("{error}: {}", error.source);
     }
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
-    let node = NodeFacts {
+    let node = NodeDescriptor {
         id: settings.node.clone(),
-        home: Some(Binding::home_of(state)?),
+        home: Some(StoreBinding::home_of(state)?),
         boot: clock.boot_id().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
@@ -200,7 +200,7 @@ pub(crate) async fn compose(
     })
     .map_err(failed("spawner"))?;
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let elsewhere = Elsewhere::found(state, &settings.store);
+    let elsewhere = StoreMismatch::found(state, &settings.store);
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_founded(&settings.store).await?;
     }
@@ -215,30 +215,30 @@ pub(crate) async fn compose(
     if let Some(elsewhere) = &elsewhere {
         elsewhere.check_known(&settings.store, store.as_ref()).await?;
     }
-    Binding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
+    StoreBinding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
     let marked = mark.as_ref().map_or(Ok(()), StoreMark::begin);
     if let Err(error) = marked.and_then(|()| last_store::note(state, &settings.store)) {
         // A full disk is no reason to stay away.
         tracing::warn!("{error}: {}", error.source);
     }
-    if let Some(former) = Former::found(state, &settings.node) {
+    if let Some(former) = PreviousNodeName::found(state, &settings.node) {
         former.check(state, &settings.store, store.as_ref(), &settings.node).await?;
     }
     let notary = trust::notary(settings, store.as_ref()).await?;
-    let parts = Parts {
+    let parts = EnginePorts {
         store,
         prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
         notary,
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
-        vault: Arc::new(FileVault::open(state.path()).map_err(failed("vault"))?),
+        vault: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("vault"))?),
         clock,
         ids: Arc::new(IDS),
     };
-    Ok(Composed { parts, node, sole_user, mark })
+    Ok(ComposedParts { parts, node, sole_user, mark })
 }
 
-fn prober(spawner: &OsSpawner, settings: &Settings) -> OsProber {
+fn prober(spawner: &OsSpawner, settings: &ManagerConfig) -> OsProber {
     let prober = spawner.prober();
     if settings.ready_beyond_loopback { prober.reach_beyond_loopback() } else { prober }
 }
@@ -252,7 +252,7 @@ async fn store(
     state: &StateDir,
     clock: &Arc<dyn Clock>,
     others: &Stores,
-    node: &NodeFacts,
+    node: &NodeDescriptor,
 ) -> Result<(Arc<dyn Store>, Option<File>), ComposeError> {
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     match choice {
@@ -291,7 +291,7 @@ fn sole_user(choice: &StoreChoice, path: &Path) -> Result<File, StoreError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
-            let source = format!("{} is in use by {}", path.display(), Binding::user(choice)).into();
+            let source = format!("{} is in use by {}", path.display(), StoreBinding::user(choice)).into();
             Err(StoreError::Unavailable { source })
         }
         Err(TryLockError::Error(error)) => Err(refused(error)),
@@ -307,7 +307,7 @@ fn files(path: &Path, clock: &Arc<dyn Clock>) -> Result<FsStore, StoreError> {
 }
 
 /// Gives the newest event of a store that nobody uses; none if there is no store in files of this machine.
-pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<Cursor>, StoreError> {
+pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<EventCursor>, StoreError> {
     match choice {
         StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
         StoreChoice::Sqlite(path) => SqliteStore::end_of(path),
@@ -316,16 +316,16 @@ pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<Cursor>, StoreError>
 }
 
 /// A store whose content can be moved to another one.
-pub(crate) trait Movable: Store + Migrate {}
+pub(crate) trait CopyableStore: Store + Migrate {}
 
-impl<T: Store + Migrate> Movable for T {}
+impl<T: Store + Migrate> CopyableStore for T {}
 
 /// Opens a store for nobody else to use meanwhile; none if somebody uses it, or if it is kept nowhere. Nobody is kept
 /// away from a store of many machines.
 pub(crate) async fn movable(
     choice: &StoreChoice,
     clock: &Arc<dyn Clock>,
-) -> Result<Option<Box<dyn Movable>>, StoreError> {
+) -> Result<Option<Box<dyn CopyableStore>>, StoreError> {
     match choice {
         StoreChoice::Memory => Ok(None),
         StoreChoice::Other(url) if shared::knows(url) => shared::movable(url).await,
@@ -343,17 +343,17 @@ pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
 }
 
 /// The length to which a database in use may truncate its log.
-pub(crate) const KEPT_LOG: u64 = SqliteStore::KEPT_LOG;
+pub(crate) const MAX_WAL_BYTES: u64 = SqliteStore::MAX_WAL_BYTES;
 
 /// Draws ids.
 pub(crate) const IDS: RandomIds = RandomIds;
 
-const fn containment(choice: Containment) -> ContainmentChoice {
+const fn containment(choice: ContainmentSetting) -> ContainmentChoice {
     match choice {
-        Containment::Auto => ContainmentChoice::Auto,
-        Containment::Cgroup => ContainmentChoice::Cgroup,
-        Containment::Subreaper => ContainmentChoice::Subreaper,
-        Containment::Group => ContainmentChoice::Group,
+        ContainmentSetting::Auto => ContainmentChoice::Auto,
+        ContainmentSetting::Cgroup => ContainmentChoice::Cgroup,
+        ContainmentSetting::Subreaper => ContainmentChoice::Subreaper,
+        ContainmentSetting::Group => ContainmentChoice::Group,
     }
 }
 
@@ -366,8 +366,8 @@ fn or_none(ours: Option<&str>) -> &str {
     ours.unwrap_or("none")
 }
 
-impl From<LostRecords> for ComposeError {
-    fn from(lost: LostRecords) -> Self {
+impl From<MissingRecords> for ComposeError {
+    fn from(lost: MissingRecords) -> Self {
         Self::LostRecords(Box::new(lost))
     }
 }
@@ -432,7 +432,7 @@ impl ComposeError {
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
+            Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
             Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }
@@ -440,7 +440,7 @@ impl ComposeError {
                 if let Some(help) = shared::allowing(store, error) {
                     return Some(help);
                 }
-                if let Some(help) = causes(error).and_then(|why| mistaken::advice(store, &why)) {
+                if let Some(help) = causes(error).and_then(|why| url_hints::advice(store, &why)) {
                     return Some(help.to_owned());
                 }
                 Some("`longhaul doctor` looks at the server; `longhaul config show --origin` tells where it is named".to_owned())

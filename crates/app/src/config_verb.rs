@@ -1,7 +1,7 @@
 //! `longhaul config`.
 
-use crate::config::{self, Flags, PROJECT_FILE, Settings, Sources};
-use crate::failure::Failure;
+use crate::config::{self, ConfigSources, Flags, ManagerConfig, PROJECT_FILE};
+use crate::failure::ProgramError;
 use crate::stores::Stores;
 use longhaul_cli::ConfigVerb;
 use serde_json::json;
@@ -16,8 +16,8 @@ pub(crate) fn config_verb(
     flags: Flags,
     stores: &Stores,
     json: bool,
-) -> Result<String, Failure> {
-    let sources = Sources::of(state_dir, flags);
+) -> Result<String, ProgramError> {
+    let sources = ConfigSources::of(state_dir, flags);
     match verb {
         ConfigVerb::Show { origin } => {
             let layers = sources.read()?;
@@ -28,7 +28,7 @@ pub(crate) fn config_verb(
             Ok(config::show(&layers, *origin))
         }
         ConfigVerb::Check => {
-            let settings = Settings::knowing(&sources.read()?, state_dir, stores)?;
+            let settings = ManagerConfig::knowing(&sources.read()?, state_dir, stores)?;
             let warnings: Vec<_> =
                 warnings(&sources).into_iter().chain(settings.outgoing.warnings()).collect();
             if json {
@@ -73,7 +73,7 @@ fn with_warnings(mut document: serde_json::Value, warnings: &[String]) -> serde_
     document
 }
 
-fn warnings(sources: &Sources) -> Vec<String> {
+fn warnings(sources: &ConfigSources) -> Vec<String> {
     let strays = config::strays(&sources.environment).into_iter().map(|stray| stray.to_string());
     let unread = std::env::current_dir().ok().and_then(|here| unread_file(&here, sources)).map(|file| {
         format!(
@@ -86,7 +86,7 @@ fn warnings(sources: &Sources) -> Vec<String> {
 }
 
 /// The project file that somebody in this directory would expect to be read, and that is not.
-fn unread_file(here: &Path, sources: &Sources) -> Option<PathBuf> {
+fn unread_file(here: &Path, sources: &ConfigSources) -> Option<PathBuf> {
     let file = here.ancestors().map(|place| place.join(PROJECT_FILE)).find(|file| file.exists())?;
     let is_read = |read: &PathBuf| read.canonicalize().ok() == file.canonicalize().ok();
     (!sources.project_files.iter().any(is_read)).then_some(file)
@@ -106,11 +106,11 @@ mod tests {
         let inner = top.path().join("src");
         std::fs::create_dir(&inner).unwrap();
         let file = top.path().join("longhaul.toml");
-        let of_user = Sources::of(Path::new("/home/me/.local/state/longhaul"), Flags::default());
+        let of_user = ConfigSources::of(Path::new("/home/me/.local/state/longhaul"), Flags::default());
         assert_eq!(unread_file(&inner, &of_user), None);
         std::fs::write(&file, "foo = 1\n").unwrap();
         assert_eq!(unread_file(&inner, &of_user), Some(file));
-        let own = Sources::of(&top.path().join(".longhaul"), Flags::default());
+        let own = ConfigSources::of(&top.path().join(".longhaul"), Flags::default());
         assert_eq!(unread_file(&inner, &own), None);
     }
 }

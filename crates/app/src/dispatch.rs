@@ -2,21 +2,23 @@
 
 use crate::autostart::autostart;
 use crate::config::key::key_of;
-use crate::config::{self, Flags, Origin, Settings, Sources};
+use crate::config::{self, ConfigSources, Flags, ManagerConfig, ValueOrigin};
 use crate::config_verb::config_verb;
-use crate::doctor::{Bundle, Health, doctor};
-use crate::failure::Failure;
+use crate::doctor::{CheckResult, DiagnosticsBundle, doctor};
+use crate::failure::ProgramError;
 use crate::init::init;
-use crate::key_verb::{Turn, key_verb};
-use crate::place::Seeker;
-use crate::serve::{Serve, serve};
+use crate::key_verb::{KeyChange, key_verb};
+use crate::serve::{ServeOptions, serve};
 use crate::state_dir::SOCKET;
-use crate::store_adopt::{Consent, store_adopt};
+use crate::state_dir_lookup::LookupRequest;
+use crate::store_adopt::{ConsentMode, store_adopt};
 use crate::store_copy::store_copy;
 use crate::stores::Stores;
 use crate::token_verb::token_verb;
 use crate::version::version;
-use longhaul_cli::{Autostart, Cli, Format, Global, Place, ServeArgs, StoreVerb, Verb, clean_json};
+use longhaul_cli::{
+    Autostart, Cli, GlobalArgs, ManagerLocator, OutputFormat, ServeArgs, StoreVerb, Verb, clean_json,
+};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,7 +30,7 @@ pub(crate) fn run(stores: &Stores) -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let json = matches!(cli.global.format(), Some(Format::Json | Format::Ndjson));
+    let json = matches!(cli.global.format(), Some(OutputFormat::Json | OutputFormat::Ndjson));
     let autostarted = matches!(&cli.command, Verb::Serve(args) if args.autostarted);
     perform(cli, json, stores).unwrap_or_else(|failure| {
         if autostarted {
@@ -40,15 +42,15 @@ pub(crate) fn run(stores: &Stores) -> ExitCode {
     })
 }
 
-fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
-    let Global { state_dir: flag, no_autostart, .. } = &cli.global;
+fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramError> {
+    let GlobalArgs { state_dir: flag, no_autostart, .. } = &cli.global;
     if let Verb::Init(args) = &cli.command {
         return print(&begun_project(args.force)?);
     }
     let state_dir = state_dir(flag.clone())?;
     match &cli.command {
         Verb::Serve(args) => {
-            serve(&Serve {
+            serve(&ServeOptions {
                 flags: flags(args, &cli.global),
                 log: args.log.clone(),
                 autostarted: args.autostarted,
@@ -69,13 +71,13 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             }
             StoreVerb::Key { rotate, retire } => {
                 let settings = settings(&state_dir, flags(&ServeArgs::default(), &cli.global), stores)?;
-                let consent = Consent::of(cli.global.yes, cli.global.no_input);
-                print(&key_verb(&settings, Turn::of(*rotate, *retire), consent, json)?)
+                let consent = ConsentMode::of(cli.global.yes, cli.global.no_input);
+                print(&key_verb(&settings, KeyChange::of(*rotate, *retire), consent, json)?)
             }
             StoreVerb::Adopt { store } => {
                 let flags = Flags { store: store.clone(), ..flags(&ServeArgs::default(), &cli.global) };
                 let settings = settings(&state_dir, flags, stores)?;
-                let consent = Consent::of(cli.global.yes, cli.global.no_input);
+                let consent = ConsentMode::of(cli.global.yes, cli.global.no_input);
                 print(&store_adopt(&state_dir, &settings, stores, consent, json)?)
             }
         },
@@ -86,22 +88,22 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
             let found = doctor(&state_dir, flags(), stores, &place, json)?;
             print(&found.text)?;
             if let Some(file) = &args.bundle {
-                let layers = Sources::of(&state_dir, flags()).read();
+                let layers = ConfigSources::of(&state_dir, flags()).read();
                 let configuration = layers.ok().map(|layers| config::show(&layers, true));
-                let written =
-                    Bundle { found: &found, configuration, place: &place }.write(file.as_deref())?;
+                let written = DiagnosticsBundle { found: &found, configuration, place: &place }
+                    .write(file.as_deref())?;
                 // Programs read standard output, and they know the name that they gave.
                 let _ = writeln!(io::stderr(), "wrote {}", written.display());
             }
             Ok(match found.health {
-                Health::Ok | Health::Warning => ExitCode::SUCCESS,
-                Health::Problem => ExitCode::FAILURE,
+                CheckResult::Ok | CheckResult::Warning => ExitCode::SUCCESS,
+                CheckResult::Problem => ExitCode::FAILURE,
             })
         }
         Verb::Version => {
             let (text, other) = version(&place(state_dir, false), json);
             let printed = print(&text)?;
-            other.map_or(Ok(printed), |problem| Err(Failure::Manager { problem }))
+            other.map_or(Ok(printed), |problem| Err(ProgramError::Manager { problem }))
         }
         Verb::Init(_)
         | Verb::Run(_)
@@ -132,7 +134,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
         | Verb::Completions(_)
         | Verb::Explain(_) => {
             let store = named_store(&state_dir, flags(&ServeArgs::default(), &cli.global), stores);
-            let place = Place { store, ..place(state_dir, !no_autostart) };
+            let place = ManagerLocator { store, ..place(state_dir, !no_autostart) };
             let code = longhaul_cli::run(cli, place);
             Ok(u8::try_from(code).unwrap_or(u8::MAX).into())
         }
@@ -140,15 +142,15 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, Failure> {
 }
 
 /// The state directory that is meant, as an absolute path.
-pub(crate) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, Failure> {
+pub(crate) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, ProgramError> {
     let seeker =
-        Seeker { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
+        LookupRequest { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
     Ok(seeker.seek()?)
 }
 
-fn place(state_dir: PathBuf, may_start: bool) -> Place {
+fn place(state_dir: PathBuf, may_start: bool) -> ManagerLocator {
     let of_manager = state_dir.clone();
-    Place {
+    ManagerLocator {
         socket: state_dir.join(SOCKET),
         state_dir,
         autostart: may_start.then(|| -> Autostart { Box::new(move || autostart(&of_manager)) }),
@@ -159,12 +161,12 @@ fn place(state_dir: PathBuf, may_start: bool) -> Place {
 /// The store that somebody names for the manager; none if nobody does. What is wrong with the configuration is told by
 /// the manager that reads it.
 fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
-    let layers = Sources::of(state_dir, flags).read().ok()?;
-    layers.setting(key_of!("store")).filter(|setting| setting.origin != Origin::Default)?;
-    Some(Settings::knowing(&layers, state_dir, stores).ok()?.store.to_string())
+    let layers = ConfigSources::of(state_dir, flags).read().ok()?;
+    layers.setting(key_of!("store")).filter(|setting| setting.origin != ValueOrigin::Default)?;
+    Some(ManagerConfig::knowing(&layers, state_dir, stores).ok()?.store.to_string())
 }
 
-fn flags(args: &ServeArgs, global: &Global) -> Flags {
+fn flags(args: &ServeArgs, global: &GlobalArgs) -> Flags {
     // The parser fills the flag from the environment too, where the configuration finds it by itself.
     let from_environment = std::env::var_os("LONGHAUL_STATE_DIR").map(PathBuf::from);
     Flags {
@@ -181,8 +183,8 @@ fn flags(args: &ServeArgs, global: &Global) -> Flags {
     }
 }
 
-fn settings(state_dir: &Path, flags: Flags, stores: &Stores) -> Result<Settings, Failure> {
-    Ok(Settings::knowing(&Sources::of(state_dir, flags).read()?, state_dir, stores)?)
+fn settings(state_dir: &Path, flags: Flags, stores: &Stores) -> Result<ManagerConfig, ProgramError> {
+    Ok(ManagerConfig::knowing(&ConfigSources::of(state_dir, flags).read()?, state_dir, stores)?)
 }
 
 /// Meant from where the command is given.
@@ -190,15 +192,15 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn begun_project(force: bool) -> Result<String, Failure> {
+fn begun_project(force: bool) -> Result<String, ProgramError> {
     let path = init(Path::new("."), force)?;
     let path = std::path::absolute(&path).unwrap_or(path);
     Ok(format!("{}\n", path.display()))
 }
 
-fn print(text: &str) -> Result<ExitCode, Failure> {
+fn print(text: &str) -> Result<ExitCode, ProgramError> {
     match io::stdout().write_all(clean_json(text).as_bytes()) {
-        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(Failure::Output { source }),
+        Err(source) if source.kind() != io::ErrorKind::BrokenPipe => Err(ProgramError::Output { source }),
         Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
 }

@@ -4,15 +4,15 @@ use crate::compose::{ComposeError, have};
 use crate::config::ConfigError;
 use crate::init::InitError;
 use crate::lock::LockError;
-use crate::place::PlaceError;
 use crate::reserve;
 use crate::serve::ListenError;
 use crate::state_dir::{PrivateError, StateDir, StateDirError};
+use crate::state_dir_lookup::StateDirLookupError;
 use crate::store_copy::CopyError;
 use longhaul_cli::clean_json;
 use longhaul_domain::NodeId;
 use longhaul_engine::EngineError;
-use longhaul_engine::ports::Refusal;
+use longhaul_engine::ports::StoreRejection;
 use longhaul_wire::api::Problem;
 use serde_json::Value;
 use std::error::Error;
@@ -21,12 +21,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 /// The exit code of a manager whose state directory, store or name was taken away.
-const DISPLACED: u8 = 8;
+const STATE_DIR_LOST: u8 = 8;
 
 /// Why a verb of the program did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Failure {
+pub enum ProgramError {
     /// The configuration is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -171,7 +171,7 @@ pub enum Failure {
     },
 }
 
-impl Failure {
+impl ProgramError {
     /// That a disk is full, if it is.
     pub(crate) fn of_full_disk(state: &StateDir) -> Option<Self> {
         let free = reserve::free(state).ok().filter(|free| *free < reserve::PIECE)?;
@@ -180,10 +180,12 @@ impl Failure {
 
     /// What it means that an engine did not start.
     pub(crate) fn of_start(source: EngineError) -> Self {
-        if let EngineError::Refused { refusal: Refusal::NameTaken { node, home, heard } } = source {
+        if let EngineError::Refused { refusal: StoreRejection::NameTaken { node, home, heard } } = source {
             return Self::NameTaken { node, home: home.place, heard };
         }
-        if let EngineError::Refused { refusal: Refusal::NameHeld { node, home, open, free_in } } = source {
+        if let EngineError::Refused { refusal: StoreRejection::NameHeld { node, home, open, free_in } } =
+            source
+        {
             return Self::NameHeld { node, home: home.place, open, free_in };
         }
         Self::Engine { source }
@@ -200,7 +202,7 @@ impl Failure {
             | Self::KeyNamed { .. }
             | Self::KeyNeeded { .. }
             | Self::Compose(ComposeError::PeerAuthorities { .. }) => 2,
-            Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => DISPLACED,
+            Self::Displaced { .. } | Self::Unstored { .. } | Self::Replaced { .. } => STATE_DIR_LOST,
             Self::Log { .. } | Self::Init { .. } | Self::Output { .. } => 1,
             Self::Manager { .. }
             | Self::StateDir(_)
@@ -390,19 +392,21 @@ pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(": "))
 }
 
-impl From<PlaceError> for Failure {
-    fn from(error: PlaceError) -> Self {
+impl From<StateDirLookupError> for ProgramError {
+    fn from(error: StateDirLookupError) -> Self {
         match error {
-            PlaceError::NoHome => Self::Place { why: "neither XDG_STATE_HOME nor HOME is set".to_owned() },
-            PlaceError::NoWorkingDirectory { source } => {
+            StateDirLookupError::NoHome => {
+                Self::Place { why: "neither XDG_STATE_HOME nor HOME is set".to_owned() }
+            }
+            StateDirLookupError::NoWorkingDirectory { source } => {
                 Self::Place { why: format!("the working directory cannot be found: {source}") }
             }
-            PlaceError::Config(error) => Self::Config(error),
+            StateDirLookupError::Config(error) => Self::Config(error),
         }
     }
 }
 
-impl From<InitError> for Failure {
+impl From<InitError> for ProgramError {
     fn from(error: InitError) -> Self {
         let what = error.to_string();
         match error {

@@ -72,7 +72,7 @@ fn write_new(path: &Path, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Flags, Sources};
+    use crate::config::{ConfigSources, Flags};
     use std::os::unix::fs::MetadataExt;
 
     #[test]
@@ -100,14 +100,14 @@ mod tests {
     fn template_is_a_configuration() {
         let top = tempfile::tempdir().unwrap();
         let path = init(top.path(), false).unwrap();
-        assert!(Sources::of(&path, Flags::default()).read().is_ok());
+        assert!(ConfigSources::of(&path, Flags::default()).read().is_ok());
         let all: String = TEMPLATE
             .lines()
             .filter_map(|line| line.strip_prefix("# ").filter(|line| line.contains(['=', '['])))
             .map(|line| format!("{line}\n"))
             .collect();
         std::fs::write(path.join("config.toml"), &all).unwrap();
-        let read = Sources::of(&path, Flags::default()).read();
+        let read = ConfigSources::of(&path, Flags::default()).read();
         assert!(read.is_ok() && all.lines().count() == 6, "{read:?} of {all}");
     }
 }

@@ -2,14 +2,14 @@
 
 use crate::compose::trust::{KeyFileError, KeyId, key_file};
 use crate::compose::{ComposeError, shared};
-use crate::config::{Settings, StoreChoice};
-use crate::failure::Failure;
-use crate::store_adopt::Consent;
+use crate::config::{ManagerConfig, StoreChoice};
+use crate::failure::ProgramError;
+use crate::store_adopt::ConsentMode;
 use serde_json::json;
 
 /// What to do with the keys before they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum KeyChange {
     /// Nothing.
     Stay,
     /// A new one takes the place of the one that signs, which is trusted on.
@@ -18,7 +18,7 @@ pub(crate) enum Turn {
     Retire,
 }
 
-impl Turn {
+impl KeyChange {
     pub(crate) const fn of(rotate: bool, retire: bool) -> Self {
         match (rotate, retire) {
             (true, _) => Self::Rotate,
@@ -33,17 +33,17 @@ impl Turn {
 /// A key is never let go while the store names it as that of its nodes: without it no manager would start there again. Nor is
 /// it while launches wait that it sealed, unless somebody agrees.
 pub(crate) fn key_verb(
-    settings: &Settings,
-    turn: Turn,
-    consent: Consent,
+    settings: &ManagerConfig,
+    turn: KeyChange,
+    consent: ConsentMode,
     as_json: bool,
-) -> Result<String, Failure> {
+) -> Result<String, ProgramError> {
     let failed = |source: KeyFileError| ComposeError::ClusterKey { source };
     let file = key_file(settings)?;
     let keys = match turn {
-        Turn::Stay => file.keys(),
-        Turn::Rotate => file.rotate(),
-        Turn::Retire => {
+        KeyChange::Stay => file.keys(),
+        KeyChange::Rotate => file.rotate(),
+        KeyChange::Retire => {
             if let Some(old) = file.keys().map_err(failed)?.trusted() {
                 check_needless(settings, old, consent)?;
             }
@@ -63,18 +63,18 @@ pub(crate) fn key_verb(
     }
     let trusted = keys.trusted().map_or_else(String::new, |key| format!("{key} is trusted besides\n"));
     let next = match turn {
-        Turn::Stay => "",
-        Turn::Rotate => {
+        KeyChange::Stay => "",
+        KeyChange::Rotate => {
             "next: copy the file to every node, with mode 0600; then start the managers anew, one after the other: from then\n\
              on they sign with the new key. When nothing waits that the old one sealed: longhaul store key --retire\n"
         }
-        Turn::Retire => "next: copy the file to every node, and start the managers anew\n",
+        KeyChange::Retire => "next: copy the file to every node, and start the managers anew\n",
     };
     Ok(format!("{signing} signs\n{trusted}{path}\n{next}"))
 }
 
 /// Refuses to let go of a key that the store goes by, or that launches were sealed with which have not ended.
-fn check_needless(settings: &Settings, old: &KeyId, consent: Consent) -> Result<(), Failure> {
+fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -> Result<(), ProgramError> {
     let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
     if !shared::knows(url) {
         return Ok(());
@@ -82,17 +82,17 @@ fn check_needless(settings: &Settings, old: &KeyId, consent: Consent) -> Result<
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
     let named = runtime.block_on(shared::cluster_key(url)).map_err(failed)?;
     if named.as_deref() == Some(old.as_str()) {
-        return Err(Failure::KeyNamed { key: old.to_string(), store: settings.store.to_string() });
+        return Err(ProgramError::KeyNamed { key: old.to_string(), store: settings.store.to_string() });
     }
-    if consent == Consent::Given {
+    if consent == ConsentMode::Given {
         return Ok(());
     }
     match runtime.block_on(shared::sealed_with(url, old)).map_err(failed)? {
         0 => Ok(()),
-        open => Err(Failure::KeyNeeded { key: old.to_string(), open }),
+        open => Err(ProgramError::KeyNeeded { key: old.to_string(), open }),
     }
 }

@@ -3,10 +3,10 @@
 //! Only that store can tell what becomes of the work that lives in the directory. Another one has no record of it, and a
 //! manager that uses it would find strangers where its own work lies.
 
-use crate::announce::ATTEMPTS;
 use crate::binding::{self, UnusableFile, noted};
 use crate::compose::{ComposeError, shared};
 use crate::config::StoreChoice;
+use crate::enclosing_shim::ATTEMPTS;
 use crate::state_dir::StateDir;
 use longhaul_domain::ProcessId;
 use longhaul_engine::ports::{Store, StoreError};
@@ -21,14 +21,14 @@ const NAME: &str = "last_store";
 
 /// Work that lives in a state directory, and another store than the one that the directory is served with now.
 #[derive(Debug)]
-pub(crate) struct Elsewhere {
+pub(crate) struct StoreMismatch {
     /// The store that the directory was served with last.
     pub(crate) store: String,
     /// What lives.
     pub(crate) live: BTreeSet<ProcessId>,
 }
 
-impl Elsewhere {
+impl StoreMismatch {
     /// The work that another store than this one may know alone; none if nothing lives, or the store is the same.
     pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let store = named(state)?;

@@ -4,7 +4,6 @@
 //! is here. [`Builder::open`] puts the same engine into another program. `compose` alone knows which store and which
 //! spawner are behind the ports.
 
-mod announce;
 mod autostart;
 mod binding;
 mod builder;
@@ -13,21 +12,23 @@ pub mod config;
 mod config_verb;
 mod dispatch;
 mod doctor;
+mod enclosing_shim;
 mod failure;
-mod foothold;
 mod init;
 mod key_verb;
-mod last_node;
 mod last_store;
 mod location;
 mod lock;
 mod log;
 mod longhaul;
-mod place;
+mod panic_guard;
+mod previous_node;
 mod reserve;
 mod serve;
 mod shim;
 mod state_dir;
+mod state_dir_guard;
+mod state_dir_lookup;
 mod store_adopt;
 mod store_copy;
 mod store_mark;
@@ -37,16 +38,15 @@ mod telemetry;
 mod token;
 mod token_verb;
 mod version;
-mod vital;
 
 pub use builder::Builder;
 pub use compose::ComposeError;
-pub use failure::Failure;
+pub use failure::ProgramError;
 pub use location::CopiedStateDir;
-pub use lock::{Holder, LockError, ManagerLock};
+pub use lock::{LockError, LockHolder, ManagerLock};
 pub use longhaul::Longhaul;
-pub use serve::{ListenError, Serve, serve};
+pub use serve::{ListenError, ServeOptions, serve};
 pub use state_dir::{PrivateError, StateDir, StateDirError};
 pub use store_copy::CopyError;
-pub use store_mark::LostRecords;
-pub use stores::{OpenedStore, Opening, Stores};
+pub use store_mark::MissingRecords;
+pub use stores::{OpenedStore, StoreContext, Stores};

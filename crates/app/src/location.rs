@@ -4,12 +4,12 @@
 //! manager serves a directory only if either its path or its identity (device and inode) is what it was at the last start.
 //! A move, a new device number after a reboot, and a backup that is restored to its path all pass.
 
-use crate::announce::ATTEMPTS;
-use crate::binding::{Binding, UnusableFile, replace, text_of};
-use crate::foothold::Place;
+use crate::binding::{StoreBinding, UnusableFile, replace, text_of};
+use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::living;
 use crate::lock::LOCK;
 use crate::state_dir::StateDir;
+use crate::state_dir_guard::Inode;
 use longhaul_cli::shell_word;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ const NAME: &str = "location";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     path: PathBuf,
-    place: Place,
+    place: Inode,
 }
 
 /// A state directory that was copied from another one, or was moved to another file system.
@@ -56,7 +56,7 @@ impl Location {
 
     fn of(state: &StateDir) -> Option<Self> {
         let path = fs::canonicalize(state.path()).ok()?;
-        Some(Self { path, place: Place::of(rustix::fs::fstat(state).ok()?) })
+        Some(Self { path, place: Inode::of(rustix::fs::fstat(state).ok()?) })
     }
 
     /// None if nothing is noted, or the note is damaged.
@@ -64,12 +64,12 @@ impl Location {
         let text = text_of(file).ok()??;
         let (device, rest) = text.strip_prefix("device=")?.split_once("\ninode=")?;
         let (inode, path) = rest.split_once("\npath=")?;
-        let place = Place { device: device.parse().ok()?, inode: inode.parse().ok()? };
+        let place = Inode { device: device.parse().ok()?, inode: inode.parse().ok()? };
         Some(Self { path: path.strip_suffix('\n')?.into(), place })
     }
 
     fn text(&self) -> String {
-        let Self { path, place: Place { device, inode } } = self;
+        let Self { path, place: Inode { device, inode } } = self;
         format!("device={device}\ninode={inode}\npath={}\n", path.display())
     }
 }
@@ -94,7 +94,7 @@ impl CopiedStateDir {
     /// Makes the copy an independent state directory.
     pub(crate) fn adopt(&self, state: &StateDir) -> Result<(), UnusableFile> {
         // With one id for both, a store that both use would take them for the same directory.
-        Binding::part(state, &self.original)?;
+        StoreBinding::part(state, &self.original)?;
         Location::note(state)
     }
 

@@ -16,9 +16,9 @@ use std::time::{Duration, Instant};
 /// The lock in a state directory.
 pub(crate) const LOCK: &str = "manager.lock";
 /// No lock file that we wrote is longer.
-const LONGEST: u64 = 4096;
+const MAX_LOCK_FILE_LEN: u64 = 4096;
 /// A manager that was killed keeps its lock until the kernel has closed its files; that is waited for so long.
-const LAST_BREATH: Duration = Duration::from_secs(2);
+const LOCK_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at a lock, which cannot be waited for with a bound.
 const STEP: Duration = Duration::from_millis(2);
 
@@ -38,7 +38,7 @@ pub enum LockError {
         /// The state directory.
         state_dir: PathBuf,
         /// Who has it.
-        holder: Holder,
+        holder: LockHolder,
     },
     /// A manager has it, and does not answer.
     #[error("the manager of {} does not answer: {holder}", state_dir.display())]
@@ -46,7 +46,7 @@ pub enum LockError {
         /// The state directory.
         state_dir: PathBuf,
         /// Who has it.
-        holder: Holder,
+        holder: LockHolder,
     },
     /// Its file is a symbolic link.
     #[error("{} is a symbolic link, and a lock file belongs there", path.display())]
@@ -67,7 +67,7 @@ pub enum LockError {
 
 /// Who has a lock, as far as they say so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Holder {
+pub struct LockHolder {
     /// Its process id.
     pub pid: Option<u32>,
     /// The version of its program.
@@ -90,15 +90,15 @@ impl ManagerLock {
             Err(Errno::LOOP) => return Err(LockError::SymbolicLink { path: state.path().join(LOCK) }),
             Err(errno) => return Err(failed(errno.into())),
         };
-        let until = Instant::now() + LAST_BREATH;
+        let until = Instant::now() + LOCK_RELEASE_TIMEOUT;
         loop {
             // Looked at before the lock is tried: one that ends in between has let go of it.
-            let is_ending = Holder::read(&mut file).is_ending() && Instant::now() < until;
+            let is_ending = LockHolder::read(&mut file).is_ending() && Instant::now() < until;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 // The kernel closes the files of an ending holder one by one: the lock may be free while its store is open.
                 Ok(()) if !is_ending => break,
                 Err(Errno::WOULDBLOCK) if !is_ending => {
-                    let holder = Holder::read(&mut file);
+                    let holder = LockHolder::read(&mut file);
                     return Err(LockError::Held { state_dir: state.path().to_owned(), holder });
                 }
                 Ok(()) | Err(Errno::WOULDBLOCK) => std::thread::sleep(STEP),
@@ -129,11 +129,13 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     file.set_len(text.len() as u64)
 }
 
-impl Holder {
+impl LockHolder {
     pub(crate) fn read(file: &mut File) -> Self {
         let mut text = String::new();
         // What cannot be read is simply not told.
-        let _ = file.seek(SeekFrom::Start(0)).and_then(|_| file.take(LONGEST).read_to_string(&mut text));
+        let _ = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.take(MAX_LOCK_FILE_LEN).read_to_string(&mut text));
         let field = |name: &str| {
             text.lines()
                 .filter_map(|line| line.split_once('='))
@@ -154,7 +156,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, &self.version) {
             (Some(pid), Some(version)) => write!(f, "process {pid}, version {version}"),
@@ -196,7 +198,7 @@ impl LockError {
     #[must_use]
     pub fn help(&self) -> String {
         match self {
-            Self::Held { holder: Holder { pid: Some(pid), .. }, .. } => {
+            Self::Held { holder: LockHolder { pid: Some(pid), .. }, .. } => {
                 format!("use the one that is there, or end it: kill {pid} (its processes go on)")
             }
             Self::Held { .. } => "use the one that is there".to_owned(),
@@ -241,7 +243,7 @@ mod tests {
         let state = StateDir::prepare(top.path()).unwrap();
         let _first = ManagerLock::take(&state).unwrap();
         let mut file = File::open(top.path().join(LOCK)).unwrap();
-        assert!(!Holder::read(&mut file).is_ending());
+        assert!(!LockHolder::read(&mut file).is_ending());
         assert!(matches!(ManagerLock::take(&state), Err(LockError::Held { .. })));
     }
 

@@ -1,9 +1,9 @@
 //! The log of a manager.
 
-mod sparing;
+mod rate_limit;
 
+use rate_limit::RepeatFilter;
 use rustix::fs::OFlags;
-use sparing::Sparing;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// A log that is larger at a start is put aside.
-const LARGEST: u64 = 10 * 1024 * 1024;
+const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
 /// So much of the end of a log is read for an error message.
 const TAIL: u64 = 8 * 1024;
 
@@ -23,7 +23,7 @@ const TAIL: u64 = 8 * 1024;
 ///
 /// A link is followed where somebody named the file, and never in a state directory.
 pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
-    if path.metadata().is_ok_and(|found| found.len() > LARGEST) {
+    if path.metadata().is_ok_and(|found| found.len() > MAX_LOG_BYTES) {
         let mut aside = path.as_os_str().to_owned();
         aside.push(".1");
         std::fs::rename(path, aside)?;
@@ -35,20 +35,20 @@ pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
 }
 
 /// What is held while a manager tells what happens.
-pub(crate) struct Telling {
+pub(crate) struct LogGuard {
     #[cfg(feature = "otel")]
     _telemetry: Option<crate::telemetry::Telemetry>,
 }
 
 /// Writes what happens to standard error; more of it the more often `-v` was given.
-pub(crate) fn begin(verbosity: u8) -> Telling {
+pub(crate) fn begin(verbosity: u8) -> LogGuard {
     let log = tracing_subscriber::fmt::layer()
-        .with_writer(|| Lossy(io::stderr()))
+        .with_writer(|| LossyWriter(io::stderr()))
         // They would go to standard error as well, by a way that panics when it is broken.
         .log_internal_errors(false)
         // What began with a request is told with its end: how it was answered, and how long that took.
         .with_span_events(FmtSpan::CLOSE)
-        .event_format(Sparing::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
+        .event_format(RepeatFilter::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
         .with_filter(told(verbosity));
     let all = tracing_subscriber::registry().with(log);
     #[cfg(feature = "otel")]
@@ -58,7 +58,7 @@ pub(crate) fn begin(verbosity: u8) -> Telling {
     };
     // Only a program around this library can have set one before, and then that is the one it wants.
     let _ = tracing::subscriber::set_global_default(all);
-    Telling {
+    LogGuard {
         #[cfg(feature = "otel")]
         _telemetry: telemetry,
     }
@@ -74,9 +74,9 @@ fn told(verbosity: u8) -> Targets {
 }
 
 /// Loses what cannot be written: a full disk or a reader that went away must not end what is merely told.
-struct Lossy<W>(W);
+struct LossyWriter<W>(W);
 
-impl<W: Write> Write for Lossy<W> {
+impl<W: Write> Write for LossyWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Ok(self.0.write(bytes).unwrap_or(bytes.len()))
     }

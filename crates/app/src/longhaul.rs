@@ -1,14 +1,14 @@
 //! The handle of a longhaul inside a program.
 
 use crate::builder::Builder;
-use crate::compose::{Composed, Surroundings, compose};
-use crate::config::{Settings, Sources};
+use crate::compose::{ComposedParts, HostContext, compose};
+use crate::config::{ConfigSources, ManagerConfig};
 use crate::dispatch;
-use crate::failure::Failure;
-use crate::foothold::{Foothold, GuardedStore};
+use crate::failure::ProgramError;
 use crate::lock::ManagerLock;
-use crate::serve::{At, engine_settings};
+use crate::serve::{EngineAddress, engine_settings};
 use crate::state_dir::StateDir;
+use crate::state_dir_guard::{CheckedStore, StateDirGuard};
 use longhaul_engine::{Engine, Shutdown};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,11 +22,11 @@ use tokio::sync::OnceCell;
 /// for it by [`at`](Self::at), gets it. It lives until [`shut_down`](Self::shut_down), or to the end of the program.
 #[derive(Clone, Debug)]
 pub struct Longhaul {
-    open: Arc<Open>,
+    open: Arc<OpenManager>,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenManager {
     place: PathBuf,
     engine: Engine,
     /// Keep other managers away; gone after the end, whoever has a clone.
@@ -67,11 +67,11 @@ impl Longhaul {
     /// Ends it in good order. The state directory may be opened again then; clones of the handle answer nothing new.
     ///
     /// # Errors
-    /// [`Failure::Engine`] if the store cannot be read or left. It is ended all the same.
-    pub async fn shut_down(&self, how: Shutdown) -> Result<(), Failure> {
+    /// [`ProgramError::Engine`] if the store cannot be read or left. It is ended all the same.
+    pub async fn shut_down(&self, how: Shutdown) -> Result<(), ProgramError> {
         let ended = self.open.engine.shut_down(how).await;
         self.forget();
-        ended.map_err(|source| Failure::Engine { source })
+        ended.map_err(|source| ProgramError::Engine { source })
     }
 
     /// Ends the handle of a state directory at once, if there is one, as a crash would: what runs goes on, and is found
@@ -82,15 +82,15 @@ impl Longhaul {
         }
     }
 
-    pub(crate) async fn open(builder: Builder) -> Result<Self, Failure> {
+    pub(crate) async fn open(builder: Builder) -> Result<Self, ProgramError> {
         let path = match builder.state_dir.clone() {
             Some(path) => std::path::absolute(path)
-                .map_err(|source| Failure::System { tried: "find its state directory", source })?,
+                .map_err(|source| ProgramError::System { tried: "find its state directory", source })?,
             None => dispatch::state_dir(None)?,
         };
         let state = StateDir::prepare(&path)?;
         let place = std::fs::canonicalize(&path)
-            .map_err(|source| Failure::System { tried: "find its state directory", source })?;
+            .map_err(|source| ProgramError::System { tried: "find its state directory", source })?;
         let slot = handles().entry(place.clone()).or_default().clone();
         // Whoever comes second waits for the first; after a failure it tries by itself.
         let opened = slot.get_or_try_init(|| begin(builder, state, place)).await;
@@ -98,33 +98,34 @@ impl Longhaul {
     }
 
     fn forget(&self) {
-        let Open { place, engine, held } = self.open.as_ref();
+        let OpenManager { place, engine, held } = self.open.as_ref();
         engine.abandon();
         handles().remove(place);
         drop(held.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
-async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Longhaul, Failure> {
+async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Longhaul, ProgramError> {
     let Builder { flags, sources, stores, .. } = builder;
-    let layers = sources.unwrap_or_else(|| Sources::of(state.path(), flags)).read()?;
-    let settings = Settings::knowing(&layers, state.path(), &stores)?;
+    let layers = sources.unwrap_or_else(|| ConfigSources::of(state.path(), flags)).read()?;
+    let settings = ManagerConfig::knowing(&layers, state.path(), &stores)?;
     // It may wait for a manager that is ending, and blocks its thread then.
     let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
-    let (taken, state) = taking
-        .await
-        .map_err(|gone| Failure::System { tried: "take its lock", source: std::io::Error::other(gone) })?;
+    let (taken, state) = taking.await.map_err(|gone| ProgramError::System {
+        tried: "take its lock",
+        source: std::io::Error::other(gone),
+    })?;
     let lock = taken?;
     // Children of the program that are none of ours are its own business.
-    let around = Surroundings { stores, adopt_orphans: false, open_files: None };
-    let foothold = Foothold::of(&state, &lock)
-        .map_err(|source| Failure::System { tried: "look at its lock", source })?;
-    let Composed { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
-    parts.store = Arc::new(GuardedStore::new(parts.store, foothold.clone(), mark));
-    let engine = Engine::start(parts, engine_settings(At::default(), &settings, node)).await;
-    let engine = engine.map_err(Failure::of_start)?;
+    let around = HostContext { stores, adopt_orphans: false, open_files: None };
+    let foothold = StateDirGuard::of(&state, &lock)
+        .map_err(|source| ProgramError::System { tried: "look at its lock", source })?;
+    let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
+    parts.store = Arc::new(CheckedStore::new(parts.store, foothold.clone(), mark));
+    let engine = Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node)).await;
+    let engine = engine.map_err(ProgramError::of_start)?;
     let opened =
-        Longhaul { open: Arc::new(Open { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
+        Longhaul { open: Arc::new(OpenManager { place, engine, held: Mutex::new(Some((lock, sole_user))) }) };
     let watched = opened.clone();
     tokio::spawn(async move {
         tokio::select! {

@@ -12,15 +12,15 @@ use std::os::fd::OwnedFd;
 /// The file in a state directory.
 const FILE: &str = "reserve";
 /// What is kept, in bytes.
-const WHOLE: u64 = 1024 * 1024;
+const RESERVE_BYTES: u64 = 1024 * 1024;
 /// What one start may need: files of the store, the clock, a few commits.
 pub(crate) const PIECE: u64 = 128 * 1024;
 /// Only with so much room beside it is the file made whole again.
-const PLENTY: u64 = 16 * WHOLE;
+const MIN_FREE_FOR_RESERVE: u64 = 16 * RESERVE_BYTES;
 
 /// What was done about the room for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reserve {
+pub(crate) enum ReserveRelease {
     /// There is room, and the reserve is whole or as it was.
     Kept,
     /// A piece of it was given back, because the disk is full.
@@ -29,7 +29,7 @@ pub(crate) enum Reserve {
     Spent,
 }
 
-impl Reserve {
+impl ReserveRelease {
     /// Sees to it that there is room for a start. Only for who holds the lock.
     ///
     /// # Errors
@@ -54,7 +54,7 @@ impl Reserve {
             ftruncate(&file, kept.saturating_sub(PIECE))?;
             return Ok(Self::Released);
         }
-        if free > PLENTY && kept < WHOLE {
+        if free > MIN_FREE_FOR_RESERVE && kept < RESERVE_BYTES {
             fill(&file, kept)?;
         }
         Ok(Self::Kept)
@@ -68,7 +68,7 @@ pub(crate) fn free(state: &StateDir) -> io::Result<u64> {
 }
 
 fn fill(file: &OwnedFd, kept: u64) -> io::Result<()> {
-    match fallocate(file, FallocateFlags::empty(), kept, WHOLE.saturating_sub(kept)) {
+    match fallocate(file, FallocateFlags::empty(), kept, RESERVE_BYTES.saturating_sub(kept)) {
         // Without it there is simply no reserve.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOSPC | Errno::DQUOT) => Ok(()),
         Err(errno) => Err(errno.into()),
@@ -84,21 +84,21 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let size = || state.path().join(FILE).metadata().map_or(0, |found| found.len());
-        assert_eq!(Reserve::for_free(&state, 0).unwrap(), Reserve::Spent);
-        assert_eq!(Reserve::for_free(&state, PLENTY + 1).unwrap(), Reserve::Kept);
+        assert_eq!(ReserveRelease::for_free(&state, 0).unwrap(), ReserveRelease::Spent);
+        assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE + 1).unwrap(), ReserveRelease::Kept);
         if size() == 0 {
             // This file system keeps no room.
             return;
         }
-        assert_eq!(size(), WHOLE);
-        for left in (0..WHOLE / PIECE).rev() {
-            assert_eq!(Reserve::for_free(&state, PIECE - 1).unwrap(), Reserve::Released);
+        assert_eq!(size(), RESERVE_BYTES);
+        for left in (0..RESERVE_BYTES / PIECE).rev() {
+            assert_eq!(ReserveRelease::for_free(&state, PIECE - 1).unwrap(), ReserveRelease::Released);
             assert_eq!(size(), left * PIECE);
         }
-        assert_eq!(Reserve::for_free(&state, PIECE - 1).unwrap(), Reserve::Spent);
-        assert_eq!(Reserve::for_free(&state, PLENTY).unwrap(), Reserve::Kept);
+        assert_eq!(ReserveRelease::for_free(&state, PIECE - 1).unwrap(), ReserveRelease::Spent);
+        assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE).unwrap(), ReserveRelease::Kept);
         assert_eq!(size(), 0, "a little room is left to others");
-        assert_eq!(Reserve::for_free(&state, PLENTY + 1).unwrap(), Reserve::Kept);
-        assert_eq!(size(), WHOLE);
+        assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE + 1).unwrap(), ReserveRelease::Kept);
+        assert_eq!(size(), RESERVE_BYTES);
     }
 }

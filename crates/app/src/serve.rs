@@ -7,29 +7,29 @@ mod socket;
 
 pub use network::ListenError;
 
-use crate::announce::announce;
-use crate::compose::{Composed, Surroundings, address, compose, peer_gate, peers, tell_others};
-use crate::config::{Flags, Settings, Sources};
-use crate::failure::Failure;
-use crate::foothold::{Foothold, GuardedStore, Loss};
-use crate::last_node;
+use crate::compose::{ComposedParts, HostContext, address, compose, peer_gate, peers, start_notifications};
+use crate::config::{ConfigSources, Flags, ManagerConfig};
+use crate::enclosing_shim::announce;
+use crate::failure::ProgramError;
 use crate::lock::{LockError, ManagerLock};
 use crate::log;
-use crate::reserve::Reserve;
+use crate::panic_guard;
+use crate::previous_node;
+use crate::reserve::ReserveRelease;
 use crate::state_dir::{MCP_SOCKET, SOCKET, StateDir};
+use crate::state_dir_guard::{CheckedStore, LostResource, StateDirGuard};
 use crate::stores::Stores;
-use crate::vital;
 use descriptors::Descriptors;
-use longhaul_api::{Api, LaunchDefaults, Measured, Metrics, Peers};
-use longhaul_engine::ports::{NodeFacts, NodeOffer};
+use longhaul_api::{Api, InstrumentedStore, LaunchDefaults, Metrics, PeerClient};
+use longhaul_engine::ports::{NodeAdvertisement, NodeDescriptor};
 use longhaul_engine::{Engine, Shutdown};
 use longhaul_failpoint::{VARIABLES, crashpoint};
-use longhaul_http::{Bounds, Network, OpenConnections};
-use longhaul_mcp::Mcp;
-use longhaul_wire::api::{PROTOCOL, RetentionView, Version};
-use network::Doors;
+use longhaul_http::{Network, OpenConnections, SocketLimits};
+use longhaul_mcp::McpInterface;
+use longhaul_wire::api::{PROTOCOL, RetentionView, VersionReply};
+use network::NetworkListeners;
 use rustix::fs::Mode;
-use signals::Signals;
+use signals::ShutdownSignals;
 use socket::Socket;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ use tokio::task::JoinSet;
 
 /// What a manager is told at its start.
 #[derive(Clone, Debug, Default)]
-pub struct Serve {
+pub struct ServeOptions {
     /// Its state directory.
     pub state_dir: PathBuf,
     /// What the command line says about the configuration.
@@ -56,9 +56,9 @@ pub struct Serve {
 }
 
 /// Requests and streams get this long to come to their end after the engine has.
-const FAREWELL: Duration = Duration::from_millis(300);
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 /// A manager that was started while another one was ending waits this long for its place.
-const SUCCESSION: Duration = Duration::from_secs(4);
+const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(4);
 /// Threads of the runtime: what a manager does is mostly waiting.
 const THREADS: usize = 2;
 /// Variables of the manager that may hold secrets, and that no child gets.
@@ -67,8 +67,8 @@ const SECRET: &[&str] = &["LONGHAUL_STORE"];
 /// Is the manager of a state directory until it is told to end.
 ///
 /// # Errors
-/// [`Failure`] if it cannot begin, or could not end in good order.
-pub fn serve(order: &Serve) -> Result<(), Failure> {
+/// [`ProgramError`] if it cannot begin, or could not end in good order.
+pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     if order.autostarted {
         // It fails for the leader of a group alone, which needs no other session.
         let _ = rustix::process::setsid();
@@ -78,18 +78,18 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
         match log::redirect(path, &order.state_dir) {
             // Its words are lost, as those of any log on a full disk.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
-            redirected => redirected.map_err(|source| Failure::Log { path: path.clone(), source })?,
+            redirected => redirected.map_err(|source| ProgramError::Log { path: path.clone(), source })?,
         }
     }
     let _telling = log::begin(order.verbosity);
-    vital::guard();
-    let layers = Sources::of(state.path(), order.flags.clone()).read()?;
-    let settings = Settings::knowing(&layers, state.path(), &order.stores)?;
+    panic_guard::guard();
+    let layers = ConfigSources::of(state.path(), order.flags.clone()).read()?;
+    let settings = ManagerConfig::knowing(&layers, state.path(), &order.stores)?;
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
     let Some(lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
-    let foothold = Foothold::of(&state, &lock).map_err(system("look at its lock"))?;
+    let foothold = StateDirGuard::of(&state, &lock).map_err(system("look at its lock"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -99,7 +99,7 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
         .map_err(system("start its runtime"))?;
     let descriptors = descriptors::raise();
     let around =
-        Surroundings { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };
+        HostContext { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };
     let ended = runtime.block_on(async {
         tokio::select! {
             biased;
@@ -115,10 +115,10 @@ pub fn serve(order: &Serve) -> Result<(), Failure> {
     ended.map_err(|failure| of_full_disk(&state, failure))
 }
 
-fn displaced(state: &StateDir, loss: Option<Loss>) -> Failure {
+fn displaced(state: &StateDir, loss: Option<LostResource>) -> ProgramError {
     let failure = match loss {
-        Some(Loss::Store(path)) => Failure::Unstored { path },
-        Some(Loss::StateDir) | None => Failure::Displaced { state_dir: state.path().to_owned() },
+        Some(LostResource::Store(path)) => ProgramError::Unstored { path },
+        Some(LostResource::StateDir) | None => ProgramError::Displaced { state_dir: state.path().to_owned() },
     };
     tracing::error!("{failure}: it acknowledges nothing more and leaves; processes go on");
     failure
@@ -126,22 +126,22 @@ fn displaced(state: &StateDir, loss: Option<Loss>) -> Failure {
 
 /// A full disk must not keep a manager from its processes.
 fn make_room(state: &StateDir) {
-    match Reserve::prepare(state) {
-        Ok(Reserve::Kept) => {}
-        Ok(Reserve::Released) => {
+    match ReserveRelease::prepare(state) {
+        Ok(ReserveRelease::Kept) => {}
+        Ok(ReserveRelease::Released) => {
             tracing::warn!("the disk is full: the manager begins with room from its reserve");
         }
-        Ok(Reserve::Spent) => tracing::warn!("the disk is full, and nothing is left of the reserve"),
+        Ok(ReserveRelease::Spent) => tracing::warn!("the disk is full, and nothing is left of the reserve"),
         Err(error) => tracing::warn!(%error, "no room is kept for a full disk"),
     }
 }
 
 /// Says that the disk is full, where that is why nothing works.
-fn of_full_disk(state: &StateDir, failure: Failure) -> Failure {
-    let is_of_store = matches!(failure, Failure::Compose(_) | Failure::Engine { .. });
-    match Failure::of_full_disk(state).filter(|_| is_of_store) {
-        Some(Failure::FullDisk { state_dir, free, .. }) => {
-            Failure::FullDisk { state_dir, free, source: Some(Box::new(failure)) }
+fn of_full_disk(state: &StateDir, failure: ProgramError) -> ProgramError {
+    let is_of_store = matches!(failure, ProgramError::Compose(_) | ProgramError::Engine { .. });
+    match ProgramError::of_full_disk(state).filter(|_| is_of_store) {
+        Some(ProgramError::FullDisk { state_dir, free, .. }) => {
+            ProgramError::FullDisk { state_dir, free, source: Some(Box::new(failure)) }
         }
         Some(_) | None => failure,
     }
@@ -149,7 +149,7 @@ fn of_full_disk(state: &StateDir, failure: Failure) -> Failure {
 
 /// Takes the lock; none if another manager answers already and this one was started by a client.
 fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, LockError> {
-    let until = Instant::now() + SUCCESSION;
+    let until = Instant::now() + TAKEOVER_TIMEOUT;
     loop {
         match ManagerLock::take(state) {
             Err(LockError::Held { .. }) if autostarted && state.connect().is_ok() => return Ok(None),
@@ -167,40 +167,40 @@ fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, Lock
 
 async fn manage(
     state: &StateDir,
-    settings: &Settings,
-    around: &Surroundings,
+    settings: &ManagerConfig,
+    around: &HostContext,
     descriptors: Descriptors,
     autostarted: bool,
-    foothold: &Foothold,
-) -> Result<(), Failure> {
-    let mut signals = Signals::catch().map_err(system("catch signals"))?;
-    let mut doors = Doors::open(state, &settings.listening, autostarted)?;
+    foothold: &StateDirGuard,
+) -> Result<(), ProgramError> {
+    let mut signals = ShutdownSignals::catch().map_err(system("catch signals"))?;
+    let mut doors = NetworkListeners::open(state, &settings.listening, autostarted)?;
     if let Some(doors) = &mut doors {
         doors.guard.peers = peer_gate(settings);
     }
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
-    let Composed { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
-    foothold.stand_on(&settings.store).map_err(system("look at its store"))?;
+    let ComposedParts { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
+    foothold.watch_store(&settings.store).map_err(system("look at its store"))?;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
-    let store = GuardedStore::new(parts.store, foothold.clone(), mark);
-    parts.store = Arc::new(Measured::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
+    let store = CheckedStore::new(parts.store, foothold.clone(), mark);
+    parts.store = Arc::new(InstrumentedStore::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
     let peers = peers(settings, &node.boot)?;
-    let at = At {
+    let at = EngineAddress {
         socket: Some(state.socket().to_string_lossy().into_owned()),
         address: Some(address(state, settings, &urls)),
     };
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
-    let engine = engine.map_err(Failure::of_start)?;
+    let engine = engine.map_err(ProgramError::of_start)?;
     crashpoint!("app.engine");
     // Only now: a name that was refused is not that of the directory.
-    if let Err(error) = last_node::note(state, &settings.node) {
+    if let Err(error) = previous_node::note(state, &settings.node) {
         tracing::warn!("{error}: {}", error.source);
     }
     metrics.follow(&engine);
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
-    tell_others(&api, state, &settings.outgoing);
+    start_notifications(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
     // Clients that start a manager wait for its socket, and may ask at the other one right behind.
     let agents =
@@ -215,10 +215,10 @@ async fn manage(
     let (end_all, told) = watch::channel(false);
     let mut serving = JoinSet::new();
     let me = rustix::process::geteuid().as_raw();
-    let mut bounds = Bounds::for_user(me);
+    let mut bounds = SocketLimits::for_user(me);
     bounds.connections = connections.min(bounds.connections);
     serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
-    if let Some(Doors { listeners, guard, tls, .. }) = doors {
+    if let Some(NetworkListeners { listeners, guard, tls, .. }) = doors {
         let mut network = Network::new(router.clone(), guard.clone(), tls, connections);
         if let Some(mcp) = &mcp {
             let service = |read_only| mcp.http_service(network::mcp_door(&guard, &urls, read_only));
@@ -229,7 +229,7 @@ async fn manage(
         }
     }
     let mut agents_served = JoinSet::new();
-    let mut agent_bounds = longhaul_mcp::Bounds::for_user(me);
+    let mut agent_bounds = longhaul_mcp::ListenerLimits::for_user(me);
     agent_bounds.connections = connections.min(agent_bounds.connections);
     if let Some(mcp) = mcp.clone() {
         agents_served.spawn(mcp.serve(agents, agent_bounds, until(told.clone())));
@@ -242,7 +242,7 @@ async fn manage(
                 // As in a crash: what it would still write belongs to the other one.
                 engine.abandon();
                 take_down(state);
-                let failure = Failure::Replaced { node: settings.node.clone() };
+                let failure = ProgramError::Replaced { node: settings.node.clone() };
                 tracing::error!("{failure}: it leaves; processes go on");
                 return Err(failure);
             }
@@ -260,10 +260,11 @@ async fn manage(
     let open = serving.join_all().await;
     take_down(state);
     let ended = end(&engine, settings.stop_processes, &mut signals).await;
-    let closing: JoinSet<()> = open.into_iter().map(|open: OpenConnections| open.close(FAREWELL)).collect();
+    let closing: JoinSet<()> =
+        open.into_iter().map(|open: OpenConnections| open.close(DRAIN_TIMEOUT)).collect();
     closing.join_all().await;
     agents_served.join_all().await;
-    ended.map_err(|source| Failure::Engine { source })
+    ended.map_err(|source| ProgramError::Engine { source })
 }
 
 /// Done when the manager ends.
@@ -293,7 +294,7 @@ fn tell(state: &StateDir, urls: &[String]) {
 async fn end(
     engine: &Engine,
     stop_processes: bool,
-    signals: &mut Signals,
+    signals: &mut ShutdownSignals,
 ) -> Result<(), longhaul_engine::EngineError> {
     if stop_processes {
         tracing::info!("the manager ends; it stops all processes first");
@@ -308,15 +309,15 @@ async fn end(
 }
 
 /// What agents ask. Work goes on without it.
-fn open_mcp(state: &StateDir, api: &Api) -> Option<Mcp> {
-    Mcp::open(api.clone(), state.path())
+fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
+    McpInterface::open(api.clone(), state.path())
         .inspect_err(|error| tracing::error!(%error, "agents cannot be served"))
         .ok()
 }
 
 /// Where an engine is reached.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct At {
+pub(crate) struct EngineAddress {
     /// By its children.
     pub(crate) socket: Option<String>,
     /// By other nodes.
@@ -324,15 +325,19 @@ pub(crate) struct At {
 }
 
 /// What an engine is told by the configuration.
-pub(crate) fn engine_settings(at: At, settings: &Settings, node: NodeFacts) -> longhaul_engine::Settings {
-    longhaul_engine::Settings {
+pub(crate) fn engine_settings(
+    at: EngineAddress,
+    settings: &ManagerConfig,
+    node: NodeDescriptor,
+) -> longhaul_engine::EngineSettings {
+    longhaul_engine::EngineSettings {
         node,
-        offer: NodeOffer {
+        offer: NodeAdvertisement {
             labels: settings.labels.clone(),
             address: at.address,
             roots: Some(settings.max_parallel).filter(|roots| *roots > 0),
         },
-        beat: longhaul_engine::Settings::BEAT,
+        lease_renew_interval: longhaul_engine::EngineSettings::DEFAULT_LEASE_RENEW_INTERVAL,
         max_parallel: settings.max_parallel,
         tree: settings.tree,
         policy: Some(settings.policy.clone()),
@@ -348,10 +353,16 @@ pub(crate) fn engine_settings(at: At, settings: &Settings, node: NodeFacts) -> l
     }
 }
 
-fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String], metrics: Metrics) -> Api {
+fn api(
+    engine: &Engine,
+    state: &StateDir,
+    settings: &ManagerConfig,
+    urls: &[String],
+    metrics: Metrics,
+) -> Api {
     Api {
         engine: engine.clone(),
-        about: Arc::new(Version {
+        about: Arc::new(VersionReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: PROTOCOL,
             pid: std::process::id(),
@@ -373,14 +384,14 @@ fn api(engine: &Engine, state: &StateDir, settings: &Settings, urls: &[String], 
             bytes: settings.retention_bytes,
         }),
         metrics,
-        relay: longhaul_api::Relay::default(),
+        relay: longhaul_api::EventBroadcast::default(),
         notice_window: settings.outgoing.window,
-        peers: Peers::none(),
+        peers: PeerClient::none(),
     }
 }
 
 /// The one line that says: from here on it answers.
-fn greet(state: &StateDir, settings: &Settings, urls: &[String]) {
+fn greet(state: &StateDir, settings: &ManagerConfig, urls: &[String]) {
     let also: String = urls.iter().map(|url| format!(", {url}")).collect();
     let line = format!(
         "longhaul {} is ready: {}{also} (process {}, node {}, store {})\n",
@@ -394,6 +405,6 @@ fn greet(state: &StateDir, settings: &Settings, urls: &[String]) {
     let _ = io::stderr().write_all(line.as_bytes());
 }
 
-fn system(tried: &'static str) -> impl Fn(io::Error) -> Failure {
-    move |source| Failure::System { tried, source }
+fn system(tried: &'static str) -> impl Fn(io::Error) -> ProgramError {
+    move |source| ProgramError::System { tried, source }
 }

@@ -3,7 +3,7 @@
 mod private;
 
 pub use private::PrivateError;
-pub(crate) use private::Stamp;
+pub(crate) use private::PrivateFileStamp;
 
 use rustix::fs::{Access, AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;

@@ -1,18 +1,18 @@
 //! `longhaul store adopt`: gives a store to this state directory.
 
-use crate::binding::{Binding, Live, Owner, hand_over, live, path_of, release};
-use crate::compose::surveyed::{LiveAttempt, live_attempts};
+use crate::binding::{LiveProcess, StoreBinding, WorkOwner, hand_over, live, path_of, release};
+use crate::compose::host_check::{LiveAttempt, live_attempts};
 use crate::compose::{self, ComposeError, shared};
-use crate::config::{Settings, StoreChoice};
-use crate::failure::Failure;
-use crate::last_store::{self, Elsewhere};
+use crate::config::{ManagerConfig, StoreChoice};
+use crate::failure::ProgramError;
+use crate::last_store::{self, StoreMismatch};
 use crate::location;
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
 use crate::store_copy::{CopyError, counted};
-use crate::store_mark::{self, LostRecords};
+use crate::store_mark::{self, MissingRecords};
 use crate::stores::Stores;
-use longhaul_engine::ports::{Clock, Home, Store};
+use longhaul_engine::ports::{Clock, NodeHome, Store};
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, IsTerminal, Write};
@@ -25,7 +25,7 @@ const OPENING: Duration = Duration::from_secs(6);
 
 /// What whoever runs the program says to questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Consent {
+pub(crate) enum ConsentMode {
     /// Yes, to all of them.
     Given,
     /// They can be asked.
@@ -34,7 +34,7 @@ pub(crate) enum Consent {
     Unasked,
 }
 
-impl Consent {
+impl ConsentMode {
     /// Reads it off the flags and the terminal.
     pub(crate) fn of(yes: bool, no_input: bool) -> Self {
         let can_ask = || !no_input && io::stderr().is_terminal() && io::stdin().is_terminal();
@@ -49,23 +49,23 @@ impl Consent {
 /// Gives a store that nobody uses to a state directory, and gives what is printed; nothing if that was refused.
 pub(crate) fn store_adopt(
     state_dir: &Path,
-    settings: &Settings,
+    settings: &ManagerConfig,
     stores: &Stores,
-    consent: Consent,
+    consent: ConsentMode,
     json: bool,
-) -> Result<String, Failure> {
+) -> Result<String, ProgramError> {
     let store = &settings.store;
     let found = match store {
         // It is nobody's: what is given up is the other one.
-        StoreChoice::Memory => Found::Unbound,
-        StoreChoice::Other(url) if shared::knows(url) => Found::Unbound,
-        StoreChoice::Other(_) => Found::Bound,
-        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => Found::Bound,
-        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => Found::Missing,
+        StoreChoice::Memory => AdoptionState::Unbound,
+        StoreChoice::Other(url) if shared::knows(url) => AdoptionState::Unbound,
+        StoreChoice::Other(_) => AdoptionState::Bound,
+        StoreChoice::Sqlite(path) | StoreChoice::Fs(path) if path.exists() => AdoptionState::Bound,
+        StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => AdoptionState::Missing,
     };
     let missing = || CopyError::Missing { store: store.to_string() };
     // None is made for a refusal.
-    if matches!(found, Found::Missing) && !state_dir.exists() {
+    if matches!(found, AdoptionState::Missing) && !state_dir.exists() {
         return Err(missing().into());
     }
     let state = StateDir::prepare(state_dir)?;
@@ -76,13 +76,13 @@ pub(crate) fn store_adopt(
     {
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
-    let left = Elsewhere::found(&state, store);
+    let left = StoreMismatch::found(&state, store);
     // A store may block the thread that it is opened on.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
     let lost_records = match store {
         StoreChoice::Other(url) => runtime.block_on(async {
             let lost = lost_of_added(&state, store, url, stores);
@@ -91,7 +91,7 @@ pub(crate) fn store_adopt(
         }),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => store_mark::lost(&state, store),
     };
-    if matches!(found, Found::Missing) && left.is_none() && lost_records.is_none() {
+    if matches!(found, AdoptionState::Missing) && left.is_none() && lost_records.is_none() {
         return Err(missing().into());
     }
     if let Some(left) = &left
@@ -109,13 +109,13 @@ pub(crate) fn store_adopt(
     }
     let was_so = last_store::is_last(&state, store);
     let lost = match found {
-        Found::Bound => {
+        AdoptionState::Bound => {
             let Some(lost) = runtime.block_on(adopt(&state, settings, stores, consent))? else {
                 return Ok(String::new());
             };
             lost
         }
-        Found::Unbound | Found::Missing => 0,
+        AdoptionState::Unbound | AdoptionState::Missing => 0,
     };
     store_mark::accept_loss(&state, store, lost_records.as_ref()).map_err(ComposeError::from)?;
     last_store::note(&state, store).map_err(ComposeError::from)?;
@@ -127,7 +127,7 @@ pub(crate) fn store_adopt(
 }
 
 /// What a store is to the state directory that it is given to.
-enum Found {
+enum AdoptionState {
     /// Nobody's: a shared one, or none that is kept.
     Unbound,
     /// It is there, and says whose it is.
@@ -140,7 +140,7 @@ fn told(
     state: &StateDir,
     store: &StoreChoice,
     lost: usize,
-    left: Option<&Elsewhere>,
+    left: Option<&StoreMismatch>,
     unrecorded: &[LiveAttempt],
     json: bool,
 ) -> String {
@@ -192,7 +192,7 @@ async fn lost_of_added(
     store: &StoreChoice,
     url: &str,
     stores: &Stores,
-) -> Option<LostRecords> {
+) -> Option<MissingRecords> {
     if shared::knows(url) {
         return None;
     }
@@ -204,30 +204,30 @@ async fn lost_of_added(
 /// How many processes it interrupted; none if it was refused.
 async fn adopt(
     state: &StateDir,
-    settings: &Settings,
+    settings: &ManagerConfig,
     stores: &Stores,
-    consent: Consent,
-) -> Result<Option<usize>, Failure> {
+    consent: ConsentMode,
+) -> Result<Option<usize>, ProgramError> {
     let (store, node) = (&settings.store, &settings.node);
     let clock = compose::clock(state)?;
     let failed = |source| CopyError::Store { store: store.to_string(), source };
     if let StoreChoice::Other(url) = store {
-        let home = Binding::home_of(state).map_err(ComposeError::from)?;
+        let home = StoreBinding::home_of(state).map_err(ComposeError::from)?;
         let missing = || CopyError::Missing { store: store.to_string() };
         let opened = stores.open(url, &clock, Some(home.clone())).await.ok_or_else(missing)?;
         return adopt_by_node(opened.map_err(failed)?.as_ref(), &clock, settings, &home, consent).await;
     }
     // Held until it is done, so that nobody begins with it meanwhile.
     let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
-        return Err(CopyError::InUse { store: store.to_string(), user: Binding::user(store) }.into());
+        return Err(CopyError::InUse { store: store.to_string(), user: StoreBinding::user(store) }.into());
     };
     let live = live(opened.as_ref()).await.map_err(failed)?;
-    let owner = Binding::owner(state, store, &live).map_err(ComposeError::from)?;
+    let owner = StoreBinding::owner(state, store, &live).map_err(ComposeError::from)?;
     let lost = match &owner {
-        Owner::This => 0,
-        Owner::Other(_) | Owner::Unknown => Live::attempted(&live),
+        WorkOwner::This => 0,
+        WorkOwner::Other(_) | WorkOwner::Unknown => LiveProcess::attempted(&live),
     };
-    if let Owner::Other(path) = &owner
+    if let WorkOwner::Other(path) = &owner
         && lost > 0
         && path.is_dir()
         && !agreed(consent, lost, path)?
@@ -237,14 +237,14 @@ async fn adopt(
     let mut interrupted = 0;
     if lost > 0 {
         let from = match &owner {
-            Owner::Other(path) => Some(path.as_path()),
-            Owner::This | Owner::Unknown => None,
+            WorkOwner::Other(path) => Some(path.as_path()),
+            WorkOwner::This | WorkOwner::Unknown => None,
         };
         interrupted = hand_over(opened.as_ref(), node, clock.as_ref(), from).await.map_err(failed)?;
     } else if !live.is_empty() {
         release(opened.as_ref(), node).await.map_err(failed)?;
     }
-    Binding::adopt(state, store).map_err(ComposeError::from)?;
+    StoreBinding::adopt(state, store).map_err(ComposeError::from)?;
     Ok(Some(interrupted))
 }
 
@@ -252,18 +252,18 @@ async fn adopt(
 async fn adopt_by_node(
     opened: &dyn Store,
     clock: &Arc<dyn Clock>,
-    settings: &Settings,
-    home: &Home,
-    consent: Consent,
-) -> Result<Option<usize>, Failure> {
+    settings: &ManagerConfig,
+    home: &NodeHome,
+    consent: ConsentMode,
+) -> Result<Option<usize>, ProgramError> {
     let (store, node) = (&settings.store, &settings.node);
     let failed = |source| CopyError::Store { store: store.to_string(), source };
-    let known = opened.known_nodes().await.map_err(failed)?;
+    let known = opened.list_nodes().await.map_err(failed)?;
     let registered =
         known.into_iter().find(|known| known.facts.id == *node).and_then(|known| known.facts.home);
     let lost = match &registered {
         Some(registered) if registered.id == home.id => 0,
-        Some(_) | None => Live::attempted(&live(opened).await.map_err(failed)?),
+        Some(_) | None => LiveProcess::attempted(&live(opened).await.map_err(failed)?),
     };
     let from = registered.as_ref().map(path_of);
     if let Some(other) = &from
@@ -279,7 +279,7 @@ async fn adopt_by_node(
     handed.map(Some).map_err(|source| failed(source).into())
 }
 
-fn agreed(consent: Consent, running: usize, owner: &Path) -> Result<bool, Failure> {
+fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, ProgramError> {
     let question = format!(
         "{} still has {}, which would be called interrupted. Adopt the store all the same? [y/N] ",
         owner.display(),
@@ -290,7 +290,7 @@ fn agreed(consent: Consent, running: usize, owner: &Path) -> Result<bool, Failur
 }
 
 /// Whether somebody agrees that what another store has records of goes on unseen.
-fn left_behind(consent: Consent, left: &Elsewhere) -> Result<bool, Failure> {
+fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
         "{} of this state directory may be in the records of {} alone, and would go on unseen. Give that store up? [y/N] ",
@@ -301,7 +301,7 @@ fn left_behind(consent: Consent, left: &Elsewhere) -> Result<bool, Failure> {
 }
 
 /// Whether somebody agrees that processes whose records are lost run on unseen.
-fn unrecorded(consent: Consent, lost: &LostRecords) -> Result<bool, Failure> {
+fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, ProgramError> {
     let live = lost.live.len();
     let question = format!(
         "{lost}. {} may have no record, and no manager would see them. Accept the loss? [y/N] ",
@@ -310,9 +310,9 @@ fn unrecorded(consent: Consent, lost: &LostRecords) -> Result<bool, Failure> {
     consent.to(&question, || CopyError::Unrecorded { live, store: lost.store.clone() })
 }
 
-impl Consent {
+impl ConsentMode {
     /// Whether they say yes to a question; the error where nobody can be asked.
-    fn to(self, question: &str, unasked: impl FnOnce() -> CopyError) -> Result<bool, Failure> {
+    fn to(self, question: &str, unasked: impl FnOnce() -> CopyError) -> Result<bool, ProgramError> {
         match self {
             Self::Given => Ok(true),
             Self::Unasked => Err(unasked().into()),
@@ -321,7 +321,7 @@ impl Consent {
                 io::stderr()
                     .write_all(question.as_bytes())
                     .and_then(|()| io::stdin().read_line(&mut answer))
-                    .map_err(|source| Failure::System { tried: "ask", source })?;
+                    .map_err(|source| ProgramError::System { tried: "ask", source })?;
                 Ok(is_yes(&answer))
             }
         }

@@ -2,24 +2,26 @@
 
 mod draft;
 mod error;
-mod vouch;
+mod signatures;
 
 pub use error::CopyError;
 
-use crate::binding::Binding;
-use crate::compose::{self, Movable, shared};
-use crate::config::{Settings, StoreChoice};
-use crate::failure::Failure;
+use crate::binding::StoreBinding;
+use crate::compose::{self, CopyableStore, shared};
+use crate::config::{ManagerConfig, StoreChoice};
+use crate::failure::ProgramError;
 use crate::lock::{LOCK, ManagerLock};
 use crate::state_dir::StateDir;
 use crate::stores::Stores;
-use draft::Draft;
-use longhaul_engine::ports::{Clock, Cursor, Filter, Listing, Order, PageAsk, StoreError, Stored};
+use draft::StagingCopy;
+use longhaul_engine::ports::{
+    Clock, EventCursor, Listing, PageRequest, ProcessFilter, SortOrder, StoreError, StoredProcess,
+};
 use serde_json::json;
+use signatures::{SignatureHandling, is_added, is_shared};
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use vouch::{Vouching, is_added, is_shared};
 
 /// So many records are moved at once.
 const PAGE: u32 = 500;
@@ -29,12 +31,12 @@ pub(crate) fn store_copy(
     state_dir: &Path,
     from: &str,
     to: &str,
-    settings: impl FnOnce() -> Result<Settings, Failure>,
+    settings: impl FnOnce() -> Result<ManagerConfig, ProgramError>,
     stores: &Stores,
     json: bool,
-) -> Result<String, Failure> {
+) -> Result<String, ProgramError> {
     let (from, to) = (chosen(from, state_dir, stores)?, chosen(to, state_dir, stores)?);
-    let draft = Draft::of(&to)?;
+    let draft = StagingCopy::of(&to)?;
     if path_of(&from)?.is_some_and(|path| !path.exists()) {
         return Err(CopyError::Missing { store: from.to_string() }.into());
     }
@@ -47,7 +49,7 @@ pub(crate) fn store_copy(
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| Failure::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
     let (counts, cleared) = runtime.block_on(async {
         if let StoreChoice::Other(url) = &from
             && is_shared(&from)
@@ -75,7 +77,7 @@ pub(crate) fn store_copy(
 
 /// What was copied.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
+struct CopyCounts {
     processes: u64,
     events: u64,
     nodes: usize,
@@ -83,7 +85,7 @@ struct Counts {
     swept: usize,
 }
 
-impl Counts {
+impl CopyCounts {
     fn told(self, from: &StoreChoice, to: &StoreChoice, cleared: Option<&str>, as_json: bool) -> String {
         let Self { processes, events, nodes, old_keys, swept } = self;
         if as_json {
@@ -134,7 +136,7 @@ fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
 }
 
 /// The locks of every manager that may use one of the stores: of this state directory, and of those that they lie in.
-fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>, Failure> {
+fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>, ProgramError> {
     let mut locks = vec![ManagerLock::take(state)?];
     let mut seen = vec![fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned())];
     for store in stores {
@@ -154,14 +156,14 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
 async fn copy(
     from: &StoreChoice,
     to: &StoreChoice,
-    settings: Option<&Settings>,
+    settings: Option<&ManagerConfig>,
     stores: &Stores,
     clock: &Arc<dyn Clock>,
-) -> Result<Counts, CopyError> {
+) -> Result<CopyCounts, CopyError> {
     let original = opened(from, stores, clock).await?;
-    let vouching = Vouching::between(from, to, settings, clock.now()).await?;
+    let vouching = SignatureHandling::between(from, to, settings, clock.now()).await?;
     let copy = opened(to, stores, clock).await?;
-    if is_added(to) && copy.end().await.map_err(failed(to))? != Cursor::default() {
+    if is_added(to) && copy.end().await.map_err(failed(to))? != EventCursor::default() {
         return Err(CopyError::Exists { place: to.to_string() });
     }
     let copied = async {
@@ -190,7 +192,7 @@ async fn opened(
     choice: &StoreChoice,
     stores: &Stores,
     clock: &Arc<dyn Clock>,
-) -> Result<Box<dyn Movable>, CopyError> {
+) -> Result<Box<dyn CopyableStore>, CopyError> {
     if let StoreChoice::Other(url) = choice
         && is_added(choice)
     {
@@ -205,26 +207,29 @@ async fn opened(
             CopyError::InUse { store: choice.to_string(), user: "a node whose lease is not over".to_owned() }
         }
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
-            CopyError::InUse { store: choice.to_string(), user: Binding::user(choice) }
+            CopyError::InUse { store: choice.to_string(), user: StoreBinding::user(choice) }
         }
     })
 }
 
 async fn fill(
-    original: &dyn Movable,
-    copy: &dyn Movable,
+    original: &dyn CopyableStore,
+    copy: &dyn CopyableStore,
     from: &StoreChoice,
     to: &StoreChoice,
-    vouching: &Vouching,
-) -> Result<Counts, CopyError> {
-    let mut counts = Counts::default();
-    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    vouching: &SignatureHandling,
+) -> Result<CopyCounts, CopyError> {
+    let mut counts = CopyCounts::default();
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
     loop {
-        let listing =
-            original.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(from))?;
+        let listing = original
+            .list(&ProcessFilter::default(), &page)
+            .await
+            .and_then(Listing::whole)
+            .map_err(failed(from))?;
         let vouched = listing.processes.into_iter().map(|stored| vouching.vouched(stored));
-        let processes: Vec<Stored> = vouched.collect::<Result<_, _>>()?;
-        copy.take_processes(&processes).await.map_err(failed(to))?;
+        let processes: Vec<StoredProcess> = vouched.collect::<Result<_, _>>()?;
+        copy.import_processes(&processes).await.map_err(failed(to))?;
         counts.processes += processes.len() as u64;
         page.after = listing.next;
         if page.after.is_none() {
@@ -236,32 +241,32 @@ async fn fill(
         let events = original.read(after, PAGE, false).await.map_err(failed(from))?.events;
         let Some(last) = events.last() else { break };
         after = Some(last.cursor);
-        copy.take_events(&events).await.map_err(failed(to))?;
+        copy.import_events(&events).await.map_err(failed(to))?;
         counts.events += events.len() as u64;
     }
-    let books = original.books().await.map_err(failed(from))?;
-    copy.take_books(&books).await.map_err(failed(to))?;
-    Ok(Counts {
-        nodes: books.nodes.len(),
-        old_keys: books.old_keys.len(),
-        swept: books.swept.len(),
+    let store_metadata = original.store_metadata().await.map_err(failed(from))?;
+    copy.import_metadata(&store_metadata).await.map_err(failed(to))?;
+    Ok(CopyCounts {
+        nodes: store_metadata.nodes.len(),
+        old_keys: store_metadata.old_keys.len(),
+        swept: store_metadata.swept.len(),
         ..counts
     })
 }
 
 /// Reads both and compares everything; counts what the copy has.
 async fn compare(
-    original: &dyn Movable,
-    copy: &dyn Movable,
+    original: &dyn CopyableStore,
+    copy: &dyn CopyableStore,
     from: &StoreChoice,
     to: &StoreChoice,
-    vouching: &Vouching,
-) -> Result<Counts, CopyError> {
-    let mut counts = Counts::default();
-    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    vouching: &SignatureHandling,
+) -> Result<CopyCounts, CopyError> {
+    let mut counts = CopyCounts::default();
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
     loop {
         let listing =
-            copy.list(&Filter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
+            copy.list(&ProcessFilter::default(), &page).await.and_then(Listing::whole).map_err(failed(to))?;
         let ids: Vec<_> = listing.processes.iter().map(|stored| stored.process.id).collect();
         let expected = original.load(&ids).await.map_err(failed(from))?;
         for (found, expected) in listing.processes.into_iter().zip(expected) {
@@ -276,7 +281,7 @@ async fn compare(
             break;
         }
     }
-    let mut after: Option<Cursor> = None;
+    let mut after: Option<EventCursor> = None;
     loop {
         let expected = original.read(after, PAGE, false).await.map_err(failed(from))?.events;
         let found = copy.read(after, PAGE, false).await.map_err(failed(to))?.events;
@@ -288,12 +293,12 @@ async fn compare(
         after = Some(last.cursor);
         counts.events += found.len() as u64;
     }
-    let expected = original.books().await.map_err(failed(from))?;
-    let found = copy.books().await.map_err(failed(to))?;
+    let expected = original.store_metadata().await.map_err(failed(from))?;
+    let found = copy.store_metadata().await.map_err(failed(to))?;
     if found != expected {
         return Err(CopyError::Differs { what: "what is kept beside processes and events".to_owned() });
     }
-    Ok(Counts {
+    Ok(CopyCounts {
         nodes: found.nodes.len(),
         old_keys: found.old_keys.len(),
         swept: found.swept.len(),

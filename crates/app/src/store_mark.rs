@@ -8,14 +8,14 @@
 //! The mark is written after the commits and is not synced. It is therefore never ahead of a store that kept what it
 //! synced, and no launch waits for it.
 
-use crate::announce::ATTEMPTS;
 use crate::binding::{UnusableFile, replace, text_of};
 use crate::compose::{ComposeError, end_of, shared};
 use crate::config::StoreChoice;
+use crate::enclosing_shim::ATTEMPTS;
 use crate::last_store::{is_last, living, name_of};
 use crate::state_dir::StateDir;
 use longhaul_domain::ProcessId;
-use longhaul_engine::ports::{Cursor, Store};
+use longhaul_engine::ports::{EventCursor, Store};
 use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -29,7 +29,7 @@ use tokio::sync::watch;
 /// The file of the mark, in the state directory.
 const NAME: &str = "store_mark";
 /// An error names at most so many processes.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 /// The shortest time between two writes of the mark.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -41,14 +41,14 @@ pub(crate) struct StoreMark {
     name: String,
     /// The name of the store for people.
     store: String,
-    known: Known,
+    known: StorePreview,
 }
 
 /// What is known of a store before it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
+enum StorePreview {
     /// It had this event.
-    Event(Cursor),
+    Event(EventCursor),
     /// There is no mark with a number, but the store served this state directory last and there are attempts: it had
     /// events.
     Used,
@@ -59,13 +59,13 @@ enum Known {
 /// A store that lacks records which it had.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.told())]
-pub struct LostRecords {
+pub struct MissingRecords {
     /// The store.
     pub store: String,
     /// The newest event that it is known to have had; none if that is not known.
-    pub known: Option<Cursor>,
+    pub known: Option<EventCursor>,
     /// The newest event that it has; none if there is no store.
-    pub found: Option<Cursor>,
+    pub found: Option<EventCursor>,
     /// The processes that have a live attempt in the state directory.
     pub live: BTreeSet<ProcessId>,
 }
@@ -87,31 +87,37 @@ impl StoreMark {
         let file = state.path().join(NAME);
         let text = text_of(&file).ok().flatten();
         let known = match text.as_deref().and_then(|text| noted(text, &name)) {
-            Some(newest) => Known::Event(newest),
-            None if is_last(state, choice) && holds_attempts(&state.path().join(ATTEMPTS)) => Known::Used,
-            None => Known::Nothing,
+            Some(newest) => StorePreview::Event(newest),
+            None if is_last(state, choice) && holds_attempts(&state.path().join(ATTEMPTS)) => {
+                StorePreview::Used
+            }
+            None => StorePreview::Nothing,
         };
         Some(Self { file, name, store: choice.to_string(), known })
     }
 
     /// Refuses a store that is behind its mark. `found` is its newest event; none means that there is no store.
-    pub(crate) fn check(&self, state: &StateDir, found: Option<Cursor>) -> Result<(), LostRecords> {
+    pub(crate) fn check(&self, state: &StateDir, found: Option<EventCursor>) -> Result<(), MissingRecords> {
         let reached = found.unwrap_or_default();
         let (is_whole, known) = match self.known {
-            Known::Event(known) => (reached >= known, Some(known)),
-            Known::Used => (reached > Cursor::default(), None),
-            Known::Nothing => (true, None),
+            StorePreview::Event(known) => (reached >= known, Some(known)),
+            StorePreview::Used => (reached > EventCursor::default(), None),
+            StorePreview::Nothing => (true, None),
         };
         if is_whole {
             return Ok(());
         }
         let live = living(&state.path().join(ATTEMPTS));
-        Err(LostRecords { store: self.store.clone(), known, found, live })
+        Err(MissingRecords { store: self.store.clone(), known, found, live })
     }
 
     /// Does the same before the store is opened: opening would create a missing store, and would remove the log of a
     /// database, from which somebody may still want to recover records.
-    pub(crate) fn check_unopened(&self, state: &StateDir, choice: &StoreChoice) -> Result<(), LostRecords> {
+    pub(crate) fn check_unopened(
+        &self,
+        state: &StateDir,
+        choice: &StoreChoice,
+    ) -> Result<(), MissingRecords> {
         let found = match choice {
             // Reading a store of files takes as long as opening it, so it is checked after that.
             StoreChoice::Fs(path) if path.exists() => return Ok(()),
@@ -139,15 +145,15 @@ impl StoreMark {
     /// directory notes which store serves it: a store that it notes, whose mark has no number, and that has attempts had events.
     pub(crate) fn begin(&self) -> Result<(), UnusableFile> {
         match self.known {
-            Known::Event(_) => Ok(()),
-            Known::Used | Known::Nothing => {
-                self.replace(&" ".repeat(text(&self.name, Cursor::default()).len()))
+            StorePreview::Event(_) => Ok(()),
+            StorePreview::Used | StorePreview::Nothing => {
+                self.replace(&" ".repeat(text(&self.name, EventCursor::default()).len()))
             }
         }
     }
 
     /// Writes the mark anew, durably.
-    pub(crate) fn reset(&self, newest: Cursor) -> Result<(), UnusableFile> {
+    pub(crate) fn reset(&self, newest: EventCursor) -> Result<(), UnusableFile> {
         self.replace(&text(&self.name, newest))
     }
 
@@ -172,7 +178,7 @@ impl StoreMark {
 
 async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: watch::Receiver<()>) {
     let file = Arc::new(file);
-    let mut marked = Cursor::default();
+    let mut marked = EventCursor::default();
     while let Some(open) = store.upgrade() {
         let newest = open.end().await;
         drop(open);
@@ -197,7 +203,7 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
 }
 
 /// What a store has lost; none if it has lost nothing, is in use, or cannot be read without opening it. Nothing is changed.
-pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<LostRecords> {
+pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<MissingRecords> {
     if let StoreChoice::Other(_) = choice {
         return None;
     }
@@ -211,7 +217,7 @@ pub(crate) async fn lost_of(
     state: &StateDir,
     choice: &StoreChoice,
     store: &dyn Store,
-) -> Option<LostRecords> {
+) -> Option<MissingRecords> {
     let mark = StoreMark::of(state, choice)?;
     let found = store.end().await.ok()?;
     mark.check(state, Some(found)).err()
@@ -222,7 +228,7 @@ pub(crate) async fn lost_of(
 pub(crate) fn accept_loss(
     state: &StateDir,
     choice: &StoreChoice,
-    lost: Option<&LostRecords>,
+    lost: Option<&MissingRecords>,
 ) -> Result<(), UnusableFile> {
     let Some(mark) = StoreMark::of(state, choice) else { return Ok(()) };
     if let StoreChoice::Other(_) = choice {
@@ -248,7 +254,7 @@ pub(crate) fn accept_loss(
     }
 }
 
-impl LostRecords {
+impl MissingRecords {
     fn told(&self) -> String {
         match self.found {
             None => format!("the store {} is gone", self.store),
@@ -294,22 +300,22 @@ impl LostRecords {
 
 /// The first of these, in one line.
 fn ids(all: &BTreeSet<ProcessId>) -> String {
-    let named: Vec<String> = all.iter().take(NAMED).map(ToString::to_string).collect();
-    let more = if all.len() > NAMED { " …" } else { "" };
+    let named: Vec<String> = all.iter().take(MAX_NAMED).map(ToString::to_string).collect();
+    let more = if all.len() > MAX_NAMED { " …" } else { "" };
     format!("{}{more}", named.join(" "))
 }
 
 /// What the file holds. Its length depends on the name alone, so that it can be overwritten in place.
-fn text(name: &str, newest: Cursor) -> String {
+fn text(name: &str, newest: EventCursor) -> String {
     format!("newest_event={:020}\nstore={name}\n", newest.0)
 }
 
-fn noted(text: &str, name: &str) -> Option<Cursor> {
+fn noted(text: &str, name: &str) -> Option<EventCursor> {
     let (newest, named) = text.strip_prefix("newest_event=")?.split_once("\nstore=")?;
     if named.strip_suffix('\n') != Some(name) {
         return None;
     }
-    newest.parse().ok().map(Cursor)
+    newest.parse().ok().map(EventCursor)
 }
 
 fn with_ending(path: &Path, ending: &str) -> PathBuf {

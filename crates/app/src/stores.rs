@@ -1,7 +1,7 @@
 //! Stores that are found by the scheme of their URL: the one of many machines, and those that a program adds.
 
-use crate::compose::{Movable, shared};
-use longhaul_engine::ports::{Clock, Home, Migrate, Store, StoreError};
+use crate::compose::{CopyableStore, shared};
+use longhaul_engine::ports::{Clock, Migrate, NodeHome, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
@@ -13,22 +13,22 @@ pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreE
 
 /// What a function that opens a store gets.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct StoreContext {
     /// What stands behind `scheme:` in the configuration.
     pub rest: String,
     /// The clock of this machine: a store of one machine takes its time from it. In a store of many machines all leases
     /// have to go by one clock, that of the database.
     pub clock: Arc<dyn Clock>,
     /// The state directory that is served from this store; none for a program that only looks into the store.
-    pub home: Option<Home>,
+    pub home: Option<NodeHome>,
 }
 
-type Open = Arc<dyn Fn(Opening) -> OpenedStore + Send + Sync>;
+type Open = Arc<dyn Fn(StoreContext) -> OpenedStore + Send + Sync>;
 
 /// What opening a store whose content can be moved comes to.
-type OpenedMovable = Pin<Box<dyn Future<Output = Result<Box<dyn Movable>, StoreError>> + Send>>;
+type OpenedCopyableStore = Pin<Box<dyn Future<Output = Result<Box<dyn CopyableStore>, StoreError>> + Send>>;
 
-type OpenMovable = Arc<dyn Fn(Opening) -> OpenedMovable + Send + Sync>;
+type OpenMovable = Arc<dyn Fn(StoreContext) -> OpenedCopyableStore + Send + Sync>;
 
 /// How to open the store of many machines, and those that a program adds, by the scheme of their URL.
 #[derive(Clone)]
@@ -50,7 +50,7 @@ impl Stores {
     /// Adds a kind of store under a scheme. One that is known already stays what it is.
     pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
     where
-        F: Fn(Opening) -> O + Send + Sync + 'static,
+        F: Fn(StoreContext) -> O + Send + Sync + 'static,
         O: Future<Output = Result<Arc<dyn Store>, StoreError>> + Send + 'static,
     {
         let open: Open = Arc::new(move |opening| Box::pin(open(opening)));
@@ -60,7 +60,7 @@ impl Stores {
     /// The same for a kind of store whose content can be moved.
     pub(crate) fn add_movable<F, O, S>(&mut self, scheme: &str, open: F)
     where
-        F: Fn(Opening) -> O + Send + Sync + 'static,
+        F: Fn(StoreContext) -> O + Send + Sync + 'static,
         O: Future<Output = Result<S, StoreError>> + Send + 'static,
         S: Store + Migrate,
     {
@@ -72,7 +72,7 @@ impl Stores {
         });
         let open: OpenMovable = Arc::new(move |opening| {
             let opened = again(opening);
-            Box::pin(async move { Ok(Box::new(opened.await?) as Box<dyn Movable>) })
+            Box::pin(async move { Ok(Box::new(opened.await?) as Box<dyn CopyableStore>) })
         });
         self.movable.entry(scheme.to_owned()).or_insert(open);
     }
@@ -82,10 +82,10 @@ impl Stores {
         &self,
         url: &str,
         clock: &Arc<dyn Clock>,
-    ) -> Option<Result<Box<dyn Movable>, StoreError>> {
+    ) -> Option<Result<Box<dyn CopyableStore>, StoreError>> {
         let (scheme, rest) = url.split_once(':')?;
         let open = self.movable.get(scheme)?;
-        Some(open(Opening { rest: rest.to_owned(), clock: clock.clone(), home: None }).await)
+        Some(open(StoreContext { rest: rest.to_owned(), clock: clock.clone(), home: None }).await)
     }
 
     /// Whether it is known how to open the store of this URL.
@@ -113,11 +113,11 @@ impl Stores {
         &self,
         url: &str,
         clock: &Arc<dyn Clock>,
-        home: Option<Home>,
+        home: Option<NodeHome>,
     ) -> Option<Result<Arc<dyn Store>, StoreError>> {
         let (scheme, rest) = url.split_once(':')?;
         let open = self.known.get(scheme)?;
-        Some(open(Opening { rest: rest.to_owned(), clock: clock.clone(), home }).await)
+        Some(open(StoreContext { rest: rest.to_owned(), clock: clock.clone(), home }).await)
     }
 }
 

@@ -21,9 +21,9 @@ pub(crate) struct Telemetry(SdkTracerProvider);
 /// Variables that name a collector.
 const ENDPOINTS: &[&str] = &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 /// A collector that does not take spans in this time loses them.
-const PATIENCE: Duration = Duration::from_secs(5);
+const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
 /// No answer of a collector that is of any use is longer.
-const LONGEST: u64 = 64 * 1024;
+const MAX_RESPONSE_LEN: u64 = 64 * 1024;
 
 impl Telemetry {
     /// What sends spans; none unless a collector is named.
@@ -33,7 +33,7 @@ impl Telemetry {
     {
         ENDPOINTS.iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))?;
         // Nobody could be told: there is no log yet.
-        let exporter = SpanExporter::builder().with_http().with_http_client(Plain).build().ok()?;
+        let exporter = SpanExporter::builder().with_http().with_http_client(HttpExporter).build().ok()?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder().with_service_name("longhaul").with_attribute(version).build();
         let provider =
@@ -47,7 +47,7 @@ impl Telemetry {
 
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        if let Err(error) = self.0.shutdown_with_timeout(PATIENCE) {
+        if let Err(error) = self.0.shutdown_with_timeout(EXPORT_TIMEOUT) {
             tracing::debug!(%error, "the last spans were not sent");
         }
     }
@@ -55,10 +55,10 @@ impl Drop for Telemetry {
 
 /// Sends requests in the clear, as to a collector on the same machine, from the exporter's own thread.
 #[derive(Debug)]
-struct Plain;
+struct HttpExporter;
 
 #[async_trait::async_trait]
-impl HttpClient for Plain {
+impl HttpClient for HttpExporter {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         Ok(send(&request)?)
     }
@@ -74,9 +74,9 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
     let port = uri.port_u16().unwrap_or(80);
     let name = host.trim_start_matches('[').trim_end_matches(']');
     let address = (name, port).to_socket_addrs()?.next().ok_or_else(|| refused("nobody has this name"))?;
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, EXPORT_TIMEOUT)?;
+    stream.set_read_timeout(Some(EXPORT_TIMEOUT))?;
+    stream.set_write_timeout(Some(EXPORT_TIMEOUT))?;
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let mut head = format!("{} {path} HTTP/1.1\r\nhost: {host}:{port}\r\n", request.method()).into_bytes();
     for (name, value) in request.headers() {
@@ -89,7 +89,7 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
     stream.write_all(&head)?;
     stream.write_all(body)?;
     let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer)?;
+    stream.take(MAX_RESPONSE_LEN).read_to_end(&mut answer)?;
     read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the collector speaks no HTTP"))
 }
 

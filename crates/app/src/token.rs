@@ -1,7 +1,7 @@
 //! The tokens by which clients are known over the network.
 
-use crate::state_dir::{PrivateError, Stamp, StateDir};
-use longhaul_http::{Access, Gate, Secret};
+use crate::state_dir::{PrivateError, PrivateFileStamp, StateDir};
+use longhaul_http::{Access, TokenDigest, TokenVerifier};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
@@ -9,19 +9,19 @@ use std::sync::{Mutex, PoisonError};
 #[derive(Debug)]
 pub(crate) struct Tokens {
     state: StateDir,
-    control: Mutex<Known>,
-    reading: Mutex<Known>,
+    control: Mutex<CachedToken>,
+    reading: Mutex<CachedToken>,
 }
 
 /// What was last read of a file.
 #[derive(Clone, Copy, Debug)]
-struct Known {
-    stamp: Option<Stamp>,
-    secret: Option<Secret>,
+struct CachedToken {
+    stamp: Option<PrivateFileStamp>,
+    secret: Option<TokenDigest>,
 }
 
 /// Bytes of chance in a token.
-const CHANCE: usize = 32;
+const RANDOM_BYTES: usize = 32;
 /// How long a token is that somebody chose.
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
 
@@ -30,13 +30,14 @@ impl Tokens {
     pub(crate) fn prepare(state: StateDir) -> Result<Self, PrivateError> {
         let known = |access: Access| {
             let stamp = state.stamp(file(access));
-            token(&state, access).map(|token| Mutex::new(Known { stamp, secret: Some(Secret::of(&token)) }))
+            token(&state, access)
+                .map(|token| Mutex::new(CachedToken { stamp, secret: Some(TokenDigest::of(&token)) }))
         };
         let (control, reading) = (known(Access::Control)?, known(Access::ReadOnly)?);
         Ok(Self { state, control, reading })
     }
 
-    fn current(&self, access: Access) -> Option<Secret> {
+    fn current(&self, access: Access) -> Option<TokenDigest> {
         let known = match access {
             Access::Control => &self.control,
             Access::ReadOnly => &self.reading,
@@ -49,15 +50,15 @@ impl Tokens {
                 let why = error.why();
                 tracing::warn!(%error, why, "nobody is let in by this token any more");
             }
-            *known = Known { stamp, secret: found.ok().flatten().as_deref().map(Secret::of) };
+            *known = CachedToken { stamp, secret: found.ok().flatten().as_deref().map(TokenDigest::of) };
         }
         known.secret
     }
 }
 
-impl Gate for Tokens {
+impl TokenVerifier for Tokens {
     fn admit(&self, token: &str) -> Option<Access> {
-        let shown = Secret::of(token);
+        let shown = TokenDigest::of(token);
         // Both are compared, whatever comes of the first.
         let [control, reading] = [Access::Control, Access::ReadOnly]
             .map(|access| self.current(access).is_some_and(|secret| secret.is(&shown)));
@@ -117,10 +118,10 @@ fn write(state: &StateDir, access: Access, replace: bool) -> Result<String, Priv
     Ok(token)
 }
 
-fn chance() -> io::Result<[u8; CHANCE]> {
-    let mut bytes = [0; CHANCE];
+fn chance() -> io::Result<[u8; RANDOM_BYTES]> {
+    let mut bytes = [0; RANDOM_BYTES];
     let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())?;
-    if filled == CHANCE { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if filled == RANDOM_BYTES { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! `longhaul token`.
 
-use crate::failure::Failure;
+use crate::failure::ProgramError;
 use crate::state_dir::StateDir;
 use crate::token;
 use longhaul_cli::TokenArgs;
@@ -9,7 +9,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Gives what is printed: a token, which is made if there is none.
-pub(crate) fn token_verb(state_dir: &Path, args: &TokenArgs, as_json: bool) -> Result<String, Failure> {
+pub(crate) fn token_verb(state_dir: &Path, args: &TokenArgs, as_json: bool) -> Result<String, ProgramError> {
     let state = StateDir::prepare(state_dir)?;
     let (access, word) = match args.read_only {
         true => (Access::ReadOnly, "read_only"),

@@ -1,36 +1,36 @@
 //! What may be said on the command line.
 
-mod act;
-mod attention;
+mod control;
+mod fast_path;
 mod launch;
-mod look;
+mod launch_options;
+mod maintenance;
 mod manager;
 mod mcp;
-mod misread;
+mod monitoring;
 mod node;
+mod query;
 mod queue;
-mod quick;
 mod track;
-mod upkeep;
-mod work;
+mod usage_error;
 
-pub use act::{CancelArgs, Expected, ProgressArgs, RestartArgs, RetryArgs, SetArgs, SignalArgs};
-pub use attention::{AttentionArgs, SendArgs};
+pub use control::{CancelArgs, ProgressArgs, RestartArgs, RetryArgs, RevisionArgs, SignalArgs, TargetArgs};
 pub use launch::RunArgs;
-pub use look::{
-    EventsArgs, ExplainArgs, InspectArgs, Lines, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs,
-    WaitGoal,
+pub use launch_options::{ChildrenRule, SessionRule, WorkArgs};
+pub use maintenance::{
+    PruneArgs, ResetArgs, SessionArgs, SessionEndArgs, SessionVerb, StatsArgs, StoreArgs, StoreVerb,
 };
 pub use manager::{CompletionsArgs, ConfigArgs, ConfigVerb, DoctorArgs, InitArgs, ServeArgs, TokenArgs};
 pub use mcp::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
-pub use misread::Misread;
-pub use node::{NodeArgs, NodeName, NodeVerb, PlaceArgs};
+pub use monitoring::{MonitorArgs, SendArgs};
+pub use node::{NodeArgs, NodeName, NodeVerb, PlacementArgs};
+pub use query::{
+    EventsArgs, ExplainArgs, InspectArgs, LineCount, LogsArgs, StatusArgs, StreamName, TreeArgs, WaitArgs,
+    WaitGoal,
+};
 pub use queue::{MoveArgs, QueueArgs, QueueVerb, WhyArgs};
 pub use track::{TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb};
-pub use upkeep::{
-    ClearArgs, PruneArgs, SessionArgs, SessionEndArgs, SessionVerb, StatsArgs, StoreArgs, StoreVerb,
-};
-pub use work::{ChildrenRule, SessionRule, WorkArgs};
+pub use usage_error::UsageError;
 
 use crate::value::word;
 use clap::builder::{FalseyValueParser, OsStr, OsStringValueParser, Resettable, TypedValueParser as _};
@@ -72,7 +72,7 @@ Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit
 pub struct Cli {
     /// What holds for every verb.
     #[command(flatten)]
-    pub global: Global,
+    pub global: GlobalArgs,
     /// What to do.
     #[command(subcommand)]
     pub command: Verb,
@@ -81,10 +81,10 @@ pub struct Cli {
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
-pub struct Global {
+pub struct GlobalArgs {
     /// How data is printed
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum)]
-    pub output: Option<Format>,
+    pub output: Option<OutputFormat>,
     /// The same as -o json
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
@@ -95,8 +95,8 @@ pub struct Global {
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
     /// When to use colours
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = Paint::Auto)]
-    pub color: Paint,
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
     /// Never ask; fail where an answer would be needed
     #[arg(long, global = true)]
     pub no_input: bool,
@@ -119,17 +119,17 @@ pub struct Global {
     pub utc: bool,
 }
 
-impl Global {
+impl GlobalArgs {
     /// Gives the format that was asked for, if any.
     #[must_use]
-    pub const fn format(&self) -> Option<Format> {
-        if self.json { Some(Format::Json) } else { self.output }
+    pub const fn format(&self) -> Option<OutputFormat> {
+        if self.json { Some(OutputFormat::Json) } else { self.output }
     }
 }
 
 /// How data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// For people: what fits
     Table,
     /// For people: all columns
@@ -144,7 +144,7 @@ pub enum Format {
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Paint {
+pub enum ColorChoice {
     /// On a terminal, unless the environment says otherwise
     #[default]
     Auto,
@@ -181,9 +181,9 @@ pub enum Verb {
     /// Try again now what waits for its next attempt
     Retry(RetryArgs),
     /// Halt processes with all their descendants until they are resumed
-    Pause(SetArgs),
+    Pause(TargetArgs),
     /// Let paused processes go on with all their descendants
-    Resume(SetArgs),
+    Resume(TargetArgs),
     /// Send a signal to what runs
     Signal(SignalArgs),
     /// Say why a process waits, and for whom
@@ -203,7 +203,7 @@ pub enum Verb {
     /// Let records of ended processes go, with their output
     Prune(PruneArgs),
     /// Stop everything and let all records go
-    Clear(ClearArgs),
+    Clear(ResetArgs),
     /// Print everything that is known about processes, as JSON
     Inspect(InspectArgs),
     /// Report how far the work has come, from inside of it
@@ -234,8 +234,8 @@ pub enum Verb {
 ///
 /// # Errors
 /// What is wrong with them, or the help that was asked for; it knows how to print itself and which code to exit with.
-pub fn parse() -> Result<Cli, Misread> {
-    read(std::env::args_os()).map_err(|error| Misread::new(error, std::env::args_os()))
+pub fn parse() -> Result<Cli, UsageError> {
+    read(std::env::args_os()).map_err(|error| UsageError::new(error, std::env::args_os()))
 }
 
 /// Reads the given arguments, the first of which names the program.
@@ -244,7 +244,7 @@ where
     I: IntoIterator<Item = std::ffi::OsString>,
 {
     let arguments: Vec<std::ffi::OsString> = arguments.into_iter().collect();
-    quick::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
+    fast_path::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
 }
 
 /// Gives the error without a word of flags that only the environment set: its usage line would name them as if they were

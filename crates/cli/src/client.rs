@@ -6,12 +6,12 @@ mod path;
 mod socket;
 mod stopped;
 
-pub(crate) use events::{EventStream, Sent};
-pub(crate) use frames::Frames;
-pub(crate) use path::Path;
+pub(crate) use events::{EventStream, ServerEvent};
+pub(crate) use frames::FrameStream;
+pub(crate) use path::RequestPath;
 
-use crate::failure::Failure;
-use crate::place::{Autostart, Place, StartError};
+use crate::failure::CliError;
+use crate::manager_locator::{Autostart, ManagerLocator, StartError};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ACCEPT, CONTENT_TYPE, HOST};
@@ -27,15 +27,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long an ordinary answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an answer may take before people are told why there is none.
 const SILENCE: Duration = Duration::from_secs(2);
 /// How long a manager that is gone may take to close its socket.
-const DEPARTURE: Duration = Duration::from_secs(1);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The wait between two questions to one that goes away.
 const STEP: Duration = Duration::from_millis(10);
 /// The longest text of a foreign error that is repeated.
-const LONGEST_QUOTE: usize = 200;
+const MAX_QUOTE_LEN: usize = 200;
 
 /// A client of the manager at one place.
 pub(crate) struct Client {
@@ -51,12 +51,12 @@ pub(crate) struct Client {
 
 impl Client {
     /// Makes a client that starts a manager when it has to, if the place says how.
-    pub(crate) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: ManagerLocator) -> Self {
         Self {
             socket: place.socket,
             state_dir: place.state_dir,
             autostart: place.autostart,
-            patience: PATIENCE,
+            patience: REQUEST_TIMEOUT,
             manager: AtomicU32::new(0),
             explain: None,
         }
@@ -82,16 +82,16 @@ impl Client {
     }
 
     /// Asks for something.
-    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Failure> {
+    pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
         self.ask(Method::GET, path, None, Some(self.patience)).await
     }
 
     /// Asks for something that takes as long as it takes, or up to `patience`.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
-        path: &Path,
+        path: &RequestPath,
         patience: Option<Duration>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         let patience = patience.map(|patience| patience.saturating_add(self.patience));
         self.ask(Method::GET, path, None, patience).await
     }
@@ -99,73 +99,73 @@ impl Client {
     /// Asks for a change.
     pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
         &self,
-        path: &Path,
+        path: &RequestPath,
         body: &B,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         self.ask(Method::POST, path, Some(encoded(body)?), Some(self.patience)).await
     }
 
     /// Asks for a change that takes as long as it takes.
     pub(crate) async fn send_slowly<B: Serialize, T: DeserializeOwned>(
         &self,
-        path: &Path,
+        path: &RequestPath,
         body: &B,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         self.ask(Method::POST, path, Some(encoded(body)?), None).await
     }
 
     /// Asks for a change of what is there.
     pub(crate) async fn amend<B: Serialize, T: DeserializeOwned>(
         &self,
-        path: &Path,
+        path: &RequestPath,
         body: &B,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.patience)).await
     }
 
     /// Asks for something to be let go of.
-    pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Failure> {
+    pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
         self.ask(Method::DELETE, path, None, Some(self.patience)).await
     }
 
     /// Asks for a stream of output.
-    pub(crate) async fn stream(&self, path: &Path) -> Result<Frames, Failure> {
+    pub(crate) async fn stream(&self, path: &RequestPath) -> Result<FrameStream, CliError> {
         let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
-        Ok(Frames::new(answer.into_body()))
+        Ok(FrameStream::new(answer.into_body()))
     }
 
     /// Asks for a stream of events.
-    pub(crate) async fn events(&self, path: &Path) -> Result<EventStream, Failure> {
+    pub(crate) async fn events(&self, path: &RequestPath) -> Result<EventStream, CliError> {
         let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
         Ok(EventStream::new(answer.into_body()))
     }
 
     /// Connects to another socket of the same manager, which lies beside the one that it answers at.
-    pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, Failure> {
+    pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, CliError> {
         self.connect_to(&self.socket.with_file_name(name)).await
     }
 
     async fn ask<T: DeserializeOwned>(
         &self,
         method: Method,
-        path: &Path,
+        path: &RequestPath,
         body: Option<Bytes>,
         patience: Option<Duration>,
-    ) -> Result<T, Failure> {
+    ) -> Result<T, CliError> {
         let answer = self.answer(method, path, body, patience).await?;
         let bytes = self.within(patience, whole(answer.into_body())).await?;
         serde_json::from_slice(&bytes)
-            .map_err(|error| Failure::Broken { why: format!("its answer cannot be understood: {error}") })
+            .map_err(|error| CliError::Broken { why: format!("its answer cannot be understood: {error}") })
     }
 
     /// Gets an answer that is no refusal.
     async fn answer(
         &self,
         method: Method,
-        path: &Path,
+        path: &RequestPath,
         body: Option<Bytes>,
         patience: Option<Duration>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<Incoming>, CliError> {
         let is_question = method == Method::GET;
         let request = request(method, path, body)?;
         let answer = self.within(patience, async {
@@ -183,12 +183,12 @@ impl Client {
 
     /// Asks, and asks again where a manager went away before it said anything: one that was just killed may still take
     /// connections for a moment. A question changes nothing, so the next manager may answer it.
-    async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
-        let until = Instant::now() + DEPARTURE;
+    async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
+        let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
                 // Whoever may not start the next one is told of the last.
-                Err(Failure::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
+                Err(CliError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
                     sleep(STEP).await;
                 }
                 outcome => return outcome,
@@ -196,7 +196,7 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
         let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
@@ -206,7 +206,7 @@ impl Client {
         drop(tokio::spawn(connection));
         sender.send_request(request).await.map_err(|error| {
             // Garbage breaks nothing: it comes from something that was never a manager.
-            if error.is_parse() { Failure::Stranger { socket: self.socket.clone() } } else { broken(error) }
+            if error.is_parse() { CliError::Stranger { socket: self.socket.clone() } } else { broken(error) }
         })
     }
 
@@ -214,8 +214,8 @@ impl Client {
     async fn within<T>(
         &self,
         patience: Option<Duration>,
-        answer: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
+        answer: impl Future<Output = Result<T, CliError>>,
+    ) -> Result<T, CliError> {
         let mut answer = pin!(answer);
         let first = patience.map_or(SILENCE, |patience| patience.min(SILENCE));
         if let Ok(answer) = timeout(first, &mut answer).await {
@@ -229,7 +229,7 @@ impl Client {
         match patience {
             None => answer.await,
             Some(patience) => timeout(patience.saturating_sub(first), answer).await.unwrap_or_else(|_| {
-                Err(Failure::Silent { waited: patience, stopped: self.stopped_manager() })
+                Err(CliError::Silent { waited: patience, stopped: self.stopped_manager() })
             }),
         }
     }
@@ -238,17 +238,17 @@ impl Client {
         Some(self.manager.load(Ordering::Relaxed)).filter(|pid| stopped::is_stopped(*pid))
     }
 
-    async fn connect(&self) -> Result<tokio::net::UnixStream, Failure> {
+    async fn connect(&self) -> Result<tokio::net::UnixStream, CliError> {
         self.connect_to(&self.socket).await
     }
 
-    async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, Failure> {
+    async fn connect_to(&self, at: &std::path::Path) -> Result<tokio::net::UnixStream, CliError> {
         let source = match socket::connect(at).await {
             Ok(stream) => return Ok(self.noted(stream)),
             Err(source) => source,
         };
         if source.kind() == std::io::ErrorKind::PermissionDenied {
-            return Err(Failure::Forbidden { socket: at.to_owned(), source });
+            return Err(CliError::Forbidden { socket: at.to_owned(), source });
         }
         let start = self.autostart.as_ref();
         let Some(start) = start.filter(|_| socket::means_nobody(source.kind())) else {
@@ -256,7 +256,7 @@ impl Client {
         };
         match start() {
             Ok(()) => {}
-            Err(StartError::Refused { problem }) => return Err(Failure::Problem { problem }),
+            Err(StartError::Refused { problem }) => return Err(CliError::Problem { problem }),
             Err(error) => return Err(self.down(source, Some(error))),
         }
         let stream = socket::connect(at).await.map_err(|source| self.down(source, None))?;
@@ -270,16 +270,16 @@ impl Client {
         stream
     }
 
-    fn down(&self, source: std::io::Error, started: Option<StartError>) -> Failure {
-        Failure::Down { socket: self.socket.clone(), state_dir: self.state_dir.clone(), started, source }
+    fn down(&self, source: std::io::Error, started: Option<StartError>) -> CliError {
+        CliError::Down { socket: self.socket.clone(), state_dir: self.state_dir.clone(), started, source }
     }
 
-    fn check_protocol(&self, answer: &Response<Incoming>) -> Result<(), Failure> {
+    fn check_protocol(&self, answer: &Response<Incoming>) -> Result<(), CliError> {
         let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
         match header(PROTOCOL_HEADER) {
-            None => Err(Failure::Stranger { socket: self.socket.clone() }),
+            None => Err(CliError::Stranger { socket: self.socket.clone() }),
             Some(theirs) if theirs.parse() == Ok(PROTOCOL) => Ok(()),
-            Some(theirs) => Err(Failure::Protocol {
+            Some(theirs) => Err(CliError::Protocol {
                 theirs: theirs.to_owned(),
                 manager: header("longhaul-version").map(str::to_owned),
             }),
@@ -287,15 +287,19 @@ impl Client {
     }
 }
 
-fn encoded<B: Serialize>(body: &B) -> Result<Bytes, Failure> {
-    serde_json::to_vec(body).map(Bytes::from).map_err(|error| Failure::Usage {
+fn encoded<B: Serialize>(body: &B) -> Result<Bytes, CliError> {
+    serde_json::to_vec(body).map(Bytes::from).map_err(|error| CliError::Usage {
         what: "the request cannot be written as JSON".to_owned(),
         why: Some(error.to_string()),
         help: "leave out what is no JSON".to_owned(),
     })
 }
 
-fn request(method: Method, path: &Path, body: Option<Bytes>) -> Result<Request<Full<Bytes>>, Failure> {
+fn request(
+    method: Method,
+    path: &RequestPath,
+    body: Option<Bytes>,
+) -> Result<Request<Full<Bytes>>, CliError> {
     let mut request = Request::builder()
         .method(method)
         .uri(path.as_str())
@@ -305,36 +309,36 @@ fn request(method: Method, path: &Path, body: Option<Bytes>) -> Result<Request<F
     if body.is_some() {
         request = request.header(CONTENT_TYPE, "application/json");
     }
-    request.body(Full::new(body.unwrap_or_default())).map_err(|error| Failure::Usage {
+    request.body(Full::new(body.unwrap_or_default())).map_err(|error| CliError::Usage {
         what: format!("{:?} cannot be asked for", path.as_str()),
         why: Some(error.to_string()),
         help: "longhaul status -a      shows what there is".to_owned(),
     })
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Failure> {
+async fn whole(body: Incoming) -> Result<Bytes, CliError> {
     Ok(body.collect().await.map_err(broken)?.to_bytes())
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> Failure {
+fn refusal(status: StatusCode, body: &[u8]) -> CliError {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let mut problem = problem.filter(|problem| !problem.slug.is_empty()).unwrap_or_else(|| Problem {
         slug: "internal".to_owned(),
         title: format!("the manager answered with {status}"),
-        detail: Some(String::from_utf8_lossy(body).chars().take(LONGEST_QUOTE).collect::<String>())
+        detail: Some(String::from_utf8_lossy(body).chars().take(MAX_QUOTE_LEN).collect::<String>())
             .filter(|text| !text.trim().is_empty()),
         ..Problem::default()
     });
     problem.status = status.as_u16();
-    Failure::from(problem)
+    CliError::from(problem)
 }
 
-fn broken(error: hyper::Error) -> Failure {
+fn broken(error: hyper::Error) -> CliError {
     let why = match std::error::Error::source(&error) {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     };
-    Failure::Broken { why }
+    CliError::Broken { why }
 }
 
 #[cfg(test)]

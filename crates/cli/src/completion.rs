@@ -1,12 +1,12 @@
 //! Completions for shells, with the ids of what the manager knows.
 
 use crate::arguments::{Cli, CompletionsArgs};
-use crate::client::{Client, Path};
+use crate::client::{Client, RequestPath};
 use crate::console::Console;
 use crate::dispatch::runtime;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::place::Place;
+use crate::failure::CliError;
+use crate::manager_locator::ManagerLocator;
 use crate::render::short;
 use clap::builder::{Resettable, Str};
 use clap::{Command, CommandFactory};
@@ -22,7 +22,7 @@ use std::time::Duration;
 /// The variable by which a shell asks for completions.
 const VARIABLE: &str = "COMPLETE";
 /// How long a person at a prompt waits for ids.
-const PATIENCE: Duration = Duration::from_millis(120);
+const COMPLETION_TIMEOUT: Duration = Duration::from_millis(120);
 /// The name of the program.
 const PROGRAM: &str = "longhaul";
 
@@ -70,7 +70,7 @@ pub(crate) fn references() -> Vec<CompletionCandidate> {
 
 /// Gives the names and ids of processes that have not ended.
 pub(crate) fn live() -> Vec<CompletionCandidate> {
-    asked(&Path::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
+    asked(&RequestPath::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
 }
 
 /// Gives the statuses that a process may have.
@@ -90,12 +90,12 @@ pub(crate) fn agents() -> Vec<CompletionCandidate> {
 
 /// Gives the concurrency keys that have slots, or that anybody runs or waits with.
 pub(crate) fn keys() -> Vec<CompletionCandidate> {
-    asked(&Path::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
+    asked(&RequestPath::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
 }
 
 /// Gives the nodes that share the store.
 pub(crate) fn nodes() -> Vec<CompletionCandidate> {
-    let listing: Option<NodeListing> = asked(&Path::nodes());
+    let listing: Option<NodeListing> = asked(&RequestPath::nodes());
     let shown = |node: &NodeView| CompletionCandidate::new(&node.id).help(Some(node.presence.clone().into()));
     listing.map(|listing| listing.nodes.iter().map(shown).collect()).unwrap_or_default()
 }
@@ -106,20 +106,20 @@ pub(crate) fn signals() -> Vec<CompletionCandidate> {
 }
 
 fn processes() -> Option<ProcessList> {
-    asked(&Path::processes().with("all", "true").with("limit", "50"))
+    asked(&RequestPath::processes().with("all", "true").with("limit", "50"))
 }
 
 /// Asks the manager, if there is one, and not for long.
-fn asked<T: DeserializeOwned>(path: &Path) -> Option<T> {
+fn asked<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
-    let client =
-        Client::new(Place { socket, state_dir, autostart: None, store: None }).with_patience(PATIENCE);
+    let client = Client::new(ManagerLocator { socket, state_dir, autostart: None, store: None })
+        .with_patience(COMPLETION_TIMEOUT);
     runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
 }
 
 /// Prints the script that a shell reads.
-pub(crate) fn script(console: &Console, args: &CompletionsArgs) -> Result<i32, Failure> {
+pub(crate) fn script(console: &Console, args: &CompletionsArgs) -> Result<i32, CliError> {
     let mut script = Vec::new();
     let name = args.shell.to_string();
     let shells = Shells::builtins();

@@ -1,7 +1,7 @@
 //! Where the words go: data to standard output, text for people to standard error.
 
-use crate::arguments::{Format, Global, Paint};
-use crate::failure::{Failure, report};
+use crate::arguments::{ColorChoice, GlobalArgs, OutputFormat};
+use crate::failure::{CliError, report};
 use crate::json::{indented, on_one_line};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -10,11 +10,11 @@ use std::env;
 use std::io::{self, IsTerminal, Write};
 
 /// The width of a terminal that does not tell it.
-const USUAL_WIDTH: u16 = 100;
+const DEFAULT_WIDTH: u16 = 100;
 
 /// Who is at the other end, and what they want to see.
 pub(crate) struct Console {
-    pub(crate) format: Option<Format>,
+    pub(crate) format: Option<OutputFormat>,
     pub(crate) quiet: bool,
     /// Whether hints are wanted by whoever reads, and not only on a terminal.
     pub(crate) verbose: bool,
@@ -23,8 +23,8 @@ pub(crate) struct Console {
     pub(crate) can_ask: bool,
     /// Whether every question is answered with yes.
     pub(crate) yes: bool,
-    pub(crate) out: Face,
-    pub(crate) err: Face,
+    pub(crate) out: ConsoleStream,
+    pub(crate) err: ConsoleStream,
     /// Whether the locale can show more than ASCII.
     pub(crate) unicode: bool,
     pub(crate) width: u16,
@@ -34,12 +34,12 @@ pub(crate) struct Console {
 
 /// One of the two outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Face {
+pub(crate) struct ConsoleStream {
     pub(crate) terminal: bool,
     pub(crate) colour: bool,
 }
 
-impl Face {
+impl ConsoleStream {
     /// Paints a text, if colours are wanted.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
@@ -48,8 +48,8 @@ impl Face {
 
 impl Console {
     /// Looks at the real outputs.
-    pub(crate) fn new(global: &Global) -> Self {
-        let face = |terminal: bool| Face { terminal, colour: wants_colour(global.color, terminal) };
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
+        let face = |terminal: bool| ConsoleStream { terminal, colour: wants_colour(global.color, terminal) };
         let (out, err) = (face(io::stdout().is_terminal()), face(io::stderr().is_terminal()));
         Self {
             format: global.format(),
@@ -61,7 +61,7 @@ impl Console {
             out,
             err,
             unicode: shows_unicode(|name| env::var(name).ok()),
-            width: if out.terminal { terminal_width() } else { USUAL_WIDTH },
+            width: if out.terminal { terminal_width() } else { DEFAULT_WIDTH },
             out_writer: RefCell::new(Box::new(io::stdout())),
             err_writer: RefCell::new(Box::new(io::stderr())),
         }
@@ -69,19 +69,19 @@ impl Console {
 
     /// Tells whether data is for programs.
     pub(crate) const fn is_json(&self) -> bool {
-        matches!(self.format, Some(Format::Json | Format::Ndjson))
+        matches!(self.format, Some(OutputFormat::Json | OutputFormat::Ndjson))
     }
 
     /// Writes data.
-    pub(crate) fn print(&self, text: &str) -> Result<(), Failure> {
+    pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = self.out_writer.borrow_mut();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
 
     /// Writes data as JSON: over several lines on a terminal, on one else.
-    pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
-        let text = if self.out.terminal && self.format != Some(Format::Ndjson) {
+    pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
+        let text = if self.out.terminal && self.format != Some(OutputFormat::Ndjson) {
             indented(value)
         } else {
             on_one_line(value)
@@ -119,8 +119,8 @@ impl Console {
     }
 
     /// Tells what went wrong; not of what the user did, nor to a reader that went away.
-    pub(crate) fn complain(&self, failure: Failure) {
-        if failure.is_closed_output() || matches!(failure, Failure::Interrupted) {
+    pub(crate) fn complain(&self, failure: CliError) {
+        if failure.is_closed_output() || matches!(failure, CliError::Interrupted) {
             return;
         }
         if self.is_json() {
@@ -138,9 +138,9 @@ impl Console {
 
     /// Keeps what is written, for tests.
     #[cfg(test)]
-    pub(crate) fn kept(format: Option<Format>, terminal: bool) -> (Self, Kept, Kept) {
-        let (out, err) = (Kept::default(), Kept::default());
-        let face = Face { terminal, colour: false };
+    pub(crate) fn kept(format: Option<OutputFormat>, terminal: bool) -> (Self, ConsoleState, ConsoleState) {
+        let (out, err) = (ConsoleState::default(), ConsoleState::default());
+        let face = ConsoleStream { terminal, colour: false };
         let console = Self {
             format,
             quiet: false,
@@ -151,7 +151,7 @@ impl Console {
             out: face,
             err: face,
             unicode: true,
-            width: USUAL_WIDTH,
+            width: DEFAULT_WIDTH,
             out_writer: RefCell::new(Box::new(out.clone())),
             err_writer: RefCell::new(Box::new(err.clone())),
         };
@@ -165,18 +165,18 @@ pub(crate) fn say_now(text: &str) {
     let _closed = writeln!(io::stderr(), "{text}");
 }
 
-fn wants_colour(paint: Paint, terminal: bool) -> bool {
+fn wants_colour(paint: ColorChoice, terminal: bool) -> bool {
     let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
     match paint {
-        Paint::Always => true,
-        Paint::Never => false,
-        Paint::Auto if set("NO_COLOR") => false,
-        Paint::Auto
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto if set("NO_COLOR") => false,
+        ColorChoice::Auto
             if env::var_os("CLICOLOR_FORCE").is_some_and(|value| !value.is_empty() && value != "0") =>
         {
             true
         }
-        Paint::Auto => terminal && env::var_os("TERM").is_none_or(|term| term != "dumb"),
+        ColorChoice::Auto => terminal && env::var_os("TERM").is_none_or(|term| term != "dumb"),
     }
 }
 
@@ -196,18 +196,18 @@ fn terminal_width() -> u16 {
         .ok()
         .map(|size| size.ws_col)
         .filter(|width| *width > 0)
-        .unwrap_or(USUAL_WIDTH)
+        .unwrap_or(DEFAULT_WIDTH)
 }
 
 #[cfg(test)]
 #[derive(Clone, Default)]
-pub(crate) struct Kept {
+pub(crate) struct ConsoleState {
     text: std::rc::Rc<RefCell<Vec<u8>>>,
     refusal: std::rc::Rc<std::cell::Cell<Option<io::ErrorKind>>>,
 }
 
 #[cfg(test)]
-impl Kept {
+impl ConsoleState {
     pub(crate) fn text(&self) -> String {
         String::from_utf8(self.text.borrow().clone()).unwrap()
     }
@@ -219,7 +219,7 @@ impl Kept {
 }
 
 #[cfg(test)]
-impl Write for Kept {
+impl Write for ConsoleState {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self.refusal.get() {
             Some(kind) => Err(kind.into()),
@@ -252,8 +252,8 @@ mod tests {
 
     #[test]
     fn failure_is_json_on_standard_error_in_json_mode() {
-        let (console, out, err) = Console::kept(Some(Format::Json), false);
-        console.complain(Failure::from(Problem {
+        let (console, out, err) = Console::kept(Some(OutputFormat::Json), false);
+        console.complain(CliError::from(Problem {
             slug: "no_slot".to_owned(),
             status: 409,
             ..Problem::default()
@@ -265,8 +265,8 @@ mod tests {
 
     #[test]
     fn own_failure_in_json_mode_has_the_same_shape() {
-        let (console, _out, err) = Console::kept(Some(Format::Ndjson), false);
-        console.complain(Failure::Silent { waited: std::time::Duration::from_secs(3), stopped: None });
+        let (console, _out, err) = Console::kept(Some(OutputFormat::Ndjson), false);
+        console.complain(CliError::Silent { waited: std::time::Duration::from_secs(3), stopped: None });
         let problem: Problem = serde_json::from_str(&err.text()).unwrap();
         assert_eq!(problem.slug, "manager_silent");
         assert_eq!(problem.title, "the manager did not answer within 3 s");
@@ -280,7 +280,7 @@ mod tests {
         let (console, _out, err) = Console::kept(None, true);
         console.hint("follow: …");
         assert_eq!(err.text(), "follow: …\n");
-        let (console, _out, err) = Console::kept(Some(Format::Json), true);
+        let (console, _out, err) = Console::kept(Some(OutputFormat::Json), true);
         console.hint("follow: …");
         assert_eq!(err.text(), "");
     }

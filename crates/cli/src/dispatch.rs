@@ -1,70 +1,70 @@
 //! From a verb to what it does, and to the exit code.
 
-use crate::arguments::{Cli, Global, Verb};
-use crate::client::{Client, Path};
+use crate::arguments::{Cli, GlobalArgs, Verb};
+use crate::client::{Client, RequestPath};
 use crate::completion;
 use crate::console::{self, Console};
-use crate::exit_code::{self, Regime};
-use crate::failure::Failure;
-use crate::place::Place;
-use crate::request::Surroundings;
+use crate::exit_code::{self, ExitCodeMode};
+use crate::failure::CliError;
+use crate::manager_locator::ManagerLocator;
+use crate::request::CallerContext;
 use crate::verb;
-use longhaul_wire::api::{Problem, ProcessList, ProcessView, StatsView, Version};
+use longhaul_wire::api::{Problem, ProcessList, ProcessView, StatsView, VersionReply};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
 /// How long a manager may take to say its version.
-const VERSION_PATIENCE: Duration = Duration::from_secs(2);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
 /// To count records a manager reads all of them.
 const COUNTING: Duration = Duration::from_secs(10);
 
 /// What a manager answers for an id of which it has no record.
-const UNKNOWN: &str = "process_not_found";
+const NOT_FOUND_CODE: &str = "process_not_found";
 /// How many records are asked for where somebody only looks.
 const NEWEST_RECORDS: &str = "200";
 /// The most records that a manager puts on one page.
-const LARGEST_PAGE: &str = "1000";
+const MAX_PAGE: &str = "1000";
 
 /// What every verb works with.
-pub(crate) struct Context {
+pub(crate) struct VerbContext {
     pub(crate) client: Client,
     pub(crate) console: Console,
-    pub(crate) global: Global,
-    pub(crate) around: Surroundings,
+    pub(crate) global: GlobalArgs,
+    pub(crate) around: CallerContext,
 }
 
 /// Does what was asked, and gives the exit code.
 ///
 /// `serve`, `init`, `store`, `config`, `doctor` and `version` are the program's own; they are refused here.
 #[must_use]
-pub fn run(cli: Cli, place: Place) -> i32 {
+pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
-    let around = Surroundings::here();
+    let around = CallerContext::here();
     let place = settled(place, &global, &around);
     let seen = place.without_autostart();
     let console = Console::new(&global);
     let client = Client::new(place);
     let client = if console.is_spoken() { client.with_explanations(console::say_now) } else { client };
-    let context = Context { client, console, global, around };
+    let context = VerbContext { client, console, global, around };
     if let Verb::Completions(args) = &command {
-        return finish(&context, completion::script(&context.console, args), Regime::Control);
+        return finish(&context, completion::script(&context.console, args), ExitCodeMode::Control);
     }
     if let Verb::Explain(args) = &command {
-        return finish(&context, verb::explain(&context.console, args), Regime::Control);
+        return finish(&context, verb::explain(&context.console, args), ExitCodeMode::Control);
     }
     match runtime() {
         Ok(runtime) => {
             let code = runtime.block_on(async {
-                tell_of_other_store(&context, &command, &seen).await;
+                print_store_mismatch(&context, &command, &seen).await;
                 perform(&context, command).await
             });
             // A write to a reader that does not read must not keep the program alive.
             runtime.shutdown_background();
             code
         }
-        Err(failure) => finish(&context, Err(failure), Regime::Control),
+        Err(failure) => finish(&context, Err(failure), ExitCodeMode::Control),
     }
 }
 
@@ -72,22 +72,22 @@ pub fn run(cli: Cli, place: Place) -> i32 {
 ///
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
-pub fn manager_version(place: &Place) -> Result<Option<Version>, Box<Problem>> {
+pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, Box<Problem>> {
     match runtime().and_then(|runtime| runtime.block_on(version_of(place))) {
         Ok(version) => Ok(Some(version)),
-        Err(Failure::Down { .. }) => Ok(None),
+        Err(CliError::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
 
-async fn version_of(place: &Place) -> Result<Version, Failure> {
-    let client = Client::new(place.without_autostart()).with_patience(VERSION_PATIENCE);
-    client.fetch(&Path::version()).await
+async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
+    let client = Client::new(place.without_autostart()).with_patience(VERSION_TIMEOUT);
+    client.fetch(&RequestPath::version()).await
 }
 
 /// Says that the manager keeps everything in another store than the one that is named here: it reads the name when it
 /// starts, and what is asked of it would be looked for in the wrong place. Programs ask it for its version.
-async fn tell_of_other_store(context: &Context, command: &Verb, place: &Place) {
+async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
     let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
     // What is wrong with the answer is told by the command itself.
     let Ok(manager) = version_of(place).await else { return };
@@ -104,11 +104,11 @@ async fn tell_of_other_store(context: &Context, command: &Verb, place: &Place) {
 ///
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
-pub fn manager_stats(place: &Place) -> Result<Option<StatsView>, Box<Problem>> {
+pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(COUNTING);
-    match runtime().and_then(|runtime| runtime.block_on(client.fetch(&Path::stats()))) {
+    match runtime().and_then(|runtime| runtime.block_on(client.fetch(&RequestPath::stats()))) {
         Ok(stats) => Ok(Some(stats)),
-        Err(Failure::Down { .. }) => Ok(None),
+        Err(CliError::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
@@ -117,14 +117,14 @@ pub fn manager_stats(place: &Place) -> Result<Option<StatsView>, Box<Problem>> {
 ///
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
-pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
-    let client = Client::new(place.without_autostart()).with_patience(VERSION_PATIENCE);
-    let path = Path::processes().with("all", "true").with("limit", NEWEST_RECORDS);
-    let answer: Result<ProcessList, Failure> =
+pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
+    let client = Client::new(place.without_autostart()).with_patience(VERSION_TIMEOUT);
+    let path = RequestPath::processes().with("all", "true").with("limit", NEWEST_RECORDS);
+    let answer: Result<ProcessList, CliError> =
         runtime().and_then(|runtime| runtime.block_on(client.fetch(&path)));
     match answer {
         Ok(list) => Ok(Some(list.processes)),
-        Err(Failure::Down { .. }) => Ok(None),
+        Err(CliError::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
@@ -133,19 +133,21 @@ pub fn manager_records(place: &Place) -> Result<Option<Vec<ProcessView>>, Box<Pr
 ///
 /// # Errors
 /// What answers instead of a manager of this version, or why it may not be asked.
-pub fn manager_lacks(place: &Place, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
+pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(COUNTING);
     let asked = async {
         let live = live_ids(&client).await?;
         let mut lacking = Vec::new();
         for id in ids.iter().filter(|id| !live.contains(*id)) {
-            let found: Result<ProcessView, Failure> = client.fetch(&Path::process(id)).await;
+            let found: Result<ProcessView, CliError> = client.fetch(&RequestPath::process(id)).await;
             match found {
                 // The list may be older than the process, and leaves out processes of hooks.
                 Ok(process) if process.completed_at.is_none() => {}
                 Ok(process) if process.conditions.iter().any(|condition| condition == "lives_on") => {}
                 Ok(_) => lacking.push(id.clone()),
-                Err(Failure::Problem { problem }) if problem.slug == UNKNOWN => lacking.push(id.clone()),
+                Err(CliError::Problem { problem }) if problem.slug == NOT_FOUND_CODE => {
+                    lacking.push(id.clone())
+                }
                 Err(failure) => return Err(failure),
             }
         }
@@ -153,14 +155,14 @@ pub fn manager_lacks(place: &Place, ids: &[String]) -> Result<Option<Vec<String>
     };
     match runtime().and_then(|runtime| runtime.block_on(asked)) {
         Ok(lacking) => Ok(Some(lacking)),
-        Err(Failure::Down { .. }) => Ok(None),
+        Err(CliError::Down { .. }) => Ok(None),
         Err(failure) => Err(Box::new(failure.into_problem())),
     }
 }
 
 /// Returns the ids of the processes that have not ended.
-async fn live_ids(client: &Client) -> Result<BTreeSet<String>, Failure> {
-    let path = Path::processes().with("live", "true").with("limit", LARGEST_PAGE);
+async fn live_ids(client: &Client) -> Result<BTreeSet<String>, CliError> {
+    let path = RequestPath::processes().with("live", "true").with("limit", MAX_PAGE);
     let mut page: ProcessList = client.fetch(&path).await?;
     let mut ids = BTreeSet::new();
     loop {
@@ -171,54 +173,59 @@ async fn live_ids(client: &Client) -> Result<BTreeSet<String>, Failure> {
 }
 
 /// Makes the one small runtime that a client needs.
-pub(crate) fn runtime() -> Result<Runtime, Failure> {
-    Builder::new_current_thread().enable_all().build().map_err(|source| Failure::Unfinished {
+pub(crate) fn runtime() -> Result<Runtime, CliError> {
+    Builder::new_current_thread().enable_all().build().map_err(|source| CliError::Unfinished {
         what: "the program cannot be run".to_owned(),
         why: Some(source.to_string()),
         help: "look at the limits on open files and processes".to_owned(),
     })
 }
 
-async fn perform(context: &Context, command: Verb) -> i32 {
+async fn perform(context: &VerbContext, command: Verb) -> i32 {
     let (outcome, regime) = outcome_of(context, &command).await;
     finish(context, outcome, regime)
 }
 
 /// Does what a verb of a client says.
-pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32, Failure>, Regime) {
+pub(crate) async fn outcome_of(
+    context: &VerbContext,
+    command: &Verb,
+) -> (Result<i32, CliError>, ExitCodeMode) {
     match command {
         Verb::Run(args) if args.background || args.dry_run => {
-            (verb::run(context, args).await, Regime::Control)
+            (verb::run(context, args).await, ExitCodeMode::Control)
         }
-        Verb::Run(args) => (verb::run(context, args).await, Regime::PassThrough),
-        Verb::Status(args) if args.watch => (or_ctrl_c(verb::status(context, args)).await, Regime::Control),
-        Verb::Status(args) => (verb::status(context, args).await, Regime::Control),
+        Verb::Run(args) => (verb::run(context, args).await, ExitCodeMode::PassThrough),
+        Verb::Status(args) if args.watch => {
+            (or_ctrl_c(verb::status(context, args)).await, ExitCodeMode::Control)
+        }
+        Verb::Status(args) => (verb::status(context, args).await, ExitCodeMode::Control),
         Verb::Logs(args) => (
             or_ctrl_c(verb::logs(context, args)).await,
-            if args.exit_status { Regime::PassThrough } else { Regime::Control },
+            if args.exit_status { ExitCodeMode::PassThrough } else { ExitCodeMode::Control },
         ),
-        Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, Regime::PassThrough),
-        Verb::Send(args) => (or_ctrl_c(verb::send(context, args)).await, Regime::Control),
-        Verb::Events(args) => (or_ctrl_c(verb::events(context, args)).await, Regime::Control),
-        Verb::Cancel(args) => (verb::cancel(context, args).await, Regime::Control),
-        Verb::Restart(args) => (verb::restart(context, args).await, Regime::Control),
-        Verb::Retry(args) => (verb::retry(context, args).await, Regime::Control),
-        Verb::Pause(args) => (verb::pause(context, args).await, Regime::Control),
-        Verb::Resume(args) => (verb::resume(context, args).await, Regime::Control),
-        Verb::Signal(args) => (verb::signal(context, args).await, Regime::Control),
-        Verb::Tree(args) => (verb::tree(context, args).await, Regime::Control),
-        Verb::Why(args) => (verb::why(context, args).await, Regime::Control),
-        Verb::Queue(args) => (verb::queue(context, args).await, Regime::Control),
-        Verb::Nodes => (verb::nodes(context).await, Regime::Control),
-        Verb::Node(args) => (verb::node(context, args).await, Regime::Control),
-        Verb::Session(args) => (verb::session(context, args).await, Regime::Control),
-        Verb::Track(args) => (verb::track(context, args).await, Regime::Control),
-        Verb::Stats(args) => (verb::stats(context, args).await, Regime::Control),
-        Verb::Prune(args) => (verb::prune(context, args).await, Regime::Control),
-        Verb::Clear(args) => (verb::clear(context, args).await, Regime::Control),
-        Verb::Inspect(args) => (verb::inspect(context, args).await, Regime::Control),
-        Verb::Progress(args) => (verb::progress(context, args).await, Regime::Control),
-        Verb::Mcp(args) => (verb::mcp(context, args).await, Regime::Control),
+        Verb::Wait(args) => (or_ctrl_c(verb::wait(context, args)).await, ExitCodeMode::PassThrough),
+        Verb::Send(args) => (or_ctrl_c(verb::send(context, args)).await, ExitCodeMode::Control),
+        Verb::Events(args) => (or_ctrl_c(verb::events(context, args)).await, ExitCodeMode::Control),
+        Verb::Cancel(args) => (verb::cancel(context, args).await, ExitCodeMode::Control),
+        Verb::Restart(args) => (verb::restart(context, args).await, ExitCodeMode::Control),
+        Verb::Retry(args) => (verb::retry(context, args).await, ExitCodeMode::Control),
+        Verb::Pause(args) => (verb::pause(context, args).await, ExitCodeMode::Control),
+        Verb::Resume(args) => (verb::resume(context, args).await, ExitCodeMode::Control),
+        Verb::Signal(args) => (verb::signal(context, args).await, ExitCodeMode::Control),
+        Verb::Tree(args) => (verb::tree(context, args).await, ExitCodeMode::Control),
+        Verb::Why(args) => (verb::why(context, args).await, ExitCodeMode::Control),
+        Verb::Queue(args) => (verb::queue(context, args).await, ExitCodeMode::Control),
+        Verb::Nodes => (verb::nodes(context).await, ExitCodeMode::Control),
+        Verb::Node(args) => (verb::node(context, args).await, ExitCodeMode::Control),
+        Verb::Session(args) => (verb::session(context, args).await, ExitCodeMode::Control),
+        Verb::Track(args) => (verb::track(context, args).await, ExitCodeMode::Control),
+        Verb::Stats(args) => (verb::stats(context, args).await, ExitCodeMode::Control),
+        Verb::Prune(args) => (verb::prune(context, args).await, ExitCodeMode::Control),
+        Verb::Clear(args) => (verb::reset(context, args).await, ExitCodeMode::Control),
+        Verb::Inspect(args) => (verb::inspect(context, args).await, ExitCodeMode::Control),
+        Verb::Progress(args) => (verb::progress(context, args).await, ExitCodeMode::Control),
+        Verb::Mcp(args) => (verb::mcp(context, args).await, ExitCodeMode::Control),
         Verb::Serve(_)
         | Verb::Token(_)
         | Verb::Init(_)
@@ -228,28 +235,28 @@ pub(crate) async fn outcome_of(context: &Context, command: &Verb) -> (Result<i32
         | Verb::Version
         | Verb::Completions(_)
         | Verb::Explain(_) => {
-            let failure = Failure::Usage {
+            let failure = CliError::Usage {
                 what: "a client cannot do this".to_owned(),
                 why: None,
                 help: "longhaul --help".to_owned(),
             };
-            (Err(failure), Regime::Control)
+            (Err(failure), ExitCodeMode::Control)
         }
     }
 }
 
-async fn or_ctrl_c(work: impl Future<Output = Result<i32, Failure>>) -> Result<i32, Failure> {
+async fn or_ctrl_c(work: impl Future<Output = Result<i32, CliError>>) -> Result<i32, CliError> {
     tokio::select! {
         outcome = work => outcome,
-        Ok(()) = tokio::signal::ctrl_c() => Err(Failure::Interrupted),
+        Ok(()) = tokio::signal::ctrl_c() => Err(CliError::Interrupted),
     }
 }
 
-fn finish(context: &Context, outcome: Result<i32, Failure>, regime: Regime) -> i32 {
+fn finish(context: &VerbContext, outcome: Result<i32, CliError>, regime: ExitCodeMode) -> i32 {
     match outcome {
         Ok(code) => code,
         // The reader has seen all that it wanted.
-        Err(failure) if failure.is_closed_output() && regime == Regime::Control => exit_code::DONE,
+        Err(failure) if failure.is_closed_output() && regime == ExitCodeMode::Control => exit_code::DONE,
         Err(failure) => {
             let code = exit_code::of_failure(&failure, regime);
             context.console.complain(failure);
@@ -259,16 +266,16 @@ fn finish(context: &Context, outcome: Result<i32, Failure>, regime: Regime) -> i
 }
 
 /// Inside of a process its own manager is meant, wherever that keeps its state, unless a directory is named.
-fn settled(place: Place, global: &Global, around: &Surroundings) -> Place {
+fn settled(place: ManagerLocator, global: &GlobalArgs, around: &CallerContext) -> ManagerLocator {
     let own = around.variable("LONGHAUL_SOCKET").map(PathBuf::from);
     match own {
-        Some(socket) if global.state_dir.is_none() && socket != place.socket => Place {
+        Some(socket) if global.state_dir.is_none() && socket != place.socket => ManagerLocator {
             state_dir: socket.parent().unwrap_or(&place.state_dir).to_owned(),
             socket,
             autostart: None,
             store: None,
         },
-        _ => Place { autostart: place.autostart.filter(|_| !global.no_autostart), ..place },
+        _ => ManagerLocator { autostart: place.autostart.filter(|_| !global.no_autostart), ..place },
     }
 }
 
@@ -279,8 +286,8 @@ mod tests {
     #[test]
     fn process_talks_to_the_manager_that_runs_it() {
         let inside =
-            Surroundings::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
-        let settled_place = settled(place(), &Global::default(), &inside);
+            CallerContext::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
+        let settled_place = settled(place(), &GlobalArgs::default(), &inside);
         assert_eq!(settled_place.socket, PathBuf::from("/other/longhaul.sock"));
         assert_eq!(settled_place.state_dir, PathBuf::from("/other"));
         assert!(settled_place.autostart.is_none() && settled_place.store.is_none());
@@ -289,8 +296,8 @@ mod tests {
     #[test]
     fn named_state_directory_wins_over_the_own_manager() {
         let inside =
-            Surroundings::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
-        let global = Global { state_dir: Some("/s".into()), ..Global::default() };
+            CallerContext::of(std::path::Path::new("/"), &[("LONGHAUL_SOCKET", "/other/longhaul.sock")]);
+        let global = GlobalArgs { state_dir: Some("/s".into()), ..GlobalArgs::default() };
         let settled_place = settled(place(), &global, &inside);
         assert_eq!(settled_place.socket, PathBuf::from("/s/longhaul.sock"));
         assert!(settled_place.autostart.is_some());
@@ -298,15 +305,15 @@ mod tests {
 
     #[test]
     fn no_autostart_means_none() {
-        let global = Global { no_autostart: true, ..Global::default() };
-        let outside = Surroundings::of(std::path::Path::new("/"), &[]);
+        let global = GlobalArgs { no_autostart: true, ..GlobalArgs::default() };
+        let outside = CallerContext::of(std::path::Path::new("/"), &[]);
         assert!(settled(place(), &global, &outside).autostart.is_none());
     }
 
     #[test]
     fn version_of_an_absent_manager_is_none_and_starts_nothing() {
         let top = tempfile::tempdir().unwrap();
-        let place = Place {
+        let place = ManagerLocator {
             socket: top.path().join("longhaul.sock"),
             state_dir: top.path().to_owned(),
             autostart: Some(Box::new(|| panic!("it was started"))),
@@ -332,15 +339,16 @@ mod tests {
                 let _request = std::io::Read::read(&mut stream, &mut [0; 1024]).unwrap();
                 std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
             });
-            let place = Place { socket, state_dir: top.path().to_owned(), autostart: None, store: None };
+            let place =
+                ManagerLocator { socket, state_dir: top.path().to_owned(), autostart: None, store: None };
             let problem = manager_version(&place).unwrap_err();
             assert!(problem.slug == slug && problem.title.contains(words), "{answer}: {problem:?}");
             other_end.join().unwrap();
         }
     }
 
-    fn place() -> Place {
-        Place {
+    fn place() -> ManagerLocator {
+        ManagerLocator {
             socket: "/s/longhaul.sock".into(),
             state_dir: "/s".into(),
             autostart: Some(Box::new(|| Ok(()))),

@@ -1,7 +1,7 @@
 //! The exit codes, in their two regimes.
 
-use crate::failure::Failure;
-use crate::standing::Standing;
+use crate::failure::CliError;
+use crate::status::ParsedStatus;
 use longhaul_wire::api::{Problem, ProcessView};
 
 /// Done, or already so.
@@ -13,7 +13,7 @@ pub(crate) const USAGE: i32 = 2;
 /// No such process, or more than one.
 pub(crate) const NOT_FOUND: i32 = 3;
 /// The status does not allow it.
-pub(crate) const ILLEGAL: i32 = 4;
+pub(crate) const INVALID_TRANSITION: i32 = 4;
 /// A limit or a queue refused it.
 pub(crate) const REFUSED: i32 = 5;
 /// The manager or its store cannot be reached, or speaks another version.
@@ -21,13 +21,13 @@ pub(crate) const UNREACHABLE: i32 = 6;
 /// Not authorised.
 pub(crate) const FORBIDDEN: i32 = 7;
 /// A manager lost its state directory.
-pub(crate) const DISPLACED: i32 = 8;
+pub(crate) const STATE_DIR_LOST: i32 = 8;
 /// A wait is over before what it waited for.
-pub(crate) const STILL_LIVE: i32 = 75;
+pub(crate) const WAIT_TIMED_OUT: i32 = 75;
 /// The process was stopped at its timeout.
 pub(crate) const TIMEOUT: i32 = 124;
 /// Longhaul itself failed, or the end was not seen.
-pub(crate) const OURS: i32 = 125;
+pub(crate) const INTERNAL_ERROR: i32 = 125;
 /// The command cannot be executed.
 pub(crate) const NOT_EXECUTABLE: i32 = 126;
 /// The command was not found.
@@ -35,11 +35,11 @@ pub(crate) const NO_COMMAND: i32 = 127;
 /// Ctrl-C.
 pub(crate) const CTRL_C: i32 = 130;
 /// What the operating system says of a file that is not there.
-const NO_ENTRY: i32 = 2;
+const ENOENT: i32 = 2;
 
 /// What the exit code of a verb is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Regime {
+pub(crate) enum ExitCodeMode {
     /// About what the verb did.
     Control,
     /// About the process, whose code is passed through.
@@ -47,35 +47,35 @@ pub(crate) enum Regime {
 }
 
 /// Gives the code of a verb that failed.
-pub(crate) fn of_failure(failure: &Failure, regime: Regime) -> i32 {
+pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
     let code = match failure {
-        Failure::Interrupted => return CTRL_C,
-        Failure::Usage { .. } | Failure::Choice { .. } | Failure::NotText { .. } => return USAGE,
+        CliError::Interrupted => return CTRL_C,
+        CliError::Usage { .. } | CliError::Choice { .. } | CliError::NotText { .. } => return USAGE,
         // Nothing was run, so that the code can be about nothing else.
-        Failure::Problem { problem }
+        CliError::Problem { problem }
             if matches!(problem.slug.as_str(), "invalid_request" | "environment_stays") =>
         {
             return USAGE;
         }
         // There is no process that the code could be about.
-        Failure::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
-        Failure::Problem { problem } => of_problem(problem),
-        Failure::Unclear { cause, .. } => return of_failure(cause, regime),
-        Failure::Down { .. }
-        | Failure::Stranger { .. }
-        | Failure::Protocol { .. }
-        | Failure::Broken { .. }
-        | Failure::Silent { .. } => UNREACHABLE,
-        Failure::Forbidden { .. } => FORBIDDEN,
-        Failure::File { .. }
-        | Failure::Unchanged { .. }
-        | Failure::Unfinished { .. }
-        | Failure::Output { .. }
-        | Failure::Untold { .. } => FAILED,
+        CliError::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
+        CliError::Problem { problem } => of_problem(problem),
+        CliError::Unclear { cause, .. } => return of_failure(cause, regime),
+        CliError::Down { .. }
+        | CliError::Stranger { .. }
+        | CliError::Protocol { .. }
+        | CliError::Broken { .. }
+        | CliError::Silent { .. } => UNREACHABLE,
+        CliError::Forbidden { .. } => FORBIDDEN,
+        CliError::File { .. }
+        | CliError::Unchanged { .. }
+        | CliError::Unfinished { .. }
+        | CliError::Output { .. }
+        | CliError::Untold { .. } => FAILED,
     };
     match regime {
-        Regime::Control => code,
-        Regime::PassThrough => OURS,
+        ExitCodeMode::Control => code,
+        ExitCodeMode::PassThrough => INTERNAL_ERROR,
     }
 }
 
@@ -86,29 +86,29 @@ fn is_unknown(slug: &str) -> bool {
 
 /// Gives the code for a process that is over, or was still live when the wait for it was.
 pub(crate) fn of_process(process: &ProcessView) -> i32 {
-    match Standing::of(process) {
-        Standing::Completed => process.exit_code.unwrap_or(DONE),
-        Standing::Failed => of_failed(process),
-        Standing::Timeout => TIMEOUT,
-        Standing::Cancelled => {
+    match ParsedStatus::of(process) {
+        ParsedStatus::Completed => process.exit_code.unwrap_or(DONE),
+        ParsedStatus::Failed => of_failed(process),
+        ParsedStatus::Timeout => TIMEOUT,
+        ParsedStatus::Cancelled => {
             let exit = process.exit.as_ref();
             let signal = exit.and_then(|exit| exit.signal.or(exit.last_signal));
             by_signal(signal.unwrap_or(15))
         }
-        Standing::Interrupted | Standing::OtherEnded => OURS,
-        Standing::Pending
-        | Standing::Starting
-        | Standing::Running
-        | Standing::Paused
-        | Standing::Stopping
-        | Standing::OtherLive => STILL_LIVE,
+        ParsedStatus::Interrupted | ParsedStatus::OtherEnded => INTERNAL_ERROR,
+        ParsedStatus::Pending
+        | ParsedStatus::Starting
+        | ParsedStatus::Running
+        | ParsedStatus::Paused
+        | ParsedStatus::Stopping
+        | ParsedStatus::OtherLive => WAIT_TIMED_OUT,
     }
 }
 
 fn of_problem(problem: &Problem) -> i32 {
     match problem.slug.as_str() {
         slug if is_unknown(slug) => NOT_FOUND,
-        "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => ILLEGAL,
+        "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => INVALID_TRANSITION,
         "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
         | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
             REFUSED
@@ -132,14 +132,14 @@ fn of_problem(problem: &Problem) -> i32 {
         | "state_dir_unusable"
         | "already_running"
         | "manager_silent" => UNREACHABLE,
-        "state_dir_gone" => DISPLACED,
+        "state_dir_gone" => STATE_DIR_LOST,
         "revision_moved" => FAILED,
         "invalid_request" | "environment_stays" | "invalid_configuration" => USAGE,
         _ => match problem.status {
             400 | 422 => USAGE,
             401 | 403 => FORBIDDEN,
             404 => NOT_FOUND,
-            409 => ILLEGAL,
+            409 => INVALID_TRANSITION,
             429 => REFUSED,
             502..=504 | 507 => UNREACHABLE,
             _ => FAILED,
@@ -164,9 +164,9 @@ fn of_failed(process: &ProcessView) -> i32 {
 fn of_failed_start(process: &ProcessView) -> i32 {
     let failure = process.start_failure.as_ref();
     match failure.map(|failure| (failure.stage.as_str(), failure.errno)) {
-        Some(("program", Some(NO_ENTRY))) => NO_COMMAND,
+        Some(("program", Some(ENOENT))) => NO_COMMAND,
         Some(("program" | "exec", _)) => NOT_EXECUTABLE,
-        Some(_) | None => OURS,
+        Some(_) | None => INTERNAL_ERROR,
     }
 }
 
@@ -210,14 +210,14 @@ mod tests {
             ("store_read_only", 6),
             ("store_full", 6),
         ] {
-            assert_eq!(of_failure(&problem(slug, 500), Regime::Control), code, "{slug}");
-            assert_eq!(of_failure(&problem(slug, 500), Regime::PassThrough), 125, "{slug}");
+            assert_eq!(of_failure(&problem(slug, 500), ExitCodeMode::Control), code, "{slug}");
+            assert_eq!(of_failure(&problem(slug, 500), ExitCodeMode::PassThrough), 125, "{slug}");
         }
     }
 
     #[test]
     fn refused_usage_is_two_in_both_regimes() {
-        for regime in [Regime::Control, Regime::PassThrough] {
+        for regime in [ExitCodeMode::Control, ExitCodeMode::PassThrough] {
             assert_eq!(of_failure(&problem("invalid_request", 400), regime), 2);
         }
     }
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn what_is_not_there_is_three_in_both_regimes() {
         for slug in ["process_not_found", "ambiguous_id", "session_not_found"] {
-            for regime in [Regime::Control, Regime::PassThrough] {
+            for regime in [ExitCodeMode::Control, ExitCodeMode::PassThrough] {
                 assert_eq!(of_failure(&problem(slug, 404), regime), 3, "{slug}");
             }
         }
@@ -236,46 +236,50 @@ mod tests {
         for (status, code) in
             [(400, 2), (401, 7), (403, 7), (404, 3), (409, 4), (429, 5), (503, 6), (507, 6), (500, 1)]
         {
-            assert_eq!(of_failure(&problem("of_a_later_version", status), Regime::Control), code, "{status}");
+            assert_eq!(
+                of_failure(&problem("of_a_later_version", status), ExitCodeMode::Control),
+                code,
+                "{status}"
+            );
         }
     }
 
     #[test]
     fn missing_silent_or_foreign_manager_is_six() {
         let failures = [
-            Failure::Down {
+            CliError::Down {
                 socket: "s".into(),
                 state_dir: "d".into(),
                 started: None,
                 source: io::Error::from(io::ErrorKind::NotFound),
             },
-            Failure::Stranger { socket: "s".into() },
-            Failure::Protocol { theirs: "2".to_owned(), manager: None },
-            Failure::Broken { why: "x".to_owned() },
-            Failure::Silent { waited: Duration::from_secs(1), stopped: None },
-            Failure::Broken { why: "x".to_owned() }.of_launch(None),
+            CliError::Stranger { socket: "s".into() },
+            CliError::Protocol { theirs: "2".to_owned(), manager: None },
+            CliError::Broken { why: "x".to_owned() },
+            CliError::Silent { waited: Duration::from_secs(1), stopped: None },
+            CliError::Broken { why: "x".to_owned() }.of_launch(None),
         ];
         for failure in failures {
-            assert_eq!(of_failure(&failure, Regime::Control), 6, "{failure:?}");
-            assert_eq!(of_failure(&failure, Regime::PassThrough), 125, "{failure:?}");
+            assert_eq!(of_failure(&failure, ExitCodeMode::Control), 6, "{failure:?}");
+            assert_eq!(of_failure(&failure, ExitCodeMode::PassThrough), 125, "{failure:?}");
         }
     }
 
     #[test]
     fn socket_of_somebody_else_is_seven() {
-        let failure = Failure::Forbidden {
+        let failure = CliError::Forbidden {
             socket: "s".into(),
             source: io::Error::from(io::ErrorKind::PermissionDenied),
         };
-        assert_eq!(of_failure(&failure, Regime::Control), 7);
+        assert_eq!(of_failure(&failure, ExitCodeMode::Control), 7);
     }
 
     #[test]
     fn usage_and_ctrl_c_are_the_same_in_both_regimes() {
-        for regime in [Regime::Control, Regime::PassThrough] {
-            let usage = Failure::Usage { what: "x".to_owned(), why: None, help: "y".to_owned() };
+        for regime in [ExitCodeMode::Control, ExitCodeMode::PassThrough] {
+            let usage = CliError::Usage { what: "x".to_owned(), why: None, help: "y".to_owned() };
             assert_eq!(of_failure(&usage, regime), 2);
-            assert_eq!(of_failure(&Failure::Interrupted, regime), 130);
+            assert_eq!(of_failure(&CliError::Interrupted, regime), 130);
         }
     }
 
@@ -332,8 +336,8 @@ mod tests {
         assert_eq!(of_process(&process), 1);
     }
 
-    fn problem(slug: &str, status: u16) -> Failure {
-        Failure::from(Problem { slug: slug.to_owned(), status, ..Problem::default() })
+    fn problem(slug: &str, status: u16) -> CliError {
+        CliError::from(Problem { slug: slug.to_owned(), status, ..Problem::default() })
     }
 
     fn process(status: &str, code: Option<i32>, signal: Option<u8>) -> ProcessView {

@@ -4,8 +4,8 @@ mod report;
 
 pub(crate) use report::report;
 
+use crate::manager_locator::StartError;
 use crate::nearest::nearest_path;
-use crate::place::StartError;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Why something that was asked did not happen.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+pub(crate) enum CliError {
     /// The manager refused it.
     #[error("{}", problem.title)]
     Problem { problem: Box<Problem> },
@@ -72,7 +72,7 @@ pub(crate) enum Failure {
     Interrupted,
 }
 
-impl Failure {
+impl CliError {
     /// Makes one of a file of the caller, and looks for the one that was probably meant.
     pub(crate) fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
         let missing = source.kind() == io::ErrorKind::NotFound;
@@ -178,13 +178,13 @@ impl Failure {
     }
 }
 
-impl From<Problem> for Failure {
+impl From<Problem> for CliError {
     fn from(problem: Problem) -> Self {
         Self::Problem { problem: Box::new(problem) }
     }
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for CliError {
     fn from(source: io::Error) -> Self {
         Self::Output { source }
     }

@@ -1,21 +1,21 @@
 //! The one way in which this program writes JSON for its caller, who may look at it on a terminal.
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 use longhaul_view::clean_json;
 use serde::Serialize;
 
 /// Writes a document on one line.
-pub(crate) fn on_one_line<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+pub(crate) fn on_one_line<T: Serialize + ?Sized>(value: &T) -> Result<String, CliError> {
     finished(serde_json::to_string(value))
 }
 
 /// Writes a document over several lines.
-pub(crate) fn indented<T: Serialize + ?Sized>(value: &T) -> Result<String, Failure> {
+pub(crate) fn indented<T: Serialize + ?Sized>(value: &T) -> Result<String, CliError> {
     finished(serde_json::to_string_pretty(value))
 }
 
-fn finished(text: serde_json::Result<String>) -> Result<String, Failure> {
-    let text = text.map_err(|error| Failure::Output { source: error.into() })?;
+fn finished(text: serde_json::Result<String>) -> Result<String, CliError> {
+    let text = text.map_err(|error| CliError::Output { source: error.into() })?;
     Ok(format!("{}\n", clean_json(&text)))
 }
 

@@ -5,18 +5,18 @@
 //! listens to, puts again what may be put twice, and answers what was lost.
 
 mod call;
-mod carrier;
-mod hang_up;
-mod head;
+mod envelope;
+mod eof;
 mod install;
 mod lines;
 mod parent;
+mod proxy;
 mod session;
 
-pub(crate) use carrier::{Carrier, Dial, Refused};
-pub(crate) use hang_up::client_gone;
-pub(crate) use install::{Entry, Homes, plan, snippet};
+pub(crate) use eof::client_gone;
+pub(crate) use install::{ConfigPaths, ServerEntry, plan, snippet};
 pub(crate) use parent::parent_gone;
+pub(crate) use proxy::{ConnectRefusal, Connector, StdioProxy};
 
 /// The name of the manager's socket for agents, beside the one for everybody else.
 pub(crate) const SOCKET: &str = "mcp.sock";

@@ -1,41 +1,41 @@
 //! Output of processes on its way to the reader.
 
+mod display;
 mod follower;
 mod matches;
 mod printer;
-mod showing;
 
-pub(crate) use follower::{Asked, Follower, Piece};
+pub(crate) use display::OutputDisplay;
+pub(crate) use follower::{FollowRequest, OutputFollower, OutputPiece};
 pub(crate) use matches::{Grep, Matches};
-pub(crate) use printer::{Manner, Printer};
-pub(crate) use showing::Showing;
+pub(crate) use printer::{PrintOptions, Printer};
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// Copies all output of a process as it is, each stream to its own writer, until it is over.
 pub(crate) async fn pass_through<O, E>(
-    follower: &mut Follower<'_>,
+    follower: &mut OutputFollower<'_>,
     out: &mut O,
     err: &mut E,
-    aside: impl Fn(&Piece),
-) -> Result<(), Failure>
+    aside: impl Fn(&OutputPiece),
+) -> Result<(), CliError>
 where
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
 {
     while let Some(piece) = follower.next().await? {
         match piece {
-            Piece::Stdout { bytes, .. } => write(out, &bytes).await?,
-            Piece::Stderr { bytes, .. } => write(err, &bytes).await?,
-            Piece::Gap { .. } | Piece::Note { .. } => aside(&piece),
+            OutputPiece::Stdout { bytes, .. } => write(out, &bytes).await?,
+            OutputPiece::Stderr { bytes, .. } => write(err, &bytes).await?,
+            OutputPiece::Gap { .. } | OutputPiece::Note { .. } => aside(&piece),
         }
     }
     Ok(())
 }
 
 /// Writes and flushes: a reader waits for what is there.
-pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), Failure> {
+pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), CliError> {
     writer.write_all(bytes).await?;
     Ok(writer.flush().await?)
 }

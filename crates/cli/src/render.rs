@@ -17,12 +17,12 @@ pub(crate) use amount::bytes;
 pub(crate) use detail::detail;
 pub(crate) use event::{batch_line, event_line};
 pub(crate) use line::{ended_line, label, short, waiting_line};
-pub(crate) use moment::{Now, moment_of_millis};
+pub(crate) use moment::{RenderTime, moment_of_millis};
 pub(crate) use node::nodes;
 pub(crate) use queue::{queues, why};
 pub(crate) use session::sessions;
 pub(crate) use stats::stats;
-pub(crate) use table::{Look, summary, table};
+pub(crate) use table::{TableFormat, summary, table};
 pub(crate) use tree::tree;
 
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! What is asked for at a launch, from what was said on the command line.
 
 mod environment;
-mod place;
+mod placement;
 mod variables_file;
 
-pub(crate) use environment::Surroundings;
+pub(crate) use environment::CallerContext;
 
 use crate::arguments::{
-    AttentionArgs, ChildrenRule, Global, PlaceArgs, RunArgs, SessionRule, TrackStartArgs, WorkArgs,
+    ChildrenRule, GlobalArgs, MonitorArgs, PlacementArgs, RunArgs, SessionRule, TrackStartArgs, WorkArgs,
 };
-use crate::failure::Failure;
-use crate::value::{At, InputFrom, RetryOn, Signal, Size, Span, Watched};
+use crate::failure::CliError;
+use crate::value::{DurationArg, RetryOnArg, SignalArg, SizeArg, StartTime, StdinArg, WatchArg};
 use longhaul_wire::api::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReadyWhenRequest,
     ReportedRequest, RetryRequest, StreamChoice, WatchRequest,
@@ -23,42 +23,42 @@ use std::path::Path;
 /// standard input.
 pub(crate) fn launch_request(
     run: &RunArgs,
-    global: &Global,
-    around: &Surroundings,
+    global: &GlobalArgs,
+    around: &CallerContext,
     socket: &Path,
     hands_over: bool,
-) -> Result<LaunchRequest, Failure> {
+) -> Result<LaunchRequest, CliError> {
     check_place(run)?;
     let elsewhere = may_be_elsewhere(&run.place);
-    let directory = place::directory(run.directory.as_deref(), elsewhere, around)?;
-    let project = global.project.clone().or_else(|| place::project(&directory));
+    let directory = placement::directory(run.directory.as_deref(), elsewhere, around)?;
+    let project = global.project.clone().or_else(|| placement::project(&directory));
     Ok(LaunchRequest {
         command: Some(CommandRequest {
-            directory: place::text(&directory)?,
+            directory: placement::text(&directory)?,
             environment: EnvironmentRequest {
                 captured: (!run.clear_env).then(|| around.environment()),
                 declared: environment::declared(&run.env_file, &run.env, around)?,
                 ..EnvironmentRequest::default()
             },
             stdin: match &run.stdin {
-                Some(InputFrom::File(file)) => Some(place::file(file, elsewhere, around)?),
-                Some(InputFrom::Own | InputFrom::Descriptor(_) | InputFrom::Nothing) | None => None,
+                Some(StdinArg::File(file)) => Some(placement::file(file, elsewhere, around)?),
+                Some(StdinArg::Own | StdinArg::Descriptor(_) | StdinArg::Nothing) | None => None,
             },
             stdin_pipe: run.stdin_pipe || hands_over,
-            timeout_ms: run.timeout.map_or(0, Span::as_millis),
-            grace_ms: run.grace.map(Span::as_millis),
-            stop_signal: run.stop_signal.map(Signal::number),
+            timeout_ms: run.timeout.map_or(0, DurationArg::as_millis),
+            grace_ms: run.grace.map(DurationArg::as_millis),
+            stop_signal: run.stop_signal.map(SignalArg::number),
             keep_leftovers: run.keep_leftovers,
             output: OutputRequest {
-                head: run.log_head.map(Size::as_bytes),
-                tail: run.log_tail.map(Size::as_bytes),
+                head: run.log_head.map(SizeArg::as_bytes),
+                tail: run.log_tail.map(SizeArg::as_bytes),
             },
             limits: LimitsRequest {
                 cpu_seconds: run.max_cpu.map(|span| span.as_millis().div_ceil(1000)),
-                memory_bytes: run.max_memory.map(Size::as_bytes),
+                memory_bytes: run.max_memory.map(SizeArg::as_bytes),
                 open_files: run.max_files,
                 processes: run.max_processes,
-                file_bytes: run.max_file_size.map(Size::as_bytes),
+                file_bytes: run.max_file_size.map(SizeArg::as_bytes),
             },
             ready_when: ready_when(&run.attention),
             watch: run.attention.watch.iter().map(watch).collect(),
@@ -73,12 +73,12 @@ pub(crate) fn launch_request(
 }
 
 /// Refuses what may run on a machine that nobody named in a directory or with variables that only this one has.
-fn check_place(run: &RunArgs) -> Result<(), Failure> {
+fn check_place(run: &RunArgs) -> Result<(), CliError> {
     let is_shared = run.place.any_node || !run.place.node_label.is_empty();
     if !is_shared || (run.directory.is_some() && run.clear_env) {
         return Ok(());
     }
-    Err(Failure::Usage {
+    Err(CliError::Usage {
         what: "what may run on any of several nodes needs a directory and an environment of its own"
             .to_owned(),
         why: Some("the directory and the variables from here may not be there".to_owned()),
@@ -87,25 +87,25 @@ fn check_place(run: &RunArgs) -> Result<(), Failure> {
 }
 
 /// Whether files cannot be looked for here.
-fn may_be_elsewhere(place: &PlaceArgs) -> bool {
-    place.node.is_some() || place.any_node || !place.node_label.is_empty()
+fn may_be_elsewhere(placement: &PlacementArgs) -> bool {
+    placement.node.is_some() || placement.any_node || !placement.node_label.is_empty()
 }
 
 /// Puts the begin of reported work together, for the manager at this socket.
 pub(crate) fn track_request(
     start: &TrackStartArgs,
-    global: &Global,
-    around: &Surroundings,
+    global: &GlobalArgs,
+    around: &CallerContext,
     socket: &Path,
-) -> Result<LaunchRequest, Failure> {
-    let here = || around.directory().ok().and_then(|directory| place::project(&directory));
+) -> Result<LaunchRequest, CliError> {
+    let here = || around.directory().ok().and_then(|directory| placement::project(&directory));
     let project = global.project.clone().or_else(here);
     Ok(LaunchRequest {
         reported: Some(ReportedRequest {
             node_id: start.node.clone(),
             queued: start.queued,
-            heartbeat_ms: start.heartbeat.map(Span::as_millis),
-            grace_ms: start.grace.map(Span::as_millis),
+            heartbeat_ms: start.heartbeat.map(DurationArg::as_millis),
+            grace_ms: start.grace.map(DurationArg::as_millis),
         }),
         ..work_request(&start.work, project, around, socket)?
     })
@@ -115,9 +115,9 @@ pub(crate) fn track_request(
 fn work_request(
     work: &WorkArgs,
     project: Option<String>,
-    around: &Surroundings,
+    around: &CallerContext,
     socket: &Path,
-) -> Result<LaunchRequest, Failure> {
+) -> Result<LaunchRequest, CliError> {
     let own = around.own_process(socket).filter(|_| !work.no_parent);
     Ok(LaunchRequest {
         kind: work.kind.clone(),
@@ -134,14 +134,14 @@ fn work_request(
         key: work.key.clone(),
         priority: work.priority,
         launch_key: work.launch_key.clone(),
-        delay_ms: work.delay.map(Span::as_millis),
-        not_before: work.at.map(At::rfc3339),
+        delay_ms: work.delay.map(DurationArg::as_millis),
+        not_before: work.at.map(StartTime::rfc3339),
         children: work.children.map(|rule| ChildrenRule::word(rule).to_owned()),
         on_session_end: work.on_session_end.map(|rule| SessionRule::word(rule).to_owned()),
-        session_grace_ms: work.session_grace.map(Span::as_millis),
+        session_grace_ms: work.session_grace.map(DurationArg::as_millis),
         no_queue: work.no_queue,
-        idle_after_ms: work.idle_after.map(Span::as_millis),
-        stall_after_ms: work.stall_after.map(Span::as_millis),
+        idle_after_ms: work.idle_after.map(DurationArg::as_millis),
+        stall_after_ms: work.stall_after.map(DurationArg::as_millis),
         ..LaunchRequest::default()
     })
 }
@@ -159,17 +159,17 @@ pub(crate) fn shown(request: &LaunchRequest) -> Value {
     value
 }
 
-fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, Failure> {
+fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, CliError> {
     let mut texts = Vec::with_capacity(words.len());
     for (index, word) in words.iter().enumerate() {
-        let text = word.to_str().ok_or_else(|| Failure::NotText {
+        let text = word.to_str().ok_or_else(|| CliError::NotText {
             position: index + 1,
             shown: word.to_string_lossy().into_owned(),
         })?;
         texts.push(text.to_owned());
     }
     if !shell && texts.first().is_some_and(String::is_empty) {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: "the command is empty".to_owned(),
             why: Some("its first word names the program".to_owned()),
             help: "longhaul run -- COMMAND".to_owned(),
@@ -190,13 +190,13 @@ fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, Failure> {
     })
 }
 
-fn metadata(said: &[String]) -> Result<Option<Value>, Failure> {
+fn metadata(said: &[String]) -> Result<Option<Value>, CliError> {
     if said.is_empty() {
         return Ok(None);
     }
     let mut all = Map::new();
     for each in said {
-        let wrong = |why: String| Failure::Usage {
+        let wrong = |why: String| CliError::Usage {
             what: format!("--meta {each} is no metadata"),
             why: Some(why),
             help: "say --meta key=value, or --meta '{\"key\": 1}'".to_owned(),
@@ -211,7 +211,7 @@ fn metadata(said: &[String]) -> Result<Option<Value>, Failure> {
     Ok(Some(Value::Object(all)))
 }
 
-fn ready_when(args: &AttentionArgs) -> Option<ReadyWhenRequest> {
+fn ready_when(args: &MonitorArgs) -> Option<ReadyWhenRequest> {
     let shell = |line: &String| vec!["/bin/sh".to_owned(), "-c".to_owned(), line.clone()];
     let asked = ReadyWhenRequest {
         port: args.ready_port,
@@ -222,7 +222,7 @@ fn ready_when(args: &AttentionArgs) -> Option<ReadyWhenRequest> {
     (asked != ReadyWhenRequest::default()).then_some(asked)
 }
 
-fn watch(watched: &Watched) -> WatchRequest {
+fn watch(watched: &WatchArg) -> WatchRequest {
     WatchRequest {
         name: watched.name().to_owned(),
         pattern: watched.pattern().to_owned(),
@@ -236,16 +236,16 @@ fn watch(watched: &Watched) -> WatchRequest {
 fn retry(run: &RunArgs) -> Option<RetryRequest> {
     let retries = run.retry?;
     let codes = run.retry_on.iter().filter_map(|on| match on {
-        RetryOn::Code(code) => Some(*code),
-        RetryOn::Timeout | RetryOn::Interrupted => None,
+        RetryOnArg::Code(code) => Some(*code),
+        RetryOnArg::Timeout | RetryOnArg::Interrupted => None,
     });
     Some(RetryRequest {
         retries,
         first_ms: run.backoff.map(|backoff| backoff.first.as_millis()),
-        cap_ms: run.backoff.and_then(|backoff| backoff.cap).map(Span::as_millis),
+        cap_ms: run.backoff.and_then(|backoff| backoff.cap).map(DurationArg::as_millis),
         codes: codes.collect(),
-        after_timeout: run.retry_on.contains(&RetryOn::Timeout),
-        after_interruption: run.retry_on.contains(&RetryOn::Interrupted),
+        after_timeout: run.retry_on.contains(&RetryOnArg::Timeout),
+        after_interruption: run.retry_on.contains(&RetryOnArg::Interrupted),
     })
 }
 

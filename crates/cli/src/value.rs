@@ -13,17 +13,17 @@ mod slots;
 mod span;
 mod watched;
 
-pub use age::Age;
-pub use at::At;
-pub use declared::Declared;
-pub use input::InputFrom;
-pub use percent::Percent;
-pub use retry::{Backoff, RetryOn};
-pub use signal::Signal;
-pub use size::Size;
-pub use slots::Slots;
-pub use span::{Span, length};
-pub use watched::Watched;
+pub use age::AgeArg;
+pub use at::StartTime;
+pub use declared::EnvArg;
+pub use input::StdinArg;
+pub use percent::PercentArg;
+pub use retry::{BackoffArg, RetryOnArg};
+pub use signal::SignalArg;
+pub use size::SizeArg;
+pub use slots::SlotsArg;
+pub use span::{DurationArg, length};
+pub use watched::WatchArg;
 
 pub(crate) use reference::{key, node_label, reference, word};
 

@@ -1,7 +1,7 @@
 //! What the verbs do.
 
+mod action;
 mod cancel;
-mod clear;
 mod damage;
 mod events;
 mod explain;
@@ -11,34 +11,34 @@ mod inspect;
 mod logs;
 mod mcp;
 mod node;
-mod order;
 mod progress;
 mod prune;
 mod queue;
+mod reset;
 mod restart;
+mod resumable_stream;
 mod run;
 mod send;
 mod session;
 mod stats;
 mod status;
-mod telling;
 mod track;
 mod tree;
 mod wait;
 mod why;
 
+pub(crate) use action::{pause, resume, retry, signal};
 pub(crate) use cancel::cancel;
-pub(crate) use clear::clear;
 pub(crate) use events::events;
 pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
 pub(crate) use mcp::mcp;
 pub(crate) use node::{node, nodes};
-pub(crate) use order::{pause, resume, retry, signal};
 pub(crate) use progress::progress;
 pub(crate) use prune::prune;
 pub(crate) use queue::queue;
+pub(crate) use reset::reset;
 pub(crate) use restart::restart;
 pub(crate) use run::run;
 pub(crate) use send::send;
@@ -50,14 +50,14 @@ pub(crate) use tree::tree;
 pub(crate) use wait::wait;
 pub(crate) use why::why;
 
-use crate::arguments::Expected;
-use crate::dispatch::Context;
-use crate::exit_code::{DONE, Regime, of_failure};
-use crate::failure::Failure;
+use crate::arguments::RevisionArgs;
+use crate::dispatch::VerbContext;
+use crate::exit_code::{DONE, ExitCodeMode, of_failure};
+use crate::failure::CliError;
 
 /// Tells of a failure that does not keep the other processes from their turn, and gives its exit code.
-fn complained(context: &Context, failure: Failure) -> i32 {
-    let code = of_failure(&failure, Regime::Control);
+fn complained(context: &VerbContext, failure: CliError) -> i32 {
+    let code = of_failure(&failure, ExitCodeMode::Control);
     context.console.complain(failure);
     code
 }
@@ -68,11 +68,11 @@ fn first_failed(codes: impl IntoIterator<Item = i32>) -> i32 {
 }
 
 /// Refuses an expected revision where more than one process is meant: each counts its own.
-fn check_expected(expected: Expected, count: usize) -> Result<(), Failure> {
+fn check_expected(expected: RevisionArgs, count: usize) -> Result<(), CliError> {
     if expected.revision.is_none() || count == 1 {
         return Ok(());
     }
-    Err(Failure::Usage {
+    Err(CliError::Usage {
         what: "a revision is that of one process".to_owned(),
         why: Some(format!("{count} are meant")),
         help: "name one process with --expect-revision".to_owned(),

@@ -10,9 +10,9 @@
 )]
 
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit,
-    ExitStatus, Input, InvalidText, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage,
-    Status, Timestamp, Usage, Vitals, Work,
+    Action, AttemptNo, AwakeTime, Capabilities, CommandSpec, Containment, DecisionContext, Exit,
+    ExitCircumstances, ExitStatus, Input, InvalidText, Lineage, LiveStats, NodeId, Observation, Process,
+    ProcessId, ProgressReport, RandomBits, Spec, Stage, Status, Timestamp, Usage, Work,
 };
 use std::error::Error;
 use std::hint::black_box;
@@ -44,18 +44,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn live(number: u128, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Box<dyn Error>> {
-    let mut ctx = Context {
+    let mut ctx = DecisionContext {
         now: Timestamp(1_700_000_000_000),
-        awake: Awake(0),
-        chance: Chance(1),
+        awake: AwakeTime(0),
+        chance: RandomBits(1),
         capabilities: Capabilities::ALL,
     };
     let id = ProcessId::new(uuid::Uuid::from_u128(number));
     let (mut process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::clone(spec));
-    let vitals = Vitals::default();
+    let live_stats = LiveStats::default();
     for input in script {
         ctx.awake.0 += 1;
-        let step = process.decide(&ctx, &vitals, black_box(input))?;
+        let step = process.decide(&ctx, &live_stats, black_box(input))?;
         process.evolve(&step.events);
     }
     Ok(process.status())
@@ -64,7 +64,10 @@ fn live(number: u128, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Box<
 fn script() -> Result<Vec<Input>, InvalidText> {
     let attempt = AttemptNo(1);
     let report = |stage: &str| {
-        Ok(Input::Command(Command::Progress(Report { progress: None, stage: Some(Stage::new(stage)?) })))
+        Ok(Input::Action(Action::Progress(ProgressReport {
+            progress: None,
+            stage: Some(Stage::new(stage)?),
+        })))
     };
     Ok(vec![
         Input::Observation(Observation::Claimed { attempt, node: NodeId::new("here")? }),
@@ -75,8 +78,8 @@ fn script() -> Result<Vec<Input>, InvalidText> {
             at: Timestamp(1_700_000_000_001),
         }),
         report("compiling")?,
-        Input::Command(Command::Pause),
-        Input::Command(Command::Resume),
+        Input::Action(Action::Pause),
+        Input::Action(Action::Resume),
         report("linking")?,
         Input::Tick,
         Input::Observation(Observation::Exited { attempt, exit: EXIT }),
@@ -95,5 +98,5 @@ const EXIT: Exit = Exit {
     output_bytes: 0,
     dropped_bytes: 0,
     began: None,
-    circumstances: Circumstances::PLAIN,
+    circumstances: ExitCircumstances::PLAIN,
 };

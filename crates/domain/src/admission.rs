@@ -30,7 +30,7 @@ impl PartialOrd for Rank {
 
 /// A key with a waiter that the node may run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct ReadyKey {
     /// Its first such waiter.
     pub first: Rank,
     /// When the key was served last: a count that grows with each claim; 0 means never.
@@ -43,7 +43,7 @@ pub struct Line {
     pub held: bool,
 }
 
-impl Line {
+impl ReadyKey {
     /// Whether one of its waiters may go now.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -56,7 +56,7 @@ impl Line {
 }
 
 /// The line whose first waiter goes next; none if every line is closed.
-pub fn next<T>(lines: impl IntoIterator<Item = (T, Line)>) -> Option<T> {
+pub fn next<T>(lines: impl IntoIterator<Item = (T, ReadyKey)>) -> Option<T> {
     lines
         .into_iter()
         .filter(|(_, line)| line.is_open())
@@ -77,11 +77,11 @@ mod tests {
 
     #[test]
     fn a_full_or_held_key_lets_the_others_pass() {
-        let full = Line { taken: 1, ..line(5, 1, 0) };
-        let held = Line { held: true, ..line(5, 2, 0) };
+        let full = ReadyKey { taken: 1, ..line(5, 1, 0) };
+        let held = ReadyKey { held: true, ..line(5, 2, 0) };
         assert_eq!(next([("full", full), ("held", held), ("open", line(0, 3, 9))]), Some("open"));
         assert_eq!(next([("full", full), ("held", held)]), None);
-        assert_eq!(next([("free", Line { slots: None, taken: 1_000, ..line(0, 1, 0) })]), Some("free"));
+        assert_eq!(next([("free", ReadyKey { slots: None, taken: 1_000, ..line(0, 1, 0) })]), Some("free"));
     }
 
     #[test]
@@ -91,8 +91,8 @@ mod tests {
         assert!(rank(0, 1) < rank(0, 2));
     }
 
-    fn line(priority: i64, seq: u64, served: u64) -> Line {
+    fn line(priority: i64, seq: u64, served: u64) -> ReadyKey {
         let first = Rank { priority: Priority::new(priority).unwrap(), seq: Seq(seq) };
-        Line { first, served, slots: Some(1), taken: 0, held: false }
+        ReadyKey { first, served, slots: Some(1), taken: 0, held: false }
     }
 }

@@ -4,46 +4,51 @@
 //! status forbids are refused; observations that come too late are noted and change nothing.
 
 use crate::condition::Condition;
-use crate::effect::{Effect, Step};
+use crate::effect::{Decision, Effect};
 use crate::ending::{Ending, StopCause};
 use crate::event::{Event, Fact};
-use crate::input::{Context, Input, Observation, Verb};
+use crate::input::{ActionKind, DecisionContext, Input, Observation};
 use crate::process::Process;
-use crate::progress::Vitals;
+use crate::progress::LiveStats;
 use crate::rejection::Rejection;
 use crate::spec::{ChildrenPolicy, Work};
-use crate::state::{Lingering, Pending, State, Urgency};
+use crate::state::{AwaitingChildren, Pending, State, StopPhase};
 use crate::time::Timestamp;
 
-mod asked;
-mod seen;
+mod action;
+mod observation;
 
 /// A decision under way: the process as it is, and the world as it is known.
-pub(crate) struct Decision<'a> {
+pub(crate) struct Decider<'a> {
     process: &'a Process,
-    ctx: &'a Context,
-    vitals: &'a Vitals,
+    ctx: &'a DecisionContext,
+    live_stats: &'a LiveStats,
 }
 
 impl Process {
     /// Decides one input: the facts that follow and the effects that they call for.
     ///
-    /// `vitals` are the latest known; an ending keeps them.
+    /// `live_stats` are the latest known; an ending keeps them.
     ///
     /// # Errors
     /// [`Rejection`] if a command is refused; then nothing follows.
-    pub fn decide(&self, ctx: &Context, vitals: &Vitals, input: &Input) -> Result<Step, Rejection> {
-        let decision = Decision { process: self, ctx, vitals };
+    pub fn decide(
+        &self,
+        ctx: &DecisionContext,
+        live_stats: &LiveStats,
+        input: &Input,
+    ) -> Result<Decision, Rejection> {
+        let decision = Decider { process: self, ctx, live_stats };
         match input {
-            Input::Command(command) => decision.asked(command),
-            Input::Observation(Observation::Wished(wish)) => decision.asked(&wish.command()),
+            Input::Action(command) => decision.asked(command),
+            Input::Observation(Observation::ActionRequested(wish)) => decision.asked(&wish.command()),
             Input::Observation(observation) => Ok(decision.seen(observation)),
             Input::Tick => Ok(decision.tick()),
         }
     }
 }
 
-impl Decision<'_> {
+impl Decider<'_> {
     fn event(&self, fact: Fact) -> Event {
         Event { at: self.ctx.now, fact }
     }
@@ -55,33 +60,34 @@ impl Decision<'_> {
         ending.exit().map_or(now, |exit| exit.at.min(now).max(began))
     }
 
-    fn ended(&self, ending: Ending) -> Step {
-        self.ended_with(ending, self.vitals.clone())
+    fn ended(&self, ending: Ending) -> Decision {
+        self.ended_with(ending, self.live_stats.clone())
     }
 
     /// The end of a process, and what its policy says of its descendants. Whoever told it to end has said that already,
     /// whatever its end is called then.
-    fn ended_with(&self, ending: Ending, vitals: Vitals) -> Step {
+    fn ended_with(&self, ending: Ending, live_stats: LiveStats) -> Decision {
         let at = self.moment_of(&ending);
         let by_itself = !self.told_to_end() && !matches!(ending, Ending::Cancelled { .. });
-        let seen = !matches!(ending, Ending::Interrupted { .. });
+        let observation = !matches!(ending, Ending::Interrupted { .. });
         match self.process.spec.children {
-            ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Step {
+            ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Decision {
                 events: vec![
-                    Event { at, fact: Fact::Ended { ending, vitals } },
+                    Event { at, fact: Fact::Ended { ending, live_stats } },
                     self.event(Fact::CascadeBegan { cause: StopCause::Parent, force: false }),
                 ],
                 effects: vec![Effect::Cascade { force: false }],
                 note: None,
             },
-            ChildrenPolicy::Wait if by_itself && seen => Step {
-                events: vec![Event { at, fact: Fact::Lingered { ending, vitals } }],
+            ChildrenPolicy::Wait if by_itself && observation => Decision {
+                events: vec![Event { at, fact: Fact::Lingered { ending, live_stats } }],
                 effects: vec![Effect::AwaitDescendants],
                 note: None,
             },
-            ChildrenPolicy::Keep | ChildrenPolicy::Cancel | ChildrenPolicy::Wait => {
-                Step { events: vec![Event { at, fact: Fact::Ended { ending, vitals } }], ..Step::nothing() }
-            }
+            ChildrenPolicy::Keep | ChildrenPolicy::Cancel | ChildrenPolicy::Wait => Decision {
+                events: vec![Event { at, fact: Fact::Ended { ending, live_stats } }],
+                ..Decision::nothing()
+            },
         }
     }
 
@@ -100,39 +106,41 @@ impl Decision<'_> {
     }
 
     /// The end of a process whose own work was over before.
-    fn released(&self, lingering: &Lingering) -> Event {
-        self.event(Fact::Ended { ending: lingering.ending.clone(), vitals: lingering.vitals.clone() })
+    fn released(&self, lingering: &AwaitingChildren) -> Event {
+        self.event(Fact::Ended { ending: lingering.ending.clone(), live_stats: lingering.live_stats.clone() })
     }
 
     /// The end of an attempt: another one if the policy says so, else the end of the process.
-    fn attempt_ended(&self, ending: Ending) -> Step {
+    fn attempt_ended(&self, ending: Ending) -> Decision {
         let retry = &self.process.spec.retry;
         if retry.covers(&ending, self.process.retries) {
             let due = self.ctx.now.plus(retry.wait(self.process.retries, self.ctx.chance));
             let fact = Fact::RetryScheduled { due, after: ending };
-            return Step { events: vec![self.event(fact)], ..Step::nothing() };
+            return Decision { events: vec![self.event(fact)], ..Decision::nothing() };
         }
         self.ended(ending)
     }
 
-    fn stop(&self, cause: StopCause) -> Step {
+    fn stop(&self, cause: StopCause) -> Decision {
         let (kill_at, until) = match &self.process.spec.work {
             Work::Command(command) => (self.ctx.awake.plus(command.stop.patience()), self.ctx.now),
             Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
         };
-        let mut step =
-            Step { events: vec![self.event(Fact::StopBegan { cause, kill_at, until })], ..Step::nothing() };
+        let mut step = Decision {
+            events: vec![self.event(Fact::StopBegan { cause, kill_at, until })],
+            ..Decision::nothing()
+        };
         if matches!(self.process.spec.work, Work::Command(_)) {
             step.effects.push(Effect::Stop { attempt: self.process.attempt, cause });
         }
         step
     }
 
-    const fn stop_or_kill(&self, urgency: Urgency, cause: StopCause) -> Effect {
+    const fn stop_or_kill(&self, urgency: StopPhase, cause: StopCause) -> Effect {
         let attempt = self.process.attempt;
         match urgency {
-            Urgency::Asked { .. } => Effect::Stop { attempt, cause },
-            Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause },
+            StopPhase::Asked { .. } => Effect::Stop { attempt, cause },
+            StopPhase::Killing { .. } | StopPhase::Stuck => Effect::Kill { attempt, cause },
         }
     }
 
@@ -140,7 +148,7 @@ impl Decision<'_> {
         self.event(Fact::KillBegan { stuck_at: self.ctx.awake.plus(STUCK_AFTER) })
     }
 
-    fn tick(&self) -> Step {
+    fn tick(&self) -> Decision {
         let attempt = self.process.attempt;
         if self.process.session_deadline().is_some_and(|leave_by| leave_by <= self.ctx.now) {
             return self.terminate(StopCause::Session, false);
@@ -149,24 +157,26 @@ impl Decision<'_> {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
                 if *at <= self.ctx.now =>
             {
-                Step { events: vec![self.event(Fact::BecameDue)], ..Step::nothing() }
+                Decision { events: vec![self.event(Fact::BecameDue)], ..Decision::nothing() }
             }
             State::Running { timeout_at: Some(at), .. }
                 if *at <= self.ctx.awake && !self.process.conditions.holds(Condition::Sweeping) =>
             {
                 self.stop(StopCause::Timeout)
             }
-            State::Stopping { cause, urgency: Urgency::Asked { kill_at }, .. }
+            State::Stopping { cause, urgency: StopPhase::Asked { kill_at }, .. }
                 if *kill_at <= self.ctx.awake =>
             {
-                Step {
+                Decision {
                     events: vec![self.kill_began()],
                     effects: vec![Effect::Kill { attempt, cause: *cause }],
                     note: None,
                 }
             }
-            State::Stopping { urgency: Urgency::Killing { stuck_at }, .. } if *stuck_at <= self.ctx.awake => {
-                Step { events: vec![self.event(Fact::BecameStuck)], ..Step::nothing() }
+            State::Stopping { urgency: StopPhase::Killing { stuck_at }, .. }
+                if *stuck_at <= self.ctx.awake =>
+            {
+                Decision { events: vec![self.event(Fact::BecameStuck)], ..Decision::nothing() }
             }
             State::Withdrawing { cause, until, .. } if *until <= self.ctx.now => {
                 self.ended(Ending::Cancelled { by: *cause, exit: None })
@@ -179,16 +189,16 @@ impl Decision<'_> {
             | State::Stopping { .. }
             | State::Withdrawing { .. }
             | State::Lingering(_)
-            | State::Ended(_) => Step::nothing(),
+            | State::Ended(_) => Decision::nothing(),
         }
     }
 
-    fn forbidden(&self, attempted: Verb) -> Rejection {
+    fn forbidden(&self, attempted: ActionKind) -> Rejection {
         let reported = matches!(self.process.spec.work, Work::Reported(_));
         Rejection::InvalidStatusTransition { from: self.process.status(), attempted, reported }
     }
 
-    fn unsupported(&self, attempted: Verb, what: &'static str) -> Rejection {
+    fn unsupported(&self, attempted: ActionKind, what: &'static str) -> Rejection {
         Rejection::Unsupported { status: self.process.status(), attempted, what }
     }
 }

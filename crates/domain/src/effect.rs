@@ -3,7 +3,7 @@
 
 use crate::ending::StopCause;
 use crate::id::AttemptNo;
-use crate::progress::Report;
+use crate::progress::ProgressReport;
 use crate::signal::{Signal, SignalTarget};
 
 /// Something that the outside must do.
@@ -48,7 +48,7 @@ pub enum Effect {
         target: SignalTarget,
     },
     /// Stop what is left of this attempt, on its node and nowhere else.
-    StopRest {
+    StopOrphan {
         /// The attempt.
         attempt: AttemptNo,
         /// Why.
@@ -59,7 +59,7 @@ pub enum Effect {
     /// Keep a report among the vitals.
     Keep {
         /// The report.
-        report: Report,
+        report: ProgressReport,
     },
     /// Launch the same details as a new process.
     Relaunch,
@@ -78,7 +78,7 @@ impl Effect {
     #[must_use]
     pub const fn only_stops(&self) -> bool {
         match self {
-            Self::Stop { .. } | Self::Kill { .. } | Self::StopRest { .. } => true,
+            Self::Stop { .. } | Self::Kill { .. } | Self::StopOrphan { .. } => true,
             Self::Spawn { .. }
             | Self::Signal { .. }
             | Self::Pause { .. }
@@ -93,16 +93,16 @@ impl Effect {
 
 /// What a decision comes to: facts to make durable, then things to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Step {
+pub struct Decision {
     /// What becomes true.
     pub events: Vec<crate::event::Event>,
     /// What must be done once that is durable.
     pub effects: Vec<Effect>,
     /// What the caller should know besides.
-    pub note: Option<Note>,
+    pub note: Option<NoOpReason>,
 }
 
-impl Step {
+impl Decision {
     /// Nothing happens.
     #[must_use]
     pub const fn nothing() -> Self {
@@ -111,22 +111,22 @@ impl Step {
 
     /// Nothing happens, and the caller is told why.
     #[must_use]
-    pub const fn noted(note: Note) -> Self {
+    pub const fn noted(note: NoOpReason) -> Self {
         Self { events: Vec::new(), effects: Vec::new(), note: Some(note) }
     }
 }
 
 /// Why nothing happened although nothing was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum NoOpReason {
     /// It is so already: the same was asked before.
-    AlreadySo,
+    NoChange,
     /// It had ended already.
     AlreadyEnded,
     /// It had ended already, and what may be left of it was told to end.
-    RestTold,
+    OrphanStopRequested,
     /// Its policy says that it goes on.
-    GoesOn,
+    KeptByPolicy,
     /// What was seen comes too late, or belongs to another attempt.
     Stale,
 }

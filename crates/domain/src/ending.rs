@@ -69,18 +69,18 @@ impl Ending {
 
     /// What the moment of the end tells.
     #[must_use]
-    pub const fn dating(&self) -> Dating {
+    pub const fn dating(&self) -> EndTimePrecision {
         match self {
             Self::Interrupted { why } => match why {
-                Interruption::Reboot | Interruption::SupervisorKilled { .. } => Dating::Latest,
+                Interruption::Reboot | Interruption::SupervisorKilled { .. } => EndTimePrecision::Latest,
                 Interruption::NodeGone
                 | Interruption::HeartbeatMissed { .. }
-                | Interruption::RecordLost { .. } => Dating::GivenUp,
+                | Interruption::RecordLost { .. } => EndTimePrecision::DeclaredLost,
             },
             Self::Completed { .. } | Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } => {
                 match self.exit() {
-                    Some(exit) if exit.circumstances.undated => Dating::Latest,
-                    Some(_) | None => Dating::Seen,
+                    Some(exit) if exit.circumstances.undated => EndTimePrecision::Latest,
+                    Some(_) | None => EndTimePrecision::Exact,
                 }
             }
         }
@@ -100,10 +100,10 @@ impl Ending {
 
     /// Who or what ended it; none if it never ran, or if a reporter tells of it.
     #[must_use]
-    pub const fn blame(&self) -> Option<Blame> {
+    pub const fn blame(&self) -> Option<EndedBy> {
         match self {
-            Self::Cancelled { by, .. } => Some(Blame::Stop(*by)),
-            Self::Timeout { .. } => Some(Blame::Stop(StopCause::Timeout)),
+            Self::Cancelled { by, .. } => Some(EndedBy::Stop(*by)),
+            Self::Timeout { .. } => Some(EndedBy::Stop(StopCause::Timeout)),
             Self::Completed { exit: Some(exit), .. } | Self::Failed { failure: Failure::Exit(exit) } => {
                 Some(exit.blame())
             }
@@ -114,18 +114,18 @@ impl Ending {
 
 /// What the moment of an end tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dating {
+pub enum EndTimePrecision {
     /// It ended then.
-    Seen,
+    Exact,
     /// It ended then or before: nobody saw it end.
     Latest,
     /// It was given up then: nobody knows whether it has ended.
-    GivenUp,
+    DeclaredLost,
 }
 
 /// Who or what ended a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Blame {
+pub enum EndedBy {
     /// It returned, or crashed by a fault of its own.
     Itself,
     /// A stop of ours.
@@ -136,7 +136,7 @@ pub enum Blame {
     Outside,
 }
 
-impl Blame {
+impl EndedBy {
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -243,7 +243,7 @@ pub struct Exit {
     /// When the command began, as far as its supervisor knew: the end may be the first that is heard of it.
     pub began: Option<Timestamp>,
     /// What was the case when it ended.
-    pub circumstances: Circumstances,
+    pub circumstances: ExitCircumstances,
 }
 
 impl Exit {
@@ -262,14 +262,14 @@ impl Exit {
             output_bytes: 0,
             dropped_bytes: 0,
             began: None,
-            circumstances: Circumstances::PLAIN,
+            circumstances: ExitCircumstances::PLAIN,
         }
     }
 }
 
 /// What was the case when a command ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Circumstances {
+pub struct ExitCircumstances {
     /// It was paused.
     pub paused: bool,
     /// Somebody still held its output open when its end was told: what they write later is not kept for long.
@@ -282,7 +282,7 @@ pub struct Circumstances {
     pub unverified: bool,
 }
 
-impl Circumstances {
+impl ExitCircumstances {
     /// Nothing remarkable.
     pub const PLAIN: Self =
         Self { paused: false, pipe_held: false, unwatched: false, undated: false, unverified: false };
@@ -291,19 +291,19 @@ impl Circumstances {
 impl Exit {
     /// Who or what ended it, as far as code, signal and supervisor tell.
     #[must_use]
-    pub const fn blame(&self) -> Blame {
+    pub const fn blame(&self) -> EndedBy {
         match (self.stopped, self.limit, self.status) {
-            (Some(cause), _, _) => Blame::Stop(cause),
-            (None, Some(limit), _) => Blame::Limit(limit),
-            (None, None, ExitStatus::Signal { number, .. }) if !is_fault(number) => Blame::Outside,
-            (None, None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => Blame::Itself,
+            (Some(cause), _, _) => EndedBy::Stop(cause),
+            (None, Some(limit), _) => EndedBy::Limit(limit),
+            (None, None, ExitStatus::Signal { number, .. }) if !is_fault(number) => EndedBy::Outside,
+            (None, None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => EndedBy::Itself,
         }
     }
 }
 
 /// Whether a signal comes of what a program itself does: QUIT and all others are sent.
 const fn is_fault(signal: u8) -> bool {
-    const ILL: u8 = 4;
+    const ILL_SIGNAL: u8 = 4;
     const TRAP: u8 = 5;
     const ABRT: u8 = 6;
     const BUS: u8 = 7;
@@ -312,7 +312,7 @@ const fn is_fault(signal: u8) -> bool {
     const PIPE: u8 = 13;
     const ALRM: u8 = 14;
     const SYS: u8 = 31;
-    matches!(signal, ILL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
+    matches!(signal, ILL_SIGNAL | TRAP | ABRT | BUS | FPE | SEGV | PIPE | ALRM | SYS)
 }
 
 /// Code or signal.

@@ -3,10 +3,10 @@
 use crate::condition::Condition;
 use crate::ending::{Ending, Exit, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority, Stage};
-use crate::progress::Vitals;
+use crate::progress::LiveStats;
 use crate::signal::{Signal, SignalTarget};
 use crate::state::Containment;
-use crate::time::{Awake, Timestamp};
+use crate::time::{AwakeTime, Timestamp};
 
 /// Something that became true of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub enum Fact {
         /// What keeps its descendants together.
         containment: Option<Containment>,
         /// When its time is over.
-        timeout_at: Option<Awake>,
+        timeout_at: Option<AwakeTime>,
     },
     /// The attempt never ran; it is back in its place.
     NeverRan,
@@ -62,21 +62,21 @@ pub enum Fact {
     /// It goes on.
     Resumed {
         /// When its time is over now.
-        timeout_at: Option<Awake>,
+        timeout_at: Option<AwakeTime>,
     },
     /// It was told to end. During a stop: the stop goes on for another cause, with the grace that it had.
     StopBegan {
         /// Why.
         cause: StopCause,
         /// The end of its grace; for reported work see `until`.
-        kill_at: Awake,
+        kill_at: AwakeTime,
         /// When reported work counts as cancelled without an answer.
         until: Timestamp,
     },
     /// Its tree is being killed.
     KillBegan {
         /// The moment from which it counts as stuck.
-        stuck_at: Awake,
+        stuck_at: AwakeTime,
     },
     /// Killed, and still not empty.
     BecameStuck,
@@ -85,7 +85,7 @@ pub enum Fact {
         /// How it ended.
         ending: Ending,
         /// Its last progress and stage.
-        vitals: Vitals,
+        live_stats: LiveStats,
     },
     /// Its descendants were told to end; none can join any more.
     CascadeBegan {
@@ -113,7 +113,7 @@ pub enum Fact {
         /// How.
         ending: Ending,
         /// Its last progress and stage.
-        vitals: Vitals,
+        live_stats: LiveStats,
     },
     /// Something holds of it from now on.
     ConditionBegan {

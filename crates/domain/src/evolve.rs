@@ -5,7 +5,7 @@ use crate::event::{Event, Fact};
 use crate::id::NodeId;
 use crate::process::{Cascade, Process};
 use crate::spec::Work;
-use crate::state::{Ended, Execution, LateExit, Lingering, Pending, RestTold, State, Urgency};
+use crate::state::{AwaitingChildren, Ended, Execution, LateExit, OrphanStop, Pending, State, StopPhase};
 use crate::time::Timestamp;
 
 impl Process {
@@ -88,17 +88,22 @@ impl Process {
                         execution: before.execution().copied(),
                         cause: *cause,
                         since: at,
-                        urgency: Urgency::Asked { kill_at: *kill_at },
+                        urgency: StopPhase::Asked { kill_at: *kill_at },
                     },
                 };
             }
-            Fact::KillBegan { stuck_at } => self.hasten(Urgency::Killing { stuck_at: *stuck_at }),
-            Fact::BecameStuck => self.hasten(Urgency::Stuck),
-            Fact::Lingered { ending, vitals } => {
+            Fact::KillBegan { stuck_at } => self.hasten(StopPhase::Killing { stuck_at: *stuck_at }),
+            Fact::BecameStuck => self.hasten(StopPhase::Stuck),
+            Fact::Lingered { ending, live_stats } => {
                 self.conditions = Conditions::default();
-                let (ending, vitals, containment) =
-                    (ending.clone(), vitals.clone(), self.state.containment());
-                self.state = State::Lingering(Box::new(Lingering { since: at, ending, vitals, containment }));
+                let (ending, live_stats, containment) =
+                    (ending.clone(), live_stats.clone(), self.state.containment());
+                self.state = State::Lingering(Box::new(AwaitingChildren {
+                    since: at,
+                    ending,
+                    live_stats,
+                    containment,
+                }));
             }
             Fact::CascadeBegan { cause, force } => {
                 self.cascade = Some(Cascade { cause: *cause, force: *force });
@@ -107,12 +112,12 @@ impl Process {
             Fact::Prioritized { priority } => self.priority = *priority,
             Fact::SessionEnded { leave_by } => self.leave_by = Some(*leave_by),
             Fact::SessionKept => self.leave_by = None,
-            Fact::Ended { ending, vitals } => {
+            Fact::Ended { ending, live_stats } => {
                 self.conditions = Conditions::default();
                 self.state = State::Ended(Box::new(Ended {
                     at,
                     ending: ending.clone(),
-                    vitals: vitals.clone(),
+                    live_stats: live_stats.clone(),
                     containment: self.state.containment(),
                     late: None,
                     rest: None,
@@ -127,7 +132,7 @@ impl Process {
             Fact::Signalled { .. } => {}
             Fact::RestTold { cause, force } => {
                 if let State::Ended(ended) = &mut self.state {
-                    ended.rest = Some(RestTold { cause: *cause, force: *force });
+                    ended.rest = Some(OrphanStop { cause: *cause, force: *force });
                 }
             }
             Fact::LateExit { attempt, exit } => {
@@ -151,7 +156,7 @@ impl Process {
         }
     }
 
-    const fn hasten(&mut self, to: Urgency) {
+    const fn hasten(&mut self, to: StopPhase) {
         if let State::Stopping { urgency, .. } = &mut self.state {
             *urgency = to;
         }

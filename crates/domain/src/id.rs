@@ -76,13 +76,13 @@ pub struct InvalidText {
 }
 
 /// The longest name or key, in bytes.
-pub const LONGEST_NAME: usize = 128;
+pub const MAX_NAME_LEN: usize = 128;
 
 fn checked(what: &'static str, text: &str) -> Result<String, InvalidText> {
     if text.is_empty() {
         return Err(InvalidText { what, why: "it is empty" });
     }
-    if text.len() > LONGEST_NAME {
+    if text.len() > MAX_NAME_LEN {
         return Err(InvalidText { what, why: "it is longer than 128 bytes" });
     }
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
@@ -193,7 +193,7 @@ counters! {
     /// The fencing number of a lease.
     Epoch(u64);
     /// The order in which wishes for one process arrived; 0 means none.
-    WishNo(u64);
+    ActionSeq(u64);
     /// How often the queue policy was changed.
     PolicyVersion(u64);
     /// The depth of a process in its tree; the root is 0.
@@ -214,7 +214,7 @@ impl Priority {
     /// [`InvalidText`] outside that range.
     pub fn new(value: i64) -> Result<Self, InvalidText> {
         match i32::try_from(value) {
-            Ok(small) if (LOWEST..=HIGHEST_ASKED).contains(&small) => Ok(Self(small)),
+            Ok(small) if (MIN..=MAX_REQUESTED).contains(&small) => Ok(Self(small)),
             _ => Err(InvalidText { what: "priority", why: "it is not between -100 and 100" }),
         }
     }
@@ -225,7 +225,7 @@ impl Priority {
     /// [`InvalidText`] for one that neither can be.
     pub fn kept(value: i64) -> Result<Self, InvalidText> {
         match i32::try_from(value) {
-            Ok(kept) if kept >= LOWEST => Ok(Self(kept)),
+            Ok(kept) if kept >= MIN => Ok(Self(kept)),
             _ => Err(InvalidText { what: "priority", why: "no process was ever given it" }),
         }
     }
@@ -243,9 +243,9 @@ impl Priority {
     }
 }
 
-const LOWEST: i32 = -100;
+const MIN: i32 = -100;
 /// Above it only a move goes.
-const HIGHEST_ASKED: i32 = 100;
+const MAX_REQUESTED: i32 = 100;
 
 #[cfg(test)]
 mod tests {

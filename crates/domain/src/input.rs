@@ -4,18 +4,18 @@ use crate::condition::Condition;
 use crate::ending::{Exit, Interruption, StartFailure, StopCause};
 use crate::id::{AttemptNo, NodeId, Priority};
 use crate::json::JsonText;
-use crate::progress::Report;
-use crate::retry::Chance;
+use crate::progress::ProgressReport;
+use crate::retry::RandomBits;
 use crate::signal::{Signal, SignalTarget};
 use crate::spec::SessionPolicy;
 use crate::state::Containment;
-use crate::time::{Awake, Timestamp};
+use crate::time::{AwakeTime, Timestamp};
 
 /// Everything that can happen to a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// Someone asks for something.
-    Command(Command),
+    Action(Action),
     /// Something was seen.
     Observation(Observation),
     /// A deadline may have passed.
@@ -24,9 +24,9 @@ pub enum Input {
 
 /// What someone asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Action {
     /// The worker reports.
-    Progress(Report),
+    Progress(ProgressReport),
     /// The reporter says that the work is done.
     Complete {
         /// What came of it.
@@ -87,58 +87,58 @@ pub enum Command {
 
 /// What someone asked for, by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verb {
-    /// [`Command::Progress`].
+pub enum ActionKind {
+    /// [`Action::Progress`].
     Progress,
-    /// [`Command::Complete`].
+    /// [`Action::Complete`].
     Complete,
-    /// [`Command::Fail`].
+    /// [`Action::Fail`].
     Fail,
-    /// [`Command::Cancel`].
+    /// [`Action::Cancel`].
     Cancel,
-    /// [`Command::Force`].
+    /// [`Action::Force`].
     Force,
-    /// [`Command::Pause`].
+    /// [`Action::Pause`].
     Pause,
-    /// [`Command::Resume`].
+    /// [`Action::Resume`].
     Resume,
-    /// [`Command::Restart`].
+    /// [`Action::Restart`].
     Restart,
-    /// [`Command::RetryNow`].
+    /// [`Action::RetryNow`].
     RetryNow,
-    /// [`Command::Terminate`].
+    /// [`Action::Terminate`].
     Terminate,
-    /// [`Command::Prioritize`].
+    /// [`Action::Prioritize`].
     Prioritize,
-    /// [`Command::Signal`].
+    /// [`Action::Signal`].
     Signal,
-    /// [`Command::EndSession`].
+    /// [`Action::EndSession`].
     EndSession,
 }
 
-impl Command {
+impl Action {
     /// Its name.
     #[must_use]
-    pub const fn verb(&self) -> Verb {
+    pub const fn verb(&self) -> ActionKind {
         match self {
-            Self::Progress(_) => Verb::Progress,
-            Self::Complete { .. } => Verb::Complete,
-            Self::Fail { .. } => Verb::Fail,
-            Self::Cancel { .. } => Verb::Cancel,
-            Self::Force { .. } => Verb::Force,
-            Self::Pause => Verb::Pause,
-            Self::Resume => Verb::Resume,
-            Self::Restart => Verb::Restart,
-            Self::RetryNow => Verb::RetryNow,
-            Self::Terminate { .. } => Verb::Terminate,
-            Self::Prioritize { .. } => Verb::Prioritize,
-            Self::Signal { .. } => Verb::Signal,
-            Self::EndSession { .. } => Verb::EndSession,
+            Self::Progress(_) => ActionKind::Progress,
+            Self::Complete { .. } => ActionKind::Complete,
+            Self::Fail { .. } => ActionKind::Fail,
+            Self::Cancel { .. } => ActionKind::Cancel,
+            Self::Force { .. } => ActionKind::Force,
+            Self::Pause => ActionKind::Pause,
+            Self::Resume => ActionKind::Resume,
+            Self::Restart => ActionKind::Restart,
+            Self::RetryNow => ActionKind::RetryNow,
+            Self::Terminate { .. } => ActionKind::Terminate,
+            Self::Prioritize { .. } => ActionKind::Prioritize,
+            Self::Signal { .. } => ActionKind::Signal,
+            Self::EndSession { .. } => ActionKind::EndSession,
         }
     }
 }
 
-impl Verb {
+impl ActionKind {
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -162,45 +162,45 @@ impl Verb {
 
 /// An order that is left for the owner of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
-    /// [`Command::Cancel`].
+pub enum PendingAction {
+    /// [`Action::Cancel`].
     Cancel {
         /// Who asks.
         cause: StopCause,
     },
-    /// [`Command::Force`].
+    /// [`Action::Force`].
     Force {
         /// Who asks.
         cause: StopCause,
     },
-    /// [`Command::Pause`].
+    /// [`Action::Pause`].
     Pause,
-    /// [`Command::Resume`].
+    /// [`Action::Resume`].
     Resume,
-    /// [`Command::RetryNow`].
+    /// [`Action::RetryNow`].
     RetryNow,
-    /// [`Command::Terminate`].
+    /// [`Action::Terminate`].
     Terminate {
         /// Who asks.
         cause: StopCause,
         /// Without a grace.
         force: bool,
     },
-    /// [`Command::Signal`].
+    /// [`Action::Signal`].
     Signal {
         /// Which.
         signal: Signal,
         /// To whom.
         target: SignalTarget,
     },
-    /// [`Command::EndSession`].
+    /// [`Action::EndSession`].
     EndSession {
         /// What to do instead of what it declared.
         policy: Option<SessionPolicy>,
     },
 }
 
-impl Wish {
+impl PendingAction {
     /// Whether it asks for the end of the process.
     #[must_use]
     pub const fn ends(&self) -> bool {
@@ -214,16 +214,16 @@ impl Wish {
 
     /// The command that it stands for.
     #[must_use]
-    pub const fn command(self) -> Command {
+    pub const fn command(self) -> Action {
         match self {
-            Self::Cancel { cause } => Command::Cancel { cause },
-            Self::Force { cause } => Command::Force { cause },
-            Self::Pause => Command::Pause,
-            Self::Resume => Command::Resume,
-            Self::RetryNow => Command::RetryNow,
-            Self::Terminate { cause, force } => Command::Terminate { cause, force },
-            Self::Signal { signal, target } => Command::Signal { signal, target },
-            Self::EndSession { policy } => Command::EndSession { policy },
+            Self::Cancel { cause } => Action::Cancel { cause },
+            Self::Force { cause } => Action::Force { cause },
+            Self::Pause => Action::Pause,
+            Self::Resume => Action::Resume,
+            Self::RetryNow => Action::RetryNow,
+            Self::Terminate { cause, force } => Action::Terminate { cause, force },
+            Self::Signal { signal, target } => Action::Signal { signal, target },
+            Self::EndSession { policy } => Action::EndSession { policy },
         }
     }
 }
@@ -239,9 +239,9 @@ pub enum Observation {
         node: NodeId,
     },
     /// Its owner is gone and the grace after its lease is over.
-    Orphaned,
+    OwnerLost,
     /// Someone left an order for its owner.
-    Wished(Wish),
+    ActionRequested(PendingAction),
     /// Its command was started.
     Spawned {
         /// Of this attempt.
@@ -307,7 +307,7 @@ pub enum Observation {
         attempt: AttemptNo,
     },
     /// A condition began or is over. It is told of running work; reported work can only be idle or stalled.
-    Noticed {
+    ConditionObserved {
         /// Of this attempt.
         attempt: AttemptNo,
         /// Which.
@@ -334,13 +334,13 @@ pub enum Observation {
 
 /// What a decision may know of the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Context {
+pub struct DecisionContext {
     /// Steady time.
     pub now: Timestamp,
     /// Awake time.
-    pub awake: Awake,
+    pub awake: AwakeTime,
     /// Random bits.
-    pub chance: Chance,
+    pub chance: RandomBits,
     /// What the spawner can do.
     pub capabilities: Capabilities,
 }

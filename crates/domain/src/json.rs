@@ -1,7 +1,7 @@
 //! JSON that callers hand over and get back untouched.
 
 /// The largest metadata or result, in bytes.
-pub const LARGEST_JSON: usize = 64 * 1024;
+pub const MAX_JSON_BYTES: usize = 64 * 1024;
 
 /// A JSON text that longhaul keeps and returns but never looks into.
 ///
@@ -15,7 +15,7 @@ impl JsonText {
     /// # Errors
     /// [`JsonTooLarge`] beyond 64 KiB.
     pub fn checked(text: String) -> Result<Self, JsonTooLarge> {
-        if text.len() > LARGEST_JSON {
+        if text.len() > MAX_JSON_BYTES {
             return Err(JsonTooLarge { bytes: text.len() });
         }
         Ok(Self(text))
@@ -30,7 +30,7 @@ impl JsonText {
 
 /// A JSON text beyond 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes of JSON are more than the {LARGEST_JSON} that are kept")]
+#[error("{bytes} bytes of JSON are more than the {MAX_JSON_BYTES} that are kept")]
 pub struct JsonTooLarge {
     /// Its size.
     pub bytes: usize,

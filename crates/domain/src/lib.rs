@@ -1,6 +1,6 @@
 //! The pure rules of longhaul.
 //!
-//! A [`Process`] is one managed piece of work. [`Process::decide`] reads it and an [`Input`] and returns a [`Step`]:
+//! A [`Process`] is one managed piece of work. [`Process::decide`] reads it and an [`Input`] and returns a [`Decision`]:
 //! the [`Event`]s that become true and the [`Effect`]s that they call for. [`Process::evolve`] applies the events.
 //! Nothing here reads a clock, draws a random number, or performs I/O: time, ids and chance are arguments, so the
 //! same script gives the same steps, byte for byte.
@@ -21,7 +21,6 @@
 //! ```
 
 pub mod admission;
-mod attention;
 mod condition;
 mod decide;
 mod effect;
@@ -31,7 +30,9 @@ mod evolve;
 mod id;
 mod input;
 mod json;
+mod launch_signature;
 mod lineage;
+mod monitoring;
 mod policy;
 mod process;
 mod process_type;
@@ -39,42 +40,43 @@ mod progress;
 mod rejection;
 mod retention;
 mod retry;
-mod seal;
 mod signal;
 mod spec;
 mod state;
 mod status;
 mod time;
 
-pub use attention::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
 pub use condition::{Condition, Conditions};
-pub use effect::{Effect, Note, Step};
+pub use effect::{Decision, Effect, NoOpReason};
 pub use ending::{
-    Blame, Circumstances, Dating, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption,
-    LimitMechanism, StartFailure, StartStage, StopCause, TreeUsage, Usage,
+    EndTimePrecision, EndedBy, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus, Failure,
+    Interruption, LimitMechanism, StartFailure, StartStage, StopCause, TreeUsage, Usage,
 };
 pub use event::{Event, Fact};
 pub use id::{
-    AgentId, AgentType, AttemptNo, Capability, Epoch, InvalidText, LONGEST_NAME, LaunchKey, Level, NodeId,
-    OpId, PolicyVersion, Priority, ProcessId, ProcessName, ProjectName, Revision, Seq, SessionId, SlotKey,
-    Stage, TypeName, WishNo,
+    ActionSeq, AgentId, AgentType, AttemptNo, Capability, Epoch, InvalidText, LaunchKey, Level, MAX_NAME_LEN,
+    NodeId, OpId, PolicyVersion, Priority, ProcessId, ProcessName, ProjectName, Revision, Seq, SessionId,
+    SlotKey, Stage, TypeName,
 };
-pub use input::{Capabilities, Command, Context, Input, Observation, Verb, Wish};
-pub use json::{JsonText, JsonTooLarge, LARGEST_JSON};
+pub use input::{Action, ActionKind, Capabilities, DecisionContext, Input, Observation, PendingAction};
+pub use json::{JsonText, JsonTooLarge, MAX_JSON_BYTES};
+pub use launch_signature::LaunchSignature;
 pub use lineage::Lineage;
-pub use policy::{Configured, Hold, Policy, TreeLimits};
-pub use process::{Cascade, Head, MOST_NEVER_RAN, Process};
+pub use monitoring::{ReadyWhen, SilencePolicy, WatchPattern, WatchSource};
+pub use policy::{ConfiguredLimits, Policy, QueueHold, TreeLimits};
+pub use process::{Cascade, MAX_NEVER_RAN, Process, ProcessHeader};
 pub use process_type::ProcessType;
-pub use progress::{InvalidProgress, Pace, Progress, Report, Vitals};
+pub use progress::{InvalidProgress, LiveStats, Progress, ProgressRate, ProgressReport};
 pub use rejection::Rejection;
 pub use retention::Retention;
-pub use retry::{Chance, RetryPolicy};
-pub use seal::Seal;
-pub use signal::{NoSignal, Signal, SignalTarget};
+pub use retry::{RandomBits, RetryPolicy};
+pub use signal::{InvalidSignal, Signal, SignalTarget};
 pub use spec::{
-    AgentFacts, ChildrenPolicy, CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, Placement,
-    ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
+    AgentDescriptor, ChildrenPolicy, CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound,
+    Placement, ReportedSpec, ResourceLimits, SessionPolicy, Spec, Stdin, StopPolicy, Work,
 };
-pub use state::{Containment, Ended, Execution, LateExit, Lingering, Pending, RestTold, State, Urgency};
-pub use status::{Standing, Status, UnknownStatus};
-pub use time::{Awake, Deadline, Timestamp, millis};
+pub use state::{
+    AwaitingChildren, Containment, Ended, Execution, LateExit, OrphanStop, Pending, State, StopPhase,
+};
+pub use status::{SlotState, Status, UnknownStatus};
+pub use time::{AwakeTime, Deadline, Timestamp, millis};

@@ -12,14 +12,14 @@ pub struct Policy {
     /// Slots of a key that nothing else covers.
     pub default_slots: u32,
     /// Keys whose waiters are held back; what runs goes on.
-    pub held: BTreeMap<SlotKey, Hold>,
+    pub held: BTreeMap<SlotKey, QueueHold>,
     /// The configured limits as they were last taken over; none if none ever were.
-    pub configured: Option<Configured>,
+    pub configured: Option<ConfiguredLimits>,
 }
 
 /// Limits as a configuration has them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Configured {
+pub struct ConfiguredLimits {
     /// Slots by key, or by pattern.
     pub slots: BTreeMap<String, u32>,
     /// Slots of a key that nothing else covers.
@@ -28,7 +28,7 @@ pub struct Configured {
 
 /// Since when and by whom a queue is held.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Hold {
+pub struct QueueHold {
     /// Since when.
     pub since: Timestamp,
     /// By whom, in their own words.
@@ -49,7 +49,7 @@ impl Policy {
 
     /// Takes over what is configured otherwise than it was when that was last done: what was changed while running stays
     /// as far as its configuration does. Holds are no part of a configuration.
-    pub fn configure(&mut self, now: &Configured) {
+    pub fn configure(&mut self, now: &ConfiguredLimits) {
         let before = self.configured.replace(now.clone());
         let Some(before) = before else {
             self.slots.clone_from(&now.slots);
@@ -135,7 +135,7 @@ mod tests {
         let of = |pairs: &[(&str, u32)]| -> BTreeMap<String, u32> {
             pairs.iter().map(|(pattern, slots)| ((*pattern).to_owned(), *slots)).collect()
         };
-        let configured = |pairs, default_slots| Configured { slots: of(pairs), default_slots };
+        let configured = |pairs, default_slots| ConfiguredLimits { slots: of(pairs), default_slots };
         let mut policy = Policy { slots: of(&[("before", 1)]), default_slots: 7, ..Policy::default() };
         policy.configure(&configured(&[("same", 1), ("changed", 1), ("gone", 1)], 5));
         assert_eq!(policy.slots, of(&[("same", 1), ("changed", 1), ("gone", 1)]));

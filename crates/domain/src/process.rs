@@ -7,13 +7,13 @@ use crate::event::{Event, Fact};
 use crate::id::{
     AgentId, AttemptNo, Level, NodeId, Priority, ProcessId, ProcessName, ProjectName, SessionId, SlotKey,
 };
-use crate::input::Context;
+use crate::input::DecisionContext;
+use crate::launch_signature::LaunchSignature;
 use crate::lineage::Lineage;
 use crate::process_type::ProcessType;
-use crate::seal::Seal;
 use crate::spec::{Spec, Work};
-use crate::state::{Pending, State, Urgency};
-use crate::status::{Standing, Status};
+use crate::state::{Pending, State, StopPhase};
+use crate::status::{SlotState, Status};
 use crate::time::{Deadline, Timestamp};
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub struct Process {
     /// Its place in its tree.
     pub lineage: Lineage,
     /// What vouches for these, fixed at the submit; none where the store is trusted with them.
-    pub seal: Option<Seal>,
+    pub seal: Option<LaunchSignature>,
     /// Where it runs, or the label that a reporter gave. It never changes once the work was placed.
     pub node: Option<NodeId>,
     /// The latest attempt.
@@ -64,12 +64,17 @@ pub struct Cascade {
 }
 
 /// This many attempts in a row that never ran are a failure.
-pub const MOST_NEVER_RAN: u32 = 5;
+pub const MAX_NEVER_RAN: u32 = 5;
 
 impl Process {
     /// Accepts new work: a process in its first state, and the event that says so.
     #[must_use]
-    pub fn submit(ctx: &Context, id: ProcessId, lineage: Lineage, spec: Arc<Spec>) -> (Self, Vec<Event>) {
+    pub fn submit(
+        ctx: &DecisionContext,
+        id: ProcessId,
+        lineage: Lineage,
+        spec: Arc<Spec>,
+    ) -> (Self, Vec<Event>) {
         let (state, node, started_at) = match &spec.work {
             Work::Reported(reported) if !reported.queued => {
                 (State::Reported { slot: false }, reported.node.clone(), Some(ctx.now))
@@ -129,9 +134,9 @@ impl Process {
             State::Running { .. } if self.conditions.holds(Condition::Sweeping) => None,
             State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
             State::Stopping { urgency, .. } => match urgency {
-                Urgency::Asked { kill_at } => Some(Deadline::Awake(*kill_at)),
-                Urgency::Killing { stuck_at } => Some(Deadline::Awake(*stuck_at)),
-                Urgency::Stuck => None,
+                StopPhase::Asked { kill_at } => Some(Deadline::Awake(*kill_at)),
+                StopPhase::Killing { stuck_at } => Some(Deadline::Awake(*stuck_at)),
+                StopPhase::Stuck => None,
             },
             State::Pending(Pending::Queued)
             | State::Starting { .. }
@@ -188,12 +193,12 @@ impl Process {
             State::Running { .. } => Some(Effect::Resume { attempt }),
             State::Paused { .. } => Some(Effect::Pause { attempt }),
             State::Stopping { cause, urgency, .. } => Some(match urgency {
-                Urgency::Asked { .. } => Effect::Stop { attempt, cause: *cause },
-                Urgency::Killing { .. } | Urgency::Stuck => Effect::Kill { attempt, cause: *cause },
+                StopPhase::Asked { .. } => Effect::Stop { attempt, cause: *cause },
+                StopPhase::Killing { .. } | StopPhase::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
             State::Ended(ended) => {
                 let rest = ended.rest.filter(|_| self.may_live_on())?;
-                Some(Effect::StopRest { attempt, cause: rest.cause, force: rest.force })
+                Some(Effect::StopOrphan { attempt, cause: rest.cause, force: rest.force })
             }
             State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Lingering(_) => {
                 None
@@ -247,9 +252,9 @@ impl Process {
 
     /// The flat facts that a store compares, sorts and indexes.
     #[must_use]
-    pub fn head(&self) -> Head {
+    pub fn head(&self) -> ProcessHeader {
         let standing = self.state.standing();
-        Head {
+        ProcessHeader {
             status: self.status(),
             standing,
             closing: self.cascade.is_some()
@@ -282,11 +287,11 @@ fn waiting(spec: &Spec, now: Timestamp) -> State {
 
 /// The flat facts that a store compares, sorts and indexes; the rest of a record is opaque to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
+pub struct ProcessHeader {
     /// Where it stands, in one word. For filters only: no store decides by it.
     pub status: Status,
     /// What to do with slot and queue.
-    pub standing: Standing,
+    pub standing: SlotState,
     /// No child may join any more; see [`is_ending`](Self::is_ending) for whoever stands further below.
     pub closing: bool,
     /// The latest attempt.
@@ -319,13 +324,13 @@ pub struct Head {
     pub completed_at: Option<Timestamp>,
 }
 
-impl Head {
+impl ProcessHeader {
     /// Whether nobody may join anywhere below it: it is ending, or has ended and its descendants still have to.
     ///
     /// Below the living child of one whose work is over, work goes on.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
-        let is_over = matches!(self.standing, Standing::Ended) && self.due.is_none();
+        let is_over = matches!(self.standing, SlotState::Ended) && self.due.is_none();
         self.closing && !is_over
     }
 }

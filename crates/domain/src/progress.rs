@@ -56,7 +56,7 @@ impl Progress {
 
 /// What a worker tells about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct ProgressReport {
     /// How far it is.
     pub progress: Option<Progress>,
     /// What it is doing.
@@ -65,7 +65,7 @@ pub struct Report {
 
 /// Facts about a live attempt that are worth no event: the latest wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Vitals {
+pub struct LiveStats {
     /// How far it is.
     pub progress: Option<Progress>,
     /// What it is doing.
@@ -73,21 +73,21 @@ pub struct Vitals {
     /// The last sign of life.
     pub last_beat: Option<Timestamp>,
     /// The reports that the estimate rests on.
-    pub pace: Option<Pace>,
+    pub pace: Option<ProgressRate>,
     /// Bytes of output so far.
     pub output_bytes: u64,
 }
 
-impl Vitals {
+impl LiveStats {
     /// Takes in a report that was made at `now`.
     #[must_use]
-    pub fn reported(&self, now: Timestamp, report: &Report) -> Self {
+    pub fn reported(&self, now: Timestamp, report: &ProgressReport) -> Self {
         Self {
             progress: report.progress.or(self.progress),
             stage: report.stage.clone().or_else(|| self.stage.clone()),
             last_beat: Some(now),
             pace: match report.progress {
-                Some(progress) => Some(Pace::after(self.pace, now, progress)),
+                Some(progress) => Some(ProgressRate::after(self.pace, now, progress)),
                 None => self.pace,
             },
             output_bytes: self.output_bytes,
@@ -103,7 +103,7 @@ impl Vitals {
 
 /// The first and the latest report of progress since it last went back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct ProgressRate {
     /// When the first was made.
     pub first_at: Timestamp,
     /// What it said.
@@ -115,9 +115,9 @@ pub struct Pace {
 }
 
 /// No estimate rests on less time than this.
-const SHORTEST_BASIS: Duration = Duration::from_secs(2);
+const MIN_BASIS: Duration = Duration::from_secs(2);
 
-impl Pace {
+impl ProgressRate {
     /// Takes in a report; one that goes back starts anew.
     fn after(before: Option<Self>, now: Timestamp, progress: Progress) -> Self {
         match before {
@@ -130,7 +130,7 @@ impl Pace {
     fn eta(&self, now: Timestamp) -> Option<Duration> {
         let basis = self.last_at.since(self.first_at);
         let done = u64::from(self.last.hundredths().saturating_sub(self.first.hundredths()));
-        if basis < SHORTEST_BASIS || done == 0 {
+        if basis < MIN_BASIS || done == 0 {
             return None;
         }
         let left = u64::from(Progress::DONE.hundredths().saturating_sub(self.last.hundredths()));
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn one_report_or_two_in_a_rush_give_no_estimate() {
-        let one = Vitals::default().reported(Timestamp(0), &at(10.0));
+        let one = LiveStats::default().reported(Timestamp(0), &at(10.0));
         assert_eq!(one.eta(Timestamp(10_000)), None);
         let rushed = one.reported(Timestamp(1_999), &at(20.0));
         assert_eq!(rushed.eta(Timestamp(2_000)), None);
@@ -165,28 +165,28 @@ mod tests {
 
     #[test]
     fn progress_that_goes_back_starts_the_estimate_anew() {
-        let vitals = Vitals::default()
+        let live_stats = LiveStats::default()
             .reported(Timestamp(0), &at(10.0))
             .reported(Timestamp(5_000), &at(60.0))
             .reported(Timestamp(6_000), &at(5.0));
-        assert_eq!(vitals.eta(Timestamp(6_000)), None);
-        let vitals = vitals.reported(Timestamp(10_000), &at(25.0));
-        assert_eq!(vitals.eta(Timestamp(10_000)), Some(Duration::from_secs(15)));
+        assert_eq!(live_stats.eta(Timestamp(6_000)), None);
+        let live_stats = live_stats.reported(Timestamp(10_000), &at(25.0));
+        assert_eq!(live_stats.eta(Timestamp(10_000)), Some(Duration::from_secs(15)));
     }
 
     proptest! {
         #[test]
         fn the_estimate_for_a_steady_worker_is_within_a_fifth(total in 10_000_i64..10_000_000, share in 30_i64..99) {
-            let mut vitals = Vitals::default();
+            let mut live_stats = LiveStats::default();
             let mut now = 0;
             for step in 0..=share {
                 now = total * step / 100;
                 #[expect(clippy::cast_precision_loss, reason = "at most 99")]
                 let percent = step as f64;
-                vitals = vitals.reported(Timestamp(now), &at(percent));
+                live_stats = live_stats.reported(Timestamp(now), &at(percent));
             }
             let truth = total - now;
-            let eta = i64::try_from(vitals.eta(Timestamp(now)).unwrap().as_millis()).unwrap();
+            let eta = i64::try_from(live_stats.eta(Timestamp(now)).unwrap().as_millis()).unwrap();
             prop_assert!((eta - truth).abs() * 5 <= truth.max(5), "{eta} for {truth}");
         }
 
@@ -194,16 +194,16 @@ mod tests {
         fn the_estimate_is_never_negative_and_never_panics(
             reports in prop::collection::vec((any::<i64>(), any::<u16>()), 0..20), now: i64,
         ) {
-            let mut vitals = Vitals::default();
+            let mut live_stats = LiveStats::default();
             for (at, hundredths) in reports {
                 let progress = Some(Progress::from_hundredths(hundredths));
-                vitals = vitals.reported(Timestamp(at), &Report { progress, stage: None });
+                live_stats = live_stats.reported(Timestamp(at), &ProgressReport { progress, stage: None });
             }
-            let _ = vitals.eta(Timestamp(now));
+            let _ = live_stats.eta(Timestamp(now));
         }
     }
 
-    fn at(percent: f64) -> Report {
-        Report { progress: Some(Progress::from_percent(percent).unwrap()), stage: None }
+    fn at(percent: f64) -> ProgressReport {
+        ProgressReport { progress: Some(Progress::from_percent(percent).unwrap()), stage: None }
     }
 }

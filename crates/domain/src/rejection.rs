@@ -1,6 +1,6 @@
 //! Why something that was asked is refused.
 
-use crate::input::Verb;
+use crate::input::ActionKind;
 use crate::status::Status;
 
 /// A refusal: nothing was changed. It carries where the process stands and what was tried.
@@ -12,7 +12,7 @@ pub enum Rejection {
         /// Where it stands.
         from: Status,
         /// What was tried.
-        attempted: Verb,
+        attempted: ActionKind,
         /// Whether somebody else does the work and reports it.
         reported: bool,
     },
@@ -22,7 +22,7 @@ pub enum Rejection {
         /// Where it stands.
         status: Status,
         /// What was tried.
-        attempted: Verb,
+        attempted: ActionKind,
         /// What cannot do it.
         what: &'static str,
     },

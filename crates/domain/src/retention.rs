@@ -16,7 +16,7 @@ pub struct Retention {
 
 impl Retention {
     /// What the count pushes out is at least this old.
-    pub const YOUNGEST_BY_COUNT: Duration = Duration::from_secs(24 * 3600);
+    pub const MIN_COUNT_PRUNE_AGE: Duration = Duration::from_secs(24 * 3600);
 
     /// Whether a record that ended at `completed_at` goes at `now`, with `newer` ended records after it.
     #[must_use]
@@ -24,7 +24,7 @@ impl Retention {
         let old = now.since(completed_at);
         self.age.is_some_and(|age| old > age)
             || self.before.is_some_and(|before| completed_at < before)
-            || (self.count.is_some_and(|count| newer >= count) && old > Self::YOUNGEST_BY_COUNT)
+            || (self.count.is_some_and(|count| newer >= count) && old > Self::MIN_COUNT_PRUNE_AGE)
     }
 }
 

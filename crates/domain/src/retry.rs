@@ -25,13 +25,13 @@ pub struct RetryPolicy {
 
 /// The random bits that a decision may use, drawn by the caller.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Chance(pub u64);
+pub struct RandomBits(pub u64);
 
 impl RetryPolicy {
     /// The most retries that may be asked for.
-    pub const MOST_RETRIES: u32 = 100;
+    pub const MAX_RETRIES: u32 = 100;
     /// The longest wait that may be asked for.
-    pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+    pub const MAX_RETRY_DELAY: Duration = Duration::from_secs(3600);
 
     /// No further attempts.
     #[must_use]
@@ -48,9 +48,9 @@ impl RetryPolicy {
 
     /// How long to wait before the attempt after `used` retries: between half of the doubled wait and all of it.
     #[must_use]
-    pub fn wait(&self, used: u32, chance: Chance) -> Duration {
+    pub fn wait(&self, used: u32, chance: RandomBits) -> Duration {
         let factor = 1_u32.checked_shl(used).unwrap_or(u32::MAX);
-        let whole = self.first.saturating_mul(factor).min(self.cap).min(Self::LONGEST_WAIT);
+        let whole = self.first.saturating_mul(factor).min(self.cap).min(Self::MAX_RETRY_DELAY);
         let half = u64::try_from(whole.as_millis() / 2).unwrap_or(u64::MAX);
         let jitter = if half == 0 { 0 } else { chance.0 % (half + 1) };
         whole.saturating_sub(Duration::from_millis(half)) + Duration::from_millis(jitter)
@@ -95,7 +95,7 @@ mod tests {
                 first: Duration::from_millis(first), cap: Duration::from_millis(cap), ..RetryPolicy::none()
             };
             let whole = (u128::from(first) << used.min(31)).min(u128::from(cap)).min(3_600_000);
-            let wait = policy.wait(used, Chance(chance)).as_millis();
+            let wait = policy.wait(used, RandomBits(chance)).as_millis();
             prop_assert!(wait <= whole && wait >= whole / 2, "{wait} of {whole}");
         }
     }
@@ -103,11 +103,11 @@ mod tests {
     #[test]
     fn wait_spreads_evenly_over_its_upper_half() {
         let policy = RetryPolicy { first: Duration::from_millis(8), ..RetryPolicy::none() };
-        let waits: Vec<u128> = (0..6).map(|chance| policy.wait(0, Chance(chance)).as_millis()).collect();
+        let waits: Vec<u128> = (0..6).map(|chance| policy.wait(0, RandomBits(chance)).as_millis()).collect();
         assert_eq!(waits, [4, 5, 6, 7, 8, 4]);
         let none = RetryPolicy { first: Duration::from_millis(1), ..RetryPolicy::none() };
         assert_eq!(
-            none.wait(0, Chance(7)),
+            none.wait(0, RandomBits(7)),
             Duration::from_millis(1),
             "half of it is less than a millisecond"
         );

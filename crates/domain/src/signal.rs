@@ -46,7 +46,7 @@ const LAST: u8 = 64;
 
 /// Why something is no signal that may be sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoSignal {
+pub enum InvalidSignal {
     /// No signal is called so.
     #[error("no signal is called {asked:?}")]
     Unknown {
@@ -71,36 +71,36 @@ impl Signal {
     /// Takes a signal by its number.
     ///
     /// # Errors
-    /// [`NoSignal`] for numbers of none, and for those that cancel, pause and resume stand for.
-    pub fn new(number: u8) -> Result<Self, NoSignal> {
+    /// [`InvalidSignal`] for numbers of none, and for those that cancel, pause and resume stand for.
+    pub fn new(number: u8) -> Result<Self, InvalidSignal> {
         if number == KILL.0 {
-            return Err(NoSignal::Kills);
+            return Err(InvalidSignal::Kills);
         }
         if number == CONTINUE.0 {
-            return Err(NoSignal::LetsGoOn);
+            return Err(InvalidSignal::LetsGoOn);
         }
         if let Some((_, name)) = HALTING.iter().find(|(each, _)| *each == number) {
-            return Err(NoSignal::Halts { name });
+            return Err(InvalidSignal::Halts { name });
         }
         let is_named = NAMES.iter().any(|(each, _)| *each == number);
         if is_named || (FIRST_FREE..=LAST).contains(&number) {
             return Ok(Self(number));
         }
-        Err(NoSignal::Unknown { asked: number.to_string() })
+        Err(InvalidSignal::Unknown { asked: number.to_string() })
     }
 
     /// Takes a signal by its name, with or without `SIG`, or by its number.
     ///
     /// # Errors
     /// As [`Signal::new`].
-    pub fn named(text: &str) -> Result<Self, NoSignal> {
+    pub fn named(text: &str) -> Result<Self, InvalidSignal> {
         let upper = text.trim().to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         let known = NAMES.iter().chain(&HALTING).chain([&KILL, &CONTINUE]);
         let named = known.into_iter().find(|(_, each)| *each == name).map(|(number, _)| *number);
         match named.or_else(|| upper.parse().ok()) {
             Some(number) => Self::new(number),
-            None => Err(NoSignal::Unknown { asked: text.to_owned() }),
+            None => Err(InvalidSignal::Unknown { asked: text.to_owned() }),
         }
     }
 
@@ -152,20 +152,24 @@ mod tests {
     #[test]
     fn what_is_no_signal_is_refused() {
         for text in ["", "0", "32", "33", "65", "256", "SIG", "SIGSIGHUP", "USER1", "-9", "RTMIN"] {
-            assert_eq!(Signal::named(text), Err(NoSignal::Unknown { asked: text.to_owned() }), "{text:?}");
+            assert_eq!(
+                Signal::named(text),
+                Err(InvalidSignal::Unknown { asked: text.to_owned() }),
+                "{text:?}"
+            );
         }
     }
 
     #[test]
     fn what_kills_halts_or_lets_go_on_is_refused_by_name_and_number() {
         for text in ["KILL", "sigkill", "9"] {
-            assert_eq!(Signal::named(text), Err(NoSignal::Kills), "{text}");
+            assert_eq!(Signal::named(text), Err(InvalidSignal::Kills), "{text}");
         }
         for (text, name) in [("STOP", "STOP"), ("20", "TSTP"), ("SIGTTIN", "TTIN"), ("22", "TTOU")] {
-            assert_eq!(Signal::named(text), Err(NoSignal::Halts { name }), "{text}");
+            assert_eq!(Signal::named(text), Err(InvalidSignal::Halts { name }), "{text}");
         }
         for text in ["CONT", "18"] {
-            assert_eq!(Signal::named(text), Err(NoSignal::LetsGoOn), "{text}");
+            assert_eq!(Signal::named(text), Err(InvalidSignal::LetsGoOn), "{text}");
         }
     }
 

@@ -1,11 +1,11 @@
 //! What was asked for: it is fixed at the submit and never changes.
 
-use crate::attention::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::id::{
     AgentId, AgentType, Capability, LaunchKey, NodeId, Priority, ProcessName, ProjectName, SessionId, SlotKey,
 };
 use crate::input::Capabilities;
 use crate::json::JsonText;
+use crate::monitoring::{ReadyWhen, SilencePolicy, WatchPattern};
 use crate::process_type::ProcessType;
 use crate::retry::RetryPolicy;
 use crate::time::Timestamp;
@@ -30,7 +30,7 @@ pub struct Spec {
     /// Any JSON object of the caller's.
     pub metadata: Option<JsonText>,
     /// The agent behind it.
-    pub agent: AgentFacts,
+    pub agent: AgentDescriptor,
     /// Whose slots it uses; without one only its node's limit counts.
     pub key: Option<SlotKey>,
     /// How urgent it is.
@@ -63,7 +63,7 @@ impl Spec {
             session: None,
             description: None,
             metadata: None,
-            agent: AgentFacts::default(),
+            agent: AgentDescriptor::default(),
             key: None,
             priority: Priority::default(),
             launch_key: None,
@@ -136,9 +136,9 @@ impl Spec {
                 program: command.program.clone(),
                 args: command.args.clone(),
                 directory: command.directory.clone(),
-                environment: Environment {
+                environment: EnvironmentSpec {
                     declared: command.environment.declared.clone(),
-                    ..Environment::default()
+                    ..EnvironmentSpec::default()
                 },
                 stdin: Stdin::default(),
                 timeout: command.timeout,
@@ -158,11 +158,11 @@ impl Spec {
         Self {
             kind: self.kind.clone(),
             key: self.key.clone(),
-            agent: AgentFacts {
+            agent: AgentDescriptor {
                 prompt: self.agent.prompt.clone(),
                 agent: self.agent.agent.clone(),
                 model: self.agent.model.clone(),
-                ..AgentFacts::default()
+                ..AgentDescriptor::default()
             },
             ..Self::of(work)
         }
@@ -215,7 +215,7 @@ pub struct CommandSpec {
     /// The absolute working directory.
     pub directory: String,
     /// Where its environment comes from.
-    pub environment: Environment,
+    pub environment: EnvironmentSpec,
     /// What it reads from its standard input.
     pub stdin: Stdin,
     /// How long it may run, awake and not paused; none means as long as it likes.
@@ -242,7 +242,7 @@ impl CommandSpec {
             program: program.to_owned(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             directory: directory.to_owned(),
-            environment: Environment::default(),
+            environment: EnvironmentSpec::default(),
             stdin: Stdin::default(),
             timeout: None,
             stop: StopPolicy::default(),
@@ -270,7 +270,7 @@ impl fmt::Debug for CommandSpec {
 
 /// The environment of a command: captured by content hash, plus what the launch declares.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Environment {
+pub struct EnvironmentSpec {
     /// The hash under which the node's vault keeps the captured variables; none means an empty base.
     pub captured: Option<EnvironmentHash>,
     /// Variables that are part of the launch; they win over captured ones.
@@ -281,7 +281,7 @@ pub struct Environment {
     pub bare: bool,
 }
 
-impl fmt::Debug for Environment {
+impl fmt::Debug for EnvironmentSpec {
     /// Prints names only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Environment")
@@ -404,7 +404,7 @@ impl Default for ReportedSpec {
 
 /// The agent behind a process, and what it was told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AgentFacts {
+pub struct AgentDescriptor {
     /// Which agent.
     pub agent_id: Option<AgentId>,
     /// What kind of agent.
@@ -493,7 +493,7 @@ mod tests {
         };
         let reported = Spec::of(Work::Reported(ReportedSpec::default()));
         let by_agent = |agent| Spec { agent, ..first.clone() };
-        let (none, some) = (AgentFacts::default(), Some("word".to_owned()));
+        let (none, some) = (AgentDescriptor::default(), Some("word".to_owned()));
         for (other, expected) in [
             (with(&|command| command.program = "ninja".to_owned()), vec!["program"]),
             (with(&|command| command.args.clear()), vec!["arguments"]),
@@ -507,9 +507,9 @@ mod tests {
             (with(&|command| command.stop.grace = Duration::ZERO), vec![]),
             (Spec { kind: ProcessType::Build, ..first.clone() }, vec!["type"]),
             (Spec { key: SlotKey::new("k").ok(), ..first.clone() }, vec!["key"]),
-            (by_agent(AgentFacts { prompt: some.clone(), ..none.clone() }), vec!["prompt"]),
-            (by_agent(AgentFacts { agent: some.clone(), ..none.clone() }), vec!["agent"]),
-            (by_agent(AgentFacts { model: some, ..none }), vec!["model"]),
+            (by_agent(AgentDescriptor { prompt: some.clone(), ..none.clone() }), vec!["prompt"]),
+            (by_agent(AgentDescriptor { agent: some.clone(), ..none.clone() }), vec!["agent"]),
+            (by_agent(AgentDescriptor { model: some, ..none }), vec!["model"]),
             (Spec { project: ProjectName::new("p").ok(), ..first.clone() }, vec![]),
             (reported.clone(), vec!["kind of work"]),
         ] {

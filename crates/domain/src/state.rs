@@ -2,9 +2,9 @@
 
 use crate::ending::{Ending, StopCause};
 use crate::id::AttemptNo;
-use crate::progress::Vitals;
-use crate::status::{Standing, Status};
-use crate::time::{Awake, Timestamp};
+use crate::progress::LiveStats;
+use crate::status::{SlotState, Status};
+use crate::time::{AwakeTime, Timestamp};
 use std::time::Duration;
 
 /// Where a process is in its life. Deadlines live inside, so that they survive a restart.
@@ -22,7 +22,7 @@ pub enum State {
         /// What is executed.
         execution: Execution,
         /// When its time is over.
-        timeout_at: Option<Awake>,
+        timeout_at: Option<AwakeTime>,
     },
     /// Reported work under way.
     Reported {
@@ -47,7 +47,7 @@ pub enum State {
         /// Since when.
         since: Timestamp,
         /// How far the stop has gone.
-        urgency: Urgency,
+        urgency: StopPhase,
     },
     /// Reported work whose reporter was asked to end it.
     Withdrawing {
@@ -59,7 +59,7 @@ pub enum State {
         until: Timestamp,
     },
     /// Its own work is over, and it ends as soon as its last live descendant has.
-    Lingering(Box<Lingering>),
+    Lingering(Box<AwaitingChildren>),
     /// Final.
     Ended(Box<Ended>),
 }
@@ -119,16 +119,16 @@ impl Containment {
 
 /// How far a stop has gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Urgency {
+pub enum StopPhase {
     /// It was asked to end and has until then.
     Asked {
         /// The end of its grace.
-        kill_at: Awake,
+        kill_at: AwakeTime,
     },
     /// The whole tree is being killed; if it is not empty by then it is stuck.
     Killing {
         /// The moment from which it counts as stuck.
-        stuck_at: Awake,
+        stuck_at: AwakeTime,
     },
     /// Killed, and still not empty.
     Stuck,
@@ -136,13 +136,13 @@ pub enum Urgency {
 
 /// An end that waits for the descendants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Lingering {
+pub struct AwaitingChildren {
     /// Since when its own work is over.
     pub since: Timestamp,
     /// How it ended.
     pub ending: Ending,
     /// Its last progress and stage.
-    pub vitals: Vitals,
+    pub live_stats: LiveStats,
     /// What kept its descendants together; none if nothing ran, or where that is not known.
     pub containment: Option<Containment>,
 }
@@ -155,18 +155,18 @@ pub struct Ended {
     /// How.
     pub ending: Ending,
     /// Its last progress and stage.
-    pub vitals: Vitals,
+    pub live_stats: LiveStats,
     /// What kept its descendants together; none if nothing ran, or where that is not known.
     pub containment: Option<Containment>,
     /// A truth that came too late to change anything.
     pub late: Option<LateExit>,
     /// What may be left of it on its node was told to end.
-    pub rest: Option<RestTold>,
+    pub rest: Option<OrphanStop>,
 }
 
 /// The stop of what is left of a process that was called ended while nobody could see it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RestTold {
+pub struct OrphanStop {
     /// Who asked.
     pub cause: StopCause,
     /// Without a grace.
@@ -198,23 +198,23 @@ impl State {
 
     /// What a store does with slot and queue.
     #[must_use]
-    pub const fn standing(&self) -> Standing {
+    pub const fn standing(&self) -> SlotState {
         match self {
-            Self::Pending(Pending::Queued) => Standing::Waiting,
+            Self::Pending(Pending::Queued) => SlotState::Waiting,
             Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) | Self::Lingering(_) => {
-                Standing::Idle
+                SlotState::Idle
             }
             Self::Starting { .. } | Self::Running { .. } | Self::Paused { .. } | Self::Stopping { .. } => {
-                Standing::Holding
+                SlotState::Holding
             }
             Self::Reported { slot } | Self::Withdrawing { slot, .. } => {
                 if *slot {
-                    Standing::Holding
+                    SlotState::Holding
                 } else {
-                    Standing::Idle
+                    SlotState::Idle
                 }
             }
-            Self::Ended(_) => Standing::Ended,
+            Self::Ended(_) => SlotState::Ended,
         }
     }
 

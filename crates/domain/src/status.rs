@@ -101,7 +101,7 @@ impl FromStr for Status {
 
 /// What a store does with a process's slot and place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
+pub enum SlotState {
     /// Stands in the queue and may be claimed.
     Waiting,
     /// Holds a slot of its key, and counts as live on its node.

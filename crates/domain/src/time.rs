@@ -27,9 +27,9 @@ impl Timestamp {
 ///
 /// Timeouts and graces count it: a laptop that sleeps an hour uses up none of a ten minute timeout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Awake(pub i64);
+pub struct AwakeTime(pub i64);
 
-impl Awake {
+impl AwakeTime {
     /// The moment `span` later; it stays at the far end of time instead of wrapping.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
@@ -49,7 +49,7 @@ pub enum Deadline {
     /// At a moment of steady time (delays, retries, heartbeats).
     At(Timestamp),
     /// At a moment of awake time (timeouts, graces).
-    Awake(Awake),
+    Awake(AwakeTime),
 }
 
 /// A span in whole milliseconds, the far end for what does not fit.

@@ -1,33 +1,36 @@
 //! The handle of an engine.
 
-use crate::attention::{Attention, keep_attentive};
-use crate::beat::{Neighbours, keep_lease, mind_deadline, tell_deadline};
-use crate::clear::Clearing;
-use crate::copies::Copies;
-use crate::descend::Kin;
+use crate::cascade::CascadeTracker;
+use crate::detached::run_to_completion;
 use crate::error::EngineError;
 use crate::follow::follow;
-use crate::hub::Hub;
-use crate::lanes::Lanes;
-use crate::leftovers::look_for_leftovers;
-use crate::owned::Owned;
-use crate::parts::{Parts, Settings};
+use crate::inbox::InboxSender;
+use crate::lease_renewal::{PeerState, enforce_lease_deadline, keep_lease, publish_lease_end};
+use crate::lease_state::LeaseState;
+use crate::live_stats::LiveStatsCache;
+use crate::local_attempts::LocalAttempts;
+use crate::monitor::{Monitor, run_monitor};
+use crate::notifier::Notifier;
+use crate::parts::{EnginePorts, EngineSettings};
 use crate::queues::settled_policy;
-use crate::reconcile::Regard;
-use crate::retention::{Sweeps, keep_tidy};
-use crate::shield::to_its_end;
-use crate::starts::Starts;
-use crate::subscribe::Listeners;
-use crate::tenure::Tenure;
+use crate::reconcile::HistoryTracker;
+use crate::record_cache::RecordCache;
+use crate::reset::ResetState;
+use crate::retention::{PruneStatus, keep_tidy};
+use crate::stale_attempts::look_for_leftovers;
+use crate::start_dedup::StartDedup;
+use crate::subscribe::SubscriptionShared;
 use crate::timers::Timers;
-use crate::unexamined::Unexamined;
-use crate::unrecorded::Unrecorded;
-use crate::vitals::VitalsCache;
-use crate::{pump, recover, timers};
+use crate::uncommitted_exits::UncommittedExits;
+use crate::unverified_attempts::UnverifiedAttempts;
+use crate::{claim_loop, recover, timers};
 use longhaul_domain::{
-    Command, Context, Input, NodeId, Note, Policy, PolicyVersion, ProcessId, Revision, Timestamp, TreeUsage,
+    Action, DecisionContext, Input, NoOpReason, NodeId, Policy, PolicyVersion, ProcessId, Revision,
+    Timestamp, TreeUsage,
 };
-use longhaul_ports::{AttemptKey, Author, Filter, Lease, LeaseEnd, Listing, PageAsk, StoreError, Stored};
+use longhaul_ports::{
+    AttemptKey, Lease, LeaseEnd, Listing, PageRequest, ProcessFilter, StoreError, StoredProcess, Writer,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -35,34 +38,34 @@ use tokio::task::JoinHandle;
 /// A running engine: one per node. Clones are handles of the same one.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    pub(crate) core: Arc<Core>,
+    pub(crate) core: Arc<EngineShared>,
 }
 
 /// What the tasks of an engine share.
 #[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) parts: Parts,
-    pub(crate) settings: Settings,
-    pub(crate) tenure: Tenure,
-    pub(crate) neighbours: Neighbours,
-    pub(crate) regard: Regard,
-    pub(crate) copies: Copies,
+pub(crate) struct EngineShared {
+    pub(crate) parts: EnginePorts,
+    pub(crate) settings: EngineSettings,
+    pub(crate) tenure: LeaseState,
+    pub(crate) neighbours: PeerState,
+    pub(crate) regard: HistoryTracker,
+    pub(crate) copies: LocalAttempts,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
     /// Whoever changes the policy here does it one after the other: each reads what the one before wrote.
     pub(crate) policy_turns: tokio::sync::Mutex<()>,
-    pub(crate) hub: Hub,
+    pub(crate) hub: Notifier,
     pub(crate) timers: Timers,
-    pub(crate) attention: Attention,
-    pub(crate) vitals: VitalsCache,
-    pub(crate) owned: Owned,
-    pub(crate) starts: Starts,
-    pub(crate) unexamined: Unexamined,
-    pub(crate) unrecorded: Unrecorded,
-    pub(crate) kin: Kin,
-    pub(crate) lanes: Lanes,
-    pub(crate) sweeps: Sweeps,
-    pub(crate) clearing: Clearing,
-    pub(crate) listeners: Listeners,
+    pub(crate) attention: Monitor,
+    pub(crate) live_stats: LiveStatsCache,
+    pub(crate) owned: RecordCache,
+    pub(crate) starts: StartDedup,
+    pub(crate) unexamined: UnverifiedAttempts,
+    pub(crate) unrecorded: UncommittedExits,
+    pub(crate) kin: CascadeTracker,
+    pub(crate) lanes: InboxSender,
+    pub(crate) sweeps: PruneStatus,
+    pub(crate) clearing: ResetState,
+    pub(crate) listeners: SubscriptionShared,
     /// Becomes true when the engine takes nothing new.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
@@ -70,13 +73,13 @@ pub(crate) struct Core {
 
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct ActionOutcome {
     /// The process as it is now.
-    pub stored: Stored,
+    pub stored: StoredProcess,
     /// Whether anything changed.
     pub changed: bool,
     /// Why nothing changed although nothing was refused.
-    pub note: Option<Note>,
+    pub note: Option<NoOpReason>,
 }
 
 impl Engine {
@@ -84,33 +87,33 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be joined or read.
-    pub async fn start(parts: Parts, settings: Settings) -> Result<Self, EngineError> {
-        let (ends, sent) = (parts.store.leases_end(), parts.clock.now());
+    pub async fn start(parts: EnginePorts, settings: EngineSettings) -> Result<Self, EngineError> {
+        let (ends, sent) = (parts.store.leases_expire(), parts.clock.now());
         let lease = parts.store.register(&settings.node).await?;
         let policy = settled_policy(parts.store.as_ref(), settings.policy.as_ref()).await?;
-        let (lanes, inbox) = Lanes::new();
-        let core = Arc::new(Core {
+        let (lanes, inbox) = InboxSender::new();
+        let core = Arc::new(EngineShared {
             parts,
             settings,
-            tenure: Tenure::new(lease, ends, sent),
-            neighbours: Neighbours::default(),
-            regard: Regard::default(),
-            copies: Copies::default(),
+            tenure: LeaseState::new(lease, ends, sent),
+            neighbours: PeerState::default(),
+            regard: HistoryTracker::default(),
+            copies: LocalAttempts::default(),
             policy: Mutex::new(policy),
             policy_turns: tokio::sync::Mutex::default(),
-            hub: Hub::default(),
+            hub: Notifier::default(),
             timers: Timers::default(),
-            attention: Attention::default(),
-            vitals: VitalsCache::default(),
-            owned: Owned::default(),
-            starts: Starts::default(),
-            unexamined: Unexamined::default(),
-            unrecorded: Unrecorded::default(),
-            kin: Kin::default(),
+            attention: Monitor::default(),
+            live_stats: LiveStatsCache::default(),
+            owned: RecordCache::default(),
+            starts: StartDedup::default(),
+            unexamined: UnverifiedAttempts::default(),
+            unrecorded: UncommittedExits::default(),
+            kin: CascadeTracker::default(),
             lanes,
-            sweeps: Sweeps::default(),
-            clearing: Clearing::default(),
-            listeners: Listeners::new(),
+            sweeps: PruneStatus::default(),
+            clearing: ResetState::default(),
+            listeners: SubscriptionShared::new(),
             closing: watch::Sender::new(false),
             tasks: Mutex::default(),
         });
@@ -124,10 +127,10 @@ impl Engine {
         };
         core.kin.open();
         tasks.extend(inbox.work(&core));
-        tasks.push(tokio::spawn(pump::claim(core.clone())));
-        tasks.push(tokio::spawn(pump::observe(core.clone())));
+        tasks.push(tokio::spawn(claim_loop::claim(core.clone())));
+        tasks.push(tokio::spawn(claim_loop::observe(core.clone())));
         tasks.push(tokio::spawn(timers::keep_time(core.clone())));
-        tasks.push(tokio::spawn(keep_attentive(core.clone())));
+        tasks.push(tokio::spawn(run_monitor(core.clone())));
         tasks.push(tokio::spawn(keep_tidy(core.clone())));
         core.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(Self { core })
@@ -138,7 +141,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
-    pub async fn process(&self, id: ProcessId) -> Result<Stored, EngineError> {
+    pub async fn process(&self, id: ProcessId) -> Result<StoredProcess, EngineError> {
         self.core.load_or_recall(id).await
     }
 
@@ -152,8 +155,8 @@ impl Engine {
     /// Whether this node accepted a process alone while the store was away: what is told of it is true, and no other node
     /// knows of it until the store is back.
     #[must_use]
-    pub fn is_alone(&self, id: ProcessId) -> bool {
-        self.core.parts.store.is_alone(&id)
+    pub fn is_local_only(&self, id: ProcessId) -> bool {
+        self.core.parts.store.is_local_only(&id)
     }
 
     /// One page of records. While the store does not answer it has what this node keeps for itself, which is only of its
@@ -161,16 +164,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
-    pub async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, EngineError> {
+    pub async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, EngineError> {
         let store = &self.core.parts.store;
         let mut listing = match store.list(filter, page).await {
             Err(away @ StoreError::Unavailable { .. }) => {
-                store.recall_page(filter, page).await.ok_or(away)?
+                store.list_cached(filter, page).await.ok_or(away)?
             }
             listing => listing?,
         };
-        let shown = |mut stored: Stored| {
-            self.core.vitals.overlay(&mut stored);
+        let shown = |mut stored: StoredProcess| {
+            self.core.live_stats.overlay(&mut stored);
             let before = stored.process.status();
             let stored = self.core.with_unrecorded(stored);
             let status = stored.process.status();
@@ -190,11 +193,11 @@ impl Engine {
     pub async fn command(
         &self,
         id: ProcessId,
-        command: Command,
+        command: Action,
         expected: Option<Revision>,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<ActionOutcome, EngineError> {
         let core = self.core.clone();
-        to_its_end(async move { core.turn(id, &Input::Command(command), expected).await }).await
+        run_to_completion(async move { core.turn(id, &Input::Action(command), expected).await }).await
     }
 
     /// What the tree of a process uses at this moment; none if it does not run on this node, or cannot be told.
@@ -216,7 +219,7 @@ impl Engine {
     /// as this node has heard: nobody can tell now
     /// how it is. None for what nobody runs. It is no part of the record, which stays as its node left it.
     #[must_use]
-    pub fn unreachable_since(&self, stored: &Stored) -> Option<Timestamp> {
+    pub fn unreachable_since(&self, stored: &StoredProcess) -> Option<Timestamp> {
         let owner = stored.owner.as_ref().filter(|owner| owner.node != *self.core.here())?;
         self.core.unreachable_since(&owner.node)
     }
@@ -241,19 +244,19 @@ impl Engine {
 }
 
 /// Takes up the work of an earlier life, while the lease is kept if it could end meanwhile.
-async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, EngineError> {
+async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandle<()>>, EngineError> {
     let mut tasks = Vec::new();
     if ends {
         core.enter().await?;
         core.reconciled(&core.lease()).await?;
         let end = core.parts.store.end().await?;
         tasks.push(tokio::spawn(keep_lease(core.clone())));
-        tasks.push(tokio::spawn(mind_deadline(core.clone())));
-        tasks.push(tokio::spawn(tell_deadline(core.clone())));
+        tasks.push(tokio::spawn(enforce_lease_deadline(core.clone())));
+        tasks.push(tokio::spawn(publish_lease_end(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
     } else {
         // The work of an earlier life may have begun where leases end.
-        core.parts.spawner.lease_lasts(LeaseEnd::Never).await;
+        core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
     }
     let recovered = recover::recover(core).await;
     if ends && recovered.is_ok() {
@@ -271,7 +274,7 @@ async fn recovered(core: &Arc<Core>, ends: bool) -> Result<Vec<JoinHandle<()>>, 
     }
 }
 
-impl Core {
+impl EngineShared {
     /// The node that this engine runs.
     pub(crate) const fn here(&self) -> &NodeId {
         self.tenure.node()
@@ -282,8 +285,8 @@ impl Core {
         self.tenure.lease()
     }
 
-    pub(crate) fn context(&self) -> Context {
-        Context {
+    pub(crate) fn context(&self) -> DecisionContext {
+        DecisionContext {
             now: self.parts.clock.now(),
             awake: self.parts.clock.awake(),
             chance: self.parts.ids.chance(),
@@ -291,23 +294,23 @@ impl Core {
         }
     }
 
-    pub(crate) async fn load(&self, id: ProcessId) -> Result<Stored, EngineError> {
+    pub(crate) async fn load(&self, id: ProcessId) -> Result<StoredProcess, EngineError> {
         let mut found = self.parts.store.load(&[id]).await?;
         let stored = found.pop().flatten();
         let stored = stored.ok_or_else(|| EngineError::NotFound { reference: id.to_string() })?;
         Ok(self.with_vitals(stored))
     }
 
-    pub(crate) fn with_vitals(&self, mut stored: Stored) -> Stored {
-        self.vitals.overlay(&mut stored);
+    pub(crate) fn with_vitals(&self, mut stored: StoredProcess) -> StoredProcess {
+        self.live_stats.overlay(&mut stored);
         stored
     }
 
     /// In whose name this engine writes a record; none if another node owns it.
-    pub(crate) fn author_of(&self, stored: &Stored) -> Option<Author> {
+    pub(crate) fn author_of(&self, stored: &StoredProcess) -> Option<Writer> {
         match &stored.owner {
-            None => Some(Author::Anyone),
-            Some(owner) if owner.node == *self.here() => Some(Author::Owner(self.lease())),
+            None => Some(Writer::Anyone),
+            Some(owner) if owner.node == *self.here() => Some(Writer::Owner(self.lease())),
             Some(_) => None,
         }
     }

@@ -1,8 +1,8 @@
 //! The environment of a command, put together at its start.
 
-use crate::engine::Core;
+use crate::engine::EngineShared;
 use longhaul_domain::{CommandSpec, SessionId};
-use longhaul_ports::VaultError;
+use longhaul_ports::EnvironmentStoreError;
 use std::collections::BTreeMap;
 
 /// Defaults for commands that nobody watches: no questions, no pagers. A captured or declared variable wins.
@@ -18,15 +18,16 @@ const NON_INTERACTIVE: &[(&str, &str)] = &[
 ];
 
 /// Set anew for every attempt; a captured value belongs to another process.
-const OURS: &[&str] = &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
+const RESERVED_VARIABLES: &[&str] =
+    &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
 
-impl Core {
+impl EngineShared {
     /// Captured variables without the removed and the hidden ones, then defaults, then declared ones.
     pub(crate) async fn environment_of(
         &self,
         command: &CommandSpec,
         session: Option<&SessionId>,
-    ) -> Result<Vec<(String, String)>, VaultError> {
+    ) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
         let asked = &command.environment;
         let captured = match &asked.captured {
             Some(hash) => self.parts.vault.open(hash).await?,
@@ -34,7 +35,9 @@ impl Core {
         };
         let mut all: BTreeMap<String, String> = captured.into_iter().collect();
         let hidden = self.settings.hidden.iter().map(String::as_str);
-        for name in hidden.chain(OURS.iter().copied()).chain(asked.removed.iter().map(String::as_str)) {
+        for name in
+            hidden.chain(RESERVED_VARIABLES.iter().copied()).chain(asked.removed.iter().map(String::as_str))
+        {
             all.remove(name);
         }
         if !asked.bare {

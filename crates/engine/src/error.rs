@@ -1,7 +1,7 @@
 //! Why a use case did not do what it was asked.
 
 use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, SessionId, Status};
-use longhaul_ports::{OutputError, Refusal, SealFault, StoreError, VaultError};
+use longhaul_ports::{EnvironmentStoreError, OutputError, SignatureError, StoreError, StoreRejection};
 use std::fmt;
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub enum EngineError {
         /// What was asked for.
         reference: String,
         /// Whether it was read as an id or as a name.
-        by: Matched,
+        by: ReferenceField,
         /// The processes, newest first; at most ten.
         candidates: Vec<Candidate>,
     },
@@ -49,7 +49,7 @@ pub enum EngineError {
     Refused {
         /// Why.
         #[source]
-        refusal: Refusal,
+        refusal: StoreRejection,
     },
     /// Nobody vouches for what its record asks for.
     #[error("process {id} is not trusted: {fault}")]
@@ -58,7 +58,7 @@ pub enum EngineError {
         id: ProcessId,
         /// Why.
         #[source]
-        fault: SealFault,
+        fault: SignatureError,
     },
     /// The launch key belongs to a process that was asked for in another way.
     #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]
@@ -100,7 +100,7 @@ pub enum EngineError {
     Vault {
         /// Why.
         #[source]
-        source: VaultError,
+        source: EnvironmentStoreError,
     },
     /// The store cannot do it.
     #[error("the store cannot do it")]
@@ -128,7 +128,7 @@ pub enum EngineError {
     #[error("no slot is given away: {standstill}")]
     NotAtOnce {
         /// Why.
-        standstill: Standstill,
+        standstill: LaunchBlocked,
     },
     /// No node is called so.
     #[error("no node is called {node}")]
@@ -154,7 +154,7 @@ pub enum EngineError {
         /// The process.
         id: ProcessId,
         /// How far the stop has come.
-        reached: Reached,
+        reached: StopReach,
         /// Why it cannot be recorded.
         #[source]
         source: StoreError,
@@ -215,7 +215,7 @@ pub enum InputRefusal {
 
 /// Why nothing is started at once, however much room there is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Standstill {
+pub enum LaunchBlocked {
     /// The node drains.
     #[error("node {node} drains, and starts nothing more")]
     Drains {
@@ -234,14 +234,14 @@ pub enum Standstill {
 
 /// How far a stop has come that no record tells of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reached {
+pub enum StopReach {
     /// Its tree was told to end.
     Told,
     /// It had ended before.
     Ended,
 }
 
-impl fmt::Display for Reached {
+impl fmt::Display for StopReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Told => "was told to stop",
@@ -252,7 +252,7 @@ impl fmt::Display for Reached {
 
 /// What a reference was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matched {
+pub enum ReferenceField {
     /// The beginning of an id.
     IdPrefix,
     /// A name.

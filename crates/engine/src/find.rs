@@ -1,15 +1,15 @@
 //! Finds the process that a person means.
 
-use crate::descend::LIVE;
+use crate::cascade::LIVE;
 use crate::engine::Engine;
-use crate::error::{Candidate, EngineError, Matched};
+use crate::error::{Candidate, EngineError, ReferenceField};
 use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, SessionId};
-use longhaul_ports::{Filter, Order, PageAsk, Stored};
+use longhaul_ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
 
 /// The shortest prefix of an id that is looked up.
-const SHORTEST_PREFIX: usize = 4;
+const MIN_PREFIX_LEN: usize = 4;
 /// The most candidates that an answer names.
-const MOST_CANDIDATES: u32 = 10;
+const MAX_CANDIDATES: u32 = 10;
 /// The type of commands that are run because of what others do: nobody means those by the newest.
 const HOOK: &str = "custom:hook";
 
@@ -36,8 +36,8 @@ impl Engine {
         match self.find_among_told(reference, session).await {
             // What is not kept here may be another node's.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
-                let ask = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
-                self.core.parts.store.list(&Filter::default(), &ask).await?;
+                let ask = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+                self.core.parts.store.list(&ProcessFilter::default(), &ask).await?;
                 self.find_among_told(reference, session).await
             }
             found => found,
@@ -50,7 +50,7 @@ impl Engine {
         session: Option<&SessionId>,
     ) -> Result<ProcessId, EngineError> {
         let not_found = || EngineError::NotFound { reference: reference.to_owned() };
-        let own = Filter { session: session.cloned(), ..Filter::default() };
+        let own = ProcessFilter { session: session.cloned(), ..ProcessFilter::default() };
         if reference == "@last" {
             return self.newest(&own).await?.ok_or_else(not_found);
         }
@@ -67,11 +67,11 @@ impl Engine {
             return Ok(id);
         }
         let Some(session) = session else { return Err(not_found()) };
-        if let Some(id) = self.find_by_prefix(reference, &Filter::default()).await? {
+        if let Some(id) = self.find_by_prefix(reference, &ProcessFilter::default()).await? {
             return Ok(id);
         }
-        let named = Filter { name: Some(name.ok_or_else(not_found)?), ..Filter::default() };
-        let others = self.page(named, MOST_CANDIDATES).await?;
+        let named = ProcessFilter { name: Some(name.ok_or_else(not_found)?), ..ProcessFilter::default() };
+        let others = self.page(named, MAX_CANDIDATES).await?;
         if others.is_empty() {
             return Err(not_found());
         }
@@ -85,29 +85,29 @@ impl Engine {
     async fn find_by_prefix(
         &self,
         reference: &str,
-        among: &Filter,
+        among: &ProcessFilter,
     ) -> Result<Option<ProcessId>, EngineError> {
         let Some(prefix) = as_prefix(reference) else { return Ok(None) };
-        let filter = Filter { id_prefix: Some(prefix), ..among.clone() };
-        match self.page(filter, MOST_CANDIDATES).await?.as_slice() {
+        let filter = ProcessFilter { id_prefix: Some(prefix), ..among.clone() };
+        match self.page(filter, MAX_CANDIDATES).await?.as_slice() {
             [] => Ok(None),
             [only] => Ok(Some(only.process.id)),
-            several => Err(self.ambiguous(reference, Matched::IdPrefix, several)),
+            several => Err(self.ambiguous(reference, ReferenceField::IdPrefix, several)),
         }
     }
 
     async fn find_by_name(
         &self,
         name: ProcessName,
-        among: &Filter,
+        among: &ProcessFilter,
     ) -> Result<Option<ProcessId>, EngineError> {
         let reference = name.to_string();
-        let named = Filter { name: Some(name), ..among.clone() };
-        let live = Filter { statuses: LIVE.to_vec(), ..named.clone() };
-        match self.page(live, MOST_CANDIDATES).await?.as_slice() {
+        let named = ProcessFilter { name: Some(name), ..among.clone() };
+        let live = ProcessFilter { statuses: LIVE.to_vec(), ..named.clone() };
+        match self.page(live, MAX_CANDIDATES).await?.as_slice() {
             [] => Ok(self.page(named, 1).await?.first().map(|stored| stored.process.id)),
             [only] => Ok(Some(only.process.id)),
-            several => Err(self.ambiguous(&reference, Matched::Name, several)),
+            several => Err(self.ambiguous(&reference, ReferenceField::Name, several)),
         }
     }
 
@@ -115,9 +115,9 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
-    pub async fn agent(&self, agent: &AgentId) -> Result<Option<Stored>, EngineError> {
-        let of_agent = Filter { agent: Some(agent.clone()), ..Filter::default() };
-        let live = Filter { statuses: LIVE.to_vec(), ..of_agent.clone() };
+    pub async fn agent(&self, agent: &AgentId) -> Result<Option<StoredProcess>, EngineError> {
+        let of_agent = ProcessFilter { agent: Some(agent.clone()), ..ProcessFilter::default() };
+        let live = ProcessFilter { statuses: LIVE.to_vec(), ..of_agent.clone() };
         match self.page(live, 1).await?.pop() {
             Some(stored) => Ok(Some(stored)),
             None => Ok(self.page(of_agent, 1).await?.pop()),
@@ -125,23 +125,23 @@ impl Engine {
     }
 
     /// The newest that is no hook.
-    async fn newest(&self, among: &Filter) -> Result<Option<ProcessId>, EngineError> {
-        let others = Filter { not_kind: HOOK.parse().ok(), ..among.clone() };
+    async fn newest(&self, among: &ProcessFilter) -> Result<Option<ProcessId>, EngineError> {
+        let others = ProcessFilter { not_kind: HOOK.parse().ok(), ..among.clone() };
         Ok(self.page(others, 1).await?.first().map(|stored| stored.process.id))
     }
 
-    async fn page(&self, filter: Filter, most: u32) -> Result<Vec<Stored>, EngineError> {
-        let ask = PageAsk { order: Order::NewestFirst, after: None, most };
+    async fn page(&self, filter: ProcessFilter, most: u32) -> Result<Vec<StoredProcess>, EngineError> {
+        let ask = PageRequest { order: SortOrder::NewestFirst, after: None, most };
         Ok(self.list(&filter, &ask).await?.processes)
     }
 
-    fn ambiguous(&self, reference: &str, by: Matched, matches: &[Stored]) -> EngineError {
+    fn ambiguous(&self, reference: &str, by: ReferenceField, matches: &[StoredProcess]) -> EngineError {
         EngineError::Ambiguous { reference: reference.to_owned(), by, candidates: self.candidates(matches) }
     }
 
-    fn candidates(&self, matches: &[Stored]) -> Vec<Candidate> {
+    fn candidates(&self, matches: &[StoredProcess]) -> Vec<Candidate> {
         let now = self.now();
-        let candidate = |Stored { process, .. }: &Stored| {
+        let candidate = |StoredProcess { process, .. }: &StoredProcess| {
             let command = process.spec.command();
             Candidate {
                 id: process.id,
@@ -164,6 +164,6 @@ fn argv(command: &CommandSpec) -> Vec<String> {
 /// The text as the beginning of a printed id, if it can be one.
 fn as_prefix(reference: &str) -> Option<String> {
     let text = reference.strip_prefix("bg-").unwrap_or(reference).to_ascii_lowercase();
-    let fits = (SHORTEST_PREFIX..=36).contains(&text.len());
+    let fits = (MIN_PREFIX_LEN..=36).contains(&text.len());
     (fits && text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')).then_some(text)
 }

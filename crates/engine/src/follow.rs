@@ -1,8 +1,8 @@
 //! What other nodes did: one reader of the event log per engine, where the store is shared.
 
-use crate::engine::Core;
-use longhaul_domain::{Awake, Deadline, ProcessId, Work};
-use longhaul_ports::{Cursor, Stored};
+use crate::engine::EngineShared;
+use longhaul_domain::{AwakeTime, Deadline, ProcessId, Work};
+use longhaul_ports::{EventCursor, StoredProcess};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,10 @@ use std::time::Duration;
 /// The most events of one look.
 const PAGE: u32 = 500;
 /// The wait before a store that failed is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// Follows the log from a place on, for whoever waits here for what happens elsewhere.
-pub(crate) async fn follow(core: Arc<Core>, mut after: Cursor) {
+pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
     loop {
         match core.parts.store.read(Some(after), PAGE, true).await {
             Ok(page) => {
@@ -26,14 +26,14 @@ pub(crate) async fn follow(core: Arc<Core>, mut after: Cursor) {
             }
             Err(error) => {
                 core.unanswered(None, &error, "what other nodes do cannot be followed now");
-                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
         }
     }
 }
 
-impl Core {
+impl EngineShared {
     /// These processes changed, perhaps elsewhere.
     async fn hear_of(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
         let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
@@ -47,11 +47,11 @@ impl Core {
         ids.into_iter().for_each(|id| self.hub.changed(id));
     }
 
-    fn changed_elsewhere(self: &Arc<Self>, stored: &Stored) {
+    fn changed_elsewhere(self: &Arc<Self>, stored: &StoredProcess) {
         if stored.process.status().is_ended() {
-            self.vitals.forget(stored.process.id);
+            self.live_stats.forget(stored.process.id);
             self.descendant_ended(stored);
-            self.heed_rest(stored);
+            self.stop_orphan(stored);
         }
         // Reported work belongs to nobody: whoever is there watches over its heartbeat.
         if matches!(stored.process.spec.work, Work::Reported(_)) {

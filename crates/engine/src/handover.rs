@@ -1,8 +1,10 @@
 //! What becomes of live attempts when a store passes to another state directory.
 
 use crate::recover::LIVE;
-use longhaul_domain::{Capabilities, Context, Input, Interruption, Observation, Status, WishNo};
-use longhaul_ports::{Author, Change, Clock, Filter, IdSource, Lease, Order, PageAsk, Store, StoreError};
+use longhaul_domain::{ActionSeq, Capabilities, DecisionContext, Input, Interruption, Observation, Status};
+use longhaul_ports::{
+    Change, Clock, IdSource, Lease, PageRequest, ProcessFilter, SortOrder, Store, StoreError, Writer,
+};
 
 const PAGE: u32 = 500;
 
@@ -21,8 +23,9 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
     by: &Lease,
     home: &str,
 ) -> Result<usize, StoreError> {
-    let filter = Filter { statuses: LIVE.to_vec(), owner: Some(by.node.clone()), ..Filter::default() };
-    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+    let filter =
+        ProcessFilter { statuses: LIVE.to_vec(), owner: Some(by.node.clone()), ..ProcessFilter::default() };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
     let mut live = Vec::new();
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;
@@ -50,23 +53,31 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
         };
         let why = Interruption::RecordLost { found };
         let lost = Input::Observation(Observation::SupervisorLost { attempt: stored.process.attempt, why });
-        let context = Context {
+        let context = DecisionContext {
             now: clock.now(),
             awake: clock.awake(),
             chance: ids.chance(),
             capabilities: Capabilities::ALL,
         };
-        let events = stored.process.decide(&context, &stored.vitals, &lost).unwrap_or_default().events;
+        let events = stored.process.decide(&context, &stored.live_stats, &lost).unwrap_or_default().events;
         if events.is_empty() {
             tracing::warn!(process = %stored.process.id, "a live attempt could not be interrupted");
             continue;
         }
         let mut next = stored.process;
         next.evolve(&events);
-        let author = Author::Owner(by.clone());
+        let author = Writer::Owner(by.clone());
         let (op, expected) = (ids.op(), stored.revision);
         store
-            .commit(Change { op, author, expected, next, events, taken: WishNo(0), childless: false })
+            .commit(Change {
+                op,
+                author,
+                expected,
+                next,
+                events,
+                taken: ActionSeq(0),
+                require_no_live_descendants: false,
+            })
             .await?;
         interrupted = interrupted.saturating_add(1);
     }

@@ -1,14 +1,14 @@
 //! The standard input of commands.
 
-use crate::engine::{Core, Engine};
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
 use crate::error::{EngineError, InputRefusal};
-use crate::shield::to_its_end;
 use longhaul_domain::{ProcessId, Stdin};
 use longhaul_ports::{AttemptKey, SpawnError};
 
 /// What became of input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Written {
+pub struct InputResult {
     /// So many bytes were taken, from the first on. Fewer than were given if nobody reads them: the rest was not written.
     pub bytes: usize,
     /// Whether the input ends there, as it was asked; it does not while bytes are left.
@@ -27,14 +27,19 @@ impl Engine {
         id: ProcessId,
         bytes: Vec<u8>,
         close: bool,
-    ) -> Result<Written, EngineError> {
+    ) -> Result<InputResult, EngineError> {
         let core = self.core.clone();
-        to_its_end(async move { core.write_input(id, bytes, close).await }).await
+        run_to_completion(async move { core.write_input(id, bytes, close).await }).await
     }
 }
 
-impl Core {
-    async fn write_input(&self, id: ProcessId, bytes: Vec<u8>, close: bool) -> Result<Written, EngineError> {
+impl EngineShared {
+    async fn write_input(
+        &self,
+        id: ProcessId,
+        bytes: Vec<u8>,
+        close: bool,
+    ) -> Result<InputResult, EngineError> {
         let stored = self.load(id).await?;
         let refused = |refusal| EngineError::InputRefused { id, refusal };
         let process = &stored.process;
@@ -55,7 +60,7 @@ impl Core {
         match self.parts.spawner.write_input(key, bytes, close).await {
             Ok(bytes) => {
                 self.input_given(key);
-                Ok(Written { bytes, closed: close && bytes >= given })
+                Ok(InputResult { bytes, closed: close && bytes >= given })
             }
             Err(SpawnError::InputClosed { .. }) => Err(refused(InputRefusal::Closed)),
             Err(error) => Err(refused(InputRefusal::Unreachable { what: error.to_string() })),

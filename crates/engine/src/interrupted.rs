@@ -1,20 +1,20 @@
 //! Interrupted work: what a crash or a reboot cut off is run again when somebody asks for it.
 
-use crate::engine::{Core, Engine};
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
-use crate::launch::Launched;
-use crate::shield::to_its_end;
+use crate::launch::LaunchOutcome;
 use longhaul_domain::{
-    Command, LaunchKey, Lineage, Process, ProcessId, ProjectName, Spec, State, Status, Work,
+    Action, LaunchKey, Lineage, Process, ProcessId, ProjectName, Spec, State, Status, Work,
 };
-use longhaul_ports::{Filter, Stored};
+use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Which interrupted processes are run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revived<'a> {
-    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`Revival::skipped`].
+pub enum RestartScope<'a> {
+    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`InterruptedRestart::skipped`].
     All,
     /// Those of a project.
     OfProject(&'a ProjectName),
@@ -24,7 +24,7 @@ pub enum Revived<'a> {
 
 /// How they are run again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RevivalOptions {
+pub struct InterruptedRestartOptions {
     /// Also children that a restarted process launched itself, unless it has launched them again already.
     pub with_children: bool,
     /// Only say what would be done.
@@ -33,20 +33,20 @@ pub struct RevivalOptions {
 
 /// What came of running interrupted work again.
 #[derive(Clone, Debug, Default)]
-pub struct Revival {
+pub struct InterruptedRestart {
     /// What was started, oldest first.
-    pub launched: Vec<Launched>,
+    pub launched: Vec<LaunchOutcome>,
     /// Without a start: the interrupted processes that would be run again, oldest first.
-    pub planned: Vec<Stored>,
+    pub planned: Vec<StoredProcess>,
     /// What was not run again, oldest first. It does not list processes that were run again earlier.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRestart>,
 }
 
 /// A process that was not run again.
 #[derive(Clone, Debug)]
-pub struct Skipped {
+pub struct SkippedRestart {
     /// The process.
-    pub stored: Stored,
+    pub stored: StoredProcess,
     /// Why.
     pub reason: SkipReason,
 }
@@ -92,32 +92,32 @@ impl Engine {
     /// reported work: then nothing is started. Else the first one that could not be launched, if it was named or none was.
     pub async fn restart_interrupted(
         &self,
-        revived: Revived<'_>,
-        options: RevivalOptions,
-    ) -> Result<Revival, EngineError> {
+        revived: RestartScope<'_>,
+        options: InterruptedRestartOptions,
+    ) -> Result<InterruptedRestart, EngineError> {
         let engine = self.clone();
         let named = match revived {
-            Revived::These(ids) => Some(self.named(ids).await?),
-            Revived::OfProject(_) | Revived::All => None,
+            RestartScope::These(ids) => Some(self.named(ids).await?),
+            RestartScope::OfProject(_) | RestartScope::All => None,
         };
         let project = match revived {
-            Revived::OfProject(project) => Some(project.clone()),
-            Revived::These(_) | Revived::All => None,
+            RestartScope::OfProject(project) => Some(project.clone()),
+            RestartScope::These(_) | RestartScope::All => None,
         };
-        to_its_end(async move {
+        run_to_completion(async move {
             let is_named = named.is_some();
             let mut choice = match named {
                 // Who names a process wants it back, whatever a process above it has launched since.
-                Some(candidates) if !options.with_children => Choice { candidates, ..Choice::default() },
+                Some(candidates) if !options.with_children => RestartSelection { candidates, ..RestartSelection::default() },
                 Some(candidates) => {
-                    Choice { candidates, skipped: Vec::new(), ..engine.interrupted(None).await? }
+                    RestartSelection { candidates, skipped: Vec::new(), ..engine.interrupted(None).await? }
                 }
                 None => engine.interrupted(project.as_ref()).await?,
             };
             choice.decide(is_named, options.with_children);
-            let Choice { candidates, mut skipped, .. } = choice;
+            let RestartSelection { candidates, mut skipped, .. } = choice;
             if options.dry_run {
-                return Ok(Revival { planned: candidates, skipped, ..Revival::default() });
+                return Ok(InterruptedRestart { planned: candidates, skipped, ..InterruptedRestart::default() });
             }
             let (mut launched, mut failed) = (Vec::new(), None);
             for stored in candidates {
@@ -128,7 +128,7 @@ impl Engine {
                     Err(error) => {
                         tracing::warn!(id = %stored.process.id, %error, "interrupted work could not be run again");
                         let reason = SkipReason::LaunchFailed { error: error.to_string() };
-                        skipped.push(Skipped { stored, reason });
+                        skipped.push(SkippedRestart { stored, reason });
                         failed.get_or_insert(error);
                     }
                 }
@@ -136,18 +136,18 @@ impl Engine {
             match failed {
                 // Of many, those that can be run again are.
                 Some(error) if is_named || launched.is_empty() => Err(error),
-                Some(_) | None => Ok(Revival { launched, skipped, ..Revival::default() }),
+                Some(_) | None => Ok(InterruptedRestart { launched, skipped, ..InterruptedRestart::default() }),
             }
         })
         .await
     }
 
     /// Every interrupted command that was not run again yet, and what is left out whatever is asked for.
-    async fn interrupted(&self, project: Option<&ProjectName>) -> Result<Choice, EngineError> {
-        let mut choice = Choice::default();
+    async fn interrupted(&self, project: Option<&ProjectName>) -> Result<RestartSelection, EngineError> {
+        let mut choice = RestartSelection::default();
         let (mut restarts, mut launched) = (BTreeSet::new(), Vec::new());
         let core = &self.core;
-        core.each(&Filter::default(), |stored| {
+        core.each(&ProcessFilter::default(), |stored| {
             let process = &stored.process;
             if let Some(old) = process.lineage.restarted_from {
                 choice.restarted.insert(old, process.id);
@@ -169,7 +169,7 @@ impl Engine {
                 (Work::Command(_), Status::Interrupted) => return choice.candidates.push(stored),
                 (Work::Command(_) | Work::Reported(_), _) => return,
             };
-            choice.skipped.push(Skipped { stored, reason });
+            choice.skipped.push(SkippedRestart { stored, reason });
         })
         .await?;
         choice.replaced = choice.replacements(&launched);
@@ -177,10 +177,10 @@ impl Engine {
     }
 
     /// The processes of these ids, if all of them were interrupted.
-    async fn named(&self, ids: &[ProcessId]) -> Result<Vec<Stored>, EngineError> {
+    async fn named(&self, ids: &[ProcessId]) -> Result<Vec<StoredProcess>, EngineError> {
         let mut named = Vec::new();
         for id in ids.iter().copied() {
-            let stored = self.command(id, Command::Restart, None).await?.stored;
+            let stored = self.command(id, Action::Restart, None).await?.stored;
             let process = &stored.process;
             if process.status() != Status::Interrupted {
                 return Err(EngineError::Invalid {
@@ -198,9 +198,9 @@ impl Engine {
     }
 }
 
-impl Core {
+impl EngineShared {
     /// The launch key makes it at most once, whoever asks how often.
-    async fn run_once_more(self: &Arc<Self>, old: &Process) -> Result<Launched, EngineError> {
+    async fn run_once_more(self: &Arc<Self>, old: &Process) -> Result<LaunchOutcome, EngineError> {
         match self.run_again(old, key_for(old.id)).await {
             // What is filled in at a launch may have changed in between; it is the same restart all the same.
             Err(conflict @ EngineError::KeyConflict { holder, .. }) => {
@@ -208,7 +208,7 @@ impl Core {
                 if stored.process.lineage.restarted_from != Some(old.id) {
                     return Err(conflict);
                 }
-                Ok(Launched { stored, created: false })
+                Ok(LaunchOutcome { stored, created: false })
             }
             other => other,
         }
@@ -217,9 +217,9 @@ impl Core {
 
 /// Which processes are run again, oldest first.
 #[derive(Debug, Default)]
-struct Choice {
-    candidates: Vec<Stored>,
-    skipped: Vec<Skipped>,
+struct RestartSelection {
+    candidates: Vec<StoredProcess>,
+    skipped: Vec<SkippedRestart>,
     /// Every interrupted process.
     interrupted: BTreeSet<ProcessId>,
     /// What was run again earlier, and as which process.
@@ -228,7 +228,7 @@ struct Choice {
     replaced: BTreeMap<ProcessId, ProcessId>,
 }
 
-impl Choice {
+impl RestartSelection {
     /// Leaves out whom nobody wants back, and whom another one brings back.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
@@ -253,7 +253,7 @@ impl Choice {
                     continue;
                 }
             };
-            self.skipped.push(Skipped { stored, reason });
+            self.skipped.push(SkippedRestart { stored, reason });
         }
         self.skipped.sort_by_key(|skipped| skipped.stored.seq);
     }

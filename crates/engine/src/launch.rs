@@ -1,24 +1,26 @@
 //! Launches: a command or reported work becomes a process.
 
-use crate::engine::{Core, Engine};
-use crate::error::{EngineError, Standstill};
-use crate::shield::to_its_end;
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
+use crate::error::{EngineError, LaunchBlocked};
 use longhaul_domain::{
-    Awake, Deadline, Event, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec,
+    AwakeTime, Deadline, Event, Level, Lineage, Placement, Process, ProcessId, ResourceLimits, SlotKey, Spec,
     Work,
 };
 use longhaul_failpoint::crashpoint;
-use longhaul_ports::{Claimant, Lease, Limits, Refusal, StoreError, Stored, Submission, Submitted};
+use longhaul_ports::{
+    ClaimRequest, Lease, StoreError, StoreRejection, StoredProcess, Submission, SubmitLimits, SubmitOutcome,
+};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 /// So often a launch is tried again when the queue policy changed under it.
-const MOST_RESOLVES: u32 = 20;
+const MAX_POLICY_RETRIES: u32 = 20;
 /// So often a launch is sent again whose answer was lost. Each of them may take as long as the store has patience.
-const MOST_REPEATS: u32 = 2;
+const MAX_RESENDS: u32 = 2;
 
 /// The wait before a store that failed is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What to launch.
 #[derive(Clone, Debug)]
@@ -49,9 +51,9 @@ pub enum Launcher {
 
 /// What came of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Launched {
+pub struct LaunchOutcome {
     /// The process.
-    pub stored: Stored,
+    pub stored: StoredProcess,
     /// False if its launch key was taken before: this is the process that has it.
     pub created: bool,
 }
@@ -65,10 +67,10 @@ impl Engine {
     /// [`EngineError::ShuttingDown`]; [`EngineError::EnvironmentStays`] for a captured environment of what may run on
     /// another node; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot,
     /// or asks to be told of something that cannot be found out.
-    pub async fn launch(&self, launch: Launch) -> Result<Launched, EngineError> {
+    pub async fn launch(&self, launch: Launch) -> Result<LaunchOutcome, EngineError> {
         let core = self.core.clone();
         let roots = core.settings.roots();
-        to_its_end(async move { core.launch(launch, roots).await }).await
+        run_to_completion(async move { core.launch(launch, roots).await }).await
     }
 
     /// The same for short work of this engine's owner that must not wait behind others: the limit on roots does not hold
@@ -77,14 +79,14 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::launch`].
-    pub async fn launch_beside(&self, launch: Launch) -> Result<Launched, EngineError> {
+    pub async fn launch_beside(&self, launch: Launch) -> Result<LaunchOutcome, EngineError> {
         let core = self.core.clone();
-        to_its_end(async move { core.launch(launch, u32::MAX).await }).await
+        run_to_completion(async move { core.launch(launch, u32::MAX).await }).await
     }
 }
 
-impl Core {
-    async fn launch(self: &Arc<Self>, launch: Launch, roots: u32) -> Result<Launched, EngineError> {
+impl EngineShared {
+    async fn launch(self: &Arc<Self>, launch: Launch, roots: u32) -> Result<LaunchOutcome, EngineError> {
         let now = self.parts.clock.now();
         if launch.no_queue && launch.spec.not_before.is_some_and(|moment| moment > now) {
             return Err(EngineError::Invalid {
@@ -123,7 +125,7 @@ impl Core {
     /// Whether what the launch asks to be told of makes sense, and this node can do it if it is to run here.
     fn check(&self, spec: &Spec) -> Result<(), EngineError> {
         if let Some(command) = spec.command() {
-            crate::attention::check(command)?;
+            crate::monitor::check(command)?;
         }
         match spec.unsupported_by(self.parts.spawner.capabilities()) {
             Some(what) if self.is_here(&spec.placement) => Err(EngineError::Invalid {
@@ -154,7 +156,7 @@ impl Core {
                 Ok(stored.process.lineage.child_of(parent))
             }
             Err(EngineError::NotFound { .. }) => {
-                Err(EngineError::Refused { refusal: Refusal::ParentMissing { parent } })
+                Err(EngineError::Refused { refusal: StoreRejection::ParentMissing { parent } })
             }
             Err(error) => Err(error),
         }
@@ -166,7 +168,7 @@ impl Core {
         lineage: Lineage,
         no_queue: bool,
         roots: u32,
-    ) -> Result<Launched, EngineError> {
+    ) -> Result<LaunchOutcome, EngineError> {
         if self.is_closing() {
             return Err(EngineError::ShuttingDown);
         }
@@ -192,11 +194,11 @@ impl Core {
         let mut unheard = None;
         let sent = self.send(&process, &events, (no_queue, roots), &mut unheard).await;
         match (sent, unheard) {
-            (Err(error), Some(doubt)) if !is_decided(&error) => {
+            (Err(error), Some(verify_lease)) if !is_decided(&error) => {
                 self.begin_if_accepted(process.id);
-                Err(doubt.into())
+                Err(verify_lease.into())
             }
-            (Err(EngineError::Refused { refusal: refusal @ Refusal::NoSlot { .. } }), _) => {
+            (Err(EngineError::Refused { refusal: refusal @ StoreRejection::NoSlot { .. } }), _) => {
                 Err(match self.standstill(&process).await {
                     Some(standstill) => EngineError::NotAtOnce { standstill },
                     None => EngineError::Refused { refusal },
@@ -207,17 +209,17 @@ impl Core {
     }
 
     /// What keeps it from being started at once, whatever room there is; none if it is a matter of slots and turns.
-    async fn standstill(&self, process: &Process) -> Option<Standstill> {
+    async fn standstill(&self, process: &Process) -> Option<LaunchBlocked> {
         if !self.may_run(process) {
-            return Some(Standstill::Elsewhere);
+            return Some(LaunchBlocked::Elsewhere);
         }
         if self.tenure.held_until(self.parts.clock.now()).is_some() {
-            return Some(Standstill::Settles);
+            return Some(LaunchBlocked::Settles);
         }
         // Who cannot be asked leaves the cause that the store told.
-        let known = self.parts.store.known_nodes().await.unwrap_or_default();
+        let known = self.parts.store.list_nodes().await.unwrap_or_default();
         let drains = known.iter().any(|node| node.facts.id == *self.here() && node.draining);
-        drains.then(|| Standstill::Drains { node: self.here().clone() })
+        drains.then(|| LaunchBlocked::Drains { node: self.here().clone() })
     }
 
     /// Sends it until there is an answer; what is left in `unheard` may have been accepted before that.
@@ -227,9 +229,9 @@ impl Core {
         events: &[Event],
         (no_queue, roots): (bool, u32),
         unheard: &mut Option<StoreError>,
-    ) -> Result<Launched, EngineError> {
+    ) -> Result<LaunchOutcome, EngineError> {
         let mut repeats = 0;
-        for _ in 0..MOST_RESOLVES {
+        for _ in 0..MAX_POLICY_RETRIES {
             if process.spec.launch_key.is_some() {
                 self.until_given_back().await;
             }
@@ -237,23 +239,23 @@ impl Core {
                 process: process.clone(),
                 events: events.to_vec(),
                 limits: self.limits_of(process),
-                claim_for: Some(Claimant { lease: self.lease(), roots })
+                claim_for: Some(ClaimRequest { lease: self.lease(), roots })
                     .filter(|_| self.may_run(process) && self.tenure.is_living(self.parts.clock.now())),
-                or_refuse: no_queue,
+                fail_if_queued: no_queue,
             };
             crashpoint!("engine.submit");
             let submitted = self.parts.store.submit(submission).await;
             crashpoint!("engine.submitted");
             match submitted {
                 Ok(submitted) => return self.accepted(submitted, process),
-                Err(StoreError::Refused(Refusal::StalePolicy { .. })) => self.refresh_policy().await?,
+                Err(StoreError::Refused(StoreRejection::StalePolicy { .. })) => self.refresh_policy().await?,
                 Err(StoreError::Fenced { node, epoch }) => {
-                    if !self.doubt(Lease { node: node.clone(), epoch }).await {
+                    if !self.verify_lease(Lease { node: node.clone(), epoch }).await {
                         return Err(StoreError::Fenced { node, epoch }.into());
                     }
                 }
                 // The id makes sure that it counts once.
-                Err(error @ StoreError::Unknown { .. }) if repeats < MOST_REPEATS => {
+                Err(error @ StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
                     *unheard = Some(error);
                 }
@@ -261,7 +263,7 @@ impl Core {
             }
         }
         let found = self.policy_version();
-        Err(EngineError::Refused { refusal: Refusal::StalePolicy { found } })
+        Err(EngineError::Refused { refusal: StoreRejection::StalePolicy { found } })
     }
 
     /// Waits while the nodes give back what the store lost: the holder of a launch key may be part of that.
@@ -274,17 +276,21 @@ impl Core {
         }
     }
 
-    fn accepted(self: &Arc<Self>, submitted: Submitted, process: &Process) -> Result<Launched, EngineError> {
+    fn accepted(
+        self: &Arc<Self>,
+        submitted: SubmitOutcome,
+        process: &Process,
+    ) -> Result<LaunchOutcome, EngineError> {
         match submitted {
-            Submitted::Waiting(stored) | Submitted::Claimed(stored) => Ok(self.begun(stored)),
+            SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => Ok(self.begun(stored)),
             // The first answer was lost.
-            Submitted::Existing { id, stored: Some(stored), .. } if id == process.id => {
+            SubmitOutcome::Existing { id, stored: Some(stored), .. } if id == process.id => {
                 Ok(self.begun(stored))
             }
-            Submitted::Existing { stored: Some(stored), same_spec: true, .. } => {
-                Ok(Launched { stored, created: false })
+            SubmitOutcome::Existing { stored: Some(stored), same_spec: true, .. } => {
+                Ok(LaunchOutcome { stored, created: false })
             }
-            Submitted::Existing { id, stored, .. } => {
+            SubmitOutcome::Existing { id, stored, .. } => {
                 let key = process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string);
                 let first = stored.map(|stored| stored.process.spec);
                 let differs = first.map(|first| first.launch_differences(&process.spec)).unwrap_or_default();
@@ -309,20 +315,20 @@ impl Core {
                         tracing::warn!(%id, %error, "it cannot be told yet whether it was accepted")
                     }
                 }
-                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
         });
     }
 
     /// Whoever launched need not wait for the start.
-    fn begun(self: &Arc<Self>, stored: Stored) -> Launched {
+    fn begun(self: &Arc<Self>, stored: StoredProcess) -> LaunchOutcome {
         self.settle(&stored);
         // Another node may have claimed it before an answer that was lost.
         if self.author_of(&stored).is_some() {
             self.perform_beside(stored.clone());
         }
-        Launched { stored, created: true }
+        LaunchOutcome { stored, created: true }
     }
 
     /// What a launch does not bound itself is bounded as its level is.
@@ -341,10 +347,10 @@ impl Core {
         };
     }
 
-    fn limits_of(&self, process: &Process) -> Limits {
+    fn limits_of(&self, process: &Process) -> SubmitLimits {
         let known = self.policy.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = process.spec.key.as_ref().and_then(|key| known.1.slots_of(key));
-        Limits { policy: known.0, slots, tree: self.settings.tree }
+        SubmitLimits { policy: known.0, slots, tree: self.settings.tree }
     }
 
     /// The key of a launch for an agent: its model, else the configured one.
@@ -366,6 +372,6 @@ impl Core {
 
 /// Whether a store that refuses so looked first whether the process is there: then it is not.
 const fn is_decided(error: &EngineError) -> bool {
-    let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, Refusal::Full | Refusal::StalePolicy { .. }));
+    let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. })
 }

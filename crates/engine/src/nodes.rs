@@ -1,10 +1,10 @@
 //! The nodes of the store: who is there, who claims nothing, and who is let go of.
 
+use crate::detached::run_to_completion;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::shield::to_its_end;
 use longhaul_domain::NodeId;
-use longhaul_ports::{KnownNode, Parting};
+use longhaul_ports::{ForgetOutcome, KnownNode};
 
 impl Engine {
     /// Every node that ever joined the store and was not forgotten, in the order of their names. A store of one machine
@@ -13,13 +13,13 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
     pub async fn nodes(&self) -> Result<Vec<KnownNode>, EngineError> {
-        Ok(self.core.parts.store.known_nodes().await?)
+        Ok(self.core.parts.store.list_nodes().await?)
     }
 
     /// Whether other machines may share the store, so that a process may run, and its output lie, on another node.
     #[must_use]
     pub fn is_shared(&self) -> bool {
-        self.core.parts.store.leases_end()
+        self.core.parts.store.leases_expire()
     }
 
     /// Lets a node claim nothing from now on, or claim again, and gives it as it is then. What it has goes on.
@@ -28,7 +28,7 @@ impl Engine {
     /// [`EngineError::NodeUnknown`], or [`EngineError::DrainUnsupported`] if the store is one of a single machine.
     pub async fn drain(&self, node: &NodeId, drain: bool) -> Result<KnownNode, EngineError> {
         let (core, named) = (self.core.clone(), node.clone());
-        let done = to_its_end(async move { Ok(core.parts.store.drain(&named, drain).await?) }).await?;
+        let done = run_to_completion(async move { Ok(core.parts.store.drain(&named, drain).await?) }).await?;
         let known = self.known(node).await?;
         if done { Ok(known) } else { Err(EngineError::DrainUnsupported { node: node.clone() }) }
     }
@@ -41,14 +41,14 @@ impl Engine {
     pub async fn forget(&self, node: &NodeId) -> Result<KnownNode, EngineError> {
         let known = self.known(node).await?;
         let (core, named) = (self.core.clone(), node.clone());
-        match to_its_end(async move { Ok(core.parts.store.forget(&named).await?) }).await? {
-            Parting::Forgotten => Ok(known),
+        match run_to_completion(async move { Ok(core.parts.store.forget(&named).await?) }).await? {
+            ForgetOutcome::Forgotten => Ok(known),
             // A store of one machine lists none but those that run.
-            Parting::Unknown if !self.core.parts.store.leases_end() => {
+            ForgetOutcome::Unknown if !self.core.parts.store.leases_expire() => {
                 Err(EngineError::NodeAlive { node: node.clone() })
             }
-            Parting::Unknown => Err(EngineError::NodeUnknown { node: node.clone() }),
-            Parting::Alive => Err(EngineError::NodeAlive { node: node.clone() }),
+            ForgetOutcome::Unknown => Err(EngineError::NodeUnknown { node: node.clone() }),
+            ForgetOutcome::Alive => Err(EngineError::NodeAlive { node: node.clone() }),
         }
     }
 

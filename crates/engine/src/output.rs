@@ -4,12 +4,13 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, ProcessId, State, Status, Timestamp};
 use longhaul_ports::{
-    AttemptKey, Loss, OutputError, OutputPage, OutputPlace, OutputSize, OutputSource, Stored, Wanted,
+    AttemptKey, Loss, OutputError, OutputLocation, OutputPage, OutputRead, OutputSize, OutputSource,
+    StoredProcess,
 };
 
 /// What a follower learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followed {
+pub enum FollowProgress {
     /// There may be more output, or the process changed: look again.
     Changed,
     /// The attempt is over: what there is now is all.
@@ -21,7 +22,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Output`] if there is none or it cannot be read.
-    pub async fn output(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, EngineError> {
+    pub async fn output(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, EngineError> {
         self.core.parts.output.read(key, wanted).await.map_err(|source| EngineError::Output { source })
     }
 
@@ -43,7 +44,7 @@ impl Engine {
 
     /// Bytes of output that the latest attempt of a command has written so far, while no record tells: as the log is at
     /// this moment. None where a record does, before the first attempt, on another node, and if it cannot be told.
-    pub async fn written(&self, stored: &Stored) -> Option<u64> {
+    pub async fn written(&self, stored: &StoredProcess) -> Option<u64> {
         let process = &stored.process;
         let is_here = process.node.as_ref() == Some(self.node());
         let is_told = match &process.state {
@@ -91,7 +92,7 @@ impl Engine {
 
     /// Where a person finds the output of an attempt.
     #[must_use]
-    pub fn output_place(&self, key: AttemptKey) -> OutputPlace {
+    pub fn output_place(&self, key: AttemptKey) -> OutputLocation {
         self.core.parts.output.place(key)
     }
 
@@ -104,11 +105,11 @@ impl Engine {
         id: ProcessId,
         attempt: AttemptNo,
         beyond: u64,
-    ) -> Result<Followed, EngineError> {
+    ) -> Result<FollowProgress, EngineError> {
         let core = &self.core;
         let ear = core.hub.subscribe(&[id]);
         if attempt_is_over(&core.load(id).await?, attempt) {
-            return Ok(Followed::Over);
+            return Ok(FollowProgress::Over);
         }
         let key = AttemptKey { id, attempt };
         tokio::select! {
@@ -121,12 +122,12 @@ impl Engine {
                 Err(source) => return Err(EngineError::Output { source }),
             },
         }
-        Ok(Followed::Changed)
+        Ok(FollowProgress::Changed)
     }
 }
 
 /// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
-fn attempt_is_over(stored: &Stored, attempt: AttemptNo) -> bool {
+fn attempt_is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt > AttemptNo(0) && process.attempt == attempt && process.status() == Status::Pending;
     waits || process.attempt > attempt || process.status().is_ended()

@@ -2,7 +2,8 @@
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
 use longhaul_ports::{
-    Clock, IdSource, NodeFacts, NodeOffer, Notary, OutputLog, Prober, Spawner, Store, Vault,
+    Clock, EnvironmentStore, IdSource, LaunchSigner, NodeAdvertisement, NodeDescriptor, OutputLog, Prober,
+    Spawner, Store,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 /// The ports of an engine.
 #[derive(Clone, Debug)]
-pub struct Parts {
+pub struct EnginePorts {
     /// Keeps processes.
     pub store: Arc<dyn Store>,
     /// Runs commands.
@@ -19,10 +20,10 @@ pub struct Parts {
     pub output: Arc<dyn OutputLog>,
     /// Finds out whether a command does what it was started for.
     pub prober: Arc<dyn Prober>,
-    /// Vouches for launches; [`NoNotary`](longhaul_ports::NoNotary) where the store is trusted with them.
-    pub notary: Arc<dyn Notary>,
+    /// Vouches for launches; [`NoopSigner`](longhaul_ports::NoopSigner) where the store is trusted with them.
+    pub notary: Arc<dyn LaunchSigner>,
     /// Keeps captured environments.
-    pub vault: Arc<dyn Vault>,
+    pub vault: Arc<dyn EnvironmentStore>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Draws ids and chance.
@@ -31,13 +32,13 @@ pub struct Parts {
 
 /// The choices of a deployment.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct EngineSettings {
     /// Who this engine is.
-    pub node: NodeFacts,
+    pub node: NodeDescriptor,
     /// What it tells of itself to other nodes; its labels let work come to it.
-    pub offer: NodeOffer,
+    pub offer: NodeAdvertisement,
     /// The time between two signs of life, where leases end without them.
-    pub beat: Duration,
+    pub lease_renew_interval: Duration,
     /// The most roots that run at once on this node; 0 means no limit.
     pub max_parallel: u32,
     /// The bounds of a tree.
@@ -66,19 +67,19 @@ pub struct Settings {
     pub silence: SilencePolicy,
 }
 
-impl Settings {
+impl EngineSettings {
     /// The time between two signs of life unless another is chosen.
-    pub const BEAT: Duration = Duration::from_secs(1);
+    pub const DEFAULT_LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(1);
     /// The bytes of output beside a record unless others are chosen.
     pub const TAIL: u32 = 4_096;
 
     /// A node by itself with nothing else chosen: 10 roots, default trees, everything kept.
     #[must_use]
-    pub fn of(node: NodeFacts) -> Self {
+    pub fn of(node: NodeDescriptor) -> Self {
         Self {
             node,
-            offer: NodeOffer::default(),
-            beat: Self::BEAT,
+            offer: NodeAdvertisement::default(),
+            lease_renew_interval: Self::DEFAULT_LEASE_RENEW_INTERVAL,
             max_parallel: 10,
             tree: TreeLimits::default(),
             policy: None,

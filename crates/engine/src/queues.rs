@@ -1,24 +1,24 @@
 //! The queues: what they look like, and how their policy is changed while they run.
 
-use crate::engine::{Answer, Core, Engine};
+use crate::detached::run_to_completion;
+use crate::engine::{ActionOutcome, Engine, EngineShared};
 use crate::error::EngineError;
-use crate::shield::to_its_end;
 use longhaul_domain::{
-    Command, Configured, Hold, Note, Pending, Policy, PolicyVersion, Priority, Process, ProcessId, SlotKey,
-    State,
+    Action, ConfiguredLimits, NoOpReason, Pending, Policy, PolicyVersion, Priority, Process, ProcessId,
+    QueueHold, SlotKey, State,
 };
-use longhaul_ports::{QueueView, Refusal, Store, StoreError, Stored};
+use longhaul_ports::{QueueState, Store, StoreError, StoreRejection, StoredProcess};
 use std::sync::PoisonError;
 
 /// So often a change is made anew when the policy changed under it, or the answer was lost.
-const MOST_TRIES: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
 impl Engine {
     /// Every key that has a waiter or a holder, or only this one.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
-    pub async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, EngineError> {
+    pub async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, EngineError> {
         Ok(self.core.parts.store.queues(only).await?)
     }
 
@@ -57,7 +57,7 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be written.
     pub async fn hold_queue(&self, key: &SlotKey, by: Option<String>) -> Result<Policy, EngineError> {
-        let (key, hold) = (key.clone(), Hold { since: self.now(), by });
+        let (key, hold) = (key.clone(), QueueHold { since: self.now(), by });
         self.change_policy(move |policy| {
             policy.held.entry(key.clone()).or_insert_with(|| hold.clone());
         })
@@ -83,21 +83,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Rejected`] if it does not wait, [`EngineError::Invalid`] if the best waiter of its key has the
     /// highest priority there can be.
-    pub async fn move_first(&self, id: ProcessId) -> Result<Answer, EngineError> {
+    pub async fn move_first(&self, id: ProcessId) -> Result<ActionOutcome, EngineError> {
         let stored = self.process(id).await?;
         let priority = match (&stored.process.state, self.best_of(&stored).await?) {
             (State::Pending(Pending::Queued), Some(best)) if best.process.id == id => {
-                return Ok(Answer { stored, changed: false, note: Some(Note::AlreadySo) });
+                return Ok(ActionOutcome { stored, changed: false, note: Some(NoOpReason::NoChange) });
             }
             (State::Pending(_), Some(best)) if best.process.id != id => above(&stored, &best)?,
             // Nobody is ahead; and whether it may be moved at all is for the rules to say.
             _ => stored.process.priority,
         };
-        self.command(id, Command::Prioritize { priority }, None).await
+        self.command(id, Action::Prioritize { priority }, None).await
     }
 
     /// The first waiter of the key of a process.
-    async fn best_of(&self, stored: &Stored) -> Result<Option<Stored>, EngineError> {
+    async fn best_of(&self, stored: &StoredProcess) -> Result<Option<StoredProcess>, EngineError> {
         let view = self.core.queue_of(&stored.process).await?;
         let Some(best) = view.and_then(|view| view.waiters.first().copied()) else {
             return Ok(None);
@@ -111,7 +111,7 @@ impl Engine {
         change: impl Fn(&mut Policy) + Send + Sync + 'static,
     ) -> Result<Policy, EngineError> {
         let core = self.core.clone();
-        to_its_end(async move {
+        run_to_completion(async move {
             let _turn = core.policy_turns.lock().await;
             let changed = replace_policy(core.parts.store.as_ref(), |policy| {
                 change(policy);
@@ -125,9 +125,9 @@ impl Engine {
     }
 }
 
-impl Core {
+impl EngineShared {
     /// The queue that a process stands in; none if nobody holds or waits there.
-    pub(crate) async fn queue_of(&self, process: &Process) -> Result<Option<QueueView>, EngineError> {
+    pub(crate) async fn queue_of(&self, process: &Process) -> Result<Option<QueueState>, EngineError> {
         let key = process.spec.key.as_ref();
         let views = self.parts.store.queues(key).await?;
         Ok(views.into_iter().find(|view| view.key.as_ref() == key))
@@ -142,7 +142,7 @@ pub(crate) async fn settled_policy(
     let Some(Policy { slots, default_slots, .. }) = configured else {
         return Ok(store.policy().await?);
     };
-    let configured = Configured { slots: slots.clone(), default_slots: *default_slots };
+    let configured = ConfiguredLimits { slots: slots.clone(), default_slots: *default_slots };
     replace_policy(store, |policy| policy.configure(&configured)).await
 }
 
@@ -163,8 +163,8 @@ async fn replace_policy(
         match store.set_policy(version, &wanted).await {
             Ok(version) => return Ok((version, wanted)),
             // Overtaken, or perhaps applied: the newest one tells.
-            Err(StoreError::Refused(Refusal::StalePolicy { .. }) | StoreError::Unknown { .. })
-                if tries < MOST_TRIES => {}
+            Err(StoreError::Refused(StoreRejection::StalePolicy { .. }) | StoreError::Unknown { .. })
+                if tries < MAX_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
         }
     }
@@ -188,7 +188,7 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
 }
 
 /// A priority that puts a waiter before the best one of its key.
-fn above(waiter: &Stored, best: &Stored) -> Result<Priority, EngineError> {
+fn above(waiter: &StoredProcess, best: &StoredProcess) -> Result<Priority, EngineError> {
     let highest = best.process.priority;
     match highest.above() {
         Some(higher) => Ok(higher),

@@ -1,26 +1,26 @@
 //! What follows when a store of many machines turns out to have lost something: it was emptied, stands as it stood
 //! earlier, or another server took over that lacks the latest writes.
 
-use crate::engine::Core;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
 use crate::recover::look_at_unheard;
-use longhaul_domain::{Awake, Deadline, ProcessId, Timestamp};
-use longhaul_ports::{Calls, History, Lease, Reconciled, StoreError, Stored};
+use longhaul_domain::{AwakeTime, Deadline, ProcessId, Timestamp};
+use longhaul_ports::{History, Lease, NodeUpdates, ReconcileResult, StoreError, StoredProcess};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// The wait before a store that failed is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The most records that are asked for in one call.
-const MOST_TOGETHER: usize = 500;
+const MAX_BATCH: usize = 500;
 /// What this node keeps for itself is compared so often, whatever is heard.
-const COMPARED_EVERY: Duration = Duration::from_secs(60);
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What this node has heard of how far the store has come.
 #[derive(Debug, Default)]
-pub(crate) struct Regard {
-    heard: Mutex<Heard>,
+pub(crate) struct HistoryTracker {
+    heard: Mutex<HistoryMark>,
     /// Somebody compares now.
     comparing: AtomicBool,
     /// It has to be compared, once more if somebody does so now.
@@ -28,7 +28,7 @@ pub(crate) struct Regard {
 }
 
 #[derive(Debug, Default)]
-struct Heard {
+struct HistoryMark {
     history: Option<History>,
     /// The store did not answer the latest question.
     was_away: bool,
@@ -37,7 +37,7 @@ struct Heard {
 
 /// A question to the store that is answered by how far it has come.
 #[derive(Debug)]
-pub(crate) struct Asked {
+pub(crate) struct HistoryQuery {
     /// When it was asked.
     pub(crate) at: Timestamp,
     /// How far it had come by then: what it answers must not be earlier.
@@ -47,13 +47,13 @@ pub(crate) struct Asked {
 /// A record that this node knows is not there, or stands as it stood before.
 #[derive(Debug, thiserror::Error)]
 #[error("the store lost what it knew of process {id}, and is given it back")]
-struct Lost {
+struct LostRecord {
     id: ProcessId,
 }
 
-impl Regard {
+impl HistoryTracker {
     /// Whether an answer tells that the store went back since the question.
-    fn went_back(&self, asked: &Asked, now: &History) -> bool {
+    fn went_back(&self, asked: &HistoryQuery, now: &History) -> bool {
         let mut heard = self.heard();
         let is_older = |known: &History| !now.continues(known) || now.server != known.server;
         // Somebody may have noticed since it was asked.
@@ -75,26 +75,26 @@ impl Regard {
     fn is_due(&self, now: Timestamp) -> bool {
         let mut heard = self.heard();
         let is_back = std::mem::take(&mut heard.was_away);
-        is_back || heard.compared.is_some_and(|at| now.since(at) >= COMPARED_EVERY)
+        is_back || heard.compared.is_some_and(|at| now.since(at) >= RECONCILE_INTERVAL)
     }
 
     fn compares(&self, now: Timestamp) {
         self.heard().compared = Some(now);
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, HistoryMark> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Core {
+impl EngineShared {
     /// To be asked before a question that [`heard`](Self::heard) takes the answer of.
-    pub(crate) fn asking(&self) -> Asked {
-        Asked { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
+    pub(crate) fn asking(&self) -> HistoryQuery {
+        HistoryQuery { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
     }
 
     /// Takes in how far the store has come; if it went back, nothing is started until it was given what it lost.
-    pub(crate) fn regard(self: &Arc<Self>, asked: &Asked, calls: &Calls) {
+    pub(crate) fn regard(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.regard.went_back(asked, history) {
             tracing::warn!(
@@ -118,8 +118,8 @@ impl Core {
         tokio::spawn(async move {
             while core.regard.wanted.swap(false, Ordering::SeqCst) && !core.is_closing() {
                 let lease = core.lease();
-                if let Err(StoreError::Fenced { .. }) = core.give_back(&lease).await {
-                    core.doubt(lease).await;
+                if let Err(StoreError::Fenced { .. }) = core.restore_records(&lease).await {
+                    core.verify_lease(lease).await;
                 }
             }
             core.regard.comparing.store(false, Ordering::SeqCst);
@@ -135,9 +135,9 @@ impl Core {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
-    async fn give_back(self: &Arc<Self>, by: &Lease) -> Result<(), StoreError> {
+    async fn restore_records(self: &Arc<Self>, by: &Lease) -> Result<(), StoreError> {
         let reconciled = self.reconciled(by).await?;
-        if reconciled.went_back || !reconciled.given_back.is_empty() {
+        if reconciled.went_back || !reconciled.restored_records.is_empty() {
             self.come_back().await;
             look_at_unheard(self).await;
         }
@@ -148,14 +148,14 @@ impl Core {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
-    pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<Reconciled, StoreError> {
+    pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let mut is_told = false;
         loop {
             self.regard.compares(self.parts.clock.now());
             match self.parts.store.reconcile(by).await {
                 Ok(reconciled) => {
                     if reconciled.went_back {
-                        let given = reconciled.given_back.len();
+                        let given = reconciled.restored_records.len();
                         tracing::warn!(
                             given,
                             "the store has lost records: this node has given back those that it keeps, and starts nothing new for one \
@@ -173,14 +173,14 @@ impl Core {
                     is_told = true;
                 }
             }
-            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         }
     }
 
     /// The record of a process to show: what this node keeps of its own work while the store does not answer,
     /// and what lives here although the store has lost it.
-    pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<Stored, EngineError> {
+    pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<StoredProcess, EngineError> {
         let stored = match self.load(id).await {
             Err(error) => match self.recalled(id, &error).await {
                 Some(stored) => Ok(self.with_vitals(stored)),
@@ -192,9 +192,12 @@ impl Core {
     }
 
     /// The same of many, asked for together where the store tells of all of them.
-    pub(crate) async fn load_or_recall_all(&self, ids: &[ProcessId]) -> Result<Vec<Stored>, EngineError> {
+    pub(crate) async fn load_or_recall_all(
+        &self,
+        ids: &[ProcessId],
+    ) -> Result<Vec<StoredProcess>, EngineError> {
         let mut all = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(MOST_TOGETHER) {
+        for ids in ids.chunks(MAX_BATCH) {
             match self.parts.store.load(ids).await {
                 Ok(found) if found.iter().all(Option::is_some) => {
                     let told = found.into_iter().flatten().map(|stored| self.with_vitals(stored));
@@ -211,36 +214,36 @@ impl Core {
     }
 
     /// What this node keeps of a process that the store does not tell of for this reason.
-    pub(crate) async fn recalled(&self, id: ProcessId, unread: &EngineError) -> Option<Stored> {
+    pub(crate) async fn recalled(&self, id: ProcessId, unread: &EngineError) -> Option<StoredProcess> {
         let is_away = matches!(unread, EngineError::Store { source: StoreError::Unavailable { .. } });
         let is_missing = matches!(unread, EngineError::NotFound { .. });
         if !is_away && !is_missing {
             return None;
         }
         // What lives is never let go of.
-        self.recall(id).await.filter(|kept| is_away || !kept.process.status().is_ended())
+        self.load_cached(id).await.filter(|kept| is_away || !kept.process.status().is_ended())
     }
 
-    async fn recall(&self, id: ProcessId) -> Option<Stored> {
-        self.parts.store.recall(&[id]).await.pop().flatten()
+    async fn load_cached(&self, id: ProcessId) -> Option<StoredProcess> {
+        self.parts.store.load_cached(&[id]).await.pop().flatten()
     }
 
     /// A store that answers so has lost what this node knows; the error with which whatever follows from a record waits
     /// until it is there again.
     pub(crate) async fn lost_if_kept(self: &Arc<Self>, id: ProcessId) -> Option<EngineError> {
-        let kept = self.recall(id).await?;
+        let kept = self.load_cached(id).await?;
         (!kept.process.status().is_ended()).then(|| self.lost(id))
     }
 
     /// The same if this node keeps a later record than the store told of.
-    pub(crate) async fn lost_if_kept_after(self: &Arc<Self>, found: &Stored) -> Option<EngineError> {
-        let kept = self.recall(found.process.id).await?;
+    pub(crate) async fn lost_if_kept_after(self: &Arc<Self>, found: &StoredProcess) -> Option<EngineError> {
+        let kept = self.load_cached(found.process.id).await?;
         (kept.revision > found.revision).then(|| self.lost(found.process.id))
     }
 
     /// The store stands before what it told of a process.
     pub(crate) fn lost(self: &Arc<Self>, id: ProcessId) -> EngineError {
         self.compare_beside();
-        StoreError::Unavailable { source: Box::new(Lost { id }) }.into()
+        StoreError::Unavailable { source: Box::new(LostRecord { id }) }.into()
     }
 }

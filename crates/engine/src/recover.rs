@@ -1,12 +1,12 @@
 //! The start: what became of the work of an earlier life.
 
-use crate::copies::counted;
-use crate::engine::Core;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
-use crate::lanes::digest;
+use crate::inbox::commit_with_retry;
+use crate::local_attempts::counted;
 use longhaul_domain::{Deadline, Input, Status};
 use longhaul_failpoint::crashpoint;
-use longhaul_ports::{AttemptKey, Filter, Found, Order, PageAsk, Stored};
+use longhaul_ports::{Adopted, AttemptKey, PageRequest, ProcessFilter, SortOrder, StoredProcess};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 const PAGE: u32 = 200;
 /// So many attempts are looked at side by side.
-const SIDE_BY_SIDE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 /// The longest time for which the manager answers no question after its start. A client that started the manager gives up
 /// after five seconds.
 const BOUND: Duration = Duration::from_secs(3);
@@ -25,8 +25,8 @@ pub(crate) const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status:
 ///
 /// No status is older than this start when it returns, except of what is [`Unexamined`](crate::unexamined::Unexamined):
 /// no client waits for longer than [`BOUND`], and the returned task examines the rest.
-pub(crate) async fn recover(core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, EngineError> {
-    core.vitals.was_away_until(core.parts.clock.now());
+pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandle<()>>, EngineError> {
+    core.live_stats.was_away_until(core.parts.clock.now());
     crashpoint!("engine.recover.begin");
     let until = core.parts.clock.awake().plus(BOUND);
     let listed = listed(core, false).await?;
@@ -51,7 +51,7 @@ pub(crate) async fn recover(core: &Arc<Core>) -> Result<Option<JoinHandle<()>>, 
 /// since then has not ended there. What cannot be read now is looked at with the next start.
 ///
 /// Its future may be part of a turn, and must not contain itself.
-pub(crate) fn look_at_unheard(core: &Arc<Core>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+pub(crate) fn look_at_unheard(core: &Arc<EngineShared>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async move {
         match listed(core, true).await {
             Ok(listed) => look_at(core.clone(), listed).await,
@@ -61,9 +61,9 @@ pub(crate) fn look_at_unheard(core: &Arc<Core>) -> Pin<Box<dyn Future<Output = (
 }
 
 /// The live commands of this node, all of which count as unexamined from now on. Reported work is attended to at once.
-async fn listed(core: &Arc<Core>, only_unheard: bool) -> Result<Vec<Stored>, EngineError> {
-    let filter = Filter { statuses: LIVE.to_vec(), ..Filter::default() };
-    let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<StoredProcess>, EngineError> {
+    let filter = ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
     let mut listed = Vec::new();
     loop {
         let listing = core.parts.store.list(&filter, &page).await?;
@@ -87,10 +87,10 @@ async fn listed(core: &Arc<Core>, only_unheard: bool) -> Result<Vec<Stored>, Eng
     }
 }
 
-async fn look_at(core: Arc<Core>, listed: Vec<Stored>) {
+async fn look_at(core: Arc<EngineShared>, listed: Vec<StoredProcess>) {
     let mut looking = JoinSet::new();
     for stored in listed {
-        if looking.len() >= SIDE_BY_SIDE {
+        if looking.len() >= MAX_CONCURRENT {
             looking.join_next().await;
         }
         let core = core.clone();
@@ -99,7 +99,7 @@ async fn look_at(core: Arc<Core>, listed: Vec<Stored>) {
     while looking.join_next().await.is_some() {}
 }
 
-async fn look(core: &Arc<Core>, stored: Stored) {
+async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
     let id = stored.process.id;
     let listed = AttemptKey { id, attempt: stored.process.attempt };
     let spec = Arc::clone(&stored.process.spec);
@@ -115,18 +115,18 @@ async fn look(core: &Arc<Core>, stored: Stored) {
     let found = core.parts.spawner.adopt(key, command).await;
     crashpoint!("engine.recover.found");
     match found {
-        Ok(Found::Over(observation)) => {
+        Ok(Adopted::Over(observation)) => {
             let observation = counted(observation);
             for missed in core.missed(&stored, &observation).await {
-                digest(core, id, Input::Observation(missed)).await;
+                commit_with_retry(core, id, Input::Observation(missed)).await;
             }
-            digest(core, id, Input::Observation(observation)).await;
+            commit_with_retry(core, id, Input::Observation(observation)).await;
         }
-        Ok(Found::Alive(observation)) => {
+        Ok(Adopted::Alive(observation)) => {
             core.unexamined.remove(key);
             core.copies.began(&stored.process, key);
             if stored.process.status() == Status::Starting {
-                digest(core, id, Input::Observation(observation)).await;
+                commit_with_retry(core, id, Input::Observation(observation)).await;
             } else {
                 core.arm(&stored);
                 core.attend_again(&stored);
@@ -143,12 +143,12 @@ async fn look(core: &Arc<Core>, stored: Stored) {
 }
 
 /// The record with the orders answered that were left for it; as it is if they cannot be answered now.
-async fn answered(core: &Arc<Core>, stored: Stored) -> Option<Stored> {
-    if stored.wishes.is_empty() {
+async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<StoredProcess> {
+    if stored.pending_actions.is_empty() {
         return Some(stored);
     }
     let id = stored.process.id;
-    if let Err(error) = core.answer_wishes(id).await {
+    if let Err(error) = core.execute_pending_actions(id).await {
         tracing::warn!(%id, %error, "orders wait until they can be answered");
     }
     // A store that does not tell now was heard when the orders were answered: an older record would undo that.

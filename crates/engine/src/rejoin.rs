@@ -1,42 +1,46 @@
 //! What follows when a lease is refused: another manager works under the name of this node, or the node was lost and
 //! comes back.
 
-use crate::copies::GIVEN_UP;
-use crate::engine::Core;
+use crate::detached::run_to_completion;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
+use crate::local_attempts::GIVEN_UP;
 use crate::recover::look_at_unheard;
-use crate::shield::to_its_end;
-use longhaul_domain::{Awake, CommandSpec, Deadline, Ending, Interruption, Observation, Process, Standing};
-use longhaul_ports::{AttemptKey, Found, Lease, Presence, Refusal, StopOrder, StoreError, Stored};
+use longhaul_domain::{
+    AwakeTime, CommandSpec, Deadline, Ending, Interruption, Observation, Process, SlotState,
+};
+use longhaul_ports::{
+    Adopted, AttemptKey, Lease, Presence, StopRequest, StoreError, StoreRejection, StoredProcess,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// The wait before a store that failed is asked again.
-const PATIENCE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// So many records are looked at in one go.
 const CHUNK: usize = 500;
 
 /// How a node came to be without a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Parted {
+enum LeaseLoss {
     /// Its work was taken from it.
     Lost,
     /// The store does not know it, or not under so late a lease.
     Forgotten,
 }
 
-impl Core {
+impl EngineShared {
     /// Finds out why a lease was refused, and joins anew if this node was lost. True if there is a lease that counts.
-    pub(crate) async fn doubt(self: &Arc<Self>, refused: Lease) -> bool {
+    pub(crate) async fn verify_lease(self: &Arc<Self>, refused: Lease) -> bool {
         let core = self.clone();
         // A registration that is given up half way would look like another manager later.
-        let found = to_its_end(async move { Ok(core.find_out(&refused).await) }).await;
+        let found = run_to_completion(async move { Ok(core.find_out(&refused).await) }).await;
         found.unwrap_or(false)
     }
 
     async fn find_out(self: &Arc<Self>, refused: &Lease) -> bool {
         let _turn = self.tenure.doubts.lock().await;
-        if self.tenure.is_replaced() || !self.parts.store.leases_end() {
+        if self.tenure.is_replaced() || !self.parts.store.leases_expire() {
             return false;
         }
         while self.tenure.lease() == *refused {
@@ -50,7 +54,7 @@ impl Core {
                     self.unanswered(None, &error, "it cannot be told yet why the lease was refused")
                 }
             }
-            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         }
         true
@@ -58,7 +62,7 @@ impl Core {
 
     async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
         let asked = self.asking();
-        match self.parts.store.beat(refused).await {
+        match self.parts.store.renew_lease(refused).await {
             // It was over for a while and nobody acted upon that, or what was refused belongs to somebody else.
             Ok(calls) => {
                 self.heard(refused, &asked, &calls);
@@ -67,14 +71,14 @@ impl Core {
             Err(StoreError::Fenced { .. }) => {}
             Err(error) => return Err(error.into()),
         }
-        let known = self.parts.store.known_nodes().await?;
+        let known = self.parts.store.list_nodes().await?;
         let me = known.into_iter().find(|node| node.facts.id == *self.here());
         // Nobody gives a lower epoch than it gave before: it is the store that stands as it stood earlier.
         let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
-            None => self.join_anew(Parted::Forgotten).await,
-            Some(Presence::Lost { .. }) => self.join_anew(Parted::Lost).await,
-            Some(Presence::Here { .. } | Presence::Unreachable { .. } | Presence::Left) => {
+            None => self.join_anew(LeaseLoss::Forgotten).await,
+            Some(Presence::Lost { .. }) => self.join_anew(LeaseLoss::Lost).await,
+            Some(Presence::Present { .. } | Presence::Unreachable { .. } | Presence::Left) => {
                 self.tenure.replaced();
                 Ok(false)
             }
@@ -82,18 +86,20 @@ impl Core {
     }
 
     /// False if another home has the name of this node meanwhile.
-    async fn join_anew(self: &Arc<Self>, parted: Parted) -> Result<bool, EngineError> {
+    async fn join_anew(self: &Arc<Self>, parted: LeaseLoss) -> Result<bool, EngineError> {
         let (lease, sent) = loop {
             let sent = self.parts.clock.now();
             match self.parts.store.register(&self.settings.node).await {
                 Ok(lease) => break (lease, sent),
-                Err(StoreError::Refused(Refusal::NameTaken { .. } | Refusal::NameHeld { .. })) => {
+                Err(StoreError::Refused(
+                    StoreRejection::NameTaken { .. } | StoreRejection::NameHeld { .. },
+                )) => {
                     self.tenure.replaced();
                     return Ok(false);
                 }
                 Err(error) => self.unanswered(None, &error, "the node cannot join anew yet"),
             }
-            let until: Awake = self.parts.clock.awake().plus(PATIENCE);
+            let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         };
         tracing::warn!(
@@ -101,9 +107,9 @@ impl Core {
             "this node is not known any more under its lease, and has joined anew"
         );
         match parted {
-            Parted::Lost => self.tenure.begin(lease.clone(), sent),
+            LeaseLoss::Lost => self.tenure.begin(lease.clone(), sent),
             // A registration is a sign of life, and nobody took anything: what runs here is not given up.
-            Parted::Forgotten => {
+            LeaseLoss::Forgotten => {
                 self.tenure.hold(sent);
                 self.tenure.begin(lease.clone(), self.tenure.after(sent));
             }
@@ -114,17 +120,17 @@ impl Core {
         if reconciled.went_back {
             look_at_unheard(self).await;
         }
-        self.announce().await;
+        self.advertise().await;
         let asked = self.asking();
-        if let Ok(calls) = self.parts.store.beat(&lease).await {
+        if let Ok(calls) = self.parts.store.renew_lease(&lease).await {
             self.heard(&lease, &asked, &calls);
         }
         Ok(true)
     }
 
     /// Tells the other nodes what this one offers; what fails is told again by whoever joins next.
-    pub(crate) async fn announce(&self) {
-        if let Err(error) = self.parts.store.announce(&self.lease(), &self.settings.offer).await {
+    pub(crate) async fn advertise(&self) {
+        if let Err(error) = self.parts.store.advertise(&self.lease(), &self.settings.offer).await {
             tracing::warn!(%error, "what this node offers could not be announced");
         }
     }
@@ -156,25 +162,25 @@ impl Core {
                     Err(EngineError::NotFound { .. }) => return core.look_back(key, &process, None),
                     Err(error) => tracing::warn!(%error, "what became of it cannot be told yet"),
                 }
-                let until: Awake = core.parts.clock.awake().plus(PATIENCE);
+                let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
         });
     }
 
     /// A copy of what goes on elsewhere is stopped here. What was interrupted may come to its end: it is told as late.
-    fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<Stored>) {
+    fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
         let Some(found) = found else {
             self.owned.take(key.id);
             return self.look_back_at_unknown(key, process);
         };
         self.settle(&found);
-        self.heed_rest(&found);
+        self.stop_orphan(&found);
         let is_same = found.process.attempt == key.attempt;
         let is_mine = found.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
-        let is_orphan = found.owner.is_none() && found.process.state.standing() == Standing::Holding;
+        let is_orphan = found.owner.is_none() && found.process.state.standing() == SlotState::Holding;
         if is_orphan && is_same {
-            self.lanes.seen(key.id, Observation::Orphaned);
+            self.lanes.seen(key.id, Observation::OwnerLost);
         }
         let goes_on = is_same && (is_mine || is_orphan || found.process.status().is_ended());
         if !goes_on || (is_orphan && runs_again_if_lost(process)) {
@@ -192,7 +198,7 @@ impl Core {
     }
 
     /// At the end of the lease: what runs again elsewhere if this node is lost must not run on here.
-    pub(crate) fn give_up_copies(self: &Arc<Self>) {
+    pub(crate) fn stop_local_attempts(self: &Arc<Self>) {
         for (key, process) in self.copies.living() {
             if runs_again_if_lost(&process) {
                 self.end_copy(&process, key);
@@ -210,7 +216,8 @@ impl Core {
         tokio::spawn(async move {
             let Some(command) = spec.command() else { return };
             core.stop_copy(key, command, false).await;
-            let until: Awake = core.parts.clock.awake().plus(command.stop.patience().min(HASTE));
+            let until: AwakeTime =
+                core.parts.clock.awake().plus(command.stop.patience().min(LOST_LEASE_GRACE));
             core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             core.stop_copy(key, command, true).await;
         });
@@ -219,23 +226,23 @@ impl Core {
     /// Goes on until the stop was taken, or there is nothing to stop.
     async fn stop_copy(self: &Arc<Self>, key: AttemptKey, command: &CommandSpec, force: bool) {
         while self.copies.is_given_up(key) && !self.is_closing() {
-            match self.parts.spawner.stop(key, StopOrder { cause: GIVEN_UP, force }).await {
+            match self.parts.spawner.stop(key, StopRequest { cause: GIVEN_UP, force }).await {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(id = %key.id, %error, "a copy could not be told to stop"),
             }
-            if let Ok(Found::Over(_)) = self.parts.spawner.adopt(key, command).await {
+            if let Ok(Adopted::Over(_)) = self.parts.spawner.adopt(key, command).await {
                 return self.copies.is_over(key);
             }
-            let until: Awake = self.parts.clock.awake().plus(HURRY);
+            let until: AwakeTime = self.parts.clock.awake().plus(STOP_RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         }
     }
 }
 
 /// The wait before a stop that was not taken is asked again.
-const HURRY: Duration = Duration::from_millis(100);
+const STOP_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// From the first signal to KILL for what may run elsewhere: well within the grace after a lease.
-const HASTE: Duration = Duration::from_secs(5);
+const LOST_LEASE_GRACE: Duration = Duration::from_secs(5);
 
 /// Whether it is started again if its node is lost now.
 pub(crate) fn runs_again_if_lost(process: &Process) -> bool {

@@ -1,11 +1,11 @@
 //! Restarts: the same details as a new process, linked to the old one.
 
-use crate::engine::{Core, Engine};
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
-use crate::launch::Launched;
-use crate::shield::to_its_end;
-use longhaul_domain::{Command, LaunchKey, Lineage, Process, ProcessId, Revision, Spec};
-use longhaul_ports::Refusal;
+use crate::launch::LaunchOutcome;
+use longhaul_domain::{Action, LaunchKey, Lineage, Process, ProcessId, Revision, Spec};
+use longhaul_ports::StoreRejection;
 use std::sync::Arc;
 
 impl Engine {
@@ -15,10 +15,14 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Rejected`] while it has not ended, [`EngineError::RevisionMoved`]; else as
     /// [`launch`](Self::launch).
-    pub async fn restart(&self, id: ProcessId, expected: Option<Revision>) -> Result<Launched, EngineError> {
-        let old = self.command(id, Command::Restart, expected).await?.stored.process;
+    pub async fn restart(
+        &self,
+        id: ProcessId,
+        expected: Option<Revision>,
+    ) -> Result<LaunchOutcome, EngineError> {
+        let old = self.command(id, Action::Restart, expected).await?.stored.process;
         let core = self.core.clone();
-        to_its_end(async move { core.run_again(&old, None).await }).await
+        run_to_completion(async move { core.run_again(&old, None).await }).await
     }
 
     /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
@@ -30,26 +34,26 @@ impl Engine {
         id: ProcessId,
         expected: Option<Revision>,
         key: LaunchKey,
-    ) -> Result<Launched, EngineError> {
-        let old = self.command(id, Command::Restart, expected).await?.stored.process;
+    ) -> Result<LaunchOutcome, EngineError> {
+        let old = self.command(id, Action::Restart, expected).await?.stored.process;
         let core = self.core.clone();
-        to_its_end(async move { core.run_again_once(&old, key).await }).await
+        run_to_completion(async move { core.run_again_once(&old, key).await }).await
     }
 }
 
-impl Core {
+impl EngineShared {
     async fn run_again_once(
         self: &Arc<Self>,
         old: &Process,
         key: LaunchKey,
-    ) -> Result<Launched, EngineError> {
+    ) -> Result<LaunchOutcome, EngineError> {
         let conflict =
             |holder| EngineError::KeyConflict { key: key.to_string(), holder, differs: Vec::new() };
         let launched = match self.run_again(old, Some(key.clone())).await {
             // What is filled in at a launch may have changed in between.
             Err(EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await.map_err(|_| conflict(holder))?;
-                Launched { stored, created: false }
+                LaunchOutcome { stored, created: false }
             }
             other => other?,
         };
@@ -62,7 +66,7 @@ impl Core {
         self: &Arc<Self>,
         old: &Process,
         launch_key: Option<LaunchKey>,
-    ) -> Result<Launched, EngineError> {
+    ) -> Result<LaunchOutcome, EngineError> {
         // What is launched is vouched for by this node.
         self.verify(old)?;
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
@@ -70,7 +74,7 @@ impl Core {
         let lineage = Lineage { restarted_from, ..old.lineage.clone() };
         match self.submit(spec.clone(), lineage, false, self.settings.roots()).await {
             Err(EngineError::Refused {
-                refusal: Refusal::AncestorClosing { .. } | Refusal::ParentMissing { .. },
+                refusal: StoreRejection::AncestorClosing { .. } | StoreRejection::ParentMissing { .. },
             }) => {
                 let lineage = Lineage { restarted_from, ..Lineage::default() };
                 self.submit(spec, lineage, false, self.settings.roots()).await

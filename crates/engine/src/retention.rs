@@ -3,12 +3,12 @@
 mod output;
 mod rounds;
 
-use crate::engine::{Core, Engine};
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
-use crate::shield::to_its_end;
 use longhaul_domain::{ProcessId, Retention, Seq, Status, Timestamp};
 use longhaul_failpoint::crashpoint;
-use longhaul_ports::{Filter, Order, PageAsk, StoreError, Stored, Swept};
+use longhaul_ports::{PageRequest, ProcessFilter, PrunedBatch, SortOrder, StoreError, StoredProcess};
 pub(crate) use rounds::keep_tidy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,13 +17,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 const BATCH: u32 = 200;
 const PAGE: u32 = 500;
 /// A sweep without an answer is sent again so often.
-const MOST_REPEATS: u32 = 5;
+const MAX_RESENDS: u32 = 5;
 pub(crate) const ENDED: [Status; 5] =
     [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted];
 
 /// What was let go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
+pub struct PruneResult {
     /// These processes, oldest first.
     pub ids: Vec<ProcessId>,
     /// The bytes of storage that their output took.
@@ -34,7 +34,7 @@ pub struct Pruned {
 
 /// What an engine knows of its sweeps.
 #[derive(Debug, Default)]
-pub(crate) struct Sweeps {
+pub(crate) struct PruneStatus {
     total: AtomicU64,
     /// Output may be left whose record is gone.
     leftover: AtomicBool,
@@ -54,9 +54,9 @@ impl Engine {
         rule: &Retention,
         bytes: Option<u64>,
         dry_run: bool,
-    ) -> Result<Pruned, EngineError> {
+    ) -> Result<PruneResult, EngineError> {
         let (core, rule) = (self.core.clone(), *rule);
-        to_its_end(async move {
+        run_to_completion(async move {
             let before = match bytes {
                 Some(most) => core.outputs().await?.first_to_stay(most),
                 None => None,
@@ -78,11 +78,11 @@ impl Engine {
     }
 }
 
-impl Core {
+impl EngineShared {
     /// What a rule covers now, in the words of [`Retention::lets_go`].
-    async fn covered(&self, rule: &Retention) -> Result<Pruned, EngineError> {
+    async fn covered(&self, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
-        let filter = Filter { statuses: ENDED.to_vec(), ..Filter::default() };
+        let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
         self.each(&filter, |stored| {
             if let Some(at) = stored.process.completed_at() {
                 let is_open = stored.process.head().due.is_some();
@@ -97,9 +97,9 @@ impl Core {
             .filter(|(newer, (at, _, _, is_open))| !is_open && rule.lets_go(now, *at, *newer));
         let mut ids: Vec<ProcessId> = covered.map(|(_, (_, _, id, _))| *id).collect();
         ids.reverse();
-        let mut pruned = Pruned { ids, bytes: 0, total: self.sweeps.total.load(Ordering::Relaxed) };
+        let mut pruned = PruneResult { ids, bytes: 0, total: self.sweeps.total.load(Ordering::Relaxed) };
         for id in &pruned.ids {
-            pruned.bytes = pruned.bytes.saturating_add(self.stored_bytes(*id).await);
+            pruned.bytes = pruned.bytes.saturating_add(self.size_on_disk(*id).await);
         }
         Ok(pruned)
     }
@@ -108,7 +108,7 @@ impl Core {
     /// millisecond rather a few more.
     async fn first_to_stay(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
-        let filter = Filter { statuses: ENDED.to_vec(), ..Filter::default() };
+        let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
         self.each(&filter, |stored| ended.extend(stored.process.completed_at())).await?;
         ended.sort_unstable_by(|one, other| other.cmp(one));
         let most = usize::try_from(most).unwrap_or(usize::MAX);
@@ -124,16 +124,16 @@ impl Core {
 
     /// Lets go of everything that a rule covers: the record first, then the output, so that no record ever tells of
     /// output that a sweep which failed half-way took along.
-    pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<Pruned, EngineError> {
-        let mut pruned = Pruned::default();
+    pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
+        let mut pruned = PruneResult::default();
         loop {
             let swept = self.sweep(rule, BATCH).await?;
             if !swept.ids.is_empty() {
                 crashpoint!("engine.swept");
             }
             for id in &swept.ids {
-                self.vitals.forget(*id);
-                pruned.bytes = pruned.bytes.saturating_add(self.stored_bytes(*id).await);
+                self.live_stats.forget(*id);
+                pruned.bytes = pruned.bytes.saturating_add(self.size_on_disk(*id).await);
                 self.remove_output(*id).await;
             }
             pruned.total = swept.total;
@@ -146,7 +146,7 @@ impl Core {
         }
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, EngineError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, EngineError> {
         let mut repeats = 0;
         loop {
             match self.parts.store.sweep(rule, most).await {
@@ -154,7 +154,7 @@ impl Core {
                     self.sweeps.total.store(swept.total, Ordering::Relaxed);
                     return Ok(swept);
                 }
-                Err(StoreError::Unknown { .. }) if repeats < MOST_REPEATS => {
+                Err(StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
                     // What went with the lost answer is named by nobody any more.
                     self.sweeps.leftover.store(true, Ordering::Relaxed);
@@ -175,10 +175,10 @@ impl Core {
     /// them and are damaged.
     pub(crate) async fn each(
         &self,
-        filter: &Filter,
-        mut look: impl FnMut(Stored) + Send,
+        filter: &ProcessFilter,
+        mut look: impl FnMut(StoredProcess) + Send,
     ) -> Result<Vec<ProcessId>, EngineError> {
-        let mut page = PageAsk { order: Order::OldestFirst, after: None, most: PAGE };
+        let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
         let mut damaged = Vec::new();
         loop {
             let listing = self.parts.store.list(filter, &page).await?;

@@ -2,9 +2,9 @@
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::wait::{Goal, Mode};
-use longhaul_domain::{Command, ProcessId, Status, StopCause};
-use longhaul_ports::{Filter, LeaseEnd, Order, PageAsk, Stored};
+use crate::wait::{WaitCondition, WaitMode};
+use longhaul_domain::{Action, ProcessId, Status, StopCause};
+use longhaul_ports::{LeaseEnd, PageRequest, ProcessFilter, SortOrder, StoredProcess};
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ pub enum Shutdown {
 }
 
 /// Past its longest grace a stop gets this long to be verified.
-const MARGIN: Duration = Duration::from_secs(1);
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
 /// A start that is under way gets this long to be recorded. A client that waits for the next manager gives up later.
 const STARTS: Duration = Duration::from_secs(2);
 const PAGE: u32 = 500;
@@ -47,7 +47,7 @@ impl Engine {
         self.core.parts.store.leave(&self.core.lease()).await?;
         // What it owns stays its own from here on. Whoever lost its lease before may have nothing left to keep.
         if is_living {
-            self.core.parts.spawner.lease_lasts(LeaseEnd::Never).await;
+            self.core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
         }
         Ok(())
     }
@@ -65,15 +65,15 @@ impl Engine {
     /// Waits until the record of each start that is under way says that it runs or has ended: a record that says `starting`
     /// does not tell whether the command ran.
     async fn record_starts(&self) -> Result<(), EngineError> {
-        let filter = Filter {
+        let filter = ProcessFilter {
             statuses: vec![Status::Starting],
             owner: Some(self.node().clone()),
-            ..Filter::default()
+            ..ProcessFilter::default()
         };
         let mut starting = self.listed(&filter).await?;
         starting.retain(|stored| self.core.starts.is_begun(&stored.process));
         let ids: Vec<ProcessId> = starting.iter().map(|stored| stored.process.id).collect();
-        if self.wait(&ids, Goal::Running, Mode::All, Some(STARTS)).await?.timed_out {
+        if self.wait(&ids, WaitCondition::Running, WaitMode::All, Some(STARTS)).await?.timed_out {
             tracing::warn!(
                 "some starts are not recorded yet; the next manager finds out what became of them"
             );
@@ -81,8 +81,8 @@ impl Engine {
         Ok(())
     }
 
-    async fn listed(&self, filter: &Filter) -> Result<Vec<Stored>, EngineError> {
-        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: PAGE };
+    async fn listed(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: PAGE };
         let mut listed = Vec::new();
         loop {
             let listing = self.list(filter, &page).await?;
@@ -97,7 +97,7 @@ impl Engine {
     async fn stop_all(&self) -> Result<(), EngineError> {
         let mut patience = Duration::ZERO;
         let mut ids: Vec<ProcessId> = Vec::new();
-        let filter = Filter { owner: Some(self.node().clone()), ..Filter::default() };
+        let filter = ProcessFilter { owner: Some(self.node().clone()), ..ProcessFilter::default() };
         for stored in self.listed(&filter).await? {
             if stored.process.status().is_ended() || stored.process.status() == Status::Pending {
                 continue;
@@ -107,12 +107,14 @@ impl Engine {
             ids.push(stored.process.id);
         }
         for id in &ids {
-            match self.command(*id, Command::Cancel { cause: StopCause::Shutdown }, None).await {
+            match self.command(*id, Action::Cancel { cause: StopCause::Shutdown }, None).await {
                 Ok(_) | Err(EngineError::NotFound { .. }) => {}
                 Err(error) => tracing::warn!(%id, %error, "a stop could not be recorded"),
             }
         }
-        let waited = self.wait(&ids, Goal::Ended, Mode::All, Some(patience.saturating_add(MARGIN))).await?;
+        let waited = self
+            .wait(&ids, WaitCondition::Ended, WaitMode::All, Some(patience.saturating_add(VERIFY_TIMEOUT)))
+            .await?;
         if waited.timed_out {
             tracing::warn!("some processes are still stopping; the next manager goes on with them");
         }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{Level, Process, ProcessId, State, Status, millis};
-use longhaul_ports::Filter;
+use longhaul_ports::ProcessFilter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const SHARE: usize = 95;
 
 /// Statistics of some processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
+pub struct ProcessStats {
     /// By depth in the tree.
     pub levels: BTreeMap<Level, LevelStats>,
     /// Of all together.
@@ -45,8 +45,8 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
-    pub async fn stats(&self, scope: &Filter) -> Result<Stats, EngineError> {
-        let mut tallies: BTreeMap<Level, Tally> = BTreeMap::new();
+    pub async fn stats(&self, scope: &ProcessFilter) -> Result<ProcessStats, EngineError> {
+        let mut tallies: BTreeMap<Level, LevelTally> = BTreeMap::new();
         let mut unverified = Vec::new();
         let mut count = |process: &Process| {
             if let State::Ended(ended) = &process.state
@@ -57,29 +57,29 @@ impl Engine {
             tallies.entry(process.lineage.level()).or_default().count(process);
         };
         if let Some(top) = scope.ancestor {
-            let itself = Filter { ancestor: None, ..scope.clone() };
+            let itself = ProcessFilter { ancestor: None, ..scope.clone() };
             let found = self.core.parts.store.load(&[top]).await?;
             for stored in found.iter().flatten().filter(|stored| itself.admits(stored)) {
                 count(&stored.process);
             }
         }
         let damaged = self.core.each(scope, |stored| count(&stored.process)).await?;
-        let total = tallies.values().fold(Tally::default(), |sum, level| sum.with(level));
+        let total = tallies.values().fold(LevelTally::default(), |sum, level| sum.with(level));
         let levels = tallies.into_iter().map(|(level, tally)| (level, tally.stats())).collect();
-        Ok(Stats { levels, total: total.stats(), damaged, unverified })
+        Ok(ProcessStats { levels, total: total.stats(), damaged, unverified })
     }
 }
 
 /// What is counted of one level.
 #[derive(Clone, Debug, Default)]
-struct Tally {
+struct LevelTally {
     by_status: BTreeMap<Status, u64>,
     restarts: u64,
     /// In milliseconds.
     durations: Vec<i64>,
 }
 
-impl Tally {
+impl LevelTally {
     fn count(&mut self, process: &Process) {
         *self.by_status.entry(process.status()).or_default() += 1;
         let runs_again = u64::from(process.lineage.restarted_from.is_some());

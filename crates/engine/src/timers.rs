@@ -1,41 +1,41 @@
 //! Deadlines of processes, and the task that waits for them.
 
-use crate::engine::Core;
+use crate::claim_loop;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
-use crate::pump;
-use longhaul_domain::{Awake, Deadline, Input, Observation, ProcessId, Revision, Timestamp};
-use longhaul_ports::Stored;
+use longhaul_domain::{AwakeTime, Deadline, Input, Observation, ProcessId, Revision, Timestamp};
+use longhaul_ports::StoredProcess;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Between two looks at what is due lies at least this.
-const PAUSE: Duration = Duration::from_millis(200);
+const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// What is due when.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    due: Mutex<Due>,
+    due: Mutex<DueTimer>,
     changed: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Due {
-    steady: BTreeSet<(Timestamp, Job)>,
-    awake: BTreeSet<(Awake, Job)>,
-    of: HashMap<Job, Set>,
+struct DueTimer {
+    steady: BTreeSet<(Timestamp, TimerJob)>,
+    awake: BTreeSet<(AwakeTime, TimerJob)>,
+    of: HashMap<TimerJob, TimerEntry>,
 }
 
 /// A deadline, and the revision that it follows from if it is one of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Set {
+struct TimerEntry {
     deadline: Deadline,
     as_of: Option<Revision>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Job {
+enum TimerJob {
     /// A deadline of a process that this node owns.
     Tick(ProcessId),
     /// A process of this node whose session ended.
@@ -51,20 +51,20 @@ enum Job {
 impl Timers {
     /// Looks after rows without an owner at that moment.
     pub(crate) fn attend_at(&self, due: Option<Timestamp>) {
-        self.set(Job::Attend, due.map(Deadline::At));
+        self.set(TimerJob::Attend, due.map(Deadline::At));
     }
 
     /// Writes the vitals of a process at that moment.
     pub(crate) fn write_vitals_at(&self, id: ProcessId, at: Timestamp) {
-        self.set(Job::Vitals(id), Some(Deadline::At(at)));
+        self.set(TimerJob::Vitals(id), Some(Deadline::At(at)));
     }
 
-    fn set(&self, job: Job, deadline: Option<Deadline>) {
+    fn set(&self, job: TimerJob, deadline: Option<Deadline>) {
         self.set_as_of(None, job, deadline);
     }
 
     /// What an older record says takes nothing away: the answer to the write of it may have come late.
-    fn set_as_of(&self, as_of: Option<Revision>, job: Job, deadline: Option<Deadline>) {
+    fn set_as_of(&self, as_of: Option<Revision>, job: TimerJob, deadline: Option<Deadline>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let known = due.of.get(&job).copied();
         if let (Some(as_of), Some(known)) = (as_of, known.and_then(|known| known.as_of))
@@ -78,23 +78,23 @@ impl Timers {
             Deadline::At(at) => due.steady.insert((at, job)),
             Deadline::Awake(at) => due.awake.insert((at, job)),
         };
-        due.of.insert(job, Set { deadline, as_of });
+        due.of.insert(job, TimerEntry { deadline, as_of });
         drop(due);
         if known.map(|known| known.deadline) != Some(deadline) {
             self.changed.notify_one();
         }
     }
 
-    fn first(&self) -> (Option<Timestamp>, Option<Awake>) {
+    fn first(&self) -> (Option<Timestamp>, Option<AwakeTime>) {
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         (due.steady.first().map(|(at, _)| *at), due.awake.first().map(|(at, _)| *at))
     }
 
     /// What is due, with the revision that each follows from.
-    fn take_due(&self, now: Timestamp, awake: Awake) -> Vec<(Job, Option<Revision>)> {
+    fn take_due(&self, now: Timestamp, awake: AwakeTime) -> Vec<(TimerJob, Option<Revision>)> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let steady = due.steady.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job);
-        let jobs: Vec<Job> =
+        let jobs: Vec<TimerJob> =
             steady.chain(due.awake.iter().take_while(|(at, _)| *at <= awake).map(|(_, job)| *job)).collect();
         let mut taken = Vec::new();
         for job in jobs {
@@ -105,8 +105,8 @@ impl Timers {
     }
 }
 
-impl Due {
-    fn clear(&mut self, job: Job) {
+impl DueTimer {
+    fn clear(&mut self, job: TimerJob) {
         match self.of.remove(&job).map(|set| set.deadline) {
             Some(Deadline::At(at)) => {
                 self.steady.remove(&(at, job));
@@ -119,30 +119,30 @@ impl Due {
     }
 }
 
-impl Core {
+impl EngineShared {
     /// Sets the deadlines of a record. Moments of steady time of rows without an owner are the store's to watch.
-    pub(crate) fn arm(&self, stored: &Stored) {
+    pub(crate) fn arm(&self, stored: &StoredProcess) {
         let id = stored.process.id;
         let deadline = match stored.process.next_deadline() {
             Some(deadline @ Deadline::Awake(_)) => Some(deadline),
             Some(Deadline::At(_)) | None => None,
         };
         let as_of = Some(stored.revision);
-        self.timers.set_as_of(as_of, Job::Tick(id), deadline);
+        self.timers.set_as_of(as_of, TimerJob::Tick(id), deadline);
         let leave = stored.process.session_deadline().filter(|_| stored.owner.is_some());
-        self.timers.set_as_of(as_of, Job::Leave(id), leave.map(Deadline::At));
+        self.timers.set_as_of(as_of, TimerJob::Leave(id), leave.map(Deadline::At));
         let heartbeat = stored.process.heartbeat_due(self.last_beat(stored));
-        self.timers.set_as_of(as_of, Job::Heartbeat(id), heartbeat.map(Deadline::At));
+        self.timers.set_as_of(as_of, TimerJob::Heartbeat(id), heartbeat.map(Deadline::At));
     }
 
     /// A reporter could not give a sign of life while this engine was away.
-    fn last_beat(&self, stored: &Stored) -> Option<Timestamp> {
-        stored.vitals.last_beat.max(self.vitals.away_until())
+    fn last_beat(&self, stored: &StoredProcess) -> Option<Timestamp> {
+        stored.live_stats.last_beat.max(self.live_stats.away_until())
     }
 }
 
 /// Sends ticks when deadlines pass.
-pub(crate) async fn keep_time(core: Arc<Core>) {
+pub(crate) async fn keep_time(core: Arc<EngineShared>) {
     loop {
         let clock = &core.parts.clock;
         for (job, as_of) in core.timers.take_due(clock.now(), clock.awake()) {
@@ -159,54 +159,54 @@ pub(crate) async fn keep_time(core: Arc<Core>) {
     }
 }
 
-async fn until(core: &Core, deadline: Option<Deadline>) {
+async fn until(core: &EngineShared, deadline: Option<Deadline>) {
     if let Some(deadline) = deadline {
         core.parts.clock.sleep_until(deadline).await;
     }
 }
 
-async fn run(core: &Arc<Core>, job: Job, as_of: Option<Revision>) {
+async fn run(core: &Arc<EngineShared>, job: TimerJob, as_of: Option<Revision>) {
     match job {
-        Job::Tick(id) | Job::Leave(id) => core.lanes.tick(id),
-        Job::Heartbeat(id) => check_heartbeat(core, id, as_of).await,
-        Job::Vitals(id) => core.write_vitals(id).await,
-        Job::Attend => attend(core).await,
+        TimerJob::Tick(id) | TimerJob::Leave(id) => core.lanes.tick(id),
+        TimerJob::Heartbeat(id) => check_heartbeat(core, id, as_of).await,
+        TimerJob::Vitals(id) => core.write_vitals(id).await,
+        TimerJob::Attend => attend(core).await,
     }
 }
 
 /// Hands out what is due, and sets the next moment. A row that was handed out stays due until it is decided, so the
 /// store is not asked again at once.
-async fn attend(core: &Arc<Core>) {
-    let due = match pump::attend(core).await {
+async fn attend(core: &Arc<EngineShared>) {
+    let due = match claim_loop::attend(core).await {
         Ok(due) => due,
         Err(error) => {
             core.unanswered(None, &error, "the store did not show what is due");
             Some(core.parts.clock.now())
         }
     };
-    let soonest = core.parts.clock.now().plus(PAUSE);
+    let soonest = core.parts.clock.now().plus(MIN_INTERVAL);
     core.timers.attend_at(due.map(|due| due.max(soonest)));
 }
 
 /// A due heartbeat is checked against the last beat; only a miss is an input to the rules.
-async fn check_heartbeat(core: &Arc<Core>, id: ProcessId, as_of: Option<Revision>) {
+async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<Revision>) {
     let stored = match core.load(id).await {
         Ok(stored) => stored,
         Err(EngineError::NotFound { .. }) => return,
         Err(error) => {
             core.unanswered(Some(id), &error, "a heartbeat cannot be checked yet");
-            let again = core.parts.clock.now().plus(PAUSE);
-            return core.timers.set_as_of(as_of, Job::Heartbeat(id), Some(Deadline::At(again)));
+            let again = core.parts.clock.now().plus(MIN_INTERVAL);
+            return core.timers.set_as_of(as_of, TimerJob::Heartbeat(id), Some(Deadline::At(again)));
         }
     };
     let last = core.last_beat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
             // What is told is the last sign of life, not since when one could have arrived.
-            let signs = stored.vitals.last_beat.max(stored.process.started_at);
+            let signs = stored.live_stats.last_beat.max(stored.process.started_at);
             let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });
-            crate::lanes::digest(core, id, input).await;
+            crate::inbox::commit_with_retry(core, id, input).await;
         }
         Some(_) => core.arm(&stored),
         None => {}

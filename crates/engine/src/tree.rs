@@ -1,24 +1,24 @@
 //! Trees: a process with all that stands below it, looked at and told as one.
 
-use crate::descend::LIVE;
-use crate::engine::{Answer, Engine};
+use crate::cascade::LIVE;
+use crate::detached::run_to_completion;
+use crate::engine::{ActionOutcome, Engine};
 use crate::error::EngineError;
-use crate::shield::to_its_end;
-use longhaul_domain::{Command, Level, Note, ProcessId, Revision, StopCause};
-use longhaul_ports::{Filter, Stored};
+use longhaul_domain::{Action, Level, NoOpReason, ProcessId, Revision, StopCause};
+use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::{BTreeMap, HashSet};
 use tokio::task::JoinSet;
 
 /// So many processes are told side by side.
-const SIDE_BY_SIDE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 
 /// What one of several processes said to the same command.
 #[derive(Debug)]
-pub struct Told {
+pub struct MemberOutcome {
     /// Which.
     pub id: ProcessId,
     /// What came of it.
-    pub outcome: Result<Answer, EngineError>,
+    pub outcome: Result<ActionOutcome, EngineError>,
 }
 
 impl Engine {
@@ -33,7 +33,7 @@ impl Engine {
         id: ProcessId,
         force: bool,
         expected: Option<Revision>,
-    ) -> Result<Answer, EngineError> {
+    ) -> Result<ActionOutcome, EngineError> {
         // What lives here is asked even if the store cannot be.
         if !self.core.owned.knows(id)
             && let Some(stored) = self.is_over_with_all_below(id).await?
@@ -42,10 +42,12 @@ impl Engine {
                 Some(expected) if expected != stored.revision => {
                     Err(EngineError::RevisionMoved { id, found: stored.revision })
                 }
-                Some(_) | None => Ok(Answer { stored, changed: false, note: Some(Note::AlreadyEnded) }),
+                Some(_) | None => {
+                    Ok(ActionOutcome { stored, changed: false, note: Some(NoOpReason::AlreadyEnded) })
+                }
             };
         }
-        self.command(id, Command::Terminate { cause: StopCause::User, force }, expected).await
+        self.command(id, Action::Terminate { cause: StopCause::User, force }, expected).await
     }
 
     /// Ends every live process of one level with all that stands below it: of one tree, which any of its members names,
@@ -58,8 +60,9 @@ impl Engine {
         level: Level,
         tree: Option<ProcessId>,
         force: bool,
-    ) -> Result<Vec<Told>, EngineError> {
-        let mut filter = Filter { statuses: LIVE.to_vec(), level: Some(level), ..Filter::default() };
+    ) -> Result<Vec<MemberOutcome>, EngineError> {
+        let mut filter =
+            ProcessFilter { statuses: LIVE.to_vec(), level: Some(level), ..ProcessFilter::default() };
         let mut ids = Vec::new();
         match tree {
             Some(member) => {
@@ -73,40 +76,40 @@ impl Engine {
             }
             None => ids.extend(ids_of(self.core.all(&filter).await?)),
         }
-        let (engine, command) = (self.clone(), Command::Terminate { cause: StopCause::User, force });
-        to_its_end(async move { Ok(engine.tell(ids, &command).await) }).await
+        let (engine, command) = (self.clone(), Action::Terminate { cause: StopCause::User, force });
+        run_to_completion(async move { Ok(engine.tell(ids, &command).await) }).await
     }
 
     /// Halts a process and all that live below it, from the top down. Those that cannot be halted say why.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
-    pub async fn pause_tree(&self, id: ProcessId) -> Result<Vec<Told>, EngineError> {
+    pub async fn pause_tree(&self, id: ProcessId) -> Result<Vec<MemberOutcome>, EngineError> {
         let engine = self.clone();
-        to_its_end(async move { engine.tell_tree(id, &Command::Pause).await }).await
+        run_to_completion(async move { engine.apply_to_tree(id, &Action::Pause).await }).await
     }
 
     /// Lets a process and all that live below it go on, whoever halted them. Those that cannot say why.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
-    pub async fn resume_tree(&self, id: ProcessId) -> Result<Vec<Told>, EngineError> {
+    pub async fn resume_tree(&self, id: ProcessId) -> Result<Vec<MemberOutcome>, EngineError> {
         let engine = self.clone();
-        to_its_end(async move { engine.tell_tree(id, &Command::Resume).await }).await
+        run_to_completion(async move { engine.apply_to_tree(id, &Action::Resume).await }).await
     }
 
     /// A process and all that were ever below it, oldest first.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
-    pub async fn tree(&self, id: ProcessId) -> Result<Vec<Stored>, EngineError> {
+    pub async fn tree(&self, id: ProcessId) -> Result<Vec<StoredProcess>, EngineError> {
         let mut tree = vec![self.process(id).await?];
-        tree.extend(self.core.all(&Filter { ancestor: Some(id), ..Filter::default() }).await?);
+        tree.extend(self.core.all(&ProcessFilter { ancestor: Some(id), ..ProcessFilter::default() }).await?);
         Ok(tree)
     }
 
     /// A process, if it has ended and nothing lives below it.
-    async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<Stored>, EngineError> {
+    async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<StoredProcess>, EngineError> {
         let stored = self.process(id).await?;
         let is_over = stored.process.status().is_ended() && stored.process.cascade.is_none();
         if !is_over || stored.process.may_live_on() || self.core.has_live_below(id).await? {
@@ -116,7 +119,11 @@ impl Engine {
     }
 
     /// Whoever was told may have had children until then: the levels below are looked at afterwards.
-    async fn tell_tree(&self, id: ProcessId, command: &Command) -> Result<Vec<Told>, EngineError> {
+    async fn apply_to_tree(
+        &self,
+        id: ProcessId,
+        command: &Action,
+    ) -> Result<Vec<MemberOutcome>, EngineError> {
         self.process(id).await?;
         let mut told = self.tell(vec![id], command).await;
         let mut known = HashSet::from([id]);
@@ -137,12 +144,12 @@ impl Engine {
     }
 
     /// Asks the same of several processes, side by side; the answers stand in their order.
-    pub(crate) async fn tell(&self, ids: Vec<ProcessId>, command: &Command) -> Vec<Told> {
+    pub(crate) async fn tell(&self, ids: Vec<ProcessId>, command: &Action) -> Vec<MemberOutcome> {
         let mut telling = JoinSet::new();
         let mut told = BTreeMap::new();
         let mut left = ids.iter().copied().enumerate();
         loop {
-            while telling.len() < SIDE_BY_SIDE
+            while telling.len() < MAX_CONCURRENT
                 && let Some((place, id)) = left.next()
             {
                 let (engine, command) = (self.clone(), command.clone());
@@ -159,11 +166,11 @@ impl Engine {
         let unanswered = || Err(EngineError::Broken { what: "a command was given up".to_owned() });
         let answers = ids.into_iter().enumerate();
         answers
-            .map(|(place, id)| Told { id, outcome: told.remove(&place).unwrap_or_else(unanswered) })
+            .map(|(place, id)| MemberOutcome { id, outcome: told.remove(&place).unwrap_or_else(unanswered) })
             .collect()
     }
 }
 
-fn ids_of(found: Vec<Stored>) -> impl Iterator<Item = ProcessId> {
+fn ids_of(found: Vec<StoredProcess>) -> impl Iterator<Item = ProcessId> {
     found.into_iter().map(|stored| stored.process.id)
 }

@@ -3,16 +3,17 @@
 //! Whoever can write to the store can write records. What one of them would execute is looked at before any of it is
 //! used: at the start of an attempt, before a question whether it is ready, and before it is run again.
 
-use crate::engine::Core;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, Exit, Observation, Process, StartFailure, StartStage};
-use longhaul_ports::{AttemptKey, Found, Here, SealFault, SpawnError};
+use longhaul_ports::{Adopted, AttemptKey, LaunchTarget, SignatureError, SpawnError};
 use std::sync::Arc;
 
-impl Core {
+impl EngineShared {
     /// Whether the present attempt of a record may be started here and now. If not, what follows is taken care of.
     pub(crate) async fn admit(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
-        let here = Here { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
+        let here =
+            LaunchTarget { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
         let refusal = match self.parts.notary.admit(process, &here) {
             Ok(()) => self.already_ran(process, key).await,
             Err(fault) => Ok(Some(refused(key, &fault))),
@@ -31,7 +32,11 @@ impl Core {
 
     /// What to record instead of a start if a sealed launch has no attempts left, as far as this node knows from what it ran
     /// itself: the store may have been put back to an earlier state, or somebody may have put the record back.
-    async fn already_ran(&self, process: &Process, key: AttemptKey) -> Result<Option<Observation>, Wait> {
+    async fn already_ran(
+        &self,
+        process: &Process,
+        key: AttemptKey,
+    ) -> Result<Option<Observation>, VerifyPostponed> {
         if process.seal.is_none() {
             return Ok(None);
         }
@@ -42,12 +47,12 @@ impl Core {
         for attempt in (1..key.attempt.0).map(AttemptNo) {
             let earlier = AttemptKey { attempt, ..key };
             match self.parts.spawner.adopt(earlier, command).await? {
-                Found::Over(Observation::NeverRan { .. } | Observation::SpawnFailed { .. }) => {}
-                Found::Over(seen) => {
+                Adopted::Over(Observation::NeverRan { .. } | Observation::SpawnFailed { .. }) => {}
+                Adopted::Over(seen) => {
                     times = times.saturating_add(1);
                     latest = Some((attempt, exit_of(seen)));
                 }
-                Found::Alive(_) => return Err(Wait::Lives { attempt }),
+                Adopted::Alive(_) => return Err(VerifyPostponed::Lives { attempt }),
             }
             self.parts.spawner.settled(earlier).await;
         }
@@ -69,9 +74,9 @@ impl Core {
     async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, instead: Observation) {
         let Some(command) = process.spec.command() else { return };
         let observation = match self.parts.spawner.adopt(key, command).await {
-            Ok(Found::Over(Observation::NeverRan { .. })) => instead,
-            Ok(Found::Over(observation)) => self.copies.seen(key.id, observation),
-            Ok(Found::Alive(observation)) => {
+            Ok(Adopted::Over(Observation::NeverRan { .. })) => instead,
+            Ok(Adopted::Over(observation)) => self.copies.seen(key.id, observation),
+            Ok(Adopted::Alive(observation)) => {
                 self.copies.began(process, key);
                 observation
             }
@@ -87,7 +92,7 @@ impl Core {
 
 /// Why it cannot be told yet whether a launch may be started.
 #[derive(Debug, thiserror::Error)]
-enum Wait {
+enum VerifyPostponed {
     #[error("earlier attempts cannot be looked at: {source}")]
     Unseen {
         #[from]
@@ -98,7 +103,7 @@ enum Wait {
 }
 
 /// The end of a launch that is not trusted.
-fn refused(key: AttemptKey, fault: &SealFault) -> Observation {
+fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
     tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "a launch is refused");
     let detail = format!("{fault}; {}", fault.help());
     let failure = StartFailure { stage: StartStage::Seal, errno: None, detail };

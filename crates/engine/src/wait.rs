@@ -3,13 +3,13 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{Condition, Deadline, Process, ProcessId, Revision, Status};
-use longhaul_ports::Stored;
+use longhaul_ports::StoredProcess;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 /// What to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Goal {
+pub enum WaitCondition {
     /// It has ended.
     #[default]
     Ended,
@@ -23,7 +23,7 @@ pub enum Goal {
 
 /// Of how many processes it has to be true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
+pub enum WaitMode {
     /// Of all.
     #[default]
     All,
@@ -33,9 +33,9 @@ pub enum Mode {
 
 /// What a wait came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waited {
+pub struct WaitOutcome {
     /// The processes, in the order in which they were named.
-    pub processes: Vec<Stored>,
+    pub processes: Vec<StoredProcess>,
     /// True if the time was over first.
     pub timed_out: bool,
 }
@@ -48,18 +48,18 @@ impl Engine {
     pub async fn wait(
         &self,
         ids: &[ProcessId],
-        goal: Goal,
-        mode: Mode,
+        goal: WaitCondition,
+        mode: WaitMode,
         patience: Option<Duration>,
-    ) -> Result<Waited, EngineError> {
+    ) -> Result<WaitOutcome, EngineError> {
         let core = &self.core;
         let deadline = patience.map(|patience| core.parts.clock.awake().plus(patience));
         let ear = core.hub.subscribe(ids);
         let (mut known, mut reached) = (HashMap::with_capacity(ids.len()), HashSet::new());
         let mut changed: BTreeSet<ProcessId> = ids.iter().copied().collect();
-        let waited = |known: HashMap<ProcessId, Stored>, timed_out| {
+        let waited = |known: HashMap<ProcessId, StoredProcess>, timed_out| {
             let processes = ids.iter().filter_map(|id| known.get(id).cloned()).collect();
-            Waited { processes, timed_out }
+            WaitOutcome { processes, timed_out }
         };
         loop {
             let changed_ids: Vec<ProcessId> = changed.into_iter().collect();
@@ -74,8 +74,8 @@ impl Engine {
                 known.insert(id, stored);
             }
             let enough = match mode {
-                Mode::All => reached.len() == known.len(),
-                Mode::Any => known.is_empty() || !reached.is_empty(),
+                WaitMode::All => reached.len() == known.len(),
+                WaitMode::Any => known.is_empty() || !reached.is_empty(),
             };
             if enough {
                 return Ok(waited(known, false));
@@ -111,7 +111,7 @@ impl Engine {
         id: ProcessId,
         from: Revision,
         patience: Duration,
-    ) -> Result<Option<Stored>, EngineError> {
+    ) -> Result<Option<StoredProcess>, EngineError> {
         let core = &self.core;
         let deadline = core.parts.clock.awake().plus(patience);
         let ear = core.hub.subscribe(&[id]);
@@ -131,7 +131,7 @@ impl Engine {
     }
 }
 
-impl Goal {
+impl WaitCondition {
     fn is_reached(self, process: &Process) -> bool {
         let status = process.status();
         match self {
@@ -145,7 +145,7 @@ impl Goal {
     }
 
     /// Nobody waits for what never comes.
-    fn check(self, stored: &Stored) -> Result<(), EngineError> {
+    fn check(self, stored: &StoredProcess) -> Result<(), EngineError> {
         let process = &stored.process;
         let tells = process.spec.command().is_some_and(|command| command.ready_when.is_some());
         match self {

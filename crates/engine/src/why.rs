@@ -1,20 +1,21 @@
 //! Why a process waits: the same facts that a claim goes by, told instead of used.
 
-use crate::descend::LIVE;
-use crate::engine::{Core, Engine};
+use crate::cascade::LIVE;
+use crate::eligible_nodes::fits_any;
+use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
-use crate::runners::fits_any;
 use longhaul_domain::{
-    Ending, Hold, Level, NodeId, Pending, Placement, Process, ProcessId, SlotKey, State, Status, Timestamp,
+    Ending, Level, NodeId, Pending, Placement, Process, ProcessId, QueueHold, SlotKey, State, Status,
+    Timestamp,
 };
-use longhaul_ports::{Filter, KnownNode, QueueView, Stored};
+use longhaul_ports::{KnownNode, ProcessFilter, QueueState, StoredProcess};
 
 /// So many waiters are looked at in one call.
 const CHUNK: usize = 500;
 
 /// Why a process waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Why {
+pub enum WaitReason {
     /// It does not wait.
     NotWaiting {
         /// Where it stands.
@@ -41,7 +42,7 @@ pub enum Why {
         /// The key.
         key: SlotKey,
         /// Since when and by whom.
-        hold: Hold,
+        hold: QueueHold,
         /// Its place once it goes on; 1 is next.
         position: u32,
     },
@@ -87,7 +88,7 @@ pub enum Why {
 impl Engine {
     /// Until when nothing new is started for want of what the store had lost; none of what does not wait for this node.
     #[must_use]
-    pub fn settles_until(&self, stored: &Stored) -> Option<Timestamp> {
+    pub fn settles_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
         self.core.settles_until(&stored.process)
     }
 
@@ -95,12 +96,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
-    pub async fn why(&self, id: ProcessId) -> Result<Why, EngineError> {
+    pub async fn why(&self, id: ProcessId) -> Result<WaitReason, EngineError> {
         let stored = self.process(id).await?;
         match &stored.process.state {
             State::Pending(Pending::Queued) => self.core.why_queued(&stored).await,
-            State::Pending(Pending::Delayed { until }) => Ok(Why::Delayed { until: *until }),
-            State::Pending(Pending::Retrying { at, after }) => Ok(Why::Retrying {
+            State::Pending(Pending::Delayed { until }) => Ok(WaitReason::Delayed { until: *until }),
+            State::Pending(Pending::Retrying { at, after }) => Ok(WaitReason::Retrying {
                 attempt: stored.process.attempt.next().0,
                 at: *at,
                 after: after.as_ref().clone(),
@@ -112,37 +113,39 @@ impl Engine {
             | State::Stopping { .. }
             | State::Withdrawing { .. }
             | State::Lingering(_)
-            | State::Ended(_) => Ok(Why::NotWaiting { status: stored.process.status() }),
+            | State::Ended(_) => Ok(WaitReason::NotWaiting { status: stored.process.status() }),
         }
     }
 }
 
-impl Core {
-    async fn why_queued(&self, stored: &Stored) -> Result<Why, EngineError> {
+impl EngineShared {
+    async fn why_queued(&self, stored: &StoredProcess) -> Result<WaitReason, EngineError> {
         let spec = &stored.process.spec;
         let runners = self.runners().await?;
         if let Some(draining) = runners.lacking(&spec.placement) {
-            return Ok(Why::NoNode { placement: spec.placement.clone(), draining });
+            return Ok(WaitReason::NoNode { placement: spec.placement.clone(), draining });
         }
         let roots = self.roots_held().await?;
-        let crowd = Crowd { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
+        let crowd = SlotUsers { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
         let Some(queue) = self.queue_of(&stored.process).await? else {
             // It was claimed between the two looks.
-            return Ok(Why::NotWaiting { status: self.load(stored.process.id).await?.process.status() });
+            return Ok(WaitReason::NotWaiting {
+                status: self.load(stored.process.id).await?.process.status(),
+            });
         };
         let ahead = self.ahead_of(stored, &queue, &crowd).await?;
         let position = ahead.saturating_add(1);
         if let (Some(key), Some(hold)) = (&queue.key, &queue.held) {
-            return Ok(Why::Held { key: key.clone(), hold: hold.clone(), position });
+            return Ok(WaitReason::Held { key: key.clone(), hold: hold.clone(), position });
         }
         if let Some(until) = self.settles_until(&stored.process) {
-            return Ok(Why::Settling { until, position });
+            return Ok(WaitReason::Settling { until, position });
         }
         let is_open = queue.slots.is_none_or(|slots| count(queue.holders.len()) < slots);
         if is_open && crowd.shuts_out(stored) {
-            return Ok(Why::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
+            return Ok(WaitReason::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
         }
-        Ok(Why::Queued {
+        Ok(WaitReason::Queued {
             stalled: !is_open && self.is_stalled(&queue).await?,
             key: queue.key,
             position,
@@ -162,11 +165,11 @@ impl Core {
         if self.settings.max_parallel == 0 {
             return Ok(Vec::new());
         }
-        let filter = Filter {
+        let filter = ProcessFilter {
             statuses: LIVE.to_vec(),
             owner: Some(self.here().clone()),
             level: Some(Level(0)),
-            ..Filter::default()
+            ..ProcessFilter::default()
         };
         Ok(self.all(&filter).await?.into_iter().map(|stored| stored.process.id).collect())
     }
@@ -178,9 +181,9 @@ impl Core {
     /// How many waiters of its key go before it, leaving out those that it passes.
     async fn ahead_of(
         &self,
-        stored: &Stored,
-        queue: &QueueView,
-        crowd: &Crowd<'_>,
+        stored: &StoredProcess,
+        queue: &QueueState,
+        crowd: &SlotUsers<'_>,
     ) -> Result<u32, EngineError> {
         let before: Vec<ProcessId> =
             queue.waiters.iter().copied().take_while(|waiter| *waiter != stored.process.id).collect();
@@ -196,13 +199,13 @@ impl Core {
     }
 
     /// Whether every holder is an ancestor of somebody who waits for a slot of the same key.
-    async fn is_stalled(&self, queue: &QueueView) -> Result<bool, EngineError> {
+    async fn is_stalled(&self, queue: &QueueState) -> Result<bool, EngineError> {
         for holder in &queue.holders {
-            let filter = Filter {
+            let filter = ProcessFilter {
                 statuses: vec![Status::Pending],
                 ancestor: Some(*holder),
                 key: queue.key.clone(),
-                ..Filter::default()
+                ..ProcessFilter::default()
             };
             let mut below = self.all(&filter).await?.into_iter();
             if !below.any(|stored| matches!(stored.process.state, State::Pending(Pending::Queued))) {
@@ -214,16 +217,16 @@ impl Core {
 }
 
 /// Who may run what just now.
-struct Crowd<'a> {
+struct SlotUsers<'a> {
     node: &'a NodeId,
     nodes: &'a [KnownNode],
     /// This node runs as many roots as it may.
     full: bool,
 }
 
-impl Crowd<'_> {
+impl SlotUsers<'_> {
     /// Whether a waiter cannot go because its node has no room for roots; of other nodes that is not known here.
-    fn shuts_out(&self, stored: &Stored) -> bool {
+    fn shuts_out(&self, stored: &StoredProcess) -> bool {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,
             Placement::Anywhere | Placement::Here => self.nodes.len() == 1,

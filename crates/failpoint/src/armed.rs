@@ -14,27 +14,27 @@ pub(super) const POINTS: &str = "LONGHAUL_FAILPOINTS";
 /// The variable that names the file of passes.
 pub(super) const SEEN: &str = "LONGHAUL_FAILPOINTS_SEEN";
 
-const KILL: i32 = 9;
+const SIGKILL: i32 = 9;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
 /// What this program was told.
-struct Armed {
-    rules: Vec<Rule>,
+struct ArmedFailpoints {
+    rules: Vec<PointRule>,
     seen: PathBuf,
     passes: AtomicU64,
 }
 
 /// What happens at one point.
 #[derive(Debug, PartialEq, Eq)]
-struct Rule {
+struct PointRule {
     point: String,
-    action: Action,
-    when: When,
+    action: FailpointAction,
+    when: FailpointTrigger,
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Action {
+enum FailpointAction {
     Kill,
     Fail(i32),
     Panic,
@@ -42,7 +42,7 @@ enum Action {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum When {
+enum FailpointTrigger {
     Always,
     Nth(usize),
 }
@@ -56,19 +56,19 @@ enum When {
 /// If that is what the point was armed with.
 #[track_caller]
 pub fn pass(point: &str) -> io::Result<()> {
-    static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-    match ARMED.get_or_init(Armed::read) {
+    static ARMED: OnceLock<Option<ArmedFailpoints>> = OnceLock::new();
+    match ARMED.get_or_init(ArmedFailpoints::read) {
         Some(armed) => armed.pass(point),
         None => Ok(()),
     }
 }
 
-impl Armed {
+impl ArmedFailpoints {
     fn read() -> Option<Self> {
         let seen = std::env::var_os(SEEN)?.into();
         let rules = std::env::var(POINTS).unwrap_or_default();
         Some(Self {
-            rules: rules.split(',').filter_map(Rule::parse).collect(),
+            rules: rules.split(',').filter_map(PointRule::parse).collect(),
             seen,
             passes: AtomicU64::new(0),
         })
@@ -80,11 +80,11 @@ impl Armed {
         let Ok(no) = self.record(point) else {
             return Ok(());
         };
-        let is_due = |rule: &&Rule| {
+        let is_due = |rule: &&PointRule| {
             rule.point == point
                 && match rule.when {
-                    When::Always => true,
-                    When::Nth(wanted) => wanted == no,
+                    FailpointTrigger::Always => true,
+                    FailpointTrigger::Nth(wanted) => wanted == no,
                 }
         };
         match self.rules.iter().find(is_due) {
@@ -107,27 +107,28 @@ impl Armed {
     }
 }
 
-impl Rule {
+impl PointRule {
     fn parse(text: &str) -> Option<Self> {
         let (point, rest) = text.trim().split_once('=')?;
         let (action, when) = rest.split_once('@').unwrap_or((rest, "1"));
         let action = match action.split_once(':') {
-            Some(("delay", span)) => Action::Delay(Duration::from_millis(span.parse().ok()?)),
+            Some(("delay", span)) => FailpointAction::Delay(Duration::from_millis(span.parse().ok()?)),
             Some(_) => return None,
             None => match action {
-                "kill" => Action::Kill,
-                "eio" => Action::Fail(EIO),
-                "enospc" => Action::Fail(ENOSPC),
-                "panic" => Action::Panic,
+                "kill" => FailpointAction::Kill,
+                "eio" => FailpointAction::Fail(EIO),
+                "enospc" => FailpointAction::Fail(ENOSPC),
+                "panic" => FailpointAction::Panic,
                 _ => return None,
             },
         };
-        let when = if when == "*" { When::Always } else { When::Nth(when.parse().ok()?) };
+        let when =
+            if when == "*" { FailpointTrigger::Always } else { FailpointTrigger::Nth(when.parse().ok()?) };
         Some(Self { point: point.to_owned(), action, when })
     }
 }
 
-impl Action {
+impl FailpointAction {
     #[track_caller]
     #[expect(clippy::panic, reason = "it is what was asked for")]
     fn act(&self, point: &str) -> io::Result<()> {
@@ -143,7 +144,7 @@ impl Action {
     }
 }
 
-impl fmt::Debug for Armed {
+impl fmt::Debug for ArmedFailpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Armed").field("rules", &self.rules).finish_non_exhaustive()
     }
@@ -156,7 +157,7 @@ fn end() -> ! {
         safe fn getpid() -> i32;
         safe fn kill(pid: i32, signal: i32) -> i32;
     }
-    kill(getpid(), KILL);
+    kill(getpid(), SIGKILL);
     loop {
         std::thread::park();
     }
@@ -168,23 +169,32 @@ mod tests {
 
     #[test]
     fn rules_say_what_happens_and_when() {
-        let rule = |action, when| Some(Rule { point: "a.b".to_owned(), action, when });
-        assert_eq!(Rule::parse("a.b=kill"), rule(Action::Kill, When::Nth(1)));
-        assert_eq!(Rule::parse(" a.b=eio@3"), rule(Action::Fail(EIO), When::Nth(3)));
-        assert_eq!(Rule::parse("a.b=enospc@*"), rule(Action::Fail(ENOSPC), When::Always));
-        assert_eq!(Rule::parse("a.b=panic"), rule(Action::Panic, When::Nth(1)));
+        let rule = |action, when| Some(PointRule { point: "a.b".to_owned(), action, when });
+        assert_eq!(PointRule::parse("a.b=kill"), rule(FailpointAction::Kill, FailpointTrigger::Nth(1)));
+        assert_eq!(
+            PointRule::parse(" a.b=eio@3"),
+            rule(FailpointAction::Fail(EIO), FailpointTrigger::Nth(3))
+        );
+        assert_eq!(
+            PointRule::parse("a.b=enospc@*"),
+            rule(FailpointAction::Fail(ENOSPC), FailpointTrigger::Always)
+        );
+        assert_eq!(PointRule::parse("a.b=panic"), rule(FailpointAction::Panic, FailpointTrigger::Nth(1)));
         let span = Duration::from_millis(250);
-        assert_eq!(Rule::parse("a.b=delay:250"), rule(Action::Delay(span), When::Nth(1)));
+        assert_eq!(
+            PointRule::parse("a.b=delay:250"),
+            rule(FailpointAction::Delay(span), FailpointTrigger::Nth(1))
+        );
         for wrong in ["", "a.b", "a.b=die", "a.b=kill@x", "a.b=delay:x", "a.b=kill:3"] {
-            assert_eq!(Rule::parse(wrong), None, "{wrong}");
+            assert_eq!(PointRule::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn passes_are_counted_by_point_and_over_all_programs() {
         let seen = std::env::temp_dir().join(format!("failpoints-{}", std::process::id()));
-        let rules = || ["a=eio@3", "b=enospc@*"].into_iter().filter_map(Rule::parse).collect();
-        let armed = || Armed { rules: rules(), seen: seen.clone(), passes: AtomicU64::new(0) };
+        let rules = || ["a=eio@3", "b=enospc@*"].into_iter().filter_map(PointRule::parse).collect();
+        let armed = || ArmedFailpoints { rules: rules(), seen: seen.clone(), passes: AtomicU64::new(0) };
         let (mut one, mut other) = (armed(), armed());
         // As if of another program.
         *other.passes.get_mut() = 100;

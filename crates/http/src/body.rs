@@ -1,23 +1,23 @@
 //! Requests in JSON.
 
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use longhaul_api::Fault;
+use longhaul_api::ApiError;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
 /// The most bytes of a request body.
-pub(crate) const LARGEST: usize = 1024 * 1024;
+pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// A body that is not there by then never comes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The most lists and objects inside each other: the deepest JSON of a caller's that is kept, and what stands around it.
-const DEEPEST: usize = 66;
+const MAX_JSON_DEPTH: usize = 66;
 
 /// Where requests have objects inside.
 const OBJECTS: &[&str] = &[
@@ -36,55 +36,55 @@ const WATCHED: &str = "/command/watch";
 /// JSON of the caller's own, which is kept.
 const VERBATIM: &[&str] = &["metadata", "result"];
 /// The largest float up to which each integer is one.
-const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// A request body in JSON; an empty one counts as an empty object.
 #[derive(Debug)]
-pub(crate) struct Ask<T>(pub(crate) T);
+pub(crate) struct JsonBody<T>(pub(crate) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Ask<T> {
-    type Rejection = Refused;
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = ErrorResponse;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Refused> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, ErrorResponse> {
         check_type(request.headers())?;
         let announced = request
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok())
             .and_then(|length| length.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > LARGEST as u64) {
+        if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
             return Err(too_large().into());
         }
-        let bytes = tokio::time::timeout(PATIENCE, whole(request.into_body()))
+        let bytes = tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body()))
             .await
-            .map_err(|_| Fault::new(408, "invalid_request", "the body of the request did not come"))??;
+            .map_err(|_| ApiError::new(408, "invalid_request", "the body of the request did not come"))??;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         Ok(Self(read(text)?))
     }
 }
 
 /// A web page can send forms and plain text to anybody without being asked, but no JSON.
-fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
+fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let Some(kind) = kinds.next() else { return Ok(()) };
     let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if kinds.next().is_none() && kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(Fault::new(415, "unsupported_media_type", "the body of a request is JSON")
+    Err(ApiError::new(415, "unsupported_media_type", "the body of a request is JSON")
         .because(format!("it came as {kind:?}"))
         .help("say `content-type: application/json`"))
 }
 
-pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
+pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     let unreadable = |why: String| {
-        Fault::new(400, "invalid_request", "the body of the request cannot be read").because(why)
+        ApiError::new(400, "invalid_request", "the body of the request cannot be read").because(why)
     };
     if text.trim_ascii_start().first() != Some(&b'{') {
         return Err(unreadable("it is no JSON object".to_owned()));
     }
-    if is_deeper(text, DEEPEST) {
-        return Err(unreadable(format!("it is nested deeper than {DEEPEST} levels")));
+    if is_deeper(text, MAX_JSON_DEPTH) {
+        return Err(unreadable(format!("it is nested deeper than {MAX_JSON_DEPTH} levels")));
     }
     let value = match serde_json::from_slice(text) {
         Ok(value) => value,
@@ -127,7 +127,7 @@ fn make_whole(value: &mut Value) {
         Value::Number(number) => {
             let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
             // Beyond 2^53 a float stands for several integers.
-            let whole = whole.filter(|float| float.abs() <= LARGEST_EXACT);
+            let whole = whole.filter(|float| float.abs() <= MAX_EXACT_INTEGER);
             #[expect(clippy::cast_possible_truncation, reason = "it is an integer of at most 2^53")]
             if let Some(float) = whole {
                 *number = (float as i64).into();
@@ -167,17 +167,17 @@ fn skip_string<'a>(bytes: &mut impl Iterator<Item = &'a u8>) {
     }
 }
 
-pub(crate) async fn whole(body: Body) -> Result<Vec<u8>, Fault> {
-    match Limited::new(body, LARGEST).collect().await {
+pub(crate) async fn whole(body: Body) -> Result<Vec<u8>, ApiError> {
+    match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(Fault::new(400, "invalid_request", "the body of the request broke off")
+        Err(error) => Err(ApiError::new(400, "invalid_request", "the body of the request broke off")
             .because(error.to_string())),
     }
 }
 
-fn too_large() -> Fault {
-    Fault::new(413, "payload_too_large", format!("the body of a request may have {LARGEST} bytes"))
+fn too_large() -> ApiError {
+    ApiError::new(413, "payload_too_large", format!("the body of a request may have {MAX_BODY_BYTES} bytes"))
         .help("large inputs belong into a file that the command reads")
 }
 
@@ -202,7 +202,7 @@ mod tests {
     fn depth_counts_what_is_open_at_once_outside_of_strings() {
         assert!(!is_deeper(br#"{"a":[[],[],{}],"b":"[[[[{\"[["}"#, 3));
         assert!(is_deeper(br#"{"a":[[1]]}"#, 2));
-        assert!(is_deeper(&b"[".repeat(500_000), DEEPEST));
+        assert!(is_deeper(&b"[".repeat(500_000), MAX_JSON_DEPTH));
         assert!(!is_deeper(b"]]]]\"", 0));
     }
 }

@@ -1,12 +1,12 @@
 //! Who may ask over the network, and from where.
 
 mod peer;
+mod rejection;
 mod secret;
-mod turned;
 
-pub(crate) use peer::Sealed;
-pub use secret::Secret;
-pub(crate) use turned::Turned;
+pub(crate) use peer::SignedBody;
+pub(crate) use rejection::RequestRejection;
+pub use secret::TokenDigest;
 
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING};
 use axum::http::request::Parts;
@@ -29,13 +29,13 @@ pub struct Guard {
     /// Web pages that may ask besides those that come from its address: `scheme://host` or `scheme://host:port`, in small letters.
     pub origins: Vec<String>,
     /// Knows the tokens.
-    pub gate: Arc<dyn Gate>,
+    pub gate: Arc<dyn TokenVerifier>,
     /// Knows the other nodes of the store; without it none of them may ask over the network.
     pub peers: Option<Arc<PeerGate>>,
 }
 
 /// Knows the tokens.
-pub trait Gate: Debug + Send + Sync + 'static {
+pub trait TokenVerifier: Debug + Send + Sync + 'static {
     /// What a token lets its holder do; none if it is not known. It takes as long for each.
     fn admit(&self, token: &str) -> Option<Access>;
 }
@@ -51,7 +51,7 @@ pub enum Access {
 
 /// The door that a request came through.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Door {
+pub(crate) struct ListenerKind {
     /// The address that was connected to.
     pub(crate) local: SocketAddr,
     /// It came over TLS.
@@ -61,31 +61,31 @@ pub(crate) struct Door {
 /// Where agents ask. What a tool changes is seen there, and not by the method.
 pub(crate) const MCP: &str = "/mcp";
 /// The most bytes of a request to [`MCP`].
-pub(crate) const MCP_LARGEST: u64 = 4 * 1024 * 1024;
+pub(crate) const MAX_MCP_BODY_BYTES: u64 = 4 * 1024 * 1024;
 /// The most bytes of any other request.
-pub(crate) const LARGEST: u64 = crate::body::LARGEST as u64;
+pub(crate) const MAX_BODY_BYTES: u64 = crate::body::MAX_BODY_BYTES as u64;
 /// How a browser says where a request comes from that has no origin, such as that of an image.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 impl Guard {
     /// Finds out who sent the head of a request. Strangers learn nothing but that they are none of ours.
-    pub(crate) fn admit(&self, head: &Parts, door: Door) -> Result<Access, Turned> {
+    pub(crate) fn admit(&self, head: &Parts, door: ListenerKind) -> Result<Access, RequestRejection> {
         self.check_host(head, door)?;
         self.check_origin(&head.headers, door)?;
         self.check_token(&head.headers)
     }
 
-    fn check_host(&self, head: &Parts, door: Door) -> Result<(), Turned> {
-        let named = only(&head.headers, &HOST).ok_or(Turned::Host)?;
+    fn check_host(&self, head: &Parts, door: ListenerKind) -> Result<(), RequestRejection> {
+        let named = only(&head.headers, &HOST).ok_or(RequestRejection::Host)?;
         let absolute = head.uri.authority().map(|authority| authority.as_str());
         if self.is_ours(named, door) && absolute.is_none_or(|name| self.is_ours(name, door)) {
             return Ok(());
         }
-        Err(Turned::Host)
+        Err(RequestRejection::Host)
     }
 
     /// Whether a host is one of the manager's own names, to the letter.
-    fn is_ours(&self, host: &str, door: Door) -> bool {
+    fn is_ours(&self, host: &str, door: ListenerKind) -> bool {
         let host = host.to_ascii_lowercase();
         if self.hosts.contains(&host) {
             return true;
@@ -93,40 +93,40 @@ impl Guard {
         door.is_named(&host)
     }
 
-    fn check_origin(&self, headers: &HeaderMap, door: Door) -> Result<(), Turned> {
+    fn check_origin(&self, headers: &HeaderMap, door: ListenerKind) -> Result<(), RequestRejection> {
         if headers.contains_key(ORIGIN) {
-            let origin = only(headers, &ORIGIN).ok_or(Turned::Origin)?.to_ascii_lowercase();
+            let origin = only(headers, &ORIGIN).ok_or(RequestRejection::Origin)?.to_ascii_lowercase();
             let is_allowed = self.origins.contains(&origin) || door.is_origin(&origin);
-            return if is_allowed { Ok(()) } else { Err(Turned::Origin) };
+            return if is_allowed { Ok(()) } else { Err(RequestRejection::Origin) };
         }
         match headers.get(SITE).map(|site| site.as_bytes()) {
             None | Some(b"none" | b"same-origin") => Ok(()),
-            Some(_) => Err(Turned::Origin),
+            Some(_) => Err(RequestRejection::Origin),
         }
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<Access, Turned> {
+    fn check_token(&self, headers: &HeaderMap) -> Result<Access, RequestRejection> {
         if !headers.contains_key(AUTHORIZATION) {
-            return Err(Turned::NoToken);
+            return Err(RequestRejection::NoToken);
         }
-        let token = only(headers, &AUTHORIZATION).and_then(bearer).ok_or(Turned::BadToken)?;
-        self.gate.admit(token).ok_or(Turned::BadToken)
+        let token = only(headers, &AUTHORIZATION).and_then(bearer).ok_or(RequestRejection::BadToken)?;
+        self.gate.admit(token).ok_or(RequestRejection::BadToken)
     }
 }
 
 impl Access {
     /// Checks whether this lets its holder send such a request, and whether anybody may.
-    pub(crate) fn check(self, head: &Parts) -> Result<(), Turned> {
+    pub(crate) fn check(self, head: &Parts) -> Result<(), RequestRejection> {
         let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method);
         match self {
-            Self::ReadOnly if !reads && head.uri.path() != MCP => return Err(Turned::ReadOnly),
+            Self::ReadOnly if !reads && head.uri.path() != MCP => return Err(RequestRejection::ReadOnly),
             Self::ReadOnly | Self::Control => {}
         }
         check_body(head)
     }
 }
 
-impl Door {
+impl ListenerKind {
     /// Whether a host in small letters names this door, to the letter.
     fn is_named(self, host: &str) -> bool {
         let local = SocketAddr::new(self.local.ip().to_canonical(), self.local.port());
@@ -149,7 +149,7 @@ impl Door {
 }
 
 /// A body is JSON: a form can send none, and neither can a page without asking first.
-pub(crate) fn check_body(head: &Parts) -> Result<(), Turned> {
+pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     let headers = &head.headers;
     let length = match headers.contains_key(CONTENT_LENGTH) {
         true => {
@@ -162,11 +162,11 @@ pub(crate) fn check_body(head: &Parts) -> Result<(), Turned> {
         .map(|kind| kind.split(';').next().unwrap_or_default().trim())
         .is_some_and(|kind| kind.eq_ignore_ascii_case("application/json"));
     if !is_json && (has_body || headers.contains_key(CONTENT_TYPE)) {
-        return Err(Turned::Kind);
+        return Err(RequestRejection::Kind);
     }
-    let most = if head.uri.path() == MCP { MCP_LARGEST } else { LARGEST };
+    let most = if head.uri.path() == MCP { MAX_MCP_BODY_BYTES } else { MAX_BODY_BYTES };
     if length.is_some_and(|length| length > most) {
-        return Err(Turned::TooLarge { most });
+        return Err(RequestRejection::TooLarge { most });
     }
     Ok(())
 }
@@ -215,33 +215,33 @@ mod tests {
             "[::1]:7337",
             "127.1:7337",
         ] {
-            assert_eq!(asked(&[("host", host)]), Err(Turned::Host), "{host}");
+            assert_eq!(asked(&[("host", host)]), Err(RequestRejection::Host), "{host}");
         }
-        assert_eq!(asked(&[]), Err(Turned::Host));
+        assert_eq!(asked(&[]), Err(RequestRejection::Host));
         let twice = [("host", "127.0.0.1:7337"), ("host", "127.0.0.1:7337")];
-        assert_eq!(asked(&twice), Err(Turned::Host));
+        assert_eq!(asked(&twice), Err(RequestRejection::Host));
     }
 
     #[test]
     fn target_with_a_host_of_its_own_is_held_to_the_same() {
         let at = |target: &str| check(Request::get(target).header("host", "127.0.0.1:7337"), true, 7337);
         assert_eq!(at("http://localhost:7337/v1/health"), Ok(Access::Control));
-        assert_eq!(at("http://evil.example:7337/v1/health"), Err(Turned::Host));
-        assert_eq!(at("http://me@127.0.0.1:7337/v1/health"), Err(Turned::Host));
+        assert_eq!(at("http://evil.example:7337/v1/health"), Err(RequestRejection::Host));
+        assert_eq!(at("http://me@127.0.0.1:7337/v1/health"), Err(RequestRejection::Host));
     }
 
     #[test]
     fn usual_port_need_not_be_named_by_its_own_scheme() {
         let at = |host: &str, secure: bool, port: u16| {
-            let door = Door { local: SocketAddr::new([10, 0, 0, 1].into(), port), secure };
+            let door = ListenerKind { local: SocketAddr::new([10, 0, 0, 1].into(), port), secure };
             guard().is_ours(host, door)
         };
         assert!(at("10.0.0.1", false, 80) && at("10.0.0.1", true, 443) && at("10.0.0.1:443", true, 443));
         assert!(!at("10.0.0.1", true, 80) && !at("10.0.0.1", false, 443));
         assert!(!at("localhost", false, 80), "only the loopback is local");
-        let mapped = Door { local: "[::ffff:127.0.0.1]:9".parse().unwrap(), secure: false };
+        let mapped = ListenerKind { local: "[::ffff:127.0.0.1]:9".parse().unwrap(), secure: false };
         assert!(guard().is_ours("127.0.0.1:9", mapped) && guard().is_ours("localhost:9", mapped));
-        let six = Door { local: "[::1]:9".parse().unwrap(), secure: false };
+        let six = ListenerKind { local: "[::1]:9".parse().unwrap(), secure: false };
         assert!(guard().is_ours("[::1]:9", six) && !guard().is_ours("::1:9", six));
     }
 
@@ -251,7 +251,7 @@ mod tests {
         for own in ["http://localhost:7337", "http://127.0.0.1:7337", "HTTP://LOCALHOST:7337"] {
             assert_eq!(from("origin", own), Ok(Access::Control), "{own}");
         }
-        let secure = Door { local: SocketAddr::new([10, 0, 0, 1].into(), 443), secure: true };
+        let secure = ListenerKind { local: SocketAddr::new([10, 0, 0, 1].into(), 443), secure: true };
         assert!(secure.is_origin("https://10.0.0.1") && secure.is_origin("https://10.0.0.1:443"));
         assert!(!secure.is_origin("http://10.0.0.1:443") && !secure.is_origin("https://localhost"));
         assert_eq!(from("origin", "https://dash.example"), Ok(Access::Control));
@@ -275,18 +275,18 @@ mod tests {
             "localhost:7337",
             "https://dash.example, https://dash.example",
         ] {
-            assert_eq!(from("origin", origin), Err(Turned::Origin), "{origin}");
+            assert_eq!(from("origin", origin), Err(RequestRejection::Origin), "{origin}");
         }
         let twice = [
             ("host", "localhost:7337"),
             ("origin", "https://dash.example"),
             ("origin", "https://dash.example"),
         ];
-        assert_eq!(asked(&twice), Err(Turned::Origin));
+        assert_eq!(asked(&twice), Err(RequestRejection::Origin));
         for (site, expected) in [
-            ("cross-site", Err(Turned::Origin)),
-            ("same-site", Err(Turned::Origin)),
-            ("strange", Err(Turned::Origin)),
+            ("cross-site", Err(RequestRejection::Origin)),
+            ("same-site", Err(RequestRejection::Origin)),
+            ("strange", Err(RequestRejection::Origin)),
             ("same-origin", Ok(Access::Control)),
             ("none", Ok(Access::Control)),
         ] {
@@ -305,13 +305,13 @@ mod tests {
         assert_eq!(with(&["Bearer control-token"]), Ok(Access::Control));
         assert_eq!(with(&["bearer  control-token "]), Ok(Access::Control));
         assert_eq!(with(&["Bearer read-token"]), Ok(Access::ReadOnly));
-        assert_eq!(with(&[]), Err(Turned::NoToken));
+        assert_eq!(with(&[]), Err(RequestRejection::NoToken));
         for value in
             ["control-token", "Basic control-token", "Bearer", "Bearer ", "Bearer control-toke", "Bearer x"]
         {
-            assert_eq!(with(&[value]), Err(Turned::BadToken), "{value}");
+            assert_eq!(with(&[value]), Err(RequestRejection::BadToken), "{value}");
         }
-        assert_eq!(with(&["Bearer control-token", "Bearer control-token"]), Err(Turned::BadToken));
+        assert_eq!(with(&["Bearer control-token", "Bearer control-token"]), Err(RequestRejection::BadToken));
     }
 
     #[test]
@@ -324,8 +324,8 @@ mod tests {
             assert_eq!(ask(method, "/v1/processes"), Ok(Access::ReadOnly));
         }
         for method in ["POST", "PATCH", "PUT", "DELETE", "QUERY"] {
-            assert_eq!(ask(method, "/v1/processes"), Err(Turned::ReadOnly));
-            assert_eq!(ask(method, "/mcp/../v1/processes"), Err(Turned::ReadOnly));
+            assert_eq!(ask(method, "/v1/processes"), Err(RequestRejection::ReadOnly));
+            assert_eq!(ask(method, "/mcp/../v1/processes"), Err(RequestRejection::ReadOnly));
         }
         assert_eq!(ask("POST", "/mcp"), Ok(Access::ReadOnly), "its tools are looked at one by one");
     }
@@ -349,34 +349,38 @@ mod tests {
         {
             for length in ["0", "2"] {
                 let headers = [("content-type", kind), ("content-length", length)];
-                assert_eq!(ask(&headers, "/v1/clear"), Err(Turned::Kind), "{kind}");
-                assert_eq!(ask(&headers, "/mcp"), Err(Turned::Kind), "{kind}");
+                assert_eq!(ask(&headers, "/v1/clear"), Err(RequestRejection::Kind), "{kind}");
+                assert_eq!(ask(&headers, "/mcp"), Err(RequestRejection::Kind), "{kind}");
             }
         }
-        assert_eq!(ask(&[("content-length", "2")], "/v1/clear"), Err(Turned::Kind));
-        assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/clear"), Err(Turned::Kind));
-        assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/clear"), Err(Turned::Kind));
+        assert_eq!(ask(&[("content-length", "2")], "/v1/clear"), Err(RequestRejection::Kind));
+        assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/clear"), Err(RequestRejection::Kind));
+        assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/clear"), Err(RequestRejection::Kind));
         let large = |path, length| ask(&[json, ("content-length", length)], path);
-        assert_eq!(large("/v1/clear", "1048577"), Err(Turned::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/v1/clear", "1048577"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
         assert_eq!(large("/mcp", "1048577"), Ok(Access::Control));
-        assert_eq!(large("/mcp", "4194305"), Err(Turned::TooLarge { most: 4 << 20 }));
-        assert_eq!(large("/v1/clear", "-1"), Err(Turned::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { most: 4 << 20 }));
+        assert_eq!(large("/v1/clear", "-1"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
     }
 
-    fn asked(headers: &[(&str, &str)]) -> Result<Access, Turned> {
+    fn asked(headers: &[(&str, &str)]) -> Result<Access, RequestRejection> {
         let request = headers
             .iter()
             .fold(Request::get("/v1/health"), |request, (name, value)| request.header(*name, *value));
         check(request, true, 7337)
     }
 
-    fn check(request: axum::http::request::Builder, token: bool, port: u16) -> Result<Access, Turned> {
+    fn check(
+        request: axum::http::request::Builder,
+        token: bool,
+        port: u16,
+    ) -> Result<Access, RequestRejection> {
         let request = match token {
             true => request.header("authorization", format!("Bearer {CONTROL}")),
             false => request,
         };
         let (head, ()) = request.body(()).unwrap().into_parts();
-        let door = Door { local: SocketAddr::new([127, 0, 0, 1].into(), port), secure: false };
+        let door = ListenerKind { local: SocketAddr::new([127, 0, 0, 1].into(), port), secure: false };
         let access = guard().admit(&head, door)?;
         access.check(&head).map(|()| access)
     }
@@ -393,7 +397,7 @@ mod tests {
     #[derive(Debug)]
     struct Two;
 
-    impl Gate for Two {
+    impl TokenVerifier for Two {
         fn admit(&self, token: &str) -> Option<Access> {
             match token {
                 CONTROL => Some(Access::Control),

@@ -37,26 +37,26 @@
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 
-mod asked;
+mod api_handle;
 mod body;
-mod call;
 #[cfg(feature = "decoders")]
 pub mod decoders;
-mod entry;
-mod expected;
+mod error_response;
 mod guard;
+mod idempotency;
+mod json_rpc;
 mod openapi;
+mod precondition;
 mod query;
 mod reference;
-mod refused;
-mod replay;
 mod reply;
 mod request_id;
+mod route;
 mod router;
 mod routes;
 mod serve;
 mod stream;
 
-pub use guard::{Access, Gate, Guard, Secret};
+pub use guard::{Access, Guard, TokenDigest, TokenVerifier};
 pub use router::router;
-pub use serve::{Bounds, Network, OpenConnections, Tls, TlsError, serve, serve_network};
+pub use serve::{Network, OpenConnections, ServerTls, SocketLimits, TlsError, serve, serve_network};

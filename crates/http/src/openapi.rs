@@ -3,8 +3,8 @@
 mod bounds;
 mod schemas;
 
-use crate::entry::{Answer, Entry, Operation, Parameter, Place, RequestBody, Verb};
 use crate::request_id::REQUEST_ID;
+use crate::route::{Operation, Parameter, ParameterLocation, RequestBody, ResponseDoc, Route, RouteMethod};
 use crate::routes::entries;
 use longhaul_wire::api::Problem;
 use schemars::SchemaGenerator;
@@ -30,7 +30,7 @@ pub(crate) fn text() -> &'static str {
 }
 
 /// Describes these routes.
-pub(crate) fn document(entries: &[Entry]) -> Value {
+pub(crate) fn document(entries: &[Route]) -> Value {
     let mut schemas = Schemas::default();
     let paths = entries.iter().fold(PathsBuilder::new(), |paths, entry| {
         let links = if entry.operation.makes_a_process() { links(entries) } else { Vec::new() };
@@ -120,8 +120,8 @@ fn operation(
 
 fn beside(parameter: &Parameter, schemas: &mut Schemas) -> ParameterBuilder {
     let place = match parameter.place {
-        Place::Query => ParameterIn::Query,
-        Place::Header => ParameterIn::Header,
+        ParameterLocation::Query => ParameterIn::Query,
+        ParameterLocation::Header => ParameterIn::Header,
     };
     ParameterBuilder::new()
         .name(parameter.name)
@@ -137,7 +137,7 @@ fn taken(body: &RequestBody, schemas: &mut Schemas) -> RequestBodyBuilder {
     RequestBodyBuilder::new().content("application/json", content).required(Some(required))
 }
 
-fn answered(answer: &Answer, schemas: &mut Schemas) -> Response {
+fn answered(answer: &ResponseDoc, schemas: &mut Schemas) -> Response {
     let mut response = ResponseBuilder::new().description(answer.about);
     for (media, shape) in &answer.media {
         let content = match shape {
@@ -185,9 +185,9 @@ fn tag(path: &str) -> &'static str {
 }
 
 /// What can be asked of a process that was just made.
-fn links(entries: &[Entry]) -> Vec<(&'static str, Link)> {
+fn links(entries: &[Route]) -> Vec<(&'static str, Link)> {
     let of_one = entries.iter().filter(|entry| entry.path.starts_with("/v1/processes/{reference}"));
-    let link = |entry: &Entry| {
+    let link = |entry: &Route| {
         let id = entry.operation.id;
         let reference = Value::from("$response.body#/process/id");
         (id, Link::builder().operation_id(id).parameter("reference", reference).build())
@@ -195,12 +195,12 @@ fn links(entries: &[Entry]) -> Vec<(&'static str, Link)> {
     of_one.map(link).collect()
 }
 
-const fn method(verb: Verb) -> HttpMethod {
+const fn method(verb: RouteMethod) -> HttpMethod {
     match verb {
-        Verb::Get => HttpMethod::Get,
-        Verb::Post => HttpMethod::Post,
-        Verb::Patch => HttpMethod::Patch,
-        Verb::Delete => HttpMethod::Delete,
+        RouteMethod::Get => HttpMethod::Get,
+        RouteMethod::Post => HttpMethod::Post,
+        RouteMethod::Patch => HttpMethod::Patch,
+        RouteMethod::Delete => HttpMethod::Delete,
     }
 }
 

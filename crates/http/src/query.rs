@@ -1,9 +1,9 @@
 //! The query of a request.
 
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use longhaul_api::Fault;
+use longhaul_api::ApiError;
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
@@ -13,11 +13,11 @@ const LISTS: &[&str] = &["id", "status", "type"];
 
 /// The parameters of a request, decoded, in their order. A name may come more than once.
 #[derive(Debug, Default)]
-pub(crate) struct Query {
+pub(crate) struct QueryString {
     pairs: Vec<(String, String)>,
 }
 
-impl Query {
+impl QueryString {
     pub(crate) fn parse(text: &str) -> Self {
         Self { pairs: form_urlencoded::parse(text.as_bytes()).into_owned().collect() }
     }
@@ -29,20 +29,19 @@ impl Query {
 
     /// Refuses parameters that the route does not know, since a misspelt filter must not list everything, and those that
     /// come twice though one value is meant.
-    pub(crate) fn only(&self, known: &[&str]) -> Result<(), Fault> {
+    pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
-            return Err(Fault::new(400, "invalid_request", format!("the parameter {name:?} comes twice"))
+            return Err(ApiError::new(400, "invalid_request", format!("the parameter {name:?} comes twice"))
                 .help("give it one value"));
         }
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(Fault::new(400, "invalid_request", format!("there is no parameter {name:?} here")).help(
-                    match known {
+                Err(ApiError::new(400, "invalid_request", format!("there is no parameter {name:?} here"))
+                    .help(match known {
                         [] => "this request takes no parameters".to_owned(),
                         known => format!("the parameters are {}", known.join(", ")),
-                    },
-                ))
+                    }))
             }
         }
     }
@@ -68,48 +67,48 @@ impl Query {
     }
 
     /// The value of a parameter, read as what it stands for.
-    pub(crate) fn read<T>(&self, name: &str) -> Result<Option<T>, Fault>
+    pub(crate) fn read<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,
         T::Err: Display,
     {
         self.text(name)
-            .map(|text| text.parse().map_err(|error: T::Err| Fault::unreadable(name, text, &error)))
+            .map(|text| text.parse().map_err(|error: T::Err| ApiError::unreadable(name, text, &error)))
             .transpose()
     }
 
     /// The same of one that must not be empty: that is a variable that was not set, and switches no guard off.
-    pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, Fault>
+    pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,
         T::Err: Display,
     {
         if self.pairs.iter().any(|(found, value)| found == name && value.is_empty()) {
-            return Err(Fault::unreadable(name, "", &"it is empty"));
+            return Err(ApiError::unreadable(name, "", &"it is empty"));
         }
         self.read(name)
     }
 
     /// Whether a parameter says `true`.
-    pub(crate) fn flag(&self, name: &str) -> Result<bool, Fault> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         Ok(self.truth(name)?.unwrap_or(false))
     }
 
     /// Whether a parameter says `true` or `false`, or nothing.
-    pub(crate) fn truth(&self, name: &str) -> Result<Option<bool>, Fault> {
+    pub(crate) fn truth(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.text(name) {
             None => Ok(None),
             Some("false" | "0") => Ok(Some(false)),
             Some("true" | "1") => Ok(Some(true)),
-            Some(text) => Err(Fault::unreadable(name, text, &"it is neither true nor false")),
+            Some(text) => Err(ApiError::unreadable(name, text, &"it is neither true nor false")),
         }
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Query {
-    type Rejection = Refused;
+impl<S: Send + Sync> FromRequestParts<S> for QueryString {
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ErrorResponse> {
         Ok(Self::parse(parts.uri.query().unwrap_or_default()))
     }
 }
@@ -120,7 +119,7 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_may_repeat() {
-        let query = Query::parse("id=a%20b&id=c+d&empty=&n=7");
+        let query = QueryString::parse("id=a%20b&id=c+d&empty=&n=7");
         assert_eq!(query.all("id").collect::<Vec<_>>(), ["a b", "c d"]);
         assert_eq!(query.text("empty"), None);
         assert_eq!(query.read::<u32>("n").unwrap(), Some(7));
@@ -129,8 +128,8 @@ mod tests {
 
     #[test]
     fn misspelt_parameter_is_refused() {
-        let query = Query::parse("sesion=x");
+        let query = QueryString::parse("sesion=x");
         assert!(query.only(&["session"]).is_err());
-        assert!(Query::parse("session=x").only(&["session"]).is_ok());
+        assert!(QueryString::parse("session=x").only(&["session"]).is_ok());
     }
 }

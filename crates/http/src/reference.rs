@@ -1,21 +1,21 @@
 //! What a path names a process by.
 
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
-use longhaul_api::Fault;
+use longhaul_api::ApiError;
 
 /// The `{ref}` of a path, decoded.
 #[derive(Debug)]
-pub(crate) struct Reference(pub(crate) String);
+pub(crate) struct PathReference(pub(crate) String);
 
-impl<S: Send + Sync> FromRequestParts<S> for Reference {
-    type Rejection = Refused;
+impl<S: Send + Sync> FromRequestParts<S> for PathReference {
+    type Rejection = ErrorResponse;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ErrorResponse> {
         match Path::<String>::from_request_parts(parts, state).await {
             Ok(Path(text)) => Ok(Self(text)),
-            Err(error) => Err(Fault::invalid("reference", error.body_text()).into()),
+            Err(error) => Err(ApiError::invalid("reference", error.body_text()).into()),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! Answers in JSON.
 
-use crate::expected::tag;
+use crate::precondition::tag;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use longhaul_wire::api::Launched;
+use longhaul_wire::api::LaunchReply;
 use serde::Serialize;
 
 /// An answer in JSON with its status.
 #[derive(Debug)]
-pub(crate) struct Reply<T> {
+pub(crate) struct JsonReply<T> {
     status: StatusCode,
     /// The revision that the value has.
     revision: Option<u64>,
@@ -18,7 +18,7 @@ pub(crate) struct Reply<T> {
     value: T,
 }
 
-impl Reply<()> {
+impl JsonReply<()> {
     /// The client has this revision already.
     pub(crate) fn unchanged(revision: u64) -> Response {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
@@ -27,16 +27,16 @@ impl Reply<()> {
     }
 }
 
-impl Reply<Launched> {
+impl JsonReply<LaunchReply> {
     /// A new process and where it is, or the one that has the launch key.
-    pub(crate) fn launched(launched: Launched) -> Self {
+    pub(crate) fn launched(launched: LaunchReply) -> Self {
         let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
         let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };
         Self { status, revision: None, location, value: launched }
     }
 }
 
-impl<T: Serialize> Reply<T> {
+impl<T: Serialize> JsonReply<T> {
     /// Nothing was made.
     pub(crate) const fn ok(value: T) -> Self {
         Self { status: StatusCode::OK, revision: None, location: None, value }
@@ -49,7 +49,7 @@ impl<T: Serialize> Reply<T> {
     }
 }
 
-impl<T: Serialize> IntoResponse for Reply<T> {
+impl<T: Serialize> IntoResponse for JsonReply<T> {
     fn into_response(self) -> Response {
         let mut response = json(self.status, "application/json", &self.value);
         if let Some(revision) = self.revision {

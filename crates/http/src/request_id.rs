@@ -14,7 +14,7 @@ use tracing::Instrument;
 /// The header of requests and answers.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest id that is taken over.
-const LONGEST: usize = 128;
+const MAX_ID_LEN: usize = 128;
 
 /// Where the ids of this manager begin, so that those of two are told apart.
 static NEXT: LazyLock<AtomicU64> =
@@ -48,7 +48,7 @@ pub(crate) async fn identified(request: Request, next: Next) -> Response {
 fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut all = headers.get_all(REQUEST_ID).iter();
     let id = all.next().filter(|_| all.next().is_none())?;
-    let is_fine = (1..=LONGEST).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
+    let is_fine = (1..=MAX_ID_LEN).contains(&id.len()) && id.as_bytes().iter().all(u8::is_ascii_graphic);
     is_fine.then(|| id.clone())
 }
 

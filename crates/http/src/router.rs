@@ -1,13 +1,13 @@
 //! Which request goes where.
 
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
 use crate::request_id::identified;
 use crate::routes::entries;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::{from_fn, map_response};
 use axum::response::Response;
-use longhaul_api::{Api, Fault};
+use longhaul_api::{Api, ApiError};
 use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER};
 
 /// The header in which every answer names the version of the program.
@@ -25,15 +25,15 @@ pub fn router(api: Api) -> Router {
         .layer(from_fn(identified))
 }
 
-async fn unknown_route(uri: Uri) -> Refused {
-    Refused(
-        Fault::new(404, "not_found", format!("there is nothing at {}", uri.path()))
+async fn unknown_route(uri: Uri) -> ErrorResponse {
+    ErrorResponse(
+        ApiError::new(404, "not_found", format!("there is nothing at {}", uri.path()))
             .help("GET /v1/openapi.json describes all there is"),
     )
 }
 
-async fn unknown_method(method: Method, uri: Uri) -> Refused {
-    Refused(Fault::new(405, "method_not_allowed", format!("{} does not take {method}", uri.path())))
+async fn unknown_method(method: Method, uri: Uri) -> ErrorResponse {
+    ErrorResponse(ApiError::new(405, "method_not_allowed", format!("{} does not take {method}", uri.path())))
 }
 
 /// Puts the versions of the protocol and of the program on every answer, refusals included.

@@ -8,6 +8,7 @@ mod input;
 mod launch;
 mod level;
 mod list;
+mod maintenance;
 mod metrics;
 mod node;
 mod output;
@@ -18,15 +19,14 @@ mod session;
 mod show;
 mod stats;
 mod text;
-mod upkeep;
 mod wait;
 
-use crate::entry::Entry;
-use crate::replay::Replays;
+use crate::idempotency::IdempotencyCache;
+use crate::route::Route;
 
 /// Every route of the API.
-pub(crate) fn entries() -> Vec<Entry> {
-    let replays = Replays::default();
+pub(crate) fn entries() -> Vec<Route> {
+    let replays = IdempotencyCache::default();
     [
         launch::entries(),
         list::entries(),
@@ -42,7 +42,7 @@ pub(crate) fn entries() -> Vec<Entry> {
         node::entries(),
         session::entries(),
         stats::entries(),
-        upkeep::entries(&replays),
+        maintenance::entries(&replays),
         wait::entries(),
         events::entries(),
         health::entries(),

@@ -1,25 +1,25 @@
 //! Carries the routes over a socket, and over the network.
 
-mod crowd;
-mod doorway;
+mod connections;
+mod limiter;
+mod malformed;
 mod network;
-mod open;
+mod service;
 mod tls;
-mod unreadable;
 
+pub use connections::OpenConnections;
 pub use network::{Network, serve_network};
-pub use open::OpenConnections;
-pub use tls::{Tls, TlsError};
+pub use tls::{ServerTls, TlsError};
 
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
 use crate::request_id::identified;
 use crate::router::named_protocol;
 use axum::Router;
 use axum::middleware::{from_fn, map_response};
 use axum::response::IntoResponse;
+use connections::Http1Options;
 use hyper_util::service::TowerToHyperService;
-use longhaul_api::Fault;
-use open::Habits;
+use longhaul_api::ApiError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a socket takes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
+pub struct SocketLimits {
     /// The user that may connect.
     pub owner: u32,
     /// The most connections at once; further ones are answered `too_many_connections` and closed.
@@ -38,7 +38,7 @@ pub struct Bounds {
     pub header: Duration,
 }
 
-impl Bounds {
+impl SocketLimits {
     /// The usual bounds, for this user.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
@@ -49,39 +49,39 @@ impl Bounds {
 /// The largest head of a request, and what is kept of a connection in memory.
 const HEAD: usize = 64 * 1024;
 /// So many of those that there is no room for are told so at once; the rest are closed without a word.
-const TOLD: usize = 64;
+const MAX_REJECTIONS: usize = 64;
 /// How long one of those may take to ask, so that it can be told.
-const HASTE: Duration = Duration::from_secs(2);
+const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// When the system has no descriptor left, one may come free by then.
-const RESPITE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// Takes connections until `stop` is done. Those that are open then are handed back, still at work.
 pub async fn serve(
     listener: UnixListener,
     router: Router,
-    bounds: Bounds,
+    bounds: SocketLimits,
     stop: impl Future<Output = ()>,
 ) -> OpenConnections {
-    let mut open = OpenConnections::none();
-    let doors = Doors {
+    let mut connections = OpenConnections::none();
+    let doors = NetworkAuth {
         known: router,
         stranger: refusing(|| {
-            Fault::new(403, "not_authorised", "this manager serves its own user alone")
+            ApiError::new(403, "not_authorised", "this manager serves its own user alone")
                 .help("set LONGHAUL_STATE_DIR to a directory of your own")
         }),
-        crowd: refusing(|| {
-            Fault::new(503, "too_many_connections", "the manager has as many connections as it takes")
+        limiter: refusing(|| {
+            ApiError::new(503, "too_many_connections", "the manager has as many connections as it takes")
                 .because("each wait and each followed output holds one")
                 .help("end some of them, then ask again")
         }),
         room: Arc::new(Semaphore::new(bounds.connections)),
-        told: Arc::new(Semaphore::new(TOLD)),
+        told: Arc::new(Semaphore::new(MAX_REJECTIONS)),
         bounds,
     };
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
-            () = &mut stop => return open,
+            () = &mut stop => return connections,
             accepted = listener.accept() => accepted,
         };
         match accepted {
@@ -89,56 +89,56 @@ pub async fn serve(
                 tracing::debug!("a client went away before its turn");
             }
             Ok((stream, _)) => match doors.choose(&stream) {
-                Some(Door { router, header, keep_alive, permit }) => {
-                    let habits = Habits { header, keep_alive, head: HEAD };
-                    open.take(stream, TowerToHyperService::new(router), habits, permit);
+                Some(ConnectionContext { router, header, keep_alive, permit }) => {
+                    let habits = Http1Options { header, keep_alive, head: HEAD };
+                    connections.take(stream, TowerToHyperService::new(router), habits, permit);
                 }
                 None => tracing::debug!("a connection was closed: there is no room to tell so"),
             },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(RESPITE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
-        open.tidy();
+        connections.tidy();
     }
 }
 
 /// Who is let in, and what the others are told.
-struct Doors {
+struct NetworkAuth {
     known: Router,
     stranger: Router,
-    crowd: Router,
+    limiter: Router,
     room: Arc<Semaphore>,
     told: Arc<Semaphore>,
-    bounds: Bounds,
+    bounds: SocketLimits,
 }
 
 /// What a connection is served by, and its place.
-struct Door {
+struct ConnectionContext {
     router: Router,
     header: Duration,
     keep_alive: bool,
     permit: OwnedSemaphorePermit,
 }
 
-impl Doors {
+impl NetworkAuth {
     /// None if there is not even room to say that there is none.
-    fn choose(&self, stream: &UnixStream) -> Option<Door> {
+    fn choose(&self, stream: &UnixStream) -> Option<ConnectionContext> {
         let known = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.bounds.owner);
         if let Ok(permit) = self.room.clone().try_acquire_owned() {
             let router = if known { &self.known } else { &self.stranger }.clone();
-            return Some(Door { router, header: self.bounds.header, keep_alive: true, permit });
+            return Some(ConnectionContext { router, header: self.bounds.header, keep_alive: true, permit });
         }
         let permit = self.told.clone().try_acquire_owned().ok()?;
-        let header = self.bounds.header.min(HASTE);
-        Some(Door { router: self.crowd.clone(), header, keep_alive: false, permit })
+        let header = self.bounds.header.min(REJECT_TIMEOUT);
+        Some(ConnectionContext { router: self.limiter.clone(), header, keep_alive: false, permit })
     }
 }
 
 /// Refuses everything for one reason.
-fn refusing(fault: impl Fn() -> Fault + Clone + Send + Sync + 'static) -> Router {
-    marked(Router::new().fallback(async move || Refused(fault()).into_response()))
+fn refusing(fault: impl Fn() -> ApiError + Clone + Send + Sync + 'static) -> Router {
+    marked(Router::new().fallback(async move || ErrorResponse(fault()).into_response()))
 }
 
 /// Marks every answer as the routes mark theirs.

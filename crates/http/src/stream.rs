@@ -1,38 +1,38 @@
 //! Streams that go on as long as their client listens: server-sent events, or lines of JSON.
 
-use crate::query::Query;
+use crate::query::QueryString;
 use axum::body::{Body, Bytes};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
-use longhaul_api::{Fault, Telling};
+use longhaul_api::{ApiError, SerializedEvent};
 use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
 
 /// A client that hears nothing for so long is told that it is still listened for.
-const QUIET: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long a client that was cut off waits before it comes back.
-const RETRY: &[u8] = b"retry: 1000\n\n";
+const RECONNECT_FIELD: &[u8] = b"retry: 1000\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
 /// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Format {
+pub(crate) enum StreamFormat {
     /// Server-sent events.
     Sse,
     /// One line of JSON each.
     Ndjson,
 }
 
-impl Format {
+impl StreamFormat {
     /// What `?format=` or `Accept` asks for; lines of JSON where neither does.
-    pub(crate) fn asked(query: &Query, headers: &HeaderMap) -> Result<Self, Fault> {
+    pub(crate) fn asked(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         match query.text("format") {
             Some("sse") => return Ok(Self::Sse),
             Some("ndjson") => return Ok(Self::Ndjson),
-            Some(word) => return Err(Fault::unreadable("format", word, &"it is neither sse nor ndjson")),
+            Some(word) => return Err(ApiError::unreadable("format", word, &"it is neither sse nor ndjson")),
             None => {}
         }
         let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -55,12 +55,12 @@ impl Format {
 
 /// One of what is streamed.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Line(Content);
+pub(crate) struct StreamItem(StreamContent);
 
 #[derive(Clone, Debug, PartialEq)]
-enum Content {
+enum StreamContent {
     /// Written once for all who are told.
-    Shared(Telling),
+    Shared(SerializedEvent),
     Own {
         event: String,
         /// Where to go on after it.
@@ -72,31 +72,33 @@ enum Content {
     },
 }
 
-impl Line {
+impl StreamItem {
     pub(crate) fn of<T: Serialize>(event: String, id: String, value: &T) -> Self {
-        Self(Content::Own { event, id, json: json(value), is_sse_alone: false })
+        Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: false })
     }
 
     /// One that comes only where news are told one by one.
     pub(crate) fn of_sse_alone<T: Serialize>(event: String, id: String, value: &T) -> Self {
-        Self(Content::Own { event, id, json: json(value), is_sse_alone: true })
+        Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: true })
     }
 
-    pub(crate) const fn told(telling: Telling) -> Self {
-        Self(Content::Shared(telling))
+    pub(crate) const fn told(telling: SerializedEvent) -> Self {
+        Self(StreamContent::Shared(telling))
     }
 
-    fn written(&self, format: Format) -> Option<Bytes> {
+    fn written(&self, format: StreamFormat) -> Option<Bytes> {
         match (&self.0, format) {
-            (Content::Shared(telling), Format::Sse) => {
+            (StreamContent::Shared(telling), StreamFormat::Sse) => {
                 let text = telling.as_event(|told| server_sent(&told.event, &told.cursor, &json(told)));
                 Some(Bytes::from_owner(text))
             }
-            (Content::Shared(telling), Format::Ndjson) => {
+            (StreamContent::Shared(telling), StreamFormat::Ndjson) => {
                 Some(Bytes::from_owner(telling.as_line(|told| line(&json(told)))))
             }
-            (Content::Own { event, id, json, .. }, Format::Sse) => Some(server_sent(event, id, json).into()),
-            (Content::Own { json, is_sse_alone, .. }, Format::Ndjson) => {
+            (StreamContent::Own { event, id, json, .. }, StreamFormat::Sse) => {
+                Some(server_sent(event, id, json).into())
+            }
+            (StreamContent::Own { json, is_sse_alone, .. }, StreamFormat::Ndjson) => {
                 (!is_sse_alone).then(|| line(json).into())
             }
         }
@@ -116,20 +118,23 @@ fn line(json: &str) -> String {
 }
 
 /// An answer that goes on as long as there is something to tell. Each is read when the client takes it.
-pub(crate) fn streamed(format: Format, lines: impl Stream<Item = Line> + Send + 'static) -> Response {
+pub(crate) fn streamed(
+    format: StreamFormat,
+    lines: impl Stream<Item = StreamItem> + Send + 'static,
+) -> Response {
     let begin = match format {
-        Format::Sse => Some(Bytes::from_static(RETRY)),
-        Format::Ndjson => None,
+        StreamFormat::Sse => Some(Bytes::from_static(RECONNECT_FIELD)),
+        StreamFormat::Ndjson => None,
     };
     let pieces = stream::unfold(Box::pin(lines), move |mut lines| async move {
         loop {
-            match tokio::time::timeout(QUIET, lines.next()).await {
+            match tokio::time::timeout(KEEPALIVE_INTERVAL, lines.next()).await {
                 Ok(Some(line)) => match line.written(format) {
                     Some(piece) => return Some((piece, lines)),
                     None => continue,
                 },
                 Ok(None) => return None,
-                Err(_) if format == Format::Sse => return Some((Bytes::from_static(COMMENT), lines)),
+                Err(_) if format == StreamFormat::Sse => return Some((Bytes::from_static(COMMENT), lines)),
                 Err(_) => {}
             }
         }
@@ -155,30 +160,30 @@ mod tests {
     fn format_is_asked_for_by_query_or_header() {
         let asked = |query: &str, accept: &str| {
             let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_str(accept).unwrap())]);
-            Format::asked(&Query::parse(query), &headers)
+            StreamFormat::asked(&QueryString::parse(query), &headers)
         };
-        assert_eq!(asked("", "text/event-stream").unwrap(), Format::Sse);
-        assert_eq!(asked("", "application/json, Text/Event-Stream;q=0.5").unwrap(), Format::Sse);
-        assert_eq!(asked("", "*/*").unwrap(), Format::Ndjson);
-        assert_eq!(asked("format=ndjson", "text/event-stream").unwrap(), Format::Ndjson);
+        assert_eq!(asked("", "text/event-stream").unwrap(), StreamFormat::Sse);
+        assert_eq!(asked("", "application/json, Text/Event-Stream;q=0.5").unwrap(), StreamFormat::Sse);
+        assert_eq!(asked("", "*/*").unwrap(), StreamFormat::Ndjson);
+        assert_eq!(asked("format=ndjson", "text/event-stream").unwrap(), StreamFormat::Ndjson);
         assert!(asked("format=xml", "*/*").is_err());
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_broken_by_a_comment_for_events_alone() {
-        let one = Line::of("notice".to_owned(), "c7".to_owned(), &json!({ "a": "b\nc" }));
+        let one = StreamItem::of("notice".to_owned(), "c7".to_owned(), &json!({ "a": "b\nc" }));
         let slow = move || {
             let one = one.clone();
             stream::once(async move {
-                tokio::time::sleep(QUIET + QUIET / 2).await;
+                tokio::time::sleep(KEEPALIVE_INTERVAL + KEEPALIVE_INTERVAL / 2).await;
                 one
             })
         };
         assert_eq!(
-            text(streamed(Format::Sse, slow())).await,
+            text(streamed(StreamFormat::Sse, slow())).await,
             "retry: 1000\n\n:\n\nid: c7\nevent: notice\ndata: {\"a\":\"b\\nc\"}\n\n"
         );
-        assert_eq!(text(streamed(Format::Ndjson, slow())).await, "{\"a\":\"b\\nc\"}\n");
+        assert_eq!(text(streamed(StreamFormat::Ndjson, slow())).await, "{\"a\":\"b\\nc\"}\n");
     }
 
     async fn text(response: Response) -> String {

@@ -1,10 +1,10 @@
 //! What is wrong with the arguments of a tool, in the words of JSON.
 
-use crate::brief::brief;
+use crate::truncate::brief;
 use serde_json::{Map, Value};
 
 /// The shortest part of a word that is compared with parts of others.
-const SHORTEST_PART: usize = 3;
+const MIN_PART_LEN: usize = 3;
 
 /// Checks arguments against the schema of a tool, and says what is wrong with the first that is.
 pub(crate) fn check(schema: &Map<String, Value>, arguments: &Map<String, Value>) -> Result<(), String> {
@@ -118,7 +118,7 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
 fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = brief(word).to_ascii_lowercase();
     let begins_alike = |one: &str, other: &str| {
-        one.len().min(other.len()) >= SHORTEST_PART && (one.starts_with(other) || other.starts_with(one))
+        one.len().min(other.len()) >= MIN_PART_LEN && (one.starts_with(other) || other.starts_with(one))
     };
     let shares_a_part = |other: &str| {
         let mut pairs = word.split('_').flat_map(|mine| other.split('_').map(move |theirs| (mine, theirs)));

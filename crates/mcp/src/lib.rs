@@ -1,7 +1,7 @@
 //! The MCP face of longhaul: tools for agents.
 //!
-//! [`Mcp`] answers over streams ([`Mcp::serve`], behind an opening line that says on whose behalf) and as a service for
-//! streamable HTTP ([`Mcp::http_service`]), in both eras of the protocol: with `initialize`, and stateless with what
+//! [`McpInterface`] answers over streams ([`McpInterface::serve`], behind an opening line that says on whose behalf) and as a service for
+//! streamable HTTP ([`McpInterface::http_service`]), in both eras of the protocol: with `initialize`, and stateless with what
 //! each request says of itself. No type of the SDK leaves this crate but that service.
 //!
 //! What is decided here:
@@ -21,27 +21,27 @@
 
 mod answer;
 mod arguments;
-mod brief;
 mod caller;
+mod calls;
+mod error;
+mod handshake;
 mod instructions;
-mod listening;
 mod mcp;
-mod opening;
 mod parameters;
-mod refusal;
 mod resource;
 mod schema;
 mod serve;
 mod server;
 mod service;
 mod stream;
+mod subscriptions;
 mod task;
 mod tool;
-mod work;
+mod truncate;
 
 pub use caller::Caller;
 pub use instructions::INSTRUCTIONS;
-pub use mcp::Mcp;
-pub use serve::Bounds;
+pub use mcp::McpInterface;
+pub use serve::ListenerLimits;
 pub use server::Server;
-pub use service::{Door, HttpService};
+pub use service::{HttpService, McpAuth};

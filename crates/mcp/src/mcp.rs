@@ -10,19 +10,19 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// The most waits that are parked at once, over all connections.
-const WAITS: usize = 4_096;
+const MAX_WAITS: usize = 4_096;
 /// The most of them of clients that may only read: they leave room for those who may do more.
-const WAITS_OF_READERS: usize = WAITS / 2;
+const MAX_READER_WAITS: usize = MAX_WAITS / 2;
 
 /// The MCP face of a manager. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Mcp {
-    pub(crate) shared: Arc<Shared>,
+pub struct McpInterface {
+    pub(crate) shared: Arc<McpShared>,
 }
 
 /// What all connections share.
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct McpShared {
     pub(crate) api: Api,
     pub(crate) tasks: Tasks,
     /// Room for waits.
@@ -31,16 +31,16 @@ pub(crate) struct Shared {
     pub(crate) waits_of_readers: Arc<Semaphore>,
 }
 
-impl Mcp {
+impl McpInterface {
     /// Makes the face of an engine; `state` is the directory that keeps the secret of its task ids.
     ///
     /// # Errors
     /// That secret can neither be read nor made.
     pub fn open(api: Api, state: &Path) -> io::Result<Self> {
         let tasks = Tasks::open(state)?;
-        let waits = Arc::new(Semaphore::new(WAITS));
-        let waits_of_readers = Arc::new(Semaphore::new(WAITS_OF_READERS));
-        Ok(Self { shared: Arc::new(Shared { api, tasks, waits, waits_of_readers }) })
+        let waits = Arc::new(Semaphore::new(MAX_WAITS));
+        let waits_of_readers = Arc::new(Semaphore::new(MAX_READER_WAITS));
+        Ok(Self { shared: Arc::new(McpShared { api, tasks, waits, waits_of_readers }) })
     }
 
     /// The server of one connection.

@@ -1,7 +1,7 @@
 //! What is wrong with the parameters of a request.
 
-use crate::brief::{brief, shortened};
 use crate::tool::Tool;
+use crate::truncate::{brief, shortened};
 use rmcp::model::{
     CallToolRequestParams, CancelTaskParams, ErrorCode, ErrorData, GetTaskParams, InitializeRequestParams,
     PaginatedRequestParams, ReadResourceRequestParams, SubscribeRequestParams, UnsubscribeRequestParams,
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The longest that is said of them, in bytes: what was sent may be repeated in it.
-const LONGEST: usize = 1_000;
+const MAX_MESSAGE_LEN: usize = 1_000;
 
 /// What is wrong with the parameters of a method that there is; none of one that there is not.
 pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
@@ -28,7 +28,7 @@ pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
         "ping" | "server/discover" | "subscriptions/listen" => "they have another shape".to_owned(),
         _ => return None,
     };
-    let why = shortened(why, LONGEST);
+    let why = shortened(why, MAX_MESSAGE_LEN);
     Some(ErrorData::invalid_params(format!("the parameters of {method} are wrong: {why}"), None))
 }
 

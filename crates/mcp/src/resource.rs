@@ -1,16 +1,16 @@
 //! Processes and sessions as resources: `longhaul://process/{id}`, `longhaul://session/{id}`.
 
 use crate::answer::items;
-use crate::refusal::Refusal;
-use crate::work::{Desk, Reference};
-use longhaul_api::{Api, Depth};
+use crate::calls::{ProcessReference, ToolContext};
+use crate::error::ToolError;
+use longhaul_api::{Api, DetailLevel};
 use longhaul_domain::{ProcessId, SessionId};
 use longhaul_wire::api::{ListRequest, ReadRequest};
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 use serde_json::json;
 
 /// What every address begins with.
-const BEGIN: &str = "longhaul://process/";
+const URI_PREFIX: &str = "longhaul://process/";
 /// What the address of a session begins with.
 const SESSION: &str = "longhaul://session/";
 /// What the address of the output ends with.
@@ -18,16 +18,16 @@ const LOG: &str = "/log";
 /// What one page of output may cost.
 const LOG_TOKENS: u32 = 8_000;
 /// The most resources that are listed: newer ones first, and only those that live.
-const MOST: u32 = 50;
+const MAX_RESOURCES: u32 = 50;
 
 /// The address of a process.
 pub(crate) fn uri(id: &str) -> String {
-    format!("{BEGIN}{id}")
+    format!("{URI_PREFIX}{id}")
 }
 
 /// The process that an address of a record names.
 pub(crate) fn process(uri: &str) -> Option<ProcessId> {
-    uri.strip_prefix(BEGIN)?.parse().ok()
+    uri.strip_prefix(URI_PREFIX)?.parse().ok()
 }
 
 /// The session that an address names.
@@ -54,10 +54,10 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
 }
 
 /// What lives now: the sessions, then the processes.
-pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
-    let request = ListRequest { limit: Some(MOST), ..ListRequest::default() };
+pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, ToolError> {
+    let request = ListRequest { limit: Some(MAX_RESOURCES), ..ListRequest::default() };
     let sessions = api.sessions().await?.sessions.into_iter().filter(|session| session.live > 0);
-    let sessions = sessions.take(usize::try_from(MOST).unwrap_or(usize::MAX)).map(|session| {
+    let sessions = sessions.take(usize::try_from(MAX_RESOURCES).unwrap_or(usize::MAX)).map(|session| {
         Resource::new(format!("{SESSION}{}", session.session_id), format!("session {}", session.session_id))
             .with_description(format!("{} live, {} ended", session.live, session.ended))
     });
@@ -69,26 +69,30 @@ pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, Refusal> {
 }
 
 /// Reads a resource; none if the address is none of ours.
-pub(crate) async fn read(desk: Desk<'_>, uri: &str) -> Option<Result<ResourceContents, Refusal>> {
+pub(crate) async fn read(desk: ToolContext<'_>, uri: &str) -> Option<Result<ResourceContents, ToolError>> {
     if let Some(session) = session(uri) {
         return Some(standing(desk.api, &session, uri).await);
     }
-    let reference = uri.strip_prefix(BEGIN)?;
+    let reference = uri.strip_prefix(URI_PREFIX)?;
     Some(match reference.strip_suffix(LOG) {
         Some(reference) => log(desk, &reference.into(), uri).await,
         None => record(desk, &reference.into(), uri).await,
     })
 }
 
-async fn record(desk: Desk<'_>, reference: &Reference, uri: &str) -> Result<ResourceContents, Refusal> {
-    let view = desk.api.show(&desk.find(reference).await?, Depth::Usage).await?;
+async fn record(
+    desk: ToolContext<'_>,
+    reference: &ProcessReference,
+    uri: &str,
+) -> Result<ResourceContents, ToolError> {
+    let view = desk.api.show(&desk.find(reference).await?, DetailLevel::Usage).await?;
     let text = serde_json::to_string(&view).unwrap_or_default();
     Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
 }
 
 /// How a session stands: what lives, and what ended last.
-async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceContents, Refusal> {
-    let asked = |live| ListRequest { live: Some(live), limit: Some(MOST), ..ListRequest::default() };
+async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceContents, ToolError> {
+    let asked = |live| ListRequest { live: Some(live), limit: Some(MAX_RESOURCES), ..ListRequest::default() };
     let live = api.session(session.as_str(), &asked(true)).await?;
     let ended = api.session(session.as_str(), &asked(false)).await?;
     let text = json!({
@@ -101,7 +105,11 @@ async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceC
     Ok(ResourceContents::text(text.to_string(), uri).with_mime_type("application/json"))
 }
 
-async fn log(desk: Desk<'_>, reference: &Reference, uri: &str) -> Result<ResourceContents, Refusal> {
+async fn log(
+    desk: ToolContext<'_>,
+    reference: &ProcessReference,
+    uri: &str,
+) -> Result<ResourceContents, ToolError> {
     let request = ReadRequest { max_tokens: Some(LOG_TOKENS), ..ReadRequest::default() };
     let page = desk.api.read_output(&desk.find(reference).await?, &request).await?;
     let text = match (page.head, page.omitted) {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
 
 /// Beyond it, a number with a fraction does not know its neighbours: 2 to the power of 53.
-const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
+const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 /// The schema of a type, whole and plain.
 pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
@@ -72,7 +72,7 @@ pub(crate) fn settle(schemas: &Map<String, Value>, fields: &mut Map<String, Valu
 
 /// The integer that a number is, as far as numbers with a fraction tell integers apart.
 fn integer(number: f64) -> Option<i64> {
-    if number.fract() != 0.0 || number.abs() > MOST_EXACT {
+    if number.fract() != 0.0 || number.abs() > MAX_EXACT_NUMBER {
         return None;
     }
     format!("{number:.0}").parse().ok()

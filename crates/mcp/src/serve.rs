@@ -1,9 +1,9 @@
 //! The face over a Unix socket.
 
 use crate::caller::Caller;
-use crate::mcp::Mcp;
-use crate::opening::{self, OpeningError};
-use crate::stream::Stream;
+use crate::handshake::{self, HandshakeError};
+use crate::mcp::McpInterface;
+use crate::stream::MessageStream;
 use rmcp::ServiceExt;
 use std::io;
 use std::sync::Arc;
@@ -17,33 +17,33 @@ use tokio::time::timeout;
 /// What a stream is read in.
 const BUFFER: usize = 16 * 1024;
 /// When the system has no descriptor left, one may come free by then.
-const RESPITE: Duration = Duration::from_millis(50);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// A refusal is written in this time or not at all.
-const HASTE: Duration = Duration::from_secs(2);
+const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much a listener takes.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ListenerLimits {
     /// The user that is served.
     pub owner: u32,
     /// The most connections at once.
     pub connections: usize,
     /// A client has to say in this time on whose behalf it speaks, and in as much again what it wants first.
-    pub opening: Duration,
+    pub handshake: Duration,
 }
 
-impl Bounds {
+impl ListenerLimits {
     /// What is usual, for the user that is served.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
-        Self { owner, connections: 1_024, opening: Duration::from_secs(10) }
+        Self { owner, connections: 1_024, handshake: Duration::from_secs(10) }
     }
 }
 
-impl Mcp {
+impl McpInterface {
     /// Takes connections until `stop` is done, which cuts off those that are open: clients connect again and lose
     /// nothing.
-    pub async fn serve(self, listener: UnixListener, bounds: Bounds, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, listener: UnixListener, bounds: ListenerLimits, stop: impl Future<Output = ()>) {
         let room = Arc::new(Semaphore::new(bounds.connections));
         let mut open = JoinSet::new();
         tokio::pin!(stop);
@@ -59,7 +59,7 @@ impl Mcp {
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
-                    tokio::time::sleep(RESPITE).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
             while open.try_join_next().is_some() {}
@@ -77,22 +77,22 @@ impl Mcp {
     {
         let (read, mut write) = tokio::io::split(stream);
         let mut read = BufReader::with_capacity(BUFFER, read);
-        let opened = timeout(patience, opening::read(&mut read)).await;
-        match opened.unwrap_or(Err(OpeningError::Gone)) {
+        let opened = timeout(patience, handshake::read(&mut read)).await;
+        match opened.unwrap_or(Err(HandshakeError::Gone)) {
             Ok(caller) => {
                 self.speak(read, write, caller, patience).await;
                 Ok(())
             }
             Err(error) => {
                 tracing::debug!(%error, "a stream was refused");
-                timeout(HASTE, write.write_all(error.line().as_bytes())).await.unwrap_or(Ok(()))
+                timeout(REJECT_TIMEOUT, write.write_all(error.line().as_bytes())).await.unwrap_or(Ok(()))
             }
         }
     }
 
-    async fn attend(self, stream: UnixStream, bounds: Bounds, permit: OwnedSemaphorePermit) {
+    async fn attend(self, stream: UnixStream, bounds: ListenerLimits, permit: OwnedSemaphorePermit) {
         if stream.peer_cred().is_ok_and(|peer| peer.uid() == bounds.owner) {
-            if let Err(error) = self.serve_stream(stream, bounds.opening).await {
+            if let Err(error) = self.serve_stream(stream, bounds.handshake).await {
                 tracing::debug!(%error, "a connection ended badly");
             }
         } else {
@@ -106,7 +106,7 @@ impl Mcp {
         R: AsyncBufRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        match timeout(patience, self.server(caller).serve(Stream::new(read, write))).await {
+        match timeout(patience, self.server(caller).serve(MessageStream::new(read, write))).await {
             Ok(Ok(running)) => {
                 if let Err(error) = running.waiting().await {
                     tracing::debug!(%error, "a connection broke off");

@@ -1,17 +1,17 @@
 //! What the protocol asks of a server.
 
-use crate::answer::Object;
-use crate::brief::brief;
+use crate::answer::JsonObject;
 use crate::caller::Caller;
+use crate::calls::{MIN_BYTES, ToolContext, read};
+use crate::error::ToolError;
 use crate::instructions::INSTRUCTIONS;
-use crate::listening::{Listening, can_be_heard};
-use crate::mcp::Shared;
+use crate::mcp::McpShared;
 use crate::parameters;
-use crate::refusal::Refusal;
 use crate::resource;
+use crate::subscriptions::{LegacySubscriptions, can_be_heard};
 use crate::tool::Tool;
-use crate::tool::input::Wait;
-use crate::work::{Desk, LEAST_BYTES, read};
+use crate::tool::input::WaitInput;
+use crate::truncate::brief;
 use http::request::Parts;
 use rmcp::model::{
     CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams,
@@ -35,23 +35,23 @@ const KEEP: u64 = 300_000;
 /// The most waits of one connection that are parked at once.
 const SHARE: usize = 256;
 /// The longest error of a tool, in bytes, where its results have no bound of their own.
-const MOST_BYTES: usize = 6_000;
+const MAX_ERROR_BYTES: usize = 6_000;
 /// How often a waiting client is told that it still waits.
-const PULSE: Duration = Duration::from_secs(10);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The server of one connection, or of one request over HTTP.
 #[derive(Clone)]
 pub struct Server {
-    shared: Arc<Shared>,
-    origin: Origin,
-    listening: Listening,
+    shared: Arc<McpShared>,
+    origin: Transport,
+    listening: LegacySubscriptions,
     /// The part of the room for waits that is there for this client.
     waits: Arc<Semaphore>,
 }
 
 /// Where a call comes from.
 #[derive(Clone)]
-enum Origin {
+enum Transport {
     /// A stream that said at its begin on whose behalf it speaks.
     Stream(Arc<Caller>),
     /// HTTP, where each request says so.
@@ -59,47 +59,52 @@ enum Origin {
 }
 
 impl Server {
-    pub(crate) fn new(shared: Arc<Shared>, caller: Arc<Caller>) -> Self {
-        Self::from(shared, Origin::Stream(caller))
+    pub(crate) fn new(shared: Arc<McpShared>, caller: Arc<Caller>) -> Self {
+        Self::from(shared, Transport::Stream(caller))
     }
 
     pub(crate) fn over_http(
-        shared: Arc<Shared>,
+        shared: Arc<McpShared>,
         caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
     ) -> Self {
-        Self::from(shared, Origin::Http(caller))
+        Self::from(shared, Transport::Http(caller))
     }
 
-    fn from(shared: Arc<Shared>, origin: Origin) -> Self {
-        Self { shared, origin, listening: Listening::default(), waits: Arc::new(Semaphore::new(SHARE)) }
+    fn from(shared: Arc<McpShared>, origin: Transport) -> Self {
+        Self {
+            shared,
+            origin,
+            listening: LegacySubscriptions::default(),
+            waits: Arc::new(Semaphore::new(SHARE)),
+        }
     }
 
     /// On whose behalf a request is made. Where nobody says so, only reading is safe.
     fn caller(&self, context: &RequestContext<RoleServer>) -> Arc<Caller> {
         match &self.origin {
-            Origin::Stream(caller) => caller.clone(),
-            Origin::Http(caller) => Arc::new(match context.extensions.get::<Parts>() {
+            Transport::Stream(caller) => caller.clone(),
+            Transport::Http(caller) => Arc::new(match context.extensions.get::<Parts>() {
                 Some(parts) => caller(parts),
                 None => Caller { read_only: true, ..Caller::default() },
             }),
         }
     }
 
-    async fn called(
+    async fn wait_for_updates(
         &self,
         tool: Tool,
-        arguments: Object,
+        arguments: JsonObject,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, Refusal> {
+    ) -> Result<CallToolResponse, ToolError> {
         let caller = self.caller(context);
         if caller.read_only && !tool.only_looks() {
-            return Err(Refusal::read_only(tool.name()));
+            return Err(ToolError::read_only(tool.name()));
         }
         let arguments = tool.checked(arguments)?;
-        let desk = Desk { api: &self.shared.api, caller: &caller };
+        let desk = ToolContext { api: &self.shared.api, caller: &caller };
         let answer = if tool == Tool::WaitForProcess {
             if takes_tasks(context) {
-                let asked: Wait = read(arguments.clone())?;
+                let asked: WaitInput = read(arguments.clone())?;
                 if let Some(task) = self.shared.tasks.begin(desk, &asked).await? {
                     return Ok(CallToolResponse::Task(CreateTaskResult::new(task)));
                 }
@@ -113,29 +118,29 @@ impl Server {
     }
 
     /// Room for one wait, as long as it is kept.
-    fn room(&self, caller: &Caller) -> Result<Vec<SemaphorePermit<'_>>, Refusal> {
+    fn room(&self, caller: &Caller) -> Result<Vec<SemaphorePermit<'_>>, ToolError> {
         let readers = caller.read_only.then_some(&self.shared.waits_of_readers);
         let all = [Some(&self.waits), readers, Some(&self.shared.waits)].into_iter().flatten();
         let taken = all.map(|room| room.try_acquire()).collect::<Result<Vec<_>, _>>();
-        taken.map_err(|_| Refusal::crowded())
+        taken.map_err(|_| ToolError::crowded())
     }
 
     /// Waits, and tells from time to time that it does: clients that hear nothing give up.
     async fn waited(
         &self,
-        desk: Desk<'_>,
-        arguments: Object,
+        desk: ToolContext<'_>,
+        arguments: JsonObject,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Refusal> {
+    ) -> Result<CallToolResult, ToolError> {
         let wait = desk.perform(Tool::WaitForProcess, arguments);
         tokio::pin!(wait);
         let begun = Instant::now();
-        let mut pulse = tokio::time::interval_at(begun + PULSE, PULSE);
+        let mut pulse = tokio::time::interval_at(begun + KEEPALIVE_INTERVAL, KEEPALIVE_INTERVAL);
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 answer = &mut wait => return answer,
-                () = context.ct.cancelled() => return Err(Refusal::invalid("the wait was cancelled")),
+                () = context.ct.cancelled() => return Err(ToolError::invalid("the wait was cancelled")),
                 _ = pulse.tick() => {
                     let Some(token) = context.meta.get_progress_token() else { continue };
                     let waited = begun.elapsed().as_secs();
@@ -175,7 +180,7 @@ impl ServerHandler for Server {
             extensions.remove(TASKS_EXTENSION_ID);
         }
         info.capabilities.extensions = info.capabilities.extensions.filter(|left| !left.is_empty());
-        if let Origin::Http(_) = self.origin
+        if let Transport::Http(_) = self.origin
             && let Some(resources) = &mut info.capabilities.resources
         {
             // There is no stream that an update could come by.
@@ -216,14 +221,14 @@ impl ServerHandler for Server {
             return Err(parameters::no_tool(&request.name));
         };
         let arguments = request.arguments.unwrap_or_default();
-        match self.called(tool, arguments, &context).await {
+        match self.wait_for_updates(tool, arguments, &context).await {
             Ok(response) => Ok(response),
             Err(refusal) => {
                 tracing::debug!(tool = tool.name(), code = refusal.code(), "a tool refused");
                 Ok(CallToolResponse::Complete(if tool.reads_output() {
-                    refusal.into_result_within(LEAST_BYTES)
+                    refusal.into_result_within(MIN_BYTES)
                 } else {
-                    refusal.into_result_within(MOST_BYTES)
+                    refusal.into_result_within(MAX_ERROR_BYTES)
                 }))
             }
         }
@@ -234,7 +239,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        let listed = resource::listed(&self.shared.api).await.map_err(Refusal::into_error)?;
+        let listed = resource::listed(&self.shared.api).await.map_err(ToolError::into_error)?;
         Ok(ListResourcesResult::with_all_items(listed))
     }
 
@@ -256,7 +261,7 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         let missing = || no_resource(&request.uri);
         let caller = self.caller(&context);
-        let desk = Desk { api: &self.shared.api, caller: &caller };
+        let desk = ToolContext { api: &self.shared.api, caller: &caller };
         match resource::read(desk, &request.uri).await {
             None => Err(missing()),
             Some(Err(refusal)) if refusal.is_missing() => Err(missing()),
@@ -304,7 +309,7 @@ impl ServerHandler for Server {
 
     async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
         let uris = context.accepted().resource_subscriptions.clone().unwrap_or_default();
-        self.listening.follow(&self.shared.api, uris, &context).await.map_err(Refusal::into_error)
+        self.listening.follow(&self.shared.api, uris, &context).await.map_err(ToolError::into_error)
     }
 
     async fn subscribe(
@@ -312,7 +317,7 @@ impl ServerHandler for Server {
         request: SubscribeRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        let Origin::Stream(_) = self.origin else {
+        let Transport::Stream(_) = self.origin else {
             return Err(ErrorData::invalid_request(
                 "nothing is kept between requests here: there is no stream for updates",
                 None,
@@ -321,7 +326,7 @@ impl ServerHandler for Server {
         if !can_be_heard(&request.uri) {
             return Err(no_resource(&request.uri));
         }
-        self.listening.add(&self.shared.api, request.uri, &context.peer).await.map_err(Refusal::into_error)
+        self.listening.add(&self.shared.api, request.uri, &context.peer).await.map_err(ToolError::into_error)
     }
 
     async fn unsubscribe(
@@ -358,7 +363,7 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         if self.caller(&context).read_only {
-            return Err(Refusal::read_only("tasks/cancel").into_request_error());
+            return Err(ToolError::read_only("tasks/cancel").into_request_error());
         }
         match self.shared.tasks.cancel(&self.shared.api, &request.task_id).await {
             Ok(true) => Ok(()),

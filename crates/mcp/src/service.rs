@@ -1,7 +1,7 @@
 //! The face over streamable HTTP.
 
 use crate::caller::Caller;
-use crate::mcp::Mcp;
+use crate::mcp::McpInterface;
 use crate::server::Server;
 use http::request::Parts;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
@@ -14,7 +14,7 @@ pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
 
 /// Who may come in, and as whom.
 #[derive(Clone)]
-pub struct Door {
+pub struct McpAuth {
     /// The values of `Host` that are taken, exactly: names with their port.
     pub hosts: Vec<String>,
     /// The values of `Origin` that are taken; a request without one comes from no web page and is taken.
@@ -23,7 +23,7 @@ pub struct Door {
     pub caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
 }
 
-impl fmt::Debug for Door {
+impl fmt::Debug for McpAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Door")
             .field("hosts", &self.hosts)
@@ -32,13 +32,13 @@ impl fmt::Debug for Door {
     }
 }
 
-impl Mcp {
+impl McpInterface {
     /// A tower service for one endpoint, such as `/mcp`.
     ///
     /// It keeps no sessions: each request stands for itself, also for clients of the older era, so that a restart of the
     /// manager breaks nobody's session and nobody can pile up any.
     #[must_use]
-    pub fn http_service(&self, door: Door) -> HttpService {
+    pub fn http_service(&self, door: McpAuth) -> HttpService {
         let config = StreamableHttpServerConfig::default()
             .with_legacy_session_mode(false)
             .with_json_response(true)

@@ -3,8 +3,8 @@
 mod line;
 mod load;
 
-use line::{Line, Lines};
-use load::{Begun, Load};
+use line::{MessageReader, StreamLine};
+use load::{ConnectionLoad, RequestAdmission};
 use rmcp::RoleServer;
 use rmcp::model::{
     ClientNotification, ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, JsonRpcRequest, RequestId,
@@ -21,24 +21,24 @@ use tokio::io::{AsyncBufRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::error::ToolError;
 use crate::parameters;
-use crate::refusal::Refusal;
 use crate::tool::Tool;
 
 /// A mark that some programs set before their text, and that says nothing.
 const MARK: &[u8] = "\u{feff}".as_bytes();
 /// What is unsent when a client has no more to say goes in this time or not at all.
-const HASTE: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A stream of messages. What a client does not take is not written ahead without end: its requests stay unread.
-pub(crate) struct Stream<R, W> {
-    lines: Lines<R>,
+pub(crate) struct MessageStream<R, W> {
+    lines: MessageReader<R>,
     write: Arc<Mutex<Option<W>>>,
-    load: Arc<Load>,
+    load: Arc<ConnectionLoad>,
 }
 
 /// What a line comes to.
-enum Said {
+enum MessageKind {
     Message(Box<RxJsonRpcMessage<RoleServer>>),
     /// Nothing that anybody waits for an answer to.
     Nothing,
@@ -48,13 +48,17 @@ enum Said {
     },
 }
 
-impl<R, W> Stream<R, W>
+impl<R, W> MessageStream<R, W>
 where
     R: AsyncBufRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     pub(crate) fn new(read: R, write: W) -> Self {
-        Self { lines: Lines::new(read), write: Arc::new(Mutex::new(Some(write))), load: Arc::default() }
+        Self {
+            lines: MessageReader::new(read),
+            write: Arc::new(Mutex::new(Some(write))),
+            load: Arc::default(),
+        }
     }
 
     fn refuse(&self, id: &Value, error: &ErrorData) {
@@ -79,7 +83,7 @@ where
     }
 }
 
-impl<R, W> Transport<RoleServer> for Stream<R, W>
+impl<R, W> Transport<RoleServer> for MessageStream<R, W>
 where
     R: AsyncBufRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
@@ -103,11 +107,11 @@ where
         loop {
             self.load.room().await;
             let (said, bytes) = match self.lines.next().await {
-                Ok(Line::Whole(line)) => (understood(&line), line.len()),
-                Ok(Line::TooLong) => (refused(Value::Null, too_long()), 0),
-                Ok(Line::End) => {
+                Ok(StreamLine::Whole(line)) => (understood(&line), line.len()),
+                Ok(StreamLine::TooLong) => (refused(Value::Null, too_long()), 0),
+                Ok(StreamLine::End) => {
                     // Whoever has no more to say may still want to know what was wrong with it.
-                    let _late = timeout(HASTE, self.load.sent()).await;
+                    let _late = timeout(FLUSH_TIMEOUT, self.load.sent()).await;
                     return None;
                 }
                 Err(error) => {
@@ -116,9 +120,9 @@ where
                 }
             };
             match said {
-                Said::Nothing => {}
-                Said::Refused { id, error } => self.refuse(&id, &error),
-                Said::Message(message) => match self.noted(&message, bytes) {
+                MessageKind::Nothing => {}
+                MessageKind::Refused { id, error } => self.refuse(&id, &error),
+                MessageKind::Message(message) => match self.noted(&message, bytes) {
                     Ok(()) => return Some(*message),
                     Err((id, error)) => self.refuse(&id.into_json_value(), &error),
                 },
@@ -132,7 +136,7 @@ where
     }
 }
 
-impl<R, W> Stream<R, W> {
+impl<R, W> MessageStream<R, W> {
     /// Counts what a message of so many bytes puts to work or ends; a request that may not begin is given back, with why.
     fn noted(
         &self,
@@ -142,12 +146,12 @@ impl<R, W> Stream<R, W> {
         match message {
             JsonRpcMessage::Request(asked) => {
                 match self.load.begin(&asked.id, parks(&asked.request), bytes) {
-                    Begun::Once => Ok(()),
-                    Begun::Twice => {
+                    RequestAdmission::Once => Ok(()),
+                    RequestAdmission::Twice => {
                         let error = ErrorData::invalid_request("a request with this id is at work", None);
                         Err((asked.id.clone(), error))
                     }
-                    Begun::Crowded => Err((asked.id.clone(), Refusal::crowded().into_error())),
+                    RequestAdmission::Crowded => Err((asked.id.clone(), ToolError::crowded().into_error())),
                 }
             }
             JsonRpcMessage::Notification(told) => {
@@ -174,10 +178,10 @@ fn parks(request: &ClientRequest) -> bool {
     matches!(request, ClientRequest::SubscriptionsListenRequest(_))
 }
 
-fn understood(line: &[u8]) -> Said {
+fn understood(line: &[u8]) -> MessageKind {
     let line = line.strip_prefix(MARK).unwrap_or(line).trim_ascii();
     if line.is_empty() {
-        return Said::Nothing;
+        return MessageKind::Nothing;
     }
     match serde_json::from_slice::<RxJsonRpcMessage<RoleServer>>(line) {
         Ok(JsonRpcMessage::Request(JsonRpcRequest {
@@ -187,19 +191,19 @@ fn understood(line: &[u8]) -> Said {
         })) if let Some(error) = parameters::wrong(&custom.method, custom.params.as_ref()) => {
             refused(id.into_json_value(), error)
         }
-        Ok(message) => Said::Message(Box::new(message)),
+        Ok(message) => MessageKind::Message(Box::new(message)),
         Err(error) => misunderstood(line, &error),
     }
 }
 
-fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
+fn misunderstood(line: &[u8], why: &serde_json::Error) -> MessageKind {
     let value: Value = match serde_json::from_slice(line) {
         Ok(value) => value,
         Err(error) => return unreadable(line, &error),
     };
     let id = value.get("id");
     if id.is_none() && value.get("method").is_some_and(Value::is_string) {
-        return Said::Nothing;
+        return MessageKind::Nothing;
     }
     let id = known(id.cloned());
     let is_of_form = value.get("jsonrpc").is_some_and(|form| form == "2.0") && !id.is_null();
@@ -221,12 +225,14 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> Said {
 }
 
 /// JSON may be more than is taken: nested too deep, or with a number too large. Whoever sent it waits for an answer.
-fn unreadable(line: &[u8], why: &serde_json::Error) -> Said {
+fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
     // What is passed over is not looked at letter by letter.
-    match str::from_utf8(line).map_err(drop).and_then(|line| serde_json::from_str::<Head>(line).map_err(drop))
+    match str::from_utf8(line)
+        .map_err(drop)
+        .and_then(|line| serde_json::from_str::<RequestEnvelope>(line).map_err(drop))
     {
-        Ok(Head { id: None, method: Some(_) }) => Said::Nothing,
-        Ok(Head { id, .. }) => {
+        Ok(RequestEnvelope { id: None, method: Some(_) }) => MessageKind::Nothing,
+        Ok(RequestEnvelope { id, .. }) => {
             refused(known(id), ErrorData::invalid_request(format!("this JSON is not taken: {why}"), None))
         }
         Err(()) => {
@@ -238,7 +244,7 @@ fn unreadable(line: &[u8], why: &serde_json::Error) -> Said {
 
 /// As much of a message as tells who waits for an answer to it.
 #[derive(Deserialize)]
-struct Head {
+struct RequestEnvelope {
     id: Option<Value>,
     method: Option<IgnoredAny>,
 }
@@ -249,9 +255,9 @@ fn known(id: Option<Value>) -> Value {
 }
 
 fn too_long() -> ErrorData {
-    ErrorData::invalid_request(format!("a message has at most {} bytes", line::LONGEST), None)
+    ErrorData::invalid_request(format!("a message has at most {} bytes", line::MAX_MESSAGE_LEN), None)
 }
 
-const fn refused(id: Value, error: ErrorData) -> Said {
-    Said::Refused { id, error }
+const fn refused(id: Value, error: ErrorData) -> MessageKind {
+    MessageKind::Refused { id, error }
 }

@@ -11,76 +11,80 @@
 mod cancelled;
 mod file;
 mod secret;
-mod ticket;
+mod token;
 
-use crate::refusal::Refusal;
-use crate::tool::input::{Until, Wait};
-use crate::work::{self, Desk};
-use cancelled::Cancelled;
-use longhaul_api::{Api, Depth, rfc3339};
+use crate::calls::{self, ToolContext};
+use crate::error::ToolError;
+use crate::tool::input::{WaitInput, WaitUntil};
+use cancelled::CancelledTasks;
+use longhaul_api::{Api, DetailLevel, rfc3339};
 use longhaul_domain::Timestamp;
 use longhaul_wire::api::{ProcessView, WaitReply};
 use rmcp::model::{CallToolResult, DetailedTask, Task, TaskPayload, TaskStatus};
-use secret::Secret;
+use secret::TaskSecret;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
-pub(crate) use ticket::Ticket;
+pub(crate) use token::TaskToken;
 
 /// How soon a young task is best asked about again; it grows with its age.
-const SOONEST: Duration = Duration::from_secs(2);
+const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// How late an old one is.
 const LATEST: Duration = Duration::from_secs(10);
 
 /// What makes and reads tasks.
 #[derive(Debug)]
 pub(crate) struct Tasks {
-    secret: Secret,
-    cancelled: Cancelled,
+    secret: TaskSecret,
+    cancelled: CancelledTasks,
 }
 
 impl Tasks {
     /// Takes the secret of a state directory, or makes one.
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
-        Ok(Self { secret: Secret::open(state)?, cancelled: Cancelled::open(state)? })
+        Ok(Self { secret: TaskSecret::open(state)?, cancelled: CancelledTasks::open(state)? })
     }
 
     /// The task of a wait that may become one; none if it is met already, or is of another sort.
-    pub(crate) async fn begin(&self, desk: Desk<'_>, asked: &Wait) -> Result<Option<Task>, Refusal> {
-        if asked.until != Until::Ended || asked.timeout_seconds.is_some() {
+    pub(crate) async fn begin(
+        &self,
+        desk: ToolContext<'_>,
+        asked: &WaitInput,
+    ) -> Result<Option<Task>, ToolError> {
+        if asked.until != WaitUntil::Ended || asked.timeout_seconds.is_some() {
             return Ok(None);
         }
-        work::check(asked)?;
+        calls::check(asked)?;
         let api = desk.api;
         let mut ids = Vec::with_capacity(asked.process_ids.len());
         for reference in desk.find_all(&asked.process_ids).await? {
-            let view = api.show(&reference, Depth::Records).await?;
-            ids.push(view.id.parse().map_err(|_| Refusal::invalid("its id cannot be read"))?);
+            let view = api.show(&reference, DetailLevel::Records).await?;
+            ids.push(view.id.parse().map_err(|_| ToolError::invalid("its id cannot be read"))?);
         }
-        let ticket = Ticket::new(ids, asked.mode, api.engine.now());
-        let now = self.look(api, &ticket).await?;
+        let token = TaskToken::new(ids, asked.mode, api.engine.now());
+        let now = self.look(api, &token).await?;
         if !now.timed_out {
             return Ok(None);
         }
-        Ok(Some(working(api, &ticket, self.secret.sealed(&ticket), &now.processes)))
+        Ok(Some(working(api, &token, self.secret.sealed(&token), &now.processes)))
     }
 
     /// How a task stands; none if nobody here made it.
     pub(crate) async fn get(&self, api: &Api, id: &str) -> Option<DetailedTask> {
-        let ticket = self.secret.opened(id)?;
-        let created = rfc3339(ticket.created);
+        let token = self.secret.opened(id)?;
+        let created = rfc3339(token.created);
         let task = |status, at: &str| Task::new(id, status, created.clone(), at);
-        if self.cancelled.holds(&ticket.nonce) {
+        if self.cancelled.holds(&token.nonce) {
             return Some(DetailedTask::new(task(TaskStatus::Cancelled, &created), TaskPayload::Cancelled));
         }
-        let result = match self.look(api, &ticket).await {
+        let result = match self.look(api, &token).await {
             Ok(reply) if reply.timed_out => {
-                let task = working(api, &ticket, id.to_owned(), &reply.processes);
+                let task = working(api, &token, id.to_owned(), &reply.processes);
                 return Some(DetailedTask::new(task, TaskPayload::Working));
             }
             Ok(reply) => {
                 let at = reply.processes.iter().filter_map(|view| view.completed_at.clone()).max();
-                let answer = work::answered(api, &reply).await;
+                let answer = calls::answered(api, &reply).await;
                 (CallToolResult::structured(answer.into()), at)
             }
             // Its records were let go: the wait is over all the same.
@@ -94,24 +98,24 @@ impl Tasks {
 
     /// Takes a wait back, and never what it waits for; false if nobody here made it. One that is met stays so.
     pub(crate) async fn cancel(&self, api: &Api, id: &str) -> io::Result<bool> {
-        let Some(ticket) = self.secret.opened(id) else { return Ok(false) };
-        if self.look(api, &ticket).await.is_ok_and(|reply| reply.timed_out) {
-            self.cancelled.add(ticket.nonce).await?;
+        let Some(token) = self.secret.opened(id) else { return Ok(false) };
+        if self.look(api, &token).await.is_ok_and(|reply| reply.timed_out) {
+            self.cancelled.add(token.nonce).await?;
         }
         Ok(true)
     }
 
-    async fn look(&self, api: &Api, ticket: &Ticket) -> Result<WaitReply, Refusal> {
-        let ids = ticket.ids.iter().map(ToString::to_string).collect();
-        Ok(api.wait(&work::request(ids, Until::Ended, ticket.mode, Duration::ZERO)).await?)
+    async fn look(&self, api: &Api, token: &TaskToken) -> Result<WaitReply, ToolError> {
+        let ids = token.ids.iter().map(ToString::to_string).collect();
+        Ok(api.wait(&calls::request(ids, WaitUntil::Ended, token.mode, Duration::ZERO)).await?)
     }
 }
 
-fn working(api: &Api, ticket: &Ticket, id: String, views: &[ProcessView]) -> Task {
-    let created = rfc3339(ticket.created);
+fn working(api: &Api, token: &TaskToken, id: String, views: &[ProcessView]) -> Task {
+    let created = rfc3339(token.created);
     Task::new(id, TaskStatus::Working, created.clone(), created)
         .with_status_message(message(views))
-        .with_poll_interval_ms(work::millis(interval(api.engine.now(), ticket.created)))
+        .with_poll_interval_ms(calls::millis(interval(api.engine.now(), token.created)))
 }
 
 /// Whom it still waits for, in one line.
@@ -129,7 +133,7 @@ fn message(views: &[ProcessView]) -> String {
 
 /// The older it is, the later anybody has to ask again.
 fn interval(now: Timestamp, created: Timestamp) -> Duration {
-    (now.since(created) / 10).clamp(SOONEST, LATEST)
+    (now.since(created) / 10).clamp(MIN_POLL_INTERVAL, LATEST)
 }
 
 #[cfg(test)]

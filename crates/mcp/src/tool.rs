@@ -4,7 +4,7 @@ pub(crate) mod input;
 
 use crate::answer;
 use crate::arguments;
-use crate::refusal::Refusal;
+use crate::error::ToolError;
 use crate::schema;
 use rmcp::model::{Tool as Definition, ToolAnnotations};
 use schemars::JsonSchema;
@@ -35,7 +35,7 @@ pub(crate) enum Tool {
 
 /// What a tool does to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
+enum ToolEffect {
     /// It only looks.
     Looks,
     /// It changes something, and doing it twice is doing it once.
@@ -98,7 +98,7 @@ impl Tool {
 
     /// Whether it changes nothing.
     pub(crate) fn only_looks(self) -> bool {
-        self.effect() == Effect::Looks
+        self.effect() == ToolEffect::Looks
     }
 
     /// Whether its results have a bound that its caller knows.
@@ -108,19 +108,19 @@ impl Tool {
 
     /// Everything that a client is told of it; its schemas are made once and shared.
     pub(crate) fn definition(self) -> Definition {
-        static KNOWN: LazyLock<BTreeMap<Tool, Definition>> =
+        static DEFINITIONS: LazyLock<BTreeMap<Tool, Definition>> =
             LazyLock::new(|| Tool::ALL.into_iter().map(|tool| (tool, tool.described())).collect());
-        KNOWN.get(&self).cloned().unwrap_or_else(|| self.described())
+        DEFINITIONS.get(&self).cloned().unwrap_or_else(|| self.described())
     }
 
     /// Arguments that are of the schema. Whole numbers are integers wherever these are meant: to some clients 3.0 is the
     /// same as 3.
-    pub(crate) fn checked(self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
+    pub(crate) fn checked(self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
         let schema = self.definition().input_schema;
         if let Some(Value::Object(fields)) = schema.get("properties") {
             schema::settle(fields, &mut arguments);
         }
-        arguments::check(&schema, &arguments).map_err(Refusal::invalid)?;
+        arguments::check(&schema, &arguments).map_err(ToolError::invalid)?;
         Ok(arguments)
     }
 
@@ -192,56 +192,56 @@ impl Tool {
         }
     }
 
-    const fn effect(self) -> Effect {
+    const fn effect(self) -> ToolEffect {
         match self {
             Self::GetBackgroundProcessStatus
             | Self::GetProcessStatus
             | Self::ListBackgroundProcesses
             | Self::ReadProcessOutput
             | Self::SearchProcessOutput
-            | Self::WaitForProcess => Effect::Looks,
+            | Self::WaitForProcess => ToolEffect::Looks,
             Self::CompleteProcess
             | Self::FailProcess
             | Self::PauseProcess
             | Self::ReportProgress
-            | Self::ResumeProcess => Effect::Settles,
-            Self::RegisterProcess => Effect::Makes,
-            Self::StopBackgroundProcess => Effect::Ends,
-            Self::RestartProcess | Self::SendProcessInput | Self::StartBackgroundProcess => Effect::Runs,
+            | Self::ResumeProcess => ToolEffect::Settles,
+            Self::RegisterProcess => ToolEffect::Makes,
+            Self::StopBackgroundProcess => ToolEffect::Ends,
+            Self::RestartProcess | Self::SendProcessInput | Self::StartBackgroundProcess => ToolEffect::Runs,
         }
     }
 
     fn annotations(self) -> ToolAnnotations {
         let hints = ToolAnnotations::new();
         match self.effect() {
-            Effect::Looks => hints.read_only(true).open_world(false),
-            Effect::Settles => hints.destructive(false).idempotent(true).open_world(false),
-            Effect::Makes => hints.destructive(false).open_world(false),
-            Effect::Ends => hints.idempotent(true).open_world(false),
+            ToolEffect::Looks => hints.read_only(true).open_world(false),
+            ToolEffect::Settles => hints.destructive(false).idempotent(true).open_world(false),
+            ToolEffect::Makes => hints.destructive(false).open_world(false),
+            ToolEffect::Ends => hints.idempotent(true).open_world(false),
             // What the protocol assumes where nothing is said: it may destroy, and reach anything.
-            Effect::Runs => hints.read_only(false),
+            ToolEffect::Runs => hints.read_only(false),
         }
     }
 
     /// The schema of what it takes.
     pub(crate) fn input(self) -> Map<String, Value> {
         match self {
-            Self::CompleteProcess => taken::<input::Complete>(),
-            Self::FailProcess => taken::<input::Fail>(),
+            Self::CompleteProcess => taken::<input::CompleteInput>(),
+            Self::FailProcess => taken::<input::FailInput>(),
             Self::GetBackgroundProcessStatus
             | Self::GetProcessStatus
             | Self::PauseProcess
-            | Self::ResumeProcess => taken::<input::Which>(),
-            Self::RestartProcess => taken::<input::Restart>(),
-            Self::ListBackgroundProcesses => taken::<input::List>(),
-            Self::ReadProcessOutput => taken::<input::Read>(),
-            Self::RegisterProcess => taken::<input::Register>(),
-            Self::ReportProgress => taken::<input::Report>(),
-            Self::SearchProcessOutput => taken::<input::Search>(),
-            Self::SendProcessInput => taken::<input::Send>(),
-            Self::StartBackgroundProcess => taken::<input::Start>(),
-            Self::StopBackgroundProcess => taken::<input::Stop>(),
-            Self::WaitForProcess => taken::<input::Wait>(),
+            | Self::ResumeProcess => taken::<input::ProcessInput>(),
+            Self::RestartProcess => taken::<input::RestartInput>(),
+            Self::ListBackgroundProcesses => taken::<input::ListInput>(),
+            Self::ReadProcessOutput => taken::<input::ReadInput>(),
+            Self::RegisterProcess => taken::<input::RegisterInput>(),
+            Self::ReportProgress => taken::<input::ReportInput>(),
+            Self::SearchProcessOutput => taken::<input::SearchInput>(),
+            Self::SendProcessInput => taken::<input::SendInput>(),
+            Self::StartBackgroundProcess => taken::<input::StartInput>(),
+            Self::StopBackgroundProcess => taken::<input::StopInput>(),
+            Self::WaitForProcess => taken::<input::WaitInput>(),
         }
     }
 

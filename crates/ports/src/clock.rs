@@ -1,7 +1,7 @@
 //! Time, and waiting for it.
 
 use async_trait::async_trait;
-use longhaul_domain::{Awake, Deadline, Timestamp};
+use longhaul_domain::{AwakeTime, Deadline, Timestamp};
 use std::fmt::Debug;
 
 /// Wall-clock time in milliseconds since the Unix epoch, for display only: no rule compares it.
@@ -15,7 +15,7 @@ pub trait Clock: Debug + Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 
     /// The time that this machine has been awake since its boot: it never goes back.
-    fn awake(&self) -> Awake;
+    fn awake(&self) -> AwakeTime;
 
     /// What a clock on the wall shows.
     fn wall(&self) -> WallTime;

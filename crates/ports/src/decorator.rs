@@ -4,14 +4,15 @@
 #![warn(clippy::missing_trait_methods)]
 
 use crate::{
-    AttemptKey, Author, Calls, Change, Cursor, EventLog, EventPage, Filter, KeptTail, KnownNode, Lease,
-    Listing, Membership, NodeFacts, NodeOffer, PageAsk, Parting, PlacementClass, ProcessStore, QueueView,
-    Queues, Reconciled, Room, Store, StoreError, Stored, Submission, Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Change, ClaimCapacity, EventCursor, EventLog, EventPage, ForgetOutcome, KnownNode, Lease,
+    Listing, Maintenance, Membership, NodeAdvertisement, NodeDescriptor, NodeUpdates, OutputTail,
+    OutputTails, PageRequest, PlacementClass, ProcessFilter, ProcessStore, PrunedBatch, QueueState, Queues,
+    ReconcileResult, Store, StoreError, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Timestamp,
-    Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion, ProcessId,
+    Retention, Revision, SlotKey, Timestamp,
 };
 use std::fmt::Debug;
 
@@ -35,7 +36,7 @@ macro_rules! is_write {
     };
 }
 
-/// Makes [`Decorator`], and from it the traits of a store, out of one list of methods: those that neither wait nor fail,
+/// Makes [`StoreDecorator`], and from it the traits of a store, out of one list of methods: those that neither wait nor fail,
 /// those that wait and do not fail, and all others.
 macro_rules! methods {
     ($($port:ident {
@@ -76,7 +77,7 @@ macro_rules! methods {
         /// A file that implements it imports this trait and none of those of the ports, which have methods of the same
         /// names.
         #[async_trait]
-        pub trait Decorator: Debug + Send + Sync + 'static {
+        pub trait StoreDecorator: Debug + Send + Sync + 'static {
             /// The store inside; `dyn Store` for any.
             type Inner: Store + ?Sized;
 
@@ -122,15 +123,15 @@ macro_rules! methods {
 
         $(
             #[async_trait]
-            impl<D: Decorator> $port for D {
+            impl<D: StoreDecorator> $port for D {
                 $(async fn $kept(&self, $($held: $had),*) -> $gives {
-                    Decorator::$kept(self, $($held),*).await
+                    StoreDecorator::$kept(self, $($held),*).await
                 })*
                 $(fn $told(&self, $($given: $what),*) -> $says {
-                    Decorator::$told(self, $($given),*)
+                    StoreDecorator::$told(self, $($given),*)
                 })*
                 $(async fn $method(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
-                    Decorator::$method(self, $($arg),*).await
+                    StoreDecorator::$method(self, $($arg),*).await
                 })*
             }
         )*
@@ -141,31 +142,31 @@ methods! {
     ProcessStore {
         tells {
             away_since() -> Option<Timestamp>;
-            is_alone(id: &ProcessId) -> bool;
+            is_local_only(id: &ProcessId) -> bool;
         }
         recalls {
-            recall(ids: &[ProcessId]) -> Vec<Option<Stored>>;
-            recall_page(filter: &Filter, page: &PageAsk) -> Option<Listing>;
+            load_cached(ids: &[ProcessId]) -> Vec<Option<StoredProcess>>;
+            list_cached(filter: &ProcessFilter, page: &PageRequest) -> Option<Listing>;
         }
         does {
-            write Submit = submit(new: Submission) -> Submitted, op OpId::new(*new.process.id.as_uuid());
-            write Claim = claim(by: &Lease, room: &Room) -> Vec<Stored>;
+            write Submit = submit(new: Submission) -> SubmitOutcome, op OpId::new(*new.process.id.as_uuid());
+            write Claim = claim(by: &Lease, room: &ClaimCapacity) -> Vec<StoredProcess>;
             write Commit = commit(change: Change) -> Revision, op change.op;
-            write Wish = wish(id: &ProcessId, op: OpId, wish: Wish) -> WishNo, op op;
-            write Touch = touch(by: &Author, vitals: &[(ProcessId, AttemptNo, Vitals)]) -> Vec<Result<(), StoreError>>;
-            read Load = load(ids: &[ProcessId]) -> Vec<Option<Stored>>;
-            read LoadEach = load_each(ids: &[ProcessId]) -> Vec<Result<Option<Stored>, StoreError>>;
-            read List = list(filter: &Filter, page: &PageAsk) -> Listing;
-            read IsKept = is_kept(id: &ProcessId, attempt: AttemptNo) -> bool;
+            write PendingAction = enqueue_action(id: &ProcessId, op: OpId, wish: PendingAction) -> ActionSeq, op op;
+            write Touch = update_live_stats(by: &Writer, live_stats: &[(ProcessId, AttemptNo, LiveStats)]) -> Vec<Result<(), StoreError>>;
+            read Load = load(ids: &[ProcessId]) -> Vec<Option<StoredProcess>>;
+            read LoadEach = load_each(ids: &[ProcessId]) -> Vec<Result<Option<StoredProcess>, StoreError>>;
+            read List = list(filter: &ProcessFilter, page: &PageRequest) -> Listing;
+            read IsKept = is_durable(id: &ProcessId, attempt: AttemptNo) -> bool;
         }
     }
-    Upkeep {
+    Maintenance {
         tells {}
         recalls {}
         does {
-            read Attention = attention(by: &Lease, most: u32) -> Vec<Stored>;
-            write Sweep = sweep(rule: &Retention, most: u32) -> Swept;
-            write Reconcile = reconcile(by: &Lease) -> Reconciled;
+            read Attention = claim_due(by: &Lease, most: u32) -> Vec<StoredProcess>;
+            write Sweep = sweep(rule: &Retention, most: u32) -> PrunedBatch;
+            write Reconcile = reconcile(by: &Lease) -> ReconcileResult;
         }
     }
     Queues {
@@ -174,7 +175,7 @@ methods! {
         does {
             read Policy = policy() -> (PolicyVersion, Policy);
             write SetPolicy = set_policy(expected: PolicyVersion, policy: &Policy) -> PolicyVersion;
-            read Queues = queues(only: Option<&SlotKey>) -> Vec<QueueView>;
+            read Queues = queues(only: Option<&SlotKey>) -> Vec<QueueState>;
             read LabelClasses = label_classes() -> Vec<PlacementClass>;
         }
     }
@@ -182,33 +183,33 @@ methods! {
         tells {}
         recalls {}
         does {
-            read Read = read(after: Option<Cursor>, most: u32, wait: bool) -> EventPage;
-            read End = end() -> Cursor;
+            read Read = read(after: Option<EventCursor>, most: u32, wait: bool) -> EventPage;
+            read End = end() -> EventCursor;
         }
     }
-    Tails {
+    OutputTails {
         tells {}
         recalls {}
         does {
-            write KeepTail = keep_tail(by: &Lease, key: AttemptKey, tail: &KeptTail) -> bool;
-            read KeptTail = kept_tail(id: ProcessId) -> Option<(AttemptNo, KeptTail)>;
+            write KeepTail = store_tail(by: &Lease, key: AttemptKey, tail: &OutputTail) -> bool;
+            read OutputTail = load_tail(id: ProcessId) -> Option<(AttemptNo, OutputTail)>;
         }
     }
     Membership {
         tells {
-            leases_end() -> bool;
+            leases_expire() -> bool;
         }
         recalls {}
         does {
-            write Register = register(me: &NodeFacts) -> Lease;
-            read Beat = beat(by: &Lease) -> Calls;
-            read Called = called(by: &Lease) -> Calls;
+            write Register = register(me: &NodeDescriptor) -> Lease;
+            read Beat = renew_lease(by: &Lease) -> NodeUpdates;
+            read Called = wait_for_updates(by: &Lease) -> NodeUpdates;
             write Leave = leave(by: &Lease) -> ();
-            read Nodes = nodes() -> Vec<NodeFacts>;
-            write Announce = announce(by: &Lease, offer: &NodeOffer) -> ();
-            read KnownNodes = known_nodes() -> Vec<KnownNode>;
+            read Nodes = nodes() -> Vec<NodeDescriptor>;
+            write Announce = advertise(by: &Lease, offer: &NodeAdvertisement) -> ();
+            read KnownNodes = list_nodes() -> Vec<KnownNode>;
             write Drain = drain(node: &NodeId, drain: bool) -> bool;
-            write Forget = forget(node: &NodeId) -> Parting;
+            write Forget = forget(node: &NodeId) -> ForgetOutcome;
         }
     }
 }

@@ -15,24 +15,24 @@ pub trait EventLog: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
 
     /// The place after the newest event: whoever reads from here sees only what happens from now on.
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn end(&self) -> Result<Cursor, StoreError>;
+    async fn end(&self) -> Result<EventCursor, StoreError>;
 }
 
 /// A place in the event log. It only grows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Cursor(pub u64);
+pub struct EventCursor(pub u64);
 
 /// One event in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Logged {
+pub struct LoggedEvent {
     /// Its place.
-    pub cursor: Cursor,
+    pub cursor: EventCursor,
     /// Of which process.
     pub id: ProcessId,
     /// The revision of the commit that it came with.
@@ -47,7 +47,7 @@ pub struct Logged {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventPage {
     /// The events.
-    pub events: Vec<Logged>,
+    pub events: Vec<LoggedEvent>,
     /// Events between the cursor and this page are no longer kept.
     pub gap: bool,
 }

@@ -1,6 +1,6 @@
 //! New identities and random bits.
 
-use longhaul_domain::{Chance, OpId, ProcessId};
+use longhaul_domain::{OpId, ProcessId, RandomBits};
 use std::fmt::Debug;
 
 /// Draws identities and chance, so that a test can foresee them.
@@ -12,5 +12,5 @@ pub trait IdSource: Debug + Send + Sync + 'static {
     fn op(&self) -> OpId;
 
     /// Random bits.
-    fn chance(&self) -> Chance;
+    fn chance(&self) -> RandomBits;
 }

@@ -3,51 +3,55 @@
 //! One trait a file, each with its promise and its errors. A promise made here has a rule of the same name in
 //! `longhaul-testkit`, which every adapter runs.
 
-mod bookmarks;
 mod clock;
 mod decorator;
+mod environment_store;
 mod events;
 mod ids;
-mod known_node;
-mod look;
+mod inspect;
+mod maintenance;
 mod membership;
 mod migrate;
-mod notary;
+mod node;
 mod output;
+mod output_tails;
 mod peers;
-mod post;
 mod prober;
 mod queues;
+mod reader_cursors;
 mod restore;
+mod signer;
 mod spawner;
 mod store;
-mod tails;
-mod upkeep;
-mod vault;
+mod webhook;
 
-pub use bookmarks::{BookmarkError, Bookmarks, Closed};
 pub use clock::{Clock, WallTime};
-pub use decorator::{Decorator, StoreCall, StoreMethod};
-pub use events::{Cursor, EventLog, EventPage, Logged};
+pub use decorator::{StoreCall, StoreDecorator, StoreMethod};
+pub use environment_store::{EnvironmentStore, EnvironmentStoreError};
+pub use events::{EventCursor, EventLog, EventPage, LoggedEvent};
 pub use ids::IdSource;
-pub use known_node::{KnownNode, NodeOffer, Parting, Presence};
-pub use look::{ListeningPort, MOST_MEMBERS, TreeLook};
-pub use membership::{Calls, Home, Lease, Membership, NodeFacts};
-pub use migrate::{Books, Member, Migrate, OldKey, Tombstone};
-pub use notary::{Here, NoNotary, Notary, SealFault};
+pub use inspect::{ListeningPort, MAX_MEMBERS, TreeSnapshot};
+pub use maintenance::{Maintenance, PrunedBatch};
+pub use membership::{Lease, Membership, NodeDescriptor, NodeHome, NodeUpdates};
+pub use migrate::{Migrate, RegisteredNode, RetiredLaunchKey, StoreMetadata, Tombstone};
+pub use node::{ForgetOutcome, KnownNode, NodeAdvertisement, Presence};
 pub use output::{
-    Chunk, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, Source as OutputSource, Wanted,
+    Loss, OutputChunk, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize,
+    OutputStream as OutputSource,
 };
-pub use peers::{PeerAnswer, PeerBody, PeerCall, PeerError, Peers};
-pub use post::{Letter, Post, PostError, Receipt};
-pub use prober::{NoProber, ProbeOrder, Prober};
-pub use queues::{QueueView, Queues};
-pub use restore::{Footing, History, Marks, Reconciled, Restore, Restored};
-pub use spawner::{AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+pub use output_tails::{OutputTail, OutputTails};
+pub use peers::{PeerBody, PeerError, PeerHttpRequest, PeerResponse, PeerTransport};
+pub use prober::{NoopProber, ProbeCommand, Prober};
+pub use queues::{QueueState, Queues};
+pub use reader_cursors::{ClosedReader, ReaderCursorError, ReaderCursors};
+pub use restore::{HighWaterMarks, History, ReconcileResult, RecordPosition, Restore, RestoreOutcome};
+pub use signer::{LaunchSigner, LaunchTarget, NoopSigner, SignatureError};
+pub use spawner::{
+    Adopted, AttemptKey, LeaseEnd, SpawnError, Spawner, SpawnerEvent, StartRequest, StopRequest,
+};
 pub use store::{
-    Author, Change, Claimant, Filter, Limits, Listing, Order, PageAsk, PageKey, PlacementClass, ProcessStore,
-    Refusal, Room, Source, Store, StoreError, Stored, Submission, Submitted, most_wishes,
+    BoxedError, Change, ClaimCapacity, ClaimRequest, Listing, PageKey, PageRequest, PlacementClass,
+    ProcessFilter, ProcessStore, SortOrder, Store, StoreError, StoreRejection, StoredProcess, Submission,
+    SubmitLimits, SubmitOutcome, Writer, max_pending_actions,
 };
-pub use tails::{KeptTail, Tails};
-pub use upkeep::{Swept, Upkeep};
-pub use vault::{Vault, VaultError};
+pub use webhook::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};

@@ -1,6 +1,6 @@
 //! The nodes of a store, and the leases that fence them.
 
-use crate::{History, KnownNode, NodeOffer, Parting, StoreError};
+use crate::{ForgetOutcome, History, KnownNode, NodeAdvertisement, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, ProcessId, Timestamp};
 use std::fmt::Debug;
@@ -10,7 +10,7 @@ use std::fmt::Debug;
 /// In a store of one machine leases never end. A store of many machines ends them. All of them go by one clock, that of
 /// the database: a registration and each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
 /// nothing is claimed for the node, and it keeps what it owns: its writes under that lease still count, and a beat or a
-/// registration brings it back with everything. When the grace is over too, the next [`attention`](crate::Upkeep) of any
+/// registration brings it back with everything. When the grace is over too, the next [`claim_due`](crate::Upkeep) of any
 /// node takes from it what it owns: those rows have no owner and are due, keep their slots until they are decided, and
 /// the epoch of the node is raised in the same step, so that its old lease is fenced in every call
 /// ([`Presence::Lost`]). Taking twice is taking once. A beat that comes before anybody took anything is in time.
@@ -24,7 +24,7 @@ use std::fmt::Debug;
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
     /// Whether leases end here, as they do in a store of many machines. The answer never changes.
-    fn leases_end(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         false
     }
 
@@ -42,13 +42,13 @@ pub trait Membership: Debug + Send + Sync + 'static {
     /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if the lease of the node lasts in another home,
     /// [`Refusal::NameHeld`](crate::Refusal::NameHeld) if it does not, or never ends, and the node owns something; else
     /// only when the store as a whole cannot be written.
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
 
     /// Gives a sign of life, which makes the lease last anew, and answers what there is for this node.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError>;
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
     /// Parks until there is something new for this node since it last asked: a waiter it may claim, a freed slot, a
     /// wish, a due row, a changed policy. The first one of a lease comes at once if there is a waiter, a row without
@@ -57,7 +57,7 @@ pub trait Membership: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError>;
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
     /// Leaves in good order: the node is not listed any more. What it still owns stays its own, for its next
     /// registration, and until then its lease stays good and never ends. From an older lease it changes nothing.
@@ -70,13 +70,13 @@ pub trait Membership: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError>;
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError>;
 
     /// Tells what this node offers to others, until its next registration. A store of one machine need not keep it.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node.
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
         let (_, _) = (by, offer);
         Ok(())
     }
@@ -86,7 +86,7 @@ pub trait Membership: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
         Ok(self.nodes().await?.into_iter().map(KnownNode::of).collect())
     }
 
@@ -107,9 +107,9 @@ pub trait Membership: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         let _ = node;
-        Ok(Parting::Unknown)
+        Ok(ForgetOutcome::Unknown)
     }
 }
 
@@ -124,11 +124,11 @@ pub struct Lease {
 
 /// A node as it presents itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeFacts {
+pub struct NodeDescriptor {
     /// Its identity, unique in a cluster.
     pub id: NodeId,
     /// Where its attempts can be found; none if the node does not say, which gets it the name whoever had it.
-    pub home: Option<Home>,
+    pub home: Option<NodeHome>,
     /// The identity of the machine's present boot.
     pub boot: String,
     /// The version of the program.
@@ -137,7 +137,7 @@ pub struct NodeFacts {
 
 /// The place that has the attempts of a node, such as its state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Home {
+pub struct NodeHome {
     /// Its identity, which is drawn at random and stays the same when the directory is moved. Homes are compared by this
     /// alone.
     pub id: String,
@@ -145,10 +145,10 @@ pub struct Home {
     pub place: String,
 }
 
-impl NodeFacts {
+impl NodeDescriptor {
     /// The home that had this name before, if it is another one than that of these facts.
     #[must_use]
-    pub fn other_home<'a>(&self, before: Option<&'a Home>) -> Option<&'a Home> {
+    pub fn other_home<'a>(&self, before: Option<&'a NodeHome>) -> Option<&'a NodeHome> {
         let mine = self.home.as_ref()?;
         before.filter(|before| before.id != mine.id)
     }
@@ -156,13 +156,13 @@ impl NodeFacts {
 
 /// What there is for a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Calls {
+pub struct NodeUpdates {
     /// The time by the store.
     pub now: Timestamp,
     /// When the lease ends unless it is prolonged; none for a store of one machine.
     pub lease_until: Option<Timestamp>,
     /// Processes of this node with open wishes.
-    pub wishes: Vec<ProcessId>,
+    pub pending_actions: Vec<ProcessId>,
     /// When the next row without owner is due, one that was handed out not before its five seconds are over; or when
     /// rows of a node whose lease is not prolonged are to be taken from it, if that is sooner.
     pub due: Option<Timestamp>,

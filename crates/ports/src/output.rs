@@ -27,15 +27,19 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`OutputError::Missing`] if there is none.
-    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError>;
+    async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError>;
 
     /// The offset at which the last `lines` lines begin; for the chosen stream only if one is chosen. Whoever implements
     /// this may look back over so many bytes only as keep nobody busy for long.
     ///
     /// # Errors
     /// [`OutputError::Missing`] if there is none.
-    async fn last_lines(&self, key: AttemptKey, lines: u32, only: Option<Source>)
-    -> Result<u64, OutputError>;
+    async fn last_lines(
+        &self,
+        key: AttemptKey,
+        lines: u32,
+        only: Option<OutputStream>,
+    ) -> Result<u64, OutputError>;
 
     /// The offset of the first byte written at or after a moment.
     ///
@@ -50,14 +54,14 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
     /// Where a person finds it.
-    fn place(&self, key: AttemptKey) -> OutputPlace;
+    fn place(&self, key: AttemptKey) -> OutputLocation;
 
     /// How many bytes of storage the output of a process takes, so that removing it would give them back; 0 if there is
     /// none.
     ///
     /// # Errors
     /// [`OutputError::Failed`] if that cannot be told.
-    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError>;
+    async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
 
     /// The processes of which anything is kept, at most `most` with an id after this one, in the order of their ids.
     ///
@@ -74,7 +78,7 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
 
 /// Where a person finds the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OutputPlace(pub String);
+pub struct OutputLocation(pub String);
 
 /// How much output there is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -98,18 +102,18 @@ pub struct Loss {
 
 /// What to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct OutputRead {
     /// From this offset on.
     pub from: u64,
     /// At most so many bytes; 1 to 1 MiB.
     pub most: u32,
     /// Of this stream only.
-    pub only: Option<Source>,
+    pub only: Option<OutputStream>,
 }
 
 /// Which stream bytes came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub enum OutputStream {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -120,7 +124,7 @@ pub enum Source {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPage {
     /// The pieces, in order.
-    pub chunks: Vec<Chunk>,
+    pub chunks: Vec<OutputChunk>,
     /// Where to go on.
     pub next: u64,
     /// Bytes that were dropped between `from` and `next`.
@@ -131,11 +135,11 @@ pub struct OutputPage {
 
 /// Neighbouring bytes of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chunk {
+pub struct OutputChunk {
     /// The offset of the first.
     pub offset: u64,
     /// Which stream.
-    pub source: Source,
+    pub source: OutputStream,
     /// When the first was read.
     pub at: Timestamp,
     /// The bytes.
@@ -157,7 +161,7 @@ pub enum OutputError {
     Unlisted {
         /// Why.
         #[source]
-        source: crate::store::Source,
+        source: crate::store::BoxedError,
     },
     /// It cannot be read or removed.
     #[error("the output of {id} could not be {tried}")]
@@ -168,6 +172,6 @@ pub enum OutputError {
         tried: &'static str,
         /// Why.
         #[source]
-        source: crate::store::Source,
+        source: crate::store::BoxedError,
     },
 }

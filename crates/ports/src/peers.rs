@@ -1,13 +1,13 @@
 //! Questions to other nodes.
 
-use crate::store::Source;
+use crate::store::BoxedError;
 use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
 
 /// Carries requests to the managers of other nodes.
 #[async_trait]
-pub trait Peers: fmt::Debug + Send + Sync + 'static {
+pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
     /// Sends a request and gives the head of the answer, whatever it is; what follows it is read piece by piece.
     ///
     /// Nothing but the address of the call is ever contacted: a redirect is an answer like any other. No answer that the
@@ -16,12 +16,12 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`PeerError::Unusable`] for an address that is none or that must not be asked, [`PeerError::Unreachable`] if nobody
     /// is there, [`PeerError::Untrusted`] if it is not who it should be, [`PeerError::Silent`] if no answer came in time.
-    async fn ask(&self, call: &PeerCall) -> Result<PeerAnswer, PeerError>;
+    async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError>;
 }
 
 /// A request to another node.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PeerCall {
+pub struct PeerHttpRequest {
     /// Where: `https://host:port`, `http://host:port`, or `http+unix:///path/of/a/socket`.
     pub address: String,
     /// The path, and behind `?` what else is asked.
@@ -34,10 +34,10 @@ pub struct PeerCall {
     pub patience: Duration,
 }
 
-impl fmt::Debug for PeerCall {
+impl fmt::Debug for PeerHttpRequest {
     /// Prints no values: a proof and what a command is told are nobody else's business.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PeerCall")
+        f.debug_struct("PeerHttpRequest")
             .field("address", &self.address)
             .field("target", &self.target)
             .field("headers", &self.headers.iter().map(|(name, _)| name).collect::<Vec<_>>())
@@ -48,7 +48,7 @@ impl fmt::Debug for PeerCall {
 
 /// The head of an answer, and what follows it.
 #[derive(Debug)]
-pub struct PeerAnswer {
+pub struct PeerResponse {
     /// The status of the answer.
     pub status: u16,
     /// What follows its head.
@@ -84,7 +84,7 @@ pub enum PeerError {
         address: String,
         /// Why.
         #[source]
-        source: Source,
+        source: BoxedError,
     },
     /// It cannot prove who it is, or there is nothing here to judge that by.
     #[error("{address} is not trusted")]
@@ -93,7 +93,7 @@ pub enum PeerError {
         address: String,
         /// Why.
         #[source]
-        source: Source,
+        source: BoxedError,
     },
     /// No answer came in time.
     #[error("{address} does not answer")]

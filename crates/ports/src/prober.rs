@@ -17,12 +17,12 @@ pub trait Prober: Debug + Send + Sync + 'static {
 
     /// Whether a command ends with code 0. Its output goes nowhere and its input is empty; it is killed with all that it
     /// started when the patience is over or the question is dropped.
-    async fn succeeds(&self, order: ProbeOrder, patience: Duration) -> bool;
+    async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
 }
 
 /// A command that tells by its exit code whether another works.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ProbeOrder {
+pub struct ProbeCommand {
     /// The program: a path, or a name that is searched in the `PATH` of the environment.
     pub program: String,
     /// Its arguments.
@@ -33,10 +33,10 @@ pub struct ProbeOrder {
     pub environment: Vec<(String, String)>,
 }
 
-impl Debug for ProbeOrder {
+impl Debug for ProbeCommand {
     /// Prints the names of variables only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProbeOrder")
+        f.debug_struct("ProbeCommand")
             .field("program", &self.program)
             .field("args", &self.args)
             .field("directory", &self.directory)
@@ -47,15 +47,15 @@ impl Debug for ProbeOrder {
 
 /// Asks nothing: whatever it is asked about does not work yet. For nodes that run no commands.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoProber;
+pub struct NoopProber;
 
 #[async_trait]
-impl Prober for NoProber {
+impl Prober for NoopProber {
     async fn answers(&self, _url: &str, _patience: Duration) -> bool {
         false
     }
 
-    async fn succeeds(&self, _order: ProbeOrder, _patience: Duration) -> bool {
+    async fn succeeds(&self, _order: ProbeCommand, _patience: Duration) -> bool {
         false
     }
 }

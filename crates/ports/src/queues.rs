@@ -2,7 +2,7 @@
 
 use crate::{PlacementClass, StoreError};
 use async_trait::async_trait;
-use longhaul_domain::{Hold, Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
+use longhaul_domain::{Policy, PolicyVersion, ProcessId, QueueHold, SlotKey, Timestamp};
 use std::fmt::Debug;
 
 /// Shows the queues and keeps their policy.
@@ -17,7 +17,7 @@ pub trait Queues: Debug + Send + Sync + 'static {
     /// Replaces the policy if it still is at `expected`, and calls the nodes.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] with [`crate::Refusal::StalePolicy`] if it has moved on.
+    /// [`StoreError::Refused`] with [`crate::StoreRejection::StalePolicy`] if it has moved on.
     async fn set_policy(&self, expected: PolicyVersion, policy: &Policy)
     -> Result<PolicyVersion, StoreError>;
 
@@ -26,7 +26,7 @@ pub trait Queues: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError>;
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError>;
 
     /// The classes of waiters placed by labels: each set of labels, as it was written, for which somebody waits. A node
     /// asks before it claims, since a claim names the classes that it takes. A store that cannot tell has none of them run.
@@ -40,13 +40,13 @@ pub trait Queues: Debug + Send + Sync + 'static {
 
 /// One key with those who hold its slots and those who wait for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueView {
+pub struct QueueState {
     /// The key; none is the queue of processes without a key.
     pub key: Option<SlotKey>,
     /// Its slots; none means no limit.
     pub slots: Option<u32>,
     /// Since when and by whom its waiters are held back.
-    pub held: Option<Hold>,
+    pub held: Option<QueueHold>,
     /// Who holds a slot, in the order of their submits.
     pub holders: Vec<ProcessId>,
     /// Who waits, best first.

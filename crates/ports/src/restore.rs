@@ -1,6 +1,6 @@
 //! Giving back to a store what it lost.
 
-use crate::{Cursor, Lease, StoreError, Stored};
+use crate::{EventCursor, Lease, StoreError, StoredProcess};
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, Revision, Seq};
 use std::fmt::Debug;
@@ -21,7 +21,7 @@ pub trait Restore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError>;
+    async fn record_positions(&self, ids: &[ProcessId]) -> Result<Vec<RecordPosition>, StoreError>;
 
     /// Makes the marks of the store at least these: the place of the next event and the sequence of the next submit are
     /// behind them; if that place was before them, the mark of the founding is another one from here on, so that every
@@ -30,7 +30,7 @@ pub trait Restore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be written.
-    async fn raise(&self, marks: &Marks) -> Result<(), StoreError>;
+    async fn advance_marks(&self, marks: &HighWaterMarks) -> Result<(), StoreError>;
 
     /// Puts records in that are missing and were not let go, or that stand at an earlier revision here, as they are
     /// given and at a revision one higher, with an event that says so ([`Fact::GivenBack`]). Slot, queue, indexes and
@@ -53,18 +53,18 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// [`StoreError::Fenced`] if the lease is not the newest of its node; nothing was written.
     ///
     /// [`Fact::GivenBack`]: longhaul_domain::Fact::GivenBack
-    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError>;
+    async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError>;
 }
 
 /// How far a store has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
     /// The mark of its founding, which no other one has; none while nothing is in it.
-    pub founding: Option<String>,
+    pub incarnation: Option<String>,
     /// What serves it at the moment, as far as another one may lack what the one before it wrote.
     pub server: String,
     /// The place after its newest event.
-    pub end: Cursor,
+    pub end: EventCursor,
 }
 
 impl History {
@@ -72,17 +72,17 @@ impl History {
     /// can be seen.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
-        self.founding.is_some() && self.founding == earlier.founding && self.end >= earlier.end
+        self.incarnation.is_some() && self.incarnation == earlier.incarnation && self.end >= earlier.end
     }
 }
 
 /// How far a process has come in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Footing {
+pub enum RecordPosition {
     /// It is not known.
     Missing,
     /// It ended and was let go.
-    Swept,
+    Pruned,
     /// It is there.
     At(Revision),
     /// It is there, and cannot be read: nothing can be compared with it.
@@ -91,9 +91,9 @@ pub enum Footing {
 
 /// What a store has to come behind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
+pub struct HighWaterMarks {
     /// The place after the newest event that anybody saw.
-    pub end: Cursor,
+    pub end: EventCursor,
     /// The latest sequence that anybody saw.
     pub seq: Seq,
     /// The policy that was in force last.
@@ -102,21 +102,21 @@ pub struct Marks {
 
 /// What became of a record that was given back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Restored {
+pub enum RestoreOutcome {
     /// It is in the store again, at this revision.
-    Given(Revision),
+    Inserted(Revision),
     /// The store has it, as far as it was given or further, or in the hands of another node.
-    Known(Revision),
+    AlreadyPresent(Revision),
     /// It was let go, and stays so; or its launch key belongs to another process since, and nobody was told of it.
-    Swept,
+    Pruned,
 }
 
 /// What came of comparing what this node keeps with what the store has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reconciled {
+pub struct ReconcileResult {
     /// The store had lost something since it was heard last, of whatever node: what it says of the work of others may
     /// be too old.
     pub went_back: bool,
     /// What the store has again from this node.
-    pub given_back: Vec<ProcessId>,
+    pub restored_records: Vec<ProcessId>,
 }

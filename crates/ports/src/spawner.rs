@@ -1,6 +1,6 @@
 //! What runs commands.
 
-use crate::TreeLook;
+use crate::TreeSnapshot;
 use async_trait::async_trait;
 use longhaul_domain::{
     AttemptNo, Capabilities, CommandSpec, Observation, ProcessId, Signal, SignalTarget, StartFailure,
@@ -21,7 +21,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SpawnError::Refused`] if it surely never ran and never will.
-    async fn start(&self, order: StartOrder) -> Result<(), SpawnError>;
+    async fn start(&self, order: StartRequest) -> Result<(), SpawnError>;
 
     /// Finds out what became of an attempt that another life of this manager started, and watches it from here on if
     /// it is alive; what follows comes through [`next`](Self::next). `command` is the one that it was started with: how
@@ -29,13 +29,13 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SpawnError::Unreachable`] if it cannot be told now.
-    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError>;
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError>;
 
     /// Stops the whole tree of an attempt; asked before the start is answered, it takes effect then. Safe to ask again.
     ///
     /// # Errors
     /// [`SpawnError::Unknown`] if it is not watched here.
-    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError>;
+    async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError>;
 
     /// Halts the whole tree. On `Ok` none of it runs.
     ///
@@ -72,7 +72,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told,
     /// [`SpawnError::Unsupported`] where it is never told.
-    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         Err(SpawnError::Unsupported { key, what: "a look into its tree" })
     }
 
@@ -89,20 +89,20 @@ pub trait Spawner: Debug + Send + Sync + 'static {
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
     }
 
-    /// Takes in how long the lease of this node lasts, and returns when every [leased](StartOrder::leased) attempt can know
+    /// Takes in how long the lease of this node lasts, and returns when every [leased](StartRequest::leased) attempt can know
     /// it: told at every prolongation, and once by a manager of a store whose leases never end. It cannot fail: attempts
     /// that do not hear of it end too early, never too late.
-    async fn lease_lasts(&self, until: LeaseEnd) {
+    async fn set_lease_end(&self, until: LeaseEnd) {
         let _ = until;
     }
 
     /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
-    async fn next(&self) -> Seen;
+    async fn next(&self) -> SpawnerEvent;
 
     /// Whether the end that was told of an attempt will be told again whatever becomes of this manager and its machine:
     /// only then may somebody hear of it before a store has it. Of one that nobody saw, the reason may be another one then.
     /// A spawner that keeps no record of its own says no.
-    async fn keeps_end(&self, _key: AttemptKey) -> bool {
+    async fn exit_is_durable(&self, _key: AttemptKey) -> bool {
         false
     }
 
@@ -121,7 +121,7 @@ pub struct AttemptKey {
 
 /// What to start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StartOrder {
+pub struct StartRequest {
     /// Which attempt.
     pub key: AttemptKey,
     /// The command as it was asked for.
@@ -144,7 +144,7 @@ pub enum LeaseEnd {
 
 /// How to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StopOrder {
+pub struct StopRequest {
     /// Why.
     pub cause: StopCause,
     /// Kill at once instead of asking first.
@@ -153,7 +153,7 @@ pub struct StopOrder {
 
 /// Something that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct SpawnerEvent {
     /// Of which process.
     pub id: ProcessId,
     /// What; it names the attempt.
@@ -162,7 +162,7 @@ pub struct Seen {
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Adopted {
     /// It is alive and watched; its start was seen so.
     Alive(Observation),
     /// It is over: `Exited`, `SpawnFailed`, `NeverRan`, or `SupervisorLost`.

@@ -1,36 +1,36 @@
 //! The store of processes, which is also the queue, in every deployment.
 
-mod alone;
+mod error;
 mod filter;
-mod refusal;
-mod wishes;
+mod local_only;
+mod pending_actions;
 
-pub use filter::{Filter, Listing, Order, PageAsk, PageKey};
-pub use refusal::{Refusal, Source, StoreError};
-pub use wishes::most_wishes;
+pub use error::{BoxedError, StoreError, StoreRejection};
+pub use filter::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder};
+pub use pending_actions::max_pending_actions;
 
-use crate::{EventLog, Lease, Membership, Queues, Tails, Upkeep};
+use crate::{EventLog, Lease, Maintenance, Membership, OutputTails, Queues};
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Event, NodeId, OpId, Placement, PolicyVersion, Process, ProcessId, Revision, Seq, Timestamp,
-    TreeLimits, Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, Event, LiveStats, NodeId, OpId, PendingAction, Placement, PolicyVersion, Process,
+    ProcessId, Revision, Seq, Timestamp, TreeLimits,
 };
 use std::fmt::Debug;
 
 /// Keeps processes and gives them to nodes in the order of claim.
 ///
 /// Every method is one atomic step, durable on `Ok`, and safe to send again with the same id or op. `submit`, `commit` and
-/// `wish` change one process, `touch` each for itself; `claim` changes all that it hands out in one step.
+/// `enqueue_action` change one process, `update_live_stats` each for itself; `claim` changes all that it hands out in one step.
 #[async_trait]
 pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// Accepts a new process as revision 1: guards, record, index, queue and events together. Of the guards
     /// the first that it meets answers: the id or launch key is taken, the lease of `claim_for`, the version of the policy, the
-    /// parent is missing, an ancestor closes, the depth, the level, a key held by its own ancestors alone, `or_refuse`.
+    /// parent is missing, an ancestor closes, the depth, the level, a key held by its own ancestors alone, `fail_if_queued`.
     ///
     /// With `claim_for`, what waits is claimed in the same step, as revision 2 with an event of its own, unless its key
     /// is full or held back, it is a root without room, it may not run on this node, the node drains, or somebody goes first: a waiter
     /// of its key, as urgent or more, that this node may run, which is whoever is shared or pinned to it, but no root
-    /// without room. With `or_refuse`, what would wait for a slot is refused instead, without `claim_for` always; what
+    /// without room. With `fail_if_queued`, what would wait for a slot is refused instead, without `claim_for` always; what
     /// is delayed is accepted, and so is reported work that begins at once, which needs no slot.
     ///
     /// Its ancestors are open if its parent neither is ending nor has ended, and none further above
@@ -42,7 +42,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Refused`] with the guard that it met, [`StoreError::Fenced`] if the lease of `claim_for` is not
     /// the newest of its node, or is over; nothing was written.
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError>;
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
 
     /// Gives this node the best waiters, best first: owner set, attempt + 1, slot taken, `Claimed` event applied.
     ///
@@ -50,7 +50,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the lease is not the newest of its node, or is over; a beat tells which.
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError>;
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
 
     /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
     /// indexes and due time follow from the standing of `next`; a process that stands waiting, idle or ended has no
@@ -63,18 +63,23 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// In this order, after the answer to a known `op`: [`StoreError::Missing`]; [`StoreError::Conflict`] if it has
     /// moved on, whoever writes; [`StoreError::Fenced`] if the author is not its owner, or if nobody owns it and the
-    /// author's lease is not the newest of its node; [`StoreError::Refused`] with [`Refusal::DescendantLives`] if the
+    /// author's lease is not the newest of its node; [`StoreError::Refused`] with [`StoreRejection::DescendantLives`] if the
     /// change asks for that guard.
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
     /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order
     /// is open, whether it waits, is delayed or has ended. At most 16 are open per process, and
-    /// four more that ask for its end ([`most_wishes`]). The same `op` again gives
+    /// four more that ask for its end ([`max_pending_actions`]). The same `op` again gives
     /// the same number, for as long as in [`commit`](Self::commit).
     ///
     /// # Errors
-    /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`Refusal::TooManyWishes`].
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError>;
+    /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`StoreRejection::TooManyWishes`].
+    async fn enqueue_action(
+        &self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError>;
 
     /// Keeps the latest facts about live attempts: no revision, no event; a crash may lose the last second. They stay
     /// through commits and the end, until the next attempt is claimed.
@@ -84,10 +89,10 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be reached.
-    async fn touch(
+    async fn update_live_stats(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
 
     /// The records of these ids, in the same order; `None` for an id that is not known.
@@ -95,7 +100,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store as a whole cannot be read; [`StoreError::Corrupt`] if one of them is damaged, which hides the
     /// others from whoever asks for them together.
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError>;
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError>;
 
     /// The same of each for itself: one that is damaged hides no other.
     ///
@@ -104,7 +109,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     async fn load_each(
         &self,
         ids: &[ProcessId],
-    ) -> Result<Vec<Result<Option<Stored>, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Option<StoredProcess>, StoreError>>, StoreError> {
         match self.load(ids).await {
             Ok(found) => return Ok(found.into_iter().map(Ok).collect()),
             Err(error) if !error.is_damage() => return Err(error),
@@ -127,14 +132,14 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Only when the store as a whole cannot be read.
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError>;
 
     /// Whether the claim of this attempt is kept as the store promises, asked before the attempt is started: the answer
     /// to the claim may have been lost, and what is read of it later may be there for now only.
     ///
     /// # Errors
     /// As for a write: as long as it cannot be told, nothing may be started on it.
-    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+    async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         let (_, _) = (id, attempt);
         Ok(true)
     }
@@ -146,19 +151,19 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
 
     /// Whether this node accepted a process alone while the store was away, and the store does not know of it yet: nobody
     /// else can have a say in it.
-    fn is_alone(&self, id: &ProcessId) -> bool {
+    fn is_local_only(&self, id: &ProcessId) -> bool {
         let _ = id;
         false
     }
 
     /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to
     /// stop what runs here, while the store does not answer. Nothing is decided on it that the store decides.
-    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+    async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         vec![None; ids.len()]
     }
 
     /// One page of what this node keeps for itself, like that of [`list`](Self::list); none where nothing is kept so.
-    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+    async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
         let (_, _) = (filter, page);
         None
     }
@@ -166,13 +171,13 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
 
 /// Everything that a store does. One value implements all six traits, because a claim checks the lease. A store around
 /// another store implements [`Decorator`](crate::Decorator) instead.
-pub trait Store: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails {}
+pub trait Store: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails {}
 
-impl<T: ProcessStore + Upkeep + Queues + EventLog + Membership + Tails> Store for T {}
+impl<T: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails> Store for T {}
 
 /// Who writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Author {
+pub enum Writer {
     /// A node under its lease: for what it owns, and for what nobody owns if the lease is the newest of its node. Whether
     /// the lease is over does not matter: as long as nobody acted upon that, what it owns is its own.
     Owner(Lease),
@@ -182,7 +187,7 @@ pub enum Author {
 
 /// A process as a store keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub struct StoredProcess {
     /// The record.
     pub process: Process,
     /// How often it was written: 1 when it was submitted, one more with each claim and commit.
@@ -192,9 +197,9 @@ pub struct Stored {
     /// Who may write it.
     pub owner: Option<Lease>,
     /// Orders that were left for the owner.
-    pub wishes: Vec<(WishNo, Wish)>,
+    pub pending_actions: Vec<(ActionSeq, PendingAction)>,
     /// The latest facts about the latest attempt.
-    pub vitals: Vitals,
+    pub live_stats: LiveStats,
 }
 
 /// A new process and the guards that it has to pass.
@@ -205,16 +210,16 @@ pub struct Submission {
     /// Its first events.
     pub events: Vec<Event>,
     /// The bounds that apply.
-    pub limits: Limits,
+    pub limits: SubmitLimits,
     /// Claim it at once for this node, if nobody goes first and there is room.
-    pub claim_for: Option<Claimant>,
+    pub claim_for: Option<ClaimRequest>,
     /// Refuse it instead of letting it wait for a slot.
-    pub or_refuse: bool,
+    pub fail_if_queued: bool,
 }
 
 /// The bounds that apply to a submission, resolved by the engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
+pub struct SubmitLimits {
     /// The policy that they come from; a store with a newer one refuses the submission as stale, one with an older one
     /// takes it.
     pub policy: PolicyVersion,
@@ -226,7 +231,7 @@ pub struct Limits {
 
 /// A node that wants a submission for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claimant {
+pub struct ClaimRequest {
     /// Its lease.
     pub lease: Lease,
     /// The most roots that it may hold at once.
@@ -235,17 +240,17 @@ pub struct Claimant {
 
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Submitted {
+pub enum SubmitOutcome {
     /// It stands in the queue, is delayed, or is reported work that began at once.
-    Waiting(Stored),
+    Waiting(StoredProcess),
     /// It was claimed at once.
-    Claimed(Stored),
+    Claimed(StoredProcess),
     /// Its id or launch key was taken before.
     Existing {
         /// By this process.
         id: ProcessId,
         /// Its record, unless it was swept.
-        stored: Option<Stored>,
+        stored: Option<StoredProcess>,
         /// Whether the same was asked for (launch key: compared without the inherited environment).
         same_spec: bool,
     },
@@ -257,7 +262,7 @@ pub struct Change {
     /// The identity of this write.
     pub op: OpId,
     /// Who writes.
-    pub author: Author,
+    pub author: Writer,
     /// The revision that the decision was made on.
     pub expected: Revision,
     /// The record after the events.
@@ -265,14 +270,14 @@ pub struct Change {
     /// What became true.
     pub events: Vec<Event>,
     /// Wishes up to here are answered by this change.
-    pub taken: WishNo,
+    pub taken: ActionSeq,
     /// Refuse it while one of its descendants lives.
-    pub childless: bool,
+    pub require_no_live_descendants: bool,
 }
 
 /// What a node has room for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct ClaimCapacity {
     /// The most roots that it may hold at once.
     pub roots: u32,
     /// The most to hand out now.

@@ -20,7 +20,7 @@ use rustix::{
 use crate::{
     exit::ExitRecord,
     identity::Identity,
-    record::{LONGEST_RECORD, RecordError},
+    record::{MAX_RECORD_LEN, RecordError},
 };
 
 /// The name of the socket that the shim listens on.
@@ -33,10 +33,10 @@ pub const EXIT: &str = "exit";
 pub const INPUT: &str = "stdin";
 
 /// Bytes that are enough for any record of an end; a block of most disks.
-const ROOM: u64 = 4_096;
-const LOCK_TRIES: u32 = 25;
-const LOCK_PAUSE: Duration = Duration::from_millis(2);
-const CONNECT_PAUSE: Duration = Duration::from_millis(5);
+const RESERVED_BYTES: u64 = 4_096;
+const MAX_LOCK_ATTEMPTS: u32 = 25;
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
+const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(5);
 
 /// An open attempt directory.
 #[derive(Debug)]
@@ -77,11 +77,11 @@ impl AttemptDirectory {
     /// The lock is that of the directory itself: a file for it would cost an inode per attempt and could be removed.
     pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
         let directory = self.reopened()?;
-        for _ in 0..LOCK_TRIES {
+        for _ in 0..MAX_LOCK_ATTEMPTS {
             match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(directory)),
                 // Somebody who only asks whether it is locked holds it for a moment.
-                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_PAUSE),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY_DELAY),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -112,7 +112,7 @@ impl AttemptDirectory {
                         && begin.elapsed() < patience
                         && self.is_locked()? =>
                 {
-                    std::thread::sleep(CONNECT_PAUSE);
+                    std::thread::sleep(CONNECT_RETRY_DELAY);
                 }
                 done => return done,
             }
@@ -195,7 +195,7 @@ impl AttemptDirectory {
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
         let temporary = temporary(name);
         let file = self.create_anew(&temporary)?;
-        let room = || rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, ROOM);
+        let room = || rustix::fs::fallocate(&file, FallocateFlags::KEEP_SIZE, 0, RESERVED_BYTES);
         match rustix::io::retry_on_intr(room) {
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => {
                 drop(self.remove(&temporary));
@@ -228,15 +228,15 @@ impl AttemptDirectory {
             Some(reserved) => reserved,
             None => self.create_anew(&temporary)?.into(),
         };
-        let written = tried(name, replaces, Part::Write).and_then(|()| {
+        let written = tried(name, replaces, WriteStep::Write).and_then(|()| {
             file.write_all(bytes)?;
             // The work may have written into what was reserved, and a record ends where its file does.
             file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
         });
-        let sync = || tried(name, replaces, Part::Sync).and_then(|()| file.sync_all());
+        let sync = || tried(name, replaces, WriteStep::Sync).and_then(|()| file.sync_all());
         let written = written.and_then(|()| if replaces { sync() } else { Ok(()) });
         let rename = || {
-            tried(name, replaces, Part::Rename)?;
+            tried(name, replaces, WriteStep::Rename)?;
             self.rename(&temporary, name)
         };
         if let Err(error) = written.and_then(|()| rename()) {
@@ -247,7 +247,7 @@ impl AttemptDirectory {
             drop(self.remove(name));
             return Err(error);
         }
-        tried(name, replaces, Part::Directory)?;
+        tried(name, replaces, WriteStep::Directory)?;
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
@@ -313,7 +313,7 @@ impl AttemptDirectory {
             };
             let mut bytes = Vec::new();
             // One byte more than is allowed, so that too long shows.
-            file.take(LONGEST_RECORD as u64 + 1).read_to_end(&mut bytes)?;
+            file.take(MAX_RECORD_LEN as u64 + 1).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         };
         read().map_err(|source| AttemptFileError::Io { file: name, source })
@@ -382,7 +382,7 @@ impl std::error::Error for AttemptFileError {
 
 /// A part of putting a file in place.
 #[derive(Debug, Clone, Copy)]
-enum Part {
+enum WriteStep {
     Write,
     Sync,
     Rename,
@@ -391,21 +391,21 @@ enum Part {
 
 /// Passes the crash point before a part of putting a file in place.
 #[cfg_attr(not(debug_assertions), expect(clippy::unnecessary_wraps, reason = "it fails where points are"))]
-fn tried(name: &str, replaces: bool, part: Part) -> io::Result<()> {
+fn tried(name: &str, replaces: bool, part: WriteStep) -> io::Result<()> {
     let is_identity = name == IDENTITY;
     match part {
-        Part::Write if is_identity => failpoint!("shim.identity.write"),
-        Part::Sync if is_identity => failpoint!("shim.identity.sync"),
-        Part::Rename if is_identity => failpoint!("shim.identity.rename"),
-        Part::Directory if is_identity => failpoint!("shim.identity.directory"),
-        Part::Write if replaces => failpoint!("shim.settled.write"),
-        Part::Sync if replaces => failpoint!("shim.settled.sync"),
-        Part::Rename if replaces => failpoint!("shim.settled.rename"),
-        Part::Directory if replaces => failpoint!("shim.settled.directory"),
-        Part::Write => failpoint!("shim.exit.write"),
-        Part::Sync => failpoint!("shim.exit.sync"),
-        Part::Rename => failpoint!("shim.exit.rename"),
-        Part::Directory => failpoint!("shim.exit.directory"),
+        WriteStep::Write if is_identity => failpoint!("shim.identity.write"),
+        WriteStep::Sync if is_identity => failpoint!("shim.identity.sync"),
+        WriteStep::Rename if is_identity => failpoint!("shim.identity.rename"),
+        WriteStep::Directory if is_identity => failpoint!("shim.identity.directory"),
+        WriteStep::Write if replaces => failpoint!("shim.settled.write"),
+        WriteStep::Sync if replaces => failpoint!("shim.settled.sync"),
+        WriteStep::Rename if replaces => failpoint!("shim.settled.rename"),
+        WriteStep::Directory if replaces => failpoint!("shim.settled.directory"),
+        WriteStep::Write => failpoint!("shim.exit.write"),
+        WriteStep::Sync => failpoint!("shim.exit.sync"),
+        WriteStep::Rename => failpoint!("shim.exit.rename"),
+        WriteStep::Directory => failpoint!("shim.exit.directory"),
     }
 }
 

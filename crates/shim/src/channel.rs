@@ -19,7 +19,7 @@ use rustix::net::{
 use crate::frame::FrameBuffer;
 
 /// The most descriptors that one message carries.
-pub const MOST_DESCRIPTORS: usize = 8;
+pub const MAX_DESCRIPTORS: usize = 8;
 
 /// The first argument that makes a program serve as a shim.
 pub const ATTEMPT_ARGUMENT: &str = "attempt";
@@ -55,7 +55,7 @@ pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)
 ///
 /// Descriptors have been handed over as soon as at least one byte has.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(io::ErrorKind::InvalidInput.into());
@@ -72,7 +72,7 @@ pub fn receive(
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<usize> {
     let mut bytes = [0; ONE_READ];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut slices = [IoSliceMut::new(&mut bytes)];
     let got = rustix::net::recvmsg(socket, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)?.bytes;

@@ -15,7 +15,7 @@ const FORM: &str = "longhaul-exit";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
     /// How the program ended.
-    pub ending: Ending,
+    pub ending: ProgramEnd,
     /// When, in steady milliseconds.
     pub ended_at: u64,
     /// Nobody saw that moment: the program ended then or before.
@@ -60,7 +60,7 @@ pub struct ExitRecord {
 
 /// How the program of an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub enum ProgramEnd {
     /// It returned.
     Exited {
         /// The exit code, 0 to 255.
@@ -139,7 +139,7 @@ impl ExitRecord {
     /// Creates the record of an attempt whose gate never opened.
     pub fn never_ran(ended_at: u64, wall: i64) -> Self {
         Self {
-            ending: Ending::NeverRan,
+            ending: ProgramEnd::NeverRan,
             ended_at,
             undated: false,
             wall,
@@ -167,14 +167,14 @@ impl ExitRecord {
     pub fn encode(&self) -> Vec<u8> {
         let mut record = RecordWriter::new(FORM);
         match self.ending {
-            Ending::Exited { code } => record.text("kind", "exited").text("code", code),
-            Ending::Signaled { signal, core } => {
+            ProgramEnd::Exited { code } => record.text("kind", "exited").text("code", code),
+            ProgramEnd::Signaled { signal, core } => {
                 record.text("kind", "signaled").text("signal", signal).text("core", u8::from(core))
             }
-            Ending::SpawnFailed { stage, errno } => {
+            ProgramEnd::SpawnFailed { stage, errno } => {
                 record.text("kind", "spawn_failed").text("stage", stage.word()).text("errno", errno)
             }
-            Ending::NeverRan => record.text("kind", "never_ran"),
+            ProgramEnd::NeverRan => record.text("kind", "never_ran"),
         };
         record
             .text("ended_at", self.ended_at)
@@ -230,16 +230,19 @@ impl ExitRecord {
     }
 }
 
-fn decode_ending(lines: &RecordLines) -> Result<Ending, RecordError> {
+fn decode_ending(lines: &RecordLines) -> Result<ProgramEnd, RecordError> {
     let kind: String = lines.needed("kind")?;
     match kind.as_str() {
-        "exited" => Ok(Ending::Exited { code: lines.needed("code")? }),
-        "signaled" => Ok(Ending::Signaled { signal: lines.needed("signal")?, core: lines.flag("core")? }),
+        "exited" => Ok(ProgramEnd::Exited { code: lines.needed("code")? }),
+        "signaled" => Ok(ProgramEnd::Signaled { signal: lines.needed("signal")?, core: lines.flag("core")? }),
         "spawn_failed" => {
             let stage: String = lines.needed("stage")?;
-            Ok(Ending::SpawnFailed { stage: SpawnStage::from_word(&stage), errno: lines.needed("errno")? })
+            Ok(ProgramEnd::SpawnFailed {
+                stage: SpawnStage::from_word(&stage),
+                errno: lines.needed("errno")?,
+            })
         }
-        "never_ran" => Ok(Ending::NeverRan),
+        "never_ran" => Ok(ProgramEnd::NeverRan),
         _ => Err(RecordError::BadValue { key: "kind" }),
     }
 }
@@ -250,10 +253,10 @@ mod tests {
 
     fn samples() -> Vec<ExitRecord> {
         let endings = [
-            Ending::Exited { code: 37 },
-            Ending::Signaled { signal: 11, core: true },
-            Ending::SpawnFailed { stage: SpawnStage::Directory, errno: 2 },
-            Ending::NeverRan,
+            ProgramEnd::Exited { code: 37 },
+            ProgramEnd::Signaled { signal: 11, core: true },
+            ProgramEnd::SpawnFailed { stage: SpawnStage::Directory, errno: 2 },
+            ProgramEnd::NeverRan,
         ];
         let with = |ending| ExitRecord {
             ending,
@@ -293,7 +296,7 @@ mod tests {
     fn unknown_key_is_ignored() {
         let mut record = RecordWriter::new(FORM);
         let bytes = record.text("kind", "never_ran").text("moon", "full").text("ended_at", 5).text("wall", 6);
-        assert_eq!(ExitRecord::decode(&bytes.finish()).map(|record| record.ending), Ok(Ending::NeverRan));
+        assert_eq!(ExitRecord::decode(&bytes.finish()).map(|record| record.ending), Ok(ProgramEnd::NeverRan));
     }
 
     #[test]
@@ -302,7 +305,7 @@ mod tests {
             let mut record = RecordWriter::new(FORM);
             record.text("kind", "exited").text("code", 1).text("ended_at", 5).text("wall", 6);
             let decoded = ExitRecord::decode(&record.some("limit", limit).finish()).unwrap();
-            assert_eq!((decoded.ending, decoded.limit), (Ending::Exited { code: 1 }, None));
+            assert_eq!((decoded.ending, decoded.limit), (ProgramEnd::Exited { code: 1 }, None));
         }
     }
 

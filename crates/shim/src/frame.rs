@@ -5,31 +5,31 @@
 use std::fmt;
 
 /// The longest frame that is accepted before and with a launch, in bytes.
-pub const LONGEST_FRAME: usize = 1 << 20;
+pub const MAX_FRAME_LEN: usize = 1 << 20;
 
 const LENGTH: usize = 4;
 const FIELD_HEAD: usize = 5;
 
 /// One whole message as it came from a peer, not yet understood.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Frame {
+pub struct ControlFrame {
     kind: u8,
     payload: Vec<u8>,
 }
 
-impl Frame {
+impl ControlFrame {
     /// Returns the number that says which message this is.
     pub fn kind(&self) -> u8 {
         self.kind
     }
 
     /// Walks the fields in the order they were sent.
-    pub fn fields(&self) -> Fields<'_> {
-        Fields { rest: &self.payload }
+    pub fn fields(&self) -> FrameFields<'_> {
+        FrameFields { rest: &self.payload }
     }
 }
 
-impl fmt::Debug for Frame {
+impl fmt::Debug for ControlFrame {
     // The payload may hold an environment.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.payload.len()).finish()
@@ -38,12 +38,12 @@ impl fmt::Debug for Frame {
 
 /// The fields of a frame; ends after the first error.
 #[derive(Clone)]
-pub struct Fields<'a> {
+pub struct FrameFields<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Iterator for Fields<'a> {
-    type Item = Result<Field<'a>, ProtocolError>;
+impl<'a> Iterator for FrameFields<'a> {
+    type Item = Result<FrameField<'a>, ProtocolError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.rest.is_empty() {
@@ -51,7 +51,7 @@ impl<'a> Iterator for Fields<'a> {
         }
         let split = self.rest.split_first_chunk::<FIELD_HEAD>().and_then(|([tag, length @ ..], rest)| {
             let (bytes, rest) = rest.split_at_checked(to_usize(u32::from_le_bytes(*length)))?;
-            Some((Field { tag: *tag, bytes }, rest))
+            Some((FrameField { tag: *tag, bytes }, rest))
         });
         if let Some((field, rest)) = split {
             self.rest = rest;
@@ -63,7 +63,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-impl fmt::Debug for Fields<'_> {
+impl fmt::Debug for FrameFields<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Fields").field("bytes", &self.rest.len()).finish()
     }
@@ -71,12 +71,12 @@ impl fmt::Debug for Fields<'_> {
 
 /// One tagged value of a frame.
 #[derive(Clone, Copy)]
-pub struct Field<'a> {
+pub struct FrameField<'a> {
     tag: u8,
     bytes: &'a [u8],
 }
 
-impl<'a> Field<'a> {
+impl<'a> FrameField<'a> {
     /// Returns the number that says which value this is.
     pub fn tag(&self) -> u8 {
         self.tag
@@ -115,7 +115,7 @@ impl<'a> Field<'a> {
     }
 }
 
-impl fmt::Debug for Field<'_> {
+impl fmt::Debug for FrameField<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Field").field("tag", &self.tag).field("bytes", &self.bytes.len()).finish()
     }
@@ -195,7 +195,7 @@ impl FrameBuffer {
     /// Takes out the next whole frame, if there is one.
     ///
     /// After an error the stream has no known frame border any more: close it.
-    pub fn pull(&mut self) -> Result<Option<Frame>, ProtocolError> {
+    pub fn pull(&mut self) -> Result<Option<ControlFrame>, ProtocolError> {
         let Some((head, rest)) = self.bytes.split_first_chunk::<LENGTH>() else {
             return Ok(None);
         };
@@ -207,7 +207,7 @@ impl FrameBuffer {
             return Ok(None);
         };
         let (kind, payload) = body.split_first().ok_or(ProtocolError::Torn)?;
-        let frame = Frame { kind: *kind, payload: payload.to_vec() };
+        let frame = ControlFrame { kind: *kind, payload: payload.to_vec() };
         self.bytes.drain(..LENGTH.saturating_add(length));
         if self.bytes.is_empty() {
             // A launch is large and comes once; its room is not kept for the life of the work.
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn frame_survives_arriving_byte_by_byte() {
-        let mut buffer = FrameBuffer::new(LONGEST_FRAME);
+        let mut buffer = FrameBuffer::new(MAX_FRAME_LEN);
         let bytes = sample();
         let (last, first) = bytes.split_last().unwrap();
         for byte in first {
@@ -319,7 +319,7 @@ mod tests {
     fn payload_cut_anywhere_never_panics_and_ends() {
         let bytes = sample();
         for cut in 5..bytes.len() {
-            let frame = Frame { kind: 7, payload: bytes[5..cut].to_vec() };
+            let frame = ControlFrame { kind: 7, payload: bytes[5..cut].to_vec() };
             let fields: Vec<_> = frame.fields().collect();
             assert!(fields.len() <= 3);
             let torn = fields.iter().filter(|field| field.is_err()).count();
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_payload() {
-        let frame = Frame { kind: 2, payload: b"SECRET=hunter2".to_vec() };
+        let frame = ControlFrame { kind: 2, payload: b"SECRET=hunter2".to_vec() };
         assert!(!format!("{frame:?}").contains("hunter2"));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     containment::AllowedContainment,
-    frame::{Frame, FrameWriter, ProtocolError},
+    frame::{ControlFrame, FrameWriter, ProtocolError},
     plan::StopPlan,
 };
 
@@ -17,7 +17,7 @@ pub(crate) const KIND: u8 = 2;
 
 /// The order to run one attempt, sent once, before anything else but hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch {
+pub struct LaunchOrder {
     /// The id of the process as text.
     pub process: String,
     /// The number of the attempt.
@@ -27,7 +27,7 @@ pub struct Launch {
     /// The arguments, the name of the program first.
     pub arguments: Vec<OsString>,
     /// The whole environment; nothing of the shim's own is added.
-    pub environment: Environment,
+    pub environment: EnvironmentBlock,
     /// The absolute path of the directory to start in.
     pub directory: PathBuf,
     /// What the work reads as its input.
@@ -45,7 +45,7 @@ pub struct Launch {
     /// The resource limits set before the program starts.
     pub limits: Vec<ResourceLimit>,
     /// The limits set on its cgroup before anything is in it.
-    pub tree_limits: TreeLimits,
+    pub tree_limits: CgroupLimits,
     /// What added to the boot-time clock gives steady time, in milliseconds.
     pub anchor_ms: u64,
     /// The id of this boot, kept in the identity.
@@ -60,9 +60,9 @@ pub struct Launch {
 
 /// Environment entries of the form `KEY=value`, printed without values.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Environment(pub Vec<OsString>);
+pub struct EnvironmentBlock(pub Vec<OsString>);
 
-impl fmt::Debug for Environment {
+impl fmt::Debug for EnvironmentBlock {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let keys = self.0.iter().map(|entry| entry.as_bytes().split(|byte| *byte == b'=').next());
         out.debug_list().entries(keys.flatten().map(OsStr::from_bytes)).finish()
@@ -102,7 +102,7 @@ impl Default for OutputBound {
 ///
 /// Where the controller is there, the limit of each process by itself is left out in favour of the one of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TreeLimits {
+pub struct CgroupLimits {
     /// Bytes of memory; nothing of it is moved to swap.
     pub memory: Option<u64>,
     /// Processes and threads.
@@ -166,7 +166,7 @@ mod tag {
     pub(super) const LEASE: u8 = 23;
 }
 
-impl Launch {
+impl LaunchOrder {
     /// Creates a launch of a program with arguments, and defaults for all else.
     pub fn new(process: impl Into<String>, attempt: u64, program: impl Into<PathBuf>) -> Self {
         let program = program.into();
@@ -175,7 +175,7 @@ impl Launch {
             attempt,
             arguments: vec![program.clone().into_os_string()],
             program,
-            environment: Environment::default(),
+            environment: EnvironmentBlock::default(),
             directory: PathBuf::from("/"),
             stdin: StdinSource::Null,
             timeout_ms: 0,
@@ -184,7 +184,7 @@ impl Launch {
             cgroup: None,
             containment: AllowedContainment::Auto,
             limits: Vec::new(),
-            tree_limits: TreeLimits::default(),
+            tree_limits: CgroupLimits::default(),
             anchor_ms: 0,
             boot_id: String::new(),
             sync_parents: 0,
@@ -243,7 +243,7 @@ impl Launch {
         frame.finish()
     }
 
-    pub(crate) fn decode(frame: &Frame) -> Result<Self, ProtocolError> {
+    pub(crate) fn decode(frame: &ControlFrame) -> Result<Self, ProtocolError> {
         let mut launch = Self::new("", 0, "");
         launch.arguments.clear();
         launch.directory = PathBuf::new();
@@ -355,11 +355,11 @@ fn path(bytes: &[u8]) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::order::Order;
+    use crate::request::ShimRequest;
 
     #[test]
     fn debug_prints_keys_only() {
-        let mut launch = Launch::new("p", 1, "/bin/true");
+        let mut launch = LaunchOrder::new("p", 1, "/bin/true");
         launch.environment.0.push("TOKEN=hunter2=x".into());
         let text = format!("{launch:?}");
         assert!(text.contains("TOKEN") && !text.contains("hunter2"));
@@ -367,16 +367,16 @@ mod tests {
 
     #[test]
     fn relative_program_is_refused() {
-        let launch = Launch::new("p", 1, "bin/true");
-        let error = Order::from_bytes(&Order::Launch(Box::new(launch)).encode());
+        let launch = LaunchOrder::new("p", 1, "bin/true");
+        let error = ShimRequest::from_bytes(&ShimRequest::Launch(Box::new(launch)).encode());
         assert_eq!(error, Err(ProtocolError::BadValue { tag: tag::PROGRAM }));
     }
 
     #[test]
     fn zero_byte_in_an_argument_is_refused() {
-        let mut launch = Launch::new("p", 1, "/bin/true");
+        let mut launch = LaunchOrder::new("p", 1, "/bin/true");
         launch.arguments.push("a\0b".into());
-        let error = Order::from_bytes(&Order::Launch(Box::new(launch)).encode());
+        let error = ShimRequest::from_bytes(&ShimRequest::Launch(Box::new(launch)).encode());
         assert_eq!(error, Err(ProtocolError::BadValue { tag: tag::ARGUMENT }));
     }
 }

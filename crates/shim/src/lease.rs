@@ -1,6 +1,6 @@
 //! Until when the lease of a node lasts: one small file, which whoever must not outlive the lease reads again and again.
 
-use crate::record::{LONGEST_RECORD, RecordError, RecordLines, RecordWriter};
+use crate::record::{MAX_RECORD_LEN, RecordError, RecordLines, RecordWriter};
 use std::{
     fs::{File, OpenOptions},
     io::{self, Read as _},
@@ -23,7 +23,7 @@ pub struct LeaseNote {
 
 impl LeaseNote {
     /// The end of a lease that does not end: there is nobody who would take anything from this node.
-    pub const NEVER: u64 = u64::MAX;
+    pub const NO_EXPIRY: u64 = u64::MAX;
 
     /// Opens the file to write into, made if absent.
     ///
@@ -49,7 +49,7 @@ impl LeaseNote {
     /// If it cannot be read, or is no whole note; one that is being written just now may be torn.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut bytes = Vec::new();
-        let longest = u64::try_from(LONGEST_RECORD).unwrap_or(u64::MAX);
+        let longest = u64::try_from(MAX_RECORD_LEN).unwrap_or(u64::MAX);
         File::open(path)?.take(longest).read_to_end(&mut bytes)?;
         Self::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
@@ -85,7 +85,7 @@ mod tests {
     fn what_is_written_over_another_note_is_read_back() {
         let path = std::env::temp_dir().join(format!("shim-lease-{}", std::process::id()));
         let file = LeaseNote::open(&path).unwrap();
-        for until in [LeaseNote::NEVER, 0, 12_345] {
+        for until in [LeaseNote::NO_EXPIRY, 0, 12_345] {
             note(until).write(&file).unwrap();
             assert_eq!(LeaseNote::read(&path).unwrap(), note(until));
         }
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn every_note_of_a_boot_is_as_long_as_the_others() {
-        assert_eq!(note(LeaseNote::NEVER).encode().len(), note(7).encode().len());
+        assert_eq!(note(LeaseNote::NO_EXPIRY).encode().len(), note(7).encode().len());
     }
 
     #[test]

@@ -8,12 +8,12 @@
 //!
 //! # Life of a shim
 //! 1. Whoever starts it ([`start`]) gives it an attempt directory and the other end of a socket, and sends
-//!    [`Order::Launch`]. If that peer disappears before, nothing runs.
+//!    [`ShimRequest::Launch`]. If that peer disappears before, nothing runs.
 //! 2. The shim takes the lock and makes a child, which waits at a gate. A directory in which an attempt was started
 //!    before is refused.
 //! 3. The identity is made durable, the gate opens, the child becomes the command. A child whose gate closes instead
 //!    leaves: no identity means that no instruction of the command ran.
-//! 4. [`Notice::Started`] brings a pidfd and the read ends of both output pipes. Whoever keeps them loses neither
+//! 4. [`ShimMessage::Started`] brings a pidfd and the read ends of both output pipes. Whoever keeps them loses neither
 //!    output nor exit status when the shim is killed; nobody but the shim may read from them before.
 //! 5. When the command ends by itself, its end is recorded and told at once. What it left behind is kept, or swept: the
 //!    record says `sweeping` then, and once the tree is proven empty it is told again without that. When the command was
@@ -35,7 +35,7 @@
 //!
 //! # Input
 //! A launch may ask for a pipe as the input of the command: the file `stdin`, whose write end the shim holds, so that it
-//! does not end while others come and go who write into it ([`AttemptDirectory::input`]). [`Order::CloseInput`], which a
+//! does not end while others come and go who write into it ([`AttemptDirectory::input`]). [`ShimRequest::CloseInput`], which a
 //! shim that says `input` in its capabilities knows, removes the file and lets go of that end; the command finds the end
 //! of its input once all others who have it open do the same. Bytes that were not read when the command ends are lost.
 //! When the shim is killed, the input ends with the last manager that holds it.
@@ -55,15 +55,15 @@
 //! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
 //! tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) are frozen for ever.
 //!
-//! Every peer that said hello is told of every change; of the start by [`Notice::Started`] or by its status, if it wants
-//! no descriptors. The first connection counts as greeted, and has the descriptors by [`Notice::Handed`] before the gate
+//! Every peer that said hello is told of every change; of the start by [`ShimMessage::Started`] or by its status, if it wants
+//! no descriptors. The first connection counts as greeted, and has the descriptors by [`ShimMessage::Handed`] before the gate
 //! opens. An order on any connection is answered there: hello by
-//! [`Notice::Hello`], stop and status by [`Notice::Status`], signal by [`Notice::Signaled`], pause and resume by
-//! [`Notice::Paused`] and [`Notice::Resumed`], close input by [`Notice::InputClosed`], a wrong one by [`Notice::Error`]. A hello to an attempt that ended brings
-//! [`Notice::Exited`] too.
+//! [`ShimMessage::Hello`], stop and status by [`ShimMessage::Status`], signal by [`ShimMessage::Signaled`], pause and resume by
+//! [`ShimMessage::Paused`] and [`ShimMessage::Resumed`], close input by [`ShimMessage::InputClosed`], a wrong one by [`ShimMessage::Error`]. A hello to an attempt that ended brings
+//! [`ShimMessage::Exited`] too.
 //!
 //! # Files of an attempt directory
-//! These are frozen for ever; see [`Identity`], [`ExitRecord`] and [`OutputLog`] for their content.
+//! These are frozen for ever; see [`Identity`], [`ExitRecord`] and [`OutputReader`] for their content.
 //!
 //! | file | content |
 //! | --- | --- |
@@ -99,8 +99,7 @@ mod identity;
 mod launch;
 mod lease;
 mod limit;
-mod notice;
-mod order;
+mod message;
 mod out_of_memory;
 mod output;
 mod plan;
@@ -108,29 +107,35 @@ mod process_stat;
 mod program;
 mod reason;
 mod record;
+mod request;
 mod shortage;
 mod status;
 
 pub use attempt_directory::{AttemptDirectory, AttemptFileError, EXIT, IDENTITY, INPUT, SOCKET};
-pub use channel::{
-    ATTEMPT_ARGUMENT, MOST_DESCRIPTORS, SHIM_VARIABLE, VERSION_ARGUMENT, receive, send, start,
-};
+pub use channel::{ATTEMPT_ARGUMENT, MAX_DESCRIPTORS, SHIM_VARIABLE, VERSION_ARGUMENT, receive, send, start};
 pub use containment::{AllowedContainment, Containment};
-pub use exit::{Ending, ExitRecord, SpawnStage};
+pub use exit::{ExitRecord, ProgramEnd, SpawnStage};
 pub use file_identity::FileIdentity;
-pub use frame::{Field, Fields, Frame, FrameBuffer, FrameWriter, LONGEST_FRAME, ProtocolError};
+pub use frame::{
+    ControlFrame, FrameBuffer, FrameField, FrameFields, FrameWriter, MAX_FRAME_LEN, ProtocolError,
+};
 pub use identity::Identity;
-pub use launch::{Environment, Launch, Leftovers, OutputBound, ResourceLimit, StdinSource, TreeLimits};
+pub use launch::{
+    CgroupLimits, EnvironmentBlock, LaunchOrder, Leftovers, OutputBound, ResourceLimit, StdinSource,
+};
 pub use lease::LeaseNote;
 pub use limit::{EndEvidence, ExceededLimit};
-pub use notice::{Descriptor, ErrorCode, Notice, Welcome};
-pub use order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder};
+pub use message::{Descriptor, ErrorCode, ShimMessage, ShimWelcome};
 pub use out_of_memory::{has_killed_in_group, has_logged_kill};
-pub use output::{Chunk, Entries, IndexEntry, LOOK_BACK, Loss, OutputLog, Run, Stream, leave_headroom};
-pub use plan::{LONGEST_PLAN, StopPlan, StopStep};
+pub use output::{
+    IndexEntry, LOOKBACK_BYTES, Loss, OutputEntries, OutputReader, OutputRun, ReadChunk, StreamId,
+    leave_headroom,
+};
+pub use plan::{MAX_PLAN_STEPS, StopPlan, StopStep};
 pub use process_stat::ProcessStat;
 pub use program::{main, run_if_asked};
 pub use reason::StopReason;
-pub use record::{LONGEST_RECORD, RecordError};
+pub use record::{MAX_RECORD_LEN, RecordError};
+pub use request::{PROTOCOL_VERSION, ShimHello, ShimRequest, ShimStopRequest, SignalTarget};
 pub use shortage::is_shortage;
-pub use status::{Phase, Status};
+pub use status::{AttemptPhase, AttemptStatus};

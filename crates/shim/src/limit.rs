@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::{
-    exit::Ending,
+    exit::ProgramEnd,
     launch::{FILE_SIZE, PROCESSOR_TIME, ResourceLimit},
 };
 
@@ -53,7 +53,7 @@ impl fmt::Display for ExceededLimit {
 #[derive(Debug, Clone, Copy)]
 pub struct EndEvidence<'a> {
     /// How it ended.
-    pub ending: Ending,
+    pub ending: ProgramEnd,
     /// The processor time in milliseconds that it used itself if a signal ended it, else with the children that it
     /// waited for; `None` where nobody knows.
     pub cpu_ms: Option<u64>,
@@ -72,9 +72,9 @@ impl EndEvidence<'_> {
     /// refused memory, a file or a process and leaves with a code of its own was not ended by a limit.
     pub fn exceeded(&self) -> Option<ExceededLimit> {
         let (signal, is_told_by_shell) = match self.ending {
-            Ending::Signaled { signal, .. } => (signal, false),
-            Ending::Exited { code } => (code.checked_sub(SHELL)?, true),
-            Ending::SpawnFailed { .. } | Ending::NeverRan => return None,
+            ProgramEnd::Signaled { signal, .. } => (signal, false),
+            ProgramEnd::Exited { code } => (code.checked_sub(SHELL)?, true),
+            ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => return None,
         };
         match signal {
             // Nothing else sends this.
@@ -113,16 +113,16 @@ mod tests {
         ResourceLimit { resource: FILE_SIZE, soft: 10, hard: 10 },
     ];
 
-    fn exceeded(ending: Ending, cpu_ms: Option<u64>) -> Option<ExceededLimit> {
+    fn exceeded(ending: ProgramEnd, cpu_ms: Option<u64>) -> Option<ExceededLimit> {
         EndEvidence { ending, cpu_ms, limits: &LIMITS, out_of_memory: false, killed: false }.exceeded()
     }
 
-    fn by(signal: i32) -> Ending {
-        Ending::Signaled { signal, core: false }
+    fn by(signal: i32) -> ProgramEnd {
+        ProgramEnd::Signaled { signal, core: false }
     }
 
-    fn code(code: i32) -> Ending {
-        Ending::Exited { code }
+    fn code(code: i32) -> ProgramEnd {
+        ProgramEnd::Exited { code }
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
             (by(libc::SIGTERM), Some(9_000)),
             (code(0), Some(9_000)),
             (code(1), Some(9_000)),
-            (Ending::NeverRan, None),
+            (ProgramEnd::NeverRan, None),
         ] {
             assert_eq!(exceeded(ending, cpu_ms), None, "{ending:?} {cpu_ms:?}");
         }

@@ -9,13 +9,13 @@ use std::{
 
 /// The counts of a cgroup, to which later kernels add lines.
 const EVENTS: &str = "memory.events";
-const LONGEST_EVENTS: u64 = 4 << 10;
+const MAX_EVENTS_LEN: u64 = 4 << 10;
 
 const LOG: &str = "/dev/kmsg";
 /// The longest record that the kernel hands out, in bytes.
-const LONGEST: usize = 8 << 10;
+const MAX_RECORD_LEN: usize = 8 << 10;
 /// More are never kept; the log of a machine that floods it is not followed for ever.
-const MOST: u32 = 100_000;
+const MAX_RECORDS: u32 = 100_000;
 /// How far the clock of the log may lie from ours, in milliseconds.
 const SLACK_MS: u64 = 10_000;
 
@@ -27,7 +27,7 @@ pub fn has_killed_in_group(cgroup: &Path) -> bool {
     let Ok(file) = fs::File::open(cgroup.join(EVENTS)) else {
         return false;
     };
-    let read = file.take(LONGEST_EVENTS).read_to_string(&mut text);
+    let read = file.take(MAX_EVENTS_LEN).read_to_string(&mut text);
     let kills = text.lines().find_map(|line| line.strip_prefix("oom_kill "));
     read.is_ok() && kills.is_some_and(|count| count != "0")
 }
@@ -41,8 +41,8 @@ pub fn has_logged_kill(pid: u32, since: u64) -> bool {
     let Ok(mut log) = options else {
         return false;
     };
-    let mut buffer = vec![0; LONGEST];
-    for _ in 0..MOST {
+    let mut buffer = vec![0; MAX_RECORD_LEN];
+    for _ in 0..MAX_RECORDS {
         match log.read(&mut buffer) {
             Ok(got) => {
                 if says_killed(buffer.get(..got).unwrap_or(&[]), pid, since) {

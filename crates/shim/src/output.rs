@@ -17,13 +17,13 @@ mod gap;
 mod headroom;
 mod index;
 mod loss;
-mod place;
+mod offset;
 mod reader;
 mod segments;
 mod writer;
 
-pub use entry::{IndexEntry, Stream};
+pub use entry::{IndexEntry, StreamId};
 pub use headroom::leave_headroom;
 pub use loss::Loss;
-pub use reader::{Chunk, Entries, LOOK_BACK, OutputLog, Run};
-pub(crate) use writer::{OutputWriter, Taken};
+pub use reader::{LOOKBACK_BYTES, OutputEntries, OutputReader, OutputRun, ReadChunk};
+pub(crate) use writer::{OutputWriter, PumpStep};

@@ -1,9 +1,9 @@
 //! The signals that ask a process to stop before everything is killed.
 
-use crate::frame::{Field, FrameWriter, ProtocolError};
+use crate::frame::{FrameField, FrameWriter, ProtocolError};
 
 /// The most steps a plan may have.
-pub const LONGEST_PLAN: usize = 16;
+pub const MAX_PLAN_STEPS: usize = 16;
 
 /// What is sent to the whole tree, in order; SIGKILL follows by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +37,9 @@ impl StopPlan {
         }
     }
 
-    pub(crate) fn push_encoded(&mut self, field: &Field<'_>) -> Result<(), ProtocolError> {
+    pub(crate) fn push_encoded(&mut self, field: &FrameField<'_>) -> Result<(), ProtocolError> {
         let step = StopStep::decode(field.bytes()).ok_or_else(|| field.bad())?;
-        if self.steps.len() >= LONGEST_PLAN || !is_signal(step.signal) {
+        if self.steps.len() >= MAX_PLAN_STEPS || !is_signal(step.signal) {
             return Err(field.bad());
         }
         self.steps.push(step);

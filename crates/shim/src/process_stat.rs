@@ -13,7 +13,7 @@ const TICK_MS: u64 = 10;
 const COMMAND_LINE: u64 = 8 << 10;
 /// The kernel's `PF_EXITING`.
 const EXITING: u32 = 0x4;
-const KILL: i32 = 9;
+const SIGKILL: i32 = 9;
 
 /// A process as the kernel describes it at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,7 +106,7 @@ impl ProcessStat {
     #[must_use]
     pub fn is_ending(&self) -> bool {
         let exits = self.threads <= 1 && self.flags & EXITING != 0;
-        self.is_dead() || exits || self.shown_status & 0x7f == KILL
+        self.is_dead() || exits || self.shown_status & 0x7f == SIGKILL
     }
 
     /// Tells whether a signal has halted it.
@@ -200,7 +200,7 @@ mod tests {
             );
             ProcessStat::parse(7, line.as_bytes()).unwrap().is_ending()
         };
-        assert!(ending('Z', 0, 1, 0) && ending('R', EXITING, 1, 0) && ending('D', 0, 5, KILL));
+        assert!(ending('Z', 0, 1, 0) && ending('R', EXITING, 1, 0) && ending('D', 0, 5, SIGKILL));
         assert!(!ending('S', 0, 1, 0));
         assert!(!ending('S', EXITING, 2, 0), "only its first thread has ended");
         assert!(!ending('T', 0, 1, 19), "it was halted");

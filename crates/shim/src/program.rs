@@ -4,12 +4,13 @@ mod cgroup;
 mod child;
 mod connection;
 mod connections;
-mod door;
+mod control_socket;
 mod ending;
 mod fork;
 mod hold;
 mod input;
 mod leader;
+mod lease;
 mod orders;
 mod poll;
 mod procfs;
@@ -19,7 +20,6 @@ mod stopping;
 mod supervisor;
 mod sys;
 mod telling;
-mod term;
 mod tree;
 
 use std::{

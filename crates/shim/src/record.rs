@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// The longest record that is read or written, in bytes.
-pub const LONGEST_RECORD: usize = 64 << 10;
+pub const MAX_RECORD_LEN: usize = 64 << 10;
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ impl fmt::Display for RecordError {
             Self::UnknownVersion => out.write_str("record of an unknown version"),
             Self::Torn => out.write_str("record is cut off or changed"),
             Self::TooLong { length } => {
-                write!(out, "record of {length} bytes, at most {LONGEST_RECORD} allowed")
+                write!(out, "record of {length} bytes, at most {MAX_RECORD_LEN} allowed")
             }
             Self::Missing { key } => write!(out, "record has no {key}"),
             Self::BadValue { key } => write!(out, "record has a {key} of the wrong form"),
@@ -103,7 +103,7 @@ pub(crate) struct RecordLines {
 
 impl RecordLines {
     pub(crate) fn read(form: &str, bytes: &[u8]) -> Result<Self, RecordError> {
-        if bytes.len() > LONGEST_RECORD {
+        if bytes.len() > MAX_RECORD_LEN {
             return Err(RecordError::TooLong { length: bytes.len() });
         }
         let head = [form.as_bytes(), b" "].concat();
@@ -228,9 +228,9 @@ mod tests {
 
     #[test]
     fn oversized_record_is_refused_before_it_is_looked_at() {
-        let bytes = vec![b'x'; LONGEST_RECORD + 1];
+        let bytes = vec![b'x'; MAX_RECORD_LEN + 1];
         let error = RecordLines::read("form", &bytes).err();
-        assert_eq!(error, Some(RecordError::TooLong { length: LONGEST_RECORD + 1 }));
+        assert_eq!(error, Some(RecordError::TooLong { length: MAX_RECORD_LEN + 1 }));
     }
 
     #[test]

@@ -2,16 +2,16 @@
 
 use crate::{
     containment::Containment,
-    frame::{Frame, FrameWriter, ProtocolError},
-    notice,
+    frame::{ControlFrame, FrameWriter, ProtocolError},
+    message,
     reason::StopReason,
 };
 
 /// A snapshot of a running attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Status {
+pub struct AttemptStatus {
     /// Where it is in its life.
-    pub phase: Phase,
+    pub phase: AttemptPhase,
     /// The pid of the program; zero before there is one.
     pub pid: u32,
     /// How many bytes of output were stored.
@@ -32,7 +32,7 @@ pub struct Status {
 
 /// Where an attempt is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum AttemptPhase {
     /// The program is not executed yet.
     Launching,
     /// It runs.
@@ -45,8 +45,13 @@ pub enum Phase {
     Ended,
 }
 
-const PHASES: [(Phase, u64); 5] =
-    [(Phase::Launching, 1), (Phase::Running, 2), (Phase::Paused, 3), (Phase::Stopping, 4), (Phase::Ended, 5)];
+const PHASES: [(AttemptPhase, u64); 5] = [
+    (AttemptPhase::Launching, 1),
+    (AttemptPhase::Running, 2),
+    (AttemptPhase::Paused, 3),
+    (AttemptPhase::Stopping, 4),
+    (AttemptPhase::Ended, 5),
+];
 
 mod tag {
     pub(super) const PHASE: u8 = 1;
@@ -60,10 +65,10 @@ mod tag {
     pub(super) const MANAGER: u8 = 9;
 }
 
-impl Status {
+impl AttemptStatus {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let phase = PHASES.iter().find(|(each, _)| *each == self.phase).map_or(0, |(_, number)| *number);
-        let mut frame = FrameWriter::new(notice::STATUS);
+        let mut frame = FrameWriter::new(message::STATUS);
         frame
             .number(tag::PHASE, phase)
             .number(tag::PID, u64::from(self.pid))
@@ -83,10 +88,10 @@ impl Status {
         frame.finish()
     }
 
-    pub(crate) fn decode(frame: &Frame) -> Result<Self, ProtocolError> {
+    pub(crate) fn decode(frame: &ControlFrame) -> Result<Self, ProtocolError> {
         let mut phase = None;
         let mut status = Self {
-            phase: Phase::Launching,
+            phase: AttemptPhase::Launching,
             pid: 0,
             output_bytes: 0,
             paused_ms: 0,

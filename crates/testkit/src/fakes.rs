@@ -5,38 +5,38 @@
 //! when every other task waits.
 
 mod clock;
+mod environment_store;
+mod fault_plan;
 mod faults;
 mod faulty;
-mod faulty_outside;
+mod faulty_ports;
 mod ids;
+mod io;
 mod journal;
-mod keeping;
-mod notary;
+mod outbox;
 mod output;
 mod probe;
 mod prober;
 mod script;
-mod senses;
+mod signer;
 mod spawner;
-mod trouble;
-mod vault;
 mod world;
 
 pub use clock::VirtualClock;
-pub use faults::{Call, Fault, Mischief};
+pub use environment_store::FakeEnvironmentStore;
+pub use fault_plan::FaultPlan;
+pub use faults::{Fault, PortCall, RandomFaults};
 pub use faulty::FaultyStore;
-pub use faulty_outside::{FaultyOutput, FaultySpawner, FaultyVault};
+pub use faulty_ports::{FaultyEnvironmentStore, FaultyOutput, FaultySpawner};
 pub use ids::SequentialIds;
-pub use journal::{Act, Entry};
-pub use keeping::KeepingStore;
-pub use notary::FakeNotary;
+pub use journal::{FakeCall, JournalEntry};
+pub use outbox::OutboxFake;
 pub use output::FakeOutput;
-pub use probe::{Heard, ProbeStore};
+pub use probe::{CalledMethod, ProbeStore};
 pub use prober::FakeProber;
-pub use script::{Answer, Course, Obedience, Reads, Script};
+pub use script::{ChildScript, RunBehavior, StartBehavior, StdinBehavior, StopBehavior};
+pub use signer::FakeSigner;
 pub use spawner::ScriptedSpawner;
-pub use trouble::Trouble;
-pub use vault::FakeVault;
 
 pub(crate) use ids::mix as spread;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -14,16 +14,18 @@
 
 use async_trait::async_trait;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Deadline, EnvironmentHash, NodeId, OpId, Policy, PolicyVersion,
-    ProcessId, Retention, Revision, Signal, SignalTarget, SlotKey, Timestamp, TreeUsage, Vitals, Wish,
-    WishNo,
+    ActionSeq, AttemptNo, AwakeTime, Capabilities, Deadline, EnvironmentHash, LiveStats, NodeId, OpId,
+    PendingAction, Policy, PolicyVersion, ProcessId, RandomBits, Retention, Revision, Signal, SignalTarget,
+    SlotKey, Timestamp, TreeUsage,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Clock, Cursor, EventLog, EventPage, Filter, Found, IdSource, KeptTail,
-    KnownNode, Lease, Listing, Membership, NodeFacts, NodeOffer, OutputError, OutputLog, OutputPage,
-    OutputPlace, OutputSize, OutputSource, PageAsk, Parting, ProbeOrder, Prober, ProcessStore, QueueView,
-    Queues, Room, Seen, SpawnError, Spawner, StartOrder, StopOrder, StoreError, Stored, Submission,
-    Submitted, Swept, Tails, TreeLook, Upkeep, Vault, VaultError, WallTime, Wanted,
+    Adopted, AttemptKey, Change, ClaimCapacity, Clock, EnvironmentStore, EnvironmentStoreError, EventCursor,
+    EventLog, EventPage, ForgetOutcome, IdSource, KnownNode, Lease, Listing, Maintenance, Membership,
+    NodeAdvertisement, NodeDescriptor, NodeUpdates, OutputError, OutputLocation, OutputLog, OutputPage,
+    OutputRead, OutputSize, OutputSource, OutputTail, OutputTails, PageRequest, ProbeCommand, Prober,
+    ProcessFilter, ProcessStore, PrunedBatch, QueueState, Queues, SpawnError, Spawner, SpawnerEvent,
+    StartRequest, StopRequest, StoreError, StoredProcess, Submission, SubmitOutcome, TreeSnapshot, WallTime,
+    Writer,
 };
 use std::time::Duration;
 
@@ -39,53 +41,53 @@ mockall::mock! {
             expected: PolicyVersion,
             policy: &Policy,
         ) -> Result<PolicyVersion, StoreError>;
-        pub fn queues(&self, only: Option<SlotKey>) -> Result<Vec<QueueView>, StoreError>;
+        pub fn queues(&self, only: Option<SlotKey>) -> Result<Vec<QueueState>, StoreError>;
     }
 
     #[async_trait]
     impl ProcessStore for Store {
-        async fn submit(&self, new: Submission) -> Result<Submitted, StoreError>;
-        async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError>;
+        async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
+        async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
         async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
-        async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError>;
-        async fn touch(
+        async fn enqueue_action(&self, id: &ProcessId, op: OpId, wish: PendingAction) -> Result<ActionSeq, StoreError>;
+        async fn update_live_stats(
             &self,
-            by: &Author,
-            vitals: &[(ProcessId, AttemptNo, Vitals)],
+            by: &Writer,
+            live_stats: &[(ProcessId, AttemptNo, LiveStats)],
         ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
-        async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError>;
-        async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError>;
+        async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError>;
+        async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError>;
     }
 
     #[async_trait]
-    impl Upkeep for Store {
-        async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError>;
-        async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError>;
+    impl Maintenance for Store {
+        async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError>;
+        async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
     }
 
     #[async_trait]
     impl EventLog for Store {
-        async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
-        async fn end(&self) -> Result<Cursor, StoreError>;
+        async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
+        async fn end(&self) -> Result<EventCursor, StoreError>;
     }
 
     #[async_trait]
     impl Membership for Store {
-        async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError>;
-        async fn beat(&self, by: &Lease) -> Result<Calls, StoreError>;
-        async fn called(&self, by: &Lease) -> Result<Calls, StoreError>;
+        async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
+        async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
+        async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
         async fn leave(&self, by: &Lease) -> Result<(), StoreError>;
-        async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError>;
-        async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError>;
-        async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError>;
+        async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError>;
+        async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError>;
+        async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError>;
         async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError>;
-        async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError>;
+        async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError>;
     }
 
     #[async_trait]
-    impl Tails for Store {
-        async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError>;
-        async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError>;
+    impl OutputTails for Store {
+        async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError>;
+        async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError>;
     }
 }
 
@@ -103,7 +105,7 @@ impl Queues for MockStore {
         Self::set_policy(self, expected, policy)
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         Self::queues(self, only.cloned())
     }
 }
@@ -116,16 +118,16 @@ mockall::mock! {
     #[async_trait]
     impl Spawner for Spawner {
         fn capabilities(&self) -> Capabilities;
-        async fn start(&self, order: StartOrder) -> Result<(), SpawnError>;
-        async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError>;
-        async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError>;
+        async fn start(&self, order: StartRequest) -> Result<(), SpawnError>;
+        async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError>;
+        async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError>;
         async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError>;
         async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
-        async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError>;
+        async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError>;
         async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError>;
-        async fn next(&self) -> Seen;
+        async fn next(&self) -> SpawnerEvent;
         async fn settled(&self, key: AttemptKey);
     }
 }
@@ -138,7 +140,7 @@ mockall::mock! {
     #[async_trait]
     impl Prober for Prober {
         async fn answers(&self, url: &str, patience: Duration) -> bool;
-        async fn succeeds(&self, order: ProbeOrder, patience: Duration) -> bool;
+        async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
     }
 }
 
@@ -150,7 +152,7 @@ mockall::mock! {
     #[async_trait]
     impl OutputLog for OutputLog {
         async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError>;
-        async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError>;
+        async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError>;
         async fn last_lines(
             &self,
             key: AttemptKey,
@@ -159,8 +161,8 @@ mockall::mock! {
         ) -> Result<u64, OutputError>;
         async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError>;
         async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
-        fn place(&self, key: AttemptKey) -> OutputPlace;
-        async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError>;
+        fn place(&self, key: AttemptKey) -> OutputLocation;
+        async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
         async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError>;
         async fn remove(&self, id: ProcessId) -> Result<(), OutputError>;
     }
@@ -169,12 +171,12 @@ mockall::mock! {
 mockall::mock! {
     /// A vault.
     #[derive(Debug)]
-    pub Vault {}
+    pub EnvironmentStore {}
 
     #[async_trait]
-    impl Vault for Vault {
-        async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, VaultError>;
-        async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, VaultError>;
+    impl EnvironmentStore for EnvironmentStore {
+        async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, EnvironmentStoreError>;
+        async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError>;
     }
 }
 
@@ -186,7 +188,7 @@ mockall::mock! {
     #[async_trait]
     impl Clock for Clock {
         fn now(&self) -> Timestamp;
-        fn awake(&self) -> Awake;
+        fn awake(&self) -> AwakeTime;
         fn wall(&self) -> WallTime;
         async fn sleep_until(&self, deadline: Deadline);
     }
@@ -200,6 +202,6 @@ mockall::mock! {
     impl IdSource for IdSource {
         fn process(&self) -> ProcessId;
         fn op(&self) -> OpId;
-        fn chance(&self) -> Chance;
+        fn chance(&self) -> RandomBits;
     }
 }

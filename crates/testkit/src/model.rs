@@ -5,12 +5,12 @@
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
-//! use longhaul_testkit::suite::StoreWorld;
+//! use longhaul_testkit::suite::StoreFixture;
 //! use std::sync::Arc;
 //!
 //! longhaul_testkit::model_suite!(async |clock| {
 //!     let store = MemoryStore::new(Arc::new(clock.clone()));
-//!     StoreWorld::new(Arc::new(store), clock)
+//!     StoreFixture::new(Arc::new(store), clock)
 //! });
 //! # fn main() {}
 //! ```
@@ -19,26 +19,26 @@ mod accept;
 mod change;
 mod compare;
 mod difference;
-mod hush;
 mod look;
 mod request;
+mod silence_panics;
 mod step;
 
 pub use compare::{holds, holds_in};
-pub use request::{No, Reply, Request};
-pub use step::{New, Step};
+pub use request::{ModelRejection, ModelReply, ModelRequest};
+pub use step::{NewProcess, ScriptStep};
 
 use longhaul_domain::{
-    Epoch, Event, LaunchKey, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, SessionId, SlotKey,
-    Spec, Standing, Timestamp, WishNo,
+    ActionSeq, Epoch, Event, LaunchKey, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, SessionId,
+    SlotKey, SlotState, Spec, Timestamp,
 };
-use longhaul_ports::{Change, Clock, Home, Lease, Stored};
+use longhaul_ports::{Change, Clock, Lease, NodeHome, StoredProcess};
 use std::sync::Arc;
 
 /// Runs one property over a store: whatever is asked of it, it answers as the model does.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, as [`store_suite`](crate::store_suite) does: leases
+/// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, as [`store_suite`](crate::store_suite) does: leases
 /// that end have to last for a week.
 #[macro_export]
 macro_rules! model_suite {
@@ -52,14 +52,14 @@ macro_rules! model_suite {
 
 /// Everything that a store knows, in plain lists.
 #[derive(Clone, Debug)]
-pub struct Model {
+pub struct StoreModel {
     pub(crate) now: Timestamp,
     /// Whether leases end in the store. Every node gives signs of life, so none does.
-    pub(crate) leases_end: bool,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) leases_expire: bool,
+    pub(crate) rows: Vec<ModelRow>,
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
     /// The home of each node that named one.
-    pub(crate) homes: Vec<(NodeId, Home)>,
+    pub(crate) homes: Vec<(NodeId, NodeHome)>,
     /// Those who left since they registered last.
     pub(crate) left: Vec<NodeId>,
     pub(crate) policy: (PolicyVersion, Policy),
@@ -68,7 +68,7 @@ pub struct Model {
     pub(crate) served: Vec<Option<SlotKey>>,
     pub(crate) events: Vec<(ProcessId, Revision, u32, Event)>,
     pub(crate) commits: Vec<(OpId, Revision)>,
-    pub(crate) wishes: Vec<(OpId, WishNo)>,
+    pub(crate) pending_actions: Vec<(OpId, ActionSeq)>,
     pub(crate) last_seq: u64,
     pub(crate) swept: u64,
     /// Who was swept, and what was asked of it.
@@ -77,31 +77,31 @@ pub struct Model {
     pub(crate) drawn: u64,
     pub(crate) last_change: Option<Change>,
     /// What was asked last.
-    pub(crate) asked: Request,
+    pub(crate) asked: ModelRequest,
     /// What the answer has to be.
-    pub(crate) reply: Reply,
+    pub(crate) reply: ModelReply,
 }
 
 /// A record, and what belongs to it.
 #[derive(Clone, Debug)]
-pub(crate) struct Row {
-    pub(crate) stored: Stored,
-    pub(crate) last_wish: WishNo,
+pub(crate) struct ModelRow {
+    pub(crate) stored: StoredProcess,
+    pub(crate) last_wish: ActionSeq,
     pub(crate) handed_until: Option<Timestamp>,
 }
 
-impl Row {
+impl ModelRow {
     pub(crate) const fn id(&self) -> ProcessId {
         self.stored.process.id
     }
 
-    pub(crate) const fn standing(&self) -> Standing {
+    pub(crate) const fn standing(&self) -> SlotState {
         self.stored.process.state.standing()
     }
 
     /// When it wants a decision, if nobody owns it; with an open order it has since it was accepted.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        if self.stored.wishes.is_empty() {
+        if self.stored.pending_actions.is_empty() {
             return self.stored.process.due();
         }
         Some(self.stored.process.queued_at)
@@ -116,13 +116,13 @@ impl Row {
     }
 }
 
-impl Model {
+impl StoreModel {
     /// An empty store.
     #[must_use]
     pub fn empty() -> Self {
         Self {
             now: crate::fakes::VirtualClock::default().now(),
-            leases_end: false,
+            leases_expire: false,
             rows: Vec::new(),
             nodes: Vec::new(),
             homes: Vec::new(),
@@ -132,47 +132,49 @@ impl Model {
             served: Vec::new(),
             events: Vec::new(),
             commits: Vec::new(),
-            wishes: Vec::new(),
+            pending_actions: Vec::new(),
             last_seq: 0,
             swept: 0,
             gone: Vec::new(),
             drawn: 0,
             last_change: None,
-            asked: Request::Nothing,
-            reply: Reply::Done,
+            asked: ModelRequest::Nothing,
+            reply: ModelReply::Done,
         }
     }
 
     /// Takes one request in.
     #[must_use]
-    pub fn after(mut self, asked: Request) -> Self {
+    pub fn after(mut self, asked: ModelRequest) -> Self {
         self.reply = match &asked {
-            Request::Nothing => Reply::Done,
-            Request::Submit(new) => Reply::Submitted(Box::new(self.submit(new))),
-            Request::Claim(lease, room) => Reply::Records(self.claim(lease, room)),
-            Request::Commit(change) => {
+            ModelRequest::Nothing => ModelReply::Done,
+            ModelRequest::Submit(new) => ModelReply::Submitted(Box::new(self.submit(new))),
+            ModelRequest::Claim(lease, room) => ModelReply::Records(self.claim(lease, room)),
+            ModelRequest::Commit(change) => {
                 self.last_change = Some(change.as_ref().clone());
-                Reply::Committed(self.commit(change))
+                ModelReply::Committed(self.commit(change))
             }
-            Request::Wish(id, op, wish) => Reply::Wished(self.wish(*id, *op, *wish)),
-            Request::Touch(author, id, attempt, vitals) => {
-                Reply::Touched(self.touch(author, *id, *attempt, vitals))
+            ModelRequest::Wish(id, op, wish) => ModelReply::Wished(self.enqueue_action(*id, *op, *wish)),
+            ModelRequest::Touch(author, id, attempt, live_stats) => {
+                ModelReply::Touched(self.update_live_stats(author, *id, *attempt, live_stats))
             }
-            Request::Attention(lease, most) => Reply::Records(self.attention(lease, *most)),
-            Request::Sweep(rule, most) => Reply::Swept(self.sweep(rule, *most)),
-            Request::SetPolicy(expected, policy) => Reply::Policy(self.set_policy(*expected, policy)),
-            Request::Register(facts) => Reply::Registered(self.register(facts)),
-            Request::Leave(lease) => Reply::Left(self.leave(lease)),
-            Request::Pass(span) => {
+            ModelRequest::Attention(lease, most) => ModelReply::Records(self.claim_due(lease, *most)),
+            ModelRequest::Sweep(rule, most) => ModelReply::Swept(self.sweep(rule, *most)),
+            ModelRequest::SetPolicy(expected, policy) => {
+                ModelReply::Policy(self.set_policy(*expected, policy))
+            }
+            ModelRequest::Register(facts) => ModelReply::Registered(self.register(facts)),
+            ModelRequest::Leave(lease) => ModelReply::Left(self.leave(lease)),
+            ModelRequest::Pass(span) => {
                 self.now = self.now.plus(*span);
-                Reply::Done
+                ModelReply::Done
             }
         };
         self.asked = asked;
         self
     }
 
-    pub(crate) fn row(&self, id: ProcessId) -> Option<&Row> {
+    pub(crate) fn row(&self, id: ProcessId) -> Option<&ModelRow> {
         self.rows.iter().find(|row| row.id() == id)
     }
 
@@ -183,18 +185,18 @@ impl Model {
 
     /// Who holds a slot of a key, in the order of their submits.
     pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
-        let holds = |row: &&Row| row.standing() == Standing::Holding && row.key() == Some(key);
-        self.rows.iter().filter(holds).map(Row::id).collect()
+        let holds = |row: &&ModelRow| row.standing() == SlotState::Holding && row.key() == Some(key);
+        self.rows.iter().filter(holds).map(ModelRow::id).collect()
     }
 
     /// The roots that a node holds, in the order of their submits.
     pub(crate) fn roots_of(&self, node: &NodeId) -> Vec<ProcessId> {
-        let holds = |row: &&Row| {
+        let holds = |row: &&ModelRow| {
             row.is_root()
-                && row.standing() == Standing::Holding
+                && row.standing() == SlotState::Holding
                 && row.stored.owner.as_ref().is_some_and(|owner| owner.node == *node)
         };
-        self.rows.iter().filter(holds).map(Row::id).collect()
+        self.rows.iter().filter(holds).map(ModelRow::id).collect()
     }
 
     pub(crate) fn note(&mut self, id: ProcessId, revision: Revision, events: &[Event]) {

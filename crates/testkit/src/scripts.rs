@@ -14,9 +14,11 @@ mod inputs;
 mod life;
 mod specs;
 
-pub use inputs::{commands, conditions, endings, exits, inputs, observations, reports, vitals, wishes};
+pub use inputs::{
+    commands, conditions, endings, exits, inputs, live_stats, observations, pending_actions, reports,
+};
 pub(crate) use life::aim;
-pub use life::{Life, Move, Record, lives};
+pub use life::{ProcessScript, ScriptEvent, ScriptedRecord, lives};
 pub use specs::{
     children, commands_to_run, placements, policies, ready_whens, reported, retries, session_policies,
     silences, specs, watch_patterns,

@@ -5,25 +5,25 @@
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
-//! use longhaul_testkit::suite::StoreWorld;
+//! use longhaul_testkit::suite::StoreFixture;
 //! use std::sync::Arc;
 //!
 //! longhaul_testkit::store_suite!(async |clock| {
 //!     let store = MemoryStore::new(Arc::new(clock.clone()));
-//!     StoreWorld::new(Arc::new(store), clock)
+//!     StoreFixture::new(Arc::new(store), clock)
 //! });
 //! # fn main() {}
 //! ```
 //!
-//! Rules of one's own do with a [`StoreWorld`] what those of the suite do:
+//! Rules of one's own do with a [`StoreFixture`] what those of the suite do:
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
-//! use longhaul_testkit::suite::{StoreWorld, hold, store};
+//! use longhaul_testkit::suite::{StoreFixture, hold, store};
 //! use std::sync::Arc;
 //!
 //! hold(async {
-//!     let world = store::open(async |clock| StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)).await;
+//!     let world = store::open(async |clock| StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)).await;
 //!     let node = world.node("here").await;
 //!     let running = world.run(world.draft().key("gpu").priority(5), &node).await;
 //!     let ended = world.exit(&running, 0).await;
@@ -32,26 +32,26 @@
 //! ```
 
 pub mod agreement;
-pub mod bookmarks;
 pub mod clock;
+pub mod environment_store;
 pub mod ids;
 pub mod output;
-pub mod post;
+pub mod reader_cursors;
 pub mod restore;
 pub mod spawner;
 pub mod store;
-pub mod vault;
+pub mod webhook;
 pub mod wrapper;
 
-pub use bookmarks::BookmarksWorld;
-pub use clock::ClockWorld;
-pub use ids::IdsWorld;
-pub use output::{OutputWorld, Pen};
-pub use post::PostWorld;
-pub use restore::RestoringWorld;
-pub use spawner::{Actors, SpawnerWorld};
-pub use store::{Cut, Draft, StoreWorld};
-pub use vault::VaultWorld;
+pub use clock::ClockFixture;
+pub use environment_store::EnvironmentStoreFixture;
+pub use ids::IdSourceFixture;
+pub use output::{OutputFeed, OutputFixture};
+pub use reader_cursors::ReaderCursorsFixture;
+pub use restore::RestoreFixture;
+pub use spawner::{SpawnerFixture, TestCommands};
+pub use store::{ConnectionCut, StoreFixture, SubmissionBuilder};
+pub use webhook::WebhookFixture;
 
 use crate::fakes::locked;
 use std::fmt::Debug;
@@ -60,9 +60,9 @@ use std::time::Duration;
 use tokio::runtime::Builder;
 
 /// Something that has to happen by itself has happened after this long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Something that parks is still parked after this long.
-const A_WHILE: Duration = Duration::from_millis(80);
+const PARK_CHECK: Duration = Duration::from_millis(80);
 
 /// What a rule cannot go on without.
 #[track_caller]
@@ -119,14 +119,14 @@ pub(crate) async fn parked<F: Future + Unpin>(mut future: F) -> F
 where
     F::Output: Debug,
 {
-    let early = tokio::time::timeout(A_WHILE, &mut future).await;
+    let early = tokio::time::timeout(PARK_CHECK, &mut future).await;
     assert!(early.is_err(), "it has to park, it returned {early:?}");
     future
 }
 
 /// The answer of a future that must not park for ever.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    must(tokio::time::timeout(PATIENCE, future).await)
+    must(tokio::time::timeout(EVENT_TIMEOUT, future).await)
 }
 
 /// Makes one test of each rule.

@@ -5,18 +5,19 @@
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    AttemptNo, Hold, NodeId, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, SlotKey, Vitals,
-    Wish, WishNo,
+    ActionSeq, AttemptNo, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion, ProcessId,
+    QueueHold, Retention, Revision, SlotKey,
 };
 use longhaul_ports::{
-    AttemptKey, Author, Calls, Change, Cursor, Decorator, EventLog, EventPage, Filter, IdSource, KeptTail,
-    KnownNode, Lease, Listing, Membership, NodeFacts, NodeOffer, Order, PageAsk, Parting, PlacementClass,
-    ProcessStore, QueueView, Queues, Refusal, Room, Store, StoreCall, StoreError, Stored, Submission,
-    Submitted, Swept, Tails, Upkeep,
+    AttemptKey, Change, ClaimCapacity, EventCursor, EventLog, EventPage, ForgetOutcome, IdSource, KnownNode,
+    Lease, Listing, Maintenance, Membership, NodeAdvertisement, NodeDescriptor, NodeUpdates, OutputTail,
+    OutputTails, PageRequest, PlacementClass, ProcessFilter, ProcessStore, PrunedBatch, QueueState, Queues,
+    SortOrder, Store, StoreCall, StoreDecorator, StoreError, StoreRejection, StoredProcess, Submission,
+    SubmitOutcome, Writer,
 };
 use longhaul_testkit::fakes::{Fault, FaultyStore, SequentialIds, VirtualClock};
 use longhaul_testkit::model;
-use longhaul_testkit::suite::{Cut, StoreWorld, agreement, hold, store};
+use longhaul_testkit::suite::{ConnectionCut, StoreFixture, agreement, hold, store};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -79,7 +80,7 @@ struct BrokenStore {
 }
 
 impl BrokenStore {
-    async fn present(&self, id: ProcessId) -> Option<Stored> {
+    async fn present(&self, id: ProcessId) -> Option<StoredProcess> {
         self.inner.load(&[id]).await.ok()?.pop().flatten()
     }
 
@@ -88,14 +89,14 @@ impl BrokenStore {
     }
 
     /// What a store answers that is mistaken about what may be claimed at once.
-    async fn submit_wrongly(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit_wrongly(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let is_delayed = new.process.due().is_some();
         let (version, policy) = self.inner.policy().await?;
         if self.broken == Broken::RefusesNewerLimits && new.limits.policy > version {
-            return Err(StoreError::Refused(Refusal::StalePolicy { found: version }));
+            return Err(StoreError::Refused(StoreRejection::StalePolicy { found: version }));
         }
-        if self.broken == Broken::RefusesWhatIsDelayed && is_delayed && new.or_refuse {
-            return Err(StoreError::Refused(Refusal::NoSlot { key: None, holders: Vec::new() }));
+        if self.broken == Broken::RefusesWhatIsDelayed && is_delayed && new.fail_if_queued {
+            return Err(StoreError::Refused(StoreRejection::NoSlot { key: None, holders: Vec::new() }));
         }
         if self.broken == Broken::LetsDelayedStarve && is_delayed {
             new.limits.slots = None;
@@ -110,22 +111,22 @@ impl BrokenStore {
             }
             answer = self.inner.submit(new.clone()).await;
         }
-        let (Some(claimant), Ok(Submitted::Waiting(stored))) = (&new.claim_for, &answer) else {
+        let (Some(claimant), Ok(SubmitOutcome::Waiting(stored))) = (&new.claim_for, &answer) else {
             return answer;
         };
         let class = PlacementClass::of(&new.process.spec.placement);
         if self.broken == Broken::SeesPinnedWaitersOnly && matches!(class, PlacementClass::Node(_)) {
-            let room = Room { roots: 1000, batch: 1, classes: vec![class] };
+            let room = ClaimCapacity { roots: 1000, batch: 1, classes: vec![class] };
             let claimed = self.inner.claim(&claimant.lease, &room).await?;
             return Ok(claimed
                 .into_iter()
                 .next()
-                .map_or_else(|| Submitted::Waiting(stored.clone()), Submitted::Claimed));
+                .map_or_else(|| SubmitOutcome::Waiting(stored.clone()), SubmitOutcome::Claimed));
         }
         if self.broken == Broken::ClaimsWhatIsHeld
             && stored.process.spec.key.as_ref().is_some_and(|key| policy.held.contains_key(key))
         {
-            return Ok(Submitted::Claimed(stored.clone()));
+            return Ok(SubmitOutcome::Claimed(stored.clone()));
         }
         answer
     }
@@ -137,7 +138,7 @@ fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
 
 #[async_trait]
 impl ProcessStore for BrokenStore {
-    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         if self.broken == Broken::IgnoresClaimFor {
             new.claim_for = None;
         }
@@ -148,14 +149,14 @@ impl ProcessStore for BrokenStore {
         if self.broken == Broken::NeverOpensAgain {
             for ancestor in ancestors {
                 if self.present(ancestor).await.is_none_or(|stored| stored.process.status().is_ended()) {
-                    return Err(StoreError::Refused(Refusal::AncestorClosing { ancestor }));
+                    return Err(StoreError::Refused(StoreRejection::AncestorClosing { ancestor }));
                 }
             }
             return self.inner.submit(new).await;
         }
         let answer = self.submit_wrongly(new.clone()).await;
         match answer {
-            Err(StoreError::Refused(Refusal::AncestorClosing { ancestor }))
+            Err(StoreError::Refused(StoreRejection::AncestorClosing { ancestor }))
                 if self.broken == Broken::LooksAtParentsOnly && ancestors.last() != Some(&ancestor) =>
             {
                 new.process.lineage.ancestors.retain(|above| *above != ancestor);
@@ -165,7 +166,7 @@ impl ProcessStore for BrokenStore {
         }
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let mut room = room.clone();
         if self.broken == Broken::IgnoresRoom {
             room.roots = u32::MAX;
@@ -178,20 +179,20 @@ impl ProcessStore for BrokenStore {
         if let Some(present) = present {
             if self.broken == Broken::IgnoresExpected {
                 change.expected = present.revision;
-                change.author = present.owner.clone().map_or(Author::Anyone, Author::Owner);
+                change.author = present.owner.clone().map_or(Writer::Anyone, Writer::Owner);
             }
             if self.broken == Broken::LetsAnyLeaseWrite && present.owner.is_none() {
-                change.author = Author::Anyone;
+                change.author = Writer::Anyone;
             }
             if self.broken == Broken::IgnoresOwners {
-                change.author = present.owner.map_or(Author::Anyone, Author::Owner);
+                change.author = present.owner.map_or(Writer::Anyone, Writer::Owner);
             }
         }
         if self.broken == Broken::IgnoresOps {
             change.op = self.ids.op();
         }
         if self.broken == Broken::EndsAboveLife {
-            change.childless = false;
+            change.require_no_live_descendants = false;
         }
         if self.broken == Broken::ForgetsMarks {
             change.next.cascade = None;
@@ -200,8 +201,8 @@ impl ProcessStore for BrokenStore {
             return Err(StoreError::Missing { id: change.next.id });
         }
         if self.broken == Broken::ForgetsVitalsAtCommits {
-            let forgotten = [(change.next.id, change.next.attempt, Vitals::default())];
-            self.inner.touch(&change.author, &forgotten).await?;
+            let forgotten = [(change.next.id, change.next.attempt, LiveStats::default())];
+            self.inner.update_live_stats(&change.author, &forgotten).await?;
         }
         if self.broken == Broken::ForgetsMoves {
             change.next.priority = change.next.spec.priority;
@@ -209,28 +210,33 @@ impl ProcessStore for BrokenStore {
         self.inner.commit(change).await
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+    async fn enqueue_action(
+        &self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
         let op = if self.broken == Broken::IgnoresOps { self.ids.op() } else { op };
         if self.broken == Broken::CallsNobody
             && self.present(*id).await.is_some_and(|stored| stored.owner.is_none())
         {
-            return Ok(WishNo(1));
+            return Ok(ActionSeq(1));
         }
-        self.inner.wish(id, op, wish).await
+        self.inner.enqueue_action(id, op, wish).await
     }
 
-    async fn touch(
+    async fn update_live_stats(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
         if self.broken == Broken::ForgetsVitals {
-            return Ok(vitals.iter().map(|_| Ok(())).collect());
+            return Ok(live_stats.iter().map(|_| Ok(())).collect());
         }
-        self.inner.touch(by, vitals).await
+        self.inner.update_live_stats(by, live_stats).await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let mut loaded = self.inner.load(ids).await?;
         if self.broken == Broken::LoadsInItsOwnOrder {
             loaded.reverse();
@@ -238,12 +244,12 @@ impl ProcessStore for BrokenStore {
         Ok(loaded)
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         let mut page = page.clone();
         if self.broken == Broken::ListsWithoutBound && page.most > 1_000 {
             let first = self.inner.list(filter, &page).await?;
             let Some(next) = first.next else { return Ok(first) };
-            let rest = self.inner.list(filter, &PageAsk { after: Some(next), ..page }).await?;
+            let rest = self.inner.list(filter, &PageRequest { after: Some(next), ..page }).await?;
             return Ok(Listing {
                 processes: [first.processes, rest.processes].concat(),
                 next: rest.next,
@@ -251,31 +257,31 @@ impl ProcessStore for BrokenStore {
             });
         }
         if self.broken == Broken::ListsOldestFirst {
-            page.order = Order::OldestFirst;
+            page.order = SortOrder::OldestFirst;
         }
         self.inner.list(filter, &page).await
     }
 }
 
 #[async_trait]
-impl Upkeep for BrokenStore {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
+impl Maintenance for BrokenStore {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
         if self.broken == Broken::AttendsToNobody {
             return Ok(Vec::new());
         }
-        let mut due = self.inner.attention(by, most).await?;
+        let mut due = self.inner.claim_due(by, most).await?;
         if self.broken == Broken::HandsOutOnce {
             let mut handed = locked(&self.handed);
             due.retain(|stored| !handed.contains(&stored.process.id));
             handed.extend(due.iter().map(|stored| stored.process.id));
         }
         if self.broken == Broken::OverlooksWishes {
-            due.retain(|stored| stored.wishes.is_empty());
+            due.retain(|stored| stored.pending_actions.is_empty());
         }
         Ok(due)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = if self.broken == Broken::SweepsTheWrongOnes {
             Retention { age: Some(Duration::ZERO), count: None, before: None }
         } else {
@@ -303,12 +309,12 @@ impl Queues for BrokenStore {
     ) -> Result<PolicyVersion, StoreError> {
         let mut policy = policy.clone();
         if self.broken == Broken::ForgetsHolds {
-            policy.held.values_mut().for_each(|hold| *hold = Hold::default());
+            policy.held.values_mut().for_each(|hold| *hold = QueueHold::default());
         }
         self.inner.set_policy(expected, &policy).await
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         let mut queues = self.inner.queues(only).await?;
         if self.broken == Broken::HidesHolders {
             queues.iter_mut().for_each(|queue| queue.holders.truncate(2));
@@ -322,7 +328,7 @@ impl Queues for BrokenStore {
 
 #[async_trait]
 impl EventLog for BrokenStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         let wait = wait && self.broken != Broken::NeverParks;
         let mut page = self.inner.read(after, most, wait).await?;
         if self.broken == Broken::HidesGaps {
@@ -331,55 +337,55 @@ impl EventLog for BrokenStore {
         Ok(page)
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.inner.end().await
     }
 }
 
 #[async_trait]
-impl Tails for BrokenStore {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.inner.keep_tail(by, key, tail).await
+impl OutputTails for BrokenStore {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
+        self.inner.store_tail(by, key, tail).await
     }
 
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.inner.kept_tail(id).await
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        self.inner.load_tail(id).await
     }
 }
 
 #[async_trait]
 impl Membership for BrokenStore {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
+    fn leases_expire(&self) -> bool {
+        self.inner.leases_expire()
     }
 
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let mut me = me.clone();
         if self.broken == Broken::ForgetsHomes {
             me.home = None;
         }
         let lease = self.inner.register(&me).await?;
         if self.broken == Broken::JoinsSilently {
-            tokio::time::timeout(Duration::from_millis(5), self.inner.called(&lease)).await.ok();
+            tokio::time::timeout(Duration::from_millis(5), self.inner.wait_for_updates(&lease)).await.ok();
         }
         Ok(lease)
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         if self.broken == Broken::FencesWhoLeft && locked(&self.left).contains(by) {
             return Err(StoreError::Fenced { node: by.node.clone(), epoch: by.epoch });
         }
         if self.broken == Broken::SwallowsNews {
-            tokio::time::timeout(Duration::from_millis(5), self.inner.called(by)).await.ok();
+            tokio::time::timeout(Duration::from_millis(5), self.inner.wait_for_updates(by)).await.ok();
         }
-        self.inner.beat(by).await
+        self.inner.renew_lease(by).await
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         if self.broken == Broken::NeverParks {
-            return self.inner.beat(by).await;
+            return self.inner.renew_lease(by).await;
         }
-        self.inner.called(by).await
+        self.inner.wait_for_updates(by).await
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
@@ -390,32 +396,32 @@ impl Membership for BrokenStore {
         self.inner.leave(by).await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.inner.nodes().await
     }
 
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.inner.announce(by, offer).await
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
+        self.inner.advertise(by, offer).await
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.inner.known_nodes().await
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.inner.list_nodes().await
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
         self.inner.drain(node, drain).await
     }
 
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         self.inner.forget(node).await
     }
 }
 
-fn world(broken: Broken) -> StoreWorld {
+fn world(broken: Broken) -> StoreFixture {
     opened(broken, VirtualClock::default())
 }
 
-fn opened(broken: Broken, clock: VirtualClock) -> StoreWorld {
+fn opened(broken: Broken, clock: VirtualClock) -> StoreFixture {
     let inner = MemoryStore::new(Arc::new(clock.clone()));
     let store = BrokenStore {
         inner,
@@ -425,10 +431,10 @@ fn opened(broken: Broken, clock: VirtualClock) -> StoreWorld {
         handed: Mutex::default(),
         left: Mutex::default(),
     };
-    StoreWorld::new(Arc::new(store), clock)
+    StoreFixture::new(Arc::new(store), clock)
 }
 
-fn holds(broken: Broken, rule: impl AsyncFnOnce(&StoreWorld)) -> bool {
+fn holds(broken: Broken, rule: impl AsyncFnOnce(&StoreFixture)) -> bool {
     let world = world(broken);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
     runtime.is_ok_and(|runtime| catch_unwind(AssertUnwindSafe(|| runtime.block_on(rule(&world)))).is_ok())
@@ -555,7 +561,7 @@ fn the_model_names_the_fields_that_differ() {
     let open = async |clock| opened(Broken::ForgetsVitals, clock);
     let failure = catch_unwind(AssertUnwindSafe(|| model::holds_in(open, SCRIPTS))).unwrap_err();
     let told = failure.downcast_ref::<String>().unwrap();
-    assert!(told.contains("vitals.output_bytes: the store 0, the model "), "{told}");
+    assert!(told.contains("live_stats.output_bytes: the store 0, the model "), "{told}");
     assert!(told.contains("after [\n"), "{told}");
 }
 
@@ -563,7 +569,7 @@ fn the_model_names_the_fields_that_differ() {
 #[test]
 fn no_rule_is_left_out_of_its_suite() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite");
-    for suite in ["store", "clock", "ids", "output", "spawner", "vault"] {
+    for suite in ["store", "clock", "ids", "output", "spawner", "environment_store"] {
         let whole = std::fs::read_to_string(format!("{source}/{suite}.rs")).unwrap();
         let mut texts = vec![whole];
         if let Ok(parts) = std::fs::read_dir(format!("{source}/{suite}")) {
@@ -603,7 +609,7 @@ struct Racy {
 }
 
 #[async_trait]
-impl Decorator for Racy {
+impl StoreDecorator for Racy {
     type Inner = MemoryStore;
 
     fn inner(&self) -> &MemoryStore {
@@ -634,14 +640,14 @@ fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() 
         let clock = VirtualClock::default();
         let inner = MemoryStore::new(Arc::new(clock.clone()));
         let passed = watch::Sender::new(0);
-        let world = StoreWorld::new(racy(&inner, &passed), clock);
+        let world = StoreFixture::new(racy(&inner, &passed), clock);
         if with_another {
             world.with_another(move || std::future::ready(racy(&inner, &passed)))
         } else {
             world
         }
     };
-    let rule = async |world: StoreWorld| store::one_of_many_changes_wins(&world).await;
+    let rule = async |world: StoreFixture| store::one_of_many_changes_wins(&world).await;
     assert!(passes(rule(opened(false))), "one handle hides it");
     assert!(!passes(rule(opened(true))), "two handles show it");
 }
@@ -659,7 +665,7 @@ fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
         let time = clock.clone();
         let kept = if is_right { inner.clone() } else { MemoryStore::new(Arc::new(time)) };
         let reopen = move || std::future::ready(Arc::new(kept.clone()) as Arc<dyn Store>);
-        StoreWorld::new(Arc::new(inner), clock).with_reopening(reopen)
+        StoreFixture::new(Arc::new(inner), clock).with_reopening(reopen)
     };
     assert!(passes(store::what_was_answered_is_there_after_reopening(opened(true))));
     assert!(!passes(store::what_was_answered_is_there_after_reopening(opened(false))));
@@ -675,17 +681,17 @@ mod cut {
         AlwaysUnavailable,
     }
 
-    fn opened(says: Says, clock: VirtualClock) -> StoreWorld {
+    fn opened(says: Says, clock: VirtualClock) -> StoreFixture {
         let memory = Arc::new(MemoryStore::new(Arc::new(clock.clone())));
         let faulty = Arc::new(FaultyStore::new(memory, Arc::new(clock.clone())));
         let cut = faulty.clone();
         let world = match says {
-            Says::Truth => StoreWorld::new(faulty, clock),
-            Says::AlwaysUnavailable => StoreWorld::new(Arc::new(Liar { inner: faulty }), clock),
+            Says::Truth => StoreFixture::new(faulty, clock),
+            Says::AlwaysUnavailable => StoreFixture::new(Arc::new(Liar { inner: faulty }), clock),
         };
         world.with_cut(move |at| match at {
-            Cut::BeforeCommit => cut.fail(1, Fault::Unavailable),
-            Cut::AfterCommit => cut.fail(1, Fault::Unknown),
+            ConnectionCut::BeforeCommit => cut.fail(1, Fault::Unavailable),
+            ConnectionCut::AfterCommit => cut.fail(1, Fault::Unknown),
         })
     }
 
@@ -696,7 +702,7 @@ mod cut {
     }
 
     #[async_trait]
-    impl Decorator for Liar {
+    impl StoreDecorator for Liar {
         type Inner = FaultyStore;
 
         fn inner(&self) -> &FaultyStore {

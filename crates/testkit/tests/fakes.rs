@@ -1,12 +1,13 @@
 //! The fakes keep what they promise.
 
 use longhaul_domain::{
-    Awake, CommandSpec, Deadline, Ending, ExitStatus, Observation, ProcessId, StopCause, Timestamp,
+    AwakeTime, CommandSpec, Deadline, Ending, ExitStatus, Observation, ProcessId, StopCause, Timestamp,
 };
 use longhaul_ports::{
-    AttemptKey, Clock, Found, IdSource, OutputLog, OutputSource, Spawner, StartOrder, StopOrder, Wanted,
+    Adopted, AttemptKey, Clock, IdSource, OutputLog, OutputRead, OutputSource, Spawner, StartRequest,
+    StopRequest,
 };
-use longhaul_testkit::fakes::{FakeOutput, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_testkit::fakes::{ChildScript, FakeOutput, ScriptedSpawner, SequentialIds, VirtualClock};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,8 +18,8 @@ fn key(n: u128) -> AttemptKey {
     AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: longhaul_domain::AttemptNo(1) }
 }
 
-fn order(n: u128, program: &str, args: &[&str]) -> StartOrder {
-    StartOrder {
+fn order(n: u128, program: &str, args: &[&str]) -> StartRequest {
+    StartRequest {
         key: key(n),
         command: CommandSpec::of(program, args, "/"),
         environment: Vec::new(),
@@ -26,13 +27,13 @@ fn order(n: u128, program: &str, args: &[&str]) -> StartOrder {
     }
 }
 
-fn gently() -> StopOrder {
-    StopOrder { cause: StopCause::User, force: false }
+fn gently() -> StopRequest {
+    StopRequest { cause: StopCause::User, force: false }
 }
 
 #[tokio::test(start_paused = true)]
 async fn sleepers_wake_in_the_order_of_their_deadlines() {
-    let clock = VirtualClock::at(Timestamp(0), Awake(0));
+    let clock = VirtualClock::at(Timestamp(0), AwakeTime(0));
     let woken = Arc::new(Mutex::new(Vec::new()));
     for seconds in [3_u64, 1, 2] {
         let (clock, woken) = (clock.clone(), Arc::clone(&woken));
@@ -52,14 +53,14 @@ async fn sleepers_wake_in_the_order_of_their_deadlines() {
 
 #[tokio::test(start_paused = true)]
 async fn suspended_time_does_not_count_as_awake() {
-    let clock = VirtualClock::at(Timestamp(0), Awake(0));
+    let clock = VirtualClock::at(Timestamp(0), AwakeTime(0));
     let sleeper = clock.clone();
-    let sleep = tokio::spawn(async move { sleeper.sleep_until(Deadline::Awake(Awake(1000))).await });
+    let sleep = tokio::spawn(async move { sleeper.sleep_until(Deadline::Awake(AwakeTime(1000))).await });
     clock.settle().await;
     clock.suspend(S * 3600);
     clock.settle().await;
     assert!(!sleep.is_finished());
-    assert_eq!((clock.now(), clock.awake()), (Timestamp(3_600_000), Awake(0)));
+    assert_eq!((clock.now(), clock.awake()), (Timestamp(3_600_000), AwakeTime(0)));
     clock.advance(S);
     sleep.await.unwrap();
 }
@@ -79,7 +80,7 @@ async fn a_sleeper_that_gave_up_is_no_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn driven_time_ends_with_the_work_or_with_the_span() {
-    let clock = VirtualClock::at(Timestamp(0), Awake(0));
+    let clock = VirtualClock::at(Timestamp(0), AwakeTime(0));
     let work = clock.sleep_until(Deadline::At(Timestamp(5000)));
     assert_eq!(clock.run_until(S * 10, work).await, Some(()));
     assert_eq!(clock.now(), Timestamp(5000));
@@ -179,15 +180,15 @@ async fn the_next_life_finds_the_children_and_starts_none_twice() {
     drop(first);
     assert!(matches!(
         second.adopt(key(1), &order(1, "", &[]).command).await.unwrap(),
-        Found::Alive(Observation::Spawned { .. })
+        Adopted::Alive(Observation::Spawned { .. })
     ));
     assert!(matches!(
         second.adopt(key(2), &order(2, "", &[]).command).await.unwrap(),
-        Found::Over(Observation::Exited { .. })
+        Adopted::Over(Observation::Exited { .. })
     ));
     assert!(matches!(
         second.adopt(key(3), &order(3, "", &[]).command).await.unwrap(),
-        Found::Over(Observation::NeverRan { .. })
+        Adopted::Over(Observation::NeverRan { .. })
     ));
     second.start(order(1, "sleep", &["60000"])).await.unwrap();
     assert_eq!(second.runs(key(1).id), 1);
@@ -200,13 +201,13 @@ async fn the_next_life_finds_the_children_and_starts_none_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_reboot_ends_every_child_unseen() {
     let clock = VirtualClock::default();
-    let first = ScriptedSpawner::casting(clock.clone(), |_| Script::runs());
+    let first = ScriptedSpawner::casting(clock.clone(), |_| ChildScript::runs());
     first.start(order(1, "anything", &[])).await.unwrap();
     first.reboot();
     let found = first.reopened().adopt(key(1), &order(1, "", &[]).command).await.unwrap();
     assert!(matches!(
         found,
-        Found::Over(Observation::SupervisorLost { why: longhaul_domain::Interruption::Reboot, .. })
+        Adopted::Over(Observation::SupervisorLost { why: longhaul_domain::Interruption::Reboot, .. })
     ));
 }
 
@@ -216,7 +217,7 @@ async fn output_skips_its_gap_and_says_so() {
     output.write(key(1), OutputSource::Stdout, b"abc\ndef\n");
     output.write(key(1), OutputSource::Stderr, b"x\n");
     output.drop_middle(key(1), 2, 5);
-    let wanted = Wanted { from: 0, most: 100, only: None };
+    let wanted = OutputRead { from: 0, most: 100, only: None };
     let page = output.read(key(1), wanted).await.unwrap();
     let pieces: Vec<_> = page.chunks.iter().map(|chunk| (chunk.offset, chunk.bytes.as_slice())).collect();
     assert_eq!(pieces, [(0, b"ab".as_slice()), (5, b"ef\n"), (8, b"x\n")]);
@@ -227,8 +228,8 @@ async fn output_skips_its_gap_and_says_so() {
 /// Keeps the import honest: an ending is what an engine makes of these observations.
 #[test]
 fn a_failed_start_names_its_reason() {
-    let Script { answer, .. } = Script::fails_to_start();
-    let longhaul_testkit::fakes::Answer::Failed(failure) = answer else {
+    let ChildScript { answer, .. } = ChildScript::fails_to_start();
+    let longhaul_testkit::fakes::StartBehavior::Failed(failure) = answer else {
         panic!("it did not fail");
     };
     let ending = Ending::Failed { failure: longhaul_domain::Failure::Start(failure) };

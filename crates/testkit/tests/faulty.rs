@@ -1,14 +1,16 @@
 //! A faulty store fails as it was told to, and only then.
 
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_domain::{Capabilities, Chance, Context, Lineage, Process, ProcessId, Spec, TreeLimits, Work};
+use longhaul_domain::{
+    Capabilities, DecisionContext, Lineage, Process, ProcessId, RandomBits, Spec, TreeLimits, Work,
+};
 use longhaul_ports::{
-    AttemptKey, Clock, Limits, OutputLog, ProcessStore, Queues, SpawnError, Spawner, StartOrder, StoreError,
-    Submission, Submitted, Vault,
+    AttemptKey, Clock, EnvironmentStore, OutputLog, ProcessStore, Queues, SpawnError, Spawner, StartRequest,
+    StoreError, Submission, SubmitLimits, SubmitOutcome,
 };
 use longhaul_testkit::fakes::{
-    Call, FakeVault, Fault, FaultyOutput, FaultySpawner, FaultyStore, FaultyVault, ScriptedSpawner, Trouble,
-    VirtualClock,
+    FakeEnvironmentStore, Fault, FaultPlan, FaultyEnvironmentStore, FaultyOutput, FaultySpawner, FaultyStore,
+    PortCall, ScriptedSpawner, VirtualClock,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +22,10 @@ fn open() -> (Arc<FaultyStore>, VirtualClock) {
 }
 
 fn submission(clock: &VirtualClock, id: u128) -> Submission {
-    let ctx = Context {
+    let ctx = DecisionContext {
         now: clock.now(),
         awake: clock.awake(),
-        chance: Chance(0),
+        chance: RandomBits(0),
         capabilities: Capabilities::ALL,
     };
     let spec = Spec::of(Work::Reported(longhaul_domain::ReportedSpec::default()));
@@ -32,13 +34,13 @@ fn submission(clock: &VirtualClock, id: u128) -> Submission {
     Submission {
         process,
         events,
-        limits: Limits {
+        limits: SubmitLimits {
             policy: longhaul_domain::PolicyVersion(0),
             slots: None,
             tree: TreeLimits::default(),
         },
         claim_for: None,
-        or_refuse: false,
+        fail_if_queued: false,
     }
 }
 
@@ -50,14 +52,14 @@ async fn is_there(store: &FaultyStore, id: u128) -> bool {
 #[tokio::test(start_paused = true)]
 async fn the_nth_call_of_a_kind_fails_and_nothing_was_written() {
     let (store, clock) = open();
-    store.fail_on(Call::Submit, 2, Fault::Unavailable);
+    store.fail_on(PortCall::Submit, 2, Fault::Unavailable);
     store.submit(submission(&clock, 1)).await.unwrap();
     store.policy().await.unwrap();
     let error = store.submit(submission(&clock, 2)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error:?}");
     assert!(!is_there(&store, 2).await);
     store.submit(submission(&clock, 2)).await.unwrap();
-    assert_eq!(store.calls().iter().filter(|call| **call == Call::Submit).count(), 3);
+    assert_eq!(store.calls().iter().filter(|call| **call == PortCall::Submit).count(), 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -68,14 +70,14 @@ async fn an_unknown_answer_was_written() {
     assert!(matches!(error, StoreError::Unknown { .. }), "{error:?}");
     assert!(is_there(&store, 1).await);
     let again = store.submit(submission(&clock, 1)).await.unwrap();
-    assert!(matches!(again, Submitted::Existing { same_spec: true, .. }), "{again:?}");
+    assert!(matches!(again, SubmitOutcome::Existing { same_spec: true, .. }), "{again:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_crash_after_a_write_leaves_it_written() {
     let (store, clock) = open();
     for (id, fault, written) in [(1, Fault::CrashBefore, false), (2, Fault::CrashAfter, true)] {
-        store.fail_on(Call::Submit, 1, fault);
+        store.fail_on(PortCall::Submit, 1, fault);
         let caller = {
             let (store, new) = (Arc::clone(&store), submission(&clock, id));
             tokio::spawn(async move { store.submit(new).await })
@@ -128,29 +130,29 @@ async fn chaos_strikes_some_calls_and_the_same_ones_for_a_seed() {
 #[tokio::test(start_paused = true)]
 async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_more() {
     let clock = VirtualClock::default();
-    let trouble = Arc::new(Trouble::mortal(Arc::new(clock.clone())));
+    let trouble = Arc::new(FaultPlan::mortal(Arc::new(clock.clone())));
     let children = Arc::new(ScriptedSpawner::new(clock.clone()));
     let spawner = FaultySpawner::sharing(children.clone(), trouble.clone());
-    let vault = FaultyVault::sharing(Arc::new(FakeVault::default()), trouble.clone());
+    let vault = FaultyEnvironmentStore::sharing(Arc::new(FakeEnvironmentStore::default()), trouble.clone());
     let output = FaultyOutput::sharing(Arc::new(children.output()), trouble.clone());
     let id = ProcessId::new(uuid::Uuid::from_u128(1));
-    trouble.fail_on(Call::Start, 1, Fault::Unknown);
+    trouble.fail_on(PortCall::Start, 1, Fault::Unknown);
     let started = spawner.start(order(id)).await;
     assert!(matches!(started, Err(SpawnError::Unreachable { .. })), "{started:?}");
     assert_eq!(children.live().len(), 1, "it was started all the same");
-    trouble.fail_on(Call::Keep, 1, Fault::Unavailable);
+    trouble.fail_on(PortCall::Keep, 1, Fault::Unavailable);
     assert!(vault.keep(&[]).await.is_err(), "the first one fails");
     assert!(vault.keep(&[]).await.is_ok(), "the second one does not");
-    trouble.fail_on(Call::Remove, 1, Fault::Unavailable);
+    trouble.fail_on(PortCall::Remove, 1, Fault::Unavailable);
     assert!(output.remove(id).await.is_err(), "it is not removed");
     trouble.kill();
     let asked = tokio::time::timeout(Duration::from_secs(60), vault.keep(&[])).await;
     assert!(asked.is_err(), "the dead are not answered");
 }
 
-fn order(id: ProcessId) -> StartOrder {
+fn order(id: ProcessId) -> StartRequest {
     let key = AttemptKey { id, attempt: longhaul_domain::AttemptNo(1) };
-    StartOrder {
+    StartRequest {
         key,
         command: longhaul_domain::CommandSpec::of("run", &[], "/"),
         environment: Vec::new(),

@@ -3,58 +3,58 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 
 mod memory {
-    use super::{Arc, StoreWorld, VirtualClock};
+    use super::{Arc, StoreFixture, VirtualClock};
     use longhaul_adapters::memory::MemoryStore;
 
-    async fn open(clock: VirtualClock) -> StoreWorld {
-        StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    async fn open(clock: VirtualClock) -> StoreFixture {
+        StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
     }
 
     longhaul_testkit::model_suite!(open);
 }
 
 mod leased {
-    use super::{Arc, StoreWorld, VirtualClock};
+    use super::{Arc, StoreFixture, VirtualClock};
     use longhaul_adapters::memory::MemoryStore;
     use std::time::Duration;
 
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
 
-    async fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreFixture {
         let store = MemoryStore::new(Arc::new(clock.clone())).with_leases(WEEK, WEEK);
-        StoreWorld::new(Arc::new(store), clock)
+        StoreFixture::new(Arc::new(store), clock)
     }
 
     longhaul_testkit::model_suite!(open);
 }
 
 mod sqlite {
-    use super::{Arc, StoreWorld, VirtualClock};
+    use super::{Arc, StoreFixture, VirtualClock};
     use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 
-    async fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreFixture {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("store.db");
         let store = SqliteStore::open(&path, Arc::new(clock.clone()), SqliteOptions::default());
-        StoreWorld::new(Arc::new(store.expect("a store")), clock).guarded(directory)
+        StoreFixture::new(Arc::new(store.expect("a store")), clock).guarded(directory)
     }
 
     longhaul_testkit::model_suite!(open);
 }
 
 mod fs {
-    use super::{Arc, StoreWorld, VirtualClock};
+    use super::{Arc, StoreFixture, VirtualClock};
     use longhaul_adapters::fs::{FsOptions, FsStore};
 
-    async fn open(clock: VirtualClock) -> StoreWorld {
+    async fn open(clock: VirtualClock) -> StoreFixture {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("store");
         let store = FsStore::open(&path, Arc::new(clock.clone()), FsOptions::default());
-        StoreWorld::new(Arc::new(store.expect("a store")), clock).guarded(directory)
+        StoreFixture::new(Arc::new(store.expect("a store")), clock).guarded(directory)
     }
 
     longhaul_testkit::model_suite!(open);

@@ -3,26 +3,30 @@
 use async_trait::async_trait;
 use longhaul_domain::{CommandSpec, Stdin};
 use longhaul_ports::{AttemptKey, OutputSource, Spawner};
-use longhaul_testkit::fakes::{FakeOutput, FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
-use longhaul_testkit::suite::{Actors, IdsWorld, OutputWorld, Pen, SpawnerWorld, VaultWorld};
+use longhaul_testkit::fakes::{
+    ChildScript, FakeEnvironmentStore, FakeOutput, ScriptedSpawner, SequentialIds, VirtualClock,
+};
+use longhaul_testkit::suite::{
+    EnvironmentStoreFixture, IdSourceFixture, OutputFeed, OutputFixture, SpawnerFixture, TestCommands,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
 mod ids {
     use super::*;
 
-    longhaul_testkit::ids_suite!(|| IdsWorld::new(Arc::new(SequentialIds::default())));
+    longhaul_testkit::ids_suite!(|| IdSourceFixture::new(Arc::new(SequentialIds::default())));
 }
 
 mod vault {
     use super::*;
 
-    fn open() -> VaultWorld {
-        let vault = Arc::new(FakeVault::default());
-        VaultWorld::new(move || vault.clone())
+    fn open() -> EnvironmentStoreFixture {
+        let vault = Arc::new(FakeEnvironmentStore::default());
+        EnvironmentStoreFixture::new(move || vault.clone())
     }
 
-    longhaul_testkit::vault_suite!(open);
+    longhaul_testkit::environment_store_suite!(open);
 }
 
 mod output {
@@ -35,7 +39,7 @@ mod output {
     }
 
     #[async_trait]
-    impl Pen for Direct {
+    impl OutputFeed for Direct {
         async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
             self.output.write(key, source, bytes);
         }
@@ -45,10 +49,10 @@ mod output {
         }
     }
 
-    fn open() -> OutputWorld {
+    fn open() -> OutputFixture {
         let clock = VirtualClock::default();
         let output = FakeOutput::new(clock.clone());
-        OutputWorld::new(Arc::new(output.clone()), Arc::new(Direct { clock, output }))
+        OutputFixture::new(Arc::new(output.clone()), Arc::new(Direct { clock, output }))
     }
 
     longhaul_testkit::output_suite!(open);
@@ -64,7 +68,7 @@ mod spawner {
     }
 
     #[async_trait]
-    impl Actors for Scripted {
+    impl TestCommands for Scripted {
         fn exits(&self, after: Duration, code: u8) -> CommandSpec {
             let after = after.as_millis().to_string();
             CommandSpec::of("exit", &[&code.to_string(), &after], "/")
@@ -103,12 +107,12 @@ mod spawner {
         }
     }
 
-    fn open() -> SpawnerWorld {
+    fn open() -> SpawnerFixture {
         let clock = VirtualClock::default();
         let machine = ScriptedSpawner::casting(clock.clone(), |order| {
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         });
-        SpawnerWorld::new(Arc::new(Scripted { clock, machine }))
+        SpawnerFixture::new(Arc::new(Scripted { clock, machine }))
     }
 
     longhaul_testkit::spawner_suite!(open);

@@ -26,13 +26,13 @@ const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor {
+pub struct OutputCursor {
     /// Whose output it is.
     pub owner: ProcessId,
     /// Which attempt wrote it.
     pub attempt: AttemptNo,
     /// Which stream is read.
-    pub choice: Choice,
+    pub choice: StreamSelection,
     /// The offset in the log.
     pub offset: u64,
     /// Bytes of the folded text from there on that were shown already.
@@ -43,7 +43,7 @@ pub struct Cursor {
 
 /// Which stream is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum StreamSelection {
     /// Both, in the order in which they were written.
     Both,
     /// Standard output alone.
@@ -63,10 +63,10 @@ pub enum CursorError {
     Foreign,
 }
 
-impl Cursor {
+impl OutputCursor {
     /// Stands at the begin of an output.
     #[must_use]
-    pub const fn new(owner: ProcessId, attempt: AttemptNo, choice: Choice) -> Self {
+    pub const fn new(owner: ProcessId, attempt: AttemptNo, choice: StreamSelection) -> Self {
         Self { owner, attempt, choice, offset: 0, skip: 0, line: Some(1) }
     }
 
@@ -96,9 +96,9 @@ impl Cursor {
             Some(_) | None => return Err(CursorError::Malformed),
         }
         let choice = match letters.next() {
-            Some('b') => Choice::Both,
-            Some('o') => Choice::Stdout,
-            Some('e') => Choice::Stderr,
+            Some('b') => StreamSelection::Both,
+            Some('o') => StreamSelection::Stdout,
+            Some('e') => StreamSelection::Stderr,
             Some(_) | None => return Err(CursorError::Malformed),
         };
         let (places, line) = match letters.as_str().split_once('~') {
@@ -120,12 +120,12 @@ impl Cursor {
     }
 }
 
-impl fmt::Display for Cursor {
+impl fmt::Display for OutputCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let letter = match self.choice {
-            Choice::Both => 'b',
-            Choice::Stdout => 'o',
-            Choice::Stderr => 'e',
+            StreamSelection::Both => 'b',
+            StreamSelection::Stdout => 'o',
+            StreamSelection::Stderr => 'e',
         };
         let mut body = format!("{VERSION}{letter}");
         digits(u64::from(self.attempt.0), &mut body);
@@ -194,21 +194,21 @@ mod tests {
 
     #[test]
     fn text_of_a_cursor_stays_the_same() {
-        let cursor = Cursor::new(owner(7), AttemptNo(2), Choice::Stderr);
+        let cursor = OutputCursor::new(owner(7), AttemptNo(2), StreamSelection::Stderr);
         assert_eq!(cursor.on_line(1_000_000, Some(40)).to_string(), "1e2.lfls~14-2m4t");
         assert_eq!(cursor.at(0).to_string(), "1e2.0-4hjg");
     }
 
     #[test]
     fn text_that_is_none_is_refused_with_a_reason() {
-        let refused = |text: &str| Cursor::parse(text, owner(7)).unwrap_err();
+        let refused = |text: &str| OutputCursor::parse(text, owner(7)).unwrap_err();
         for text in
             ["", "1", "-", "1b-x", "1b1-x", "1x1.0-aaaa", "1b1.0.0.0-aaaa", "1b+1.0-aaaa", "b1.0-aaaa"]
         {
             assert_eq!(refused(text), CursorError::Malformed, "{text:?}");
         }
         assert_eq!(refused("2b1.0-aaaa"), CursorError::Version);
-        let foreign = Cursor::new(owner(8), AttemptNo(1), Choice::Both).to_string();
+        let foreign = OutputCursor::new(owner(8), AttemptNo(1), StreamSelection::Both).to_string();
         assert_eq!(refused(&foreign), CursorError::Foreign);
         assert_eq!(refused(&foreign.replace(".0", ".1")), CursorError::Foreign);
     }
@@ -217,17 +217,17 @@ mod tests {
         #[test]
         fn every_cursor_is_read_back(
             attempt in any::<u32>(), offset in any::<u64>(), skip in any::<u32>(), line in any::<Option<u64>>(),
-            choice in prop_oneof![Just(Choice::Both), Just(Choice::Stdout), Just(Choice::Stderr)],
+            choice in prop_oneof![Just(StreamSelection::Both), Just(StreamSelection::Stdout), Just(StreamSelection::Stderr)],
         ) {
-            let cursor = Cursor { owner: owner(1), attempt: AttemptNo(attempt), choice, offset, skip, line };
+            let cursor = OutputCursor { owner: owner(1), attempt: AttemptNo(attempt), choice, offset, skip, line };
             let text = cursor.to_string();
-            prop_assert_eq!(Cursor::parse(&text, owner(1)), Ok(cursor));
+            prop_assert_eq!(OutputCursor::parse(&text, owner(1)), Ok(cursor));
             prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.~".contains(&byte)));
         }
 
         #[test]
         fn any_text_is_read_or_refused(text in "\\PC{0,24}|1[boe][0-9a-z.~]{0,12}-[0-9a-z]{0,5}") {
-            let _ = Cursor::parse(&text, owner(1));
+            let _ = OutputCursor::parse(&text, owner(1));
         }
     }
 

@@ -1,25 +1,25 @@
 //! Output as a person would have seen it: redraws folded, repeats counted, control bytes gone.
 
-use crate::cursor::Cursor;
+use crate::cursor::OutputCursor;
 use crate::label::turns_text;
 use crate::redraw::fold_redraws;
-use crate::sanitizer::{Sanitizer, Terminal, sanitize};
-use crate::window::{Ending, Window};
+use crate::sanitizer::{Sanitizer, TerminalPolicy, sanitize};
+use crate::window::{Window, WindowEnd};
 
 /// The most characters that are shown of one line.
-pub(crate) const LONGEST_LINE: usize = 2_000;
+pub(crate) const MAX_LINE_LEN: usize = 2_000;
 /// The most bytes that are taken for one line; a longer one is several.
-pub(crate) const LONGEST_PIECE: usize = 64 * 1024;
+pub(crate) const MAX_PIECE_LEN: usize = 64 * 1024;
 /// Stands for the begin of a line that is not there any more.
-pub(crate) const TORN: &str = "…";
+pub(crate) const TRUNCATION_MARK: &str = "…";
 /// A run of equal lines that has reached so many bytes is told, and another one begins.
-const LONGEST_RUN: usize = 256 * 1024;
+const MAX_RUN_LEN: usize = 256 * 1024;
 /// The most bytes at the end of a growing output that may be the begin of something.
-const LONGEST_BEGUN: usize = 1024;
+const MAX_PARTIAL_LEN: usize = 1024;
 
 /// One line of folded output, or several equal ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct FoldedLine {
     /// What is shown, with the line feed unless the line is unfinished.
     pub(crate) text: String,
     /// The index of its first byte.
@@ -34,7 +34,7 @@ pub(crate) struct Entry {
 
 /// Why there is no next entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stop {
+pub(crate) enum EntriesEnd {
     /// It ends beyond the window.
     Undecided,
     /// There is nothing more.
@@ -46,26 +46,26 @@ pub(crate) enum Stop {
 /// Which bytes make an entry depends on those from its begin on alone, so that a reader who begins where another one
 /// stopped sees what a single reader would have seen.
 #[derive(Debug)]
-pub(crate) struct Entries<'w> {
+pub(crate) struct WindowEntries<'w> {
     window: &'w Window,
-    base: Option<Cursor>,
+    base: Option<OutputCursor>,
     at: usize,
     /// The line that ended the run before it, which begins at `at`.
-    ahead: Option<Shown>,
+    ahead: Option<RenderedLine>,
 }
 
 /// One line of a window, rendered.
 #[derive(Debug)]
-struct Shown {
+struct RenderedLine {
     text: String,
     start: usize,
     end: usize,
-    form: Form,
+    form: LineForm,
 }
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum LineForm {
     /// It ended with a line feed and is shown whole.
     Whole,
     /// It ended with a line feed, and its begin is shown.
@@ -78,116 +78,116 @@ enum Form {
     Unfinished,
 }
 
-impl<'w> Entries<'w> {
+impl<'w> WindowEntries<'w> {
     /// Begins at an index of a window; the marks in the text give places of the output that `base` stands in, if any.
-    pub(crate) const fn new(window: &'w Window, base: Option<Cursor>, at: usize) -> Self {
+    pub(crate) const fn new(window: &'w Window, base: Option<OutputCursor>, at: usize) -> Self {
         Self { window, base, at, ahead: None }
     }
 
     /// Gives the next entry.
-    pub(crate) fn next(&mut self) -> Result<Entry, Stop> {
+    pub(crate) fn next(&mut self) -> Result<FoldedLine, EntriesEnd> {
         let first = match self.ahead.take() {
             Some(ahead) => ahead,
             None => self.line(self.at)?,
         };
-        if first.form != Form::Whole {
+        if first.form != LineForm::Whole {
             return Ok(self.told(first, 1));
         }
         let (begin, mut last_end, mut count) = (first.start, first.end, 1_u64);
-        while last_end - begin < LONGEST_RUN {
-            let next = match self.settled_line(last_end, begin + LONGEST_RUN) {
+        while last_end - begin < MAX_RUN_LEN {
+            let next = match self.settled_line(last_end, begin + MAX_RUN_LEN) {
                 Ok(next) => next,
-                Err(Stop::Done) => break,
-                Err(Stop::Undecided) => {
+                Err(EntriesEnd::Done) => break,
+                Err(EntriesEnd::Undecided) => {
                     self.ahead = Some(first);
-                    return Err(Stop::Undecided);
+                    return Err(EntriesEnd::Undecided);
                 }
             };
-            if next.form != Form::Whole || next.text != first.text {
+            if next.form != LineForm::Whole || next.text != first.text {
                 // What was drawn over before it is an entry of its own.
                 self.ahead = (next.start == last_end).then_some(next);
                 break;
             }
             (last_end, count) = (next.end, count + 1);
         }
-        Ok(self.told(Shown { end: last_end, ..first }, count))
+        Ok(self.told(RenderedLine { end: last_end, ..first }, count))
     }
 
     /// Gives the line behind the states that were drawn over, which are passed over up to an index.
-    fn settled_line(&self, start: usize, most: usize) -> Result<Shown, Stop> {
+    fn settled_line(&self, start: usize, most: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
-        while line.form == Form::Redrawn && line.end < most {
+        while line.form == LineForm::Redrawn && line.end < most {
             line = self.line(line.end)?;
         }
         Ok(line)
     }
 
-    fn told(&mut self, shown: Shown, count: u64) -> Entry {
-        let Shown { mut text, start, end, form } = shown;
+    fn told(&mut self, shown: RenderedLine, count: u64) -> FoldedLine {
+        let RenderedLine { mut text, start, end, form } = shown;
         self.at = end;
         if count > 1 {
             let space = if text.is_empty() { "" } else { " " };
             text.push_str(&format!("{space}×{count}"));
         }
         let feeds = match form {
-            Form::Whole | Form::Cut => count,
-            Form::Piece | Form::Redrawn | Form::Unfinished => 0,
+            LineForm::Whole | LineForm::Cut => count,
+            LineForm::Piece | LineForm::Redrawn | LineForm::Unfinished => 0,
         };
         match form {
-            Form::Whole | Form::Cut | Form::Piece => text.push('\n'),
-            Form::Redrawn | Form::Unfinished => {}
+            LineForm::Whole | LineForm::Cut | LineForm::Piece => text.push('\n'),
+            LineForm::Redrawn | LineForm::Unfinished => {}
         }
-        Entry { text, start, end, feeds, is_cut: matches!(form, Form::Cut | Form::Piece) }
+        FoldedLine { text, start, end, feeds, is_cut: matches!(form, LineForm::Cut | LineForm::Piece) }
     }
 
-    fn line(&self, start: usize) -> Result<Shown, Stop> {
+    fn line(&self, start: usize) -> Result<RenderedLine, EntriesEnd> {
         let (end, form) = bounds(self.window, start)?;
-        if form == Form::Redrawn {
-            return Ok(Shown { text: String::new(), start, end, form });
+        if form == LineForm::Redrawn {
+            return Ok(RenderedLine { text: String::new(), start, end, form });
         }
         let raw = self.window.slice(start, end);
         let text = shown(raw);
         // A line that was drawn again is whole in its last state.
         let is_torn = self.window.is_torn_at(start) && drawn_over(bare(raw)).is_none();
-        let torn = if is_torn { TORN } else { "" };
-        if text.len() > LONGEST_LINE
-            && let Some((place, _)) = text.char_indices().nth(LONGEST_LINE)
+        let torn = if is_torn { TRUNCATION_MARK } else { "" };
+        if text.len() > MAX_LINE_LEN
+            && let Some((place, _)) = text.char_indices().nth(MAX_LINE_LEN)
         {
-            let rest = text.chars().count() - LONGEST_LINE;
+            let rest = text.chars().count() - MAX_LINE_LEN;
             let begin = text.get(..place).unwrap_or_default();
             let text = match self.base {
                 Some(base) => {
-                    let behind = start + place_behind(raw, LONGEST_LINE);
+                    let behind = start + place_behind(raw, MAX_LINE_LEN);
                     format!("{torn}{begin}…[+{rest} characters: {}]", base.at(self.window.offset(behind)))
                 }
                 None => format!("{torn}{begin}…[+{rest} characters]"),
             };
-            let form = if form == Form::Whole { Form::Cut } else { form };
-            return Ok(Shown { text, start, end, form });
+            let form = if form == LineForm::Whole { LineForm::Cut } else { form };
+            return Ok(RenderedLine { text, start, end, form });
         }
-        Ok(Shown { text: format!("{torn}{text}"), start, end, form })
+        Ok(RenderedLine { text: format!("{torn}{text}"), start, end, form })
     }
 }
 
 /// Finds where the line ends that begins at an index.
-fn bounds(window: &Window, start: usize) -> Result<(usize, Form), Stop> {
+fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd> {
     let rest = window.slice(start, window.bytes().len());
-    let longest = rest.get(..LONGEST_PIECE).unwrap_or(rest);
+    let longest = rest.get(..MAX_PIECE_LEN).unwrap_or(rest);
     if let Some(feed) = memchr::memchr(b'\n', longest) {
-        return Ok((start + feed + 1, Form::Whole));
+        return Ok((start + feed + 1, LineForm::Whole));
     }
-    if rest.len() > LONGEST_PIECE {
+    if rest.len() > MAX_PIECE_LEN {
         if let Some(over) = drawn_over(longest) {
-            return Ok((start + over, Form::Redrawn));
+            return Ok((start + over, LineForm::Redrawn));
         }
-        return Ok((start + boundary(rest, LONGEST_PIECE), Form::Piece));
+        return Ok((start + boundary(rest, MAX_PIECE_LEN), LineForm::Piece));
     }
     let length = match window.ending() {
-        Ending::More => return Err(Stop::Undecided),
-        Ending::Over => rest.len(),
-        Ending::Pause => settled(rest),
+        WindowEnd::More => return Err(EntriesEnd::Undecided),
+        WindowEnd::Over => rest.len(),
+        WindowEnd::Pause => settled(rest),
     };
-    if length == 0 { Err(Stop::Done) } else { Ok((start + length, Form::Unfinished)) }
+    if length == 0 { Err(EntriesEnd::Done) } else { Ok((start + length, LineForm::Unfinished)) }
 }
 
 /// How many bytes of a line, or of a part of one, were drawn over by those behind them; none if there are none.
@@ -198,7 +198,7 @@ pub(crate) fn drawn_over(part: &[u8]) -> Option<usize> {
 /// Renders a line without what ends it.
 pub(crate) fn shown(raw: &[u8]) -> String {
     let drawn = fold_redraws(bare(raw));
-    let clean = if is_harmless(drawn) { drawn.to_vec() } else { sanitize(drawn, Terminal::Plain) };
+    let clean = if is_harmless(drawn) { drawn.to_vec() } else { sanitize(drawn, TerminalPolicy::Plain) };
     String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
@@ -224,7 +224,7 @@ pub(crate) fn bare(raw: &[u8]) -> &[u8] {
 fn place_behind(raw: &[u8], characters: usize) -> usize {
     let drawn = fold_redraws(bare(raw));
     let skipped = bare(raw).len() - drawn.len();
-    let mut sanitizer = Sanitizer::new(Terminal::Plain);
+    let mut sanitizer = Sanitizer::new(TerminalPolicy::Plain);
     let (mut piece, mut seen) = (Vec::new(), 0);
     for (place, byte) in drawn.iter().enumerate() {
         sanitizer.push(std::slice::from_ref(byte), &mut piece);
@@ -239,8 +239,8 @@ fn place_behind(raw: &[u8], characters: usize) -> usize {
 
 /// The begin of a growing line in which no character and no sequence is unfinished.
 fn settled(rest: &[u8]) -> usize {
-    let (certain, doubtful) = rest.split_at(rest.len().saturating_sub(LONGEST_BEGUN));
-    let (mut sanitizer, mut ignored) = (Sanitizer::new(Terminal::Plain), Vec::new());
+    let (certain, doubtful) = rest.split_at(rest.len().saturating_sub(MAX_PARTIAL_LEN));
+    let (mut sanitizer, mut ignored) = (Sanitizer::new(TerminalPolicy::Plain), Vec::new());
     sanitizer.push(certain, &mut ignored);
     let mut settled = None;
     for (place, byte) in doubtful.iter().enumerate() {
@@ -268,7 +268,7 @@ const fn is_continuation(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::Choice;
+    use crate::cursor::StreamSelection;
     use longhaul_domain::{AttemptNo, ProcessId};
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -280,14 +280,14 @@ mod tests {
 
     #[test]
     fn line_whose_begin_was_dropped_is_marked() {
-        let torn = |output: &[u8]| texts(&window(output, Ending::Over).torn());
+        let torn = |output: &[u8]| texts(&window(output, WindowEnd::Over).torn());
         assert_eq!(torn(b"est\nest\nest\n"), ["…est\n", "est ×2\n"]);
         assert_eq!(torn(b"\na\n"), ["…\n", "a\n"]);
         assert_eq!(torn(b"st"), ["…st"]);
         assert_eq!(torn(b"0%\r100%\n"), ["100%\n"], "its last state is whole");
-        let long = torn(format!("{}\n", "x".repeat(LONGEST_LINE + 1)).as_bytes()).concat();
+        let long = torn(format!("{}\n", "x".repeat(MAX_LINE_LEN + 1)).as_bytes()).concat();
         assert!(long.starts_with("…x") && long.contains("…[+1 characters"), "{}", long.len());
-        let mut forgotten = window(b"one\ntwo\n", Ending::Over).torn();
+        let mut forgotten = window(b"one\ntwo\n", WindowEnd::Over).torn();
         forgotten.forget(0);
         assert_eq!(texts(&forgotten), ["…one\n", "two\n"]);
         forgotten.forget(4);
@@ -303,8 +303,8 @@ mod tests {
         #[test]
         fn harmless_lines_are_those_that_nothing_changes(lines in "[a-zé\\t\\x00-\\u{9f}\u{202e}\u{2066}€]{0,6}") {
             let bytes = lines.as_bytes();
-            let is_kept = sanitize(bytes, Terminal::Plain) == bytes && !lines.contains('\r');
-            prop_assert_eq!(is_harmless(bytes), is_kept);
+            let is_durable = sanitize(bytes, TerminalPolicy::Plain) == bytes && !lines.contains('\r');
+            prop_assert_eq!(is_harmless(bytes), is_durable);
         }
     }
 
@@ -315,22 +315,22 @@ mod tests {
 
     #[test]
     fn long_line_is_cut_with_the_count_and_the_place_of_its_rest() {
-        let line = format!("{}tail\n", "é".repeat(LONGEST_LINE));
+        let line = format!("{}tail\n", "é".repeat(MAX_LINE_LEN));
         let shown = folded(line.as_bytes()).remove(0);
         let cursor = base().at(4_000);
-        assert_eq!(shown, format!("{}…[+4 characters: {cursor}]\n", "é".repeat(LONGEST_LINE)));
-        let exact = format!("{}\n", "é".repeat(LONGEST_LINE));
+        assert_eq!(shown, format!("{}…[+4 characters: {cursor}]\n", "é".repeat(MAX_LINE_LEN)));
+        let exact = format!("{}\n", "é".repeat(MAX_LINE_LEN));
         assert_eq!(folded(exact.as_bytes()), [exact]);
     }
 
     #[test]
     fn endless_line_is_told_in_pieces_that_cut_no_character() {
-        let output = "€".repeat(LONGEST_PIECE);
-        let window = window(output.as_bytes(), Ending::Over);
-        let mut entries = Entries::new(&window, Some(base()), 0);
+        let output = "€".repeat(MAX_PIECE_LEN);
+        let window = window(output.as_bytes(), WindowEnd::Over);
+        let mut entries = WindowEntries::new(&window, Some(base()), 0);
         let first = entries.next().unwrap();
         assert_eq!((first.end % 3, first.is_cut), (0, true));
-        assert!(LONGEST_PIECE - first.end < 3);
+        assert!(MAX_PIECE_LEN - first.end < 3);
     }
 
     #[test]
@@ -346,7 +346,7 @@ mod tests {
 
     #[test]
     fn long_redrawn_lines_that_end_equal_are_counted() {
-        let line = format!("{}100%\n", "10%\r".repeat(LONGEST_PIECE / 3));
+        let line = format!("{}100%\n", "10%\r".repeat(MAX_PIECE_LEN / 3));
         let entries = folded(format!("100%\n{line}{line}other\n").as_bytes());
         assert_eq!(entries.concat(), "100% ×3\nother\n");
         let entries = folded(format!("before\n{line}{line}").as_bytes());
@@ -361,21 +361,21 @@ mod tests {
             (b"\x1b]0;title", ""),
             (b"prompt> ", "prompt> "),
         ] {
-            let window = window(output, Ending::Pause);
-            let text = Entries::new(&window, Some(base()), 0).next().map(|entry| entry.text);
+            let window = window(output, WindowEnd::Pause);
+            let text = WindowEntries::new(&window, Some(base()), 0).next().map(|entry| entry.text);
             assert_eq!(text.unwrap_or_default(), shown);
         }
-        let window = window(b"x\ny", Ending::More);
-        let mut entries = Entries::new(&window, Some(base()), 0);
-        assert_eq!(entries.next(), Err(Stop::Undecided));
+        let window = window(b"x\ny", WindowEnd::More);
+        let mut entries = WindowEntries::new(&window, Some(base()), 0);
+        assert_eq!(entries.next(), Err(EntriesEnd::Undecided));
     }
 
     pub(super) fn folded(output: &[u8]) -> Vec<String> {
-        texts(&window(output, Ending::Over))
+        texts(&window(output, WindowEnd::Over))
     }
 
     fn texts(window: &Window) -> Vec<String> {
-        let mut entries = Entries::new(window, Some(base()), 0);
+        let mut entries = WindowEntries::new(window, Some(base()), 0);
         let mut texts = Vec::new();
         while let Ok(entry) = entries.next() {
             texts.push(entry.text);
@@ -383,14 +383,14 @@ mod tests {
         texts
     }
 
-    fn window(output: &[u8], ending: Ending) -> Window {
+    fn window(output: &[u8], ending: WindowEnd) -> Window {
         let mut window = Window::new(0);
         window.push(0, output);
         window.close(output.len() as u64, ending);
         window
     }
 
-    fn base() -> Cursor {
-        Cursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), Choice::Both)
+    fn base() -> OutputCursor {
+        OutputCursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), StreamSelection::Both)
     }
 }

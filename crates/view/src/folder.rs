@@ -1,10 +1,10 @@
 //! A stream of output, folded as it comes.
 
-use crate::entry::Entries;
-use crate::window::{Ending, Window};
+use crate::entry::WindowEntries;
+use crate::window::{Window, WindowEnd};
 
 /// So much is gathered before it is looked at, so that a long run is not looked at again for each of its lines.
-const GATHERED: usize = 256 * 1024;
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Folds output piece by piece: redraws to their last state, equal lines to one with their number, control bytes away.
 ///
@@ -22,13 +22,13 @@ const GATHERED: usize = 256 * 1024;
 /// assert_eq!(shown, "100%\nsame ×2\nother\n");
 /// ```
 #[derive(Clone, Debug)]
-pub struct Folder {
+pub struct LineCollapser {
     window: Window,
     /// The bytes that were looked at, and wait for what follows.
     waiting: usize,
 }
 
-impl Folder {
+impl LineCollapser {
     /// Starts at the beginning of an output.
     #[must_use]
     pub const fn new() -> Self {
@@ -40,19 +40,19 @@ impl Folder {
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.window.push(self.window.next(), bytes);
         let gathered = self.window.bytes().len() - self.waiting;
-        if gathered < GATHERED { String::new() } else { self.decided() }
+        if gathered < BATCH_BYTES { String::new() } else { self.decided() }
     }
 
     /// Ends the output, and gives what is left.
     #[must_use]
     pub fn finish(mut self) -> String {
-        self.window.close(self.window.next(), Ending::Over);
+        self.window.close(self.window.next(), WindowEnd::Over);
         self.decided()
     }
 
     fn decided(&mut self) -> String {
         let (mut text, mut end) = (String::new(), 0);
-        let mut entries = Entries::new(&self.window, None, 0);
+        let mut entries = WindowEntries::new(&self.window, None, 0);
         while let Ok(entry) = entries.next() {
             text.push_str(&entry.text);
             end = entry.end;
@@ -63,7 +63,7 @@ impl Folder {
     }
 }
 
-impl Default for Folder {
+impl Default for LineCollapser {
     fn default() -> Self {
         Self::new()
     }
@@ -86,12 +86,12 @@ mod tests {
             sizes in prop::collection::vec(1_usize..100_000, 1..5),
         ) {
             // Several times what is gathered.
-            let filler = b"filler\nfiller\n".repeat(GATHERED / 10);
+            let filler = b"filler\nfiller\n".repeat(BATCH_BYTES / 10);
             let output = [output.concat(), filler.clone(), output.concat(), filler].concat();
-            let mut whole = Folder::new();
+            let mut whole = LineCollapser::new();
             let mut expected = whole.push(&output);
             expected.push_str(&whole.finish());
-            let (mut folder, mut text, mut rest) = (Folder::new(), String::new(), output.as_slice());
+            let (mut folder, mut text, mut rest) = (LineCollapser::new(), String::new(), output.as_slice());
             for size in sizes.iter().cycle() {
                 if rest.is_empty() {
                     break;

@@ -1,12 +1,12 @@
 //! Pure functions over the output of a process: lines, pages, searches, control bytes.
 //!
 //! Output is bytes. It may stop in the middle of a line or of a character, it may hold anything, and whoever wrote
-//! it may wish the reader harm. This crate takes such bytes apart without losing any ([`Lines`], [`last_lines`],
+//! it may wish the reader harm. This crate takes such bytes apart without losing any ([`LineSplitter`], [`last_lines`],
 //! [`fold_redraws`]) and makes them fit to be shown ([`Sanitizer`], [`clean_label`]). It reads nothing, writes
 //! nothing and keeps nothing but the state of a parser between two chunks.
 //!
 //! Readers with little room get [`page`] and [`tail`]: whoever reads the log fills a [`Window`] with some of its bytes,
-//! and is told what of them fits, and the [`Cursor`] to go on with. A [`Searcher`] finds lines in a stream of bytes.
+//! and is told what of them fits, and the [`OutputCursor`] to go on with. A [`Searcher`] finds lines in a stream of bytes.
 //!
 //! # Examples
 //!
@@ -19,6 +19,7 @@
 //! assert_eq!(sanitize(output, Terminal::Plain), b"one\ntwo red\nthree");
 //! ```
 
+mod budget;
 mod cursor;
 mod entry;
 mod folder;
@@ -27,21 +28,20 @@ mod lines;
 mod page;
 mod pattern;
 mod redraw;
-mod room;
 mod sanitizer;
 mod search;
 mod tail;
 mod window;
 
-pub use cursor::{Choice, Cursor, CursorError};
-pub use folder::Folder;
+pub use budget::json_length;
+pub use cursor::{CursorError, OutputCursor, StreamSelection};
+pub use folder::LineCollapser;
 pub use label::{clean_json, clean_label};
-pub use lines::{Line, Lines, last_lines};
-pub use page::{Manner, Page, PageStop, page};
-pub use pattern::{Case, Pattern, PatternError};
+pub use lines::{LineSplitter, RawLine, last_lines};
+pub use page::{Page, PageStop, RenderMode, page};
+pub use pattern::{CaseMode, Pattern, PatternError};
 pub use redraw::fold_redraws;
-pub use room::json_length;
-pub use sanitizer::{Sanitizer, Terminal, sanitize};
-pub use search::{Hit, Searcher};
-pub use tail::{Tail, tail};
-pub use window::{Ending, Window};
+pub use sanitizer::{Sanitizer, TerminalPolicy, sanitize};
+pub use search::{SearchHit, Searcher};
+pub use tail::{TailBuffer, tail};
+pub use window::{Window, WindowEnd};

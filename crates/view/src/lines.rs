@@ -15,11 +15,11 @@ use std::iter::FusedIterator;
 /// assert_eq!(texts, [&b"one"[..], b"", b"two"]);
 /// ```
 #[derive(Clone, Debug)]
-pub struct Lines<'a> {
+pub struct LineSplitter<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> LineSplitter<'a> {
     /// Splits `output`.
     #[must_use]
     pub const fn new(output: &'a [u8]) -> Self {
@@ -27,39 +27,39 @@ impl<'a> Lines<'a> {
     }
 }
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = Line<'a>;
+impl<'a> Iterator for LineSplitter<'a> {
+    type Item = RawLine<'a>;
 
-    fn next(&mut self) -> Option<Line<'a>> {
+    fn next(&mut self) -> Option<RawLine<'a>> {
         if self.rest.is_empty() {
             return None;
         }
         let length = memchr::memchr(b'\n', self.rest).map_or(self.rest.len(), |feed| feed + 1);
         let (bytes, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
-        Some(Line { bytes })
+        Some(RawLine { bytes })
     }
 }
 
-impl DoubleEndedIterator for Lines<'_> {
+impl DoubleEndedIterator for LineSplitter<'_> {
     fn next_back(&mut self) -> Option<Self::Item> {
         let (_last, before) = self.rest.split_last()?;
         let start = memchr::memrchr(b'\n', before).map_or(0, |feed| feed + 1);
         let (rest, bytes) = self.rest.split_at_checked(start)?;
         self.rest = rest;
-        Some(Line { bytes })
+        Some(RawLine { bytes })
     }
 }
 
-impl FusedIterator for Lines<'_> {}
+impl FusedIterator for LineSplitter<'_> {}
 
 /// Is one line of output, with the bytes that end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct RawLine<'a> {
     bytes: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> RawLine<'a> {
     /// Gives all of the line, its line feed included.
     #[must_use]
     pub const fn bytes(self) -> &'a [u8] {
@@ -96,7 +96,7 @@ impl<'a> Line<'a> {
 /// ```
 #[must_use]
 pub fn last_lines(output: &[u8], count: usize) -> &[u8] {
-    let mut before = Lines::new(output);
+    let mut before = LineSplitter::new(output);
     for _ in 0..count {
         if before.next_back().is_none() {
             break;
@@ -112,20 +112,20 @@ mod tests {
 
     #[test]
     fn empty_output_has_no_line() {
-        assert_eq!(Lines::new(b"").count(), 0);
+        assert_eq!(LineSplitter::new(b"").count(), 0);
         assert_eq!(last_lines(b"", 3), b"");
     }
 
     #[test]
     fn unfinished_line_is_a_line_and_says_so() {
-        let lines: Vec<Line<'_>> = Lines::new(b"a\n\nb").collect();
+        let lines: Vec<RawLine<'_>> = LineSplitter::new(b"a\n\nb").collect();
         assert_eq!(lines.iter().map(|line| line.bytes()).collect::<Vec<_>>(), [&b"a\n"[..], b"\n", b"b"]);
         assert_eq!(lines.iter().map(|line| line.is_complete()).collect::<Vec<_>>(), [true, true, false]);
     }
 
     #[test]
     fn text_drops_only_the_ending() {
-        let texts: Vec<&[u8]> = Lines::new(b"a\rb\r\n\r\nc\r").map(Line::text).collect();
+        let texts: Vec<&[u8]> = LineSplitter::new(b"a\rb\r\n\r\nc\r").map(RawLine::text).collect();
         assert_eq!(texts, [&b"a\rb"[..], b"", b"c\r"]);
     }
 
@@ -138,20 +138,20 @@ mod tests {
     proptest! {
         #[test]
         fn lines_joined_are_the_output(output in text()) {
-            let joined: Vec<u8> = Lines::new(&output).flat_map(|line| line.bytes().to_vec()).collect();
+            let joined: Vec<u8> = LineSplitter::new(&output).flat_map(|line| line.bytes().to_vec()).collect();
             prop_assert_eq!(joined, output);
         }
 
         #[test]
         fn lines_read_backwards_are_the_same_lines(output in text()) {
-            let mut backwards: Vec<Line<'_>> = Lines::new(&output).rev().collect();
+            let mut backwards: Vec<RawLine<'_>> = LineSplitter::new(&output).rev().collect();
             backwards.reverse();
-            prop_assert_eq!(backwards, Lines::new(&output).collect::<Vec<_>>());
+            prop_assert_eq!(backwards, LineSplitter::new(&output).collect::<Vec<_>>());
         }
 
         #[test]
         fn line_feed_stands_only_at_the_end_of_a_line(output in text()) {
-            for line in Lines::new(&output) {
+            for line in LineSplitter::new(&output) {
                 prop_assert!(!line.bytes().is_empty());
                 prop_assert!(!line.text().contains(&b'\n'));
             }
@@ -159,9 +159,9 @@ mod tests {
 
         #[test]
         fn last_lines_are_the_last_of_the_lines(output in text(), count in 0_usize..8) {
-            let all: Vec<Line<'_>> = Lines::new(&output).collect();
+            let all: Vec<RawLine<'_>> = LineSplitter::new(&output).collect();
             let kept = all[all.len().saturating_sub(count)..].to_vec();
-            prop_assert_eq!(Lines::new(last_lines(&output, count)).collect::<Vec<_>>(), kept);
+            prop_assert_eq!(LineSplitter::new(last_lines(&output, count)).collect::<Vec<_>>(), kept);
         }
     }
 

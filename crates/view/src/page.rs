@@ -1,14 +1,14 @@
 //! Pages of output that fit into the answer that was asked for.
 
-use crate::cursor::Cursor;
-use crate::entry::{Entries, Stop};
-use crate::room::{char_length, fitting, json_length};
+use crate::budget::{char_length, fitting, json_length};
+use crate::cursor::OutputCursor;
+use crate::entry::{EntriesEnd, WindowEntries};
 use crate::sanitizer::may_be_completed;
-use crate::window::{Ending, Window, wide};
+use crate::window::{Window, WindowEnd, wide};
 
 /// How output is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum RenderMode {
     /// Redraws folded to their last state, repeats counted, control bytes gone, long lines cut with a mark.
     Folded,
     /// As it was written; bytes that are no UTF-8 become `U+FFFD`.
@@ -21,7 +21,7 @@ pub struct Page {
     /// Its text.
     pub text: String,
     /// Where the next one begins.
-    pub next: Cursor,
+    pub next: OutputCursor,
     /// Why it ends there.
     pub stop: PageStop,
 }
@@ -59,15 +59,15 @@ pub enum PageStop {
 /// # Ok::<(), longhaul_domain::InvalidText>(())
 /// ```
 #[must_use]
-pub fn page(window: &Window, from: &Cursor, room: usize, manner: Manner) -> Page {
+pub fn page(window: &Window, from: &OutputCursor, room: usize, manner: RenderMode) -> Page {
     match manner {
-        Manner::Folded => folded(window, from, room),
-        Manner::Raw => raw(window, from, room),
+        RenderMode::Folded => folded(window, from, room),
+        RenderMode::Raw => raw(window, from, room),
     }
 }
 
-fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
-    let mut entries = Entries::new(window, Some(*from), 0);
+fn folded(window: &Window, from: &OutputCursor, room: usize) -> Page {
+    let mut entries = WindowEntries::new(window, Some(*from), 0);
     let mut text = String::new();
     let (mut used, mut end, mut line) = (0, 0, from.line);
     let mut skip = usize::try_from(from.skip).unwrap_or(usize::MAX);
@@ -76,8 +76,8 @@ fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
             Ok(entry) => entry,
             Err(stop) => {
                 let stop = match stop {
-                    Stop::Undecided => PageStop::Undecided,
-                    Stop::Done => PageStop::Drained,
+                    EntriesEnd::Undecided => PageStop::Undecided,
+                    EntriesEnd::Done => PageStop::Drained,
                 };
                 let has_moved = end > 0 || window.bytes().is_empty();
                 let next = if has_moved { from.on_line(window.offset(end), line) } else { *from };
@@ -94,7 +94,7 @@ fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
             }
             let part = fitting(rest, room);
             let skip = u32::try_from(begun + part.len()).unwrap_or(u32::MAX);
-            return Page { text: part.to_owned(), next: Cursor { skip, ..here }, stop: PageStop::Full };
+            return Page { text: part.to_owned(), next: OutputCursor { skip, ..here }, stop: PageStop::Full };
         }
         text.push_str(rest);
         used += cost;
@@ -104,9 +104,9 @@ fn folded(window: &Window, from: &Cursor, room: usize) -> Page {
     }
 }
 
-fn raw(window: &Window, from: &Cursor, room: usize) -> Page {
-    let is_over = window.ending() == Ending::Over;
-    let mut text = Written::default();
+fn raw(window: &Window, from: &OutputCursor, room: usize) -> Page {
+    let is_over = window.ending() == WindowEnd::Over;
+    let mut text = RenderedText::default();
     let mut stop = PageStop::Drained;
     'all: for piece in window.bytes().utf8_chunks() {
         for c in piece.valid().chars() {
@@ -130,7 +130,7 @@ fn raw(window: &Window, from: &Cursor, room: usize) -> Page {
     if stop == PageStop::Full && text.lines_end > 0 {
         text.back_to_the_last_line();
     }
-    if stop == PageStop::Drained && window.ending() == Ending::More {
+    if stop == PageStop::Drained && window.ending() == WindowEnd::More {
         stop = PageStop::Undecided;
     }
     let feeds = memchr::memchr_iter(b'\n', window.slice(0, text.end)).count();
@@ -140,7 +140,7 @@ fn raw(window: &Window, from: &Cursor, room: usize) -> Page {
 
 /// Text, and the bytes that it stands for.
 #[derive(Debug, Default)]
-struct Written {
+struct RenderedText {
     text: String,
     used: usize,
     end: usize,
@@ -149,7 +149,7 @@ struct Written {
     lines_end: usize,
 }
 
-impl Written {
+impl RenderedText {
     fn add(&mut self, c: char, length: usize, room: usize) -> bool {
         let used = self.used + char_length(c);
         if used > room {

@@ -4,7 +4,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
 
 /// The longest pattern, in bytes.
-const LONGEST: usize = 1024;
+const MAX_PATTERN_LEN: usize = 1024;
 /// The most memory that a compiled pattern may take, in bytes.
 const COMPILED: usize = 1024 * 1024;
 /// The most memory that its matcher may take for what it has seen, in bytes.
@@ -32,7 +32,7 @@ pub struct Pattern {
 
 /// Whether upper and lower case differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Case {
+pub enum CaseMode {
     /// They do.
     Kept,
     /// They do not.
@@ -64,16 +64,16 @@ impl Pattern {
     /// # Errors
     ///
     /// [`PatternError`] if it is none, or one that costs too much.
-    pub fn new(text: &str, case: Case) -> Result<Self, PatternError> {
+    pub fn new(text: &str, case: CaseMode) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
         }
-        if text.len() > LONGEST {
+        if text.len() > MAX_PATTERN_LEN {
             return Err(PatternError::TooLong { length: text.len() });
         }
         let mut builder = RegexBuilder::new(text);
         builder
-            .case_insensitive(case == Case::Ignored)
+            .case_insensitive(case == CaseMode::Ignored)
             .nest_limit(DEPTH)
             .size_limit(COMPILED)
             .dfa_size_limit(CACHED);
@@ -109,7 +109,7 @@ impl fmt::Display for PatternError {
         match self {
             Self::Empty => f.write_str("the pattern is empty"),
             Self::TooLong { length } => {
-                write!(f, "the pattern has {length} bytes, and {LONGEST} are the most")
+                write!(f, "the pattern has {length} bytes, and {MAX_PATTERN_LEN} are the most")
             }
             Self::TooLarge => f.write_str("the pattern stands for too much: its repetitions are too large"),
             Self::Broken { why } => write!(f, "the pattern is no regular expression: {why}"),
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn hostile_pattern_is_refused_with_its_reason() {
-        let refused = |text: &str| Pattern::new(text, Case::Kept).unwrap_err();
+        let refused = |text: &str| Pattern::new(text, CaseMode::Kept).unwrap_err();
         assert_eq!(refused(""), PatternError::Empty);
         assert_eq!(refused(&"a".repeat(1_025)), PatternError::TooLong { length: 1_025 });
         assert_eq!(refused(r"((((\w{100}){100}){100}){100})"), PatternError::TooLarge);
@@ -159,10 +159,10 @@ mod tests {
     #[test]
     fn pattern_that_looks_at_the_edges_of_the_text_is_known() {
         for text in [r"\Aerror", r"error\z", "(?-m)^a", "(?i-m:^a)", "a(?s-m)$", "(?R)a$"] {
-            assert!(Pattern::new(text, Case::Kept).unwrap().lines.is_none(), "{text}");
+            assert!(Pattern::new(text, CaseMode::Kept).unwrap().lines.is_none(), "{text}");
         }
         for text in ["^error$", "(?i)error", "(a|b)-", "(?P<name>a)-", "(?:a)-"] {
-            assert!(Pattern::new(text, Case::Kept).unwrap().lines.is_some(), "{text}");
+            assert!(Pattern::new(text, CaseMode::Kept).unwrap().lines.is_some(), "{text}");
         }
     }
 
@@ -171,7 +171,7 @@ mod tests {
         fn line_that_matches_matches_among_others(
             lines in prop::collection::vec("[ab é]{0,4}", 1..5),
             pattern in r"(\^|\\b|\\B|)(a|b|é|[^a]|\\s|\\S|\\W|.|a\*|b\+|\(a\|b\))(a|[^b]|\\s|\\w|\*|\?|)(\$|\\b|\\B|)",
-            case in prop_oneof![Just(Case::Kept), Just(Case::Ignored)],
+            case in prop_oneof![Just(CaseMode::Kept), Just(CaseMode::Ignored)],
         ) {
             if let Ok(pattern) = Pattern::new(&pattern, case) {
                 let any = lines.iter().any(|line| pattern.is_match(line.as_bytes()));
@@ -184,13 +184,13 @@ mod tests {
 
     #[test]
     fn catastrophe_of_others_is_none_here() {
-        let pattern = Pattern::new("(a*)*b", Case::Kept).unwrap();
+        let pattern = Pattern::new("(a*)*b", CaseMode::Kept).unwrap();
         assert!(!pattern.is_match(&vec![b'a'; 100_000]));
     }
 
     #[test]
     fn case_counts_unless_it_is_ignored() {
-        assert!(!Pattern::new("größe", Case::Kept).unwrap().is_match("GRÖSSE GRÖßE".as_bytes()));
-        assert!(Pattern::new("größe", Case::Ignored).unwrap().is_match("GRÖßE".as_bytes()));
+        assert!(!Pattern::new("größe", CaseMode::Kept).unwrap().is_match("GRÖSSE GRÖßE".as_bytes()));
+        assert!(Pattern::new("größe", CaseMode::Ignored).unwrap().is_match("GRÖßE".as_bytes()));
     }
 }

@@ -4,11 +4,11 @@ use crate::label::turns_text;
 use anstyle_parse::state::{Action, State, state_change};
 
 /// The longest colour sequence that is passed on, in bytes between its introducer and its end.
-const LONGEST_STYLE: usize = 64;
+const MAX_STYLE_LEN: usize = 64;
 
 /// Says what the terminal that output goes to may be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Terminal {
+pub enum TerminalPolicy {
     /// Text alone.
     Plain,
     /// Text and its colours: sequences that select a graphic rendition stay.
@@ -17,7 +17,7 @@ pub enum Terminal {
 
 /// Removes from output, chunk by chunk, all that a terminal would obey.
 ///
-/// Text, tabs, carriage returns and line feeds stay, and colours where [`Terminal`] wants them. Other control
+/// Text, tabs, carriage returns and line feeds stay, and colours where [`TerminalPolicy`] wants them. Other control
 /// characters, escape sequences, control strings (titles, clipboard, images) and characters that turn text around go;
 /// bytes that are no UTF-8 become `U+FFFD`. A line feed ends every unfinished sequence, so that a stray introducer
 /// hides at most the rest of its line. Where the chunks are cut changes nothing in the result.
@@ -36,9 +36,9 @@ pub enum Terminal {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Sanitizer {
-    terminal: Terminal,
+    terminal: TerminalPolicy,
     state: State,
-    /// Parameters and intermediates of the sequence under way; one more than [`LONGEST_STYLE`] means too long.
+    /// Parameters and intermediates of the sequence under way; one more than [`MAX_STYLE_LEN`] means too long.
     sequence: Vec<u8>,
     /// The start of a character that the next chunk may complete.
     begun: Vec<u8>,
@@ -48,7 +48,7 @@ pub struct Sanitizer {
 impl Sanitizer {
     /// Starts at the beginning of an output.
     #[must_use]
-    pub const fn new(terminal: Terminal) -> Self {
+    pub const fn new(terminal: TerminalPolicy) -> Self {
         Self { terminal, state: State::Ground, sequence: Vec::new(), begun: Vec::new(), styled: false }
     }
 
@@ -170,12 +170,12 @@ impl Sanitizer {
                 }
             }
             Action::Collect | Action::Param => {
-                if self.sequence.len() <= LONGEST_STYLE {
+                if self.sequence.len() <= MAX_STYLE_LEN {
                     self.sequence.push(byte);
                 }
             }
             Action::CsiDispatch => {
-                if byte == b'm' && self.terminal == Terminal::Colour {
+                if byte == b'm' && self.terminal == TerminalPolicy::Colour {
                     self.style(shown);
                 }
             }
@@ -204,7 +204,7 @@ impl Sanitizer {
     /// Passes a colour on, unless it is private, malformed or longer than any that a program means.
     fn style(&mut self, shown: &mut Vec<u8>) {
         let plain = self.sequence.iter().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
-        if !plain || self.sequence.len() > LONGEST_STYLE {
+        if !plain || self.sequence.len() > MAX_STYLE_LEN {
             return;
         }
         shown.extend_from_slice(b"\x1b[");
@@ -216,7 +216,7 @@ impl Sanitizer {
 
 /// Removes from a whole output all that a terminal would obey, as [`Sanitizer`] does.
 #[must_use]
-pub fn sanitize(output: &[u8], terminal: Terminal) -> Vec<u8> {
+pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     let mut shown = Vec::new();
     let mut sanitizer = Sanitizer::new(terminal);
     sanitizer.push(output, &mut shown);
@@ -263,7 +263,7 @@ mod tests {
         for sequence in ["\x1b[>4;2m", "\x1b[?1m", "\x1b[1 m", "\x1b[1?m"] {
             assert_eq!(colour(format!("a{sequence}b").as_bytes()), "ab", "{sequence:?}");
         }
-        let long = format!("a\x1b[{}mb", "1;".repeat(LONGEST_STYLE));
+        let long = format!("a\x1b[{}mb", "1;".repeat(MAX_STYLE_LEN));
         assert_eq!(colour(long.as_bytes()), "ab");
     }
 
@@ -333,7 +333,7 @@ mod tests {
         fn chunks_do_not_change_the_result(
             output in hostile(),
             cuts in prop::collection::vec(0_usize..96, 0..6),
-            terminal in prop_oneof![Just(Terminal::Plain), Just(Terminal::Colour)],
+            terminal in prop_oneof![Just(TerminalPolicy::Plain), Just(TerminalPolicy::Colour)],
         ) {
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(output.len())).collect();
             cuts.sort_unstable();
@@ -362,11 +362,11 @@ mod tests {
     }
 
     fn plain(output: &[u8]) -> String {
-        String::from_utf8(sanitize(output, Terminal::Plain)).unwrap()
+        String::from_utf8(sanitize(output, TerminalPolicy::Plain)).unwrap()
     }
 
     fn colour(output: &[u8]) -> String {
-        String::from_utf8(sanitize(output, Terminal::Colour)).unwrap()
+        String::from_utf8(sanitize(output, TerminalPolicy::Colour)).unwrap()
     }
 
     fn harmless(c: char) -> bool {

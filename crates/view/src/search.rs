@@ -1,9 +1,9 @@
 //! Lines of a stream of output that match a pattern.
 
-use crate::entry::{LONGEST_PIECE, TORN, bare, boundary, drawn_over, is_harmless, shown};
-use crate::page::Manner;
+use crate::entry::{MAX_PIECE_LEN, TRUNCATION_MARK, bare, boundary, drawn_over, is_harmless, shown};
+use crate::page::RenderMode;
 use crate::pattern::Pattern;
-use crate::window::{Ending, Window, wide};
+use crate::window::{Window, WindowEnd, wide};
 use std::borrow::Cow;
 
 /// How far two windows of an endless line overlap, in bytes: a longer match may be missed where they meet.
@@ -11,13 +11,13 @@ const OVERLAP: usize = 4 * 1024;
 /// Lines are first looked at together, so many bytes at once.
 const BLOCK: usize = 8 * 1024;
 /// So far behind a line is looked for the last state of one that is told after it.
-const AHEAD: usize = 256 * 1024;
+const REDRAW_LOOKBACK: usize = 256 * 1024;
 /// The most bytes that are kept of what was searched, for the lines before a match.
-const HISTORY: usize = 16 * 1024;
+const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
 /// A line that matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hit {
+pub struct SearchHit {
     /// Its number, counted from 1, where it is known.
     pub line: Option<u64>,
     /// The offset in the log at which it begins.
@@ -36,7 +36,7 @@ pub struct Hit {
 
 /// Searches output piece by piece, as it comes, and keeps no more of it than one piece and a few lines.
 ///
-/// A line is searched as [`Manner`] shows it: of one that was redrawn, its last state. What is longer than 64 KiB is
+/// A line is searched as [`RenderMode`] shows it: of one that was redrawn, its last state. What is longer than 64 KiB is
 /// searched in windows of that size that overlap, and each of them is a hit of its own.
 ///
 /// # Examples
@@ -57,7 +57,7 @@ pub struct Hit {
 #[derive(Clone, Debug)]
 pub struct Searcher {
     pattern: Pattern,
-    manner: Manner,
+    manner: RenderMode,
     context: usize,
     longest: usize,
     /// How many more hits are told.
@@ -68,7 +68,7 @@ pub struct Searcher {
     line: Option<u64>,
     /// The index up to which hits have told lines.
     told: usize,
-    hits: Vec<Hit>,
+    hits: Vec<SearchHit>,
     /// Where each line after the last hit begins.
     after: Vec<usize>,
     total: u64,
@@ -78,7 +78,7 @@ pub struct Searcher {
 impl Searcher {
     /// Begins at an offset of the log, in the line of this number.
     #[must_use]
-    pub const fn new(pattern: Pattern, start: u64, line: Option<u64>, manner: Manner) -> Self {
+    pub const fn new(pattern: Pattern, start: u64, line: Option<u64>, manner: RenderMode) -> Self {
         Self {
             pattern,
             manner,
@@ -126,7 +126,7 @@ impl Searcher {
 
     /// Breaks the line off: bytes before this offset were dropped, and lines are no longer numbered.
     pub fn break_off(&mut self, offset: u64) {
-        self.finish(offset, Ending::Over);
+        self.finish(offset, WindowEnd::Over);
         self.line = None;
         self.window = Window::new(offset).torn();
         (self.at, self.told) = (0, 0);
@@ -134,10 +134,10 @@ impl Searcher {
     }
 
     /// Says where the log goes on, and searches what is left.
-    pub fn finish(&mut self, next: u64, ending: Ending) {
+    pub fn finish(&mut self, next: u64, ending: WindowEnd) {
         self.window.close(next, ending);
         self.search();
-        if ending == Ending::More {
+        if ending == WindowEnd::More {
             // Whoever goes on from here finds these lines again.
             self.cut_the_last_hit(self.at);
         }
@@ -150,7 +150,7 @@ impl Searcher {
     }
 
     /// Gives the hits that are complete.
-    pub fn take(&mut self) -> Vec<Hit> {
+    pub fn take(&mut self) -> Vec<SearchHit> {
         let is_open = self.told > self.at;
         let kept = if is_open { self.hits.pop() } else { None };
         let hits = std::mem::take(&mut self.hits);
@@ -194,15 +194,15 @@ impl Searcher {
             }
             self.total += u64::from(is_hit);
             match line.form {
-                Form::Whole => {
+                MatchForm::Whole => {
                     self.lines += 1;
                     self.line = self.line.map(|line| line + 1);
                     self.at = line.end;
                 }
-                Form::Piece => self.at = if is_hit { line.end } else { line.end - OVERLAP },
-                Form::Unfinished => {
+                MatchForm::Piece => self.at = if is_hit { line.end } else { line.end - OVERLAP },
+                MatchForm::Unfinished => {
                     self.lines += 1;
-                    if is_hit || self.window.ending() == Ending::Over {
+                    if is_hit || self.window.ending() == WindowEnd::Over {
                         self.at = line.end;
                     }
                     return;
@@ -231,17 +231,17 @@ impl Searcher {
     }
 
     /// Remembers a hit; false if the lines after it are not there yet.
-    fn tell(&mut self, line: &Line) -> bool {
+    fn tell(&mut self, line: &SearchedLine) -> bool {
         let mut after = Vec::new();
         let mut end = line.end;
-        if line.form == Form::Whole {
+        if line.form == MatchForm::Whole {
             while after.len() < self.context {
                 match self.settled_line(end) {
                     Some(next) => {
                         after.push(next.start);
                         end = next.end;
                     }
-                    None if self.window.ending() == Ending::More => return false,
+                    None if self.window.ending() == WindowEnd::More => return false,
                     None => break,
                 }
             }
@@ -249,7 +249,7 @@ impl Searcher {
         self.cut_the_last_hit(line.start);
         let text = self.text(line);
         let found = self.pattern.find(&text).unwrap_or_default();
-        let hit = Hit {
+        let hit = SearchHit {
             line: self.line,
             offset: self.window.offset(line.start),
             next: self.window.offset(line.end),
@@ -301,46 +301,50 @@ impl Searcher {
     /// How much of the line there was drawn over by what follows; none where that is decided with the line.
     fn drawn_over(&self, start: usize) -> Option<usize> {
         let rest = self.window.slice(start, self.window.bytes().len());
-        let longest = rest.get(..LONGEST_PIECE).filter(|_| rest.len() > LONGEST_PIECE)?;
+        let longest = rest.get(..MAX_PIECE_LEN).filter(|_| rest.len() > MAX_PIECE_LEN)?;
         match self.manner {
-            Manner::Folded if memchr::memchr(b'\n', longest).is_none() => drawn_over(longest),
-            Manner::Folded | Manner::Raw => None,
+            RenderMode::Folded if memchr::memchr(b'\n', longest).is_none() => drawn_over(longest),
+            RenderMode::Folded | RenderMode::Raw => None,
         }
     }
 
     /// The last state of a line; of one that is drawn again and again, that which is far enough behind.
-    fn settled_line(&self, start: usize) -> Option<Line> {
+    fn settled_line(&self, start: usize) -> Option<SearchedLine> {
         let mut at = start;
-        while let Some(over) = self.drawn_over(at).filter(|_| at - start < AHEAD) {
+        while let Some(over) = self.drawn_over(at).filter(|_| at - start < REDRAW_LOOKBACK) {
             at += over;
         }
         self.next_line(at)
     }
 
-    fn next_line(&self, start: usize) -> Option<Line> {
+    fn next_line(&self, start: usize) -> Option<SearchedLine> {
         let rest = self.window.slice(start, self.window.bytes().len());
-        let longest = rest.get(..LONGEST_PIECE).unwrap_or(rest);
+        let longest = rest.get(..MAX_PIECE_LEN).unwrap_or(rest);
         if let Some(feed) = memchr::memchr(b'\n', longest) {
-            return Some(Line { start, end: start + feed + 1, form: Form::Whole });
+            return Some(SearchedLine { start, end: start + feed + 1, form: MatchForm::Whole });
         }
-        if rest.len() > LONGEST_PIECE {
-            return Some(Line { start, end: start + boundary(rest, LONGEST_PIECE), form: Form::Piece });
+        if rest.len() > MAX_PIECE_LEN {
+            return Some(SearchedLine {
+                start,
+                end: start + boundary(rest, MAX_PIECE_LEN),
+                form: MatchForm::Piece,
+            });
         }
-        let is_last = self.window.ending() != Ending::More && !rest.is_empty();
-        is_last.then(|| Line { start, end: start + rest.len(), form: Form::Unfinished })
+        let is_last = self.window.ending() != WindowEnd::More && !rest.is_empty();
+        is_last.then(|| SearchedLine { start, end: start + rest.len(), form: MatchForm::Unfinished })
     }
 
-    fn text(&self, line: &Line) -> Cow<'_, [u8]> {
+    fn text(&self, line: &SearchedLine) -> Cow<'_, [u8]> {
         let raw = self.window.slice(line.start, line.end);
         let bare = bare(raw);
         match self.manner {
-            Manner::Raw => Cow::Borrowed(bare),
+            RenderMode::Raw => Cow::Borrowed(bare),
             // A pattern for the begin of a line must not find the place where one was torn.
-            Manner::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
-                Cow::Owned(format!("{TORN}{}", shown(raw)).into_bytes())
+            RenderMode::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
+                Cow::Owned(format!("{TRUNCATION_MARK}{}", shown(raw)).into_bytes())
             }
-            Manner::Folded if is_harmless(bare) => Cow::Borrowed(bare),
-            Manner::Folded => Cow::Owned(shown(raw).into_bytes()),
+            RenderMode::Folded if is_harmless(bare) => Cow::Borrowed(bare),
+            RenderMode::Folded => Cow::Owned(shown(raw).into_bytes()),
         }
     }
 
@@ -351,7 +355,7 @@ impl Searcher {
             let Some(before) = keep.checked_sub(1) else { break };
             keep = memchr::memrchr(b'\n', self.window.slice(0, before)).map_or(0, |feed| feed + 1);
         }
-        let gone = keep.max(self.at.saturating_sub(HISTORY));
+        let gone = keep.max(self.at.saturating_sub(MAX_CONTEXT_BYTES));
         self.window.forget(gone);
         self.at -= gone;
         self.told = self.told.saturating_sub(gone);
@@ -363,14 +367,14 @@ impl Searcher {
 
 /// A line of the window.
 #[derive(Clone, Copy, Debug)]
-struct Line {
+struct SearchedLine {
     start: usize,
     end: usize,
-    form: Form,
+    form: MatchForm,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum MatchForm {
     Whole,
     Piece,
     Unfinished,

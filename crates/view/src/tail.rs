@@ -1,20 +1,20 @@
 //! The end of an output that fits into the answer that was asked for.
 
-use crate::cursor::Cursor;
-use crate::entry::{Entries, Entry, LONGEST_LINE, boundary, drawn_over, shown};
-use crate::page::Manner;
-use crate::room::{char_length, json_length};
+use crate::budget::{char_length, json_length};
+use crate::cursor::OutputCursor;
+use crate::entry::{FoldedLine, MAX_LINE_LEN, WindowEntries, boundary, drawn_over, shown};
+use crate::page::RenderMode;
 use crate::window::Window;
 
 /// The end of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tail {
+pub struct TailBuffer {
     /// Its text.
     pub text: String,
     /// Where it begins.
-    pub start: Cursor,
+    pub start: OutputCursor,
     /// Where the output goes on behind it.
-    pub next: Cursor,
+    pub next: OutputCursor,
 }
 
 /// Shows as much of the end of a window as fits into `room` bytes of JSON.
@@ -23,20 +23,26 @@ pub struct Tail {
 /// begins in the middle of a line (`starts_line` is false), the rest of that line is left out if others follow it; of a
 /// line that was redrawn, its last state is kept.
 #[must_use]
-pub fn tail(window: &Window, base: &Cursor, starts_line: bool, room: usize, manner: Manner) -> Tail {
+pub fn tail(
+    window: &Window,
+    base: &OutputCursor,
+    starts_line: bool,
+    room: usize,
+    manner: RenderMode,
+) -> TailBuffer {
     let bytes = window.bytes();
     let (text, start, end) = match manner {
-        Manner::Folded => {
+        RenderMode::Folded => {
             let first = if starts_line { 0 } else { last_state_or_next_line(bytes) };
             folded(window, base, first, room)
         }
-        Manner::Raw => raw(window, if starts_line { 0 } else { behind_first_line(bytes) }, room),
+        RenderMode::Raw => raw(window, if starts_line { 0 } else { behind_first_line(bytes) }, room),
     };
-    Tail { text, start: base.at(window.offset(start)), next: base.at(window.offset(end)) }
+    TailBuffer { text, start: base.at(window.offset(start)), next: base.at(window.offset(end)) }
 }
 
-fn folded(window: &Window, base: &Cursor, first: usize, room: usize) -> (String, usize, usize) {
-    let mut entries = Entries::new(window, Some(*base), first);
+fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (String, usize, usize) {
+    let mut entries = WindowEntries::new(window, Some(*base), first);
     let mut all = Vec::new();
     while let Ok(entry) = entries.next() {
         all.push(entry);
@@ -62,10 +68,10 @@ fn folded(window: &Window, base: &Cursor, first: usize, room: usize) -> (String,
 }
 
 /// The end of a line that is too long to be shown whole.
-fn end_of(window: &Window, line: &Entry, room: usize) -> (String, usize) {
+fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };
-    let mut most = LONGEST_LINE.min(room);
+    let mut most = MAX_LINE_LEN.min(room);
     loop {
         let begin = boundary(raw, raw.len().saturating_sub(most));
         let text = format!("{}{ending}", shown(raw.get(begin..).unwrap_or_default()));
@@ -128,9 +134,9 @@ fn behind_first_line(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cursor::Choice;
+    use crate::cursor::StreamSelection;
     use crate::page::page;
-    use crate::window::Ending;
+    use crate::window::WindowEnd;
     use longhaul_domain::{AttemptNo, ProcessId};
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -138,7 +144,7 @@ mod tests {
     #[test]
     fn tail_begins_with_a_whole_line() {
         let window = window(b"rest of one\ntwo\nthree\n");
-        let tail = |room| tail(&window, &base(), false, room, Manner::Folded);
+        let tail = |room| tail(&window, &base(), false, room, RenderMode::Folded);
         assert_eq!((tail(100).text.as_str(), tail(100).start.offset), ("two\nthree\n", 12));
         assert_eq!((tail(9).text.as_str(), tail(9).start.offset), ("three\n", 16));
     }
@@ -146,14 +152,14 @@ mod tests {
     #[test]
     fn last_state_of_a_line_that_began_before_the_window_is_shown() {
         let window = window(b"0%\r 50%\r100%\ndone\n");
-        let tail = tail(&window, &base(), false, 100, Manner::Folded);
+        let tail = tail(&window, &base(), false, 100, RenderMode::Folded);
         assert_eq!((tail.text.as_str(), tail.start.offset), ("100%\ndone\n", 8));
     }
 
     #[test]
     fn end_of_an_endless_line_is_shown() {
         let window = window(format!("{}the end", "é".repeat(200_000)).as_bytes());
-        for manner in [Manner::Folded, Manner::Raw] {
+        for manner in [RenderMode::Folded, RenderMode::Raw] {
             let tail = tail(&window, &base(), false, 1_000, manner);
             assert!(tail.text.ends_with("the end") && tail.text.len() > 400, "{}", tail.text.len());
             assert!(!tail.text.contains('\u{fffd}'));
@@ -167,7 +173,7 @@ mod tests {
                 &b"\n"[..], b"a", b"b\n", b"\r", b"\"\"", b"\xc3\xa9", b"\xff", b"\x1b[1m",
             ]), 0..40),
             room in 6_usize..60,
-            manner in prop_oneof![Just(Manner::Folded), Just(Manner::Raw)],
+            manner in prop_oneof![Just(RenderMode::Folded), Just(RenderMode::Raw)],
         ) {
             let window = window(&output.concat());
             let tail = tail(&window, &base(), true, room, manner);
@@ -175,7 +181,7 @@ mod tests {
             prop_assert_eq!(tail.next.offset, window.bytes().len() as u64);
             let mut rest = Window::new(tail.start.offset);
             rest.push(tail.start.offset, &window.bytes()[usize::try_from(tail.start.offset).unwrap()..]);
-            rest.close(tail.next.offset, Ending::Over);
+            rest.close(tail.next.offset, WindowEnd::Over);
             let page = page(&rest, &tail.start, usize::MAX, manner);
             prop_assert_eq!(page.text, tail.text);
         }
@@ -184,11 +190,11 @@ mod tests {
     fn window(output: &[u8]) -> Window {
         let mut window = Window::new(0);
         window.push(0, output);
-        window.close(output.len() as u64, Ending::Over);
+        window.close(output.len() as u64, WindowEnd::Over);
         window
     }
 
-    fn base() -> Cursor {
-        Cursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), Choice::Both)
+    fn base() -> OutputCursor {
+        OutputCursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), StreamSelection::Both)
     }
 }

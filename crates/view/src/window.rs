@@ -19,15 +19,15 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Window {
     bytes: Vec<u8>,
-    runs: Vec<Run>,
+    runs: Vec<WindowRun>,
     next: u64,
-    ending: Ending,
+    ending: WindowEnd,
     is_torn: bool,
 }
 
 /// What comes after the last byte of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum WindowEnd {
     /// More bytes, which were not read yet.
     More,
     /// Nothing for now; the writer is still there.
@@ -38,7 +38,7 @@ pub enum Ending {
 
 /// Neighbours in the log: from this index on, beginning with this offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
+struct WindowRun {
     index: usize,
     offset: u64,
 }
@@ -47,7 +47,7 @@ impl Window {
     /// Begins with nothing at an offset of the log; more follows.
     #[must_use]
     pub const fn new(start: u64) -> Self {
-        Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: Ending::More, is_torn: false }
+        Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: WindowEnd::More, is_torn: false }
     }
 
     /// Says that what came before the first byte was dropped: the first line may be the rest of one, and is shown with a
@@ -63,14 +63,14 @@ impl Window {
             return;
         }
         if self.runs.is_empty() || self.next != offset {
-            self.runs.push(Run { index: self.bytes.len(), offset });
+            self.runs.push(WindowRun { index: self.bytes.len(), offset });
         }
         self.bytes.extend_from_slice(bytes);
         self.next = offset.saturating_add(wide(bytes.len()));
     }
 
     /// Says where the log goes on, and what comes there.
-    pub fn close(&mut self, next: u64, ending: Ending) {
+    pub fn close(&mut self, next: u64, ending: WindowEnd) {
         self.next = self.next.max(next);
         self.ending = ending;
     }
@@ -79,7 +79,7 @@ impl Window {
     pub fn forget(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
         self.is_torn &= count == 0;
-        let first = Run { index: count, offset: self.offset(count) };
+        let first = WindowRun { index: count, offset: self.offset(count) };
         self.bytes.drain(..count);
         self.runs.retain(|run| run.index > count);
         self.runs.insert(0, first);
@@ -145,7 +145,7 @@ impl Window {
 
     /// Tells what comes after the last byte.
     #[must_use]
-    pub const fn ending(&self) -> Ending {
+    pub const fn ending(&self) -> WindowEnd {
         self.ending
     }
 }
@@ -166,8 +166,8 @@ mod tests {
         window.push(5, b"ab");
         window.push(10, b"cd");
         assert_eq!([0, 1, 2, 3, 4, 9].map(|index| window.offset(index)), [5, 6, 10, 11, 12, 12]);
-        window.close(20, Ending::Pause);
-        assert_eq!((window.offset(4), window.next(), window.ending()), (20, 20, Ending::Pause));
+        window.close(20, WindowEnd::Pause);
+        assert_eq!((window.offset(4), window.next(), window.ending()), (20, 20, WindowEnd::Pause));
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
             for (offset, bytes) in whole.pieces() {
                 again.push(offset, bytes);
             }
-            again.close(whole.next(), Ending::More);
+            again.close(whole.next(), WindowEnd::More);
             prop_assert_eq!(&again, &whole);
             let forgotten = forgotten.min(whole.bytes().len());
             window.forget(forgotten);

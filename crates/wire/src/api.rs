@@ -3,46 +3,46 @@
 //! Times are RFC 3339 in UTC; durations whose name ends in `_ms` are milliseconds, others seconds. Enumerations are
 //! open: a client must live with words that it does not know. Fields are only ever added.
 
-mod ask;
-mod attention;
 mod launch;
+mod maintenance;
+mod monitoring;
 mod node;
 mod output;
 mod problem;
 mod process;
+mod query;
 mod queue;
 mod reply;
 mod session;
-mod upkeep;
 mod why;
 
-pub use ask::{ListRequest, StatsRequest, WaitRequest};
-pub use attention::{InputReply, InputRequest, ListeningPortView, ReadyWhenRequest, WatchRequest};
 pub use launch::{
     CommandRequest, EnvironmentRequest, LaunchRequest, LimitsRequest, OutputRequest, ReportedRequest,
     RetryRequest,
 };
+pub use maintenance::{
+    HealthReply, LevelStatsView, PruneReply, PruneRequest, ReadyReply, ResetReply, ResetRequest,
+    RestartInterruptedReply, RestartInterruptedRequest, RetentionView, SkippedView, StatsView, SumUsageView,
+    UsageReply,
+};
+pub use monitoring::{InputReply, InputRequest, ListeningPortView, ReadyWhenRequest, WatchRequest};
 pub use node::{NodeListing, NodeView};
 pub use output::{
-    LostView, MatchView, Omitted, OnlyTail, OutputNumbers, OutputView, ReadRequest, SearchRequest,
-    SearchView, StreamChoice,
+    LostOutputView, MatchView, OmittedOutput, OutputCounts, OutputView, ReadRequest, SearchRequest,
+    SearchView, StreamChoice, TailOnlyReason,
 };
 pub use problem::Problem;
 pub use process::{
     ExitView, LimitsView, PendingView, ProcessView, StartFailureView, TreeUsageView, UsageView, status_words,
 };
+pub use query::{ListRequest, StatsRequest, WaitRequest};
 pub use queue::{HoldView, QueueListing, QueueRequest, QueueView, SlotsRequest};
 pub use reply::{
-    CancelLevelRequest, CancelRequest, CompleteRequest, EndSessionRequest, FailRequest, Launched, Outcome,
-    OutcomeView, OutcomesReply, PauseReply, PauseRequest, PriorityRequest, ProcessList, ProcessesReply,
-    RestartRequest, SignalRequest, UpdateRequest, Version, WaitReply,
+    ActionReply, CancelLevelRequest, CancelRequest, CompleteRequest, EndSessionRequest, FailRequest,
+    LaunchReply, OutcomeView, OutcomesReply, PauseReply, PauseRequest, PriorityRequest, ProcessList,
+    ProcessesReply, RestartRequest, SignalRequest, UpdateRequest, VersionReply, WaitReply,
 };
 pub use session::{SessionListing, SessionView};
-pub use upkeep::{
-    ClearReply, ClearRequest, Health, LevelStatsView, PruneReply, PruneRequest, Ready,
-    RestartInterruptedReply, RestartInterruptedRequest, RetentionView, SkippedView, StatsView, SumUsageView,
-    UsageReply,
-};
 pub use why::{HolderView, WhyView};
 
 /// The version of this API; it changes only when old clients would misunderstand.

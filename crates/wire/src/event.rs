@@ -6,8 +6,8 @@
 mod batch;
 mod kind;
 
-pub use batch::{BatchView, EndedView};
-pub use kind::{Begins, EventKind, UnknownEvent, Urgency};
+pub use batch::{BatchView, EndedProcessView};
+pub use kind::{EventKind, EventPriority, StartTrigger, UnknownEvent};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub const ENVELOPE_TYPE: &str = "application/cloudevents+json";
 /// What stands before the word of an event in the type of its envelope.
 pub const TYPE_PREFIX: &str = "dev.longhaul.";
 /// The most bytes of output that an event shows.
-pub const LONGEST_TAIL: usize = 2_048;
+pub const MAX_TAIL_LEN: usize = 2_048;
 
 /// Asks for events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -13,11 +13,11 @@ pub const NOTES_HEADER: &str = "longhaul-notes";
 /// Bytes of the head of a frame.
 pub const HEAD: usize = 25;
 /// The most bytes in one frame.
-pub const MOST: usize = 1024 * 1024;
+pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// One piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub struct OutputFrame {
     /// What it is.
     pub kind: FrameKind,
     /// The offset of its first byte.
@@ -45,7 +45,7 @@ pub enum FrameKind {
 
 /// What cannot be a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BrokenFrame {
+pub enum InvalidFrame {
     /// The kind is not known.
     #[error("no frame is of kind {kind}")]
     Kind {
@@ -60,7 +60,7 @@ pub enum BrokenFrame {
     },
 }
 
-impl Frame {
+impl OutputFrame {
     /// Appends the frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let kind = match self.kind {
@@ -81,8 +81,8 @@ impl Frame {
     /// Takes the first whole frame out of `buffer`; none until more bytes have come.
     ///
     /// # Errors
-    /// [`BrokenFrame`] if the buffer does not begin with a frame.
-    pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Self>, BrokenFrame> {
+    /// [`InvalidFrame`] if the buffer does not begin with a frame.
+    pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Self>, InvalidFrame> {
         let Some((head, rest)) = buffer.split_first_chunk::<HEAD>() else {
             return Ok(None);
         };
@@ -94,12 +94,12 @@ impl Frame {
             3 => FrameKind::Gap,
             4 => FrameKind::End,
             5 => FrameKind::Note,
-            kind => return Err(BrokenFrame::Kind { kind }),
+            kind => return Err(InvalidFrame::Kind { kind }),
         };
         let length = u32::from_le_bytes([l0, l1, l2, l3]);
-        let whole = usize::try_from(length).ok().filter(|length| *length <= MOST);
+        let whole = usize::try_from(length).ok().filter(|length| *length <= MAX_FRAME_BYTES);
         let Some(whole) = whole else {
-            return Err(BrokenFrame::Length { length });
+            return Err(InvalidFrame::Length { length });
         };
         let Some(bytes) = rest.get(..whole) else {
             return Ok(None);

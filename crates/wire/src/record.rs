@@ -25,17 +25,17 @@
 //! assert_eq!(again, process);
 //! ```
 
-mod attention;
 mod command;
 mod ending;
 mod event;
 mod life;
+mod live_stats;
+mod monitoring;
+mod pending_action;
 mod policy;
 mod spec;
-mod vitals;
-mod wish;
 
-use longhaul_domain::{Event, InvalidText, Policy, Process, Spec, Vitals, Wish};
+use longhaul_domain::{Event, InvalidText, LiveStats, PendingAction, Policy, Process, Spec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
@@ -50,7 +50,7 @@ const MIN_READER: u32 = 1;
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum BrokenRecord {
+pub enum RecordDecodeError {
     /// It is no record, or parts of it are missing or make no sense.
     #[error("damaged record: {what}")]
     Damaged {
@@ -67,7 +67,7 @@ pub enum BrokenRecord {
     },
 }
 
-impl BrokenRecord {
+impl RecordDecodeError {
     fn damaged(what: impl Into<String>) -> Self {
         Self::Damaged { what: what.into() }
     }
@@ -107,16 +107,16 @@ pub fn encode_life(process: &Process) -> String {
 /// Puts the two parts of a process together again.
 ///
 /// # Errors
-/// [`BrokenRecord`] if one of them cannot be read.
-pub fn decode(spec: &str, life: &str) -> Result<Process, BrokenRecord> {
+/// [`RecordDecodeError`] if one of them cannot be read.
+pub fn decode(spec: &str, life: &str) -> Result<Process, RecordDecodeError> {
     decode_up_to(FORMAT, spec, life)
 }
 
 /// The same by a reader of this format.
 ///
 /// # Errors
-/// [`BrokenRecord`] if one of them cannot be read.
-pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, BrokenRecord> {
+/// [`RecordDecodeError`] if one of them cannot be read.
+pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, RecordDecodeError> {
     let fixed: spec::FixedRecord = read("specification", spec, format)?;
     let life: life::LifeRecord = read("life", life, format)?;
     life.into_process(fixed)
@@ -131,23 +131,23 @@ pub fn encode_event(event: &Event) -> String {
 /// Reads what [`encode_event`] wrote.
 ///
 /// # Errors
-/// [`BrokenRecord`] if it cannot be read.
-pub fn decode_event(text: &str) -> Result<Event, BrokenRecord> {
+/// [`RecordDecodeError`] if it cannot be read.
+pub fn decode_event(text: &str) -> Result<Event, RecordDecodeError> {
     read::<event::EventRecord>("event", text, FORMAT)?.try_into()
 }
 
 /// The latest facts about an attempt.
 #[must_use]
-pub fn encode_vitals(vitals: &Vitals) -> String {
-    write(&vitals::VitalsRecord::from(vitals), MIN_READER)
+pub fn encode_vitals(live_stats: &LiveStats) -> String {
+    write(&live_stats::LiveStatsRecord::from(live_stats), MIN_READER)
 }
 
 /// Reads what [`encode_vitals`] wrote.
 ///
 /// # Errors
-/// [`BrokenRecord`] if it cannot be read.
-pub fn decode_vitals(text: &str) -> Result<Vitals, BrokenRecord> {
-    read::<vitals::VitalsRecord>("vitals", text, FORMAT)?.try_into()
+/// [`RecordDecodeError`] if it cannot be read.
+pub fn decode_vitals(text: &str) -> Result<LiveStats, RecordDecodeError> {
+    read::<live_stats::LiveStatsRecord>("vitals", text, FORMAT)?.try_into()
 }
 
 /// The policy of the queues.
@@ -159,28 +159,28 @@ pub fn encode_policy(policy: &Policy) -> String {
 /// Reads what [`encode_policy`] wrote.
 ///
 /// # Errors
-/// [`BrokenRecord`] if it cannot be read.
-pub fn decode_policy(text: &str) -> Result<Policy, BrokenRecord> {
+/// [`RecordDecodeError`] if it cannot be read.
+pub fn decode_policy(text: &str) -> Result<Policy, RecordDecodeError> {
     read::<policy::PolicyRecord>("policy", text, FORMAT)?.try_into()
 }
 
 /// An order for an owner.
 #[must_use]
-pub fn encode_wish(wish: &Wish) -> String {
-    write(&wish::WishRecord::from(wish), MIN_READER)
+pub fn encode_wish(pending_action: &PendingAction) -> String {
+    write(&pending_action::PendingActionRecord::from(pending_action), MIN_READER)
 }
 
 /// Reads what [`encode_wish`] wrote.
 ///
 /// # Errors
-/// [`BrokenRecord`] if it cannot be read.
-pub fn decode_wish(text: &str) -> Result<Wish, BrokenRecord> {
-    read::<wish::WishRecord>("wish", text, FORMAT)?.try_into()
+/// [`RecordDecodeError`] if it cannot be read.
+pub fn decode_wish(text: &str) -> Result<PendingAction, RecordDecodeError> {
+    read::<pending_action::PendingActionRecord>("wish", text, FORMAT)?.try_into()
 }
 
 /// A record that says by whom it may be read.
 #[derive(Serialize, Deserialize)]
-struct Stamped<T> {
+struct VersionedRecord<T> {
     format: u32,
     #[serde(default, skip_serializing_if = "is_first")]
     min_reader: Option<u32>,
@@ -189,7 +189,7 @@ struct Stamped<T> {
 
 /// What can be read of every record, however new.
 #[derive(Deserialize)]
-struct Stamp {
+struct VersionStamp {
     #[serde(default)]
     min_reader: Option<u32>,
 }
@@ -199,7 +199,7 @@ fn is_first(min_reader: &Option<u32>) -> bool {
 }
 
 fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
-    let stamped = Stamped { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
+    let stamped = VersionedRecord { format: FORMAT.max(min_reader), min_reader: Some(min_reader), body };
     #[expect(
         clippy::expect_used,
         reason = "writing to memory cannot fail and every map here has text for keys"
@@ -207,65 +207,65 @@ fn write<T: Serialize>(body: &T, min_reader: u32) -> String {
     serde_json::to_string(&stamped).expect("a record can be written")
 }
 
-fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Result<T, BrokenRecord> {
-    match serde_json::from_str::<Stamped<T>>(text) {
+fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Result<T, RecordDecodeError> {
+    match serde_json::from_str::<VersionedRecord<T>>(text) {
         Ok(stamped) => fitting(stamped.min_reader, reads).map(|()| stamped.body),
         Err(error) => {
-            if let Ok(stamp) = serde_json::from_str::<Stamp>(text) {
+            if let Ok(stamp) = serde_json::from_str::<VersionStamp>(text) {
                 fitting(stamp.min_reader, reads)?;
             }
             // The error's own words may quote a value of the record.
-            Err(BrokenRecord::damaged(format!("the {what} does not fit at column {}", error.column())))
+            Err(RecordDecodeError::damaged(format!("the {what} does not fit at column {}", error.column())))
         }
     }
 }
 
-fn fitting(min_reader: Option<u32>, reads: u32) -> Result<(), BrokenRecord> {
+fn fitting(min_reader: Option<u32>, reads: u32) -> Result<(), RecordDecodeError> {
     match min_reader {
-        Some(needs) if needs > reads => Err(BrokenRecord::TooNew { needs, reads }),
+        Some(needs) if needs > reads => Err(RecordDecodeError::TooNew { needs, reads }),
         Some(_) | None => Ok(()),
     }
 }
 
 /// A span of time, exact to the nanosecond.
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-struct Span {
+struct DurationRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     s: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     ns: u32,
 }
 
-impl From<Duration> for Span {
+impl From<Duration> for DurationRecord {
     fn from(duration: Duration) -> Self {
         Self { s: duration.as_secs(), ns: duration.subsec_nanos() }
     }
 }
 
-impl TryFrom<Span> for Duration {
-    type Error = BrokenRecord;
+impl TryFrom<DurationRecord> for Duration {
+    type Error = RecordDecodeError;
 
-    fn try_from(span: Span) -> Result<Self, BrokenRecord> {
+    fn try_from(span: DurationRecord) -> Result<Self, RecordDecodeError> {
         if span.ns >= 1_000_000_000 {
-            return Err(BrokenRecord::damaged("a span with more than a second of nanoseconds"));
+            return Err(RecordDecodeError::damaged("a span with more than a second of nanoseconds"));
         }
         Ok(Self::new(span.s, span.ns))
     }
 }
 
-fn span(span: Option<Span>) -> Result<Option<Duration>, BrokenRecord> {
+fn span(span: Option<DurationRecord>) -> Result<Option<Duration>, RecordDecodeError> {
     span.map(Duration::try_from).transpose()
 }
 
-fn name<T: FromStr<Err = InvalidText>>(text: &str) -> Result<T, BrokenRecord> {
-    text.parse().map_err(|invalid: InvalidText| BrokenRecord::damaged(invalid.to_string()))
+fn name<T: FromStr<Err = InvalidText>>(text: &str) -> Result<T, RecordDecodeError> {
+    text.parse().map_err(|invalid: InvalidText| RecordDecodeError::damaged(invalid.to_string()))
 }
 
-fn some_name<T: FromStr<Err = InvalidText>>(text: &Option<String>) -> Result<Option<T>, BrokenRecord> {
+fn some_name<T: FromStr<Err = InvalidText>>(text: &Option<String>) -> Result<Option<T>, RecordDecodeError> {
     text.as_deref().map(name).transpose()
 }
 
-fn names<T: FromStr<Err = InvalidText>>(texts: &[String]) -> Result<Vec<T>, BrokenRecord> {
+fn names<T: FromStr<Err = InvalidText>>(texts: &[String]) -> Result<Vec<T>, RecordDecodeError> {
     texts.iter().map(|text| name(text)).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::sample::Sample;
 use crate::stores;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{NodeId, Placement};
-use longhaul_ports::{Clock, NodeFacts, PlacementClass, Room, Store};
+use longhaul_ports::{ClaimCapacity, Clock, NodeDescriptor, PlacementClass, Store};
 use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::Arc;
@@ -41,10 +41,11 @@ struct Claims {
 
 async fn ask(store: &Arc<dyn Store>, clock: &Arc<dyn Clock>, quick: bool) -> Result<Claims, Failure> {
     stores::line_up(store, clock, if quick { 10_000 } else { 100_000 }, KEYS).await?;
-    let me = NodeFacts { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
+    let me =
+        NodeDescriptor { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
     let lease = store.register(&me).await?;
     let classes = vec![PlacementClass::Shared(Placement::Here)];
-    let room = Room { roots: u32::MAX, batch: 1, classes };
+    let room = ClaimCapacity { roots: u32::MAX, batch: 1, classes };
     let mut claims = Claims::default();
     for round in 0..if quick { 100 } else { 1_000 } {
         let (began, before) = (Instant::now(), spent());

@@ -5,9 +5,9 @@ use crate::Failure;
 use crate::figures::DECISIONS;
 use crate::sample::Sample;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Circumstances, Command, CommandSpec, Containment, Context, Exit,
-    ExitStatus, Input, Lineage, NodeId, Observation, Process, ProcessId, Report, Spec, Stage, Status,
-    Timestamp, Usage, Vitals, Work,
+    Action, AttemptNo, AwakeTime, Capabilities, CommandSpec, Containment, DecisionContext, Exit,
+    ExitCircumstances, ExitStatus, Input, Lineage, LiveStats, NodeId, Observation, Process, ProcessId,
+    ProgressReport, RandomBits, Spec, Stage, Status, Timestamp, Usage, Work,
 };
 use std::hint::black_box;
 use std::path::Path;
@@ -27,7 +27,7 @@ const EXIT: Exit = Exit {
     output_bytes: 0,
     dropped_bytes: 0,
     began: None,
-    circumstances: Circumstances::PLAIN,
+    circumstances: ExitCircumstances::PLAIN,
 };
 
 pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {
@@ -52,12 +52,17 @@ pub(super) fn decisions(_: &Path, quick: bool) -> Result<Found, Failure> {
 }
 
 fn live(id: ProcessId, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Failure> {
-    let mut ctx = Context { now: BEGIN, awake: Awake(0), chance: Chance(1), capabilities: Capabilities::ALL };
+    let mut ctx = DecisionContext {
+        now: BEGIN,
+        awake: AwakeTime(0),
+        chance: RandomBits(1),
+        capabilities: Capabilities::ALL,
+    };
     let (mut process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::clone(spec));
-    let vitals = Vitals::default();
+    let live_stats = LiveStats::default();
     for input in script {
         ctx.awake.0 += 1;
-        let step = process.decide(&ctx, &vitals, black_box(input))?;
+        let step = process.decide(&ctx, &live_stats, black_box(input))?;
         process.evolve(&step.events);
     }
     Ok(black_box(process.status()))
@@ -67,15 +72,18 @@ fn live(id: ProcessId, spec: &Arc<Spec>, script: &[Input]) -> Result<Status, Fai
 fn script() -> Result<Vec<Input>, Failure> {
     let attempt = AttemptNo(1);
     let report = |stage: &str| -> Result<Input, Failure> {
-        Ok(Input::Command(Command::Progress(Report { progress: None, stage: Some(Stage::new(stage)?) })))
+        Ok(Input::Action(Action::Progress(ProgressReport {
+            progress: None,
+            stage: Some(Stage::new(stage)?),
+        })))
     };
     let containment = Some(Containment::Cgroup);
     Ok(vec![
         Input::Observation(Observation::Claimed { attempt, node: NodeId::new("here")? }),
         Input::Observation(Observation::Spawned { attempt, pid: Some(4_711), containment, at: BEGIN }),
         report("compiling")?,
-        Input::Command(Command::Pause),
-        Input::Command(Command::Resume),
+        Input::Action(Action::Pause),
+        Input::Action(Action::Resume),
         report("linking")?,
         Input::Tick,
         Input::Observation(Observation::Exited { attempt, exit: EXIT }),

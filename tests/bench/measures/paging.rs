@@ -7,7 +7,7 @@ use crate::sample::Sample;
 use crate::stores;
 use longhaul_adapters::sqlite::SqliteStore;
 use longhaul_domain::{Seq, Status};
-use longhaul_ports::{Filter, Order, PageAsk, PageKey, ProcessStore, Store};
+use longhaul_ports::{PageKey, PageRequest, ProcessFilter, ProcessStore, SortOrder, Store};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,8 +28,9 @@ pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
         drop(shared);
         // As a manager finds it after its start.
         let store = stores::database(home.path())?;
-        let everything = Filter::default();
-        let live = Filter { statuses: vec![Status::Pending, Status::Running], ..Filter::default() };
+        let everything = ProcessFilter::default();
+        let live =
+            ProcessFilter { statuses: vec![Status::Pending, Status::Running], ..ProcessFilter::default() };
         let rounds: u64 = if quick { 50 } else { 500 };
         let (mut newest, mut deep, mut alive) = (Sample::default(), Sample::default(), Sample::default());
         for round in 1..=rounds {
@@ -47,8 +48,8 @@ pub(super) fn pages(_: &Path, quick: bool) -> Result<Found, Failure> {
 }
 
 /// The milliseconds that one page took.
-async fn page(store: &SqliteStore, filter: &Filter, after: Option<PageKey>) -> Result<f64, Failure> {
-    let ask = PageAsk { order: Order::NewestFirst, after, most: 50 };
+async fn page(store: &SqliteStore, filter: &ProcessFilter, after: Option<PageKey>) -> Result<f64, Failure> {
+    let ask = PageRequest { order: SortOrder::NewestFirst, after, most: 50 };
     let began = Instant::now();
     let listing = store.list(filter, &ask).await?;
     let span = began.elapsed();

@@ -8,10 +8,12 @@ use crate::figures::LAUNCH_RATIO;
 use crate::sample::Sample;
 use crate::stores;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_domain::{Command, CommandSpec, NodeId, Spec, StopCause, Work};
-use longhaul_engine::{Engine, Launch, Launcher, Parts, Settings};
-use longhaul_ports::{Clock, NodeFacts};
-use longhaul_testkit::fakes::{FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_domain::{Action, CommandSpec, NodeId, Spec, StopCause, Work};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings, Launch, Launcher};
+use longhaul_ports::{Clock, NodeDescriptor};
+use longhaul_testkit::fakes::{
+    ChildScript, FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,21 +49,21 @@ async fn engine() -> Result<Engine, Failure> {
     let clock = VirtualClock::default();
     let shared: Arc<dyn Clock> = Arc::new(clock.clone());
     let spawner = ScriptedSpawner::casting(clock, |order| {
-        Script::of_words(&order.command.program, &order.command.args)
+        ChildScript::of_words(&order.command.program, &order.command.args)
     });
-    let parts = Parts {
+    let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(Arc::clone(&shared))),
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FakeVault::default()),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FakeEnvironmentStore::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };
     let node =
-        NodeFacts { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
-    Ok(Engine::start(parts, Settings::of(node)).await?)
+        NodeDescriptor { id: NodeId::new("bench")?, home: None, boot: String::new(), version: String::new() };
+    Ok(Engine::start(parts, EngineSettings::of(node)).await?)
 }
 
 /// The milliseconds that 99 of 100 launches do not exceed.
@@ -80,7 +82,7 @@ async fn p99(engine: &Engine, count: u32) -> Result<f64, Failure> {
         let id = engine.launch(launch).await?.stored.process.id;
         sample.add_span(began.elapsed());
         // Only a few live at a time: the fakes are made for few.
-        engine.command(id, Command::Force { cause: StopCause::User }, None).await?;
+        engine.command(id, Action::Force { cause: StopCause::User }, None).await?;
         while !engine.process(id).await?.process.status().is_ended() {
             tokio::task::yield_now().await;
         }

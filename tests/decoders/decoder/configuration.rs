@@ -1,7 +1,7 @@
 //! A file of the configuration, and what it comes to.
 
 use super::{Verdict, scratch};
-use longhaul::config::{Layers, Settings, Sources, show, show_json};
+use longhaul::config::{ConfigSources, Layers, ManagerConfig, show, show_json};
 use std::path::{Path, PathBuf};
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
@@ -12,11 +12,13 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         let texts = |layers: &Layers| (show(layers, true), show_json(layers).to_string());
         assert_eq!(one.as_ref().map(texts), other.as_ref().map(texts), "it is read in two ways");
         let layers = one?;
-        Settings::of(&layers, Path::new("/nonexistent/state")).map(drop).map_err(|error| error.to_string())
+        ManagerConfig::of(&layers, Path::new("/nonexistent/state"))
+            .map(drop)
+            .map_err(|error| error.to_string())
     })
 }
 
 fn read(file: &Path) -> Result<Layers, String> {
-    let sources = Sources { user_file: Some(PathBuf::from(file)), ..Sources::default() };
+    let sources = ConfigSources { user_file: Some(PathBuf::from(file)), ..ConfigSources::default() };
     sources.read().map_err(|error| error.to_string())
 }

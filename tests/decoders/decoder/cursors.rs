@@ -2,7 +2,7 @@
 
 use super::{Verdict, headed, said, same};
 use longhaul_domain::ProcessId;
-use longhaul_view::Cursor;
+use longhaul_view::OutputCursor;
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
     let (which, text) = headed(bytes)?;
@@ -10,7 +10,10 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         "events" => same(|| place(text), |place_now| place(place_now)),
         owner => {
             let owner: ProcessId = owner.parse().map_err(|error| format!("{error}"))?;
-            same(|| Cursor::parse(text, owner), |cursor| Cursor::parse(&cursor.to_string(), owner))
+            same(
+                || OutputCursor::parse(text, owner),
+                |cursor| OutputCursor::parse(&cursor.to_string(), owner),
+            )
         }
     }
 }

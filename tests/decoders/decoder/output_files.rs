@@ -1,7 +1,7 @@
 //! The files of an output, whatever is in them: each is a length in two bytes and its content; none has no file.
 
 use super::{Verdict, scratch};
-use longhaul_shim::{Chunk, OutputLog};
+use longhaul_shim::{OutputReader, ReadChunk};
 use std::io;
 use std::path::Path;
 
@@ -53,21 +53,21 @@ struct Told {
 
 /// Everything that can be asked of an output; it ends, and stays within its length.
 fn read(directory: &Path) -> io::Result<Told> {
-    let log = OutputLog::open(directory)?;
+    let log = OutputReader::open(directory)?;
     let length = log.length()?;
     let (mut at, mut text, mut buffer) = (0_u64, Vec::new(), [0; 512]);
     loop {
         match log.read_at(at, &mut buffer)? {
-            Chunk::Bytes(got) => {
+            ReadChunk::Bytes(got) => {
                 assert!(got > 0 && got <= buffer.len(), "it read {got} bytes");
                 text.extend_from_slice(&buffer[..got]);
                 at = at.saturating_add(got as u64);
             }
-            Chunk::Gap { resume } => {
+            ReadChunk::Gap { resume } => {
                 assert!(resume > at, "a gap at {at} leads to {resume}");
                 at = resume;
             }
-            Chunk::End => break,
+            ReadChunk::End => break,
         }
         assert!(text.len() <= 8 * usize::from(u16::MAX), "more was read than there is");
     }

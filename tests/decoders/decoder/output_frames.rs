@@ -1,7 +1,7 @@
 //! Frames of output on the wire; however they arrive, they are the same.
 
 use super::{Verdict, told};
-use longhaul_wire::output::{BrokenFrame, Frame};
+use longhaul_wire::output::{InvalidFrame, OutputFrame};
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
     let mut buffer = Vec::new();
@@ -18,7 +18,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         let mut written = Vec::new();
         frame.encode(&mut written);
         assert_eq!(
-            Frame::take(&mut written),
+            OutputFrame::take(&mut written),
             Ok(Some(frame)),
             "it is read otherwise once it was written anew"
         );
@@ -27,8 +27,8 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
     Ok(())
 }
 
-fn drain(buffer: &mut Vec<u8>, frames: &mut Vec<Frame>) -> Result<(), BrokenFrame> {
-    while let Some(frame) = Frame::take(buffer)? {
+fn drain(buffer: &mut Vec<u8>, frames: &mut Vec<OutputFrame>) -> Result<(), InvalidFrame> {
+    while let Some(frame) = OutputFrame::take(buffer)? {
         frames.push(frame);
     }
     Ok(())

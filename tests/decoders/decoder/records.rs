@@ -19,7 +19,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         }
         "vitals" => same(
             || record::decode_vitals(body),
-            |vitals| record::decode_vitals(&record::encode_vitals(vitals)),
+            |live_stats| record::decode_vitals(&record::encode_vitals(live_stats)),
         ),
         "policy" => same(
             || record::decode_policy(body),

@@ -1,7 +1,7 @@
 //! Messages to and from a supervisor; however they arrive, they are the same.
 
 use super::{Verdict, told};
-use longhaul_shim::{Frame, FrameBuffer, LONGEST_FRAME, Notice, Order, ProtocolError};
+use longhaul_shim::{ControlFrame, FrameBuffer, MAX_FRAME_LEN, ProtocolError, ShimMessage, ShimRequest};
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
     let (whole, ended) = frames(&[bytes]);
@@ -15,8 +15,8 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
     if whole.is_empty() { Err("it holds no whole message".to_owned()) } else { Ok(()) }
 }
 
-fn frames(pieces: &[&[u8]]) -> (Vec<Frame>, Result<(), ProtocolError>) {
-    let (mut buffer, mut frames) = (FrameBuffer::new(LONGEST_FRAME), Vec::new());
+fn frames(pieces: &[&[u8]]) -> (Vec<ControlFrame>, Result<(), ProtocolError>) {
+    let (mut buffer, mut frames) = (FrameBuffer::new(MAX_FRAME_LEN), Vec::new());
     for piece in pieces {
         buffer.push(piece);
         loop {
@@ -31,15 +31,15 @@ fn frames(pieces: &[&[u8]]) -> (Vec<Frame>, Result<(), ProtocolError>) {
 }
 
 /// Reads a message as whoever gets it may; what is understood is read as the same once it was written anew.
-fn understood(frame: &Frame) -> Verdict {
-    assert_eq!(Order::decode(frame), Order::decode(frame), "it is read in two ways");
-    assert_eq!(Notice::decode(frame), Notice::decode(frame), "it is read in two ways");
-    let (order, notice) = (Order::decode(frame), Notice::decode(frame));
+fn understood(frame: &ControlFrame) -> Verdict {
+    assert_eq!(ShimRequest::decode(frame), ShimRequest::decode(frame), "it is read in two ways");
+    assert_eq!(ShimMessage::decode(frame), ShimMessage::decode(frame), "it is read in two ways");
+    let (order, notice) = (ShimRequest::decode(frame), ShimMessage::decode(frame));
     if let Ok(Some(order)) = &order {
-        assert_eq!(Order::from_bytes(&order.encode()).as_ref(), Ok(order));
+        assert_eq!(ShimRequest::from_bytes(&order.encode()).as_ref(), Ok(order));
     }
     if let Ok(Some(notice)) = &notice {
-        assert_eq!(Notice::from_bytes(&notice.encode()).as_ref(), Ok(notice));
+        assert_eq!(ShimMessage::from_bytes(&notice.encode()).as_ref(), Ok(notice));
     }
     match (order, notice) {
         (Err(error), Err(_) | Ok(None)) | (Ok(None), Err(error)) => Err(error.to_string()),

@@ -1,14 +1,14 @@
 //! Output as it is shown: whatever a command wrote, a terminal is told nothing, and nothing depends on how it arrived.
 
 use super::Verdict;
-use longhaul_view::{Sanitizer, Terminal, clean_label, fold_redraws, last_lines, sanitize};
+use longhaul_view::{Sanitizer, TerminalPolicy, clean_label, fold_redraws, last_lines, sanitize};
 
 pub(super) fn take(bytes: &[u8]) -> Verdict {
-    let plain = sanitize(bytes, Terminal::Plain);
+    let plain = sanitize(bytes, TerminalPolicy::Plain);
     let tame = |byte: &u8| *byte >= 0x20 && *byte != 0x7f || matches!(*byte, b'\n' | b'\r' | b'\t');
     assert!(plain.iter().all(tame), "a control byte is shown: {plain:?}");
-    assert_eq!(sanitize(&plain, Terminal::Plain), plain, "what is clean is cleaned again");
-    for terminal in [Terminal::Plain, Terminal::Colour] {
+    assert_eq!(sanitize(&plain, TerminalPolicy::Plain), plain, "what is clean is cleaned again");
+    for terminal in [TerminalPolicy::Plain, TerminalPolicy::Colour] {
         let half = bytes.len() / 2;
         let (mut sanitizer, mut pieces) = (Sanitizer::new(terminal), Vec::new());
         sanitizer.push(&bytes[..half], &mut pieces);

@@ -4,14 +4,14 @@
 //! show parts of what came after. The commits from there on are kept and read again, and each of their lines is
 //! absolute, so that both together are what the store is.
 
-use super::book::Shared;
-use super::core::Core;
-use super::failure::{Trouble, closed};
-use super::line::{Extent, Line};
-use super::place::Sheet;
-use super::sheet::{Pen, Title};
+use super::failure::{WriteError, closed};
+use super::journal::{JournalKind, JournalWriter};
+use super::journal_line::{JournalLine, WrittenExtent};
+use super::journal_view::JournalShared;
+use super::state::StoreState;
+use super::store_dir::JournalFileId;
 use longhaul_domain::ProcessId;
-use longhaul_ports::{Cursor, StoreError};
+use longhaul_ports::{EventCursor, StoreError};
 use std::io::{self, Write};
 use std::ops::Bound;
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 
 /// A checkpoint follows after so many commits.
-pub(super) const EVERY: u64 = 1_000;
+pub(super) const CHECKPOINT_COMMITS: u64 = 1_000;
 /// So many lines are taken down before a writer gets its turn.
 const STEP: usize = 256;
 /// So many of the latest answers are kept for good: nobody sends a write again much later.
-const KEPT_ANSWERS: usize = 10_000;
+const MAX_REPLIES: usize = 10_000;
 
 /// Writes checkpoints beside everything else.
 #[derive(Debug)]
-pub(super) struct Checkpoints {
+pub(super) struct CheckpointWriter {
     asked: Option<SyncSender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Checkpoints {
-    pub(super) fn start(shared: Arc<Shared>) -> Result<Self, StoreError> {
+impl CheckpointWriter {
+    pub(super) fn start(shared: Arc<JournalShared>) -> Result<Self, StoreError> {
         let (asked, orders): (SyncSender<()>, Receiver<()>) = sync_channel(1);
         let thread = thread::Builder::new()
             .name("store-checkpoint".to_owned())
@@ -53,7 +53,7 @@ impl Checkpoints {
     }
 }
 
-impl Drop for Checkpoints {
+impl Drop for CheckpointWriter {
     fn drop(&mut self) {
         self.asked = None;
         if let Some(thread) = self.thread.take() {
@@ -64,7 +64,7 @@ impl Drop for Checkpoints {
 }
 
 /// Writes one; without it the commits stay, which is no loss.
-pub(super) fn write_or_tell(shared: &Shared) {
+pub(super) fn write_or_tell(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
         tracing::warn!(%trouble, "a checkpoint of the store was not written");
         if trouble.is_final() {
@@ -73,19 +73,19 @@ pub(super) fn write_or_tell(shared: &Shared) {
     }
 }
 
-fn write(shared: &Shared) -> Result<(), Trouble> {
+fn write(shared: &JournalShared) -> Result<(), WriteError> {
     let _alone = shared.checkpointing();
     let from = shared.book.blocking_read().last;
     if from <= shared.taken_in.load(Ordering::Relaxed) || shared.failed().is_some() {
         return Ok(());
     }
-    shared.place.prepare(Sheet::Checkpoint, |to| {
-        let mut pen = Pen::begin(to, Title::Checkpoint(from))?;
+    shared.place.prepare(JournalFileId::Checkpoint, |to| {
+        let mut pen = JournalWriter::begin(to, JournalKind::Checkpoint(from))?;
         take_down(shared, &mut pen)?;
         pen.finish().map(drop)
     })?;
     let _files = shared.files();
-    shared.place.publish(Sheet::Checkpoint)?;
+    shared.place.publish(JournalFileId::Checkpoint)?;
     shared.taken_in.store(from, Ordering::Relaxed);
     if let Err(error) = shared.place.remove_commits(from) {
         tracing::warn!(%error, "commits that a checkpoint took in could not be removed");
@@ -93,43 +93,43 @@ fn write(shared: &Shared) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn take_down<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
+fn take_down<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
     take_down_ground(shared, pen)?;
     let mut after: Option<ProcessId> = None;
     while let Some((lines, last)) = next_rows(shared, after) {
         lines.iter().try_for_each(|line| pen.line(line))?;
         after = Some(last);
     }
-    let mut after = Cursor(0);
+    let mut after = EventCursor(0);
     while let Some((lines, last)) = next_events(shared, after) {
         lines.iter().try_for_each(|line| pen.line(line))?;
         after = last;
     }
-    pen.line(&Line::Until { commit: shared.book.blocking_read().last })
+    pen.line(&JournalLine::Until { commit: shared.book.blocking_read().last })
 }
 
 /// Everything but processes and events.
-fn take_down_ground<W: Write>(shared: &Shared, pen: &mut Pen<W>) -> io::Result<()> {
+fn take_down_ground<W: Write>(shared: &JournalShared, pen: &mut JournalWriter<W>) -> io::Result<()> {
     let lines = ground(&shared.book.blocking_read().core);
     lines.iter().try_for_each(|line| pen.line(line))
 }
 
-pub(super) fn ground(core: &Core) -> Vec<Line> {
+pub(super) fn ground(core: &StoreState) -> Vec<JournalLine> {
     let ledger = &core.ledger;
-    let beyond = ledger.ops_in_order.len().saturating_sub(KEPT_ANSWERS);
+    let beyond = ledger.ops_in_order.len().saturating_sub(MAX_REPLIES);
     let ops = ledger.ops_in_order.iter().skip(beyond);
     let swept = ledger.tombs_in_order.iter().filter_map(|id| Some((*id, *ledger.tombs.get(id)?)));
     std::iter::once(core.counters())
-        .chain(ledger.nodes.values().map(Line::node))
-        .chain(std::iter::once(Line::policy(ledger.policy.0, &ledger.policy.1)))
-        .chain(ledger.served.iter().map(|(key, at)| Line::served(key.as_ref(), *at)))
-        .chain(core.old_keys.values().map(Line::launch_key))
-        .chain(swept.map(|(id, spec)| Line::swept(id, spec)))
-        .chain(ops.filter_map(|op| Some(Line::answer(*op, ledger.answered(op)?))))
+        .chain(ledger.nodes.values().map(JournalLine::node))
+        .chain(std::iter::once(JournalLine::policy(ledger.policy.0, &ledger.policy.1)))
+        .chain(ledger.served.iter().map(|(key, at)| JournalLine::served(key.as_ref(), *at)))
+        .chain(core.old_keys.values().map(JournalLine::launch_key))
+        .chain(swept.map(|(id, spec)| JournalLine::swept(id, spec)))
+        .chain(ops.filter_map(|op| Some(JournalLine::answer(*op, ledger.answered(op)?))))
         .collect()
 }
 
-fn next_rows(shared: &Shared, after: Option<ProcessId>) -> Option<(Vec<Line>, ProcessId)> {
+fn next_rows(shared: &JournalShared, after: Option<ProcessId>) -> Option<(Vec<JournalLine>, ProcessId)> {
     let book = shared.book.blocking_read();
     let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
     let rows = book.core.ledger.rows.by_id().range((begin, Bound::Unbounded)).take(STEP);
@@ -137,13 +137,13 @@ fn next_rows(shared: &Shared, after: Option<ProcessId>) -> Option<(Vec<Line>, Pr
     let lines = rows
         .map(|(id, row)| {
             last = Some(*id);
-            Line::process(row, Extent::Whole)
+            JournalLine::process(row, WrittenExtent::Whole)
         })
         .collect();
     Some((lines, last?))
 }
 
-fn next_events(shared: &Shared, after: Cursor) -> Option<(Vec<Line>, Cursor)> {
+fn next_events(shared: &JournalShared, after: EventCursor) -> Option<(Vec<JournalLine>, EventCursor)> {
     let book = shared.book.blocking_read();
     let log = &book.core.ledger.log;
     let begin = log.partition_point(|logged| logged.cursor <= after);
@@ -153,7 +153,7 @@ fn next_events(shared: &Shared, after: Cursor) -> Option<(Vec<Line>, Cursor)> {
         .take(STEP)
         .map(|logged| {
             last = Some(logged.cursor);
-            Line::event(logged)
+            JournalLine::event(logged)
         })
         .collect();
     Some((lines, last?))

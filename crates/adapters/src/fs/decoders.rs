@@ -2,11 +2,11 @@
 
 use super::FORMAT;
 use super::checkpoint::ground;
-use super::core::Core;
-use super::line::{Extent, Line};
-use super::place::KIND;
-use super::replay::Known;
-use super::sheet::{self, Pen, Title};
+use super::journal::{self, JournalKind, JournalWriter};
+use super::journal_line::{JournalLine, WrittenExtent};
+use super::replay::ReplayState;
+use super::state::StoreState;
+use super::store_dir::KIND;
 use crate::fingerprint::Fingerprint;
 use longhaul_ports::StoreError;
 use std::cell::Cell;
@@ -17,16 +17,16 @@ use std::io;
 /// # Errors
 /// [`StoreError::Corrupt`] and [`StoreError::Format`] for what is no whole file of a store.
 pub fn reread(file: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let mut core = Core::default();
-    let known = Cell::new(Known::Exactly);
+    let mut core = StoreState::default();
+    let known = Cell::new(ReplayState::Exactly);
     let titled = |title| {
         known.set(match title {
-            Title::Commit(_) => Known::InPart,
-            Title::Checkpoint(_) => Known::Exactly,
+            JournalKind::Commit(_) => ReplayState::InPart,
+            JournalKind::Checkpoint(_) => ReplayState::Exactly,
         });
         Ok(())
     };
-    sheet::whole(file, titled, &mut |line| core.read(line, known.get()))?;
+    journal::whole(file, titled, &mut |line| core.read(line, known.get()))?;
     written(&core).map_err(|error| StoreError::Unavailable { source: Box::new(error) })
 }
 
@@ -46,10 +46,10 @@ pub fn signed(lines: &[u8]) -> Vec<u8> {
     file
 }
 
-fn written(core: &Core) -> io::Result<Vec<u8>> {
-    let mut pen = Pen::begin(Vec::new(), Title::Checkpoint(1))?;
-    let rows = core.ledger.rows.by_id().values().map(|row| Line::process(row, Extent::Whole));
-    let lines = ground(core).into_iter().chain(rows).chain(core.ledger.log.iter().map(Line::event));
+fn written(core: &StoreState) -> io::Result<Vec<u8>> {
+    let mut pen = JournalWriter::begin(Vec::new(), JournalKind::Checkpoint(1))?;
+    let rows = core.ledger.rows.by_id().values().map(|row| JournalLine::process(row, WrittenExtent::Whole));
+    let lines = ground(core).into_iter().chain(rows).chain(core.ledger.log.iter().map(JournalLine::event));
     for line in lines {
         pen.line(&line)?;
     }

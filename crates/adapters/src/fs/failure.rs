@@ -1,16 +1,17 @@
 //! What went wrong with files, and what it means for those who wait for an answer.
 
 use longhaul_domain::OpId;
-use longhaul_ports::{Refusal, StoreError};
+use longhaul_ports::{StoreError, StoreRejection};
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// What to do about files that cannot be used.
-const WAY_OUT: &str = "nothing was changed: move the directory away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str =
+    "nothing was changed: move the directory away and start again, or restore a copy of it";
 
 /// Why a file was not written.
 #[derive(Debug)]
-pub(super) enum Trouble {
+pub(super) enum WriteError {
     /// There is no room; there may be some later.
     Full,
     /// Nothing may be written there.
@@ -23,7 +24,7 @@ pub(super) enum Trouble {
     Unsure(io::Error),
 }
 
-impl Trouble {
+impl WriteError {
     /// What a failure before the file had its name means.
     pub(super) fn before(error: io::Error) -> Self {
         const FULL: [ErrorKind; 3] =
@@ -57,7 +58,7 @@ impl Trouble {
 
     pub(super) fn answer(&self, op: Option<OpId>) -> StoreError {
         match self {
-            Self::Full => StoreError::Refused(Refusal::Full),
+            Self::Full => StoreError::Refused(StoreRejection::Full),
             Self::ReadOnly(error) => StoreError::ReadOnly { why: error.to_string() },
             Self::NotWritten(error) | Self::Disk(error) => {
                 StoreError::Unavailable { source: error.to_string().into() }
@@ -67,7 +68,7 @@ impl Trouble {
     }
 }
 
-impl std::fmt::Display for Trouble {
+impl std::fmt::Display for WriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Full => f.write_str("there is no room"),
@@ -83,14 +84,14 @@ const EIO: i32 = 5;
 const FORBIDDEN: [ErrorKind; 2] = [ErrorKind::PermissionDenied, ErrorKind::ReadOnlyFilesystem];
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+    StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
 /// Names the file in which something was found.
 pub(super) fn within(path: &Path) -> impl Fn(StoreError) -> StoreError {
     move |error| {
-        if let StoreError::Corrupt { what, way_out } = error {
-            return StoreError::Corrupt { what: format!("{}: {what}", path.display()), way_out };
+        if let StoreError::Corrupt { what, remedy } = error {
+            return StoreError::Corrupt { what: format!("{}: {what}", path.display()), remedy };
         }
         error
     }
@@ -107,8 +108,8 @@ pub(super) fn blocked(path: &Path, error: io::Error) -> StoreError {
 /// The thread that should have answered is gone.
 #[derive(Debug, thiserror::Error)]
 #[error("the store was closed")]
-struct Closed;
+struct WriterGone;
 
 pub(super) fn closed() -> StoreError {
-    StoreError::Unavailable { source: Box::new(Closed) }
+    StoreError::Unavailable { source: Box::new(WriterGone) }
 }

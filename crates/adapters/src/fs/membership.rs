@@ -1,24 +1,24 @@
 use super::{FsStore, NO_OP};
 use async_trait::async_trait;
-use longhaul_ports::{Calls, Lease, Membership, NodeFacts, StoreError, Tails};
+use longhaul_ports::{Lease, Membership, NodeDescriptor, NodeUpdates, OutputTails, StoreError};
 
-impl Tails for FsStore {}
+impl OutputTails for FsStore {}
 
 #[async_trait]
 impl Membership for FsStore {
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
         self.write(NO_OP, move |core, now| core.register(now, &me)).await
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let now = self.clock.now();
         let book = self.book().await?;
         book.core.ledger.check(by)?;
         Ok(book.core.ledger.calls(now, by))
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         self.parked(|book| {
             let ledger = &mut book.core.ledger;
             if let Err(fenced) = ledger.check(by) {
@@ -39,7 +39,7 @@ impl Membership for FsStore {
         .await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         Ok(self.book().await?.core.ledger.members().cloned().collect())
     }
 }

@@ -1,14 +1,14 @@
 use super::{FsStore, NO_OP};
 use async_trait::async_trait;
-use longhaul_ports::{Books, Logged, Migrate, StoreError, Stored};
+use longhaul_ports::{LoggedEvent, Migrate, StoreError, StoreMetadata, StoredProcess};
 
 #[async_trait]
 impl Migrate for FsStore {
-    async fn books(&self) -> Result<Books, StoreError> {
-        Ok(self.book().await?.core.books())
+    async fn store_metadata(&self) -> Result<StoreMetadata, StoreError> {
+        Ok(self.book().await?.core.store_metadata())
     }
 
-    async fn take_processes(&self, processes: &[Stored]) -> Result<(), StoreError> {
+    async fn import_processes(&self, processes: &[StoredProcess]) -> Result<(), StoreError> {
         let processes = processes.to_vec();
         self.write(NO_OP, move |core, _| {
             processes.iter().for_each(|stored| core.take_process(stored.clone()));
@@ -17,7 +17,7 @@ impl Migrate for FsStore {
         .await
     }
 
-    async fn take_events(&self, events: &[Logged]) -> Result<(), StoreError> {
+    async fn import_events(&self, events: &[LoggedEvent]) -> Result<(), StoreError> {
         let events = events.to_vec();
         self.write(NO_OP, move |core, _| {
             events.iter().for_each(|logged| core.take_event(logged.clone()));
@@ -26,10 +26,10 @@ impl Migrate for FsStore {
         .await
     }
 
-    async fn take_books(&self, books: &Books) -> Result<(), StoreError> {
-        let books = books.clone();
+    async fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StoreError> {
+        let store_metadata = store_metadata.clone();
         self.write(NO_OP, move |core, _| {
-            core.take_books(&books);
+            core.import_metadata(&store_metadata);
             Ok(())
         })
         .await

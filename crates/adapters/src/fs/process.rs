@@ -1,20 +1,20 @@
-use super::writer::Effort;
+use super::writer::FileDurability;
 use super::{FsStore, NO_OP};
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
+use longhaul_domain::{ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, ProcessId, Revision};
 use longhaul_ports::{
-    Author, Change, Cursor, EventLog, EventPage, Filter, Lease, Listing, PageAsk, ProcessStore, Room,
-    StoreError, Stored, Submission, Submitted,
+    Change, ClaimCapacity, EventCursor, EventLog, EventPage, Lease, Listing, PageRequest, ProcessFilter,
+    ProcessStore, StoreError, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
 #[async_trait]
 impl ProcessStore for FsStore {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let op = OpId::new(*new.process.id.as_uuid());
         self.write(op, move |core, now| core.submit(now, new.clone())).await
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let (by, room) = (by.clone(), room.clone());
         self.write(NO_OP, move |core, now| core.claim(now, &by, &room)).await
     }
@@ -23,33 +23,40 @@ impl ProcessStore for FsStore {
         self.write(change.op, move |core, _| core.commit(change.clone())).await
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        let id = *id;
-        self.write(op, move |core, _| core.wish(&id, op, wish)).await
-    }
-
-    async fn touch(
+    async fn enqueue_action(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let (by, vitals) = (by.clone(), vitals.to_vec());
-        self.writer.apply(NO_OP, Effort::Light, move |core, _| Ok(core.touch(&by, &vitals))).await
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        let id = *id;
+        self.write(op, move |core, _| core.enqueue_action(&id, op, wish)).await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn update_live_stats(
+        &self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        let (by, live_stats) = (by.clone(), live_stats.to_vec());
+        self.writer
+            .apply(NO_OP, FileDurability::Light, move |core, _| Ok(core.update_live_stats(&by, &live_stats)))
+            .await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let book = self.book().await?;
         Ok(ids.iter().map(|id| book.core.ledger.stored(id).cloned()).collect())
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         Ok(self.book().await?.core.ledger.list(filter, page))
     }
 }
 
 #[async_trait]
 impl EventLog for FsStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         if !wait {
             return Ok(self.book().await?.core.ledger.events(after, most));
         }
@@ -57,7 +64,7 @@ impl EventLog for FsStore {
             .await
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         Ok(self.book().await?.core.ledger.end())
     }
 }

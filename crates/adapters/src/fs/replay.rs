@@ -1,64 +1,64 @@
 //! What was written, read again.
 
-use super::core::Core;
 use super::failure::corrupt;
-use super::line::{Line, ProcessLine, hexadecimal, id, name, read_policy, read_vitals};
-use crate::memory::ledger::Node;
+use super::journal_line::{JournalLine, ProcessLine, hexadecimal, id, name, read_policy, read_vitals};
+use super::state::StoreState;
+use crate::memory::state::Node;
 use longhaul_domain::{PolicyVersion, Seq, SlotKey};
-use longhaul_ports::{Cursor, Lease, StoreError};
+use longhaul_ports::{EventCursor, Lease, StoreError};
 use longhaul_wire::record;
 use std::sync::Arc;
 
 /// How what was read so far fits what is read next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum ReplayState {
     /// Nothing is missing.
     Exactly,
     /// A checkpoint may show what comes later already.
     InPart,
 }
 
-impl Core {
+impl StoreState {
     /// Reads a line again. What a checkpoint took in already may lack what has gone since.
-    pub(super) fn read(&mut self, line: Line, known: Known) -> Result<(), StoreError> {
+    pub(super) fn read(&mut self, line: JournalLine, known: ReplayState) -> Result<(), StoreError> {
         match line {
-            Line::Counters(counters) => {
+            JournalLine::Counters(counters) => {
                 let ledger = &mut self.ledger;
                 ledger.last_seq = ledger.last_seq.max(Seq(counters.seq));
-                ledger.last_cursor = ledger.last_cursor.max(Cursor(counters.cursor));
+                ledger.last_cursor = ledger.last_cursor.max(EventCursor(counters.cursor));
                 ledger.claims = ledger.claims.max(counters.claims);
                 ledger.swept = ledger.swept.max(counters.swept);
             }
-            Line::Node(line) => self.read_node(line.read()?),
-            Line::Policy { version, policy } => {
+            JournalLine::Node(line) => self.read_node(line.read()?),
+            JournalLine::Policy { version, policy } => {
                 if PolicyVersion(version) >= self.ledger.policy.0 {
                     self.ledger.policy = (PolicyVersion(version), read_policy(&policy)?);
                 }
             }
-            Line::Served { key, at } => {
+            JournalLine::Served { key, at } => {
                 let key: Option<SlotKey> = key.as_deref().map(name).transpose()?;
                 let served = self.ledger.served.entry(key).or_default();
                 *served = at.max(*served);
             }
-            Line::Process(line) => return self.read_process(*line, known),
-            Line::Vitals { id: of, vitals } => {
-                let vitals = read_vitals(&vitals)?;
-                let changed = self.ledger.rows.change(&id(&of)?, |row| row.stored.vitals = vitals);
+            JournalLine::Process(line) => return self.read_process(*line, known),
+            JournalLine::Vitals { id: of, live_stats } => {
+                let live_stats = read_vitals(&live_stats)?;
+                let changed = self.ledger.rows.change(&id(&of)?, |row| row.stored.live_stats = live_stats);
                 match (changed, known) {
-                    (Some(()), _) | (None, Known::InPart) => {}
-                    (None, Known::Exactly) => return Err(unknown(&of)),
+                    (Some(()), _) | (None, ReplayState::InPart) => {}
+                    (None, ReplayState::Exactly) => return Err(unknown(&of)),
                 }
             }
-            Line::Swept(line) => {
+            JournalLine::Swept(line) => {
                 let of = id(&line.id)?;
                 // One that came from another store was never here.
                 self.ledger.rows.remove(&of);
-                self.ledger.bury(of, hexadecimal(&line.spec)?);
+                self.ledger.mark_pruned(of, hexadecimal(&line.spec)?);
             }
-            Line::LaunchKey(line) => self.retire(line.read()?),
-            Line::Event(line) => {
+            JournalLine::LaunchKey(line) => self.retire(line.read()?),
+            JournalLine::Event(line) => {
                 let logged = line.read()?;
-                let last = self.ledger.log.back().map_or(Cursor(0), |last| last.cursor);
+                let last = self.ledger.log.back().map_or(EventCursor(0), |last| last.cursor);
                 if logged.cursor > last {
                     // What was trimmed while a checkpoint was written leaves no hole in the middle.
                     if logged.cursor.0 > last.0.saturating_add(1) {
@@ -67,13 +67,13 @@ impl Core {
                     self.ledger.log.push_back(logged);
                 }
             }
-            Line::Answer(line) => {
+            JournalLine::Answer(line) => {
                 let (op, answer) = line.read()?;
                 if self.ledger.answered(&op).is_none() {
                     self.ledger.remember(op, answer);
                 }
             }
-            Line::Until { .. } => {}
+            JournalLine::Until { .. } => {}
         }
         Ok(())
     }
@@ -88,7 +88,7 @@ impl Core {
         self.ledger.nodes.insert(id, node);
     }
 
-    fn read_process(&mut self, mut line: ProcessLine, known: Known) -> Result<(), StoreError> {
+    fn read_process(&mut self, mut line: ProcessLine, known: ReplayState) -> Result<(), StoreError> {
         let of = id(&line.id)?;
         if let Some(spec) = line.spec.take() {
             self.place(line.read(spec.get())?);
@@ -96,8 +96,8 @@ impl Core {
         }
         let Some(before) = self.ledger.rows.get(&of) else {
             return match known {
-                Known::InPart => Ok(()),
-                Known::Exactly => Err(unknown(&line.id)),
+                ReplayState::InPart => Ok(()),
+                ReplayState::Exactly => Err(unknown(&line.id)),
             };
         };
         let mut row = line.read(&record::encode_spec(&before.stored.process))?;

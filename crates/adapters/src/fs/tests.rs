@@ -19,7 +19,7 @@ async fn a_full_disk_takes_work_again_once_there_is_room() {
     store.shared.place.fails.store(ROOM, Ordering::Relaxed);
     for _ in 0..3 {
         let refused = world.submit(&store).await;
-        assert!(matches!(refused, Err(StoreError::Refused(Refusal::Full))), "{refused:?}");
+        assert!(matches!(refused, Err(StoreError::Refused(StoreRejection::Full))), "{refused:?}");
         assert_eq!(world.all(&store).await, [first]);
     }
     store.shared.place.fails.store(0, Ordering::Relaxed);
@@ -68,17 +68,24 @@ async fn a_write_that_may_count_is_told_as_such() {
 async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
     let world = World::new();
     let store = world.open();
-    let me =
-        NodeFacts { id: NodeId::new("n").unwrap(), home: None, boot: String::new(), version: String::new() };
+    let me = NodeDescriptor {
+        id: NodeId::new("n").unwrap(),
+        home: None,
+        boot: String::new(),
+        version: String::new(),
+    };
     let lease = store.register(&me).await.unwrap();
     let id = world.submit(&store).await.unwrap();
-    let room = Room { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Here)] };
+    let room = ClaimCapacity { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Here)] };
     assert_eq!(store.claim(&lease, &room).await.unwrap().len(), 1);
     let commits = || world.path().join("commits").read_dir().unwrap().count();
     let before = commits();
     for (turn, wait) in [(1, true), (2, false)] {
-        let vitals = Vitals { output_bytes: turn, ..Vitals::default() };
-        let told = store.touch(&Author::Owner(lease.clone()), &[(id, AttemptNo(1), vitals)]).await.unwrap();
+        let live_stats = LiveStats { output_bytes: turn, ..LiveStats::default() };
+        let told = store
+            .update_live_stats(&Writer::Owner(lease.clone()), &[(id, AttemptNo(1), live_stats)])
+            .await
+            .unwrap();
         assert!(told[0].is_ok());
         while wait && commits() == before {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -86,7 +93,7 @@ async fn vitals_are_written_within_a_second_and_when_it_is_closed() {
     }
     drop(store);
     let stored = world.open().load(&[id]).await.unwrap().remove(0).unwrap();
-    assert_eq!(stored.vitals.output_bytes, 2);
+    assert_eq!(stored.live_stats.output_bytes, 2);
 }
 
 struct World {
@@ -108,24 +115,24 @@ impl World {
     }
 
     async fn submit(&self, store: &FsStore) -> Result<ProcessId, StoreError> {
-        let context = Context {
+        let context = DecisionContext {
             now: Timestamp(1),
-            awake: Awake(1),
-            chance: Chance(0),
+            awake: AwakeTime(1),
+            chance: RandomBits(0),
             capabilities: Capabilities::ALL,
         };
         let work = Work::Command(Box::new(CommandSpec::of("true", &[], "/")));
         let (process, events) =
             Process::submit(&context, self.ids.process(), Lineage::default(), Arc::new(Spec::of(work)));
         let id = process.id;
-        let limits = Limits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
-        let new = Submission { process, events, limits, claim_for: None, or_refuse: false };
+        let limits = SubmitLimits { policy: PolicyVersion(0), slots: None, tree: TreeLimits::default() };
+        let new = Submission { process, events, limits, claim_for: None, fail_if_queued: false };
         store.submit(new).await.map(|_| id)
     }
 
     async fn all(&self, store: &FsStore) -> Vec<ProcessId> {
-        let page = PageAsk { order: Order::OldestFirst, after: None, most: 100 };
-        let listing = store.list(&Filter::default(), &page).await.unwrap();
+        let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 100 };
+        let listing = store.list(&ProcessFilter::default(), &page).await.unwrap();
         listing.processes.into_iter().map(|stored| stored.process.id).collect()
     }
 }

@@ -1,11 +1,11 @@
 //! The one thread that writes.
 
-use super::book::{Book, Shared};
-use super::checkpoint::{self, EVERY};
-use super::core::Core;
-use super::failure::{Trouble, closed};
-use super::place::Sheet;
-use super::sheet::{Pen, Title};
+use super::checkpoint::{self, CHECKPOINT_COMMITS};
+use super::failure::{WriteError, closed};
+use super::journal::{JournalKind, JournalWriter};
+use super::journal_view::{JournalShared, JournalView};
+use super::state::StoreState;
+use super::store_dir::JournalFileId;
 use longhaul_domain::{OpId, Timestamp};
 use longhaul_ports::{Clock, StoreError};
 use std::sync::Arc;
@@ -16,15 +16,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 /// The most steps in one commit: beyond this the first of them would wait for the last.
-const LARGEST_BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 /// Light steps are written after this long at the latest.
-const LONGEST_UNWRITTEN: Duration = Duration::from_millis(900);
+const MAX_WRITE_DELAY: Duration = Duration::from_millis(900);
 /// A full store with so many commits or more gains room by a checkpoint, as does one that was swept.
-const WORTH_A_CHECKPOINT: u64 = 16;
+const MIN_CHECKPOINT_COMMITS: u64 = 16;
 
 /// How hard a step tries to outlive a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
+pub(super) enum FileDurability {
     /// It is on the disk before it is answered.
     Durable,
     /// A crash may lose it within the next second.
@@ -33,20 +33,20 @@ pub(super) enum Effort {
 
 /// Takes steps from many callers and commits those that wait together.
 #[derive(Debug)]
-pub(super) struct Writer {
-    line: Option<Sender<Box<dyn Job>>>,
+pub(super) struct JournalThread {
+    line: Option<Sender<Box<dyn JournalJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl JournalThread {
     pub(super) fn start(
-        shared: Arc<Shared>,
+        shared: Arc<JournalShared>,
         clock: Arc<dyn Clock>,
         due: SyncSender<()>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
         let asked_at = shared.taken_in.load(Ordering::Relaxed);
-        let desk = Desk {
+        let desk = JournalContext {
             shared,
             clock,
             due,
@@ -67,18 +67,18 @@ impl Writer {
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
-        effort: Effort,
-        step: impl Fn(&mut Core, Timestamp) -> Result<T, StoreError> + Send + 'static,
+        effort: FileDurability,
+        step: impl Fn(&mut StoreState, Timestamp) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
-        let job = Step { op, effort, step, answer: None, to: Some(to) };
+        let job = JournalStep { op, effort, step, answer: None, to: Some(to) };
         let line = self.line.as_ref().ok_or_else(closed)?;
         line.send(Box::new(job)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
 
-impl Drop for Writer {
+impl Drop for JournalThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
@@ -89,33 +89,33 @@ impl Drop for Writer {
 }
 
 /// A step that waits for its answer.
-trait Job: Send {
-    fn effort(&self) -> Effort;
-    fn run(&mut self, core: &mut Core, now: Timestamp);
+trait JournalJob: Send {
+    fn effort(&self) -> FileDurability;
+    fn run(&mut self, core: &mut StoreState, now: Timestamp);
     /// Hands out the answer of the last run.
     fn answer(&mut self);
     /// Answers with an error instead.
     fn fail(&mut self, error: &dyn Fn(Option<OpId>) -> StoreError);
 }
 
-struct Step<T, F> {
+struct JournalStep<T, F> {
     op: Option<OpId>,
-    effort: Effort,
+    effort: FileDurability,
     step: F,
     answer: Option<Result<T, StoreError>>,
     to: Option<oneshot::Sender<Result<T, StoreError>>>,
 }
 
-impl<T, F> Job for Step<T, F>
+impl<T, F> JournalJob for JournalStep<T, F>
 where
     T: Send,
-    F: Fn(&mut Core, Timestamp) -> Result<T, StoreError> + Send,
+    F: Fn(&mut StoreState, Timestamp) -> Result<T, StoreError> + Send,
 {
-    fn effort(&self) -> Effort {
+    fn effort(&self) -> FileDurability {
         self.effort
     }
 
-    fn run(&mut self, core: &mut Core, now: Timestamp) {
+    fn run(&mut self, core: &mut StoreState, now: Timestamp) {
         self.answer = Some((self.step)(core, now));
     }
 
@@ -135,8 +135,8 @@ where
 }
 
 /// Where the writing thread works.
-struct Desk {
-    shared: Arc<Shared>,
+struct JournalContext {
+    shared: Arc<JournalShared>,
     clock: Arc<dyn Clock>,
     /// Orders a checkpoint.
     due: SyncSender<()>,
@@ -152,11 +152,11 @@ struct Desk {
     squeezed: (u64, u64),
 }
 
-impl Desk {
-    fn work(mut self, jobs: &Receiver<Box<dyn Job>>) {
+impl JournalContext {
+    fn work(mut self, jobs: &Receiver<Box<dyn JournalJob>>) {
         while let Some(first) = self.next(jobs) {
-            let mut batch: Vec<Box<dyn Job>> = first.into_iter().collect();
-            while batch.len() < LARGEST_BATCH
+            let mut batch: Vec<Box<dyn JournalJob>> = first.into_iter().collect();
+            while batch.len() < MAX_BATCH
                 && let Ok(next) = jobs.try_recv()
             {
                 batch.push(next);
@@ -170,18 +170,18 @@ impl Desk {
     }
 
     /// The next step, or nothing when it is time to write what is light; none when the store is closed.
-    fn next(&self, jobs: &Receiver<Box<dyn Job>>) -> Option<Option<Box<dyn Job>>> {
+    fn next(&self, jobs: &Receiver<Box<dyn JournalJob>>) -> Option<Option<Box<dyn JournalJob>>> {
         let Some(since) = self.light_since else {
             return jobs.recv().ok().map(Some);
         };
-        match jobs.recv_timeout(LONGEST_UNWRITTEN.saturating_sub(since.elapsed())) {
+        match jobs.recv_timeout(MAX_WRITE_DELAY.saturating_sub(since.elapsed())) {
             Ok(job) => Some(Some(job)),
             Err(RecvTimeoutError::Timeout) => Some(None),
             Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
-    fn settle(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    fn settle(&mut self, mut batch: Vec<Box<dyn JournalJob>>) {
         if let Some(why) = self.shared.failed() {
             self.light_since = None;
             let error = |_| StoreError::ReadOnly { why: why.clone() };
@@ -205,7 +205,7 @@ impl Desk {
     }
 
     /// Runs every step and writes what changed into one file. Until that is on the disk nobody else looks.
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
+    fn commit(&mut self, batch: &mut [Box<dyn JournalJob>]) -> Result<(), WriteError> {
         let shared = Arc::clone(&self.shared);
         let mut book = shared.book.blocking_write();
         for job in batch.iter_mut() {
@@ -222,12 +222,12 @@ impl Desk {
         let no = book.last.saturating_add(1);
         let lines = book.core.take_news();
         let place = &self.shared.place;
-        let prepared = place.prepare(Sheet::Commit(no), |to| {
-            let mut pen = Pen::begin(to, Title::Commit(no))?;
+        let prepared = place.prepare(JournalFileId::Commit(no), |to| {
+            let mut pen = JournalWriter::begin(to, JournalKind::Commit(no))?;
             lines.iter().try_for_each(|line| pen.line(line))?;
             pen.finish().map(drop)
         });
-        let written = prepared.and_then(|()| place.publish(Sheet::Commit(no)));
+        let written = prepared.and_then(|()| place.publish(JournalFileId::Commit(no)));
         self.light_since = None;
         match written {
             Ok(()) => {
@@ -243,8 +243,8 @@ impl Desk {
     }
 
     /// Light steps wait for one that is not, or for their time.
-    fn is_to_be_written(&mut self, core: &Core, batch: &[Box<dyn Job>]) -> bool {
-        let light = batch.iter().all(|job| job.effort() == Effort::Light);
+    fn is_to_be_written(&mut self, core: &StoreState, batch: &[Box<dyn JournalJob>]) -> bool {
+        let light = batch.iter().all(|job| job.effort() == FileDurability::Light);
         if !core.has_news() {
             self.light_since = None;
             return false;
@@ -253,13 +253,13 @@ impl Desk {
             return true;
         }
         let since = *self.light_since.get_or_insert_with(Instant::now);
-        since.elapsed() >= LONGEST_UNWRITTEN
+        since.elapsed() >= MAX_WRITE_DELAY
     }
 
     /// What was not written did not happen: the files say what did.
-    fn read_again(&self, book: &mut Book) {
+    fn read_again(&self, book: &mut JournalView) {
         let _files = self.shared.files();
-        match Book::read(&self.shared.place) {
+        match JournalView::read(&self.shared.place) {
             Ok((mut fresh, _)) => {
                 fresh.core.ledger.news = std::mem::take(&mut book.core.ledger.news);
                 fresh.core.ledger.news.for_all();
@@ -274,16 +274,16 @@ impl Desk {
     }
 
     /// A full disk may still take one small step; a disk that failed is not asked again.
-    fn undone(&mut self, mut batch: Vec<Box<dyn Job>>, trouble: &Trouble) {
+    fn undone(&mut self, mut batch: Vec<Box<dyn JournalJob>>, trouble: &WriteError) {
         if trouble.is_final() {
             self.shared.fail(format!("a write failed ({trouble}); restart to open it anew"));
         } else {
             tracing::warn!(%trouble, "a write to the store failed");
         }
         match trouble {
-            Trouble::Full => {
+            WriteError::Full => {
                 self.was_full = true;
-                if self.squeeze() {
+                if self.compact() {
                     return self.settle(batch);
                 }
                 if batch.len() > 1 {
@@ -293,19 +293,22 @@ impl Desk {
                     return;
                 }
             }
-            Trouble::ReadOnly(_) | Trouble::NotWritten(_) | Trouble::Disk(_) | Trouble::Unsure(_) => {}
+            WriteError::ReadOnly(_)
+            | WriteError::NotWritten(_)
+            | WriteError::Disk(_)
+            | WriteError::Unsure(_) => {}
         }
         batch.iter_mut().for_each(|job| job.fail(&|op| trouble.answer(op)));
     }
 
     /// Makes a full store smaller if that is worth a try; once for every commit that follows.
-    fn squeeze(&mut self) -> bool {
+    fn compact(&mut self) -> bool {
         let (last, swept) = {
             let book = self.shared.book.blocking_read();
             (book.last, book.core.ledger.swept)
         };
         let taken_in = self.shared.taken_in.load(Ordering::Relaxed);
-        let worth_it = swept > self.squeezed.1 || last.saturating_sub(taken_in) >= WORTH_A_CHECKPOINT;
+        let worth_it = swept > self.squeezed.1 || last.saturating_sub(taken_in) >= MIN_CHECKPOINT_COMMITS;
         if last == self.squeezed.0 || !worth_it {
             return false;
         }
@@ -317,7 +320,7 @@ impl Desk {
     fn order_checkpoint(&mut self) {
         let last = self.shared.book.blocking_read().last;
         let done = self.shared.taken_in.load(Ordering::Relaxed);
-        if last.saturating_sub(self.asked_at.max(done)) >= EVERY {
+        if last.saturating_sub(self.asked_at.max(done)) >= CHECKPOINT_COMMITS {
             // One that is under way takes in enough; what it leaves is ordered next time.
             if self.due.try_send(()).is_ok() {
                 self.asked_at = last;

@@ -1,18 +1,18 @@
 //! Who is next.
 
-use super::index::Lane;
-use super::ledger::{Ledger, count, standing};
-use longhaul_domain::admission::{self, Line, Rank};
-use longhaul_domain::{Event, Fact, ProcessId, SlotKey, Standing, Timestamp, Vitals, Work};
-use longhaul_ports::{Lease, Room, StoreError, Stored};
+use super::index::PlacementQueue;
+use super::state::{MemoryState, count, standing};
+use longhaul_domain::admission::{self, Rank, ReadyKey};
+use longhaul_domain::{Event, Fact, LiveStats, ProcessId, SlotKey, SlotState, Timestamp, Work};
+use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
 
-impl Ledger {
+impl MemoryState {
     pub(crate) fn claim(
         &mut self,
         now: Timestamp,
         by: &Lease,
-        room: &Room,
-    ) -> Result<Vec<Stored>, StoreError> {
+        room: &ClaimCapacity,
+    ) -> Result<Vec<StoredProcess>, StoreError> {
         self.check_living(now, by)?;
         let mut claimed = Vec::new();
         let batch = if self.leases.is_draining(&by.node) { 0 } else { room.batch };
@@ -27,19 +27,20 @@ impl Ledger {
     }
 
     /// The line of each key with a waiter that the node may run, by its first such waiter.
-    fn lines(&self, by: &Lease, room: &Room) -> impl Iterator<Item = (ProcessId, Line)> {
+    fn lines(&self, by: &Lease, room: &ClaimCapacity) -> impl Iterator<Item = (ProcessId, ReadyKey)> {
         let index = self.rows.index();
         let roots_full = count(index.roots_of(&by.node).len()) >= room.roots;
-        let may = move |lane: &Lane| !(roots_full && lane.root) && room.classes.contains(&lane.class);
+        let may =
+            move |lane: &PlacementQueue| !(roots_full && lane.root) && room.classes.contains(&lane.class);
         index.queues().iter().filter_map(move |(key, queue)| {
             let (rank, id) = queue.first(may)?;
             Some((id, self.line(rank, key, count(queue.holders().len()))))
         })
     }
 
-    fn line(&self, first: Rank, key: &Option<SlotKey>, taken: u32) -> Line {
+    fn line(&self, first: Rank, key: &Option<SlotKey>, taken: u32) -> ReadyKey {
         let policy = &self.policy.1;
-        Line {
+        ReadyKey {
             first,
             served: self.served.get(key).copied().unwrap_or(0),
             slots: key.as_ref().and_then(|key| policy.slots_of(key)),
@@ -49,8 +50,8 @@ impl Ledger {
     }
 
     /// Gives a waiter to a node. Reported work runs elsewhere, so nobody owns it.
-    pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<Stored> {
-        let before = self.stored(&id).filter(|stored| standing(stored) == Standing::Waiting)?;
+    pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<StoredProcess> {
+        let before = self.stored(&id).filter(|stored| standing(stored) == SlotState::Waiting)?;
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {
@@ -58,7 +59,7 @@ impl Ledger {
             let stored = &mut row.stored;
             stored.process.evolve(&events);
             stored.revision = stored.revision.next();
-            stored.vitals = Vitals::default();
+            stored.live_stats = LiveStats::default();
             stored.owner = match &stored.process.spec.work {
                 Work::Command(_) => Some(to.clone()),
                 Work::Reported(_) => None,

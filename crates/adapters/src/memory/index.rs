@@ -1,10 +1,10 @@
 //! Where rows are found without a look at all of them.
 
-use super::label::Label;
-use super::ledger::{Row, class, rank, standing};
+use super::label::IndexLabel;
+use super::state::{MemoryRow, class, rank, standing};
 use longhaul_domain::admission::Rank;
-use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, Spec, Standing, Status, Timestamp};
-use longhaul_ports::{Filter, PlacementClass};
+use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, SlotState, Spec, Status, Timestamp};
+use longhaul_ports::{PlacementClass, ProcessFilter};
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ pub(crate) type InOrder = BTreeMap<Seq, ProcessId>;
 
 /// Where rows are found without a look at all of them. All of it follows from the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Index {
+pub(crate) struct RowIndex {
     all: InOrder,
-    labels: BTreeMap<Label, InOrder>,
+    labels: BTreeMap<IndexLabel, InOrder>,
     live: InOrder,
     /// What has ended, by its status.
     ended_as: BTreeMap<Status, InOrder>,
@@ -34,26 +34,26 @@ pub(crate) struct Index {
 /// Who waits for one key, and who holds its slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Lane, BTreeMap<Rank, ProcessId>>,
+    waiting: BTreeMap<PlacementQueue, BTreeMap<Rank, ProcessId>>,
     holding: InOrder,
 }
 
 /// Waiters of one key that the same nodes may run at the same times.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Lane {
+pub(crate) struct PlacementQueue {
     pub(crate) class: PlacementClass,
     pub(crate) root: bool,
 }
 
 /// All that decides where a row is found, as it is at one moment.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct IndexPosition {
     id: ProcessId,
     seq: Seq,
     spec: Arc<Spec>,
     root: Option<ProcessId>,
     level: Level,
-    standing: Standing,
+    standing: SlotState,
     priority: Priority,
     owner: Option<NodeId>,
     due: Option<Timestamp>,
@@ -61,9 +61,9 @@ pub(super) struct Place {
     ended: Option<(Timestamp, Status)>,
 }
 
-static NOTHING: InOrder = BTreeMap::new();
+static EMPTY: InOrder = BTreeMap::new();
 
-impl Index {
+impl RowIndex {
     /// Whether something has this sequence.
     pub(crate) fn is_taken(&self, seq: Seq) -> bool {
         self.all.contains_key(&seq)
@@ -96,7 +96,7 @@ impl Index {
 
     /// The descendants of a process, at any depth, whether they live or have ended.
     pub(crate) fn family_of(&self, id: &ProcessId) -> &InOrder {
-        self.labels.get(&Label::Below(*id)).unwrap_or(&NOTHING)
+        self.labels.get(&IndexLabel::Below(*id)).unwrap_or(&EMPTY)
     }
 
     /// The keys for which somebody waits, or of which somebody holds a slot.
@@ -106,23 +106,23 @@ impl Index {
 
     /// Who holds a slot of a key.
     pub(crate) fn holders(&self, key: &Option<SlotKey>) -> &InOrder {
-        self.queues.get(key).map_or(&NOTHING, Queue::holders)
+        self.queues.get(key).map_or(&EMPTY, Queue::holders)
     }
 
     pub(crate) fn owned_by(&self, node: &NodeId) -> &InOrder {
-        self.owned.get(node).unwrap_or(&NOTHING)
+        self.owned.get(node).unwrap_or(&EMPTY)
     }
 
     /// The roots that a node holds.
     pub(crate) fn roots_of(&self, node: &NodeId) -> &InOrder {
-        self.roots.get(node).unwrap_or(&NOTHING)
+        self.roots.get(node).unwrap_or(&EMPTY)
     }
 
     /// The fewest rows among which is everything that a filter admits.
-    pub(crate) fn narrowest(&self, filter: &Filter) -> &InOrder {
-        let labelled = Label::asked(filter).map(|label| self.labels.get(&label));
+    pub(crate) fn narrowest(&self, filter: &ProcessFilter) -> &InOrder {
+        let labelled = IndexLabel::asked(filter).map(|label| self.labels.get(&label));
         let owned = filter.owner.iter().map(|node| self.owned.get(node));
-        let found = labelled.chain(owned).map(|found| found.unwrap_or(&NOTHING));
+        let found = labelled.chain(owned).map(|found| found.unwrap_or(&EMPTY));
         let statuses = &filter.statuses;
         let live_only = !statuses.is_empty() && statuses.iter().all(|status| !status.is_ended());
         let live = live_only.then_some(&self.live);
@@ -139,33 +139,33 @@ impl Index {
         (count <= most).then(|| found.into_iter().flatten().map(|(seq, id)| (*seq, *id)).collect())
     }
 
-    pub(super) fn insert(&mut self, row: &Row) {
+    pub(super) fn insert(&mut self, row: &MemoryRow) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.insert(at, process.id);
-        for label in Label::of(process) {
+        for label in IndexLabel::of(process) {
             file(&mut self.labels, &label, at, process.id);
         }
-        self.enter(&Place::of(row));
+        self.enter(&IndexPosition::of(row));
     }
 
-    pub(super) fn remove(&mut self, row: &Row) {
+    pub(super) fn remove(&mut self, row: &MemoryRow) {
         let (process, at) = (&row.stored.process, row.stored.seq);
         self.all.remove(&at);
-        for label in Label::of(process) {
+        for label in IndexLabel::of(process) {
             unfile(&mut self.labels, &label, &at);
         }
-        self.leave(&Place::of(row));
+        self.leave(&IndexPosition::of(row));
     }
 
-    pub(super) fn moved(&mut self, from: &Place, to: &Place) {
+    pub(super) fn moved(&mut self, from: &IndexPosition, to: &IndexPosition) {
         if from != to {
             self.leave(from);
             self.enter(to);
         }
     }
 
-    fn enter(&mut self, place: &Place) {
-        let Place { id, seq, .. } = *place;
+    fn enter(&mut self, place: &IndexPosition) {
+        let IndexPosition { id, seq, .. } = *place;
         if let Some(level) = place.level() {
             *self.levels.entry(level).or_default() += 1;
         }
@@ -173,15 +173,15 @@ impl Index {
             self.live.insert(seq, id);
         }
         match place.standing {
-            Standing::Waiting => {
+            SlotState::Waiting => {
                 let queue = self.queues.entry(place.spec.key.clone()).or_default();
                 file(&mut queue.waiting, &place.lane(), place.rank(), id);
             }
-            Standing::Holding => {
+            SlotState::Holding => {
                 let queue = self.queues.entry(place.spec.key.clone()).or_default();
                 queue.holding.insert(seq, id);
             }
-            Standing::Idle | Standing::Ended => {}
+            SlotState::Idle | SlotState::Ended => {}
         }
         if let Some(node) = &place.owner {
             file(&mut self.owned, node, seq, id);
@@ -199,7 +199,7 @@ impl Index {
     }
 
     /// The exact opposite of [`enter`](Self::enter).
-    fn leave(&mut self, place: &Place) {
+    fn leave(&mut self, place: &IndexPosition) {
         let seq = place.seq;
         if let Some(level) = place.level()
             && let Some(live) = self.levels.get_mut(&level)
@@ -214,9 +214,9 @@ impl Index {
         }
         if let Some(queue) = self.queues.get_mut(&place.spec.key) {
             match place.standing {
-                Standing::Waiting => unfile(&mut queue.waiting, &place.lane(), &place.rank()),
-                Standing::Holding => drop(queue.holding.remove(&seq)),
-                Standing::Idle | Standing::Ended => {}
+                SlotState::Waiting => unfile(&mut queue.waiting, &place.lane(), &place.rank()),
+                SlotState::Holding => drop(queue.holding.remove(&seq)),
+                SlotState::Idle | SlotState::Ended => {}
             }
             if queue.waiting.is_empty() && queue.holding.is_empty() {
                 self.queues.remove(&place.spec.key);
@@ -245,7 +245,7 @@ impl Queue {
     }
 
     /// The best waiter of those lanes.
-    pub(crate) fn first(&self, may: impl Fn(&Lane) -> bool) -> Option<(Rank, ProcessId)> {
+    pub(crate) fn first(&self, may: impl Fn(&PlacementQueue) -> bool) -> Option<(Rank, ProcessId)> {
         let lanes = self.waiting.iter().filter(|(lane, _)| may(lane));
         lanes.filter_map(|(_, lane)| lane.first_key_value()).map(|(rank, id)| (*rank, *id)).min()
     }
@@ -263,8 +263,8 @@ impl Queue {
     }
 }
 
-impl Place {
-    pub(super) fn of(row: &Row) -> Self {
+impl IndexPosition {
+    pub(super) fn of(row: &MemoryRow) -> Self {
         let stored = &row.stored;
         let process = &stored.process;
         Self {
@@ -282,7 +282,7 @@ impl Place {
     }
 
     fn is_live(&self) -> bool {
-        self.standing != Standing::Ended
+        self.standing != SlotState::Ended
     }
 
     /// The level that it makes fuller; roots stand on none.
@@ -290,8 +290,8 @@ impl Place {
         self.root.filter(|_| self.is_live()).map(|root| (root, self.level))
     }
 
-    fn lane(&self) -> Lane {
-        Lane { class: class(&self.spec), root: self.root.is_none() }
+    fn lane(&self) -> PlacementQueue {
+        PlacementQueue { class: class(&self.spec), root: self.root.is_none() }
     }
 
     const fn rank(&self) -> Rank {
@@ -299,7 +299,7 @@ impl Place {
     }
 
     fn held_root_of(&self) -> Option<&NodeId> {
-        let held = self.root.is_none() && self.standing == Standing::Holding;
+        let held = self.root.is_none() && self.standing == SlotState::Holding;
         self.owner.as_ref().filter(|_| held)
     }
 }

@@ -3,11 +3,11 @@
 use longhaul_domain::{
     AgentId, Level, Process, ProcessId, ProcessName, ProcessType, ProjectName, SessionId, SlotKey,
 };
-use longhaul_ports::Filter;
+use longhaul_ports::ProcessFilter;
 
 /// What rows have in common for as long as they are there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Label {
+pub(super) enum IndexLabel {
     Session(SessionId),
     Project(ProjectName),
     Name(ProcessName),
@@ -20,7 +20,7 @@ pub(super) enum Label {
     Level(Level),
 }
 
-impl Label {
+impl IndexLabel {
     pub(super) fn of(process: &Process) -> impl Iterator<Item = Self> {
         let (spec, lineage) = (&process.spec, &process.lineage);
         let named = [
@@ -36,7 +36,7 @@ impl Label {
     }
 
     /// Every row that a filter admits has all of these.
-    pub(super) fn asked(filter: &Filter) -> impl Iterator<Item = Self> {
+    pub(super) fn asked(filter: &ProcessFilter) -> impl Iterator<Item = Self> {
         let named = [
             filter.session.clone().map(Self::Session),
             filter.project.clone().map(Self::Project),
@@ -52,6 +52,6 @@ impl Label {
     }
 }
 
-fn deep(level: Level) -> Option<Label> {
-    (level > Level(0)).then_some(Label::Level(level))
+fn deep(level: Level) -> Option<IndexLabel> {
+    (level > Level(0)).then_some(IndexLabel::Level(level))
 }

@@ -1,9 +1,10 @@
 //! The leases of nodes, where they end, and what is known of nodes beside them.
 
-use super::ledger::{Ledger, Node, fenced};
+use super::state::{MemoryState, Node, fenced};
 use longhaul_domain::{NodeId, ProcessId, Timestamp};
 use longhaul_ports::{
-    KnownNode, Lease, NodeFacts, NodeOffer, Parting, PlacementClass, Presence, Refusal, StoreError,
+    ForgetOutcome, KnownNode, Lease, NodeAdvertisement, NodeDescriptor, PlacementClass, Presence, StoreError,
+    StoreRejection,
 };
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,30 +13,30 @@ use std::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Leases {
     /// How long leases last, and what comes after; without it they never end.
-    terms: Option<Terms>,
-    of: BTreeMap<NodeId, Record>,
+    terms: Option<LeaseSettings>,
+    of: BTreeMap<NodeId, LeaseRow>,
     /// The latest sign of life of any node.
     last_sign: Option<Timestamp>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Terms {
+struct LeaseSettings {
     lease: Duration,
     grace: Duration,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Record {
+struct LeaseRow {
     /// When the lease ends, if leases do.
     until: Timestamp,
     lost: bool,
     draining: bool,
-    offer: NodeOffer,
+    offer: NodeAdvertisement,
 }
 
 impl Leases {
     pub(super) fn ending(lease: Duration, grace: Duration) -> Self {
-        Self { terms: Some(Terms { lease, grace }), ..Self::default() }
+        Self { terms: Some(LeaseSettings { lease, grace }), ..Self::default() }
     }
 
     pub(super) const fn end(&self) -> bool {
@@ -72,7 +73,7 @@ impl Leases {
 
     fn presence(&self, node: &Node) -> Presence {
         let (Some(terms), Some(record)) = (self.terms, self.of.get(&node.facts.id)) else {
-            return if node.left { Presence::Left } else { Presence::Here { until: None } };
+            return if node.left { Presence::Left } else { Presence::Present { until: None } };
         };
         if record.lost {
             Presence::Lost { since: record.until }
@@ -85,8 +86,8 @@ impl Leases {
 
     fn presence_at(&self, now: Timestamp, node: &Node) -> Presence {
         match self.presence(node) {
-            Presence::Unreachable { since, .. } if now < since => Presence::Here { until: Some(since) },
-            found @ (Presence::Here { .. }
+            Presence::Unreachable { since, .. } if now < since => Presence::Present { until: Some(since) },
+            found @ (Presence::Present { .. }
             | Presence::Unreachable { .. }
             | Presence::Lost { .. }
             | Presence::Left) => found,
@@ -94,7 +95,7 @@ impl Leases {
     }
 }
 
-impl Ledger {
+impl MemoryState {
     /// Refuses a lease that is not the newest of its node, or is over.
     pub(crate) fn check_living(&self, now: Timestamp, lease: &Lease) -> Result<(), StoreError> {
         self.check(lease)?;
@@ -107,17 +108,21 @@ impl Ledger {
 
     /// Refuses another home than the one that has the name of this node, as long as only that one can tell what became of
     /// what the node owns.
-    pub(crate) fn check_home(&mut self, now: Timestamp, me: &NodeFacts) -> Result<(), StoreError> {
+    pub(crate) fn check_home(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<(), StoreError> {
         let Some(node) = self.nodes.get(&me.id).filter(|node| !node.forgotten) else { return Ok(()) };
         let Some(home) = me.other_home(node.facts.home.as_ref()) else { return Ok(()) };
         let home = Box::new(home.clone());
         let open = self.rows.index().owned_by(&me.id).len();
         let free_in = match self.leases.presence_at(now, node) {
-            Presence::Here { until: Some(until) } => {
+            Presence::Present { until: Some(until) } => {
                 let heard = self.leases.lease().saturating_sub(until.since(now));
-                return Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), home, heard }));
+                return Err(StoreError::Refused(StoreRejection::NameTaken {
+                    node: me.id.clone(),
+                    home,
+                    heard,
+                }));
             }
-            Presence::Here { until: None } | Presence::Left | Presence::Lost { .. } => None,
+            Presence::Present { until: None } | Presence::Left | Presence::Lost { .. } => None,
             Presence::Unreachable { lost_at, .. } if now < lost_at => Some(lost_at.since(now)),
             Presence::Unreachable { .. } => {
                 self.take_from(now, &me.id);
@@ -128,7 +133,7 @@ impl Ledger {
             return Ok(());
         }
         let open = u64::try_from(open).unwrap_or(u64::MAX);
-        Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), home, open, free_in }))
+        Err(StoreError::Refused(StoreRejection::NameHeld { node: me.id.clone(), home, open, free_in }))
     }
 
     /// A node registered: its lease begins.
@@ -136,7 +141,7 @@ impl Ledger {
         self.hear(now);
         let record = self.leases.of.entry(node.clone()).or_default();
         record.lost = false;
-        record.offer = NodeOffer::default();
+        record.offer = NodeAdvertisement::default();
         self.prolong(now, node);
     }
 
@@ -172,7 +177,7 @@ impl Ledger {
         self.hear(now);
         let is_over = |node: &&Node| match self.leases.presence_at(now, node) {
             Presence::Unreachable { lost_at, .. } => lost_at <= now,
-            Presence::Here { .. } | Presence::Lost { .. } | Presence::Left => false,
+            Presence::Present { .. } | Presence::Lost { .. } | Presence::Left => false,
         };
         let over: Vec<NodeId> =
             self.nodes.values().filter(is_over).map(|node| node.facts.id.clone()).collect();
@@ -202,19 +207,19 @@ impl Ledger {
     pub(super) fn next_loss(&self) -> Option<Timestamp> {
         let lost_at = |node: &Node| match self.leases.presence(node) {
             Presence::Unreachable { lost_at, .. } => Some(lost_at),
-            Presence::Here { .. } | Presence::Lost { .. } | Presence::Left => None,
+            Presence::Present { .. } | Presence::Lost { .. } | Presence::Left => None,
         };
         let owns = |node: &&Node| !self.rows.index().owned_by(&node.facts.id).is_empty();
         self.nodes.values().filter(owns).filter_map(lost_at).min()
     }
 
-    pub(crate) fn announce(&mut self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
+    pub(crate) fn advertise(&mut self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
         self.check(by)?;
         self.leases.of.entry(by.node.clone()).or_default().offer = offer.clone();
         Ok(())
     }
 
-    pub(crate) fn known_nodes(&self, now: Timestamp) -> Vec<KnownNode> {
+    pub(crate) fn list_nodes(&self, now: Timestamp) -> Vec<KnownNode> {
         let nodes = self.nodes.values().filter(|node| !node.forgotten);
         let known = nodes.map(|node| {
             let record = self.leases.of.get(&node.facts.id);
@@ -238,13 +243,13 @@ impl Ledger {
         is_known
     }
 
-    pub(crate) fn forget(&mut self, now: Timestamp, node: &NodeId) -> Parting {
+    pub(crate) fn forget(&mut self, now: Timestamp, node: &NodeId) -> ForgetOutcome {
         let Some(known) = self.nodes.get(node).filter(|known| !known.forgotten) else {
-            return Parting::Unknown;
+            return ForgetOutcome::Unknown;
         };
         match self.leases.presence_at(now, known) {
-            Presence::Here { .. } => return Parting::Alive,
-            Presence::Unreachable { lost_at, .. } if now < lost_at => return Parting::Alive,
+            Presence::Present { .. } => return ForgetOutcome::Alive,
+            Presence::Unreachable { lost_at, .. } if now < lost_at => return ForgetOutcome::Alive,
             Presence::Unreachable { .. } | Presence::Left => self.take_from(now, node),
             Presence::Lost { .. } => {}
         }
@@ -252,7 +257,7 @@ impl Ledger {
         if let Some(known) = self.nodes.get_mut(node) {
             known.forgotten = true;
         }
-        Parting::Forgotten
+        ForgetOutcome::Forgotten
     }
 
     /// The sets of labels for which somebody waits.

@@ -1,39 +1,44 @@
 //! Records that this store lost and is given again.
 
-use super::ledger::{Ledger, Node, Row, class, standing};
-use longhaul_domain::{Epoch, Event, Fact, Process, ProcessId, Revision, Seq, Standing, Timestamp, WishNo};
-use longhaul_ports::{Cursor, Footing, Lease, Marks, NodeFacts, Restored, StoreError, Stored};
+use super::state::{MemoryRow, MemoryState, Node, class, standing};
+use longhaul_domain::{
+    ActionSeq, Epoch, Event, Fact, Process, ProcessId, Revision, Seq, SlotState, Timestamp,
+};
+use longhaul_ports::{
+    EventCursor, HighWaterMarks, Lease, NodeDescriptor, RecordPosition, RestoreOutcome, StoreError,
+    StoredProcess,
+};
 use std::sync::Arc;
 
 /// Others may have seen a little more than whoever raises a mark first.
-const MARGIN: u64 = 100_000;
+const MARK_MARGIN: u64 = 100_000;
 
 /// From which record a row was made when it was given back; it counts until the row is written again.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Given {
+pub(crate) struct RestoredFrom {
     /// The revision at which it was given.
     from: Revision,
     /// The one that it has stood at since.
     at: Revision,
 }
 
-impl Ledger {
-    pub(super) fn footing(&self, id: &ProcessId) -> Footing {
+impl MemoryState {
+    pub(super) fn record_position(&self, id: &ProcessId) -> RecordPosition {
         match self.rows.get(id) {
-            Some(row) => Footing::At(row.footing()),
-            None if self.tombs.contains_key(id) => Footing::Swept,
-            None => Footing::Missing,
+            Some(row) => RecordPosition::At(row.record_position()),
+            None if self.tombs.contains_key(id) => RecordPosition::Pruned,
+            None => RecordPosition::Missing,
         }
     }
 
-    pub(super) fn raise(&mut self, marks: &Marks) {
+    pub(super) fn advance_marks(&mut self, marks: &HighWaterMarks) {
         if marks.end > self.last_cursor {
-            self.last_cursor = Cursor(marks.end.0.saturating_add(MARGIN));
+            self.last_cursor = EventCursor(marks.end.0.saturating_add(MARK_MARGIN));
             // Who comes later must see that something was lost, though the place after the newest event tells it no more.
             self.raised_to = self.last_cursor;
         }
         if marks.seq > self.last_seq {
-            self.last_seq = Seq(marks.seq.0.saturating_add(MARGIN));
+            self.last_seq = Seq(marks.seq.0.saturating_add(MARK_MARGIN));
         }
         if let Some(kept) = marks.policy.as_ref().filter(|(version, _)| *version > self.policy.0) {
             self.policy = kept.clone();
@@ -45,26 +50,26 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         by: &Lease,
-        kept: &[Stored],
-    ) -> Result<Vec<Restored>, StoreError> {
+        kept: &[StoredProcess],
+    ) -> Result<Vec<RestoreOutcome>, StoreError> {
         self.check(by)?;
         Ok(kept.iter().map(|kept| self.take_back(now, by, kept)).collect())
     }
 
-    fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &Stored) -> Restored {
+    fn take_back(&mut self, now: Timestamp, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
         let id = kept.process.id;
         if self.tombs.contains_key(&id) {
-            return Restored::Swept;
+            return RestoreOutcome::Pruned;
         }
         let found = self.rows.get(&id);
         if found.is_none() && kept.seq == Seq(0) && self.is_key_of_another(&kept.process) {
-            return Restored::Swept;
+            return RestoreOutcome::Pruned;
         }
         if let Some(row) = found.filter(|row| !row.gives_way_to(by, kept)) {
-            return Restored::Known(row.stored.revision);
+            return RestoreOutcome::AlreadyPresent(row.stored.revision);
         }
         let at = found.map_or(kept.revision, |row| row.stored.revision.max(kept.revision)).next();
-        let last_wish = found.map_or(WishNo(0), |row| row.last_wish);
+        let last_wish = found.map_or(ActionSeq(0), |row| row.last_wish);
         let seq = match found {
             Some(row) => row.stored.seq,
             None if self.rows.index().is_taken(kept.seq) => self.last_seq.next(),
@@ -73,27 +78,27 @@ impl Ledger {
         self.last_seq = self.last_seq.max(seq);
         let owner = kept.owner.as_ref().and_then(|owner| self.newest_of(now, owner));
         let is_orphan = kept.owner.is_some() && owner.is_none();
-        let row = Row {
-            last_wish: kept.wishes.iter().map(|(no, _)| *no).fold(last_wish, WishNo::max),
-            stored: Stored { revision: at, seq, owner, ..kept.clone() },
+        let row = MemoryRow {
+            last_wish: kept.pending_actions.iter().map(|(no, _)| *no).fold(last_wish, ActionSeq::max),
+            stored: StoredProcess { revision: at, seq, owner, ..kept.clone() },
             handed_until: None,
             // Whoever has it may still come and say so.
             orphaned: is_orphan.then(|| now.plus(self.leases.until_lost())),
-            given: Some(Given { from: kept.revision, at }),
+            given: Some(RestoredFrom { from: kept.revision, at }),
         };
         if let Some(key) = &kept.process.spec.launch_key {
             let scope = (kept.process.spec.session.clone(), key.clone());
             self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
         }
-        if standing(&row.stored) == Standing::Waiting {
+        if standing(&row.stored) == SlotState::Waiting {
             self.news.waiter(&class(&kept.process.spec));
         }
-        if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.wishes.is_empty()) {
+        if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.pending_actions.is_empty()) {
             self.news.for_one(&owner.node);
         }
         self.rows.insert(row);
         self.append(id, at, [Event { at: now, fact: Fact::GivenBack { node: by.node.clone() } }]);
-        Restored::Given(at)
+        RestoreOutcome::Inserted(at)
     }
 
     /// Whether its launch key belongs to another process.
@@ -107,8 +112,12 @@ impl Ledger {
     /// lease from now on, under the number that it had.
     fn newest_of(&mut self, now: Timestamp, owner: &Lease) -> Option<Lease> {
         if !self.nodes.contains_key(&owner.node) {
-            let facts =
-                NodeFacts { id: owner.node.clone(), home: None, boot: String::new(), version: String::new() };
+            let facts = NodeDescriptor {
+                id: owner.node.clone(),
+                home: None,
+                boot: String::new(),
+                version: String::new(),
+            };
             let node = Node { facts, epoch: owner.epoch, left: false, forgotten: false };
             self.nodes.insert(owner.node.clone(), node);
             self.begin_lease(now, &owner.node);
@@ -121,8 +130,8 @@ impl Ledger {
     /// Loses everything: what comes is founded anew.
     pub(super) fn forget_everything(&mut self, now: Timestamp) {
         let leases = self.leases.begun_anew();
-        let founding = self.founding.saturating_add(1);
-        self.go_back(now, Self { leases, founding, ..Self::default() });
+        let incarnation = self.incarnation.saturating_add(1);
+        self.go_back(now, Self { leases, incarnation, ..Self::default() });
     }
 
     /// Stands as it stood once. Whoever joins from here on does so under an epoch that no lease had.
@@ -134,31 +143,31 @@ impl Ledger {
     }
 }
 
-impl Row {
+impl MemoryRow {
     /// How far it has come, as far as whoever gives it back is concerned.
-    fn footing(&self) -> Revision {
+    fn record_position(&self) -> Revision {
         match self.given {
             Some(given) if given.at == self.stored.revision => given.from,
             Some(_) | None => self.stored.revision,
         }
     }
 
-    fn gives_way_to(&self, by: &Lease, kept: &Stored) -> bool {
+    fn gives_way_to(&self, by: &Lease, kept: &StoredProcess) -> bool {
         // An end is final: whoever knows of none knows less, however often that was given back.
-        if standing(&self.stored) == Standing::Ended && standing(kept) != Standing::Ended {
+        if standing(&self.stored) == SlotState::Ended && standing(kept) != SlotState::Ended {
             return false;
         }
         let owns = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.node == by.node);
-        let was_given = self.footing() != self.stored.revision;
-        if kept.revision == self.footing() {
+        let was_given = self.record_position() != self.stored.revision;
+        if kept.revision == self.record_position() {
             return was_given && self.stored.owner.is_none() && owns(&kept.owner);
         }
         let node_of = |lease: &Option<Lease>| lease.as_ref().map(|lease| lease.node.clone());
         let is_others = self.stored.owner.is_some()
             && !owns(&self.stored.owner)
             && node_of(&self.stored.owner) != node_of(&kept.owner);
-        let has_ended = standing(kept) == Standing::Ended;
+        let has_ended = standing(kept) == SlotState::Ended;
         let stays = is_others && !has_ended && self.stored.process.attempt >= kept.process.attempt;
-        kept.revision > self.footing() && !stays
+        kept.revision > self.record_position() && !stays
     }
 }

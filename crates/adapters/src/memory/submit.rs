@@ -1,16 +1,19 @@
 //! New processes and the guards that they pass.
 
-use super::index::Lane;
-use super::ledger::{Ledger, Row, class, count, standing};
+use super::index::PlacementQueue;
+use super::state::{MemoryRow, MemoryState, class, count, standing};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    Head, ProcessId, Revision, SlotKey, Standing, Timestamp, Vitals, WishNo, admission::Rank,
+    ActionSeq, LiveStats, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Timestamp, admission::Rank,
 };
-use longhaul_ports::{Claimant, Limits, PlacementClass, Refusal, StoreError, Stored, Submission, Submitted};
+use longhaul_ports::{
+    ClaimRequest, PlacementClass, StoreError, StoreRejection, StoredProcess, Submission, SubmitLimits,
+    SubmitOutcome,
+};
 use std::sync::Arc;
 
-impl Ledger {
-    pub(crate) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<Submitted, StoreError> {
+impl MemoryState {
+    pub(crate) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<SubmitOutcome, StoreError> {
         if let Some(existing) = self.existing(&new) {
             return Ok(existing);
         }
@@ -19,28 +22,28 @@ impl Ledger {
         }
         let head = new.process.head();
         self.guard(&new.process.lineage.ancestors, &head, &new.limits).map_err(StoreError::Refused)?;
-        let waits = head.standing == Standing::Waiting;
+        let waits = head.standing == SlotState::Waiting;
         let obstacle = if waits { self.obstacle(&new, &head) } else { None };
-        if let Some(refusal) = obstacle.clone().filter(|_| new.or_refuse) {
+        if let Some(refusal) = obstacle.clone().filter(|_| new.fail_if_queued) {
             return Err(StoreError::Refused(refusal));
         }
         let at_once = new.claim_for.clone().filter(|_| waits && obstacle.is_none());
         let stored = self.insert(new);
         let claimed = at_once.and_then(|claimant| self.hand_over(now, &claimant.lease, stored.process.id));
         if let Some(claimed) = claimed {
-            return Ok(Submitted::Claimed(claimed));
+            return Ok(SubmitOutcome::Claimed(claimed));
         }
-        if standing(&stored) == Standing::Waiting {
+        if standing(&stored) == SlotState::Waiting {
             self.news.waiter(&class(&stored.process.spec));
         }
-        Ok(Submitted::Waiting(stored))
+        Ok(SubmitOutcome::Waiting(stored))
     }
 
     /// The same id, or the same launch key in the same session.
-    fn existing(&self, new: &Submission) -> Option<Submitted> {
+    fn existing(&self, new: &Submission) -> Option<SubmitOutcome> {
         let spec = &new.process.spec;
         if let Some(stored) = self.stored(&new.process.id) {
-            return Some(Submitted::Existing {
+            return Some(SubmitOutcome::Existing {
                 id: stored.process.id,
                 stored: Some(stored.clone()),
                 same_spec: stored.process.spec == *spec,
@@ -51,7 +54,7 @@ impl Ledger {
         }
         let key = spec.launch_key.clone()?;
         let (id, first) = self.launch_keys.get(&(spec.session.clone(), key))?;
-        Some(Submitted::Existing {
+        Some(SubmitOutcome::Existing {
             id: *id,
             stored: self.stored(id).cloned(),
             same_spec: first.same_launch(spec),
@@ -59,34 +62,44 @@ impl Ledger {
     }
 
     /// The same id, of a process that was let go.
-    pub(crate) fn buried(&self, new: &Submission) -> Option<Submitted> {
+    pub(crate) fn buried(&self, new: &Submission) -> Option<SubmitOutcome> {
         let id = new.process.id;
         let same_spec = *self.tombs.get(&id)? == Fingerprint::of(&new.process.spec);
-        Some(Submitted::Existing { id, stored: None, same_spec })
+        Some(SubmitOutcome::Existing { id, stored: None, same_spec })
     }
 
-    fn guard(&self, ancestors: &[ProcessId], head: &Head, limits: &Limits) -> Result<(), Refusal> {
+    fn guard(
+        &self,
+        ancestors: &[ProcessId],
+        head: &ProcessHeader,
+        limits: &SubmitLimits,
+    ) -> Result<(), StoreRejection> {
         if limits.policy < self.policy.0 {
-            return Err(Refusal::StalePolicy { found: self.policy.0 });
+            return Err(StoreRejection::StalePolicy { found: self.policy.0 });
         }
         self.guard_tree(ancestors, head, limits)?;
-        let will_wait = head.standing == Standing::Waiting || head.due.is_some();
+        let will_wait = head.standing == SlotState::Waiting || head.due.is_some();
         if will_wait && let (Some(key), Some(slots)) = (&head.key, limits.slots) {
             let holders = self.ids_of_holders(&head.key);
             let by_ancestors = holders.iter().all(|holder| ancestors.contains(holder));
             if count(holders.len()) >= slots && by_ancestors {
-                return Err(Refusal::HeldByAncestors { key: key.clone(), holders });
+                return Err(StoreRejection::HeldByAncestors { key: key.clone(), holders });
             }
         }
         Ok(())
     }
 
-    fn guard_tree(&self, ancestors: &[ProcessId], head: &Head, limits: &Limits) -> Result<(), Refusal> {
+    fn guard_tree(
+        &self,
+        ancestors: &[ProcessId],
+        head: &ProcessHeader,
+        limits: &SubmitLimits,
+    ) -> Result<(), StoreRejection> {
         let (Some(root), Some(parent)) = (ancestors.first(), ancestors.last()) else {
             return Ok(());
         };
         if self.stored(parent).is_none() {
-            return Err(Refusal::ParentMissing { parent: *parent });
+            return Err(StoreRejection::ParentMissing { parent: *parent });
         }
         // An ancestor further above that was let go had ended before.
         let closing = ancestors.iter().find(|ancestor| {
@@ -94,14 +107,14 @@ impl Ledger {
             head.is_some_and(|head| head.is_ending() || (*ancestor == parent && head.closing))
         });
         if let Some(ancestor) = closing {
-            return Err(Refusal::AncestorClosing { ancestor: *ancestor });
+            return Err(StoreRejection::AncestorClosing { ancestor: *ancestor });
         }
         if head.level > limits.tree.deepest {
-            return Err(Refusal::TooDeep { level: head.level, deepest: limits.tree.deepest });
+            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest });
         }
         let live = self.rows.index().live_on(*root, head.level);
         if live >= limits.tree.per_level {
-            return Err(Refusal::LevelFull { level: head.level, live, most: limits.tree.per_level });
+            return Err(StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level });
         }
         Ok(())
     }
@@ -112,8 +125,8 @@ impl Ledger {
 
     /// What keeps it from being claimed at once: its key is full or held, the node has no room, or somebody ahead in
     /// its key waits.
-    fn obstacle(&self, new: &Submission, head: &Head) -> Option<Refusal> {
-        let by_key = || Refusal::NoSlot {
+    fn obstacle(&self, new: &Submission, head: &ProcessHeader) -> Option<StoreRejection> {
+        let by_key = || StoreRejection::NoSlot {
             holders: head.key.as_ref().map(|_| self.ids_of_holders(&head.key)).unwrap_or_default(),
             key: head.key.clone(),
         };
@@ -131,37 +144,37 @@ impl Ledger {
         let roots = index.roots_of(&claimant.lease.node);
         let roots_full = count(roots.len()) >= claimant.roots;
         if roots_full && head.ancestors.is_empty() {
-            return Some(Refusal::NoSlot { key: None, holders: roots.values().copied().collect() });
+            return Some(StoreRejection::NoSlot { key: None, holders: roots.values().copied().collect() });
         }
         let me = Rank { priority: head.priority, seq: self.last_seq.next() };
-        let may = |lane: &Lane| may_run(claimant, &lane.class) && !(roots_full && lane.root);
+        let may = |lane: &PlacementQueue| may_run(claimant, &lane.class) && !(roots_full && lane.root);
         let first = index.queues().get(&head.key).and_then(|queue| queue.first(may));
         first.is_some_and(|(rank, _)| rank < me).then(by_key)
     }
 
-    fn may_take(&self, claimant: &Claimant, class: &PlacementClass) -> bool {
+    fn may_take(&self, claimant: &ClaimRequest, class: &PlacementClass) -> bool {
         may_run(claimant, class) && !self.leases.is_draining(&claimant.lease.node)
     }
 
-    fn insert(&mut self, new: Submission) -> Stored {
+    fn insert(&mut self, new: Submission) -> StoredProcess {
         let id = new.process.id;
         self.last_seq = self.last_seq.next();
         if let Some(key) = &new.process.spec.launch_key {
             let scope = (new.process.spec.session.clone(), key.clone());
             self.launch_keys.insert(scope, (id, Arc::clone(&new.process.spec)));
         }
-        let stored = Stored {
+        let stored = StoredProcess {
             process: new.process,
             revision: Revision(1),
             seq: self.last_seq,
             owner: None,
-            wishes: Vec::new(),
-            vitals: Vitals::default(),
+            pending_actions: Vec::new(),
+            live_stats: LiveStats::default(),
         };
         self.append(id, stored.revision, new.events);
-        self.rows.insert(Row {
+        self.rows.insert(MemoryRow {
             stored: stored.clone(),
-            last_wish: WishNo(0),
+            last_wish: ActionSeq(0),
             handed_until: None,
             orphaned: None,
             given: None,
@@ -171,7 +184,7 @@ impl Ledger {
 }
 
 /// A shared waiter may belong to other nodes only; the store cannot tell, so it counts as one that this node may run.
-fn may_run(claimant: &Claimant, class: &PlacementClass) -> bool {
+fn may_run(claimant: &ClaimRequest, class: &PlacementClass) -> bool {
     match class {
         PlacementClass::Node(node) => *node == claimant.lease.node,
         PlacementClass::Shared(_) => true,

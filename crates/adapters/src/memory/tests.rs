@@ -2,22 +2,22 @@
 
 use super::MemoryStore;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
-use longhaul_testkit::suite::agreement::{Tally, agree};
+use longhaul_testkit::suite::StoreFixture;
+use longhaul_testkit::suite::agreement::{ScriptTally, agree};
 use std::sync::Arc;
 
 #[tokio::test]
 async fn the_index_follows_from_the_records_whatever_is_asked() {
-    let mut tally = Tally::default();
+    let mut tally = ScriptTally::default();
     for seed in 0..4 {
         tally = tally.and(agree(&world(), &world(), seed, 400).await);
     }
-    let Tally { accepted, claimed, written, handed, swept, .. } = tally;
+    let ScriptTally { accepted, claimed, written, handed, swept, .. } = tally;
     let least = [accepted, claimed, written, handed, swept].into_iter().min();
     assert!(least >= Some(10), "the script has to come to something: {tally:?}");
 }
 
-fn world() -> StoreWorld {
+fn world() -> StoreFixture {
     let clock = VirtualClock::default();
-    StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+    StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
 }

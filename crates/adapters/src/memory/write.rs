@@ -1,14 +1,15 @@
 //! Changes of records.
 
-use super::ledger::{Answer, Ledger, Row, class, standing};
+use super::state::{MemoryRow, MemoryState, OpReply, class, standing};
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, Process, ProcessId, Revision, Standing, Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, Process, ProcessId,
+    Revision, SlotState,
 };
-use longhaul_ports::{Author, Change, Refusal, StoreError, most_wishes};
+use longhaul_ports::{Change, StoreError, StoreRejection, Writer, max_pending_actions};
 
-impl Ledger {
+impl MemoryState {
     pub(crate) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
-        if let Some(Answer::Committed(revision)) = self.answered(&change.op) {
+        if let Some(OpReply::Committed(revision)) = self.answered(&change.op) {
             return Ok(revision);
         }
         let id = change.next.id;
@@ -18,12 +19,12 @@ impl Ledger {
             return Err(StoreError::Conflict { found: before.revision });
         }
         self.check_author(before, &change.author)?;
-        if change.childless
+        if change.require_no_live_descendants
             && let Some(descendant) = self.live_below(&before.process)
         {
-            return Err(StoreError::Refused(Refusal::DescendantLives { descendant }));
+            return Err(StoreError::Refused(StoreRejection::DescendantLives { descendant }));
         }
-        let held = standing(before) == Standing::Holding;
+        let held = standing(before) == SlotState::Holding;
         let revision = before.revision.next();
         let class = class(&before.process.spec);
         let after = self.rows.change(&id, |row| {
@@ -31,22 +32,22 @@ impl Ledger {
             let stored = &mut row.stored;
             stored.process = change.next;
             stored.revision = revision;
-            stored.wishes.retain(|(no, _)| *no > change.taken);
+            stored.pending_actions.retain(|(no, _)| *no > change.taken);
             let after = standing(stored);
             match after {
-                Standing::Holding => {}
-                Standing::Waiting | Standing::Idle | Standing::Ended => stored.owner = None,
+                SlotState::Holding => {}
+                SlotState::Waiting | SlotState::Idle | SlotState::Ended => stored.owner = None,
             }
             after
         });
-        if after == Some(Standing::Waiting) {
+        if after == Some(SlotState::Waiting) {
             self.news.waiter(&class);
         }
-        if held && after != Some(Standing::Holding) {
+        if held && after != Some(SlotState::Holding) {
             self.news.for_all();
         }
         self.append(id, revision, change.events);
-        self.remember(change.op, Answer::Committed(revision));
+        self.remember(change.op, OpReply::Committed(revision));
         Ok(revision)
     }
 
@@ -58,44 +59,49 @@ impl Ledger {
             return None;
         }
         let lives =
-            |id: &&ProcessId| self.stored(id).is_some_and(|stored| standing(stored) != Standing::Ended);
+            |id: &&ProcessId| self.stored(id).is_some_and(|stored| standing(stored) != SlotState::Ended);
         index.family_of(&process.id).values().find(lives).copied()
     }
 
-    pub(crate) fn wish(&mut self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        if let Some(Answer::Wished(no)) = self.answered(&op) {
+    pub(crate) fn enqueue_action(
+        &mut self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        if let Some(OpReply::Wished(no)) = self.answered(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
-        if stored.wishes.len() >= usize::try_from(most_wishes(&wish)).unwrap_or(usize::MAX) {
-            return Err(StoreError::Refused(Refusal::TooManyWishes));
+        if stored.pending_actions.len() >= usize::try_from(max_pending_actions(&wish)).unwrap_or(usize::MAX) {
+            return Err(StoreError::Refused(StoreRejection::TooManyWishes));
         }
         if let Some(owner) = stored.owner.clone() {
             self.news.for_one(&owner.node);
         }
-        let leave = |row: &mut Row| {
+        let leave = |row: &mut MemoryRow| {
             row.last_wish = row.last_wish.next();
-            row.stored.wishes.push((row.last_wish, wish));
+            row.stored.pending_actions.push((row.last_wish, wish));
             row.last_wish
         };
         let no = self.rows.change(id, leave).ok_or(StoreError::Missing { id: *id })?;
-        self.remember(op, Answer::Wished(no));
+        self.remember(op, OpReply::Wished(no));
         Ok(no)
     }
 
-    pub(crate) fn touch(
+    pub(crate) fn update_live_stats(
         &mut self,
-        by: &Author,
+        by: &Writer,
         id: ProcessId,
         attempt: AttemptNo,
-        vitals: &Vitals,
+        live_stats: &LiveStats,
     ) -> Result<(), StoreError> {
         let stored = self.stored(&id).ok_or(StoreError::Missing { id })?;
         self.check_author(stored, by)?;
-        if stored.process.attempt != attempt || standing(stored) == Standing::Ended {
+        if stored.process.attempt != attempt || standing(stored) == SlotState::Ended {
             return Err(StoreError::Conflict { found: stored.revision });
         }
-        self.rows.change(&id, |row| row.stored.vitals = vitals.clone());
+        self.rows.change(&id, |row| row.stored.live_stats = live_stats.clone());
         Ok(())
     }
 
@@ -106,7 +112,7 @@ impl Ledger {
     ) -> Result<PolicyVersion, StoreError> {
         let found = self.policy.0;
         if found != expected {
-            return Err(StoreError::Refused(Refusal::StalePolicy { found }));
+            return Err(StoreError::Refused(StoreRejection::StalePolicy { found }));
         }
         self.policy = (found.next(), policy.clone());
         self.news.for_all();

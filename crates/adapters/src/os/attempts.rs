@@ -18,7 +18,7 @@ pub(super) const NEW_LEVELS: u8 = 2;
 /// The unit in which the system counts the storage of a file, in bytes.
 const BLOCK: u64 = 512;
 
-const FRESH_EXIT: &str = "exit.tmp";
+const EXIT_TEMP_NAME: &str = "exit.tmp";
 
 /// The directory of all attempts, held open so that nothing is followed on the way down.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Attempts {
     }
 
     /// The bytes of storage that the attempts of a process take; 0 if there are none.
-    pub(super) fn stored_bytes(&self, id: ProcessId) -> io::Result<u64> {
+    pub(super) fn size_on_disk(&self, id: ProcessId) -> io::Result<u64> {
         let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let attempts = match fs::read_dir(self.process(id)) {
             Err(error) if absent(&error) => return Ok(0),
@@ -211,7 +211,7 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
     let written = write_end(directory, file, &record.encode());
     if written.is_err() {
         // What a failed fsync left behind cannot be trusted.
-        let _is_tried_anew_each_time = unlinkat(directory, FRESH_EXIT, AtFlags::empty());
+        let _is_tried_anew_each_time = unlinkat(directory, EXIT_TEMP_NAME, AtFlags::empty());
     }
     written
 }
@@ -224,7 +224,7 @@ fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::
     failpoint!("os.end.sync")?;
     file.sync_all()?;
     failpoint!("os.end.rename")?;
-    renameat(directory, FRESH_EXIT, directory, EXIT)?;
+    renameat(directory, EXIT_TEMP_NAME, directory, EXIT)?;
     failpoint!("os.end.directory")?;
     Ok(fsync(directory)?)
 }
@@ -232,18 +232,18 @@ fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::
 /// The file for which the shim reserved room, which somebody else would have as soon as it were given back.
 fn kept_room(directory: &AttemptDirectory) -> Option<File> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = File::from(openat(directory, FRESH_EXIT, flags, Mode::empty()).ok()?);
+    let file = File::from(openat(directory, EXIT_TEMP_NAME, flags, Mode::empty()).ok()?);
     let found = file.metadata().ok()?;
     (found.is_file() && found.nlink() == 1).then_some(file)
 }
 
 fn fresh_exit(directory: &AttemptDirectory) -> io::Result<File> {
-    match unlinkat(directory, FRESH_EXIT, AtFlags::empty()) {
+    match unlinkat(directory, EXIT_TEMP_NAME, AtFlags::empty()) {
         Ok(()) | Err(Errno::NOENT) => {}
         Err(error) => return Err(error.into()),
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(openat(directory, FRESH_EXIT, flags, Mode::RUSR | Mode::WUSR)?.into())
+    Ok(openat(directory, EXIT_TEMP_NAME, flags, Mode::RUSR | Mode::WUSR)?.into())
 }
 
 fn descend(from: impl AsFd, name: &str) -> rustix::io::Result<OwnedFd> {
@@ -332,8 +332,8 @@ mod tests {
         attempts.create(key()).unwrap();
         let path = attempts.path_of(key());
         let directory = attempts.attempt(key()).unwrap().unwrap();
-        fs::write(path.join(FRESH_EXIT), [0; 9_000]).unwrap();
-        let room = fs::metadata(path.join(FRESH_EXIT)).unwrap().ino();
+        fs::write(path.join(EXIT_TEMP_NAME), [0; 9_000]).unwrap();
+        let room = fs::metadata(path.join(EXIT_TEMP_NAME)).unwrap().ino();
         let record = ExitRecord::never_ran(1, 2);
         record_end(&directory, &record).unwrap();
         assert_eq!(directory.exit_record().unwrap(), Some(record.clone()));
@@ -341,7 +341,7 @@ mod tests {
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, "precious").unwrap();
         for link in [symlink::<&Path, PathBuf>, fs::hard_link] {
-            link(&elsewhere, path.join(FRESH_EXIT)).unwrap();
+            link(&elsewhere, path.join(EXIT_TEMP_NAME)).unwrap();
             record_end(&directory, &record).unwrap();
             assert_eq!(fs::read_to_string(&elsewhere).unwrap(), "precious");
         }

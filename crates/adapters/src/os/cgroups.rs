@@ -13,7 +13,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const OURS: &str = "longhaul-";
+const NAME_PREFIX: &str = "longhaul-";
 /// A directory that is older and has no groups in it belongs to no manager that runs.
 const ABANDONED: Duration = Duration::from_secs(3_600);
 /// The controllers by which a tree is limited as a whole.
@@ -39,7 +39,7 @@ impl Cgroups {
             // As part of a managed process's group this program would be stopped and frozen with it.
             fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
         }
-        let path = outside.join(format!("{OURS}{:08x}", hash(attempts.path())));
+        let path = outside.join(format!("{NAME_PREFIX}{:08x}", hash(attempts.path())));
         remove_deserted(&outside, &path);
         match fs::create_dir(&path) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -95,7 +95,8 @@ impl Drop for Cgroups {
 pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let path = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::"))?);
-    let mut names = path.iter().filter_map(|name| name.to_str()).skip_while(|name| !name.starts_with(OURS));
+    let mut names =
+        path.iter().filter_map(|name| name.to_str()).skip_while(|name| !name.starts_with(NAME_PREFIX));
     let key = key_of(names.nth(1)?)?;
     Some((key.id.to_string(), key.attempt.0.into()))
 }
@@ -137,7 +138,7 @@ fn remove_deserted(outside: &Path, own: &Path) {
 
 /// Finds out whether a group can be made, killed and removed here.
 pub(super) fn probe() -> io::Result<()> {
-    let path = surroundings()?.join(format!("{OURS}probe-{}", std::process::id()));
+    let path = surroundings()?.join(format!("{NAME_PREFIX}probe-{}", std::process::id()));
     fs::create_dir(&path)?;
     let found = fs::metadata(path.join("cgroup.kill")).map(drop);
     fs::remove_dir(&path)?;
@@ -167,7 +168,7 @@ fn surroundings() -> io::Result<PathBuf> {
 
 fn of_managers(outside: &Path) -> impl Iterator<Item = PathBuf> {
     let is_ours = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(OURS))
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(NAME_PREFIX))
     };
     directories(outside).filter(is_ours)
 }
@@ -243,7 +244,7 @@ fn home(mounts: &str, own: &str) -> Option<PathBuf> {
 
 /// The first directory upwards that lies in no group of a managed process.
 fn outside(home: &Path) -> PathBuf {
-    let is_ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(OURS));
+    let is_ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(NAME_PREFIX));
     home.iter().take_while(|name| !is_ours(name)).collect()
 }
 

@@ -12,7 +12,7 @@ use std::os::fd::OwnedFd;
 
 /// What became of an attempt.
 #[derive(Debug)]
-pub(super) enum Verdict {
+pub(super) enum ExaminedAttempt {
     /// It ended, and how is recorded.
     Over {
         /// Who ran it, if its gate opened.
@@ -23,7 +23,7 @@ pub(super) enum Verdict {
     /// Its shim lives.
     Supervised,
     /// Its shim is gone; its command may be alive.
-    Orphaned(Box<Orphan>),
+    Orphaned(Box<UnsupervisedAttempt>),
     /// It is gone and nobody saw its end.
     Lost {
         /// Why.
@@ -32,12 +32,12 @@ pub(super) enum Verdict {
         identity: Option<Box<Identity>>,
     },
     /// Its shim is gone, its command has ended, and what it left behind may live.
-    Unswept(Box<Unswept>),
+    Unswept(Box<AttemptWithLeftovers>),
 }
 
 /// An attempt without a shim.
 #[derive(Debug)]
-pub(super) struct Orphan {
+pub(super) struct UnsupervisedAttempt {
     /// Its directory.
     pub(super) directory: AttemptDirectory,
     /// The lock of its directory: whoever holds it stands in for the shim.
@@ -50,7 +50,7 @@ pub(super) struct Orphan {
 
 /// An attempt whose command has ended before its shim, and may have left something behind.
 #[derive(Debug)]
-pub(super) struct Unswept {
+pub(super) struct AttemptWithLeftovers {
     /// Its directory and the lock of it, unless it was removed.
     pub(super) place: Option<(AttemptDirectory, OwnedFd)>,
     /// Who ran it, where the directory tells.
@@ -72,13 +72,17 @@ pub(super) fn examine(
     key: AttemptKey,
     held: Option<OwnedFd>,
     seen: Option<ExitRecord>,
-) -> Result<Verdict, String> {
+) -> Result<ExaminedAttempt, String> {
     let told = |error: std::io::Error| error.to_string();
     let directory = match (attempts.attempt(key).map_err(told)?, &seen) {
         (Some(directory), _) => directory,
         (None, Some(record)) => {
             let record = record.clone();
-            return Ok(Verdict::Unswept(Box::new(Unswept { place: None, identity: None, record })));
+            return Ok(ExaminedAttempt::Unswept(Box::new(AttemptWithLeftovers {
+                place: None,
+                identity: None,
+                record,
+            })));
         }
         (None, None) => {
             // Made and closed below, so that a shim which is only just being started finds it taken.
@@ -92,10 +96,10 @@ pub(super) fn examine(
         return over(&directory, record);
     }
     if directory.is_locked().map_err(told)? {
-        return Ok(Verdict::Supervised);
+        return Ok(ExaminedAttempt::Supervised);
     }
     let Some(lock) = directory.lock().map_err(told)? else {
-        return Ok(Verdict::Supervised);
+        return Ok(ExaminedAttempt::Supervised);
     };
     // Written between both looks, by a shim that ended just now.
     match (directory.exit_record(), seen) {
@@ -111,22 +115,24 @@ pub(super) fn examine(
         Ok(None) => {
             let record = ExitRecord::never_ran(steady_ms(options), wall_ms());
             record_end(&directory, &record).map_err(told)?;
-            return Ok(Verdict::Over { identity: None, record: Box::new(record) });
+            return Ok(ExaminedAttempt::Over { identity: None, record: Box::new(record) });
         }
         Err(error) => return damaged(error),
     };
     if identity.boot_id != options.boot_id {
-        return Ok(Verdict::Lost { why: Interruption::Reboot, identity: None });
+        return Ok(ExaminedAttempt::Lost { why: Interruption::Reboot, identity: None });
     }
     let pidfd = match held {
         Some(held) => Some(held),
         None => pidfd::open(identity.pid, identity.start_time).map_err(told)?,
     };
     match pidfd {
-        Some(pidfd) => Ok(Verdict::Orphaned(Box::new(Orphan { directory, lock, identity, pidfd }))),
+        Some(pidfd) => {
+            Ok(ExaminedAttempt::Orphaned(Box::new(UnsupervisedAttempt { directory, lock, identity, pidfd })))
+        }
         None => {
             let why = translate::killed("the command is gone too, and its end is not recorded");
-            Ok(Verdict::Lost { why, identity: Some(Box::new(identity)) })
+            Ok(ExaminedAttempt::Lost { why, identity: Some(Box::new(identity)) })
         }
     }
 }
@@ -142,10 +148,10 @@ pub(super) fn wall_ms() -> i64 {
     millis(clock_gettime(ClockId::Realtime))
 }
 
-fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<Verdict, String> {
+fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<ExaminedAttempt, String> {
     // Only for the start that went before; the end counts without it.
     let identity = directory.identity().ok().flatten().map(Box::new);
-    Ok(Verdict::Over { identity, record: Box::new(record) })
+    Ok(ExaminedAttempt::Over { identity, record: Box::new(record) })
 }
 
 fn unswept(
@@ -153,16 +159,20 @@ fn unswept(
     lock: OwnedFd,
     record: ExitRecord,
     options: &OsOptions,
-) -> Result<Verdict, String> {
+) -> Result<ExaminedAttempt, String> {
     let identity = directory.identity().ok().flatten();
     if identity.as_ref().is_some_and(|identity| identity.boot_id != options.boot_id) {
         // No process outlives its boot.
         return over(&directory, record);
     }
-    Ok(Verdict::Unswept(Box::new(Unswept { place: Some((directory, lock)), identity, record })))
+    Ok(ExaminedAttempt::Unswept(Box::new(AttemptWithLeftovers {
+        place: Some((directory, lock)),
+        identity,
+        record,
+    })))
 }
 
-fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
+fn damaged(error: AttemptFileError) -> Result<ExaminedAttempt, String> {
     if let AttemptFileError::Io { source, .. } = &error
         && is_passing(source)
     {
@@ -171,7 +181,7 @@ fn damaged(error: AttemptFileError) -> Result<Verdict, String> {
     }
     let found = format!("a file of its attempt is damaged or replaced: {error}");
     let why = Interruption::RecordLost { found };
-    Ok(Verdict::Lost { why, identity: None })
+    Ok(ExaminedAttempt::Lost { why, identity: None })
 }
 
 /// Whether the disk or the system may have something against reading now that it has not for good.
@@ -190,7 +200,7 @@ mod tests {
     use super::super::options::ContainmentChoice;
     use super::*;
     use longhaul_domain::{AttemptNo, ProcessId};
-    use longhaul_shim::{Containment, EXIT, Ending, IDENTITY};
+    use longhaul_shim::{Containment, EXIT, IDENTITY, ProgramEnd};
     use std::path::Path;
 
     fn key() -> AttemptKey {
@@ -225,7 +235,7 @@ mod tests {
         }
     }
 
-    fn judged(prepare: impl FnOnce(&Path)) -> Verdict {
+    fn judged(prepare: impl FnOnce(&Path)) -> ExaminedAttempt {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         attempts.create(key()).unwrap();
@@ -238,7 +248,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let attempts = Attempts::open(dir.path()).unwrap();
         let verdict = examine(&attempts, &options(dir.path()), key(), None, None).unwrap();
-        assert!(matches!(verdict, Verdict::Over { record, .. } if record.ending == Ending::NeverRan));
+        assert!(
+            matches!(verdict, ExaminedAttempt::Over { record, .. } if record.ending == ProgramEnd::NeverRan)
+        );
         // The shim refuses a directory that holds an exit record.
         assert!(attempts.path_of(key()).join(EXIT).exists());
     }
@@ -246,14 +258,16 @@ mod tests {
     #[test]
     fn an_empty_directory_is_closed() {
         let verdict = judged(|_| {});
-        assert!(matches!(verdict, Verdict::Over { record, .. } if record.ending == Ending::NeverRan));
+        assert!(
+            matches!(verdict, ExaminedAttempt::Over { record, .. } if record.ending == ProgramEnd::NeverRan)
+        );
     }
 
     #[test]
     fn an_identity_of_another_boot_is_lost_by_the_reboot() {
         let bytes = identity("other", std::process::id()).encode();
         let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
-        assert!(matches!(verdict, Verdict::Lost { why: Interruption::Reboot, .. }), "{verdict:?}");
+        assert!(matches!(verdict, ExaminedAttempt::Lost { why: Interruption::Reboot, .. }), "{verdict:?}");
     }
 
     #[test]
@@ -261,7 +275,7 @@ mod tests {
         let bytes = identity("this", std::process::id()).encode();
         let verdict = judged(|path| std::fs::write(path.join(IDENTITY), bytes).unwrap());
         assert!(
-            matches!(verdict, Verdict::Lost { why: Interruption::SupervisorKilled { .. }, .. }),
+            matches!(verdict, ExaminedAttempt::Lost { why: Interruption::SupervisorKilled { .. }, .. }),
             "{verdict:?}"
         );
     }
@@ -271,7 +285,7 @@ mod tests {
         for name in [IDENTITY, EXIT] {
             let verdict = judged(|path| std::fs::write(path.join(name), "nonsense").unwrap());
             assert!(
-                matches!(verdict, Verdict::Lost { why: Interruption::RecordLost { .. }, .. }),
+                matches!(verdict, ExaminedAttempt::Lost { why: Interruption::RecordLost { .. }, .. }),
                 "{verdict:?}"
             );
         }
@@ -284,7 +298,7 @@ mod tests {
             let directory = judged(|path| std::fs::create_dir(path.join(name)).unwrap());
             for verdict in [link, directory] {
                 assert!(
-                    matches!(verdict, Verdict::Lost { why: Interruption::RecordLost { .. }, .. }),
+                    matches!(verdict, ExaminedAttempt::Lost { why: Interruption::RecordLost { .. }, .. }),
                     "{verdict:?}"
                 );
             }
@@ -298,6 +312,6 @@ mod tests {
             let directory = AttemptDirectory::open(path).unwrap();
             lock = directory.lock().unwrap();
         });
-        assert!(lock.is_some() && matches!(verdict, Verdict::Supervised), "{verdict:?}");
+        assert!(lock.is_some() && matches!(verdict, ExaminedAttempt::Supervised), "{verdict:?}");
     }
 }

@@ -14,17 +14,17 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
 /// How long a pipe that is full is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The write end of the input of a command. While it lives the input does not end, not even when the shim does.
 #[derive(Debug)]
-pub(super) struct Input {
+pub(super) struct CommandInput {
     pipe: Mutex<Option<Sender>>,
 }
 
 /// The right to write, which one at a time has, so that what several write does not mix.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct WriteTurn<'a> {
     pipe: MutexGuard<'a, Option<Sender>>,
 }
 
@@ -37,7 +37,7 @@ pub(super) enum InputError {
     Failed(String),
 }
 
-impl Input {
+impl CommandInput {
     /// Opens the input of an attempt; none if nothing can be written there.
     pub(super) fn open(directory: &AttemptDirectory) -> io::Result<Option<Arc<Self>>> {
         let Some(pipe) = directory.input()? else {
@@ -47,16 +47,16 @@ impl Input {
     }
 
     /// Waits until nobody else writes.
-    pub(super) async fn turn(&self) -> Turn<'_> {
-        Turn { pipe: self.pipe.lock().await }
+    pub(super) async fn turn(&self) -> WriteTurn<'_> {
+        WriteTurn { pipe: self.pipe.lock().await }
     }
 }
 
-impl Turn<'_> {
+impl WriteTurn<'_> {
     /// Writes what the pipe takes within a second; returns how many bytes that were.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<usize, InputError> {
         let pipe = self.pipe.as_ref().ok_or(InputError::Closed)?;
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + WRITE_TIMEOUT;
         let mut written = 0;
         loop {
             if is_unread(pipe)? {

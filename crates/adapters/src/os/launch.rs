@@ -1,15 +1,15 @@
 //! An order to start, checked and put into the shim's words.
 
-use super::mark::Mark;
+use super::attempt_mark::AttemptMark;
 use super::options::{ContainmentChoice, OsOptions};
 use super::program::{self, failed};
 use longhaul_domain::{
     CommandSpec, Leftovers, ResourceLimits, StartFailure, StartStage, Stdin, StopPolicy, millis,
 };
-use longhaul_ports::{AttemptKey, StartOrder};
+use longhaul_ports::{AttemptKey, StartRequest};
 use longhaul_shim::{
-    AllowedContainment, Containment, Launch, OutputBound, ResourceLimit, StdinSource, StopPlan, StopStep,
-    TreeLimits,
+    AllowedContainment, CgroupLimits, Containment, LaunchOrder, OutputBound, ResourceLimit, StdinSource,
+    StopPlan, StopStep,
 };
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
@@ -24,10 +24,10 @@ const ATTEMPT: &str = "LONGHAUL_ATTEMPT";
 /// The variables by which a member of an attempt can be told.
 pub(super) const MARKS: [&str; 2] = [ID, ATTEMPT];
 
-const MOST_ARGUMENTS: usize = 1_000;
-const LARGEST_ARGUMENTS: usize = 128 << 10;
-const MOST_VARIABLES: usize = 1_000;
-const LARGEST_ENVIRONMENT: usize = 256 << 10;
+const MAX_ARGUMENTS: usize = 1_000;
+const MAX_ARGUMENTS_BYTES: usize = 128 << 10;
+const MAX_VARIABLES: usize = 1_000;
+const MAX_ENVIRONMENT_BYTES: usize = 256 << 10;
 
 /// How far the kernel's last word on processor time lies behind its first one, in seconds.
 const PROCESSOR_GRACE: u64 = 5;
@@ -41,7 +41,7 @@ pub(super) const FILE_SIZE: u32 = 1;
 
 /// What has to be known about an attempt to stand in for its shim.
 #[derive(Clone, Debug)]
-pub(super) struct Conduct {
+pub(super) struct TakeoverSpec {
     /// The program as it was asked for.
     pub(super) program: String,
     /// How it is stopped.
@@ -54,7 +54,7 @@ pub(super) struct Conduct {
     pub(super) input: bool,
 }
 
-impl Conduct {
+impl TakeoverSpec {
     /// What a launch asked for.
     pub(super) fn of(command: &CommandSpec) -> Self {
         Self {
@@ -81,11 +81,11 @@ pub(super) fn attempt_of([process, number]: &[Vec<u8>; 2]) -> Option<(String, u6
 
 /// Checks an order, finds its program, and puts it into the shim's words.
 pub(super) fn prepare(
-    order: &StartOrder,
+    order: &StartRequest,
     options: &OsOptions,
     lease: &Path,
     cgroup: Option<PathBuf>,
-) -> Result<Launch, StartFailure> {
+) -> Result<LaunchOrder, StartFailure> {
     let command = &order.command;
     check_arguments(&command.program, &command.args)?;
     check_environment(&order.environment)?;
@@ -99,7 +99,7 @@ pub(super) fn prepare(
         }
     };
     let found = program::find(&command.program, &command.directory, &order.environment)?;
-    let mut launch = Launch::new(order.key.id.to_string(), u64::from(order.key.attempt.0), found);
+    let mut launch = LaunchOrder::new(order.key.id.to_string(), u64::from(order.key.attempt.0), found);
     launch.arguments = std::iter::once(&command.program).chain(&command.args).map(OsString::from).collect();
     let inherited = order.environment.iter().filter(|(name, _)| name != ID && name != ATTEMPT);
     launch.environment.0 = inherited.map(|(name, value)| OsString::from(format!("{name}={value}"))).collect();
@@ -112,14 +112,14 @@ pub(super) fn prepare(
     launch.containment = allowed(options.containment);
     if cgroup.is_some() {
         launch.tree_limits =
-            TreeLimits { memory: command.limits.memory_bytes, processes: command.limits.processes };
+            CgroupLimits { memory: command.limits.memory_bytes, processes: command.limits.processes };
     }
     launch.cgroup = cgroup;
     launch.limits = limits(&command.limits);
     if command.limits.open_files.is_none() {
         launch.limits.extend(options.open_files.map(inherited_files));
     }
-    launch.limits.extend(Mark::of(order.key).limit());
+    launch.limits.extend(AttemptMark::of(order.key).limit());
     launch.anchor_ms = u64::try_from(options.anchor_ms).unwrap_or(0);
     launch.boot_id.clone_from(&options.boot_id);
     launch.lease = order.leased.then(|| lease.to_owned());
@@ -137,11 +137,11 @@ fn check_arguments(program: &str, arguments: &[String]) -> Result<(), StartFailu
         return Err(failed(StartStage::Exec, Errno::INVAL, detail));
     }
     let bytes = arguments.iter().map(String::len).fold(program.len(), usize::saturating_add);
-    if arguments.len() > MOST_ARGUMENTS || bytes > LARGEST_ARGUMENTS {
+    if arguments.len() > MAX_ARGUMENTS || bytes > MAX_ARGUMENTS_BYTES {
         let count = arguments.len();
         let detail = format!(
-            "the command line is too long: {count} arguments of {bytes} bytes; at most {MOST_ARGUMENTS} of \
-             {LARGEST_ARGUMENTS} bytes"
+            "the command line is too long: {count} arguments of {bytes} bytes; at most {MAX_ARGUMENTS} of \
+             {MAX_ARGUMENTS_BYTES} bytes"
         );
         return Err(failed(StartStage::Exec, Errno::TOOBIG, detail));
     }
@@ -159,11 +159,11 @@ fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure>
     }
     let length = |(name, value): &(String, String)| name.len().saturating_add(value.len()).saturating_add(2);
     let bytes = variables.iter().map(length).fold(0, usize::saturating_add);
-    if variables.len() > MOST_VARIABLES || bytes > LARGEST_ENVIRONMENT {
+    if variables.len() > MAX_VARIABLES || bytes > MAX_ENVIRONMENT_BYTES {
         let count = variables.len();
         let detail = format!(
-            "the environment is too large: {count} variables of {bytes} bytes; at most {MOST_VARIABLES} of \
-             {LARGEST_ENVIRONMENT} bytes"
+            "the environment is too large: {count} variables of {bytes} bytes; at most {MAX_VARIABLES} of \
+             {MAX_ENVIRONMENT_BYTES} bytes"
         );
         return Err(failed(StartStage::Environment, Errno::TOOBIG, detail));
     }
@@ -233,8 +233,8 @@ mod tests {
         }
     }
 
-    fn order(args: &[&str]) -> StartOrder {
-        StartOrder {
+    fn order(args: &[&str]) -> StartRequest {
+        StartRequest {
             key: AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(1)), attempt: AttemptNo(2) },
             command: CommandSpec::of("sh", args, "/"),
             environment: vec![("A".to_owned(), "1".to_owned()), (ID.to_owned(), "another".to_owned())],
@@ -255,7 +255,7 @@ mod tests {
     fn a_command_gets_the_given_limit_of_open_files_unless_it_names_one() {
         let options = OsOptions { open_files: Some(100), ..options() };
         let mut order = order(&[]);
-        let mark = Mark::of(order.key).limit().unwrap();
+        let mark = AttemptMark::of(order.key).limit().unwrap();
         let limits = prepare(&order, &options, NOTE.as_ref(), None).unwrap().limits;
         let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         assert_eq!(limits, [ResourceLimit { resource: OPEN_FILES, soft: 100, hard }, mark]);
@@ -270,12 +270,13 @@ mod tests {
         order.command.limits.memory_bytes = Some(1 << 20);
         order.command.limits.processes = Some(7);
         let with = prepare(&order, &options(), NOTE.as_ref(), Some("/sys/fs/cgroup/x".into())).unwrap();
-        assert_eq!(with.tree_limits, TreeLimits { memory: Some(1 << 20), processes: Some(7) });
+        assert_eq!(with.tree_limits, CgroupLimits { memory: Some(1 << 20), processes: Some(7) });
         let without = prepare(&order, &options(), NOTE.as_ref(), None).unwrap();
-        assert_eq!(without.tree_limits, TreeLimits::default());
+        assert_eq!(without.tree_limits, CgroupLimits::default());
         // The shim leaves these out where the group keeps them.
-        let asked =
-            |launch: &Launch| launch.limits.iter().filter(|limit| [6, 9].contains(&limit.resource)).count();
+        let asked = |launch: &LaunchOrder| {
+            launch.limits.iter().filter(|limit| [6, 9].contains(&limit.resource)).count()
+        };
         assert_eq!((asked(&with), asked(&without)), (2, 2));
     }
 
@@ -298,11 +299,12 @@ mod tests {
 
     #[test]
     fn what_the_kernel_would_refuse_is_refused_with_its_stage() {
-        let stage = |order: &StartOrder| prepare(order, &options(), NOTE.as_ref(), None).unwrap_err().stage;
+        let stage = |order: &StartRequest| prepare(order, &options(), NOTE.as_ref(), None).unwrap_err().stage;
         assert_eq!(stage(&order(&["a\0b"])), StartStage::Exec);
-        assert_eq!(stage(&order(&["x"; MOST_ARGUMENTS + 1])), StartStage::Exec);
-        assert_eq!(stage(&order(&[&"x".repeat(LARGEST_ARGUMENTS)])), StartStage::Exec);
-        for (name, value) in [("", "x"), ("A=B", "x"), ("A", "\0"), ("A", &*"x".repeat(LARGEST_ENVIRONMENT))]
+        assert_eq!(stage(&order(&["x"; MAX_ARGUMENTS + 1])), StartStage::Exec);
+        assert_eq!(stage(&order(&[&"x".repeat(MAX_ARGUMENTS_BYTES)])), StartStage::Exec);
+        for (name, value) in
+            [("", "x"), ("A=B", "x"), ("A", "\0"), ("A", &*"x".repeat(MAX_ENVIRONMENT_BYTES))]
         {
             let mut order = order(&[]);
             order.environment = vec![(name.to_owned(), value.to_owned())];

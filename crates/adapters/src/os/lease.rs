@@ -13,22 +13,22 @@ const NAME: &str = "lease";
 
 /// The note that shims read, and whoever writes it.
 #[derive(Debug)]
-pub(super) struct LeaseKeeper {
+pub(super) struct LeaseNoteWriter {
     path: PathBuf,
     boot_id: String,
     anchor_ms: i64,
     turns: AtomicU64,
-    written: Mutex<Written>,
+    written: Mutex<LeaseNoteState>,
 }
 
 /// What was written last, so that an older word never comes after a newer one.
 #[derive(Debug, Default)]
-struct Written {
+struct LeaseNoteState {
     turn: u64,
     file: Option<File>,
 }
 
-impl LeaseKeeper {
+impl LeaseNoteWriter {
     /// A keeper of the note beside the directory of attempts.
     pub(super) fn beside(attempts: &Path, options: &OsOptions) -> Self {
         Self {
@@ -56,7 +56,7 @@ impl LeaseKeeper {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let until = match until {
             LeaseEnd::Never if written.file.is_none() && !self.path.try_exists()? => return Ok(()),
-            LeaseEnd::Never => LeaseNote::NEVER,
+            LeaseEnd::Never => LeaseNote::NO_EXPIRY,
             LeaseEnd::At(moment) => u64::try_from(moment.0.saturating_sub(self.anchor_ms)).unwrap_or(0),
         };
         if turn <= written.turn {

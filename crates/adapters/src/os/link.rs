@@ -1,6 +1,6 @@
 //! The connection to one shim.
 
-use longhaul_shim::{Descriptor, FrameBuffer, Hello, LONGEST_FRAME, Notice, Order, receive};
+use longhaul_shim::{Descriptor, FrameBuffer, MAX_FRAME_LEN, ShimHello, ShimMessage, ShimRequest, receive};
 use std::io;
 use std::os::fd::OwnedFd;
 use tokio::io::Interest;
@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 /// A connection to one shim, and what has come over it.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct ShimLink {
     stream: UnixStream,
     frames: FrameBuffer,
     descriptors: Vec<OwnedFd>,
@@ -16,7 +16,7 @@ pub(super) struct Link {
 
 /// What a manager holds of a running command, so that killing the shim loses nothing.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct CommandHandles {
     /// The command.
     pub(super) pidfd: Option<OwnedFd>,
     /// The read end of its standard output.
@@ -25,7 +25,7 @@ pub(super) struct Held {
     pub(super) stderr: Option<OwnedFd>,
 }
 
-impl Held {
+impl CommandHandles {
     /// These, and of the others what was missing.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
@@ -36,24 +36,24 @@ impl Held {
     }
 }
 
-impl Link {
+impl ShimLink {
     /// Takes over a connected socket.
     pub(super) fn new(socket: std::os::unix::net::UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
             stream: UnixStream::from_std(socket)?,
-            frames: FrameBuffer::new(LONGEST_FRAME),
+            frames: FrameBuffer::new(MAX_FRAME_LEN),
             descriptors: Vec::new(),
         })
     }
 
     /// Introduces this manager to a shim that it did not start itself.
     pub(super) async fn greet(&self) -> io::Result<()> {
-        self.send(&Order::Hello(Hello { want_descriptors: true, ..Hello::default() })).await
+        self.send(&ShimRequest::Hello(ShimHello { want_descriptors: true, ..ShimHello::default() })).await
     }
 
     /// Sends an order.
-    pub(super) async fn send(&self, order: &Order) -> io::Result<()> {
+    pub(super) async fn send(&self, order: &ShimRequest) -> io::Result<()> {
         let bytes = order.encode();
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
@@ -67,11 +67,11 @@ impl Link {
     /// Waits for the next notice, with the descriptors that came with it; none at the end of the stream.
     ///
     /// Safe to give up on and to call again.
-    pub(super) async fn next(&mut self) -> io::Result<Option<(Notice, Held)>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<(ShimMessage, CommandHandles)>> {
         loop {
             let pulled = self.frames.pull().map_err(|error| invalid(&error))?;
             if let Some(frame) = pulled {
-                if let Some(notice) = Notice::decode(&frame).map_err(|error| invalid(&error))? {
+                if let Some(notice) = ShimMessage::decode(&frame).map_err(|error| invalid(&error))? {
                     let held = self.take_descriptors(&notice);
                     return Ok(Some((notice, held)));
                 }
@@ -85,9 +85,9 @@ impl Link {
         }
     }
 
-    fn take_descriptors(&mut self, notice: &Notice) -> Held {
-        let mut held = Held::default();
-        if let Notice::Handed { descriptors } | Notice::Started { descriptors, .. } = notice {
+    fn take_descriptors(&mut self, notice: &ShimMessage) -> CommandHandles {
+        let mut held = CommandHandles::default();
+        if let ShimMessage::Handed { descriptors } | ShimMessage::Started { descriptors, .. } = notice {
             // They come with the first byte of their message and in its order, so these are the oldest. A start names those
             // that came before it as well.
             let count = descriptors.len().min(self.descriptors.len());

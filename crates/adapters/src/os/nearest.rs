@@ -3,16 +3,16 @@
 use std::collections::BTreeSet;
 
 /// How many names are compared at most.
-const MOST: usize = 20_000;
+const MAX_COMPARED: usize = 20_000;
 /// A letter has so many bytes at most.
-const LONGEST_LETTER: usize = 4;
+const MAX_CHAR_LEN: usize = 4;
 
 /// Finds the name that is nearest to another one, if any is near enough to have been meant.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let patience = (name.chars().count() / 3).clamp(1, 3);
-    let near = candidates.into_iter().take(MOST).filter_map(|each| {
+    let near = candidates.into_iter().take(MAX_COMPARED).filter_map(|each| {
         // Most names are too long or too short, which is seen without a look at their letters.
-        if name.len().abs_diff(each.len()) > patience * LONGEST_LETTER {
+        if name.len().abs_diff(each.len()) > patience * MAX_CHAR_LEN {
             return None;
         }
         let distance = strsim::osa_distance(name, each);
@@ -25,7 +25,7 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
 pub(super) fn names_in<'a>(directories: impl IntoIterator<Item = &'a std::path::Path>) -> BTreeSet<String> {
     let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    names.take(MOST).collect()
+    names.take(MAX_COMPARED).collect()
 }
 
 #[cfg(test)]

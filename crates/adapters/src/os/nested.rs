@@ -1,19 +1,19 @@
 //! A manager that was started from inside a managed process, which is no part of that process.
 
-use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, Hello, Order, ProcessStat};
+use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, ProcessStat, ShimHello, ShimRequest};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How long a shim may take to say that it knows this manager now.
-const PATIENCE: Duration = Duration::from_millis(500);
-const DEEPEST: usize = 64;
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
+const MAX_DEPTH: usize = 64;
 
 /// Introduces this program to every shim that it descends from, so that none of them stops it with the work around it.
-pub(super) fn announce() {
+pub(super) fn advertise() {
     let mut pid = std::process::id();
-    for _ in 0..DEEPEST {
+    for _ in 0..MAX_DEPTH {
         let Some(stat) = ProcessStat::read(pid).filter(|stat| stat.parent > 1) else {
             return;
         };
@@ -37,10 +37,10 @@ pub(super) fn attempt_of(pid: u32) -> Option<PathBuf> {
 
 fn introduce(directory: &Path) -> io::Result<()> {
     // Work that has only just begun may start a manager before its shim has a socket.
-    let mut socket = AttemptDirectory::open(directory)?.connect_within(PATIENCE)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    socket.write_all(&Order::Hello(Hello::default()).encode())?;
+    let mut socket = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
+    socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    socket.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    socket.write_all(&ShimRequest::Hello(ShimHello::default()).encode())?;
     // Its answer means that it has read who this is.
     let got = socket.read(&mut [0; 256])?;
     if got == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }

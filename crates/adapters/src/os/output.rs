@@ -1,22 +1,23 @@
 //! Reading what the shims wrote.
 
-mod growth;
 mod pages;
+mod watcher;
 
 use super::attempts::Attempts;
 use async_trait::async_trait;
-use growth::Growth;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
-    AttemptKey, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize, OutputSource, Wanted,
+    AttemptKey, Loss, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead, OutputSize,
+    OutputSource,
 };
 use longhaul_shim::EXIT;
-use pages::Pages;
+use pages::OutputPages;
 use rustix::io::Errno;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use watcher::OutputWatcher;
 
 /// How long somebody waits who asks for more of an output that has ended, so that asking again makes no storm.
 const ENDED: Duration = Duration::from_millis(100);
@@ -30,7 +31,7 @@ const LOG: &str = "output.log";
 #[derive(Debug)]
 pub struct OsOutput {
     attempts: Arc<Attempts>,
-    growth: Arc<Growth>,
+    watcher: Arc<OutputWatcher>,
 }
 
 impl OsOutput {
@@ -39,7 +40,7 @@ impl OsOutput {
     /// # Errors
     /// If it cannot be made or opened.
     pub fn open(attempts_dir: &Path) -> io::Result<Self> {
-        Ok(Self { attempts: Arc::new(Attempts::open(attempts_dir)?), growth: Arc::default() })
+        Ok(Self { attempts: Arc::new(Attempts::open(attempts_dir)?), watcher: Arc::default() })
     }
 
     /// Works on the files of an attempt on a thread that may block.
@@ -47,12 +48,12 @@ impl OsOutput {
         &self,
         key: AttemptKey,
         tried: &'static str,
-        work: impl FnOnce(Pages) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(OutputPages) -> io::Result<T> + Send + 'static,
     ) -> Result<T, OutputError> {
         let attempts = Arc::clone(&self.attempts);
         let done = tokio::task::spawn_blocking(move || {
             let directory = attempts.attempt(key)?;
-            directory.map(|directory| work(Pages::new(directory)?)).transpose()
+            directory.map(|directory| work(OutputPages::new(directory)?)).transpose()
         });
         match done.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
             Ok(Some(value)) => Ok(value),
@@ -72,7 +73,7 @@ impl OutputLog for OsOutput {
         self.beside(key, "read", |pages| pages.losses()).await
     }
 
-    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {
+    async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError> {
         self.beside(key, "read", move |pages| pages.read(wanted)).await
     }
 
@@ -93,7 +94,7 @@ impl OutputLog for OsOutput {
         let failed =
             |error: io::Error| OutputError::Failed { id: key.id, tried: "watched", source: Box::new(error) };
         let directory = self.attempts.path_of(key);
-        let interest = match Growth::interest(&self.growth, &directory) {
+        let interest = match OutputWatcher::interest(&self.watcher, &directory) {
             Ok(interest) => interest,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(OutputError::Missing { key });
@@ -124,13 +125,13 @@ impl OutputLog for OsOutput {
         }
     }
 
-    fn place(&self, key: AttemptKey) -> OutputPlace {
-        OutputPlace(self.attempts.path_of(key).join(LOG).display().to_string())
+    fn place(&self, key: AttemptKey) -> OutputLocation {
+        OutputLocation(self.attempts.path_of(key).join(LOG).display().to_string())
     }
 
-    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError> {
+    async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError> {
         let attempts = Arc::clone(&self.attempts);
-        let counted = tokio::task::spawn_blocking(move || attempts.stored_bytes(id)).await;
+        let counted = tokio::task::spawn_blocking(move || attempts.size_on_disk(id)).await;
         let failed =
             |error: io::Error| OutputError::Failed { id, tried: "measured", source: Box::new(error) };
         counted.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)

@@ -16,9 +16,9 @@ use tokio::net::unix::pipe::Receiver;
 
 /// How long and how often the kernel is asked for a status that it tells only once another program has reaped the process.
 /// Some init programs reap orphans only every second or two.
-const STATUS_PATIENCE: Duration = Duration::from_secs(4);
-const STATUS_PAUSE: Duration = Duration::from_millis(2);
-const LONGEST_STATUS_PAUSE: Duration = Duration::from_millis(50);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(4);
+const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(2);
+const MAX_STATUS_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How a process ended, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,18 +112,18 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
         return Some(status);
     }
     let begin = Instant::now();
-    let mut pause = STATUS_PAUSE;
+    let mut pause = STATUS_POLL_INTERVAL;
     loop {
         // Told to everybody once it was reaped, by Linux 6.15 and newer. Before that, /proc may tell.
         let told = exit_status(&fd);
         if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
         }
-        if told.is_err() || begin.elapsed() >= STATUS_PATIENCE {
+        if told.is_err() || begin.elapsed() >= STATUS_TIMEOUT {
             return None;
         }
         tokio::time::sleep(pause).await;
-        pause = pause.saturating_mul(2).min(LONGEST_STATUS_PAUSE);
+        pause = pause.saturating_mul(2).min(MAX_STATUS_POLL_INTERVAL);
     }
 }
 

@@ -1,14 +1,14 @@
 //! Asking whether a command does what it was started for.
 
 mod http;
-mod trial;
+mod probe_command;
 
-use super::spawner::Shared;
+use super::spawner::SpawnerShared;
 use async_trait::async_trait;
-use longhaul_ports::{ProbeOrder, Prober};
+use longhaul_ports::{ProbeCommand, Prober};
+use probe_command::ProbeProcess;
 use std::sync::Arc;
 use std::time::Duration;
-use trial::Trial;
 
 /// Asks over HTTP, and by commands.
 ///
@@ -19,23 +19,23 @@ use trial::Trial;
 /// with. What a killed program leaves of one is ended when the next opens a prober for the same directory.
 #[derive(Debug)]
 pub struct OsProber {
-    shared: Arc<Shared>,
-    reach: http::Reach,
+    shared: Arc<SpawnerShared>,
+    reach: http::ProbeScope,
 }
 
 impl OsProber {
     /// Opens a prober beside a spawner; to be called inside a runtime.
-    pub(super) fn open(shared: Arc<Shared>) -> Self {
+    pub(super) fn open(shared: Arc<SpawnerShared>) -> Self {
         let left = Arc::clone(&shared);
         // Not waited for: it looks at all processes of the machine.
-        drop(tokio::task::spawn_blocking(move || trial::end_what_is_left(&left)));
-        Self { shared, reach: http::Reach::Loopback }
+        drop(tokio::task::spawn_blocking(move || probe_command::end_what_is_left(&left)));
+        Self { shared, reach: http::ProbeScope::Loopback }
     }
 
     /// Asks addresses of other machines too.
     #[must_use]
     pub fn reach_beyond_loopback(mut self) -> Self {
-        self.reach = http::Reach::Everywhere;
+        self.reach = http::ProbeScope::Everywhere;
         self
     }
 }
@@ -54,9 +54,9 @@ impl Prober for OsProber {
         }
     }
 
-    async fn succeeds(&self, order: ProbeOrder, patience: Duration) -> bool {
-        match Trial::start(&self.shared, order).await {
-            Ok(trial) => trial.succeeds(patience).await,
+    async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool {
+        match ProbeProcess::start(&self.shared, order).await {
+            Ok(probe_command) => probe_command.succeeds(patience).await,
             Err(why) => {
                 tracing::debug!(why, "a command that tells whether another works cannot be started");
                 false

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::path::Path;
 
-const LARGEST_ENVIRONMENT: u64 = 512 << 10;
+const MAX_ENVIRONMENT_BYTES: u64 = 512 << 10;
 const BLOCK: usize = 1 << 10;
 
 /// Tells whether the environment that a process was started with holds all these entries.
@@ -36,7 +36,7 @@ pub(super) fn entries<const N: usize>(pid: u32, names: [&str; N]) -> Option<[Vec
 fn environment(pid: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/environ"))
-        && file.take(LARGEST_ENVIRONMENT).read_to_end(&mut bytes).is_err()
+        && file.take(MAX_ENVIRONMENT_BYTES).read_to_end(&mut bytes).is_err()
     {
         bytes.clear();
     }
@@ -105,13 +105,13 @@ pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
 
 /// Whether SIGKILL was sent to a process that has not acted on it yet.
 pub(super) fn was_killed(pid: u32) -> bool {
-    const KILL: u64 = 1 << 8;
+    const KILL_BIT: u64 = 1 << 8;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let pending = |line: &str| {
         let mask = line.strip_prefix("SigPnd:").or_else(|| line.strip_prefix("ShdPnd:"))?;
         u64::from_str_radix(mask.trim(), 16).ok()
     };
-    status.lines().filter_map(pending).any(|mask| mask & KILL != 0)
+    status.lines().filter_map(pending).any(|mask| mask & KILL_BIT != 0)
 }
 
 /// The limits of a live process by their names in `/proc`, each with its soft and its hard value; none is unlimited.

@@ -10,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Where programs are searched for in an environment that does not say.
-const USUAL_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Makes sure that a working directory is there and may be entered.
 pub(super) fn check_directory(directory: &str) -> Result<(), StartFailure> {
@@ -67,7 +67,7 @@ pub(super) fn find(
     }
     let path = environment.iter().rev().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
     let searched: Vec<PathBuf> = path
-        .unwrap_or(USUAL_PATH)
+        .unwrap_or(DEFAULT_PATH)
         .split(':')
         .map(|entry| Path::new(directory).join(if entry.is_empty() { "." } else { entry }))
         .collect();

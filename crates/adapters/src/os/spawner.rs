@@ -1,21 +1,21 @@
 //! The spawner: one watch per attempt, each a parked task.
 
+use super::attempt_mark;
 use super::attempts::Attempts;
 use super::cgroups::{self, Cgroups};
 use super::input::InputError;
-use super::launch::Conduct;
-use super::lease::LeaseKeeper;
-use super::look::Sight;
-use super::mark;
+use super::inspect::CachedSnapshot;
+use super::launch::TakeoverSpec;
+use super::lease::LeaseNoteWriter;
 use super::nested;
 use super::options::{ContainmentChoice, OsOptions};
 use super::prober::OsProber;
 use super::reaper::Reaper;
-use super::watch::{Ask, Beginning, Sent, Watch};
+use super::watch::{AttemptRequest, AttemptWatch, PendingSignal, WatchBegin};
 use async_trait::async_trait;
 use longhaul_domain::{Capabilities, CommandSpec, Signal, SignalTarget, TreeUsage};
 use longhaul_ports::{
-    AttemptKey, Found, LeaseEnd, Seen, SpawnError, Spawner, StartOrder, StopOrder, TreeLook,
+    Adopted, AttemptKey, LeaseEnd, SpawnError, Spawner, SpawnerEvent, StartRequest, StopRequest, TreeSnapshot,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -25,47 +25,47 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long an answer of a shim is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SHIM_TIMEOUT: Duration = Duration::from_secs(10);
 /// The same at the start of a manager, for which its first client waits; an attempt becomes known later all the same.
-const PATIENCE_FOR_FOUND: Duration = Duration::from_secs(2);
+const ADOPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The same where other ends stand in line behind it; it is asked for again.
-const PATIENCE_FOR_END: Duration = Duration::from_millis(200);
+const END_TIMEOUT: Duration = Duration::from_millis(200);
 /// The same where many are looked at one after the other, by somebody who waits for the whole list.
-const PATIENCE_FOR_USAGE: Duration = Duration::from_secs(1);
+const USAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Runs each attempt under a shim of its own, and watches the shims.
 ///
 /// Dropping it lets go of everything and stops nothing: another one finds the attempts by `adopt`.
 #[derive(Debug)]
 pub struct OsSpawner {
-    shared: Arc<Shared>,
-    watches: Arc<Watches>,
-    news: tokio::sync::Mutex<mpsc::UnboundedReceiver<Seen>>,
+    shared: Arc<SpawnerShared>,
+    watches: Arc<WatchTable>,
+    news: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
 /// What all watches use.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct SpawnerShared {
     pub(super) options: OsOptions,
     pub(super) attempts: Attempts,
     pub(super) cgroups: Option<Cgroups>,
-    pub(super) lease: LeaseKeeper,
+    pub(super) lease: LeaseNoteWriter,
     pub(super) reaper: Arc<Reaper>,
-    pub(super) seen: mpsc::UnboundedSender<Seen>,
+    pub(super) seen: mpsc::UnboundedSender<SpawnerEvent>,
 }
 
 /// How each watch is asked.
 #[derive(Debug, Default)]
-pub(super) struct Watches {
-    known: Mutex<BTreeMap<AttemptKey, Known>>,
+pub(super) struct WatchTable {
+    known: Mutex<BTreeMap<AttemptKey, WatchState>>,
 }
 
 /// One watch, as seen from outside.
 #[derive(Debug)]
-struct Known {
-    asks: mpsc::UnboundedSender<Ask>,
+struct WatchState {
+    asks: mpsc::UnboundedSender<AttemptRequest>,
     /// What the last look into its tree found.
-    sight: Option<Arc<Sight>>,
+    sight: Option<Arc<CachedSnapshot>>,
 }
 
 impl OsSpawner {
@@ -76,8 +76,8 @@ impl OsSpawner {
     /// cannot be adopted.
     pub fn open(options: OsOptions) -> io::Result<Self> {
         let attempts = Attempts::open(&options.attempts_dir)?;
-        nested::announce();
-        mark::remove_own();
+        nested::advertise();
+        attempt_mark::remove_own();
         let cgroups = match options.containment {
             ContainmentChoice::Auto => Cgroups::open(&attempts)
                 .inspect_err(|error| tracing::debug!(%error, "no control groups here"))
@@ -89,10 +89,10 @@ impl OsSpawner {
         if options.adopt_orphans {
             Reaper::adopt_orphans(&reaper)?;
         }
-        let lease = LeaseKeeper::beside(attempts.path(), &options);
+        let lease = LeaseNoteWriter::beside(attempts.path(), &options);
         let (seen, news) = mpsc::unbounded_channel();
         Ok(Self {
-            shared: Arc::new(Shared { options, attempts, cgroups, lease, reaper, seen }),
+            shared: Arc::new(SpawnerShared { options, attempts, cgroups, lease, reaper, seen }),
             watches: Arc::default(),
             news: tokio::sync::Mutex::new(news),
         })
@@ -105,20 +105,20 @@ impl OsSpawner {
     }
 
     /// Watches an attempt that is not watched yet; false if it is.
-    fn watch(&self, key: AttemptKey, conduct: Conduct, beginning: Beginning) -> bool {
+    fn watch(&self, key: AttemptKey, conduct: TakeoverSpec, beginning: WatchBegin) -> bool {
         let mut known = self.watches.lock();
         if known.contains_key(&key) {
             return false;
         }
         let (asks, receiver) = mpsc::unbounded_channel();
-        known.insert(key, Known { asks, sight: None });
+        known.insert(key, WatchState { asks, sight: None });
         let watches = Arc::downgrade(&self.watches);
-        let watch = Watch::new(Arc::clone(&self.shared), watches, key, receiver, conduct);
+        let watch = AttemptWatch::new(Arc::clone(&self.shared), watches, key, receiver, conduct);
         tokio::spawn(watch.run(beginning));
         true
     }
 
-    fn ask(&self, key: AttemptKey, ask: Ask) -> Result<(), SpawnError> {
+    fn ask(&self, key: AttemptKey, ask: AttemptRequest) -> Result<(), SpawnError> {
         let known = self.watches.lock();
         let sent = known.get(&key).map(|known| known.asks.send(ask));
         if matches!(sent, Some(Ok(()))) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
@@ -144,11 +144,11 @@ impl Spawner for OsSpawner {
         Capabilities::ALL
     }
 
-    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+    async fn start(&self, order: StartRequest) -> Result<(), SpawnError> {
         let key = order.key;
         let (answer, started) = oneshot::channel();
-        let conduct = Conduct::of(&order.command);
-        if !self.watch(key, conduct, Beginning::Start { order: Box::new(order), answer }) {
+        let conduct = TakeoverSpec::of(&order.command);
+        if !self.watch(key, conduct, WatchBegin::Start { order: Box::new(order), answer }) {
             return Ok(());
         }
         match started.await {
@@ -161,46 +161,46 @@ impl Spawner for OsSpawner {
         }
     }
 
-    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError> {
         let (answer, found) = oneshot::channel();
-        self.watch(key, Conduct::of(command), Beginning::Adopt);
-        self.ask(key, Ask::Find(answer))?;
-        match tokio::time::timeout(PATIENCE_FOR_FOUND, found).await {
+        self.watch(key, TakeoverSpec::of(command), WatchBegin::Adopt);
+        self.ask(key, AttemptRequest::Find(answer))?;
+        match tokio::time::timeout(ADOPT_TIMEOUT, found).await {
             Ok(Ok(Ok(found))) => Ok(found),
             Ok(Ok(Err(what))) => Err(SpawnError::Unreachable { key, what }),
             Ok(Err(_)) | Err(_) => Err(silent(key)),
         }
     }
 
-    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
-        self.ask(key, Ask::Stop(order))
+    async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError> {
+        self.ask(key, AttemptRequest::Stop(order))
     }
 
     async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError> {
         let (answer, paused) = oneshot::channel();
-        self.ask(key, Ask::Pause(answer))?;
-        Self::answered(key, paused, PATIENCE).await
+        self.ask(key, AttemptRequest::Pause(answer))?;
+        Self::answered(key, paused, SHIM_TIMEOUT).await
     }
 
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError> {
         let (answer, resumed) = oneshot::channel();
-        self.ask(key, Ask::Resume(answer))?;
-        Self::answered(key, resumed, PATIENCE).await
+        self.ask(key, AttemptRequest::Resume(answer))?;
+        Self::answered(key, resumed, SHIM_TIMEOUT).await
     }
 
     async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
         let (answer, sent) = oneshot::channel();
-        self.ask(key, Ask::Signal(Sent { signal, target }, answer))?;
-        Self::answered(key, sent, PATIENCE).await
+        self.ask(key, AttemptRequest::Signal(PendingSignal { signal, target }, answer))?;
+        Self::answered(key, sent, SHIM_TIMEOUT).await
     }
 
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError> {
         let (answer, usage) = oneshot::channel();
-        self.ask(key, Ask::Usage(answer))?;
-        Self::answered(key, usage, PATIENCE_FOR_USAGE).await
+        self.ask(key, AttemptRequest::Usage(answer))?;
+        Self::answered(key, usage, USAGE_TIMEOUT).await
     }
 
-    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         // Whoever sleeps for hours is looked at now and then, and should cost neither a thread nor its shim a wake-up.
         if let Some(sight) = self.watches.sight(key)
             && sight.lasts()
@@ -208,8 +208,8 @@ impl Spawner for OsSpawner {
             return Ok(sight.tree().clone());
         }
         let (answer, seen) = oneshot::channel();
-        self.ask(key, Ask::Look(answer))?;
-        let sight = Self::answered(key, seen, PATIENCE_FOR_USAGE).await?;
+        self.ask(key, AttemptRequest::Look(answer))?;
+        let sight = Self::answered(key, seen, USAGE_TIMEOUT).await?;
         let tree = sight.tree().clone();
         self.watches.keep(key, sight);
         Ok(tree)
@@ -221,8 +221,8 @@ impl Spawner for OsSpawner {
             InputError::Failed(what) => SpawnError::Unreachable { key, what },
         };
         let (answer, input) = oneshot::channel();
-        self.ask(key, Ask::Input(answer))?;
-        let input = match tokio::time::timeout(PATIENCE, input).await {
+        self.ask(key, AttemptRequest::Input(answer))?;
+        let input = match tokio::time::timeout(SHIM_TIMEOUT, input).await {
             Ok(Ok(input)) => input.map_err(refused)?,
             Ok(Err(_)) => return Err(SpawnError::Unknown { key }),
             Err(_) => return Err(silent(key)),
@@ -231,14 +231,14 @@ impl Spawner for OsSpawner {
         let written = turn.write(&bytes).await.map_err(refused)?;
         if close && written == bytes.len() {
             let (answer, closed) = oneshot::channel();
-            self.ask(key, Ask::CloseInput(answer))?;
-            Self::answered(key, closed, PATIENCE).await?;
+            self.ask(key, AttemptRequest::CloseInput(answer))?;
+            Self::answered(key, closed, SHIM_TIMEOUT).await?;
             turn.end();
         }
         Ok(written)
     }
 
-    async fn lease_lasts(&self, until: LeaseEnd) {
+    async fn set_lease_end(&self, until: LeaseEnd) {
         let shared = Arc::clone(&self.shared);
         let turn = shared.lease.turn();
         // A disk that does not answer holds up nobody but those who wait for this.
@@ -248,7 +248,7 @@ impl Spawner for OsSpawner {
         }
     }
 
-    async fn next(&self) -> Seen {
+    async fn next(&self) -> SpawnerEvent {
         let mut news = self.news.lock().await;
         match news.recv().await {
             Some(seen) => seen,
@@ -257,20 +257,21 @@ impl Spawner for OsSpawner {
         }
     }
 
-    async fn keeps_end(&self, key: AttemptKey) -> bool {
+    async fn exit_is_durable(&self, key: AttemptKey) -> bool {
         let (answer, kept) = oneshot::channel();
-        self.ask(key, Ask::Kept(answer)).is_ok() && Self::answered(key, kept, PATIENCE_FOR_END).await.is_ok()
+        self.ask(key, AttemptRequest::Kept(answer)).is_ok()
+            && Self::answered(key, kept, END_TIMEOUT).await.is_ok()
     }
 
     async fn settled(&self, key: AttemptKey) {
         // Forgotten at once: whoever asks for it from here on is told what the directory says.
         if let Some(known) = self.watches.lock().remove(&key) {
-            drop(known.asks.send(Ask::Settle));
+            drop(known.asks.send(AttemptRequest::Settle));
         }
     }
 }
 
-impl Shared {
+impl SpawnerShared {
     /// The directory for a control group of one attempt, if there are groups here.
     pub(super) fn cgroup(&self, key: AttemptKey) -> Option<PathBuf> {
         self.cgroups.as_ref().map(|cgroups| cgroups.ready(key))
@@ -288,7 +289,7 @@ impl Shared {
     }
 }
 
-impl Watches {
+impl WatchTable {
     /// Forgets a watch that listens no more; one that took its place stays.
     pub(super) fn forget(&self, key: AttemptKey) {
         let mut watches = self.lock();
@@ -297,17 +298,17 @@ impl Watches {
         }
     }
 
-    fn sight(&self, key: AttemptKey) -> Option<Arc<Sight>> {
+    fn sight(&self, key: AttemptKey) -> Option<Arc<CachedSnapshot>> {
         self.lock().get(&key)?.sight.clone()
     }
 
-    fn keep(&self, key: AttemptKey, sight: Sight) {
+    fn keep(&self, key: AttemptKey, sight: CachedSnapshot) {
         if let Some(known) = self.lock().get_mut(&key) {
             known.sight = Some(Arc::new(sight));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<AttemptKey, WatchState>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

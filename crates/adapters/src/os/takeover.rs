@@ -5,49 +5,49 @@ mod drain;
 mod stop;
 mod tree;
 
-use super::examine::{Orphan, Unswept, steady_ms, wall_ms};
+use super::examine::{AttemptWithLeftovers, UnsupervisedAttempt, steady_ms, wall_ms};
 use super::pidfd::EndStatus;
-use super::watch::{Ask, LastLook, Stage, Watch};
+use super::watch::{AttemptRequest, AttemptWatch, LastInspection, WatchStage};
 use super::{attempts, cgroups, pidfd, translate};
-use bounds::Bounds;
-use drain::Drain;
+use bounds::LimitUsage;
+use drain::OutputDrain;
 use longhaul_domain::Interruption;
 use longhaul_failpoint::crashpoint;
-use longhaul_shim::{AttemptDirectory, Ending, ExitRecord, Identity};
+use longhaul_shim::{AttemptDirectory, ExitRecord, Identity, ProgramEnd};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use stop::Stopping;
-use tree::{Emptied, Tree};
+use stop::TakeoverStop;
+use tree::{KillOutcome, OrphanedTree};
 
-const KILL: i32 = 9;
-const FIRST_PAUSE: Duration = Duration::from_millis(1);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const SIGKILL: i32 = 9;
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// How the time until the command's end went.
-enum Seen {
+enum EndWait {
     /// The command has ended; this was the last look at it before.
     Ended {
-        last_look: LastLook,
+        last_look: LastInspection,
     },
     SpawnerGone,
 }
 
 /// Stands in for the shim of an attempt until its command has ended, and records the end.
-pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
-    let Orphan { directory, lock, identity, pidfd } = orphan;
+pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttempt) -> WatchStage {
+    let UnsupervisedAttempt { directory, lock, identity, pidfd } = orphan;
     // Nobody saw the moment of an end that is there already: the shim was gone, or the whole manager was stopped.
     let had_ended = pidfd::is_over(&pidfd);
     watch.see_living(&identity);
     watch.hold_input();
-    let tree = Tree::new(&watch.shared, watch.key, &identity);
+    let tree = OrphanedTree::new(&watch.shared, watch.key, &identity);
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
-    let mut drain = Drain::new(&directory, [held.stdout, held.stderr], kept, anchor_ms);
-    let mut bounds = Bounds::of(&identity);
-    let mut stopping = watch.stop.map(|order| Stopping::new(order, &watch.conduct.stop));
-    let last_look = match accompany(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
-        Ok(Seen::Ended { last_look }) => Some(last_look),
-        Ok(Seen::SpawnerGone) => return Stage::Left,
+    let mut drain = OutputDrain::new(&directory, [held.stdout, held.stderr], kept, anchor_ms);
+    let mut bounds = LimitUsage::of(&identity);
+    let mut stopping = watch.stop.map(|order| TakeoverStop::new(order, &watch.conduct.stop));
+    let last_look = match supervise(watch, &tree, &pidfd, &mut drain, &mut stopping).await {
+        Ok(EndWait::Ended { last_look }) => Some(last_look),
+        Ok(EndWait::SpawnerGone) => return WatchStage::Left,
         Err(error) => {
             tracing::warn!(id = %watch.key.id, %error, "a command without supervisor cannot be watched");
             None
@@ -61,10 +61,10 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
     let Some(status) = watch.meanwhile(status).await else {
-        return Stage::Left;
+        return WatchStage::Left;
     };
     watch.shared.reaper.release(identity.pid);
-    let killed = stopping.as_ref().is_some_and(|stopping| stopping.last_signal() == Some(KILL));
+    let killed = stopping.as_ref().is_some_and(|stopping| stopping.last_signal() == Some(SIGKILL));
     let limit = match status.map(ending_of) {
         Some(ending) => bounds.exceeded(ending, killed, &watch.shared.options).await,
         None => None,
@@ -74,10 +74,10 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
         Ok(ending) => ending,
         Err(why) => {
             let Some(emptied) = watch.meanwhile(tree.empty()).await else {
-                return Stage::Left;
+                return WatchStage::Left;
             };
             watch.see_loss(why, emptied.is_verified);
-            return Stage::Over;
+            return WatchStage::Over;
         }
     };
     let mut record = ExitRecord::never_ran(ended_at, wall_ms());
@@ -112,11 +112,11 @@ pub(super) async fn stand_in(watch: &mut Watch, orphan: Orphan) -> Stage {
     }
     watch.see_end(&record);
     drop(lock);
-    Stage::Over
+    WatchStage::Over
 }
 
 /// Makes an end durable in the directory. The record of the store counts as well; only its copy may be missing.
-fn record_end(watch: &mut Watch, directory: &AttemptDirectory, record: &ExitRecord) {
+fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &ExitRecord) {
     match attempts::record_end(directory, record) {
         Ok(()) => watch.durable = true,
         Err(error) => {
@@ -126,12 +126,12 @@ fn record_end(watch: &mut Watch, directory: &AttemptDirectory, record: &ExitReco
 }
 
 /// Ends what a command left behind whose shim was killed before that was over, and tells how the command ended.
-pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
-    let Unswept { place, identity, record } = unswept;
+pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithLeftovers) -> WatchStage {
+    let AttemptWithLeftovers { place, identity, record } = unswept;
     let Some(identity) = identity.or_else(|| watch.identity().cloned()) else {
         // Nobody can say any more who would be part of it.
         watch.see_end(&ExitRecord { unverified: true, ..record });
-        return Stage::Over;
+        return WatchStage::Over;
     };
     watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
@@ -140,25 +140,25 @@ pub(super) async fn finish_sweep(watch: &mut Watch, unswept: Unswept) -> Stage {
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
     let drain = match &place {
-        Some((directory, _)) => Drain::new(directory, [held.stdout, held.stderr], kept, anchor_ms),
-        None => Drain::nowhere(),
+        Some((directory, _)) => OutputDrain::new(directory, [held.stdout, held.stderr], kept, anchor_ms),
+        None => OutputDrain::nowhere(),
     };
-    let tree = Tree::new(&watch.shared, watch.key, &identity);
+    let tree = OrphanedTree::new(&watch.shared, watch.key, &identity);
     end_leftovers(watch, &tree, record, place, drain).await
 }
 
 /// Kills until the tree is empty, and tells how the command ended then.
 async fn end_leftovers(
-    watch: &mut Watch,
-    tree: &Tree,
+    watch: &mut AttemptWatch,
+    tree: &OrphanedTree,
     mut record: ExitRecord,
     place: Option<(AttemptDirectory, OwnedFd)>,
-    mut drain: Drain,
-) -> Stage {
+    mut drain: OutputDrain,
+) -> WatchStage {
     watch.see_sweep(&record);
     let Some(emptied) = watch.meanwhile(tree.empty()).await else {
         // The record says that there is something left to do, for whoever finds it next.
-        return Stage::Left;
+        return WatchStage::Left;
     };
     drain.finish();
     record.sweeping = false;
@@ -171,13 +171,13 @@ async fn end_leftovers(
         record_end(watch, directory, &record);
     }
     watch.see_end(&record);
-    Stage::Over
+    WatchStage::Over
 }
 
 /// Ends what is left of an attempt of which neither shim nor command is there any more; none if the spawner is gone
 /// before.
-pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<Emptied> {
-    let tree = Tree::new(&watch.shared, watch.key, identity);
+pub(super) async fn sweep(watch: &mut AttemptWatch, identity: &Identity) -> Option<KillOutcome> {
+    let tree = OrphanedTree::new(&watch.shared, watch.key, identity);
     let emptied = watch.meanwhile(tree.empty()).await?;
     // Of who ran it the watch was never told, and so it cannot know this group.
     if let Some(cgroup) = &identity.cgroup {
@@ -187,16 +187,16 @@ pub(super) async fn sweep(watch: &mut Watch, identity: &Identity) -> Option<Empt
 }
 
 /// Moves output and carries out what is asked until the command has ended.
-async fn accompany(
-    watch: &mut Watch,
-    tree: &Tree,
+async fn supervise(
+    watch: &mut AttemptWatch,
+    tree: &OrphanedTree,
     command: &OwnedFd,
-    drain: &mut Drain,
-    stopping: &mut Option<Stopping>,
-) -> std::io::Result<Seen> {
+    drain: &mut OutputDrain,
+    stopping: &mut Option<TakeoverStop>,
+) -> std::io::Result<EndWait> {
     let ended = pidfd::watch(command)?;
-    let mut last_look = LastLook::at(steady_ms(&watch.shared.options));
-    let mut next_look = tokio::time::interval(LastLook::INTERVAL);
+    let mut last_look = LastInspection::at(steady_ms(&watch.shared.options));
+    let mut next_look = tokio::time::interval(LastInspection::INTERVAL);
     loop {
         if let Some(stopping) = stopping {
             stopping.advance(tree).await;
@@ -209,31 +209,31 @@ async fn accompany(
         };
         tokio::select! {
             biased;
-            done = ended.readable() => return done.map(|()| Seen::Ended { last_look }),
+            done = ended.readable() => return done.map(|()| EndWait::Ended { last_look }),
             ask = watch.asks.recv() => match ask {
-                None => return Ok(Seen::SpawnerGone),
-                Some(Ask::Find(answer)) => watch.find(answer),
+                None => return Ok(EndWait::SpawnerGone),
+                Some(AttemptRequest::Find(answer)) => watch.find(answer),
                 // A stop did not cause an end that was there before the order.
-                Some(Ask::Stop(_)) if pidfd::is_over(command) => {}
-                Some(Ask::Stop(order)) => {
+                Some(AttemptRequest::Stop(_)) if pidfd::is_over(command) => {}
+                Some(AttemptRequest::Stop(order)) => {
                     watch.note_stop(order);
-                    let stopping = stopping.get_or_insert_with(|| Stopping::new(order, &watch.conduct.stop));
+                    let stopping = stopping.get_or_insert_with(|| TakeoverStop::new(order, &watch.conduct.stop));
                     if order.force {
                         stopping.force();
                     }
                 }
-                Some(Ask::Pause(answer)) => {
+                Some(AttemptRequest::Pause(answer)) => {
                     let held = tree.hold().await;
                     watch.is_halted = held.is_ok();
                     drop(answer.send(held));
                 }
-                Some(Ask::Resume(answer)) => {
+                Some(AttemptRequest::Resume(answer)) => {
                     tree.release().await;
                     watch.is_halted = false;
                     drop(answer.send(Ok(())));
                 }
-                Some(Ask::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),
-                Some(Ask::Usage(answer)) => {
+                Some(AttemptRequest::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),
+                Some(AttemptRequest::Usage(answer)) => {
                     let tree = tree.clone();
                     // Not waited for: its answer goes where it was asked for, or nowhere if nobody is left.
                     drop(tokio::spawn(async move {
@@ -242,7 +242,7 @@ async fn accompany(
                         }
                     }));
                 }
-                Some(Ask::Look(answer)) => {
+                Some(AttemptRequest::Look(answer)) => {
                     let tree = tree.clone();
                     drop(tokio::spawn(async move {
                         if let Some(seen) = tree.look().await {
@@ -250,18 +250,18 @@ async fn accompany(
                         }
                     }));
                 }
-                Some(Ask::Input(answer)) => watch.give_input(answer),
-                Some(Ask::CloseInput(answer)) => {
+                Some(AttemptRequest::Input(answer)) => watch.give_input(answer),
+                Some(AttemptRequest::CloseInput(answer)) => {
                     drop(answer.send(watch.end_input().map_err(|error| error.to_string())));
                 }
-                Some(Ask::Kept(answer)) => drop(answer.send(watch.is_kept())),
+                Some(AttemptRequest::Kept(answer)) => drop(answer.send(watch.is_durable())),
                 // Its record is over without it; what it still does is seen and told all the same.
-                Some(Ask::Settle) => {}
+                Some(AttemptRequest::Settle) => {}
             },
             () = due => {}
             _ = next_look.tick() => {
                 if !pidfd::is_over(command) {
-                    last_look = LastLook::at(steady_ms(&watch.shared.options));
+                    last_look = LastInspection::at(steady_ms(&watch.shared.options));
                 }
             }
             () = drain.step() => {}
@@ -270,10 +270,10 @@ async fn accompany(
 }
 
 /// Tells what an end means that only the kernel saw.
-fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<Ending, Interruption> {
+fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<ProgramEnd, Interruption> {
     match status {
         // Whoever killed the supervisor has most likely killed the command too: it did not fail by itself.
-        Some(EndStatus::Signal { number: KILL, .. }) if !is_explained => {
+        Some(EndStatus::Signal { number: SIGKILL, .. }) if !is_explained => {
             Err(translate::killed("the command was killed by signal 9 after that"))
         }
         Some(status) => Ok(ending_of(status)),
@@ -281,10 +281,10 @@ fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<Ending, Interr
     }
 }
 
-const fn ending_of(status: EndStatus) -> Ending {
+const fn ending_of(status: EndStatus) -> ProgramEnd {
     match status {
-        EndStatus::Code(code) => Ending::Exited { code },
-        EndStatus::Signal { number, core } => Ending::Signaled { signal: number, core },
+        EndStatus::Code(code) => ProgramEnd::Exited { code },
+        EndStatus::Signal { number, core } => ProgramEnd::Signaled { signal: number, core },
     }
 }
 
@@ -294,16 +294,16 @@ mod tests {
 
     #[test]
     fn a_kill_that_nobody_here_sent_is_no_failure_of_the_command() {
-        let killed = Some(EndStatus::Signal { number: KILL, core: false });
+        let killed = Some(EndStatus::Signal { number: SIGKILL, core: false });
         assert!(judge(killed, false).is_err());
-        assert_eq!(judge(killed, true), Ok(Ending::Signaled { signal: KILL, core: false }));
+        assert_eq!(judge(killed, true), Ok(ProgramEnd::Signaled { signal: SIGKILL, core: false }));
     }
 
     #[test]
     fn what_the_kernel_tells_is_believed() {
-        assert_eq!(judge(Some(EndStatus::Code(7)), false), Ok(Ending::Exited { code: 7 }));
+        assert_eq!(judge(Some(EndStatus::Code(7)), false), Ok(ProgramEnd::Exited { code: 7 }));
         let crash = Some(EndStatus::Signal { number: 11, core: true });
-        assert_eq!(judge(crash, false), Ok(Ending::Signaled { signal: 11, core: true }));
+        assert_eq!(judge(crash, false), Ok(ProgramEnd::Signaled { signal: 11, core: true }));
         assert!(judge(None, true).is_err());
     }
 }

@@ -1,11 +1,11 @@
 //! The shim's words in those of the domain.
 
 use longhaul_domain::{
-    Circumstances, Condition, Containment, Exit, ExitStatus, Interruption, Observation, SignalTarget,
+    Condition, Containment, Exit, ExitCircumstances, ExitStatus, Interruption, Observation, SignalTarget,
     StartFailure, StartStage, StopCause, Timestamp, Usage,
 };
 use longhaul_ports::AttemptKey;
-use longhaul_shim::{Ending, ExceededLimit, ExitRecord, Identity, SpawnStage, StopReason};
+use longhaul_shim::{ExceededLimit, ExitRecord, Identity, ProgramEnd, SpawnStage, StopReason};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -31,10 +31,10 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
 pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatched: bool) -> Observation {
     let attempt = key.attempt;
     let status = match record.ending {
-        Ending::Exited { code } => ExitStatus::Code(code),
-        Ending::Signaled { signal, core } => ExitStatus::Signal { number: small(signal), core },
-        Ending::NeverRan => return Observation::NeverRan { attempt },
-        Ending::SpawnFailed { stage, errno } => {
+        ProgramEnd::Exited { code } => ExitStatus::Code(code),
+        ProgramEnd::Signaled { signal, core } => ExitStatus::Signal { number: small(signal), core },
+        ProgramEnd::NeverRan => return Observation::NeverRan { attempt },
+        ProgramEnd::SpawnFailed { stage, errno } => {
             return Observation::SpawnFailed { attempt, failure: failure(stage, errno, program) };
         }
     };
@@ -54,7 +54,7 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatche
         output_bytes: record.output_bytes,
         dropped_bytes: record.dropped_bytes,
         began: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
-        circumstances: Circumstances {
+        circumstances: ExitCircumstances {
             paused: record.paused,
             pipe_held: record.pipe_held,
             unwatched,
@@ -67,7 +67,7 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatche
 
 /// The observation that a command has ended and what it left behind has not.
 pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
-    Observation::Noticed {
+    Observation::ConditionObserved {
         attempt: key.attempt,
         condition: Condition::Sweeping,
         holds: true,
@@ -78,7 +78,7 @@ pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
 /// The observation that a supervisor was halted, or goes on.
 pub(super) fn supervisor_stopped(key: AttemptKey, holds: bool, at: u64) -> Observation {
     let condition = Condition::SupervisorStopped;
-    Observation::Noticed { attempt: key.attempt, condition, holds, at: moment(at) }
+    Observation::ConditionObserved { attempt: key.attempt, condition, holds, at: moment(at) }
 }
 
 /// The observation that nobody saw the end.
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn a_missing_interpreter_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
-        record.ending = Ending::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
+        record.ending = ProgramEnd::SpawnFailed { stage: SpawnStage::Exec, errno: 2 };
         let Observation::SpawnFailed { failure, .. } = over(key(), &record, "/opt/tool", false) else {
             panic!("not a failed start");
         };
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn a_named_pipe_without_a_writer_is_named_as_the_reason() {
         let mut record = ExitRecord::never_ran(1, 2);
-        record.ending = Ending::SpawnFailed { stage: SpawnStage::Stdin, errno: 6 };
+        record.ending = ProgramEnd::SpawnFailed { stage: SpawnStage::Stdin, errno: 6 };
         let Observation::SpawnFailed { failure, .. } = over(key(), &record, "tool", false) else {
             panic!("not a failed start");
         };
@@ -217,7 +217,7 @@ mod tests {
     #[test]
     fn the_limit_that_ended_a_command_is_told() {
         let mut record = ExitRecord::never_ran(1, 2);
-        record.ending = Ending::Signaled { signal: 24, core: false };
+        record.ending = ProgramEnd::Signaled { signal: 24, core: false };
         for (said, heard) in [
             (None, None),
             (Some(ExceededLimit::Cpu), Some(longhaul_domain::ExceededLimit::Cpu)),
@@ -235,15 +235,15 @@ mod tests {
     #[test]
     fn what_was_the_case_at_the_end_is_told() {
         let mut record = ExitRecord::never_ran(1_000, 2);
-        record.ending = Ending::Exited { code: 0 };
+        record.ending = ProgramEnd::Exited { code: 0 };
         let told = |record: &ExitRecord, unwatched| {
             let Observation::Exited { exit, .. } = over(key(), record, "tool", unwatched) else {
                 panic!("not an exit");
             };
             exit.circumstances
         };
-        assert_eq!(told(&record, false), Circumstances::PLAIN);
-        assert_eq!(told(&record, true), Circumstances { unwatched: true, ..Circumstances::PLAIN });
+        assert_eq!(told(&record, false), ExitCircumstances::PLAIN);
+        assert_eq!(told(&record, true), ExitCircumstances { unwatched: true, ..ExitCircumstances::PLAIN });
         let with = |mark: fn(&mut ExitRecord)| {
             let mut record = record.clone();
             mark(&mut record);

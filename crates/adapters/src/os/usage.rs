@@ -17,11 +17,11 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_millis(10);
 const KILOBYTE: u64 = 1024;
 /// How deep groups that the work made are looked into.
-const DEEPEST: u32 = 16;
+const MAX_DEPTH: u32 = 16;
 
 /// Who belongs to an attempt.
 #[derive(Debug, Default)]
-pub(super) struct Census {
+pub(super) struct TreeMembers {
     /// The processes alive.
     pub(super) members: Vec<ProcessStat>,
     /// The processor time of those that the shim has waited for; none where it is not theirs alone.
@@ -30,14 +30,14 @@ pub(super) struct Census {
     pub(super) has_group_to_itself: bool,
 }
 
-impl Census {
+impl TreeMembers {
     /// Looks who lives under a shim; managers and other shims, with all that is below them, are no part of it.
     ///
     /// None if the shim is gone.
     pub(super) fn under_shim(identity: &Identity, managers: &[u32]) -> Option<Self> {
         let shim =
             ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start)?;
-        let shims = Strangers { managers, shim: FileIdentity::of_process(shim.pid) };
+        let shims = ForeignPrograms { managers, shim: FileIdentity::of_process(shim.pid) };
         let mut seen = BTreeSet::from([shim.pid]);
         let mut strange = BTreeSet::new();
         let mut members = Vec::new();
@@ -89,12 +89,12 @@ impl Census {
 
     /// Adds up what they use; none if nobody is left.
     pub(super) fn usage(&self, cgroup: Option<&Path>) -> Option<TreeUsage> {
-        let used: Vec<Used> = self.members.iter().filter_map(Used::by).collect();
+        let used: Vec<ProcessUsage> = self.members.iter().filter_map(ProcessUsage::by).collect();
         if used.is_empty() {
             return None;
         }
         let summed = || used.iter().map(|each| each.cpu).fold(self.waited_for, Duration::saturating_add);
-        let all = |bytes: fn(&Used) -> Option<u64>| {
+        let all = |bytes: fn(&ProcessUsage) -> Option<u64>| {
             used.iter().map(bytes).try_fold(0_u64, |sum, each| Some(sum.saturating_add(each?)))
         };
         Some(TreeUsage {
@@ -138,7 +138,7 @@ pub(super) fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
     while let Some((path, depth)) = open.pop() {
         let listed = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
         pids.extend(listed.lines().filter_map(|line| line.parse::<u32>().ok()));
-        if depth < DEEPEST {
+        if depth < MAX_DEPTH {
             open.extend(directories(&path).map(|below| (below, depth + 1)));
         }
     }
@@ -167,12 +167,12 @@ fn ticks(ticks: u64) -> Duration {
 }
 
 /// Programs inside a tree that are no part of it.
-struct Strangers<'a> {
+struct ForeignPrograms<'a> {
     managers: &'a [u32],
     shim: Option<FileIdentity>,
 }
 
-impl Strangers<'_> {
+impl ForeignPrograms<'_> {
     fn include(&self, pid: u32) -> bool {
         self.managers.contains(&pid)
             || self.shim.is_some()
@@ -182,14 +182,14 @@ impl Strangers<'_> {
 }
 
 /// What one process uses.
-struct Used {
+struct ProcessUsage {
     cpu: Duration,
     memory: u64,
     read: Option<u64>,
     written: Option<u64>,
 }
 
-impl Used {
+impl ProcessUsage {
     /// None if it has gone meanwhile.
     fn by(stat: &ProcessStat) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
@@ -235,7 +235,7 @@ mod tests {
     fn time_of_the_group_counts_only_if_nobody_else_is_in_it() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("cpu.stat"), "usage_usec 1500000\nuser_usec 1\n").unwrap();
-        let census = |has_group_to_itself| Census {
+        let census = |has_group_to_itself| TreeMembers {
             members: ProcessStat::read(std::process::id()).into_iter().collect(),
             waited_for: Duration::from_secs(7_000_000),
             has_group_to_itself,
@@ -249,10 +249,10 @@ mod tests {
 
     #[test]
     fn nobody_uses_nothing_that_could_be_told() {
-        assert_eq!(Census::default().usage(None), None);
+        assert_eq!(TreeMembers::default().usage(None), None);
         let mut gone = ProcessStat::read(std::process::id()).unwrap();
         gone.start_time = 1;
-        let census = Census { members: vec![gone], ..Census::default() };
+        let census = TreeMembers { members: vec![gone], ..TreeMembers::default() };
         assert_eq!(census.usage(None), None);
     }
 

@@ -1,91 +1,91 @@
 //! The watch over one attempt, from its start or its adoption until its end is settled.
 
 mod ask;
-mod beginning;
 mod child;
+mod cleanup;
 mod halted;
-mod halts;
 mod input;
 mod over;
+mod start;
+mod stopped_supervisor;
 mod supervised;
-mod sweep;
 
-pub(super) use ask::{Ask, Sent};
-pub(super) use beginning::Beginning;
+pub(super) use ask::{AttemptRequest, PendingSignal};
+pub(super) use start::WatchBegin;
 
-use super::examine::{Orphan, Unswept, Verdict, examine, steady_ms};
-use super::input::{Input, InputError};
-use super::launch::Conduct;
-use super::link::{Held, Link};
-use super::spawner::{Shared, Watches};
+use super::examine::{AttemptWithLeftovers, ExaminedAttempt, UnsupervisedAttempt, examine, steady_ms};
+use super::input::{CommandInput, InputError};
+use super::launch::TakeoverSpec;
+use super::link::{CommandHandles, ShimLink};
+use super::spawner::{SpawnerShared, WatchTable};
 use super::{pidfd, takeover, translate};
-use ask::{Answer, Counter, Unanswered};
-use beginning::Starting;
+use ask::{DoneReply, OutstandingRequest, TreeUsageWaiter};
 use child::ShimChild;
-pub(super) use halts::LastLook;
-use halts::{Halted, MissedEnd};
+use cleanup::LeftoverCleanup;
 use longhaul_domain::{Interruption, Observation, StartFailure, StartStage};
-use longhaul_ports::{AttemptKey, Found, Seen, StopOrder};
-use longhaul_shim::{Ending, ExitRecord, Identity};
+use longhaul_ports::{Adopted, AttemptKey, SpawnerEvent, StopRequest};
+use longhaul_shim::{ExitRecord, Identity, ProgramEnd};
+use start::PendingStart;
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use sweep::Sweep;
+pub(super) use stopped_supervisor::LastInspection;
+use stopped_supervisor::{MissedExit, StoppedSupervisor};
 use tokio::sync::{mpsc, oneshot, watch};
 
 /// How long to wait before looking again at what could not be looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const RETRY_DELAY: Duration = Duration::from_secs(1);
 /// How long a shim may take from its lock to its socket, looked for so often.
-const CONNECT_TRIES: u32 = 500;
-const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+const MAX_CONNECT_ATTEMPTS: u32 = 500;
+const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// The watch over one attempt.
 #[derive(Debug)]
-pub(super) struct Watch {
-    pub(super) shared: Arc<Shared>,
+pub(super) struct AttemptWatch {
+    pub(super) shared: Arc<SpawnerShared>,
     pub(super) key: AttemptKey,
-    pub(super) asks: mpsc::UnboundedReceiver<Ask>,
-    pub(super) conduct: Conduct,
-    pub(super) held: Held,
+    pub(super) asks: mpsc::UnboundedReceiver<AttemptRequest>,
+    pub(super) conduct: TakeoverSpec,
+    pub(super) held: CommandHandles,
     /// The stop that was ordered in this life, the strongest so far.
-    pub(super) stop: Option<StopOrder>,
+    pub(super) stop: Option<StopRequest>,
     /// Its tree was halted, and has not been let go on since.
     pub(super) is_halted: bool,
     /// When it began, in steady milliseconds.
     since: u64,
-    watches: Weak<Watches>,
+    watches: Weak<WatchTable>,
     shim: Option<ShimChild>,
     identity: Option<Box<Identity>>,
-    known: Known,
-    audience: Audience,
-    finders: Vec<oneshot::Sender<Result<Found, String>>>,
+    known: AttemptState,
+    audience: WatchRecipient,
+    finders: Vec<oneshot::Sender<Result<Adopted, String>>>,
     /// Orders to halt and to go on that the shim has not answered yet, in their order.
-    unanswered: VecDeque<Unanswered>,
+    unanswered: VecDeque<OutstandingRequest>,
     /// Who waits to be told about the tree, until the shim has said who is no part of it.
-    counters: Vec<Counter>,
+    counters: Vec<TreeUsageWaiter>,
     /// The input of the command, while it can be written to.
-    input: Option<Arc<Input>>,
+    input: Option<Arc<CommandInput>>,
     /// Who waits until the shim has let go of the input.
-    closers: Vec<Answer>,
+    closers: Vec<DoneReply>,
     /// The start, until something runs or it is over.
-    starting: Option<Box<Starting>>,
-    refused: Option<Refused>,
+    starting: Option<Box<PendingStart>>,
+    refused: Option<ShimRefusal>,
     /// The end of the command itself, while what it left behind is being ended.
-    sweep: Option<Sweep>,
+    cleanup: Option<LeftoverCleanup>,
     settled: bool,
     /// Changes when a child of this program was halted or goes on.
-    halts: watch::Receiver<()>,
+    stopped_supervisor: watch::Receiver<()>,
     /// Its supervisor, while somebody has halted it.
-    halted: Option<Halted>,
+    halted: Option<StoppedSupervisor>,
     /// The end of its command, which its supervisor could not see because it was halted.
-    missed: Option<MissedEnd>,
+    missed: Option<MissedExit>,
     /// Shim or stand-in has made the end durable in the directory.
     pub(super) durable: bool,
 }
 
 /// Why a shim ran nothing.
 #[derive(Debug)]
-struct Refused {
+struct ShimRefusal {
     /// For want of something that may be there later.
     short: bool,
     /// What was wrong, for people.
@@ -94,7 +94,7 @@ struct Refused {
 
 /// What is known of the attempt.
 #[derive(Debug)]
-enum Known {
+enum AttemptState {
     Nothing,
     Running(Observation),
     Over(Observation),
@@ -102,7 +102,7 @@ enum Known {
 
 /// Who is told the next observation.
 #[derive(Debug)]
-enum Audience {
+enum WatchRecipient {
     /// Whoever listens for news.
     Everyone,
     /// Only whoever asked what became of the attempt.
@@ -110,48 +110,48 @@ enum Audience {
 }
 
 /// What a watch does next.
-pub(super) enum Stage {
+pub(super) enum WatchStage {
     /// Try to start it.
     Starting,
     /// Look at the directory.
     Examine,
     /// Follow a shim.
-    Supervised(Box<Link>),
+    Supervised(Box<ShimLink>),
     /// Stand in for a shim that is gone.
-    Orphaned(Box<Orphan>),
+    Orphaned(Box<UnsupervisedAttempt>),
     /// End what a command left behind whose shim is gone.
-    Unswept(Box<Unswept>),
+    Unswept(Box<AttemptWithLeftovers>),
     /// Wait until the end is settled.
     Over,
     /// Nothing any more.
     Left,
 }
 
-impl Watch {
+impl AttemptWatch {
     /// Creates a watch of which nothing is known yet.
     pub(super) fn new(
-        shared: Arc<Shared>,
-        watches: Weak<Watches>,
+        shared: Arc<SpawnerShared>,
+        watches: Weak<WatchTable>,
         key: AttemptKey,
-        asks: mpsc::UnboundedReceiver<Ask>,
-        conduct: Conduct,
+        asks: mpsc::UnboundedReceiver<AttemptRequest>,
+        conduct: TakeoverSpec,
     ) -> Self {
         let since = steady_ms(&shared.options);
-        let halts = shared.reaper.halts();
+        let stopped_supervisor = shared.reaper.halts();
         Self {
             shared,
             key,
             asks,
             conduct,
-            held: Held::default(),
+            held: CommandHandles::default(),
             stop: None,
             is_halted: false,
             since,
             watches,
             shim: None,
             identity: None,
-            known: Known::Nothing,
-            audience: Audience::Everyone,
+            known: AttemptState::Nothing,
+            audience: WatchRecipient::Everyone,
             finders: Vec::new(),
             unanswered: VecDeque::new(),
             counters: Vec::new(),
@@ -159,9 +159,9 @@ impl Watch {
             closers: Vec::new(),
             starting: None,
             refused: None,
-            sweep: None,
+            cleanup: None,
             settled: false,
-            halts,
+            stopped_supervisor,
             halted: None,
             missed: None,
             durable: false,
@@ -169,26 +169,26 @@ impl Watch {
     }
 
     /// Watches until the end is settled or the spawner is gone.
-    pub(super) async fn run(mut self, beginning: Beginning) {
-        let mut stage = match beginning {
-            Beginning::Start { order, answer } => {
-                self.starting = Some(Box::new(Starting::new(order, answer)));
-                Stage::Starting
+    pub(super) async fn run(mut self, start: WatchBegin) {
+        let mut stage = match start {
+            WatchBegin::Start { order, answer } => {
+                self.starting = Some(Box::new(PendingStart::new(order, answer)));
+                WatchStage::Starting
             }
-            Beginning::Adopt => {
-                self.audience = Audience::Finders;
-                Stage::Examine
+            WatchBegin::Adopt => {
+                self.audience = WatchRecipient::Finders;
+                WatchStage::Examine
             }
         };
         loop {
             stage = match stage {
-                Stage::Starting => Box::pin(self.start()).await,
-                Stage::Examine => Box::pin(self.examine()).await,
-                Stage::Supervised(link) => self.follow(link).await,
-                Stage::Orphaned(orphan) => Box::pin(takeover::stand_in(&mut self, *orphan)).await,
-                Stage::Unswept(unswept) => Box::pin(takeover::finish_sweep(&mut self, *unswept)).await,
-                Stage::Over => self.rest().await,
-                Stage::Left => break,
+                WatchStage::Starting => Box::pin(self.start()).await,
+                WatchStage::Examine => Box::pin(self.examine()).await,
+                WatchStage::Supervised(link) => self.follow(link).await,
+                WatchStage::Orphaned(orphan) => Box::pin(takeover::stand_in(&mut self, *orphan)).await,
+                WatchStage::Unswept(unswept) => Box::pin(takeover::finish_sweep(&mut self, *unswept)).await,
+                WatchStage::Over => self.rest().await,
+                WatchStage::Left => break,
             };
         }
         self.leave();
@@ -220,14 +220,14 @@ impl Watch {
     pub(super) fn see_start(&mut self, identity: &Identity) {
         if self.keep_identity(identity) {
             let spawned = translate::spawned(self.key, identity);
-            self.see(Known::Running(spawned));
+            self.see(AttemptState::Running(spawned));
         }
     }
 
     /// Tells that the command runs. A caller that asked what became of the attempt is told the end alone if the command is
     /// ending already: "running" would be wrong by the time the caller reads it.
     pub(super) fn see_living(&mut self, identity: &Identity) {
-        let is_asked = matches!(self.audience, Audience::Finders);
+        let is_asked = matches!(self.audience, WatchRecipient::Finders);
         if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
             self.see_ending(identity);
         } else {
@@ -239,8 +239,8 @@ impl Watch {
     /// soon as it is known.
     pub(super) fn see_ending(&mut self, identity: &Identity) {
         match self.audience {
-            Audience::Everyone => self.see_start(identity),
-            Audience::Finders => {
+            WatchRecipient::Everyone => self.see_start(identity),
+            WatchRecipient::Finders => {
                 self.keep_identity(identity);
             }
         }
@@ -259,20 +259,20 @@ impl Watch {
 
     /// Tells how it ended, once.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
-        self.sweep = None;
+        self.cleanup = None;
         let record = self.dated(record);
         let over = match (record.ending, self.refused.take()) {
-            (Ending::NeverRan, Some(Refused { short: false, detail })) => {
+            (ProgramEnd::NeverRan, Some(ShimRefusal { short: false, detail })) => {
                 let failure = StartFailure { stage: StartStage::Supervisor, errno: None, detail };
                 Observation::SpawnFailed { attempt: self.key.attempt, failure }
             }
             (_, _) => {
-                let is_known = matches!(self.known, Known::Running(_));
+                let is_known = matches!(self.known, AttemptState::Running(_));
                 let unwatched = record.ended_at < self.since || record.undated && !is_known;
                 translate::over(self.key, &record, &self.conduct.program, unwatched)
             }
         };
-        self.see(Known::Over(over));
+        self.see(AttemptState::Over(over));
     }
 
     /// Tells that nobody saw its end, once, and whether its tree is known to be empty.
@@ -280,7 +280,7 @@ impl Watch {
         if let Interruption::SupervisorKilled { unverified, .. } = &mut why {
             *unverified = !is_verified;
         }
-        self.see(Known::Over(translate::lost(self.key, why)));
+        self.see(AttemptState::Over(translate::lost(self.key, why)));
     }
 
     /// Who runs it, once that is known.
@@ -291,14 +291,14 @@ impl Watch {
     /// Whether its end was told.
     pub(super) fn is_over(&self) -> bool {
         match self.known {
-            Known::Over(_) => true,
-            Known::Nothing | Known::Running(_) => false,
+            AttemptState::Over(_) => true,
+            AttemptState::Nothing | AttemptState::Running(_) => false,
         }
     }
 
     /// Keeps the stronger one of this stop and the one before, and sees to it that the shim can hear of it.
-    pub(super) fn note_stop(&mut self, order: StopOrder) {
-        self.rouse_shim(order.force);
+    pub(super) fn note_stop(&mut self, order: StopRequest) {
+        self.wake_shim(order.force);
         match &mut self.stop {
             Some(before) => before.force |= order.force,
             None => self.stop = Some(order),
@@ -306,10 +306,11 @@ impl Watch {
     }
 
     /// Answers what became of the attempt as soon as that is known.
-    pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Found, String>>) {
+    pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Adopted, String>>) {
         match self.found() {
             Some(found) => {
-                if let Err(Ok(Found::Alive(observation) | Found::Over(observation))) = answer.send(Ok(found))
+                if let Err(Ok(Adopted::Alive(observation) | Adopted::Over(observation))) =
+                    answer.send(Ok(found))
                 {
                     // Whoever asked waited in vain, and asks no second time.
                     self.tell(&observation);
@@ -320,20 +321,20 @@ impl Watch {
     }
 
     fn tell(&self, observation: &Observation) {
-        let seen = Seen { id: self.key.id, observation: observation.clone() };
+        let seen = SpawnerEvent { id: self.key.id, observation: observation.clone() };
         drop(self.shared.seen.send(seen));
     }
 
-    fn see(&mut self, known: Known) {
+    fn see(&mut self, known: AttemptState) {
         if self.is_over() {
             return;
         }
-        let (Known::Running(observation) | Known::Over(observation)) = &known else {
+        let (AttemptState::Running(observation) | AttemptState::Over(observation)) = &known else {
             return;
         };
-        match std::mem::replace(&mut self.audience, Audience::Everyone) {
-            Audience::Everyone => self.tell(observation),
-            Audience::Finders => {}
+        match std::mem::replace(&mut self.audience, WatchRecipient::Everyone) {
+            WatchRecipient::Everyone => self.tell(observation),
+            WatchRecipient::Finders => {}
         }
         self.starting = None;
         self.known = known;
@@ -342,69 +343,71 @@ impl Watch {
         }
     }
 
-    fn found(&self) -> Option<Found> {
+    fn found(&self) -> Option<Adopted> {
         match &self.known {
-            Known::Nothing => None,
-            Known::Running(observation) => Some(Found::Alive(observation.clone())),
-            Known::Over(observation) => Some(Found::Over(observation.clone())),
+            AttemptState::Nothing => None,
+            AttemptState::Running(observation) => Some(Adopted::Alive(observation.clone())),
+            AttemptState::Over(observation) => Some(Adopted::Over(observation.clone())),
         }
     }
 
     /// Looks at the directory until it says what became of the attempt.
-    async fn examine(&mut self) -> Stage {
+    async fn examine(&mut self) -> WatchStage {
         let mut tries = 0_u32;
         loop {
             let shared = Arc::clone(&self.shared);
             let (key, held) = (self.key, self.held.pidfd.as_ref().and_then(|fd| fd.try_clone().ok()));
-            let seen = self.sweep.as_ref().map(|sweep| sweep.record().clone());
+            let seen = self.cleanup.as_ref().map(|cleanup| cleanup.record().clone());
             let look = move || examine(&shared.attempts, &shared.options, key, held, seen);
             let verdict = tokio::task::spawn_blocking(look).await;
             match verdict.unwrap_or_else(|error| Err(error.to_string())) {
-                Ok(Verdict::Over { identity, record }) => {
-                    let ran = matches!(record.ending, Ending::Exited { .. } | Ending::Signaled { .. });
+                Ok(ExaminedAttempt::Over { identity, record }) => {
+                    let ran =
+                        matches!(record.ending, ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. });
                     // Whoever asks what became of it wants to know the end only.
-                    if let (Some(identity), true, Audience::Everyone) = (identity, ran, &self.audience) {
+                    if let (Some(identity), true, WatchRecipient::Everyone) = (identity, ran, &self.audience)
+                    {
                         self.see_start(&identity);
                     }
                     self.see_end(&record);
-                    return Stage::Over;
+                    return WatchStage::Over;
                 }
-                Ok(Verdict::Lost { why, identity }) => {
+                Ok(ExaminedAttempt::Lost { why, identity }) => {
                     // What ran in another boot is gone with it.
                     let mut is_verified = true;
                     if let Some(identity) = identity {
                         match takeover::sweep(self, &identity).await {
                             Some(emptied) => is_verified = emptied.is_verified,
-                            None => return Stage::Left,
+                            None => return WatchStage::Left,
                         }
                     }
                     self.see_loss(why, is_verified);
-                    return Stage::Over;
+                    return WatchStage::Over;
                 }
-                Ok(Verdict::Orphaned(orphan)) => return Stage::Orphaned(orphan),
-                Ok(Verdict::Unswept(unswept)) => return Stage::Unswept(unswept),
-                Ok(Verdict::Supervised) => match self.reach_shim().await {
-                    Ok(link) => return Stage::Supervised(Box::new(link)),
+                Ok(ExaminedAttempt::Orphaned(orphan)) => return WatchStage::Orphaned(orphan),
+                Ok(ExaminedAttempt::Unswept(unswept)) => return WatchStage::Unswept(unswept),
+                Ok(ExaminedAttempt::Supervised) => match self.reach_shim().await {
+                    Ok(link) => return WatchStage::Supervised(Box::new(link)),
                     Err(error) => {
                         // It takes a moment from the lock to the socket, and from the end of the socket to that of
                         // the lock.
                         tries = tries.saturating_add(1);
-                        if tries < CONNECT_TRIES {
-                            tokio::time::sleep(CONNECT_PAUSE).await;
+                        if tries < MAX_CONNECT_ATTEMPTS {
+                            tokio::time::sleep(CONNECT_RETRY_DELAY).await;
                         } else {
                             let gives_up =
                                 self.gives_up(&format!("its supervisor cannot be reached: {error}")).await;
                             if self.ends_deaf_shim(&error) {
-                                tokio::time::sleep(CONNECT_PAUSE).await;
+                                tokio::time::sleep(CONNECT_RETRY_DELAY).await;
                             } else if gives_up {
-                                return Stage::Left;
+                                return WatchStage::Left;
                             }
                         }
                     }
                 },
                 Err(what) => {
                     if self.gives_up(&what).await {
-                        return Stage::Left;
+                        return WatchStage::Left;
                     }
                 }
             }
@@ -412,10 +415,10 @@ impl Watch {
     }
 
     /// Connects to the supervisor, which is let go on first if it is halted and its command has ended.
-    async fn reach_shim(&mut self) -> std::io::Result<Link> {
+    async fn reach_shim(&mut self) -> std::io::Result<ShimLink> {
         self.look_at_shim();
         let directory = self.shared.attempts.attempt(self.key)?.ok_or(std::io::ErrorKind::NotFound)?;
-        let link = Link::new(directory.connect()?)?;
+        let link = ShimLink::new(directory.connect()?)?;
         link.greet().await?;
         Ok(link)
     }
@@ -425,32 +428,32 @@ impl Watch {
     async fn gives_up(&mut self, what: &str) -> bool {
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
-                Ask::Find(answer) => self.finders.push(answer),
-                Ask::Stop(order) => self.note_stop(order),
-                Ask::Pause(answer)
-                | Ask::Resume(answer)
-                | Ask::Signal(_, answer)
-                | Ask::CloseInput(answer)
-                | Ask::Kept(answer) => {
+                AttemptRequest::Find(answer) => self.finders.push(answer),
+                AttemptRequest::Stop(order) => self.note_stop(order),
+                AttemptRequest::Pause(answer)
+                | AttemptRequest::Resume(answer)
+                | AttemptRequest::Signal(_, answer)
+                | AttemptRequest::CloseInput(answer)
+                | AttemptRequest::Kept(answer) => {
                     drop(answer.send(Err(what.to_owned())));
                 }
-                Ask::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
-                Ask::Look(answer) => drop(answer.send(Err(what.to_owned()))),
-                Ask::Input(answer) => drop(answer.send(Err(InputError::Failed(what.to_owned())))),
-                Ask::Settle => self.settled = true,
+                AttemptRequest::Usage(answer) => drop(answer.send(Err(what.to_owned()))),
+                AttemptRequest::Look(answer) => drop(answer.send(Err(what.to_owned()))),
+                AttemptRequest::Input(answer) => drop(answer.send(Err(InputError::Failed(what.to_owned())))),
+                AttemptRequest::Settle => self.settled = true,
             }
         }
         for finder in self.finders.drain(..) {
             if finder.send(Err(what.to_owned())).is_err() {
                 // Whoever asked waited in vain, and asks no second time.
-                self.audience = Audience::Everyone;
+                self.audience = WatchRecipient::Everyone;
             }
         }
         match self.audience {
-            Audience::Finders => true,
-            Audience::Everyone => {
+            WatchRecipient::Finders => true,
+            WatchRecipient::Everyone => {
                 tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, what, "an attempt cannot be looked at");
-                let pause = if self.halted.is_some() { LastLook::INTERVAL } else { LOOK_AGAIN };
+                let pause = if self.halted.is_some() { LastInspection::INTERVAL } else { RETRY_DELAY };
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
                     () = self.unseen_end() => {}

@@ -3,22 +3,22 @@
 // A method with a default would end here instead of in the store of many machines.
 #![warn(clippy::missing_trait_methods)]
 
-use super::Outboxed;
+use super::OutboxStore;
 use async_trait::async_trait;
-use longhaul_ports::{Cursor, EventLog, EventPage, StoreError};
+use longhaul_ports::{EventCursor, EventLog, EventPage, StoreError};
 
 #[async_trait]
-impl EventLog for Outboxed {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+impl EventLog for OutboxStore {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         let page = self.asked(self.inner.read(after, most, wait)).await?;
         if let Some(last) = page.events.last() {
             let end = last.cursor;
-            self.look(|shelf| shelf.note_mark(&self.keeper, |mark| mark.end = mark.end.max(end)));
+            self.look(|shelf| shelf.note_mark(&self.writer, |mark| mark.end = mark.end.max(end)));
         }
         Ok(page)
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.asked(self.inner.end()).await
     }
 }

@@ -1,41 +1,43 @@
 //! What went wrong with the file, and what it means for those who wait for an answer.
 
 use longhaul_domain::ProcessId;
-use longhaul_ports::{Refusal, StoreError};
-use longhaul_wire::record::BrokenRecord;
+use longhaul_ports::{StoreError, StoreRejection};
+use longhaul_wire::record::RecordDecodeError;
 use rusqlite::ErrorCode;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// What to do about a file that cannot be used.
-const WAY_OUT: &str =
+const RECOVERY_HELP: &str =
     "restore a copy of it, or move it away: what it keeps is then not given back to a store that lost it";
 
 /// Why something could not be kept or told.
 #[derive(Debug)]
-pub(super) enum Halt {
+pub(super) enum OutboxError {
     /// The database failed.
     Database(rusqlite::Error),
     /// What it keeps makes no sense, or a newer program wrote it.
     Answer(StoreError),
 }
 
-impl From<rusqlite::Error> for Halt {
+impl From<rusqlite::Error> for OutboxError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Database(error)
     }
 }
 
-impl From<BrokenRecord> for Halt {
-    fn from(broken: BrokenRecord) -> Self {
+impl From<RecordDecodeError> for OutboxError {
+    fn from(broken: RecordDecodeError) -> Self {
         Self::Answer(match broken {
-            BrokenRecord::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
-            damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(format!("the outbox holds a {damaged}")),
+            RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
+            damaged @ (RecordDecodeError::Damaged { .. } | _) => {
+                corrupt(format!("the outbox holds a {damaged}"))
+            }
         })
     }
 }
 
-impl Halt {
+impl OutboxError {
     pub(super) fn into_error(self) -> StoreError {
         match self {
             Self::Answer(error) => error,
@@ -62,7 +64,7 @@ pub(super) fn is_final(error: &rusqlite::Error) -> bool {
 /// The error for whoever wanted something kept: it surely was not.
 pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => StoreError::Refused(Refusal::Full),
+        Some(ErrorCode::DiskFull) => StoreError::Refused(StoreRejection::Full),
         Some(_) | None => StoreError::ReadOnly { why: format!("the outbox of this node: {error}") },
     }
 }
@@ -78,13 +80,13 @@ pub(super) fn at_opening(path: &Path, error: &rusqlite::Error) -> StoreError {
 
 pub(super) fn blocked(path: &Path, error: &io::Error) -> StoreError {
     if error.kind() == ErrorKind::StorageFull {
-        return StoreError::Refused(Refusal::Full);
+        return StoreError::Refused(StoreRejection::Full);
     }
     StoreError::ReadOnly { why: format!("{} ({error})", path.display()) }
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+    StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
 /// The thread that writes is gone.
@@ -95,7 +97,7 @@ pub(super) fn closed() -> StoreError {
 /// The file of a node keeps live work of another store than the one that it is opened for. Nothing is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{} keeps live work of the store {place}, {live} for one, which is not this one", path.display())]
-pub struct ForeignWork {
+pub struct ForeignOutbox {
     /// The file.
     pub path: PathBuf,
     /// The store that it was opened for before, without its password.
@@ -104,7 +106,7 @@ pub struct ForeignWork {
     pub live: ProcessId,
 }
 
-impl ForeignWork {
+impl ForeignOutbox {
     /// What to do about it.
     #[must_use]
     pub fn help(&self) -> String {
@@ -119,6 +121,6 @@ impl ForeignWork {
 
 /// The file keeps work of another store.
 pub(super) fn foreign(path: &Path, place: &str, live: ProcessId) -> StoreError {
-    let source = ForeignWork { path: path.to_owned(), place: place.to_owned(), live };
+    let source = ForeignOutbox { path: path.to_owned(), place: place.to_owned(), live };
     StoreError::Unavailable { source: Box::new(source) }
 }

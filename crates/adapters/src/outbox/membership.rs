@@ -3,45 +3,45 @@
 // A method with a default would end here instead of in the store of many machines.
 #![warn(clippy::missing_trait_methods)]
 
-use super::Outboxed;
+use super::OutboxStore;
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, NodeId, ProcessId};
 use longhaul_ports::{
-    AttemptKey, Calls, KeptTail, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, StoreError,
-    Tails,
+    AttemptKey, ForgetOutcome, KnownNode, Lease, Membership, NodeAdvertisement, NodeDescriptor, NodeUpdates,
+    OutputTail, OutputTails, StoreError,
 };
 
 #[async_trait]
-impl Tails for Outboxed {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.asked(self.inner.keep_tail(by, key, tail)).await
+impl OutputTails for OutboxStore {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
+        self.asked(self.inner.store_tail(by, key, tail)).await
     }
 
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.asked(self.inner.kept_tail(id)).await
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        self.asked(self.inner.load_tail(id)).await
     }
 }
 
 #[async_trait]
-impl Membership for Outboxed {
-    fn leases_end(&self) -> bool {
-        self.inner.leases_end()
+impl Membership for OutboxStore {
+    fn leases_expire(&self) -> bool {
+        self.inner.leases_expire()
     }
 
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let lease = self.asked(self.inner.register(me)).await?;
         self.look(|shelf| shelf.is_mine(&lease));
         Ok(lease)
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        let calls = self.asked(self.inner.beat(by)).await?;
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        let calls = self.asked(self.inner.renew_lease(by)).await?;
         self.reached(&calls);
         Ok(calls)
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        let calls = self.asked(self.inner.called(by)).await?;
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        let calls = self.asked(self.inner.wait_for_updates(by)).await?;
         self.reached(&calls);
         Ok(calls)
     }
@@ -50,16 +50,16 @@ impl Membership for Outboxed {
         self.asked(self.inner.leave(by)).await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.asked(self.inner.nodes()).await
     }
 
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        self.asked(self.inner.announce(by, offer)).await
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
+        self.asked(self.inner.advertise(by, offer)).await
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        let known = self.asked(self.inner.known_nodes()).await?;
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        let known = self.asked(self.inner.list_nodes()).await?;
         self.note_drain(&known).await;
         Ok(known)
     }
@@ -68,18 +68,18 @@ impl Membership for Outboxed {
         let known = self.asked(self.inner.drain(node, drain)).await?;
         self.look(|shelf| {
             if known && shelf.is_me(node) {
-                shelf.note_mark(&self.keeper, |mark| mark.draining = drain);
+                shelf.note_mark(&self.writer, |mark| mark.draining = drain);
             }
         });
         Ok(known)
     }
 
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         self.asked(self.inner.forget(node)).await
     }
 }
 
-impl Outboxed {
+impl OutboxStore {
     /// Whether this node drains may have been said at another one. A store that lost what was said tells nothing of it.
     async fn note_drain(&self, known: &[KnownNode]) {
         let is_news = |node: &KnownNode| {
@@ -91,14 +91,14 @@ impl Outboxed {
         self.look(|shelf| {
             let earlier = shelf.mark().history.as_ref();
             if earlier.is_some_and(|earlier| history.continues(earlier) && history.server == earlier.server) {
-                shelf.note_mark(&self.keeper, |mark| mark.draining = me.draining);
+                shelf.note_mark(&self.writer, |mark| mark.draining = me.draining);
             }
         });
     }
 
-    fn reached(&self, calls: &Calls) {
+    fn reached(&self, calls: &NodeUpdates) {
         if let Some(history) = &calls.history {
-            self.look(|shelf| shelf.reached(&self.keeper, history));
+            self.look(|shelf| shelf.reached(&self.writer, history));
         }
     }
 }

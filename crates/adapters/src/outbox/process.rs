@@ -3,21 +3,21 @@
 // A method with a default would end here instead of in the store of many machines.
 #![warn(clippy::missing_trait_methods)]
 
-use super::alone::NotAlone;
-use super::{Outboxed, row};
+use super::local_only::NotLocalOnly;
+use super::{OutboxStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Timestamp, Vitals, Wish, WishNo};
+use longhaul_domain::{ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, ProcessId, Revision, Timestamp};
 use longhaul_ports::{
-    Author, Change, Filter, Lease, Listing, Order, PageAsk, PageKey, ProcessStore, Refusal, Room, StoreError,
-    Stored, Submission, Submitted,
+    Change, ClaimCapacity, Lease, Listing, PageKey, PageRequest, ProcessFilter, ProcessStore, SortOrder,
+    StoreError, StoreRejection, StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
 /// The most records on a page.
-const MOST: u32 = 1_000;
+const MAX_PAGE: u32 = 1_000;
 
 #[async_trait]
-impl ProcessStore for Outboxed {
-    async fn submit(&self, mut new: Submission) -> Result<Submitted, StoreError> {
+impl ProcessStore for OutboxStore {
+    async fn submit(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let id = new.process.id;
         if let Some(claimant) = &mut new.claim_for {
             claimant.roots = claimant.roots.saturating_sub(self.look(|shelf| shelf.roots_alone()));
@@ -26,21 +26,21 @@ impl ProcessStore for Outboxed {
         let copy = self.accepts_alone.then(|| new.clone());
         let answer = self.asked(self.inner.submit(new)).await;
         match &answer {
-            Ok(Submitted::Waiting(stored) | Submitted::Claimed(stored)) => self.accepted(stored),
-            Ok(Submitted::Existing { id: holder, stored: Some(stored), .. }) if *holder == id => {
+            Ok(SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored)) => self.accepted(stored),
+            Ok(SubmitOutcome::Existing { id: holder, stored: Some(stored), .. }) if *holder == id => {
                 self.accepted(stored);
             }
-            Ok(Submitted::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
-            Err(StoreError::Refused(refusal)) if *refusal != Refusal::Full => self.withdraw(&id).await,
+            Ok(SubmitOutcome::Existing { .. }) | Err(StoreError::Fenced { .. }) => self.withdraw(&id).await,
+            Err(StoreError::Refused(refusal)) if *refusal != StoreRejection::Full => self.withdraw(&id).await,
             // Whether it was applied, this time or an earlier one, is told by a load later.
             Err(StoreError::Unknown { .. }) => {}
             Err(_) if offer.was_doubtful => {}
-            Err(StoreError::Unavailable { .. }) => match self.accept_alone(copy).await? {
-                Some(stored) => return Ok(Submitted::Claimed(stored)),
+            Err(StoreError::Unavailable { .. }) => match self.accept_locally(copy).await? {
+                Some(stored) => return Ok(SubmitOutcome::Claimed(stored)),
                 None => {
                     self.withdraw(&id).await;
                     if self.accepts_alone {
-                        return answer.map_err(NotAlone::because);
+                        return answer.map_err(NotLocalOnly::because);
                     }
                 }
             },
@@ -49,12 +49,12 @@ impl ProcessStore for Outboxed {
         answer
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let held = self.look(|shelf| {
             shelf.has_room_for(room.roots);
             shelf.roots_alone()
         });
-        let room = Room { roots: room.roots.saturating_sub(held), ..room.clone() };
+        let room = ClaimCapacity { roots: room.roots.saturating_sub(held), ..room.clone() };
         let claimed = self.asked(self.inner.claim(by, &room)).await?;
         self.heard(&claimed);
         Ok(claimed)
@@ -71,26 +71,31 @@ impl ProcessStore for Outboxed {
         Ok(revision)
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.asked(self.inner.wish(id, op, wish)).await
-    }
-
-    async fn touch(
+    async fn enqueue_action(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.asked(self.inner.touch(by, vitals)).await
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        self.asked(self.inner.enqueue_action(id, op, wish)).await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn update_live_stats(
+        &self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.asked(self.inner.update_live_stats(by, live_stats)).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         self.load_each(ids).await?.into_iter().collect()
     }
 
     async fn load_each(
         &self,
         ids: &[ProcessId],
-    ) -> Result<Vec<Result<Option<Stored>, StoreError>>, StoreError> {
+    ) -> Result<Vec<Result<Option<StoredProcess>, StoreError>>, StoreError> {
         let alone = self.load_alone(ids).await?.unwrap_or_default();
         if !alone.is_empty() && alone.iter().all(Option::is_some) {
             return Ok(alone.into_iter().map(Ok).collect());
@@ -105,7 +110,7 @@ impl ProcessStore for Outboxed {
         Ok(found)
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         if let Some(nobody) = self.list_below_alone(filter) {
             return Ok(nobody);
         }
@@ -114,34 +119,34 @@ impl ProcessStore for Outboxed {
         Ok(listing)
     }
 
-    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+    async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         // What this node alone knows no other store can take back. One that cannot tell does answer.
-        if self.is_alone(id) {
+        if self.is_local_only(id) {
             return Ok(true);
         }
-        self.inner.is_kept(id, attempt).await
+        self.inner.is_durable(id, attempt).await
     }
 
     fn away_since(&self) -> Option<Timestamp> {
-        self.absence.since()
+        self.outage.since()
     }
 
-    fn is_alone(&self, id: &ProcessId) -> bool {
-        self.look(|shelf| shelf.is_alone(id))
+    fn is_local_only(&self, id: &ProcessId) -> bool {
+        self.look(|shelf| shelf.is_local_only(id))
     }
 
-    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
+    async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         self.kept(ids).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "what is kept of work of this node cannot be read");
             vec![None; ids.len()]
         })
     }
 
-    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
+    async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
         let (filter, page) = (filter.clone(), page.clone());
-        let found = self.keeper.ask(move |connection| {
-            let most = usize::try_from(page.most.clamp(1, MOST)).unwrap_or(usize::MAX);
-            let is_newest_first = page.order == Order::NewestFirst;
+        let found = self.writer.ask(move |connection| {
+            let most = usize::try_from(page.most.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+            let is_newest_first = page.order == SortOrder::NewestFirst;
             let mut processes = Vec::new();
             row::each_accepted(connection, is_newest_first, |stored| {
                 let is_behind = page.after.is_none_or(|PageKey(after)| {
@@ -165,28 +170,28 @@ impl ProcessStore for Outboxed {
 }
 
 /// A launch that is being handed to the store; without an answer it is in doubt, also when nobody waits for one any more.
-struct Offer<'a> {
-    outbox: &'a Outboxed,
+struct LaunchHandoff<'a> {
+    outbox: &'a OutboxStore,
     id: ProcessId,
     /// Whether the store may have it from an earlier try.
     was_doubtful: bool,
 }
 
-impl Drop for Offer<'_> {
+impl Drop for LaunchHandoff<'_> {
     fn drop(&mut self) {
         self.outbox.look(|shelf| shelf.doubt(&self.id));
     }
 }
 
-impl Outboxed {
+impl OutboxStore {
     /// Keeps a launch durably before the store hears of it.
-    async fn offer(&self, new: &Submission) -> Result<Offer<'_>, StoreError> {
+    async fn offer(&self, new: &Submission) -> Result<LaunchHandoff<'_>, StoreError> {
         let id = new.process.id;
         let (was_doubtful, kept) = self.look(|shelf| {
             let was_doubtful = shelf.is_doubtful(&id);
-            (was_doubtful, shelf.offer(&new.process).map(|entry| self.keeper.durably(entry)))
+            (was_doubtful, shelf.offer(&new.process).map(|entry| self.writer.durably(entry)))
         });
-        let offer = Offer { outbox: self, id, was_doubtful };
+        let offer = LaunchHandoff { outbox: self, id, was_doubtful };
         if let Some(kept) = kept
             && let Err(error) = kept.await
         {
@@ -197,10 +202,10 @@ impl Outboxed {
     }
 
     /// The store has acknowledged a launch: whoever is told so may rely on what is kept.
-    fn accepted(&self, stored: &Stored) {
+    fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
         self.look(|shelf| {
-            shelf.accepted_as(now, stored).into_iter().for_each(|entry| self.keeper.at_once(entry));
+            shelf.accepted_as(now, stored).into_iter().for_each(|entry| self.writer.at_once(entry));
         });
     }
 
@@ -208,7 +213,7 @@ impl Outboxed {
     async fn withdraw(&self, id: &ProcessId) {
         let gone = self.look(|shelf| {
             let entry = if shelf.is_offered(id) { shelf.let_go(id) } else { None };
-            entry.map(|entry| self.keeper.durably(entry))
+            entry.map(|entry| self.writer.durably(entry))
         });
         if let Some(gone) = gone
             && let Err(error) = gone.await

@@ -3,16 +3,16 @@
 // A method with a default would end here instead of in the store of many machines.
 #![warn(clippy::missing_trait_methods)]
 
-use super::Outboxed;
+use super::OutboxStore;
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, SlotKey};
-use longhaul_ports::{PlacementClass, QueueView, Queues, StoreError};
+use longhaul_ports::{PlacementClass, QueueState, Queues, StoreError};
 
 #[async_trait]
-impl Queues for Outboxed {
+impl Queues for OutboxStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
         let (version, policy) = self.asked(self.inner.policy()).await?;
-        self.look(|shelf| shelf.in_force(&self.keeper, version, &policy));
+        self.look(|shelf| shelf.in_force(&self.writer, version, &policy));
         Ok((version, policy))
     }
 
@@ -22,11 +22,11 @@ impl Queues for Outboxed {
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
         let version = self.asked(self.inner.set_policy(expected, policy)).await?;
-        self.look(|shelf| shelf.in_force(&self.keeper, version, policy));
+        self.look(|shelf| shelf.in_force(&self.writer, version, policy));
         Ok(version)
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         self.asked(self.inner.queues(only)).await
     }
 

@@ -1,8 +1,11 @@
 //! Comparing what is kept with what the store has, and giving back what it lost.
 
-use super::{Outboxed, row};
+use super::{OutboxStore, row};
 use longhaul_domain::ProcessId;
-use longhaul_ports::{Footing, History, Lease, Marks, Reconciled, Restored, StoreError, Stored};
+use longhaul_ports::{
+    HighWaterMarks, History, Lease, ReconcileResult, RecordPosition, RestoreOutcome, StoreError,
+    StoredProcess,
+};
 
 /// So many processes are compared in one question.
 const COMPARED: usize = 500;
@@ -11,9 +14,9 @@ const GIVEN: usize = 16;
 
 /// What a comparison came to.
 #[derive(Debug, Default)]
-struct Compared {
+struct OutboxComparison {
     /// The store has not come as far with them, in the order in which they are given back.
-    behind: Vec<(ProcessId, Behind)>,
+    behind: Vec<(ProcessId, StoreLag)>,
     /// The store has them further.
     newer: Vec<ProcessId>,
     /// They were let go.
@@ -22,15 +25,15 @@ struct Compared {
 
 /// How a store is behind with a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Behind {
+enum StoreLag {
     /// It does not know it.
     Missing,
     /// It has it earlier, or as it was given back: what was given counts as far as it had come when it was given.
     Earlier,
 }
 
-impl Outboxed {
-    pub(super) async fn compare(&self, by: &Lease) -> Result<Reconciled, StoreError> {
+impl OutboxStore {
+    pub(super) async fn compare(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let now = self.clock.now();
         self.keep(|shelf| {
             shelf.is_mine(by);
@@ -46,37 +49,39 @@ impl Outboxed {
         let (version, _) = self.inner.policy().await?;
         let has_old_policy = before.policy.as_ref().is_some_and(|(known, _)| *known > version);
         if went_back || has_old_policy || !lost.is_empty() || history.end < before.end {
-            let marks = Marks { end: before.end, seq: before.seq, policy: before.policy };
-            self.inner.raise(&marks).await?;
+            let marks = HighWaterMarks { end: before.end, seq: before.seq, policy: before.policy };
+            self.inner.advance_marks(&marks).await?;
             // That others have to notice what was lost is no news here.
             history = self.inner.history().await?;
         }
         self.keep(|shelf| compared.swept.iter().filter_map(|id| shelf.let_go(id)).collect());
-        let given_back = self.give_back(by, &lost).await?;
+        let restored_records = self.restore_records(by, &lost).await?;
         // What this node had accepted alone the store never had.
-        went_back |= given_back.iter().any(|id| !alone.contains(id));
+        went_back |= restored_records.iter().any(|id| !alone.contains(id));
         self.relearn(&compared.newer).await?;
         self.mind_drain(by, went_back, before.draining).await?;
         self.caught_up(&history).await?;
-        Ok(Reconciled { went_back, given_back })
+        Ok(ReconcileResult { went_back, restored_records })
     }
 
-    async fn compare_all(&self, ids: Vec<ProcessId>) -> Result<Compared, StoreError> {
-        let mut compared = Compared::default();
+    async fn compare_all(&self, ids: Vec<ProcessId>) -> Result<OutboxComparison, StoreError> {
+        let mut compared = OutboxComparison::default();
         for ids in ids.chunks(COMPARED) {
-            let footings = self.inner.footings(ids).await?;
-            for (id, footing) in ids.iter().copied().zip(footings) {
+            let record_positions = self.inner.record_positions(ids).await?;
+            for (id, record_position) in ids.iter().copied().zip(record_positions) {
                 // What was let go of meanwhile is nobody's to compare.
-                let known = self.look(|shelf| Some((shelf.revision_of(&id)?, shelf.is_alone(&id))));
-                let Some((kept, is_alone)) = known else { continue };
-                match footing {
-                    Footing::Missing => compared.behind.push((id, Behind::Missing)),
-                    Footing::Swept => compared.swept.push(id),
-                    Footing::At(there) if there < kept => compared.behind.push((id, Behind::Earlier)),
+                let known = self.look(|shelf| Some((shelf.revision_of(&id)?, shelf.is_local_only(&id))));
+                let Some((kept, is_local_only)) = known else { continue };
+                match record_position {
+                    RecordPosition::Missing => compared.behind.push((id, StoreLag::Missing)),
+                    RecordPosition::Pruned => compared.swept.push(id),
+                    RecordPosition::At(there) if there < kept => {
+                        compared.behind.push((id, StoreLag::Earlier))
+                    }
                     // What was given to it without an answer is its own too.
-                    Footing::At(there) if there > kept || is_alone => compared.newer.push(id),
-                    Footing::At(_) => {}
-                    Footing::Damaged => {
+                    RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
+                    RecordPosition::At(_) => {}
+                    RecordPosition::Damaged => {
                         tracing::warn!(%id, "what the store has of it is damaged and cannot be compared");
                     }
                 }
@@ -86,11 +91,11 @@ impl Outboxed {
     }
 
     /// Of those that the store is behind with, the ones that are not there as this node knows them.
-    async fn lost(&self, behind: Vec<(ProcessId, Behind)>) -> Result<Vec<ProcessId>, StoreError> {
+    async fn lost(&self, behind: Vec<(ProcessId, StoreLag)>) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::with_capacity(behind.len());
         for behind in behind.chunks(COMPARED) {
             let ids: Vec<ProcessId> = behind.iter().map(|(id, _)| *id).collect();
-            let earlier = behind.iter().any(|(_, how)| *how == Behind::Earlier);
+            let earlier = behind.iter().any(|(_, how)| *how == StoreLag::Earlier);
             let there = if earlier {
                 self.inner.load_each(&ids).await?
             } else {
@@ -116,12 +121,12 @@ impl Outboxed {
     async fn settle_doubts(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
         for ids in self.look(|shelf| shelf.doubtful()).chunks(COMPARED) {
-            for (id, footing) in ids.iter().copied().zip(self.inner.footings(ids).await?) {
-                match footing {
-                    Footing::At(_) => self.relearn(&[id]).await?,
-                    Footing::Damaged => {}
-                    Footing::Missing if went_back => lost.push(id),
-                    Footing::Missing | Footing::Swept => {
+            for (id, record_position) in ids.iter().copied().zip(self.inner.record_positions(ids).await?) {
+                match record_position {
+                    RecordPosition::At(_) => self.relearn(&[id]).await?,
+                    RecordPosition::Damaged => {}
+                    RecordPosition::Missing if went_back => lost.push(id),
+                    RecordPosition::Missing | RecordPosition::Pruned => {
                         self.keep(|shelf| {
                             let gone = if shelf.is_doubtful(&id) { shelf.let_go(&id) } else { None };
                             gone.into_iter().collect()
@@ -133,27 +138,27 @@ impl Outboxed {
         Ok(lost)
     }
 
-    async fn give_back(&self, by: &Lease, lost: &[ProcessId]) -> Result<Vec<ProcessId>, StoreError> {
-        let mut given_back = Vec::new();
+    async fn restore_records(&self, by: &Lease, lost: &[ProcessId]) -> Result<Vec<ProcessId>, StoreError> {
+        let mut restored_records = Vec::new();
         for ids in lost.chunks(GIVEN) {
             let _turn = self.giving.lock().await;
-            let kept: Vec<Stored> = self.kept(ids).await?.into_iter().flatten().collect();
+            let kept: Vec<StoredProcess> = self.kept(ids).await?.into_iter().flatten().collect();
             let answers = self.inner.restore(by, &kept).await?;
             let mut again = Vec::new();
             for (kept, answer) in kept.iter().zip(answers) {
                 let id = kept.process.id;
                 match answer {
-                    Restored::Given(_) => {
-                        given_back.push(id);
+                    RestoreOutcome::Inserted(_) => {
+                        restored_records.push(id);
                         again.push(id);
                     }
-                    Restored::Known(_) => again.push(id),
-                    Restored::Swept => self.keep(|shelf| shelf.let_go(&id).into_iter().collect()),
+                    RestoreOutcome::AlreadyPresent(_) => again.push(id),
+                    RestoreOutcome::Pruned => self.keep(|shelf| shelf.let_go(&id).into_iter().collect()),
                 }
             }
             self.relearn(&again).await?;
         }
-        Ok(given_back)
+        Ok(restored_records)
     }
 
     /// Takes over what the store has, whatever was known before.
@@ -170,13 +175,13 @@ impl Outboxed {
 
     /// Whether this node drains was said once and has to hold until somebody says otherwise.
     async fn mind_drain(&self, by: &Lease, went_back: bool, was_draining: bool) -> Result<(), StoreError> {
-        let known = self.inner.known_nodes().await?;
+        let known = self.inner.list_nodes().await?;
         let Some(me) = known.into_iter().find(|node| node.facts.id == by.node) else { return Ok(()) };
         if went_back && was_draining != me.draining {
             self.inner.drain(&by.node, was_draining).await?;
             return Ok(());
         }
-        self.look(|shelf| shelf.note_mark(&self.keeper, |mark| mark.draining = me.draining));
+        self.look(|shelf| shelf.note_mark(&self.writer, |mark| mark.draining = me.draining));
         Ok(())
     }
 
@@ -185,7 +190,7 @@ impl Outboxed {
         let history = self.inner.history().await?;
         if history.continues(compared) {
             self.look(|shelf| {
-                shelf.note_mark(&self.keeper, |mark| {
+                shelf.note_mark(&self.writer, |mark| {
                     mark.end = mark.end.max(history.end);
                     mark.history = Some(history);
                 });
@@ -194,8 +199,8 @@ impl Outboxed {
         Ok(())
     }
 
-    pub(super) async fn kept(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    pub(super) async fn kept(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let ids = ids.to_vec();
-        self.keeper.ask(move |connection| ids.iter().map(|id| row::by_id(connection, id)).collect()).await
+        self.writer.ask(move |connection| ids.iter().map(|id| row::by_id(connection, id)).collect()).await
     }
 }

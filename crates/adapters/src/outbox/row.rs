@@ -1,10 +1,11 @@
 //! What is kept, as rows of the tables.
 
-use super::failure::{Halt, corrupt};
+use super::failure::{OutboxError, corrupt};
 use longhaul_domain::{
-    Epoch, Policy, PolicyVersion, Process, ProcessId, Revision, Seq, Timestamp, Vitals, Wish, WishNo,
+    ActionSeq, Epoch, LiveStats, PendingAction, Policy, PolicyVersion, Process, ProcessId, Revision, Seq,
+    Timestamp,
 };
-use longhaul_ports::{Cursor, History, Lease, Stored};
+use longhaul_ports::{EventCursor, History, Lease, StoredProcess};
 use longhaul_wire::record;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
@@ -12,7 +13,7 @@ use uuid::Uuid;
 
 /// How far a launch has come that this node was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum HandoffStage {
     /// It was, or is just being, handed to the store, and no answer is known.
     Offered,
     /// The store has acknowledged it.
@@ -21,10 +22,10 @@ pub(super) enum Stage {
 
 /// What is to be written about one process.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) stage: Stage,
+pub(super) struct OutboxRow {
+    pub(super) stage: HandoffStage,
     /// The record with what belongs to it; its vitals are written only if they are told.
-    pub(super) stored: Stored,
+    pub(super) stored: StoredProcess,
     pub(super) vitals_told: bool,
     /// When its end was acknowledged.
     pub(super) ended_at: Option<Timestamp>,
@@ -34,25 +35,25 @@ pub(super) struct Line {
 
 /// What is known of a row without reading its record.
 #[derive(Debug)]
-pub(super) struct Heading {
+pub(super) struct RowHeader {
     pub(super) id: ProcessId,
-    pub(super) stage: Stage,
+    pub(super) stage: HandoffStage,
     pub(super) revision: Revision,
     pub(super) seq: Seq,
     pub(super) owner: Option<Lease>,
     pub(super) ended_at: Option<Timestamp>,
-    pub(super) wishes: Vec<(WishNo, Wish)>,
+    pub(super) pending_actions: Vec<(ActionSeq, PendingAction)>,
 }
 
 /// What is kept about the store as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Mark {
+pub(super) struct OutboxMeta {
     /// Where the store is.
     pub(super) place: String,
     /// How far it had come when it was heard last.
     pub(super) history: Option<History>,
     /// The newest place in its log that was seen.
-    pub(super) end: Cursor,
+    pub(super) end: EventCursor,
     /// The newest submit that was seen.
     pub(super) seq: Seq,
     /// The policy as it was last in force.
@@ -65,7 +66,7 @@ const SELECT: &str = "
     SELECT kept.seq, revision, owner_node, owner_epoch, spec, life, wishes, vitals
     FROM kept JOIN asked USING (id) ";
 
-pub(super) fn put(connection: &Connection, line: &Line) -> Result<(), Halt> {
+pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), OutboxError> {
     let stored = &line.stored;
     let id = stored.process.id.as_uuid().as_bytes();
     if line.is_new {
@@ -76,7 +77,7 @@ pub(super) fn put(connection: &Connection, line: &Line) -> Result<(), Halt> {
             )?
             .execute(params![id, spec])?;
     }
-    let vitals = line.vitals_told.then(|| record::encode_vitals(&stored.vitals));
+    let live_stats = line.vitals_told.then(|| record::encode_vitals(&stored.live_stats));
     connection
         .prepare_cached(
             "INSERT INTO kept (id, stage, revision, seq, owner_node, owner_epoch, ended_at, life, wishes, vitals)
@@ -93,13 +94,13 @@ pub(super) fn put(connection: &Connection, line: &Line) -> Result<(), Halt> {
             stored.owner.as_ref().map(|lease| int(lease.epoch.0)),
             line.ended_at.map(|at| at.0),
             record::encode_life(&stored.process),
-            encode_wishes(&stored.wishes),
-            vitals,
+            encode_wishes(&stored.pending_actions),
+            live_stats,
         ])?;
     Ok(())
 }
 
-pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), Halt> {
+pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), OutboxError> {
     let id = id.as_uuid().as_bytes();
     connection.prepare_cached("DELETE FROM kept WHERE id = ?1")?.execute([id])?;
     connection.prepare_cached("DELETE FROM asked WHERE id = ?1")?.execute([id])?;
@@ -107,27 +108,27 @@ pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), Halt
 }
 
 /// Every row without its record.
-pub(super) fn headings(connection: &Connection) -> Result<Vec<Heading>, Halt> {
+pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, OutboxError> {
     let sql = "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, wishes FROM kept";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut headings = Vec::new();
     while let Some(row) = rows.next()? {
-        headings.push(Heading {
+        headings.push(RowHeader {
             id: ProcessId::new(Uuid::from_bytes(row.get(0)?)),
-            stage: if row.get::<_, i64>(1)? == 0 { Stage::Offered } else { Stage::Accepted },
+            stage: if row.get::<_, i64>(1)? == 0 { HandoffStage::Offered } else { HandoffStage::Accepted },
             revision: Revision(uint(row.get(2)?)),
             seq: Seq(uint(row.get(3)?)),
             owner: owner(row.get(4)?, row.get(5)?)?,
             ended_at: row.get::<_, Option<i64>>(6)?.map(Timestamp),
-            wishes: decode_wishes(&row.get::<_, String>(7)?)?,
+            pending_actions: decode_wishes(&row.get::<_, String>(7)?)?,
         });
     }
     Ok(headings)
 }
 
 /// The record of an id.
-pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<Stored>, Halt> {
+pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<StoredProcess>, OutboxError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
     let mut rows = statement.query([id.as_uuid().as_bytes()])?;
     rows.next()?.map(stored).transpose()
@@ -137,8 +138,8 @@ pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<St
 pub(super) fn each_accepted(
     connection: &Connection,
     newest_first: bool,
-    mut take: impl FnMut(Stored) -> bool,
-) -> Result<(), Halt> {
+    mut take: impl FnMut(StoredProcess) -> bool,
+) -> Result<(), OutboxError> {
     let order = if newest_first { "DESC" } else { "ASC" };
     let sql = format!("{SELECT} WHERE stage = 1 ORDER BY kept.seq {order}");
     let mut statement = connection.prepare_cached(&sql)?;
@@ -151,18 +152,18 @@ pub(super) fn each_accepted(
     Ok(())
 }
 
-pub(super) fn mark(connection: &Connection) -> Result<Mark, Halt> {
+pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
     let sql =
         "SELECT place, founding, server, reached, cursor, seq, policy_version, policy, draining FROM mark";
     let mut statement = connection.prepare(sql)?;
     let found = statement.query_row([], |row| {
         let server: Option<String> = row.get(2)?;
-        let (founding, reached) = (row.get(1)?, Cursor(uint(row.get(3)?)));
+        let (incarnation, reached) = (row.get(1)?, EventCursor(uint(row.get(3)?)));
         let policy: (Option<i64>, Option<String>) = (row.get(6)?, row.get(7)?);
-        let mark = Mark {
+        let mark = OutboxMeta {
             place: row.get(0)?,
-            history: server.map(|server| History { founding, server, end: reached }),
-            end: Cursor(uint(row.get(4)?)),
+            history: server.map(|server| History { incarnation, server, end: reached }),
+            end: EventCursor(uint(row.get(4)?)),
             seq: Seq(uint(row.get(5)?)),
             policy: None,
             draining: row.get(8)?,
@@ -170,16 +171,16 @@ pub(super) fn mark(connection: &Connection) -> Result<Mark, Halt> {
         Ok((mark, policy))
     });
     let Some((mark, policy)) = found.optional()? else {
-        return Err(Halt::Answer(corrupt("the outbox does not say whose it is")));
+        return Err(OutboxError::Answer(corrupt("the outbox does not say whose it is")));
     };
     let policy = match policy {
         (Some(version), Some(body)) => Some((PolicyVersion(uint(version)), record::decode_policy(&body)?)),
         (Some(_) | None, _) => None,
     };
-    Ok(Mark { policy, ..mark })
+    Ok(OutboxMeta { policy, ..mark })
 }
 
-pub(super) fn put_mark(connection: &Connection, mark: &Mark) -> Result<(), Halt> {
+pub(super) fn put_mark(connection: &Connection, mark: &OutboxMeta) -> Result<(), OutboxError> {
     connection
         .prepare_cached(
             "UPDATE mark SET place = ?1, founding = ?2, server = ?3, reached = ?4, cursor = ?5, seq = ?6,
@@ -187,7 +188,7 @@ pub(super) fn put_mark(connection: &Connection, mark: &Mark) -> Result<(), Halt>
         )?
         .execute(params![
             mark.place,
-            mark.history.as_ref().and_then(|history| history.founding.as_deref()),
+            mark.history.as_ref().and_then(|history| history.incarnation.as_deref()),
             mark.history.as_ref().map(|history| history.server.as_str()),
             mark.history.as_ref().map_or(0, |history| int(history.end.0)),
             int(mark.end.0),
@@ -199,21 +200,21 @@ pub(super) fn put_mark(connection: &Connection, mark: &Mark) -> Result<(), Halt>
     Ok(())
 }
 
-fn stored(row: &Row<'_>) -> Result<Stored, Halt> {
+fn stored(row: &Row<'_>) -> Result<StoredProcess, OutboxError> {
     let (spec, life): (String, String) = (row.get(4)?, row.get(5)?);
     let process: Process = record::decode(&spec, &life)?;
-    let vitals: Option<String> = row.get(7)?;
-    Ok(Stored {
+    let live_stats: Option<String> = row.get(7)?;
+    Ok(StoredProcess {
         process,
         revision: Revision(uint(row.get(1)?)),
         seq: Seq(uint(row.get(0)?)),
         owner: owner(row.get(2)?, row.get(3)?)?,
-        wishes: decode_wishes(&row.get::<_, String>(6)?)?,
-        vitals: vitals.map_or(Ok(Vitals::default()), |text| record::decode_vitals(&text))?,
+        pending_actions: decode_wishes(&row.get::<_, String>(6)?)?,
+        live_stats: live_stats.map_or(Ok(LiveStats::default()), |text| record::decode_vitals(&text))?,
     })
 }
 
-fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Halt> {
+fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, OutboxError> {
     let (Some(node), Some(epoch)) = (node, epoch) else {
         return Ok(None);
     };
@@ -221,31 +222,31 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Halt
 }
 
 /// A line for each, its number first; a record of ours has no line break in it.
-fn encode_wishes(wishes: &[(WishNo, Wish)]) -> String {
-    wishes.iter().map(|(no, wish)| format!("{} {}\n", no.0, record::encode_wish(wish))).collect()
+fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
+    pending_actions.iter().map(|(no, wish)| format!("{} {}\n", no.0, record::encode_wish(wish))).collect()
 }
 
-fn decode_wishes(text: &str) -> Result<Vec<(WishNo, Wish)>, Halt> {
+fn decode_wishes(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
     let wish = |line: &str| {
         let (no, wish) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
         let no = no.parse().map_err(|_| unreadable("the number of a wish"))?;
-        Ok((WishNo(no), record::decode_wish(wish)?))
+        Ok((ActionSeq(no), record::decode_wish(wish)?))
     };
     text.lines().map(wish).collect()
 }
 
-fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
+fn name<T: FromStr>(text: &str) -> Result<T, OutboxError> {
     text.parse().map_err(|_| unreadable("a name"))
 }
 
-fn unreadable(what: &str) -> Halt {
-    Halt::Answer(corrupt(format!("the outbox holds {what} that cannot be read")))
+fn unreadable(what: &str) -> OutboxError {
+    OutboxError::Answer(corrupt(format!("the outbox holds {what} that cannot be read")))
 }
 
-const fn stage(stage: Stage) -> i64 {
+const fn stage(stage: HandoffStage) -> i64 {
     match stage {
-        Stage::Offered => 0,
-        Stage::Accepted => 1,
+        HandoffStage::Offered => 0,
+        HandoffStage::Accepted => 1,
     }
 }
 

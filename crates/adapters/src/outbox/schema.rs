@@ -9,7 +9,7 @@ pub(super) const VERSION: u32 = 1;
 /// Tables that every outbox of ours has.
 pub(super) const TABLES: [&str; 3] = ["kept", "asked", "mark"];
 
-/// `stage`: 0 offered, 1 accepted. `ended_at` is when the end was acknowledged, by the clock of this machine. `wishes` has a
+/// `stage`: 0 offered, 1 accepted. `ended_at` is when the end was acknowledged, by the clock of this machine. `pending_actions` has a
 /// line for each. `reached` is where the log ended when the store was heard last, `cursor` the furthest that it ever did. What was asked for has a table of its own, so that what changes is written without it.
 pub(super) const SCHEMA: &str = "
 CREATE TABLE kept (

@@ -2,14 +2,14 @@
 
 use super::class;
 use super::failure::{broken, corrupt, emptied, of_record};
-use super::reply::Reply;
-use super::script::Args;
-use crate::damage::Named;
+use super::reply::ScriptReply;
+use super::script::ScriptArgs;
+use crate::damage::NamedDamage;
 use longhaul_domain::{
-    AttemptNo, Epoch, Event, Fact, Head, NodeId, Process, ProcessId, Revision, Seq, Standing, Timestamp,
-    Vitals, WishNo, Work,
+    ActionSeq, AttemptNo, Epoch, Event, Fact, LiveStats, NodeId, Process, ProcessHeader, ProcessId, Revision,
+    Seq, SlotState, Timestamp, Work,
 };
-use longhaul_ports::{Author, Lease, PlacementClass, StoreError, Stored};
+use longhaul_ports::{Lease, PlacementClass, StoreError, StoredProcess, Writer};
 use longhaul_wire::record;
 use std::str::FromStr;
 use uuid::Uuid;
@@ -21,7 +21,7 @@ pub(super) const SEPARATOR: char = '\u{1f}';
 const GIVEN_BACK: &str = "given";
 
 /// Reads a record as the scripts' `record` gives it; none if it is empty.
-pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
+pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, StoreError> {
     match record_id(reply)? {
         Some(id) => read(id, reply).map(Some),
         None => Ok(None),
@@ -29,7 +29,7 @@ pub(super) fn stored(reply: &mut Reply) -> Result<Option<Stored>, StoreError> {
 }
 
 /// Of which process a script's `record` is; none if it is empty.
-pub(super) fn record_id(reply: &mut Reply) -> Result<Option<ProcessId>, StoreError> {
+pub(super) fn record_id(reply: &mut ScriptReply) -> Result<Option<ProcessId>, StoreError> {
     if reply.is_empty() {
         return Ok(None);
     }
@@ -37,14 +37,14 @@ pub(super) fn record_id(reply: &mut Reply) -> Result<Option<ProcessId>, StoreErr
 }
 
 /// What follows the id in it.
-pub(super) fn read(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+pub(super) fn read(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, StoreError> {
     fields(id, reply).map_err(|error| of_record(id, error))
 }
 
 /// What a script says in the place of a revision of a record that is damaged.
 const DAMAGED: &str = "!";
 
-fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
+fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, StoreError> {
     let revision = reply.word()?;
     if revision == DAMAGED {
         return Err(corrupt(reply.word()?));
@@ -63,20 +63,23 @@ fn fields(id: ProcessId, reply: &mut Reply) -> Result<Stored, StoreError> {
     if let Some(claimed) = claimed {
         process.evolve(&[claim(&claimed)?]);
     }
-    let vitals = match reply.optional_text()? {
-        Some(vitals) => record::decode_vitals(&vitals).map_err(broken)?,
-        None => Vitals::default(),
+    let live_stats = match reply.optional_text()? {
+        Some(live_stats) => record::decode_vitals(&live_stats).map_err(broken)?,
+        None => LiveStats::default(),
     };
-    let mut wishes = Vec::new();
+    let mut pending_actions = Vec::new();
     while !reply.is_empty() {
-        let no = WishNo(reply.number()?);
-        wishes.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
+        let no = ActionSeq(reply.number()?);
+        pending_actions.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
     }
-    Ok(Stored { process, revision, seq, owner, wishes, vitals })
+    Ok(StoredProcess { process, revision, seq, owner, pending_actions, live_stats })
 }
 
 /// The same of one of many; what is damaged is left alone and named once, so that it holds up nobody else.
-pub(super) fn sound(reply: &mut Reply, named: &Named) -> Result<Option<Stored>, StoreError> {
+pub(super) fn sound(
+    reply: &mut ScriptReply,
+    named: &NamedDamage,
+) -> Result<Option<StoredProcess>, StoreError> {
     match stored(reply) {
         Err(error) if error.is_damage() => {
             named.name(&error);
@@ -93,13 +96,13 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
         return record::decode_event(body).map_err(broken);
     }
     match body.strip_prefix(GIVEN_BACK).and_then(|said| said.strip_prefix(SEPARATOR)) {
-        Some(said) => given_back(said),
+        Some(said) => restored_records(said),
         None => claim(body),
     }
 }
 
 /// Reads what a script said of a record that was given back: moment and node.
-fn given_back(said: &str) -> Result<Event, StoreError> {
+fn restored_records(said: &str) -> Result<Event, StoreError> {
     let (at, node) = said.split_once(SEPARATOR).ok_or_else(|| corrupt("what was given back lacks a part"))?;
     Ok(Event { at: Timestamp(number(at)?), fact: Fact::GivenBack { node: name(node)? } })
 }
@@ -118,7 +121,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
 }
 
 /// All that is left of an answer, as ids.
-pub(super) fn ids(mut reply: Reply) -> Result<Vec<ProcessId>, StoreError> {
+pub(super) fn ids(mut reply: ScriptReply) -> Result<Vec<ProcessId>, StoreError> {
     let mut ids = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
         ids.push(id(&reply.bytes()?)?);
@@ -135,11 +138,11 @@ fn number<T: FromStr>(text: &str) -> Result<T, StoreError> {
 }
 
 /// The error behind a word with which every write may be answered.
-pub(super) fn refusal(word: &str, reply: &mut Reply) -> StoreError {
+pub(super) fn refusal(word: &str, reply: &mut ScriptReply) -> StoreError {
     refused(word, reply).unwrap_or_else(|error| error)
 }
 
-fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
+fn refused(word: &str, reply: &mut ScriptReply) -> Result<StoreError, StoreError> {
     Ok(match word {
         "fenced" => StoreError::Fenced { node: name(&reply.word()?)?, epoch: Epoch(reply.number()?) },
         "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
@@ -150,23 +153,23 @@ fn refused(word: &str, reply: &mut Reply) -> Result<StoreError, StoreError> {
 }
 
 /// Who writes, as two arguments.
-pub(super) fn push_author(args: &mut Args, author: &Author) {
+pub(super) fn push_author(args: &mut ScriptArgs, author: &Writer) {
     match author {
-        Author::Owner(lease) => push_lease(args, lease),
-        Author::Anyone => args.text("").text(""),
+        Writer::Owner(lease) => push_lease(args, lease),
+        Writer::Anyone => args.text("").text(""),
     };
 }
 
-pub(super) fn push_lease<'a>(args: &'a mut Args, lease: &Lease) -> &'a mut Args {
+pub(super) fn push_lease<'a>(args: &'a mut ScriptArgs, lease: &Lease) -> &'a mut ScriptArgs {
     args.text(lease.node.as_str()).number(lease.epoch.0)
 }
 
 /// What a claim makes of a waiter, so that the script only copies it: status, closing, due, and whether the node owns
 /// it; empty for what does not wait.
-pub(super) fn if_claimed(process: &Process, head: &Head) -> String {
+pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
     match head.standing {
-        Standing::Waiting => {}
-        Standing::Holding | Standing::Idle | Standing::Ended => return String::new(),
+        SlotState::Waiting => {}
+        SlotState::Holding | SlotState::Idle | SlotState::Ended => return String::new(),
     }
     let Some(node) = process.node.clone().or_else(|| NodeId::new("any").ok()) else {
         return String::new();
@@ -184,17 +187,17 @@ pub(super) fn if_claimed(process: &Process, head: &Head) -> String {
 }
 
 /// As scripts know it: 0 waits, 1 holds a slot, 2 idle, 3 ended.
-pub(super) const fn standing(standing: Standing) -> &'static str {
+pub(super) const fn standing(standing: SlotState) -> &'static str {
     match standing {
-        Standing::Waiting => "0",
-        Standing::Holding => "1",
-        Standing::Idle => "2",
-        Standing::Ended => "3",
+        SlotState::Waiting => "0",
+        SlotState::Holding => "1",
+        SlotState::Idle => "2",
+        SlotState::Ended => "3",
     }
 }
 
 /// As scripts know it: 0 open, 1 no child may join, 2 nobody may join anywhere below.
-pub(super) const fn closing(head: &Head) -> &'static str {
+pub(super) const fn closing(head: &ProcessHeader) -> &'static str {
     match (head.closing, head.is_ending()) {
         (_, true) => "2",
         (true, false) => "1",
@@ -211,7 +214,7 @@ pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
 }
 
 /// The names of the indexes by which a process is found for as long as it is there.
-pub(super) fn labels(head: &Head) -> String {
+pub(super) fn labels(head: &ProcessHeader) -> String {
     let named = [
         ("session", head.session.as_ref().map(|name| name.as_str())),
         ("project", head.project.as_ref().map(|name| name.as_str())),

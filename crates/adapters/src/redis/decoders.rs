@@ -1,10 +1,10 @@
 //! The readers of answers, over bytes: for those who look for bytes that they do not stand.
 
 use super::codec::{claim, event, ids, refusal, stored};
+use super::desync::DesyncFlag;
 use super::failure::corrupt;
-use super::reply::Reply;
-use super::step::Step;
-use super::{class, events, queues, tails};
+use super::reply::ScriptReply;
+use super::{class, events, output_tails, queues};
 use longhaul_domain::Policy;
 use longhaul_ports::StoreError;
 use longhaul_wire::record;
@@ -15,7 +15,7 @@ use longhaul_wire::record;
 /// [`StoreError`] for what is no such answer.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
     let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
-    let mut reply = Reply::of(value, Step::default(), record::FORMAT)?;
+    let mut reply = ScriptReply::of(value, DesyncFlag::default(), record::FORMAT)?;
     Ok(match question {
         "record" => format!("{:?}", stored(&mut reply)?),
         "event" => format!("{:?}", event(&reply.word()?)?),
@@ -24,7 +24,7 @@ pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
         "ids" => format!("{:?}", ids(reply)?),
         "policy" => format!("{:?}", queues::read_policy(&mut reply)?),
         "queue" => format!("{:?}", queues::view(&mut reply, &Policy::default())?),
-        "tail" => format!("{:?}", tails::tail(&reply.bytes()?)?),
+        "tail" => format!("{:?}", output_tails::tail(&reply.bytes()?)?),
         "labels" => format!("{:?}", class::of_labels(&reply.word()?)),
         "refusal" => return Err(refusal(&reply.word()?, &mut reply)),
         _ => return Err(corrupt("nobody asks for that")),

@@ -1,26 +1,26 @@
 use super::RedisStore;
 use super::codec::{event, id};
 use super::failure::{about, corrupt};
-use super::reply::Reply;
-use super::script::{Args, END, EVENTS};
+use super::reply::ScriptReply;
+use super::script::{END, EVENTS, ScriptArgs};
 use async_trait::async_trait;
 use longhaul_domain::Revision;
-use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
+use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 
 /// The most events on a page.
-const MOST: u32 = 10_000;
+const MAX_PAGE: u32 = 10_000;
 /// What to do about an event that is none.
-const PASSED_OVER: &str = "it is passed over; somebody else writes to the namespace";
+const SKIPPED_HELP: &str = "it is passed over; somebody else writes to the namespace";
 /// Behind every place that there will ever be, and exact as the scripts' numbers are.
 const LAST: u64 = 1 << 52;
 
 #[async_trait]
 impl EventLog for RedisStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
-        let mut ear = self.listening.ear();
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+        let mut ear = self.notifications.ear();
         loop {
             ear.open();
-            let page = self.events(after, most.clamp(1, MOST)).await?;
+            let page = self.events(after, most.clamp(1, MAX_PAGE)).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
@@ -28,19 +28,19 @@ impl EventLog for RedisStore {
         }
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
-        self.link.read(&END, Args::default()).await?.number().map(Cursor)
+    async fn end(&self) -> Result<EventCursor, StoreError> {
+        self.link.read(&END, ScriptArgs::default()).await?.number().map(EventCursor)
     }
 }
 
 impl RedisStore {
-    async fn events(&self, after: Option<Cursor>, most: u32) -> Result<EventPage, StoreError> {
+    async fn events(&self, after: Option<EventCursor>, most: u32) -> Result<EventPage, StoreError> {
         let mut page = EventPage::default();
         let mut passed_over = false;
         let mut from = after.map_or(0, |after| after.0.min(LAST));
         // What somebody else appended is passed over, however much it is.
         while page.events.is_empty() {
-            let mut args = Args::default();
+            let mut args = ScriptArgs::default();
             args.number(from).number(most.into());
             let mut reply = self.link.read(&EVENTS, args).await?;
             if reply.is_empty() {
@@ -69,17 +69,19 @@ impl RedisStore {
 }
 
 /// One entry of the stream: its place, and what it says.
-pub(super) fn entry(entry: &mut Reply) -> Result<(Cursor, Result<Logged, StoreError>), StoreError> {
+pub(super) fn entry(
+    entry: &mut ScriptReply,
+) -> Result<(EventCursor, Result<LoggedEvent, StoreError>), StoreError> {
     let place = entry.word()?;
-    let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(Cursor);
+    let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(EventCursor);
     let cursor = cursor.ok_or_else(|| corrupt("an event stands at no place"))?;
     let logged =
-        logged(cursor, entry).map_err(|error| about(format_args!("event {place}"), PASSED_OVER, error));
+        logged(cursor, entry).map_err(|error| about(format_args!("event {place}"), SKIPPED_HELP, error));
     Ok((cursor, logged))
 }
 
 /// Reads the fields of an entry by name.
-fn logged(cursor: Cursor, entry: &mut Reply) -> Result<Logged, StoreError> {
+fn logged(cursor: EventCursor, entry: &mut ScriptReply) -> Result<LoggedEvent, StoreError> {
     let mut fields = entry.list()?;
     let (mut process, mut revision, mut index, mut body) = (None, None, None, None);
     while !fields.is_empty() {
@@ -93,7 +95,7 @@ fn logged(cursor: Cursor, entry: &mut Reply) -> Result<Logged, StoreError> {
     }
     match (process, revision, index, body) {
         (Some(id), Some(revision), Some(index), Some(event)) => {
-            Ok(Logged { cursor, id, revision, index, event })
+            Ok(LoggedEvent { cursor, id, revision, index, event })
         }
         _ => Err(corrupt("an event lacks a field")),
     }

@@ -1,15 +1,15 @@
 //! What can be said about the server of a store without changing anything there.
 
 use super::RedisStore;
-use super::denial::Denial;
-use super::failure::{Verdict, not_applied, unavailable};
-use super::link::{ANSWERING, connect};
+use super::acl_error::AclError;
+use super::endpoint::Endpoint;
+use super::failure::{RedisFailureClass, not_applied, unavailable};
+use super::link::{RESPONSE_TIMEOUT, connect};
+use super::node_settings::{NodeSettings, differing};
 use super::opening::LAYOUT;
 use super::options::RedisOptions;
-use super::place::Place;
-use super::server::{ServerFacts, field, time};
-use super::terms::{NodeTerms, differing};
-use super::unsuitable::Unsuitable;
+use super::server::{ServerInfo, field, time};
+use super::unsuitable::UnsuitableServer;
 use longhaul_ports::StoreError;
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
@@ -22,17 +22,17 @@ const ASKING: Duration = Duration::from_secs(2);
 
 /// What was found out about the server of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Examination {
+pub struct ServerCheck {
     /// What the server tells of itself.
-    pub server: ServerFacts,
+    pub server: ServerInfo,
     /// How long answers take.
     pub round_trips: RoundTrips,
     /// How far its clock is from that of this machine.
-    pub skew: Skew,
+    pub skew: ClockSkew,
     /// What is there of the namespace.
-    pub namespace: NamespaceFacts,
+    pub namespace: NamespaceState,
     /// The nodes that keep to something else than these options say.
-    pub differing: Vec<NodeTerms>,
+    pub differing: Vec<NodeSettings>,
 }
 
 /// How long answers took, one asked after the other.
@@ -48,7 +48,7 @@ pub struct RoundTrips {
 
 /// How far the clock of the server is from that of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Skew {
+pub struct ClockSkew {
     /// In microseconds; positive if the server's is ahead.
     pub ahead: i64,
     /// It may be so much more or less: half of the quickest answer.
@@ -57,7 +57,7 @@ pub struct Skew {
 
 /// What is there of a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NamespaceFacts {
+pub enum NamespaceState {
     /// Nothing: the first manager makes it.
     Absent,
     /// It can be read.
@@ -76,46 +76,50 @@ impl RedisStore {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if it does not answer within some seconds, or does not tell what has to be known.
-    pub async fn examine(options: &RedisOptions) -> Result<Examination, StoreError> {
-        let place = Place::of(options).map_err(unavailable)?;
-        let mut connection = connect(&place, ANSWERING).await.map_err(not_applied)?;
-        let told = ServerFacts::ask(&mut connection).await;
-        let mut server = told.map_err(|error| match Verdict::on(&error) {
-            Verdict::Forbidden => match Denial::of(&error) {
-                Denial::Command { .. } => unavailable(Unsuitable::Silent { what: "state", command: "info" }),
-                denial @ (Denial::NoUser | Denial::WrongUser | Denial::Keys { .. }) => unavailable(denial),
+    pub async fn examine(options: &RedisOptions) -> Result<ServerCheck, StoreError> {
+        let place = Endpoint::of(options).map_err(unavailable)?;
+        let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
+        let told = ServerInfo::ask(&mut connection).await;
+        let mut server = told.map_err(|error| match RedisFailureClass::on(&error) {
+            RedisFailureClass::Forbidden => match AclError::of(&error) {
+                AclError::Command { .. } => {
+                    unavailable(UnsuitableServer::Silent { what: "state", command: "info" })
+                }
+                denial @ (AclError::NoUser | AclError::WrongUser | AclError::Keys { .. }) => {
+                    unavailable(denial)
+                }
             },
-            Verdict::NotLoaded
-            | Verdict::Lost
-            | Verdict::Busy
-            | Verdict::Demoted
-            | Verdict::Leaderless
-            | Verdict::Unacknowledged
-            | Verdict::Full
-            | Verdict::Halted
-            | Verdict::Damaged
-            | Verdict::Other => not_applied(error),
+            RedisFailureClass::NotLoaded
+            | RedisFailureClass::Lost
+            | RedisFailureClass::Busy
+            | RedisFailureClass::Demoted
+            | RedisFailureClass::Leaderless
+            | RedisFailureClass::Unacknowledged
+            | RedisFailureClass::Full
+            | RedisFailureClass::Halted
+            | RedisFailureClass::Damaged
+            | RedisFailureClass::Other => not_applied(error),
         })?;
         server.ask_begin(&mut connection).await.map_err(not_applied)?;
         let (round_trips, skew) = asked(&mut connection).await.map_err(not_applied)?;
         let meta = format!("{}meta", options.prefix());
         let needs = field(&mut connection, &meta, "min_reader").await.map_err(not_applied)?;
         let namespace = match needs.map(|needs| needs.parse::<u64>().unwrap_or(u64::MAX)) {
-            None => NamespaceFacts::Absent,
-            Some(needs) if needs > LAYOUT => NamespaceFacts::Newer { needs, knows: LAYOUT },
-            Some(_) => NamespaceFacts::Readable,
+            None => NamespaceState::Absent,
+            Some(needs) if needs > LAYOUT => NamespaceState::Newer { needs, knows: LAYOUT },
+            Some(_) => NamespaceState::Readable,
         };
         let terms = options.terms();
         let differing = differing(&mut connection, &options.prefix(), &terms).await.map_err(not_applied)?;
-        Ok(Examination { server, round_trips, skew, namespace, differing })
+        Ok(ServerCheck { server, round_trips, skew, namespace, differing })
     }
 }
 
 /// Asks for the time again and again.
-async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, Skew), RedisError> {
+async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, ClockSkew), RedisError> {
     let begun = Instant::now();
     let mut taken = Vec::with_capacity(QUESTIONS);
-    let mut skew = Skew { ahead: 0, within: Duration::MAX };
+    let mut skew = ClockSkew { ahead: 0, within: Duration::MAX };
     while taken.is_empty() || (taken.len() < QUESTIONS && begun.elapsed() < ASKING) {
         let before = micros_here();
         let sent = Instant::now();
@@ -125,7 +129,7 @@ async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, Sk
         // The quickest answer says it best.
         if took / 2 < skew.within {
             let half = i64::try_from(took.as_micros() / 2).unwrap_or(i64::MAX);
-            skew = Skew { ahead: there.saturating_sub(before.saturating_add(half)), within: took / 2 };
+            skew = ClockSkew { ahead: there.saturating_sub(before.saturating_add(half)), within: took / 2 };
         }
     }
     taken.sort_unstable();

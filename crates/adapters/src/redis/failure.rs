@@ -2,29 +2,29 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
-use super::denial::Denial;
+use super::acl_error::AclError;
 use super::tls::TlsFault;
-use super::unsuitable::Unsuitable;
+use super::unsuitable::UnsuitableServer;
 use longhaul_domain::{OpId, ProcessId};
-use longhaul_ports::{Refusal, StoreError};
-use longhaul_wire::record::BrokenRecord;
+use longhaul_ports::{StoreError, StoreRejection};
+use longhaul_wire::record::RecordDecodeError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::fmt::Display;
 
 /// What to do about a namespace that cannot be used.
-const WAY_OUT: &str = "restore a dump of it, or use another namespace";
+const RECOVERY_HELP: &str = "restore a dump of it, or use another namespace";
 /// What to do about one record of it.
-const RECORD_WAY_OUT: &str =
+const RECORD_HELP: &str =
     "it is left alone and nobody waits for it; to have it back, restore a dump of the namespace";
 /// With this begins what a script says that found something damaged before it wrote anything.
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
 /// What to do about one that is founded anew by the next sign of life of any node.
-const HEALS: &str =
+const RECREATED_HELP: &str =
     "ask again in a second: each manager gives back what is its own, and nothing has to be restored";
 
 /// What a failure says about the request that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum RedisFailureClass {
     /// The server does not know the script, and did nothing.
     NotLoaded,
     /// The connection failed: whether it was applied is unknown.
@@ -49,7 +49,7 @@ pub(super) enum Verdict {
     Other,
 }
 
-impl Verdict {
+impl RedisFailureClass {
     pub(super) fn on(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse => Self::Lost,
@@ -83,14 +83,14 @@ impl Verdict {
     }
 
     /// What a server means that was found to be unfit before anything was sent to it.
-    pub(super) const fn on_fault(fault: &Unsuitable) -> Self {
+    pub(super) const fn on_fault(fault: &UnsuitableServer) -> Self {
         match fault {
-            Unsuitable::Replica { .. } => Self::Demoted,
-            Unsuitable::TooOld { .. }
-            | Unsuitable::Evicts { .. }
-            | Unsuitable::NotDurable { .. }
-            | Unsuitable::OtherReplicas { .. }
-            | Unsuitable::Silent { .. } => Self::Halted,
+            UnsuitableServer::Replica { .. } => Self::Demoted,
+            UnsuitableServer::TooOld { .. }
+            | UnsuitableServer::Evicts { .. }
+            | UnsuitableServer::NotDurable { .. }
+            | UnsuitableServer::OtherReplicas { .. }
+            | UnsuitableServer::Silent { .. } => Self::Halted,
         }
     }
 
@@ -112,17 +112,19 @@ impl Verdict {
 
 /// The error for a request that surely left nothing behind.
 pub(super) fn not_applied(error: RedisError) -> StoreError {
-    match Verdict::on(&error) {
-        Verdict::Damaged => corrupt_by(&error),
-        Verdict::Full => StoreError::Refused(Refusal::Full),
-        Verdict::Demoted | Verdict::Halted => StoreError::ReadOnly { why: error.to_string() },
-        Verdict::Forbidden => unavailable(Denial::of(&error)),
-        Verdict::NotLoaded
-        | Verdict::Lost
-        | Verdict::Busy
-        | Verdict::Leaderless
-        | Verdict::Unacknowledged
-        | Verdict::Other => match TlsFault::of(&error) {
+    match RedisFailureClass::on(&error) {
+        RedisFailureClass::Damaged => corrupt_by(&error),
+        RedisFailureClass::Full => StoreError::Refused(StoreRejection::Full),
+        RedisFailureClass::Demoted | RedisFailureClass::Halted => {
+            StoreError::ReadOnly { why: error.to_string() }
+        }
+        RedisFailureClass::Forbidden => unavailable(AclError::of(&error)),
+        RedisFailureClass::NotLoaded
+        | RedisFailureClass::Lost
+        | RedisFailureClass::Busy
+        | RedisFailureClass::Leaderless
+        | RedisFailureClass::Unacknowledged
+        | RedisFailureClass::Other => match TlsFault::of(&error) {
             Some(fault) => unavailable(fault),
             None => unavailable(error),
         },
@@ -138,19 +140,19 @@ pub(super) fn unavailable(error: impl std::error::Error + Send + Sync + 'static)
 }
 
 pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
-    StoreError::Corrupt { what: what.into(), way_out: WAY_OUT.to_owned() }
+    StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
 /// The same of one record.
 pub(super) fn of_record(id: ProcessId, error: StoreError) -> StoreError {
-    about(format_args!("process {id}"), RECORD_WAY_OUT, error)
+    about(format_args!("process {id}"), RECORD_HELP, error)
 }
 
 /// The same of one of many, whatever they are.
-pub(super) fn about(one: impl Display, way_out: &str, error: StoreError) -> StoreError {
+pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt { what, .. } => {
-            StoreError::Corrupt { what: format!("{one}: {what}"), way_out: way_out.to_owned() }
+            StoreError::Corrupt { what: format!("{one}: {what}"), remedy: remedy.to_owned() }
         }
         other => other,
     }
@@ -168,21 +170,21 @@ fn corrupt_by(error: &RedisError) -> StoreError {
     let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
     // The server adds where its script stands.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
-    let way_out = if what.starts_with("process ") { RECORD_WAY_OUT } else { WAY_OUT };
-    StoreError::Corrupt { what: what.to_owned(), way_out: way_out.to_owned() }
+    let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };
+    StoreError::Corrupt { what: what.to_owned(), remedy: remedy.to_owned() }
 }
 
 /// Somebody emptied the namespace under those who use it.
 pub(super) fn emptied() -> StoreError {
     StoreError::Corrupt {
         what: "there is nothing in the namespace any more".to_owned(),
-        way_out: HEALS.to_owned(),
+        remedy: RECREATED_HELP.to_owned(),
     }
 }
 
-pub(super) fn broken(broken: BrokenRecord) -> StoreError {
+pub(super) fn broken(broken: RecordDecodeError) -> StoreError {
     match broken {
-        BrokenRecord::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
-        damaged @ (BrokenRecord::Damaged { .. } | _) => corrupt(damaged.to_string()),
+        RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
+        damaged @ (RecordDecodeError::Damaged { .. } | _) => corrupt(damaged.to_string()),
     }
 }

@@ -1,19 +1,20 @@
 //! The connection to the server, and the requests that go over it.
 
 use super::Durability;
-use super::failure::{Verdict, not_applied, unavailable, unknown};
+use super::desync::DesyncFlag;
+use super::durability_check::DurabilityCheck;
+use super::endpoint::Endpoint;
+use super::failure::{RedisFailureClass, not_applied, unavailable, unknown};
+use super::history_guard::{HistoryGuard, StoreRegressed, spelled, unspelled};
 use super::options::RedisOptions;
-use super::past::{Behind, Past, spelled, unspelled};
-use super::place::Place;
-use super::promise::Promise;
-use super::reply::Reply;
-use super::run::run_id;
-use super::script::{ALL, Args, Script};
-use super::silence::{ABSENT, Silence};
-use super::step::Step;
-use super::unsuitable::Unsuitable;
+use super::outage::{ABSENT, OutageDetector};
+use super::reply::ScriptReply;
+use super::request::{RedisRequest, RequestError, ScriptPurpose, SendError};
+use super::run_id::run_id;
+use super::script::{ALL, LuaScript, ScriptArgs};
+use super::unsuitable::UnsuitableServer;
 use longhaul_domain::OpId;
-use longhaul_ports::{Clock, Cursor, History, StoreError};
+use longhaul_ports::{Clock, EventCursor, History, StoreError};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, ErrorKind, RedisError, Value};
 use std::fmt;
@@ -23,57 +24,57 @@ use std::time::{Duration, Instant};
 /// A server that does not take a connection in this time is not there.
 const CONNECTING: Duration = Duration::from_secs(1);
 /// A request without an answer after this time is sent again.
-pub(super) const ANSWERING: Duration = Duration::from_secs(2);
+pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A replica that does not have a write after this time is waited for once more, with the next try.
 const REPLICATING: Duration = Duration::from_secs(1);
 /// A server that loads its data for longer is not waited for.
 const LOADING: Duration = Duration::from_secs(30);
 /// Between two tries.
-const PAUSE: Duration = Duration::from_millis(25);
+const RETRY_DELAY: Duration = Duration::from_millis(25);
 /// The longest between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_millis(400);
+const MAX_RETRY_DELAY: Duration = Duration::from_millis(400);
 
 /// One connection, made anew when it is lost, over which all requests but those that block go at once.
-pub(super) struct Link {
-    place: Place,
+pub(super) struct RedisConnection {
+    place: Endpoint,
     prefix: String,
     clock: Option<Arc<dyn Clock>>,
     patience: Duration,
-    promise: Promise,
-    live: Mutex<Option<Live>>,
+    promise: DurabilityCheck,
+    live: Mutex<Option<LiveConnection>>,
     /// Held by whoever connects.
     connecting: tokio::sync::Mutex<()>,
-    silence: Silence,
-    past: Past,
+    silence: OutageDetector,
+    past: HistoryGuard,
     /// Whether anybody is told of what was lost.
     is_told: bool,
     /// The newest record format that is read.
     pub(super) record_format: u32,
     /// How long no write has reached all replicas that have to have it.
-    lacking: Silence,
+    lacking: OutageDetector,
 }
 
 /// The connection, which is given up when it is lost or its answers are out of step.
-type Live = (MultiplexedConnection, Step);
+type LiveConnection = (MultiplexedConnection, DesyncFlag);
 
 /// What was answered, over a connection with this step.
-type Answered = (Value, Step);
+type RedisReply = (Value, DesyncFlag);
 
-impl Link {
-    pub(super) fn new(place: Place, options: &RedisOptions) -> Self {
+impl RedisConnection {
+    pub(super) fn new(place: Endpoint, options: &RedisOptions) -> Self {
         Self {
             place,
             prefix: options.prefix(),
             clock: options.clock.clone(),
             patience: options.patience,
-            promise: Promise::new(options.durability),
+            promise: DurabilityCheck::new(options.durability),
             live: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
-            silence: Silence::default(),
-            past: Past::default(),
+            silence: OutageDetector::default(),
+            past: HistoryGuard::default(),
             is_told: options.leases.is_some(),
             record_format: options.record_format,
-            lacking: Silence::default(),
+            lacking: OutageDetector::default(),
         }
     }
 
@@ -101,8 +102,11 @@ impl Link {
         loop {
             match self.connection().await {
                 Ok((connection, _)) => return Ok(connection),
-                Err(error) if Verdict::on(&error) == Verdict::Busy && begun.elapsed() < LOADING => {
-                    tokio::time::sleep(LONGEST_PAUSE).await;
+                Err(error)
+                    if RedisFailureClass::on(&error) == RedisFailureClass::Busy
+                        && begun.elapsed() < LOADING =>
+                {
+                    tokio::time::sleep(MAX_RETRY_DELAY).await;
                 }
                 Err(error) => return Err(not_applied(error)),
             }
@@ -113,74 +117,78 @@ impl Link {
     /// send twice.
     pub(super) async fn write(
         &self,
-        script: &Script,
+        script: &LuaScript,
         op: impl Into<Option<OpId>> + Send,
-        args: Args,
-    ) -> Result<Reply, StoreError> {
-        self.change(Request::Script { script, args, purpose: Purpose::Write }, op.into()).await
+        args: ScriptArgs,
+    ) -> Result<ScriptReply, StoreError> {
+        self.change(RedisRequest::Script { script, args, purpose: ScriptPurpose::Write }, op.into()).await
     }
 
     /// The same for one that takes what may be another's; not where something was lost that nobody was told of. The script
     /// compares the namespace with what was told, because one can be emptied or founded again under a connection that lasts.
     pub(super) async fn take(
         &self,
-        script: &Script,
+        script: &LuaScript,
         op: impl Into<Option<OpId>> + Send,
-        mut args: Args,
-    ) -> Result<Reply, StoreError> {
+        mut args: ScriptArgs,
+    ) -> Result<ScriptReply, StoreError> {
         let args = match self.past.told_last().filter(|_| self.is_told) {
-            Some((founding, end)) => {
-                args.bytes(&unspelled(&founding)).number(end.0);
+            Some((incarnation, end)) => {
+                args.bytes(&unspelled(&incarnation)).number(end.0);
                 args
             }
             None => args.told_nothing(),
         };
-        let reply = self.change(Request::Script { script, args, purpose: Purpose::Take }, op.into()).await?;
-        if reply.begins_with(b"behind") { Err(unavailable(Behind)) } else { Ok(reply) }
+        let reply = self
+            .change(RedisRequest::Script { script, args, purpose: ScriptPurpose::Take }, op.into())
+            .await?;
+        if reply.begins_with(b"behind") { Err(unavailable(StoreRegressed)) } else { Ok(reply) }
     }
 
-    async fn change(&self, request: Request<'_>, op: Option<OpId>) -> Result<Reply, StoreError> {
+    async fn change(&self, request: RedisRequest<'_>, op: Option<OpId>) -> Result<ScriptReply, StoreError> {
         let tried = self.request(request).await;
         let (value, step) = tried.map_err(|failed| match failed {
-            Failed { maybe_applied: true, why: Why::Met(error) | Why::Unseen(error) } => unknown(op, error),
-            Failed { maybe_applied: true, why: Why::Broken(fault) } => unknown(op, fault),
-            Failed { maybe_applied: true, why: Why::Behind } => unknown(op, Behind),
-            Failed { maybe_applied: false, why } => why.not_applied(),
+            RequestError { maybe_applied: true, why: SendError::Met(error) | SendError::Unseen(error) } => {
+                unknown(op, error)
+            }
+            RequestError { maybe_applied: true, why: SendError::Broken(fault) } => unknown(op, fault),
+            RequestError { maybe_applied: true, why: SendError::Behind } => unknown(op, StoreRegressed),
+            RequestError { maybe_applied: false, why } => why.not_applied(),
         })?;
-        Reply::of(value, step, self.record_format)
+        ScriptReply::of(value, step, self.record_format)
     }
 
     /// A script that changes nothing that anybody has to know of.
-    pub(super) async fn read(&self, script: &Script, args: Args) -> Result<Reply, StoreError> {
-        self.asked(Request::Script { script, args, purpose: Purpose::Read }).await
+    pub(super) async fn read(&self, script: &LuaScript, args: ScriptArgs) -> Result<ScriptReply, StoreError> {
+        self.asked(RedisRequest::Script { script, args, purpose: ScriptPurpose::Read }).await
     }
 
     /// One command outside any script that changes nothing. It is sent again if its answer got lost.
-    pub(super) async fn look(&self, command: Cmd) -> Result<Reply, StoreError> {
-        self.asked(Request::Look(command)).await
+    pub(super) async fn look(&self, command: Cmd) -> Result<ScriptReply, StoreError> {
+        self.asked(RedisRequest::Look(command)).await
     }
 
-    async fn asked(&self, request: Request<'_>) -> Result<Reply, StoreError> {
+    async fn asked(&self, request: RedisRequest<'_>) -> Result<ScriptReply, StoreError> {
         let tried = self.request(request).await;
         let (value, step) = tried.map_err(|failed| failed.why.not_applied())?;
-        Reply::of(value, step, self.record_format)
+        ScriptReply::of(value, step, self.record_format)
     }
 
     /// How far the namespace has come.
     pub(super) async fn history(&self) -> Result<History, StoreError> {
-        let (founding, end) = history_in(&mut self.look(self.how_far()).await?)?;
-        Ok(self.past.hears(founding, end))
+        let (incarnation, end) = history_in(&mut self.look(self.how_far()).await?)?;
+        Ok(self.past.hears(incarnation, end))
     }
 
     /// The same by the answer to a sign of life, from which whoever gave it learns what was lost.
-    pub(super) fn tell(&self, answer: &mut Reply) -> Result<History, StoreError> {
-        let (founding, end) = history_in(answer)?;
-        Ok(self.past.tells(founding, end))
+    pub(super) fn tell(&self, answer: &mut ScriptReply) -> Result<History, StoreError> {
+        let (incarnation, end) = history_in(answer)?;
+        Ok(self.past.tells(incarnation, end))
     }
 
     /// Whether something was lost of which those who give signs of life were not told yet.
     pub(super) fn is_behind(&self) -> bool {
-        self.is_told && self.past.is_untold()
+        self.is_told && self.past.is_unconfirmed()
     }
 
     /// A connection of its own, for requests that block.
@@ -197,13 +205,13 @@ impl Link {
     }
 
     /// What kept the server from being fit when it was looked at last.
-    pub(super) fn fault(&self) -> Option<Unsuitable> {
+    pub(super) fn fault(&self) -> Option<UnsuitableServer> {
         self.promise.fault()
     }
 
-    async fn request(&self, request: Request<'_>) -> Result<Answered, Failed> {
+    async fn request(&self, request: RedisRequest<'_>) -> Result<RedisReply, RequestError> {
         let begun = Instant::now();
-        let mut pause = PAUSE;
+        let mut pause = RETRY_DELAY;
         let mut maybe_applied = false;
         // Nobody waits for a server that did not answer others for a while: one try tells whether it is back. The same
         // goes for replicas that did not have the writes of others.
@@ -224,79 +232,84 @@ impl Link {
                         Err(why) => why,
                     };
                     match why.verdict() {
-                        Verdict::Unacknowledged => {
+                        RedisFailureClass::Unacknowledged => {
                             maybe_applied = true;
                             self.lacking.goes_on();
                         }
-                        Verdict::Lost => {
-                            maybe_applied |= matches!(why, Why::Met(_));
+                        RedisFailureClass::Lost => {
+                            maybe_applied |= matches!(why, SendError::Met(_));
                             step.lose();
                             self.silence.goes_on();
                         }
-                        Verdict::Demoted | Verdict::Leaderless => step.lose(),
-                        Verdict::Busy | Verdict::NotLoaded => {}
-                        Verdict::Full
-                        | Verdict::Halted
-                        | Verdict::Forbidden
-                        | Verdict::Damaged
-                        | Verdict::Other => {
-                            return Err(Failed { maybe_applied, why });
+                        RedisFailureClass::Demoted | RedisFailureClass::Leaderless => step.lose(),
+                        RedisFailureClass::Busy | RedisFailureClass::NotLoaded => {}
+                        RedisFailureClass::Full
+                        | RedisFailureClass::Halted
+                        | RedisFailureClass::Forbidden
+                        | RedisFailureClass::Damaged
+                        | RedisFailureClass::Other => {
+                            return Err(RequestError { maybe_applied, why });
                         }
                     }
                     why
                 }
                 Err(error) => {
                     // Whoever asks for something new is told soon that nobody is there.
-                    let will_be = matches!(Verdict::on(&error), Verdict::Busy | Verdict::Leaderless);
+                    let will_be = matches!(
+                        RedisFailureClass::on(&error),
+                        RedisFailureClass::Busy | RedisFailureClass::Leaderless
+                    );
                     if !maybe_applied && !will_be {
                         patience = patience.min(ABSENT);
                     }
                     self.silence.goes_on();
-                    Why::Unseen(error)
+                    SendError::Unseen(error)
                 }
             };
             if begun.elapsed() + pause >= patience {
-                return Err(Failed { maybe_applied, why });
+                return Err(RequestError { maybe_applied, why });
             }
             tokio::time::sleep(pause).await;
-            pause = LONGEST_PAUSE.min(pause * 2);
+            pause = MAX_RETRY_DELAY.min(pause * 2);
         }
     }
 
     async fn try_once(
         &self,
         mut connection: MultiplexedConnection,
-        request: &Request<'_>,
-    ) -> Result<Value, Why> {
+        request: &RedisRequest<'_>,
+    ) -> Result<Value, SendError> {
         let (script, args, purpose) = match request {
-            Request::Look(command) => return command.query_async(&mut connection).await.map_err(Why::Met),
-            Request::Script { script, args, purpose } => (script, args, purpose),
+            RedisRequest::Look(command) => {
+                return command.query_async(&mut connection).await.map_err(SendError::Met);
+            }
+            RedisRequest::Script { script, args, purpose } => (script, args, purpose),
         };
         let durability = match purpose {
-            Purpose::Read => Durability::Cache,
-            Purpose::Take if self.is_behind() => return Err(Why::Behind),
-            Purpose::Write | Purpose::Take => {
-                if let Some(fault) = self.promise.broken(&mut connection).await.map_err(Why::Unseen)? {
-                    return Err(Why::Broken(fault));
+            ScriptPurpose::Read => Durability::Cache,
+            ScriptPurpose::Take if self.is_behind() => return Err(SendError::Behind),
+            ScriptPurpose::Write | ScriptPurpose::Take => {
+                if let Some(fault) = self.promise.broken(&mut connection).await.map_err(SendError::Unseen)? {
+                    return Err(SendError::Broken(fault));
                 }
                 self.promise.durability()
             }
         };
-        self.eval_once(connection, script, args, durability).await.map_err(Why::Met)
+        self.eval_once(connection, script, args, durability).await.map_err(SendError::Met)
     }
 
     async fn eval_once(
         &self,
         mut connection: MultiplexedConnection,
-        script: &Script,
-        args: &Args,
+        script: &LuaScript,
+        args: &ScriptArgs,
         durability: Durability,
     ) -> Result<Value, RedisError> {
         let now = self.now();
         if let Some(hash) = script.hash() {
             let answer = send(&mut connection, &self.command(hash, &now, args), durability).await;
             match answer {
-                Err(error) if Verdict::on(&error) == Verdict::NotLoaded => {}
+                Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::NotLoaded => {}
                 answer => return answer,
             }
         }
@@ -304,7 +317,7 @@ impl Link {
         send(&mut connection, &self.command(&hash, &now, args), durability).await
     }
 
-    fn command(&self, hash: &str, now: &str, args: &Args) -> Cmd {
+    fn command(&self, hash: &str, now: &str, args: &ScriptArgs) -> Cmd {
         let mut command = redis::cmd("EVALSHA");
         command.arg(hash).arg(1).arg(&self.prefix).arg(now);
         for arg in args.iter() {
@@ -314,7 +327,7 @@ impl Link {
     }
 
     /// The connection, made anew if there is none.
-    async fn connection(&self) -> Result<Live, RedisError> {
+    async fn connection(&self) -> Result<LiveConnection, RedisError> {
         if let Some(live) = self.live() {
             return Ok(live);
         }
@@ -326,10 +339,10 @@ impl Link {
         if let Some(live) = self.live() {
             return Ok(live);
         }
-        let mut connection = connect(&self.place, ANSWERING).await?;
+        let mut connection = connect(&self.place, RESPONSE_TIMEOUT).await?;
         self.promise.look(&mut connection).await?;
         self.past.meets(self.standing(&mut connection).await?);
-        let live = (connection, Step::default());
+        let live = (connection, DesyncFlag::default());
         *self.live.lock().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
         Ok(live)
     }
@@ -337,13 +350,13 @@ impl Link {
     /// How far the namespace has come where a connection leads, and to whom, as far as that may have lost something.
     async fn standing(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
         let told: Result<(Option<Vec<u8>>, Option<u64>), _> = self.how_far().query_async(connection).await;
-        let (founding, end) = match told {
+        let (incarnation, end) = match told {
             // The script that founds says which key is damaged.
-            Err(error) if Verdict::on(&error) == Verdict::Damaged => (None, None),
+            Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => (None, None),
             told => told?,
         };
         let server = if self.may_forget() { run_id(connection).await? } else { String::new() };
-        Ok(History { founding: founding.map(spelled), server, end: Cursor(end.unwrap_or(0)) })
+        Ok(History { incarnation: incarnation.map(spelled), server, end: EventCursor(end.unwrap_or(0)) })
     }
 
     fn how_far(&self) -> Cmd {
@@ -361,86 +374,16 @@ impl Link {
         }
     }
 
-    fn live(&self) -> Option<Live> {
+    fn live(&self) -> Option<LiveConnection> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.take_if(|(_, step)| step.is_lost());
         live.clone()
     }
 }
 
-impl fmt::Debug for Link {
+impl fmt::Debug for RedisConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
-}
-
-/// What is asked of the server.
-enum Request<'a> {
-    /// A command that only reads.
-    Look(Cmd),
-    Script {
-        script: &'a Script,
-        args: Args,
-        purpose: Purpose,
-    },
-}
-
-impl Request<'_> {
-    /// Whether it changes what the server then has to keep.
-    const fn writes(&self) -> bool {
-        match self {
-            Self::Look(_) | Self::Script { purpose: Purpose::Read, .. } => false,
-            Self::Script { purpose: Purpose::Write | Purpose::Take, .. } => true,
-        }
-    }
-}
-
-/// What a script is sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    /// To change nothing that anybody has to know of.
-    Read,
-    /// To change something, which the server then has to keep as it was promised.
-    Write,
-    /// The same with what may be another's.
-    Take,
-}
-
-/// Why a request has no answer.
-struct Failed {
-    /// An earlier try may have been applied.
-    maybe_applied: bool,
-    why: Why,
-}
-
-/// What a try met.
-enum Why {
-    /// An error, of the connection or of the server.
-    Met(RedisError),
-    /// An error at the look at the server that comes before it; nothing was sent.
-    Unseen(RedisError),
-    /// A server that cannot keep what it would have to; nothing was sent.
-    Broken(Unsuitable),
-    /// A server that lost something that nobody was told of yet; nothing was sent.
-    Behind,
-}
-
-impl Why {
-    fn verdict(&self) -> Verdict {
-        match self {
-            Self::Met(error) | Self::Unseen(error) => Verdict::on(error),
-            Self::Broken(fault) => Verdict::on_fault(fault),
-            Self::Behind => Verdict::Other,
-        }
-    }
-
-    /// The error for a request that surely left nothing behind.
-    fn not_applied(self) -> StoreError {
-        match self {
-            Self::Met(error) | Self::Unseen(error) => not_applied(error),
-            Self::Broken(fault) => StoreError::ReadOnly { why: fault.to_string() },
-            Self::Behind => unavailable(Behind),
-        }
     }
 }
 
@@ -450,13 +393,16 @@ fn away() -> RedisError {
 }
 
 /// Reads the mark of the founding and the place after the newest event.
-fn history_in(reply: &mut Reply) -> Result<(Option<String>, Cursor), StoreError> {
-    let founding = reply.optional_bytes()?.map(spelled);
+fn history_in(reply: &mut ScriptReply) -> Result<(Option<String>, EventCursor), StoreError> {
+    let incarnation = reply.optional_bytes()?.map(spelled);
     let end = reply.optional_signed()?.and_then(|end| u64::try_from(end).ok()).unwrap_or(0);
-    Ok((founding, Cursor(end)))
+    Ok((incarnation, EventCursor(end)))
 }
 
-pub(super) async fn connect(place: &Place, answering: Duration) -> Result<MultiplexedConnection, RedisError> {
+pub(super) async fn connect(
+    place: &Endpoint,
+    answering: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
     dial(&place.client().await?, answering).await
 }
 
@@ -492,7 +438,7 @@ async fn send(
     Err(RedisError::from((ErrorKind::Client, "a write did not reach every replica", what)))
 }
 
-async fn load(connection: &mut MultiplexedConnection, script: &Script) -> Result<String, RedisError> {
+async fn load(connection: &mut MultiplexedConnection, script: &LuaScript) -> Result<String, RedisError> {
     let hash: String = redis::cmd("SCRIPT").arg("LOAD").arg(script.source).query_async(connection).await?;
     script.loaded(hash.clone());
     Ok(hash)

@@ -2,39 +2,43 @@
 
 use super::RedisStore;
 use super::codec::{read, record_id};
-use super::script::{Args, LIST};
+use super::script::{LIST, ScriptArgs};
 use crate::prefix;
 use longhaul_domain::{Level, Seq};
-use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, StoreError};
+use longhaul_ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder, StoreError};
 use std::collections::BTreeSet;
 
 /// The most records on a page.
-const MOST: u32 = 1_000;
+const MAX_PAGE: u32 = 1_000;
 /// A page ends early when its records are larger than this together, in bytes.
-const LARGEST_PAGE: u64 = 8 * 1024 * 1024;
+const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
 /// So many processes are looked at in one step, so that nobody waits long for the server.
-const LOOKED_AT: u64 = 2_000;
+const SCAN_BATCH: u64 = 2_000;
 /// After so many steps a page is short rather than late.
 const STEPS: u32 = 100;
 
 impl RedisStore {
-    pub(super) async fn page(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    pub(super) async fn page(
+        &self,
+        filter: &ProcessFilter,
+        page: &PageRequest,
+    ) -> Result<Listing, StoreError> {
         let mut listing = Listing { processes: Vec::new(), next: None, damaged: Vec::new() };
         let Some(conditions) = conditions(filter) else {
             return Ok(listing);
         };
-        let most = page.most.clamp(1, MOST) as usize;
+        let most = page.most.clamp(1, MAX_PAGE) as usize;
         let mut after = page.after;
         for _ in 0..STEPS {
-            let mut args = Args::default();
+            let mut args = ScriptArgs::default();
             args.text(match page.order {
-                Order::NewestFirst => "new",
-                Order::OldestFirst => "old",
+                SortOrder::NewestFirst => "new",
+                SortOrder::OldestFirst => "old",
             })
             .text(&after.map(|PageKey(Seq(after))| after.to_string()).unwrap_or_default())
             .number(most.saturating_sub(listing.processes.len()) as u64)
-            .number(LARGEST_PAGE)
-            .number(LOOKED_AT);
+            .number(MAX_PAGE_BYTES)
+            .number(SCAN_BATCH);
             for (kind, value) in &conditions {
                 args.text(kind).bytes(value);
             }
@@ -63,7 +67,7 @@ impl RedisStore {
 }
 
 /// What to ask the script for; none if no record can pass.
-fn conditions(filter: &Filter) -> Option<Vec<(&'static str, Vec<u8>)>> {
+fn conditions(filter: &ProcessFilter) -> Option<Vec<(&'static str, Vec<u8>)>> {
     let mut conditions = Vec::new();
     if let Some(begin) = &filter.id_prefix {
         let (low, high) = prefix::range(begin)?;

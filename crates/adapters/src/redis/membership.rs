@@ -1,15 +1,16 @@
 use super::RedisStore;
 use super::codec::{ids, push_lease};
 use super::failure::{about, corrupt};
-use super::node::{Registered, push_home, read_home};
+use super::node::{RegisteredRow, push_home, read_home};
 use super::process::NO_OP;
-use super::reply::Reply;
-use super::script::{ANNOUNCE, Args, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER};
+use super::reply::ScriptReply;
+use super::script::{ANNOUNCE, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER, ScriptArgs};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
 use longhaul_ports::{
-    Calls, Home, KnownNode, Lease, Membership, NodeFacts, NodeOffer, Parting, Refusal, StoreError,
+    ForgetOutcome, KnownNode, Lease, Membership, NodeAdvertisement, NodeDescriptor, NodeHome, NodeUpdates,
+    StoreError, StoreRejection,
 };
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,9 +21,9 @@ const AT_REGISTRATION: &str = "it is made anew when the node registers again";
 
 /// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
 #[derive(Debug, Default)]
-pub(super) struct TakenIn(Mutex<BTreeMap<NodeId, u64>>);
+pub(super) struct ConsumedUpdates(Mutex<BTreeMap<NodeId, u64>>);
 
-impl TakenIn {
+impl ConsumedUpdates {
     fn by(&self, node: &NodeId) -> Option<u64> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
     }
@@ -34,7 +35,7 @@ impl TakenIn {
 
 /// What a node asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+enum NodeQuery {
     /// Whatever there is, with a sign of life.
     Beat,
     /// Only if there is something new.
@@ -43,12 +44,12 @@ enum Question {
 
 #[async_trait]
 impl Membership for RedisStore {
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
-        let mut args = Args::default();
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
+        let mut args = ScriptArgs::default();
         let mark = token();
         args.text(me.id.as_str()).text(&me.boot).text(&me.version).text(&self.lasts()).bytes(&mark);
         push_home(&mut args, me);
-        args.text(&self.grace()).text(&self.terms);
+        args.text(&self.grace()).text(&self.node_settings);
         let mut reply = self.link.write(&REGISTER, NO_OP, args.clone()).await?;
         let mut word = reply.word()?;
         if word == "empty" {
@@ -63,31 +64,36 @@ impl Membership for RedisStore {
                 if reply.bytes()? != mark {
                     return Err(reply.strange("a registration was answered as that of another"));
                 }
-                self.tell_of_terms(&mut reply)?;
+                self.report_settings_mismatch(&mut reply)?;
                 Ok(Lease { node: me.id.clone(), epoch })
             }
             "taken" => {
                 let home = other_home(&mut reply)?;
                 let heard = Duration::from_millis(reply.number()?);
-                Err(StoreError::Refused(Refusal::NameTaken { node: me.id.clone(), home, heard }))
+                Err(StoreError::Refused(StoreRejection::NameTaken { node: me.id.clone(), home, heard }))
             }
             "held" => {
                 let home = other_home(&mut reply)?;
                 let open = reply.number()?;
                 let free_in = reply.optional_signed()?.map(|free| Duration::from_millis(free.unsigned_abs()));
-                Err(StoreError::Refused(Refusal::NameHeld { node: me.id.clone(), home, open, free_in }))
+                Err(StoreError::Refused(StoreRejection::NameHeld {
+                    node: me.id.clone(),
+                    home,
+                    open,
+                    free_in,
+                }))
             }
             other => Err(reply.strange(format!("a registration was answered {other:?}"))),
         }
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        let answered = self.calls(by, Question::Beat).await?;
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        let answered = self.calls(by, NodeQuery::Beat).await?;
         answered.map(|(calls, _)| calls).ok_or_else(|| corrupt("a beat has no answer"))
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        let mut ear = self.listening.ear();
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        let mut ear = self.notifications.ear();
         loop {
             ear.open();
             if let Some(calls) = self.news(by).await? {
@@ -98,22 +104,22 @@ impl Membership for RedisStore {
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         push_lease(&mut args, by);
         self.link.write(&LEAVE, NO_OP, args).await.map(drop)
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         let known = self.members().await?.into_iter();
         Ok(known.filter(|node| !node.has_left()).map(|node| node.facts).collect())
     }
 
-    fn leases_end(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         self.leases.is_some()
     }
 
-    async fn announce(&self, by: &Lease, offer: &NodeOffer) -> Result<(), StoreError> {
-        let mut args = Args::default();
+    async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
+        let mut args = ScriptArgs::default();
         let labels: Vec<&str> = offer.labels.iter().map(|label| label.as_str()).collect();
         push_lease(&mut args, by)
             .text(&labels.join("\n"))
@@ -127,24 +133,24 @@ impl Membership for RedisStore {
         }
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
         let grace = self.leases.map(|leases| leases.grace);
         Ok(self.members().await?.into_iter().map(|node| node.known(grace)).collect())
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         args.text(node.as_str()).text(if drain { "1" } else { "" });
         Ok(self.link.write(&DRAIN, NO_OP, args).await?.word()? == "ok")
     }
 
-    async fn forget(&self, node: &NodeId) -> Result<Parting, StoreError> {
-        let mut args = Args::default();
+    async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
+        let mut args = ScriptArgs::default();
         args.text(node.as_str()).text(&self.grace());
         match self.link.write(&FORGET, NO_OP, args).await?.word()?.as_str() {
-            "ok" => Ok(Parting::Forgotten),
-            "alive" => Ok(Parting::Alive),
-            _ => Ok(Parting::Unknown),
+            "ok" => Ok(ForgetOutcome::Forgotten),
+            "alive" => Ok(ForgetOutcome::Alive),
+            _ => Ok(ForgetOutcome::Unknown),
         }
     }
 }
@@ -153,23 +159,23 @@ impl RedisStore {
     /// What there is for a node that it was not told of yet; none, without waiting for it, if there is nothing.
     ///
     /// # Errors
-    /// As [`Membership::called`].
-    pub async fn news(&self, by: &Lease) -> Result<Option<Calls>, StoreError> {
+    /// As [`Membership::wait_for_updates`].
+    pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
             // What was lost is news, of which the server knows nothing.
-            return self.beat(by).await.map(Some);
+            return self.renew_lease(by).await.map(Some);
         }
-        let Some((calls, count)) = self.calls(by, Question::Call).await? else { return Ok(None) };
+        let Some((calls, count)) = self.calls(by, NodeQuery::Call).await? else { return Ok(None) };
         self.taken_in.took(&by.node, count);
         Ok(Some(calls))
     }
 
     /// Says which nodes keep to something else than this one.
-    fn tell_of_terms(&self, others: &mut Reply) -> Result<(), StoreError> {
+    fn report_settings_mismatch(&self, others: &mut ScriptReply) -> Result<(), StoreError> {
         while !others.is_empty() {
             let (node, theirs) = (others.word()?, others.word()?);
             tracing::warn!(
-                ours = self.terms,
+                ours = self.node_settings,
                 theirs,
                 "node {node} keeps to something else than this one: all nodes of a namespace need the same durability, lease \
                  and grace in the URL of their store"
@@ -187,22 +193,22 @@ impl RedisStore {
         self.leases.map(|leases| leases.grace.as_millis().to_string()).unwrap_or_default()
     }
 
-    pub(super) fn push_times<'a>(&self, args: &'a mut Args) -> &'a mut Args {
+    pub(super) fn push_times<'a>(&self, args: &'a mut ScriptArgs) -> &'a mut ScriptArgs {
         args.text(&self.lasts()).text(&self.grace())
     }
 
     /// What there is for a node and the count of its news; none to a call without news.
-    async fn calls(&self, by: &Lease, question: Question) -> Result<Option<(Calls, u64)>, StoreError> {
-        let mut args = Args::default();
+    async fn calls(&self, by: &Lease, question: NodeQuery) -> Result<Option<(NodeUpdates, u64)>, StoreError> {
+        let mut args = ScriptArgs::default();
         self.push_times(push_lease(&mut args, by));
         let seen = self.taken_in.by(&by.node).map(|count| count.to_string()).unwrap_or_default();
         match question {
-            Question::Beat => args.text("beat").text(""),
-            Question::Call => args.text("call").text(&seen),
+            NodeQuery::Beat => args.text("beat").text(""),
+            NodeQuery::Call => args.text("call").text(&seen),
         };
         let mut reply = self.link.read(&CALLED, args).await?;
         match reply.word()?.as_str() {
-            "parked" if question == Question::Call => Ok(None),
+            "parked" if question == NodeQuery::Call => Ok(None),
             "fenced" => Err(fenced(by)),
             "ok" => {
                 let now = Timestamp(reply.signed()?);
@@ -210,23 +216,23 @@ impl RedisStore {
                 let due = reply.optional_signed()?.map(Timestamp);
                 let policy = PolicyVersion(reply.number()?);
                 let count = reply.number()?;
-                let wishes = ids(reply.list()?)?;
-                let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_end());
-                Ok(Some((Calls { now, lease_until, wishes, due, policy, history }, count)))
+                let pending_actions = ids(reply.list()?)?;
+                let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_expire());
+                Ok(Some((NodeUpdates { now, lease_until, pending_actions, due, policy, history }, count)))
             }
             other => Err(reply.strange(format!("a sign of life was answered {other:?}"))),
         }
     }
 
     /// Every node that registered, by name.
-    pub(super) async fn members(&self) -> Result<Vec<Registered>, StoreError> {
-        let mut reply = self.link.read(&NODES, Args::default()).await?;
+    pub(super) async fn members(&self) -> Result<Vec<RegisteredRow>, StoreError> {
+        let mut reply = self.link.read(&NODES, ScriptArgs::default()).await?;
         let now = Timestamp(reply.signed()?);
         let mut members = Vec::with_capacity(reply.len());
         while !reply.is_empty() {
             let mut row = reply.list()?;
             let node = row.word()?;
-            match Registered::read(now, &node, &mut row) {
+            match RegisteredRow::read(now, &node, &mut row) {
                 Ok(member) => members.push(member),
                 Err(error) => self.named.name(&about(format_args!("node {node:?}"), AT_REGISTRATION, error)),
             }
@@ -237,7 +243,7 @@ impl RedisStore {
 }
 
 /// The home that a registration was refused for.
-fn other_home(reply: &mut Reply) -> Result<Box<Home>, StoreError> {
+fn other_home(reply: &mut ScriptReply) -> Result<Box<NodeHome>, StoreError> {
     read_home(reply)?.map(Box::new).ok_or_else(|| reply.strange("a registration was refused for no home"))
 }
 

@@ -5,52 +5,59 @@ use super::codec::{SEPARATOR, id, name};
 use super::failure::corrupt;
 use super::node::push_home;
 use super::process::NO_OP;
-use super::reply::Reply;
-use super::script::{Args, BOOKS, Script, TAKE, TAKE_BOOKS, TAKE_EVENTS};
+use super::reply::ScriptReply;
+use super::script::{IMPORT, IMPORT_EVENTS, IMPORT_METADATA, LuaScript, METADATA, ScriptArgs};
 use super::submit::{fingerprint, launch_scope, push_record};
 use async_trait::async_trait;
-use longhaul_domain::{Seq, SessionId, SlotKey, Vitals, WishNo};
-use longhaul_ports::{Books, Cursor, Logged, Member, Migrate, OldKey, Queues, StoreError, Stored, Tombstone};
+use longhaul_domain::{ActionSeq, LiveStats, Seq, SessionId, SlotKey};
+use longhaul_ports::{
+    EventCursor, LoggedEvent, Migrate, Queues, RegisteredNode, RetiredLaunchKey, StoreError, StoreMetadata,
+    StoredProcess, Tombstone,
+};
 use longhaul_wire::record;
 use std::collections::BTreeMap;
 
 /// So many bytes are sent in one step, so that nobody waits long for the server.
-const LARGEST: usize = 256 * 1024;
+const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 #[async_trait]
 impl Migrate for RedisStore {
-    async fn books(&self) -> Result<Books, StoreError> {
+    async fn store_metadata(&self) -> Result<StoreMetadata, StoreError> {
         let mut marks = self.part("marks", "").await?;
         let (swept_total, last_seq, end) = (marks.number()?, marks.number()?, marks.number()?);
         let nodes = self.members().await?.into_iter();
-        Ok(Books {
+        Ok(StoreMetadata {
             policy: self.policy().await?,
             nodes: nodes
-                .map(|known| Member { left: known.has_left(), epoch: known.epoch, facts: known.facts })
+                .map(|known| RegisteredNode {
+                    left: known.has_left(),
+                    epoch: known.epoch,
+                    facts: known.facts,
+                })
                 .collect(),
             served: self.served().await?,
             old_keys: self.old_keys().await?,
             swept: self.tombstones().await?,
             swept_total,
             last_seq: Seq(last_seq),
-            end: Cursor(end),
+            end: EventCursor(end),
         })
     }
 
-    async fn take_processes(&self, processes: &[Stored]) -> Result<(), StoreError> {
+    async fn import_processes(&self, processes: &[StoredProcess]) -> Result<(), StoreError> {
         let pieces = processes.iter().map(|stored| {
             let piece = taken(stored);
-            let mut args = Args::default();
+            let mut args = ScriptArgs::default();
             args.number(u64::try_from(piece.iter().count()).unwrap_or(u64::MAX));
             args.append(piece);
             args
         });
-        self.send(&TAKE, &Args::default(), pieces).await
+        self.send(&IMPORT, &ScriptArgs::default(), pieces).await
     }
 
-    async fn take_events(&self, events: &[Logged]) -> Result<(), StoreError> {
+    async fn import_events(&self, events: &[LoggedEvent]) -> Result<(), StoreError> {
         let pieces = events.iter().map(|logged| {
-            let mut args = Args::default();
+            let mut args = ScriptArgs::default();
             args.number(logged.cursor.0)
                 .bytes(logged.id.as_uuid().as_bytes())
                 .number(logged.revision.0)
@@ -58,40 +65,45 @@ impl Migrate for RedisStore {
                 .text(&record::encode_event(&logged.event));
             args
         });
-        self.send(&TAKE_EVENTS, &Args::default(), pieces).await
+        self.send(&IMPORT_EVENTS, &ScriptArgs::default(), pieces).await
     }
 
-    async fn take_books(&self, books: &Books) -> Result<(), StoreError> {
-        let (version, policy) = &books.policy;
+    async fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StoreError> {
+        let (version, policy) = &store_metadata.policy;
         let found = self.policy().await?;
         self.set_policy(found.0, policy).await?;
-        let nodes = books.nodes.iter().map(|Member { facts, epoch, left }| {
-            let mut args = Args::default();
+        let nodes = store_metadata.nodes.iter().map(|RegisteredNode { facts, epoch, left }| {
+            let mut args = ScriptArgs::default();
             args.text(facts.id.as_str()).text(&facts.boot).text(&facts.version);
             args.number(epoch.0).text(if *left { "1" } else { "0" });
             push_home(&mut args, facts);
             args
         });
-        self.send(&TAKE_BOOKS, &sort("nodes"), nodes).await?;
-        let served = books.served.iter().map(|key| sort(key.as_ref().map_or("", |key| key.as_str())));
-        self.send(&TAKE_BOOKS, &sort("served"), served).await?;
-        let old_keys = books.old_keys.iter().map(|old| {
-            let mut args = Args::default();
+        self.send(&IMPORT_METADATA, &sort("nodes"), nodes).await?;
+        let served =
+            store_metadata.served.iter().map(|key| sort(key.as_ref().map_or("", |key| key.as_str())));
+        self.send(&IMPORT_METADATA, &sort("served"), served).await?;
+        let old_keys = store_metadata.old_keys.iter().map(|old| {
+            let mut args = ScriptArgs::default();
             let print = format!("{:016x}", old.launch);
             args.text(&launch_scope(old.session.as_ref(), &old.key))
                 .bytes(&[old.id.as_uuid().as_bytes().as_slice(), print.as_bytes()].concat());
             args
         });
-        self.send(&TAKE_BOOKS, &sort("launch"), old_keys).await?;
-        let tombs = books.swept.iter().map(|tomb| {
-            let mut args = Args::default();
+        self.send(&IMPORT_METADATA, &sort("launch"), old_keys).await?;
+        let tombs = store_metadata.swept.iter().map(|tomb| {
+            let mut args = ScriptArgs::default();
             args.bytes(tomb.id.as_uuid().as_bytes()).text(&format!("{:016x}", tomb.spec));
             args
         });
-        self.send(&TAKE_BOOKS, &sort("tombs"), tombs).await?;
+        self.send(&IMPORT_METADATA, &sort("tombs"), tombs).await?;
         let mut marks = sort("marks");
-        marks.number(version.0).number(books.swept_total).number(books.last_seq.0).number(books.end.0);
-        self.link.write(&TAKE_BOOKS, NO_OP, marks).await.map(drop)
+        marks
+            .number(version.0)
+            .number(store_metadata.swept_total)
+            .number(store_metadata.last_seq.0)
+            .number(store_metadata.end.0);
+        self.link.write(&IMPORT_METADATA, NO_OP, marks).await.map(drop)
     }
 }
 
@@ -99,15 +111,15 @@ impl RedisStore {
     /// Sends many pieces, as few at a time as are not too large together, each time after what all have in common.
     async fn send(
         &self,
-        script: &Script,
-        begin: &Args,
-        pieces: impl Iterator<Item = Args> + Send,
+        script: &LuaScript,
+        begin: &ScriptArgs,
+        pieces: impl Iterator<Item = ScriptArgs> + Send,
     ) -> Result<(), StoreError> {
         let (mut together, mut bytes) = (begin.clone(), 0_usize);
         for piece in pieces {
             bytes += piece.iter().map(<[u8]>::len).sum::<usize>();
             together.append(piece);
-            if bytes > LARGEST {
+            if bytes > MAX_BATCH_BYTES {
                 let full = std::mem::replace(&mut together, begin.clone());
                 self.link.write(script, NO_OP, full).await?;
                 bytes = 0;
@@ -116,10 +128,10 @@ impl RedisStore {
         self.link.write(script, NO_OP, together).await.map(drop)
     }
 
-    async fn part(&self, what: &str, from: &str) -> Result<Reply, StoreError> {
+    async fn part(&self, what: &str, from: &str) -> Result<ScriptReply, StoreError> {
         let mut args = sort(what);
         args.text(from);
-        self.link.read(&BOOKS, args).await
+        self.link.read(&METADATA, args).await
     }
 
     async fn served(&self) -> Result<Vec<Option<SlotKey>>, StoreError> {
@@ -133,7 +145,7 @@ impl RedisStore {
         Ok(served.into_iter().map(|(_, key)| key).collect())
     }
 
-    async fn old_keys(&self) -> Result<Vec<OldKey>, StoreError> {
+    async fn old_keys(&self) -> Result<Vec<RetiredLaunchKey>, StoreError> {
         let mut found = BTreeMap::new();
         let mut from = "0".to_owned();
         loop {
@@ -163,26 +175,26 @@ impl RedisStore {
     }
 }
 
-fn sort(what: &str) -> Args {
-    let mut args = Args::default();
+fn sort(what: &str) -> ScriptArgs {
+    let mut args = ScriptArgs::default();
     args.text(what);
     args
 }
 
 /// A record as it is, in the order in which the script reads it.
-pub(super) fn taken(stored: &Stored) -> Args {
+pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     let (process, head) = (&stored.process, stored.process.head());
-    let last_wish = stored.wishes.iter().map(|(no, _)| *no).max().unwrap_or(WishNo(0));
-    let mut args = Args::default();
+    let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or(ActionSeq(0));
+    let mut args = ScriptArgs::default();
     args.bytes(process.id.as_uuid().as_bytes())
         .number(stored.revision.0)
         .number(stored.seq.0)
         .text(stored.owner.as_ref().map_or("", |lease| lease.node.as_str()))
         .number(last_wish.0);
-    if stored.vitals == Vitals::default() {
+    if stored.live_stats == LiveStats::default() {
         args.text("");
     } else {
-        args.text(&record::encode_vitals(&stored.vitals));
+        args.text(&record::encode_vitals(&stored.live_stats));
     }
     match &process.spec.launch_key {
         Some(key) => args
@@ -192,18 +204,18 @@ pub(super) fn taken(stored: &Stored) -> Args {
     };
     let min_reader = record::oldest_reader(&process.spec);
     push_record(&mut args, process, &head, &record::encode_spec(process), min_reader);
-    for (no, wish) in &stored.wishes {
+    for (no, wish) in &stored.pending_actions {
         args.number(no.0).text(&record::encode_wish(wish));
     }
     args
 }
 
-fn old_key(scope: &str, value: &[u8]) -> Result<OldKey, StoreError> {
+fn old_key(scope: &str, value: &[u8]) -> Result<RetiredLaunchKey, StoreError> {
     let damaged = || corrupt("a launch key is not spelled as one");
     let (session, key) = scope.split_once(SEPARATOR).ok_or_else(damaged)?;
     let (raw, launch) = value.split_at_checked(16).ok_or_else(damaged)?;
     let session: Option<SessionId> = if session.is_empty() { None } else { Some(name(session)?) };
-    Ok(OldKey { session, key: name(key)?, id: id(raw)?, launch: print(launch)? })
+    Ok(RetiredLaunchKey { session, key: name(key)?, id: id(raw)?, launch: print(launch)? })
 }
 
 fn print(digits: &[u8]) -> Result<u64, StoreError> {

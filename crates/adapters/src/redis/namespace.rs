@@ -1,14 +1,14 @@
 //! A namespace as a whole: whether there is one, and what a copy does with the one that it makes.
 
 use super::failure::not_applied;
-use super::link::Link;
+use super::link::RedisConnection;
 use super::{RedisOptions, RedisStore};
-use super::{failure, place::Place};
+use super::{endpoint::Endpoint, failure};
 use longhaul_ports::StoreError;
 use std::time::Duration;
 
 /// The longest that the server may take for all keys of a namespace.
-const ANSWERING: Duration = Duration::from_secs(120);
+const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Gives all keys that begin with the prefix.
 const FIND: &str = "\
@@ -21,7 +21,7 @@ until cursor == '0'
 ";
 
 /// Lets all keys go, and says how many there were.
-const DISCARD: &str = "\
+const DELETE_ALL: &str = "\
 local count = 0
 for key in pairs(found) do count = count + redis.call('DEL', key) end
 return count
@@ -51,7 +51,7 @@ impl RedisStore {
     /// If the server cannot do it.
     pub async fn discard(options: &RedisOptions) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EVAL");
-        command.arg(format!("{FIND}{DISCARD}")).arg(0).arg(options.prefix());
+        command.arg(format!("{FIND}{DELETE_ALL}")).arg(0).arg(options.prefix());
         ask(options, &command).await.map(|count| count > 0)
     }
 
@@ -70,7 +70,7 @@ impl RedisStore {
 
 /// Over a connection that waits for as long as it takes.
 async fn ask(options: &RedisOptions, command: &redis::Cmd) -> Result<u64, StoreError> {
-    let link = Link::new(Place::of(options).map_err(failure::unavailable)?, options);
-    let mut connection = link.blocking(ANSWERING).await?;
+    let link = RedisConnection::new(Endpoint::of(options).map_err(failure::unavailable)?, options);
+    let mut connection = link.blocking(SCAN_TIMEOUT).await?;
     command.query_async(&mut connection).await.map_err(not_applied)
 }

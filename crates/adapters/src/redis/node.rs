@@ -1,43 +1,43 @@
 //! A node as the server keeps it.
 
 use super::codec::name;
-use super::reply::Reply;
-use super::script::Args;
+use super::reply::ScriptReply;
+use super::script::ScriptArgs;
 use longhaul_domain::{Capability, Epoch, Timestamp};
-use longhaul_ports::{Home, KnownNode, NodeFacts, NodeOffer, Presence, StoreError};
+use longhaul_ports::{KnownNode, NodeAdvertisement, NodeDescriptor, NodeHome, Presence, StoreError};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A node as the server keeps it.
 #[derive(Debug)]
-pub(super) struct Registered {
-    pub(super) facts: NodeFacts,
+pub(super) struct RegisteredRow {
+    pub(super) facts: NodeDescriptor,
     pub(super) epoch: Epoch,
-    standing: Standing,
+    standing: NodeLeaseState,
     draining: bool,
-    offer: NodeOffer,
+    offer: NodeAdvertisement,
 }
 
 /// How it stands with a node by its record, as it was at one moment.
 #[derive(Clone, Copy, Debug)]
-enum Standing {
+enum NodeLeaseState {
     Left,
     Lost { since: Timestamp },
     Leased { until: Option<Timestamp>, now: Timestamp },
 }
 
-impl Registered {
+impl RegisteredRow {
     /// Reads what the script tells of a node after its name.
-    pub(super) fn read(now: Timestamp, node: &str, row: &mut Reply) -> Result<Self, StoreError> {
+    pub(super) fn read(now: Timestamp, node: &str, row: &mut ScriptReply) -> Result<Self, StoreError> {
         let (id, boot, version) = (name(node)?, row.word()?, row.word()?);
         let epoch = Epoch(row.number()?);
         let left = row.word()? == "1";
         let until = row.optional_signed()?.map(Timestamp);
         let lost = row.optional_signed()?.map(Timestamp);
         let standing = match (left, lost) {
-            (true, _) => Standing::Left,
-            (false, Some(since)) => Standing::Lost { since },
-            (false, None) => Standing::Leased { until, now },
+            (true, _) => NodeLeaseState::Left,
+            (false, Some(since)) => NodeLeaseState::Lost { since },
+            (false, None) => NodeLeaseState::Leased { until, now },
         };
         let draining = row.word()? == "1";
         let labels = row.word()?;
@@ -45,26 +45,32 @@ impl Registered {
         let address = row.optional_text()?;
         let roots = row.optional_signed()?.map(|roots| u32::try_from(roots).unwrap_or(u32::MAX));
         let home = read_home(row)?;
-        let facts = NodeFacts { id, home, boot, version };
-        Ok(Self { facts, epoch, standing, draining, offer: NodeOffer { labels: labels?, address, roots } })
+        let facts = NodeDescriptor { id, home, boot, version };
+        Ok(Self {
+            facts,
+            epoch,
+            standing,
+            draining,
+            offer: NodeAdvertisement { labels: labels?, address, roots },
+        })
     }
 
     pub(super) const fn has_left(&self) -> bool {
         match self.standing {
-            Standing::Left => true,
-            Standing::Lost { .. } | Standing::Leased { .. } => false,
+            NodeLeaseState::Left => true,
+            NodeLeaseState::Lost { .. } | NodeLeaseState::Leased { .. } => false,
         }
     }
 
     /// What is known of it where work is a node's own for so long after the end of its lease.
     pub(super) fn known(self, grace: Option<Duration>) -> KnownNode {
         let presence = match self.standing {
-            Standing::Left => Presence::Left,
-            Standing::Lost { since } => Presence::Lost { since },
-            Standing::Leased { until: Some(since), now } if since <= now => {
+            NodeLeaseState::Left => Presence::Left,
+            NodeLeaseState::Lost { since } => Presence::Lost { since },
+            NodeLeaseState::Leased { until: Some(since), now } if since <= now => {
                 Presence::Unreachable { since, lost_at: since.plus(grace.unwrap_or(Duration::MAX)) }
             }
-            Standing::Leased { until, .. } => Presence::Here { until },
+            NodeLeaseState::Leased { until, .. } => Presence::Present { until },
         };
         let Self { facts, epoch, offer, draining, standing: _ } = self;
         KnownNode { facts, epoch, offer, presence, draining }
@@ -72,16 +78,16 @@ impl Registered {
 }
 
 /// Where a node works from, as the scripts take it: its id and its place, both empty if it does not say.
-pub(super) fn push_home(args: &mut Args, facts: &NodeFacts) {
+pub(super) fn push_home(args: &mut ScriptArgs, facts: &NodeDescriptor) {
     let (id, place) = facts.home.as_ref().map_or(("", ""), |home| (&home.id, &home.place));
     args.text(id).text(place);
 }
 
 /// Reads what scripts tell of a home. An older program wrote no place.
-pub(super) fn read_home(row: &mut Reply) -> Result<Option<Home>, StoreError> {
+pub(super) fn read_home(row: &mut ScriptReply) -> Result<Option<NodeHome>, StoreError> {
     let (id, place) = (row.optional_text()?, row.optional_text()?);
     Ok(id.map(|id| {
         let place = place.unwrap_or_else(|| format!("the state directory with the id {id}"));
-        Home { id, place }
+        NodeHome { id, place }
     }))
 }

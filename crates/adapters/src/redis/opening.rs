@@ -1,8 +1,8 @@
 //! Looking at a server before anything is kept there.
 
 use super::failure::{corrupt, unavailable};
-use super::link::Link;
-use super::script::{Args, OPEN};
+use super::link::RedisConnection;
+use super::script::{OPEN, ScriptArgs};
 use super::token::token;
 use longhaul_ports::StoreError;
 
@@ -11,14 +11,14 @@ pub(super) const LAYOUT: u64 = 1;
 /// The oldest version whose programs read what is written here.
 const MIN_READER: u64 = 1;
 /// Refuses a server that cannot keep what a store promises.
-pub(super) async fn check(link: &Link) -> Result<(), StoreError> {
+pub(super) async fn check(link: &RedisConnection) -> Result<(), StoreError> {
     link.loaded().await?;
     link.fault().map_or(Ok(()), |fault| Err(unavailable(fault)))
 }
 
 /// Founds the namespace if there is none, and refuses one of a newer layout.
-pub(super) async fn found(link: &Link) -> Result<(), StoreError> {
-    let mut args = Args::default();
+pub(super) async fn found(link: &RedisConnection) -> Result<(), StoreError> {
+    let mut args = ScriptArgs::default();
     args.number(LAYOUT).number(MIN_READER).bytes(&token());
     let needed = link.read(&OPEN, args).await?.number()?;
     if needed <= LAYOUT {

@@ -28,7 +28,7 @@ pub struct RedisOptions {
     /// refused; not by default. It is for whoever keeps an outbox beside the store.
     pub runs_while_away: bool,
     /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
-    pub tls: TlsFiles,
+    pub tls: RedisTlsFiles,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
     /// common clock but the server's.
     pub clock: Option<Arc<dyn Clock>>,
@@ -39,7 +39,7 @@ pub struct RedisOptions {
 
 /// The files of a connection through TLS, in PEM.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TlsFiles {
+pub struct RedisTlsFiles {
     /// The authorities that are trusted, instead of those that the machine trusts.
     pub authorities: Option<PathBuf>,
     /// What is shown to a server that asks whom it speaks to.
@@ -81,7 +81,7 @@ impl RedisOptions {
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
             runs_while_away: false,
-            tls: TlsFiles::default(),
+            tls: RedisTlsFiles::default(),
             clock: None,
             record_format: record::FORMAT,
         }

@@ -3,14 +3,14 @@ use super::class;
 use super::codec::{
     closing, id, if_claimed, optional, push_author, push_lease, read, record_id, refusal, standing, stored,
 };
-use super::reply::Reply;
-use super::script::{Args, CLAIM, COMMIT, GIVE_UP, KEPT, LOAD, TOUCH, WISH};
+use super::reply::ScriptReply;
+use super::script::{ABANDON, CLAIM, COMMIT, ENQUEUE_ACTION, IS_DURABLE, LOAD, ScriptArgs, TOUCH};
 use super::token::token;
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
+use longhaul_domain::{ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, ProcessId, Revision};
 use longhaul_ports::{
-    Author, Change, Filter, Lease, Listing, PageAsk, ProcessStore, Refusal, Room, StoreError, Stored,
-    Submission, Submitted, most_wishes,
+    Change, ClaimCapacity, Lease, Listing, PageRequest, ProcessFilter, ProcessStore, StoreError,
+    StoreRejection, StoredProcess, Submission, SubmitOutcome, Writer, max_pending_actions,
 };
 use longhaul_wire::record;
 
@@ -22,12 +22,12 @@ const HOLDING: &str = "1";
 
 #[async_trait]
 impl ProcessStore for RedisStore {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         self.submit_new(new).await
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
-        let mut args = Args::default();
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
+        let mut args = ScriptArgs::default();
         push_lease(&mut args, by).bytes(&token()).number(room.roots.into()).number(room.batch.into());
         for class in &room.classes {
             for reader in 1..=self.link.record_format {
@@ -58,7 +58,7 @@ impl ProcessStore for RedisStore {
             }
         }
         if self.link.is_replicated() {
-            claimed.iter().for_each(|stored| self.acknowledged.add(stored));
+            claimed.iter().for_each(|stored| self.replicated.add(stored));
         }
         Ok(claimed)
     }
@@ -71,42 +71,49 @@ impl ProcessStore for RedisStore {
             "missing" => Err(StoreError::Missing { id: change.next.id }),
             "lives" => {
                 let descendant = id(&reply.bytes()?)?;
-                Err(StoreError::Refused(Refusal::DescendantLives { descendant }))
+                Err(StoreError::Refused(StoreRejection::DescendantLives { descendant }))
             }
             word => Err(refusal(word, &mut reply)),
         }
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        let mut args = Args::default();
+    async fn enqueue_action(
+        &self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes()).bytes(op.as_uuid().as_bytes()).text(&record::encode_wish(&wish));
-        args.number(most_wishes(&wish).into());
-        let mut reply = self.link.write(&WISH, op, args).await?;
+        args.number(max_pending_actions(&wish).into());
+        let mut reply = self.link.write(&ENQUEUE_ACTION, op, args).await?;
         let word = reply.word()?;
         match word.as_str() {
-            "ok" => Ok(WishNo(reply.number()?)),
+            "ok" => Ok(ActionSeq(reply.number()?)),
             "missing" => Err(StoreError::Missing { id: *id }),
-            "full" => Err(StoreError::Refused(Refusal::TooManyWishes)),
+            "full" => Err(StoreError::Refused(StoreRejection::TooManyWishes)),
             word => Err(refusal(word, &mut reply)),
         }
     }
 
-    async fn touch(
+    async fn update_live_stats(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         push_author(&mut args, by);
-        for (id, attempt, vitals) in vitals {
-            args.bytes(id.as_uuid().as_bytes()).number(attempt.0.into()).text(&record::encode_vitals(vitals));
+        for (id, attempt, live_stats) in live_stats {
+            args.bytes(id.as_uuid().as_bytes())
+                .number(attempt.0.into())
+                .text(&record::encode_vitals(live_stats));
         }
         let mut reply = self.link.write(&TOUCH, NO_OP, args).await?;
-        vitals.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()
+        live_stats.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
-        let mut args = Args::default();
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
+        let mut args = ScriptArgs::default();
         for id in ids {
             args.bytes(id.as_uuid().as_bytes());
         }
@@ -121,17 +128,17 @@ impl ProcessStore for RedisStore {
             .collect()
     }
 
-    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
-        if !self.link.is_replicated() || self.acknowledged.take(*id, attempt) {
+    async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+        if !self.link.is_replicated() || self.replicated.take(*id, attempt) {
             return Ok(true);
         }
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes());
-        let mut reply = self.link.write(&KEPT, NO_OP, args).await?;
+        let mut reply = self.link.write(&IS_DURABLE, NO_OP, args).await?;
         Ok(reply.word()? == "ok" && reply.number()? == u64::from(attempt.0) && reply.word()? == HOLDING)
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         self.page(filter, page).await
     }
 }
@@ -139,22 +146,22 @@ impl ProcessStore for RedisStore {
 impl RedisStore {
     /// Lets go of one that was claimed and cannot be read, so that it keeps its slot from nobody.
     async fn give_up(&self, by: &Lease, id: ProcessId, fault: &StoreError) -> Result<(), StoreError> {
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes()).text(by.node.as_str()).text(&fault.to_string());
-        self.link.write(&GIVE_UP, NO_OP, args).await.map(|_| ())
+        self.link.write(&ABANDON, NO_OP, args).await.map(|_| ())
     }
 }
 
 /// In the order in which the script reads them.
-fn change_args(change: &Change) -> Args {
+fn change_args(change: &Change) -> ScriptArgs {
     let next = &change.next;
     let head = next.head();
-    let mut args = Args::default();
+    let mut args = ScriptArgs::default();
     args.bytes(next.id.as_uuid().as_bytes()).bytes(change.op.as_uuid().as_bytes());
     push_author(&mut args, &change.author);
     args.number(change.expected.0)
         .number(change.taken.0)
-        .text(if change.childless { "1" } else { "" })
+        .text(if change.require_no_live_descendants { "1" } else { "" })
         .text(&record::encode_life(next))
         .text(standing(head.standing))
         .text(head.status.as_str())
@@ -171,7 +178,7 @@ fn change_args(change: &Change) -> Args {
     args
 }
 
-fn touched(id: ProcessId, answer: &mut Reply) -> Result<Result<(), StoreError>, StoreError> {
+fn touched(id: ProcessId, answer: &mut ScriptReply) -> Result<Result<(), StoreError>, StoreError> {
     let word = answer.word()?;
     Ok(match word.as_str() {
         "ok" => Ok(()),

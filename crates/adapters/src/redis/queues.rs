@@ -3,12 +3,12 @@ use super::class;
 use super::codec::{id, ids, name, refusal};
 use super::failure::{broken, corrupt};
 use super::process::NO_OP;
-use super::reply::Reply;
-use super::script::{Args, CLASSES, POLICY, QUEUES};
+use super::reply::ScriptReply;
+use super::script::{CLASSES, POLICY, QUEUES, ScriptArgs};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, SlotKey, Timestamp};
-use longhaul_ports::{PlacementClass, QueueView, Queues, Refusal, StoreError};
+use longhaul_ports::{PlacementClass, QueueState, Queues, StoreError, StoreRejection};
 use longhaul_wire::record;
 use std::collections::BTreeSet;
 
@@ -29,8 +29,8 @@ impl Queues for RedisStore {
         self.write_policy(&expected.to_string(), policy).await
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
-        let mut args = Args::default();
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
+        let mut args = ScriptArgs::default();
         args.text(if only.is_none() { "1" } else { "" });
         args.text(only.map_or("", |key| key.as_str()));
         let mut reply = self.link.read(&QUEUES, args).await?;
@@ -47,7 +47,7 @@ impl Queues for RedisStore {
     }
 
     async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
-        let mut lanes = self.link.read(&CLASSES, Args::default()).await?;
+        let mut lanes = self.link.read(&CLASSES, ScriptArgs::default()).await?;
         let mut classes = BTreeSet::new();
         while !lanes.is_empty() {
             classes.extend(class::of_labels(&lanes.word()?));
@@ -69,13 +69,13 @@ impl RedisStore {
         policy: &Policy,
     ) -> Result<(), StoreError> {
         match self.write_policy(&format!("<{version}"), policy).await {
-            Ok(_) | Err(StoreError::Refused(Refusal::StalePolicy { .. })) => Ok(()),
+            Ok(_) | Err(StoreError::Refused(StoreRejection::StalePolicy { .. })) => Ok(()),
             Err(error) => Err(error),
         }
     }
 
     async fn write_policy(&self, expected: &str, policy: &Policy) -> Result<PolicyVersion, StoreError> {
-        let mut args = Args::default();
+        let mut args = ScriptArgs::default();
         args.text(expected)
             .bytes(&token())
             .text(&record::encode_policy(policy))
@@ -94,7 +94,7 @@ impl RedisStore {
             "ok" => Ok(PolicyVersion(reply.number()?)),
             "stale" => {
                 let found = PolicyVersion(reply.number()?);
-                Err(StoreError::Refused(Refusal::StalePolicy { found }))
+                Err(StoreError::Refused(StoreRejection::StalePolicy { found }))
             }
             word => Err(refusal(word, &mut reply)),
         }
@@ -110,7 +110,7 @@ fn lengths(policy: &Policy) -> String {
     words.join(" ")
 }
 
-pub(super) fn read_policy(reply: &mut Reply) -> Result<(PolicyVersion, Policy), StoreError> {
+pub(super) fn read_policy(reply: &mut ScriptReply) -> Result<(PolicyVersion, Policy), StoreError> {
     let Some(version) = reply.optional_signed()? else {
         return Err(refusal("empty", reply));
     };
@@ -118,7 +118,7 @@ pub(super) fn read_policy(reply: &mut Reply) -> Result<(PolicyVersion, Policy), 
     Ok((version, record::decode_policy(&reply.word()?).map_err(broken)?))
 }
 
-pub(super) fn view(reply: &mut Reply, policy: &Policy) -> Result<QueueView, StoreError> {
+pub(super) fn view(reply: &mut ScriptReply, policy: &Policy) -> Result<QueueState, StoreError> {
     let key: Option<SlotKey> = reply.optional_text()?.map(|key| name(&key)).transpose()?;
     let holders = ids(reply.list()?)?;
     let mut lanes = reply.list()?;
@@ -132,7 +132,7 @@ pub(super) fn view(reply: &mut Reply, policy: &Policy) -> Result<QueueView, Stor
         }
     }
     waiters.sort_unstable();
-    Ok(QueueView {
+    Ok(QueueState {
         slots: key.as_ref().and_then(|key| policy.slots_of(key)),
         held: key.as_ref().and_then(|key| policy.held.get(key)).cloned(),
         holders,

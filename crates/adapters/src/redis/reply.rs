@@ -2,24 +2,24 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
+use super::desync::DesyncFlag;
 use super::failure::corrupt;
-use super::step::Step;
 use longhaul_ports::StoreError;
 use redis::Value;
 use std::vec;
 
 /// The values that a script answered, taken one after the other.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct ScriptReply {
     values: vec::IntoIter<Value>,
-    step: Step,
+    step: DesyncFlag,
     /// The newest record format that is read of it.
     record_format: u32,
 }
 
-impl Reply {
+impl ScriptReply {
     /// Reads what came over a connection with this step.
-    pub(super) fn of(value: Value, step: Step, record_format: u32) -> Result<Self, StoreError> {
+    pub(super) fn of(value: Value, step: DesyncFlag, record_format: u32) -> Result<Self, StoreError> {
         match value {
             Value::Array(values) | Value::Set(values) => {
                 Ok(Self { values: values.into_iter(), step, record_format })
@@ -125,7 +125,7 @@ fn digits(bytes: &[u8]) -> Result<i64, StoreError> {
         .ok_or_else(|| corrupt("a number of an answer is none"))
 }
 
-fn unfit(step: &Step, wanted: &str, found: &Value) -> StoreError {
+fn unfit(step: &DesyncFlag, wanted: &str, found: &Value) -> StoreError {
     let kind = match found {
         Value::Nil => "nothing",
         Value::Int(_) => "a number",
@@ -137,7 +137,7 @@ fn unfit(step: &Step, wanted: &str, found: &Value) -> StoreError {
 }
 
 /// Of its connection nothing more is believed: what follows may be the answers to questions before it.
-fn strange(step: &Step, what: impl Into<String>) -> StoreError {
+fn strange(step: &DesyncFlag, what: impl Into<String>) -> StoreError {
     let error = corrupt(what);
     if !step.is_lost() {
         tracing::warn!(%error, "the store answered what was not asked: its connection is made anew");

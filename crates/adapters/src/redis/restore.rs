@@ -6,15 +6,17 @@ use super::failure::corrupt;
 use super::membership::fenced;
 use super::migrate::taken;
 use super::process::NO_OP;
-use super::script::{Args, FOOTINGS, RAISE, RESTORE};
+use super::script::{FOOTINGS, RAISE, RESTORE, ScriptArgs};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Revision};
-use longhaul_ports::{Footing, History, Lease, Marks, Restore, Restored, StoreError, Stored};
+use longhaul_ports::{
+    HighWaterMarks, History, Lease, RecordPosition, Restore, RestoreOutcome, StoreError, StoredProcess,
+};
 
 /// So many bytes are sent in one step, so that nobody waits long for the server.
-const LARGEST: usize = 256 * 1024;
+const MAX_BATCH_BYTES: usize = 256 * 1024;
 /// So many are looked at in one step.
-const LOOKED_AT: usize = 1_000;
+const SCAN_BATCH: usize = 1_000;
 
 #[async_trait]
 impl Restore for RedisStore {
@@ -22,24 +24,24 @@ impl Restore for RedisStore {
         self.link.history().await
     }
 
-    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError> {
-        let mut footings = Vec::with_capacity(ids.len());
-        for some in ids.chunks(LOOKED_AT) {
-            let mut args = Args::default();
+    async fn record_positions(&self, ids: &[ProcessId]) -> Result<Vec<RecordPosition>, StoreError> {
+        let mut record_positions = Vec::with_capacity(ids.len());
+        for some in ids.chunks(SCAN_BATCH) {
+            let mut args = ScriptArgs::default();
             for id in some {
                 args.bytes(id.as_uuid().as_bytes());
             }
             let mut reply = self.link.read(&FOOTINGS, args).await?;
             for _ in some {
-                footings.push(footing(&reply.word()?)?);
+                record_positions.push(record_position(&reply.word()?)?);
             }
         }
-        Ok(footings)
+        Ok(record_positions)
     }
 
-    async fn raise(&self, marks: &Marks) -> Result<(), StoreError> {
+    async fn advance_marks(&self, marks: &HighWaterMarks) -> Result<(), StoreError> {
         let args = || {
-            let mut args = Args::default();
+            let mut args = ScriptArgs::default();
             args.number(marks.end.0).number(marks.seq.0);
             args
         };
@@ -53,7 +55,7 @@ impl Restore for RedisStore {
         }
     }
 
-    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError> {
+    async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError> {
         let mut restored = Vec::with_capacity(kept.len());
         let (mut together, mut bytes) = (self.from(by), 0_usize);
         for stored in kept {
@@ -64,20 +66,20 @@ impl Restore for RedisStore {
                 .number(epoch)
                 .number(u64::try_from(piece.iter().count()).unwrap_or(u64::MAX))
                 .append(piece);
-            if bytes > LARGEST {
+            if bytes > MAX_BATCH_BYTES {
                 let full = std::mem::replace(&mut together, self.from(by));
-                self.give_back(by, full, &mut restored).await?;
+                self.restore_records(by, full, &mut restored).await?;
                 bytes = 0;
             }
         }
-        self.give_back(by, together, &mut restored).await?;
+        self.restore_records(by, together, &mut restored).await?;
         Ok(restored)
     }
 }
 
 impl RedisStore {
-    fn from(&self, by: &Lease) -> Args {
-        let mut args = Args::default();
+    fn from(&self, by: &Lease) -> ScriptArgs {
+        let mut args = ScriptArgs::default();
         let until_lost = self.leases.map(|leases| leases.lease.saturating_add(leases.grace));
         push_lease(&mut args, by)
             .text(&self.lasts())
@@ -85,11 +87,11 @@ impl RedisStore {
         args
     }
 
-    async fn give_back(
+    async fn restore_records(
         &self,
         by: &Lease,
-        args: Args,
-        restored: &mut Vec<Restored>,
+        args: ScriptArgs,
+        restored: &mut Vec<RestoreOutcome>,
     ) -> Result<(), StoreError> {
         let mut reply = self.link.write(&RESTORE, NO_OP, args).await?;
         match reply.word()?.as_str() {
@@ -101,9 +103,9 @@ impl RedisStore {
             let what = reply.word()?;
             let at = Revision(reply.number()?);
             restored.push(match what.as_str() {
-                "given" => Restored::Given(at),
-                "known" => Restored::Known(at),
-                "swept" => Restored::Swept,
+                "given" => RestoreOutcome::Inserted(at),
+                "known" => RestoreOutcome::AlreadyPresent(at),
+                "swept" => RestoreOutcome::Pruned,
                 other => return Err(reply.strange(format!("what was given back was answered {other:?}"))),
             });
         }
@@ -111,13 +113,14 @@ impl RedisStore {
     }
 }
 
-fn footing(word: &str) -> Result<Footing, StoreError> {
+fn record_position(word: &str) -> Result<RecordPosition, StoreError> {
     match word {
-        "" => Ok(Footing::Missing),
-        "-" => Ok(Footing::Swept),
-        "!" => Ok(Footing::Damaged),
-        rev => {
-            rev.parse().map(|rev| Footing::At(Revision(rev))).map_err(|_| corrupt("a revision is no number"))
-        }
+        "" => Ok(RecordPosition::Missing),
+        "-" => Ok(RecordPosition::Pruned),
+        "!" => Ok(RecordPosition::Damaged),
+        rev => rev
+            .parse()
+            .map(|rev| RecordPosition::At(Revision(rev)))
+            .map_err(|_| corrupt("a revision is no number")),
     }
 }

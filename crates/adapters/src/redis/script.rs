@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 /// before: what a function refers to outside of the one that it stands in is found at once, and else along all that is
 /// in use there, which made a tenth of what a script took.
 #[derive(Debug)]
-pub(super) struct Script {
+pub(super) struct LuaScript {
     pub(super) source: &'static str,
     /// What the server calls it, known once it was loaded.
     hash: OnceLock<String>,
@@ -14,7 +14,7 @@ pub(super) struct Script {
 
 macro_rules! script {
     ($($part:literal),+) => {
-        Script {
+        LuaScript {
             source: concat!(
                 include_str!("lua/heads.lua"),
                 "return (function()\n",
@@ -32,47 +32,47 @@ macro_rules! script {
     };
 }
 
-pub(super) static ATTENTION: Script = script!("taking", "leases", "attention");
-pub(super) static ANNOUNCE: Script = script!("even_if_full", "announce");
-pub(super) static BOOKS: Script = script!("books");
-pub(super) static CALLED: Script = script!("leases", "aside", "even_if_full", "called");
-pub(super) static CLAIM: Script = script!("taking", "claim");
-pub(super) static CLASSES: Script = script!("classes");
-pub(super) static COMMIT: Script = script!("even_if_full", "commit");
-pub(super) static DRAIN: Script = script!("even_if_full", "drain");
-pub(super) static END: Script = script!("end");
-pub(super) static ENDED: Script = script!("ended");
-pub(super) static EVENTS: Script = script!("events");
-pub(super) static FOOTINGS: Script = script!("given", "footings");
-pub(super) static FORGET: Script = script!("leases", "even_if_full", "forget");
-pub(super) static GIVE_UP: Script = script!("even_if_full", "give_up");
-pub(super) static KEPT: Script = script!("even_if_full", "kept");
-pub(super) static KEY: Script = script!("key");
-pub(super) static LEAVE: Script = script!("even_if_full", "leave");
-pub(super) static LIST: Script = script!("list");
-pub(super) static LOAD: Script = script!("load");
-pub(super) static NODES: Script = script!("nodes");
-pub(super) static OPEN: Script = script!("open");
-pub(super) static POLICY: Script = script!("policy");
-pub(super) static QUEUES: Script = script!("queues");
-pub(super) static RAISE: Script = script!("even_if_full", "raise");
-pub(super) static REGISTER: Script = script!("leases", "even_if_full", "register");
-pub(super) static RESTORE: Script = script!("given", "even_if_full", "restore");
-pub(super) static SUBMIT: Script = script!("taking", "submit");
-pub(super) static SWEEP: Script = script!("sweep");
-pub(super) static TAIL: Script = script!("tail");
-pub(super) static TAIL_OF: Script = script!("tail_of");
-pub(super) static TAKE: Script = script!("take");
-pub(super) static TAKE_BOOKS: Script = script!("take_books");
-pub(super) static TAKE_EVENTS: Script = script!("take_events");
-pub(super) static TOUCH: Script = script!("touch");
-pub(super) static WISH: Script = script!("even_if_full", "wish");
+pub(super) static ATTENTION: LuaScript = script!("taking", "leases", "attention");
+pub(super) static ANNOUNCE: LuaScript = script!("even_if_full", "announce");
+pub(super) static METADATA: LuaScript = script!("books");
+pub(super) static CALLED: LuaScript = script!("leases", "aside", "even_if_full", "called");
+pub(super) static CLAIM: LuaScript = script!("taking", "claim");
+pub(super) static CLASSES: LuaScript = script!("classes");
+pub(super) static COMMIT: LuaScript = script!("even_if_full", "commit");
+pub(super) static DRAIN: LuaScript = script!("even_if_full", "drain");
+pub(super) static END: LuaScript = script!("end");
+pub(super) static ENDED: LuaScript = script!("ended");
+pub(super) static EVENTS: LuaScript = script!("events");
+pub(super) static FOOTINGS: LuaScript = script!("given", "footings");
+pub(super) static FORGET: LuaScript = script!("leases", "even_if_full", "forget");
+pub(super) static ABANDON: LuaScript = script!("even_if_full", "give_up");
+pub(super) static IS_DURABLE: LuaScript = script!("even_if_full", "kept");
+pub(super) static KEY: LuaScript = script!("key");
+pub(super) static LEAVE: LuaScript = script!("even_if_full", "leave");
+pub(super) static LIST: LuaScript = script!("list");
+pub(super) static LOAD: LuaScript = script!("load");
+pub(super) static NODES: LuaScript = script!("nodes");
+pub(super) static OPEN: LuaScript = script!("open");
+pub(super) static POLICY: LuaScript = script!("policy");
+pub(super) static QUEUES: LuaScript = script!("queues");
+pub(super) static RAISE: LuaScript = script!("even_if_full", "raise");
+pub(super) static REGISTER: LuaScript = script!("leases", "even_if_full", "register");
+pub(super) static RESTORE: LuaScript = script!("given", "even_if_full", "restore");
+pub(super) static SUBMIT: LuaScript = script!("taking", "submit");
+pub(super) static PRUNE: LuaScript = script!("sweep");
+pub(super) static TAIL: LuaScript = script!("tail");
+pub(super) static TAIL_OF: LuaScript = script!("tail_of");
+pub(super) static IMPORT: LuaScript = script!("take");
+pub(super) static IMPORT_METADATA: LuaScript = script!("take_books");
+pub(super) static IMPORT_EVENTS: LuaScript = script!("take_events");
+pub(super) static TOUCH: LuaScript = script!("touch");
+pub(super) static ENQUEUE_ACTION: LuaScript = script!("even_if_full", "wish");
 
 /// Every script: each is loaded when a store is opened, so that one that the server does not take is noticed there.
-pub(super) static ALL: &[&Script] = &[
+pub(super) static ALL: &[&LuaScript] = &[
     &ANNOUNCE,
     &ATTENTION,
-    &BOOKS,
+    &METADATA,
     &CALLED,
     &CLAIM,
     &CLASSES,
@@ -83,8 +83,8 @@ pub(super) static ALL: &[&Script] = &[
     &EVENTS,
     &FOOTINGS,
     &FORGET,
-    &GIVE_UP,
-    &KEPT,
+    &ABANDON,
+    &IS_DURABLE,
     &KEY,
     &LEAVE,
     &LIST,
@@ -97,17 +97,17 @@ pub(super) static ALL: &[&Script] = &[
     &REGISTER,
     &RESTORE,
     &SUBMIT,
-    &SWEEP,
+    &PRUNE,
     &TAIL,
     &TAIL_OF,
-    &TAKE,
-    &TAKE_BOOKS,
-    &TAKE_EVENTS,
+    &IMPORT,
+    &IMPORT_METADATA,
+    &IMPORT_EVENTS,
     &TOUCH,
-    &WISH,
+    &ENQUEUE_ACTION,
 ];
 
-impl Script {
+impl LuaScript {
     /// What the server calls it; none before it was loaded once.
     pub(super) fn hash(&self) -> Option<&str> {
         self.hash.get().map(String::as_str)
@@ -121,9 +121,9 @@ impl Script {
 
 /// What a script is given, after the time.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Args(Vec<Vec<u8>>);
+pub(super) struct ScriptArgs(Vec<Vec<u8>>);
 
-impl Args {
+impl ScriptArgs {
     pub(super) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }

@@ -1,19 +1,19 @@
 //! What a server tells of itself, and which promise it could not keep.
 
 use super::Durability;
-use super::unsuitable::Unsuitable;
+use super::unsuitable::UnsuitableServer;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use std::collections::BTreeMap;
 
 /// The oldest servers that have every command that is needed.
-const REDIS_FLOOR: Version = Version(6, 2);
-const VALKEY_FLOOR: Version = Version(7, 2);
+const REDIS_FLOOR: ServerVersion = ServerVersion(6, 2);
+const VALKEY_FLOOR: ServerVersion = ServerVersion(7, 2);
 
 /// What a server tells of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct ServerFacts {
+pub struct ServerInfo {
     /// Redis or Valkey.
     pub product: &'static str,
     /// Its version.
@@ -29,7 +29,7 @@ pub struct ServerFacts {
     /// Whether it appends every write to its file (`appendonly`).
     pub appends: bool,
     /// When it waits for the disk (`appendfsync`).
-    pub synced: Syncing,
+    pub synced: SyncPolicy,
     /// Whether it begins on a file of writes that ends in the midst of one (`aof-load-truncated`). Redis cuts such a file
     /// behind the last whole command, which may be inside of a script: half of that script takes effect when the server
     /// begins once more.
@@ -42,14 +42,14 @@ pub struct ServerFacts {
 
 /// When a server waits for its disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Syncing {
+pub enum SyncPolicy {
     /// The value of `appendfsync`.
     When(String),
     /// The user of the store may not ask for it.
     Untold,
 }
 
-impl ServerFacts {
+impl ServerInfo {
     /// Gives those of a server that keeps every promise of one server, which others are made of in tests.
     #[must_use]
     pub fn well() -> Self {
@@ -61,7 +61,7 @@ impl ServerFacts {
             used_memory: 12 << 20,
             most_memory: None,
             appends: true,
-            synced: Syncing::When("always".to_owned()),
+            synced: SyncPolicy::When("always".to_owned()),
             begins_torn: false,
             disk_is_well: true,
             replicas: 0,
@@ -75,8 +75,8 @@ impl ServerFacts {
             return Err((ErrorKind::Server(ServerErrorKind::BusyLoading), "the server loads its data").into());
         }
         let synced = match setting(connection, "appendfsync").await? {
-            Some(when) => Syncing::When(when),
-            None => Syncing::Untold,
+            Some(when) => SyncPolicy::When(when),
+            None => SyncPolicy::Untold,
         };
         Ok(Self::read(&told, synced))
     }
@@ -91,7 +91,7 @@ impl ServerFacts {
         Ok(())
     }
 
-    fn read(told: &str, synced: Syncing) -> Self {
+    fn read(told: &str, synced: SyncPolicy) -> Self {
         let fields: BTreeMap<&str, &str> = told
             .lines()
             .filter_map(|line| line.split_once(':'))
@@ -122,24 +122,24 @@ impl ServerFacts {
 
     /// Tells every reason why it cannot be used with this durability, the weightiest first.
     #[must_use]
-    pub fn faults(&self, durability: Durability) -> Vec<Unsuitable> {
+    pub fn faults(&self, durability: Durability) -> Vec<UnsuitableServer> {
         let mut faults = Vec::new();
         let floor = if self.product == "Valkey" { VALKEY_FLOOR } else { REDIS_FLOOR };
-        if Version::read(&self.version).is_none_or(|version| version < floor) {
-            let Version(major, minor) = floor;
-            faults.push(Unsuitable::TooOld {
+        if ServerVersion::read(&self.version).is_none_or(|version| version < floor) {
+            let ServerVersion(major, minor) = floor;
+            faults.push(UnsuitableServer::TooOld {
                 server: self.product.to_owned(),
                 version: self.version.clone(),
                 floor: format!("{major}.{minor}"),
             });
         }
         if let Some(primary) = &self.primary {
-            faults.push(Unsuitable::Replica { primary: primary.clone() });
+            faults.push(UnsuitableServer::Replica { primary: primary.clone() });
         }
         if self.eviction != "noeviction" {
-            faults.push(Unsuitable::Evicts { policy: self.eviction.clone() });
+            faults.push(UnsuitableServer::Evicts { policy: self.eviction.clone() });
         }
-        let not_durable = |setting, found: &str, wanted| Unsuitable::NotDurable {
+        let not_durable = |setting, found: &str, wanted| UnsuitableServer::NotDurable {
             durability,
             setting,
             found: found.to_owned(),
@@ -150,7 +150,7 @@ impl ServerFacts {
             Durability::Single => {}
             Durability::Replicated { replicas } => {
                 if self.replicas != replicas.get() {
-                    faults.push(Unsuitable::OtherReplicas { durability, connected: self.replicas });
+                    faults.push(UnsuitableServer::OtherReplicas { durability, connected: self.replicas });
                 }
             }
         }
@@ -158,10 +158,10 @@ impl ServerFacts {
             faults.push(not_durable("appendonly", "no", "yes"));
         }
         match (durability, &self.synced) {
-            (Durability::Single, Syncing::Untold) => {
-                faults.push(Unsuitable::Silent { what: "settings", command: "config|get" });
+            (Durability::Single, SyncPolicy::Untold) => {
+                faults.push(UnsuitableServer::Silent { what: "settings", command: "config|get" });
             }
-            (Durability::Single, Syncing::When(when)) if when != "always" => {
+            (Durability::Single, SyncPolicy::When(when)) if when != "always" => {
                 faults.push(not_durable("appendfsync", when, "always"));
             }
             (Durability::Single | Durability::Cache | Durability::Replicated { .. }, _) => {}
@@ -202,9 +202,9 @@ pub(super) async fn field(
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Version(u32, u32);
+struct ServerVersion(u32, u32);
 
-impl Version {
+impl ServerVersion {
     fn read(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(str::parse);
         Some(Self(parts.next()?.ok()?, parts.next()?.ok()?))
@@ -224,8 +224,8 @@ mod tests {
     }
 
     /// The later line of two with one name counts.
-    fn told(changes: &str) -> Vec<Unsuitable> {
-        let facts = ServerFacts::read(&format!("{FIT}{changes}"), Syncing::When("always".to_owned()));
+    fn told(changes: &str) -> Vec<UnsuitableServer> {
+        let facts = ServerInfo::read(&format!("{FIT}{changes}"), SyncPolicy::When("always".to_owned()));
         facts.faults(replicated())
     }
 
@@ -251,7 +251,7 @@ mod tests {
         ] {
             let refused = told(changes);
             assert!(
-                matches!(&refused[..], [Unsuitable::TooOld { server: named, .. }] if named == server),
+                matches!(&refused[..], [UnsuitableServer::TooOld { server: named, .. }] if named == server),
                 "{refused:?}"
             );
         }
@@ -261,26 +261,26 @@ mod tests {
     fn replicas_that_nobody_counts_on_are_refused_as_those_that_are_missing() {
         for connected in ["1", "3", ""] {
             let refused = told(&format!("connected_slaves:{connected}"));
-            assert!(matches!(&refused[..], [Unsuitable::OtherReplicas { .. }]), "{refused:?}");
+            assert!(matches!(&refused[..], [UnsuitableServer::OtherReplicas { .. }]), "{refused:?}");
         }
     }
 
     #[test]
     fn every_fault_is_told_and_the_weightiest_first() {
-        let facts = ServerFacts::read(
+        let facts = ServerInfo::read(
             "redis_version:5.0\nrole:slave\nmaster_host:h\nmaster_port:1\nmaxmemory_policy:allkeys-lru\n",
-            Syncing::Untold,
+            SyncPolicy::Untold,
         );
         let faults = facts.faults(Durability::Single);
         assert!(
             matches!(
                 &faults[..],
                 [
-                    Unsuitable::TooOld { .. },
-                    Unsuitable::Replica { .. },
-                    Unsuitable::Evicts { .. },
-                    Unsuitable::NotDurable { setting: "appendonly", .. },
-                    Unsuitable::Silent { .. },
+                    UnsuitableServer::TooOld { .. },
+                    UnsuitableServer::Replica { .. },
+                    UnsuitableServer::Evicts { .. },
+                    UnsuitableServer::NotDurable { setting: "appendonly", .. },
+                    UnsuitableServer::Silent { .. },
                 ]
             ),
             "{faults:?}"
@@ -296,7 +296,7 @@ mod tests {
 
     #[test]
     fn no_limit_is_none_and_a_sick_disk_is_told() {
-        let facts = |told: &str| ServerFacts::read(told, Syncing::Untold);
+        let facts = |told: &str| ServerInfo::read(told, SyncPolicy::Untold);
         assert_eq!((facts(FIT).most_memory, facts(FIT).used_memory), (None, 1024));
         assert_eq!(facts("maxmemory:5").most_memory, Some(5));
         assert!(facts(FIT).disk_is_well);

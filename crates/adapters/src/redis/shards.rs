@@ -1,8 +1,8 @@
 //! The shard of a cluster that has the keys of a namespace.
 
-use super::link::{ANSWERING, dial};
-use super::options::TlsFiles;
-use super::place::{Misplaced, client};
+use super::endpoint::{EndpointError, client};
+use super::link::{RESPONSE_TIMEOUT, dial};
+use super::options::RedisTlsFiles;
 use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
 
 /// Where nodes of a cluster listen unless it is said otherwise.
@@ -16,14 +16,19 @@ pub(super) struct Shards {
     head: String,
     /// What comes after it.
     tail: String,
-    files: TlsFiles,
+    files: RedisTlsFiles,
     /// A key of the namespace.
     key: String,
 }
 
 impl Shards {
     /// Reads `user:password@host:port,host:port?protocol=resp3`, behind the scheme by which each node is reached.
-    pub(super) fn read(scheme: &str, rest: &str, files: &TlsFiles, key: &str) -> Result<Self, Misplaced> {
+    pub(super) fn read(
+        scheme: &str,
+        rest: &str,
+        files: &RedisTlsFiles,
+        key: &str,
+    ) -> Result<Self, EndpointError> {
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (login, hosts) = match rest.rsplit_once('@') {
             Some((login, hosts)) => (format!("{login}@"), hosts),
@@ -56,7 +61,7 @@ impl Shards {
     }
 
     async fn leader(&self, seed: &str) -> Result<Client, RedisError> {
-        let mut connection = dial(&self.at(seed).map_err(passed_on)?, ANSWERING).await?;
+        let mut connection = dial(&self.at(seed).map_err(passed_on)?, RESPONSE_TIMEOUT).await?;
         let mut asked = redis::pipe();
         asked.cmd("CLUSTER").arg("INFO");
         asked.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key);
@@ -71,11 +76,11 @@ impl Shards {
             ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)?;
         let leader = self.at(&address).map_err(passed_on)?;
         // What one knows that the others forgot is of old.
-        dial(&leader, ANSWERING).await?;
+        dial(&leader, RESPONSE_TIMEOUT).await?;
         Ok(leader)
     }
 
-    fn at(&self, address: &str) -> Result<Client, Misplaced> {
+    fn at(&self, address: &str) -> Result<Client, EndpointError> {
         client(&format!("{}{address}{}", self.head, self.tail), &self.files)
     }
 }
@@ -111,10 +116,10 @@ fn nobody_leads() -> RedisError {
 }
 
 /// What was well when it was read is well now, but for files that may change.
-fn passed_on(misplaced: Misplaced) -> RedisError {
+fn passed_on(misplaced: EndpointError) -> RedisError {
     match misplaced {
-        Misplaced::Url(error) => error,
-        fault @ (Misplaced::Tls(_) | Misplaced::Alone(_)) => std::io::Error::other(fault).into(),
+        EndpointError::Url(error) => error,
+        fault @ (EndpointError::Tls(_) | EndpointError::Alone(_)) => std::io::Error::other(fault).into(),
     }
 }
 
@@ -122,8 +127,8 @@ fn passed_on(misplaced: Misplaced) -> RedisError {
 mod tests {
     use super::*;
 
-    fn read(rest: &str) -> Result<Shards, Misplaced> {
-        Shards::read("redis", rest, &TlsFiles::default(), "lh:{team}:")
+    fn read(rest: &str) -> Result<Shards, EndpointError> {
+        Shards::read("redis", rest, &RedisTlsFiles::default(), "lh:{team}:")
     }
 
     #[test]

@@ -6,26 +6,26 @@ use super::codec::{
     stored,
 };
 use super::failure::corrupt;
-use super::reply::Reply;
-use super::script::{Args, SUBMIT};
+use super::reply::ScriptReply;
+use super::script::{SUBMIT, ScriptArgs};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    Head, LaunchKey, OpId, PolicyVersion, Process, ProcessId, Revision, Seq, SessionId, SlotKey, Spec,
-    Vitals, Work,
+    LaunchKey, LiveStats, OpId, PolicyVersion, Process, ProcessHeader, ProcessId, Revision, Seq, SessionId,
+    SlotKey, Spec, Work,
 };
-use longhaul_ports::{Lease, Refusal, StoreError, Stored, Submission, Submitted};
+use longhaul_ports::{Lease, StoreError, StoreRejection, StoredProcess, Submission, SubmitOutcome};
 use longhaul_wire::record;
 
 /// The largest specification that is kept, in bytes.
-const LARGEST_SPEC: usize = 1024 * 1024;
+const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
 impl RedisStore {
-    pub(super) async fn submit_new(&self, new: Submission) -> Result<Submitted, StoreError> {
+    pub(super) async fn submit_new(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let min_reader = self.min_reader(&new.process.spec);
         let spec = record::encode_spec_for(min_reader, &new.process);
-        if spec.len() > LARGEST_SPEC {
+        if spec.len() > MAX_SPEC_BYTES {
             let bytes = u64::try_from(spec.len()).unwrap_or(u64::MAX);
-            return Err(StoreError::Refused(Refusal::TooLarge { bytes }));
+            return Err(StoreError::Refused(StoreRejection::TooLarge { bytes }));
         }
         let head = new.process.head();
         let args = args(&new, &head, &spec, min_reader);
@@ -42,16 +42,16 @@ impl RedisStore {
         match word.as_str() {
             "waiting" => {
                 let seq = Seq(reply.number()?);
-                Ok(Submitted::Waiting(accepted(new, seq)))
+                Ok(SubmitOutcome::Waiting(accepted(new, seq)))
             }
             "claimed" => {
                 let seq = Seq(reply.number()?);
                 let claim = codec::claim(&reply.word()?)?;
                 let stored = claimed(new, seq, claim)?;
                 if self.link.is_replicated() {
-                    self.acknowledged.add(&stored);
+                    self.replicated.add(&stored);
                 }
-                Ok(Submitted::Claimed(stored))
+                Ok(SubmitOutcome::Claimed(stored))
             }
             "existing" => existing(&new, &mut reply),
             word => Err(match refusal(word, &mut reply, &new, &head)? {
@@ -69,9 +69,9 @@ impl RedisStore {
 }
 
 /// In the order in which the script reads them.
-fn args(new: &Submission, head: &Head, spec: &str, min_reader: u32) -> Args {
+fn args(new: &Submission, head: &ProcessHeader, spec: &str, min_reader: u32) -> ScriptArgs {
     let (process, limits) = (&new.process, &new.limits);
-    let mut args = Args::default();
+    let mut args = ScriptArgs::default();
     args.bytes(process.id.as_uuid().as_bytes());
     match &process.spec.launch_key {
         Some(key) => {
@@ -88,7 +88,7 @@ fn args(new: &Submission, head: &Head, spec: &str, min_reader: u32) -> Args {
         Some(claimant) => push_lease(&mut args, &claimant.lease).number(claimant.roots.into()),
         None => args.text("").text("").text("0"),
     };
-    args.text(if new.or_refuse { "1" } else { "" });
+    args.text(if new.fail_if_queued { "1" } else { "" });
     push_record(&mut args, process, head, spec, min_reader);
     for event in &new.events {
         args.text(&record::encode_event(event));
@@ -97,7 +97,13 @@ fn args(new: &Submission, head: &Head, spec: &str, min_reader: u32) -> Args {
 }
 
 /// What every record consists of, in the order in which scripts read it.
-pub(super) fn push_record(args: &mut Args, process: &Process, head: &Head, spec: &str, min_reader: u32) {
+pub(super) fn push_record(
+    args: &mut ScriptArgs,
+    process: &Process,
+    head: &ProcessHeader,
+    spec: &str,
+    min_reader: u32,
+) {
     args.text(&record::encode_life(process))
         .text(spec)
         .text(&labels(head))
@@ -126,18 +132,18 @@ pub(super) fn fingerprint(spec: &Spec) -> String {
     format!("{:016x}", Fingerprint::of(spec))
 }
 
-fn accepted(new: Submission, seq: Seq) -> Stored {
-    Stored {
+fn accepted(new: Submission, seq: Seq) -> StoredProcess {
+    StoredProcess {
         process: new.process,
         revision: Revision(1),
         seq,
         owner: None,
-        wishes: Vec::new(),
-        vitals: Vitals::default(),
+        pending_actions: Vec::new(),
+        live_stats: LiveStats::default(),
     }
 }
 
-fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<Stored, StoreError> {
+fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<StoredProcess, StoreError> {
     let lease = new.claim_for.as_ref().map(|claimant| claimant.lease.clone());
     let lease: Lease = lease.ok_or_else(|| corrupt("what nobody asked for was claimed"))?;
     let mut stored = accepted(new, seq);
@@ -151,7 +157,7 @@ fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<S
 }
 
 /// The record of the id, or of the launch key; what is gone was compared by its fingerprint.
-fn existing(new: &Submission, reply: &mut Reply) -> Result<Submitted, StoreError> {
+fn existing(new: &Submission, reply: &mut ScriptReply) -> Result<SubmitOutcome, StoreError> {
     let id = id(&reply.bytes()?)?;
     let same_print = reply.word()? == "1";
     let stored = stored(&mut reply.list()?)?;
@@ -161,38 +167,38 @@ fn existing(new: &Submission, reply: &mut Reply) -> Result<Submitted, StoreError
         Some(stored) => stored.process.spec.same_launch(asked),
         None => same_print,
     };
-    Ok(Submitted::Existing { id, stored, same_spec })
+    Ok(SubmitOutcome::Existing { id, stored, same_spec })
 }
 
 /// The guard behind a word; none if it is not one of those that only submissions meet.
 fn refusal(
     word: &str,
-    reply: &mut Reply,
+    reply: &mut ScriptReply,
     new: &Submission,
-    head: &Head,
-) -> Result<Option<Refusal>, StoreError> {
+    head: &ProcessHeader,
+) -> Result<Option<StoreRejection>, StoreError> {
     let tree = new.limits.tree;
     Ok(Some(match word {
-        "stale" => Refusal::StalePolicy { found: PolicyVersion(reply.number()?) },
-        "parentless" => Refusal::ParentMissing { parent: id(&reply.bytes()?)? },
-        "closing" => Refusal::AncestorClosing { ancestor: id(&reply.bytes()?)? },
-        "deep" => Refusal::TooDeep { level: head.level, deepest: tree.deepest },
+        "stale" => StoreRejection::StalePolicy { found: PolicyVersion(reply.number()?) },
+        "parentless" => StoreRejection::ParentMissing { parent: id(&reply.bytes()?)? },
+        "closing" => StoreRejection::AncestorClosing { ancestor: id(&reply.bytes()?)? },
+        "deep" => StoreRejection::TooDeep { level: head.level, deepest: tree.deepest },
         "level" => {
             let live = u32::try_from(reply.number()?).unwrap_or(u32::MAX);
-            Refusal::LevelFull { level: head.level, live, most: tree.per_level }
+            StoreRejection::LevelFull { level: head.level, live, most: tree.per_level }
         }
         "starved" => {
             let key = head.key.clone().ok_or_else(|| corrupt("work without a key is held by one"))?;
-            Refusal::HeldByAncestors { key, holders: holders(reply)? }
+            StoreRejection::HeldByAncestors { key, holders: holders(reply)? }
         }
         "slotless" => {
             let key: Option<SlotKey> = reply.optional_text()?.map(|key| name(&key)).transpose()?;
-            Refusal::NoSlot { key, holders: holders(reply)? }
+            StoreRejection::NoSlot { key, holders: holders(reply)? }
         }
         _ => return Ok(None),
     }))
 }
 
-fn holders(reply: &mut Reply) -> Result<Vec<ProcessId>, StoreError> {
+fn holders(reply: &mut ScriptReply) -> Result<Vec<ProcessId>, StoreError> {
     ids(reply.list()?)
 }

@@ -5,7 +5,7 @@ use super::Durability;
 /// Why a server cannot be used as a store. The message says what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Unsuitable {
+pub enum UnsuitableServer {
     /// It lacks commands that are needed.
     #[error("{server} {version} is older than {floor}; use a newer one")]
     TooOld {
@@ -68,7 +68,7 @@ fn counted(replicas: u32) -> String {
     if replicas == 1 { "1 replica".to_owned() } else { format!("{replicas} replicas") }
 }
 
-impl Unsuitable {
+impl UnsuitableServer {
     /// Whether every write notices it by itself: one that waits for replicas in vain is not acknowledged.
     pub(super) const fn is_met_by_each_write(&self) -> bool {
         match self {

@@ -1,17 +1,17 @@
 //! Stores by their URLs.
 
-use super::options::RedisOptions;
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
-use super::place::UnguardedFailover;
-use super::place::{Misplaced, Place};
-use super::{Durability, LeaseTimes, TlsClient, TlsFault, TlsFiles, UnknownDurability};
+use super::endpoint::UnguardedFailover;
+use super::endpoint::{Endpoint, EndpointError};
+use super::options::RedisOptions;
+use super::{Durability, LeaseTimes, RedisTlsFiles, TlsClient, TlsFault, UnknownDurability};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// What the client of the server takes from the query.
 const FOR_THE_CONNECTION: [&str; 4] = ["db", "user", "pass", "protocol"];
 /// The longest name of a namespace, in bytes.
-const LONGEST_NAMESPACE: usize = 64;
+const MAX_NAMESPACE_LEN: usize = 64;
 
 /// Why a URL says nothing about a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -79,11 +79,11 @@ impl RedisOptions {
     /// is cannot be read.
     pub fn of_url(url: &str) -> Result<Self, RedisUrlError> {
         let options = Self::read(url)?;
-        Place::of(&options).map_err(|misplaced| match misplaced {
-            Misplaced::Url(error) => RedisUrlError::Place { why: error.to_string() },
-            Misplaced::Tls(fault) => RedisUrlError::Tls(fault),
+        Endpoint::of(&options).map_err(|misplaced| match misplaced {
+            EndpointError::Url(error) => RedisUrlError::Place { why: error.to_string() },
+            EndpointError::Tls(fault) => RedisUrlError::Tls(fault),
             #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
-            Misplaced::Alone(why) => RedisUrlError::Alone(why),
+            EndpointError::Alone(why) => RedisUrlError::Alone(why),
         })?;
         Ok(options)
     }
@@ -120,7 +120,7 @@ impl RedisOptions {
             (None, None) => None,
             (Some(_), None) | (None, Some(_)) => return Err(RedisUrlError::HalfClient),
         };
-        options.tls = TlsFiles { authorities, client };
+        options.tls = RedisTlsFiles { authorities, client };
         if !others.is_empty() {
             options.url = format!("{place}?{}", others.join("&"));
         }
@@ -131,7 +131,7 @@ impl RedisOptions {
 /// Braces would end the part of a key by which a cluster places it.
 fn checked(namespace: &str) -> Result<String, RedisUrlError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if namespace.is_empty() || namespace.len() > LONGEST_NAMESPACE || !namespace.bytes().all(fits) {
+    if namespace.is_empty() || namespace.len() > MAX_NAMESPACE_LEN || !namespace.bytes().all(fits) {
         return Err(RedisUrlError::Namespace { namespace: namespace.to_owned() });
     }
     Ok(namespace.to_owned())

@@ -1,15 +1,19 @@
-//! Who is next. The rule itself is [`longhaul_domain::admission`]; what it looks at is in [`super::lines`].
+//! Who is next. The rule itself is [`longhaul_domain::admission`]; what it looks at is in [`super::ready_keys`].
 
 use super::class;
-use super::failure::Halt;
-use super::ledger::Ledger;
+use super::failure::StepAbort;
 use super::row;
-use longhaul_domain::{Event, Fact, NodeId, Process, Timestamp, Vitals, Work};
-use longhaul_ports::{Lease, Room, StoreError, Stored};
+use super::write_connection::WriteConnection;
+use longhaul_domain::{Event, Fact, LiveStats, NodeId, Process, Timestamp, Work};
+use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
 use std::collections::BTreeSet;
 
-impl Ledger {
-    pub(super) fn claim(&mut self, by: &Lease, room: &Room) -> Result<Vec<Stored>, Halt> {
+impl WriteConnection {
+    pub(super) fn claim(
+        &mut self,
+        by: &Lease,
+        room: &ClaimCapacity,
+    ) -> Result<Vec<StoredProcess>, StepAbort> {
         self.check(by)?;
         let classes: BTreeSet<String> = room.classes.iter().map(class::of_class).collect();
         let mut roots = room.roots.saturating_sub(self.roots_of(&by.node)?);
@@ -22,7 +26,7 @@ impl Ledger {
             let stored = match row::by_seq(&self.connection, seq) {
                 Ok(Some(stored)) => stored,
                 Ok(None) => break,
-                Err(Halt::Answer(error)) if error.is_damage() => {
+                Err(StepAbort::Answer(error)) if error.is_damage() => {
                     tracing::error!(seq, %error, "a waiting record is damaged, and set aside");
                     self.set_aside(seq)?;
                     self.look_again(&mut lines, key)?;
@@ -43,25 +47,25 @@ impl Ledger {
     }
 
     /// Lets what is damaged stand in no line, so that it holds up nobody.
-    fn set_aside(&self, seq: i64) -> Result<(), Halt> {
+    fn set_aside(&self, seq: i64) -> Result<(), StepAbort> {
         self.sql("UPDATE process SET standing = 2 WHERE seq = ?1 AND standing = 0")?.execute([seq])?;
         Ok(())
     }
 
-    fn hand_over(&mut self, stored: Stored, to: &Lease) -> Result<Stored, Halt> {
+    fn hand_over(&mut self, stored: StoredProcess, to: &Lease) -> Result<StoredProcess, StepAbort> {
         let before = row::before(&self.connection, &stored.process.id)?;
         let before = before.ok_or(StoreError::Missing { id: stored.process.id })?;
-        let Handover { process, events, owner } = Handover::of(stored.process, self.now(), to);
+        let ClaimedRow { process, events, owner } = ClaimedRow::of(stored.process, self.now(), to);
         let revision = before.revision.next();
         row::update(&self.connection, &before, &process, revision, owner.as_ref())?;
         self.lines.moved(process.spec.key.as_ref());
         self.append(&process.id, revision, &events)?;
         self.serve(&process)?;
-        Ok(Stored { process, revision, owner, vitals: Vitals::default(), ..stored })
+        Ok(StoredProcess { process, revision, owner, live_stats: LiveStats::default(), ..stored })
     }
 
     /// Remembers when its key was served, as the place of its claim in the log.
-    pub(super) fn serve(&self, process: &Process) -> Result<(), Halt> {
+    pub(super) fn serve(&self, process: &Process) -> Result<(), StepAbort> {
         self.sql(
             "INSERT INTO served (key, at) VALUES (?1, (SELECT max(cursor) FROM event))
             ON CONFLICT (key) DO UPDATE SET at = excluded.at",
@@ -71,7 +75,7 @@ impl Ledger {
     }
 
     /// The roots that a node holds: what it owns always stands so.
-    pub(super) fn roots_of(&self, node: &NodeId) -> Result<u32, Halt> {
+    pub(super) fn roots_of(&self, node: &NodeId) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM process INDEXED BY live
             WHERE standing < 3 AND standing = 1 AND owner_node = ?1 AND child = 0";
         Ok(self.sql(sql)?.query_row([node.as_str()], |row| row.get(0))?)
@@ -79,13 +83,13 @@ impl Ledger {
 }
 
 /// A waiter as it is once a node has it. Reported work runs elsewhere, so nobody owns it.
-pub(super) struct Handover {
+pub(super) struct ClaimedRow {
     pub(super) process: Process,
     pub(super) events: [Event; 1],
     pub(super) owner: Option<Lease>,
 }
 
-impl Handover {
+impl ClaimedRow {
     pub(super) fn of(mut process: Process, now: Timestamp, to: &Lease) -> Self {
         let fact = Fact::Claimed { attempt: process.attempt.next(), node: to.node.clone() };
         let events = [Event { at: now, fact }];

@@ -1,17 +1,17 @@
 //! Decided changes.
 
-use super::answers::Answers;
-use super::bells::News;
-use super::failure::Halt;
-use super::ledger::Ledger;
-use super::row::{self, Before};
+use super::answers::OpReplies;
+use super::failure::StepAbort;
+use super::notifiers::NodeEvent;
+use super::row::{self, CurrentRow};
 use super::submit::waiter;
-use longhaul_domain::{OpId, Process, ProcessId, Revision, Standing};
-use longhaul_ports::{Change, Refusal, StoreError};
+use super::write_connection::WriteConnection;
+use longhaul_domain::{OpId, Process, ProcessId, Revision, SlotState};
+use longhaul_ports::{Change, StoreError, StoreRejection};
 use rusqlite::{OptionalExtension, params};
 
-impl Ledger {
-    pub(super) fn commit_change(&mut self, change: &Change) -> Result<Revision, Halt> {
+impl WriteConnection {
+    pub(super) fn commit_change(&mut self, change: &Change) -> Result<Revision, StepAbort> {
         let id = change.next.id;
         let Some(mut before) = row::before(&self.connection, &id)? else {
             let answer = self.answered_before_the_sweep(&id, change.op)?;
@@ -25,12 +25,12 @@ impl Ledger {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
         self.check_author(before.owner.as_ref(), &change.author)?;
-        if change.childless {
+        if change.require_no_live_descendants {
             self.refuse_above_life(&change.next)?;
         }
         let owner = match change.next.state.standing() {
-            Standing::Holding => before.owner.clone(),
-            Standing::Waiting | Standing::Idle | Standing::Ended => None,
+            SlotState::Holding => before.owner.clone(),
+            SlotState::Waiting | SlotState::Idle | SlotState::Ended => None,
         };
         let revision = before.revision.next();
         before.answers.remember(change.op, row::int(revision.0));
@@ -40,38 +40,39 @@ impl Ledger {
                 .execute(params![before.seq, row::int(change.taken.0)])?;
         }
         self.append(&id, revision, &change.events)?;
-        self.tell_of_change(&before, change)?;
+        self.notify_change(&before, change)?;
         Ok(revision)
     }
 
-    fn tell_of_change(&mut self, before: &Before, change: &Change) -> Result<(), Halt> {
+    fn notify_change(&mut self, before: &CurrentRow, change: &Change) -> Result<(), StepAbort> {
         let head = change.next.head();
         let moved = before.priority != i64::from(head.priority.value());
         if moved || before.standing != row::standing(head.standing) {
             self.lines.moved(head.key.as_ref());
         }
-        if head.standing == Standing::Waiting {
+        if head.standing == SlotState::Waiting {
             self.tell(waiter(&change.next.spec.placement));
         }
-        let freed = before.standing == row::standing(Standing::Holding) && head.standing != Standing::Holding;
+        let freed =
+            before.standing == row::standing(SlotState::Holding) && head.standing != SlotState::Holding;
         if freed && self.someone_waits()? {
-            self.tell(News::ForAll);
+            self.tell(NodeEvent::ForAll);
         }
-        if before.wished && head.standing != Standing::Holding && self.has_open_wishes(before.seq)? {
-            self.tell_if_first_due(head.queued_at.0)?;
+        if before.wished && head.standing != SlotState::Holding && self.has_open_wishes(before.seq)? {
+            self.notify_if_first_due(head.queued_at.0)?;
         }
         match head.due.map(|due| due.0) {
-            Some(due) if before.due != Some(due) || before.owner.is_some() => self.tell_if_first_due(due),
+            Some(due) if before.due != Some(due) || before.owner.is_some() => self.notify_if_first_due(due),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn has_open_wishes(&self, seq: i64) -> Result<bool, Halt> {
+    fn has_open_wishes(&self, seq: i64) -> Result<bool, StepAbort> {
         let sql = "SELECT EXISTS (SELECT 1 FROM wish WHERE seq = ?1)";
         Ok(self.sql(sql)?.query_row([seq], |row| row.get(0))?)
     }
 
-    fn refuse_above_life(&self, process: &Process) -> Result<(), Halt> {
+    fn refuse_above_life(&self, process: &Process) -> Result<(), StepAbort> {
         let root = process.lineage.root(process.id);
         let descendant = self
             .sql(
@@ -88,22 +89,26 @@ impl Ledger {
             )
             .optional()?;
         match descendant {
-            Some(descendant) => Err(Refusal::DescendantLives { descendant }.into()),
+            Some(descendant) => Err(StoreRejection::DescendantLives { descendant }.into()),
             None => Ok(()),
         }
     }
 
-    pub(super) fn someone_waits(&self) -> Result<bool, Halt> {
+    pub(super) fn someone_waits(&self) -> Result<bool, StepAbort> {
         let sql = "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE standing < 3 AND standing = 0)";
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
     /// What was answered to this write of a process whose record is gone: its latest answers are kept.
-    pub(super) fn answered_before_the_sweep(&self, id: &ProcessId, op: OpId) -> Result<Option<i64>, Halt> {
+    pub(super) fn answered_before_the_sweep(
+        &self,
+        id: &ProcessId,
+        op: OpId,
+    ) -> Result<Option<i64>, StepAbort> {
         let answers = self
             .sql("SELECT answers FROM swept WHERE id = ?1")?
             .query_row([id.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
-        Ok(answers.and_then(|answers| Answers::new(answers).to(op)))
+        Ok(answers.and_then(|answers| OpReplies::new(answers).to(op)))
     }
 }

@@ -1,18 +1,18 @@
 use super::SqliteStore;
-use super::failure::{Halt, closed};
+use super::failure::{StepAbort, closed};
 use super::row;
 use async_trait::async_trait;
 use longhaul_domain::Revision;
-use longhaul_ports::{Cursor, EventLog, EventPage, Logged, StoreError};
+use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 use longhaul_wire::record;
 use rusqlite::{Connection, Row, params};
 
 /// The most events on a page.
-const MOST: u32 = 10_000;
+const MAX_PAGE: u32 = 10_000;
 
 #[async_trait]
 impl EventLog for SqliteStore {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         let mut newest = self.newest.clone();
         loop {
             if let Some(after) = after.filter(|_| wait) {
@@ -21,7 +21,7 @@ impl EventLog for SqliteStore {
             }
             // Seen before the question, so that what is logged during it counts as new.
             newest.mark_unchanged();
-            let page = self.read(move |connection| page(connection, after, most.clamp(1, MOST))).await?;
+            let page = self.read(move |connection| page(connection, after, most.clamp(1, MAX_PAGE))).await?;
             if !wait || !page.events.is_empty() {
                 return Ok(page);
             }
@@ -29,19 +29,19 @@ impl EventLog for SqliteStore {
         }
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.read(|connection| {
             // The newest event is never let go of.
             let last: Option<i64> = connection
                 .prepare_cached("SELECT max(cursor) FROM event")?
                 .query_row([], |row| row.get(0))?;
-            Ok(Cursor(last.map_or(0, row::uint)))
+            Ok(EventCursor(last.map_or(0, row::uint)))
         })
         .await
     }
 }
 
-fn page(connection: &Connection, after: Option<Cursor>, most: u32) -> Result<EventPage, Halt> {
+fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Result<EventPage, StepAbort> {
     let mut page = EventPage::default();
     let mut from = after.map_or(0, |after| row::int(after.0));
     let mut passed_over = false;
@@ -56,7 +56,7 @@ fn page(connection: &Connection, after: Option<Cursor>, most: u32) -> Result<Eve
             from = row.get(0)?;
             match logged(row) {
                 Ok(event) => page.events.push(event),
-                Err(Halt::Answer(error)) if error.is_damage() => {
+                Err(StepAbort::Answer(error)) if error.is_damage() => {
                     tracing::error!(cursor = from, %error, "an event is damaged, and passed over");
                     passed_over = true;
                 }
@@ -76,10 +76,10 @@ fn page(connection: &Connection, after: Option<Cursor>, most: u32) -> Result<Eve
     Ok(page)
 }
 
-fn logged(row: &Row<'_>) -> Result<Logged, Halt> {
+fn logged(row: &Row<'_>) -> Result<LoggedEvent, StepAbort> {
     let body = row.get_ref(4)?.as_str().map_err(row::unreadable)?;
-    Ok(Logged {
-        cursor: Cursor(row::uint(row.get(0)?)),
+    Ok(LoggedEvent {
+        cursor: EventCursor(row::uint(row.get(0)?)),
         id: row::id(row.get(1)?),
         revision: Revision(row::uint(row.get(2)?)),
         index: row.get(3)?,

@@ -1,41 +1,45 @@
 //! Pages of records.
 
-use super::failure::Halt;
-use super::{filing, row};
+use super::failure::StepAbort;
+use super::{label_index, row};
 use crate::prefix;
 use longhaul_domain::{Level, ProcessId, Seq, Status};
-use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
+use longhaul_ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder, StoredProcess};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 use std::collections::BTreeSet;
 
 /// A page ends early when its records are larger than this together, in bytes.
-const LARGEST_PAGE: usize = 8 * 1024 * 1024;
+const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 /// The most records on a page.
-const MOST: u32 = 1_000;
+const MAX_PAGE: u32 = 1_000;
 
 /// So many records next to the place where a page begins are looked through before an index is asked: labels are
 /// filed late, and what is asked for most often is new.
 const WINDOW: i64 = 256;
 /// Fewer than this are few.
-const FEW: u32 = 1_000;
+const SMALL_RESULT: u32 = 1_000;
 
-pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> Result<Listing, Halt> {
-    let Some(question) = Question::of(connection, filter)? else {
+pub(super) fn page(
+    connection: &Connection,
+    filter: &ProcessFilter,
+    page: &PageRequest,
+) -> Result<Listing, StepAbort> {
+    let Some(question) = ListQuery::of(connection, filter)? else {
         return Ok(Listing { processes: Vec::new(), next: None, damaged: Vec::new() });
     };
-    let mut sheet = Sheet { most: page.most.clamp(1, MOST) as usize, ..Sheet::default() };
-    let filed = filing::filed(connection)?;
+    let mut sheet = ListPage { most: page.most.clamp(1, MAX_PAGE) as usize, ..ListPage::default() };
+    let filed = label_index::filed(connection)?;
     let after = page.after.map(|PageKey(after)| row::int(after.0));
     match (&question.lead, page.order) {
         (None, order) => {
             let (above, below) = match order {
-                Order::NewestFirst => (0, after.unwrap_or(i64::MAX)),
-                Order::OldestFirst => (after.unwrap_or(0), i64::MAX),
+                SortOrder::NewestFirst => (0, after.unwrap_or(i64::MAX)),
+                SortOrder::OldestFirst => (after.unwrap_or(0), i64::MAX),
             };
             question.walk(connection, &mut sheet, order, above, below)?;
         }
-        (Some(lead), Order::NewestFirst) => {
+        (Some(lead), SortOrder::NewestFirst) => {
             let newest: i64 = connection
                 .prepare_cached("SELECT coalesce(max(seq), 0) FROM process")?
                 .query_row([], |row| row.get(0))?;
@@ -44,7 +48,7 @@ pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> 
             question.walk(connection, &mut sheet, page.order, seam, below)?;
             question.follow(connection, &mut sheet, lead, page.order, 0, seam.saturating_add(1))?;
         }
-        (Some(lead), Order::OldestFirst) => {
+        (Some(lead), SortOrder::OldestFirst) => {
             let above = after.unwrap_or(0);
             question.follow(connection, &mut sheet, lead, page.order, above, filed.saturating_add(1))?;
             question.walk(connection, &mut sheet, page.order, above.max(filed), i64::MAX)?;
@@ -59,9 +63,9 @@ pub(super) fn page(connection: &Connection, filter: &Filter, page: &PageAsk) -> 
 
 /// What is on the page so far.
 #[derive(Default)]
-struct Sheet {
+struct ListPage {
     most: usize,
-    processes: Vec<Stored>,
+    processes: Vec<StoredProcess>,
     bytes: usize,
     damaged: Vec<ProcessId>,
     /// The sequence of the last row that was looked at.
@@ -70,9 +74,9 @@ struct Sheet {
     more: bool,
 }
 
-impl Sheet {
-    fn add(&mut self, connection: &Connection, row: &Row<'_>) -> Result<(), Halt> {
-        self.more = self.processes.len() == self.most || self.bytes > LARGEST_PAGE;
+impl ListPage {
+    fn add(&mut self, connection: &Connection, row: &Row<'_>) -> Result<(), StepAbort> {
+        self.more = self.processes.len() == self.most || self.bytes > MAX_PAGE_BYTES;
         if self.more {
             return Ok(());
         }
@@ -83,7 +87,7 @@ impl Sheet {
         self.last = Some(row.get(0)?);
         match row::stored(connection, row) {
             Ok(stored) => self.processes.push(stored),
-            Err(Halt::Answer(error)) if error.is_damage() => {
+            Err(StepAbort::Answer(error)) if error.is_damage() => {
                 let id = row::id(row.get(8)?);
                 tracing::error!(%id, %error, "a record is damaged, and left out of a list");
                 self.damaged.push(id);
@@ -96,15 +100,15 @@ impl Sheet {
 
 /// The conditions of a filter, and the values that they compare with.
 #[derive(Default)]
-struct Question {
+struct ListQuery {
     conditions: Vec<String>,
     values: Vec<Value>,
     /// None if no index leads to what is asked for.
-    lead: Option<Lead>,
+    lead: Option<IndexChoice>,
 }
 
 /// What finds candidates without looking at every record.
-enum Lead {
+enum IndexChoice {
     Label {
         what: &'static str,
         value: Value,
@@ -117,9 +121,9 @@ enum Lead {
     Ended(Vec<&'static str>),
 }
 
-impl Question {
+impl ListQuery {
     /// None if no record can pass.
-    fn of(connection: &Connection, filter: &Filter) -> Result<Option<Self>, Halt> {
+    fn of(connection: &Connection, filter: &ProcessFilter) -> Result<Option<Self>, StepAbort> {
         let mut question = Self::default();
         // The first condition that can lead does; those that let fewest pass come first.
         if let Some(begin) = &filter.id_prefix {
@@ -130,7 +134,7 @@ impl Question {
             question.compare("p.id <=", Value::Blob(high.to_vec()));
             // A short beginning is that of many.
             if begin.len() > 3 {
-                question.lead = Some(Lead::Ids(low.to_vec(), high.to_vec()));
+                question.lead = Some(IndexChoice::Ids(low.to_vec(), high.to_vec()));
             }
         }
         if let Some(parent) = filter.parent {
@@ -143,7 +147,7 @@ impl Question {
         if let Some(owner) = &filter.owner {
             question.compare("p.owner_node =", Value::Text(owner.to_string()));
             // Whoever has an owner holds a slot.
-            question.lead.get_or_insert(Lead::Live("standing = 1"));
+            question.lead.get_or_insert(IndexChoice::Live("standing = 1"));
         }
         for (what, value) in [
             ("name", filter.name.as_ref().map(|name| name.as_str())),
@@ -169,7 +173,7 @@ impl Question {
             }
         }
         if !filter.statuses.is_empty() && filter.statuses.iter().all(is_unwell) {
-            question.lead.get_or_insert(Lead::Ended(words(filter)));
+            question.lead.get_or_insert(IndexChoice::Ended(words(filter)));
         }
         Ok(Some(question))
     }
@@ -177,7 +181,7 @@ impl Question {
     fn label(&mut self, what: &'static str, value: Option<Value>) {
         if let Some(value) = value {
             self.compare(&format!("p.{what} ="), value.clone());
-            self.lead.get_or_insert(Lead::Label { what, value });
+            self.lead.get_or_insert(IndexChoice::Label { what, value });
         }
     }
 
@@ -187,7 +191,7 @@ impl Question {
     }
 
     /// Descendants are found in the family of their root.
-    fn below(&mut self, connection: &Connection, ancestor: ProcessId) -> Result<(), Halt> {
+    fn below(&mut self, connection: &Connection, ancestor: ProcessId) -> Result<(), StepAbort> {
         let root: Option<Option<[u8; 16]>> = connection
             .prepare_cached("SELECT root FROM process WHERE id = ?1")?
             .query_row([ancestor.as_uuid().as_bytes()], |row| row.get(0))
@@ -202,14 +206,14 @@ impl Question {
         Ok(())
     }
 
-    fn statuses(&mut self, connection: &Connection, filter: &Filter) -> Result<(), Halt> {
+    fn statuses(&mut self, connection: &Connection, filter: &ProcessFilter) -> Result<(), StepAbort> {
         if filter.statuses.is_empty() {
             return Ok(());
         }
         let words = words(filter);
         self.conditions.push(format!("p.status IN ('{}')", words.join("', '")));
         if filter.statuses.iter().all(is_unwell) && are_few(connection, &words)? {
-            self.lead.get_or_insert(Lead::Ended(words));
+            self.lead.get_or_insert(IndexChoice::Ended(words));
             return Ok(());
         }
         let (ended, pending) = (
@@ -222,7 +226,7 @@ impl Question {
             // What is at work neither waits nor has ended; a delay or a retry stands here too.
             (false, false) => "standing BETWEEN 1 AND 2",
         };
-        self.lead.get_or_insert(Lead::Live(live));
+        self.lead.get_or_insert(IndexChoice::Live(live));
         Ok(())
     }
 
@@ -230,11 +234,11 @@ impl Question {
     fn walk(
         &self,
         connection: &Connection,
-        sheet: &mut Sheet,
-        order: Order,
+        sheet: &mut ListPage,
+        order: SortOrder,
         above: i64,
         below: i64,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StepAbort> {
         let mut values = self.values.clone();
         values.extend([Value::Integer(above), Value::Integer(below)]);
         let (low, high) = (values.len() - 1, values.len());
@@ -258,26 +262,28 @@ impl Question {
     fn follow(
         &self,
         connection: &Connection,
-        sheet: &mut Sheet,
-        lead: &Lead,
-        order: Order,
+        sheet: &mut ListPage,
+        lead: &IndexChoice,
+        order: SortOrder,
         above: i64,
         below: i64,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), StepAbort> {
         let between = [Value::Integer(above), Value::Integer(below)];
         let (from, values) = match lead {
-            Lead::Label { what, value } => (
+            IndexChoice::Label { what, value } => (
                 vec![format!("label WHERE what = '{what}' AND value = ?3")],
                 [&between[..], std::slice::from_ref(value)].concat(),
             ),
-            Lead::Ids(low, high) => (
+            IndexChoice::Ids(low, high) => (
                 vec!["process INDEXED BY by_id WHERE id >= ?3 AND id <= ?4".to_owned()],
                 [&between[..], &[Value::Blob(low.clone()), Value::Blob(high.clone())]].concat(),
             ),
-            Lead::Live(standing) => {
+            IndexChoice::Live(standing) => {
                 (vec![format!("process INDEXED BY live WHERE standing < 3 AND {standing}")], between.to_vec())
             }
-            Lead::Ended(words) => (words.iter().map(|word| ended_as(word)).collect(), between.to_vec()),
+            IndexChoice::Ended(words) => {
+                (words.iter().map(|word| ended_as(word)).collect(), between.to_vec())
+            }
         };
         let parts: Vec<String> =
             from.iter().map(|from| format!("SELECT seq FROM {from} AND seq > ?1 AND seq < ?2")).collect();
@@ -308,7 +314,7 @@ impl Question {
 }
 
 /// Each once.
-fn words(filter: &Filter) -> Vec<&'static str> {
+fn words(filter: &ProcessFilter) -> Vec<&'static str> {
     let words: BTreeSet<&'static str> = filter.statuses.iter().map(|status| status.as_str()).collect();
     words.into_iter().collect()
 }
@@ -322,20 +328,20 @@ fn ended_as(word: &str) -> String {
 }
 
 /// Whether so few ended as one of these that looking at each is cheaper than whatever else may lead.
-fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, Halt> {
-    let mut left = FEW;
+fn are_few(connection: &Connection, words: &[&str]) -> Result<bool, StepAbort> {
+    let mut left = SMALL_RESULT;
     for word in words {
-        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {FEW})", ended_as(word));
+        let sql = format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT {SMALL_RESULT})", ended_as(word));
         let count: u32 = connection.prepare_cached(&sql)?.query_row([], |row| row.get(0))?;
         left = left.saturating_sub(count);
     }
     Ok(left > 0)
 }
 
-const fn direction(order: Order) -> &'static str {
+const fn direction(order: SortOrder) -> &'static str {
     match order {
-        Order::NewestFirst => "DESC",
-        Order::OldestFirst => "ASC",
+        SortOrder::NewestFirst => "DESC",
+        SortOrder::OldestFirst => "ASC",
     }
 }
 

@@ -1,36 +1,38 @@
-use super::bells::News;
-use super::failure::Halt;
-use super::handed::Handed;
-use super::ledger::{Ledger, check, policy_version};
+use super::failure::StepAbort;
+use super::issued::IssuedRows;
+use super::maintenance::first_due;
+use super::notifiers::NodeEvent;
 use super::process::NO_OP;
-use super::upkeep::first_due;
+use super::write_connection::{WriteConnection, check, policy_version};
 use super::{SqliteStore, row};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, ProcessId, Timestamp};
-use longhaul_ports::{Calls, Home, Lease, Membership, NodeFacts, Refusal, StoreError, Tails};
+use longhaul_ports::{
+    Lease, Membership, NodeDescriptor, NodeHome, NodeUpdates, OutputTails, StoreError, StoreRejection,
+};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::sync::Arc;
 
-impl Tails for SqliteStore {}
+impl OutputTails for SqliteStore {}
 
 #[async_trait]
 impl Membership for SqliteStore {
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         let me = me.clone();
         self.write(NO_OP, move |ledger| ledger.register(&me)).await
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        let (by, now, handed) = (by.clone(), self.clock.now(), Arc::clone(&self.handed));
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        let (by, now, handed) = (by.clone(), self.clock.now(), Arc::clone(&self.issued));
         self.read(move |connection| calls(connection, &by, now, &handed)).await
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let lease = by.clone();
         self.read(move |connection| check(connection, &lease)).await?;
-        let bell = self.bells.of(by);
+        let bell = self.notifiers.of(by);
         let heard = bell.rung().await;
-        let calls = self.beat(by).await?;
+        let calls = self.renew_lease(by).await?;
         heard.answered();
         Ok(calls)
     }
@@ -47,7 +49,7 @@ impl Membership for SqliteStore {
         .await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT id, boot, version, home, place FROM node WHERE gone = 0 ORDER BY id",
@@ -63,8 +65,8 @@ impl Membership for SqliteStore {
     }
 }
 
-impl Ledger {
-    fn register(&mut self, me: &NodeFacts) -> Result<Lease, Halt> {
+impl WriteConnection {
+    fn register(&mut self, me: &NodeDescriptor) -> Result<Lease, StepAbort> {
         self.check_home(me)?;
         let (home, place) = me.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
         let epoch: i64 = self
@@ -82,14 +84,14 @@ impl Ledger {
         .execute(params![me.id.as_str(), epoch])?;
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
         let busy = self.someone_waits()?
-            || first_due(&self.connection, &Handed::default())?.is_some()
+            || first_due(&self.connection, &IssuedRows::default())?.is_some()
             || !wished(&self.connection, &lease)?.is_empty();
-        self.tell(News::Registered { lease: lease.clone(), busy });
+        self.tell(NodeEvent::Registered { lease: lease.clone(), busy });
         Ok(lease)
     }
 
     /// Refuses another home than the one that has the name of this node, while the node owns something.
-    fn check_home(&self, me: &NodeFacts) -> Result<(), Halt> {
+    fn check_home(&self, me: &NodeDescriptor) -> Result<(), StepAbort> {
         let before = self
             .sql("SELECT home, place FROM node WHERE id = ?1")?
             .query_row([me.id.as_str()], |row| home(row, 0))
@@ -105,29 +107,39 @@ impl Ledger {
         if open == 0 {
             return Ok(());
         }
-        Err(Refusal::NameHeld { node: me.id.clone(), home: Box::new(home.clone()), open, free_in: None }
-            .into())
+        Err(StoreRejection::NameHeld {
+            node: me.id.clone(),
+            home: Box::new(home.clone()),
+            open,
+            free_in: None,
+        }
+        .into())
     }
 }
 
 /// A node as it registered, from its id, boot, version, home and place.
-pub(super) fn facts(row: &Row<'_>) -> Result<NodeFacts, Halt> {
+pub(super) fn facts(row: &Row<'_>) -> Result<NodeDescriptor, StepAbort> {
     let id: String = row.get(0)?;
-    Ok(NodeFacts { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)?, home: home(row, 3)? })
+    Ok(NodeDescriptor { id: row::name(&id)?, boot: row.get(1)?, version: row.get(2)?, home: home(row, 3)? })
 }
 
 /// A home and where it was, which stand in this column and the next.
-fn home(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Home>> {
+fn home(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<NodeHome>> {
     let (id, place): (Option<String>, Option<String>) = (row.get(column)?, row.get(column + 1)?);
-    Ok(id.map(|id| Home { id, place: place.unwrap_or_default() }))
+    Ok(id.map(|id| NodeHome { id, place: place.unwrap_or_default() }))
 }
 
-fn calls(connection: &Connection, by: &Lease, now: Timestamp, handed: &Handed) -> Result<Calls, Halt> {
+fn calls(
+    connection: &Connection,
+    by: &Lease,
+    now: Timestamp,
+    handed: &IssuedRows,
+) -> Result<NodeUpdates, StepAbort> {
     check(connection, by)?;
-    Ok(Calls {
+    Ok(NodeUpdates {
         now,
         lease_until: None,
-        wishes: wished(connection, by)?,
+        pending_actions: wished(connection, by)?,
         due: first_due(connection, handed)?,
         policy: policy_version(connection)?,
         history: None,
@@ -135,7 +147,7 @@ fn calls(connection: &Connection, by: &Lease, now: Timestamp, handed: &Handed) -
 }
 
 /// Processes of this node with open wishes. The cross join begins with the wishes, of which there are few.
-fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, Halt> {
+fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
     let sql = "SELECT DISTINCT p.id FROM wish w CROSS JOIN process p ON p.seq = w.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";
     row::ids(connection, sql, [by.node.as_str()])

@@ -1,14 +1,17 @@
 //! Everything that a database keeps, into another store and out of one.
 
-use super::failure::Halt;
-use super::ledger::{Ledger, policy};
+use super::failure::StepAbort;
 use super::membership::facts;
 use super::process::NO_OP;
 use super::submit::fingerprint;
+use super::write_connection::{WriteConnection, policy};
 use super::{SqliteStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{Epoch, Seq, SlotKey, Vitals};
-use longhaul_ports::{Books, Cursor, Logged, Member, Migrate, OldKey, StoreError, Stored, Tombstone};
+use longhaul_domain::{Epoch, LiveStats, Seq, SlotKey};
+use longhaul_ports::{
+    EventCursor, LoggedEvent, Migrate, RegisteredNode, RetiredLaunchKey, StoreError, StoreMetadata,
+    StoredProcess, Tombstone,
+};
 use longhaul_wire::record;
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::path::Path;
@@ -35,29 +38,29 @@ impl SqliteStore {
 
 #[async_trait]
 impl Migrate for SqliteStore {
-    async fn books(&self) -> Result<Books, StoreError> {
-        self.read(books).await
+    async fn store_metadata(&self) -> Result<StoreMetadata, StoreError> {
+        self.read(store_metadata).await
     }
 
-    async fn take_processes(&self, processes: &[Stored]) -> Result<(), StoreError> {
+    async fn import_processes(&self, processes: &[StoredProcess]) -> Result<(), StoreError> {
         let processes = processes.to_vec();
         self.write(NO_OP, move |ledger| processes.iter().try_for_each(|stored| ledger.take_process(stored)))
             .await
     }
 
-    async fn take_events(&self, events: &[Logged]) -> Result<(), StoreError> {
+    async fn import_events(&self, events: &[LoggedEvent]) -> Result<(), StoreError> {
         let events = events.to_vec();
         self.write(NO_OP, move |ledger| events.iter().try_for_each(|logged| ledger.take_event(logged))).await
     }
 
-    async fn take_books(&self, books: &Books) -> Result<(), StoreError> {
-        let books = books.clone();
-        self.write(NO_OP, move |ledger| ledger.take_books(&books)).await
+    async fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StoreError> {
+        let store_metadata = store_metadata.clone();
+        self.write(NO_OP, move |ledger| ledger.import_metadata(&store_metadata)).await
     }
 }
 
-impl Ledger {
-    fn take_process(&mut self, stored: &Stored) -> Result<(), Halt> {
+impl WriteConnection {
+    fn take_process(&mut self, stored: &StoredProcess) -> Result<(), StepAbort> {
         let process = &stored.process;
         self.set_highest(stored.seq.0.saturating_sub(1))?;
         let spec = record::encode_spec(process);
@@ -76,7 +79,7 @@ impl Ledger {
                 ],
             )?;
         }
-        for (no, wish) in &stored.wishes {
+        for (no, wish) in &stored.pending_actions {
             self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 row::int(no.0),
@@ -85,17 +88,17 @@ impl Ledger {
             self.sql("UPDATE process SET wish_no = max(wish_no, ?2) WHERE seq = ?1")?
                 .execute(params![seq, row::int(no.0)])?;
         }
-        if stored.vitals != Vitals::default() {
+        if stored.live_stats != LiveStats::default() {
             self.sql("INSERT INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 process.attempt.0,
-                record::encode_vitals(&stored.vitals)
+                record::encode_vitals(&stored.live_stats)
             ])?;
         }
         Ok(())
     }
 
-    fn take_event(&mut self, logged: &Logged) -> Result<(), Halt> {
+    fn take_event(&mut self, logged: &LoggedEvent) -> Result<(), StepAbort> {
         self.sql("INSERT INTO event (cursor, id, revision, idx, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![
                 row::int(logged.cursor.0),
@@ -108,11 +111,11 @@ impl Ledger {
         Ok(())
     }
 
-    fn take_books(&self, books: &Books) -> Result<(), Halt> {
-        let (version, policy) = &books.policy;
+    fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StepAbort> {
+        let (version, policy) = &store_metadata.policy;
         self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
             .execute(params![row::int(version.0), record::encode_policy(policy)])?;
-        for Member { facts, epoch, left } in &books.nodes {
+        for RegisteredNode { facts, epoch, left } in &store_metadata.nodes {
             let (home, place) = facts.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
             self.sql(
                 "INSERT INTO node (id, epoch, boot, version, gone, home, place)
@@ -128,35 +131,35 @@ impl Ledger {
                 place
             ])?;
         }
-        for (at, key) in (1_i64..).zip(&books.served) {
+        for (at, key) in (1_i64..).zip(&store_metadata.served) {
             let key = key.as_ref().map_or("", |key| key.as_str());
             self.sql("INSERT INTO served (key, at) VALUES (?1, ?2)")?.execute(params![key, at])?;
         }
-        for old in &books.old_keys {
+        for old in &store_metadata.old_keys {
             let session = old.session.as_ref().map_or("", |session| session.as_str());
             self.sql("INSERT INTO launch (session, key, id, fingerprint) VALUES (?1, ?2, ?3, ?4)")?.execute(
                 params![session, old.key.as_str(), old.id.as_uuid().as_bytes(), signed(old.launch)],
             )?;
         }
         // The newest one's number says how many there ever were.
-        let count = u64::try_from(books.swept.len()).unwrap_or(u64::MAX);
-        let first = books.swept_total.saturating_sub(count).saturating_add(1);
-        for (no, tombstone) in (first..).zip(&books.swept) {
+        let count = u64::try_from(store_metadata.swept.len()).unwrap_or(u64::MAX);
+        let first = store_metadata.swept_total.saturating_sub(count).saturating_add(1);
+        for (no, tombstone) in (first..).zip(&store_metadata.swept) {
             self.sql("INSERT INTO swept (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
                 .execute(params![row::int(no), tombstone.id.as_uuid().as_bytes(), signed(tombstone.spec)])?;
         }
-        self.set_highest(books.last_seq.0)
+        self.set_highest(store_metadata.last_seq.0)
     }
 
-    fn set_highest(&self, seq: u64) -> Result<(), Halt> {
+    fn set_highest(&self, seq: u64) -> Result<(), StepAbort> {
         self.sql("UPDATE mark SET highest = ?1")?.execute([row::int(seq)])?;
         Ok(())
     }
 }
 
-fn books(connection: &Connection) -> Result<Books, Halt> {
+fn store_metadata(connection: &Connection) -> Result<StoreMetadata, StepAbort> {
     let number = |sql: &str| connection.query_row(sql, [], |row| row.get(0).map(row::uint));
-    Ok(Books {
+    Ok(StoreMetadata {
         policy: policy(connection)?,
         nodes: nodes(connection)?,
         served: served(connection)?,
@@ -164,22 +167,26 @@ fn books(connection: &Connection) -> Result<Books, Halt> {
         swept: swept(connection)?,
         swept_total: number("SELECT coalesce(max(no), 0) FROM swept")?,
         last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), highest) FROM mark")?),
-        end: Cursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
+        end: EventCursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
     })
 }
 
-fn nodes(connection: &Connection) -> Result<Vec<Member>, Halt> {
+fn nodes(connection: &Connection) -> Result<Vec<RegisteredNode>, StepAbort> {
     let mut statement =
         connection.prepare("SELECT id, boot, version, home, place, epoch, gone FROM node ORDER BY id")?;
     let mut rows = statement.query([])?;
     let mut nodes = Vec::new();
     while let Some(row) = rows.next()? {
-        nodes.push(Member { facts: facts(row)?, epoch: Epoch(row::uint(row.get(5)?)), left: row.get(6)? });
+        nodes.push(RegisteredNode {
+            facts: facts(row)?,
+            epoch: Epoch(row::uint(row.get(5)?)),
+            left: row.get(6)?,
+        });
     }
     Ok(nodes)
 }
 
-fn served(connection: &Connection) -> Result<Vec<Option<SlotKey>>, Halt> {
+fn served(connection: &Connection) -> Result<Vec<Option<SlotKey>>, StepAbort> {
     let mut statement = connection.prepare("SELECT key FROM served ORDER BY at, key")?;
     let mut rows = statement.query([])?;
     let mut keys = Vec::new();
@@ -190,7 +197,7 @@ fn served(connection: &Connection) -> Result<Vec<Option<SlotKey>>, Halt> {
     Ok(keys)
 }
 
-fn old_keys(connection: &Connection) -> Result<Vec<OldKey>, Halt> {
+fn old_keys(connection: &Connection) -> Result<Vec<RetiredLaunchKey>, StepAbort> {
     let mut statement = connection.prepare(
         "SELECT session, key, id, fingerprint FROM launch
         WHERE NOT EXISTS (SELECT 1 FROM process WHERE process.id = launch.id) ORDER BY session, key",
@@ -199,7 +206,7 @@ fn old_keys(connection: &Connection) -> Result<Vec<OldKey>, Halt> {
     let mut keys = Vec::new();
     while let Some(row) = rows.next()? {
         let (session, key): (String, String) = (row.get(0)?, row.get(1)?);
-        keys.push(OldKey {
+        keys.push(RetiredLaunchKey {
             session: if session.is_empty() { None } else { Some(row::name(&session)?) },
             key: row::name(&key)?,
             id: row::id(row.get(2)?),
@@ -209,7 +216,7 @@ fn old_keys(connection: &Connection) -> Result<Vec<OldKey>, Halt> {
     Ok(keys)
 }
 
-fn swept(connection: &Connection) -> Result<Vec<Tombstone>, Halt> {
+fn swept(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
     let mut statement = connection.prepare("SELECT id, fingerprint FROM swept ORDER BY no")?;
     let mut rows = statement.query([])?;
     let mut swept = Vec::new();

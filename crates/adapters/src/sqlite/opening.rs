@@ -10,7 +10,7 @@ use super::row;
 use super::schema::{APPLICATION, PAGE, STEPS, TABLES, VERSION};
 use crate::database;
 use longhaul_failpoint::failpoint;
-use longhaul_ports::{Cursor, StoreError};
+use longhaul_ports::{EventCursor, StoreError};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::ffi::OsString;
@@ -23,14 +23,14 @@ use std::time::Duration;
 
 const HEADER: usize = 100;
 /// Every page of a database is read only up to this size, in bytes.
-const MOST_READ: u64 = 256 << 20;
+const MAX_CHECKED_BYTES: u64 = 256 << 20;
 /// `O_NONBLOCK` on every architecture that this is built for, except on MIPS and SPARC.
 const NONBLOCK: i32 = 0o4000;
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 /// What a look at a database found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Looked {
+pub struct DatabaseState {
     /// Its size.
     pub bytes: u64,
     /// Whether every page was read.
@@ -99,7 +99,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
     if log.exists() {
         return Err(StoreError::Corrupt {
             what: format!("{} is gone, and its log {} is there", path.display(), log.display()),
-            way_out: "put the database back, or move the log away to begin with an empty one".to_owned(),
+            remedy: "put the database back, or move the log away to begin with an empty one".to_owned(),
         });
     }
     let draft = beside(path, ".new");
@@ -116,7 +116,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(&draft)
         .map_err(|error| blocked(path, error))?;
-    let made = raise(&draft, 0).map_err(|error| at_opening(path, error));
+    let made = advance_marks(&draft, 0).map_err(|error| at_opening(path, error));
     let placed = made.and_then(|()| place(&draft, path).map_err(|error| blocked(path, error)));
     if placed.is_err() {
         // What matters is the first error; a leftover is removed at the next start.
@@ -141,11 +141,11 @@ fn place(draft: &Path, path: &Path) -> io::Result<()> {
 }
 
 fn renew(path: &Path, from: u32) -> Result<(), StoreError> {
-    raise(path, from).map_err(|error| at_opening(path, error))
+    advance_marks(path, from).map_err(|error| at_opening(path, error))
 }
 
 /// Applies every step that is missing, all or none.
-fn raise(path: &Path, from: u32) -> rusqlite::Result<()> {
+fn advance_marks(path: &Path, from: u32) -> rusqlite::Result<()> {
     let mut connection = open(path)?;
     if from == 0 {
         connection.pragma_update(None, "page_size", PAGE)?;
@@ -179,15 +179,15 @@ fn check(path: &Path) -> Result<(), StoreError> {
 
 /// Looks whether a database is whole, without leaving a trace; none if there is none. The pages of a large one are not
 /// read.
-pub(super) fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
+pub(super) fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
         Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
         Some(_) => check(path)?,
     }
     let bytes = fs::metadata(path).map_err(|error| blocked(path, error))?.len();
-    if bytes > MOST_READ {
-        return Ok(Some(Looked { bytes, whole: false }));
+    if bytes > MAX_CHECKED_BYTES {
+        return Ok(Some(DatabaseState { bytes, whole: false }));
     }
     let said = for_looking(path)
         .and_then(|connection| {
@@ -195,14 +195,14 @@ pub(super) fn look(path: &Path) -> Result<Option<Looked>, StoreError> {
         })
         .map_err(|error| at_opening(path, error))?;
     if said == "ok" {
-        Ok(Some(Looked { bytes, whole: true }))
+        Ok(Some(DatabaseState { bytes, whole: true }))
     } else {
         Err(corrupt(format!("{}: {said}", path.display())))
     }
 }
 
 /// The place of the newest event in a database, read without leaving a trace; none if there is no database.
-pub(super) fn end(path: &Path) -> Result<Option<Cursor>, StoreError> {
+pub(super) fn end(path: &Path) -> Result<Option<EventCursor>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
         Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
@@ -213,7 +213,7 @@ pub(super) fn end(path: &Path) -> Result<Option<Cursor>, StoreError> {
     let newest: Option<i64> = connection
         .and_then(|connection| connection.query_row("SELECT max(cursor) FROM event", [], |row| row.get(0)))
         .map_err(|error| at_opening(path, error))?;
-    Ok(Some(Cursor(newest.map_or(0, row::uint))))
+    Ok(Some(EventCursor(newest.map_or(0, row::uint))))
 }
 
 /// A connection that changes nothing: without a log beside it the file is all there is, and no lock or log is needed
@@ -257,7 +257,7 @@ pub(super) fn connect(path: &Path, options: &SqliteOptions) -> Result<Connection
 pub(super) fn for_writing(connection: &Connection, options: &SqliteOptions) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
-    let limit = format!("PRAGMA journal_size_limit = {}", super::SqliteStore::KEPT_LOG);
+    let limit = format!("PRAGMA journal_size_limit = {}", super::SqliteStore::MAX_WAL_BYTES);
     connection.query_row(&limit, [], |_| Ok(()))?;
     if let Some(kib) = options.most_kib {
         let most = u64::from(kib) * 1024 / u64::from(page_size(connection)?);
@@ -308,7 +308,7 @@ mod tests {
         prepare(&path).unwrap();
         let before = fs::read(&path).unwrap();
         assert!(look(&path).unwrap().unwrap().whole);
-        assert_eq!(end(&path).unwrap(), Some(Cursor(0)));
+        assert_eq!(end(&path).unwrap(), Some(EventCursor(0)));
         assert_eq!(fs::read(&path).unwrap(), before);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "it leaves no trace");
         let mut bytes = before;

@@ -1,10 +1,10 @@
-use super::writer::Effort;
+use super::writer::SyncMode;
 use super::{SqliteStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{AttemptNo, OpId, ProcessId, Revision, Vitals, Wish, WishNo};
+use longhaul_domain::{ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, ProcessId, Revision};
 use longhaul_ports::{
-    Author, Change, Filter, Lease, Listing, PageAsk, ProcessStore, Room, StoreError, Stored, Submission,
-    Submitted,
+    Change, ClaimCapacity, Lease, Listing, PageRequest, ProcessFilter, ProcessStore, StoreError,
+    StoredProcess, Submission, SubmitOutcome, Writer,
 };
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
@@ -12,12 +12,12 @@ pub(super) const NO_OP: Option<OpId> = None;
 
 #[async_trait]
 impl ProcessStore for SqliteStore {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         let op = OpId::new(*new.process.id.as_uuid());
         self.write(op, move |ledger| ledger.submit(&new)).await
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         let (by, room) = (by.clone(), room.clone());
         self.write(NO_OP, move |ledger| ledger.claim(&by, &room)).await
     }
@@ -26,27 +26,34 @@ impl ProcessStore for SqliteStore {
         self.write(change.op, move |ledger| ledger.commit_change(&change)).await
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
+    async fn enqueue_action(
+        &self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
         let id = *id;
-        self.write(op, move |ledger| ledger.wish(&id, op, &wish)).await
+        self.write(op, move |ledger| ledger.enqueue_action(&id, op, &wish)).await
     }
 
-    async fn touch(
+    async fn update_live_stats(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        let (by, vitals) = (by.clone(), vitals.to_vec());
-        let answers = self.writer.apply(NO_OP, Effort::Light, move |ledger| ledger.touch(&by, &vitals));
+        let (by, live_stats) = (by.clone(), live_stats.to_vec());
+        let answers = self
+            .writer
+            .apply(NO_OP, SyncMode::Light, move |ledger| ledger.update_live_stats(&by, &live_stats));
         answers.await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         let ids = ids.to_vec();
         self.read(move |connection| ids.iter().map(|id| row::by_id(connection, id)).collect()).await
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         let (filter, page) = (filter.clone(), page.clone());
         self.read(move |connection| super::list::page(connection, &filter, &page)).await
     }

@@ -1,11 +1,11 @@
-use super::bells::News;
-use super::failure::Halt;
-use super::ledger::{self, Ledger};
+use super::failure::StepAbort;
+use super::notifiers::NodeEvent;
 use super::process::NO_OP;
+use super::write_connection::{self, WriteConnection};
 use super::{SqliteStore, row};
 use async_trait::async_trait;
-use longhaul_domain::{Placement, Policy, PolicyVersion, ProcessId, SlotKey, Standing, Timestamp};
-use longhaul_ports::{PlacementClass, QueueView, Queues, Refusal, StoreError};
+use longhaul_domain::{Placement, Policy, PolicyVersion, ProcessId, SlotKey, SlotState, Timestamp};
+use longhaul_ports::{PlacementClass, QueueState, Queues, StoreError, StoreRejection};
 use longhaul_wire::record;
 use rusqlite::{Connection, params};
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 #[async_trait]
 impl Queues for SqliteStore {
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError> {
-        self.read(ledger::policy).await
+        self.read(write_connection::policy).await
     }
 
     async fn set_policy(
@@ -22,10 +22,10 @@ impl Queues for SqliteStore {
         policy: &Policy,
     ) -> Result<PolicyVersion, StoreError> {
         let policy = policy.clone();
-        self.write(NO_OP, move |ledger| ledger.set_policy(expected, &policy)).await
+        self.write(NO_OP, move |write_connection| write_connection.set_policy(expected, &policy)).await
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         let only = only.cloned();
         self.read(move |connection| queues(connection, only.as_ref())).await
     }
@@ -45,29 +45,29 @@ impl Queues for SqliteStore {
     }
 }
 
-impl Ledger {
-    fn set_policy(&mut self, expected: PolicyVersion, policy: &Policy) -> Result<PolicyVersion, Halt> {
-        let found = ledger::policy_version(&self.connection)?;
+impl WriteConnection {
+    fn set_policy(&mut self, expected: PolicyVersion, policy: &Policy) -> Result<PolicyVersion, StepAbort> {
+        let found = write_connection::policy_version(&self.connection)?;
         if found != expected {
-            return Err(Refusal::StalePolicy { found }.into());
+            return Err(StoreRejection::StalePolicy { found }.into());
         }
         let version = found.next();
         self.sql("INSERT OR REPLACE INTO policy (one, version, body) VALUES (1, ?1, ?2)")?
             .execute(params![row::int(version.0), record::encode_policy(policy)])?;
-        self.tell(News::ForAll);
+        self.tell(NodeEvent::ForAll);
         Ok(version)
     }
 }
 
-fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueView>, Halt> {
-    let policy = ledger::policy(connection)?.1;
-    let mut lines: BTreeMap<Option<SlotKey>, QueueView> = BTreeMap::new();
-    let mut enter = |key: &str, id: ProcessId, waits_since: Option<Timestamp>| -> Result<(), Halt> {
+fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StepAbort> {
+    let policy = write_connection::policy(connection)?.1;
+    let mut lines: BTreeMap<Option<SlotKey>, QueueState> = BTreeMap::new();
+    let mut enter = |key: &str, id: ProcessId, waits_since: Option<Timestamp>| -> Result<(), StepAbort> {
         let key: Option<SlotKey> = match key {
             "" => None,
             key => Some(row::name(key)?),
         };
-        let line = lines.entry(key.clone()).or_insert_with(|| QueueView {
+        let line = lines.entry(key.clone()).or_insert_with(|| QueueState {
             slots: key.as_ref().and_then(|key| policy.slots_of(key)),
             held: key.as_ref().and_then(|key| policy.held.get(key)).cloned(),
             key,
@@ -86,7 +86,7 @@ fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueVi
     };
     let of = if only.is_some() { "AND key = ?1" } else { "AND ?1 IS NULL" };
     for (standing, order, waits) in
-        [(Standing::Holding, "seq", false), (Standing::Waiting, "priority DESC, seq", true)]
+        [(SlotState::Holding, "seq", false), (SlotState::Waiting, "priority DESC, seq", true)]
     {
         let standing = row::standing(standing);
         let mut statement = connection.prepare_cached(&format!(

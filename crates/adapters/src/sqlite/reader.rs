@@ -1,6 +1,6 @@
 //! The threads that read.
 
-use super::failure::{Halt, closed};
+use super::failure::{StepAbort, closed};
 use longhaul_ports::StoreError;
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -8,29 +8,29 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use tokio::sync::oneshot;
 
-type Question = Box<dyn FnOnce(&Connection) + Send>;
+type DatabaseQuery = Box<dyn FnOnce(&Connection) + Send>;
 
 /// Threads with a connection each, which take questions from one line.
-pub(super) struct Readers {
-    line: Arc<Line>,
+pub(super) struct QueryThreads {
+    line: Arc<QueryQueue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 /// The questions that wait. A question calls one thread, where threads that take turns at a channel would call each other.
 #[derive(Default)]
-struct Line {
-    waiting: Mutex<Waiting>,
+struct QueryQueue {
+    waiting: Mutex<QueuedQuery>,
     came: Condvar,
 }
 
 #[derive(Default)]
-struct Waiting {
-    questions: VecDeque<Question>,
+struct QueuedQuery {
+    questions: VecDeque<DatabaseQuery>,
     /// Nothing comes any more.
     is_over: bool,
 }
 
-impl Readers {
+impl QueryThreads {
     pub(super) fn start(connections: Vec<Connection>) -> Result<Self, StoreError> {
         let mut readers = Self { line: Arc::default(), threads: Vec::new() };
         for connection in connections {
@@ -47,16 +47,16 @@ impl Readers {
     /// Asks one question; all that it reads is of one moment.
     pub(super) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Connection) -> Result<T, Halt> + Send + 'static,
+        question: impl FnOnce(&Connection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
-        let ask: Question = Box::new(move |connection| {
+        let ask: DatabaseQuery = Box::new(move |connection| {
             let answered = connection
                 .unchecked_transaction()
-                .map_err(Halt::from)
+                .map_err(StepAbort::from)
                 .and_then(|_moment| question(connection));
             // Whoever asked may have gone away.
-            let _ = to.send(answered.map_err(Halt::into_error));
+            let _ = to.send(answered.map_err(StepAbort::into_error));
         });
         self.line.lock().questions.push_back(ask);
         self.line.came.notify_one();
@@ -64,7 +64,7 @@ impl Readers {
     }
 }
 
-impl Drop for Readers {
+impl Drop for QueryThreads {
     fn drop(&mut self) {
         self.line.lock().is_over = true;
         self.line.came.notify_all();
@@ -75,7 +75,7 @@ impl Drop for Readers {
     }
 }
 
-impl Line {
+impl QueryQueue {
     fn answer_all(&self, connection: &Connection) {
         while let Some(question) = self.next() {
             question(connection);
@@ -83,13 +83,13 @@ impl Line {
     }
 
     /// The question that came first; none when everything is answered and nothing comes any more.
-    fn next(&self) -> Option<Question> {
-        let nothing = |waiting: &mut Waiting| waiting.questions.is_empty() && !waiting.is_over;
+    fn next(&self) -> Option<DatabaseQuery> {
+        let nothing = |waiting: &mut QueuedQuery| waiting.questions.is_empty() && !waiting.is_over;
         let waiting = self.came.wait_while(self.lock(), nothing);
         waiting.unwrap_or_else(PoisonError::into_inner).questions.pop_front()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, QueuedQuery> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,19 +1,20 @@
 //! Rows of the process table, and what belongs to them.
 
-use super::answers::Answers;
-use super::failure::{Halt, corrupt};
-use super::{class, filing};
+use super::answers::OpReplies;
+use super::failure::{StepAbort, corrupt};
+use super::{class, label_index};
 use longhaul_domain::{
-    AttemptNo, Epoch, Head, Process, ProcessId, Revision, Seq, Standing, Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, Epoch, LiveStats, PendingAction, Process, ProcessHeader, ProcessId, Revision, Seq,
+    SlotState,
 };
-use longhaul_ports::{Lease, Stored};
+use longhaul_ports::{Lease, StoredProcess};
 use longhaul_wire::record;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::str::FromStr;
 use uuid::Uuid;
 
 /// A specification that is larger than this, in bytes, is kept beside the row.
-const LARGEST_INLINE: usize = 1_024;
+const MAX_INLINE_SPEC_BYTES: usize = 1_024;
 
 /// What [`stored`] reads, to be followed by conditions on `p`.
 pub(super) const SELECT: &str = "
@@ -24,51 +25,51 @@ pub(super) const SELECT: &str = "
     LEFT JOIN vitals v ON v.seq = p.seq AND v.attempt = p.attempt ";
 
 /// The record of an id.
-pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<Stored>, Halt> {
+pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.id = ?1"))?;
     let mut rows = statement.query([id.as_uuid().as_bytes()])?;
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
 /// The record of a submit sequence.
-pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<Stored>, Halt> {
+pub(super) fn by_seq(connection: &Connection, seq: i64) -> Result<Option<StoredProcess>, StepAbort> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE p.seq = ?1"))?;
     let mut rows = statement.query([seq])?;
     rows.next()?.map(|row| stored(connection, row)).transpose()
 }
 
 /// Reads a row of [`SELECT`].
-pub(super) fn stored(connection: &Connection, row: &Row<'_>) -> Result<Stored, Halt> {
+pub(super) fn stored(connection: &Connection, row: &Row<'_>) -> Result<StoredProcess, StepAbort> {
     let seq: i64 = row.get(0)?;
     let life = row.get_ref(4)?.as_str().map_err(unreadable)?;
     let spec = row.get_ref(5)?.as_str().map_err(unreadable)?;
-    let vitals = row.get_ref(6)?.as_str_or_null().map_err(unreadable)?;
-    Ok(Stored {
+    let live_stats = row.get_ref(6)?.as_str_or_null().map_err(unreadable)?;
+    Ok(StoredProcess {
         process: record::decode(spec, life)?,
         revision: Revision(uint(row.get(1)?)),
         seq: Seq(uint(seq)),
         owner: owner(row.get(2)?, row.get(3)?)?,
-        wishes: if row.get(7)? { wishes(connection, seq)? } else { Vec::new() },
-        vitals: vitals.map_or(Ok(Vitals::default()), record::decode_vitals)?,
+        pending_actions: if row.get(7)? { pending_actions(connection, seq)? } else { Vec::new() },
+        live_stats: live_stats.map_or(Ok(LiveStats::default()), record::decode_vitals)?,
     })
 }
 
-pub(super) fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Halt> {
+pub(super) fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, StepAbort> {
     let (Some(node), Some(epoch)) = (node, epoch) else {
         return Ok(None);
     };
     Ok(Some(Lease { node: name(&node)?, epoch: Epoch(uint(epoch)) }))
 }
 
-fn wishes(connection: &Connection, seq: i64) -> Result<Vec<(WishNo, Wish)>, Halt> {
+fn pending_actions(connection: &Connection, seq: i64) -> Result<Vec<(ActionSeq, PendingAction)>, StepAbort> {
     let mut statement = connection.prepare_cached("SELECT no, body FROM wish WHERE seq = ?1 ORDER BY no")?;
     let mut rows = statement.query([seq])?;
-    let mut wishes = Vec::new();
+    let mut pending_actions = Vec::new();
     while let Some(row) = rows.next()? {
         let body: String = row.get(1)?;
-        wishes.push((WishNo(uint(row.get(0)?)), record::decode_wish(&body)?));
+        pending_actions.push((ActionSeq(uint(row.get(0)?)), record::decode_wish(&body)?));
     }
-    Ok(wishes)
+    Ok(pending_actions)
 }
 
 /// Writes a new process.
@@ -78,11 +79,11 @@ pub(super) fn insert(
     spec: &str,
     revision: Revision,
     owner: Option<&Lease>,
-) -> Result<Seq, Halt> {
+) -> Result<Seq, StepAbort> {
     let head = process.head();
     let root = head.ancestors.first().map(|root| *root.as_uuid().as_bytes());
     let parent = head.ancestors.last().map(|parent| *parent.as_uuid().as_bytes());
-    let inline = spec.len() <= LARGEST_INLINE;
+    let inline = spec.len() <= MAX_INLINE_SPEC_BYTES;
     let seq: i64 = connection
         .prepare_cached(
             "INSERT INTO process (seq, id, revision, standing, closing, status, attempt, key, class, child, priority,
@@ -131,7 +132,7 @@ pub(super) fn insert(
 
 /// The columns of a row that a change is checked against.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(super) struct CurrentRow {
     pub(super) seq: i64,
     pub(super) revision: Revision,
     pub(super) owner: Option<Lease>,
@@ -142,10 +143,10 @@ pub(super) struct Before {
     pub(super) priority: i64,
     /// Whether anything was ever wished of it.
     pub(super) wished: bool,
-    pub(super) answers: Answers,
+    pub(super) answers: OpReplies,
 }
 
-pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<Before>, Halt> {
+pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<CurrentRow>, StepAbort> {
     let found = connection
         .prepare_cached(
             "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing, answers, priority,
@@ -154,7 +155,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
         )?
         .query_row([id.as_uuid().as_bytes()], |row| {
             let owner = (row.get(2)?, row.get(3)?);
-            let before = Before {
+            let before = CurrentRow {
                 seq: row.get(0)?,
                 revision: Revision(uint(row.get(1)?)),
                 owner: None,
@@ -162,7 +163,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
                 node: row.get(5)?,
                 due: row.get(6)?,
                 standing: row.get(7)?,
-                answers: Answers::new(row.get(8)?),
+                answers: OpReplies::new(row.get(8)?),
                 priority: row.get(9)?,
                 wished: row.get(10)?,
             };
@@ -172,21 +173,21 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<B
     let Some((before, (node, epoch))) = found else {
         return Ok(None);
     };
-    Ok(Some(Before { owner: owner(node, epoch)?, ..before }))
+    Ok(Some(CurrentRow { owner: owner(node, epoch)?, ..before }))
 }
 
 /// Writes what changed, and what was answered; no index is touched if nothing changed that it holds.
 pub(super) fn update(
     connection: &Connection,
-    before: &Before,
+    before: &CurrentRow,
     process: &Process,
     revision: Revision,
     owner: Option<&Lease>,
-) -> Result<(), Halt> {
+) -> Result<(), StepAbort> {
     let head = process.head();
     let life = record::encode_life(process);
     let node = head.node.as_ref().map(|node| node.as_str());
-    filing::moved(connection, before.seq, before.node.as_deref(), node)?;
+    label_index::moved(connection, before.seq, before.node.as_deref(), node)?;
     let unmoved = before.standing == standing(head.standing)
         && before.priority == i64::from(head.priority.value())
         && before.due == head.due.map(|due| due.0)
@@ -237,16 +238,16 @@ pub(super) fn update(
 }
 
 /// As the schema spells it.
-pub(super) const fn standing(standing: Standing) -> i64 {
+pub(super) const fn standing(standing: SlotState) -> i64 {
     match standing {
-        Standing::Waiting => 0,
-        Standing::Holding => 1,
-        Standing::Idle => 2,
-        Standing::Ended => 3,
+        SlotState::Waiting => 0,
+        SlotState::Holding => 1,
+        SlotState::Idle => 2,
+        SlotState::Ended => 3,
     }
 }
 
-pub(super) fn key(head: &Head) -> &str {
+pub(super) fn key(head: &ProcessHeader) -> &str {
     head.key.as_ref().map_or("", |key| key.as_str())
 }
 
@@ -254,7 +255,7 @@ pub(super) fn ids(
     connection: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
-) -> Result<Vec<ProcessId>, Halt> {
+) -> Result<Vec<ProcessId>, StepAbort> {
     let mut statement = connection.prepare_cached(sql)?;
     let ids = statement.query_map(params, |row| row.get(0).map(id))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
@@ -281,10 +282,10 @@ pub(super) fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-pub(super) fn name<T: FromStr>(text: &str) -> Result<T, Halt> {
-    text.parse().map_err(|_| Halt::Answer(corrupt("a column holds no valid name")))
+pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StepAbort> {
+    text.parse().map_err(|_| StepAbort::Answer(corrupt("a column holds no valid name")))
 }
 
-pub(super) fn unreadable(error: rusqlite::types::FromSqlError) -> Halt {
-    Halt::Answer(corrupt(error.to_string()))
+pub(super) fn unreadable(error: rusqlite::types::FromSqlError) -> StepAbort {
+    StepAbort::Answer(corrupt(error.to_string()))
 }

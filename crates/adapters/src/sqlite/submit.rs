@@ -1,26 +1,29 @@
 //! New processes and the guards that they pass.
 
-use super::bells::News;
-use super::claim::Handover;
+use super::claim::ClaimedRow;
 use super::class;
-use super::failure::Halt;
-use super::handed::Handed;
-use super::ledger::{Ledger, policy_version};
+use super::failure::StepAbort;
+use super::issued::IssuedRows;
+use super::maintenance::first_due;
+use super::notifiers::NodeEvent;
 use super::row;
-use super::upkeep::first_due;
+use super::write_connection::{WriteConnection, policy_version};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
-    Head, NodeId, Placement, Process, ProcessId, Revision, SlotKey, Spec, Standing, Status, Timestamp, Vitals,
+    LiveStats, NodeId, Placement, Process, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Spec,
+    Status, Timestamp,
 };
-use longhaul_ports::{Claimant, Lease, Limits, Refusal, Stored, Submission, Submitted};
+use longhaul_ports::{
+    ClaimRequest, Lease, StoreRejection, StoredProcess, Submission, SubmitLimits, SubmitOutcome,
+};
 use longhaul_wire::record;
 use rusqlite::{OptionalExtension, params};
 
 /// The largest specification that is kept, in bytes.
-const LARGEST_SPEC: usize = 1024 * 1024;
+const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
-impl Ledger {
-    pub(super) fn submit(&mut self, new: &Submission) -> Result<Submitted, Halt> {
+impl WriteConnection {
+    pub(super) fn submit(&mut self, new: &Submission) -> Result<SubmitOutcome, StepAbort> {
         if let Some(existing) = self.existing(&new.process)? {
             return Ok(existing);
         }
@@ -28,35 +31,37 @@ impl Ledger {
             self.check(&claimant.lease)?;
         }
         let spec = record::encode_spec(&new.process);
-        if spec.len() > LARGEST_SPEC {
+        if spec.len() > MAX_SPEC_BYTES {
             let bytes = u64::try_from(spec.len()).unwrap_or(u64::MAX);
-            return Err(Refusal::TooLarge { bytes }.into());
+            return Err(StoreRejection::TooLarge { bytes }.into());
         }
         let head = new.process.head();
         self.guard(&head, &new.limits)?;
         let at_once = match head.standing {
-            Standing::Waiting => self.claimable(new, &head)?,
-            Standing::Holding | Standing::Idle | Standing::Ended => Chance::None,
+            SlotState::Waiting => self.claimable(new, &head)?,
+            SlotState::Holding | SlotState::Idle | SlotState::Ended => ImmediateClaim::None,
         };
         match at_once {
-            Chance::For(lease) => {
-                let handover = Handover::of(new.process.clone(), self.now(), &lease);
-                Ok(Submitted::Claimed(self.insert(new, &spec, Some(handover))?))
+            ImmediateClaim::For(lease) => {
+                let handover = ClaimedRow::of(new.process.clone(), self.now(), &lease);
+                Ok(SubmitOutcome::Claimed(self.insert(new, &spec, Some(handover))?))
             }
-            Chance::Blocked(obstacle) if new.or_refuse => Err(self.no_slot(&head, &obstacle)?.into()),
-            Chance::Blocked(_) | Chance::None => {
+            ImmediateClaim::Blocked(obstacle) if new.fail_if_queued => {
+                Err(self.no_slot(&head, &obstacle)?.into())
+            }
+            ImmediateClaim::Blocked(_) | ImmediateClaim::None => {
                 let stored = self.insert(new, &spec, None)?;
-                self.tell_of_submitted(&stored, &head)?;
-                Ok(Submitted::Waiting(stored))
+                self.notify_submitted(&stored, &head)?;
+                Ok(SubmitOutcome::Waiting(stored))
             }
         }
     }
 
     /// The same id, or the same launch key in the same session.
-    fn existing(&self, process: &Process) -> Result<Option<Submitted>, Halt> {
+    fn existing(&self, process: &Process) -> Result<Option<SubmitOutcome>, StepAbort> {
         let connection = &self.connection;
         if let Some(stored) = row::by_id(connection, &process.id)? {
-            return Ok(Some(Submitted::Existing {
+            return Ok(Some(SubmitOutcome::Existing {
                 id: process.id,
                 same_spec: stored.process.spec == process.spec,
                 stored: Some(stored),
@@ -67,7 +72,7 @@ impl Ledger {
             .query_row([process.id.as_uuid().as_bytes()], |row| row.get::<_, i64>(0))
             .optional()?;
         if let Some(kept) = swept {
-            return Ok(Some(Submitted::Existing {
+            return Ok(Some(SubmitOutcome::Existing {
                 id: process.id,
                 stored: None,
                 same_spec: kept == fingerprint(&process.spec),
@@ -86,7 +91,7 @@ impl Ledger {
             return Ok(None);
         };
         let stored = row::by_id(connection, &id)?;
-        Ok(Some(Submitted::Existing {
+        Ok(Some(SubmitOutcome::Existing {
             id,
             same_spec: match &stored {
                 Some(stored) => stored.process.spec.same_launch(&process.spec),
@@ -96,10 +101,10 @@ impl Ledger {
         }))
     }
 
-    fn guard(&mut self, head: &Head, limits: &Limits) -> Result<(), Halt> {
+    fn guard(&mut self, head: &ProcessHeader, limits: &SubmitLimits) -> Result<(), StepAbort> {
         let found = policy_version(&self.connection)?;
         if limits.policy < found {
-            return Err(Refusal::StalePolicy { found }.into());
+            return Err(StoreRejection::StalePolicy { found }.into());
         }
         self.guard_tree(head, limits)?;
         let may_starve = head.status == Status::Pending && !head.ancestors.is_empty();
@@ -107,13 +112,13 @@ impl Ledger {
             let holders = self.holders(head)?;
             let all_ancestors = holders.iter().all(|holder| head.ancestors.contains(holder));
             if row::count(holders.len()) >= slots && all_ancestors {
-                return Err(Refusal::HeldByAncestors { key: key.clone(), holders }.into());
+                return Err(StoreRejection::HeldByAncestors { key: key.clone(), holders }.into());
             }
         }
         Ok(())
     }
 
-    fn guard_tree(&self, head: &Head, limits: &Limits) -> Result<(), Halt> {
+    fn guard_tree(&self, head: &ProcessHeader, limits: &SubmitLimits) -> Result<(), StepAbort> {
         let (Some(root), Some(parent)) = (head.ancestors.first(), head.ancestors.last()) else {
             return Ok(());
         };
@@ -124,59 +129,61 @@ impl Ledger {
                 .optional()
         };
         if closing(parent)?.is_none() {
-            return Err(Refusal::ParentMissing { parent: *parent }.into());
+            return Err(StoreRejection::ParentMissing { parent: *parent }.into());
         }
         for ancestor in &head.ancestors {
             // One further above that was swept had ended before.
             let (closing, is_over) = closing(ancestor)?.unwrap_or((true, true));
             if closing && (ancestor == parent || !is_over) {
-                return Err(Refusal::AncestorClosing { ancestor: *ancestor }.into());
+                return Err(StoreRejection::AncestorClosing { ancestor: *ancestor }.into());
             }
         }
         if head.level > limits.tree.deepest {
-            return Err(Refusal::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
+            return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
         }
         let live: u32 = self
             .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND standing < 3")?
             .query_row(params![root.as_uuid().as_bytes(), head.level.0], |row| row.get(0))?;
         if live >= limits.tree.per_level {
-            return Err(Refusal::LevelFull { level: head.level, live, most: limits.tree.per_level }.into());
+            return Err(
+                StoreRejection::LevelFull { level: head.level, live, most: limits.tree.per_level }.into()
+            );
         }
         Ok(())
     }
 
     /// Who holds a slot of its key, in the order of their submits.
-    fn holders(&self, head: &Head) -> Result<Vec<ProcessId>, Halt> {
+    fn holders(&self, head: &ProcessHeader) -> Result<Vec<ProcessId>, StepAbort> {
         let sql = "SELECT id FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND key = ?1 ORDER BY seq";
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
     /// Whether it may be claimed at once: nobody ahead in its key waits, and there is room.
-    fn claimable(&mut self, new: &Submission, head: &Head) -> Result<Chance, Halt> {
+    fn claimable(&mut self, new: &Submission, head: &ProcessHeader) -> Result<ImmediateClaim, StepAbort> {
         let Some(claimant) = &new.claim_for else {
-            return Ok(Chance::Blocked(Obstacle::Key));
+            return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
         };
         let node = &claimant.lease.node;
         if !may_run(node, &new.process.spec.placement) {
-            return Ok(Chance::Blocked(Obstacle::Key));
+            return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
         }
         if let Some(key) = &head.key {
             let held = self.policy()?.1.held.contains_key(key);
             if held || self.is_full(key, new.limits.slots)? {
-                return Ok(Chance::Blocked(Obstacle::Key));
+                return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
             }
         }
         let roots_full = self.roots_of(node)? >= claimant.roots;
         if roots_full && head.ancestors.is_empty() {
-            return Ok(Chance::Blocked(Obstacle::Roots(node.clone())));
+            return Ok(ImmediateClaim::Blocked(ClaimObstacle::Roots(node.clone())));
         }
         if self.someone_ahead(claimant, head, roots_full)? {
-            return Ok(Chance::Blocked(Obstacle::Key));
+            return Ok(ImmediateClaim::Blocked(ClaimObstacle::Key));
         }
-        Ok(Chance::For(claimant.lease.clone()))
+        Ok(ImmediateClaim::For(claimant.lease.clone()))
     }
 
-    fn is_full(&self, key: &SlotKey, slots: Option<u32>) -> Result<bool, Halt> {
+    fn is_full(&self, key: &SlotKey, slots: Option<u32>) -> Result<bool, StepAbort> {
         match slots {
             Some(slots) => Ok(self.taken(key.as_str(), slots)? >= slots),
             None => Ok(false),
@@ -184,16 +191,16 @@ impl Ledger {
     }
 
     /// The refusal that names who is in the way.
-    fn no_slot(&self, head: &Head, obstacle: &Obstacle) -> Result<Refusal, Halt> {
+    fn no_slot(&self, head: &ProcessHeader, obstacle: &ClaimObstacle) -> Result<StoreRejection, StepAbort> {
         Ok(match obstacle {
-            Obstacle::Key => Refusal::NoSlot {
+            ClaimObstacle::Key => StoreRejection::NoSlot {
                 key: head.key.clone(),
                 holders: match &head.key {
                     Some(_) => self.holders(head)?,
                     None => Vec::new(),
                 },
             },
-            Obstacle::Roots(node) => Refusal::NoSlot {
+            ClaimObstacle::Roots(node) => StoreRejection::NoSlot {
                 key: None,
                 holders: row::ids(
                     &self.connection,
@@ -206,7 +213,12 @@ impl Ledger {
     }
 
     /// A waiter of its key that goes first, and that is neither pinned elsewhere nor held back by the limit on roots.
-    fn someone_ahead(&self, claimant: &Claimant, head: &Head, roots_full: bool) -> Result<bool, Halt> {
+    fn someone_ahead(
+        &self,
+        claimant: &ClaimRequest,
+        head: &ProcessHeader,
+        roots_full: bool,
+    ) -> Result<bool, StepAbort> {
         let mut last = None;
         while let Some(group) = self.next_group_of(row::key(head), last.as_ref())? {
             let elsewhere =
@@ -223,7 +235,12 @@ impl Ledger {
         Ok(false)
     }
 
-    fn insert(&mut self, new: &Submission, spec: &str, claimed: Option<Handover>) -> Result<Stored, Halt> {
+    fn insert(
+        &mut self,
+        new: &Submission,
+        spec: &str,
+        claimed: Option<ClaimedRow>,
+    ) -> Result<StoredProcess, StepAbort> {
         let id = new.process.id;
         let (process, revision, owner) = match &claimed {
             Some(handover) => (&handover.process, Revision(2), handover.owner.clone()),
@@ -251,39 +268,46 @@ impl Ledger {
             }
             None => new.process.clone(),
         };
-        Ok(Stored { process, revision, seq, owner, wishes: Vec::new(), vitals: Vitals::default() })
+        Ok(StoredProcess {
+            process,
+            revision,
+            seq,
+            owner,
+            pending_actions: Vec::new(),
+            live_stats: LiveStats::default(),
+        })
     }
 
-    fn tell_of_submitted(&mut self, stored: &Stored, head: &Head) -> Result<(), Halt> {
-        if head.standing == Standing::Waiting {
+    fn notify_submitted(&mut self, stored: &StoredProcess, head: &ProcessHeader) -> Result<(), StepAbort> {
+        if head.standing == SlotState::Waiting {
             self.tell(waiter(&stored.process.spec.placement));
         }
         match head.due {
-            Some(due) => self.tell_if_first_due(due.0),
+            Some(due) => self.notify_if_first_due(due.0),
             None => Ok(()),
         }
     }
 
     /// Nodes set a timer by the first due row, so a new first one is news.
-    pub(super) fn tell_if_first_due(&mut self, due: i64) -> Result<(), Halt> {
-        let first = first_due(&self.connection, &Handed::default())?;
+    pub(super) fn notify_if_first_due(&mut self, due: i64) -> Result<(), StepAbort> {
+        let first = first_due(&self.connection, &IssuedRows::default())?;
         if first == Some(Timestamp(due)) {
-            self.tell(News::ForAll);
+            self.tell(NodeEvent::ForAll);
         }
         Ok(())
     }
 }
 
 /// Whether a submission may be claimed at once.
-enum Chance {
+enum ImmediateClaim {
     For(Lease),
-    Blocked(Obstacle),
+    Blocked(ClaimObstacle),
     /// It does not want to.
     None,
 }
 
 /// What keeps a submission from being claimed at once.
-enum Obstacle {
+enum ClaimObstacle {
     /// Its key: no free slot, held back, someone ahead, or nobody to claim it.
     Key,
     /// The limit on the roots of this node.
@@ -291,10 +315,10 @@ enum Obstacle {
 }
 
 /// A waiter concerns those who may run it.
-pub(super) fn waiter(placement: &Placement) -> News {
+pub(super) fn waiter(placement: &Placement) -> NodeEvent {
     match placement {
-        Placement::Node(node) => News::For(node.clone()),
-        Placement::Here | Placement::Labels(_) | Placement::Anywhere => News::ForAll,
+        Placement::Node(node) => NodeEvent::For(node.clone()),
+        Placement::Here | Placement::Labels(_) | Placement::Anywhere => NodeEvent::ForAll,
     }
 }
 

@@ -1,10 +1,10 @@
 //! The one thread that writes.
 
-use super::bells::{Bells, News};
-use super::failure::{Halt, Verdict, closed, corrupt, not_applied};
-use super::ledger::Ledger;
+use super::failure::{DatabaseFailureClass, StepAbort, closed, corrupt, not_applied};
+use super::notifiers::{NodeEvent, NodeNotifiers};
+use super::write_connection::WriteConnection;
 use longhaul_domain::{OpId, Timestamp};
-use longhaul_ports::{Cursor, Refusal, StoreError};
+use longhaul_ports::{EventCursor, StoreError, StoreRejection};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -12,14 +12,14 @@ use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// The most steps in one commit: beyond this the first of them would wait for the last.
-const LARGEST_BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 
 /// Light steps are forced to the disk after this long at the latest.
-const LONGEST_UNSYNCED: Duration = Duration::from_secs(1);
+const MAX_SYNC_DELAY: Duration = Duration::from_secs(1);
 
 /// How hard a step tries to outlive a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effort {
+pub(super) enum SyncMode {
     /// It is on the disk before it is answered.
     Durable,
     /// A crash of the machine may lose it within the next second.
@@ -27,19 +27,19 @@ pub(super) enum Effort {
 }
 
 /// Takes steps from many callers and commits those that wait together.
-pub(super) struct Writer {
-    line: Option<Sender<Box<dyn Job>>>,
+pub(super) struct DatabaseThread {
+    line: Option<Sender<Box<dyn DatabaseJob>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Writer {
+impl DatabaseThread {
     pub(super) fn start(
-        ledger: Ledger,
-        bells: Arc<Bells>,
-        newest: watch::Sender<Cursor>,
+        ledger: WriteConnection,
+        bells: Arc<NodeNotifiers>,
+        newest: watch::Sender<EventCursor>,
     ) -> Result<Self, StoreError> {
         let (line, jobs) = channel();
-        let desk = Desk { ledger, bells, newest, synced: None, failed: None };
+        let desk = DatabaseContext { ledger, bells, newest, synced: None, failed: None };
         let thread = thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || desk.work(&jobs))
@@ -51,18 +51,18 @@ impl Writer {
     pub(super) async fn apply<T: Send + 'static>(
         &self,
         op: Option<OpId>,
-        effort: Effort,
-        step: impl Fn(&mut Ledger) -> Result<T, Halt> + Send + 'static,
+        effort: SyncMode,
+        step: impl Fn(&mut WriteConnection) -> Result<T, StepAbort> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (to, answer) = oneshot::channel();
-        let job = Step { op, effort, step, answer: None, to: Some(to) };
+        let job = DatabaseStep { op, effort, step, answer: None, to: Some(to) };
         let line = self.line.as_ref().ok_or_else(closed)?;
         line.send(Box::new(job)).map_err(|_| closed())?;
         answer.await.map_err(|_| closed())?
     }
 }
 
-impl Drop for Writer {
+impl Drop for DatabaseThread {
     fn drop(&mut self) {
         self.line = None;
         if let Some(thread) = self.thread.take() {
@@ -73,9 +73,9 @@ impl Drop for Writer {
 }
 
 /// A step that waits for its answer.
-trait Job: Send {
-    fn effort(&self) -> Effort;
-    fn run(&mut self, ledger: &mut Ledger) -> Result<Run, rusqlite::Error>;
+trait DatabaseJob: Send {
+    fn effort(&self) -> SyncMode;
+    fn run(&mut self, ledger: &mut WriteConnection) -> Result<StepResult, rusqlite::Error>;
     /// Hands out the answer of the last run.
     fn answer(&mut self);
     /// Answers with an error instead.
@@ -84,33 +84,33 @@ trait Job: Send {
 
 /// What became of a step that the database carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Run {
+enum StepResult {
     Applied,
     Refused,
 }
 
-struct Step<T, F> {
+struct DatabaseStep<T, F> {
     op: Option<OpId>,
-    effort: Effort,
+    effort: SyncMode,
     step: F,
     answer: Option<Result<T, StoreError>>,
     to: Option<oneshot::Sender<Result<T, StoreError>>>,
 }
 
-impl<T, F> Job for Step<T, F>
+impl<T, F> DatabaseJob for DatabaseStep<T, F>
 where
     T: Send,
-    F: Fn(&mut Ledger) -> Result<T, Halt> + Send,
+    F: Fn(&mut WriteConnection) -> Result<T, StepAbort> + Send,
 {
-    fn effort(&self) -> Effort {
+    fn effort(&self) -> SyncMode {
         self.effort
     }
 
-    fn run(&mut self, ledger: &mut Ledger) -> Result<Run, rusqlite::Error> {
+    fn run(&mut self, ledger: &mut WriteConnection) -> Result<StepResult, rusqlite::Error> {
         let (run, answer) = match (self.step)(ledger) {
-            Ok(answer) => (Run::Applied, Ok(answer)),
-            Err(Halt::Answer(error)) => (Run::Refused, Err(error)),
-            Err(Halt::Database(error)) => return Err(error),
+            Ok(answer) => (StepResult::Applied, Ok(answer)),
+            Err(StepAbort::Answer(error)) => (StepResult::Refused, Err(error)),
+            Err(StepAbort::Database(error)) => return Err(error),
         };
         self.answer = Some(answer);
         Ok(run)
@@ -132,11 +132,11 @@ where
 }
 
 /// Where the writing thread works.
-struct Desk {
-    ledger: Ledger,
-    bells: Arc<Bells>,
+struct DatabaseContext {
+    ledger: WriteConnection,
+    bells: Arc<NodeNotifiers>,
     /// The place of the newest event.
-    newest: watch::Sender<Cursor>,
+    newest: watch::Sender<EventCursor>,
     /// When a commit was last forced to the disk.
     synced: Option<Timestamp>,
     /// Why nothing is acknowledged any more.
@@ -145,18 +145,18 @@ struct Desk {
 
 /// Why a batch was undone.
 #[derive(Debug)]
-enum Undone {
+enum BatchFailure {
     /// Before the commit: surely nothing of it is left.
     Before(rusqlite::Error),
     /// By the commit itself.
     AtCommit(rusqlite::Error),
 }
 
-impl Desk {
-    fn work(mut self, jobs: &Receiver<Box<dyn Job>>) {
+impl DatabaseContext {
+    fn work(mut self, jobs: &Receiver<Box<dyn DatabaseJob>>) {
         while let Ok(first) = jobs.recv() {
             let mut batch = vec![first];
-            while batch.len() < LARGEST_BATCH
+            while batch.len() < MAX_BATCH
                 && let Ok(next) = jobs.try_recv()
             {
                 batch.push(next);
@@ -166,7 +166,7 @@ impl Desk {
         }
     }
 
-    fn settle(&mut self, mut batch: Vec<Box<dyn Job>>) {
+    fn settle(&mut self, mut batch: Vec<Box<dyn DatabaseJob>>) {
         if let Some(why) = &self.failed {
             let error = |_| StoreError::ReadOnly { why: why.clone() };
             batch.iter_mut().for_each(|job| job.fail(&error));
@@ -183,77 +183,84 @@ impl Desk {
     }
 
     /// Runs every step under a savepoint of its own and commits them together.
-    fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<Vec<News>, Undone> {
+    fn commit(&mut self, batch: &mut [Box<dyn DatabaseJob>]) -> Result<Vec<NodeEvent>, BatchFailure> {
         let effort = self.effort_for(batch);
-        self.ledger.begin(effort).map_err(Undone::Before)?;
+        self.ledger.begin(effort).map_err(BatchFailure::Before)?;
         for job in batch.iter_mut() {
-            self.ledger.mark().map_err(Undone::Before)?;
+            self.ledger.mark().map_err(BatchFailure::Before)?;
             match job.run(&mut self.ledger) {
-                Ok(Run::Applied) => self.ledger.keep().map_err(Undone::Before)?,
-                Ok(Run::Refused) => self.ledger.revert().map_err(Undone::Before)?,
-                Err(error) if Verdict::on(&error) == Verdict::Step && self.ledger.is_open() => {
-                    self.ledger.revert().map_err(Undone::Before)?;
+                Ok(StepResult::Applied) => self.ledger.keep().map_err(BatchFailure::Before)?,
+                Ok(StepResult::Refused) => self.ledger.revert().map_err(BatchFailure::Before)?,
+                Err(error)
+                    if DatabaseFailureClass::on(&error) == DatabaseFailureClass::Step
+                        && self.ledger.is_open() =>
+                {
+                    self.ledger.revert().map_err(BatchFailure::Before)?;
                     tracing::error!(%error, "a step of the store failed");
                     let message = error.to_string();
                     job.fail(&|_| StoreError::Unavailable { source: message.clone().into() });
                 }
-                Err(error) => return Err(Undone::Before(error)),
+                Err(error) => return Err(BatchFailure::Before(error)),
             }
         }
-        self.ledger.upkeep().map_err(Undone::Before)?;
-        let news = self.ledger.commit().map_err(Undone::AtCommit)?;
-        if effort == Effort::Durable {
+        self.ledger.upkeep().map_err(BatchFailure::Before)?;
+        let news = self.ledger.commit().map_err(BatchFailure::AtCommit)?;
+        if effort == SyncMode::Durable {
             self.synced = Some(self.ledger.now());
         }
         Ok(news)
     }
 
     /// Calls those whom it concerns.
-    fn tell(&self, news: &[News]) {
-        if news.contains(&News::Logged) {
+    fn tell(&self, news: &[NodeEvent]) {
+        if news.contains(&NodeEvent::Logged) {
             self.newest.send_replace(self.ledger.newest());
         }
         news.iter().for_each(|news| self.bells.tell(news));
     }
 
     /// Light steps are not synced one by one, but neither may a crash take more than the last second of them.
-    fn effort_for(&self, batch: &[Box<dyn Job>]) -> Effort {
-        let light = batch.iter().all(|job| job.effort() == Effort::Light);
-        let lately = self.synced.is_some_and(|synced| self.ledger.now().since(synced) < LONGEST_UNSYNCED);
-        if light && lately { Effort::Light } else { Effort::Durable }
+    fn effort_for(&self, batch: &[Box<dyn DatabaseJob>]) -> SyncMode {
+        let light = batch.iter().all(|job| job.effort() == SyncMode::Light);
+        let lately = self.synced.is_some_and(|synced| self.ledger.now().since(synced) < MAX_SYNC_DELAY);
+        if light && lately { SyncMode::Light } else { SyncMode::Durable }
     }
 
     /// A full disk may still take one small step; a disk that failed is not asked again.
-    fn undone(&mut self, mut batch: Vec<Box<dyn Job>>, undone: Undone) {
+    fn undone(&mut self, mut batch: Vec<Box<dyn DatabaseJob>>, undone: BatchFailure) {
         self.ledger.abandon();
         let (error, at_commit) = match undone {
-            Undone::Before(error) => (error, false),
-            Undone::AtCommit(error) => (error, true),
+            BatchFailure::Before(error) => (error, false),
+            BatchFailure::AtCommit(error) => (error, true),
         };
-        let verdict = Verdict::on(&error);
+        let verdict = DatabaseFailureClass::on(&error);
         match verdict {
-            Verdict::Full if batch.len() > 1 => {
+            DatabaseFailureClass::Full if batch.len() > 1 => {
                 for job in batch {
                     self.settle(vec![job]);
                 }
                 return;
             }
-            Verdict::Disk | Verdict::Damaged => {
+            DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged => {
                 tracing::error!(%error, "the store is read-only from here on");
                 self.failed = Some(format!("a write failed ({error}); restart to open it anew"));
             }
-            Verdict::Full | Verdict::ReadOnly | Verdict::Step => {
+            DatabaseFailureClass::Full | DatabaseFailureClass::ReadOnly | DatabaseFailureClass::Step => {
                 tracing::warn!(%error, "a write to the store failed");
             }
         }
         let message = error.to_string();
         let answer = |op| match verdict {
             // The frames of the commit may have reached the disk.
-            Verdict::Disk if at_commit => StoreError::Unknown { op, source: message.clone().into() },
-            Verdict::Damaged => corrupt(message.clone()),
-            Verdict::ReadOnly => StoreError::ReadOnly { why: message.clone() },
-            Verdict::Full => StoreError::Refused(Refusal::Full),
-            Verdict::Disk | Verdict::Step => StoreError::Unavailable { source: message.clone().into() },
+            DatabaseFailureClass::Disk if at_commit => {
+                StoreError::Unknown { op, source: message.clone().into() }
+            }
+            DatabaseFailureClass::Damaged => corrupt(message.clone()),
+            DatabaseFailureClass::ReadOnly => StoreError::ReadOnly { why: message.clone() },
+            DatabaseFailureClass::Full => StoreError::Refused(StoreRejection::Full),
+            DatabaseFailureClass::Disk | DatabaseFailureClass::Step => {
+                StoreError::Unavailable { source: message.clone().into() }
+            }
         };
         batch.iter_mut().for_each(|job| job.fail(&answer));
     }
@@ -264,9 +271,9 @@ impl Desk {
             return;
         }
         if let Err(error) = self.ledger.checkpoint() {
-            let verdict = Verdict::on(&error);
+            let verdict = DatabaseFailureClass::on(&error);
             tracing::warn!(%error, "the log of the store could not be moved into it");
-            if matches!(verdict, Verdict::Disk | Verdict::Damaged) {
+            if matches!(verdict, DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged) {
                 self.failed = Some(not_applied(error).to_string());
             }
         }

@@ -4,9 +4,9 @@ pub(super) mod anchor;
 
 use crate::durable;
 use crate::system::plain;
-use anchor::{AHEAD_MS, Anchor};
+use anchor::{ClockAnchor, MARK_AHEAD_MS};
 use async_trait::async_trait;
-use longhaul_domain::{Awake, Deadline, Timestamp};
+use longhaul_domain::{AwakeTime, Deadline, Timestamp};
 use longhaul_ports::{Clock, WallTime};
 use rustix::time::{
     ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
@@ -22,7 +22,7 @@ use tokio::net::unix::pipe::Receiver;
 
 const FILE: &str = "clock";
 /// No anchor is longer.
-const LONGEST: u64 = 4_096;
+const MAX_ANCHOR_LEN: u64 = 4_096;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
 /// How long it is slept at a time where the kernel gives no timer.
@@ -37,12 +37,12 @@ const WITHOUT_TIMER: Duration = Duration::from_secs(1);
 pub struct SystemClock {
     boot_id: String,
     anchor_ms: i64,
-    mark: Arc<Mark>,
+    mark: Arc<ClockMark>,
 }
 
 /// The high-water mark and its file.
 #[derive(Debug)]
-struct Mark {
+struct ClockMark {
     path: PathBuf,
     boot_id: String,
     anchor_ms: i64,
@@ -81,12 +81,12 @@ impl SystemClock {
         let path = state_dir.join(FILE);
         let boot_id = std::fs::read_to_string(BOOT_ID)?.trim().to_owned();
         let kept = match read(&path) {
-            Ok(text) => Some(Anchor::decode(&text).map_err(|error| named(&path, &error))?),
+            Ok(text) => Some(ClockAnchor::decode(&text).map_err(|error| named(&path, &error))?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(named(&path, &error)),
         };
-        let anchor = Anchor::begin(kept.clone(), &boot_id, wall_ms(), boot_ms());
-        let mark = Mark {
+        let anchor = ClockAnchor::begin(kept.clone(), &boot_id, wall_ms(), boot_ms());
+        let mark = ClockMark {
             path,
             boot_id: boot_id.clone(),
             anchor_ms: anchor.anchor_ms,
@@ -109,7 +109,7 @@ impl SystemClock {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(named(&path, &error)),
         };
-        let kept = Anchor::decode(&text).map_err(|error| named(&path, &error))?;
+        let kept = ClockAnchor::decode(&text).map_err(|error| named(&path, &error))?;
         let boot_id = std::fs::read_to_string(BOOT_ID)?;
         let steady_ms = kept.anchor_ms.saturating_add(boot_ms());
         Ok((kept.boot_id == boot_id.trim()).then(|| wall_ms().saturating_sub(steady_ms)))
@@ -131,7 +131,7 @@ impl SystemClock {
 /// What stands in the file of a clock, or as much of it as would show that it is not from us.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    plain::open(path)?.take(LONGEST).read_to_string(&mut text)?;
+    plain::open(path)?.take(MAX_ANCHOR_LEN).read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -139,12 +139,12 @@ fn read(path: &Path) -> io::Result<String> {
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let now_ms = self.anchor_ms.saturating_add(boot_ms());
-        Mark::reach(&self.mark, now_ms);
+        ClockMark::reach(&self.mark, now_ms);
         Timestamp(now_ms)
     }
 
-    fn awake(&self) -> Awake {
-        Awake(millis(clock_gettime(ClockId::Monotonic)))
+    fn awake(&self) -> AwakeTime {
+        AwakeTime(millis(clock_gettime(ClockId::Monotonic)))
     }
 
     fn wall(&self) -> WallTime {
@@ -160,7 +160,7 @@ impl Clock for SystemClock {
 }
 
 impl SystemClock {
-    async fn sleep_until_awake(&self, moment: Awake) {
+    async fn sleep_until_awake(&self, moment: AwakeTime) {
         loop {
             let left = moment.since(self.awake());
             if left.is_zero() {
@@ -182,14 +182,14 @@ impl SystemClock {
     }
 }
 
-impl Mark {
+impl ClockMark {
     /// Moves the mark ahead, on a thread of its own, because whoever asks for the time does not wait for a disk.
     fn reach(this: &Arc<Self>, now_ms: i64) {
-        let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(AHEAD_MS / 2) < now_ms;
+        let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(MARK_AHEAD_MS / 2) < now_ms;
         if near && !this.saving.swap(true, Ordering::AcqRel) {
             let mark = Arc::clone(this);
             let save = move || {
-                let at_ms = now_ms.saturating_add(AHEAD_MS);
+                let at_ms = now_ms.saturating_add(MARK_AHEAD_MS);
                 if let Err(error) = mark.save(at_ms) {
                     tracing::warn!(%error, "the high-water mark of the clock was not saved");
                 }
@@ -204,7 +204,7 @@ impl Mark {
     }
 
     fn save(&self, mark_ms: i64) -> io::Result<()> {
-        let anchor = Anchor { boot_id: self.boot_id.clone(), anchor_ms: self.anchor_ms, mark_ms };
+        let anchor = ClockAnchor { boot_id: self.boot_id.clone(), anchor_ms: self.anchor_ms, mark_ms };
         durable::replace(&self.path, &self.path.with_extension("tmp"), anchor.encode().as_bytes())
     }
 }
@@ -239,7 +239,7 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::plain::tests::{Stands, at_once};
+    use crate::system::plain::tests::{SpecialFile, at_once};
 
     #[tokio::test]
     async fn a_second_start_in_this_boot_goes_on_where_the_first_was() {
@@ -258,7 +258,7 @@ mod tests {
         let clock = SystemClock::open(dir.path()).unwrap();
         assert!(SystemClock::wall_ahead_ms(dir.path()).unwrap().unwrap().abs() < 1_000);
         let day_ms = 86_400_000;
-        let moved = Anchor {
+        let moved = ClockAnchor {
             boot_id: clock.boot_id().to_owned(),
             anchor_ms: clock.anchor_ms() - 10 * day_ms,
             mark_ms: wall_ms(),
@@ -272,11 +272,11 @@ mod tests {
     async fn a_start_in_another_boot_lies_behind_the_mark() {
         let dir = tempfile::tempdir().unwrap();
         let far = wall_ms() + 86_400_000;
-        let old = Anchor { boot_id: "other".to_owned(), anchor_ms: 0, mark_ms: far };
+        let old = ClockAnchor { boot_id: "other".to_owned(), anchor_ms: 0, mark_ms: far };
         std::fs::write(dir.path().join(FILE), old.encode()).unwrap();
         assert!(SystemClock::open(dir.path()).unwrap().now() >= Timestamp(far));
         let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert!(Anchor::decode(&kept).unwrap().mark_ms > far);
+        assert!(ClockAnchor::decode(&kept).unwrap().mark_ms > far);
     }
 
     #[tokio::test]
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_is_no_plain_file_is_refused_at_once() {
-        for stands in Stands::ALL {
+        for stands in SpecialFile::ALL {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().to_owned();
             SystemClock::open(&path).unwrap();
@@ -322,21 +322,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clock = SystemClock::open(dir.path()).unwrap();
         clock.sleep_until(Deadline::At(Timestamp(i64::MIN))).await;
-        clock.sleep_until(Deadline::Awake(Awake(i64::MIN))).await;
+        clock.sleep_until(Deadline::Awake(AwakeTime(i64::MIN))).await;
     }
 
     #[test]
     fn the_mark_moves_ahead_of_the_time_given_out() {
         let dir = tempfile::tempdir().unwrap();
         let clock = SystemClock::open(dir.path()).unwrap();
-        let late = clock.now().0 + AHEAD_MS;
-        Mark::reach(&clock.mark, late);
+        let late = clock.now().0 + MARK_AHEAD_MS;
+        ClockMark::reach(&clock.mark, late);
         let until = std::time::Instant::now() + Duration::from_secs(10);
         while clock.mark.saving.load(Ordering::Acquire) {
             assert!(std::time::Instant::now() < until);
             std::thread::yield_now();
         }
         let kept = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
-        assert_eq!(Anchor::decode(&kept).unwrap().mark_ms, late + AHEAD_MS);
+        assert_eq!(ClockAnchor::decode(&kept).unwrap().mark_ms, late + MARK_AHEAD_MS);
     }
 }

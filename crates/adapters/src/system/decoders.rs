@@ -1,6 +1,6 @@
 //! The readers of files, over bytes: for those who look for bytes that they do not stand.
 
-use super::{clock, vault};
+use super::{clock, environment_store};
 use std::io;
 
 /// Reads the variables of an environment as the vault keeps them.
@@ -8,7 +8,7 @@ use std::io;
 /// # Errors
 /// If it is none.
 pub fn environment(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
-    vault::decode(bytes)
+    environment_store::decode(bytes)
 }
 
 /// The variables of an environment as the vault keeps them.
@@ -16,7 +16,7 @@ pub fn environment(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
 /// # Errors
 /// If they cannot be kept.
 pub fn written_environment(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
-    vault::encode(variables)
+    environment_store::encode(variables)
 }
 
 /// Reads the file that says where steady time begins, and writes it anew.
@@ -24,5 +24,5 @@ pub fn written_environment(variables: &[(String, String)]) -> io::Result<Vec<u8>
 /// # Errors
 /// If it is none.
 pub fn clock(text: &str) -> io::Result<String> {
-    clock::anchor::Anchor::decode(text).map(|anchor| anchor.encode())
+    clock::anchor::ClockAnchor::decode(text).map(|anchor| anchor.encode())
 }

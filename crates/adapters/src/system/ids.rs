@@ -1,6 +1,6 @@
 //! Identities and chance from the operating system's source of randomness.
 
-use longhaul_domain::{Chance, OpId, ProcessId};
+use longhaul_domain::{OpId, ProcessId, RandomBits};
 use longhaul_ports::IdSource;
 use uuid::Uuid;
 
@@ -17,10 +17,10 @@ impl IdSource for RandomIds {
         OpId::new(Uuid::new_v4())
     }
 
-    fn chance(&self) -> Chance {
+    fn chance(&self) -> RandomBits {
         // The few fixed bits of the halves lie at different places, so that each bit of the sum is random.
         let (high, low) = Uuid::new_v4().as_u64_pair();
-        Chance(high ^ low)
+        RandomBits(high ^ low)
     }
 }
 
@@ -41,7 +41,7 @@ mod tests {
     fn every_bit_of_chance_is_drawn() {
         let (mut ones, mut zeros) = (0, 0);
         for _ in 0..200 {
-            let Chance(bits) = RandomIds.chance();
+            let RandomBits(bits) = RandomIds.chance();
             ones |= bits;
             zeros |= !bits;
         }

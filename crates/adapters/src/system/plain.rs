@@ -32,12 +32,12 @@ pub(super) mod tests {
 
     /// What stands in the place of a plain file.
     #[derive(Clone, Copy, Debug)]
-    pub(in crate::system) enum Stands {
+    pub(in crate::system) enum SpecialFile {
         Pipe,
         Link,
     }
 
-    impl Stands {
+    impl SpecialFile {
         pub(in crate::system) const ALL: [Self; 2] = [Self::Pipe, Self::Link];
 
         /// Puts it there; what is there goes where the link leads.

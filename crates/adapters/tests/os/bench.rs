@@ -6,7 +6,7 @@ use longhaul_domain::{
     AttemptNo, CommandSpec, Condition, Exit, ExitStatus, Observation, ProcessId, Stdin, StopCause,
 };
 use longhaul_ports::{
-    AttemptKey, Found, OutputLog, SpawnError, Spawner, StartOrder, StopOrder, TreeLook, Wanted,
+    Adopted, AttemptKey, OutputLog, OutputRead, SpawnError, Spawner, StartRequest, StopRequest, TreeSnapshot,
 };
 use longhaul_shim::{AttemptDirectory, Identity};
 use std::collections::BTreeMap;
@@ -65,22 +65,22 @@ impl Bench {
         self.begin(self.order(key, script)).await;
     }
 
-    pub(crate) async fn begin(&self, order: StartOrder) {
+    pub(crate) async fn begin(&self, order: StartRequest) {
         self.commands.lock().unwrap().insert(order.key, order.command.clone());
         self.spawner.start(order).await.unwrap();
     }
 
     /// Asks what became of an attempt, as the next life of the manager does.
-    pub(crate) async fn adopt(&self, key: AttemptKey) -> Result<Found, SpawnError> {
+    pub(crate) async fn adopt(&self, key: AttemptKey) -> Result<Adopted, SpawnError> {
         let started = self.commands.lock().unwrap().get(&key).cloned();
         self.spawner.adopt(key, &started.unwrap_or_else(|| self.order(key, "").command)).await
     }
 
-    pub(crate) fn order(&self, key: AttemptKey, script: &str) -> StartOrder {
+    pub(crate) fn order(&self, key: AttemptKey, script: &str) -> StartRequest {
         let directory = self.dir.path().to_str().unwrap();
         let mut command = CommandSpec::of("sh", &["-c", script], directory);
         command.stop.grace = Duration::from_millis(300);
-        StartOrder {
+        StartRequest {
             key,
             command,
             environment: vec![("PATH".to_owned(), "/usr/bin:/bin".to_owned())],
@@ -102,7 +102,7 @@ impl Bench {
         self.spawner.write_input(key, text.as_bytes().to_vec(), false).await.unwrap()
     }
 
-    pub(crate) async fn look(&self, key: AttemptKey) -> TreeLook {
+    pub(crate) async fn look(&self, key: AttemptKey) -> TreeSnapshot {
         self.spawner.look(key).await.unwrap()
     }
 
@@ -115,7 +115,8 @@ impl Bench {
     pub(crate) async fn next(&self) -> Observation {
         loop {
             let seen = self.seen().await;
-            if !matches!(seen, Observation::Noticed { condition: Condition::SupervisorStopped, .. }) {
+            if !matches!(seen, Observation::ConditionObserved { condition: Condition::SupervisorStopped, .. })
+            {
                 return seen;
             }
         }
@@ -136,7 +137,7 @@ impl Bench {
     }
 
     pub(crate) async fn text(&self, key: AttemptKey) -> String {
-        let page = self.output.read(key, Wanted { from: 0, most: 1 << 20, only: None }).await.unwrap();
+        let page = self.output.read(key, OutputRead { from: 0, most: 1 << 20, only: None }).await.unwrap();
         let bytes: Vec<u8> = page.chunks.into_iter().flat_map(|chunk| chunk.bytes).collect();
         String::from_utf8(bytes).unwrap()
     }
@@ -218,8 +219,8 @@ pub(crate) fn key(number: u128) -> AttemptKey {
     AttemptKey { id: ProcessId::new(id), attempt: AttemptNo(1) }
 }
 
-pub(crate) fn by_user(force: bool) -> StopOrder {
-    StopOrder { cause: StopCause::User, force }
+pub(crate) fn by_user(force: bool) -> StopRequest {
+    StopRequest { cause: StopCause::User, force }
 }
 
 pub(crate) fn code(exit: &Exit) -> i32 {

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, by_user, code, go_on, halt, is_halted, key, kill, state, until};
 use longhaul_domain::{Condition, Exit, ExitStatus, Observation, StopCause, Timestamp};
-use longhaul_ports::{Clock, Found, Spawner};
+use longhaul_ports::{Adopted, Clock, Spawner};
 use std::time::Duration;
 
 const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo over; exit 7";
@@ -10,7 +10,9 @@ const WAITS: &str = "echo ready; while [ ! -e go ]; do sleep 0.01; done; echo ov
 /// The next word on whether the supervisor is halted.
 async fn stopped(bench: &Bench) -> (bool, Timestamp) {
     match bench.seen().await {
-        Observation::Noticed { condition: Condition::SupervisorStopped, holds, at, .. } => (holds, at),
+        Observation::ConditionObserved { condition: Condition::SupervisorStopped, holds, at, .. } => {
+            (holds, at)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -162,7 +164,7 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
     let over = bench.clock().now();
     until(async || bench.clock().now() > over).await;
     let exit = match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => exit,
+        Adopted::Over(Observation::Exited { exit, .. }) => exit,
         other => panic!("{other:?}"),
     };
     assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, true));
@@ -186,9 +188,9 @@ async fn an_end_in_this_life_is_dated_then_though_its_supervisor_was_halted_befo
     };
     let (found, lived) = tokio::join!(bench.adopt(key(1)), ends);
     let exit = match found.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => exit,
-        Found::Alive(_) => bench.exited().await,
-        other @ Found::Over(_) => panic!("{other:?}"),
+        Adopted::Over(Observation::Exited { exit, .. }) => exit,
+        Adopted::Alive(_) => bench.exited().await,
+        other @ Adopted::Over(_) => panic!("{other:?}"),
     };
     assert_eq!((code(&exit), exit.circumstances.undated, exit.circumstances.unwatched), (7, false, false));
     assert!(lived <= exit.at && exit.at <= bench.clock().now(), "{exit:?}");

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, SOON, by_user, code, key, until};
 use longhaul_adapters::os::ContainmentChoice;
-use longhaul_ports::{AttemptKey, Found, SpawnError, Spawner};
+use longhaul_ports::{Adopted, AttemptKey, SpawnError, Spawner};
 
 /// What a pipe holds.
 const PIPE: usize = 64 << 10;
@@ -107,7 +107,7 @@ async fn input_stays_open_from_one_life_to_the_next_and_can_be_closed_there() {
     bench.write(key(1), "before\n").await;
     bench.says(key(1), "before").await;
     bench.next_life();
-    assert!(matches!(bench.adopt(key(1)).await, Ok(Found::Alive(_))));
+    assert!(matches!(bench.adopt(key(1)).await, Ok(Adopted::Alive(_))));
     bench.write(key(1), "after\n").await;
     bench.says(key(1), "after").await;
     close(&bench, key(1), "").await;
@@ -121,7 +121,7 @@ async fn input_that_was_closed_stays_closed_in_the_next_life() {
     bench.spawned().await;
     close(&bench, key(1), "").await;
     bench.next_life();
-    assert!(matches!(bench.adopt(key(1)).await, Ok(Found::Alive(_))));
+    assert!(matches!(bench.adopt(key(1)).await, Ok(Adopted::Alive(_))));
     assert!(closed(&bench, key(1)).await);
 }
 

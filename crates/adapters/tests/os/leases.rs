@@ -2,12 +2,12 @@
 
 use crate::bench::{Bench, key, state};
 use longhaul_domain::{ExitStatus, StopCause, Timestamp};
-use longhaul_ports::{Clock, Found, LeaseEnd, Spawner};
+use longhaul_ports::{Adopted, Clock, LeaseEnd, Spawner};
 use std::time::{Duration, Instant};
 
 impl Bench {
     async fn prolong(&self, lasts: Duration) {
-        self.spawner.lease_lasts(LeaseEnd::At(self.now().plus(lasts))).await;
+        self.spawner.set_lease_end(LeaseEnd::At(self.now().plus(lasts))).await;
     }
 
     fn now(&self) -> Timestamp {
@@ -45,8 +45,8 @@ async fn a_leased_command_ends_with_the_lease_when_its_manager_is_gone() {
     // Its supervisor writes the exit record after it has reaped the command.
     let found = loop {
         match bench.adopt(key(1)).await.unwrap() {
-            Found::Over(found) => break found,
-            Found::Alive(found) => assert!(begin.elapsed() < Duration::from_secs(7), "{found:?}"),
+            Adopted::Over(found) => break found,
+            Adopted::Alive(found) => assert!(begin.elapsed() < Duration::from_secs(7), "{found:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     };
@@ -64,7 +64,7 @@ async fn a_leased_command_goes_on_under_the_next_manager_that_is_there_in_time()
     bench.prolong(Duration::from_secs(60)).await;
     tokio::time::sleep(Duration::from_millis(3_500)).await;
     assert!(!is_gone(pid));
-    assert!(matches!(bench.adopt(key(1)).await, Ok(Found::Alive(_))));
+    assert!(matches!(bench.adopt(key(1)).await, Ok(Adopted::Alive(_))));
 }
 
 #[tokio::test]
@@ -72,7 +72,7 @@ async fn a_manager_that_left_in_good_order_is_not_missed() {
     let mut bench = Bench::new();
     bench.prolong(Duration::from_secs(1)).await;
     let pid = bench.start_leased(1).await;
-    bench.spawner.lease_lasts(LeaseEnd::Never).await;
+    bench.spawner.set_lease_end(LeaseEnd::Never).await;
     bench.next_life();
     tokio::time::sleep(Duration::from_millis(2_500)).await;
     assert!(!is_gone(pid));
@@ -81,9 +81,9 @@ async fn a_manager_that_left_in_good_order_is_not_missed() {
 #[tokio::test]
 async fn where_leases_never_end_nothing_is_written() {
     let bench = Bench::new();
-    bench.spawner.lease_lasts(LeaseEnd::Never).await;
+    bench.spawner.set_lease_end(LeaseEnd::Never).await;
     assert!(!bench.path().join("lease").exists());
     bench.prolong(Duration::from_secs(1)).await;
     let note = longhaul_shim::LeaseNote::read(&bench.path().join("lease")).unwrap();
-    assert!(note.until < longhaul_shim::LeaseNote::NEVER);
+    assert!(note.until < longhaul_shim::LeaseNote::NO_EXPIRY);
 }

@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, by_user, code, key, kill, state, until};
 use longhaul_domain::{Condition, Exit, ExitStatus, Leftovers, Observation, Timestamp};
-use longhaul_ports::{Found, Spawner};
+use longhaul_ports::{Adopted, Spawner};
 use longhaul_shim::{AttemptDirectory, ExitRecord};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn the_next_life_waits_for_what_was_left_behind() {
     until(async || recorded(&bench)).await;
     bench.next_life();
     let found = bench.adopt(key(1)).await.unwrap();
-    assert!(matches!(found, Found::Alive(Observation::Spawned { .. })), "{found:?}");
+    assert!(matches!(found, Adopted::Alive(Observation::Spawned { .. })), "{found:?}");
     sweeping(&bench).await;
     assert!(is_alive(left));
     bench.spawner.stop(key(1), by_user(true)).await.unwrap();
@@ -92,12 +92,12 @@ async fn the_next_life_finishes_a_sweep_of_which_nobody_is_left() {
     assert!(is_alive(left) && record(&bench).sweeping);
     // The first answer is the end: whoever asks before the tree is empty is not told that the command runs.
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => over(&exit, left),
+        Adopted::Over(Observation::Exited { exit, .. }) => over(&exit, left),
         other => panic!("{other:?}"),
     }
     bench.next_life();
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        Adopted::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }
 }
@@ -114,7 +114,7 @@ async fn a_tree_of_which_nothing_is_known_any_more_is_told_as_unverified() {
     until(async || !is_alive(shim)).await;
     std::fs::remove_file(bench.attempt(key(1)).join("identity")).unwrap();
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => {
+        Adopted::Over(Observation::Exited { exit, .. }) => {
             assert_eq!((code(&exit), exit.circumstances.unverified), (7, true));
         }
         other => panic!("{other:?}"),
@@ -168,7 +168,7 @@ fn end_command(bench: &Bench) {
 /// Waits until it is told that a sweep lasts, and gives the end of the command.
 async fn sweeping(bench: &Bench) -> Timestamp {
     match bench.next().await {
-        Observation::Noticed { condition: Condition::Sweeping, holds: true, at, .. } => at,
+        Observation::ConditionObserved { condition: Condition::Sweeping, holds: true, at, .. } => at,
         other => panic!("{other:?}"),
     }
 }

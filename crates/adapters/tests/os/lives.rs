@@ -3,7 +3,7 @@
 use crate::bench::{Bench, by_user, code, go_on, halt, key, kill, state, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{ExitStatus, Interruption, Observation, StopCause};
-use longhaul_ports::{Found, Spawner};
+use longhaul_ports::{Adopted, Spawner};
 
 /// Says something and ends once the file `go` is there.
 const WAITS: &str = "echo before; while [ ! -e go ]; do sleep 0.01; done; echo after; exit 7";
@@ -18,7 +18,7 @@ async fn the_next_life_finds_what_runs_and_sees_its_end() {
     let found = bench.adopt(key(1)).await.unwrap();
     let again = bench.adopt(key(1)).await.unwrap();
     assert_eq!(found, again);
-    assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+    assert!(matches!(found, Adopted::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
     std::fs::write(bench.path().join("go"), "").unwrap();
     assert_eq!(code(&bench.exited().await), 7);
     assert_eq!(bench.text(key(1)).await, "before\nafter\n");
@@ -50,9 +50,9 @@ async fn the_next_life_leaves_the_cgroup_of_a_living_supervisor_and_tells_the_en
         }
         go_on(identity.shim_pid);
         match bench.adopt(key(1)).await.unwrap() {
-            Found::Alive(_) => assert_eq!(code(&bench.exited().await), 7),
-            Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
-            other @ Found::Over(_) => panic!("{other:?}"),
+            Adopted::Alive(_) => assert_eq!(code(&bench.exited().await), 7),
+            Adopted::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+            other @ Adopted::Over(_) => panic!("{other:?}"),
         }
         until(async || !group.exists()).await;
     }
@@ -94,7 +94,9 @@ async fn the_next_life_finds_and_stops_what_began_this_very_moment() {
         // Younger than its supervisor's socket.
         bench.next_life();
         let found = bench.adopt(key).await.unwrap();
-        assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+        assert!(
+            matches!(found, Adopted::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid))
+        );
         bench.spawner.stop(key, by_user(false)).await.unwrap();
         assert_eq!(bench.exited().await.stopped, Some(StopCause::User));
     }
@@ -110,7 +112,7 @@ async fn the_next_life_finds_what_ended_meanwhile() {
     let exit = bench.attempt(key(1)).join("exit");
     crate::bench::until(async || exit.exists()).await;
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        Adopted::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }
     assert_eq!(bench.text(key(1)).await, "before\nafter\n");
@@ -136,11 +138,11 @@ async fn the_next_life_halts_and_stops_what_it_found() {
 async fn what_was_never_started_never_ran_and_never_will() {
     let bench = Bench::new();
     let found = bench.adopt(key(1)).await.unwrap();
-    assert!(matches!(found, Found::Over(Observation::NeverRan { .. })));
+    assert!(matches!(found, Adopted::Over(Observation::NeverRan { .. })));
     bench.spawner.settled(key(1)).await;
     bench.start(key(1), "echo ran > ran").await;
     let again = bench.adopt(key(1)).await.unwrap();
-    assert!(matches!(again, Found::Over(Observation::NeverRan { .. })));
+    assert!(matches!(again, Adopted::Over(Observation::NeverRan { .. })));
     assert!(!bench.path().join("ran").exists());
 }
 
@@ -156,6 +158,6 @@ async fn what_ran_in_another_boot_is_interrupted_by_the_reboot() {
     std::fs::create_dir_all(&other).unwrap();
     std::fs::write(other.join("identity"), identity.encode()).unwrap();
     let found = bench.adopt(key(2)).await.unwrap();
-    let Found::Over(Observation::SupervisorLost { why, .. }) = found else { panic!("{found:?}") };
+    let Adopted::Over(Observation::SupervisorLost { why, .. }) = found else { panic!("{found:?}") };
     assert_eq!(why, Interruption::Reboot);
 }

@@ -3,9 +3,9 @@
 use crate::bench::{Bench, by_user, code, go_on, is_halted, key, kill, state, until};
 use longhaul_adapters::os::{ContainmentChoice, OsOptions, OsSpawner};
 use longhaul_domain::{
-    Circumstances, Condition, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
+    Condition, ExitCircumstances, ExitStatus, Interruption, Leftovers, Observation, OutputBound, StopCause,
 };
-use longhaul_ports::{Found, Spawner, StartOrder};
+use longhaul_ports::{Adopted, Spawner, StartRequest};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,11 @@ async fn killing_the_shim_loses_neither_the_exit_code_nor_output() {
     bench.kill_shim(key(1));
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
-    assert_eq!((code(&exit), exit.circumstances), (7, Circumstances::PLAIN), "it was watched all the time");
+    assert_eq!(
+        (code(&exit), exit.circumstances),
+        (7, ExitCircumstances::PLAIN),
+        "it was watched all the time"
+    );
     assert_eq!(bench.text(key(1)).await, "before\nafter\nerror\n");
 }
 
@@ -71,7 +75,7 @@ async fn the_end_after_a_loss_is_found_by_the_next_life_too() {
     bench.exited().await;
     bench.next_life();
     match bench.adopt(key(1)).await.unwrap() {
-        Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
+        Adopted::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 7),
         other => panic!("{other:?}"),
     }
 }
@@ -147,7 +151,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
                 match bench.next().await {
                     Observation::Exited { exit, .. } => break exit,
                     // On a busy machine, ending them may take long enough to be told of.
-                    Observation::Noticed { condition: Condition::Sweeping, .. } => {}
+                    Observation::ConditionObserved { condition: Condition::Sweeping, .. } => {}
                     other => panic!("{other:?}"),
                 }
             };
@@ -267,7 +271,7 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
     kill(shim);
     until(async || state(shim).is_none_or(|state| state == 'Z')).await;
     let found = bench.adopt(key(1)).await.unwrap();
-    assert!(matches!(found, Found::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
+    assert!(matches!(found, Adopted::Alive(Observation::Spawned { pid: found, .. }) if found == Some(pid)));
     std::fs::write(bench.path().join("go"), "").unwrap();
     match bench.next().await {
         Observation::Exited { exit, .. } => assert_eq!(code(&exit), 7),
@@ -277,13 +281,13 @@ async fn the_next_life_takes_over_a_command_whose_shim_is_gone() {
 }
 
 /// Starts a command and ends its shim once the next life of the manager watches both.
-async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartOrder) {
+async fn loses_its_shim_in_the_next_life(bench: &mut Bench, order: StartRequest) {
     let key = order.key;
     bench.begin(order).await;
     bench.spawned().await;
     bench.says(key, "ready").await;
     bench.next_life();
-    assert!(matches!(bench.adopt(key).await, Ok(Found::Alive(_))));
+    assert!(matches!(bench.adopt(key).await, Ok(Adopted::Alive(_))));
     let shim = bench.identity(key).shim_pid;
     kill(shim);
     until(async || state(shim).is_none_or(|state| state == 'Z')).await;

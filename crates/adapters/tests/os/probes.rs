@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, SOON, state, until};
 use longhaul_adapters::os::{OsOptions, OsSpawner};
-use longhaul_ports::{ProbeOrder, Prober};
+use longhaul_ports::{ProbeCommand, Prober};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 const PATIENCE: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(1);
 
-fn order(bench: &Bench, script: &str) -> ProbeOrder {
-    ProbeOrder {
+fn order(bench: &Bench, script: &str) -> ProbeCommand {
+    ProbeCommand {
         program: "sh".to_owned(),
         args: vec!["-c".to_owned(), script.to_owned()],
         directory: bench.path().to_str().unwrap().to_owned(),

@@ -4,7 +4,7 @@ use crate::bench::{Bench, by_user, code, key, until};
 use longhaul_adapters::os::{OsOptions, OsSpawner};
 use longhaul_domain::Observation;
 use longhaul_ports::Spawner;
-use longhaul_shim::Notice;
+use longhaul_shim::ShimMessage;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ impl Refusing {
         let path = |name: &str| bench.path().join(name);
         let (full, tries, notice, shim) =
             (path("full"), path("tries"), path("notice"), path("refusing-shim"));
-        let refused = Notice::Refused { why: "no room".to_owned(), errno: Some(errno) };
+        let refused = ShimMessage::Refused { why: "no room".to_owned(), errno: Some(errno) };
         std::fs::write(&notice, refused.encode()).unwrap();
         std::fs::write(&full, "").unwrap();
         let script = format!(
@@ -70,7 +70,7 @@ async fn a_stop_ends_a_start_that_waits_for_room() {
     std::fs::remove_file(&refusing.full).unwrap();
     bench.next_life();
     let found = bench.adopt(key(1)).await.unwrap();
-    assert!(matches!(found, longhaul_ports::Found::Over(Observation::NeverRan { .. })), "{found:?}");
+    assert!(matches!(found, longhaul_ports::Adopted::Over(Observation::NeverRan { .. })), "{found:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::bench::{Bench, code, key, state, until};
 use longhaul_adapters::os::ContainmentChoice;
 use longhaul_domain::{CommandSpec, Containment, Observation, StartStage};
-use longhaul_ports::{SpawnError, Spawner, StartOrder};
+use longhaul_ports::{SpawnError, Spawner, StartRequest};
 
 #[tokio::test]
 async fn a_command_tells_its_exit_code_and_all_its_output() {
@@ -124,7 +124,7 @@ async fn an_end_that_is_never_settled_leaves_no_zombie_either() {
 #[tokio::test]
 async fn a_control_group_contains_a_command_where_there_can_be_one() {
     let bench = Bench::with(ContainmentChoice::Auto);
-    let mut order: StartOrder = bench.order(key(1), "read line; exit 0");
+    let mut order: StartRequest = bench.order(key(1), "read line; exit 0");
     order.command.stdin = longhaul_domain::Stdin::Null;
     bench.spawner.start(order).await.unwrap();
     match bench.next().await {

@@ -6,8 +6,8 @@ use longhaul_adapters::os::{ContainmentChoice, OsOutput, OsSpawner};
 use longhaul_adapters::system::SystemClock;
 use longhaul_domain::{CommandSpec, Stdin, StopPolicy};
 use longhaul_ports::{AttemptKey, Clock, OutputSource, Spawner};
-use longhaul_shim::{IndexEntry, Stream};
-use longhaul_testkit::suite::{Actors, OutputWorld, Pen, SpawnerWorld};
+use longhaul_shim::{IndexEntry, StreamId};
+use longhaul_testkit::suite::{OutputFeed, OutputFixture, SpawnerFixture, TestCommands};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::net::TcpListener;
@@ -38,15 +38,15 @@ mod output {
         let attempts = directory.path().join("attempts");
         let output = OsOutput::open(&attempts).unwrap();
         let clock = SystemClock::open(directory.path()).unwrap();
-        OutputWorld::new(Arc::new(output), Arc::new(Files { attempts, clock })).guarded(directory)
+        OutputFixture::new(Arc::new(output), Arc::new(Files { attempts, clock })).guarded(directory)
     });
 }
 
-fn open(containment: ContainmentChoice) -> SpawnerWorld {
+fn open(containment: ContainmentChoice) -> SpawnerFixture {
     let directory = tempfile::tempdir().unwrap();
     let clock = SystemClock::open(directory.path()).unwrap();
     let path = directory.path().to_owned();
-    SpawnerWorld::new(Arc::new(Shell { path, clock, containment })).guarded(directory)
+    SpawnerFixture::new(Arc::new(Shell { path, clock, containment })).guarded(directory)
 }
 
 /// Commands of this machine.
@@ -58,7 +58,7 @@ struct Shell {
 }
 
 #[async_trait]
-impl Actors for Shell {
+impl TestCommands for Shell {
     fn exits(&self, after: Duration, code: u8) -> CommandSpec {
         let script = format!("sleep {}; exit {code}", after.as_secs_f64());
         CommandSpec::of("sh", &["-c", &script], "/")
@@ -109,7 +109,7 @@ struct Files {
 }
 
 #[async_trait]
-impl Pen for Files {
+impl OutputFeed for Files {
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
         let directory = self.attempts.join(key.id.to_string()).join(key.attempt.to_string());
         std::fs::create_dir_all(&directory).unwrap();
@@ -118,8 +118,8 @@ impl Pen for Files {
         if !bytes.is_empty() {
             log.write_all(bytes).unwrap();
             let stream = match source {
-                OutputSource::Stdout => Stream::Stdout,
-                OutputSource::Stderr => Stream::Stderr,
+                OutputSource::Stdout => StreamId::Stdout,
+                OutputSource::Stderr => StreamId::Stderr,
             };
             let time = u64::try_from(self.clock.now().0).unwrap();
             let end = log.metadata().unwrap().len();

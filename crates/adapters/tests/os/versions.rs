@@ -3,10 +3,10 @@
 
 use crate::bench::{Bench, SOON, by_user, code, key};
 use longhaul_domain::{ExitStatus, Observation, StopCause};
-use longhaul_ports::{AttemptKey, Found, Spawner};
+use longhaul_ports::{Adopted, AttemptKey, Spawner};
 use longhaul_shim::{
-    AttemptDirectory, Containment, ErrorCode, Frame, FrameBuffer, FrameWriter, Identity, LONGEST_FRAME,
-    Notice, ProcessStat, Welcome, receive, send,
+    AttemptDirectory, Containment, ControlFrame, ErrorCode, FrameBuffer, FrameWriter, Identity,
+    MAX_FRAME_LEN, ProcessStat, ShimMessage, ShimWelcome, receive, send,
 };
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -95,7 +95,7 @@ impl Part {
             let exited = FrameWriter::new(0x87).bytes(1, &record).flag(2, true).finish();
             tell(&to, &build.message(exited));
         });
-        let (mut frames, mut none) = (FrameBuffer::new(LONGEST_FRAME), Vec::new());
+        let (mut frames, mut none) = (FrameBuffer::new(MAX_FRAME_LEN), Vec::new());
         loop {
             let got = receive(&socket, &mut frames, &mut none).map_err(|error| error.to_string())?;
             if got == 0 {
@@ -112,7 +112,7 @@ impl Part {
     }
 
     /// Does as the frozen orders say; says whether it may leave.
-    fn answer(&self, socket: &UnixStream, order: &Frame, pid: u32) -> bool {
+    fn answer(&self, socket: &UnixStream, order: &ControlFrame, pid: u32) -> bool {
         match order.kind() {
             1 => self.greet(socket),
             4 => {
@@ -122,7 +122,7 @@ impl Part {
             8 => return true,
             _ => {
                 let text = "this build does not know it".to_owned();
-                let error = Notice::Error { code: ErrorCode::Unknown, text };
+                let error = ShimMessage::Error { code: ErrorCode::Unknown, text };
                 tell(socket, &self.build.message(error.encode()));
             }
         }
@@ -135,8 +135,8 @@ impl Part {
             Build::Newer => (99, vec!["input".to_owned(), "teleport".to_owned()]),
         };
         let (process, shim_pid) = (self.identity.process.clone(), self.identity.shim_pid);
-        let welcome = Welcome { version, capabilities, process, attempt: 1, shim_pid };
-        tell(socket, &self.build.message(Notice::Hello(welcome).encode()));
+        let welcome = ShimWelcome { version, capabilities, process, attempt: 1, shim_pid };
+        tell(socket, &self.build.message(ShimMessage::Hello(welcome).encode()));
         if self.build == Build::Newer {
             tell(socket, &FrameWriter::new(0xf0).bytes(1, b"news").finish());
         }
@@ -193,7 +193,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
         let (bench, key) = (Bench::new(), key(number));
         let shim = Foreign::start(&bench, key, build);
         let found = bench.adopt(key).await.unwrap();
-        let Found::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
+        let Adopted::Alive(Observation::Spawned { pid, .. }) = found else { panic!("{build:?}: {found:?}") };
         assert_eq!(pid, Some(shim.pid));
         // Not one of the frozen orders: refused in words.
         let refused = bench.spawner.pause(key).await.unwrap_err();
@@ -229,7 +229,7 @@ async fn what_ended_under_a_shim_of_another_build_is_read_from_what_it_wrote() {
         let lines = b"longhaul-exit 1\nkind=exited\ncode=41\nended_at=7\nwall=8\nsettled=1\n".to_vec();
         std::fs::write(path.join("exit"), build.record(sealed(lines))).unwrap();
         match bench.adopt(key).await.unwrap() {
-            Found::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 41, "{build:?}"),
+            Adopted::Over(Observation::Exited { exit, .. }) => assert_eq!(code(&exit), 41, "{build:?}"),
             other => panic!("{build:?}: {other:?}"),
         }
     }

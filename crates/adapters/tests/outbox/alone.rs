@@ -5,25 +5,25 @@ use super::*;
 use std::time::Duration;
 
 /// A node that runs what it is asked for while the store is away, and had room for so many roots.
-async fn lonely(roots: u32) -> (Node, Outboxed, Lease) {
+async fn lonely(roots: u32) -> (Node, OutboxStore, Lease) {
     lonely_with(roots, OutboxOptions::at("here")).await
 }
 
-async fn lonely_with(roots: u32, options: OutboxOptions) -> (Node, Outboxed, Lease) {
+async fn lonely_with(roots: u32, options: OutboxOptions) -> (Node, OutboxStore, Lease) {
     let node = Node::new();
     let inner = Arc::new(node.remote.clone());
     let options = OutboxOptions { accepts_alone: true, ..options };
-    let store = Outboxed::open(inner, &node.path(), Arc::new(node.clock.clone()), options).await.unwrap();
+    let store = OutboxStore::open(inner, &node.path(), Arc::new(node.clock.clone()), options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     store.reconcile(&lease).await.unwrap();
-    store.claim(&lease, &Room { roots, batch: 1, classes: Vec::new() }).await.unwrap();
+    store.claim(&lease, &ClaimCapacity { roots, batch: 1, classes: Vec::new() }).await.unwrap();
     (node, store, lease)
 }
 
-async fn accepted(node: &Node, store: &Outboxed) -> ProcessId {
+async fn accepted(node: &Node, store: &OutboxStore) -> ProcessId {
     let launch = node.launch();
     let id = launch.process.id;
-    let Submitted::Claimed(stored) = store.submit(launch).await.unwrap() else { unreachable!() };
+    let SubmitOutcome::Claimed(stored) = store.submit(launch).await.unwrap() else { unreachable!() };
     assert_eq!((stored.process.id, stored.process.status()), (id, Status::Starting));
     id
 }
@@ -34,28 +34,28 @@ async fn launch_that_is_accepted_alone_comes_to_the_store_as_it_stands_then() {
     node.remote.is(Mood::Away);
     let [ended, runs] = [accepted(&node, &store).await, accepted(&node, &store).await];
     for id in [ended, runs] {
-        assert!(store.is_alone(&id));
+        assert!(store.is_local_only(&id));
         node.write(&store, &lease, id, spawned()).await;
     }
     end(&node, &store, &lease, ended).await;
     let stands = store.load(&[ended, runs]).await.unwrap();
     let statuses: Vec<Status> = stands.iter().flatten().map(|stored| stored.process.status()).collect();
     assert_eq!(statuses, [Status::Completed, Status::Running]);
-    assert_eq!(store.recall_page(&Filter::default(), &page()).await.unwrap().processes.len(), 2);
-    let below = Filter { ancestor: Some(runs), ..Filter::default() };
+    assert_eq!(store.list_cached(&ProcessFilter::default(), &page()).await.unwrap().processes.len(), 2);
+    let below = ProcessFilter { ancestor: Some(runs), ..ProcessFilter::default() };
     assert_eq!(store.list(&below, &page()).await.unwrap().processes, []);
 
     node.remote.is(Mood::Here);
     let reconciled = store.reconcile(&lease).await.unwrap();
-    assert_eq!(reconciled, Reconciled { went_back: false, given_back: vec![ended, runs] });
+    assert_eq!(reconciled, ReconcileResult { went_back: false, restored_records: vec![ended, runs] });
     for before in stands.into_iter().flatten() {
         let after = there(&node.remote, before.process.id).await.unwrap();
         assert_eq!(after.process, before.process);
-        assert!(!store.is_alone(&before.process.id));
+        assert!(!store.is_local_only(&before.process.id));
     }
     end(&node, &store, &lease, runs).await;
     assert_eq!(there(&node.remote, runs).await.unwrap().process.status(), Status::Completed);
-    assert_eq!(store.reconcile(&lease).await.unwrap(), Reconciled::default(), "giving ends");
+    assert_eq!(store.reconcile(&lease).await.unwrap(), ReconcileResult::default(), "giving ends");
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn what_others_may_have_a_say_in_is_refused_while_the_store_is_away() {
 async fn node_that_was_not_told_to_accepts_nothing_alone() {
     let node = Node::new();
     let (store, lease) = node.join().await;
-    store.claim(&lease, &Room { roots: 9, batch: 1, classes: Vec::new() }).await.unwrap();
+    store.claim(&lease, &ClaimCapacity { roots: 9, batch: 1, classes: Vec::new() }).await.unwrap();
     node.remote.is(Mood::Away);
     assert!(matches!(store.submit(node.launch()).await, Err(StoreError::Unavailable { .. })));
 }
@@ -137,13 +137,13 @@ async fn what_is_done_after_it_was_given_without_an_answer_is_not_lost() {
     node.remote.is(Mood::Away);
     let taken = node.remote.memory.load(&[id]).await.unwrap().remove(0).unwrap();
     assert_eq!(taken.process.status(), Status::Starting);
-    assert!(store.is_alone(&id), "nobody has said that it was taken");
+    assert!(store.is_local_only(&id), "nobody has said that it was taken");
     node.write(&store, &lease, id, spawned()).await;
     end(&node, &store, &lease, id).await;
     node.remote.is(Mood::Here);
     store.reconcile(&lease).await.unwrap();
     assert_eq!(there(&node.remote, id).await.unwrap().process.status(), Status::Completed);
-    assert!(!store.is_alone(&id));
+    assert!(!store.is_local_only(&id));
 }
 
 #[tokio::test]
@@ -155,7 +155,7 @@ async fn what_was_taken_without_an_answer_and_nothing_was_done_since_is_the_stor
     store.reconcile(&lease).await.unwrap_err();
     node.remote.is(Mood::Here);
     store.reconcile(&lease).await.unwrap();
-    assert!(!store.is_alone(&id));
+    assert!(!store.is_local_only(&id));
     node.write(&store, &lease, id, spawned()).await;
     assert_eq!(there(&node.remote, id).await.unwrap().process.status(), Status::Running);
 }
@@ -184,12 +184,12 @@ async fn change_on_an_old_revision_is_a_conflict_without_the_store_too() {
     node.write(&store, &lease, id, spawned()).await;
     let change = Change {
         op: node.ids.op(),
-        author: Author::Owner(lease),
+        author: Writer::Owner(lease),
         expected: old.revision,
         next: old.process,
         events: Vec::new(),
-        taken: WishNo(0),
-        childless: false,
+        taken: ActionSeq(0),
+        require_no_live_descendants: false,
     };
     let refused = store.commit(change).await;
     assert!(
@@ -206,8 +206,8 @@ async fn what_runs_alone_takes_its_place_before_the_store_counts_it() {
     node.remote.is(Mood::Here);
     let mut waits = node.launch_for(Some(&lease));
     waits.claim_for.as_mut().unwrap().roots = 1;
-    let Submitted::Waiting(_) = store.submit(waits).await.unwrap() else { unreachable!() };
-    let room = Room { roots: 1, batch: 9, classes: vec![PlacementClass::Node(name("me"))] };
+    let SubmitOutcome::Waiting(_) = store.submit(waits).await.unwrap() else { unreachable!() };
+    let room = ClaimCapacity { roots: 1, batch: 9, classes: vec![PlacementClass::Node(name("me"))] };
     assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "its place is taken");
     store.reconcile(&lease).await.unwrap();
     assert_eq!(store.claim(&lease, &room).await.unwrap(), [], "the store counts it now");

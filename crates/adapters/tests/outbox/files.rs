@@ -1,7 +1,7 @@
 //! What an outbox makes of files, full disks and sudden ends.
 
 use super::*;
-use longhaul_adapters::outbox::ForeignWork;
+use longhaul_adapters::outbox::ForeignOutbox;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -34,8 +34,8 @@ async fn what_is_no_outbox_is_refused_untouched() {
     for path in [&foreign, &garbage, &cut, &newer, &directory] {
         let before = fs::read(path).ok();
         let refused = node.open_at(path, "here").await.unwrap_err();
-        if let StoreError::Corrupt { what, way_out } = &refused {
-            assert!(what.contains(path.to_str().unwrap()) && way_out.contains("move it away"), "{what}");
+        if let StoreError::Corrupt { what, remedy } = &refused {
+            assert!(what.contains(path.to_str().unwrap()) && remedy.contains("move it away"), "{what}");
         }
         let is_newer = matches!(refused, StoreError::Format { found: 2, supported: 1 });
         let is_foreign = matches!(refused, StoreError::Corrupt { .. });
@@ -74,11 +74,11 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     node.remote.memory.lose_everything();
     let refused = node.open_at(&node.path(), "elsewhere").await.unwrap_err();
     let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
-    let foreign = source.downcast_ref::<ForeignWork>().expect("nothing is damaged");
+    let foreign = source.downcast_ref::<ForeignOutbox>().expect("nothing is damaged");
     assert_eq!((foreign.live, foreign.place.as_str()), (id, "here under another name"));
     assert!(foreign.help().contains("go back to here under another name"), "{}", foreign.help());
-    assert!(Outboxed::check_unfounded(&node.path(), "elsewhere").is_err());
-    assert!(Outboxed::check_unfounded(&node.path(), "here under another name").is_ok());
+    assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
+    assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());
 
     // What has ended keeps nobody.
     let store = node.open_at(&node.path(), "here under another name").await.unwrap();
@@ -96,7 +96,7 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
     let node = Node::new();
     let clock = Arc::new(node.clock.clone());
     let options = OutboxOptions { most_kib: Some(64), ..OutboxOptions::at("here") };
-    let store = Outboxed::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
+    let store = OutboxStore::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     let (mut accepted, mut refused) = (Vec::new(), None);
     for _ in 0..500 {
@@ -111,7 +111,7 @@ async fn without_room_on_the_disk_nothing_is_accepted() {
         }
     }
     let (id, error) = refused.expect("64 KiB hold fewer");
-    assert!(matches!(error, StoreError::Refused(Refusal::Full)), "{error:?}");
+    assert!(matches!(error, StoreError::Refused(StoreRejection::Full)), "{error:?}");
     assert_eq!(there(&node.remote, id).await, None, "the store was not even asked");
     for id in &accepted {
         end(&node, &store, &lease, *id).await;

@@ -29,24 +29,24 @@ async fn work_of_this_node_is_shown_while_the_store_is_away() {
     node.remote.is(Mood::Here);
     assert_eq!(Some(shown), there(&node.remote, runs_id).await, "as the store has it");
     node.remote.is(Mood::Away);
-    let listed = |filter: Filter, order| {
-        let page = PageAsk { order, after: None, most: 1 };
+    let listed = |filter: ProcessFilter, order| {
+        let page = PageRequest { order, after: None, most: 1 };
         let store = &store;
         async move {
             let mut found = Vec::new();
             let mut page = page;
             loop {
-                let listing = store.recall_page(&filter, &page).await.unwrap();
+                let listing = store.list_cached(&filter, &page).await.unwrap();
                 found.extend(listing.processes.iter().map(|stored| stored.process.id));
                 let Some(next) = listing.next else { return found };
                 page.after = Some(next);
             }
         }
     };
-    assert_eq!(listed(Filter::default(), Order::NewestFirst).await, [waits_id, runs_id]);
-    assert_eq!(listed(Filter::default(), Order::OldestFirst).await, [runs_id, waits_id]);
-    let waiting = Filter { statuses: vec![Status::Pending], ..Filter::default() };
-    assert_eq!(listed(waiting, Order::NewestFirst).await, [waits_id]);
+    assert_eq!(listed(ProcessFilter::default(), SortOrder::NewestFirst).await, [waits_id, runs_id]);
+    assert_eq!(listed(ProcessFilter::default(), SortOrder::OldestFirst).await, [runs_id, waits_id]);
+    let waiting = ProcessFilter { statuses: vec![Status::Pending], ..ProcessFilter::default() };
+    assert_eq!(listed(waiting, SortOrder::NewestFirst).await, [waits_id]);
     node.remote.is(Mood::Here);
     store.load(&[runs_id]).await.unwrap();
     assert_eq!(store.away_since(), None);
@@ -60,7 +60,7 @@ async fn work_of_others_is_not_kept() {
     let mut theirs = node.launch();
     let spec = Arc::make_mut(&mut theirs.process.spec);
     spec.placement = Placement::Node(name("other"));
-    theirs.claim_for = Some(Claimant { lease: other.clone(), roots: 10 });
+    theirs.claim_for = Some(ClaimRequest { lease: other.clone(), roots: 10 });
     let id = theirs.process.id;
     node.remote.submit(theirs).await.unwrap();
     assert!(store.load(&[id]).await.unwrap().remove(0).is_some());
@@ -72,7 +72,8 @@ async fn work_of_others_is_not_kept() {
     let id = shared.process.id;
     store.submit(shared).await.unwrap();
     assert!(recalled(&store, id).await.is_some());
-    let anywhere = Room { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let anywhere =
+        ClaimCapacity { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
     assert_eq!(node.remote.claim(&other, &anywhere).await.unwrap().len(), 1);
     store.load(&[id]).await.unwrap();
     assert_eq!(recalled(&store, id).await, None);
@@ -85,7 +86,7 @@ async fn a_refused_launch_is_kept_nowhere() {
     let node = Node::new();
     let (store, _lease) = node.join().await;
     let mut refused = node.launch();
-    refused.or_refuse = true;
+    refused.fail_if_queued = true;
     let id = refused.process.id;
     assert!(matches!(store.submit(refused).await, Err(StoreError::Refused(_))));
     assert_eq!(recalled(&store, id).await, None);
@@ -114,7 +115,7 @@ async fn what_has_ended_is_let_go_ten_minutes_later() {
     assert_eq!(recalled(&store, id).await, None);
     node.remote.memory.lose_everything();
     let lease = store.register(&facts("me")).await.unwrap();
-    assert_eq!(store.reconcile(&lease).await.unwrap().given_back, []);
+    assert_eq!(store.reconcile(&lease).await.unwrap().restored_records, []);
 }
 
 #[tokio::test]
@@ -122,7 +123,7 @@ async fn of_what_has_ended_only_the_newest_are_kept() {
     let node = Node::new();
     let options = OutboxOptions { most_ended: 2, ..OutboxOptions::at("here") };
     let clock = Arc::new(node.clock.clone());
-    let store = Outboxed::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
+    let store = OutboxStore::open(Arc::new(node.remote.clone()), &node.path(), clock, options).await.unwrap();
     let lease = store.register(&facts("me")).await.unwrap();
     let mut ids = Vec::new();
     for _ in 0..4 {
@@ -133,7 +134,7 @@ async fn of_what_has_ended_only_the_newest_are_kept() {
         ids.push(id);
         node.clock.advance(Duration::from_millis(10));
     }
-    let kept: Vec<bool> = store.recall(&ids).await.iter().map(Option::is_some).collect();
+    let kept: Vec<bool> = store.load_cached(&ids).await.iter().map(Option::is_some).collect();
     assert_eq!(kept, [false, false, true, true]);
 }
 
@@ -176,7 +177,8 @@ async fn what_keeping_a_launch_costs() {
     }
     took.sort_unstable();
     let begun = std::time::Instant::now();
-    let listed = store.recall_page(&Filter::default(), &PageAsk { most: 50, ..page() }).await.unwrap();
+    let listed =
+        store.list_cached(&ProcessFilter::default(), &PageRequest { most: 50, ..page() }).await.unwrap();
     assert_eq!(listed.processes.len(), 50);
     eprintln!("median {:?}, 95 in 100 {:?}; a page of 500 {:?}", took[250], took[475], begun.elapsed());
 }

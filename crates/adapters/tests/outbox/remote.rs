@@ -56,11 +56,11 @@ impl Remote {
 
 #[async_trait]
 impl ProcessStore for Remote {
-    async fn submit(&self, new: Submission) -> Result<Submitted, StoreError> {
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
         self.ask(self.memory.submit(new)).await
     }
 
-    async fn claim(&self, by: &Lease, room: &Room) -> Result<Vec<Stored>, StoreError> {
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
         self.ask(self.memory.claim(by, room)).await
     }
 
@@ -68,34 +68,39 @@ impl ProcessStore for Remote {
         self.ask(self.memory.commit(change)).await
     }
 
-    async fn wish(&self, id: &ProcessId, op: OpId, wish: Wish) -> Result<WishNo, StoreError> {
-        self.ask(self.memory.wish(id, op, wish)).await
-    }
-
-    async fn touch(
+    async fn enqueue_action(
         &self,
-        by: &Author,
-        vitals: &[(ProcessId, AttemptNo, Vitals)],
-    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
-        self.ask(self.memory.touch(by, vitals)).await
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        self.ask(self.memory.enqueue_action(id, op, wish)).await
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn update_live_stats(
+        &self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Result<Vec<Result<(), StoreError>>, StoreError> {
+        self.ask(self.memory.update_live_stats(by, live_stats)).await
+    }
+
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         self.ask(self.memory.load(ids)).await
     }
 
-    async fn list(&self, filter: &Filter, page: &PageAsk) -> Result<Listing, StoreError> {
+    async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError> {
         self.ask(self.memory.list(filter, page)).await
     }
 }
 
 #[async_trait]
-impl Upkeep for Remote {
-    async fn attention(&self, by: &Lease, most: u32) -> Result<Vec<Stored>, StoreError> {
-        self.ask(self.memory.attention(by, most)).await
+impl Maintenance for Remote {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        self.ask(self.memory.claim_due(by, most)).await
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<Swept, StoreError> {
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         self.ask(self.memory.sweep(rule, most)).await
     }
 }
@@ -114,61 +119,61 @@ impl Queues for Remote {
         self.ask(self.memory.set_policy(expected, policy)).await
     }
 
-    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueView>, StoreError> {
+    async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError> {
         self.ask(self.memory.queues(only)).await
     }
 }
 
 #[async_trait]
 impl EventLog for Remote {
-    async fn read(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
+    async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError> {
         self.ask(self.memory.read(after, most, wait)).await
     }
 
-    async fn end(&self) -> Result<Cursor, StoreError> {
+    async fn end(&self) -> Result<EventCursor, StoreError> {
         self.ask(self.memory.end()).await
     }
 }
 
 #[async_trait]
-impl Tails for Remote {
-    async fn keep_tail(&self, by: &Lease, key: AttemptKey, tail: &KeptTail) -> Result<bool, StoreError> {
-        self.ask(self.memory.keep_tail(by, key, tail)).await
+impl OutputTails for Remote {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
+        self.ask(self.memory.store_tail(by, key, tail)).await
     }
 
-    async fn kept_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, KeptTail)>, StoreError> {
-        self.ask(self.memory.kept_tail(id)).await
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        self.ask(self.memory.load_tail(id)).await
     }
 }
 
 #[async_trait]
 impl Membership for Remote {
-    fn leases_end(&self) -> bool {
+    fn leases_expire(&self) -> bool {
         true
     }
 
-    async fn register(&self, me: &NodeFacts) -> Result<Lease, StoreError> {
+    async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError> {
         self.ask(self.memory.register(me)).await
     }
 
-    async fn beat(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.ask(self.memory.beat(by)).await
+    async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        self.ask(self.memory.renew_lease(by)).await
     }
 
-    async fn called(&self, by: &Lease) -> Result<Calls, StoreError> {
-        self.ask(self.memory.called(by)).await
+    async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
+        self.ask(self.memory.wait_for_updates(by)).await
     }
 
     async fn leave(&self, by: &Lease) -> Result<(), StoreError> {
         self.ask(self.memory.leave(by)).await
     }
 
-    async fn nodes(&self) -> Result<Vec<NodeFacts>, StoreError> {
+    async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.ask(self.memory.nodes()).await
     }
 
-    async fn known_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
-        self.ask(self.memory.known_nodes()).await
+    async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
+        self.ask(self.memory.list_nodes()).await
     }
 
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
@@ -182,15 +187,15 @@ impl Restore for Remote {
         self.ask(self.memory.history()).await
     }
 
-    async fn footings(&self, ids: &[ProcessId]) -> Result<Vec<Footing>, StoreError> {
-        self.ask(self.memory.footings(ids)).await
+    async fn record_positions(&self, ids: &[ProcessId]) -> Result<Vec<RecordPosition>, StoreError> {
+        self.ask(self.memory.record_positions(ids)).await
     }
 
-    async fn raise(&self, marks: &Marks) -> Result<(), StoreError> {
-        self.ask(self.memory.raise(marks)).await
+    async fn advance_marks(&self, marks: &HighWaterMarks) -> Result<(), StoreError> {
+        self.ask(self.memory.advance_marks(marks)).await
     }
 
-    async fn restore(&self, by: &Lease, kept: &[Stored]) -> Result<Vec<Restored>, StoreError> {
+    async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError> {
         let answer = self.ask(self.memory.restore(by, kept)).await?;
         if *self.mood.lock().unwrap() == Mood::Deaf {
             self.is(Mood::Mute);

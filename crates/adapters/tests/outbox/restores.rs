@@ -18,7 +18,7 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
     let policy = Policy { default_slots: 7, ..Policy::default() };
     let version = store.set_policy(PolicyVersion(0), &policy).await.unwrap();
     store.drain(&name("me"), true).await.unwrap();
-    store.beat(&lease).await.unwrap();
+    store.renew_lease(&lease).await.unwrap();
     let before = store.load(&[ended, runs, waits]).await.unwrap();
     let end_before = store.end().await.unwrap();
 
@@ -26,7 +26,7 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
-    assert_eq!(reconciled.given_back, [ended, runs, waits], "what ended, what lives, what waits");
+    assert_eq!(reconciled.restored_records, [ended, runs, waits], "what ended, what lives, what waits");
     let after = store.load(&[ended, runs, waits]).await.unwrap();
     for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
         assert_eq!(after.process, before.process);
@@ -37,10 +37,10 @@ async fn a_store_that_was_emptied_gets_back_what_is_this_nodes() {
     assert_eq!(owner, Some(&lease), "what runs belongs to the newest lease");
     assert!(store.end().await.unwrap() > end_before, "cursors never go back");
     assert_eq!(store.policy().await.unwrap(), (version, policy));
-    assert!(store.known_nodes().await.unwrap()[0].draining);
+    assert!(store.list_nodes().await.unwrap()[0].draining);
 
     let again = store.reconcile(&lease).await.unwrap();
-    assert_eq!(again, Reconciled::default(), "giving back ends");
+    assert_eq!(again, ReconcileResult::default(), "giving back ends");
     let mut fresh = node.launch();
     fresh.limits.policy = version;
     let id = fresh.process.id;
@@ -68,12 +68,12 @@ async fn what_an_old_dump_has_earlier_is_given_back_as_it_stood() {
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
     assert!(reconciled.went_back);
-    assert_eq!(reconciled.given_back, [ended, late]);
+    assert_eq!(reconciled.restored_records, [ended, late]);
     let after = store.load(&[ended, late]).await.unwrap();
     for (before, after) in before.iter().flatten().zip(after.iter().flatten()) {
         assert_eq!(after.process, before.process);
     }
-    assert_eq!(store.reconcile(&lease).await.unwrap(), Reconciled::default());
+    assert_eq!(store.reconcile(&lease).await.unwrap(), ReconcileResult::default());
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn another_manager_of_this_node_gives_back_what_the_one_before_kept() {
     let store = node.open().await;
     let lease = store.register(&facts("me")).await.unwrap();
     let reconciled = store.reconcile(&lease).await.unwrap();
-    assert_eq!((reconciled.went_back, reconciled.given_back), (true, ids.to_vec()));
+    assert_eq!((reconciled.went_back, reconciled.restored_records), (true, ids.to_vec()));
     let runs = there(&node.remote, ids[0]).await.unwrap();
     assert_eq!((runs.process.status(), runs.owner), (Status::Running, Some(lease)));
 }
@@ -105,7 +105,7 @@ async fn a_launch_without_an_answer_is_settled_by_what_the_store_has() {
         node.remote.is(mood);
         store.submit(launch).await.unwrap_err();
         node.remote.is(Mood::Here);
-        assert_eq!(store.reconcile(&lease).await.unwrap(), Reconciled::default());
+        assert_eq!(store.reconcile(&lease).await.unwrap(), ReconcileResult::default());
         assert_eq!(there(&node.remote, id).await.is_some(), is_there);
         assert_eq!(recalled(&store, id).await.is_some(), is_there);
     }
@@ -124,7 +124,7 @@ async fn a_launch_in_doubt_stays_so_when_the_next_try_finds_nobody() {
     node.remote.is(Mood::Here);
     node.remote.memory.lose_everything();
     let reconciled = store.reconcile(&store.register(&facts("me")).await.unwrap()).await.unwrap();
-    assert_eq!(reconciled.given_back, [id], "the store had it, and may have said so");
+    assert_eq!(reconciled.restored_records, [id], "the store had it, and may have said so");
     drop(lease);
 }
 
@@ -141,7 +141,7 @@ async fn a_launch_that_was_dropped_half_way_is_in_doubt() {
     assert!(there(&node.remote, id).await.is_some());
     store.reconcile(&lease).await.unwrap();
     assert!(recalled(&store, id).await.is_some());
-    assert_eq!(store.recall_page(&Filter::default(), &page()).await.unwrap().processes.len(), 1);
+    assert_eq!(store.list_cached(&ProcessFilter::default(), &page()).await.unwrap().processes.len(), 1);
 }
 
 #[tokio::test]
@@ -155,18 +155,19 @@ async fn two_nodes_give_back_the_same_without_end() {
     Arc::make_mut(&mut shared.process.spec).placement = Placement::Anywhere;
     let id = shared.process.id;
     here.submit(shared).await.unwrap();
-    let anywhere = Room { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let anywhere =
+        ClaimCapacity { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
     assert_eq!(there_store.claim(&other, &anywhere).await.unwrap().len(), 1);
     node.write(&there_store, &other, id, spawned()).await;
 
     node.remote.memory.lose_everything();
     let mine = here.register(&facts("me")).await.unwrap();
     let other = there_store.register(&facts("other")).await.unwrap();
-    assert_eq!(here.reconcile(&mine).await.unwrap().given_back, [id], "as it waited once");
-    assert_eq!(there_store.reconcile(&other).await.unwrap().given_back, [id], "as it runs");
+    assert_eq!(here.reconcile(&mine).await.unwrap().restored_records, [id], "as it waited once");
+    assert_eq!(there_store.reconcile(&other).await.unwrap().restored_records, [id], "as it runs");
     for _ in 0..3 {
-        assert_eq!(here.reconcile(&mine).await.unwrap().given_back, []);
-        assert_eq!(there_store.reconcile(&other).await.unwrap().given_back, []);
+        assert_eq!(here.reconcile(&mine).await.unwrap().restored_records, []);
+        assert_eq!(there_store.reconcile(&other).await.unwrap().restored_records, []);
     }
     let stands = there(&node.remote, id).await.unwrap();
     assert_eq!((stands.process.status(), stands.owner), (Status::Running, Some(other)));
@@ -182,18 +183,18 @@ async fn what_one_node_noticed_is_seen_by_every_other() {
     beyond.reconcile(&other).await.unwrap();
     let dump = node.remote.memory.snapshot();
     here.submit(node.launch_for(Some(&mine))).await.unwrap();
-    let before = beyond.beat(&other).await.unwrap().history.unwrap();
-    here.beat(&mine).await.unwrap();
+    let before = beyond.renew_lease(&other).await.unwrap().history.unwrap();
+    here.renew_lease(&mine).await.unwrap();
 
     node.remote.memory.go_back(&dump);
     assert!(here.reconcile(&mine).await.unwrap().went_back);
-    let after = beyond.beat(&other).await.unwrap().history.unwrap();
+    let after = beyond.renew_lease(&other).await.unwrap().history.unwrap();
     assert!(after.end >= before.end, "the place alone tells nothing any more");
     assert!(!after.continues(&before));
     assert!(beyond.reconcile(&other).await.unwrap().went_back);
     for _ in 0..2 {
-        assert_eq!(here.reconcile(&mine).await.unwrap(), Reconciled::default(), "that ends");
-        assert_eq!(beyond.reconcile(&other).await.unwrap(), Reconciled::default());
+        assert_eq!(here.reconcile(&mine).await.unwrap(), ReconcileResult::default(), "that ends");
+        assert_eq!(beyond.reconcile(&other).await.unwrap(), ReconcileResult::default());
     }
 }
 
@@ -203,11 +204,11 @@ async fn a_drain_that_was_said_elsewhere_is_given_back_as_it_was_last() {
     let (store, mut lease) = node.join().await;
     for drains in [true, false, true] {
         node.remote.memory.drain(&name("me"), drains).await.unwrap();
-        store.beat(&lease).await.unwrap();
-        store.known_nodes().await.unwrap();
+        store.renew_lease(&lease).await.unwrap();
+        store.list_nodes().await.unwrap();
         node.remote.memory.lose_everything();
         lease = store.register(&facts("me")).await.unwrap();
-        let is_draining = async || store.known_nodes().await.unwrap()[0].draining;
+        let is_draining = async || store.list_nodes().await.unwrap()[0].draining;
         assert!(!is_draining().await, "an emptied store tells nothing of it");
         store.reconcile(&lease).await.unwrap();
         assert_eq!(is_draining().await, drains);

@@ -3,20 +3,25 @@
 use crate::server::{Server, error_of};
 use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore};
 use longhaul_domain::{NodeId, Placement, ProcessId, Status};
-use longhaul_ports::Restored as Answer;
+use longhaul_ports::RestoreOutcome;
 use longhaul_ports::{
-    Claimant, Footing, History, Lease, Marks, Membership, NodeFacts, PlacementClass, ProcessStore, Queues,
-    Restore, Room, StoreError, Submission, Upkeep,
+    ClaimCapacity, ClaimRequest, HighWaterMarks, History, Lease, Maintenance, Membership, NodeDescriptor,
+    PlacementClass, ProcessStore, Queues, RecordPosition, Restore, StoreError, Submission,
 };
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const DURABLE: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
-fn here() -> NodeFacts {
-    NodeFacts { id: NodeId::new("a").unwrap(), home: None, boot: "b".to_owned(), version: "1".to_owned() }
+fn here() -> NodeDescriptor {
+    NodeDescriptor {
+        id: NodeId::new("a").unwrap(),
+        home: None,
+        boot: "b".to_owned(),
+        version: "1".to_owned(),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -24,7 +29,7 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     let mut server = Server::with(&DURABLE);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options).await.unwrap());
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let old = store.register(&here()).await.unwrap();
     let elsewhere = Placement::Node(NodeId::new("b").unwrap());
     let kept_there = world.submit(world.draft().placed(elsewhere)).await;
@@ -42,22 +47,31 @@ async fn a_dump_that_was_restored_shows_and_takes_back_what_came_later() {
     server.restore_files();
     server.restart();
     let behind = store.history().await.unwrap();
-    assert!(behind.founding == before.founding && !behind.continues(&before), "{behind:?} {before:?}");
-    assert!(matches!(error_of(store.beat(&lease).await), StoreError::Fenced { .. }));
-    let known = store.known_nodes().await.unwrap();
+    assert!(behind.incarnation == before.incarnation && !behind.continues(&before), "{behind:?} {before:?}");
+    assert!(matches!(error_of(store.renew_lease(&lease).await), StoreError::Fenced { .. }));
+    let known = store.list_nodes().await.unwrap();
     assert!(known[0].epoch < lease.epoch, "a node can tell that the store is older than its lease");
 
     let again: Lease = store.register(&here()).await.unwrap();
     assert!(again.epoch > lease.epoch, "no lease of a node has the number of an earlier one");
     let ids = [kept_there.process.id, ended.process.id, later.process.id];
-    let footings = store.footings(&ids).await.unwrap();
-    assert_eq!(footings[0], Footing::At(kept_there.revision));
-    assert_eq!((footings[1], footings[2]), (Footing::At(earlier.revision), Footing::Missing));
-    let marks = Marks { end: before.end, seq: later.seq, policy: Some((version, policy)) };
-    store.raise(&marks).await.unwrap();
+    let record_positions = store.record_positions(&ids).await.unwrap();
+    assert_eq!(record_positions[0], RecordPosition::At(kept_there.revision));
+    assert_eq!(
+        (record_positions[1], record_positions[2]),
+        (RecordPosition::At(earlier.revision), RecordPosition::Missing)
+    );
+    let marks = HighWaterMarks { end: before.end, seq: later.seq, policy: Some((version, policy)) };
+    store.advance_marks(&marks).await.unwrap();
     assert_eq!(store.policy().await.unwrap().0, version);
     let given = store.restore(&again, &[ended.clone(), kept_there.clone(), later.clone()]).await.unwrap();
-    assert!(matches!(given[..], [Answer::Given(_), Answer::Known(_), Answer::Given(_)]), "{given:?}");
+    assert!(
+        matches!(
+            given[..],
+            [RestoreOutcome::Inserted(_), RestoreOutcome::AlreadyPresent(_), RestoreOutcome::Inserted(_)]
+        ),
+        "{given:?}"
+    );
     assert_eq!(world.load(ended.process.id).await.process, ended.process);
     let there = world.load(later.process.id).await;
     assert_eq!((there.owner.clone(), there.process.clone()), (Some(again), later.process.clone()));
@@ -84,7 +98,7 @@ async fn no_read_meets_the_connection_that_broke() {
 /// one had heard of that.
 struct Restored {
     server: Server,
-    world: StoreWorld,
+    world: StoreFixture,
     store: Arc<RedisStore>,
     lease: Lease,
     waiter: ProcessId,
@@ -97,9 +111,9 @@ impl Restored {
         let options = RedisOptions { durability: Durability::Single, ..server.options() };
         let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
         let other = RedisStore::open(options).await.unwrap();
-        let world = StoreWorld::new(store.clone(), VirtualClock::default());
+        let world = StoreFixture::new(store.clone(), VirtualClock::default());
         let lease = store.register(&here()).await.unwrap();
-        let there = NodeFacts { id: NodeId::new("b").unwrap(), ..here() };
+        let there = NodeDescriptor { id: NodeId::new("b").unwrap(), ..here() };
         let lease_there = other.register(&there).await.unwrap();
         let anywhere = world.draft().placed(Placement::Anywhere);
         let waiter = world.submit(anywhere).await.process.id;
@@ -107,7 +121,7 @@ impl Restored {
         let taken = other.claim(&lease_there, &room()).await.unwrap();
         let taken: Vec<ProcessId> = taken.iter().map(|stored| stored.process.id).collect();
         assert_eq!(taken, [waiter]);
-        let before = store.beat(&lease).await.unwrap().history.unwrap();
+        let before = store.renew_lease(&lease).await.unwrap().history.unwrap();
         drop(other);
         server.kill();
         server.restore_files();
@@ -115,8 +129,8 @@ impl Restored {
     }
 }
 
-fn room() -> Room {
-    Room { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Anywhere)] }
+fn room() -> ClaimCapacity {
+    ClaimCapacity { roots: 9, batch: 9, classes: vec![PlacementClass::Shared(Placement::Anywhere)] }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,10 +138,10 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     let Restored { mut server, world, store, lease, waiter, before } = Restored::new().await;
     server.restart();
     let unclaimed = error_of(store.claim(&lease, &room()).await);
-    let claimant = Claimant { lease: lease.clone(), roots: 9 };
+    let claimant = ClaimRequest { lease: lease.clone(), roots: 9 };
     let own = Submission { claim_for: Some(claimant), ..world.submission(world.draft()).await };
     let refused =
-        [unclaimed, error_of(store.attention(&lease, 9).await), error_of(store.submit(own.clone()).await)];
+        [unclaimed, error_of(store.claim_due(&lease, 9).await), error_of(store.submit(own.clone()).await)];
     for refused in refused {
         // What broke with the connection may have been taken before.
         let (StoreError::Unavailable { source } | StoreError::Unknown { source, .. }) = refused else {
@@ -139,7 +153,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
     assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
     assert!(there[1].is_none(), "a launch that was refused is nowhere");
 
-    let after = store.beat(&lease).await.unwrap().history.unwrap();
+    let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
     assert_ne!(after.server, before.server, "whoever gives a sign of life is told");
     let claimed = store.claim(&lease, &room()).await.unwrap();
     assert_eq!(claimed[0].process.id, waiter, "from then on it is theirs who were told");
@@ -152,23 +166,23 @@ async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_bef
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
     let other = RedisStore::open(options).await.unwrap();
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = store.register(&here()).await.unwrap();
-    let there = NodeFacts { id: NodeId::new("b").unwrap(), ..here() };
+    let there = NodeDescriptor { id: NodeId::new("b").unwrap(), ..here() };
     other.register(&there).await.unwrap();
     let mine = world.run(world.draft(), &lease).await;
     let waiter = world.submit(world.draft().placed(Placement::Anywhere)).await;
     let keyed = world.submission(world.draft().launch_key("key")).await;
-    let before = store.beat(&lease).await.unwrap().history.unwrap();
+    let before = store.renew_lease(&lease).await.unwrap().history.unwrap();
 
     assert_eq!(server.ask(&["FLUSHALL"]), "OK");
     let lease_there = other.register(&there).await.unwrap();
-    other.raise(&Marks { end: before.end, seq: waiter.seq, policy: None }).await.unwrap();
+    other.advance_marks(&HighWaterMarks { end: before.end, seq: waiter.seq, policy: None }).await.unwrap();
     let given = other.restore(&lease_there, &[mine, waiter.clone()]).await.unwrap();
-    assert!(matches!(given[..], [Answer::Given(_), Answer::Given(_)]), "{given:?}");
+    assert!(matches!(given[..], [RestoreOutcome::Inserted(_), RestoreOutcome::Inserted(_)]), "{given:?}");
     let refused = [
         error_of(store.claim(&lease, &room()).await),
-        error_of(store.attention(&lease, 9).await),
+        error_of(store.claim_due(&lease, 9).await),
         error_of(store.submit(keyed.clone()).await),
     ];
     for refused in refused {
@@ -179,8 +193,8 @@ async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_bef
     assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
     assert!(there[1].is_none(), "a launch that was refused is nowhere");
 
-    let after = store.beat(&lease).await.unwrap().history.unwrap();
-    assert_ne!(after.founding, before.founding, "a sign of life tells the loss");
+    let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
+    assert_ne!(after.incarnation, before.incarnation, "a sign of life tells the loss");
     let claimed = store.claim(&lease, &room()).await.unwrap();
     assert_eq!(claimed[0].process.id, waiter.process.id);
     store.submit(keyed).await.unwrap();
@@ -192,10 +206,10 @@ async fn a_server_that_went_back_is_known_for_it_though_others_wrote_on() {
     server.restart();
     store.policy().await.unwrap();
     server.ask(&["HINCRBY", "lh:{longhaul}:meta", "cursor", "100"]);
-    let after = store.beat(&lease).await.unwrap().history.unwrap();
+    let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
     assert!(after.continues(&before), "the place of the next event does not tell it");
     assert_ne!(after.server, before.server);
-    let later = store.beat(&lease).await.unwrap().history.unwrap();
+    let later = store.renew_lease(&lease).await.unwrap().history.unwrap();
     assert_eq!(later.server, after.server, "it is told once");
 }
 
@@ -205,7 +219,7 @@ async fn whoever_waits_for_news_is_told_at_once_of_a_server_that_went_back() {
     server.restart();
     let begun = Instant::now();
     let told = loop {
-        match store.called(&lease).await {
+        match store.wait_for_updates(&lease).await {
             Ok(calls) => break calls.history.unwrap(),
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(20), "{error:?}"),
         }
@@ -221,10 +235,10 @@ async fn another_run_of_a_server_that_may_forget_is_another_server() {
         let options = RedisOptions { durability, ..server.options() };
         let store = RedisStore::open(options).await.unwrap();
         let lease = store.register(&here()).await.unwrap();
-        let before = store.beat(&lease).await.unwrap().history.unwrap();
+        let before = store.renew_lease(&lease).await.unwrap().history.unwrap();
         server.kill();
         server.restart();
-        let after = store.beat(&lease).await.unwrap().history.unwrap();
+        let after = store.renew_lease(&lease).await.unwrap().history.unwrap();
         assert!(after.continues(&before));
         assert_eq!(after.server != before.server, is_told, "{durability:?}");
     }
@@ -234,7 +248,7 @@ async fn another_run_of_a_server_that_may_forget_is_another_server() {
 async fn a_server_that_is_known_to_be_away_keeps_nobody_waiting() {
     let mut server = Server::start();
     let store = Arc::new(RedisStore::open(server.options()).await.unwrap());
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
     let id: ProcessId = submission.process.id;
     server.kill();

@@ -7,15 +7,16 @@ use crate::server::{Server, now};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_adapters::redis::{LeaseTimes, RedisOptions, RedisStore};
 use longhaul_domain::{
-    AttemptNo, Capability, Command, Hold, Input, NodeId, Observation, Placement, Policy, Priority, ProcessId,
-    SlotKey, Status, StopCause,
+    Action, AttemptNo, Capability, Input, NodeId, Observation, Placement, Policy, Priority, ProcessId,
+    QueueHold, SlotKey, Status, StopCause,
 };
 use longhaul_ports::{
-    Calls, Claimant, IdSource, Lease, PlacementClass, Room, Store, StoreError, Stored, Submission, Submitted,
+    ClaimCapacity, ClaimRequest, IdSource, Lease, NodeUpdates, PlacementClass, Store, StoreError,
+    StoredProcess, Submission, SubmitOutcome,
 };
 use longhaul_testkit::fakes::{SequentialIds, VirtualClock};
-use longhaul_testkit::suite::StoreWorld;
-use longhaul_testkit::suite::agreement::{Tally, agree};
+use longhaul_testkit::suite::StoreFixture;
+use longhaul_testkit::suite::agreement::{ScriptTally, agree};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,7 +67,7 @@ async fn whoever_loses_its_node_is_who_the_reference_says() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_index_follows_from_the_heads_whatever_is_asked() {
-    let mut tally = Tally::default();
+    let mut tally = ScriptTally::default();
     for seed in 100..104 {
         let (server, redis) = redis(None);
         tally = tally.and(agree(&memory(None), &redis, seed, 400).await);
@@ -75,32 +76,32 @@ async fn every_index_follows_from_the_heads_whatever_is_asked() {
     assert!(tally.written > 100 && tally.swept > 5, "the script has to come to something: {tally:?}");
 }
 
-fn memory(leases: Option<LeaseTimes>) -> StoreWorld {
+fn memory(leases: Option<LeaseTimes>) -> StoreFixture {
     let clock = VirtualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()));
     let store = match leases {
         Some(times) => store.with_leases(times.lease, times.grace),
         None => store,
     };
-    StoreWorld::new(Arc::new(store), clock)
+    StoreFixture::new(Arc::new(store), clock)
 }
 
-fn redis(leases: Option<LeaseTimes>) -> (Server, StoreWorld) {
+fn redis(leases: Option<LeaseTimes>) -> (Server, StoreFixture) {
     let server = Server::start();
     let world = at(server.url(), &server, leases);
     (server, world)
 }
 
-fn at(url: String, server: &Server, leases: Option<LeaseTimes>) -> StoreWorld {
+fn at(url: String, server: &Server, leases: Option<LeaseTimes>) -> StoreFixture {
     let clock = VirtualClock::default();
     let options = RedisOptions { url, leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
-    StoreWorld::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
+    StoreFixture::new(Arc::new(now(RedisStore::open(options)).unwrap()), clock)
 }
 
 /// The same questions for both stores, drawn from a seed.
 struct Script {
-    memory: StoreWorld,
-    redis: StoreWorld,
+    memory: StoreFixture,
+    redis: StoreFixture,
     server: Server,
     /// Loses answers to the store in the server.
     proxy: Option<Proxy>,
@@ -223,9 +224,9 @@ impl Script {
             0..=7 => {
                 // What is due is due now, however long it has been. The lease of one that left never ends.
                 let beaten = async |store: &Arc<dyn Store>| {
-                    let calls = store.beat(&lease).await?;
+                    let calls = store.renew_lease(&lease).await?;
                     let due = calls.due.map(|due| due.max(calls.now));
-                    Ok(Calls { lease_until: None, due, history: None, ..calls })
+                    Ok(NodeUpdates { lease_until: None, due, history: None, ..calls })
                 };
                 let beaten = both!(self, format!("a beat of {lease:?}"), store => beaten(store));
                 if beaten.is_err() {
@@ -235,7 +236,7 @@ impl Script {
             }
             8..=11 => {
                 let due =
-                    both!(self, format!("attention for {lease:?}"), store => store.attention(&lease, 3));
+                    both!(self, format!("attention for {lease:?}"), store => store.claim_due(&lease, 3));
                 self.handed += due.map_or(0, |due| due.len());
             }
             12..=14 => self.wait(6_000),
@@ -249,15 +250,15 @@ impl Script {
             19 => {
                 let (id, op) = (self.known.last().copied(), self.chance.op());
                 let Some(id) = id else { return };
-                let wish = longhaul_domain::Wish::Pause;
-                both!(self, format!("a wish for {id}"), store => store.wish(&id, op, wish)).ok();
+                let wish = longhaul_domain::PendingAction::Pause;
+                both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, wish)).ok();
             }
             _ => {}
         }
     }
 
     async fn register(&mut self, node: &NodeId) {
-        let facts = longhaul_ports::NodeFacts {
+        let facts = longhaul_ports::NodeDescriptor {
             id: node.clone(),
             home: None,
             boot: "b".to_owned(),
@@ -282,7 +283,7 @@ impl Script {
     }
 
     async fn submission(&self) -> Submission {
-        let mut draft = longhaul_testkit::suite::Draft::new(self.chance.process())
+        let mut draft = longhaul_testkit::suite::SubmissionBuilder::new(self.chance.process())
             .priority(i64::from(self.small(3)))
             .placed(self.placement());
         if let Some(key) = KEYS.get(self.draw(KEYS.len() + 2)) {
@@ -297,7 +298,7 @@ impl Script {
             draft = draft.child_of(&parent);
         }
         if self.odds(3) {
-            draft = draft.claimed_for(Claimant { lease: self.lease().clone(), roots: self.small(8) });
+            draft = draft.claimed_for(ClaimRequest { lease: self.lease().clone(), roots: self.small(8) });
             if self.odds(2) {
                 draft = draft.or_refused();
             }
@@ -315,7 +316,7 @@ impl Script {
         }
     }
 
-    async fn stored(&self) -> Option<Stored> {
+    async fn stored(&self) -> Option<StoredProcess> {
         let id = *self.known.get(self.draw(self.known.len().max(1)))?;
         self.memory.store.load(&[id]).await.unwrap().pop().flatten()
     }
@@ -330,7 +331,7 @@ impl Script {
             PlacementClass::Shared(Placement::Labels(labels)),
         ];
         classes.retain(|_| !self.odds(4));
-        let room = Room { roots: self.small(12), batch: 1 + self.small(4), classes };
+        let room = ClaimCapacity { roots: self.small(12), batch: 1 + self.small(4), classes };
         let what = format!("a claim of {lease:?} with {room:?}");
         let claimed = both!(self, what, store => store.claim(&lease, &room));
         self.claimed += claimed.map_or(0, |claimed| claimed.len());
@@ -340,23 +341,23 @@ impl Script {
         let Some(stored) = self.stored().await else { return };
         let attempt = stored.process.attempt;
         let input = match (stored.process.status(), self.draw(4)) {
-            (Status::Pending, 0) => Input::Command(Command::Cancel { cause: StopCause::User }),
+            (Status::Pending, 0) => Input::Action(Action::Cancel { cause: StopCause::User }),
             (Status::Pending, _) => {
                 let priority = Priority::kept(i64::from(self.small(200)) - 50).unwrap();
-                Input::Command(Command::Prioritize { priority })
+                Input::Action(Action::Prioritize { priority })
             }
             (Status::Starting, 0) if attempt != AttemptNo(0) => {
                 Input::Observation(Observation::NeverRan { attempt })
             }
-            _ => Input::Observation(Observation::Orphaned),
+            _ => Input::Observation(Observation::OwnerLost),
         };
-        let context = longhaul_domain::Context {
+        let context = longhaul_domain::DecisionContext {
             now: self.memory.now(),
-            awake: longhaul_domain::Awake(0),
-            chance: longhaul_domain::Chance(0),
+            awake: longhaul_domain::AwakeTime(0),
+            chance: longhaul_domain::RandomBits(0),
             capabilities: longhaul_domain::Capabilities::ALL,
         };
-        if stored.process.decide(&context, &stored.vitals, &input).is_err() {
+        if stored.process.decide(&context, &stored.live_stats, &input).is_err() {
             return;
         }
         let change = self.memory.change(&stored, input);
@@ -374,7 +375,7 @@ impl Script {
         }
         let key = SlotKey::new(KEYS.get(self.draw(KEYS.len())).unwrap()).unwrap();
         if policy.held.remove(&key).is_none() && self.odds(2) {
-            policy.held.insert(key, Hold { since: self.memory.now(), by: None });
+            policy.held.insert(key, QueueHold { since: self.memory.now(), by: None });
         }
         both!(self, format!("{policy:?}"), store => store.set_policy(version, &policy)).unwrap();
     }
@@ -386,19 +387,25 @@ impl Script {
             both!(self, "a queue", store => store.queues(Some(&key))).unwrap();
         }
         if self.times.is_some() {
-            both!(self, "the nodes", store => store.known_nodes()).unwrap();
+            both!(self, "the nodes", store => store.list_nodes()).unwrap();
         }
         audit(&self.server).await;
     }
 }
 
 /// What a submission was answered at first, if it was sent again.
-fn as_new(submitted: Submitted, me: ProcessId) -> Submitted {
+fn as_new(submitted: SubmitOutcome, me: ProcessId) -> SubmitOutcome {
     match submitted {
-        Submitted::Existing { id, stored: Some(stored), same_spec: true } if id == me => {
-            if stored.revision.0 == 1 { Submitted::Waiting(stored) } else { Submitted::Claimed(stored) }
+        SubmitOutcome::Existing { id, stored: Some(stored), same_spec: true } if id == me => {
+            if stored.revision.0 == 1 {
+                SubmitOutcome::Waiting(stored)
+            } else {
+                SubmitOutcome::Claimed(stored)
+            }
         }
-        first @ (Submitted::Waiting(_) | Submitted::Claimed(_) | Submitted::Existing { .. }) => first,
+        first @ (SubmitOutcome::Waiting(_) | SubmitOutcome::Claimed(_) | SubmitOutcome::Existing { .. }) => {
+            first
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use longhaul_adapters::redis::{RedisOptions, RedisStore};
 use longhaul_domain::ProcessId;
 use longhaul_ports::StoreError;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 
 /// Of so many servers each leads a shard; one more follows the first of them.
@@ -85,7 +85,7 @@ async fn a_shard_agrees_with_the_reference() {
     use longhaul_testkit::suite::agreement::agree;
     for seed in 100..103 {
         let clock = VirtualClock::default();
-        let reference = StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock);
+        let reference = StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock);
         let node = Node::start();
         node.takes(0, SLOTS - 1);
         wait_for(|| node.is_ready()).await;
@@ -95,13 +95,13 @@ async fn a_shard_agrees_with_the_reference() {
         options.leases = None;
         options.clock = Some(Arc::new(clock.clone()));
         let store = now(RedisStore::open(options)).unwrap();
-        let shard = StoreWorld::new(Arc::new(store), clock).guarded(node);
+        let shard = StoreFixture::new(Arc::new(store), clock).guarded(node);
         agree(&reference, &shard, seed, 400).await;
     }
 }
 
-fn world(store: RedisStore) -> StoreWorld {
-    StoreWorld::new(Arc::new(store), VirtualClock::default())
+fn world(store: RedisStore) -> StoreFixture {
+    StoreFixture::new(Arc::new(store), VirtualClock::default())
 }
 
 async fn all_are_known(store: &dyn longhaul_ports::ProcessStore, ids: &[ProcessId]) {

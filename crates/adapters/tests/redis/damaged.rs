@@ -2,10 +2,12 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Epoch, Input, Observation, Placement, Policy, ProcessId, Revision, Timestamp, Wish};
+use longhaul_domain::{
+    Epoch, Input, Observation, PendingAction, Placement, Policy, ProcessId, Revision, Timestamp,
+};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use redis::ToRedisArgs;
 use redis::aio::MultiplexedConnection;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ const PREFIX: &str = "lh:{longhaul}:";
 /// A store, and a hand in the server that does what no script does.
 struct Vandal {
     store: Arc<RedisStore>,
-    world: StoreWorld,
+    world: StoreFixture,
     hand: MultiplexedConnection,
 }
 
@@ -28,7 +30,7 @@ impl Vandal {
         let store = Arc::new(RedisStore::open(options).await.unwrap());
         let client = redis::Client::open(server.url()).unwrap();
         let hand = client.get_multiplexed_async_connection().await.unwrap();
-        let world = StoreWorld::new(store.clone(), clock).guarded(server);
+        let world = StoreFixture::new(store.clone(), clock).guarded(server);
         Self { store, world, hand }
     }
 
@@ -110,8 +112,8 @@ async fn a_damaged_waiter_holds_up_nobody() {
 
     for id in damaged.iter().filter(|id| **id != damaged[4] && **id != damaged[2] && **id != damaged[7]) {
         let loaded = world.store.load(&[*id]).await;
-        let Err(StoreError::Corrupt { what, way_out }) = &loaded else { panic!("{loaded:?}") };
-        assert!(what.contains(&id.to_string()) && way_out.contains("restore"), "{what}; {way_out}");
+        let Err(StoreError::Corrupt { what, remedy }) = &loaded else { panic!("{loaded:?}") };
+        assert!(what.contains(&id.to_string()) && remedy.contains("restore"), "{what}; {remedy}");
     }
 }
 
@@ -134,7 +136,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     assert!(world.claim(&lease).await.is_empty(), "nobody has looked again");
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
-        world.store.beat(&lease).await.unwrap();
+        world.store.renew_lease(&lease).await.unwrap();
     }
     let mut claimed: Vec<ProcessId> = Vec::new();
     for _ in 0..waiters.len() {
@@ -144,7 +146,7 @@ async fn what_was_set_aside_and_is_mended_has_its_place_again() {
     vandal.set(&of("p:", still_damaged[0]), "rev", "1").await;
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
-        world.store.beat(&lease).await.unwrap();
+        world.store.renew_lease(&lease).await.unwrap();
     }
     let claimed: Vec<ProcessId> = world.claim(&lease).await.iter().map(|stored| stored.process.id).collect();
     assert_eq!(claimed, still_damaged[..1]);
@@ -177,16 +179,16 @@ async fn a_claim_whose_body_cannot_be_read_keeps_no_slot() {
     let lease = world.node("a").await;
     for _ in 0..4 {
         world.clock.advance(Duration::from_secs(1));
-        world.store.beat(&lease).await.unwrap();
+        world.store.renew_lease(&lease).await.unwrap();
     }
     assert_eq!(claimed(&lease).await, [], "nobody brings back what is damaged still");
-    assert_eq!(world.store.attention(&lease, 10).await.unwrap(), []);
+    assert_eq!(world.store.claim_due(&lease, 10).await.unwrap(), []);
 
     let (mended, spec) = &damaged[1];
     vandal.act("HSET", &of("b:", *mended), &[b"spec", spec]).await;
     world.clock.advance(Duration::from_secs(1));
-    world.store.beat(&lease).await.unwrap();
-    let due = world.store.attention(&lease, 10).await.unwrap();
+    world.store.renew_lease(&lease).await.unwrap();
+    let due = world.store.claim_due(&lease, 10).await.unwrap();
     assert_eq!(due.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [*mended]);
 }
 
@@ -200,13 +202,13 @@ async fn work_of_a_lost_node_that_is_mended_is_decided_about() {
     vandal.set(&of("p:", id), "rev", "abc").await;
     for _ in 0..20 {
         world.clock.advance(Duration::from_secs(1));
-        world.store.beat(&b).await.unwrap();
+        world.store.renew_lease(&b).await.unwrap();
     }
-    assert_eq!(world.store.attention(&b, 10).await.unwrap(), [], "it is damaged");
+    assert_eq!(world.store.claim_due(&b, 10).await.unwrap(), [], "it is damaged");
     vandal.set(&of("p:", id), "rev", &running.revision.to_string()).await;
     world.clock.advance(Duration::from_secs(1));
-    world.store.beat(&b).await.unwrap();
-    let due = world.store.attention(&b, 10).await.unwrap();
+    world.store.renew_lease(&b).await.unwrap();
+    let due = world.store.claim_due(&b, 10).await.unwrap();
     assert_eq!(due.iter().map(|stored| stored.process.id).collect::<Vec<_>>(), [id]);
 }
 
@@ -222,9 +224,9 @@ async fn a_damaged_record_keeps_no_node_from_comparing_the_others() {
     vandal.set(&of("p:", ids[0]), "rev", "abc").await;
     vandal.spoil(&of("p:", ids[1])).await;
     vandal.spoil(&of("b:", ids[2])).await;
-    let footings = vandal.store.footings(&ids).await.unwrap();
-    let damaged = Footing::Damaged;
-    assert_eq!(footings, [damaged, damaged, damaged, Footing::At(Revision(1))]);
+    let record_positions = vandal.store.record_positions(&ids).await.unwrap();
+    let damaged = RecordPosition::Damaged;
+    assert_eq!(record_positions, [damaged, damaged, damaged, RecordPosition::At(Revision(1))]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -260,8 +262,8 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
         let key = format!("{PREFIX}{name}");
         server.ask(&["SET", &key, "garbage"]);
         let opened = RedisStore::open(server.options()).await.map(drop);
-        let Err(StoreError::Corrupt { what, way_out }) = &opened else { panic!("{name}: {opened:?}") };
-        assert!(what.ends_with(&key) && way_out.contains("restore"), "{what}; {way_out}");
+        let Err(StoreError::Corrupt { what, remedy }) = &opened else { panic!("{name}: {opened:?}") };
+        assert!(what.ends_with(&key) && remedy.contains("restore"), "{what}; {remedy}");
         assert_eq!(server.ask(&["DBSIZE"]), "1", "{name}: nothing was founded");
         server.ask(&["DEL", &key]);
     }
@@ -312,7 +314,7 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
     for (key, spoilt) in far.into_iter().chain([("m", "s:"), ("o", "from s:"), ("n", "w:")]) {
         let starting = world.start(world.draft().key(key), &lease).await;
         let id = starting.process.id;
-        let wished = world.store.wish(&id, world.ids.op(), Wish::Pause).await.unwrap();
+        let wished = world.store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await.unwrap();
         let over = Change { taken: wished, ..world.change(&starting, never_ran(&starting)) };
         let key = match spoilt {
             "w:" => of("w:", id),
@@ -364,7 +366,8 @@ async fn damage_that_is_no_waiters_own_sets_nobody_aside() {
     let first = world.submit(world.draft()).await.process.id;
     let second = world.submit(world.draft()).await.process.id;
     vandal.spoil(b"owned:a").await;
-    let room = Room { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let room =
+        ClaimCapacity { roots: 10, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
     let refused = world.store.claim(&spoilt, &room).await;
     assert!(is_corrupt(&refused), "{refused:?}");
     let claimed = world.claim(&sound).await;
@@ -378,12 +381,12 @@ async fn an_order_that_meets_damage_changes_nothing() {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     vandal.spoil(b"wished:a").await;
-    let refused = world.store.wish(&running.process.id, world.ids.op(), Wish::Pause).await;
+    let refused = world.store.enqueue_action(&running.process.id, world.ids.op(), PendingAction::Pause).await;
     assert!(is_corrupt(&refused), "{refused:?}");
     assert_eq!(world.load(running.process.id).await, running);
 }
 
-fn never_ran(stored: &Stored) -> Input {
+fn never_ran(stored: &StoredProcess) -> Input {
     Input::Observation(Observation::NeverRan { attempt: stored.process.attempt })
 }
 
@@ -414,7 +417,7 @@ async fn marks_that_somebody_overwrote_are_found_out_again() {
     }
     vandal.spoil(b"bell").await;
     world.submit(world.draft()).await;
-    world.store.called(&lease).await.unwrap();
+    world.store.wait_for_updates(&lease).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -427,12 +430,12 @@ async fn events_go_on_behind_those_of_strangers() {
     vandal.act("XADD", b"ev", &[b"500-7", b"x", b"y"]).await;
     vandal.act("XADD", b"ev", &[b"18446744073709551615-1", b"x", b"y"]).await;
     world.exit(&first, 0).await;
-    assert_eq!(world.store.end().await.unwrap(), Cursor(501));
+    assert_eq!(world.store.end().await.unwrap(), EventCursor(501));
     let page = world.store.read(Some(last), 100, false).await.unwrap();
     let read: Vec<_> = page.events.iter().map(|logged| (logged.cursor, logged.id)).collect();
-    assert_eq!(read, [(Cursor(501), first.process.id)]);
+    assert_eq!(read, [(EventCursor(501), first.process.id)]);
     assert!(page.gap, "it is told that there was something else");
-    let told = world.store.read(Some(Cursor(500)), 100, false).await.unwrap();
+    let told = world.store.read(Some(EventCursor(500)), 100, false).await.unwrap();
     assert!(!told.gap);
 }
 
@@ -442,21 +445,21 @@ async fn a_node_whose_record_is_damaged_comes_back_and_stops_nobody() {
     let world = &vandal.world;
     let (a, b) = (world.node("a").await, world.node("b").await);
     vandal.set(b"node:a", "epoch", "garbage").await;
-    let fenced = world.store.beat(&a).await;
+    let fenced = world.store.renew_lease(&a).await;
     assert!(matches!(fenced, Err(StoreError::Fenced { .. })), "{fenced:?}");
     let anew = world.node("a").await;
     assert!(anew.epoch >= Epoch(1));
     world.run(world.draft(), &anew).await;
 
     vandal.spoil(b"node:a").await;
-    let refused = world.store.beat(&anew).await;
+    let refused = world.store.renew_lease(&anew).await;
     assert!(is_corrupt(&refused), "{refused:?}");
-    world.store.beat(&b).await.unwrap();
-    world.store.attention(&b, 10).await.unwrap();
-    let known = world.store.known_nodes().await.unwrap();
+    world.store.renew_lease(&b).await.unwrap();
+    world.store.claim_due(&b, 10).await.unwrap();
+    let known = world.store.list_nodes().await.unwrap();
     assert!(known.iter().any(|node| node.facts.id == b.node), "{known:?}");
     vandal.set(b"meta", "heard", "x").await;
-    world.store.beat(&b).await.unwrap();
+    world.store.renew_lease(&b).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -473,11 +476,11 @@ async fn a_damaged_record_hides_no_other() {
     vandal.spoil(&of("p:", second)).await;
     let mut both = vec![first, second];
     both.sort();
-    for order in [Order::NewestFirst, Order::OldestFirst] {
+    for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
         let (mut read, mut damaged, mut after) = (Vec::new(), Vec::new(), None);
         loop {
-            let page = PageAsk { order, after, most: 1 };
-            let listing = world.store.list(&Filter::default(), &page).await.unwrap();
+            let page = PageRequest { order, after, most: 1 };
+            let listing = world.store.list(&ProcessFilter::default(), &page).await.unwrap();
             read.extend(listing.processes.iter().map(|one| one.process.id));
             damaged.extend(listing.damaged);
             after = listing.next;
@@ -488,8 +491,8 @@ async fn a_damaged_record_hides_no_other() {
         damaged.sort();
         assert_eq!((read, damaged), (vec![last], both.clone()), "they are named, once");
     }
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 9 };
-    let listing = world.store.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 9 };
+    let listing = world.store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert!(is_corrupt(&listing.whole()), "whoever must have all is told");
     assert!(is_corrupt(&world.store.load(&[last, first]).await));
     let each = world.store.load_each(&[first, last, second]).await.unwrap();

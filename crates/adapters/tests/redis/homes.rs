@@ -1,7 +1,7 @@
 //! Nodes that keep to something else.
 
 use crate::server::Server;
-use longhaul_adapters::redis::{NodeTerms, RedisOptions, RedisStore};
+use longhaul_adapters::redis::{NodeSettings, RedisOptions, RedisStore};
 use longhaul_domain::NodeId;
 use longhaul_ports::*;
 
@@ -11,7 +11,7 @@ async fn nodes_that_keep_to_something_else_are_known() {
     let of = |query: &str| RedisOptions::of_url(&format!("{}?{query}", server.url())).unwrap();
     let register = async |name: &str, options: &RedisOptions| {
         let store = RedisStore::open(options.clone()).await.unwrap();
-        let me = NodeFacts {
+        let me = NodeDescriptor {
             id: NodeId::new(name).unwrap(),
             home: None,
             boot: "b".to_owned(),
@@ -25,7 +25,7 @@ async fn nodes_that_keep_to_something_else_are_known() {
     register("c", &of("durability=cache&lease=5&grace=10")).await;
     let differing = async |options: &RedisOptions| {
         let found = RedisStore::examine(options).await.unwrap().differing;
-        found.into_iter().map(|NodeTerms { node, terms }| format!("{node}: {terms}")).collect::<Vec<_>>()
+        found.into_iter().map(|NodeSettings { node, terms }| format!("{node}: {terms}")).collect::<Vec<_>>()
     };
     assert_eq!(differing(&usual).await, ["b: durability=cache&lease=3&grace=2"]);
     // One of an older program, one that is damaged, and one that left.

@@ -2,10 +2,10 @@
 
 use crate::server::{Server, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Input, Observation, Placement, Wish};
-use longhaul_ports::{IdSource as _, PlacementClass, ProcessStore, Room, StoreError, Stored};
+use longhaul_domain::{Input, Observation, PendingAction, Placement};
+use longhaul_ports::{ClaimCapacity, IdSource as _, PlacementClass, ProcessStore, StoreError, StoredProcess};
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ const SOON: Duration = Duration::from_millis(2_500);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
     let (_primary, replica, store) = pair().await;
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let (known, unknown) = (world.submission(world.draft()).await, world.submission(world.draft()).await);
     world.submit(world.draft()).await;
 
@@ -42,40 +42,41 @@ async fn nobody_waits_long_for_a_replica_that_is_known_to_be_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
     let (primary, replica, store) = pair().await;
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
     let sound = world.start(world.draft(), &lease).await;
-    let is_kept = async |store: &RedisStore, stored: &Stored| {
-        store.is_kept(&stored.process.id, stored.process.attempt).await
+    let is_durable = async |store: &RedisStore, stored: &StoredProcess| {
+        store.is_durable(&stored.process.id, stored.process.attempt).await
     };
-    assert!(is_kept(&store, &sound).await.unwrap(), "its claim was acknowledged");
+    assert!(is_durable(&store, &sound).await.unwrap(), "its claim was acknowledged");
 
     let waiting = world.submit(world.draft()).await;
     replica.freeze();
-    let room = Room { roots: 100, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
+    let room =
+        ClaimCapacity { roots: 100, batch: 10, classes: vec![PlacementClass::Shared(Placement::Anywhere)] };
     let claimed = store.claim(&lease, &room).await;
     assert!(matches!(claimed, Err(StoreError::Unknown { .. })), "{claimed:?}");
     let read = world.load(waiting.process.id).await;
     assert!(read.owner.is_some(), "it looks as if it was claimed");
-    let untold = is_kept(&store, &read).await;
+    let untold = is_durable(&store, &read).await;
     assert!(matches!(untold, Err(StoreError::Unknown { .. })), "{untold:?}");
     let other = Arc::new(RedisStore::open(options(&primary, "cache")).await.unwrap());
-    assert!(is_kept(&other, &read).await.unwrap(), "who asks for no replicas is not told of them");
+    assert!(is_durable(&other, &read).await.unwrap(), "who asks for no replicas is not told of them");
     // Over a connection that has written nothing yet.
     primary.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
-    let untold = is_kept(&store, &read).await;
+    let untold = is_durable(&store, &read).await;
     assert!(untold.is_err(), "{untold:?}");
 
     replica.thaw();
     let begun = Instant::now();
     let kept = loop {
-        match is_kept(&store, &read).await {
+        match is_durable(&store, &read).await {
             Ok(kept) => break kept,
             Err(error) => assert!(begun.elapsed() < Duration::from_secs(10), "{error}"),
         }
     };
     assert!(kept);
-    let stale = store.is_kept(&read.process.id, read.process.attempt.next()).await.unwrap();
+    let stale = store.is_durable(&read.process.id, read.process.attempt.next()).await.unwrap();
     assert!(!stale, "another attempt is not the one that was claimed");
 }
 
@@ -84,7 +85,7 @@ async fn a_claim_that_a_replica_lacks_is_not_kept_though_it_is_read() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it() {
     let (primary, replica, store) = pair().await;
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
     let starting = world.start(world.draft(), &lease).await;
     let never_ran = Observation::NeverRan { attempt: starting.process.attempt };
@@ -102,7 +103,7 @@ async fn what_was_written_before_is_acknowledged_only_when_every_replica_has_it(
             let answered = match step {
                 "submit" => store.submit(new.clone()).await.map(drop),
                 "commit" => store.commit(change.clone()).await.map(drop),
-                _ => store.wish(&waiting.process.id, op, Wish::Pause).await.map(drop),
+                _ => store.enqueue_action(&waiting.process.id, op, PendingAction::Pause).await.map(drop),
             };
             assert!(matches!(answered, Err(StoreError::Unknown { .. })), "{step} {is_again}: {answered:?}");
             assert!(changes(&primary) > before, "{step} {is_again}: nothing was written to wait for");

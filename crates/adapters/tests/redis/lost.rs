@@ -3,28 +3,28 @@
 use crate::proxy::Proxy;
 use crate::server::{Server, error_of, free_port, wait_for};
 use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore};
-use longhaul_domain::{NodeId, Placement, Wish};
+use longhaul_domain::{NodeId, PendingAction, Placement};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A world behind a proxy, which loses what the test says.
-async fn behind_a_proxy() -> (StoreWorld, Proxy) {
+async fn behind_a_proxy() -> (StoreFixture, Proxy) {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let clock = VirtualClock::default();
     let url = format!("redis+unix://{}", proxy.socket().display());
     let options = RedisOptions { url, clock: Some(Arc::new(clock.clone())), ..server.options() };
     let store = RedisStore::open(options).await.unwrap();
-    (StoreWorld::new(Arc::new(store), clock).guarded(server), proxy)
+    (StoreFixture::new(Arc::new(store), clock).guarded(server), proxy)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_whose_answer_got_lost_counts_once() {
     let (world, proxy) = behind_a_proxy().await;
-    let facts = NodeFacts { id: node("a"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
+    let facts = NodeDescriptor { id: node("a"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     proxy.lose_answers_after(0);
     let lease = world.store.register(&facts).await.unwrap();
     assert_eq!(lease.epoch, longhaul_domain::Epoch(1), "a registration that was sent twice is one");
@@ -34,7 +34,7 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     proxy.lose_answers_after(0);
     let submitted = world.store.submit(submission).await.unwrap();
     assert!(
-        matches!(submitted, Submitted::Existing { id: known, same_spec: true, .. } if known == id),
+        matches!(submitted, SubmitOutcome::Existing { id: known, same_spec: true, .. } if known == id),
         "{submitted:?}"
     );
 
@@ -46,10 +46,10 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     let wished = {
         let op = world.ids.op();
         proxy.lose_answers_after(0);
-        world.store.wish(&id, op, Wish::Pause).await.unwrap()
+        world.store.enqueue_action(&id, op, PendingAction::Pause).await.unwrap()
     };
-    assert_eq!(wished, longhaul_domain::WishNo(1));
-    assert_eq!(world.load(id).await.wishes.len(), 1);
+    assert_eq!(wished, longhaul_domain::ActionSeq(1));
+    assert_eq!(world.load(id).await.pending_actions.len(), 1);
 
     let change = Change { taken: wished, ..world.change(&claimed[0], cancel()) };
     proxy.lose_answers_after(0);
@@ -65,6 +65,24 @@ async fn a_write_whose_answer_got_lost_counts_once() {
     assert!(proxy.lost() >= 6, "answers were lost: {}", proxy.lost());
 }
 
+/// Lets answers get out of step until this question gets one that is not its own, and is refused: the store asks questions
+/// of its own beside it.
+async fn refused_out_of_step<T: std::fmt::Debug>(
+    proxy: &Proxy,
+    ask: impl AsyncFn() -> Result<T, StoreError>,
+) {
+    let mut answer = None;
+    for _ in 0..20 {
+        proxy.slip();
+        answer = Some(ask().await);
+        if matches!(answer, Some(Err(_))) {
+            break;
+        }
+    }
+    assert!(proxy.has_slipped());
+    assert!(matches!(answer, Some(Err(StoreError::Corrupt { .. }))), "{answer:?}");
+}
+
 /// As behind something on the way that gave an answer twice: from there on each is that to the question before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
@@ -72,33 +90,25 @@ async fn answers_out_of_step_are_refused_and_the_next_question_has_its_own() {
     let (first, second) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
     let ids = [first.process.id, second.process.id];
     let facts =
-        |name| NodeFacts { id: node(name), home: None, boot: "b".to_owned(), version: "1".to_owned() };
+        |name| NodeDescriptor { id: node(name), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let lease = world.store.register(&facts("a")).await.unwrap();
-    world.store.beat(&lease).await.unwrap();
-    let strange = |error: StoreError| {
-        assert!(proxy.has_slipped());
-        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
-    };
-
+    world.store.renew_lease(&lease).await.unwrap();
     // One of another kind.
-    proxy.slip();
-    strange(error_of(world.store.load(&ids[1..]).await));
+    refused_out_of_step(&proxy, async || world.store.load(&ids[1..]).await).await;
     assert_eq!(world.store.load(&ids[1..]).await.unwrap(), [Some(second)]);
     // The record of another process.
-    proxy.slip();
-    strange(error_of(world.store.load(&ids[..1]).await));
+    refused_out_of_step(&proxy, async || world.store.load(&ids[..1]).await).await;
     assert_eq!(world.store.load(&ids[..1]).await.unwrap(), [Some(first)]);
     // The lease of another node.
     world.store.register(&facts("b")).await.unwrap();
-    proxy.slip();
-    strange(error_of(world.store.register(&facts("c")).await));
+    refused_out_of_step(&proxy, async || world.store.register(&facts("c")).await).await;
     let third = world.store.register(&facts("c")).await.unwrap();
-    world.store.beat(&third).await.unwrap();
+    world.store.renew_lease(&third).await.unwrap();
     // One that is no word of whoever says that a node was replaced.
     world.store.drain(&node("nobody"), true).await.unwrap();
-    proxy.slip();
-    strange(error_of(world.store.announce(&lease, &NodeOffer::default()).await));
-    world.store.beat(&lease).await.unwrap();
+    refused_out_of_step(&proxy, async || world.store.advertise(&lease, &NodeAdvertisement::default()).await)
+        .await;
+    world.store.renew_lease(&lease).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +132,8 @@ async fn a_write_without_any_answer_may_have_been_applied() {
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let url = format!("redis+unix://{}", proxy.socket().display());
     let options = RedisOptions { url, patience: Duration::from_millis(300), ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     proxy.lose_all_answers();
@@ -139,7 +150,8 @@ async fn a_write_without_any_answer_may_have_been_applied() {
 async fn a_write_that_no_server_got_is_surely_not_applied() {
     let mut server = Server::start();
     let options = RedisOptions { patience: Duration::from_millis(300), ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let submission = world.submission(world.draft()).await;
     server.kill();
     // The first one may still have gone into the connection that broke.
@@ -155,16 +167,16 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     let mut server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
     let store: Arc<dyn Store> = Arc::new(RedisStore::open(options).await.unwrap());
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
     let mut acknowledged = Vec::new();
     for _ in 0..50 {
         acknowledged.push(world.submit(world.draft().placed(Placement::Node(node("b")))).await);
     }
-    while tokio::time::timeout(Duration::from_millis(300), store.called(&lease)).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(300), store.wait_for_updates(&lease)).await.is_ok() {}
     let parked = {
         let (store, lease) = (store.clone(), lease.clone());
-        tokio::spawn(async move { store.called(&lease).await })
+        tokio::spawn(async move { store.wait_for_updates(&lease).await })
     };
     server.kill();
     server.restart();
@@ -173,8 +185,8 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
     let loaded = store.load(&ids).await.unwrap();
     assert_eq!(loaded, acknowledged.iter().cloned().map(Some).collect::<Vec<_>>());
     let later = world.submit(world.draft()).await;
-    let called = tokio::time::timeout(Duration::from_secs(10), parked).await;
-    assert!(called.unwrap().unwrap().is_ok(), "who waited is called by what happens afterwards");
+    let wait_for_updates = tokio::time::timeout(Duration::from_secs(10), parked).await;
+    assert!(wait_for_updates.unwrap().unwrap().is_ok(), "who waited is called by what happens afterwards");
     assert_eq!(world.claim(&lease).await.len(), 1);
     assert_eq!(world.load(later.process.id).await.owner, Some(lease));
 }
@@ -182,8 +194,10 @@ async fn what_was_acknowledged_is_there_after_the_server_was_killed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_forgot_the_scripts_gets_them_again() {
     let server = Server::start();
-    let world =
-        StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    let world = StoreFixture::new(
+        Arc::new(RedisStore::open(server.options()).await.unwrap()),
+        VirtualClock::default(),
+    );
     assert_eq!(server.ask(&["SCRIPT", "FLUSH"]), "OK");
     let stored = world.submit(world.draft()).await;
     assert!(world.exists(stored.process.id).await);
@@ -192,14 +206,16 @@ async fn a_server_that_forgot_the_scripts_gets_them_again() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
     let server = Server::start();
-    let world =
-        StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default());
+    let world = StoreFixture::new(
+        Arc::new(RedisStore::open(server.options()).await.unwrap()),
+        VirtualClock::default(),
+    );
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     let ended = world.exit(&running, 0).await;
     server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
     let full = error_of(world.try_submit(world.draft()).await);
-    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "{full:?}");
+    assert!(matches!(full, StoreError::Refused(StoreRejection::Full)), "{full:?}");
     let rule = longhaul_domain::Retention {
         age: None,
         count: None,
@@ -215,37 +231,46 @@ async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
 async fn a_full_server_takes_ends_and_stops_and_signs_of_life() {
     let server = Server::start();
     let options = RedisOptions { leases: Some(LeaseTimes::default()), ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let lease = world.node("a").await;
     let first = world.run(world.draft().key("k"), &lease).await;
     let second = world.run(world.draft(), &lease).await;
     server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
-    world.store.beat(&lease).await.unwrap();
+    world.store.renew_lease(&lease).await.unwrap();
     world
         .store
-        .wish(&second.process.id, world.ids.op(), Wish::Cancel { cause: longhaul_domain::StopCause::User })
+        .enqueue_action(
+            &second.process.id,
+            world.ids.op(),
+            PendingAction::Cancel { cause: longhaul_domain::StopCause::User },
+        )
         .await
         .unwrap();
-    assert_eq!(world.store.beat(&lease).await.unwrap().wishes, [second.process.id]);
+    assert_eq!(world.store.renew_lease(&lease).await.unwrap().pending_actions, [second.process.id]);
     let stopping = world.store.commit(world.change(&second, cancel())).await.unwrap();
     assert_eq!(world.load(second.process.id).await.revision, stopping);
     let ended = world.exit(&first, 0).await;
     assert_eq!(world.load(first.process.id).await, ended);
     world.store.drain(&lease.node, true).await.unwrap();
-    let facts = NodeFacts { id: node("b"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
+    let facts = NodeDescriptor { id: node("b"), home: None, boot: "b".to_owned(), version: "1".to_owned() };
     let other = world.store.register(&facts).await.unwrap();
-    world.store.announce(&other, &NodeOffer::default()).await.unwrap();
+    world.store.advertise(&other, &NodeAdvertisement::default()).await.unwrap();
     world.store.leave(&other).await.unwrap();
     world.store.forget(&other.node).await.unwrap();
     let full = error_of(world.try_submit(world.draft()).await);
-    assert!(matches!(full, StoreError::Refused(Refusal::Full)), "what is new is refused still: {full:?}");
+    assert!(
+        matches!(full, StoreError::Refused(StoreRejection::Full)),
+        "what is new is refused still: {full:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mended() {
     let server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     for (setting, broken, mended, named) in [
@@ -256,13 +281,13 @@ async fn a_server_whose_settings_were_changed_gets_no_writes_until_they_are_mend
         server.ask(&["CONFIG", "SET", setting, broken]);
         server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
         // It goes into the connection that broke, and is sent again over the next one.
-        world.store.beat(&lease).await.unwrap();
+        world.store.renew_lease(&lease).await.unwrap();
         let refused = error_of(world.try_submit(world.draft()).await);
         assert!(matches!(&refused, StoreError::ReadOnly { why } if why.contains(named)), "{refused:?}");
         let refused = error_of(world.store.commit(world.change(&running, cancel())).await);
         assert!(matches!(refused, StoreError::ReadOnly { .. }), "{refused:?}");
         assert_eq!(world.load(running.process.id).await.revision, running.revision, "it can be read");
-        world.store.beat(&lease).await.unwrap();
+        world.store.renew_lease(&lease).await.unwrap();
         server.ask(&["CONFIG", "SET", setting, mended]);
         let begun = Instant::now();
         while let Err(refused) = world.try_submit(world.draft()).await {
@@ -279,7 +304,8 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
     let lasting = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
     let mut server = Server::with(&[&lasting[..], &slow[..]].concat());
     let options = RedisOptions { durability: Durability::Single, ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     server.ask(&["EVAL", "for i = 1, 300 do redis.call('SET', 'key ' .. i, 'x') end", "0"]);
     // What is in the file as it was begun is loaded key by key.
     server.ask(&["BGREWRITEAOF"]);
@@ -297,7 +323,8 @@ async fn a_server_that_loads_its_data_is_waited_for_and_not_taken_for_a_broken_o
 async fn a_server_that_became_a_replica_gets_no_writes() {
     let server = Server::start();
     let options = RedisOptions { patience: Duration::from_millis(500), ..server.options() };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     world.submit(world.draft()).await;
     server.ask(&["REPLICAOF", "127.0.0.1", "9"]);
     let refused = error_of(world.try_submit(world.draft()).await);
@@ -323,7 +350,8 @@ async fn a_write_is_acknowledged_when_every_replica_has_it() {
         patience: Duration::from_secs(2),
         ..primary.options()
     };
-    let world = StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
+    let world =
+        StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default());
     for count in 1..=20 {
         world.submit(world.draft()).await;
         assert_eq!(replica.ask(&["ZCARD", "lh:{longhaul}:all"]), count.to_string());
@@ -334,7 +362,7 @@ async fn a_write_is_acknowledged_when_every_replica_has_it() {
     assert!(matches!(unsure, StoreError::Unknown { .. }), "{unsure:?}");
     replica.thaw();
     let again = world.store.submit(submission).await.unwrap();
-    assert!(matches!(again, Submitted::Existing { same_spec: true, .. }), "{again:?}");
+    assert!(matches!(again, SubmitOutcome::Existing { same_spec: true, .. }), "{again:?}");
     assert_eq!(replica.ask(&["ZCARD", "lh:{longhaul}:all"]), "21");
 }
 
@@ -343,7 +371,7 @@ fn node(name: &str) -> NodeId {
 }
 
 const fn cancel() -> longhaul_domain::Input {
-    longhaul_domain::Input::Command(longhaul_domain::Command::Cancel {
+    longhaul_domain::Input::Action(longhaul_domain::Action::Cancel {
         cause: longhaul_domain::StopCause::User,
     })
 }

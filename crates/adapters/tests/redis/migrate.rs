@@ -6,7 +6,7 @@ use longhaul_adapters::redis::{RedisOptions, RedisStore};
 use longhaul_adapters::sqlite::{SqliteOptions, SqliteStore};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use longhaul_testkit::suite::agreement::agree;
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ async fn a_moved_store_agrees_with_the_one_that_it_came_from() {
         let at = |name: &str| sqlite(&directory.path().join(name), &clock);
         let (database, namespace) = (at("database"), redis(&server, "first", &clock));
         // Both clocks are one, which is moved twice.
-        let world = |store: Arc<dyn Store>| StoreWorld::new(store, clock.clone());
+        let world = |store: Arc<dyn Store>| StoreFixture::new(store, clock.clone());
         agree(&world(database.clone()), &world(namespace.clone()), seed, 400).await;
         assert_same(database.as_ref(), namespace.as_ref()).await;
 
@@ -49,17 +49,17 @@ async fn a_namespace_is_renamed_as_a_whole_and_replaces_none() {
     let clock = VirtualClock::default();
     let named = |namespace: &str| RedisOptions { namespace: namespace.to_owned(), ..server.options() };
     let (draft, other) = (redis(&server, "draft", &clock), redis(&server, "dra", &clock));
-    let world = StoreWorld::new(draft.clone(), clock.clone());
+    let world = StoreFixture::new(draft.clone(), clock.clone());
     for _ in 0..1_500 {
         world.submit(world.draft()).await;
     }
-    let before = (everything(draft.as_ref()).await, draft.books().await.unwrap());
+    let before = (everything(draft.as_ref()).await, draft.store_metadata().await.unwrap());
     assert!(!RedisStore::rename(&named("draft"), "dra").await.unwrap(), "that one is taken");
     assert!(!RedisStore::exists(&named("place")).await.unwrap());
     assert!(RedisStore::rename(&named("draft"), "place").await.unwrap());
     assert!(!RedisStore::exists(&named("draft")).await.unwrap());
     let place = redis(&server, "place", &clock);
-    assert_eq!((everything(place.as_ref()).await, place.books().await.unwrap()), before);
+    assert_eq!((everything(place.as_ref()).await, place.store_metadata().await.unwrap()), before);
     assert!(RedisStore::discard(&named("place")).await.unwrap());
     assert!(!RedisStore::discard(&named("place")).await.unwrap());
     assert_eq!(server.ask(&["KEYS", "lh:{place}:*"]), "");

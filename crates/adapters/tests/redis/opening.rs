@@ -1,17 +1,17 @@
 //! A server that cannot keep what a store promises is refused, and told what to do about it.
 
 use crate::server::{Server, error_of};
-use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore, Unsuitable};
+use longhaul_adapters::redis::{Durability, RedisOptions, RedisStore, UnsuitableServer};
 use longhaul_domain::Retention;
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 
 const LASTING: [&str; 6] = ["--save", "", "--appendonly", "yes", "--appendfsync", "always"];
 
 /// Why a server with these settings cannot be used with this durability; none if it can.
-async fn refusal(settings: &[&str], durability: Durability) -> Option<Unsuitable> {
+async fn refusal(settings: &[&str], durability: Durability) -> Option<UnsuitableServer> {
     let server = Server::with(settings);
     let opened = RedisStore::open(RedisOptions { durability, ..server.options() }).await;
     let kept = server.ask(&["DBSIZE"]);
@@ -19,7 +19,7 @@ async fn refusal(settings: &[&str], durability: Durability) -> Option<Unsuitable
         Ok(_) => None,
         Err(StoreError::Unavailable { source }) => {
             assert_eq!(kept, "0", "what is refused is left as it is");
-            Some(source.downcast_ref::<Unsuitable>().unwrap().clone())
+            Some(source.downcast_ref::<UnsuitableServer>().unwrap().clone())
         }
         Err(other) => unreachable!("{other:?}"),
     }
@@ -37,7 +37,7 @@ async fn a_server_that_evicts_is_refused_whatever_is_asked() {
         let settings = [&LASTING[..], &["--maxmemory-policy", policy]].concat();
         for durability in [Durability::Single, Durability::Cache] {
             let refused = refusal(&settings, durability).await;
-            assert_eq!(refused, Some(Unsuitable::Evicts { policy: policy.to_owned() }));
+            assert_eq!(refused, Some(UnsuitableServer::Evicts { policy: policy.to_owned() }));
         }
     }
 }
@@ -46,7 +46,10 @@ async fn a_server_that_evicts_is_refused_whatever_is_asked() {
 async fn a_server_that_keeps_nothing_is_refused_unless_nothing_is_promised() {
     let settings = ["--save", "", "--appendonly", "no"];
     let refused = refusal(&settings, Durability::Single).await;
-    assert!(matches!(&refused, Some(Unsuitable::NotDurable { setting: "appendonly", .. })), "{refused:?}");
+    assert!(
+        matches!(&refused, Some(UnsuitableServer::NotDurable { setting: "appendonly", .. })),
+        "{refused:?}"
+    );
     assert_eq!(refusal(&settings, Durability::Cache).await, None);
 }
 
@@ -57,7 +60,7 @@ async fn a_server_that_does_not_wait_for_its_disk_is_refused_unless_nothing_is_p
         let refused = refusal(&settings, Durability::Single).await;
         assert_eq!(
             refused,
-            Some(Unsuitable::NotDurable {
+            Some(UnsuitableServer::NotDurable {
                 durability: Durability::Single,
                 setting: "appendfsync",
                 found: synced.to_owned(),
@@ -72,14 +75,14 @@ async fn a_server_that_does_not_wait_for_its_disk_is_refused_unless_nothing_is_p
 async fn a_replica_is_refused_and_its_primary_is_named() {
     let settings = [&LASTING[..], &["--replicaof", "127.0.0.1", "9"]].concat();
     let refused = refusal(&settings, Durability::Cache).await;
-    assert_eq!(refused, Some(Unsuitable::Replica { primary: "127.0.0.1:9".to_owned() }));
+    assert_eq!(refused, Some(UnsuitableServer::Replica { primary: "127.0.0.1:9".to_owned() }));
 }
 
 #[tokio::test]
 async fn replicas_have_to_be_there() {
     let durability = "replicated:1".parse().unwrap();
     let refused = refusal(&LASTING, durability).await;
-    assert_eq!(refused, Some(Unsuitable::OtherReplicas { durability, connected: 0 }));
+    assert_eq!(refused, Some(UnsuitableServer::OtherReplicas { durability, connected: 0 }));
 }
 
 #[tokio::test]
@@ -105,7 +108,7 @@ async fn a_user_who_may_not_ask_for_the_settings_is_told_which_command_to_allow(
     let refused = error_of(RedisStore::open(RedisOptions::at(&url)).await);
     assert!(!format!("{refused:?} {refused} {:?}", RedisOptions::at(&url)).contains("secret"));
     let StoreError::Unavailable { source } = refused else { unreachable!("{refused:?}") };
-    let silent = Unsuitable::Silent { what: "settings", command: "config|get" };
+    let silent = UnsuitableServer::Silent { what: "settings", command: "config|get" };
     assert_eq!(source.downcast_ref(), Some(&silent));
     server.ask(&["ACL", "SETUSER", "store", "+config|get"]);
     assert!(RedisStore::open(RedisOptions::at(&url)).await.is_ok());
@@ -152,37 +155,41 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
     let store = Arc::new(RedisStore::open(options.clone()).await.unwrap());
     assert_eq!(RedisStore::lacking(&options).await.unwrap(), Vec::<String>::new());
     assert_eq!(RedisStore::agree_on_key(&options, "one", None).await.unwrap(), "one");
-    let world = StoreWorld::new(store.clone(), VirtualClock::default());
+    let world = StoreFixture::new(store.clone(), VirtualClock::default());
     let lease = world.node("a").await;
-    store.announce(&lease, &NodeOffer::default()).await.unwrap();
+    store.advertise(&lease, &NodeAdvertisement::default()).await.unwrap();
     let child = {
         let parent = world.run(world.draft().key("k"), &lease).await;
         world.submit(world.draft().key("k").child_of(&parent)).await
     };
-    store.wish(&child.process.id, world.ids.op(), longhaul_domain::Wish::Pause).await.unwrap();
-    assert_eq!(store.attention(&lease, 10).await.unwrap().len(), 1);
+    store
+        .enqueue_action(&child.process.id, world.ids.op(), longhaul_domain::PendingAction::Pause)
+        .await
+        .unwrap();
+    assert_eq!(store.claim_due(&lease, 10).await.unwrap().len(), 1);
     let claimed = world.claim(&lease).await;
     assert_eq!(claimed.len(), 1);
-    let vitals = [(child.process.id, claimed[0].process.attempt, longhaul_domain::Vitals::default())];
-    store.touch(&Author::Owner(lease.clone()), &vitals).await.unwrap().remove(0).unwrap();
+    let live_stats = [(child.process.id, claimed[0].process.attempt, longhaul_domain::LiveStats::default())];
+    store.update_live_stats(&Writer::Owner(lease.clone()), &live_stats).await.unwrap().remove(0).unwrap();
     let (version, policy) = store.policy().await.unwrap();
     store.set_policy(version, &policy).await.unwrap();
     assert_eq!(store.queues(None).await.unwrap().len(), 1);
     store.label_classes().await.unwrap();
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
-    let filter = Filter { id_prefix: Some("0".to_owned()), ..Filter::default() };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let filter = ProcessFilter { id_prefix: Some("0".to_owned()), ..ProcessFilter::default() };
     store.list(&filter, &page).await.unwrap();
-    let filter = Filter { statuses: vec![longhaul_domain::Status::Starting], ..Filter::default() };
+    let filter =
+        ProcessFilter { statuses: vec![longhaul_domain::Status::Starting], ..ProcessFilter::default() };
     assert_eq!(store.list(&filter, &page).await.unwrap().processes.len(), 1);
     world.exit(&world.load(world.load(child.process.id).await.process.lineage.ancestors[0]).await, 0).await;
     let rule = Retention { age: None, count: None, before: Some(longhaul_domain::Timestamp(i64::MAX)) };
     assert_eq!(store.sweep(&rule, 10).await.unwrap().ids.len(), 1);
-    let books = store.books().await.unwrap();
-    store.take_books(&books).await.unwrap();
-    store.take_events(&store.read(None, 100, false).await.unwrap().events).await.unwrap();
+    let store_metadata = store.store_metadata().await.unwrap();
+    store.import_metadata(&store_metadata).await.unwrap();
+    store.import_events(&store.read(None, 100, false).await.unwrap().events).await.unwrap();
     store.drain(&lease.node, true).await.unwrap();
     store.forget(&lease.node).await.unwrap();
-    store.called(&lease).await.unwrap();
+    store.wait_for_updates(&lease).await.unwrap();
     store.leave(&lease).await.unwrap();
     for foreign in [["GET", "x"], ["HGETALL", "lh:{other}:meta"], ["KEYS", "*"], ["FLUSHDB", "SYNC"]] {
         let said =

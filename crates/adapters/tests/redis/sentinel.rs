@@ -4,9 +4,9 @@ use crate::partition::{Machine, Network};
 use crate::server::{Server, error_of, free_port, wait_for};
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
 use longhaul_domain::ProcessId;
-use longhaul_ports::{StoreError, Submission, Submitted};
+use longhaul_ports::{StoreError, Submission, SubmitOutcome};
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -109,7 +109,7 @@ async fn cut_off(machines: &[Machine]) {
 }
 
 /// Sends a launch; none if it was not acknowledged.
-async fn attempt(world: &StoreWorld, launch: Submission) -> Option<ProcessId> {
+async fn attempt(world: &StoreFixture, launch: Submission) -> Option<ProcessId> {
     match tokio::time::timeout(Duration::from_secs(2), world.store.submit(launch)).await {
         Ok(Ok(submitted)) => Some(id_of(&submitted)),
         Ok(Err(StoreError::Unknown { .. } | StoreError::Unavailable { .. })) | Err(_) => None,
@@ -128,10 +128,10 @@ fn is_followed_by_two(server: &Server) -> bool {
     replication.contains("role:master") && replication.matches("state=online").count() == 2
 }
 
-fn id_of(submitted: &Submitted) -> ProcessId {
+fn id_of(submitted: &SubmitOutcome) -> ProcessId {
     match submitted {
-        Submitted::Waiting(stored) | Submitted::Claimed(stored) => stored.process.id,
-        Submitted::Existing { id, .. } => *id,
+        SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => stored.process.id,
+        SubmitOutcome::Existing { id, .. } => *id,
     }
 }
 
@@ -209,8 +209,8 @@ impl Fleet {
         RedisStore::open(RedisOptions::of_url(&url).unwrap()).await
     }
 
-    async fn world(&self, durability: &str) -> StoreWorld {
-        StoreWorld::new(Arc::new(self.open(durability).await.unwrap()), VirtualClock::default())
+    async fn world(&self, durability: &str) -> StoreFixture {
+        StoreFixture::new(Arc::new(self.open(durability).await.unwrap()), VirtualClock::default())
     }
 
     fn is_one_promoted(&self) -> bool {

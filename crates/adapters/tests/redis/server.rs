@@ -5,7 +5,7 @@ use longhaul_adapters::redis::{Durability, LeaseTimes, RedisOptions, RedisStore}
 use longhaul_ports::{Store, StoreError};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_testkit::suite::store::{GRACE, LEASE};
-use longhaul_testkit::suite::{Cut, RestoringWorld, StoreWorld};
+use longhaul_testkit::suite::{ConnectionCut, RestoreFixture, StoreFixture};
 use std::future::Future;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -169,28 +169,28 @@ fn absent(why: &str) -> ! {
 }
 
 /// A world around an empty store whose time is that of the clock.
-pub(crate) async fn world(clock: VirtualClock) -> StoreWorld {
+pub(crate) async fn world(clock: VirtualClock) -> StoreFixture {
     with_leases(None, clock).await
 }
 
 /// The same; leases last as long as the suite for them says.
-pub(crate) async fn leased_world(clock: VirtualClock) -> StoreWorld {
+pub(crate) async fn leased_world(clock: VirtualClock) -> StoreFixture {
     with_leases(Some(LeaseTimes { lease: LEASE, grace: GRACE }), clock).await
 }
 
 /// The same, in a server that can be emptied.
-pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoringWorld {
+pub(crate) async fn restoring_world(clock: VirtualClock) -> RestoreFixture {
     let server = Arc::new(Server::start());
     let leases = Some(LeaseTimes { lease: LEASE, grace: GRACE });
     let options = RedisOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
     let store = RedisStore::open(options).await.unwrap();
     let emptied = server.clone();
     let empty = move || assert_eq!(emptied.ask(&["FLUSHALL"]), "OK");
-    RestoringWorld::new(Arc::new(store), clock, empty).guarded(server)
+    RestoreFixture::new(Arc::new(store), clock, empty).guarded(server)
 }
 
 /// A world behind a proxy that loses answers: a write whose answer is lost was committed before.
-pub(crate) async fn cut_world(clock: VirtualClock) -> StoreWorld {
+pub(crate) async fn cut_world(clock: VirtualClock) -> StoreFixture {
     let server = Server::start();
     let proxy = Proxy::before(&server.socket(), &server.directory().join("proxy"));
     let options = RedisOptions {
@@ -200,16 +200,16 @@ pub(crate) async fn cut_world(clock: VirtualClock) -> StoreWorld {
     };
     let store = RedisStore::open(options).await.unwrap();
     let cut = move |at| match at {
-        Cut::BeforeCommit => proxy.lose_next_question(),
-        Cut::AfterCommit => {
+        ConnectionCut::BeforeCommit => proxy.lose_next_question(),
+        ConnectionCut::AfterCommit => {
             assert_eq!(proxy.lost(), 1, "the cut before the commit met a write");
             proxy.lose_answers_after(0);
         }
     };
-    StoreWorld::new(Arc::new(store), clock).with_cut(cut).guarded(server)
+    StoreFixture::new(Arc::new(store), clock).with_cut(cut).guarded(server)
 }
 
-async fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreWorld {
+async fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreFixture {
     let server = Server::start();
     let options = RedisOptions { leases, clock: Some(Arc::new(clock.clone())), ..server.options() };
     let open = move || {
@@ -217,7 +217,7 @@ async fn with_leases(leases: Option<LeaseTimes>, clock: VirtualClock) -> StoreWo
         async move { Arc::new(RedisStore::open(options).await.unwrap()) as Arc<dyn Store> }
     };
     let store = open().await;
-    StoreWorld::new(store, clock).with_another(open.clone()).with_reopening(open).guarded(server)
+    StoreFixture::new(store, clock).with_another(open.clone()).with_reopening(open).guarded(server)
 }
 
 /// Waits in the midst of what runs already.

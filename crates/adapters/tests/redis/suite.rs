@@ -33,22 +33,22 @@ mod agreement {
     use crate::server::world;
     use longhaul_adapters::memory::MemoryStore;
     use longhaul_testkit::fakes::VirtualClock;
-    use longhaul_testkit::suite::StoreWorld;
-    use longhaul_testkit::suite::agreement::{Tally, agree};
+    use longhaul_testkit::suite::StoreFixture;
+    use longhaul_testkit::suite::agreement::{ScriptTally, agree};
     use std::sync::Arc;
 
-    fn memory() -> StoreWorld {
+    fn memory() -> StoreFixture {
         let clock = VirtualClock::default();
-        StoreWorld::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
+        StoreFixture::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))), clock)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn redis_agrees_with_the_reference() {
-        let mut tally = Tally::default();
+        let mut tally = ScriptTally::default();
         for seed in 0..12 {
             tally = tally.and(agree(&memory(), &world(VirtualClock::default()).await, seed, 400).await);
         }
-        let Tally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
+        let ScriptTally { accepted, refused, claimed, written, unwritten, handed, swept } = tally;
         let least = [accepted, refused, claimed, written, unwritten, handed, swept].into_iter().min();
         assert!(least >= Some(20), "the script has to come to something: {tally:?}");
     }

@@ -2,16 +2,16 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::Wish;
+use longhaul_domain::PendingAction;
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A world of its own on a server that others use too.
-async fn world(server: &Server) -> StoreWorld {
-    StoreWorld::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default())
+async fn world(server: &Server) -> StoreFixture {
+    StoreFixture::new(Arc::new(RedisStore::open(server.options()).await.unwrap()), VirtualClock::default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,11 +19,13 @@ async fn what_happens_at_one_store_calls_who_waits_at_another() {
     let server = Server::start();
     let (here, there) = (world(&server).await, world(&server).await);
     let (lease, other) = (here.node("a").await, there.node("b").await);
-    while tokio::time::timeout(Duration::from_millis(300), there.store.called(&other)).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(300), there.store.wait_for_updates(&other)).await.is_ok()
+    {
+    }
     let end = there.store.end().await.unwrap();
     let (call, read) = {
         let (store, other) = (there.store.clone(), other.clone());
-        let call = tokio::spawn(async move { store.called(&other).await });
+        let call = tokio::spawn(async move { store.wait_for_updates(&other).await });
         let store = there.store.clone();
         (call, tokio::spawn(async move { store.read(Some(end), 10, true).await }))
     };
@@ -41,11 +43,18 @@ async fn what_happens_at_one_store_calls_who_waits_at_another() {
 
     let claimed = there.claim(&other).await;
     assert_eq!(claimed.len(), 1);
-    while tokio::time::timeout(Duration::from_millis(300), there.store.called(&other)).await.is_ok() {}
-    here.store.wish(&stored.process.id, here.ids.op(), Wish::Pause).await.unwrap();
-    let called = tokio::time::timeout(Duration::from_secs(2), there.store.called(&other)).await;
-    assert_eq!(called.unwrap().unwrap().wishes, [stored.process.id]);
-    assert_eq!(here.store.beat(&lease).await.unwrap().wishes, [], "it is an order for the other one");
+    while tokio::time::timeout(Duration::from_millis(300), there.store.wait_for_updates(&other)).await.is_ok()
+    {
+    }
+    here.store.enqueue_action(&stored.process.id, here.ids.op(), PendingAction::Pause).await.unwrap();
+    let wait_for_updates =
+        tokio::time::timeout(Duration::from_secs(2), there.store.wait_for_updates(&other)).await;
+    assert_eq!(wait_for_updates.unwrap().unwrap().pending_actions, [stored.process.id]);
+    assert_eq!(
+        here.store.renew_lease(&lease).await.unwrap().pending_actions,
+        [],
+        "it is an order for the other one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,7 +67,7 @@ async fn namespaces_of_one_server_know_nothing_of_each_other() {
     let stored = first.submit(first.draft()).await;
     assert_eq!(second.load(&[stored.process.id]).await.unwrap(), [None]);
     assert_eq!(second.nodes().await.unwrap(), []);
-    assert_eq!(second.end().await.unwrap(), Cursor(0));
+    assert_eq!(second.end().await.unwrap(), EventCursor(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,12 +88,14 @@ async fn the_newer_protocol_will_do() {
     let server = Server::with(&["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
     let url = format!("{}?protocol=resp3&namespace=newer", server.url());
     let store = RedisStore::open(RedisOptions::of_url(&url).unwrap()).await.unwrap();
-    let world = StoreWorld::new(Arc::new(store), VirtualClock::default());
+    let world = StoreFixture::new(Arc::new(store), VirtualClock::default());
     let lease = world.node("a").await;
-    while tokio::time::timeout(Duration::from_millis(300), world.store.called(&lease)).await.is_ok() {}
+    while tokio::time::timeout(Duration::from_millis(300), world.store.wait_for_updates(&lease)).await.is_ok()
+    {
+    }
     let call = {
         let (store, lease) = (world.store.clone(), lease.clone());
-        tokio::spawn(async move { store.called(&lease).await })
+        tokio::spawn(async move { store.wait_for_updates(&lease).await })
     };
     let running = world.run(world.draft().key("k"), &lease).await;
     world.submit(world.draft()).await;

@@ -2,21 +2,21 @@
 
 use crate::server::Server;
 use longhaul_adapters::redis::{RedisOptions, RedisStore};
-use longhaul_domain::{Capability, Placement, Wish};
+use longhaul_domain::{Capability, PendingAction, Placement};
 use longhaul_ports::*;
 use longhaul_testkit::fakes::VirtualClock;
-use longhaul_testkit::suite::StoreWorld;
+use longhaul_testkit::suite::StoreFixture;
 use longhaul_wire::record;
 use std::sync::Arc;
 
 /// A node of this version, and one whose specifications use a field that only the next version knows.
-async fn two_versions(server: &Server) -> (StoreWorld, StoreWorld) {
+async fn two_versions(server: &Server) -> (StoreFixture, StoreFixture) {
     let newer = RedisOptions { record_format: record::FORMAT + 1, ..server.options() };
     (world(server.options()).await, world(newer).await)
 }
 
-async fn world(options: RedisOptions) -> StoreWorld {
-    StoreWorld::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default())
+async fn world(options: RedisOptions) -> StoreFixture {
+    StoreFixture::new(Arc::new(RedisStore::open(options).await.unwrap()), VirtualClock::default())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -56,7 +56,7 @@ async fn labels_of_a_newer_specification_are_offered_to_those_who_ask_for_classe
     let placed = newer.submit(newer.draft().placed(Placement::Labels(labels))).await;
 
     let classes = newer.store.label_classes().await.unwrap();
-    let room = Room { roots: 9, batch: 9, classes };
+    let room = ClaimCapacity { roots: 9, batch: 9, classes };
     let claimed = newer.store.claim(&node, &room).await.unwrap();
     assert_eq!(claimed[0].process.id, placed.process.id);
 }
@@ -76,16 +76,16 @@ async fn newer_record_is_named_as_such_and_hides_no_other() {
     assert_eq!(found[0].as_ref().unwrap_err().to_string(), newer_record.to_string());
     assert_eq!(found[1].as_ref().unwrap().as_ref().unwrap().process.id, readable.process.id);
 
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
-    let listing = older.store.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let listing = older.store.list(&ProcessFilter::default(), &page).await.unwrap();
     assert_eq!(listing.damaged, [unreadable]);
     assert_eq!(listing.processes.len(), 1);
 
     // An order for a process without an owner makes the process due for attention at any node.
     for id in [unreadable, readable.process.id] {
-        newer.store.wish(&id, newer.ids.op(), Wish::Pause).await.unwrap();
+        newer.store.enqueue_action(&id, newer.ids.op(), PendingAction::Pause).await.unwrap();
     }
-    let due = older.store.attention(&old_node, 10).await.unwrap();
+    let due = older.store.claim_due(&old_node, 10).await.unwrap();
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].process.id, readable.process.id);
 }

@@ -1,7 +1,7 @@
 //! The file of the keys.
 
 use crate::place::Place;
-use longhaul_adapters::seal::{KeyFile, KeyFileError};
+use longhaul_adapters::signing::{KeyFile, KeyFileError};
 use rustix::fs::{FileType, Mode};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};

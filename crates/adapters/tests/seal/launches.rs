@@ -1,13 +1,13 @@
 //! What is sealed and what is admitted.
 
 use crate::place::{Place, notary};
-use longhaul_adapters::seal::ClusterNotary;
+use longhaul_adapters::signing::ClusterSigner;
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, CommandSpec, Context, EnvironmentHash, Lineage, NodeId,
-    Placement, Process, ProcessId, ReadyWhen, RetryPolicy, Seal, SessionId, Spec, Stdin, Timestamp,
-    WatchPattern, WatchSource, Work,
+    AttemptNo, AwakeTime, Capabilities, CommandSpec, DecisionContext, EnvironmentHash, LaunchSignature,
+    Lineage, NodeId, Placement, Process, ProcessId, RandomBits, ReadyWhen, RetryPolicy, SessionId, Spec,
+    Stdin, Timestamp, WatchPattern, WatchSource, Work,
 };
-use longhaul_ports::{Here, NodeOffer, Notary as _, SealFault};
+use longhaul_ports::{LaunchSigner as _, LaunchTarget, NodeAdvertisement, SignatureError};
 use longhaul_wire::record;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,25 +45,30 @@ fn spec() -> Spec {
 }
 
 fn process(spec: Spec) -> Process {
-    let ctx = Context { now: NOW, awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
+    let ctx = DecisionContext {
+        now: NOW,
+        awake: AwakeTime(0),
+        chance: RandomBits(0),
+        capabilities: Capabilities::ALL,
+    };
     let lineage = Lineage { ancestors: vec![id(7), id(8)], restarted_from: Some(id(9)), outside: 0 };
     let (mut process, _) = Process::submit(&ctx, id(1), lineage, Arc::new(spec));
     process.attempt = AttemptNo(1);
     process
 }
 
-fn sealed(notary: &ClusterNotary, spec: Spec) -> Process {
+fn sealed(notary: &ClusterSigner, spec: Spec) -> Process {
     let mut process = process(spec);
     process.seal = notary.seal(&process);
     process
 }
 
-fn admit(notary: &ClusterNotary, process: &Process, now: Timestamp) -> Result<(), SealFault> {
-    let offer = NodeOffer::default();
-    notary.admit(process, &Here { node: &node("a"), offer: &offer, now })
+fn admit(notary: &ClusterSigner, process: &Process, now: Timestamp) -> Result<(), SignatureError> {
+    let offer = NodeAdvertisement::default();
+    notary.admit(process, &LaunchTarget { node: &node("a"), offer: &offer, now })
 }
 
-fn part(seal: &Seal, at: usize) -> &str {
+fn part(seal: &LaunchSignature, at: usize) -> &str {
     seal.0.split('.').nth(at).unwrap()
 }
 
@@ -73,7 +78,7 @@ fn key_of(process: &Process) -> String {
 }
 
 /// All that decides what is executed, where, by whom and when.
-fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<Seal>) {
+fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<LaunchSignature>) {
     (process.id, process.spec.clone(), process.lineage.clone(), process.seal.clone())
 }
 
@@ -150,39 +155,40 @@ fn seal_of_one_launch_is_none_of_another() {
     other.placement = Placement::Node(node("b"));
     let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
     for changed in [of_another_id, child, anew, elsewhere] {
-        assert_eq!(notary.verify(&changed), Err(SealFault::Altered));
-        assert_eq!(admit(&notary, &changed, NOW), Err(SealFault::Altered));
+        assert_eq!(notary.verify(&changed), Err(SignatureError::Altered));
+        assert_eq!(admit(&notary, &changed, NOW), Err(SignatureError::Altered));
     }
     let unsealed = Process { seal: None, ..first.clone() };
-    assert_eq!(admit(&notary, &unsealed, NOW), Err(SealFault::Missing));
+    assert_eq!(admit(&notary, &unsealed, NOW), Err(SignatureError::Missing));
     let last_day = notary.seal_from(&first, Timestamp(NOW.0 + 1));
     let text = first.seal.clone().unwrap().0;
     let until = part(&last_day, 2).to_owned();
     let longer = text.split('.').enumerate().map(|(at, part)| if at == 2 { until.as_str() } else { part });
-    let longer = Process { seal: Some(Seal(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
-    assert_eq!(admit(&notary, &longer, NOW), Err(SealFault::Altered));
-    let other_user = Process { seal: Some(Seal(format!("{text}2"))), ..first };
-    assert_eq!(admit(&notary, &other_user, NOW), Err(SealFault::Altered));
+    let longer =
+        Process { seal: Some(LaunchSignature(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
+    assert_eq!(admit(&notary, &longer, NOW), Err(SignatureError::Altered));
+    let other_user = Process { seal: Some(LaunchSignature(format!("{text}2"))), ..first };
+    assert_eq!(admit(&notary, &other_user, NOW), Err(SignatureError::Altered));
 }
 
 #[test]
 fn launch_that_is_true_is_not_admitted_elsewhere_later_or_once_more() {
     let notary = notary(&Place::new());
     let process = sealed(&notary, spec());
-    let offer = NodeOffer::default();
-    let elsewhere = notary.admit(&process, &Here { node: &node("b"), offer: &offer, now: NOW });
-    assert_eq!(elsewhere, Err(SealFault::Elsewhere { here: node("b") }));
+    let offer = NodeAdvertisement::default();
+    let elsewhere = notary.admit(&process, &LaunchTarget { node: &node("b"), offer: &offer, now: NOW });
+    assert_eq!(elsewhere, Err(SignatureError::WrongNode { here: node("b") }));
     let until = NOW.plus(DAY);
     assert_eq!(admit(&notary, &process, until), Ok(()));
     assert_eq!(
         admit(&notary, &process, until.plus(Duration::from_millis(1))),
-        Err(SealFault::Expired { until })
+        Err(SignatureError::Expired { until })
     );
     assert_eq!(notary.verify(&process), Ok(()), "what has ended may be run again as a new launch");
     let last = Process { attempt: AttemptNo(15), ..process.clone() };
     assert_eq!(admit(&notary, &last, NOW), Ok(()));
     let more = Process { attempt: AttemptNo(16), ..process };
-    let too_often = SealFault::TooOften { attempt: AttemptNo(16), most: 15 };
+    let too_often = SignatureError::TooOften { attempt: AttemptNo(16), most: 15 };
     assert_eq!(admit(&notary, &more, NOW), Err(too_often));
 }
 
@@ -201,7 +207,7 @@ fn launch_of_another_user_is_not_run_as_this_one() {
     let (theirs, here) = (notary(&place).as_user("ada.l"), notary(&place).as_user("ada"));
     let process = sealed(&theirs, spec());
     assert_eq!(here.verify(&process), Ok(()), "it may be run again in this user's own name");
-    let refused = SealFault::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
+    let refused = SignatureError::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
     assert_eq!(admit(&here, &process, NOW), Err(refused));
 }
 
@@ -219,7 +225,7 @@ fn two_keys_are_trusted_during_a_rotation_and_the_first_one_signs() {
     assert_eq!(before.verify(&new), Ok(()), "a file that changed is read again");
     place.file().retire().unwrap();
     let last = notary(&place);
-    assert_eq!((last.verify(&new), last.verify(&old)), (Ok(()), Err(SealFault::UnknownKey { key })));
+    assert_eq!((last.verify(&new), last.verify(&old)), (Ok(()), Err(SignatureError::UnknownKey { key })));
 }
 
 #[test]
@@ -227,7 +233,7 @@ fn seal_of_another_key_names_it() {
     let (here, there) = (notary(&Place::new()), notary(&Place::new()));
     let process = sealed(&there, spec());
     let key = key_of(&process);
-    assert_eq!(admit(&here, &process, NOW), Err(SealFault::UnknownKey { key }));
+    assert_eq!(admit(&here, &process, NOW), Err(SignatureError::UnknownKey { key }));
 }
 
 #[test]
@@ -239,10 +245,10 @@ fn seal_that_cannot_be_read_is_refused() {
     for broken in
         ["", "1", "1....", "2.a.b.c.d", &text.replacen('1', "2", 1), &text[1..], &upper, "1.\0.\u{fe0f}.."]
     {
-        let changed = Process { seal: Some(Seal(broken.to_owned())), ..process.clone() };
+        let changed = Process { seal: Some(LaunchSignature(broken.to_owned())), ..process.clone() };
         let refused = notary.verify(&changed);
         assert!(
-            matches!(refused, Err(SealFault::Unreadable | SealFault::Altered)),
+            matches!(refused, Err(SignatureError::Unreadable | SignatureError::Altered)),
             "{broken:?}: {refused:?}"
         );
     }
@@ -257,5 +263,5 @@ fn seals_are_what_they_always_were() {
     let process = sealed(&notary, spec());
     // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
     let always = "1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada";
-    assert_eq!(process.seal, Some(Seal(always.to_owned())));
+    assert_eq!(process.seal, Some(LaunchSignature(always.to_owned())));
 }

@@ -1,6 +1,6 @@
 //! A file of keys in a directory of its own.
 
-use longhaul_adapters::seal::{ClusterNotary, KeyFile};
+use longhaul_adapters::signing::{ClusterSigner, KeyFile};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -32,6 +32,6 @@ impl Place {
     }
 }
 
-pub(crate) fn notary(place: &Place) -> ClusterNotary {
-    ClusterNotary::open(place.file(), Duration::from_secs(86_400)).unwrap()
+pub(crate) fn notary(place: &Place) -> ClusterSigner {
+    ClusterSigner::open(place.file(), Duration::from_secs(86_400)).unwrap()
 }

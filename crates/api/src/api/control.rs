@@ -2,20 +2,20 @@
 
 use crate::api::Api;
 use crate::convert::{outcome, outcomes};
-use crate::fault::Fault;
+use crate::error::ApiError;
 use futures_util::{StreamExt, stream};
-use longhaul_domain::{Command, Level, Priority, ProcessId, Revision, Signal, SignalTarget, StopCause};
-use longhaul_engine::{Answer, Engine, EngineError, Told};
+use longhaul_domain::{Action, Level, Priority, ProcessId, Revision, Signal, SignalTarget, StopCause};
+use longhaul_engine::{ActionOutcome, Engine, EngineError, MemberOutcome};
 use longhaul_wire::api::{
-    CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
+    ActionReply, CancelLevelRequest, CancelRequest, OutcomesReply, PauseReply, PauseRequest, PriorityRequest,
     SignalRequest,
 };
 use std::time::Duration;
 
 /// The node that a process runs on has to do what was asked, which takes it a moment.
-const A_MOMENT: Duration = Duration::from_secs(1);
+const ACTION_TIMEOUT: Duration = Duration::from_secs(1);
 /// So many processes are waited for side by side.
-const SIDE_BY_SIDE: usize = 32;
+const MAX_CONCURRENT: usize = 32;
 /// The word for what another node was asked to do and has not done yet.
 const ASKED: &str = "asked";
 
@@ -29,14 +29,14 @@ impl Api {
         reference: &str,
         CancelRequest { force, alone }: CancelRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ActionReply, ApiError> {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let cause = StopCause::User;
         let answer = match (alone, force) {
             (false, force) => engine.terminate(id, force, expected).await?,
-            (true, true) => engine.command(id, Command::Force { cause }, expected).await?,
-            (true, false) => engine.command(id, Command::Cancel { cause }, expected).await?,
+            (true, true) => engine.command(id, Action::Force { cause }, expected).await?,
+            (true, false) => engine.command(id, Action::Cancel { cause }, expected).await?,
         };
         Ok(heard(engine, answer).await)
     }
@@ -45,10 +45,10 @@ impl Api {
     ///
     /// # Errors
     /// No level is named, or nobody is meant.
-    pub async fn cancel_level(&self, request: CancelLevelRequest) -> Result<OutcomesReply, Fault> {
+    pub async fn cancel_level(&self, request: CancelLevelRequest) -> Result<OutcomesReply, ApiError> {
         let engine = &self.engine;
         let Some(level) = request.level.map(Level) else {
-            return Err(Fault::invalid("cancel", "it names no level")
+            return Err(ApiError::invalid("cancel", "it names no level")
                 .help("give `level`: 0 for roots, 1 for their children, and so on"));
         };
         let tree = match request.tree.as_deref() {
@@ -69,9 +69,9 @@ impl Api {
         reference: &str,
         request: PauseRequest,
         expected: Option<Revision>,
-    ) -> Result<PauseReply, Fault> {
+    ) -> Result<PauseReply, ApiError> {
         let engine = &self.engine;
-        self.pace(reference, request, Command::Pause, expected, |id| engine.pause_tree(id)).await
+        self.pace(reference, request, Action::Pause, expected, |id| engine.pause_tree(id)).await
     }
 
     /// Lets a process go on with all its descendants, or alone if asked. As for [`pause`](Self::pause), another node gets a second.
@@ -83,9 +83,9 @@ impl Api {
         reference: &str,
         request: PauseRequest,
         expected: Option<Revision>,
-    ) -> Result<PauseReply, Fault> {
+    ) -> Result<PauseReply, ApiError> {
         let engine = &self.engine;
-        self.pace(reference, request, Command::Resume, expected, |id| engine.resume_tree(id)).await
+        self.pace(reference, request, Action::Resume, expected, |id| engine.resume_tree(id)).await
     }
 
     /// Sends a signal to what runs: once, whatever becomes of the answer.
@@ -97,11 +97,11 @@ impl Api {
         reference: &str,
         request: SignalRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ActionReply, ApiError> {
         let signal = Signal::named(&request.signal)?;
         let target = if request.tree { SignalTarget::Tree } else { SignalTarget::Main };
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Command::Signal { signal, target }, expected).await
+        ask(&self.engine, id, Action::Signal { signal, target }, expected).await
     }
 
     /// Halts or goes on: a process by a command, and all below it unless it is meant alone. Where the process refuses, its
@@ -110,16 +110,16 @@ impl Api {
         &self,
         reference: &str,
         PauseRequest { alone }: PauseRequest,
-        command: Command,
+        command: Action,
         expected: Option<Revision>,
         tree: impl FnOnce(ProcessId) -> T,
-    ) -> Result<PauseReply, Fault>
+    ) -> Result<PauseReply, ApiError>
     where
-        T: Future<Output = Result<Vec<Told>, EngineError>>,
+        T: Future<Output = Result<Vec<MemberOutcome>, EngineError>>,
     {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
-        let Outcome { process, changed, note } = ask(engine, id, command, expected).await?;
+        let ActionReply { process, changed, note } = ask(engine, id, command, expected).await?;
         let mut descendants = Vec::new();
         if !alone {
             let below = tree(id).await?.into_iter().filter(|told| told.id != id).collect();
@@ -137,19 +137,19 @@ impl Api {
         reference: &str,
         request: PriorityRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ActionReply, ApiError> {
         let engine = &self.engine;
         let priority = match (request.priority, request.first) {
             (Some(priority), false) => Some(Priority::new(priority)?),
             (None, true) => None,
             (Some(_), true) | (None, false) => {
-                return Err(Fault::invalid("move", "it has to say exactly one place")
+                return Err(ApiError::invalid("move", "it has to say exactly one place")
                     .help("give `priority`, or `first` to put it before all others of its key"));
             }
         };
         let id = engine.find(reference).await?;
         if let Some(priority) = priority {
-            return ask(engine, id, Command::Prioritize { priority }, expected).await;
+            return ask(engine, id, Action::Prioritize { priority }, expected).await;
         }
         check_unmoved(engine, id, expected).await?;
         Ok(outcome(engine, engine.move_first(id).await?).await)
@@ -159,9 +159,9 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or the process does not wait for a retry.
-    pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<Outcome, Fault> {
+    pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<ActionReply, ApiError> {
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Command::RetryNow, expected).await
+        ask(&self.engine, id, Action::RetryNow, expected).await
     }
 }
 
@@ -169,34 +169,34 @@ impl Api {
 pub(super) async fn ask(
     engine: &Engine,
     id: ProcessId,
-    command: Command,
+    command: Action,
     expected: Option<Revision>,
-) -> Result<Outcome, Fault> {
+) -> Result<ActionReply, ApiError> {
     let answer = engine.command(id, command, expected).await?;
     Ok(heard(engine, answer).await)
 }
 
 /// What came of a command: as its node did it, if that is another one and does it within a moment.
-async fn heard(engine: &Engine, answer: Answer) -> Outcome {
+async fn heard(engine: &Engine, answer: ActionOutcome) -> ActionReply {
     let (answer, is_open) = settled(engine, answer).await;
     let outcome = outcome(engine, answer).await;
-    if is_open { Outcome { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
+    if is_open { ActionReply { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
 }
 
 /// The same of many.
-async fn all_heard(engine: &Engine, told: Vec<Told>) -> OutcomesReply {
+async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     let each: Vec<_> = told
         .into_iter()
-        .map(async |Told { id, outcome }| match outcome {
+        .map(async |MemberOutcome { id, outcome }| match outcome {
             Ok(answer) => {
                 let (answer, is_open) = settled(engine, answer).await;
-                (Told { id, outcome: Ok(answer) }, is_open)
+                (MemberOutcome { id, outcome: Ok(answer) }, is_open)
             }
-            Err(error) => (Told { id, outcome: Err(error) }, false),
+            Err(error) => (MemberOutcome { id, outcome: Err(error) }, false),
         })
         .collect();
-    let settled: Vec<(Told, bool)> = stream::iter(each).buffered(SIDE_BY_SIDE).collect().await;
-    let (told, open): (Vec<Told>, Vec<bool>) = settled.into_iter().unzip();
+    let settled: Vec<(MemberOutcome, bool)> = stream::iter(each).buffered(MAX_CONCURRENT).collect().await;
+    let (told, open): (Vec<MemberOutcome>, Vec<bool>) = settled.into_iter().unzip();
     let mut reply = outcomes(engine, told).await;
     for (outcome, _) in reply.outcomes.iter_mut().zip(open).filter(|(_, is_open)| *is_open) {
         outcome.note = Some(ASKED.to_owned());
@@ -205,14 +205,14 @@ async fn all_heard(engine: &Engine, told: Vec<Told>) -> OutcomesReply {
 }
 
 /// The answer as its node carried it out, and whether that is still to come.
-async fn settled(engine: &Engine, answer: Answer) -> (Answer, bool) {
+async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool) {
     let Some(owner) = answer.stored.owner.as_ref() else { return (answer, false) };
     if !answer.changed || answer.note.is_some() || owner.node == *engine.node() {
         return (answer, false);
     }
     let (id, asked_at) = (answer.stored.process.id, answer.stored.revision);
-    match engine.moved_on(id, asked_at, A_MOMENT).await {
-        Ok(Some(stored)) => (Answer { stored, ..answer }, false),
+    match engine.moved_on(id, asked_at, ACTION_TIMEOUT).await {
+        Ok(Some(stored)) => (ActionOutcome { stored, ..answer }, false),
         Ok(None) | Err(_) => (answer, true),
     }
 }
@@ -222,7 +222,7 @@ pub(super) async fn check_unmoved(
     engine: &Engine,
     id: ProcessId,
     expected: Option<Revision>,
-) -> Result<(), Fault> {
+) -> Result<(), ApiError> {
     let Some(expected) = expected else { return Ok(()) };
     let found = engine.process(id).await?.revision;
     if found == expected {

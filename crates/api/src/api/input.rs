@@ -2,8 +2,8 @@
 
 use crate::api::Api;
 use crate::api::control::check_unmoved;
-use crate::fault::Fault;
-use crate::peers::{Away, Question, Unanswered};
+use crate::error::ApiError;
+use crate::peers::{PeerRequest, PeerRequestError, Unreachable};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use longhaul_domain::{NodeId, ProcessId, Revision};
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// A command that does not read lets its writer wait for a while; longer than this nobody waits for another node.
 const INPUT: Duration = Duration::from_secs(10);
 /// The most bytes of what is answered to input.
-const LARGEST_REPLY: usize = 4 * 1024;
+const MAX_REPLY_BYTES: usize = 4 * 1024;
 
 impl Api {
     /// Writes to the standard input of a running command, and closes it then if that is asked.
@@ -26,7 +26,7 @@ impl Api {
         reference: &str,
         request: InputRequest,
         expected: Option<Revision>,
-    ) -> Result<InputReply, Fault> {
+    ) -> Result<InputReply, ApiError> {
         let close = request.close;
         let bytes = content(request)?;
         let engine = &self.engine;
@@ -51,36 +51,36 @@ impl Api {
         bytes: &[u8],
         close: bool,
         expected: Option<Revision>,
-    ) -> Result<InputReply, Fault> {
+    ) -> Result<InputReply, ApiError> {
         let base64 = (!bytes.is_empty()).then(|| STANDARD.encode(bytes));
         let request = InputRequest { base64, close, ..InputRequest::default() };
         let body =
-            serde_json::to_vec(&request).map_err(|error| Fault::invalid("input", error.to_string()))?;
+            serde_json::to_vec(&request).map_err(|error| ApiError::invalid("input", error.to_string()))?;
         let revision = expected.map(|revision| format!("?revision={}", revision.0)).unwrap_or_default();
         let target = format!("/v1/processes/{id}/input{revision}");
-        let question = Question { target, body: Some(body), patience: INPUT };
-        match self.peers.fetch::<InputReply>(&self.engine, node, question, LARGEST_REPLY).await {
+        let question = PeerRequest { target, body: Some(body), patience: INPUT };
+        match self.peers.fetch::<InputReply>(&self.engine, node, question, MAX_REPLY_BYTES).await {
             Ok(reply) if reply.id == id.to_string() && reply.bytes <= count(bytes.len()) => Ok(reply),
-            Ok(_) => Err(Away::of(node, "its answer is about something else").input(id)),
-            Err(Unanswered::Refused(fault)) => Err(fault),
-            Err(Unanswered::Away(away)) => Err(away.input(id)),
+            Ok(_) => Err(Unreachable::of(node, "its answer is about something else").input(id)),
+            Err(PeerRequestError::Refused(fault)) => Err(fault),
+            Err(PeerRequestError::Away(away)) => Err(away.input(id)),
         }
     }
 }
 
-fn content(request: InputRequest) -> Result<Vec<u8>, Fault> {
+fn content(request: InputRequest) -> Result<Vec<u8>, ApiError> {
     let bytes = match (request.text, request.base64) {
         (Some(text), None) => text.into_bytes(),
         (None, Some(code)) => {
-            STANDARD.decode(code).map_err(|error| Fault::invalid("base64", error.to_string()))?
+            STANDARD.decode(code).map_err(|error| ApiError::invalid("base64", error.to_string()))?
         }
         (None, None) => Vec::new(),
         (Some(_), Some(_)) => {
-            return Err(Fault::invalid("input", "it is both text and base64").help("give one of them"));
+            return Err(ApiError::invalid("input", "it is both text and base64").help("give one of them"));
         }
     };
     if bytes.is_empty() && !request.close {
-        return Err(Fault::invalid("input", "there is nothing to write")
+        return Err(ApiError::invalid("input", "there is nothing to write")
             .help("give `text` or `base64`, or `close` to end the input"));
     }
     Ok(bytes)

@@ -2,19 +2,19 @@
 
 use crate::api::Api;
 use crate::convert::{launch, launched};
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{Placement, Revision};
-use longhaul_wire::api::{LaunchRequest, Launched};
+use longhaul_wire::api::{LaunchReply, LaunchRequest};
 
 impl Api {
     /// Launches a command or registers reported work.
     ///
     /// # Errors
     /// What is wrong with the request, or why it is refused.
-    pub async fn launch(&self, request: LaunchRequest) -> Result<Launched, Fault> {
+    pub async fn launch(&self, request: LaunchRequest) -> Result<LaunchReply, ApiError> {
         let engine = &self.engine;
         let parent = match request.parent_id.as_deref() {
-            Some(reference) => Some(engine.find(reference).await.map_err(Fault::of_parent)?),
+            Some(reference) => Some(engine.find(reference).await.map_err(ApiError::of_parent)?),
             None => None,
         };
         let launch = launch(request, parent, engine.now(), &self.defaults)?;
@@ -23,7 +23,7 @@ impl Api {
     }
 
     /// Refuses what is placed on a node that never joined the store, which is misspelt more often than expected.
-    async fn check_place(&self, placement: &Placement) -> Result<(), Fault> {
+    async fn check_place(&self, placement: &Placement) -> Result<(), ApiError> {
         let Placement::Node(node) = placement else { return Ok(()) };
         if node == self.engine.node() {
             return Ok(());
@@ -32,14 +32,18 @@ impl Api {
         if known.iter().any(|known| known.facts.id == *node) {
             return Ok(());
         }
-        Err(Fault::of_place(node.clone(), known.into_iter().map(|known| known.facts.id)))
+        Err(ApiError::of_place(node.clone(), known.into_iter().map(|known| known.facts.id)))
     }
 
     /// Runs something again that has ended, as a new process.
     ///
     /// # Errors
     /// Nobody is meant, or it has not ended.
-    pub async fn restart(&self, reference: &str, expected: Option<Revision>) -> Result<Launched, Fault> {
+    pub async fn restart(
+        &self,
+        reference: &str,
+        expected: Option<Revision>,
+    ) -> Result<LaunchReply, ApiError> {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         Ok(launched(engine, &engine.restart(id, expected).await?).await)
@@ -54,7 +58,7 @@ impl Api {
         reference: &str,
         expected: Option<Revision>,
         key: &str,
-    ) -> Result<Launched, Fault> {
+    ) -> Result<LaunchReply, ApiError> {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         Ok(launched(engine, &engine.restart_once(id, expected, key.parse()?).await?).await)

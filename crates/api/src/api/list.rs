@@ -1,19 +1,19 @@
 //! Lists.
 
 use crate::api::Api;
-use crate::convert::{Depth, rfc3339, views};
-use crate::fault::Fault;
+use crate::convert::{DetailLevel, rfc3339, views};
+use crate::error::ApiError;
 use crate::hooks::HOOK_TYPE;
 use longhaul_domain::{InvalidText, Level, ProcessId, Seq, SessionId, Status};
-use longhaul_engine::ports::{Filter, Listing, Order, PageAsk, PageKey};
+use longhaul_engine::ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder};
 use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 use std::str::FromStr;
 
 /// A page unless another size is asked for.
-const USUAL: u32 = 50;
+const DEFAULT_PAGE: u32 = 50;
 /// The largest page.
-const MOST: u32 = 1_000;
+const MAX_PAGE: u32 = 1_000;
 
 impl Api {
     /// Lists processes, newest first; those that live unless others are asked for, and without those of hooks unless
@@ -21,43 +21,43 @@ impl Api {
     ///
     /// # Errors
     /// The request makes no sense, or the store does not answer.
-    pub async fn list(&self, request: &ListRequest) -> Result<ProcessList, Fault> {
+    pub async fn list(&self, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session = parsed(request.session.as_deref(), "session")?;
-        listed(&self.engine, session, Span::Live, request).await
+        listed(&self.engine, session, ListScope::Live, request).await
     }
 
     /// Lists the processes of a session, live and ended.
     ///
     /// # Errors
     /// The request makes no sense, or the store does not answer.
-    pub async fn session(&self, session: &str, request: &ListRequest) -> Result<ProcessList, Fault> {
+    pub async fn session(&self, session: &str, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session: SessionId = session.parse()?;
         if request.session.is_some() {
-            return Err(Fault::invalid("session", "the path names one already"));
+            return Err(ApiError::invalid("session", "the path names one already"));
         }
-        listed(&self.engine, Some(session), Span::All, request).await
+        listed(&self.engine, Some(session), ListScope::All, request).await
     }
 }
 
 /// The root of the tree that a reference names any member of.
-pub(super) async fn root(engine: &Engine, tree: Option<&str>) -> Result<Option<ProcessId>, Fault> {
+pub(super) async fn root(engine: &Engine, tree: Option<&str>) -> Result<Option<ProcessId>, ApiError> {
     let Some(reference) = tree else { return Ok(None) };
     let member = engine.find(reference).await?;
     Ok(Some(engine.process(member).await?.process.lineage.root(member)))
 }
 
 /// Reads a word of a request as what it stands for.
-pub(super) fn parsed<T>(text: Option<&str>, what: &str) -> Result<Option<T>, Fault>
+pub(super) fn parsed<T>(text: Option<&str>, what: &str) -> Result<Option<T>, ApiError>
 where
     T: FromStr<Err = InvalidText>,
 {
-    text.map(|text| text.parse().map_err(|error: InvalidText| Fault::unreadable(what, text, &error)))
+    text.map(|text| text.parse().map_err(|error: InvalidText| ApiError::unreadable(what, text, &error)))
         .transpose()
 }
 
 /// What is listed where nobody says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Span {
+enum ListScope {
     Live,
     All,
 }
@@ -65,12 +65,12 @@ enum Span {
 async fn listed(
     engine: &Engine,
     session: Option<SessionId>,
-    usual: Span,
+    usual: ListScope,
     request: &ListRequest,
-) -> Result<ProcessList, Fault> {
-    let filter = Filter { session, ..filter(engine, usual, request).await? };
+) -> Result<ProcessList, ApiError> {
+    let filter = ProcessFilter { session, ..filter(engine, usual, request).await? };
     let page = page(request)?;
-    let depth = if request.usage { Depth::Usage } else { Depth::Records };
+    let depth = if request.usage { DetailLevel::Usage } else { DetailLevel::Records };
     let mut listing = engine.list(&filter, &page).await?;
     if let Some(root) = filter.ancestor {
         add_root(engine, root, &filter, &page, &mut listing).await?;
@@ -97,10 +97,10 @@ fn leaves_hooks_out(request: &ListRequest) -> bool {
 async fn add_root(
     engine: &Engine,
     root: ProcessId,
-    filter: &Filter,
-    page: &PageAsk,
+    filter: &ProcessFilter,
+    page: &PageRequest,
     listing: &mut Listing,
-) -> Result<(), Fault> {
+) -> Result<(), ApiError> {
     if listing.next.is_some() {
         return Ok(());
     }
@@ -110,7 +110,7 @@ async fn add_root(
         Err(error) => return Err(error.into()),
     };
     let is_shown = page.after.is_some_and(|PageKey(after)| after <= root.seq);
-    if is_shown || !(Filter { ancestor: None, ..filter.clone() }).admits(&root) {
+    if is_shown || !(ProcessFilter { ancestor: None, ..filter.clone() }).admits(&root) {
         return Ok(());
     }
     match listing.processes.last() {
@@ -120,12 +120,12 @@ async fn add_root(
     Ok(())
 }
 
-async fn filter(engine: &Engine, usual: Span, request: &ListRequest) -> Result<Filter, Fault> {
+async fn filter(engine: &Engine, usual: ListScope, request: &ListRequest) -> Result<ProcessFilter, ApiError> {
     let parent = match request.parent.as_deref() {
         Some(reference) => Some(engine.find(reference).await?),
         None => None,
     };
-    Ok(Filter {
+    Ok(ProcessFilter {
         statuses: statuses(request, usual)?,
         project: parsed(request.project.as_deref(), "project")?,
         name: parsed(request.name.as_deref(), "name")?,
@@ -141,48 +141,48 @@ async fn filter(engine: &Engine, usual: Span, request: &ListRequest) -> Result<F
         parent,
         ancestor: root(engine, request.tree.as_deref()).await?,
         id_prefix: request.prefix.as_deref().map(prefix).transpose()?,
-        ..Filter::default()
+        ..ProcessFilter::default()
     })
 }
 
 /// The statuses that are asked for; without any, the usual ones. `live` narrows what `all` widens.
-fn statuses(request: &ListRequest, usual: Span) -> Result<Vec<Status>, Fault> {
+fn statuses(request: &ListRequest, usual: ListScope) -> Result<Vec<Status>, ApiError> {
     if !request.statuses.is_empty() {
         if request.live.is_some() {
-            return Err(Fault::invalid("filter", "it has both `status` and `live`"));
+            return Err(ApiError::invalid("filter", "it has both `status` and `live`"));
         }
         return request
             .statuses
             .iter()
-            .map(|word| word.parse().map_err(|error| Fault::unreadable("status", word, &error)))
+            .map(|word| word.parse().map_err(|error| ApiError::unreadable("status", word, &error)))
             .collect();
     }
-    let all = request.all.unwrap_or(usual == Span::All);
+    let all = request.all.unwrap_or(usual == ListScope::All);
     let wants =
         |status: &Status| request.live.map_or(all || !status.is_ended(), |live| status.is_ended() != live);
     let wanted: Vec<Status> = Status::ALL.into_iter().filter(wants).collect();
     Ok(if wanted.len() == Status::ALL.len() { Vec::new() } else { wanted })
 }
 
-fn prefix(text: &str) -> Result<String, Fault> {
+fn prefix(text: &str) -> Result<String, ApiError> {
     let begin = text.strip_prefix("bg-").unwrap_or(text).to_ascii_lowercase();
     if begin.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         Ok(begin)
     } else {
-        Err(Fault::unreadable("prefix", text, &"ids are made of the digits 0 to 9 and a to f"))
+        Err(ApiError::unreadable("prefix", text, &"ids are made of the digits 0 to 9 and a to f"))
     }
 }
 
-fn page(request: &ListRequest) -> Result<PageAsk, Fault> {
-    let most = request.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&most) {
-        return Err(Fault::invalid("limit", format!("a page has 1 to {MOST} processes")));
+fn page(request: &ListRequest) -> Result<PageRequest, ApiError> {
+    let most = request.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&most) {
+        return Err(ApiError::invalid("limit", format!("a page has 1 to {MAX_PAGE} processes")));
     }
     let after = match request.cursor.as_deref() {
-        Some(text) => Some(text.parse().map_err(|error| Fault::unreadable("cursor", text, &error))?),
+        Some(text) => Some(text.parse().map_err(|error| ApiError::unreadable("cursor", text, &error))?),
         None => None,
     };
-    Ok(PageAsk { order: Order::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), most })
+    Ok(PageRequest { order: SortOrder::NewestFirst, after: after.map(|seq| PageKey(Seq(seq))), most })
 }
 
 #[cfg(test)]
@@ -195,19 +195,19 @@ mod tests {
             let statuses = statuses.iter().map(ToString::to_string).collect();
             self::statuses(&ListRequest { statuses, live, all, ..ListRequest::default() }, span)
         };
-        let live = read(&[], None, None, Span::Live).unwrap();
+        let live = read(&[], None, None, ListScope::Live).unwrap();
         assert!(live.contains(&Status::Pending) && !live.contains(&Status::Completed));
-        assert!(read(&[], None, Some(true), Span::Live).unwrap().is_empty());
-        let asked = read(&["failed", "timeout", "error"], None, None, Span::Live).unwrap();
+        assert!(read(&[], None, Some(true), ListScope::Live).unwrap().is_empty());
+        let asked = read(&["failed", "timeout", "error"], None, None, ListScope::Live).unwrap();
         assert_eq!(asked, [Status::Failed, Status::Timeout, Status::Failed]);
-        assert!(read(&["lost"], None, None, Span::Live).is_err());
-        assert!(read(&["failed"], Some(true), None, Span::Live).is_err());
-        assert_eq!(read(&[], Some(true), Some(true), Span::Live).unwrap(), live);
-        let ended = read(&[], Some(false), None, Span::Live).unwrap();
+        assert!(read(&["lost"], None, None, ListScope::Live).is_err());
+        assert!(read(&["failed"], Some(true), None, ListScope::Live).is_err());
+        assert_eq!(read(&[], Some(true), Some(true), ListScope::Live).unwrap(), live);
+        let ended = read(&[], Some(false), None, ListScope::Live).unwrap();
         assert!(ended.iter().all(|status| status.is_ended()) && ended.len() == 5);
-        assert!(read(&[], None, None, Span::All).unwrap().is_empty());
-        assert_eq!(read(&[], None, Some(false), Span::All).unwrap(), live);
-        assert_eq!(read(&[], Some(true), None, Span::All).unwrap(), live);
+        assert!(read(&[], None, None, ListScope::All).unwrap().is_empty());
+        assert_eq!(read(&[], None, Some(false), ListScope::All).unwrap(), live);
+        assert_eq!(read(&[], Some(true), None, ListScope::All).unwrap(), live);
     }
 
     #[test]

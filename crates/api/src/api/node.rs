@@ -2,7 +2,7 @@
 
 use crate::api::Api;
 use crate::convert;
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::NodeId;
 use longhaul_wire::api::{NodeListing, NodeView};
 
@@ -11,7 +11,7 @@ impl Api {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn nodes(&self) -> Result<NodeListing, Fault> {
+    pub async fn nodes(&self) -> Result<NodeListing, ApiError> {
         let engine = &self.engine;
         Ok(convert::nodes(&engine.nodes().await?, engine.node(), engine.now()))
     }
@@ -20,7 +20,7 @@ impl Api {
     ///
     /// # Errors
     /// No node is called so, or it is alone in its store.
-    pub async fn drain_node(&self, node: &str, drain: bool) -> Result<NodeView, Fault> {
+    pub async fn drain_node(&self, node: &str, drain: bool) -> Result<NodeView, ApiError> {
         let node: NodeId = node.parse()?;
         Ok(convert::node(&self.engine.drain(&node, drain).await?, self.engine.node()))
     }
@@ -29,7 +29,7 @@ impl Api {
     ///
     /// # Errors
     /// No node is called so, or it is there or may come back in time.
-    pub async fn forget_node(&self, node: &str) -> Result<NodeView, Fault> {
+    pub async fn forget_node(&self, node: &str) -> Result<NodeView, ApiError> {
         let node: NodeId = node.parse()?;
         Ok(convert::node(&self.engine.forget(&node).await?, self.engine.node()))
     }

@@ -2,20 +2,20 @@
 
 use crate::api::Api;
 use crate::convert::{idle, listing};
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::SlotKey;
 use longhaul_engine::Engine;
 use longhaul_wire::api::{QueueListing, QueueRequest, SlotsRequest};
 
 /// The longest name of who holds a queue, in bytes.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_LEN: usize = 256;
 
 impl Api {
     /// Shows every queue, or the one of a key; one that nobody uses is shown too, with the slots that it would have.
     ///
     /// # Errors
     /// The key is none, or the store does not answer.
-    pub async fn queues(&self, key: Option<&str>) -> Result<QueueListing, Fault> {
+    pub async fn queues(&self, key: Option<&str>) -> Result<QueueListing, ApiError> {
         let key: Option<SlotKey> = key.map(str::parse).transpose()?;
         shown(&self.engine, key.as_ref()).await
     }
@@ -24,7 +24,7 @@ impl Api {
     ///
     /// # Errors
     /// The change makes no sense; nothing is changed then.
-    pub async fn change_queue(&self, pattern: &str, request: QueueRequest) -> Result<QueueListing, Fault> {
+    pub async fn change_queue(&self, pattern: &str, request: QueueRequest) -> Result<QueueListing, ApiError> {
         let engine = &self.engine;
         let key: SlotKey = pattern.parse()?;
         let is_pattern = pattern.ends_with('*');
@@ -49,8 +49,8 @@ impl Api {
     }
 }
 
-fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), Fault> {
-    let invalid = |why: &str| Fault::invalid("change of a queue", why);
+fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), ApiError> {
+    let invalid = |why: &str| ApiError::invalid("change of a queue", why);
     if request.slots.is_none() && request.held.is_none() {
         return Err(invalid("it changes nothing").help("give `slots`, `held` or both"));
     }
@@ -59,14 +59,15 @@ fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), Fault> {
     }
     match request.by.as_deref() {
         Some(_) if request.held != Some(true) => Err(invalid("it says who holds it, and does not hold it")),
-        Some(by) if by.len() > LONGEST_NAME || by.chars().any(char::is_control) => {
-            Err(Fault::invalid("by", format!("it has more than {LONGEST_NAME} bytes or a control character")))
-        }
+        Some(by) if by.len() > MAX_NAME_LEN || by.chars().any(char::is_control) => Err(ApiError::invalid(
+            "by",
+            format!("it has more than {MAX_NAME_LEN} bytes or a control character"),
+        )),
         Some(_) | None => Ok(()),
     }
 }
 
-async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<QueueListing, Fault> {
+async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<QueueListing, ApiError> {
     let policy = engine.policy().await?;
     let mut queues = engine.queues(only).await?;
     let known = |key: &SlotKey| queues.iter().any(|queue| queue.key.as_ref() == Some(key));

@@ -3,15 +3,16 @@
 use crate::api::Api;
 use crate::api::control::ask;
 use crate::convert::{json_text, outcome};
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{
-    Command, Note, Process, ProcessId, Progress, Report, Revision, Stage, State, Status, StopCause,
+    Action, NoOpReason, Process, ProcessId, Progress, ProgressReport, Revision, Stage, State, Status,
+    StopCause,
 };
 use longhaul_engine::Engine;
-use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
+use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateRequest};
 
 /// The longest error of a reporter, in bytes.
-const LONGEST_ERROR: usize = 64 * 1024;
+const MAX_ERROR_LEN: usize = 64 * 1024;
 
 impl Api {
     /// Takes in what a reporter says of a process.
@@ -23,13 +24,13 @@ impl Api {
         reference: &str,
         request: UpdateRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
-        let report = Report {
+    ) -> Result<ActionReply, ApiError> {
+        let report = ProgressReport {
             progress: request
                 .progress
                 .map(Progress::from_percent)
                 .transpose()
-                .map_err(|error| Fault::invalid("progress", error.to_string()))?,
+                .map_err(|error| ApiError::invalid("progress", error.to_string()))?,
             stage: request.stage.as_deref().map(Stage::new).transpose()?,
         };
         let asked = request.status.as_deref().map(asked).transpose()?;
@@ -38,15 +39,15 @@ impl Api {
         let process = engine.process(id).await?.process;
         match asked {
             None => told(engine, id, report, expected).await,
-            Some(Asked::Running) if is_under_way(process.status()) => {
+            Some(ReportedStatus::Running) if is_under_way(process.status()) => {
                 told(engine, id, report, expected).await
             }
-            Some(Asked::Running) => Err(Fault::not_running(&process)),
-            Some(Asked::End(end)) => {
+            Some(ReportedStatus::Running) => Err(ApiError::not_running(&process)),
+            Some(ReportedStatus::End(end)) => {
                 let mut expected = expected;
                 // What is said along with an end that is refused, or is there already, must not be kept.
-                if report != Report::default() && is_awaited(&process, &end) {
-                    let answer = engine.command(id, Command::Progress(report), expected).await?;
+                if report != ProgressReport::default() && is_awaited(&process, &end) {
+                    let answer = engine.command(id, Action::Progress(report), expected).await?;
                     expected = expected.map(|_| answer.stored.revision);
                 }
                 let is_reported = process.spec.command().is_none();
@@ -64,14 +65,14 @@ impl Api {
         reference: &str,
         request: CompleteRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ActionReply, ApiError> {
         let result = request
             .result
             .filter(|value| !value.is_null())
             .map(|value| json_text("result", &value))
             .transpose()?;
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Command::Complete { result }, expected).await
+        ask(&self.engine, id, Action::Complete { result }, expected).await
     }
 
     /// Ends reported work badly.
@@ -83,19 +84,19 @@ impl Api {
         reference: &str,
         request: FailRequest,
         expected: Option<Revision>,
-    ) -> Result<Outcome, Fault> {
+    ) -> Result<ActionReply, ApiError> {
         if request.error.trim().is_empty() {
-            return Err(Fault::invalid("error", "it says nothing")
+            return Err(ApiError::invalid("error", "it says nothing")
                 .help("give `error`: why the work failed, for whoever looks at it later"));
         }
-        if request.error.len() > LONGEST_ERROR {
-            return Err(Fault::invalid(
+        if request.error.len() > MAX_ERROR_LEN {
+            return Err(ApiError::invalid(
                 "error",
-                format!("its {} bytes are more than the most, {LONGEST_ERROR}", request.error.len()),
+                format!("its {} bytes are more than the most, {MAX_ERROR_LEN}", request.error.len()),
             ));
         }
         let id = self.engine.find(reference).await?;
-        ask(&self.engine, id, Command::Fail { error: request.error }, expected).await
+        ask(&self.engine, id, Action::Fail { error: request.error }, expected).await
     }
 }
 
@@ -103,14 +104,14 @@ impl Api {
 async fn told(
     engine: &Engine,
     id: ProcessId,
-    report: Report,
+    report: ProgressReport,
     expected: Option<Revision>,
-) -> Result<Outcome, Fault> {
-    let is_empty = report == Report::default();
-    let mut answer = engine.command(id, Command::Progress(report), expected).await?;
+) -> Result<ActionReply, ApiError> {
+    let is_empty = report == ProgressReport::default();
+    let mut answer = engine.command(id, Action::Progress(report), expected).await?;
     if is_empty {
         answer.changed = false;
-        answer.note.get_or_insert(Note::AlreadySo);
+        answer.note.get_or_insert(NoOpReason::NoChange);
     }
     Ok(outcome(engine, answer).await)
 }
@@ -118,19 +119,19 @@ async fn told(
 async fn finish(
     engine: &Engine,
     id: ProcessId,
-    end: End,
+    end: ReportedEnd,
     is_reported: bool,
     expected: Option<Revision>,
-) -> Result<Outcome, Fault> {
+) -> Result<ActionReply, ApiError> {
     match end {
-        End::Told(end) => ask(engine, id, end, expected).await,
+        ReportedEnd::Told(end) => ask(engine, id, end, expected).await,
         // Who reports that its own work was cancelled has ended it: there is nobody else to wait for.
-        End::Cancelled if is_reported => {
+        ReportedEnd::Cancelled if is_reported => {
             // Its descendants are asked first, with their grace.
             engine.terminate(id, false, expected).await?;
-            ask(engine, id, Command::Force { cause: StopCause::User }, None).await
+            ask(engine, id, Action::Force { cause: StopCause::User }, None).await
         }
-        End::Cancelled => {
+        ReportedEnd::Cancelled => {
             let answer = engine.terminate(id, false, expected).await?;
             Ok(outcome(engine, answer).await)
         }
@@ -138,13 +139,13 @@ async fn finish(
 }
 
 /// Whether such an end can come, and has not yet.
-fn is_awaited(process: &Process, end: &End) -> bool {
+fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
     if let State::Lingering(_) = &process.state {
         return false;
     }
     let told = match end {
-        End::Told(_) => true,
-        End::Cancelled => false,
+        ReportedEnd::Told(_) => true,
+        ReportedEnd::Cancelled => false,
     };
     is_under_way(process.status()) && !(told && process.spec.command().is_some())
 }
@@ -163,37 +164,37 @@ const fn is_under_way(status: Status) -> bool {
 }
 
 /// What a reporter asks for by a status.
-enum Asked {
+enum ReportedStatus {
     /// That it goes on.
     Running,
     /// That it ends.
-    End(End),
+    End(ReportedEnd),
 }
 
 /// The end that a reporter asks for.
-enum End {
+enum ReportedEnd {
     /// As it says.
-    Told(Command),
+    Told(Action),
     /// By a cancel, which reaches all its descendants.
     Cancelled,
 }
 
-fn asked(word: &str) -> Result<Asked, Fault> {
-    let status: Status = word.parse().map_err(|error| Fault::unreadable("status", word, &error))?;
+fn asked(word: &str) -> Result<ReportedStatus, ApiError> {
+    let status: Status = word.parse().map_err(|error| ApiError::unreadable("status", word, &error))?;
     match status {
-        Status::Running => Ok(Asked::Running),
-        Status::Completed => Ok(Asked::End(End::Told(Command::Complete { result: None }))),
+        Status::Running => Ok(ReportedStatus::Running),
+        Status::Completed => Ok(ReportedStatus::End(ReportedEnd::Told(Action::Complete { result: None }))),
         Status::Failed => {
             let error = "its reporter says that it failed".to_owned();
-            Ok(Asked::End(End::Told(Command::Fail { error })))
+            Ok(ReportedStatus::End(ReportedEnd::Told(Action::Fail { error })))
         }
-        Status::Cancelled => Ok(Asked::End(End::Cancelled)),
+        Status::Cancelled => Ok(ReportedStatus::End(ReportedEnd::Cancelled)),
         Status::Pending
         | Status::Starting
         | Status::Paused
         | Status::Stopping
         | Status::Timeout
-        | Status::Interrupted => Err(Fault::unreadable("status", word, &"a reporter cannot ask for it")
+        | Status::Interrupted => Err(ApiError::unreadable("status", word, &"a reporter cannot ask for it")
             .help("it can ask for running, completed, failed and cancelled")),
     }
 }

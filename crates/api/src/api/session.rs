@@ -2,9 +2,9 @@
 
 use crate::api::Api;
 use crate::convert::{graceless, outcomes, rfc3339, session_policy};
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{SessionId, Status};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Stored};
+use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing, SessionView};
 use std::collections::BTreeMap;
 
@@ -16,13 +16,15 @@ impl Api {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn sessions(&self) -> Result<SessionListing, Fault> {
+    pub async fn sessions(&self) -> Result<SessionListing, ApiError> {
         let engine = &self.engine;
         let is_live = |status: &Status| !status.is_ended();
-        let live =
-            Filter { statuses: Status::ALL.into_iter().filter(is_live).collect(), ..Filter::default() };
+        let live = ProcessFilter {
+            statuses: Status::ALL.into_iter().filter(is_live).collect(),
+            ..ProcessFilter::default()
+        };
         let mut found = BTreeMap::new();
-        let mut page = PageAsk { order: Order::NewestFirst, after: None, most: NEWEST };
+        let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: NEWEST };
         loop {
             let listing = engine.list(&live, &page).await?;
             listing.processes.iter().for_each(|stored| count(&mut found, stored));
@@ -31,7 +33,7 @@ impl Api {
                 break;
             }
         }
-        let newest = engine.list(&Filter::default(), &page).await?.processes;
+        let newest = engine.list(&ProcessFilter::default(), &page).await?.processes;
         newest
             .iter()
             .filter(|stored| stored.process.status().is_ended())
@@ -53,7 +55,7 @@ impl Api {
         &self,
         session: &str,
         request: EndSessionRequest,
-    ) -> Result<OutcomesReply, Fault> {
+    ) -> Result<OutcomesReply, ApiError> {
         let session: SessionId = session.parse()?;
         let policy = match (request.policy.as_deref(), request.grace_ms) {
             (Some(word), grace) => Some(session_policy(word, grace, self.defaults.session_grace)?),
@@ -68,20 +70,20 @@ impl Api {
     }
 
     /// Refuses a session that no process belongs to, live or ended: its name is misspelt, or its records were removed.
-    async fn check_known(&self, session: SessionId) -> Result<(), Fault> {
+    async fn check_known(&self, session: SessionId) -> Result<(), ApiError> {
         let title = format!("no process belongs to session {:?}", session.as_str());
-        let filter = Filter { session: Some(session), ..Filter::default() };
-        let page = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
+        let filter = ProcessFilter { session: Some(session), ..ProcessFilter::default() };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
         let listing = self.engine.list(&filter, &page).await?;
         if !listing.processes.is_empty() || !listing.damaged.is_empty() {
             return Ok(());
         }
         let help = "`longhaul status -a --json` shows the session of everything that is kept";
-        Err(Fault::new(404, "session_not_found", title).help(help))
+        Err(ApiError::new(404, "session_not_found", title).help(help))
     }
 }
 
-fn count(sessions: &mut BTreeMap<SessionId, SessionView>, stored: &Stored) {
+fn count(sessions: &mut BTreeMap<SessionId, SessionView>, stored: &StoredProcess) {
     let process = &stored.process;
     let Some(id) = &process.spec.session else { return };
     let session = sessions.entry(id.clone()).or_default();

@@ -1,10 +1,12 @@
 //! One process, and what stands around it; who answers.
 
 use crate::api::Api;
-use crate::convert::{self, Depth, views};
-use crate::fault::Fault;
-use longhaul_engine::ports::{Filter, Order, PageAsk};
-use longhaul_wire::api::{Health, ProcessView, ProcessesReply, Ready, UsageReply, Version, WhyView};
+use crate::convert::{self, DetailLevel, views};
+use crate::error::ApiError;
+use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder};
+use longhaul_wire::api::{
+    HealthReply, ProcessView, ProcessesReply, ReadyReply, UsageReply, VersionReply, WhyView,
+};
 use std::time::Duration;
 
 /// A store that takes longer to answer is not ready.
@@ -15,7 +17,7 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or more than one.
-    pub async fn show(&self, reference: &str, depth: Depth) -> Result<ProcessView, Fault> {
+    pub async fn show(&self, reference: &str, depth: DetailLevel) -> Result<ProcessView, ApiError> {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
         Ok(convert::view(&self.engine, &stored, depth).await)
@@ -25,7 +27,7 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or more than one.
-    pub async fn tree(&self, reference: &str, depth: Depth) -> Result<ProcessesReply, Fault> {
+    pub async fn tree(&self, reference: &str, depth: DetailLevel) -> Result<ProcessesReply, ApiError> {
         let id = self.engine.find(reference).await?;
         let tree = self.engine.tree(id).await?;
         Ok(ProcessesReply { processes: views(&self.engine, &tree, depth).await })
@@ -35,7 +37,7 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or it cannot be found out.
-    pub async fn usage(&self, reference: &str) -> Result<UsageReply, Fault> {
+    pub async fn usage(&self, reference: &str) -> Result<UsageReply, ApiError> {
         let id = self.engine.find(reference).await?;
         let usage = self.engine.usage(id).await?;
         let stored = self.engine.process(id).await?;
@@ -46,36 +48,36 @@ impl Api {
     ///
     /// # Errors
     /// Nobody is meant, or more than one.
-    pub async fn why(&self, reference: &str) -> Result<WhyView, Fault> {
+    pub async fn why(&self, reference: &str) -> Result<WhyView, ApiError> {
         let id = self.engine.find(reference).await?;
         Ok(convert::why(&self.engine, id).await?)
     }
 
     /// Tells who answers.
     #[must_use]
-    pub fn version(&self) -> Version {
+    pub fn version(&self) -> VersionReply {
         self.about.as_ref().clone()
     }
 
     /// Tells that the manager answers, and what it lets go.
     #[must_use]
-    pub fn health(&self) -> Health {
-        Health { status: "ok".to_owned(), swept: self.engine.swept(), retention: self.retention.clone() }
+    pub fn health(&self) -> HealthReply {
+        HealthReply { status: "ok".to_owned(), swept: self.engine.swept(), retention: self.retention.clone() }
     }
 
     /// Tells whether the manager can do its work: whether its store answers within a second.
     ///
     /// # Errors
     /// `not_ready` if it does not.
-    pub async fn ready(&self) -> Result<Ready, Fault> {
-        let one = PageAsk { order: Order::NewestFirst, after: None, most: 1 };
-        let not_ready = || Fault::new(503, "not_ready", "the store does not answer");
-        let nobody = Filter::default();
+    pub async fn ready(&self) -> Result<ReadyReply, ApiError> {
+        let one = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+        let not_ready = || ApiError::new(503, "not_ready", "the store does not answer");
+        let nobody = ProcessFilter::default();
         match tokio::time::timeout(PROMPT, self.engine.list(&nobody, &one)).await {
             Ok(Ok(_)) if self.engine.away_since().is_some() => {
                 Err(not_ready().because("it shows only what this node keeps of its own work"))
             }
-            Ok(Ok(_)) => Ok(Ready {
+            Ok(Ok(_)) => Ok(ReadyReply {
                 status: "ready".to_owned(),
                 unexamined: u64::try_from(self.engine.unexamined()).unwrap_or(u64::MAX),
             }),

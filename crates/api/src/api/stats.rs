@@ -3,8 +3,8 @@
 use crate::api::Api;
 use crate::api::list::{parsed, root};
 use crate::convert::{stats, uses};
-use crate::fault::Fault;
-use longhaul_engine::ports::Filter;
+use crate::error::ApiError;
+use longhaul_engine::ports::ProcessFilter;
 use longhaul_wire::api::{StatsRequest, StatsView};
 
 impl Api {
@@ -12,13 +12,13 @@ impl Api {
     ///
     /// # Errors
     /// The request makes no sense, or the store does not answer.
-    pub async fn stats(&self, request: &StatsRequest) -> Result<StatsView, Fault> {
+    pub async fn stats(&self, request: &StatsRequest) -> Result<StatsView, ApiError> {
         let engine = &self.engine;
-        let scope = Filter {
+        let scope = ProcessFilter {
             session: parsed(request.session.as_deref(), "session")?,
             project: parsed(request.project.as_deref(), "project")?,
             ancestor: root(engine, request.tree.as_deref()).await?,
-            ..Filter::default()
+            ..ProcessFilter::default()
         };
         let uses = uses(engine, &scope).await?;
         Ok(stats(&engine.stats(&scope).await?, &uses, engine.now()))

@@ -1,60 +1,59 @@
 //! Waits.
 
 use crate::api::Api;
-use crate::convert::{Depth, views};
-use crate::fault::Fault;
-use longhaul_engine::{Goal, Mode};
+use crate::convert::{DetailLevel, views};
+use crate::error::ApiError;
+use longhaul_engine::{WaitCondition, WaitMode};
 use longhaul_wire::api::{WaitReply, WaitRequest};
 use std::time::Duration;
 
 /// The most processes of one wait.
-const MOST: usize = 1_000;
+const MAX_IDS: usize = 1_000;
 
 impl Api {
     /// Parks until processes have got as far as they are waited for; who drops it ends the wait and nothing else.
     ///
     /// # Errors
     /// The request makes no sense, or nobody is meant.
-    pub async fn wait(&self, request: &WaitRequest) -> Result<WaitReply, Fault> {
+    pub async fn wait(&self, request: &WaitRequest) -> Result<WaitReply, ApiError> {
         let engine = &self.engine;
         let (goal, mode) = (goal(request)?, mode(request)?);
         let patience = request.timeout_ms.map(Duration::from_millis);
-        if request.ids.len() > MOST {
-            return Err(Fault::invalid("wait", format!("more than {MOST} processes are named")));
+        if request.ids.len() > MAX_IDS {
+            return Err(ApiError::invalid("wait", format!("more than {MAX_IDS} processes are named")));
         }
         let mut ids = Vec::new();
         for reference in &request.ids {
             ids.push(engine.find(reference).await?);
         }
         if ids.is_empty() {
-            return Err(
-                Fault::invalid("wait", "no process is named").help("give `id`, more than once for several")
-            );
+            return Err(ApiError::invalid("wait", "no process is named")
+                .help("give `id`, more than once for several"));
         }
         let waited = engine.wait(&ids, goal, mode, patience).await?;
         Ok(WaitReply {
-            processes: views(engine, &waited.processes, Depth::Records).await,
+            processes: views(engine, &waited.processes, DetailLevel::Records).await,
             timed_out: waited.timed_out,
         })
     }
 }
 
-fn goal(request: &WaitRequest) -> Result<Goal, Fault> {
+fn goal(request: &WaitRequest) -> Result<WaitCondition, ApiError> {
     match request.goal.as_deref() {
-        None | Some("ended") => Ok(Goal::Ended),
-        Some("tree_ended") => Ok(Goal::TreeEnded),
-        Some("running") => Ok(Goal::Running),
-        Some("ready") => Ok(Goal::Ready),
+        None | Some("ended") => Ok(WaitCondition::Ended),
+        Some("tree_ended") => Ok(WaitCondition::TreeEnded),
+        Some("running") => Ok(WaitCondition::Running),
+        Some("ready") => Ok(WaitCondition::Ready),
         Some(word) => {
-            Err(Fault::unreadable("for", word, &"it is none of ended, tree_ended, running and ready"))
+            Err(ApiError::unreadable("for", word, &"it is none of ended, tree_ended, running and ready"))
         }
     }
 }
 
-fn mode(request: &WaitRequest) -> Result<Mode, Fault> {
+fn mode(request: &WaitRequest) -> Result<WaitMode, ApiError> {
     match request.mode.as_deref() {
-        None | Some("all") => Ok(Mode::All),
-        Some("any") => Ok(Mode::Any),
-        Some(word) => Err(Fault::unreadable("mode", word, &"it is neither all nor any")),
+        None | Some("all") => Ok(WaitMode::All),
+        Some("any") => Ok(WaitMode::Any),
+        Some(word) => Err(ApiError::unreadable("mode", word, &"it is neither all nor any")),
     }
 }

@@ -1,10 +1,10 @@
 //! From a requested command to a command.
 
-use crate::convert::attention;
 use crate::convert::launch::within;
-use crate::fault::Fault;
+use crate::convert::monitoring;
+use crate::error::ApiError;
 use longhaul_domain::{
-    ChildrenPolicy, CommandSpec, Environment, Leftovers, OutputBound, ProcessType, ResourceLimits,
+    ChildrenPolicy, CommandSpec, EnvironmentSpec, Leftovers, OutputBound, ProcessType, ResourceLimits,
     SessionPolicy, Stdin, StopPolicy,
 };
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
@@ -50,21 +50,21 @@ impl Default for LaunchDefaults {
 }
 
 /// The most arguments, the program included.
-const MOST_ARGUMENTS: usize = 1_000;
+const MAX_ARGUMENTS: usize = 1_000;
 /// The most bytes of all arguments together.
-const LARGEST_ARGUMENTS: usize = 128 * 1024;
+const MAX_ARGUMENTS_BYTES: usize = 128 * 1024;
 /// The most variables, captured and declared each.
-const MOST_VARIABLES: usize = 1_000;
+const MAX_VARIABLES: usize = 1_000;
 /// The most bytes of all variables together, captured and declared each.
-const LARGEST_ENVIRONMENT: usize = 256 * 1024;
+const MAX_ENVIRONMENT_BYTES: usize = 256 * 1024;
 /// The longest path.
-const LONGEST_PATH: usize = 4096;
+const MAX_PATH_LEN: usize = 4096;
 /// The largest number of a signal.
 const LAST_SIGNAL: u8 = 64;
 /// The least memory that a limit leaves to a command: with less not even the smallest program starts.
-const LEAST_MEMORY: u64 = 1024 * 1024;
+const MIN_MEMORY: u64 = 1024 * 1024;
 /// The most output that may be kept of an attempt, at either end.
-const LARGEST_OUTPUT: u64 = 64 * 1024 * 1024 * 1024;
+const MAX_OUTPUT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 type Variables = Vec<(String, String)>;
 
@@ -73,7 +73,7 @@ pub(super) fn command(
     request: CommandRequest,
     kind: &ProcessType,
     defaults: &LaunchDefaults,
-) -> Result<(CommandSpec, Option<Variables>), Fault> {
+) -> Result<(CommandSpec, Option<Variables>), ApiError> {
     check_line(&request)?;
     let (environment, captured) = environment(request.environment)?;
     let timeout = within("timeout", request.timeout_ms)?;
@@ -82,7 +82,7 @@ pub(super) fn command(
         None => StopPolicy::default().signal,
         Some(number) if (1..=LAST_SIGNAL).contains(&number) => number,
         Some(number) => {
-            return Err(Fault::invalid("stop signal", format!("no signal has the number {number}")));
+            return Err(ApiError::invalid("stop signal", format!("no signal has the number {number}")));
         }
     };
     let interrupted = request.interrupt_first.unwrap_or(*kind == ProcessType::TestSuite);
@@ -100,95 +100,96 @@ pub(super) fn command(
             tail: kept("tail", request.output.tail, defaults.output.tail)?,
         },
         limits: limits(&request.limits)?,
-        ready_when: request.ready_when.map(attention::ready_when).transpose()?,
-        watch: attention::watch(request.watch)?,
+        ready_when: request.ready_when.map(monitoring::ready_when).transpose()?,
+        watch: monitoring::watch(request.watch)?,
     };
     Ok((spec, captured))
 }
 
-fn check_line(request: &CommandRequest) -> Result<(), Fault> {
+fn check_line(request: &CommandRequest) -> Result<(), ApiError> {
     if request.program.is_empty() {
-        return Err(Fault::invalid("command", "it names no program"));
+        return Err(ApiError::invalid("command", "it names no program"));
     }
-    if request.args.len() >= MOST_ARGUMENTS {
-        return Err(Fault::invalid(
+    if request.args.len() >= MAX_ARGUMENTS {
+        return Err(ApiError::invalid(
             "command",
-            format!("it has {} arguments, {} may be", request.args.len(), MOST_ARGUMENTS - 1),
+            format!("it has {} arguments, {} may be", request.args.len(), MAX_ARGUMENTS - 1),
         )
         .help("hand over a list in a file"));
     }
     let line = || std::iter::once(&request.program).chain(&request.args);
     let bytes: usize = line().map(String::len).sum();
-    if bytes > LARGEST_ARGUMENTS {
-        return Err(Fault::invalid(
+    if bytes > MAX_ARGUMENTS_BYTES {
+        return Err(ApiError::invalid(
             "command",
-            format!("its {bytes} bytes are more than the most, {LARGEST_ARGUMENTS}"),
+            format!("its {bytes} bytes are more than the most, {MAX_ARGUMENTS_BYTES}"),
         )
         .help("hand over large inputs in a file"));
     }
     if let Some((index, _)) = line().enumerate().find(|(_, word)| word.contains('\0')) {
-        return Err(Fault::invalid("command", format!("argument {index} holds a NUL byte")));
+        return Err(ApiError::invalid("command", format!("argument {index} holds a NUL byte")));
     }
     check_path("directory", &request.directory)
 }
 
-fn check_path(what: &str, path: &str) -> Result<(), Fault> {
+fn check_path(what: &str, path: &str) -> Result<(), ApiError> {
     if !path.starts_with('/') {
-        return Err(Fault::invalid(what, format!("{path:?} is no absolute path")));
+        return Err(ApiError::invalid(what, format!("{path:?} is no absolute path")));
     }
-    if path.len() > LONGEST_PATH {
-        return Err(Fault::invalid(what, format!("its path is longer than {LONGEST_PATH} bytes")));
+    if path.len() > MAX_PATH_LEN {
+        return Err(ApiError::invalid(what, format!("its path is longer than {MAX_PATH_LEN} bytes")));
     }
     if path.contains('\0') {
-        return Err(Fault::invalid(what, "its path holds a NUL byte"));
+        return Err(ApiError::invalid(what, "its path holds a NUL byte"));
     }
     Ok(())
 }
 
-fn environment(request: EnvironmentRequest) -> Result<(Environment, Option<Variables>), Fault> {
+fn environment(request: EnvironmentRequest) -> Result<(EnvironmentSpec, Option<Variables>), ApiError> {
     let captured = request.captured.map(|captured| captured.into_iter().collect::<Variables>());
     let declared: Variables = request.declared.into_iter().collect();
     for variables in captured.iter().chain([&declared]) {
         check_variables(variables)?;
     }
-    if request.removed.len() > MOST_VARIABLES {
-        return Err(Fault::invalid(
+    if request.removed.len() > MAX_VARIABLES {
+        return Err(ApiError::invalid(
             "environment",
-            format!("more than {MOST_VARIABLES} variables are removed"),
+            format!("more than {MAX_VARIABLES} variables are removed"),
         ));
     }
-    let environment = Environment { captured: None, declared, removed: request.removed, bare: request.bare };
+    let environment =
+        EnvironmentSpec { captured: None, declared, removed: request.removed, bare: request.bare };
     Ok((environment, captured))
 }
 
 /// Names what is wrong by the name of the variable: its value may be a secret.
-fn check_variables(variables: &[(String, String)]) -> Result<(), Fault> {
-    if variables.len() > MOST_VARIABLES {
-        return Err(Fault::invalid(
+fn check_variables(variables: &[(String, String)]) -> Result<(), ApiError> {
+    if variables.len() > MAX_VARIABLES {
+        return Err(ApiError::invalid(
             "environment",
-            format!("it has {} variables, {MOST_VARIABLES} may be", variables.len()),
+            format!("it has {} variables, {MAX_VARIABLES} may be", variables.len()),
         ));
     }
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
-    if bytes > LARGEST_ENVIRONMENT {
-        return Err(Fault::invalid(
+    if bytes > MAX_ENVIRONMENT_BYTES {
+        return Err(ApiError::invalid(
             "environment",
-            format!("its {bytes} bytes are more than the most, {LARGEST_ENVIRONMENT}"),
+            format!("its {bytes} bytes are more than the most, {MAX_ENVIRONMENT_BYTES}"),
         )
         .help("leave variables out with --clear-env, or hand them over in a file"));
     }
     for (name, value) in variables {
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(Fault::invalid("environment", format!("{name:?} is no name of a variable")));
+            return Err(ApiError::invalid("environment", format!("{name:?} is no name of a variable")));
         }
         if value.contains('\0') {
-            return Err(Fault::invalid("environment", format!("the value of {name} holds a NUL byte")));
+            return Err(ApiError::invalid("environment", format!("the value of {name} holds a NUL byte")));
         }
     }
     Ok(())
 }
 
-fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, Fault> {
+fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, ApiError> {
     match (path, pipe) {
         (None, false) => Ok(Stdin::Null),
         (None, true) => Ok(Stdin::Pipe),
@@ -196,35 +197,34 @@ fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, Fault> {
             check_path("standard input", &path)?;
             Ok(Stdin::File(path))
         }
-        (Some(_), true) => Err(Fault::invalid("standard input", "it is both a file and a pipe")
+        (Some(_), true) => Err(ApiError::invalid("standard input", "it is both a file and a pipe")
             .help("give `stdin` or `stdin_pipe`")),
     }
 }
 
-fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, Fault> {
+fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, ApiError> {
     match asked {
         None => Ok(usual),
-        Some(bytes) if bytes <= LARGEST_OUTPUT => Ok(bytes),
-        Some(bytes) => Err(Fault::invalid(
+        Some(bytes) if bytes <= MAX_OUTPUT_BYTES => Ok(bytes),
+        Some(bytes) => Err(ApiError::invalid(
             "bound of the output",
-            format!("a {end} of {bytes} bytes is more than the most, {LARGEST_OUTPUT}"),
+            format!("a {end} of {bytes} bytes is more than the most, {MAX_OUTPUT_BYTES}"),
         )),
     }
 }
 
-fn limits(request: &LimitsRequest) -> Result<ResourceLimits, Fault> {
-    let bounded =
-        |what: &str, limit: Option<u64>| match limit {
-            Some(0) => Err(Fault::invalid(what, "a limit of 0 lets nothing run")
-                .help("leave the limit out for none at all")),
-            other => Ok(other),
-        };
+fn limits(request: &LimitsRequest) -> Result<ResourceLimits, ApiError> {
+    let bounded = |what: &str, limit: Option<u64>| match limit {
+        Some(0) => Err(ApiError::invalid(what, "a limit of 0 lets nothing run")
+            .help("leave the limit out for none at all")),
+        other => Ok(other),
+    };
     Ok(ResourceLimits {
         cpu_seconds: bounded("limits.cpu_seconds", request.cpu_seconds)?,
         memory_bytes: match bounded("limits.memory_bytes", request.memory_bytes)? {
-            Some(bytes) if bytes < LEAST_MEMORY => {
-                let why = format!("{bytes} bytes let no program start, {LEAST_MEMORY} are the least");
-                return Err(Fault::invalid("limits.memory_bytes", why).help("give at least 1 MiB"));
+            Some(bytes) if bytes < MIN_MEMORY => {
+                let why = format!("{bytes} bytes let no program start, {MIN_MEMORY} are the least");
+                return Err(ApiError::invalid("limits.memory_bytes", why).help("give at least 1 MiB"));
             }
             other => other,
         },
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(read(request()).unwrap().0.timeout, None);
     }
 
-    fn read(request: CommandRequest) -> Result<(CommandSpec, Option<Variables>), Fault> {
+    fn read(request: CommandRequest) -> Result<(CommandSpec, Option<Variables>), ApiError> {
         command(request, &ProcessType::Custom, &LaunchDefaults::default())
     }
 

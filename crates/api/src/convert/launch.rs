@@ -1,12 +1,12 @@
 //! From a request to a launch, with every check that needs no store.
 
-use crate::convert::attention;
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;
+use crate::convert::monitoring;
 use crate::convert::node::placement;
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{
-    AgentFacts, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
+    AgentDescriptor, ChildrenPolicy, JsonText, NodeId, Priority, ProcessId, ProcessName, ProcessType,
     ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
 };
 use longhaul_engine::{Launch, Launcher};
@@ -16,18 +16,18 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The longest timeout, heartbeat, delay or grace.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 3_600);
+const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3_600);
 /// The longest description, agent name or message id, in bytes.
-const LONGEST_TEXT: usize = 4 * 1024;
+const MAX_TEXT_LEN: usize = 4 * 1024;
 /// The most lists and objects inside each other in the caller's JSON: answers put more around it, and readers of JSON
 /// commonly give up at 128.
-const DEEPEST: usize = 64;
+const MAX_JSON_DEPTH: usize = 64;
 /// The most exit codes that a retry names.
-const MOST_CODES: usize = 100;
+const MAX_CODES: usize = 100;
 /// The longest prompt, in bytes.
-const LONGEST_PROMPT: usize = 256 * 1024;
+const MAX_PROMPT_LEN: usize = 256 * 1024;
 /// The most capabilities.
-const MOST_CAPABILITIES: usize = 100;
+const MAX_CAPABILITIES: usize = 100;
 
 /// Reads a request; `parent` is who `parent_id` means.
 pub(crate) fn launch(
@@ -35,7 +35,7 @@ pub(crate) fn launch(
     parent: Option<ProcessId>,
     now: Timestamp,
     defaults: &LaunchDefaults,
-) -> Result<Launch, Fault> {
+) -> Result<Launch, ApiError> {
     let kind = parsed::<ProcessType>(request.kind.as_deref())?.unwrap_or_default();
     let placement = placement(&request)?;
     let (work, captured) = match (request.command, request.reported) {
@@ -45,10 +45,10 @@ pub(crate) fn launch(
         }
         (None, Some(reported)) => (Work::Reported(self::reported(&reported)?), None),
         (Some(_), Some(_)) => {
-            return Err(Fault::invalid("launch", "it is both a command and reported work"));
+            return Err(ApiError::invalid("launch", "it is both a command and reported work"));
         }
         (None, None) => {
-            return Err(Fault::invalid("launch", "it is neither a command nor reported work")
+            return Err(ApiError::invalid("launch", "it is neither a command nor reported work")
                 .help("give `command` for something to execute, `reported` for work that you do yourself"));
         }
     };
@@ -58,16 +58,16 @@ pub(crate) fn launch(
         name: request.name.as_deref().map(name).transpose()?,
         project: parsed(request.project.as_deref())?,
         session: parsed(request.session_id.as_deref())?,
-        description: text("description", request.description, LONGEST_TEXT)?,
+        description: text("description", request.description, MAX_TEXT_LEN)?,
         metadata: request.metadata.filter(|value| !value.is_null()).map(metadata).transpose()?,
-        agent: AgentFacts {
+        agent: AgentDescriptor {
             agent_id: parsed(request.agent_id.as_deref())?,
             agent_type: parsed(request.agent_type.as_deref())?,
             capabilities: capabilities(&request.capabilities)?,
-            parent_message_id: text("parent_message_id", request.parent_message_id, LONGEST_TEXT)?,
-            prompt: text("prompt", request.prompt, LONGEST_PROMPT)?,
-            agent: text("agent", request.agent, LONGEST_TEXT)?,
-            model: text("model", request.model, LONGEST_TEXT)?,
+            parent_message_id: text("parent_message_id", request.parent_message_id, MAX_TEXT_LEN)?,
+            prompt: text("prompt", request.prompt, MAX_PROMPT_LEN)?,
+            agent: text("agent", request.agent, MAX_TEXT_LEN)?,
+            model: text("model", request.model, MAX_TEXT_LEN)?,
         },
         key: parsed(request.key.as_deref())?,
         priority: Priority::new(request.priority.unwrap_or(0))?,
@@ -81,51 +81,53 @@ pub(crate) fn launch(
             None => return Err(graceless()),
         },
         retry: request.retry.map_or_else(|| Ok(RetryPolicy::none()), |retry| self::retry(&retry))?,
-        silence: attention::silence(request.idle_after_ms, request.stall_after_ms)?,
+        silence: monitoring::silence(request.idle_after_ms, request.stall_after_ms)?,
     };
     let launcher = request.launcher.as_deref().map_or(Ok(Launcher::Parent), launcher)?;
     Ok(Launch { spec, parent, launcher, captured, no_queue: request.no_queue })
 }
 
-fn launcher(text: &str) -> Result<Launcher, Fault> {
+fn launcher(text: &str) -> Result<Launcher, ApiError> {
     match text {
         "outside" => Ok(Launcher::Outside),
-        id => id.parse().map(Launcher::Process).map_err(|error| Fault::unreadable("launcher", text, &error)),
+        id => {
+            id.parse().map(Launcher::Process).map_err(|error| ApiError::unreadable("launcher", text, &error))
+        }
     }
 }
 
 /// A number of milliseconds that is no longer than thirty days.
-pub(super) fn within(what: &str, millis: u64) -> Result<Duration, Fault> {
+pub(super) fn within(what: &str, millis: u64) -> Result<Duration, ApiError> {
     let span = Duration::from_millis(millis);
-    if span > LONGEST {
-        return Err(Fault::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
+    if span > MAX_DURATION {
+        return Err(ApiError::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
     }
     Ok(span)
 }
 
 /// When it may begin; none if that is now.
-fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
     let at = match (delay, at) {
         (Some(_), Some(_)) => {
-            return Err(Fault::invalid("launch", "it has both a delay and a moment to begin at")
+            return Err(ApiError::invalid("launch", "it has both a delay and a moment to begin at")
                 .help("give `delay_ms` or `not_before`"));
         }
         (Some(delay), None) => now.plus(within("delay", delay)?),
         (None, Some(text)) => exact(text)?,
         (None, None) => return Ok(None),
     };
-    if at.since(now) > LONGEST {
-        return Err(Fault::invalid("not_before", "it is more than 30 days away"));
+    if at.since(now) > MAX_DURATION {
+        return Err(ApiError::invalid("not_before", "it is more than 30 days away"));
     }
     Ok((at > now).then_some(at))
 }
 
-fn children(word: &str) -> Result<ChildrenPolicy, Fault> {
+fn children(word: &str) -> Result<ChildrenPolicy, ApiError> {
     match word {
         "keep" => Ok(ChildrenPolicy::Keep),
         "cancel" => Ok(ChildrenPolicy::Cancel),
         "wait" => Ok(ChildrenPolicy::Wait),
-        _ => Err(Fault::unreadable("policy for children", word, &"it is none of keep, cancel and wait")),
+        _ => Err(ApiError::unreadable("policy for children", word, &"it is none of keep, cancel and wait")),
     }
 }
 
@@ -134,14 +136,14 @@ pub(crate) fn session_policy(
     word: &str,
     grace: Option<u64>,
     usual: Duration,
-) -> Result<SessionPolicy, Fault> {
+) -> Result<SessionPolicy, ApiError> {
     match (word, grace) {
         ("keep", None) => Ok(SessionPolicy::Keep),
         ("cancel", None) => Ok(SessionPolicy::Cancel),
         ("grace", Some(grace)) => Ok(SessionPolicy::Grace(within("grace of the session", grace)?)),
         ("grace", None) => Ok(SessionPolicy::Grace(usual)),
         ("keep" | "cancel", Some(_)) => Err(graceless()),
-        _ => Err(Fault::unreadable(
+        _ => Err(ApiError::unreadable(
             "policy for the end of a session",
             word,
             &"it is none of keep, cancel and grace",
@@ -150,16 +152,16 @@ pub(crate) fn session_policy(
 }
 
 /// There is a grace that nothing waits for.
-pub(crate) fn graceless() -> Fault {
-    Fault::invalid("policy for the end of a session", "a grace needs the policy `grace`")
+pub(crate) fn graceless() -> ApiError {
+    ApiError::invalid("policy for the end of a session", "a grace needs the policy `grace`")
 }
 
 /// JSON of the caller's that is kept as it is.
-pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, Fault> {
-    if is_deeper(value, DEEPEST) {
-        return Err(Fault::invalid(what, format!("it is nested deeper than {DEEPEST} levels")));
+pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError> {
+    if is_deeper(value, MAX_JSON_DEPTH) {
+        return Err(ApiError::invalid(what, format!("it is nested deeper than {MAX_JSON_DEPTH} levels")));
     }
-    JsonText::checked(value.to_string()).map_err(|error| Fault::invalid(what, error.to_string()))
+    JsonText::checked(value.to_string()).map_err(|error| ApiError::invalid(what, error.to_string()))
 }
 
 /// Whether there are more lists and objects inside each other than this.
@@ -174,48 +176,49 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 }
 
 /// A name; one that begins as `@last` does could never be asked for.
-fn name(text: &str) -> Result<ProcessName, Fault> {
+fn name(text: &str) -> Result<ProcessName, ApiError> {
     if text.starts_with('@') {
-        return Err(Fault::invalid("name", "it begins with @, which is kept for words such as @last"));
+        return Err(ApiError::invalid("name", "it begins with @, which is kept for words such as @last"));
     }
     Ok(text.parse()?)
 }
 
-fn parsed<T>(text: Option<&str>) -> Result<Option<T>, Fault>
+fn parsed<T>(text: Option<&str>) -> Result<Option<T>, ApiError>
 where
     T: FromStr<Err = longhaul_domain::InvalidText>,
 {
     Ok(text.map(str::parse).transpose()?)
 }
 
-fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<String>, Fault> {
+fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<String>, ApiError> {
     match text {
-        Some(text) if text.len() > longest => {
-            Err(Fault::invalid(what, format!("its {} bytes are more than the most, {longest}", text.len())))
-        }
-        Some(text) if text.contains('\0') => Err(Fault::invalid(what, "it holds a NUL byte")),
+        Some(text) if text.len() > longest => Err(ApiError::invalid(
+            what,
+            format!("its {} bytes are more than the most, {longest}", text.len()),
+        )),
+        Some(text) if text.contains('\0') => Err(ApiError::invalid(what, "it holds a NUL byte")),
         other => Ok(other),
     }
 }
 
-fn metadata(value: Value) -> Result<JsonText, Fault> {
+fn metadata(value: Value) -> Result<JsonText, ApiError> {
     if !value.is_object() {
-        return Err(Fault::invalid("metadata", "it is no JSON object"));
+        return Err(ApiError::invalid("metadata", "it is no JSON object"));
     }
     json_text("metadata", &value)
 }
 
-fn capabilities(words: &[String]) -> Result<Vec<longhaul_domain::Capability>, Fault> {
-    if words.len() > MOST_CAPABILITIES {
-        return Err(Fault::invalid(
+fn capabilities(words: &[String]) -> Result<Vec<longhaul_domain::Capability>, ApiError> {
+    if words.len() > MAX_CAPABILITIES {
+        return Err(ApiError::invalid(
             "capabilities",
-            format!("there are {} of them, {MOST_CAPABILITIES} may be", words.len()),
+            format!("there are {} of them, {MAX_CAPABILITIES} may be", words.len()),
         ));
     }
     Ok(words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?)
 }
 
-fn reported(request: &ReportedRequest) -> Result<ReportedSpec, Fault> {
+fn reported(request: &ReportedRequest) -> Result<ReportedSpec, ApiError> {
     Ok(ReportedSpec {
         node: parsed::<NodeId>(request.node_id.as_deref())?,
         queued: request.queued,
@@ -228,32 +231,32 @@ fn reported(request: &ReportedRequest) -> Result<ReportedSpec, Fault> {
     })
 }
 
-fn retry(request: &RetryRequest) -> Result<RetryPolicy, Fault> {
-    if request.retries > RetryPolicy::MOST_RETRIES {
-        return Err(Fault::invalid(
+fn retry(request: &RetryRequest) -> Result<RetryPolicy, ApiError> {
+    if request.retries > RetryPolicy::MAX_RETRIES {
+        return Err(ApiError::invalid(
             "number of retries",
-            format!("{} are more than the most, {}", request.retries, RetryPolicy::MOST_RETRIES),
+            format!("{} are more than the most, {}", request.retries, RetryPolicy::MAX_RETRIES),
         ));
     }
-    if request.codes.len() > MOST_CODES {
-        return Err(Fault::invalid(
+    if request.codes.len() > MAX_CODES {
+        return Err(ApiError::invalid(
             "codes of the retry",
-            format!("there are {} of them, {MOST_CODES} may be", request.codes.len()),
+            format!("there are {} of them, {MAX_CODES} may be", request.codes.len()),
         ));
     }
     if let Some(code) = request.codes.iter().find(|code| !(1..=255).contains(*code)) {
-        return Err(Fault::invalid("codes of the retry", format!("no failure exits with {code}")));
+        return Err(ApiError::invalid("codes of the retry", format!("no failure exits with {code}")));
     }
     let none = RetryPolicy::none();
     let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
         None => Ok(usual),
-        Some(wait) if wait <= RetryPolicy::LONGEST_WAIT => Ok(wait),
-        Some(_) => Err(Fault::invalid(what, "it is longer than an hour")),
+        Some(wait) if wait <= RetryPolicy::MAX_RETRY_DELAY => Ok(wait),
+        Some(_) => Err(ApiError::invalid(what, "it is longer than an hour")),
     };
     let first = wait("first wait of the retry", request.first_ms, none.first)?;
     let cap = wait("longest wait of the retry", request.cap_ms, none.cap.max(first))?;
     if first > cap {
-        return Err(Fault::invalid("waits of the retry", "the first is longer than the longest"));
+        return Err(ApiError::invalid("waits of the retry", "the first is longer than the longest"));
     }
     Ok(RetryPolicy {
         retries: request.retries,
@@ -337,7 +340,7 @@ mod tests {
         assert_eq!(launch.spec.not_before, Some(Timestamp(1_500)));
     }
 
-    fn read(request: LaunchRequest) -> Result<Launch, Fault> {
+    fn read(request: LaunchRequest) -> Result<Launch, ApiError> {
         launch(request, None, Timestamp(1_000), &LaunchDefaults::default())
     }
 

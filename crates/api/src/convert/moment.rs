@@ -1,6 +1,6 @@
 //! Moments and spans as texts.
 
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::Timestamp;
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ pub(crate) fn seconds(span: Duration) -> f64 {
 }
 
 /// Reads a moment in RFC 3339.
-pub(super) fn exact(text: &str) -> Result<Timestamp, Fault> {
+pub(super) fn exact(text: &str) -> Result<Timestamp, ApiError> {
     let moment = text.parse::<jiff::Timestamp>();
     let moment =
-        moment.map_err(|_| Fault::unreadable("moment", text, &"it is no RFC 3339 with an offset"))?;
+        moment.map_err(|_| ApiError::unreadable("moment", text, &"it is no RFC 3339 with an offset"))?;
     Ok(Timestamp(moment.as_millisecond()))
 }
 
@@ -29,7 +29,7 @@ pub(super) fn exact(text: &str) -> Result<Timestamp, Fault> {
 ///
 /// # Errors
 /// `invalid_request` if it is neither.
-pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
+pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp(moment.as_millisecond()));
     }
@@ -45,7 +45,9 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, Fault> {
     };
     match (number.parse::<i64>(), scale) {
         (Ok(number), Some(scale)) => Ok(Timestamp(now.0.saturating_sub(number.saturating_mul(scale)))),
-        _ => Err(Fault::unreadable("moment", text, &"it is neither RFC 3339 nor a span such as 30s or 10m")),
+        _ => {
+            Err(ApiError::unreadable("moment", text, &"it is neither RFC 3339 nor a span such as 30s or 10m"))
+        }
     }
 }
 

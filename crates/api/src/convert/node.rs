@@ -1,13 +1,13 @@
 //! Nodes, as clients see them, and where a launch may run.
 
 use crate::convert::rfc3339;
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{Capability, NodeId, Placement, Timestamp};
 use longhaul_engine::ports::{KnownNode, Presence};
 use longhaul_wire::api::{LaunchRequest, NodeListing, NodeView};
 
 /// The most labels that a launch asks for.
-const MOST_LABELS: usize = 20;
+const MAX_LABELS: usize = 20;
 
 /// The nodes as `own` knows them now.
 pub(crate) fn nodes(known: &[KnownNode], own: &NodeId, now: Timestamp) -> NodeListing {
@@ -17,7 +17,7 @@ pub(crate) fn nodes(known: &[KnownNode], own: &NodeId, now: Timestamp) -> NodeLi
 /// One node as `own` knows it.
 pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
     let (presence, lease_until, lost_at) = match known.presence {
-        Presence::Here { until } => ("here", until, None),
+        Presence::Present { until } => ("here", until, None),
         Presence::Unreachable { since, lost_at } => ("unreachable", Some(since), Some(lost_at)),
         Presence::Lost { since } => ("lost", Some(since), None),
         Presence::Left => ("left", None, None),
@@ -37,16 +37,16 @@ pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
 }
 
 /// Where a launch may run.
-pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, Fault> {
+pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> {
     let asked = [request.node.is_some(), !request.node_labels.is_empty(), request.any_node];
     match asked.into_iter().filter(|asked| *asked).count() {
         0 => return Ok(Placement::Here),
         1 if request.reported.is_some() => {
-            return Err(Fault::invalid("placement", "reported work is done wherever its reporter is"));
+            return Err(ApiError::invalid("placement", "reported work is done wherever its reporter is"));
         }
         1 => {}
         _ => {
-            return Err(Fault::invalid("placement", "it is said in more than one way")
+            return Err(ApiError::invalid("placement", "it is said in more than one way")
                 .help("give one of `node`, `node_labels` and `any_node`"));
         }
     }
@@ -56,9 +56,9 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, Fault> {
     if request.any_node {
         return Ok(Placement::Anywhere);
     }
-    if request.node_labels.len() > MOST_LABELS {
+    if request.node_labels.len() > MAX_LABELS {
         let count = request.node_labels.len();
-        return Err(Fault::invalid("placement", format!("there are {count} labels, {MOST_LABELS} may be")));
+        return Err(ApiError::invalid("placement", format!("there are {count} labels, {MAX_LABELS} may be")));
     }
     let mut labels: Vec<Capability> =
         request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;
@@ -71,7 +71,7 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_engine::ports::NodeFacts;
+    use longhaul_engine::ports::NodeDescriptor;
     use longhaul_wire::api::ReportedRequest;
 
     #[test]
@@ -95,13 +95,13 @@ mod tests {
         };
         assert_eq!(asked(&["os=linux", "gpu", "gpu"]).unwrap(), asked(&["gpu", "os=linux"]).unwrap());
         assert!(asked(&[""]).is_err());
-        assert!(asked(&["l"; MOST_LABELS + 1]).is_err());
+        assert!(asked(&["l"; MAX_LABELS + 1]).is_err());
     }
 
     #[test]
     fn each_presence_has_its_word_and_its_moments() {
         let id = NodeId::new("a").unwrap();
-        let facts = NodeFacts { id: id.clone(), home: None, boot: "b".into(), version: "1".into() };
+        let facts = NodeDescriptor { id: id.clone(), home: None, boot: "b".into(), version: "1".into() };
         let shown = |presence| {
             let known = KnownNode { presence, draining: true, ..KnownNode::of(facts.clone()) };
             let view = node(&known, &id);
@@ -110,8 +110,8 @@ mod tests {
         };
         let at = |second: u8| Some(format!("1970-01-01T00:00:0{second}.000Z"));
         let (one, two) = (Timestamp(1_000), Timestamp(2_000));
-        assert_eq!(shown(Presence::Here { until: None }), ("here".into(), None, None));
-        assert_eq!(shown(Presence::Here { until: Some(one) }), ("here".into(), at(1), None));
+        assert_eq!(shown(Presence::Present { until: None }), ("here".into(), None, None));
+        assert_eq!(shown(Presence::Present { until: Some(one) }), ("here".into(), at(1), None));
         let unreachable = Presence::Unreachable { since: one, lost_at: two };
         assert_eq!(shown(unreachable), ("unreachable".into(), at(1), at(2)));
         assert_eq!(shown(Presence::Lost { since: one }), ("lost".into(), at(1), None));

@@ -1,14 +1,14 @@
 //! From a record to what clients see.
 
-use crate::convert::attention;
 use crate::convert::moment::rfc3339;
+use crate::convert::monitoring;
 use crate::convert::reason;
 use longhaul_domain::{
-    ChildrenPolicy, Condition, Dating, Ending, Exit, ExitStatus, Failure, Hold, Leftovers, NodeId, Pending,
-    Process, Progress, ResourceLimits, SessionPolicy, State, Status, Timestamp, TreeUsage, Urgency, Vitals,
-    Work,
+    ChildrenPolicy, Condition, EndTimePrecision, Ending, Exit, ExitStatus, Failure, Leftovers, LiveStats,
+    NodeId, Pending, Process, Progress, QueueHold, ResourceLimits, SessionPolicy, State, Status, StopPhase,
+    Timestamp, TreeUsage, Work,
 };
-use longhaul_engine::ports::{ListeningPort, Stored};
+use longhaul_engine::ports::{ListeningPort, StoredProcess};
 use longhaul_wire::api::{
     ExitView, HolderView, LimitsView, ListeningPortView, PendingView, ProcessView, StartFailureView,
     TreeUsageView, UsageView,
@@ -17,13 +17,13 @@ use std::time::Duration;
 
 /// What clients see of a process beside its record.
 #[derive(Debug, Default)]
-pub(super) struct Around {
+pub(super) struct ProcessContext {
     /// When it is looked at.
     pub(super) now: Timestamp,
     /// Where its output is kept.
     pub(super) log_path: Option<String>,
     /// What keeps it waiting beside its turn.
-    pub(super) hindrance: Hindrance,
+    pub(super) hindrance: BlockedBy,
     /// What its tree uses.
     pub(super) usage: Option<TreeUsage>,
     /// What it has written so far, where its record does not tell.
@@ -40,12 +40,12 @@ pub(super) struct Around {
 
 /// What keeps a process waiting beside its turn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum Hindrance {
+pub(super) enum BlockedBy {
     /// Nothing.
     #[default]
     None,
     /// Its queue is held.
-    Held(Hold),
+    Held(QueueHold),
     /// The store had lost something, and nothing is started before that moment.
     Settling {
         /// When.
@@ -59,12 +59,12 @@ pub(super) enum Hindrance {
 }
 
 /// The record as clients see it.
-pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
+pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessView {
     let now = around.now;
     let process = &stored.process;
     let spec = &process.spec;
     let status = process.status();
-    let vitals = vitals(stored);
+    let live_stats = live_stats(stored);
     let execution = process.state.execution();
     let ended = ended(process);
     let exit = ended.and_then(|ended| ended.ending.exit());
@@ -85,16 +85,16 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
             std::iter::once(&command.program).chain(&command.args).cloned().collect()
         }),
         directory: command.map(|command| command.directory.clone()),
-        stdin: command.map(|command| attention::stdin(&command.stdin).to_owned()),
+        stdin: command.map(|command| monitoring::stdin(&command.stdin).to_owned()),
         status: status.as_str().to_owned(),
         pending: pending(&process.state, &around.hindrance),
         reason: not_started(process, &around).or_else(|| {
             let members = around.members.as_deref().unwrap_or_default();
             reason::reason(process, now, &around.hindrance, members)
         }),
-        stage: vitals.stage.as_ref().map(ToString::to_string),
-        progress: progress(process, vitals).map(Progress::percent),
-        eta_ms: (status == Status::Running).then(|| vitals.eta(now)).flatten().map(millis),
+        stage: live_stats.stage.as_ref().map(ToString::to_string),
+        progress: progress(process, live_stats).map(Progress::percent),
+        eta_ms: (status == Status::Running).then(|| live_stats.eta(now)).flatten().map(millis),
         attempt: process.attempt.0,
         max_attempts: spec.retry.retries.saturating_add(1),
         node_id: process.node.as_ref().map(ToString::to_string),
@@ -156,7 +156,7 @@ pub(super) fn seen(stored: &Stored, around: Around) -> ProcessView {
             (Some(exit), None, _) => Some(exit.output_bytes),
             // Only its node counts it while it grows.
             (None, None, Some(_)) => None,
-            (None, None, None) => Some(vitals.output_bytes),
+            (None, None, None) => Some(live_stats.output_bytes),
         }),
         limits: command.map(|command| limits(&command.limits)),
         usage: around.usage.as_ref().map(tree_usage),
@@ -176,7 +176,7 @@ pub(super) fn holder(process: &Process) -> HolderView {
 }
 
 /// Why it could not be started on another node, where other directories and programs are.
-fn not_started(process: &Process, around: &Around) -> Option<String> {
+fn not_started(process: &Process, around: &ProcessContext) -> Option<String> {
     let Ending::Failed { failure: Failure::Start(failure) } = &ended(process)?.ending else { return None };
     let node = around.elsewhere.as_ref()?;
     Some(format!("could not be started on node {node}: {}", failure.detail))
@@ -209,45 +209,45 @@ fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
 }
 
 /// The last words of a process whose work is over are in its ending.
-fn vitals(stored: &Stored) -> &Vitals {
+fn live_stats(stored: &StoredProcess) -> &LiveStats {
     match &stored.process.state {
-        State::Ended(ended) => &ended.vitals,
-        State::Lingering(lingering) => &lingering.vitals,
+        State::Ended(ended) => &ended.live_stats,
+        State::Lingering(lingering) => &lingering.live_stats,
         State::Pending(_)
         | State::Starting { .. }
         | State::Running { .. }
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => &stored.vitals,
+        | State::Withdrawing { .. } => &stored.live_stats,
     }
 }
 
 /// Bytes of output that an ended process is known to have written with its latest attempt.
-pub(super) fn output_at_end(stored: &Stored) -> u64 {
+pub(super) fn output_at_end(stored: &StoredProcess) -> u64 {
     let Some(ended) = ended(&stored.process) else { return 0 };
-    ended.ending.exit().map_or(ended.vitals.output_bytes, |exit| exit.output_bytes)
+    ended.ending.exit().map_or(ended.live_stats.output_bytes, |exit| exit.output_bytes)
 }
 
 /// What has completed is done to the full, and reported work that has begun is at least at nothing.
-fn progress(process: &Process, vitals: &Vitals) -> Option<Progress> {
+fn progress(process: &Process, live_stats: &LiveStats) -> Option<Progress> {
     match (process.status(), &process.spec.work) {
         (Status::Completed, _) => Some(Progress::DONE),
-        (_, Work::Reported(_)) => vitals.progress.or(Some(Progress::NONE)),
-        (_, Work::Command(_)) => vitals.progress,
+        (_, Work::Reported(_)) => live_stats.progress.or(Some(Progress::NONE)),
+        (_, Work::Command(_)) => live_stats.progress,
     }
 }
 
-fn pending(state: &State, hindrance: &Hindrance) -> Option<PendingView> {
+fn pending(state: &State, hindrance: &BlockedBy) -> Option<PendingView> {
     let State::Pending(pending) = state else {
         return None;
     };
     let (why, due, last_error) = match pending {
         Pending::Queued => match hindrance {
-            Hindrance::None => ("queued", None, None),
-            Hindrance::Held(_) => ("held", None, None),
-            Hindrance::Settling { until } => ("settling", Some(*until), None),
-            Hindrance::NoNode { .. } => ("no_node", None, None),
+            BlockedBy::None => ("queued", None, None),
+            BlockedBy::Held(_) => ("held", None, None),
+            BlockedBy::Settling { until } => ("settling", Some(*until), None),
+            BlockedBy::NoNode { .. } => ("no_node", None, None),
         },
         Pending::Delayed { until } => ("delayed", Some(*until), None),
         Pending::Retrying { at, after } => ("retry", Some(*at), Some(reason::of_ending(after))),
@@ -260,7 +260,7 @@ fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
         Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => {
-            reason::reason(process, now, &Hindrance::None, &[])
+            reason::reason(process, now, &BlockedBy::None, &[])
         }
     }
 }
@@ -302,7 +302,7 @@ fn conditions(process: &Process) -> Vec<String> {
         .filter(|condition| *condition != Condition::Ready)
         .map(|condition| condition.as_str().to_owned())
         .collect();
-    if let State::Stopping { urgency: Urgency::Stuck, .. } = &process.state {
+    if let State::Stopping { urgency: StopPhase::Stuck, .. } = &process.state {
         conditions.push("stuck".to_owned());
     }
     if let State::Lingering(_) = &process.state {
@@ -323,9 +323,9 @@ fn conditions(process: &Process) -> Vec<String> {
 /// What the moment of an end tells, where that is not the end.
 pub(crate) const fn dating(ending: &Ending) -> Option<&'static str> {
     match ending.dating() {
-        Dating::Seen => None,
-        Dating::Latest => Some("latest"),
-        Dating::GivenUp => Some("given_up"),
+        EndTimePrecision::Exact => None,
+        EndTimePrecision::Latest => Some("latest"),
+        EndTimePrecision::DeclaredLost => Some("given_up"),
     }
 }
 

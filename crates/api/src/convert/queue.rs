@@ -2,8 +2,8 @@
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::millis;
-use longhaul_domain::{Hold, Policy, SlotKey, Timestamp};
-use longhaul_engine::ports::QueueView as Queue;
+use longhaul_domain::{Policy, QueueHold, SlotKey, Timestamp};
+use longhaul_engine::ports::QueueState as Queue;
 use longhaul_wire::api::{HoldView, QueueListing, QueueView};
 
 /// The queues with their policy.
@@ -29,7 +29,7 @@ pub(crate) fn idle(key: &SlotKey, policy: &Policy) -> Queue {
 }
 
 /// Since when and by whom a queue is held.
-pub(super) fn hold(hold: &Hold) -> HoldView {
+pub(super) fn hold(hold: &QueueHold) -> HoldView {
     HoldView { since: rfc3339(hold.since), by: hold.by.clone() }
 }
 

@@ -1,10 +1,10 @@
 //! One sentence: why a process stands where it stands.
 
 use crate::convert::moment::{rfc3339, span};
-use crate::convert::process::Hindrance;
+use crate::convert::process::BlockedBy;
 use longhaul_domain::{
-    Ending, ExceededLimit, Exit, ExitStatus, Failure, Hold, Interruption, NodeId, Pending, Placement,
-    Process, SlotKey, State, StopCause, Timestamp, Urgency,
+    Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, NodeId, Pending, Placement, Process,
+    QueueHold, SlotKey, State, StopCause, StopPhase, Timestamp,
 };
 
 /// Why a process stands where it stands; nothing to say of one that simply runs. `members` are those of its tree who are
@@ -12,7 +12,7 @@ use longhaul_domain::{
 pub(super) fn reason(
     process: &Process,
     now: Timestamp,
-    hindrance: &Hindrance,
+    hindrance: &BlockedBy,
     members: &[u32],
 ) -> Option<String> {
     match &process.state {
@@ -23,11 +23,11 @@ pub(super) fn reason(
             .map(|leave_by| format!("its session ended; it is cancelled at {}", rfc3339(leave_by))),
         State::Paused { since, .. } => Some(format!("paused for {}", span(now.since(*since)))),
         State::Stopping { cause, urgency, .. } => Some(match urgency {
-            Urgency::Asked { .. } => {
+            StopPhase::Asked { .. } => {
                 format!("asked to end {}; what is left after its grace is killed", by(*cause))
             }
-            Urgency::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
-            Urgency::Stuck => of_survivors(members),
+            StopPhase::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
+            StopPhase::Stuck => of_survivors(members),
         }),
         State::Withdrawing { cause, until, .. } => {
             Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
@@ -86,14 +86,14 @@ pub(crate) fn of_ending(ending: &Ending) -> String {
     }
 }
 
-fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &Hindrance) -> String {
+fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &BlockedBy) -> String {
     match (pending, &process.spec.key) {
         (Pending::Queued, key) => match (hindrance, key) {
-            (Hindrance::NoNode { draining }, _) => nowhere(&process.spec.placement, draining),
-            (Hindrance::Held(hold), Some(key)) => of_hold(key, hold),
-            (Hindrance::Settling { until }, _) => of_loss(*until, now),
-            (Hindrance::None, Some(key)) => format!("waits for a slot of the key {key}"),
-            (Hindrance::None | Hindrance::Held(_), None) => {
+            (BlockedBy::NoNode { draining }, _) => nowhere(&process.spec.placement, draining),
+            (BlockedBy::Held(hold), Some(key)) => of_hold(key, hold),
+            (BlockedBy::Settling { until }, _) => of_loss(*until, now),
+            (BlockedBy::None, Some(key)) => format!("waits for a slot of the key {key}"),
+            (BlockedBy::None | BlockedBy::Held(_), None) => {
                 "waits for its turn: its node runs as much as it may".to_owned()
             }
         },
@@ -109,7 +109,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
 }
 
 /// A queue that is held, in one sentence.
-pub(super) fn of_hold(key: &SlotKey, hold: &Hold) -> String {
+pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     let since = rfc3339(hold.since);
     match &hold.by {
         Some(by) => format!("the queue of the key {key} is held by {by} since {since}"),
@@ -240,7 +240,8 @@ const fn signal_name(number: u8) -> Option<&'static str> {
 mod tests {
     use super::*;
     use longhaul_domain::{
-        Awake, Capabilities, Chance, CommandSpec, Context, Input, Lineage, Observation, ProcessId, Spec, Work,
+        AwakeTime, Capabilities, CommandSpec, DecisionContext, Input, Lineage, Observation, ProcessId,
+        RandomBits, Spec, Work,
     };
     use std::sync::Arc;
     use std::time::Duration;
@@ -283,7 +284,7 @@ mod tests {
             exit: Exit { stopped: Some(StopCause::Timeout), ..exit(signal(15)) },
         };
         see(&mut process, exited, 61_000);
-        let said = reason(&process, Timestamp(61_000), &Hindrance::None, &[]).unwrap();
+        let said = reason(&process, Timestamp(61_000), &BlockedBy::None, &[]).unwrap();
         assert_eq!(said, "it ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
     }
 
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_simply_runs_needs_no_reason() {
-        assert_eq!(reason(&running(), Timestamp(1_000), &Hindrance::None, &[]), None);
+        assert_eq!(reason(&running(), Timestamp(1_000), &BlockedBy::None, &[]), None);
     }
 
     fn running() -> Process {
@@ -344,12 +345,17 @@ mod tests {
 
     fn see(process: &mut Process, observation: Observation, now: i64) {
         let input = Input::Observation(observation);
-        let step = process.decide(&context(now), &longhaul_domain::Vitals::default(), &input).unwrap();
+        let step = process.decide(&context(now), &longhaul_domain::LiveStats::default(), &input).unwrap();
         process.evolve(&step.events);
     }
 
-    const fn context(now: i64) -> Context {
-        Context { now: Timestamp(now), awake: Awake(now), chance: Chance(0), capabilities: Capabilities::ALL }
+    const fn context(now: i64) -> DecisionContext {
+        DecisionContext {
+            now: Timestamp(now),
+            awake: AwakeTime(now),
+            chance: RandomBits(0),
+            capabilities: Capabilities::ALL,
+        }
     }
 
     fn exit(status: ExitStatus) -> Exit {

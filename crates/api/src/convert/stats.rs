@@ -4,30 +4,30 @@ use crate::convert::moment::rfc3339;
 use crate::convert::process::{duration, millis};
 use futures_util::{StreamExt, stream};
 use longhaul_domain::{Level, ProcessId, Status, Timestamp, TreeUsage};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Stored};
-use longhaul_engine::{Engine, EngineError, LevelStats, Stats};
+use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
+use longhaul_engine::{Engine, EngineError, LevelStats, ProcessStats};
 use longhaul_wire::api::{LevelStatsView, StatsView, SumUsageView};
 use std::time::Duration;
 
 /// So many processes are looked at on one page.
 const PAGE: u32 = 500;
 /// So many processes are asked for their usage side by side.
-const SIDE_BY_SIDE: usize = 16;
+const MAX_CONCURRENT: usize = 16;
 
 /// What one that lives uses, and for how long it has run.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Use {
+pub(crate) struct LiveUsage {
     level: Level,
     uptime: Option<Duration>,
     usage: Option<TreeUsage>,
 }
 
 /// What those use that live, of the processes that a filter admits. What cannot be found out now is left out.
-pub(crate) async fn uses(engine: &Engine, scope: &Filter) -> Result<Vec<Use>, EngineError> {
+pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<LiveUsage>, EngineError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-    let filter = Filter { statuses, ..scope.clone() };
+    let filter = ProcessFilter { statuses, ..scope.clone() };
     let mut live = root(engine, &filter).await?;
-    let mut page = PageAsk { order: Order::NewestFirst, after: None, most: PAGE };
+    let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: PAGE };
     loop {
         let listing = engine.list(&filter, &page).await?;
         live.extend(listing.processes);
@@ -38,13 +38,13 @@ pub(crate) async fn uses(engine: &Engine, scope: &Filter) -> Result<Vec<Use>, En
     }
     let now = engine.now();
     let looks: Vec<_> = live.iter().map(|stored| look(engine, stored, now)).collect();
-    Ok(stream::iter(looks).buffered(SIDE_BY_SIDE).collect().await)
+    Ok(stream::iter(looks).buffered(MAX_CONCURRENT).collect().await)
 }
 
 /// The top of the tree that is meant, which is no descendant of itself.
-async fn root(engine: &Engine, filter: &Filter) -> Result<Vec<Stored>, EngineError> {
+async fn root(engine: &Engine, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
     let Some(top) = filter.ancestor else { return Ok(Vec::new()) };
-    let itself = Filter { ancestor: None, ..filter.clone() };
+    let itself = ProcessFilter { ancestor: None, ..filter.clone() };
     match engine.process(top).await {
         Ok(top) => Ok(Some(top).filter(|top| itself.admits(top)).into_iter().collect()),
         Err(EngineError::NotFound { .. }) => Ok(Vec::new()),
@@ -52,9 +52,9 @@ async fn root(engine: &Engine, filter: &Filter) -> Result<Vec<Stored>, EngineErr
     }
 }
 
-async fn look(engine: &Engine, stored: &Stored, now: Timestamp) -> Use {
+async fn look(engine: &Engine, stored: &StoredProcess, now: Timestamp) -> LiveUsage {
     let process = &stored.process;
-    Use {
+    LiveUsage {
         level: process.lineage.level(),
         uptime: duration(process, now),
         usage: match process.state.execution() {
@@ -69,9 +69,9 @@ async fn usage(engine: &Engine, id: ProcessId) -> Option<TreeUsage> {
 }
 
 /// Statistics by level and in total.
-pub(crate) fn stats(stats: &Stats, uses: &[Use], now: Timestamp) -> StatsView {
+pub(crate) fn stats(stats: &ProcessStats, uses: &[LiveUsage], now: Timestamp) -> StatsView {
     let levels = stats.levels.iter().map(|(level, numbers)| {
-        let here: Vec<Use> = uses.iter().filter(|one| one.level == *level).copied().collect();
+        let here: Vec<LiveUsage> = uses.iter().filter(|one| one.level == *level).copied().collect();
         of_level(Some(*level), numbers, &here)
     });
     StatsView {
@@ -83,7 +83,7 @@ pub(crate) fn stats(stats: &Stats, uses: &[Use], now: Timestamp) -> StatsView {
     }
 }
 
-fn of_level(level: Option<Level>, numbers: &LevelStats, uses: &[Use]) -> LevelStatsView {
+fn of_level(level: Option<Level>, numbers: &LevelStats, uses: &[LiveUsage]) -> LevelStatsView {
     LevelStatsView {
         level: level.map(|level| level.0),
         live: numbers.live,
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn usage_is_summed_by_level_and_in_total() {
-        let used = |level: u8, uptime: u64, read: Option<u64>| Use {
+        let used = |level: u8, uptime: u64, read: Option<u64>| LiveUsage {
             level: Level(level),
             uptime: Some(Duration::from_millis(uptime)),
             usage: Some(TreeUsage {
@@ -144,10 +144,10 @@ mod tests {
                 ..TreeUsage::default()
             }),
         };
-        let waits = Use { level: Level(2), uptime: None, usage: None };
+        let waits = LiveUsage { level: Level(2), uptime: None, usage: None };
         let uses = [used(0, 7, Some(5)), used(1, 3, None), used(1, 9, Some(6)), waits];
         let levels = BTreeMap::from([0, 1, 2].map(|level| (Level(level), LevelStats::default())));
-        let seen = stats(&Stats { levels, ..Stats::default() }, &uses, Timestamp(0));
+        let seen = stats(&ProcessStats { levels, ..ProcessStats::default() }, &uses, Timestamp(0));
         let of = |at: usize| seen.levels[at].usage.clone();
         let sum = |processes, cpu_ms, memory_bytes, read_bytes| {
             Some(SumUsageView { processes, cpu_ms, memory_bytes, read_bytes, written_bytes: None })

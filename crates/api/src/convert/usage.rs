@@ -3,11 +3,11 @@
 use crate::convert::moment::rfc3339;
 use crate::convert::process::{duration, millis, tree_usage};
 use longhaul_domain::{Timestamp, TreeUsage};
-use longhaul_engine::ports::Stored;
+use longhaul_engine::ports::StoredProcess;
 use longhaul_wire::api::UsageReply;
 
 /// What the tree of a process uses at a moment.
-pub(crate) fn usage(stored: &Stored, usage: Option<&TreeUsage>, now: Timestamp) -> UsageReply {
+pub(crate) fn usage(stored: &StoredProcess, usage: Option<&TreeUsage>, now: Timestamp) -> UsageReply {
     let process = &stored.process;
     UsageReply {
         id: process.id.to_string(),

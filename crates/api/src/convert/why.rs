@@ -1,33 +1,33 @@
 //! Why a process waits, as clients see it.
 
 use crate::convert::moment::{rfc3339, span};
-use crate::convert::process::{Hindrance, holder};
+use crate::convert::process::{BlockedBy, holder};
 use crate::convert::queue::hold;
 use crate::convert::reason;
 use longhaul_domain::{Condition, Process, ProcessId, Status, Timestamp};
-use longhaul_engine::ports::Stored;
-use longhaul_engine::{Engine, EngineError, Why};
+use longhaul_engine::ports::StoredProcess;
+use longhaul_engine::{Engine, EngineError, WaitReason};
 use longhaul_wire::api::{HolderView, WhyView};
 
 /// So many holders are shown with their names; the rest by their ids.
-const NAMED: usize = 100;
+const MAX_NAMED_HOLDERS: usize = 100;
 
 /// Why a process waits.
 pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, EngineError> {
     let why = engine.why(id).await?;
     let stored = engine.process(id).await?;
     let ids: &[ProcessId] = match &why {
-        Why::Queued { holders, .. } | Why::NodeFull { holders, .. } => holders,
-        Why::NotWaiting { .. }
-        | Why::Held { .. }
-        | Why::Settling { .. }
-        | Why::Delayed { .. }
-        | Why::Retrying { .. }
-        | Why::NoNode { .. } => &[],
+        WaitReason::Queued { holders, .. } | WaitReason::NodeFull { holders, .. } => holders,
+        WaitReason::NotWaiting { .. }
+        | WaitReason::Held { .. }
+        | WaitReason::Settling { .. }
+        | WaitReason::Delayed { .. }
+        | WaitReason::Retrying { .. }
+        | WaitReason::NoNode { .. } => &[],
     };
     let mut holders = Vec::new();
     for (place, id) in ids.iter().enumerate() {
-        let found = if place < NAMED { engine.process(*id).await.ok() } else { None };
+        let found = if place < MAX_NAMED_HOLDERS { engine.process(*id).await.ok() } else { None };
         holders.push(found.map_or_else(
             || HolderView { id: id.to_string(), ..HolderView::default() },
             |stored| holder(&stored.process),
@@ -36,7 +36,7 @@ pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, Engin
     Ok(told(&stored, &why, holders, engine.now()))
 }
 
-fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
+fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now: Timestamp) -> WhyView {
     let process = &stored.process;
     let common = WhyView {
         id: process.id.to_string(),
@@ -50,10 +50,10 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
         ..WhyView::default()
     };
     match why {
-        Why::NotWaiting { status } => {
+        WaitReason::NotWaiting { status } => {
             WhyView { why: "not_waiting".to_owned(), status: status.as_str().to_owned(), ..common }
         }
-        Why::Queued { position, ahead, slots, stalled, .. } => WhyView {
+        WaitReason::Queued { position, ahead, slots, stalled, .. } => WhyView {
             why: "queued".to_owned(),
             position: Some(*position),
             ahead: Some(*ahead),
@@ -61,38 +61,38 @@ fn told(stored: &Stored, why: &Why, holders: Vec<HolderView>, now: Timestamp) ->
             stalled: *stalled,
             ..common
         },
-        Why::Held { hold: held, position, .. } => WhyView {
+        WaitReason::Held { hold: held, position, .. } => WhyView {
             why: "held".to_owned(),
             position: Some(*position),
             ahead: Some(position.saturating_sub(1)),
             held: Some(hold(held)),
             ..common
         },
-        Why::NodeFull { limit, position, .. } => WhyView {
+        WaitReason::NodeFull { limit, position, .. } => WhyView {
             why: "node_full".to_owned(),
             position: Some(*position),
             ahead: Some(position.saturating_sub(1)),
             slots: Some(*limit),
             ..common
         },
-        Why::Settling { until, position } => WhyView {
+        WaitReason::Settling { until, position } => WhyView {
             why: "settling".to_owned(),
             position: Some(*position),
             ahead: Some(position.saturating_sub(1)),
             due_at: Some(rfc3339(*until)),
             ..common
         },
-        Why::Delayed { until } => {
+        WaitReason::Delayed { until } => {
             WhyView { why: "delayed".to_owned(), due_at: Some(rfc3339(*until)), ..common }
         }
-        Why::Retrying { attempt, at, after } => WhyView {
+        WaitReason::Retrying { attempt, at, after } => WhyView {
             why: "retry".to_owned(),
             due_at: Some(rfc3339(*at)),
             next_attempt: Some(*attempt),
             last_error: Some(reason::of_ending(after)),
             ..common
         },
-        Why::NoNode { placement, .. } => {
+        WaitReason::NoNode { placement, .. } => {
             WhyView { why: "no_node".to_owned(), placement: Some(reason::place(placement)), ..common }
         }
     }
@@ -108,11 +108,11 @@ fn not_queued(process: &Process, status: Status) -> String {
     format!("it does not wait: it is {status}")
 }
 
-fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
+fn sentence(process: &Process, why: &WaitReason, now: Timestamp) -> String {
     match why {
-        Why::NotWaiting { status } => reason::reason(process, now, &Hindrance::None, &[])
+        WaitReason::NotWaiting { status } => reason::reason(process, now, &BlockedBy::None, &[])
             .unwrap_or_else(|| not_queued(process, *status)),
-        Why::Queued { key, ahead, slots, holders, stalled, .. } => {
+        WaitReason::Queued { key, ahead, slots, holders, stalled, .. } => {
             let what = key.as_ref().map_or_else(
                 || "waits for its turn".to_owned(),
                 |key| format!("waits for a slot of the key {key}"),
@@ -126,26 +126,26 @@ fn sentence(process: &Process, why: &Why, now: Timestamp) -> String {
             };
             format!("{what}{taken}; {}{stands}", before(*ahead))
         }
-        Why::Held { key, hold, position } => {
+        WaitReason::Held { key, hold, position } => {
             format!("{}; {}", reason::of_hold(key, hold), before(position.saturating_sub(1)))
         }
-        Why::NodeFull { limit, position, .. } => format!(
+        WaitReason::NodeFull { limit, position, .. } => format!(
             "its node runs {limit} processes, as many as it may; {}",
             before(position.saturating_sub(1))
         ),
-        Why::Settling { until, position } => {
+        WaitReason::Settling { until, position } => {
             format!("{}; {}", reason::of_loss(*until, now), before(position.saturating_sub(1)))
         }
-        Why::Delayed { until } => {
+        WaitReason::Delayed { until } => {
             format!("waits until {}, {} from now", rfc3339(*until), span(until.since(now)))
         }
-        Why::Retrying { attempt, at, after } => format!(
+        WaitReason::Retrying { attempt, at, after } => format!(
             "attempt {attempt} begins at {}, in {}, after: {}",
             rfc3339(*at),
             span(at.since(now)),
             reason::of_ending(after)
         ),
-        Why::NoNode { placement, draining } => reason::nowhere(placement, draining),
+        WaitReason::NoNode { placement, draining } => reason::nowhere(placement, draining),
     }
 }
 

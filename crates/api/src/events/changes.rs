@@ -1,21 +1,21 @@
 //! What changes, for those who look at it anew then.
 
 use crate::api::Api;
-use crate::events::Wanted;
-use crate::events::reader::{Reader, Seen};
-use crate::events::trail::Trail;
-use crate::fault::Fault;
+use crate::error::ApiError;
+use crate::events::EventFilter;
+use crate::events::log_reader::LogReader;
+use crate::events::reader::{EventReader, ReaderItem};
 use longhaul_domain::{Fact, ProcessId};
 
 /// The changes of all processes from a moment on. Dropping it ends it.
 #[derive(Debug)]
-pub struct Changes {
-    reader: Reader,
+pub struct ChangeStream {
+    reader: EventReader,
 }
 
 /// What changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ProcessChange {
     /// The state of one process, or what holds of it; not what a worker says it does.
     Of(ProcessId),
     /// Events are missing: anything may have.
@@ -27,23 +27,23 @@ impl Api {
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn changes(&self) -> Result<Changes, Fault> {
-        let trail = Trail::from_now(&self.engine).await?;
-        Ok(Changes { reader: Reader::of(&self.engine, &self.relay, trail, Wanted::default()) })
+    pub async fn changes(&self) -> Result<ChangeStream, ApiError> {
+        let trail = LogReader::from_now(&self.engine).await?;
+        Ok(ChangeStream { reader: EventReader::of(&self.engine, &self.relay, trail, EventFilter::default()) })
     }
 }
 
-impl Changes {
+impl ChangeStream {
     /// Parks until something changes; none when the engine has ended. Dropping the call loses nothing.
-    pub async fn next(&mut self) -> Option<Change> {
+    pub async fn next(&mut self) -> Option<ProcessChange> {
         loop {
             self.reader.look().await?;
             match self.reader.take()? {
-                Seen::Event(shape) if !matches!(shape.logged.event.fact, Fact::StageChanged { .. }) => {
-                    return Some(Change::Of(shape.logged.id));
+                ReaderItem::Event(shape) if !matches!(shape.logged.event.fact, Fact::StageChanged { .. }) => {
+                    return Some(ProcessChange::Of(shape.logged.id));
                 }
-                Seen::Gap { .. } => return Some(Change::Anything),
-                Seen::Event(_) | Seen::Unwanted(_) | Seen::CaughtUp(_) => {}
+                ReaderItem::Gap { .. } => return Some(ProcessChange::Anything),
+                ReaderItem::Event(_) | ReaderItem::Unwanted(_) | ReaderItem::CaughtUp(_) => {}
             }
         }
     }

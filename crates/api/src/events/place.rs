@@ -1,7 +1,7 @@
 //! Places in the event log, as clients hold them.
 
-use crate::fault::Fault;
-use longhaul_engine::ports::Cursor;
+use crate::error::ApiError;
+use longhaul_engine::ports::EventCursor;
 
 /// What stands before the number, so that nobody takes a cursor for something to count with.
 const MARK: &str = "e-";
@@ -9,20 +9,20 @@ const MARK: &str = "e-";
 pub(crate) const START: &str = "start";
 
 /// A place as a client holds it: good for as long as the log keeps what comes after, whoever serves it.
-pub(crate) fn cursor_text(cursor: Cursor) -> String {
+pub(crate) fn cursor_text(cursor: EventCursor) -> String {
     format!("{MARK}{:x}", cursor.0)
 }
 
 /// Reads what a client was given; none for the start.
-pub(crate) fn read_cursor(text: &str) -> Result<Option<Cursor>, Fault> {
+pub(crate) fn read_cursor(text: &str) -> Result<Option<EventCursor>, ApiError> {
     if text == START {
         return Ok(None);
     }
     let digits = text.strip_prefix(MARK).filter(|digits| digits.bytes().all(is_digit));
     match digits.map(|digits| u64::from_str_radix(digits, 16)) {
-        Some(Ok(place)) => Ok(Some(Cursor(place))),
+        Some(Ok(place)) => Ok(Some(EventCursor(place))),
         Some(Err(_)) | None => {
-            Err(Fault::unreadable("cursor", text, &"none of this sort was ever given out")
+            Err(ApiError::unreadable("cursor", text, &"none of this sort was ever given out")
                 .help("take the cursor of the last event, or leave it out"))
         }
     }
@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn cursor_is_read_as_it_was_given() {
         for place in [0, 1, 4_711, u64::MAX] {
-            assert_eq!(read_cursor(&cursor_text(Cursor(place))).unwrap(), Some(Cursor(place)));
+            assert_eq!(read_cursor(&cursor_text(EventCursor(place))).unwrap(), Some(EventCursor(place)));
         }
         assert_eq!(read_cursor("start").unwrap(), None);
     }

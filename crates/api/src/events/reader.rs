@@ -1,59 +1,59 @@
 //! A reader of events: along the log by itself as long as it is behind, and with all others at the newest place.
 
-use crate::events::Wanted;
-use crate::events::relay::{Heard, Relay, Relayed, Seat};
-use crate::events::shape::Shape;
-use crate::events::subject::Subjects;
-use crate::events::trail::{Step, Trail};
+use crate::events::EventFilter;
+use crate::events::broadcast::{BroadcastItem, EventBroadcast, RelayItem, Subscriber};
+use crate::events::log_reader::{LogItem, LogReader};
+use crate::events::shape::EventSnapshot;
+use crate::events::subject::SubjectCache;
 use longhaul_engine::Engine;
-use longhaul_engine::ports::Cursor;
+use longhaul_engine::ports::EventCursor;
 use std::sync::Arc;
 
 /// What a reader comes by.
 #[derive(Clone, Debug)]
-pub(crate) enum Seen {
+pub(crate) enum ReaderItem {
     /// An event that is wanted.
-    Event(Arc<Shape>),
+    Event(Arc<EventSnapshot>),
     /// One that is not.
-    Unwanted(Cursor),
+    Unwanted(EventCursor),
     /// Events are missing: the log does not keep them, or was started anew.
     Gap {
         /// The last place before; none if that is the beginning.
-        from: Option<Cursor>,
+        from: Option<EventCursor>,
         /// The place after which events are told again.
-        to: Cursor,
+        to: EventCursor,
     },
     /// Everything that was there is told. It comes once.
-    CaughtUp(Cursor),
+    CaughtUp(EventCursor),
 }
 
 /// Reads at its own pace: it pulls, so that one who does not read costs no more than the page that he holds.
 #[derive(Debug)]
-pub(crate) struct Reader {
+pub(crate) struct EventReader {
     engine: Engine,
-    relay: Relay,
-    wanted: Wanted,
-    trail: Trail,
-    subjects: Subjects,
-    way: Way,
+    relay: EventBroadcast,
+    wanted: EventFilter,
+    trail: LogReader,
+    subjects: SubjectCache,
+    way: ReadMode,
     has_caught_up: bool,
-    next: Option<Seen>,
+    next: Option<ReaderItem>,
 }
 
 /// How a reader reads.
 #[derive(Debug)]
-enum Way {
+enum ReadMode {
     /// By itself, until it is at the newest place.
     Own,
     /// With all others.
-    Shared(Seat),
+    Shared(Subscriber),
     /// By itself to the end: there is nobody to read with any more.
     Last,
 }
 
-impl Seen {
+impl ReaderItem {
     /// The place behind it.
-    pub(crate) fn place(&self) -> Cursor {
+    pub(crate) fn place(&self) -> EventCursor {
         match self {
             Self::Event(shape) => shape.logged.cursor,
             Self::Gap { to, .. } => *to,
@@ -62,16 +62,16 @@ impl Seen {
     }
 }
 
-impl Reader {
+impl EventReader {
     /// Along a trail.
-    pub(crate) fn of(engine: &Engine, relay: &Relay, trail: Trail, wanted: Wanted) -> Self {
+    pub(crate) fn of(engine: &Engine, relay: &EventBroadcast, trail: LogReader, wanted: EventFilter) -> Self {
         Self {
             engine: engine.clone(),
             relay: relay.clone(),
             wanted,
             trail,
-            subjects: Subjects::default(),
-            way: Way::Own,
+            subjects: SubjectCache::default(),
+            way: ReadMode::Own,
             has_caught_up: false,
             next: None,
         }
@@ -79,7 +79,7 @@ impl Reader {
 
     /// What comes next, which stays the next until it is [taken](Self::take); none when all is over. Dropping the call
     /// loses nothing.
-    pub(crate) async fn look(&mut self) -> Option<&Seen> {
+    pub(crate) async fn look(&mut self) -> Option<&ReaderItem> {
         if self.next.is_none() {
             self.next = Some(self.read_on().await?);
         }
@@ -87,36 +87,36 @@ impl Reader {
     }
 
     /// Goes past it.
-    pub(crate) fn take(&mut self) -> Option<Seen> {
+    pub(crate) fn take(&mut self) -> Option<ReaderItem> {
         self.next.take()
     }
 
-    async fn read_on(&mut self) -> Option<Seen> {
+    async fn read_on(&mut self) -> Option<ReaderItem> {
         loop {
             match &mut self.way {
-                Way::Shared(seat) => {
+                ReadMode::Shared(seat) => {
                     let way = match seat.next().await {
-                        Heard::Next(relayed) => return Some(self.heard(relayed)),
-                        Heard::Behind => Way::Own,
-                        Heard::Over => Way::Last,
+                        RelayItem::Next(relayed) => return Some(self.heard(relayed)),
+                        RelayItem::Behind => ReadMode::Own,
+                        RelayItem::Over => ReadMode::Last,
                     };
                     // What is remembered is as old as the last step that was made alone.
                     (self.subjects, self.trail) =
-                        (Subjects::default(), Trail::behind(&self.engine, seat.place()));
+                        (SubjectCache::default(), LogReader::behind(&self.engine, seat.place()));
                     self.way = way;
                 }
-                Way::Own => {
+                ReadMode::Own => {
                     let Some(seat) = self.seat() else { return self.step().await };
-                    self.way = Way::Shared(seat);
+                    self.way = ReadMode::Shared(seat);
                 }
-                Way::Last => return self.step().await,
+                ReadMode::Last => return self.step().await,
             }
         }
     }
 
     /// With the others, if that is possible from here. Only one who has reached the end of the log begins it: it would
     /// leave him behind again at once.
-    fn seat(&mut self) -> Option<Seat> {
+    fn seat(&mut self) -> Option<Subscriber> {
         let place = self.trail.between().filter(|_| self.has_caught_up)?;
         if self.trail.is_at_end() {
             return self.relay.join_or_begin(&self.engine, place, &mut self.subjects);
@@ -124,26 +124,26 @@ impl Reader {
         self.relay.join(place)
     }
 
-    async fn step(&mut self) -> Option<Seen> {
+    async fn step(&mut self) -> Option<ReaderItem> {
         let seen = match self.trail.look().await? {
-            Step::CaughtUp(place) if self.has_caught_up => Seen::Unwanted(*place),
-            Step::CaughtUp(place) => Seen::CaughtUp(*place),
-            Step::Gap { from, to } => Seen::Gap { from: *from, to: *to },
-            Step::Event(logged) => {
-                let shape = Shape::of(&self.engine, &mut self.subjects, logged, &self.wanted).await?;
-                shape.map_or(Seen::Unwanted(logged.cursor), |shape| Seen::Event(Arc::new(shape)))
+            LogItem::CaughtUp(place) if self.has_caught_up => ReaderItem::Unwanted(*place),
+            LogItem::CaughtUp(place) => ReaderItem::CaughtUp(*place),
+            LogItem::Gap { from, to } => ReaderItem::Gap { from: *from, to: *to },
+            LogItem::Event(logged) => {
+                let shape = EventSnapshot::of(&self.engine, &mut self.subjects, logged, &self.wanted).await?;
+                shape.map_or(ReaderItem::Unwanted(logged.cursor), |shape| ReaderItem::Event(Arc::new(shape)))
             }
         };
         self.trail.take();
-        self.has_caught_up |= matches!(seen, Seen::CaughtUp(_));
+        self.has_caught_up |= matches!(seen, ReaderItem::CaughtUp(_));
         Some(seen)
     }
 
-    fn heard(&self, relayed: Relayed) -> Seen {
+    fn heard(&self, relayed: BroadcastItem) -> ReaderItem {
         match relayed {
-            Relayed::Gap { from, to } => Seen::Gap { from: Some(from), to },
-            Relayed::Event(shape) if shape.is_wanted(&self.wanted) => Seen::Event(shape),
-            Relayed::Event(shape) => Seen::Unwanted(shape.logged.cursor),
+            BroadcastItem::Gap { from, to } => ReaderItem::Gap { from: Some(from), to },
+            BroadcastItem::Event(shape) if shape.is_wanted(&self.wanted) => ReaderItem::Event(shape),
+            BroadcastItem::Event(shape) => ReaderItem::Unwanted(shape.logged.cursor),
         }
     }
 }

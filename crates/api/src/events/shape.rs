@@ -1,35 +1,35 @@
 //! What an event says beside itself: made once, whoever is told of it.
 
-use crate::events::Wanted;
-use crate::events::letter::envelope;
-use crate::events::subject::{Subject, Subjects};
+use crate::events::EventFilter;
+use crate::events::envelope::envelope;
+use crate::events::serialized::SerializedEvent;
+use crate::events::subject::{EventSubject, SubjectCache};
 use crate::events::tail::tail;
-use crate::events::telling::Telling;
 use longhaul_domain::{Fact, Progress};
 use longhaul_engine::Engine;
-use longhaul_engine::ports::{AttemptKey, Logged};
-use longhaul_wire::event::{Begins, EventKind};
+use longhaul_engine::ports::{AttemptKey, LoggedEvent};
+use longhaul_wire::event::{EventKind, StartTrigger};
 use tokio::sync::OnceCell;
 
 /// An event with what was known of its process then.
 #[derive(Debug)]
-pub(crate) struct Shape {
-    pub(crate) logged: Logged,
+pub(crate) struct EventSnapshot {
+    pub(crate) logged: LoggedEvent,
     /// None if it is for stores and engines alone.
     pub(crate) kind: Option<EventKind>,
     /// None of a process that was let go.
-    pub(crate) subject: Option<Subject>,
-    telling: OnceCell<Telling>,
+    pub(crate) subject: Option<EventSubject>,
+    telling: OnceCell<SerializedEvent>,
 }
 
-impl Shape {
+impl EventSnapshot {
     /// The shape of an event, the next one that these subjects are told of; the inner none means that it is not wanted,
     /// the outer that the engine has ended. Dropping the call loses nothing.
     pub(crate) async fn of(
         engine: &Engine,
-        subjects: &mut Subjects,
-        logged: &Logged,
-        wanted: &Wanted,
+        subjects: &mut SubjectCache,
+        logged: &LoggedEvent,
+        wanted: &EventFilter,
     ) -> Option<Option<Self>> {
         let (id, fact) = (logged.id, &logged.event.fact);
         if !wanted.is_of_process(id) {
@@ -54,7 +54,7 @@ impl Shape {
     }
 
     /// Whether somebody wants it.
-    pub(crate) fn is_wanted(&self, wanted: &Wanted) -> bool {
+    pub(crate) fn is_wanted(&self, wanted: &EventFilter) -> bool {
         wanted.is_of_process(self.logged.id)
             && wanted.is_of_session(self.subject.as_ref())
             && wanted.is_of_kind(self.kind)
@@ -62,31 +62,32 @@ impl Shape {
 
     /// What subscribers are told, if anything. The first who asks reads for it what only the end of an output and the
     /// record tell.
-    pub(crate) async fn telling(&self, engine: &Engine) -> Option<Telling> {
+    pub(crate) async fn telling(&self, engine: &Engine) -> Option<SerializedEvent> {
         let kind = self.kind?;
         Some(self.telling.get_or_init(|| self.told(kind, engine)).await.clone())
     }
 
-    async fn told(&self, kind: EventKind, engine: &Engine) -> Telling {
+    async fn told(&self, kind: EventKind, engine: &Engine) -> SerializedEvent {
         let Self { logged, subject, .. } = self;
         let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
         if let Fact::StageChanged { stage } = &logged.event.fact {
             // The log keeps the stage alone: how far it is can be told as long as it stands there.
             let stored = engine.process(logged.id).await.ok();
             let live = stored.filter(|stored| !stored.process.status().is_ended());
-            let vitals = live.map(|stored| stored.vitals).filter(|now| now.stage.as_ref() == Some(stage));
-            envelope.data.progress = vitals.and_then(|now| now.progress).map(Progress::percent);
+            let live_stats =
+                live.map(|stored| stored.live_stats).filter(|now| now.stage.as_ref() == Some(stage));
+            envelope.data.progress = live_stats.and_then(|now| now.progress).map(Progress::percent);
         }
         if let Some(key) = self.output(engine) {
             envelope.data.tail = tail(engine, key).await;
         }
-        Telling::of(envelope)
+        SerializedEvent::of(envelope)
     }
 
     /// The output that shows how a process ended, if it had any and has it here.
     fn output(&self, engine: &Engine) -> Option<AttemptKey> {
         let Fact::Ended { ending, .. } = &self.logged.event.fact else { return None };
-        let subject = self.subject.as_ref().filter(|subject| subject.begins == Begins::WhenSpawned)?;
+        let subject = self.subject.as_ref().filter(|subject| subject.begins == StartTrigger::WhenSpawned)?;
         let is_silent = ending.exit().is_some_and(|exit| exit.output_bytes == 0);
         if is_silent || subject.node.as_ref() != Some(engine.node()) {
             return None;
@@ -99,7 +100,7 @@ impl Shape {
         const PLAIN: usize = 4_096;
         let said = match &self.logged.event.fact {
             Fact::OutputMatched { pattern, line, .. } => pattern.len() + line.len(),
-            Fact::Ended { .. } => longhaul_wire::event::LONGEST_TAIL,
+            Fact::Ended { .. } => longhaul_wire::event::MAX_TAIL_LEN,
             Fact::Submitted
             | Fact::Claimed { .. }
             | Fact::Spawned { .. }

@@ -1,27 +1,27 @@
 //! What is known of the processes that events are about.
 
-use crate::events::trail::patiently;
+use crate::events::log_reader::patiently;
 use longhaul_domain::{
     AgentId, AttemptNo, Event, Fact, NodeId, Process, ProcessId, ProcessName, ProcessType, ProjectName,
     SessionId, Timestamp,
 };
 use longhaul_engine::Engine;
-use longhaul_engine::ports::{Cursor, Stored};
-use longhaul_wire::event::Begins;
+use longhaul_engine::ports::{EventCursor, StoredProcess};
+use longhaul_wire::event::StartTrigger;
 use std::collections::BTreeMap;
 
 /// So many processes a reader remembers; it loads the others again.
-const MOST_KNOWN: usize = 128;
+const MAX_CACHED: usize = 128;
 /// So much of a command line is told, in bytes.
-const LONGEST_COMMAND: usize = 4_096;
+const MAX_COMMAND_LEN: usize = 4_096;
 /// So many events a reader looks back for process ids that became known before it began.
-const LOOK_BACK: u32 = 512;
+const LOOKBACK_EVENTS: u32 = 512;
 
 /// What events tell of a process beside what happened.
 #[derive(Clone, Debug)]
-pub(crate) struct Subject {
+pub(crate) struct EventSubject {
     pub(crate) kind: ProcessType,
-    pub(crate) begins: Begins,
+    pub(crate) begins: StartTrigger,
     pub(crate) name: Option<ProcessName>,
     pub(crate) project: Option<ProjectName>,
     pub(crate) session: Option<SessionId>,
@@ -34,13 +34,13 @@ pub(crate) struct Subject {
     pub(crate) started_at: Option<Timestamp>,
 }
 
-impl Subject {
-    fn of(stored: &Stored) -> Self {
-        let Stored { process, .. } = stored;
+impl EventSubject {
+    fn of(stored: &StoredProcess) -> Self {
+        let StoredProcess { process, .. } = stored;
         let spec = &process.spec;
         let mut subject = Self {
             kind: spec.kind.clone(),
-            begins: Begins::of(&spec.work),
+            begins: StartTrigger::of(&spec.work),
             name: spec.name.clone(),
             project: spec.project.clone(),
             session: spec.session.clone(),
@@ -73,15 +73,15 @@ impl Subject {
             Fact::Claimed { attempt, node } => {
                 (self.attempt, self.pid) = (Some(*attempt), None);
                 match self.begins {
-                    Begins::WhenSpawned => (self.node, self.started_at) = (Some(node.clone()), None),
-                    Begins::AtOnce | Begins::AtItsTurn => self.started_at = Some(event.at),
+                    StartTrigger::WhenSpawned => (self.node, self.started_at) = (Some(node.clone()), None),
+                    StartTrigger::AtOnce | StartTrigger::AtItsTurn => self.started_at = Some(event.at),
                 }
             }
             Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
             // The record may tell of what came later.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
-                self.started_at = (self.begins == Begins::AtOnce).then_some(event.at);
+                self.started_at = (self.begins == StartTrigger::AtOnce).then_some(event.at);
             }
             Fact::NeverRan | Fact::BecameDue => (self.pid, self.started_at) = (None, None),
             Fact::RetryScheduled { .. }
@@ -112,14 +112,14 @@ impl Subject {
 
 /// The processes that a reader remembers.
 #[derive(Debug, Default)]
-pub(crate) struct Subjects {
-    known: BTreeMap<ProcessId, (u64, Subject)>,
+pub(crate) struct SubjectCache {
+    known: BTreeMap<ProcessId, (u64, EventSubject)>,
     uses: u64,
     /// Process ids that became known shortly before the first end that the reader was told of.
     earlier: Option<BTreeMap<ProcessId, u32>>,
 }
 
-impl Subjects {
+impl SubjectCache {
     /// What is known of a process as it was with this event; none of one that was let go. The outer none means that the
     /// engine has ended.
     pub(crate) async fn with(
@@ -127,12 +127,12 @@ impl Subjects {
         engine: &Engine,
         id: ProcessId,
         event: &Event,
-    ) -> Option<Option<&Subject>> {
+    ) -> Option<Option<&EventSubject>> {
         if !self.known.contains_key(&id) {
             let ids = [id];
             let mut found = patiently(engine, || engine.processes(&ids)).await?;
             let Some(stored) = found.pop().flatten() else { return Some(None) };
-            self.remember(id, Subject::of(&stored));
+            self.remember(id, EventSubject::of(&stored));
         }
         self.uses += 1;
         let uses = self.uses;
@@ -145,8 +145,13 @@ impl Subjects {
 
     /// Completes what is known of a process that ended here: with a record that can change no more, and with what the log
     /// says before the reader began.
-    pub(crate) async fn complete(&mut self, engine: &Engine, id: ProcessId, place: Cursor) -> Option<()> {
-        let lacks = |subject: &Subject| subject.started_at.is_none() || subject.attempt.is_none();
+    pub(crate) async fn complete(
+        &mut self,
+        engine: &Engine,
+        id: ProcessId,
+        place: EventCursor,
+    ) -> Option<()> {
+        let lacks = |subject: &EventSubject| subject.started_at.is_none() || subject.attempt.is_none();
         if self.known.get(&id).is_some_and(|(_, subject)| lacks(subject)) {
             let ids = [id];
             let found = patiently(engine, || engine.processes(&ids)).await?.pop().flatten();
@@ -154,8 +159,10 @@ impl Subjects {
                 subject.place(&stored.process);
             }
         }
-        let wants_pid = |subject: &Subject| {
-            subject.begins == Begins::WhenSpawned && subject.pid.is_none() && subject.started_at.is_some()
+        let wants_pid = |subject: &EventSubject| {
+            subject.begins == StartTrigger::WhenSpawned
+                && subject.pid.is_none()
+                && subject.started_at.is_some()
         };
         if !self.known.get(&id).is_some_and(|(_, subject)| wants_pid(subject)) {
             return Some(());
@@ -171,7 +178,7 @@ impl Subjects {
     }
 
     /// What is remembered of a process.
-    pub(crate) fn known(&self, id: ProcessId) -> Option<&Subject> {
+    pub(crate) fn known(&self, id: ProcessId) -> Option<&EventSubject> {
         self.known.get(&id).map(|(_, subject)| subject)
     }
 
@@ -180,8 +187,8 @@ impl Subjects {
         self.known.remove(&id);
     }
 
-    fn remember(&mut self, id: ProcessId, subject: Subject) {
-        if self.known.len() >= MOST_KNOWN
+    fn remember(&mut self, id: ProcessId, subject: EventSubject) {
+        if self.known.len() >= MAX_CACHED
             && let Some(oldest) = self.known.iter().min_by_key(|(_, (used, _))| *used).map(|(id, _)| *id)
         {
             self.known.remove(&oldest);
@@ -192,9 +199,9 @@ impl Subjects {
 }
 
 /// The process ids that the log tells of shortly before a place.
-async fn pids_before(engine: &Engine, place: Cursor) -> Option<BTreeMap<ProcessId, u32>> {
-    let from = Cursor(place.0.saturating_sub(LOOK_BACK.into()));
-    let page = patiently(engine, || engine.log(Some(from), LOOK_BACK, false)).await?;
+async fn pids_before(engine: &Engine, place: EventCursor) -> Option<BTreeMap<ProcessId, u32>> {
+    let from = EventCursor(place.0.saturating_sub(LOOKBACK_EVENTS.into()));
+    let page = patiently(engine, || engine.log(Some(from), LOOKBACK_EVENTS, false)).await?;
     let mut pids = BTreeMap::new();
     for logged in page.events.iter().filter(|logged| logged.cursor < place) {
         if let Fact::Spawned { pid: Some(pid), .. } = &logged.event.fact {
@@ -207,7 +214,7 @@ async fn pids_before(engine: &Engine, place: Cursor) -> Option<BTreeMap<ProcessI
 /// The words of a command, as many as fit.
 fn command_line(process: &Process) -> Vec<String> {
     let Some(command) = process.spec.command() else { return Vec::new() };
-    let mut left = LONGEST_COMMAND;
+    let mut left = MAX_COMMAND_LEN;
     let mut words = Vec::new();
     for word in std::iter::once(&command.program).chain(&command.args) {
         if word.len() > left {

@@ -1,14 +1,14 @@
 //! The end of an output, as an event shows it.
 
 use longhaul_engine::Engine;
-use longhaul_engine::ports::{AttemptKey, Wanted};
-use longhaul_view::{Terminal, fold_redraws, sanitize};
-use longhaul_wire::event::LONGEST_TAIL;
+use longhaul_engine::ports::{AttemptKey, OutputRead};
+use longhaul_view::{TerminalPolicy, fold_redraws, sanitize};
+use longhaul_wire::event::MAX_TAIL_LEN;
 
 /// So many bytes are read: escape sequences and redrawn lines fall out of them, and the rest is to be long enough.
 const READ: u32 = 8_192;
 /// So often a page is asked for until the end is reached.
-const MOST_PAGES: u32 = 64;
+const MAX_PAGES: u32 = 64;
 
 /// The last words of an attempt that ended; none if it said nothing, or if what it said is not kept here.
 pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
@@ -16,8 +16,8 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     let begin = size.end.saturating_sub(READ.into());
     let mut from = begin;
     let mut bytes = Vec::new();
-    for _ in 0..MOST_PAGES {
-        let page = engine.output(key, Wanted { from, most: READ, only: None }).await.ok()?;
+    for _ in 0..MAX_PAGES {
+        let page = engine.output(key, OutputRead { from, most: READ, only: None }).await.ok()?;
         bytes.extend(page.chunks.into_iter().flat_map(|chunk| chunk.bytes));
         if page.next >= page.end || page.next <= from {
             break;
@@ -34,13 +34,13 @@ fn shown(bytes: &[u8]) -> String {
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
         text.extend_from_slice(fold_redraws(line));
     }
-    let text = String::from_utf8_lossy(&sanitize(&text, Terminal::Plain)).into_owned();
+    let text = String::from_utf8_lossy(&sanitize(&text, TerminalPolicy::Plain)).into_owned();
     last_lines(text.trim_end()).to_owned()
 }
 
 /// The whole lines at the end of a text that fit, or the end of its last line where not even that one does.
 fn last_lines(text: &str) -> &str {
-    let begin = text.ceil_char_boundary(text.len().saturating_sub(LONGEST_TAIL));
+    let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_TAIL_LEN));
     let (before, kept) = text.split_at(begin);
     if before.is_empty() || before.ends_with('\n') {
         return kept;
@@ -57,7 +57,7 @@ mod tests {
         let long = "größe \u{1b}[31m☃\u{1b}[0m\n".repeat(1_000);
         let text = shown(long.as_bytes());
         let line = "größe ☃\n".len();
-        assert!(text.len() <= LONGEST_TAIL && text.len() > LONGEST_TAIL - line, "{}", text.len());
+        assert!(text.len() <= MAX_TAIL_LEN && text.len() > MAX_TAIL_LEN - line, "{}", text.len());
         assert!(text.lines().all(|line| line == "größe ☃"), "{text}");
         assert_eq!(shown(b"10%\r20%\r100%\ndone\n\n"), "100%\ndone");
         assert_eq!(shown(b"\xff\xfe"), "\u{fffd}\u{fffd}");
@@ -67,16 +67,16 @@ mod tests {
     fn tail_has_every_line_that_fits_however_many_these_are() {
         let lines: String = (1..=300).map(|n| format!("{n}\n")).collect();
         assert_eq!(shown(lines.as_bytes()), lines.trim_end());
-        let exact = format!("{}\n{}", "a".repeat(100), "b".repeat(LONGEST_TAIL));
-        assert_eq!(shown(exact.as_bytes()), "b".repeat(LONGEST_TAIL));
+        let exact = format!("{}\n{}", "a".repeat(100), "b".repeat(MAX_TAIL_LEN));
+        assert_eq!(shown(exact.as_bytes()), "b".repeat(MAX_TAIL_LEN));
         let traceback = format!("{}\nassert 2 == 3", "E   ".repeat(400));
         assert_eq!(shown(traceback.as_bytes()), traceback);
     }
 
     #[test]
     fn tail_of_one_long_line_is_its_end_in_whole_characters() {
-        let text = shown("ö".repeat(LONGEST_TAIL).as_bytes());
-        assert_eq!(text, "ö".repeat(LONGEST_TAIL / 2));
-        assert_eq!(shown("☃".repeat(LONGEST_TAIL).as_bytes()).len(), LONGEST_TAIL / 3 * 3);
+        let text = shown("ö".repeat(MAX_TAIL_LEN).as_bytes());
+        assert_eq!(text, "ö".repeat(MAX_TAIL_LEN / 2));
+        assert_eq!(shown("☃".repeat(MAX_TAIL_LEN).as_bytes()).len(), MAX_TAIL_LEN / 3 * 3);
     }
 }

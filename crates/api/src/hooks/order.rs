@@ -9,14 +9,14 @@ use std::time::Duration;
 /// Hooks go first where something waits for a place: what they tell is about work that is done.
 const PRIORITY: i64 = 100;
 /// The most bytes of an event in the environment of a hook.
-const LARGEST_EVENT: usize = 32 * 1_024;
+const MAX_EVENT_BYTES: usize = 32 * 1_024;
 
 /// What stands in braces in an argument for what happened.
 pub const PLACEHOLDERS: [&str; 6] = ["id", "name", "status", "exit_code", "event", "session"];
 
 /// When a hook is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Moment {
+pub enum HookTrigger {
     /// A process began.
     Start,
     /// A process ended, however.
@@ -27,7 +27,7 @@ pub enum Moment {
     SessionComplete,
 }
 
-impl Moment {
+impl HookTrigger {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Start, Self::End, Self::Failure, Self::SessionComplete];
 
@@ -56,7 +56,7 @@ impl Moment {
 /// A command that is run when something happened.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hook {
-    pub(super) moment: Moment,
+    pub(super) moment: HookTrigger,
     plan: HookPlan,
 }
 
@@ -94,7 +94,7 @@ impl Hook {
     ///
     /// # Errors
     /// [`HookError`] says what is wrong with it.
-    pub fn new(moment: Moment, plan: HookPlan) -> Result<Self, HookError> {
+    pub fn new(moment: HookTrigger, plan: HookPlan) -> Result<Self, HookError> {
         if plan.command.first().is_none_or(String::is_empty) {
             return Err(HookError::NoProgram);
         }
@@ -116,12 +116,12 @@ impl Hook {
 
     /// When it is called.
     #[must_use]
-    pub const fn moment(&self) -> Moment {
+    pub const fn moment(&self) -> HookTrigger {
         self.moment
     }
 
     /// The launch for something that happened. The same event gives the same launch key.
-    pub(super) fn request(&self, call: &Call) -> LaunchRequest {
+    pub(super) fn request(&self, call: &HookCall) -> LaunchRequest {
         let (program, args) = match self.plan.command.split_first() {
             Some((program, args)) => (program.clone(), args),
             None => (String::new(), [].as_slice()),
@@ -171,7 +171,7 @@ impl std::fmt::Debug for HookPlan {
 
 /// What a hook is told.
 #[derive(Clone, Debug)]
-pub(super) struct Call {
+pub(super) struct HookCall {
     /// Whom it is about, in words.
     pub(super) id: String,
     /// What makes it the only one of its kind.
@@ -180,7 +180,7 @@ pub(super) struct Call {
     words: BTreeMap<&'static str, String>,
 }
 
-impl Call {
+impl HookCall {
     pub(super) fn of_event(envelope: &Envelope) -> Self {
         let data = &envelope.data;
         let words = [
@@ -193,7 +193,7 @@ impl Call {
         ];
         let mut short = envelope.clone();
         let mut event = json(&short);
-        if event.len() > LARGEST_EVENT {
+        if event.len() > MAX_EVENT_BYTES {
             (short.data.tail, short.data.line, short.data.error) = (None, None, None);
             short.data.command.truncate(1);
             event = json(&short);
@@ -212,7 +212,7 @@ impl Call {
         ];
         let mut short = batch.clone();
         let mut event = json(&short);
-        while event.len() > LARGEST_EVENT && !short.ended.is_empty() {
+        while event.len() > MAX_EVENT_BYTES && !short.ended.is_empty() {
             short.ended.truncate(short.ended.len() / 2);
             event = json(&short);
         }
@@ -291,7 +291,7 @@ fn worst(batch: &BatchView) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_wire::event::{EndedView, EventData};
+    use longhaul_wire::event::{EndedProcessView, EventData};
 
     fn hook(command: &[&str]) -> Hook {
         let command = command.iter().map(|word| (*word).to_owned()).collect();
@@ -302,7 +302,7 @@ mod tests {
             environment,
             timeout: Duration::from_secs(30),
         };
-        Hook::new(Moment::End, plan).unwrap()
+        Hook::new(HookTrigger::End, plan).unwrap()
     }
 
     fn failed(name: &str) -> Envelope {
@@ -324,7 +324,7 @@ mod tests {
     fn arguments_are_filled_and_nothing_in_them_is_read_again() {
         let hook =
             hook(&["{id}", "{name} ended: {status} ({exit_code})", "{nothing} {", "{{id}}", "$({name})"]);
-        let request = hook.request(&Call::of_event(&failed("a; rm -rf {id} $(x)")));
+        let request = hook.request(&HookCall::of_event(&failed("a; rm -rf {id} $(x)")));
         let command = request.command.unwrap();
         assert_eq!(command.program, "{id}", "what is run is what was configured");
         let expected =
@@ -346,10 +346,10 @@ mod tests {
         let mut envelope = failed("x");
         envelope.data.tail = Some("\u{1}".repeat(20_000));
         envelope.data.error = Some("e".repeat(64 * 1_024));
-        let ended = EndedView { id: "p".repeat(36), ..EndedView::default() };
+        let ended = EndedProcessView { id: "p".repeat(36), ..EndedProcessView::default() };
         let batch = BatchView { ended: vec![ended; 1_000], ..BatchView::default() };
-        for call in [Call::of_event(&envelope), Call::of_batch(&batch)] {
-            assert!(call.event.len() <= LARGEST_EVENT && call.event.len() > 100, "{}", call.event.len());
+        for call in [HookCall::of_event(&envelope), HookCall::of_batch(&batch)] {
+            assert!(call.event.len() <= MAX_EVENT_BYTES && call.event.len() > 100, "{}", call.event.len());
         }
     }
 
@@ -366,7 +366,7 @@ mod tests {
             (plan("x", "here", 1), HookError::Directory),
             (plan("x", "/", 0), HookError::NoTimeout),
         ] {
-            assert_eq!(Hook::new(Moment::Start, plan).unwrap_err(), error);
+            assert_eq!(Hook::new(HookTrigger::Start, plan).unwrap_err(), error);
         }
     }
 

@@ -1,10 +1,10 @@
 //! What is told of a manager when somebody looks.
 
 use crate::api::Api;
-use crate::fault::Fault;
-use crate::metrics::roll::{Line, Roll};
-use crate::metrics::text::Text;
-use crate::metrics::{Metrics, Tally};
+use crate::error::ApiError;
+use crate::metrics::live_gauge::{KeyGauge, LiveGauge};
+use crate::metrics::text::MetricsText;
+use crate::metrics::{EventCounters, Metrics};
 use longhaul_domain::{SlotKey, Status};
 use longhaul_wire::api::PROTOCOL;
 use std::cmp::Reverse;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
 /// So many keys are told by their names; the rest together.
-const MOST_KEYS: usize = 100;
+const MAX_KEYS: usize = 100;
 /// What the rest is called.
 const OTHER: &str = "other";
 
@@ -21,10 +21,10 @@ impl Api {
     ///
     /// # Errors
     /// The store does not answer.
-    pub async fn metrics_text(&self) -> Result<String, Fault> {
+    pub async fn metrics_text(&self) -> Result<String, ApiError> {
         // Numbers of a manager that can do nothing would look like those of an idle one.
         self.metrics.catch_up(&self.engine).await?;
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         self.about_manager(&mut text);
         present(&mut text, &self.metrics.roll());
         counted(&mut text, &self.metrics.tally());
@@ -34,7 +34,7 @@ impl Api {
         Ok(text.finish())
     }
 
-    fn about_manager(&self, text: &mut Text) {
+    fn about_manager(&self, text: &mut MetricsText) {
         let protocol = PROTOCOL.to_string();
         let labels = [("version", self.about.version.as_str()), ("protocol", protocol.as_str())];
         text.gauge("longhaul_build_info", "Who answers");
@@ -53,7 +53,7 @@ impl Api {
 }
 
 impl Metrics {
-    fn about_store(&self, text: &mut Text) {
+    fn about_store(&self, text: &mut MetricsText) {
         let name = "longhaul_store_write_seconds";
         text.histogram(name, "How long the store took to make a write durable");
         for (operation, histogram) in ["submit", "claim", "commit"].into_iter().zip(&self.writes()) {
@@ -63,7 +63,7 @@ impl Metrics {
 }
 
 /// What is.
-fn present(text: &mut Text, roll: &Roll) {
+fn present(text: &mut MetricsText, roll: &LiveGauge) {
     if !roll.is_counted() {
         return;
     }
@@ -73,23 +73,23 @@ fn present(text: &mut Text, roll: &Roll) {
     }
     let queues = by_key(roll.lines());
     text.gauge("longhaul_queue_waiting", "Processes that wait for a slot, by concurrency key");
-    for (key, Line { waiting, .. }) in &queues {
+    for (key, KeyGauge { waiting, .. }) in &queues {
         text.sample("longhaul_queue_waiting", &[("key", key)], waiting);
     }
     text.gauge("longhaul_queue_running", "Processes that hold a slot, by concurrency key");
-    for (key, Line { running, .. }) in &queues {
+    for (key, KeyGauge { running, .. }) in &queues {
         text.sample("longhaul_queue_running", &[("key", key)], running);
     }
 }
 
 /// How many wait and hold slots by key: the busiest by their names, the rest together.
-fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, Line)>) -> BTreeMap<&'a str, Line> {
+fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> BTreeMap<&'a str, KeyGauge> {
     let mut all: Vec<_> = lines.collect();
     all.sort_by_key(|(_, line)| Reverse(line.waiting + line.running));
-    let mut sums: BTreeMap<&str, Line> = BTreeMap::new();
+    let mut sums: BTreeMap<&str, KeyGauge> = BTreeMap::new();
     for (place, (key, line)) in all.into_iter().enumerate() {
         let own = key.map_or("", SlotKey::as_str);
-        let sum = sums.entry(if place < MOST_KEYS { own } else { OTHER }).or_default();
+        let sum = sums.entry(if place < MAX_KEYS { own } else { OTHER }).or_default();
         sum.waiting += line.waiting;
         sum.running += line.running;
     }
@@ -97,7 +97,7 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, Line)>) -> BTree
 }
 
 /// What happened.
-fn counted(text: &mut Text, tally: &Tally) {
+fn counted(text: &mut MetricsText, tally: &EventCounters) {
     text.counter("longhaul_launches_total", "Processes that were accepted");
     text.sample("longhaul_launches_total", &[], tally.launches);
     text.counter("longhaul_endings_total", "Processes that ended, by status");
@@ -142,10 +142,10 @@ mod tests {
         let keys: Vec<SlotKey> =
             (0..150).map(|number| SlotKey::new(&format!("key-{number}")).unwrap()).collect();
         let sums =
-            by_key(keys.iter().zip(0..).map(|(key, waiting)| (Some(key), Line { waiting, running: 1 })));
-        assert_eq!(sums.len(), MOST_KEYS + 1);
-        assert_eq!(sums["key-149"], Line { waiting: 149, running: 1 });
-        assert_eq!(sums[OTHER], Line { waiting: (0..50).sum(), running: 50 });
+            by_key(keys.iter().zip(0..).map(|(key, waiting)| (Some(key), KeyGauge { waiting, running: 1 })));
+        assert_eq!(sums.len(), MAX_KEYS + 1);
+        assert_eq!(sums["key-149"], KeyGauge { waiting: 149, running: 1 });
+        assert_eq!(sums[OTHER], KeyGauge { waiting: (0..50).sum(), running: 50 });
         assert!(!sums.contains_key("key-49"));
     }
 

@@ -5,11 +5,11 @@ use std::fmt::{Display, Write};
 
 /// Families of numbers, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct MetricsText {
     out: String,
 }
 
-impl Text {
+impl MetricsText {
     /// Begins a counter.
     pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.family(name, "counter", help);
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn samples_are_written_as_the_format_wants_them() {
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.gauge("a_b", "back\\slash and\nline");
         text.sample("a_b", &[], 1.5);
         text.sample("a_b", &[("x", "say \"hi\"\\\n"), ("y", "")], 7_u64);
@@ -94,7 +94,7 @@ mod tests {
         let mut histogram = Histogram::of_latency();
         histogram.take(Duration::from_millis(2));
         histogram.take(Duration::from_secs(60));
-        let mut text = Text::default();
+        let mut text = MetricsText::default();
         text.histogram("h", "spans");
         text.spans("h", &[("k", "v")], &histogram);
         let text = text.finish();

@@ -1,17 +1,17 @@
 //! How much an answer may cost.
 
 use super::within;
-use crate::fault::Fault;
+use crate::error::ApiError;
 use serde::Serialize;
 
 /// Bytes that an answer may have beyond its tokens, for the cursors in it.
-const ALLOWANCE: usize = 160;
+const ENVELOPE_BYTES: usize = 160;
 /// Bytes of a token, as clients estimate it.
 const TOKEN: usize = 4;
-const USUAL: u32 = 1_500;
+const DEFAULT_TOKENS: u32 = 1_500;
 /// Both ends of an output, or a match and its place, fit into so many tokens.
-const LEAST: u32 = 100;
-const MOST: u32 = 8_000;
+const MIN_TOKENS: u32 = 100;
+const MAX_TOKENS: u32 = 8_000;
 
 /// The most bytes of an answer in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    pub(super) fn of(tokens: Option<u32>) -> Result<Self, Fault> {
-        let tokens = within("max_tokens", tokens, LEAST..=MOST)?.unwrap_or(USUAL);
-        Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ALLOWANCE })
+    pub(super) fn of(tokens: Option<u32>) -> Result<Self, ApiError> {
+        let tokens = within("max_tokens", tokens, MIN_TOKENS..=MAX_TOKENS)?.unwrap_or(DEFAULT_TOKENS);
+        Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ENVELOPE_BYTES })
     }
 
     /// What is left when the answer holds that much beside what it usually has.

@@ -1,46 +1,48 @@
 //! The log of one attempt, read in stretches.
 
-use super::kept::Kept;
+use super::available::AvailableOutput;
 use super::place::is_over;
-use crate::fault::Fault;
-use longhaul_engine::ports::{AttemptKey, Loss, OutputError, OutputSize, OutputSource, Stored, Wanted};
+use crate::error::ApiError;
+use longhaul_engine::ports::{
+    AttemptKey, Loss, OutputError, OutputRead, OutputSize, OutputSource, StoredProcess,
+};
 use longhaul_engine::{Engine, EngineError};
-use longhaul_view::{Choice, Cursor, Ending, Window};
+use longhaul_view::{OutputCursor, StreamSelection, Window, WindowEnd};
 
 /// The most bytes that are asked for at once.
 const PIECE: usize = 256 * 1024;
 
 /// The log of one attempt, or one stream of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Log<'e> {
+pub(super) struct AttemptLog<'e> {
     pub(super) engine: &'e Engine,
     pub(super) key: AttemptKey,
     /// Names it in the cursors of an answer.
-    pub(super) cursor: Cursor,
+    pub(super) cursor: OutputCursor,
     /// Whether nobody writes it any more. Asked before it is read, so that what is read then is all.
     pub(super) is_over: bool,
     /// What is read in the place of the log, where that cannot be had.
-    pub(super) kept: Option<&'e Kept>,
+    pub(super) kept: Option<&'e AvailableOutput>,
 }
 
 /// A part of the log without a gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stretch {
+pub(super) struct OutputExtent {
     pub(super) from: u64,
     pub(super) until: u64,
     /// What comes at its end.
-    pub(super) ending: Ending,
+    pub(super) ending: WindowEnd,
 }
 
-impl<'e> Log<'e> {
+impl<'e> AttemptLog<'e> {
     /// The log that a cursor stands in.
-    pub(super) fn new(engine: &'e Engine, stored: &Stored, cursor: &Cursor) -> Self {
+    pub(super) fn new(engine: &'e Engine, stored: &StoredProcess, cursor: &OutputCursor) -> Self {
         let key = AttemptKey { id: cursor.owner, attempt: cursor.attempt };
         Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt), kept: None }
     }
 
     /// How much there is; none if there is no log.
-    pub(super) async fn size(&self) -> Result<Option<OutputSize>, Fault> {
+    pub(super) async fn size(&self) -> Result<Option<OutputSize>, ApiError> {
         if let Some(kept) = self.kept {
             return Ok(Some(kept.size()));
         }
@@ -51,7 +53,7 @@ impl<'e> Log<'e> {
     }
 
     /// Where it could not be stored, from an offset on.
-    pub(super) async fn losses(&self, from: u64) -> Result<Vec<Loss>, Fault> {
+    pub(super) async fn losses(&self, from: u64) -> Result<Vec<Loss>, ApiError> {
         if self.kept.is_some() {
             return Ok(Vec::new());
         }
@@ -64,32 +66,36 @@ impl<'e> Log<'e> {
     }
 
     /// The part from an offset up to the gap, or to the end.
-    pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> Stretch {
+    pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> OutputExtent {
         match size.gap {
             // A line goes no further than what is kept of it.
-            Some((begin, _)) if from < begin => Stretch { from, until: begin, ending: Ending::Over },
-            Some(_) | None => Stretch { from, until: size.end, ending: self.ending() },
+            Some((begin, _)) if from < begin => OutputExtent { from, until: begin, ending: WindowEnd::Over },
+            Some(_) | None => OutputExtent { from, until: size.end, ending: self.ending() },
         }
     }
 
     /// What comes after the last byte that there is now.
-    pub(super) const fn ending(&self) -> Ending {
-        if self.is_over { Ending::Over } else { Ending::Pause }
+    pub(super) const fn ending(&self) -> WindowEnd {
+        if self.is_over { WindowEnd::Over } else { WindowEnd::Pause }
     }
 
     /// Reads the begin of a stretch, about so many bytes of the chosen stream; none if some of it was dropped
     /// meanwhile.
-    pub(super) async fn window(&self, stretch: Stretch, most: usize) -> Result<Option<Window>, Fault> {
+    pub(super) async fn window(
+        &self,
+        stretch: OutputExtent,
+        most: usize,
+    ) -> Result<Option<Window>, ApiError> {
         let mut window = Window::new(stretch.from);
         let mut at = stretch.from;
         while at < stretch.until {
             let room = most.saturating_sub(window.bytes().len());
             if room == 0 {
-                window.close(at, Ending::More);
+                window.close(at, WindowEnd::More);
                 return self.unless_dropped(stretch.from, window).await;
             }
             let most = u32::try_from(room.min(PIECE)).unwrap_or(u32::MAX);
-            let wanted = Wanted { from: at, most, only: self.only() };
+            let wanted = OutputRead { from: at, most, only: self.only() };
             let page = match self.kept {
                 Some(kept) => kept.read(wanted),
                 None => match self.engine.output(self.key, wanted).await {
@@ -114,7 +120,7 @@ impl<'e> Log<'e> {
     }
 
     /// Where the last lines begin.
-    pub(super) async fn last_lines(&self, lines: u32) -> Result<u64, Fault> {
+    pub(super) async fn last_lines(&self, lines: u32) -> Result<u64, ApiError> {
         if let Some(kept) = self.kept {
             return Ok(kept.last_lines(lines, self.only()));
         }
@@ -125,7 +131,7 @@ impl<'e> Log<'e> {
     }
 
     /// The middle of a log that grows beyond its bounds goes while it is read.
-    async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, Fault> {
+    async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, ApiError> {
         let now = self.size().await?.unwrap_or_default();
         let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);
         let is_torn = now.gap.is_some_and(|(_, end)| from == end);
@@ -134,9 +140,9 @@ impl<'e> Log<'e> {
 
     const fn only(&self) -> Option<OutputSource> {
         match self.cursor.choice {
-            Choice::Both => None,
-            Choice::Stdout => Some(OutputSource::Stdout),
-            Choice::Stderr => Some(OutputSource::Stderr),
+            StreamSelection::Both => None,
+            StreamSelection::Stdout => Some(OutputSource::Stdout),
+            StreamSelection::Stderr => Some(OutputSource::Stderr),
         }
     }
 }

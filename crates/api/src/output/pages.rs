@@ -1,43 +1,46 @@
 //! Pages of a log, of the size that was granted.
 
 use super::budget::Budget;
-use super::log::{Log, Stretch};
-use super::place::{Begin, Place};
-use crate::fault::Fault;
+use super::log::{AttemptLog, OutputExtent};
+use super::place::{ReadPosition, ReadStart};
+use crate::error::ApiError;
 use longhaul_engine::ports::OutputSize;
-use longhaul_view::{Choice, Cursor, Ending, Manner, Page, PageStop, Tail, Window, json_length, page, tail};
-use longhaul_wire::api::{Omitted, OutputView};
+use longhaul_view::{
+    OutputCursor, Page, PageStop, RenderMode, StreamSelection, TailBuffer, Window, WindowEnd, json_length,
+    page, tail,
+};
+use longhaul_wire::api::{OmittedOutput, OutputView};
 
 /// What is read of the log for a page at first; more where that tells too little.
 const FIRST: usize = 64 * 1024;
 /// What is read of the log for a page at most; any line is decided by that.
-const LARGEST: usize = 1024 * 1024;
+const MAX_READ_BYTES: usize = 1024 * 1024;
 /// The most bytes that are looked at to show a log whole, and for the tail of one.
-const WHOLE: u64 = 256 * 1024;
+const MAX_WHOLE_LOG_BYTES: u64 = 256 * 1024;
 /// What is left out is counted in lines up to so many bytes.
-const COUNTED: u64 = 4 * 1024 * 1024;
+const MAX_COUNTED_BYTES: u64 = 4 * 1024 * 1024;
 /// The lines of a single stream among which its tail is looked for.
 const TAIL_LINES: u32 = 400;
 /// With less room than this, both ends together say too little.
-const LEAST: usize = 40;
+const MIN_ROOM_BYTES: usize = 40;
 /// What the head may take of a small answer, but no more than half of it.
 const SMALL_HEAD: usize = 120;
 /// The most bytes of a line that is drawn again and again which are passed over for one answer.
-const FARTHEST: u64 = 64 * 1024 * 1024;
+const MAX_REDRAW_BYTES: u64 = 64 * 1024 * 1024;
 /// So often a page is begun anew because the log lost bytes meanwhile.
-const TRIES: usize = 8;
+const MAX_RESTARTS: usize = 8;
 
 /// Reads pages of one log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pages<'e> {
-    pub(super) log: Log<'e>,
-    pub(super) manner: Manner,
+pub(super) struct PageReader<'e> {
+    pub(super) log: AttemptLog<'e>,
+    pub(super) manner: RenderMode,
     pub(super) budget: Budget,
 }
 
 /// A page, and what was seen with it.
 #[derive(Clone, Debug)]
-pub(super) struct Shown {
+pub(super) struct RenderedPage {
     pub(super) view: OutputView,
     /// How far the log went.
     pub(super) seen: u64,
@@ -45,35 +48,39 @@ pub(super) struct Shown {
     pub(super) goes_on: bool,
 }
 
-impl Pages<'_> {
+impl PageReader<'_> {
     /// Reads a page.
-    pub(super) async fn read(&self, place: &Place, begin: Begin) -> Result<Shown, Fault> {
-        for _ in 0..TRIES {
+    pub(super) async fn read(
+        &self,
+        place: &ReadPosition,
+        begin: ReadStart,
+    ) -> Result<RenderedPage, ApiError> {
+        for _ in 0..MAX_RESTARTS {
             let size = self.log.size().await?.unwrap_or_default();
             let first = place.cursor;
             let view = match begin {
-                Begin::Cursor(cursor) => self.forward(&size, cursor, place).await?,
-                Begin::Line(_) | Begin::Ends => self.ends(&size, first, true, place).await?,
-                Begin::LastLines(lines) => {
+                ReadStart::Cursor(cursor) => self.forward(&size, cursor, place).await?,
+                ReadStart::Line(_) | ReadStart::Ends => self.ends(&size, first, true, place).await?,
+                ReadStart::LastLines(lines) => {
                     let start = first.at(self.log.last_lines(lines).await?);
                     self.ends(&size, start, false, place).await?
                 }
             };
             if let Some((view, stop)) = view {
-                return Ok(Shown { view, seen: size.end, goes_on: stop == PageStop::Undecided });
+                return Ok(RenderedPage { view, seen: size.end, goes_on: stop == PageStop::Undecided });
             }
         }
-        Err(Fault::new(503, "output_in_flux", "the output loses its middle faster than it can be read")
+        Err(ApiError::new(503, "output_in_flux", "the output loses its middle faster than it can be read")
             .help("read its tail: `tail_lines`"))
     }
 
     /// Finds the line of this number.
-    pub(super) async fn line(&self, first: Cursor, number: u64) -> Result<Cursor, Fault> {
+    pub(super) async fn line(&self, first: OutputCursor, number: u64) -> Result<OutputCursor, ApiError> {
         let size = self.log.size().await?.unwrap_or_default();
-        let mut at = Cursor { line: Some(1), ..first.at(0) };
+        let mut at = OutputCursor { line: Some(1), ..first.at(0) };
         loop {
             let stretch = self.log.stretch(&size, at.offset);
-            let Some(window) = self.log.window(stretch, LARGEST).await? else {
+            let Some(window) = self.log.window(stretch, MAX_READ_BYTES).await? else {
                 return Err(unnumbered());
             };
             let line = at.line.unwrap_or(1);
@@ -86,9 +93,9 @@ impl Pages<'_> {
             }
             at = at.on_line(window.next(), Some(line.saturating_add(window.feeds())));
             match window.ending() {
-                Ending::More => {}
-                Ending::Over | Ending::Pause if stretch.until < size.end => return Err(unnumbered()),
-                Ending::Over | Ending::Pause => return Ok(at),
+                WindowEnd::More => {}
+                WindowEnd::Over | WindowEnd::Pause if stretch.until < size.end => return Err(unnumbered()),
+                WindowEnd::Over | WindowEnd::Pause => return Ok(at),
             }
         }
     }
@@ -97,9 +104,9 @@ impl Pages<'_> {
     async fn forward(
         &self,
         size: &OutputSize,
-        mut from: Cursor,
-        place: &Place,
-    ) -> Result<Option<(OutputView, PageStop)>, Fault> {
+        mut from: OutputCursor,
+        place: &ReadPosition,
+    ) -> Result<Option<(OutputView, PageStop)>, ApiError> {
         let end = place.to.map_or(size.end, |to| to.min(size.end));
         let (mut dropped, mut expired) = (0_u64, place.expired);
         loop {
@@ -112,7 +119,7 @@ impl Pages<'_> {
             }
             let mut stretch = self.log.stretch(size, from.offset);
             if end < stretch.until {
-                stretch = Stretch { until: end, ending: Ending::Over, ..stretch };
+                stretch = OutputExtent { until: end, ending: WindowEnd::Over, ..stretch };
             }
             let mut view = OutputView {
                 attempt: from.attempt.0,
@@ -140,14 +147,14 @@ impl Pages<'_> {
     async fn ends(
         &self,
         size: &OutputSize,
-        start: Cursor,
+        start: OutputCursor,
         has_head: bool,
-        place: &Place,
-    ) -> Result<Option<(OutputView, PageStop)>, Fault> {
+        place: &ReadPosition,
+    ) -> Result<Option<(OutputView, PageStop)>, ApiError> {
         let longest = longest(&start, size).to_string();
         let plain =
             OutputView { attempt: start.attempt.0, next_cursor: longest.clone(), ..OutputView::default() };
-        let is_short = size.end.saturating_sub(start.offset) <= WHOLE;
+        let is_short = size.end.saturating_sub(start.offset) <= MAX_WHOLE_LOG_BYTES;
         if is_short && !is_cut_by_gap(size, start.offset) {
             let stretch = self.log.stretch(size, start.offset);
             let Some(page) = self.page(stretch, &start, self.budget.room_beside(&plain)).await? else {
@@ -159,8 +166,8 @@ impl Pages<'_> {
                 return Ok(Some((view, page.stop)));
             }
         }
-        let omitted = Omitted {
-            lines: Some(COUNTED),
+        let omitted = OmittedOutput {
+            lines: Some(MAX_COUNTED_BYTES),
             bytes: size.end,
             dropped_bytes: size.gap.map(|(begin, behind)| behind.saturating_sub(begin)),
             from_cursor: longest.clone(),
@@ -169,7 +176,7 @@ impl Pages<'_> {
         let head = has_head.then(String::new);
         let mut view = OutputView { head, omitted: Some(omitted), ..plain };
         let room = self.budget.room_beside(&view);
-        if room < LEAST {
+        if room < MIN_ROOM_BYTES {
             return self.forward(size, start, place).await;
         }
         let (head, behind) = if has_head {
@@ -193,8 +200,13 @@ impl Pages<'_> {
         Ok(Some((view, PageStop::Drained)))
     }
 
-    async fn page(&self, mut stretch: Stretch, from: &Cursor, room: usize) -> Result<Option<Page>, Fault> {
-        let farthest = from.offset.saturating_add(FARTHEST);
+    async fn page(
+        &self,
+        mut stretch: OutputExtent,
+        from: &OutputCursor,
+        room: usize,
+    ) -> Result<Option<Page>, ApiError> {
+        let farthest = from.offset.saturating_add(MAX_REDRAW_BYTES);
         let (mut from, mut most) = (*from, FIRST);
         loop {
             let Some(window) = self.log.window(stretch, most).await? else { return Ok(None) };
@@ -202,7 +214,7 @@ impl Pages<'_> {
             if page.stop != PageStop::Undecided {
                 return Ok(Some(page));
             }
-            if most >= LARGEST {
+            if most >= MAX_READ_BYTES {
                 // All of it may have been drawn over by what follows.
                 let is_silent = page.text.is_empty() && page.next != from;
                 if !is_silent || page.next.offset >= farthest {
@@ -211,12 +223,17 @@ impl Pages<'_> {
                 from = page.next;
                 stretch.from = from.offset;
             }
-            most = LARGEST;
+            most = MAX_READ_BYTES;
         }
     }
 
     /// The end of the log, but nothing before a place.
-    async fn tail(&self, size: &OutputSize, behind: &Cursor, room: usize) -> Result<Option<Tail>, Fault> {
+    async fn tail(
+        &self,
+        size: &OutputSize,
+        behind: &OutputCursor,
+        room: usize,
+    ) -> Result<Option<TailBuffer>, ApiError> {
         let floor = match size.gap {
             Some((_, end)) if behind.offset < end => end,
             Some(_) | None => behind.offset,
@@ -227,15 +244,17 @@ impl Pages<'_> {
     }
 
     /// The last bytes behind a place, and whether they begin a line.
-    async fn tail_window(&self, size: &OutputSize, floor: u64) -> Result<Option<(Window, bool)>, Fault> {
-        let stretch = |from| Stretch { from, until: size.end, ending: self.log.ending() };
-        let near = size.end.saturating_sub(WHOLE).max(floor);
-        if self.log.cursor.choice != Choice::Both {
+    async fn tail_window(&self, size: &OutputSize, floor: u64) -> Result<Option<(Window, bool)>, ApiError> {
+        let stretch = |from| OutputExtent { from, until: size.end, ending: self.log.ending() };
+        let near = size.end.saturating_sub(MAX_WHOLE_LOG_BYTES).max(floor);
+        if self.log.cursor.choice != StreamSelection::Both {
             // The stream may have been silent for long.
             let far = self.log.last_lines(TAIL_LINES).await?.max(floor);
             if far < near {
-                let Some(window) = self.log.window(stretch(far), LARGEST).await? else { return Ok(None) };
-                if window.ending() != Ending::More {
+                let Some(window) = self.log.window(stretch(far), MAX_READ_BYTES).await? else {
+                    return Ok(None);
+                };
+                if window.ending() != WindowEnd::More {
                     return Ok(Some((window, true)));
                 }
             }
@@ -245,7 +264,12 @@ impl Pages<'_> {
     }
 
     /// What lies between two places; none if nothing does.
-    async fn omitted(&self, size: &OutputSize, from: &Cursor, to: &Cursor) -> Result<Option<Omitted>, Fault> {
+    async fn omitted(
+        &self,
+        size: &OutputSize,
+        from: &OutputCursor,
+        to: &OutputCursor,
+    ) -> Result<Option<OmittedOutput>, ApiError> {
         let bytes = to.offset.saturating_sub(from.offset);
         if bytes == 0 {
             return Ok(None);
@@ -253,9 +277,9 @@ impl Pages<'_> {
         let dropped = size
             .gap
             .map_or(0, |(begin, behind)| behind.min(to.offset).saturating_sub(begin.max(from.offset)));
-        let is_countable = dropped == 0 && bytes <= COUNTED;
+        let is_countable = dropped == 0 && bytes <= MAX_COUNTED_BYTES;
         let lines = if is_countable { self.count(from.offset, to.offset).await? } else { None };
-        Ok(Some(Omitted {
+        Ok(Some(OmittedOutput {
             lines,
             bytes,
             dropped_bytes: (dropped > 0).then_some(dropped),
@@ -264,8 +288,8 @@ impl Pages<'_> {
         }))
     }
 
-    async fn count(&self, from: u64, until: u64) -> Result<Option<u64>, Fault> {
-        let stretch = Stretch { from, until, ending: Ending::Over };
+    async fn count(&self, from: u64, until: u64) -> Result<Option<u64>, ApiError> {
+        let stretch = OutputExtent { from, until, ending: WindowEnd::Over };
         let window = self.log.window(stretch, usize::MAX).await?;
         Ok(window.map(|window| window.feeds()))
     }
@@ -277,16 +301,16 @@ fn share_of_head(room: usize) -> usize {
 }
 
 /// A cursor whose text is at least as long as that of any other place of this log behind `from`.
-fn longest(from: &Cursor, size: &OutputSize) -> Cursor {
+fn longest(from: &OutputCursor, size: &OutputSize) -> OutputCursor {
     let line = from.line.map(|line| line.saturating_add(size.end));
-    Cursor { skip: 46_655, ..from.on_line(size.end.max(from.offset), line) }
+    OutputCursor { skip: 46_655, ..from.on_line(size.end.max(from.offset), line) }
 }
 
 fn is_cut_by_gap(size: &OutputSize, from: u64) -> bool {
     size.gap.is_some_and(|(_, behind)| from < behind)
 }
 
-fn unnumbered() -> Fault {
-    Fault::invalid("from_line", "the middle of the output was dropped, and lines behind it have no number")
+fn unnumbered() -> ApiError {
+    ApiError::invalid("from_line", "the middle of the output was dropped, and lines behind it have no number")
         .help("read its tail, or go on from a cursor")
 }

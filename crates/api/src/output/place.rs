@@ -1,17 +1,17 @@
 //! Where a request wants to read.
 
-use crate::fault::Fault;
+use crate::error::ApiError;
 use longhaul_domain::{AttemptNo, Status};
-use longhaul_engine::ports::Stored;
-use longhaul_view::{Choice, Cursor};
+use longhaul_engine::ports::StoredProcess;
+use longhaul_view::{OutputCursor, StreamSelection};
 use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
 
 /// Where to read, and how far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ReadPosition {
     /// The attempt, the stream, and where to begin if nothing else says so.
-    pub(super) cursor: Cursor,
-    pub(super) begin: Begin,
+    pub(super) cursor: OutputCursor,
+    pub(super) begin: ReadStart,
     /// The offset to stop at.
     pub(super) to: Option<u64>,
     /// Whether what was asked for is gone, and this is what is kept.
@@ -20,9 +20,9 @@ pub(super) struct Place {
 
 /// Where to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begin {
+pub(super) enum ReadStart {
     /// At a cursor.
-    Cursor(Cursor),
+    Cursor(OutputCursor),
     /// At the line of this number.
     Line(u64),
     /// So many lines before the end.
@@ -33,65 +33,68 @@ pub(super) enum Begin {
 
 /// What a request says of attempt and stream.
 #[derive(Clone, Copy, Debug)]
-struct Said<'r> {
+struct ReadQuery<'r> {
     cursor: Option<&'r str>,
     attempt: Option<u32>,
     stream: Option<StreamChoice>,
 }
 
-impl Place {
-    pub(super) fn of_read(stored: &Stored, request: &ReadRequest) -> Result<Self, Fault> {
+impl ReadPosition {
+    pub(super) fn of_read(stored: &StoredProcess, request: &ReadRequest) -> Result<Self, ApiError> {
         let given = [request.cursor.is_some(), request.from_line.is_some(), request.tail_lines.is_some()];
         if given.iter().filter(|given| **given).count() > 1 {
-            return Err(Fault::invalid(
+            return Err(ApiError::invalid(
                 "place",
                 "more than one of cursor, from_line and tail_lines is given",
             ));
         }
         let said =
-            Said { cursor: request.cursor.as_deref(), attempt: request.attempt, stream: request.stream };
+            ReadQuery { cursor: request.cursor.as_deref(), attempt: request.attempt, stream: request.stream };
         let cursor = said.cursor(stored)?;
         let begin = match (said.cursor, request.from_line, request.tail_lines) {
-            (Some(_), _, _) => Begin::Cursor(cursor),
-            (None, Some(0), _) => return Err(Fault::invalid("from_line", "lines are counted from 1")),
-            (None, Some(line), _) => Begin::Line(line),
-            (None, None, Some(lines)) => Begin::LastLines(lines),
-            (None, None, None) => Begin::Ends,
+            (Some(_), _, _) => ReadStart::Cursor(cursor),
+            (None, Some(0), _) => return Err(ApiError::invalid("from_line", "lines are counted from 1")),
+            (None, Some(line), _) => ReadStart::Line(line),
+            (None, None, Some(lines)) => ReadStart::LastLines(lines),
+            (None, None, None) => ReadStart::Ends,
         };
         let to =
             request.to_cursor.as_deref().map(|text| read_cursor("to_cursor", text, stored)).transpose()?;
         if let Some(to) = to
             && (to.attempt, to.choice) != (cursor.attempt, cursor.choice)
         {
-            return Err(Fault::invalid("to_cursor", "it is of another attempt or stream"));
+            return Err(ApiError::invalid("to_cursor", "it is of another attempt or stream"));
         }
         Ok(Self { cursor, begin, to: to.map(|to| to.offset), expired: false })
     }
 
-    pub(super) fn of_search(stored: &Stored, request: &SearchRequest) -> Result<Self, Fault> {
-        let said =
-            Said { cursor: request.from_cursor.as_deref(), attempt: request.attempt, stream: request.stream };
+    pub(super) fn of_search(stored: &StoredProcess, request: &SearchRequest) -> Result<Self, ApiError> {
+        let said = ReadQuery {
+            cursor: request.from_cursor.as_deref(),
+            attempt: request.attempt,
+            stream: request.stream,
+        };
         let cursor = said.cursor(stored)?;
-        Ok(Self { cursor, begin: Begin::Cursor(cursor), to: None, expired: false })
+        Ok(Self { cursor, begin: ReadStart::Cursor(cursor), to: None, expired: false })
     }
 }
 
-impl Said<'_> {
-    fn cursor(self, stored: &Stored) -> Result<Cursor, Fault> {
+impl ReadQuery<'_> {
+    fn cursor(self, stored: &StoredProcess) -> Result<OutputCursor, ApiError> {
         let process = &stored.process;
         if process.spec.command().is_none() {
-            return Err(Fault::new(409, "unsupported", "reported work has no output")
+            return Err(ApiError::new(409, "unsupported", "reported work has no output")
                 .because("nobody here executes it")
                 .help("`longhaul status` shows its progress and stage"));
         }
         let latest = process.attempt;
         if self.attempt.is_some_and(|asked| asked > latest.0 || asked == 0) {
-            return Err(Fault::invalid("attempt", format!("the latest attempt is {latest}")));
+            return Err(ApiError::invalid("attempt", format!("the latest attempt is {latest}")));
         }
         let choice = self.stream.map(choice);
         let Some(text) = self.cursor else {
             let attempt = self.attempt.map_or(latest, AttemptNo);
-            return Ok(Cursor::new(process.id, attempt, choice.unwrap_or(Choice::Both)));
+            return Ok(OutputCursor::new(process.id, attempt, choice.unwrap_or(StreamSelection::Both)));
         };
         let mut cursor = read_cursor("cursor", text, stored)?;
         if cursor.attempt.0 == 0 && latest.0 > 0 {
@@ -101,7 +104,7 @@ impl Said<'_> {
         let is_other = self.attempt.is_some_and(|asked| asked != cursor.attempt.0)
             || choice.is_some_and(|choice| choice != cursor.choice);
         if is_other {
-            return Err(Fault::invalid("cursor", "it is of another attempt or stream")
+            return Err(ApiError::invalid("cursor", "it is of another attempt or stream")
                 .help("leave attempt and stream out: the cursor names them"));
         }
         Ok(cursor)
@@ -109,29 +112,30 @@ impl Said<'_> {
 }
 
 /// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
-pub(super) fn is_over(stored: &Stored, attempt: AttemptNo) -> bool {
+pub(super) fn is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt.0 > 0 && process.attempt == attempt && process.status() == Status::Pending;
     waits || process.attempt > attempt || process.status().is_ended()
 }
 
-fn read_cursor(what: &str, text: &str, stored: &Stored) -> Result<Cursor, Fault> {
+fn read_cursor(what: &str, text: &str, stored: &StoredProcess) -> Result<OutputCursor, ApiError> {
     let malformed = |why: String| {
-        Fault::new(400, "cursor_invalid", format!("invalid {what}"))
+        ApiError::new(400, "cursor_invalid", format!("invalid {what}"))
             .because(why)
             .help("hand over a cursor of an earlier answer as it is, or none to begin anew")
     };
-    let cursor = Cursor::parse(text, stored.process.id).map_err(|error| malformed(error.to_string()))?;
+    let cursor =
+        OutputCursor::parse(text, stored.process.id).map_err(|error| malformed(error.to_string()))?;
     if cursor.attempt > stored.process.attempt {
         return Err(malformed(format!("the latest attempt is {}", stored.process.attempt)));
     }
     Ok(cursor)
 }
 
-const fn choice(stream: StreamChoice) -> Choice {
+const fn choice(stream: StreamChoice) -> StreamSelection {
     match stream {
-        StreamChoice::Both => Choice::Both,
-        StreamChoice::Stdout => Choice::Stdout,
-        StreamChoice::Stderr => Choice::Stderr,
+        StreamChoice::Both => StreamSelection::Both,
+        StreamChoice::Stdout => StreamSelection::Stdout,
+        StreamChoice::Stderr => StreamSelection::Stderr,
     }
 }

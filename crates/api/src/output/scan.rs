@@ -1,59 +1,59 @@
 //! A search through a log, as far as one answer goes.
 
 use super::budget::{Budget, length};
-use super::log::Log;
-use crate::fault::Fault;
-use longhaul_view::{Cursor, Ending, Hit, Manner, Pattern, Searcher, Window};
-use longhaul_wire::api::{MatchView, OnlyTail, SearchView};
+use super::log::AttemptLog;
+use crate::error::ApiError;
+use longhaul_view::{OutputCursor, Pattern, RenderMode, SearchHit, Searcher, Window, WindowEnd};
+use longhaul_wire::api::{MatchView, SearchView, TailOnlyReason};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 /// The most bytes of the log that one answer scans.
-const FARTHEST: u64 = 64 * 1024 * 1024;
+const MAX_SCAN_BYTES: u64 = 64 * 1024 * 1024;
 /// How long one answer searches. Only a pattern that keeps very many possibilities open comes near it.
-const LONGEST: Duration = Duration::from_secs(1);
+const MAX_SCAN_TIME: Duration = Duration::from_secs(1);
 /// What is read at once.
 const PIECE: usize = 256 * 1024;
 /// What is searched before a look at the clock.
 const PART: usize = 32 * 1024;
 /// So many search at the same time, so that the machine is left to the work that is watched; others wait their turn.
-static TURNS: Semaphore = Semaphore::const_new(2);
+static SEARCH_PERMITS: Semaphore = Semaphore::const_new(2);
 /// The most bytes of one line in an answer.
-const LONGEST_LINE: usize = 300;
+const MAX_LINE_LEN: usize = 300;
 
 /// A search through one log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scan<'e> {
-    pub(super) log: Log<'e>,
-    pub(super) manner: Manner,
+pub(super) struct LogScan<'e> {
+    pub(super) log: AttemptLog<'e>,
+    pub(super) manner: RenderMode,
     pub(super) budget: Budget,
     pub(super) most: u32,
     pub(super) context: u32,
     pub(super) expired: bool,
     /// Why no more than the end is searched.
-    pub(super) only_tail: Option<&'e OnlyTail>,
+    pub(super) only_tail: Option<&'e TailOnlyReason>,
     /// The bytes behind the begin of the search that could not be stored.
     pub(super) lost_bytes: Option<u64>,
 }
 
-impl Scan<'_> {
+impl LogScan<'_> {
     /// What is found where there is no output.
-    pub(super) fn nothing(cursor: &Cursor) -> SearchView {
+    pub(super) fn nothing(cursor: &OutputCursor) -> SearchView {
         let (attempt, next_cursor) = (cursor.attempt.0, cursor.to_string());
         SearchView { attempt, next_cursor, ..SearchView::default() }
     }
 
     /// Searches from a place on.
-    pub(super) async fn run(&self, pattern: Pattern, from: Cursor) -> Result<SearchView, Fault> {
+    pub(super) async fn run(&self, pattern: Pattern, from: OutputCursor) -> Result<SearchView, ApiError> {
         let mut size = self.log.size().await?.unwrap_or_default();
         let mut at = from.offset;
         let mut dropped = 0_u64;
         let mut expired = self.expired;
         let mut begun = None;
-        let mut found = Found::default();
-        let farthest = at.saturating_add(FARTHEST);
-        let deadline = Instant::now() + LONGEST;
+        let mut found = ScanMatches::default();
+        let farthest = at.saturating_add(MAX_SCAN_BYTES);
+        let deadline = Instant::now() + MAX_SCAN_TIME;
         loop {
             if let Some((begin, behind)) = size.gap
                 && (begin..behind).contains(&at)
@@ -69,7 +69,7 @@ impl Scan<'_> {
                 let line = from.line.filter(|_| at == from.offset);
                 Searcher::new(pattern.clone(), at, line, self.manner)
                     .context(wide(self.context))
-                    .longest(LONGEST_LINE)
+                    .longest(MAX_LINE_LEN)
                     .most(wide(self.most).saturating_add(1))
             });
             let stretch = self.log.stretch(&size, at);
@@ -81,17 +81,17 @@ impl Scan<'_> {
                 continue;
             };
             let ending = window.ending();
-            let behind = if ending == Ending::More || is_last { window.next() } else { stretch.until };
-            let is_end = ending != Ending::More && is_last;
+            let behind = if ending == WindowEnd::More || is_last { window.next() } else { stretch.until };
+            let is_end = ending != WindowEnd::More && is_last;
             let finish = (is_end || behind >= farthest)
-                .then_some((behind, if is_end { ending } else { Ending::More }));
+                .then_some((behind, if is_end { ending } else { WindowEnd::More }));
             let (used, left) = searched(searcher, window, finish, deadline).await?;
             let mut searcher = used;
             at = left.unwrap_or(behind);
             let is_late = left.is_some();
             let is_far = at >= farthest || (is_late && searcher.place().0 > from.offset);
             if is_far && is_late {
-                searcher.finish(at, Ending::More);
+                searcher.finish(at, WindowEnd::More);
             }
             let is_done = is_end && !is_late;
             let room = self.budget.room_beside(&self.longest(&from, size.end, dropped, expired));
@@ -102,7 +102,7 @@ impl Scan<'_> {
                 searcher.count_only();
             }
             if is_done || is_far {
-                found.tell_further(room);
+                found.report_further_matches(room);
                 let is_cut = found.next.is_some() || !is_done;
                 let (offset, line) = searcher.place();
                 let next = found.next.unwrap_or_else(|| from.on_line(offset, line));
@@ -124,7 +124,7 @@ impl Scan<'_> {
     }
 
     /// An answer in its longest form, but without a match.
-    fn longest(&self, from: &Cursor, end: u64, dropped: u64, expired: bool) -> SearchView {
+    fn longest(&self, from: &OutputCursor, end: u64, dropped: u64, expired: bool) -> SearchView {
         let line = from.line.map(|line| line.saturating_add(end));
         SearchView {
             attempt: from.attempt.0,
@@ -145,10 +145,10 @@ impl Scan<'_> {
 async fn searched(
     mut searcher: Searcher,
     window: Window,
-    finish: Option<(u64, Ending)>,
+    finish: Option<(u64, WindowEnd)>,
     deadline: Instant,
-) -> Result<(Searcher, Option<u64>), Fault> {
-    let turn = TURNS.acquire().await.map_err(|error| broken(&error))?;
+) -> Result<(Searcher, Option<u64>), ApiError> {
+    let turn = SEARCH_PERMITS.acquire().await.map_err(|error| broken(&error))?;
     let work = spawn_blocking(move || {
         for (mut offset, bytes) in window.pieces() {
             for part in bytes.chunks(PART) {
@@ -169,23 +169,23 @@ async fn searched(
     done
 }
 
-fn broken(error: &dyn std::error::Error) -> Fault {
-    Fault::new(500, "internal", "the search broke off").because(error.to_string())
+fn broken(error: &dyn std::error::Error) -> ApiError {
+    ApiError::new(500, "internal", "the search broke off").because(error.to_string())
 }
 
 /// The matches that are told.
 #[derive(Debug, Default)]
-struct Found {
+struct ScanMatches {
     matches: Vec<MatchView>,
     used: usize,
     /// The lines after the last match that the next one tells.
     further: Vec<String>,
     /// The first match that is not told.
-    next: Option<Cursor>,
+    next: Option<OutputCursor>,
 }
 
-impl Found {
-    fn add(&mut self, from: &Cursor, hit: Hit, room: usize, most: usize) {
+impl ScanMatches {
+    fn add(&mut self, from: &OutputCursor, hit: SearchHit, room: usize, most: usize) {
         if self.next.is_some() {
             return;
         }
@@ -204,7 +204,7 @@ impl Found {
         let cost = length(&view).saturating_add(1);
         if self.matches.len() >= most || self.used.saturating_add(cost) > room {
             self.next = Some(place);
-            self.tell_further(room);
+            self.report_further_matches(room);
             return;
         }
         self.used = self.used.saturating_add(cost);
@@ -213,7 +213,7 @@ impl Found {
     }
 
     /// Tells the lines after the last match that no other one tells.
-    fn tell_further(&mut self, room: usize) {
+    fn report_further_matches(&mut self, room: usize) {
         let Some(last) = self.matches.last_mut() else { return };
         let before = self.used.saturating_sub(length(last));
         for line in self.further.drain(..) {

@@ -2,7 +2,7 @@
 
 /// An address that may be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum PeerAddress {
     /// A socket of this machine, of this very user.
     Socket,
     /// The network.
@@ -10,12 +10,12 @@ pub(super) enum Way {
 }
 
 /// The longest address, in bytes.
-const LONGEST: usize = 1_024;
+const MAX_ADDRESS_LEN: usize = 1_024;
 
-impl Way {
+impl PeerAddress {
     /// Reads an address as far as it has to be known whether it may be asked.
     pub(super) fn of(address: &str, may_be_read_by_others: bool) -> Result<Self, &'static str> {
-        if address.len() > LONGEST || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        if address.len() > MAX_ADDRESS_LEN || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("it is no address");
         }
         if let Some(path) = address.strip_prefix("http+unix://") {
@@ -60,12 +60,12 @@ mod tests {
 
     #[test]
     fn only_hosts_and_sockets_are_asked_and_in_the_clear_only_this_machine() {
-        let way = |address: &str| Way::of(address, false).ok();
-        assert_eq!(way("http+unix:///run/longhaul/socket"), Some(Way::Socket));
+        let way = |address: &str| PeerAddress::of(address, false).ok();
+        assert_eq!(way("http+unix:///run/longhaul/socket"), Some(PeerAddress::Socket));
         for address in
             ["https://b.example:7777", "https://10.0.0.7:7777", "http://127.0.0.1:9", "http://[::1]:9"]
         {
-            assert_eq!(way(address), Some(Way::Network), "{address}");
+            assert_eq!(way(address), Some(PeerAddress::Network), "{address}");
         }
         for address in [
             "",
@@ -84,7 +84,7 @@ mod tests {
         ] {
             assert_eq!(way(address), None, "{address}");
         }
-        assert_eq!(Way::of("http://10.0.0.7:7777", true), Ok(Way::Network));
+        assert_eq!(PeerAddress::of("http://10.0.0.7:7777", true), Ok(PeerAddress::Network));
         assert_eq!(way(&format!("https://{}", "a".repeat(2_000))), None);
     }
 }

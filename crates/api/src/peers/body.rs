@@ -1,10 +1,10 @@
 //! What follows the head of an answer of another node.
 
 use longhaul_engine::ports::{PeerBody, PeerError};
-use longhaul_wire::output::{BrokenFrame, Frame, HEAD, MOST};
+use longhaul_wire::output::{HEAD, InvalidFrame, MAX_FRAME_BYTES, OutputFrame};
 
 /// What is put into the buffer at once: taking a frame moves all that stands behind it.
-const BITE: usize = 16 * 1024;
+const CHUNK_SIZE: usize = 16 * 1024;
 
 /// All of it; none if there is more than that.
 pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Option<Vec<u8>>, PeerError> {
@@ -20,7 +20,7 @@ pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Op
 
 /// Output of another node, frame by frame.
 #[derive(Debug)]
-pub(crate) struct Frames {
+pub(crate) struct PeerFrames {
     body: Box<dyn PeerBody>,
     came: Vec<u8>,
     /// So many of those that came are in the buffer.
@@ -32,16 +32,16 @@ pub(crate) struct Frames {
 
 /// Why there is no further frame.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Torn {
+pub(crate) enum FrameError {
     #[error("the output broke off")]
     Over,
     #[error(transparent)]
     Lost(#[from] PeerError),
     #[error(transparent)]
-    Broken(#[from] BrokenFrame),
+    Broken(#[from] InvalidFrame),
 }
 
-impl Frames {
+impl PeerFrames {
     pub(crate) const fn new(body: Box<dyn PeerBody>) -> Self {
         Self { body, came: Vec::new(), used: 0, buffer: Vec::new(), count: 0 }
     }
@@ -57,20 +57,23 @@ impl Frames {
     }
 
     /// The next frame. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Frame, Torn> {
+    pub(crate) async fn next(&mut self) -> Result<OutputFrame, FrameError> {
         loop {
-            if let Some(frame) = Frame::take(&mut self.buffer)? {
+            if let Some(frame) = OutputFrame::take(&mut self.buffer)? {
                 return Ok(frame);
             }
             if self.used >= self.came.len() {
-                self.came = self.body.next().await?.ok_or(Torn::Over)?;
+                self.came = self.body.next().await?.ok_or(FrameError::Over)?;
                 self.used = 0;
                 self.count = self.count.saturating_add(self.came.len() as u64);
             }
-            let until = self.came.len().min(self.used.saturating_add(BITE));
+            let until = self.came.len().min(self.used.saturating_add(CHUNK_SIZE));
             self.buffer.extend_from_slice(self.came.get(self.used..until).unwrap_or_default());
             self.used = until;
-            debug_assert!(self.buffer.len() <= HEAD + MOST + BITE, "a frame is taken as soon as it is whole");
+            debug_assert!(
+                self.buffer.len() <= HEAD + MAX_FRAME_BYTES + CHUNK_SIZE,
+                "a frame is taken as soon as it is whole"
+            );
         }
     }
 }

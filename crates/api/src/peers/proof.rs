@@ -19,7 +19,7 @@ const VERSION: &str = "1";
 /// The clocks of two nodes may differ by so much.
 const WINDOW: Duration = Duration::from_secs(120);
 /// The most requests of one window. Only who knows the secret is counted.
-const MOST: usize = 100_000;
+const MAX_REQUESTS: usize = 100_000;
 
 /// The secrets that nodes share, which are used for nothing else.
 pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
@@ -29,7 +29,7 @@ pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
 
 /// A request as it is proven: changing any part of it makes the proof one of something else.
 #[derive(Clone, Copy, Debug)]
-pub struct Proven<'r> {
+pub struct SignedRequest<'r> {
     /// `GET` or `POST`.
     pub method: &'r str,
     /// The path and the query.
@@ -50,7 +50,7 @@ pub struct PeerGate {
 
 /// Why a proof is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unproven {
+pub enum PeerAuthError {
     /// It is none, or was made with another secret, for another node or for another request.
     Wrong,
     /// It was made at another time, by the clocks of both nodes.
@@ -65,7 +65,12 @@ pub enum Unproven {
 
 /// What a node of this name says to another one with a request; none if they share no secret now.
 #[must_use]
-pub fn prove(secrets: &dyn PeerSecrets, from: &NodeId, to: &NodeId, request: Proven<'_>) -> Option<String> {
+pub fn prove(
+    secrets: &dyn PeerSecrets,
+    from: &NodeId,
+    to: &NodeId,
+    request: SignedRequest<'_>,
+) -> Option<String> {
     let secret = secrets.current().into_iter().next()?;
     let (at, nonce) = (millis(SystemTime::now()), nonce(from));
     let mac = sign(&secret, from.as_str(), to.as_str(), at, &nonce, request);
@@ -83,8 +88,8 @@ impl PeerGate {
     /// The digest that the body of a request has to have, if what its header says is a proof for it.
     ///
     /// # Errors
-    /// [`Unproven`] says why it is none; it takes as long for each that is wrong.
-    pub fn admit(&self, header: &str, method: &str, target: &str) -> Result<[u8; 32], Unproven> {
+    /// [`PeerAuthError`] says why it is none; it takes as long for each that is wrong.
+    pub fn admit(&self, header: &str, method: &str, target: &str) -> Result<[u8; 32], PeerAuthError> {
         self.admit_at(SystemTime::now(), header, method, target)
     }
 
@@ -94,31 +99,31 @@ impl PeerGate {
         header: &str,
         method: &str,
         target: &str,
-    ) -> Result<[u8; 32], Unproven> {
-        let said = Said::read(header).ok_or(Unproven::Wrong)?;
-        let request = Proven { method, target, digest: said.digest };
+    ) -> Result<[u8; 32], PeerAuthError> {
+        let said = ProofHeader::read(header).ok_or(PeerAuthError::Wrong)?;
+        let request = SignedRequest { method, target, digest: said.digest };
         let is_known = self.secrets.current().iter().fold(false, |known, secret| {
             let mac = sign(secret, &said.from, self.here.as_str(), said.at, said.nonce, request);
             known | is_same(&mac, &said.mac)
         });
         if !is_known {
-            return Err(Unproven::Wrong);
+            return Err(PeerAuthError::Wrong);
         }
         let (now, window) = (millis(now), millis(UNIX_EPOCH + WINDOW));
         if now.abs_diff(said.at) > window {
-            return Err(Unproven::Untimely);
+            return Err(PeerAuthError::Untimely);
         }
         // An earlier manager of this node may have taken it.
         if said.at < self.since {
-            return Err(Unproven::Early);
+            return Err(PeerAuthError::Early);
         }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = seen.split_off(&(now.saturating_sub(window), String::new()));
         if seen.contains(&(said.at, said.nonce.to_owned())) {
-            return Err(Unproven::Repeated);
+            return Err(PeerAuthError::Repeated);
         }
-        if seen.len() >= MOST {
-            return Err(Unproven::Crowded);
+        if seen.len() >= MAX_REQUESTS {
+            return Err(PeerAuthError::Crowded);
         }
         seen.insert((said.at, said.nonce.to_owned()));
         Ok(said.digest)
@@ -126,7 +131,7 @@ impl PeerGate {
 }
 
 /// What a header says.
-struct Said<'h> {
+struct ProofHeader<'h> {
     at: u64,
     nonce: &'h str,
     digest: [u8; 32],
@@ -134,7 +139,7 @@ struct Said<'h> {
     from: String,
 }
 
-impl<'h> Said<'h> {
+impl<'h> ProofHeader<'h> {
     fn read(header: &'h str) -> Option<Self> {
         let mut parts = header.splitn(6, ' ');
         if parts.next()? != VERSION {
@@ -154,8 +159,8 @@ pub fn digest(body: &[u8]) -> [u8; 32] {
 }
 
 /// No part may hold a line feed: names and targets cannot, and everything else is made of digits.
-fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: Proven<'_>) -> [u8; 32] {
-    let Proven { method, target, digest } = request;
+fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: SignedRequest<'_>) -> [u8; 32] {
+    let SignedRequest { method, target, digest } = request;
     let at = at.to_string();
     let digest = hex(&digest);
     let lines = ["longhaul-peer", VERSION, from, to, &at, nonce, method, target, &digest];
@@ -198,7 +203,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-impl fmt::Display for Unproven {
+impl fmt::Display for PeerAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Wrong => "it was made with another secret, or for something else",
@@ -246,7 +251,7 @@ mod tests {
     }
 
     fn proof(seeds: &[u8], to: &str) -> String {
-        let request = Proven { method: "POST", target: TARGET, digest: digest(b"{}") };
+        let request = SignedRequest { method: "POST", target: TARGET, digest: digest(b"{}") };
         prove(&secrets(seeds), &node("alpha one"), &node(to), request).unwrap()
     }
 
@@ -255,13 +260,13 @@ mod tests {
         let gate = gate(&[1, 2]);
         for secret in [1, 2] {
             let said = proof(&[secret], "beta");
-            assert_eq!(gate.admit(&said, "GET", TARGET), Err(Unproven::Wrong), "another method");
-            assert_eq!(gate.admit(&said, "POST", "/v1/clear"), Err(Unproven::Wrong), "another target");
+            assert_eq!(gate.admit(&said, "GET", TARGET), Err(PeerAuthError::Wrong), "another method");
+            assert_eq!(gate.admit(&said, "POST", "/v1/clear"), Err(PeerAuthError::Wrong), "another target");
             assert_eq!(gate.admit(&said, "POST", TARGET), Ok(digest(b"{}")));
-            assert_eq!(gate.admit(&said, "POST", TARGET), Err(Unproven::Repeated));
+            assert_eq!(gate.admit(&said, "POST", TARGET), Err(PeerAuthError::Repeated));
         }
-        assert_eq!(gate.admit(&proof(&[3, 1], "beta"), "POST", TARGET), Err(Unproven::Wrong));
-        assert_eq!(gate.admit(&proof(&[1], "gamma"), "POST", TARGET), Err(Unproven::Wrong));
+        assert_eq!(gate.admit(&proof(&[3, 1], "beta"), "POST", TARGET), Err(PeerAuthError::Wrong));
+        assert_eq!(gate.admit(&proof(&[1], "gamma"), "POST", TARGET), Err(PeerAuthError::Wrong));
     }
 
     #[test]
@@ -272,10 +277,10 @@ mod tests {
             let mut changed = said.clone().into_bytes();
             changed[place] ^= 1;
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(gate.admit(&changed, "POST", TARGET), Err(Unproven::Wrong), "{place}: {changed}");
+            assert_eq!(gate.admit(&changed, "POST", TARGET), Err(PeerAuthError::Wrong), "{place}: {changed}");
         }
         for cut in 0..said.len() {
-            assert_eq!(gate.admit(&said[..cut], "POST", TARGET), Err(Unproven::Wrong));
+            assert_eq!(gate.admit(&said[..cut], "POST", TARGET), Err(PeerAuthError::Wrong));
         }
         assert!(gate.admit(&said, "POST", TARGET).is_ok());
     }
@@ -298,15 +303,15 @@ mod tests {
         let said = proof(&[1], "beta");
         let mut gate = gate(&[1]);
         gate.since = millis(SystemTime::now() + Duration::from_secs(1));
-        assert_eq!(gate.admit(&said, "POST", TARGET), Err(Unproven::Early));
+        assert_eq!(gate.admit(&said, "POST", TARGET), Err(PeerAuthError::Early));
         gate.since = 0;
         assert!(gate.admit(&said, "POST", TARGET).is_ok());
     }
 
     #[test]
     fn without_a_secret_nothing_is_proven() {
-        let request = Proven { method: "POST", target: TARGET, digest: digest(b"{}") };
+        let request = SignedRequest { method: "POST", target: TARGET, digest: digest(b"{}") };
         assert_eq!(prove(&secrets(&[]), &node("a"), &node("beta"), request), None);
-        assert_eq!(gate(&[]).admit(&proof(&[1], "beta"), "POST", TARGET), Err(Unproven::Wrong));
+        assert_eq!(gate(&[]).admit(&proof(&[1], "beta"), "POST", TARGET), Err(PeerAuthError::Wrong));
     }
 }

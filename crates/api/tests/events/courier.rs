@@ -1,6 +1,6 @@
 use crate::outside::{Answer, Hosts, Places, Receiver, start, webhook, webhook_with};
 use crate::world::{World, of_session, with};
-use longhaul_api::courier::Secret;
+use longhaul_api::webhook::WebhookSecret;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -25,7 +25,7 @@ async fn every_event_arrives_in_order_and_signed() {
     let (_, letter) = &letters[0];
     let header = |name: &str| letter.headers.iter().find(|(is, _)| is == name).unwrap().1.as_str();
     let seconds = header("webhook-timestamp").parse().unwrap();
-    let secret = Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    let secret = WebhookSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
     assert_eq!(header("webhook-id"), format!("{id}/1/0"));
     assert_eq!(header("webhook-signature"), secret.sign(header("webhook-id"), seconds, &letter.body));
     assert_eq!(header("content-type"), "application/cloudevents+json");
@@ -246,7 +246,7 @@ async fn events_that_are_lost_are_told_as_a_gap() {
     world.end(&id).await;
     let places = Arc::<Places>::default();
     // Its log was started anew.
-    places.kept.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::Cursor(99));
+    places.kept.lock().unwrap().insert("chat".to_owned(), longhaul_engine::ports::EventCursor(99));
     start(&world, vec![webhook("chat", &[])], &Hosts::of(&[("chat", &chat)]), &places).await;
     world.clock.settle().await;
     assert_eq!(chat.words(), ["GAP"]);

@@ -1,15 +1,15 @@
 use crate::outside::Places;
 use crate::world::{World, of_session, with};
-use longhaul_api::hooks::{self, Hook, HookPlan, Moment};
-use longhaul_api::{Depth, NOTICE_WINDOW};
-use longhaul_engine::ports::Bookmarks;
+use longhaul_api::hooks::{self, Hook, HookPlan, HookTrigger};
+use longhaul_api::{DetailLevel, NOTICE_WINDOW};
+use longhaul_engine::ports::ReaderCursors;
 use longhaul_wire::api::{ListRequest, ProcessView};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-fn hook(moment: Moment, command: &[&str]) -> Hook {
+fn hook(moment: HookTrigger, command: &[&str]) -> Hook {
     let plan = HookPlan {
         command: command.iter().map(|word| (*word).to_owned()).collect(),
         directory: "/home/me".to_owned(),
@@ -20,7 +20,7 @@ fn hook(moment: Moment, command: &[&str]) -> Hook {
 }
 
 async fn start(world: &World, hooks: Vec<Hook>, places: &Arc<Places>) {
-    let bookmarks: Arc<dyn Bookmarks> = places.clone();
+    let bookmarks: Arc<dyn ReaderCursors> = places.clone();
     hooks::start(&world.api, hooks, NOTICE_WINDOW, &bookmarks);
     world.clock.settle().await;
 }
@@ -50,9 +50,9 @@ async fn commands(world: &World) -> Vec<String> {
 async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
     let world = World::new().await;
     let hooks = vec![
-        hook(Moment::Start, &["exit", "0", "1", "start", "{name}"]),
-        hook(Moment::End, &["exit", "1", "1", "end", "{name}", "{status}", "{exit_code}"]),
-        hook(Moment::Failure, &["exit", "0", "1", "failure", "{id}"]),
+        hook(HookTrigger::Start, &["exit", "0", "1", "start", "{name}"]),
+        hook(HookTrigger::End, &["exit", "1", "1", "end", "{name}", "{status}", "{exit_code}"]),
+        hook(HookTrigger::Failure, &["exit", "0", "1", "failure", "{id}"]),
     ];
     start(&world, hooks, &Arc::default()).await;
     let good = world.launch(with(of_session("exit 0 10", "s"), "name", json!("good one"))).await;
@@ -77,9 +77,9 @@ async fn a_hook_is_run_for_each_end_and_never_for_those_of_hooks() {
 async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
     let world = World::new().await;
     let hooks = vec![
-        hook(Moment::End, &["exit", "0", "1", "end", "{name}"]),
-        hook(Moment::Failure, &["exit", "0", "1", "failure", "{name}"]),
-        hook(Moment::Start, &["exit", "0", "3000", "start", "{name}"]),
+        hook(HookTrigger::End, &["exit", "0", "1", "end", "{name}"]),
+        hook(HookTrigger::Failure, &["exit", "0", "1", "failure", "{name}"]),
+        hook(HookTrigger::Start, &["exit", "0", "3000", "start", "{name}"]),
     ];
     start(&world, hooks, &Arc::default()).await;
     let names = ["a", "b", "c"];
@@ -105,7 +105,7 @@ async fn the_start_of_a_process_is_told_before_its_end_however_short_it_is() {
 async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
     let mut world = World::new().await;
     let places = Arc::<Places>::default();
-    let hooks = || vec![hook(Moment::End, &["exit", "0", "2000", "{name}"])];
+    let hooks = || vec![hook(HookTrigger::End, &["exit", "0", "2000", "{name}"])];
     start(&world, hooks(), &places).await;
     for name in ["a", "b", "c"] {
         let id = world.launch(with(of_session("exit 0", "s"), "name", json!(name))).await;
@@ -124,7 +124,7 @@ async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_hangs_is_stopped_and_delays_no_launch() {
     let world = World::new().await;
-    start(&world, vec![hook(Moment::End, &["run", "{name}"])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::End, &["run", "{name}"])], &Arc::default()).await;
     for name in ["a", "b"] {
         let id = world.launch(with(of_session("exit 0", "s"), "name", json!(name))).await;
         world.end(&id).await;
@@ -139,7 +139,7 @@ async fn a_hook_that_hangs_is_stopped_and_delays_no_launch() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_a_session_calls_once_however_many_end() {
     let world = World::new().await;
-    let hooks = vec![hook(Moment::SessionComplete, &["exit", "0", "1", "{session}", "{status}"])];
+    let hooks = vec![hook(HookTrigger::SessionComplete, &["exit", "0", "1", "{session}", "{status}"])];
     start(&world, hooks, &Arc::default()).await;
     for n in 0..20 {
         world.launch(of_session(&format!("exit {} {}", n % 2, 1_000 + n), "first")).await;
@@ -157,7 +157,7 @@ async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
     let world = World::new().await;
     // More than an argument may hold is refused; the next event is not.
     let long = format!("{}{{name}}", "x".repeat(131_060));
-    start(&world, vec![hook(Moment::End, &["exit", "0", &long])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::End, &["exit", "0", &long])], &Arc::default()).await;
     let refused = world.launch(with(of_session("exit 0", "s"), "name", json!("a name of some length"))).await;
     world.end(&refused).await;
     let taken = world.launch(with(of_session("exit 0", "s"), "name", json!("b"))).await;
@@ -170,9 +170,9 @@ async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
 async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
     let world = World::new().await;
     let hooks = vec![
-        hook(Moment::Start, &["exit", "0", "1", "start {name}"]),
-        hook(Moment::End, &["exit", "0", "20000", "end {name}"]),
-        hook(Moment::SessionComplete, &["exit", "0", "1", "session {session}"]),
+        hook(HookTrigger::Start, &["exit", "0", "1", "start {name}"]),
+        hook(HookTrigger::End, &["exit", "0", "20000", "end {name}"]),
+        hook(HookTrigger::SessionComplete, &["exit", "0", "1", "session {session}"]),
     ];
     start(&world, hooks, &Arc::default()).await;
     let first = world.launch(with(of_session("exit 0 10", "s"), "name", json!("mine"))).await;
@@ -199,7 +199,7 @@ async fn what_a_hook_launches_calls_no_hook_and_completes_no_session() {
 #[tokio::test(start_paused = true)]
 async fn hooks_are_listed_where_they_are_asked_for() {
     let world = World::new().await;
-    start(&world, vec![hook(Moment::Start, &["run"])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::Start, &["run"])], &Arc::default()).await;
     let mine = world.run("run").await;
     world.pass(Duration::from_secs(1)).await;
     let ids = async |request: ListRequest| {
@@ -218,7 +218,7 @@ async fn hooks_are_listed_where_they_are_asked_for() {
     assert_eq!(ids(not_of_type("server")).await, ["custom:hook", "custom"]);
     let refused = world.api.list(&not_of_type("x")).await.unwrap_err();
     assert_eq!(refused.problem().title, "\"x\" is no not_type");
-    assert_eq!(world.api.show("@last", Depth::Records).await.unwrap().id, mine);
+    assert_eq!(world.api.show("@last", DetailLevel::Records).await.unwrap().id, mine);
     assert_eq!(ran(&world).await[0].priority, 100);
 }
 
@@ -227,7 +227,7 @@ async fn a_hook_that_fails_leaves_a_warning() {
     let world = World::new().await;
     let heard = Heard::default();
     let _kept = tracing::subscriber::set_default(heard.clone());
-    start(&world, vec![hook(Moment::End, &["exit", "5", "1"])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::End, &["exit", "5", "1"])], &Arc::default()).await;
     let id = world.run("exit 0").await;
     world.end(&id).await;
     world.pass(Duration::from_secs(5)).await;
@@ -280,7 +280,7 @@ impl tracing::field::Visit for Line {
 #[tokio::test(start_paused = true)]
 async fn a_thousand_ends_at_once_call_a_thousand_times_one_after_the_other() {
     let world = World::new().await;
-    start(&world, vec![hook(Moment::End, &["exit", "0", "10", "{id}"])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::End, &["exit", "0", "10", "{id}"])], &Arc::default()).await;
     let mut ids = Vec::new();
     for _ in 0..1_000 {
         ids.push(world.run("exit 0 5000").await);
@@ -290,19 +290,21 @@ async fn a_thousand_ends_at_once_call_a_thousand_times_one_after_the_other() {
     let others = world.run("exit 0").await;
     world.end(&others).await;
     world.pass(Duration::from_secs(60)).await;
-    let mut called: Vec<String> =
+    let mut wait_for_updates: Vec<String> =
         commands(&world).await.iter().map(|line| line.rsplit_once(' ').unwrap().1.to_owned()).collect();
-    assert_eq!(called.pop(), Some(others), "in the order of the log");
+    assert_eq!(wait_for_updates.pop(), Some(others), "in the order of the log");
     ids.sort();
-    called.sort();
-    assert!(called == ids, "once each: {} of {}", called.len(), ids.len());
+    wait_for_updates.sort();
+    assert!(wait_for_updates == ids, "once each: {} of {}", wait_for_updates.len(), ids.len());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() {
     let world = World::new().await;
-    let hooks =
-        vec![hook(Moment::End, &["missing", "{name}"]), hook(Moment::Failure, &["exit", "0", "0", "{name}"])];
+    let hooks = vec![
+        hook(HookTrigger::End, &["missing", "{name}"]),
+        hook(HookTrigger::Failure, &["exit", "0", "0", "{name}"]),
+    ];
     start(&world, hooks, &Arc::default()).await;
     for name in ["a", "b"] {
         let id = world.launch(with(of_session("exit 1", "s"), "name", json!(name))).await;
@@ -325,7 +327,7 @@ async fn a_hook_whose_program_is_missing_fails_and_the_next_call_has_its_turn() 
 #[tokio::test(start_paused = true)]
 async fn what_a_hook_starts_on_its_own_account_calls_again_one_at_a_time() {
     let world = World::new().await;
-    start(&world, vec![hook(Moment::End, &["exit", "0", "100"])], &Arc::default()).await;
+    start(&world, vec![hook(HookTrigger::End, &["exit", "0", "100"])], &Arc::default()).await;
     let mut id = world.run("exit 0").await;
     for turn in 1..=20 {
         world.end(&id).await;

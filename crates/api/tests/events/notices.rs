@@ -1,9 +1,9 @@
 use crate::world::{World, of_session};
-use longhaul_api::Notices;
+use longhaul_api::CompletionStream;
 use longhaul_wire::event::BatchView;
 use std::time::Duration;
 
-async fn next_of(world: &World, notices: &mut Notices) -> BatchView {
+async fn next_of(world: &World, notices: &mut CompletionStream) -> BatchView {
     let next = world.clock.run_until(Duration::from_secs(3_600), notices.next()).await;
     next.flatten().expect("a notice comes")
 }

@@ -2,8 +2,11 @@
 
 use crate::world::World;
 use async_trait::async_trait;
-use longhaul_api::courier::{self, Address, BadWebhook, Secret, Webhook, WebhookPlan};
-use longhaul_engine::ports::{BookmarkError, Bookmarks, Closed, Cursor, Letter, Post, PostError, Receipt};
+use longhaul_api::webhook::{self, BadWebhook, Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
+use longhaul_engine::ports::{
+    ClosedReader, EventCursor, ReaderCursorError, ReaderCursors, WebhookRequest, WebhookResponse,
+    WebhookTransport, WebhookTransportError,
+};
 use longhaul_testkit::fakes::VirtualClock;
 use longhaul_wire::event::Envelope;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +29,7 @@ pub(crate) struct Receiver {
     clock: VirtualClock,
     planned: Mutex<VecDeque<Answer>>,
     then: Mutex<Answer>,
-    pub(crate) letters: Mutex<Vec<(Duration, Letter)>>,
+    pub(crate) letters: Mutex<Vec<(Duration, WebhookRequest)>>,
 }
 
 /// Receivers by the hosts of their addresses.
@@ -36,9 +39,9 @@ pub(crate) struct Hosts(BTreeMap<String, Arc<Receiver>>);
 /// Places that outlive the manager.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
-    pub(crate) kept: Mutex<BTreeMap<String, Cursor>>,
+    pub(crate) kept: Mutex<BTreeMap<String, EventCursor>>,
     /// Since that was kept.
-    noted: Mutex<BTreeMap<String, Cursor>>,
+    noted: Mutex<BTreeMap<String, EventCursor>>,
     /// So often something was kept.
     pub(crate) syncs: AtomicU32,
     pub(crate) closed: Mutex<BTreeMap<String, String>>,
@@ -77,15 +80,15 @@ impl Receiver {
 }
 
 impl Hosts {
-    pub(crate) fn of(receivers: &[(&str, &Arc<Receiver>)]) -> Arc<dyn Post> {
+    pub(crate) fn of(receivers: &[(&str, &Arc<Receiver>)]) -> Arc<dyn WebhookTransport> {
         let hosts = receivers.iter().map(|(host, receiver)| ((*host).to_owned(), (*receiver).clone()));
         Arc::new(Self(hosts.collect()))
     }
 }
 
 #[async_trait]
-impl Post for Hosts {
-    async fn post(&self, letter: &Letter) -> Result<Receipt, PostError> {
+impl WebhookTransport for Hosts {
+    async fn post(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
         let host = letter.address.split(['/', ':']).nth(3).unwrap();
         let receiver = &self.0[host];
         let at = longhaul_engine::ports::Clock::now(&receiver.clock).0;
@@ -95,22 +98,24 @@ impl Post for Hosts {
         let answer = planned.unwrap_or(*receiver.then.lock().unwrap());
         let address = letter.address.clone();
         match answer {
-            Answer::Status(status) => Ok(Receipt { status, retry_after: None }),
-            Answer::Later(status, span) => Ok(Receipt { status, retry_after: Some(span) }),
+            Answer::Status(status) => Ok(WebhookResponse { status, retry_after: None }),
+            Answer::Later(status, span) => Ok(WebhookResponse { status, retry_after: Some(span) }),
             Answer::Silence => std::future::pending().await,
-            Answer::Nobody => Err(PostError::Unreachable { address, source: "nobody is there".into() }),
+            Answer::Nobody => {
+                Err(WebhookTransportError::Unreachable { address, source: "nobody is there".into() })
+            }
         }
     }
 }
 
 #[async_trait]
-impl Bookmarks for Places {
-    async fn find(&self, reader: &str) -> Result<Option<Cursor>, BookmarkError> {
+impl ReaderCursors for Places {
+    async fn find(&self, reader: &str) -> Result<Option<EventCursor>, ReaderCursorError> {
         let noted = self.noted.lock().unwrap().get(reader).copied();
         Ok(noted.or_else(|| self.kept.lock().unwrap().get(reader).copied()))
     }
 
-    async fn keep(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
+    async fn keep(&self, reader: &str, place: EventCursor) -> Result<(), ReaderCursorError> {
         self.syncs.fetch_add(1, Ordering::SeqCst);
         self.noted.lock().unwrap().remove(reader);
         let before = self.kept.lock().unwrap().insert(reader.to_owned(), place);
@@ -121,22 +126,22 @@ impl Bookmarks for Places {
         Ok(())
     }
 
-    async fn note(&self, reader: &str, place: Cursor) -> Result<(), BookmarkError> {
+    async fn note(&self, reader: &str, place: EventCursor) -> Result<(), ReaderCursorError> {
         self.noted.lock().unwrap().insert(reader.to_owned(), place);
         Ok(())
     }
 
-    async fn close(&self, reader: &str, why: &str) -> Result<(), BookmarkError> {
+    async fn close(&self, reader: &str, why: &str) -> Result<(), ReaderCursorError> {
         self.closed.lock().unwrap().insert(reader.to_owned(), why.to_owned());
         Ok(())
     }
 
-    async fn closed(&self, reader: &str) -> Result<Option<Closed>, BookmarkError> {
+    async fn closed(&self, reader: &str) -> Result<Option<ClosedReader>, ReaderCursorError> {
         let why = self.closed.lock().unwrap().get(reader).cloned();
-        Ok(why.map(|why| Closed { why, way_out: "ask the test".to_owned() }))
+        Ok(why.map(|why| ClosedReader { why, remedy: "ask the test".to_owned() }))
     }
 
-    async fn reopen(&self, reader: &str) -> Result<(), BookmarkError> {
+    async fn reopen(&self, reader: &str) -> Result<(), ReaderCursorError> {
         self.closed.lock().unwrap().remove(reader);
         Ok(())
     }
@@ -150,19 +155,24 @@ pub(crate) fn webhook_with(name: &str, events: &[&str], hooks: bool) -> Webhook 
     let plan = WebhookPlan {
         name: name.to_owned(),
         url: format!("https://{name}/events"),
-        secret: Secret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
+        secret: WebhookSecret::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap(),
         events: events.iter().map(|word| (*word).to_owned()).collect(),
         session: None,
         hooks,
     };
-    let allowed = [Address::new(&format!("https://{name}")).unwrap()];
+    let allowed = [WebhookAddress::new(&format!("https://{name}")).unwrap()];
     Webhook::new(plan, &allowed).unwrap()
 }
 
 /// Starts the courier, and lets it find its place.
-pub(crate) async fn start(world: &World, webhooks: Vec<Webhook>, post: &Arc<dyn Post>, places: &Arc<Places>) {
-    let bookmarks: Arc<dyn Bookmarks> = places.clone();
-    courier::start(&world.api, webhooks, post, &bookmarks);
+pub(crate) async fn start(
+    world: &World,
+    webhooks: Vec<Webhook>,
+    post: &Arc<dyn WebhookTransport>,
+    places: &Arc<Places>,
+) {
+    let bookmarks: Arc<dyn ReaderCursors> = places.clone();
+    webhook::start(&world.api, webhooks, post, &bookmarks);
     world.clock.settle().await;
 }
 
@@ -171,12 +181,12 @@ fn a_receiver_that_is_not_allowed_does_not_exist() {
     let plan = |name: &str, url: &str| WebhookPlan {
         name: name.to_owned(),
         url: url.to_owned(),
-        secret: Secret::new("hush").unwrap(),
+        secret: WebhookSecret::new("hush").unwrap(),
         events: Vec::new(),
         session: None,
         hooks: false,
     };
-    let allowed = [Address::new("https://example.com/hooks").unwrap()];
+    let allowed = [WebhookAddress::new("https://example.com/hooks").unwrap()];
     assert!(Webhook::new(plan("chat", "https://example.com/hooks/7"), &allowed).is_ok());
     for url in ["https://example.com", "http://example.com/hooks/7", "https://example.com.evil/hooks"] {
         let refused = Webhook::new(plan("chat", url), &allowed);

@@ -1,6 +1,6 @@
 use crate::world::{World, command, envelopes, next_of, of_session, words};
-use longhaul_api::{Change, Events, Told};
-use longhaul_testkit::fakes::Call;
+use longhaul_api::{EventItem, Events, ProcessChange};
+use longhaul_testkit::fakes::PortCall;
 use longhaul_wire::event::{Envelope, EventsRequest};
 use serde_json::json;
 use std::time::Duration;
@@ -15,12 +15,12 @@ fn following() -> EventsRequest {
 /// A subscriber at the newest place.
 async fn listener(world: &World, request: &EventsRequest) -> Events {
     let mut events = world.api.events(request).await.unwrap();
-    assert!(matches!(next_of(world, &mut events).await, Told::CaughtUp { .. }));
+    assert!(matches!(next_of(world, &mut events).await, EventItem::CaughtUp { .. }));
     events
 }
 
 /// Reads until this many events were told, on a task of its own.
-fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<Told>> {
+fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<EventItem>> {
     tokio::spawn(async move {
         let mut told = Vec::new();
         while told.len() < most {
@@ -32,11 +32,11 @@ fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<Told>
 }
 
 fn reads(world: &World) -> usize {
-    world.store.calls().into_iter().filter(|call| matches!(call, Call::Events | Call::Read)).count()
+    world.store.calls().into_iter().filter(|call| matches!(call, PortCall::Events | PortCall::Read)).count()
 }
 
 /// What they were told; where nothing would ever come the test fails instead of waiting.
-async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<Told>>>) -> Vec<Vec<Told>> {
+async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
         all.push(tokio::time::timeout(PATIENCE, reader).await.expect("it is told").unwrap());
@@ -85,7 +85,7 @@ async fn sessions_are_told_of_their_ends_by_one_reader_of_the_log() {
         assert_eq!(batch.ended.iter().map(|ended| &ended.id).collect::<Vec<_>>(), [&ids[n % 2]]);
     }
     let change = world.clock.run_until(Duration::from_secs(60), changes.next()).await.flatten();
-    assert_eq!(change, Some(Change::Of(ids[0].parse().unwrap())));
+    assert_eq!(change, Some(ProcessChange::Of(ids[0].parse().unwrap())));
     let seen = reads(&world) - before;
     assert!(seen < 40, "{seen} reads for two launches and a hundred who listen");
 }
@@ -96,8 +96,8 @@ async fn a_text_is_written_once_for_all() {
     let (mut first, mut second) =
         (listener(&world, &following()).await, listener(&world, &following()).await);
     world.run("run").await;
-    let Told::Event(one) = next_of(&world, &mut first).await else { panic!("no event") };
-    let Told::Event(other) = next_of(&world, &mut second).await else { panic!("no event") };
+    let EventItem::Event(one) = next_of(&world, &mut first).await else { panic!("no event") };
+    let EventItem::Event(other) = next_of(&world, &mut second).await else { panic!("no event") };
     let texts = [one.as_event(|told| told.cursor.clone()), other.as_event(|_| unreachable!("it is there"))];
     assert_eq!(texts[0], texts[1]);
     assert_eq!(&*other.as_line(|told| told.event.clone()), b"PROCESS_QUEUED");
@@ -113,7 +113,7 @@ async fn nobody_reads_when_the_last_listener_is_gone() {
         reader.abort();
     }
     world.clock.settle().await;
-    let count = || world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let count = || world.store.calls().into_iter().filter(|call| *call == PortCall::Events).count();
     let before = count();
     let id = world.run("exit 0").await;
     world.end(&id).await;
@@ -122,7 +122,7 @@ async fn nobody_reads_when_the_last_listener_is_gone() {
     // And the next one begins anew.
     let mut again = listener(&world, &following()).await;
     let id = world.run("run").await;
-    let Told::Event(queued) = next_of(&world, &mut again).await else { panic!("no event") };
+    let EventItem::Event(queued) = next_of(&world, &mut again).await else { panic!("no event") };
     assert_eq!(queued.subject.as_deref(), Some(id.as_str()));
 }
 
@@ -144,24 +144,24 @@ async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them()
         told.push(next_of(&world, &mut slow).await);
     }
     assert_eq!(sameness(&told), sameness(&quick));
-    let before = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let before = world.store.calls().into_iter().filter(|call| *call == PortCall::Events).count();
     let mut others = vec![slow];
     for _ in 0..50 {
         others.push(listener(&world, &following()).await);
     }
-    let joining = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let joining = world.store.calls().into_iter().filter(|call| *call == PortCall::Events).count();
     assert!(joining > before);
     let readers = others.into_iter().map(|one| reading(one, 1)).collect();
     world.clock.settle().await;
-    let parked = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let parked = world.store.calls().into_iter().filter(|call| *call == PortCall::Events).count();
     world.run("run").await;
     joined(readers).await;
-    let after = world.store.calls().into_iter().filter(|call| *call == Call::Events).count();
+    let after = world.store.calls().into_iter().filter(|call| *call == PortCall::Events).count();
     assert!(after - parked <= 4, "{} reads of the log for all", after - parked);
 }
 
 /// Everything but what only the record tells as long as it stands there.
-fn sameness(told: &[Told]) -> Vec<(String, String, String)> {
+fn sameness(told: &[EventItem]) -> Vec<(String, String, String)> {
     let plain = |one: Envelope| (one.id, one.event, one.cursor);
     envelopes(told).into_iter().map(plain).collect()
 }
@@ -186,7 +186,7 @@ async fn each_of_a_crowd_is_told_what_it_asked_for_and_nothing_else() {
     world.end(&other).await;
     world.end(&kept).await;
     let told = joined(readers).await;
-    let of = |told: &[Told]| -> Vec<(String, String)> {
+    let of = |told: &[EventItem]| -> Vec<(String, String)> {
         envelopes(told).into_iter().map(|one| (one.subject.unwrap(), one.event)).collect()
     };
     let life = |id: &String| {
@@ -232,7 +232,7 @@ async fn a_store_that_fails_holds_the_crowd_up_and_loses_it_nothing() {
     let reported = world.launch(json!({ "reported": {} })).await;
     world.clock.settle().await;
     for _ in 0..3 {
-        world.store.fail_on(Call::Events, 1, longhaul_testkit::fakes::Fault::Unavailable);
+        world.store.fail_on(PortCall::Events, 1, longhaul_testkit::fakes::Fault::Unavailable);
     }
     let id = world.run("exit 0").await;
     world.pass(Duration::from_secs(5)).await;

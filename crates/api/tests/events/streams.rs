@@ -1,5 +1,5 @@
 use crate::world::{World, command, envelopes, next_of, of_session, with, words};
-use longhaul_api::Told;
+use longhaul_api::EventItem;
 use longhaul_domain::Status;
 use longhaul_engine::Shutdown;
 use longhaul_wire::event::EventsRequest;
@@ -47,7 +47,7 @@ async fn an_event_is_the_same_whenever_and_by_whomever_it_is_read() {
     let mut along = world.api.events(&following(Some("start"))).await.unwrap();
     let mut first = Vec::new();
     while first.len() < 12 {
-        if let Told::Event(envelope) = next_of(&world, &mut along).await {
+        if let EventItem::Event(envelope) = next_of(&world, &mut along).await {
             first.push((*envelope).clone());
         }
     }
@@ -134,9 +134,9 @@ async fn a_follower_is_told_that_it_caught_up_and_then_what_happens() {
     world.run("run").await;
     world.clock.settle().await;
     let mut events = world.api.events(&following(None)).await.unwrap();
-    assert!(matches!(next_of(&world, &mut events).await, Told::CaughtUp { .. }));
+    assert!(matches!(next_of(&world, &mut events).await, EventItem::CaughtUp { .. }));
     let id = world.run("exit 0 10").await;
-    let Told::Event(queued) = next_of(&world, &mut events).await else { panic!("no event") };
+    let EventItem::Event(queued) = next_of(&world, &mut events).await else { panic!("no event") };
     assert_eq!((queued.subject.as_deref(), queued.event.as_str()), (Some(id.as_str()), "PROCESS_QUEUED"));
 }
 
@@ -158,12 +158,12 @@ async fn a_stream_ends_with_the_engine_and_what_was_committed_is_told_before() {
 async fn a_cursor_of_another_log_is_a_gap_and_it_goes_on_from_there() {
     let world = World::new().await;
     let mut events = world.api.events(&following(Some("e-ffff"))).await.unwrap();
-    let Told::Gap(gap) = next_of(&world, &mut events).await else { panic!("no gap") };
+    let EventItem::Gap(gap) = next_of(&world, &mut events).await else { panic!("no gap") };
     assert_eq!((gap.event.as_str(), gap.data.from.as_deref()), ("GAP", Some("e-ffff")));
     assert_eq!(gap.data.to.as_ref(), Some(&gap.cursor));
     let id = world.run("run").await;
     loop {
-        if let Told::Event(envelope) = next_of(&world, &mut events).await {
+        if let EventItem::Event(envelope) = next_of(&world, &mut events).await {
             assert_eq!(envelope.subject.as_deref(), Some(id.as_str()));
             break;
         }
@@ -175,15 +175,15 @@ async fn what_the_log_let_go_of_is_a_gap_and_the_rest_is_told() {
     let world = World::new().await;
     let id = world.launch(json!({ "reported": {} })).await;
     let mut events = world.api.events(&following(Some("start"))).await.unwrap();
-    assert!(matches!(next_of(&world, &mut events).await, Told::Event(_)));
-    assert!(matches!(next_of(&world, &mut events).await, Told::CaughtUp { .. }));
+    assert!(matches!(next_of(&world, &mut events).await, EventItem::Event(_)));
+    assert!(matches!(next_of(&world, &mut events).await, EventItem::CaughtUp { .. }));
     for n in 0..100_002 {
         let update = serde_json::from_value(json!({ "stage": format!("step {n}") })).unwrap();
         world.api.update(&id, update, None).await.unwrap();
     }
-    let Told::Gap(gap) = next_of(&world, &mut events).await else { panic!("no gap") };
+    let EventItem::Gap(gap) = next_of(&world, &mut events).await else { panic!("no gap") };
     assert_eq!((gap.data.from.as_deref(), gap.data.to.as_deref()), (Some("e-1"), Some("e-3")));
-    let Told::Event(first) = next_of(&world, &mut events).await else { panic!("no event") };
+    let EventItem::Event(first) = next_of(&world, &mut events).await else { panic!("no event") };
     assert_eq!((first.cursor.as_str(), first.data.stage.as_deref()), ("e-4", Some("step 2")));
 }
 
@@ -197,7 +197,7 @@ async fn a_store_that_does_not_answer_is_waited_for() {
     let none = world.clock.run_until(Duration::from_secs(30), events.next()).await;
     assert_eq!(none, None);
     world.store.set_down(false);
-    assert!(matches!(next_of(&world, &mut events).await, Told::Event(_)));
+    assert!(matches!(next_of(&world, &mut events).await, EventItem::Event(_)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -226,7 +226,7 @@ async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
     }
     assert_eq!(envelopes(&told).len(), 300);
     let first = next_of(&world, &mut silent[0]).await;
-    assert!(matches!(first, Told::CaughtUp { .. } | Told::Event(_)));
+    assert!(matches!(first, EventItem::CaughtUp { .. } | EventItem::Event(_)));
 }
 
 #[tokio::test(start_paused = true)]

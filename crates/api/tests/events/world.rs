@@ -1,14 +1,15 @@
 //! Use cases over an engine with everything around it faked.
 
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, Events, LaunchDefaults, Metrics, Told};
+use longhaul_api::{Api, EventItem, Events, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Clock, NodeFacts, Store};
-use longhaul_engine::{Engine, Goal, Mode, Parts, Settings};
+use longhaul_engine::ports::{Clock, NodeDescriptor, Store};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings, WaitCondition, WaitMode};
 use longhaul_testkit::fakes::{
-    FakeVault, FaultyStore, Reads, Script, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeEnvironmentStore, FaultyStore, ScriptedSpawner, SequentialIds, StdinBehavior,
+    VirtualClock,
 };
-use longhaul_wire::api::{LaunchRequest, Version};
+use longhaul_wire::api::{LaunchRequest, VersionReply};
 use longhaul_wire::event::{Envelope, EventsRequest};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) spawner: Arc<ScriptedSpawner>,
     ids: Arc<SequentialIds>,
-    vault: Arc<FakeVault>,
+    vault: Arc<FakeEnvironmentStore>,
     pub(crate) api: Api,
 }
 
@@ -35,17 +36,17 @@ impl World {
             match (command.program.as_str(), command.args.as_slice()) {
                 // Says something, and fails a second later.
                 ("says", words) => {
-                    Script::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
+                    ChildScript::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
                 }
                 // Says something, and waits for an answer.
-                ("asks", words) => Script {
-                    reads: Reads::Once,
-                    ..Script::runs().printing(&format!("{}\n", words.join(" ")))
+                ("asks", words) => ChildScript {
+                    reads: StdinBehavior::Once,
+                    ..ChildScript::runs().printing(&format!("{}\n", words.join(" ")))
                 },
-                (program, args) => Script::of_words(program, args),
+                (program, args) => ChildScript::of_words(program, args),
             }
         }));
-        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
+        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
         let api = api(&clock, &store, &spawner, &ids, &vault).await;
         Self { clock, store, spawner, ids, vault, api }
     }
@@ -74,12 +75,12 @@ impl World {
     /// Lets time pass until it has ended; at most a day.
     pub(crate) async fn end(&self, id: &str) {
         let ids = [id.parse().unwrap()];
-        let ended = self.api.engine.wait(&ids, Goal::Ended, Mode::All, None);
+        let ended = self.api.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
         self.clock.run_until(Duration::from_secs(86_400), ended).await.expect("it ends").unwrap();
     }
 
     /// Everything that happened, as this request wants it.
-    pub(crate) async fn told(&self, request: &EventsRequest) -> Vec<Told> {
+    pub(crate) async fn told(&self, request: &EventsRequest) -> Vec<EventItem> {
         let mut events = self.api.events(request).await.unwrap();
         let mut told = Vec::new();
         while let Some(next) = events.next().await {
@@ -99,47 +100,47 @@ async fn api(
     store: &Arc<FaultyStore>,
     spawner: &Arc<ScriptedSpawner>,
     ids: &Arc<SequentialIds>,
-    vault: &Arc<FakeVault>,
+    vault: &Arc<FakeEnvironmentStore>,
 ) -> Api {
-    let parts = Parts {
+    let parts = EnginePorts {
         store: store.clone(),
         spawner: spawner.clone(),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
         output: Arc::new(spawner.output()),
         vault: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     };
-    let node = NodeFacts {
+    let node = NodeDescriptor {
         id: NodeId::new("my node").unwrap(),
         home: None,
         boot: "boot-1".to_owned(),
         version: "0".to_owned(),
     };
-    let settings = Settings { max_parallel: 0, ..Settings::of(node) };
+    let settings = EngineSettings { max_parallel: 0, ..EngineSettings::of(node) };
     Api {
         engine: Engine::start(parts, settings).await.unwrap(),
-        about: Arc::new(Version::default()),
+        about: Arc::new(VersionReply::default()),
         defaults: LaunchDefaults::default(),
         retention: None,
         metrics: Metrics::default(),
-        relay: longhaul_api::Relay::default(),
-        peers: longhaul_api::Peers::none(),
+        relay: longhaul_api::EventBroadcast::default(),
+        peers: longhaul_api::PeerClient::none(),
         notice_window: longhaul_api::NOTICE_WINDOW,
     }
 }
 
 /// The next thing that is told; where nothing would ever come the test fails instead of waiting.
-pub(crate) async fn next_of(world: &World, events: &mut Events) -> Told {
+pub(crate) async fn next_of(world: &World, events: &mut Events) -> EventItem {
     let next = world.clock.run_until(Duration::from_secs(3_600), events.next()).await;
     next.flatten().expect("something is told")
 }
 
-pub(crate) fn envelopes(told: &[Told]) -> Vec<Envelope> {
-    let envelope = |told: &Told| match told {
-        Told::Event(envelope) | Told::Gap(envelope) => Some(Envelope::clone(envelope)),
-        Told::CaughtUp { .. } => None,
+pub(crate) fn envelopes(told: &[EventItem]) -> Vec<Envelope> {
+    let envelope = |told: &EventItem| match told {
+        EventItem::Event(envelope) | EventItem::Gap(envelope) => Some(Envelope::clone(envelope)),
+        EventItem::CaughtUp { .. } => None,
     };
     told.iter().filter_map(envelope).collect()
 }

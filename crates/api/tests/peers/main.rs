@@ -4,15 +4,16 @@
 
 use async_trait::async_trait;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, LaunchDefaults, Metrics, Part, Peers, Relay, Ways};
+use longhaul_api::{Api, EventBroadcast, LaunchDefaults, Metrics, PeerClient, PeerConfig, ReadFrom};
 use longhaul_domain::{AttemptNo, NodeId};
 use longhaul_engine::ports::{
-    NoNotary, NoProber, NodeFacts, NodeOffer, PeerAnswer, PeerBody, PeerCall, PeerError, Stored,
+    NodeAdvertisement, NodeDescriptor, NoopProber, NoopSigner, PeerBody, PeerError, PeerHttpRequest,
+    PeerResponse, StoredProcess,
 };
-use longhaul_engine::{Engine, Parts, Settings};
-use longhaul_testkit::fakes::{FakeVault, ScriptedSpawner, SequentialIds, VirtualClock};
-use longhaul_wire::api::{LaunchRequest, ReadRequest, SearchRequest, Version};
-use longhaul_wire::output::{Frame, FrameKind};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings};
+use longhaul_testkit::fakes::{FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock};
+use longhaul_wire::api::{LaunchRequest, ReadRequest, SearchRequest, VersionReply};
+use longhaul_wire::output::{FrameKind, OutputFrame};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -34,11 +35,11 @@ struct Trickling {
 }
 
 #[async_trait]
-impl longhaul_engine::ports::Peers for Trickling {
-    async fn ask(&self, _: &PeerCall) -> Result<PeerAnswer, PeerError> {
+impl longhaul_engine::ports::PeerTransport for Trickling {
+    async fn ask(&self, _: &PeerHttpRequest) -> Result<PeerResponse, PeerError> {
         let Self { pieces, pause, goes_on } = self.clone();
         let body = Body { pieces: pieces.into(), pause, next_at: Instant::now() + pause, goes_on };
-        Ok(PeerAnswer { status: 200, body: Box::new(body) })
+        Ok(PeerResponse { status: 200, body: Box::new(body) })
     }
 }
 
@@ -73,7 +74,7 @@ fn drops() -> Trickling {
 fn small_frames(count: u64, pause: Duration) -> Trickling {
     let frame = |offset| {
         let mut frame = Vec::new();
-        Frame { kind: FrameKind::Stdout, offset, at: 0, bytes: vec![b'x'] }.encode(&mut frame);
+        OutputFrame { kind: FrameKind::Stdout, offset, at: 0, bytes: vec![b'x'] }.encode(&mut frame);
         frame
     };
     Trickling { pieces: (0..count).map(frame).collect(), pause, goes_on: true }
@@ -82,48 +83,51 @@ fn small_frames(count: u64, pause: Duration) -> Trickling {
 /// One frame, byte by byte.
 fn slow_frame(pause: Duration) -> Trickling {
     let mut frame = Vec::new();
-    Frame { kind: FrameKind::Stdout, offset: 0, at: 0, bytes: vec![b'x'; 400] }.encode(&mut frame);
+    OutputFrame { kind: FrameKind::Stdout, offset: 0, at: 0, bytes: vec![b'x'; 400] }.encode(&mut frame);
     Trickling { pieces: frame.into_iter().map(|byte| vec![byte]).collect(), pause, goes_on: true }
 }
 
 /// A manager, and a process that another node runs, whose manager answers so.
-async fn before(peer: Trickling) -> (Api, Stored) {
+async fn before(peer: Trickling) -> (Api, StoredProcess) {
     let clock = VirtualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()))
         .with_leases(Duration::from_secs(5), Duration::from_secs(10));
-    let api = |name: &str, seed: u64, peers: Peers| {
+    let api = |name: &str, seed: u64, peers: PeerClient| {
         let (name, store, clock) = (NodeId::new(name).unwrap(), store.clone(), clock.clone());
         async move {
-            let facts = NodeFacts { id: name, home: None, boot: "boot".to_owned(), version: "0".to_owned() };
+            let facts =
+                NodeDescriptor { id: name, home: None, boot: "boot".to_owned(), version: "0".to_owned() };
             let address = Some("http+unix:///nowhere".to_owned());
-            let offer = NodeOffer { address, ..NodeOffer::default() };
+            let offer = NodeAdvertisement { address, ..NodeAdvertisement::default() };
             let spawner = Arc::new(ScriptedSpawner::new(clock.clone()));
-            let parts = Parts {
+            let parts = EnginePorts {
                 store: Arc::new(store),
                 output: Arc::new(spawner.output()),
                 spawner,
-                prober: Arc::new(NoProber),
-                notary: Arc::new(NoNotary),
-                vault: Arc::new(FakeVault::default()),
+                prober: Arc::new(NoopProber),
+                notary: Arc::new(NoopSigner),
+                vault: Arc::new(FakeEnvironmentStore::default()),
                 clock: Arc::new(clock),
                 ids: Arc::new(SequentialIds::seeded(seed)),
             };
-            let engine = Engine::start(parts, Settings { offer, ..Settings::of(facts) }).await.unwrap();
+            let engine =
+                Engine::start(parts, EngineSettings { offer, ..EngineSettings::of(facts) }).await.unwrap();
             Api {
                 engine,
-                about: Arc::new(Version::default()),
+                about: Arc::new(VersionReply::default()),
                 defaults: LaunchDefaults::default(),
                 retention: None,
                 metrics: Metrics::default(),
-                relay: Relay::default(),
+                relay: EventBroadcast::default(),
                 peers,
                 notice_window: longhaul_api::NOTICE_WINDOW,
             }
         }
     };
-    let ways = Ways { carrier: Arc::new(peer), secrets: None, boot: "boot".to_owned(), in_the_clear: false };
-    let here = api("here", 1, Peers::new(ways)).await;
-    let there = api("there", 2, Peers::none()).await;
+    let ways =
+        PeerConfig { carrier: Arc::new(peer), secrets: None, boot: "boot".to_owned(), in_the_clear: false };
+    let here = api("here", 1, PeerClient::new(ways)).await;
+    let there = api("there", 2, PeerClient::none()).await;
     let command = json!({ "command": { "program": "runs", "args": [], "directory": "/work" } });
     let request: LaunchRequest = serde_json::from_value(command).unwrap();
     let id = there.launch(request).await.unwrap().process.id;
@@ -160,7 +164,7 @@ async fn output_of_a_node_that_trickles_ends_in_time_with_what_came() {
     ] {
         let (api, stored) = before(peer.clone()).await;
         let begun = Instant::now();
-        let mut output = api.following(&stored, AttemptNo(1), None, false, Part::From(0)).await.unwrap();
+        let mut output = api.following(&stored, AttemptNo(1), None, false, ReadFrom::From(0)).await.unwrap();
         output.open().await.unwrap();
         let told = async { while let Ok(Some(_)) = output.next().await {} };
         tokio::time::timeout(LONG, told).await.unwrap();
@@ -172,16 +176,16 @@ async fn output_of_a_node_that_trickles_ends_in_time_with_what_came() {
 async fn much_output_of_a_node_is_told_whole_however_long_that_takes() {
     let pieces = (0..100_u64).map(|piece| {
         let mut frame = Vec::new();
-        Frame { kind: FrameKind::Stdout, offset: piece * 4_096, at: 0, bytes: vec![b'x'; 4_096] }
+        OutputFrame { kind: FrameKind::Stdout, offset: piece * 4_096, at: 0, bytes: vec![b'x'; 4_096] }
             .encode(&mut frame);
         frame
     });
     let mut pieces: Vec<_> = pieces.collect();
     let mut end = Vec::new();
-    Frame { kind: FrameKind::End, offset: 409_600, at: 0, bytes: Vec::new() }.encode(&mut end);
+    OutputFrame { kind: FrameKind::End, offset: 409_600, at: 0, bytes: Vec::new() }.encode(&mut end);
     pieces.push(end);
     let (api, stored) = before(Trickling { pieces, pause: Duration::from_secs(3), goes_on: true }).await;
-    let mut output = api.following(&stored, AttemptNo(1), None, false, Part::From(0)).await.unwrap();
+    let mut output = api.following(&stored, AttemptNo(1), None, false, ReadFrom::From(0)).await.unwrap();
     output.open().await.unwrap();
     let mut told = 0;
     while let Some(frame) = output.next().await.unwrap() {
@@ -193,7 +197,7 @@ async fn much_output_of_a_node_is_told_whole_however_long_that_takes() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_is_told_that_a_frame_does_not_come() {
     let (api, stored) = before(slow_frame(Duration::from_millis(900))).await;
-    let mut output = api.following(&stored, AttemptNo(1), None, true, Part::From(0)).await.unwrap();
+    let mut output = api.following(&stored, AttemptNo(1), None, true, ReadFrom::From(0)).await.unwrap();
     output.open().await.unwrap();
     let note = tokio::time::timeout(BOUND, output.next()).await.unwrap().unwrap().unwrap();
     assert_eq!(note.kind, FrameKind::Note);
@@ -203,7 +207,7 @@ async fn a_follower_is_told_that_a_frame_does_not_come() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_waits_for_the_next_frame_however_long_there_is_none() {
     let (api, stored) = before(small_frames(3, Duration::from_secs(120))).await;
-    let mut output = api.following(&stored, AttemptNo(1), None, true, Part::From(0)).await.unwrap();
+    let mut output = api.following(&stored, AttemptNo(1), None, true, ReadFrom::From(0)).await.unwrap();
     output.open().await.unwrap();
     for offset in 0..3 {
         let frame = tokio::time::timeout(LONG, output.next()).await.unwrap().unwrap().unwrap();

@@ -1,14 +1,14 @@
 //! The store of many machines, by its URL.
 
-use super::Movable;
+use super::CopyableStore;
 use crate::config::StoreChoice;
-use crate::stores::{Opening, Stores};
-use longhaul_adapters::outbox::{ForeignWork, OutboxOptions, Outboxed};
-use longhaul_adapters::redis::{Denial, Durability, RedisOptions, RedisStore};
-use longhaul_adapters::seal::{ClusterKeys, ClusterNotary, KeyId};
+use crate::stores::{StoreContext, Stores};
+use longhaul_adapters::outbox::{ForeignOutbox, OutboxOptions, OutboxStore};
+use longhaul_adapters::redis::{AclError, Durability, RedisOptions, RedisStore};
+use longhaul_adapters::signing::{ClusterKeys, ClusterSigner, KeyId};
 use longhaul_domain::Status;
 use longhaul_engine::ports::{
-    Clock, Filter, Membership, Order, PageAsk, Presence, ProcessStore, Store, StoreError,
+    Clock, Membership, PageRequest, Presence, ProcessFilter, ProcessStore, SortOrder, Store, StoreError,
 };
 use std::path::Path;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ const SCHEMES: &[&str] = &[
 /// Its time is that of the server, whatever clock this machine has.
 pub(crate) fn add_to(stores: &mut Stores) {
     for scheme in SCHEMES {
-        stores.add(scheme, move |Opening { rest, .. }| open(format!("{scheme}:{rest}")));
+        stores.add(scheme, move |StoreContext { rest, .. }| open(format!("{scheme}:{rest}")));
     }
 }
 
@@ -71,12 +71,12 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
 #[error(
     "a copy cannot get its place in a cluster, where it would have to move to another shard; name one server"
 )]
-struct CopyIntoCluster;
+struct CopyToSharedStore;
 
 /// Where a copy is made before it gets its place, as a URL.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     if url.split_once("+cluster:").is_some_and(|(scheme, _)| !scheme.contains('/')) {
-        return Err(StoreError::Unavailable { source: CopyIntoCluster.into() });
+        return Err(StoreError::Unavailable { source: CopyToSharedStore.into() });
     }
     let namespace = options(url)?.namespace;
     let (place, query) = url.split_once('?').unwrap_or((url, ""));
@@ -99,20 +99,20 @@ pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, Store
 /// What to do about an error of such a store: what to allow on its server, or which one to go back to.
 pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
     let StoreError::Unavailable { source } = error else { return None };
-    if let Some(foreign) = source.downcast_ref::<ForeignWork>() {
+    if let Some(foreign) = source.downcast_ref::<ForeignOutbox>() {
         return Some(foreign.help());
     }
-    let denial = source.downcast_ref::<Denial>()?;
+    let denial = source.downcast_ref::<AclError>()?;
     // What is shown of a URL has all that counts here.
     Some(denial.help(&options(url).ok()?.namespace))
 }
 
 /// Opens a store that exists; none if a node is there whose lease is not over.
-pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn Movable>>, StoreError> {
+pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn CopyableStore>>, StoreError> {
     let store = RedisStore::open(options(url)?).await?;
-    let nodes = store.known_nodes().await?;
-    let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Here { until: Some(_) }));
-    Ok((!is_used).then(|| Box::new(store) as Box<dyn Movable>))
+    let nodes = store.list_nodes().await?;
+    let is_used = nodes.iter().any(|node| matches!(node.presence, Presence::Present { until: Some(_) }));
+    Ok((!is_used).then(|| Box::new(store) as Box<dyn CopyableStore>))
 }
 
 /// How many launches that have not ended were sealed with this key.
@@ -123,13 +123,13 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     }
     let store = RedisStore::open(options).await?;
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
-    let filter = Filter { statuses, ..Filter::default() };
-    let mut page = PageAsk { order: Order::default(), after: None, most: PAGE };
+    let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
+    let mut page = PageRequest { order: SortOrder::default(), after: None, most: PAGE };
     let mut sealed = 0;
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;
         let seals = listing.processes.iter().filter_map(|stored| stored.process.seal.as_ref());
-        sealed += seals.filter(|seal| ClusterNotary::key_of(seal).as_ref() == Some(key)).count();
+        sealed += seals.filter(|seal| ClusterSigner::key_of(seal).as_ref() == Some(key)).count();
         page.after = listing.next;
         if page.after.is_none() {
             return Ok(sealed);
@@ -154,10 +154,10 @@ pub(crate) async fn opened_by_node(
     };
     let outbox = state_dir.join(OUTBOX);
     if !RedisStore::exists(&options).await? {
-        Outboxed::check_unfounded(&outbox, &kept.place)?;
+        OutboxStore::check_unfounded(&outbox, &kept.place)?;
     }
     let store = Arc::new(RedisStore::open(options).await?);
-    Ok(Arc::new(Outboxed::open(store, &outbox, clock.clone(), kept).await?))
+    Ok(Arc::new(OutboxStore::open(store, &outbox, clock.clone(), kept).await?))
 }
 
 async fn open(url: String) -> Result<Arc<dyn Store>, StoreError> {

@@ -1,26 +1,29 @@
 //! Who vouches for launches.
 
 use super::{ComposeError, shared};
-use crate::config::{Settings, StoreChoice};
-use longhaul_adapters::seal::{ClusterKeys, KeyFile};
-use longhaul_engine::ports::{NoNotary, Notary, Store};
+use crate::config::{ManagerConfig, StoreChoice};
+use longhaul_adapters::signing::{ClusterKeys, KeyFile};
+use longhaul_engine::ports::{LaunchSigner, NoopSigner, Store};
 use std::sync::Arc;
 
-pub(crate) use longhaul_adapters::seal::{ClusterNotary, KeyFileError, KeyId};
+pub(crate) use longhaul_adapters::signing::{ClusterSigner, KeyFileError, KeyId};
 
 /// Nobody in a store that is as private as the state directory; in one of many machines the key that they share.
-pub(super) async fn notary(settings: &Settings, store: &dyn Store) -> Result<Arc<dyn Notary>, ComposeError> {
-    if !store.leases_end() {
-        return Ok(Arc::new(NoNotary));
+pub(super) async fn notary(
+    settings: &ManagerConfig,
+    store: &dyn Store,
+) -> Result<Arc<dyn LaunchSigner>, ComposeError> {
+    if !store.leases_expire() {
+        return Ok(Arc::new(NoopSigner));
     }
     Ok(Arc::new(cluster_notary(settings, &settings.store).await?))
 }
 
 /// The notary of a store of many machines. Its key is made where its nodes have none.
 pub(crate) async fn cluster_notary(
-    settings: &Settings,
+    settings: &ManagerConfig,
     choice: &StoreChoice,
-) -> Result<ClusterNotary, ComposeError> {
+) -> Result<ClusterSigner, ComposeError> {
     let file = key_file(settings)?;
     let failed = |source| ComposeError::Store { store: choice.to_string(), source };
     let bad = |source| ComposeError::ClusterKey { source };
@@ -30,7 +33,7 @@ pub(crate) async fn cluster_notary(
     };
     let Some(url) = url else {
         file.keys_or_new().map_err(bad)?;
-        return ClusterNotary::open(file, settings.launch_valid_for).map_err(bad);
+        return ClusterSigner::open(file, settings.launch_valid_for).map_err(bad);
     };
     let other = |theirs, ours: Option<&ClusterKeys>| ComposeError::OtherKey {
         store: choice.to_string(),
@@ -50,10 +53,10 @@ pub(crate) async fn cluster_notary(
     if !is_ours {
         return Err(other(agreed, Some(&keys)));
     }
-    ClusterNotary::open(file.clone(), settings.launch_valid_for).map_err(bad)
+    ClusterSigner::open(file.clone(), settings.launch_valid_for).map_err(bad)
 }
 
 /// The file of the cluster key.
-pub(crate) fn key_file(settings: &Settings) -> Result<KeyFile, ComposeError> {
+pub(crate) fn key_file(settings: &ManagerConfig) -> Result<KeyFile, ComposeError> {
     settings.cluster_key.as_ref().map(KeyFile::at).ok_or(ComposeError::NoKeyPlace)
 }

@@ -1,6 +1,6 @@
 //! What can be wrong with a configuration.
 
-use crate::config::origin::Origin;
+use crate::config::origin::ValueOrigin;
 use std::io;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub enum ConfigError {
         /// The key.
         key: String,
         /// Where it stands.
-        origin: Origin,
+        origin: ValueOrigin,
         /// The key that is most like it.
         nearest: Option<String>,
     },
@@ -45,7 +45,7 @@ pub enum ConfigError {
         /// The value as it stands there.
         text: String,
         /// Where it stands.
-        origin: Box<Origin>,
+        origin: Box<ValueOrigin>,
         /// What is wrong with it.
         why: String,
         /// What would be right.

@@ -2,25 +2,25 @@
 
 use crate::config::error::ConfigError;
 use crate::config::key::SLOTS;
-use crate::config::kind::Raw;
+use crate::config::kind::RawConfigValue;
 use std::io::ErrorKind;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 /// One value of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct FileValue {
     /// Its key, with dots between the tables.
     pub(super) key: String,
     /// The pattern, for a key in the table of slots.
     pub(super) pattern: Option<String>,
-    pub(super) raw: Raw,
+    pub(super) raw: RawConfigValue,
     /// From 1.
     pub(super) line: usize,
 }
 
 /// Every value of a file, in its order; none if there is no such file.
-pub(super) fn entries(path: &Path) -> Result<Option<Vec<Entry>>, ConfigError> {
+pub(super) fn entries(path: &Path) -> Result<Option<Vec<FileValue>>, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text).map(Some),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
@@ -28,7 +28,7 @@ pub(super) fn entries(path: &Path) -> Result<Option<Vec<Entry>>, ConfigError> {
     }
 }
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
+fn parse(path: &Path, text: &str) -> Result<Vec<FileValue>, ConfigError> {
     let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
         path: path.to_owned(),
         line: line_of(text, error.span().map_or(0, |span| span.start)),
@@ -40,7 +40,7 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, ConfigError> {
     Ok(entries)
 }
 
-fn collect(text: &str, above: &str, table: &DeTable<'_>, entries: &mut Vec<Entry>) {
+fn collect(text: &str, above: &str, table: &DeTable<'_>, entries: &mut Vec<FileValue>) {
     for (name, value) in table {
         let line = line_of(text, name.span().start);
         let name = name.get_ref();
@@ -57,19 +57,19 @@ fn collect(text: &str, above: &str, table: &DeTable<'_>, entries: &mut Vec<Entry
                 // A pattern may itself hold dots.
                 let (key, pattern) =
                     if above == SLOTS { (SLOTS.to_owned(), Some(name.to_string())) } else { (key, None) };
-                entries.push(Entry { key, pattern, raw: raw(other), line });
+                entries.push(FileValue { key, pattern, raw: raw(other), line });
             }
         }
     }
 }
 
-fn raw(value: &DeValue<'_>) -> Raw {
+fn raw(value: &DeValue<'_>) -> RawConfigValue {
     match value {
-        DeValue::String(text) => Raw::Text(text.to_string()),
-        DeValue::Integer(number) => Raw::Number(number.to_string()),
-        DeValue::Boolean(flag) => Raw::Flag(*flag),
-        DeValue::Float(_) => Raw::Other("a number with a fraction"),
-        DeValue::Datetime(_) => Raw::Other("a date"),
+        DeValue::String(text) => RawConfigValue::Text(text.to_string()),
+        DeValue::Integer(number) => RawConfigValue::Number(number.to_string()),
+        DeValue::Boolean(flag) => RawConfigValue::Flag(*flag),
+        DeValue::Float(_) => RawConfigValue::Other("a number with a fraction"),
+        DeValue::Datetime(_) => RawConfigValue::Other("a date"),
         DeValue::Array(items) => {
             let texts = items.iter().map(|item| match item.get_ref() {
                 DeValue::String(text) => Some(text.to_string()),
@@ -80,9 +80,11 @@ fn raw(value: &DeValue<'_>) -> Raw {
                 | DeValue::Array(_)
                 | DeValue::Table(_) => None,
             });
-            texts.collect::<Option<_>>().map_or(Raw::Other("a list of other things than texts"), Raw::List)
+            texts
+                .collect::<Option<_>>()
+                .map_or(RawConfigValue::Other("a list of other things than texts"), RawConfigValue::List)
         }
-        DeValue::Table(_) => Raw::Other("a table"),
+        DeValue::Table(_) => RawConfigValue::Other("a table"),
     }
 }
 

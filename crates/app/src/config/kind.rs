@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What a key holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// A whole number up to this.
     Count(u64),
     /// A whole number up to this, or `never`.
@@ -30,7 +30,7 @@ pub enum Kind {
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub enum ConfigValue {
     /// A whole number.
     Count(u64),
     /// Yes or no.
@@ -49,7 +49,7 @@ pub enum Value {
 
 /// A value as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Raw {
+pub(super) enum RawConfigValue {
     /// In quotes, or from outside a file.
     Text(String),
     /// Digits without quotes.
@@ -64,57 +64,63 @@ pub(super) enum Raw {
 
 /// What is wrong with a value, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct InvalidValue {
     pub(super) why: String,
     pub(super) help: String,
 }
 
-impl Kind {
+impl ValueKind {
     /// Reads a value. Text from a flag or the environment may stand for every kind.
-    pub(super) fn read(self, raw: &Raw, outside: bool) -> Result<Value, Misfit> {
-        let misfit = |why: &str| Misfit { why: why.to_owned(), help: self.example() };
+    pub(super) fn read(self, raw: &RawConfigValue, outside: bool) -> Result<ConfigValue, InvalidValue> {
+        let misfit = |why: &str| InvalidValue { why: why.to_owned(), help: self.example() };
         match (self, raw) {
-            (Self::CountOrNever(_) | Self::SpanOrNever(_), Raw::Text(text)) if text == "never" => {
-                Ok(Value::Never)
+            (Self::CountOrNever(_) | Self::SpanOrNever(_), RawConfigValue::Text(text)) if text == "never" => {
+                Ok(ConfigValue::Never)
             }
-            (Self::Count(most) | Self::CountOrNever(most), Raw::Number(text)) => {
+            (Self::Count(most) | Self::CountOrNever(most), RawConfigValue::Number(text)) => {
                 count(text, most).map_err(|why| misfit(&why))
             }
-            (Self::Count(most) | Self::CountOrNever(most), Raw::Text(text)) if outside => {
+            (Self::Count(most) | Self::CountOrNever(most), RawConfigValue::Text(text)) if outside => {
                 count(text, most).map_err(|why| misfit(&why))
             }
-            (Self::Flag, Raw::Flag(flag)) => Ok(Value::Flag(*flag)),
-            (Self::Flag, Raw::Text(text)) if outside => match text.as_str() {
-                "true" | "1" | "yes" | "on" => Ok(Value::Flag(true)),
-                "false" | "0" | "no" | "off" => Ok(Value::Flag(false)),
+            (Self::Flag, RawConfigValue::Flag(flag)) => Ok(ConfigValue::Flag(*flag)),
+            (Self::Flag, RawConfigValue::Text(text)) if outside => match text.as_str() {
+                "true" | "1" | "yes" | "on" => Ok(ConfigValue::Flag(true)),
+                "false" | "0" | "no" | "off" => Ok(ConfigValue::Flag(false)),
                 _ => Err(misfit("it is neither true nor false")),
             },
-            (Self::Span(least) | Self::SpanOrNever(least), Raw::Text(text) | Raw::Number(text)) => {
+            (
+                Self::Span(least) | Self::SpanOrNever(least),
+                RawConfigValue::Text(text) | RawConfigValue::Number(text),
+            ) => {
                 let span = longhaul_cli::length(text).map_err(|_unread| misfit("it is no span of time"))?;
                 if span < least {
-                    return Err(misfit(&format!("it is shorter than {}", Written(&Value::Span(least)))));
+                    return Err(misfit(&format!(
+                        "it is shorter than {}",
+                        RawValue(&ConfigValue::Span(least))
+                    )));
                 }
-                if matches!(self, Self::Span(_)) && span > LONGEST {
+                if matches!(self, Self::Span(_)) && span > MAX_DURATION {
                     return Err(misfit("it is longer than 30 days"));
                 }
-                Ok(Value::Span(span))
+                Ok(ConfigValue::Span(span))
             }
-            (Self::Size, Raw::Text(text) | Raw::Number(text)) => {
-                let size = text.parse::<longhaul_cli::Size>();
-                size.map(|size| Value::Size(size.as_bytes()))
+            (Self::Size, RawConfigValue::Text(text) | RawConfigValue::Number(text)) => {
+                let size = text.parse::<longhaul_cli::SizeArg>();
+                size.map(|size| ConfigValue::Size(size.as_bytes()))
                     .map_err(|_unread| misfit("it is no number of bytes"))
             }
-            (Self::Word(words), Raw::Text(text)) if words.contains(&text.as_str()) => {
-                Ok(Value::Text(text.clone()))
+            (Self::Word(words), RawConfigValue::Text(text)) if words.contains(&text.as_str()) => {
+                Ok(ConfigValue::Text(text.clone()))
             }
-            (Self::Word(_), Raw::Text(_)) => Err(misfit("it is none of the words for it")),
-            (Self::Text, Raw::Text(text)) => Ok(Value::Text(text.clone())),
-            (Self::Name, Raw::Text(text)) => match longhaul_domain::SlotKey::new(text) {
-                Ok(_) => Ok(Value::Text(text.clone())),
+            (Self::Word(_), RawConfigValue::Text(_)) => Err(misfit("it is none of the words for it")),
+            (Self::Text, RawConfigValue::Text(text)) => Ok(ConfigValue::Text(text.clone())),
+            (Self::Name, RawConfigValue::Text(text)) => match longhaul_domain::SlotKey::new(text) {
+                Ok(_) => Ok(ConfigValue::Text(text.clone())),
                 Err(error) => Err(misfit(error.why)),
             },
-            (Self::List, Raw::List(texts)) => Ok(Value::List(texts.clone())),
-            (Self::List, Raw::Text(text)) if outside => Ok(Value::List(
+            (Self::List, RawConfigValue::List(texts)) => Ok(ConfigValue::List(texts.clone())),
+            (Self::List, RawConfigValue::Text(text)) if outside => Ok(ConfigValue::List(
                 text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             )),
             (
@@ -128,7 +134,11 @@ impl Kind {
                 | Self::Text
                 | Self::Name
                 | Self::List,
-                Raw::Text(_) | Raw::Number(_) | Raw::Flag(_) | Raw::List(_) | Raw::Other(_),
+                RawConfigValue::Text(_)
+                | RawConfigValue::Number(_)
+                | RawConfigValue::Flag(_)
+                | RawConfigValue::List(_)
+                | RawConfigValue::Other(_),
             ) => Err(misfit(&format!("it is {}", raw.type_name()))),
         }
     }
@@ -157,7 +167,7 @@ impl Kind {
     }
 }
 
-impl Raw {
+impl RawConfigValue {
     const fn type_name(&self) -> &'static str {
         match self {
             Self::Text(_) => "a text",
@@ -169,7 +179,7 @@ impl Raw {
     }
 }
 
-impl fmt::Display for Raw {
+impl fmt::Display for RawConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => write!(f, "{text:?}"),
@@ -182,35 +192,40 @@ impl fmt::Display for Raw {
 }
 
 /// A value as it stands in a file.
-pub(super) struct Written<'a>(pub(super) &'a Value);
+pub(super) struct RawValue<'a>(pub(super) &'a ConfigValue);
 
-impl fmt::Display for Written<'_> {
+impl fmt::Display for RawValue<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Value::Count(count) => count.fmt(f),
-            Value::Flag(flag) => flag.fmt(f),
-            Value::Never => f.write_str("\"never\""),
-            Value::Span(span) => {
-                write!(f, "\"{}\"", scaled(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), SPANS))
+            ConfigValue::Count(count) => count.fmt(f),
+            ConfigValue::Flag(flag) => flag.fmt(f),
+            ConfigValue::Never => f.write_str("\"never\""),
+            ConfigValue::Span(span) => {
+                write!(
+                    f,
+                    "\"{}\"",
+                    scaled(u64::try_from(span.as_millis()).unwrap_or(u64::MAX), DURATION_UNITS)
+                )
             }
-            Value::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
-            Value::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
-            Value::List(texts) => write!(f, "{}", serde_json::Value::from(texts.as_slice())),
+            ConfigValue::Size(size) => write!(f, "\"{}\"", scaled(*size, SIZES)),
+            ConfigValue::Text(text) => write!(f, "{}", serde_json::Value::from(text.as_str())),
+            ConfigValue::List(texts) => write!(f, "{}", serde_json::Value::from(texts.as_slice())),
         }
     }
 }
 
-/// The longest [`Kind::Span`], as for the flags of a launch.
-const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+/// The longest [`ValueKind::Span`], as for the flags of a launch.
+const MAX_DURATION: Duration = Duration::from_secs(30 * 86_400);
 /// Units of time in milliseconds, largest first.
-const SPANS: &[(&str, u64)] = &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const DURATION_UNITS: &[(&str, u64)] =
+    &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 /// Units of bytes, largest first.
 const SIZES: &[(&str, u64)] =
     &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
-fn count(text: &str, most: u64) -> Result<Value, String> {
+fn count(text: &str, most: u64) -> Result<ConfigValue, String> {
     match text.parse::<u64>() {
-        Ok(count) if count <= most => Ok(Value::Count(count)),
+        Ok(count) if count <= most => Ok(ConfigValue::Count(count)),
         Ok(_) => Err(format!("it is more than {most}")),
         Err(_) => Err("it is no whole number from 0 on".to_owned()),
     }
@@ -231,27 +246,34 @@ mod tests {
     #[test]
     fn spans_and_sizes_are_written_as_they_are_read() {
         for text in ["500ms", "5s", "90s", "7d", "2h"] {
-            let read = Kind::Span(Duration::ZERO).read(&Raw::Text(text.into()), false).unwrap();
-            let shown = Written(&read).to_string();
-            let again = Kind::Span(Duration::ZERO).read(&Raw::Text(shown.trim_matches('"').into()), false);
+            let read =
+                ValueKind::Span(Duration::ZERO).read(&RawConfigValue::Text(text.into()), false).unwrap();
+            let shown = RawValue(&read).to_string();
+            let again = ValueKind::Span(Duration::ZERO)
+                .read(&RawConfigValue::Text(shown.trim_matches('"').into()), false);
             assert_eq!(again.unwrap(), read, "{text} as {shown}");
         }
         for text in ["0B", "1KiB", "64MiB", "5GiB", "1025B"] {
-            let read = Kind::Size.read(&Raw::Text(text.into()), false).unwrap();
-            assert_eq!(Written(&read).to_string(), format!("{text:?}"));
+            let read = ValueKind::Size.read(&RawConfigValue::Text(text.into()), false).unwrap();
+            assert_eq!(RawValue(&read).to_string(), format!("{text:?}"));
         }
     }
 
     #[test]
     fn files_take_the_same_spans_and_sizes_as_flags() {
-        let read = |kind: Kind, text: &str| kind.read(&Raw::Text(text.into()), false).unwrap();
+        let read =
+            |kind: ValueKind, text: &str| kind.read(&RawConfigValue::Text(text.into()), false).unwrap();
         for text in ["1h 30m", "1h30m", "1.5", "PT5M", "1 week", "2 days", "90", "0"] {
-            let flag: longhaul_cli::Span = text.parse().unwrap();
-            assert_eq!(read(Kind::Span(Duration::ZERO), text), Value::Span(flag.as_duration()), "{text}");
+            let flag: longhaul_cli::DurationArg = text.parse().unwrap();
+            assert_eq!(
+                read(ValueKind::Span(Duration::ZERO), text),
+                ConfigValue::Span(flag.as_duration()),
+                "{text}"
+            );
         }
         for text in ["64K", "1GB", "2TiB", "100 MiB", "4096", "1kB"] {
-            let flag: longhaul_cli::Size = text.parse().unwrap();
-            assert_eq!(read(Kind::Size, text), Value::Size(flag.as_bytes()), "{text}");
+            let flag: longhaul_cli::SizeArg = text.parse().unwrap();
+            assert_eq!(read(ValueKind::Size, text), ConfigValue::Size(flag.as_bytes()), "{text}");
         }
     }
 
@@ -259,48 +281,62 @@ mod tests {
     fn flags_know_every_signal_that_may_be_sent_by_the_same_name() {
         for number in 1..=64 {
             let Ok(sent) = longhaul_domain::Signal::new(number) else { continue };
-            let flag: longhaul_cli::Signal = sent.to_string().parse().unwrap();
+            let flag: longhaul_cli::SignalArg = sent.to_string().parse().unwrap();
             assert_eq!(flag.number(), number, "{sent}");
         }
     }
 
     #[test]
     fn plain_numbers_are_seconds_and_bytes() {
-        let number = Raw::Number("90".into());
-        let span = Kind::Span(Duration::ZERO).read(&number, false).unwrap();
-        assert_eq!(span, Value::Span(Duration::from_secs(90)));
-        assert_eq!(Kind::Size.read(&number, false).unwrap(), Value::Size(90));
+        let number = RawConfigValue::Number("90".into());
+        let span = ValueKind::Span(Duration::ZERO).read(&number, false).unwrap();
+        assert_eq!(span, ConfigValue::Span(Duration::from_secs(90)));
+        assert_eq!(ValueKind::Size.read(&number, false).unwrap(), ConfigValue::Size(90));
     }
 
     #[test]
     fn span_is_at_most_thirty_days_unless_it_may_be_never() {
-        let read = |kind: Kind, text: &str| kind.read(&Raw::Text(text.into()), false);
-        assert!(read(Kind::Span(Duration::ZERO), "30d").is_ok());
-        assert!(read(Kind::Span(Duration::ZERO), "2592000001ms").is_err());
-        assert!(read(Kind::SpanOrNever(Duration::ZERO), "365d").is_ok());
+        let read = |kind: ValueKind, text: &str| kind.read(&RawConfigValue::Text(text.into()), false);
+        assert!(read(ValueKind::Span(Duration::ZERO), "30d").is_ok());
+        assert!(read(ValueKind::Span(Duration::ZERO), "2592000001ms").is_err());
+        assert!(read(ValueKind::SpanOrNever(Duration::ZERO), "365d").is_ok());
     }
 
     #[test]
     fn count_may_be_never_where_that_is_said() {
-        let never = Raw::Text("never".into());
-        assert_eq!(Kind::CountOrNever(9).read(&never, false).unwrap(), Value::Never);
-        assert_eq!(Kind::CountOrNever(9).read(&Raw::Number("9".into()), false).unwrap(), Value::Count(9));
-        assert_eq!(Kind::CountOrNever(9).read(&Raw::Text("9".into()), true).unwrap(), Value::Count(9));
-        assert!(Kind::CountOrNever(9).read(&Raw::Text("9".into()), false).is_err());
-        assert!(Kind::CountOrNever(9).read(&Raw::Number("10".into()), false).is_err());
-        assert!(Kind::Count(9).read(&never, true).is_err());
+        let never = RawConfigValue::Text("never".into());
+        assert_eq!(ValueKind::CountOrNever(9).read(&never, false).unwrap(), ConfigValue::Never);
+        assert_eq!(
+            ValueKind::CountOrNever(9).read(&RawConfigValue::Number("9".into()), false).unwrap(),
+            ConfigValue::Count(9)
+        );
+        assert_eq!(
+            ValueKind::CountOrNever(9).read(&RawConfigValue::Text("9".into()), true).unwrap(),
+            ConfigValue::Count(9)
+        );
+        assert!(ValueKind::CountOrNever(9).read(&RawConfigValue::Text("9".into()), false).is_err());
+        assert!(ValueKind::CountOrNever(9).read(&RawConfigValue::Number("10".into()), false).is_err());
+        assert!(ValueKind::Count(9).read(&never, true).is_err());
     }
 
     #[test]
     fn values_of_another_kind_are_refused() {
-        let text = Raw::Text("10".into());
-        assert!(Kind::Count(100).read(&text, false).is_err());
-        assert_eq!(Kind::Count(100).read(&text, true).unwrap(), Value::Count(10));
-        assert!(Kind::Count(9).read(&text, true).is_err());
-        assert!(Kind::Text.read(&Raw::Flag(true), false).is_err());
-        assert!(Kind::Span(Duration::from_secs(60)).read(&Raw::Text("59s".into()), false).is_err());
-        assert!(Kind::Span(Duration::ZERO).read(&Raw::Text("99999999999999999999d".into()), false).is_err());
-        assert!(Kind::Span(Duration::ZERO).read(&Raw::Text("never".into()), false).is_err());
-        assert!(Kind::Size.read(&Raw::Text("-1".into()), false).is_err());
+        let text = RawConfigValue::Text("10".into());
+        assert!(ValueKind::Count(100).read(&text, false).is_err());
+        assert_eq!(ValueKind::Count(100).read(&text, true).unwrap(), ConfigValue::Count(10));
+        assert!(ValueKind::Count(9).read(&text, true).is_err());
+        assert!(ValueKind::Text.read(&RawConfigValue::Flag(true), false).is_err());
+        assert!(
+            ValueKind::Span(Duration::from_secs(60))
+                .read(&RawConfigValue::Text("59s".into()), false)
+                .is_err()
+        );
+        assert!(
+            ValueKind::Span(Duration::ZERO)
+                .read(&RawConfigValue::Text("99999999999999999999d".into()), false)
+                .is_err()
+        );
+        assert!(ValueKind::Span(Duration::ZERO).read(&RawConfigValue::Text("never".into()), false).is_err());
+        assert!(ValueKind::Size.read(&RawConfigValue::Text("-1".into()), false).is_err());
     }
 }

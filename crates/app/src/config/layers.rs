@@ -1,64 +1,66 @@
 //! The layers, put on top of each other.
 
 use crate::config::error::ConfigError;
-use crate::config::file::{self, Entry};
-use crate::config::key::{self, DEEPEST, KEYS, Key, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_KIND, Trust};
-use crate::config::kind::{Kind, Raw, Value};
+use crate::config::file::{self, FileValue};
+use crate::config::key::{
+    self, ConfigKey, KEYS, KeyAuthority, LEVEL_FIELDS, LEVELS, MAX_LEVEL, SLOTS, SLOTS_KIND,
+};
+use crate::config::kind::{ConfigValue, RawConfigValue, ValueKind};
 use crate::config::nearest::nearest;
-use crate::config::origin::Origin;
-use crate::config::outgoing::{WEBHOOK_FIELDS, WEBHOOKS, below_webhooks};
-use crate::config::sources::Sources;
+use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, below_webhooks};
+use crate::config::origin::ValueOrigin;
+use crate::config::sources::ConfigSources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Every value that is set, with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
-    settings: BTreeMap<&'static str, Setting>,
-    slots: BTreeMap<String, Setting>,
-    levels: BTreeMap<(u8, &'static str), Setting>,
-    webhooks: BTreeMap<(String, &'static str), Setting>,
+    settings: BTreeMap<&'static str, ConfigEntry>,
+    slots: BTreeMap<String, ConfigEntry>,
+    levels: BTreeMap<(u8, &'static str), ConfigEntry>,
+    webhooks: BTreeMap<(String, &'static str), ConfigEntry>,
 }
 
 /// A value and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting {
+pub struct ConfigEntry {
     /// The value.
-    pub value: Value,
+    pub value: ConfigValue,
     /// Where it comes from.
-    pub origin: Origin,
+    pub origin: ValueOrigin,
 }
 
 impl Layers {
     /// The value of a key; none if it has neither been set nor a default.
     #[must_use]
-    pub fn setting(&self, key: &'static Key) -> Option<&Setting> {
+    pub fn setting(&self, key: &'static ConfigKey) -> Option<&ConfigEntry> {
         self.settings.get(key.name)
     }
 
     /// The slots by pattern.
-    pub fn slots(&self) -> impl Iterator<Item = (&str, &Setting)> {
+    pub fn slots(&self) -> impl Iterator<Item = (&str, &ConfigEntry)> {
         self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
     }
 
     /// What a command may use up, by its level and by the name of what.
-    pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &Setting)> {
+    pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &ConfigEntry)> {
         self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
     }
 
     /// What receivers of events have, by their names and by the names of what.
-    pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &Setting)> {
+    pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
         self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
     }
 
-    pub(super) fn read(sources: &Sources) -> Result<Self, ConfigError> {
+    pub(super) fn read(sources: &ConfigSources) -> Result<Self, ConfigError> {
         let mut layers = Self::default();
         layers.take_defaults()?;
         if let Some(path) = &sources.user_file {
-            layers.take_file(path, Trust::User)?;
+            layers.take_file(path, KeyAuthority::User)?;
         }
         for path in &sources.project_files {
-            layers.take_file(path, Trust::Anyone)?;
+            layers.take_file(path, KeyAuthority::Anyone)?;
         }
         layers.take_environment(&sources.environment)?;
         layers.take_flags(sources)?;
@@ -68,21 +70,21 @@ impl Layers {
     fn take_defaults(&mut self) -> Result<(), ConfigError> {
         for key in KEYS {
             if let Some(default) = key.default {
-                self.set(key, &Raw::Text(default.to_owned()), Origin::Default)?;
+                self.set(key, &RawConfigValue::Text(default.to_owned()), ValueOrigin::Default)?;
             }
         }
         Ok(())
     }
 
-    fn take_file(&mut self, path: &Path, trust: Trust) -> Result<(), ConfigError> {
+    fn take_file(&mut self, path: &Path, trust: KeyAuthority) -> Result<(), ConfigError> {
         for entry in file::entries(path)?.unwrap_or_default() {
             self.take_entry(path, trust, entry)?;
         }
         Ok(())
     }
 
-    fn take_entry(&mut self, path: &Path, trust: Trust, entry: Entry) -> Result<(), ConfigError> {
-        let origin = Origin::File { path: path.to_owned(), line: entry.line };
+    fn take_entry(&mut self, path: &Path, trust: KeyAuthority, entry: FileValue) -> Result<(), ConfigError> {
+        let origin = ValueOrigin::File { path: path.to_owned(), line: entry.line };
         if let Some(pattern) = entry.pattern {
             return self.set_slots(pattern, &entry.raw, origin);
         }
@@ -91,7 +93,7 @@ impl Layers {
         }
         if let Some((name, field)) = below_webhooks(&entry.key) {
             // Whoever wrote a project would read what happens on this machine.
-            if trust == Trust::Anyone {
+            if trust == KeyAuthority::Anyone {
                 let (path, line) = (path.to_owned(), entry.line);
                 return Err(ConfigError::NotForProjects { key: entry.key, path, line });
             }
@@ -105,7 +107,7 @@ impl Layers {
                 origin,
             });
         };
-        if key.trust == Trust::User && trust == Trust::Anyone {
+        if key.trust == KeyAuthority::User && trust == KeyAuthority::Anyone {
             return Err(ConfigError::NotForProjects {
                 key: entry.key,
                 path: path.to_owned(),
@@ -119,18 +121,18 @@ impl Layers {
         for key in KEYS {
             let name = key.variable();
             if let Some(text) = environment.get(&name).filter(|text| !text.is_empty()) {
-                self.set(key, &Raw::Text(text.clone()), Origin::Environment { name })?;
+                self.set(key, &RawConfigValue::Text(text.clone()), ValueOrigin::Environment { name })?;
             }
         }
         for (variable, text) in environment.iter().filter(|(_, text)| !text.is_empty()) {
             if let Some((level, name)) = below_levels_of(variable) {
-                let origin = Origin::Environment { name: variable.clone() };
-                self.set_level(&level, &name, &Raw::Text(text.clone()), origin)?;
+                let origin = ValueOrigin::Environment { name: variable.clone() };
+                self.set_level(&level, &name, &RawConfigValue::Text(text.clone()), origin)?;
             }
         }
         let name = SLOTS_VARIABLE;
         for pair in environment.get(name).into_iter().flat_map(|list| list.split(',')) {
-            let origin = Origin::Environment { name: name.to_owned() };
+            let origin = ValueOrigin::Environment { name: name.to_owned() };
             let Some((pattern, slots)) = pair.rsplit_once('=') else {
                 return Err(ConfigError::BadValue {
                     key: SLOTS.to_owned(),
@@ -140,12 +142,16 @@ impl Layers {
                     help: "give pairs such as opus=2,sonnet*=5".to_owned(),
                 });
             };
-            self.set_slots(pattern.trim().to_owned(), &Raw::Text(slots.trim().to_owned()), origin)?;
+            self.set_slots(
+                pattern.trim().to_owned(),
+                &RawConfigValue::Text(slots.trim().to_owned()),
+                origin,
+            )?;
         }
         Ok(())
     }
 
-    fn take_flags(&mut self, sources: &Sources) -> Result<(), ConfigError> {
+    fn take_flags(&mut self, sources: &ConfigSources) -> Result<(), ConfigError> {
         let flags = &sources.flags;
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.to_string_lossy().into_owned());
         let yes = |given: bool| given.then(|| "true".to_owned());
@@ -163,20 +169,31 @@ impl Layers {
         ];
         for (key, name, text) in given {
             if let (Some(key), Some(text)) = (key::find(key), text) {
-                self.set(key, &Raw::Text(text), Origin::Flag { name })?;
+                self.set(key, &RawConfigValue::Text(text), ValueOrigin::Flag { name })?;
             }
         }
         Ok(())
     }
 
-    fn set(&mut self, key: &'static Key, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+    fn set(
+        &mut self,
+        key: &'static ConfigKey,
+        raw: &RawConfigValue,
+        origin: ValueOrigin,
+    ) -> Result<(), ConfigError> {
         let setting = read(key.name, key.kind, raw, origin)?;
         self.settings.insert(key.name, setting);
         Ok(())
     }
 
-    fn set_level(&mut self, level: &str, name: &str, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
-        let number = level.parse::<u8>().ok().filter(|number| *number <= DEEPEST);
+    fn set_level(
+        &mut self,
+        level: &str,
+        name: &str,
+        raw: &RawConfigValue,
+        origin: ValueOrigin,
+    ) -> Result<(), ConfigError> {
+        let number = level.parse::<u8>().ok().filter(|number| *number <= MAX_LEVEL);
         let field = LEVEL_FIELDS.iter().find(|field| field.name == name);
         let (Some(number), Some(field)) = (number, field) else {
             let written = level;
@@ -195,7 +212,13 @@ impl Layers {
         Ok(())
     }
 
-    fn set_webhook(&mut self, name: &str, field: &str, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+    fn set_webhook(
+        &mut self,
+        name: &str,
+        field: &str,
+        raw: &RawConfigValue,
+        origin: ValueOrigin,
+    ) -> Result<(), ConfigError> {
         let key = format!("{WEBHOOKS}.{name}.{field}");
         let Some(known) = WEBHOOK_FIELDS.iter().find(|known| known.name == field) else {
             let names: Vec<String> =
@@ -208,7 +231,12 @@ impl Layers {
         Ok(())
     }
 
-    fn set_slots(&mut self, pattern: String, raw: &Raw, origin: Origin) -> Result<(), ConfigError> {
+    fn set_slots(
+        &mut self,
+        pattern: String,
+        raw: &RawConfigValue,
+        origin: ValueOrigin,
+    ) -> Result<(), ConfigError> {
         let name = format!("{SLOTS}.{pattern:?}");
         let begin = pattern.strip_suffix('*').unwrap_or(&pattern);
         if begin.contains('*') || longhaul_domain::SlotKey::new(&pattern).is_err() {
@@ -241,13 +269,18 @@ fn below_levels(key: &str, separator: char) -> Option<(&str, &str)> {
     key.strip_prefix(LEVELS)?.strip_prefix(separator)?.split_once(separator)
 }
 
-fn read(name: &str, kind: Kind, raw: &Raw, origin: Origin) -> Result<Setting, ConfigError> {
+fn read(
+    name: &str,
+    kind: ValueKind,
+    raw: &RawConfigValue,
+    origin: ValueOrigin,
+) -> Result<ConfigEntry, ConfigError> {
     let outside = match &origin {
-        Origin::File { .. } => false,
-        Origin::Default | Origin::Environment { .. } | Origin::Flag { .. } => true,
+        ValueOrigin::File { .. } => false,
+        ValueOrigin::Default | ValueOrigin::Environment { .. } | ValueOrigin::Flag { .. } => true,
     };
     match kind.read(raw, outside) {
-        Ok(value) => Ok(Setting { value, origin }),
+        Ok(value) => Ok(ConfigEntry { value, origin }),
         Err(misfit) => Err(ConfigError::BadValue {
             key: name.to_owned(),
             text: raw.to_string(),
@@ -269,22 +302,22 @@ mod tests {
     fn each_layer_covers_the_ones_below_it() {
         let world = World::new();
         let mut sources = world.sources("", "");
-        assert_eq!(parallel(&sources), (10, Origin::Default));
+        assert_eq!(parallel(&sources), (10, ValueOrigin::Default));
 
         sources = world.sources("limits.max_parallel = 1\n", "");
-        let user = Origin::File { path: world.user(), line: 1 };
+        let user = ValueOrigin::File { path: world.user(), line: 1 };
         assert_eq!(parallel(&sources), (1, user));
 
         sources = world.sources("limits.max_parallel = 1\n", "\n[limits]\nmax_parallel = 2\n");
-        let project = Origin::File { path: world.project(), line: 3 };
+        let project = ValueOrigin::File { path: world.project(), line: 3 };
         assert_eq!(parallel(&sources), (2, project));
 
         let name = "LONGHAUL_LIMITS_MAX_PARALLEL".to_owned();
         sources.environment.insert(name.clone(), "3".to_owned());
-        assert_eq!(parallel(&sources), (3, Origin::Environment { name }));
+        assert_eq!(parallel(&sources), (3, ValueOrigin::Environment { name }));
 
         sources.flags.max_parallel = Some(4);
-        assert_eq!(parallel(&sources), (4, Origin::Flag { name: "--max-parallel" }));
+        assert_eq!(parallel(&sources), (4, ValueOrigin::Flag { name: "--max-parallel" }));
     }
 
     #[test]
@@ -320,7 +353,7 @@ mod tests {
         };
         assert_eq!(key, "limits.max_paralel");
         assert_eq!(nearest.as_deref(), Some(KEY));
-        assert_eq!(origin, Origin::File { path: world.user(), line: 2 });
+        assert_eq!(origin, ValueOrigin::File { path: world.user(), line: 2 });
     }
 
     #[test]
@@ -349,7 +382,7 @@ mod tests {
         let expected = [("*", 3), ("gpt-4.1*", 2), ("opus", 7)];
         assert_eq!(
             seen,
-            expected.map(|(pattern, slots)| (pattern, &*Box::leak(Box::new(Value::Count(slots)))))
+            expected.map(|(pattern, slots)| (pattern, &*Box::leak(Box::new(ConfigValue::Count(slots)))))
         );
     }
 
@@ -362,12 +395,12 @@ mod tests {
         let layers = sources.read().unwrap();
         let seen: Vec<_> =
             layers.levels().map(|(level, name, setting)| (level, name, &setting.value)).collect();
-        let minute = Value::Span(std::time::Duration::from_secs(60));
+        let minute = ConfigValue::Span(std::time::Duration::from_secs(60));
         let expected = [
-            (0, "processes", &Value::Count(9)),
+            (0, "processes", &ConfigValue::Count(9)),
             (2, "cpu", &minute),
-            (2, "memory", &Value::Size(1 << 30)),
-            (2, "open_files", &Value::Count(64)),
+            (2, "memory", &ConfigValue::Size(1 << 30)),
+            (2, "open_files", &ConfigValue::Count(64)),
         ];
         assert_eq!(seen, expected);
     }
@@ -419,10 +452,10 @@ mod tests {
             self.0.path().join("longhaul.toml")
         }
 
-        fn sources(&self, user: &str, project: &str) -> Sources {
+        fn sources(&self, user: &str, project: &str) -> ConfigSources {
             std::fs::write(self.user(), user).unwrap();
             std::fs::write(self.project(), project).unwrap();
-            Sources {
+            ConfigSources {
                 user_file: Some(self.user()),
                 project_files: vec![self.project()],
                 environment: BTreeMap::new(),
@@ -431,10 +464,10 @@ mod tests {
         }
     }
 
-    fn parallel(sources: &Sources) -> (u64, Origin) {
+    fn parallel(sources: &ConfigSources) -> (u64, ValueOrigin) {
         let layers = sources.read().unwrap();
         let setting = layers.setting(key::find(KEY).unwrap()).unwrap().clone();
-        let Value::Count(count) = setting.value else {
+        let ConfigValue::Count(count) = setting.value else {
             panic!("{setting:?}");
         };
         (count, setting.origin)

@@ -1,17 +1,17 @@
 //! Where a manager listens besides its socket.
 
 use crate::config::error::ConfigError;
-use crate::config::key::{Key, key_of};
-use crate::config::kind::Value;
-use crate::config::layers::{Layers, Setting};
-use crate::config::origin::Origin;
+use crate::config::key::{ConfigKey, key_of};
+use crate::config::kind::ConfigValue;
+use crate::config::layers::{ConfigEntry, Layers};
+use crate::config::origin::ValueOrigin;
 use crate::config::settings::{flag, text};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Where a manager listens besides its socket, and who may reach it there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listening {
+pub struct ListenSettings {
     /// The addresses; port 0 takes any that is free.
     pub addresses: Vec<SocketAddr>,
     /// Names besides the addresses by which it may be asked: `host` or `host:port`, in small letters.
@@ -19,22 +19,22 @@ pub struct Listening {
     /// Web pages that may ask it: `scheme://host` or `scheme://host:port`, in small letters.
     pub origins: Vec<String>,
     /// What it shows to those who connect.
-    pub tls: Option<TlsFiles>,
+    pub tls: Option<ListenTlsFiles>,
 }
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
+pub struct ListenTlsFiles {
     /// The file of the certificate and its chain.
     pub certificate: PathBuf,
     /// The file of its key.
     pub key: PathBuf,
 }
 
-impl Listening {
+impl ListenSettings {
     pub(super) fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
         let tls = tls(layers, state_dir)?;
-        let door = Door {
+        let door = NetworkListen {
             allow_remote: flag(layers, key_of!("listen.allow_remote")),
             behind_proxy: flag(layers, key_of!("listen.insecure_behind_proxy")),
             tls: tls.is_some(),
@@ -52,24 +52,24 @@ impl Listening {
 
 /// Whom the network may let in.
 #[derive(Clone, Copy, Debug)]
-struct Door {
+struct NetworkListen {
     allow_remote: bool,
     behind_proxy: bool,
     tls: bool,
 }
 
 /// Why a value is refused, and what would be right.
-struct Refused {
+struct InvalidListen {
     why: &'static str,
     help: &'static str,
 }
 
-impl Door {
-    fn take(self, address: SocketAddr) -> Result<SocketAddr, Refused> {
+impl NetworkListen {
+    fn take(self, address: SocketAddr) -> Result<SocketAddr, InvalidListen> {
         if address.ip().to_canonical().is_loopback() || self.behind_proxy {
             return Ok(address);
         }
-        let refused = |why, help| Err(Refused { why, help });
+        let refused = |why, help| Err(InvalidListen { why, help });
         match (self.allow_remote, self.tls) {
             (true, true) => Ok(address),
             (true, false) => refused(
@@ -84,18 +84,18 @@ impl Door {
     }
 }
 
-fn address(text: &str) -> Result<SocketAddr, Refused> {
+fn address(text: &str) -> Result<SocketAddr, InvalidListen> {
     let local = || {
         let port = text.strip_prefix("localhost:")?.parse().ok()?;
         Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
     };
-    text.parse().ok().or_else(local).ok_or(Refused {
+    text.parse().ok().or_else(local).ok_or(InvalidListen {
         why: "it is no address with a port",
         help: "give an address such as 127.0.0.1:7337 or [::1]:7337; port 0 takes a free one",
     })
 }
 
-fn host(text: &str) -> Result<String, Refused> {
+fn host(text: &str) -> Result<String, InvalidListen> {
     let (name, port) = match text.rsplit_once(':') {
         Some((name, port)) if !name.is_empty() && !port.contains(']') => (name, Some(port)),
         Some(_) | None => (text, None),
@@ -105,33 +105,33 @@ fn host(text: &str) -> Result<String, Refused> {
     if is_name && port.is_none_or(|port| port.parse::<u16>().is_ok()) {
         return Ok(text.to_ascii_lowercase());
     }
-    Err(Refused {
+    Err(InvalidListen {
         why: "it is no name of a host",
         help: "give it as clients send it, such as \"longhaul.example.com\" or \"devbox:7337\"",
     })
 }
 
-fn origin(text: &str) -> Result<String, Refused> {
+fn origin(text: &str) -> Result<String, InvalidListen> {
     let lower = text.to_ascii_lowercase();
     let rest = lower.strip_prefix("https://").or_else(|| lower.strip_prefix("http://"));
     match rest.map(host) {
         Some(Ok(_)) => Ok(lower),
-        Some(Err(_)) | None => Err(Refused {
+        Some(Err(_)) | None => Err(InvalidListen {
             why: "it is no origin of a web page",
             help: "give scheme, host and port without a path, such as \"https://dash.example.com\"",
         }),
     }
 }
 
-fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<TlsFiles>, ConfigError> {
+fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<ListenTlsFiles>, ConfigError> {
     let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
-    let missing = |present: &str, key: &'static Key, help: &'static str| {
+    let missing = |present: &str, key: &'static ConfigKey, help: &'static str| {
         let why = "certificate and key go together";
-        let origin = layers.setting(key).map_or(Origin::Default, |setting| setting.origin.clone());
-        bad(key.name, present, origin, &Refused { why, help })
+        let origin = layers.setting(key).map_or(ValueOrigin::Default, |setting| setting.origin.clone());
+        bad(key.name, present, origin, &InvalidListen { why, help })
     };
     match (path(key_of!("listen.tls_cert")), path(key_of!("listen.tls_key"))) {
-        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (Some(certificate), Some(key)) => Ok(Some(ListenTlsFiles { certificate, key })),
         (None, None) => Ok(None),
         (Some(_), None) => Err(missing("", key_of!("listen.tls_key"), "give --tls-key too")),
         (None, Some(_)) => Err(missing("", key_of!("listen.tls_cert"), "give --tls-cert too")),
@@ -140,10 +140,10 @@ fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<TlsFiles>, ConfigErro
 
 fn each<T>(
     layers: &Layers,
-    key: &'static Key,
-    read: impl Fn(&str) -> Result<T, Refused>,
+    key: &'static ConfigKey,
+    read: impl Fn(&str) -> Result<T, InvalidListen>,
 ) -> Result<Vec<T>, ConfigError> {
-    let Some(Setting { value: Value::List(texts), origin }) = layers.setting(key) else {
+    let Some(ConfigEntry { value: ConfigValue::List(texts), origin }) = layers.setting(key) else {
         return Ok(Vec::new());
     };
     texts
@@ -152,7 +152,7 @@ fn each<T>(
         .collect()
 }
 
-fn bad(key: &str, text: &str, origin: Origin, refused: &Refused) -> ConfigError {
+fn bad(key: &str, text: &str, origin: ValueOrigin, refused: &InvalidListen) -> ConfigError {
     ConfigError::BadValue {
         key: key.to_owned(),
         text: format!("{text:?}"),
@@ -165,14 +165,14 @@ fn bad(key: &str, text: &str, origin: Origin, refused: &Refused) -> ConfigError 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::sources::{Flags, Sources};
+    use crate::config::sources::{ConfigSources, Flags};
 
     #[test]
     fn loopback_needs_nothing_else() {
         let found = of("listen.addresses = [\"127.0.0.1:0\", \"[::1]:7337\", \"localhost:9\"]\n").unwrap();
         let texts: Vec<_> = found.addresses.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["127.0.0.1:0", "[::1]:7337", "127.0.0.1:9"]);
-        assert_eq!(of("").unwrap(), Listening::default());
+        assert_eq!(of("").unwrap(), ListenSettings::default());
     }
 
     #[test]
@@ -193,12 +193,12 @@ mod tests {
     #[test]
     fn flags_and_the_environment_say_it_too() {
         let flags = Flags { listen: vec!["127.0.0.1:1".into(), "[::1]:2".into()], ..Flags::default() };
-        let sources = Sources { flags, ..Sources::default() };
-        let found = Listening::of(&sources.read().unwrap(), Path::new("/state")).unwrap();
+        let sources = ConfigSources { flags, ..ConfigSources::default() };
+        let found = ListenSettings::of(&sources.read().unwrap(), Path::new("/state")).unwrap();
         assert_eq!(found.addresses.len(), 2);
-        let mut sources = Sources::default();
+        let mut sources = ConfigSources::default();
         sources.environment.insert("LONGHAUL_LISTEN_ADDRESSES".into(), "127.0.0.1:1, [::1]:2".into());
-        assert_eq!(Listening::of(&sources.read().unwrap(), Path::new("/state")).unwrap(), found);
+        assert_eq!(ListenSettings::of(&sources.read().unwrap(), Path::new("/state")).unwrap(), found);
     }
 
     #[test]
@@ -227,11 +227,11 @@ mod tests {
         assert_eq!(found.origins, ["https://a.example"]);
     }
 
-    fn of(lines: &str) -> Result<Listening, ConfigError> {
+    fn of(lines: &str) -> Result<ListenSettings, ConfigError> {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");
         std::fs::write(&path, lines).unwrap();
-        let sources = Sources { user_file: Some(path), ..Sources::default() };
-        Listening::of(&sources.read()?, Path::new("/state"))
+        let sources = ConfigSources { user_file: Some(path), ..ConfigSources::default() };
+        ListenSettings::of(&sources.read()?, Path::new("/state"))
     }
 }

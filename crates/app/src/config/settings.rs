@@ -1,16 +1,16 @@
 //! The configuration as a manager uses it.
 
 use crate::config::error::ConfigError;
-use crate::config::key::{Key, key_of};
-use crate::config::kind::Value;
-use crate::config::layers::{Layers, Setting};
-use crate::config::listening::Listening;
-use crate::config::neighbourhood::Neighbourhood;
-use crate::config::origin::Origin;
-use crate::config::outgoing::Outgoing;
+use crate::config::key::{ConfigKey, key_of};
+use crate::config::kind::ConfigValue;
+use crate::config::layers::{ConfigEntry, Layers};
+use crate::config::listening::ListenSettings;
+use crate::config::notifications::NotificationSettings;
+use crate::config::origin::ValueOrigin;
+use crate::config::peers::PeerSettings;
 use crate::config::show::without_password;
 use crate::config::sources::user_file;
-use crate::last_node;
+use crate::previous_node;
 use crate::stores::{Stores, unknown};
 use longhaul_domain::{
     Capability, ChildrenPolicy, Level, NodeId, OutputBound, Policy, ResourceLimits, Retention, SessionPolicy,
@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// The configuration as a manager uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
+pub struct ManagerConfig {
     /// The most roots that run at once on this node; 0 means no limit.
     pub max_parallel: u32,
     /// The bounds of a tree.
@@ -68,15 +68,15 @@ pub struct Settings {
     /// The program that supervises an attempt, if one was chosen.
     pub shim: Option<PathBuf>,
     /// What keeps the descendants of a command together.
-    pub containment: Containment,
+    pub containment: ContainmentSetting,
     /// Where it listens besides its socket.
-    pub listening: Listening,
+    pub listening: ListenSettings,
     /// How it and other nodes reach each other.
-    pub neighbourhood: Neighbourhood,
+    pub neighbourhood: PeerSettings,
     /// So much of the end of an output is kept beside the record, where machines share the store; 0 keeps nothing.
     pub tail_beside_record: u32,
     /// Who is told what happened.
-    pub outgoing: Outgoing,
+    pub outgoing: NotificationSettings,
 }
 
 /// Where processes are kept.
@@ -94,7 +94,7 @@ pub enum StoreChoice {
 
 /// What keeps the descendants of a command together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Containment {
+pub enum ContainmentSetting {
     /// The strongest that works.
     Auto,
     /// A control group.
@@ -105,7 +105,7 @@ pub enum Containment {
     Group,
 }
 
-impl Settings {
+impl ManagerConfig {
     /// Puts the values of all layers in their place, for a manager whose state is in `state_dir`.
     ///
     /// # Errors
@@ -175,15 +175,15 @@ impl Settings {
             stop_processes: flag(layers, key_of!("serve.stop_processes")),
             shim: text(layers, key_of!("shim.path")).filter(|path| !path.is_empty()).map(PathBuf::from),
             containment: match text(layers, key_of!("shim.containment")) {
-                Some("cgroup") => Containment::Cgroup,
-                Some("subreaper") => Containment::Subreaper,
-                Some("group") => Containment::Group,
-                Some(_) | None => Containment::Auto,
+                Some("cgroup") => ContainmentSetting::Cgroup,
+                Some("subreaper") => ContainmentSetting::Subreaper,
+                Some("group") => ContainmentSetting::Group,
+                Some(_) | None => ContainmentSetting::Auto,
             },
-            listening: Listening::of(layers, state_dir)?,
-            neighbourhood: Neighbourhood::of(layers, state_dir)?,
-            tail_beside_record: small(layers, key_of!("output.tail_beside_record")).min(LARGEST_TAIL),
-            outgoing: Outgoing::of(layers, state_dir, |name| std::env::var(name).ok())?,
+            listening: ListenSettings::of(layers, state_dir)?,
+            neighbourhood: PeerSettings::of(layers, state_dir)?,
+            tail_beside_record: small(layers, key_of!("output.tail_beside_record")).min(MAX_TAIL_BYTES),
+            outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
         })
     }
 }
@@ -222,7 +222,7 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
     let Some(setting) = layers.setting(key_of!("store")) else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
-    let Value::Text(url) = &setting.value else {
+    let ConfigValue::Text(url) = &setting.value else {
         return Ok(StoreChoice::Sqlite(state_dir.join(DATABASE)));
     };
     let other = || stores.knows(url).then(|| StoreChoice::Other(url.clone()));
@@ -231,7 +231,7 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
 }
 
 /// Names the scheme alone where the rest may hold a password.
-fn bad_store(url: &str, origin: Origin, stores: &Stores) -> ConfigError {
+fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
         "memory" => (url, "the store in memory has no path: it is forgotten with its manager"),
@@ -248,7 +248,7 @@ fn bad_store(url: &str, origin: Origin, stores: &Stores) -> ConfigError {
 }
 
 /// The most of an output that is kept beside a record: a store of many machines has it in memory.
-const LARGEST_TAIL: u32 = 64 * 1024;
+const MAX_TAIL_BYTES: u32 = 64 * 1024;
 /// The name of the database in the state directory.
 const DATABASE: &str = "longhaul.db";
 /// The name of the directory of files in the state directory.
@@ -257,7 +257,7 @@ const DIRECTORY: &str = "store";
 /// A directory keeps its name, so that what waits for it finds it again on a machine that is called otherwise by now.
 fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     let named = text(layers, key_of!("node.id")).and_then(|name| NodeId::new(name).ok());
-    named.or_else(|| last_node::named(state_dir)).unwrap_or_else(|| {
+    named.or_else(|| previous_node::named(state_dir)).unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
         NodeId::new(&host).unwrap_or_else(|_| NodeId::new("localhost").expect("a plain word"))
@@ -274,7 +274,7 @@ fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
 
 fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
     let Some(setting) = layers.setting(key_of!("node.labels")) else { return Ok(BTreeSet::new()) };
-    let Value::List(texts) = &setting.value else { return Ok(BTreeSet::new()) };
+    let ConfigValue::List(texts) = &setting.value else { return Ok(BTreeSet::new()) };
     let label = |text: &String| {
         Capability::new(text).map_err(|error| ConfigError::BadValue {
             key: "node.labels".to_owned(),
@@ -287,57 +287,62 @@ fn labels(layers: &Layers) -> Result<BTreeSet<Capability>, ConfigError> {
     texts.iter().map(label).collect()
 }
 
-pub(super) fn text<'a>(layers: &'a Layers, key: &'static Key) -> Option<&'a str> {
+pub(super) fn text<'a>(layers: &'a Layers, key: &'static ConfigKey) -> Option<&'a str> {
     match &layers.setting(key)?.value {
-        Value::Text(text) => Some(text),
-        Value::Count(_)
-        | Value::Flag(_)
-        | Value::Span(_)
-        | Value::Never
-        | Value::Size(_)
-        | Value::List(_) => None,
+        ConfigValue::Text(text) => Some(text),
+        ConfigValue::Count(_)
+        | ConfigValue::Flag(_)
+        | ConfigValue::Span(_)
+        | ConfigValue::Never
+        | ConfigValue::Size(_)
+        | ConfigValue::List(_) => None,
     }
 }
 
-pub(super) fn flag(layers: &Layers, key: &'static Key) -> bool {
-    layers.setting(key).is_some_and(|setting| setting.value == Value::Flag(true))
+pub(super) fn flag(layers: &Layers, key: &'static ConfigKey) -> bool {
+    layers.setting(key).is_some_and(|setting| setting.value == ConfigValue::Flag(true))
 }
 
-pub(super) fn span(layers: &Layers, key: &'static Key) -> Duration {
+pub(super) fn span(layers: &Layers, key: &'static ConfigKey) -> Duration {
     match layers.setting(key).map(|setting| &setting.value) {
-        Some(Value::Span(span)) => *span,
+        Some(ConfigValue::Span(span)) => *span,
         Some(
-            Value::Never
-            | Value::Count(_)
-            | Value::Flag(_)
-            | Value::Size(_)
-            | Value::Text(_)
-            | Value::List(_),
+            ConfigValue::Never
+            | ConfigValue::Count(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Size(_)
+            | ConfigValue::Text(_)
+            | ConfigValue::List(_),
         )
         | None => Duration::ZERO,
     }
 }
 
-fn span_or_never(layers: &Layers, key: &'static Key) -> Option<Duration> {
+fn span_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<Duration> {
     match layers.setting(key).map(|setting| &setting.value) {
-        Some(Value::Span(span)) => Some(*span),
+        Some(ConfigValue::Span(span)) => Some(*span),
         Some(
-            Value::Never
-            | Value::Count(_)
-            | Value::Flag(_)
-            | Value::Size(_)
-            | Value::Text(_)
-            | Value::List(_),
+            ConfigValue::Never
+            | ConfigValue::Count(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Size(_)
+            | ConfigValue::Text(_)
+            | ConfigValue::List(_),
         )
         | None => None,
     }
 }
 
-fn count_or_never(layers: &Layers, key: &'static Key) -> Option<u64> {
+fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     match layers.setting(key).map(|setting| &setting.value) {
-        Some(Value::Count(count)) => Some(*count),
+        Some(ConfigValue::Count(count)) => Some(*count),
         Some(
-            Value::Never | Value::Span(_) | Value::Flag(_) | Value::Size(_) | Value::Text(_) | Value::List(_),
+            ConfigValue::Never
+            | ConfigValue::Span(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Size(_)
+            | ConfigValue::Text(_)
+            | ConfigValue::List(_),
         )
         | None => None,
     }
@@ -349,13 +354,13 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     for (level, name, setting) in layers.levels() {
         let limits = all.entry(Level(level)).or_default();
         let limit = match setting.value {
-            Value::Span(span) => span.as_secs(),
-            Value::Count(_)
-            | Value::Size(_)
-            | Value::Flag(_)
-            | Value::Never
-            | Value::Text(_)
-            | Value::List(_) => number(setting),
+            ConfigValue::Span(span) => span.as_secs(),
+            ConfigValue::Count(_)
+            | ConfigValue::Size(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Never
+            | ConfigValue::Text(_)
+            | ConfigValue::List(_) => number(setting),
         };
         let limit = Some(limit).filter(|limit| *limit > 0);
         match name {
@@ -371,22 +376,26 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
 }
 
 /// A number of which 0 means no limit.
-fn bound(layers: &Layers, key: &'static Key) -> Option<u64> {
+fn bound(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     Some(count(layers, key)).filter(|bound| *bound > 0)
 }
 
-fn count(layers: &Layers, key: &'static Key) -> u64 {
+fn count(layers: &Layers, key: &'static ConfigKey) -> u64 {
     layers.setting(key).map_or(0, number)
 }
 
-fn small(layers: &Layers, key: &'static Key) -> u32 {
+fn small(layers: &Layers, key: &'static ConfigKey) -> u32 {
     clamped(count(layers, key))
 }
 
-fn number(setting: &Setting) -> u64 {
+fn number(setting: &ConfigEntry) -> u64 {
     match setting.value {
-        Value::Count(number) | Value::Size(number) => number,
-        Value::Flag(_) | Value::Span(_) | Value::Never | Value::Text(_) | Value::List(_) => 0,
+        ConfigValue::Count(number) | ConfigValue::Size(number) => number,
+        ConfigValue::Flag(_)
+        | ConfigValue::Span(_)
+        | ConfigValue::Never
+        | ConfigValue::Text(_)
+        | ConfigValue::List(_) => 0,
     }
 }
 
@@ -397,7 +406,7 @@ fn clamped(number: u64) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::sources::{Flags, Sources};
+    use crate::config::sources::{ConfigSources, Flags};
     use longhaul_domain::StopPolicy;
 
     #[test]
@@ -467,7 +476,7 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("longhaul.toml");
         std::fs::write(&path, "ready.beyond_loopback = true\n").unwrap();
-        let of_project = Sources { project_files: vec![path], ..Sources::default() }.read();
+        let of_project = ConfigSources { project_files: vec![path], ..ConfigSources::default() }.read();
         assert!(matches!(of_project, Err(ConfigError::NotForProjects { .. })));
     }
 
@@ -512,16 +521,16 @@ mod tests {
         assert!(said.contains("etcd") && !said.contains("hunter2"), "{said}");
     }
 
-    fn from_file(lines: &str) -> Result<Settings, ConfigError> {
+    fn from_file(lines: &str) -> Result<ManagerConfig, ConfigError> {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");
         std::fs::write(&path, lines).unwrap();
-        let sources = Sources { user_file: Some(path), ..Sources::default() };
-        Settings::of(&sources.read()?, Path::new("/state"))
+        let sources = ConfigSources { user_file: Some(path), ..ConfigSources::default() };
+        ManagerConfig::of(&sources.read()?, Path::new("/state"))
     }
 
-    fn of(flags: Flags) -> Result<Settings, ConfigError> {
-        let sources = Sources { flags, ..Sources::default() };
-        Settings::of(&sources.read().unwrap(), Path::new("/state"))
+    fn of(flags: Flags) -> Result<ManagerConfig, ConfigError> {
+        let sources = ConfigSources { flags, ..ConfigSources::default() };
+        ManagerConfig::of(&sources.read().unwrap(), Path::new("/state"))
     }
 }

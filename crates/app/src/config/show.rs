@@ -1,9 +1,9 @@
 //! The configuration as people and programs read it.
 
-use crate::config::key::{KEYS, Key, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
-use crate::config::kind::{Kind, Value, Written};
-use crate::config::layers::{Layers, Setting};
-use crate::config::outgoing::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
+use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
+use crate::config::kind::{ConfigValue, RawValue, ValueKind};
+use crate::config::layers::{ConfigEntry, Layers};
+use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
 use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
@@ -14,7 +14,7 @@ pub fn show(layers: &Layers, origins: bool) -> String {
     let mut out = String::new();
     for (name, setting) in all(layers) {
         let line = match setting {
-            Some(setting) => format!("{name} = {}", Written(&unsecret(&name, &setting.value))),
+            Some(setting) => format!("{name} = {}", RawValue(&unsecret(&name, &setting.value))),
             None => format!("# {name} is found out at the start"),
         };
         // Writing into a text cannot fail.
@@ -86,7 +86,7 @@ pub fn schema() -> serde_json::Value {
     })
 }
 
-fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&Setting>)> {
+fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&ConfigEntry>)> {
     let fixed = KEYS.iter().map(|key| (key.name.to_owned(), layers.setting(key)));
     let slots = layers.slots().map(|(pattern, setting)| (format!("{SLOTS}.{pattern:?}"), Some(setting)));
     let levels =
@@ -120,27 +120,29 @@ pub(super) fn without_password(url: &str) -> String {
 }
 
 /// The value as it may be shown.
-fn unsecret(name: &str, value: &Value) -> Value {
+fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
     match value {
-        Value::Text(_) if is_secret(name) => Value::Text("…".to_owned()),
-        Value::Text(url) if name == "store" => Value::Text(without_password(url)),
-        other @ (Value::Text(_)
-        | Value::Count(_)
-        | Value::Flag(_)
-        | Value::Span(_)
-        | Value::Never
-        | Value::Size(_)
-        | Value::List(_)) => other.clone(),
+        ConfigValue::Text(_) if is_secret(name) => ConfigValue::Text("…".to_owned()),
+        ConfigValue::Text(url) if name == "store" => ConfigValue::Text(without_password(url)),
+        other @ (ConfigValue::Text(_)
+        | ConfigValue::Count(_)
+        | ConfigValue::Flag(_)
+        | ConfigValue::Span(_)
+        | ConfigValue::Never
+        | ConfigValue::Size(_)
+        | ConfigValue::List(_)) => other.clone(),
     }
 }
 
-fn plain(value: &Value) -> serde_json::Value {
+fn plain(value: &ConfigValue) -> serde_json::Value {
     match value {
-        Value::Count(count) => json!(count),
-        Value::Flag(flag) => json!(flag),
-        Value::Text(text) => json!(text),
-        Value::List(texts) => json!(texts),
-        Value::Span(_) | Value::Never | Value::Size(_) => json!(Written(value).to_string().trim_matches('"')),
+        ConfigValue::Count(count) => json!(count),
+        ConfigValue::Flag(flag) => json!(flag),
+        ConfigValue::Text(text) => json!(text),
+        ConfigValue::List(texts) => json!(texts),
+        ConfigValue::Span(_) | ConfigValue::Never | ConfigValue::Size(_) => {
+            json!(RawValue(value).to_string().trim_matches('"'))
+        }
     }
 }
 
@@ -157,7 +159,7 @@ fn schema_of_webhooks() -> serde_json::Value {
 }
 
 fn schemas_of(
-    fields: impl Iterator<Item = (&'static str, Kind, &'static str)>,
+    fields: impl Iterator<Item = (&'static str, ValueKind, &'static str)>,
 ) -> Map<String, serde_json::Value> {
     fields
         .map(|(name, kind, meaning)| {
@@ -182,26 +184,26 @@ fn schema_of_levels() -> serde_json::Value {
     })
 }
 
-fn schema_of_kind(kind: Kind) -> serde_json::Value {
+fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
     match kind {
-        Kind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
-        Kind::CountOrNever(most) => {
+        ValueKind::Count(most) => json!({ "type": "integer", "minimum": 0, "maximum": most }),
+        ValueKind::CountOrNever(most) => {
             json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": most }, { "const": "never" }] })
         }
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
-        Kind::SpanOrNever(_) => {
+        ValueKind::Flag => json!({ "type": "boolean" }),
+        ValueKind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
+        ValueKind::SpanOrNever(_) => {
             json!({ "type": ["string", "integer"], "pattern": "^([0-9]+ ?(ms|s|m|h|d)?|never)$" })
         }
-        Kind::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?([KMGT]iB|B)?$" }),
-        Kind::Word(words) => json!({ "enum": words }),
-        Kind::Text => json!({ "type": "string" }),
-        Kind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
-        Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
+        ValueKind::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?([KMGT]iB|B)?$" }),
+        ValueKind::Word(words) => json!({ "enum": words }),
+        ValueKind::Text => json!({ "type": "string" }),
+        ValueKind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),
+        ValueKind::List => json!({ "type": "array", "items": { "type": "string" } }),
     }
 }
 
-fn schema_of(key: &Key) -> serde_json::Value {
+fn schema_of(key: &ConfigKey) -> serde_json::Value {
     let effect = if NOT_IN_EFFECT.contains(&key.name) { " (not in effect yet)" } else { "" };
     let mut schema = Map::new();
     schema.insert("description".to_owned(), json!(format!("{}{effect}", key.meaning)));
@@ -218,7 +220,7 @@ fn schema_of(key: &Key) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::sources::{Flags, Sources};
+    use crate::config::sources::{ConfigSources, Flags};
 
     #[test]
     fn store_is_shown_without_its_secrets() {
@@ -232,7 +234,10 @@ mod tests {
             ("postgres://me:hunter2@host/base?sslpassword=hunter2", "postgres:…"),
         ] {
             assert_eq!(without_password(url), shown);
-            assert_eq!(unsecret("store", &Value::Text(url.to_owned())), Value::Text(shown.to_owned()));
+            assert_eq!(
+                unsecret("store", &ConfigValue::Text(url.to_owned())),
+                ConfigValue::Text(shown.to_owned())
+            );
         }
     }
 
@@ -241,17 +246,19 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("config.toml");
         std::fs::write(&path, "limits.level.3.memory = 7\n[keys.limit]\n\"a.b*\" = 2\n").unwrap();
-        let sources = Sources { user_file: Some(path.clone()), ..Sources::default() };
+        let sources = ConfigSources { user_file: Some(path.clone()), ..ConfigSources::default() };
         let shown = show(&sources.read().unwrap(), false);
         std::fs::write(&path, &shown).unwrap();
-        let sources = Sources { user_file: Some(path), ..Sources::default() };
+        let sources = ConfigSources { user_file: Some(path), ..ConfigSources::default() };
         assert_eq!(show(&sources.read().unwrap(), false), shown);
     }
 
     #[test]
     fn origin_stands_beside_the_value() {
-        let sources =
-            Sources { flags: Flags { max_parallel: Some(3), ..Flags::default() }, ..Sources::default() };
+        let sources = ConfigSources {
+            flags: Flags { max_parallel: Some(3), ..Flags::default() },
+            ..ConfigSources::default()
+        };
         let shown = show(&sources.read().unwrap(), true);
         let line = shown.lines().find(|line| line.starts_with("limits.max_parallel")).unwrap();
         assert!(
@@ -262,10 +269,10 @@ mod tests {
 
     #[test]
     fn password_of_a_store_is_never_shown() {
-        let value = Value::Text("redis://user:hunter2@host:6379/0".to_owned());
-        assert_eq!(unsecret("store", &value), Value::Text("redis://…@host:6379/0".to_owned()));
-        let value = Value::Text("redis+unix:///run/s?user=me&pass=hunter2&namespace=ci".to_owned());
-        let shown = Value::Text("redis+unix:///run/s?user=me&pass=…&namespace=ci".to_owned());
+        let value = ConfigValue::Text("redis://user:hunter2@host:6379/0".to_owned());
+        assert_eq!(unsecret("store", &value), ConfigValue::Text("redis://…@host:6379/0".to_owned()));
+        let value = ConfigValue::Text("redis+unix:///run/s?user=me&pass=hunter2&namespace=ci".to_owned());
+        let shown = ConfigValue::Text("redis+unix:///run/s?user=me&pass=…&namespace=ci".to_owned());
         assert_eq!(unsecret("store", &value), shown);
     }
 

@@ -3,16 +3,16 @@
 use crate::config::error::ConfigError;
 use crate::config::file;
 use crate::config::key::STATE;
-use crate::config::kind::Raw;
+use crate::config::kind::RawConfigValue;
 use crate::config::layers::Layers;
-use crate::config::origin::Origin;
+use crate::config::origin::ValueOrigin;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// Where values may stand, from the bottom to the top.
 #[derive(Clone, Debug, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// The user's file.
     pub user_file: Option<PathBuf>,
     /// The files of the project, the weaker first.
@@ -48,7 +48,7 @@ pub struct Flags {
     pub tls_key: Option<PathBuf>,
 }
 
-impl Sources {
+impl ConfigSources {
     /// The sources of a manager whose state is here. A directory called `.longhaul` belongs to the project around it.
     #[must_use]
     pub fn of(state_dir: &Path, flags: Flags) -> Self {
@@ -98,11 +98,11 @@ pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Opt
     let bad = |why: &str| ConfigError::BadValue {
         key: STATE.to_owned(),
         text: entry.raw.to_string(),
-        origin: Box::new(Origin::File { path: path.to_owned(), line: entry.line }),
+        origin: Box::new(ValueOrigin::File { path: path.to_owned(), line: entry.line }),
         why: why.to_owned(),
         help: "give an absolute path in quotes; it may begin with ~/".to_owned(),
     };
-    let Raw::Text(text) = &entry.raw else {
+    let RawConfigValue::Text(text) = &entry.raw else {
         return Err(bad("it is no text"));
     };
     let found = match (text.strip_prefix("~/"), home) {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn only_a_directory_called_longhaul_belongs_to_a_project() {
-        let files = |path: &str| Sources::of(Path::new(path), Flags::default()).project_files;
+        let files = |path: &str| ConfigSources::of(Path::new(path), Flags::default()).project_files;
         assert_eq!(
             files("/p/.longhaul"),
             [Path::new("/p/longhaul.toml"), Path::new("/p/.longhaul/config.toml")]

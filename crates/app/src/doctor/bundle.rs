@@ -7,9 +7,9 @@
 mod scrub;
 
 use super::Diagnosis;
-use crate::failure::Failure;
+use crate::failure::ProgramError;
 use crate::state_dir::LOG;
-use longhaul_cli::{Place, manager_records};
+use longhaul_cli::{ManagerLocator, manager_records};
 use longhaul_wire::api::ProcessView;
 use rustix::fs::{Mode, OFlags};
 use scrub::Scrub;
@@ -23,25 +23,25 @@ use std::path::{Path, PathBuf};
 /// So much of the end of the log is taken, in bytes.
 const LOG_END: u64 = 128 * 1024;
 /// What may be longer in a log line is cut there.
-const LONGEST_LINE: usize = 2_000;
+const MAX_LINE_LEN: usize = 2_000;
 /// Files whose whole content is a secret.
 const SECRET_FILES: [&str; 2] = ["token", "token.read"];
 
 /// What a bundle is made of.
-pub(crate) struct Bundle<'a> {
+pub(crate) struct DiagnosticsBundle<'a> {
     /// What was found.
     pub(crate) found: &'a Diagnosis,
     /// The configuration, as it is shown.
     pub(crate) configuration: Option<String>,
     /// Where the manager answers.
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a ManagerLocator,
 }
 
-impl Bundle<'_> {
+impl DiagnosticsBundle<'_> {
     /// Writes it to a new file that only its user may read; gives where that is.
-    pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, Failure> {
+    pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, ProgramError> {
         let path = path.map_or_else(default_name, Path::to_owned);
-        let failed = |source| Failure::System { tried: "write the bundle", source };
+        let failed = |source| ProgramError::System { tried: "write the bundle", source };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(file.map_err(|errno| failed(errno.into()))?);
@@ -157,7 +157,7 @@ fn facts(process: &ProcessView) -> serde_json::Value {
 fn log(state_dir: &Path) -> String {
     match end_of(&state_dir.join(LOG), LOG_END) {
         Ok(text) => {
-            let cut = |line: &str| format!("{}\n", line.chars().take(LONGEST_LINE).collect::<String>());
+            let cut = |line: &str| format!("{}\n", line.chars().take(MAX_LINE_LEN).collect::<String>());
             text.lines().map(cut).collect()
         }
         Err(error) => format!("none: {error}\n"),

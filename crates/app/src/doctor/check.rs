@@ -5,7 +5,7 @@ use std::fmt::{self, Write as _};
 
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Health {
+pub(crate) enum CheckResult {
     /// As it should be.
     Ok,
     /// It works, and somebody should look at it.
@@ -16,9 +16,9 @@ pub(crate) enum Health {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Check {
+pub(crate) struct DoctorCheck {
     name: &'static str,
-    health: Health,
+    health: CheckResult,
     is_obstacle: bool,
     found: String,
     why: Option<String>,
@@ -28,22 +28,22 @@ pub(crate) struct Check {
 
 /// Everything that was looked at.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Report(Vec<Check>);
+pub(crate) struct DoctorReport(Vec<DoctorCheck>);
 
-impl Check {
+impl DoctorCheck {
     /// Makes one of something that is as it should be.
     pub(crate) fn ok(name: &'static str, found: impl Into<String>) -> Self {
-        Self::of(name, Health::Ok, found)
+        Self::of(name, CheckResult::Ok, found)
     }
 
     /// Makes one of something that somebody should look at.
     pub(crate) fn warning(name: &'static str, found: impl Into<String>) -> Self {
-        Self::of(name, Health::Warning, found)
+        Self::of(name, CheckResult::Warning, found)
     }
 
     /// Makes one of something that does not work.
     pub(crate) fn problem(name: &'static str, found: impl Into<String>) -> Self {
-        Self::of(name, Health::Problem, found)
+        Self::of(name, CheckResult::Problem, found)
     }
 
     /// Makes one of a problem that keeps a manager from starting.
@@ -53,7 +53,7 @@ impl Check {
 
     /// Whether something does not work.
     pub(crate) fn is_problem(&self) -> bool {
-        self.health == Health::Problem
+        self.health == CheckResult::Problem
     }
 
     /// The name of what keeps a manager from starting; none if this does not.
@@ -61,7 +61,7 @@ impl Check {
         self.is_obstacle.then_some(self.name)
     }
 
-    fn of(name: &'static str, health: Health, found: impl Into<String>) -> Self {
+    fn of(name: &'static str, health: CheckResult, found: impl Into<String>) -> Self {
         Self {
             name,
             health,
@@ -90,21 +90,21 @@ impl Check {
     }
 }
 
-impl Report {
-    pub(crate) const fn of(checks: Vec<Check>) -> Self {
+impl DoctorReport {
+    pub(crate) const fn of(checks: Vec<DoctorCheck>) -> Self {
         Self(checks)
     }
 
     /// Gives the worst of all.
-    pub(crate) fn health(&self) -> Health {
-        self.0.iter().map(|check| check.health).max().unwrap_or(Health::Ok)
+    pub(crate) fn health(&self) -> CheckResult {
+        self.0.iter().map(|check| check.health).max().unwrap_or(CheckResult::Ok)
     }
 
     /// Gives it as people read it.
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         let width = self.0.iter().map(|check| check.name.len()).max().unwrap_or_default();
-        for Check { name, health, found, why, help, .. } in &self.0 {
+        for DoctorCheck { name, health, found, why, help, .. } in &self.0 {
             // Writing into a text cannot fail.
             let _ = writeln!(out, "{:<8} {name:<width$}  {found}", health.to_string());
             let details = [("why: ", why), ("help:", help)];
@@ -121,7 +121,7 @@ impl Report {
         let checks: Vec<Value> = self
             .0
             .iter()
-            .map(|Check { name, health, is_obstacle: _, found, why, help, figures }| {
+            .map(|DoctorCheck { name, health, is_obstacle: _, found, why, help, figures }| {
                 let mut check = json!({ "name": name, "state": health.to_string(), "found": found });
                 let optional = [
                     ("why", why.clone().map(Value::from)),
@@ -149,8 +149,8 @@ impl Report {
             more => Some(format!("{more} {many}")),
         };
         let parts: Vec<String> = [
-            named(count(Health::Problem), "problem", "problems"),
-            named(count(Health::Warning), "warning", "warnings"),
+            named(count(CheckResult::Problem), "problem", "problems"),
+            named(count(CheckResult::Warning), "warning", "warnings"),
         ]
         .into_iter()
         .flatten()
@@ -159,7 +159,7 @@ impl Report {
     }
 }
 
-impl fmt::Display for Health {
+impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ok => "ok",
@@ -192,11 +192,11 @@ pub(crate) fn amount(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn report() -> Report {
-        Report::of(vec![
-            Check::ok("a", "fine"),
-            Check::warning("longer", "hm").because("it is so").with("bytes", 7),
-            Check::problem("b", "no").because("it broke").so("mend it"),
+    fn report() -> DoctorReport {
+        DoctorReport::of(vec![
+            DoctorCheck::ok("a", "fine"),
+            DoctorCheck::warning("longer", "hm").because("it is so").with("bytes", 7),
+            DoctorCheck::problem("b", "no").because("it broke").so("mend it"),
         ])
     }
 
@@ -209,7 +209,10 @@ mod tests {
              problem  b       no\n  why:  it broke\n  help: mend it\n\
              1 problem, 1 warning\n"
         );
-        assert_eq!(Report::of(vec![Check::ok("a", "fine")]).text(), "ok       a  fine\nall is well\n");
+        assert_eq!(
+            DoctorReport::of(vec![DoctorCheck::ok("a", "fine")]).text(),
+            "ok       a  fine\nall is well\n"
+        );
     }
 
     #[test]

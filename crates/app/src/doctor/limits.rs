@@ -1,17 +1,17 @@
 //! What the system allows: open files, processes, names.
 
-use super::check::Check;
+use super::check::DoctorCheck;
 use rustix::process::{Resource, getrlimit};
 
 /// A manager with fewer open files serves few processes: each takes a handful.
-const FEW_FILES: u64 = 1_024;
+const LOW_OPEN_FILES: u64 = 1_024;
 /// A user with fewer processes can hardly run anything.
-const FEW_PROCESSES: u64 = 256;
+const LOW_PROCESSES: u64 = 256;
 /// Process ids that come round so soon are soon those of others.
-const FEW_PIDS: u64 = 4_096;
+const LOW_PIDS: u64 = 4_096;
 
 /// Tells what this user may have of files and processes.
-pub(super) fn limits() -> Check {
+pub(super) fn limits() -> DoctorCheck {
     let pids = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
     let pids = pids.and_then(|text| text.trim().parse().ok());
     let processes = if rustix::process::geteuid().is_root() {
@@ -23,7 +23,7 @@ pub(super) fn limits() -> Check {
     of(getrlimit(Resource::Nofile).maximum, processes, pids)
 }
 
-fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> Check {
+fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCheck {
     const NAME: &str = "limits";
     let told = format!(
         "{} open files, {} processes, process ids up to {}",
@@ -32,20 +32,20 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> Check {
         pids.map_or_else(|| "?".to_owned(), |pids| pids.to_string())
     );
     let below = |limit: Option<u64>, least: u64| limit.is_some_and(|limit| limit < least);
-    let check = if below(files, FEW_FILES) {
-        Check::warning(NAME, told)
+    let check = if below(files, LOW_OPEN_FILES) {
+        DoctorCheck::warning(NAME, told)
             .because("a manager keeps a handful of files open for each process that runs")
             .so("ulimit -Hn 65536, LimitNOFILE=65536 in a unit, or nofile in /etc/security/limits.conf")
-    } else if below(processes, FEW_PROCESSES) {
-        Check::warning(NAME, told)
+    } else if below(processes, LOW_PROCESSES) {
+        DoctorCheck::warning(NAME, told)
             .because("each command has a supervisor beside it, and both count")
             .so("ulimit -u 4096, LimitNPROC=4096 in a unit, or nproc in /etc/security/limits.conf")
-    } else if below(pids, FEW_PIDS) {
-        Check::warning(NAME, told)
+    } else if below(pids, LOW_PIDS) {
+        DoctorCheck::warning(NAME, told)
             .because("no stranger is ever signalled for an old one, but there is room for few")
             .so("sysctl kernel.pid_max=32768")
     } else {
-        Check::ok(NAME, told)
+        DoctorCheck::ok(NAME, told)
     };
     let figures = [("open_files", files), ("processes", processes), ("pid_max", pids)];
     figures.into_iter().fold(check, |check, (name, figure)| check.with(name, figure))
@@ -58,22 +58,22 @@ fn shown(limit: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::{Health, Report};
+    use crate::doctor::{CheckResult, DoctorReport};
 
     #[test]
     fn what_is_short_is_told_with_what_to_do() {
         let told = |files, processes, pids| {
-            let report = Report::of(vec![of(files, processes, pids)]);
+            let report = DoctorReport::of(vec![of(files, processes, pids)]);
             (report.health(), report.text())
         };
-        assert_eq!(told(Some(4_096), None, Some(32_768)).0, Health::Ok);
-        assert_eq!(told(None, None, None).0, Health::Ok);
+        assert_eq!(told(Some(4_096), None, Some(32_768)).0, CheckResult::Ok);
+        assert_eq!(told(None, None, None).0, CheckResult::Ok);
         for (short, help) in [
             (told(Some(256), None, Some(32_768)), "nofile"),
             (told(Some(4_096), Some(64), Some(32_768)), "nproc"),
             (told(Some(4_096), None, Some(301)), "pid_max"),
         ] {
-            assert_eq!(short.0, Health::Warning);
+            assert_eq!(short.0, CheckResult::Warning);
             assert!(short.1.contains(help), "{}", short.1);
         }
     }

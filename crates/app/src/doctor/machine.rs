@@ -1,26 +1,26 @@
 //! What a manager depends on here: files, programs, and whoever answers.
 
-use super::check::{Check, amount};
-use crate::config::{self, ConfigError, Sources, StoreChoice};
+use super::check::{DoctorCheck, amount};
+use crate::config::{self, ConfigError, ConfigSources, StoreChoice};
 use crate::location;
 use crate::reserve;
 use crate::state_dir::StateDir;
-use longhaul_cli::{Place, manager_version};
-use longhaul_wire::api::Version;
+use longhaul_cli::{ManagerLocator, manager_version};
+use longhaul_wire::api::VersionReply;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::path::Path;
 
 /// With less than so much room, somebody should look at the disk, in bytes.
-const LITTLE_ROOM: u64 = 256 << 20;
+const LOW_DISK_BYTES: u64 = 256 << 20;
 /// With less than so much, launches will be refused before long.
-const NO_ROOM: u64 = 2 << 20;
+const CRITICAL_DISK_BYTES: u64 = 2 << 20;
 
 /// Tells whether the files of the configuration can be used.
-pub(super) fn configuration(sources: &Sources, error: Option<&ConfigError>) -> Check {
+pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>) -> DoctorCheck {
     const NAME: &str = "configuration";
     if let Some(error) = error {
-        let mut check = Check::obstacle(NAME, error.to_string());
+        let mut check = DoctorCheck::obstacle(NAME, error.to_string());
         if let Some(why) = error.why() {
             check = check.because(why);
         }
@@ -31,35 +31,40 @@ pub(super) fn configuration(sources: &Sources, error: Option<&ConfigError>) -> C
     }
     let strays: Vec<String> = config::strays(&sources.environment).iter().map(ToString::to_string).collect();
     if !strays.is_empty() {
-        return Check::warning(NAME, strays.join("; ")).because("what it should say is not heard");
+        return DoctorCheck::warning(NAME, strays.join("; ")).because("what it should say is not heard");
     }
     let files = sources.user_file.iter().chain(&sources.project_files).filter(|path| path.exists());
     let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
     if files.is_empty() {
-        Check::ok(NAME, "no file, all as by default")
+        DoctorCheck::ok(NAME, "no file, all as by default")
     } else {
-        Check::ok(NAME, files.join(", "))
+        DoctorCheck::ok(NAME, files.join(", "))
     }
 }
 
 /// Tells whether the state directory is fit for use.
-pub(super) fn state_dir(path: &Path) -> Check {
+pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     const NAME: &str = "state_dir";
     let shown = path.display();
     if !path.exists() && !path.is_symlink() {
-        return Check::ok(NAME, format!("{shown}, which the first manager makes"));
+        return DoctorCheck::ok(NAME, format!("{shown}, which the first manager makes"));
     }
     let found = match StateDir::find(path).and_then(|found| found.check().map(|()| found)) {
         Ok(found) => found,
-        Err(error) => return Check::obstacle(NAME, error.to_string()).because(error.why()).so(error.help()),
+        Err(error) => {
+            return DoctorCheck::obstacle(NAME, error.to_string()).because(error.why()).so(error.help());
+        }
     };
     if let Some(copied) = location::copied(&found) {
-        return Check::obstacle(NAME, copied.to_string()).because(copied.why()).so(copied.help());
+        return DoctorCheck::obstacle(NAME, copied.to_string()).because(copied.why()).so(copied.help());
     }
     let free = match reserve::free(&found) {
         Ok(free) => free,
         Err(error) => {
-            return Check::warning(NAME, format!("{shown}, whose disk does not tell its room: {error}"));
+            return DoctorCheck::warning(
+                NAME,
+                format!("{shown}, whose disk does not tell its room: {error}"),
+            );
         }
     };
     let stat = rustix::fs::fstat(&found).ok();
@@ -67,61 +72,61 @@ pub(super) fn state_dir(path: &Path) -> Check {
         format!(", mode {:04o}, of user {}", stat.st_mode & 0o7777, stat.st_uid)
     });
     let told = format!("{shown}{owned}, {} free", amount(free));
-    let check = if free < NO_ROOM {
-        Check::problem(NAME, told).because("launches are refused where nothing can be kept")
-    } else if free < LITTLE_ROOM {
-        Check::warning(NAME, told).because("a full disk refuses launches; what runs goes on")
+    let check = if free < CRITICAL_DISK_BYTES {
+        DoctorCheck::problem(NAME, told).because("launches are refused where nothing can be kept")
+    } else if free < LOW_DISK_BYTES {
+        DoctorCheck::warning(NAME, told).because("a full disk refuses launches; what runs goes on")
     } else {
-        return Check::ok(NAME, told).with("free_bytes", free);
+        return DoctorCheck::ok(NAME, told).with("free_bytes", free);
     };
     check.so("make room; `longhaul prune` lets old records go, with their output").with("free_bytes", free)
 }
 
 /// Tells whether the socket is one that only its user reaches.
-pub(super) fn socket(path: &Path) -> Check {
+pub(super) fn socket(path: &Path) -> DoctorCheck {
     const NAME: &str = "socket";
     let shown = path.display();
     let stat = match rustix::fs::lstat(path) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Check::ok(NAME, format!("{shown}, which a manager makes")),
+        Err(Errno::NOENT) => return DoctorCheck::ok(NAME, format!("{shown}, which a manager makes")),
         Err(errno) => {
-            return Check::problem(NAME, format!("{shown} cannot be looked at"))
+            return DoctorCheck::problem(NAME, format!("{shown} cannot be looked at"))
                 .because(std::io::Error::from(errno).to_string())
                 .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
         }
     };
     let (me, mode) = (rustix::process::geteuid().as_raw(), stat.st_mode & 0o7777);
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return Check::obstacle(NAME, format!("{shown} is no socket"))
+        return DoctorCheck::obstacle(NAME, format!("{shown} is no socket"))
             .because("no manager takes away what it has not made")
             .so(format!("look at it, then: rm {shown}"));
     }
     if stat.st_uid != me {
-        return Check::obstacle(NAME, format!("{shown} belongs to user {}", stat.st_uid))
+        return DoctorCheck::obstacle(NAME, format!("{shown} belongs to user {}", stat.st_uid))
             .because(format!("you are user {me}; whoever made it would hear what you launch"))
             .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
     }
     if mode & 0o077 != 0 {
-        return Check::warning(NAME, format!("{shown}, mode {mode:04o}"))
+        return DoctorCheck::warning(NAME, format!("{shown}, mode {mode:04o}"))
             .because("others are turned away by their user id, and need not get so far")
             .so(format!("chmod 600 {shown}"));
     }
-    Check::ok(NAME, format!("{shown}, mode {mode:04o}"))
+    DoctorCheck::ok(NAME, format!("{shown}, mode {mode:04o}"))
 }
 
 /// Tells who answers at the socket, and whether anybody does; nobody is started for it.
-pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> (Check, bool) {
+pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (DoctorCheck, bool) {
     const NAME: &str = "manager";
     let answer = manager_version(place);
     let answers = !matches!(answer, Ok(None));
     let check = match answer {
         Ok(None) => {
             let socket = place.socket.display();
-            Check::ok(NAME, format!("none answers at {socket}; the next command starts one"))
+            DoctorCheck::ok(NAME, format!("none answers at {socket}; the next command starts one"))
         }
         Ok(Some(version)) => answering(&version, store.map(ToString::to_string).as_deref()),
         Err(problem) => {
-            let check = Check::problem(NAME, problem.title);
+            let check = DoctorCheck::problem(NAME, problem.title);
             let check = match problem.detail {
                 Some(why) => check.because(why),
                 None => check,
@@ -133,40 +138,40 @@ pub(super) fn manager(place: &Place, store: Option<&StoreChoice>) -> (Check, boo
 }
 
 /// Says of a manager that is not there that these problems keep the next one from starting.
-pub(super) fn kept_away(manager: Check, obstacles: &[&str]) -> Check {
+pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck {
     const NAME: &str = "manager";
     if obstacles.is_empty() {
         return manager;
     }
-    Check::warning(NAME, "none answers, and none can start")
+    DoctorCheck::warning(NAME, "none answers, and none can start")
         .because(format!("every start is refused while there is a problem with: {}", obstacles.join(", ")))
 }
 
-fn answering(manager: &Version, store: Option<&str>) -> Check {
+fn answering(manager: &VersionReply, store: Option<&str>) -> DoctorCheck {
     const NAME: &str = "manager";
-    const OWN: &str = env!("CARGO_PKG_VERSION");
-    let Version { version, pid, node_id, .. } = manager;
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+    let VersionReply { version, pid, node_id, .. } = manager;
     let told = format!("{version}, process {pid}, node {node_id}");
     let restart = "end it with `kill`, what runs goes on; the next command starts another one";
     match store {
-        Some(store) if store != manager.store => Check::warning(NAME, told)
+        Some(store) if store != manager.store => DoctorCheck::warning(NAME, told)
             .because(format!("it uses the store {}, and {store} is configured now", manager.store))
             .so(restart),
-        Some(_) | None if version != OWN => {
-            Check::warning(NAME, told).because(format!("this program is {OWN}")).so(restart)
+        Some(_) | None if version != VERSION => {
+            DoctorCheck::warning(NAME, told).because(format!("this program is {VERSION}")).so(restart)
         }
-        Some(_) | None => Check::ok(NAME, told),
+        Some(_) | None => DoctorCheck::ok(NAME, told),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Health;
-    use crate::doctor::check::Report;
+    use crate::doctor::CheckResult;
+    use crate::doctor::check::DoctorReport;
 
-    fn health(check: Check) -> Health {
-        Report::of(vec![check]).health()
+    fn health(check: DoctorCheck) -> CheckResult {
+        DoctorReport::of(vec![check]).health()
     }
 
     #[test]
@@ -174,16 +179,16 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("state");
-        assert_eq!(health(state_dir(&path)), Health::Ok);
+        assert_eq!(health(state_dir(&path)), CheckResult::Ok);
         assert!(!path.exists(), "it was made by a look");
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o700)).unwrap();
-        assert_ne!(health(state_dir(&path)), Health::Problem);
+        assert_ne!(health(state_dir(&path)), CheckResult::Problem);
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o777)).unwrap();
-        assert_eq!(health(state_dir(&path)), Health::Problem);
+        assert_eq!(health(state_dir(&path)), CheckResult::Problem);
         std::fs::remove_dir(&path).unwrap();
         std::fs::write(&path, "").unwrap();
-        assert_eq!(health(state_dir(&path)), Health::Problem);
+        assert_eq!(health(state_dir(&path)), CheckResult::Problem);
     }
 
     #[test]
@@ -191,15 +196,15 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("s");
-        assert_eq!(health(socket(&path)), Health::Ok);
+        assert_eq!(health(socket(&path)), CheckResult::Ok);
         std::fs::write(&path, "").unwrap();
-        assert_eq!(health(socket(&path)), Health::Problem);
+        assert_eq!(health(socket(&path)), CheckResult::Problem);
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/run/other", &path).unwrap();
-        assert_eq!(health(socket(&path)), Health::Problem);
+        assert_eq!(health(socket(&path)), CheckResult::Problem);
         std::fs::remove_file(&path).unwrap();
         let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        for (mode, expected) in [(0o600, Health::Ok), (0o666, Health::Warning)] {
+        for (mode, expected) in [(0o600, CheckResult::Ok), (0o666, CheckResult::Warning)] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             assert_eq!(health(socket(&path)), expected);
         }
@@ -207,15 +212,15 @@ mod tests {
 
     #[test]
     fn manager_on_another_store_or_of_another_version_is_told() {
-        let manager = Version {
+        let manager = VersionReply {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             store: "memory".to_owned(),
-            ..Version::default()
+            ..VersionReply::default()
         };
-        assert_eq!(health(answering(&manager, Some("memory"))), Health::Ok);
-        assert_eq!(health(answering(&manager, None)), Health::Ok);
-        assert_eq!(health(answering(&manager, Some("sqlite:/x"))), Health::Warning);
-        let older = Version { version: "0.0.1".to_owned(), ..manager };
-        assert_eq!(health(answering(&older, Some("memory"))), Health::Warning);
+        assert_eq!(health(answering(&manager, Some("memory"))), CheckResult::Ok);
+        assert_eq!(health(answering(&manager, None)), CheckResult::Ok);
+        assert_eq!(health(answering(&manager, Some("sqlite:/x"))), CheckResult::Warning);
+        let older = VersionReply { version: "0.0.1".to_owned(), ..manager };
+        assert_eq!(health(answering(&older, Some("memory"))), CheckResult::Warning);
     }
 }

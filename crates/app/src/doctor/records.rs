@@ -1,34 +1,34 @@
 //! Whether every record can be read.
 
-use super::Check;
-use crate::compose::surveyed::Supervised;
-use longhaul_cli::{Place, manager_lacks, manager_stats};
+use super::DoctorCheck;
+use crate::compose::host_check::SupervisedAttempt;
+use longhaul_cli::{ManagerLocator, manager_lacks, manager_stats};
 use longhaul_wire::api::StatsView;
 
 const NAME: &str = "records";
 /// So many are named.
-const NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// Asks the manager how many records there are, and which of them are damaged; none where no manager answers.
-pub(super) fn records(place: &Place) -> Option<Check> {
+pub(super) fn records(place: &ManagerLocator) -> Option<DoctorCheck> {
     match manager_stats(place) {
         Ok(stats) => stats.as_ref().map(counted),
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
-            Some(Check::warning(NAME, "they cannot be counted now").because(why))
+            Some(DoctorCheck::warning(NAME, "they cannot be counted now").because(why))
         }
     }
 }
 
-fn counted(stats: &StatsView) -> Check {
+fn counted(stats: &StatsView) -> DoctorCheck {
     let sound: u64 = stats.total.by_status.values().sum();
     let damaged = &stats.damaged;
     let Some(first) = damaged.first() else {
         return of_trees(sound, &stats.tree_unverified);
     };
-    let named: Vec<&str> = damaged.iter().take(NAMED).map(String::as_str).collect();
-    let more = if damaged.len() > NAMED { " …" } else { "" };
-    Check::problem(
+    let named: Vec<&str> = damaged.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = if damaged.len() > MAX_NAMED { " …" } else { "" };
+    DoctorCheck::problem(
         NAME,
         format!("{} of {} cannot be read: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
     )
@@ -42,25 +42,28 @@ fn counted(stats: &StatsView) -> Check {
 
 /// Asks the manager for the records of live attempts, and tells of those that have none, or one that has ended: no manager
 /// watches them. None where no manager answers, or each has its record.
-pub(super) fn unrecorded(place: &Place, live: &[Supervised]) -> Option<Check> {
+pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> Option<DoctorCheck> {
     const NAME: &str = "unrecorded";
     let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();
     match manager_lacks(place, &ids) {
         Ok(lacking) => {
             let lacking = lacking?;
-            let lacks = |each: &&Supervised| {
+            let lacks = |each: &&SupervisedAttempt| {
                 each.id().is_some_and(|id| lacking.iter().any(|lacking| lacking == id)) && each.is_live()
             };
             of_unrecorded(NAME, &live.iter().filter(lacks).collect::<Vec<_>>())
         }
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
-            Some(Check::warning(NAME, "live attempts cannot be compared with their records now").because(why))
+            Some(
+                DoctorCheck::warning(NAME, "live attempts cannot be compared with their records now")
+                    .because(why),
+            )
         }
     }
 }
 
-fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
+fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<DoctorCheck> {
     let told: Vec<String> = lacking
         .iter()
         .map(|each| {
@@ -77,7 +80,7 @@ fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
     if lacking.is_empty() {
         return None;
     }
-    let check = Check::warning(name, format!("live work without a live record: {}", told.join(", "))).because(
+    let check = DoctorCheck::warning(name, format!("live work without a live record: {}", told.join(", "))).because(
         "its records were lost, or its store was given to another state directory: no manager watches it, and longhaul \
          cannot cancel it",
     );
@@ -93,14 +96,14 @@ fn of_unrecorded(name: &'static str, lacking: &[&Supervised]) -> Option<Check> {
 }
 
 /// Names the processes whose trees could not be verified.
-fn of_trees(sound: u64, unverified: &[String]) -> Check {
+fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
     let told = format!("{sound}, all of which can be read");
     let Some(first) = unverified.first() else {
-        return Check::ok(NAME, told);
+        return DoctorCheck::ok(NAME, told);
     };
-    let named: Vec<&str> = unverified.iter().take(NAMED).map(String::as_str).collect();
-    let more = if unverified.len() > NAMED { " …" } else { "" };
-    Check::warning(NAME, format!("{told}; processes of these may live on: {}{more}", named.join(" ")))
+    let named: Vec<&str> = unverified.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let more = if unverified.len() > MAX_NAMED { " …" } else { "" };
+    DoctorCheck::warning(NAME, format!("{told}; processes of these may live on: {}{more}", named.join(" ")))
         .because("they have ended without a supervisor, and the manager could not verify that nothing of them lives")
         .so(format!(
             "`longhaul inspect {first}` tells what was started; `orphans` below lists what carries the mark of an ended \
@@ -112,14 +115,14 @@ fn of_trees(sound: u64, unverified: &[String]) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::{Health, Report};
+    use crate::doctor::{CheckResult, DoctorReport};
     use longhaul_wire::api::LevelStatsView;
 
     #[test]
     fn processes_whose_trees_could_not_be_verified_are_named() {
         let stats = StatsView { tree_unverified: vec!["0a1b".to_owned()], ..StatsView::default() };
-        let report = Report::of(vec![counted(&stats)]);
-        assert_eq!(report.health(), Health::Warning);
+        let report = DoctorReport::of(vec![counted(&stats)]);
+        assert_eq!(report.health(), CheckResult::Warning);
         assert!(report.text().contains("may live on: 0a1b\n"), "{}", report.text());
     }
 
@@ -128,7 +131,7 @@ mod tests {
         let by_status = [("failed", 2), ("running", 1)].map(|(status, count)| (status.to_owned(), count));
         let total = LevelStatsView { by_status: by_status.into(), ..LevelStatsView::default() };
         let told = |damaged: Vec<String>| {
-            let report = Report::of(vec![counted(&StatsView {
+            let report = DoctorReport::of(vec![counted(&StatsView {
                 total: total.clone(),
                 damaged,
                 ..StatsView::default()
@@ -137,10 +140,10 @@ mod tests {
         };
         assert_eq!(
             told(Vec::new()),
-            (Health::Ok, "ok       records  3, all of which can be read\nall is well\n".to_owned())
+            (CheckResult::Ok, "ok       records  3, all of which can be read\nall is well\n".to_owned())
         );
         let (health, text) = told(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
-        assert_eq!(health, Health::Problem);
+        assert_eq!(health, CheckResult::Problem);
         assert!(
             text.contains("2 of 5 cannot be read: 0a1b 0c2d\n") && text.contains("inspect 0a1b"),
             "{text}"

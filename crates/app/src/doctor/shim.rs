@@ -1,7 +1,7 @@
 //! The program that supervises commands: whether it can be started, and whether it is of this release.
 
-use super::check::Check;
-use crate::config::Settings;
+use super::check::DoctorCheck;
+use crate::config::ManagerConfig;
 use crate::shim::find;
 use longhaul_shim::{SHIM_VARIABLE, VERSION_ARGUMENT};
 use rustix::fs::{Access, access};
@@ -12,31 +12,31 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 const NAME: &str = "shim";
-const OWN: &str = env!("CARGO_PKG_VERSION");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// A program that says nothing for so long is not waited for.
-const PATIENCE: Duration = Duration::from_secs(5);
-const LOOK_AGAIN: Duration = Duration::from_millis(2);
+const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 /// More than a name and a version take.
-const MOST: u64 = 256;
+const MAX_OUTPUT_BYTES: u64 = 256;
 
 /// Tells which program supervises commands, and of which version it is.
-pub(super) fn shim(settings: &Settings) -> Check {
+pub(super) fn shim(settings: &ManagerConfig) -> DoctorCheck {
     match find(settings.shim.as_deref()) {
-        Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => told(&path, OWN),
+        Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => told(&path, VERSION),
         Ok(path) => looked_at(&path),
-        Err(error) => Check::problem(NAME, format!("it cannot be found: {error}")),
+        Err(error) => DoctorCheck::problem(NAME, format!("it cannot be found: {error}")),
     }
 }
 
-fn looked_at(path: &Path) -> Check {
-    match access(path, Access::EXEC_OK).map_err(io::Error::from).and_then(|()| asked(path, PATIENCE)) {
+fn looked_at(path: &Path) -> DoctorCheck {
+    match access(path, Access::EXEC_OK).map_err(io::Error::from).and_then(|()| asked(path, PROGRAM_TIMEOUT)) {
         Ok(said) => match version_in(&said) {
             Some(version) => told(path, version),
-            None => Check::warning(NAME, path.display().to_string())
+            None => DoctorCheck::warning(NAME, path.display().to_string())
                 .because("it does not say its version, so that it is of another release, or no shim at all")
                 .so(mending()),
         },
-        Err(error) => Check::problem(NAME, format!("{} cannot be executed", path.display()))
+        Err(error) => DoctorCheck::problem(NAME, format!("{} cannot be executed", path.display()))
             .because(format!("{error}; without it no command starts"))
             .so("correct `shim.path`, or put longhaul-shim beside longhaul"),
     }
@@ -48,20 +48,20 @@ fn version_in(said: &str) -> Option<&str> {
     version.chars().all(|letter| letter.is_ascii_graphic()).then_some(version)
 }
 
-fn told(path: &Path, version: &str) -> Check {
+fn told(path: &Path, version: &str) -> DoctorCheck {
     let found = format!("{}, {version}", path.display());
-    let check = if version == OWN {
-        Check::ok(NAME, found)
+    let check = if version == VERSION {
+        DoctorCheck::ok(NAME, found)
     } else {
-        Check::warning(NAME, found)
-            .because(format!("this program is {OWN}; what it starts is watched all the same"))
+        DoctorCheck::warning(NAME, found)
+            .because(format!("this program is {VERSION}; what it starts is watched all the same"))
             .so(mending())
     };
     check.with("version", version)
 }
 
 fn mending() -> String {
-    format!("put the longhaul-shim of {OWN} beside longhaul, or correct `shim.path`; what runs goes on")
+    format!("put the longhaul-shim of {VERSION} beside longhaul, or correct `shim.path`; what runs goes on")
 }
 
 /// What the program says that it is: it is started as the manager would start it, with another question.
@@ -81,11 +81,11 @@ fn asked(path: &Path, patience: Duration) -> io::Result<String> {
             program.wait()?;
             return Ok(String::new());
         }
-        sleep(LOOK_AGAIN);
+        sleep(POLL_INTERVAL);
     }
     let mut said = Vec::new();
     if let Some(out) = program.stdout.take() {
-        out.take(MOST).read_to_end(&mut said)?;
+        out.take(MAX_OUTPUT_BYTES).read_to_end(&mut said)?;
     }
     Ok(String::from_utf8_lossy(&said).into_owned())
 }
@@ -93,7 +93,7 @@ fn asked(path: &Path, patience: Duration) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::{Health, Report};
+    use crate::doctor::{CheckResult, DoctorReport};
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
@@ -104,16 +104,16 @@ mod tests {
         path
     }
 
-    fn found(script: &str, mode: u32) -> Report {
+    fn found(script: &str, mode: u32) -> DoctorReport {
         let top = tempfile::tempdir().unwrap();
-        Report::of(vec![looked_at(&program(top.path(), script, mode))])
+        DoctorReport::of(vec![looked_at(&program(top.path(), script, mode))])
     }
 
     #[test]
     fn shim_of_another_release_is_told_with_what_to_do() {
-        assert_eq!(found(&format!("echo longhaul-shim {OWN}"), 0o755).health(), Health::Ok);
+        assert_eq!(found(&format!("echo longhaul-shim {VERSION}"), 0o755).health(), CheckResult::Ok);
         let older = found("echo longhaul-shim 0.0.1", 0o755);
-        assert_eq!(older.health(), Health::Warning);
+        assert_eq!(older.health(), CheckResult::Warning);
         let text = older.text();
         assert!(text.contains("0.0.1") && text.contains("help: put the longhaul-shim of"), "{text}");
     }
@@ -122,20 +122,20 @@ mod tests {
     fn program_that_does_not_say_what_it_is_is_told() {
         for script in ["exit 64", "echo longhaul 0.1.0", "printf 'longhaul-shim \\033[2J'"] {
             let report = found(script, 0o755);
-            assert_eq!(report.health(), Health::Warning, "{script}: {}", report.text());
+            assert_eq!(report.health(), CheckResult::Warning, "{script}: {}", report.text());
             assert!(!report.text().contains('\u{1b}'), "{script}");
         }
         let top = tempfile::tempdir().unwrap();
         let silent = program(top.path(), "exec sleep 60", 0o755);
-        assert_eq!(asked(&silent, LOOK_AGAIN).unwrap(), "", "nobody waits for it");
+        assert_eq!(asked(&silent, POLL_INTERVAL).unwrap(), "", "nobody waits for it");
     }
 
     #[test]
     fn shim_that_cannot_be_executed_is_a_problem() {
-        assert_eq!(found("true", 0o644).health(), Health::Problem);
+        assert_eq!(found("true", 0o644).health(), CheckResult::Problem);
         assert_eq!(
-            Report::of(vec![looked_at(Path::new("/nowhere/longhaul-shim"))]).health(),
-            Health::Problem
+            DoctorReport::of(vec![looked_at(Path::new("/nowhere/longhaul-shim"))]).health(),
+            CheckResult::Problem
         );
     }
 }

@@ -3,11 +3,11 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// More than this serves nobody, and some systems promise far more than they have memory for.
-const MOST: u64 = 65_536;
+const MAX_DESCRIPTORS: u64 = 65_536;
 /// So many are kept for work: the store, logs, starts.
-const FOR_WORK: u64 = 128;
+const RESERVED_DESCRIPTORS: u64 = 128;
 /// More connections than this at one door serve nobody either.
-const USUAL: u64 = 4_096;
+const DEFAULT_CONNECTIONS: u64 = 4_096;
 
 /// The soft limit of this process, before and after it was raised.
 #[derive(Clone, Copy, Debug)]
@@ -21,8 +21,8 @@ pub(crate) struct Descriptors {
 /// Raises the soft limit of this process as far as it may.
 pub(super) fn raise() -> Descriptors {
     let found = getrlimit(Resource::Nofile);
-    let now = found.current.unwrap_or(MOST);
-    let wanted = found.maximum.unwrap_or(MOST).min(MOST);
+    let now = found.current.unwrap_or(MAX_DESCRIPTORS);
+    let wanted = found.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS);
     let given = found.current;
     if wanted <= now {
         return Descriptors { given, raised: now };
@@ -40,8 +40,8 @@ impl Descriptors {
     /// How many connections there may be at once at each of so many doors, so that work is not left without
     /// descriptors.
     pub(super) fn for_connections(self, doors: u64) -> usize {
-        let rest = self.raised.saturating_sub(FOR_WORK).max(self.raised / 2);
-        usize::try_from((rest / doors.max(1)).clamp(1, USUAL)).unwrap_or(usize::MAX)
+        let rest = self.raised.saturating_sub(RESERVED_DESCRIPTORS).max(self.raised / 2);
+        usize::try_from((rest / doors.max(1)).clamp(1, DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)
     }
 }
 

@@ -1,10 +1,10 @@
 //! The network listeners of a manager.
 
-use crate::config::{Listening, TlsFiles};
-use crate::failure::Failure;
+use crate::config::{ListenSettings, ListenTlsFiles};
+use crate::failure::ProgramError;
 use crate::state_dir::{LISTEN, StateDir};
 use crate::token::Tokens;
-use longhaul_http::{Guard, Tls};
+use longhaul_http::{Guard, ServerTls};
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
@@ -55,10 +55,10 @@ pub enum ListenError {
 
 /// The network listeners of a manager, and who is let in there.
 #[derive(Debug)]
-pub(super) struct Doors {
+pub(super) struct NetworkListeners {
     pub(super) listeners: Vec<TcpListener>,
     pub(super) guard: Guard,
-    pub(super) tls: Option<Tls>,
+    pub(super) tls: Option<ServerTls>,
     /// Where it can be asked, as URLs.
     pub(super) urls: Vec<String>,
 }
@@ -66,16 +66,16 @@ pub(super) struct Doors {
 /// So many may wait to be taken.
 const BACKLOG: u32 = 1_024;
 
-impl Doors {
+impl NetworkListeners {
     /// Listens on every address that was asked for; none if none was.
     ///
     /// An address that cannot be had keeps a manager from its work only if somebody asked for that very manager: one
     /// that a client started serves on its socket all the same.
     pub(super) fn open(
         state: &StateDir,
-        listening: &Listening,
+        listening: &ListenSettings,
         autostarted: bool,
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Result<Option<Self>, ProgramError> {
         if listening.addresses.is_empty() {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ impl Doors {
 }
 
 /// Who may come in as an agent. The guard has asked already; the service asks again by itself.
-pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::Door {
+pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::McpAuth {
     let (mut hosts, mut origins) = (guard.hosts.clone(), guard.origins.clone());
     let mut is_any = false;
     for (scheme, address) in urls.iter().filter_map(|url| url.split_once("://")) {
@@ -128,11 +128,11 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
         hosts.clear();
     }
     let caller = move |_: &_| longhaul_mcp::Caller { read_only, ..longhaul_mcp::Caller::default() };
-    longhaul_mcp::Door { hosts, origins, caller: Arc::new(caller) }
+    longhaul_mcp::McpAuth { hosts, origins, caller: Arc::new(caller) }
 }
 
 /// Tells clients in the state directory where a manager can be asked over the network.
-pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), Failure> {
+pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
         return state.remove_private(LISTEN).map_err(super::system("remove the list of its addresses"));
     }
@@ -140,14 +140,14 @@ pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), Failure> {
     Ok(state.write_private(LISTEN, &text, true)?)
 }
 
-fn tls(files: &TlsFiles) -> Result<Tls, ListenError> {
-    let TlsFiles { certificate, key } = files;
+fn tls(files: &ListenTlsFiles) -> Result<ServerTls, ListenError> {
+    let ListenTlsFiles { certificate, key } = files;
     let mode = key.metadata().map_err(unreadable(key))?.mode() & 0o7777;
     if mode & 0o007 != 0 {
         return Err(ListenError::OpenKey { path: key.clone(), mode });
     }
     let read = |path: &Path| std::fs::read(path).map_err(unreadable(path));
-    Tls::of_pem(&read(certificate)?, &read(key)?)
+    ServerTls::of_pem(&read(certificate)?, &read(key)?)
         .map_err(|source| ListenError::Certificate { path: certificate.clone(), source })
 }
 

@@ -5,13 +5,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// TERM, INT and HUP, from the moment they are caught.
 #[derive(Debug)]
-pub(super) struct Signals {
+pub(super) struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
 }
 
-impl Signals {
+impl ShutdownSignals {
     pub(super) fn catch() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,7 +1,7 @@
 //! A socket in a state directory, for as long as a manager serves it.
 
-use crate::foothold::{Foothold, Place, UNHEARD};
 use crate::state_dir::StateDir;
+use crate::state_dir_guard::{Inode, POLL_INTERVAL, StateDirGuard};
 use longhaul_failpoint::failpoint;
 use rustix::fs::AtFlags;
 use std::io;
@@ -12,7 +12,7 @@ use tokio::net::UnixListener;
 #[derive(Debug)]
 pub(super) struct Socket {
     name: &'static str,
-    bound: Place,
+    bound: Inode,
     /// Whether the log says that it cannot be bound again.
     is_told: bool,
 }
@@ -21,7 +21,7 @@ impl Socket {
     /// Binds it. Only for who holds the lock of the directory.
     pub(super) fn bind(
         state: &StateDir,
-        foothold: &Foothold,
+        foothold: &StateDirGuard,
         name: &'static str,
     ) -> io::Result<(Self, UnixListener)> {
         let (bound, listener) = listen(state, foothold, name)?;
@@ -31,7 +31,7 @@ impl Socket {
     /// Parks until it is not there any more, and binds it again. Nothing is lost if it is not waited for to the end.
     ///
     /// It is looked at whenever the foothold is: both wait for the same alarm.
-    pub(super) async fn bound_again(&mut self, state: &StateDir, foothold: &Foothold) -> UnixListener {
+    pub(super) async fn bound_again(&mut self, state: &StateDir, foothold: &StateDirGuard) -> UnixListener {
         let mut looks = foothold.looks();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
             // Who tells of looks is there as long as the foothold.
@@ -50,12 +50,12 @@ impl Socket {
                 }
                 Err(_) => {}
             }
-            tokio::time::sleep(UNHEARD).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
 
-fn listen(state: &StateDir, foothold: &Foothold, name: &str) -> io::Result<(Place, UnixListener)> {
+fn listen(state: &StateDir, foothold: &StateDirGuard, name: &str) -> io::Result<(Inode, UnixListener)> {
     failpoint!("app.socket")?;
     let listener = state.listen_at(name)?;
     foothold.hear_of(&state.path().join(name));
@@ -64,6 +64,6 @@ fn listen(state: &StateDir, foothold: &Foothold, name: &str) -> io::Result<(Plac
     Ok((bound, UnixListener::from_std(listener)?))
 }
 
-fn place(state: &StateDir, name: &str) -> io::Result<Place> {
-    Ok(Place::of(rustix::fs::statat(state, name, AtFlags::SYMLINK_NOFOLLOW)?))
+fn place(state: &StateDir, name: &str) -> io::Result<Inode> {
+    Ok(Inode::of(rustix::fs::statat(state, name, AtFlags::SYMLINK_NOFOLLOW)?))
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
 /// No private file that is of any use is longer.
-const LONGEST: u64 = 4_096;
+const MAX_FILE_LEN: u64 = 4_096;
 
 /// Why a private file is not used.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +60,7 @@ pub enum PrivateError {
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp([u64; 5]);
+pub(crate) struct PrivateFileStamp([u64; 5]);
 
 impl StateDir {
     /// Reads a private file; none if there is none.
@@ -88,7 +88,7 @@ impl StateDir {
             return Err(PrivateError::Open { path: path(), mode });
         }
         let mut text = String::new();
-        file.take(LONGEST).read_to_string(&mut text).map_err(failed)?;
+        file.take(MAX_FILE_LEN).read_to_string(&mut text).map_err(failed)?;
         Ok(Some(text))
     }
 
@@ -135,10 +135,10 @@ impl StateDir {
     }
 
     /// What the file looks like from outside; none if there is none.
-    pub(crate) fn stamp(&self, name: &str) -> Option<Stamp> {
+    pub(crate) fn stamp(&self, name: &str) -> Option<PrivateFileStamp> {
         let stat = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let time = |seconds: i64, nanos: u64| seconds.cast_unsigned().wrapping_mul(1_000_000_000) + nanos;
-        Some(Stamp([
+        Some(PrivateFileStamp([
             stat.st_ino,
             stat.st_size.cast_unsigned(),
             u64::from(stat.st_mode) << 32 | u64::from(stat.st_uid),

@@ -1,8 +1,8 @@
 //! A copy before it is whole.
 
-use super::vouch::is_added;
+use super::signatures::is_added;
 use super::{CopyError, failed, path_of};
-use crate::binding::Binding;
+use crate::binding::StoreBinding;
 use crate::compose::{self, shared};
 use crate::config::StoreChoice;
 use longhaul_engine::ports::Clock;
@@ -14,12 +14,12 @@ use std::sync::Arc;
 
 /// Where a copy is made: beside its place, so that one that was cut short is never taken for a whole one.
 #[derive(Debug)]
-pub(super) struct Draft {
+pub(super) struct StagingCopy {
     pub(super) store: StoreChoice,
     place: StoreChoice,
 }
 
-impl Draft {
+impl StagingCopy {
     /// Beside a place that has to be free.
     pub(super) fn of(place: &StoreChoice) -> Result<Self, CopyError> {
         let beside = |path: &Path| {
@@ -90,7 +90,7 @@ impl Draft {
             (store, place) => {
                 // What is beside a file does not move with it.
                 let bound = if matches!(place, StoreChoice::Sqlite(_)) { place } else { store };
-                Binding::copy(from, bound)?;
+                StoreBinding::copy(from, bound)?;
                 match (path_of(store)?, path_of(place)?) {
                     (Some(draft), Some(place)) => moved(draft, place),
                     (_, _) => Ok(()),

@@ -6,7 +6,7 @@ use crate::compose::{ComposeError, shared};
 use crate::stores::{is_left_out, unknown};
 use longhaul_cli::shell_word;
 use longhaul_domain::ProcessId;
-use longhaul_engine::ports::{SealFault, StoreError};
+use longhaul_engine::ports::{SignatureError, StoreError};
 use std::io;
 use std::path::PathBuf;
 
@@ -126,7 +126,7 @@ pub enum CopyError {
         id: ProcessId,
         /// Why.
         #[source]
-        fault: SealFault,
+        fault: SignatureError,
     },
     /// What was read back is not what was written.
     #[error("the copy differs from the original in {what}")]
@@ -197,7 +197,7 @@ impl CopyError {
             }
             Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
             Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
-            Self::Store { source: StoreError::Corrupt { way_out, .. }, .. } => Some(way_out.clone()),
+            Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
             Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
                 Some("use the newer program that wrote it; nothing was changed".to_owned())
             }

@@ -1,8 +1,8 @@
-use longhaul::config::{Flags, Sources};
-use longhaul::{Failure, LockError, Longhaul, Opening};
+use longhaul::config::{ConfigSources, Flags};
+use longhaul::{LockError, Longhaul, ProgramError, StoreContext};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{ProcessId, ReportedSpec, Spec, Status, Work};
-use longhaul_engine::ports::{Filter, Order, PageAsk, Store};
+use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder, Store};
 use longhaul_engine::{Launch, Launcher, Shutdown};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ async fn handle_is_refused_where_a_manager_serves() {
     let bench = crate::bench::Bench::new();
     bench.launch("true");
     let pid = bench.manager().unwrap().as_raw_nonzero().get().unsigned_abs();
-    let Err(Failure::Lock(LockError::Held { holder, .. })) = open(bench.state()).await else {
+    let Err(ProgramError::Lock(LockError::Held { holder, .. })) = open(bench.state()).await else {
         panic!("it is open")
     };
     assert_eq!(holder.pid, Some(pid));
@@ -59,7 +59,7 @@ async fn store_of_ones_own_is_opened_by_the_scheme_of_its_url() {
     let noted = opened.clone();
     let builder = Longhaul::builder().state_dir(top.path()).sources(of("etcd:host/ns")).store(
         "etcd",
-        move |opening: Opening| {
+        move |opening: StoreContext| {
             noted.lock().unwrap().push(opening.rest);
             async move { Ok(Arc::new(MemoryStore::new(opening.clock)) as Arc<dyn Store>) }
         },
@@ -70,15 +70,18 @@ async fn store_of_ones_own_is_opened_by_the_scheme_of_its_url() {
     assert_eq!(status(&handle, id).await, Some(Status::Running));
     handle.shut_down(Shutdown::Leave).await.unwrap();
     let refused = Longhaul::builder().state_dir(top.path()).sources(of("etcd:host/ns")).open().await;
-    assert!(matches!(refused, Err(Failure::Config(_))), "{refused:?}");
+    assert!(matches!(refused, Err(ProgramError::Config(_))), "{refused:?}");
 }
 
-async fn open(place: &Path) -> Result<Longhaul, Failure> {
-    Longhaul::builder().state_dir(place).sources(Sources::default()).open().await
+async fn open(place: &Path) -> Result<Longhaul, ProgramError> {
+    Longhaul::builder().state_dir(place).sources(ConfigSources::default()).open().await
 }
 
-fn of(store: &str) -> Sources {
-    Sources { flags: Flags { store: Some(store.to_owned()), ..Flags::default() }, ..Sources::default() }
+fn of(store: &str) -> ConfigSources {
+    ConfigSources {
+        flags: Flags { store: Some(store.to_owned()), ..Flags::default() },
+        ..ConfigSources::default()
+    }
 }
 
 fn reported() -> Launch {
@@ -91,7 +94,7 @@ async fn launch(handle: &Longhaul) -> ProcessId {
 }
 
 async fn status(handle: &Longhaul, id: ProcessId) -> Option<Status> {
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
-    let listing = handle.engine().list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let listing = handle.engine().list(&ProcessFilter::default(), &page).await.unwrap();
     listing.processes.iter().find(|stored| stored.process.id == id).map(|stored| stored.process.status())
 }

@@ -1,7 +1,7 @@
 //! What may be said about a launch.
 
-use super::{AttentionArgs, PlaceArgs, WorkArgs};
-use crate::value::{Backoff, Declared, InputFrom, RetryOn, Signal, Size, Span};
+use super::{MonitorArgs, PlacementArgs, WorkArgs};
+use crate::value::{BackoffArg, DurationArg, EnvArg, RetryOnArg, SignalArg, SizeArg, StdinArg};
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsString;
@@ -39,7 +39,7 @@ pub struct RunArgs {
     pub directory: Option<PathBuf>,
     /// Declare a variable; NAME alone takes the value that it has here
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
-    pub env: Vec<Declared>,
+    pub env: Vec<EnvArg>,
     /// Declare the variables of a file with NAME=VALUE lines
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
@@ -51,20 +51,20 @@ pub struct RunArgs {
     pub shell: bool,
     /// Stop it after this time; 0 means never
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub timeout: Option<Span>,
+    pub timeout: Option<DurationArg>,
     /// From the stop signal to KILL
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub grace: Option<Span>,
+    pub grace: Option<DurationArg>,
     /// Ask it to end with this signal
     #[arg(long, value_name = "SIGNAL")]
-    pub stop_signal: Option<Signal>,
+    pub stop_signal: Option<SignalArg>,
     /// Try again after a failure, so many times
     #[arg(long, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retry: Option<u32>,
     /// The first and the longest wait between attempts, such as 1s..60s
     #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry", allow_hyphen_values = true)]
-    pub backoff: Option<Backoff>,
+    pub backoff: Option<BackoffArg>,
     /// Try again only after these exit codes; timeout and interrupted count when they are named
     #[arg(
         long,
@@ -73,10 +73,10 @@ pub struct RunArgs {
         requires = "retry",
         allow_negative_numbers = true
     )]
-    pub retry_on: Vec<RetryOn>,
+    pub retry_on: Vec<RetryOnArg>,
     /// Where its standard input comes from: a file; - or /dev/fd/N for an input of this program; none for an empty one
-    #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(InputFrom::from))]
-    pub stdin: Option<InputFrom>,
+    #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(StdinArg::from))]
+    pub stdin: Option<StdinArg>,
     /// Keep its standard input open for `longhaul send`
     #[arg(long, conflicts_with = "stdin")]
     pub stdin_pipe: bool,
@@ -85,16 +85,16 @@ pub struct RunArgs {
     pub keep_leftovers: bool,
     /// Keep so much output from the beginning
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
-    pub log_head: Option<Size>,
+    pub log_head: Option<SizeArg>,
     /// Keep so much output from the end
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
-    pub log_tail: Option<Size>,
+    pub log_tail: Option<SizeArg>,
     /// Let each attempt use so much processor time
     #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
-    pub max_cpu: Option<Span>,
+    pub max_cpu: Option<DurationArg>,
     /// Let it use so much memory
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
-    pub max_memory: Option<Size>,
+    pub max_memory: Option<SizeArg>,
     /// Let it open so many files at once
     #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
     pub max_files: Option<u64>,
@@ -103,13 +103,13 @@ pub struct RunArgs {
     pub max_processes: Option<u64>,
     /// Let no file that it writes become larger
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
-    pub max_file_size: Option<Size>,
+    pub max_file_size: Option<SizeArg>,
     /// Where it runs.
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub place: PlacementArgs,
     /// What is told of it.
     #[command(flatten)]
-    pub attention: AttentionArgs,
+    pub attention: MonitorArgs,
     /// Print what would be asked for, and ask for nothing
     #[arg(long)]
     pub dry_run: bool,

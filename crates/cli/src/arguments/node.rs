@@ -34,7 +34,7 @@ pub struct NodeName {
 
 /// Where a launch may run.
 #[derive(Clone, Debug, Default, Args)]
-pub struct PlaceArgs {
+pub struct PlacementArgs {
     /// On this node, which has to have joined; with --clear-env unless that is the manager's own
     #[arg(long, help_heading = "Where it runs", value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes),
           conflicts_with_all = ["node_label", "any_node"])]

@@ -1,8 +1,8 @@
 //! What may be said about queues.
 
-use super::Expected;
+use super::RevisionArgs;
 use crate::completion::{keys, references};
-use crate::value::{Slots, key, reference};
+use crate::value::{SlotsArg, key, reference};
 use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
@@ -23,7 +23,7 @@ pub struct QueueArgs {
     pub key: Option<String>,
     /// Let so many run at once, 0 for as many as are asked for, default for what covers the key else
     #[arg(long, value_name = "N|default", requires = "key", allow_hyphen_values = true)]
-    pub limit: Option<Slots>,
+    pub limit: Option<SlotsArg>,
     /// Let nobody start who waits; what runs goes on
     #[arg(long, requires = "key", conflicts_with = "release")]
     pub hold: bool,
@@ -58,7 +58,7 @@ pub struct MoveArgs {
     pub priority: Option<i64>,
     /// The revision that it is about.
     #[command(flatten)]
-    pub expected: Expected,
+    pub expected: RevisionArgs,
 }
 
 /// What `why` takes.

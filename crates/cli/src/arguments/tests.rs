@@ -1,7 +1,7 @@
 //! Command lines as they are understood.
 
 use super::*;
-use crate::value::Slots;
+use crate::value::SlotsArg;
 
 #[test]
 fn command_tree_is_sound() {
@@ -104,8 +104,8 @@ fn aliases_mean_the_same() {
 
 #[test]
 fn global_flags_stand_before_or_behind_the_verb() {
-    assert_eq!(parsed("--json status").global.format(), Some(Format::Json));
-    assert_eq!(parsed("status -o ndjson").global.format(), Some(Format::Ndjson));
+    assert_eq!(parsed("--json status").global.format(), Some(OutputFormat::Json));
+    assert_eq!(parsed("status -o ndjson").global.format(), Some(OutputFormat::Ndjson));
     assert_eq!(parsed("status").global.format(), None);
 }
 
@@ -158,7 +158,7 @@ fn queue_takes_a_key_or_a_verb() {
     let Verb::Queue(args) = parsed("queue cargo --limit 0").command else {
         panic!("another verb");
     };
-    assert_eq!((args.key.as_deref(), args.limit), (Some("cargo"), Some(Slots::Count(0))));
+    assert_eq!((args.key.as_deref(), args.limit), (Some("cargo"), Some(SlotsArg::Count(0))));
     let Verb::Queue(args) = parsed("queue -- move").command else {
         panic!("another verb");
     };

@@ -1,8 +1,8 @@
 //! What may be said about work that its caller does itself and reports.
 
-use super::{Expected, WorkArgs};
+use super::{RevisionArgs, WorkArgs};
 use crate::completion::references;
-use crate::value::{Percent, Span, reference};
+use crate::value::{DurationArg, PercentArg, reference};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
@@ -50,10 +50,10 @@ pub struct TrackStartArgs {
     pub queued: bool,
     /// Call it interrupted when it gives no sign of life for so long
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub heartbeat: Option<Span>,
+    pub heartbeat: Option<DurationArg>,
     /// How long a cancel waits for its answer
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
-    pub grace: Option<Span>,
+    pub grace: Option<DurationArg>,
 }
 
 /// What `track progress` takes.
@@ -64,13 +64,13 @@ pub struct TrackProgressArgs {
     pub id: String,
     /// How far: 42, 42% or 412/1000
     #[arg(value_name = "N", allow_negative_numbers = true)]
-    pub progress: Option<Percent>,
+    pub progress: Option<PercentArg>,
     /// What it is doing
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
     /// The revision that it is about.
     #[command(flatten)]
-    pub expected: Expected,
+    pub expected: RevisionArgs,
 }
 
 /// What `track complete` takes.
@@ -87,7 +87,7 @@ pub struct TrackCompleteArgs {
     pub result_file: Option<PathBuf>,
     /// The revision that it is about.
     #[command(flatten)]
-    pub expected: Expected,
+    pub expected: RevisionArgs,
 }
 
 /// What `track fail` takes.
@@ -101,5 +101,5 @@ pub struct TrackFailArgs {
     pub error: String,
     /// The revision that it is about.
     #[command(flatten)]
-    pub expected: Expected,
+    pub expected: RevisionArgs,
 }

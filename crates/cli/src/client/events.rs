@@ -1,15 +1,15 @@
 //! A stream of server-sent events.
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
 /// The longest one that is believed, in bytes.
-const LONGEST: usize = 4 * 1024 * 1024;
+const MAX_EVENT_LEN: usize = 4 * 1024 * 1024;
 
 /// One of what is streamed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Sent {
+pub(crate) struct ServerEvent {
     /// Where to go on after it.
     pub(crate) id: Option<String>,
     /// What it is.
@@ -22,18 +22,18 @@ pub(crate) struct Sent {
 pub(crate) struct EventStream {
     body: Incoming,
     buffer: Vec<u8>,
-    begun: Sent,
+    begun: ServerEvent,
 }
 
 impl EventStream {
     pub(super) fn new(body: Incoming) -> Self {
-        Self { body, buffer: Vec::new(), begun: Sent::default() }
+        Self { body, buffer: Vec::new(), begun: ServerEvent::default() }
     }
 
     /// Gives the next one; none behind the last, where the stream ended in good order.
     ///
     /// Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<Sent>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
@@ -41,8 +41,8 @@ impl EventStream {
                     return Ok(Some(sent));
                 }
             }
-            if self.buffer.len() > LONGEST {
-                return Err(Failure::Broken { why: "a line of its events does not end".to_owned() });
+            if self.buffer.len() > MAX_EVENT_LEN {
+                return Err(CliError::Broken { why: "a line of its events does not end".to_owned() });
             }
             match self.body.frame().await {
                 None => return Ok(None),
@@ -56,7 +56,7 @@ impl EventStream {
     }
 
     /// Takes a line in; an empty one ends what was begun.
-    fn line(&mut self, line: &str) -> Option<Sent> {
+    fn line(&mut self, line: &str) -> Option<ServerEvent> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
         match field {

@@ -1,9 +1,9 @@
 //! A manager for tests: answers what it is told to, over a real socket.
 
 use super::Client;
-use crate::place::Place;
+use crate::manager_locator::ManagerLocator;
 use longhaul_wire::api::{PROTOCOL_HEADER, ProcessView};
-use longhaul_wire::output::{Frame, FrameKind};
+use longhaul_wire::output::{FrameKind, OutputFrame};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use tokio::task::LocalSet;
 
 /// A request as it came in: its method, its path with the query, its body.
 #[derive(Clone, Debug)]
-pub(crate) struct Asked {
+pub(crate) struct FakeRequest {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) body: String,
 }
 
 /// What is answered.
-pub(crate) enum Answer {
+pub(crate) enum FakeResponse {
     /// JSON with a status.
     Json(u16, serde_json::Value),
     /// A stream in these pieces; the connection is closed behind them, and properly if it says so.
@@ -35,17 +35,17 @@ pub(crate) enum Answer {
 }
 
 /// A manager for tests.
-pub(crate) struct Fake {
+pub(crate) struct FakeManager {
     top: TempDir,
-    asked: Rc<RefCell<Vec<Asked>>>,
+    asked: Rc<RefCell<Vec<FakeRequest>>>,
 }
 
-impl Fake {
+impl FakeManager {
     /// Runs a test against a manager that answers so.
     pub(crate) fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
     where
         F: Future<Output = T>,
-        A: Fn(&Asked) -> Answer + 'static,
+        A: Fn(&FakeRequest) -> FakeResponse + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         LocalSet::new().block_on(&runtime, async {
@@ -60,7 +60,7 @@ impl Fake {
     }
 
     pub(crate) fn client(&self) -> Client {
-        Client::new(Place {
+        Client::new(ManagerLocator {
             socket: self.top.path().join("longhaul.sock"),
             state_dir: self.top.path().to_owned(),
             autostart: None,
@@ -81,13 +81,13 @@ impl Fake {
 }
 
 /// Answers with a process.
-pub(crate) fn process(process: &ProcessView) -> Answer {
-    Answer::Json(200, serde_json::to_value(process).unwrap())
+pub(crate) fn process(process: &ProcessView) -> FakeResponse {
+    FakeResponse::Json(200, serde_json::to_value(process).unwrap())
 }
 
 /// Answers with a refusal.
-pub(crate) fn problem(status: u16, slug: &str) -> Answer {
-    Answer::Json(
+pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
+    FakeResponse::Json(
         status,
         serde_json::json!({"type": slug, "title": format!("it is {slug}"), "status": status}),
     )
@@ -97,14 +97,14 @@ pub(crate) fn problem(status: u16, slug: &str) -> Answer {
 pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (kind, offset, bytes) in frames {
-        Frame { kind: *kind, offset: *offset, at: 0, bytes: bytes.to_vec() }.encode(&mut out);
+        OutputFrame { kind: *kind, offset: *offset, at: 0, bytes: bytes.to_vec() }.encode(&mut out);
     }
     out
 }
 
 /// Answers with a whole stream at once.
-pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> Answer {
-    Answer::Stream { pieces: vec![frames(all)], proper: true }
+pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
+    FakeResponse::Stream { pieces: vec![frames(all)], proper: true }
 }
 
 /// Waits until something holds; the limit of the test ends it if it never does.
@@ -114,20 +114,20 @@ pub(crate) async fn until(holds: impl Fn() -> bool) {
     }
 }
 
-async fn serve<A: Fn(&Asked) -> Answer + 'static>(
+async fn serve<A: Fn(&FakeRequest) -> FakeResponse + 'static>(
     listener: UnixListener,
     answer: Rc<A>,
-    asked: Rc<RefCell<Vec<Asked>>>,
+    asked: Rc<RefCell<Vec<FakeRequest>>>,
 ) {
     while let Ok((stream, _)) = listener.accept().await {
         tokio::task::spawn_local(converse(stream, Rc::clone(&answer), Rc::clone(&asked)));
     }
 }
 
-async fn converse<A: Fn(&Asked) -> Answer>(
+async fn converse<A: Fn(&FakeRequest) -> FakeResponse>(
     mut stream: UnixStream,
     answer: Rc<A>,
-    asked: Rc<RefCell<Vec<Asked>>>,
+    asked: Rc<RefCell<Vec<FakeRequest>>>,
 ) {
     let Some(request) = read(&mut stream).await else {
         return;
@@ -135,15 +135,15 @@ async fn converse<A: Fn(&Asked) -> Answer>(
     asked.borrow_mut().push(request.clone());
     let head = |status: u16, rest: &str| format!("HTTP/1.1 {status} X\r\n{PROTOCOL_HEADER}: 1\r\n{rest}\r\n");
     match answer(&request) {
-        Answer::Json(status, body) => {
+        FakeResponse::Json(status, body) => {
             let body = body.to_string();
             let head = head(status, &format!("content-length: {}\r\n", body.len()));
             let _gone = stream.write_all(format!("{head}{body}").as_bytes()).await;
         }
-        Answer::Raw(bytes) => {
+        FakeResponse::Raw(bytes) => {
             let _gone = stream.write_all(&bytes).await;
         }
-        Answer::Stream { pieces, proper } => {
+        FakeResponse::Stream { pieces, proper } => {
             let _gone = stream.write_all(head(200, "transfer-encoding: chunked\r\n").as_bytes()).await;
             for piece in pieces {
                 let mut chunk = format!("{:x}\r\n", piece.len()).into_bytes();
@@ -157,18 +157,18 @@ async fn converse<A: Fn(&Asked) -> Answer>(
                 let _gone = stream.write_all(b"0\r\n\r\n").await;
             }
         }
-        Answer::Held { first, may_go_on, rest } => {
+        FakeResponse::Held { first, may_go_on, rest } => {
             let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
             let head = head(200, "transfer-encoding: chunked\r\n");
             let _gone = stream.write_all(&[head.as_bytes(), &chunk(&first)].concat()).await;
             until(|| may_go_on.get()).await;
             let _gone = stream.write_all(&[&chunk(&rest), &b"0\r\n\r\n"[..]].concat()).await;
         }
-        Answer::Silence => std::future::pending().await,
+        FakeResponse::Silence => std::future::pending().await,
     }
 }
 
-async fn read(stream: &mut UnixStream) -> Option<Asked> {
+async fn read(stream: &mut UnixStream) -> Option<FakeRequest> {
     let mut bytes = Vec::new();
     loop {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
@@ -185,7 +185,7 @@ async fn read(stream: &mut UnixStream) -> Option<Asked> {
             .unwrap_or(0);
         if body.len() >= length {
             let mut words = head.split(' ');
-            return Some(Asked {
+            return Some(FakeRequest {
                 method: words.next()?.to_owned(),
                 path: words.next()?.to_owned(),
                 body: body.to_owned(),

@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 /// The path of a request, with its query; whatever is put into it is escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Path {
+pub(crate) struct RequestPath {
     text: String,
     has_query: bool,
 }
 
-impl Path {
+impl RequestPath {
     /// The processes.
     pub(crate) fn processes() -> Self {
         Self::of("/v1/processes")
@@ -173,13 +173,13 @@ mod tests {
 
     #[test]
     fn references_and_values_are_escaped() {
-        assert_eq!(Path::process("@last").as_str(), "/v1/processes/%40last");
-        assert_eq!(Path::process_part("../x y", "cancel").as_str(), "/v1/processes/..%2Fx%20y/cancel");
-        assert_eq!(Path::queue("claude/opus*").as_str(), "/v1/queues/claude%2Fopus%2A");
-        assert_eq!(Path::session_end("a b").as_str(), "/v1/sessions/a%20b/end");
-        assert_eq!(Path::process("..").as_str(), "/v1/processes/%2E%2E");
+        assert_eq!(RequestPath::process("@last").as_str(), "/v1/processes/%40last");
+        assert_eq!(RequestPath::process_part("../x y", "cancel").as_str(), "/v1/processes/..%2Fx%20y/cancel");
+        assert_eq!(RequestPath::queue("claude/opus*").as_str(), "/v1/queues/claude%2Fopus%2A");
+        assert_eq!(RequestPath::session_end("a b").as_str(), "/v1/sessions/a%20b/end");
+        assert_eq!(RequestPath::process("..").as_str(), "/v1/processes/%2E%2E");
         assert_eq!(
-            Path::processes()
+            RequestPath::processes()
                 .with("project", "a&b=ü")
                 .with_some("limit", Some(5))
                 .with_some("key", None::<&str>)

@@ -8,15 +8,15 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
 /// The longest path that fits into an address, in bytes.
-const LONGEST_PATH: usize = 107;
+const MAX_PATH_LEN: usize = 107;
 /// How long a full queue of connections is waited for.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(5);
+const CONNECT_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The wait between two tries at a full queue, which the kernel offers no way to wait for.
 const QUEUE_STEP: Duration = Duration::from_millis(5);
 
 /// Connects to the socket at `path`.
 pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
-    let until = Instant::now() + QUEUE_PATIENCE;
+    let until = Instant::now() + CONNECT_QUEUE_TIMEOUT;
     loop {
         match connect_once(path).await {
             Err(error) if error.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
@@ -34,7 +34,7 @@ pub(super) fn means_nobody(kind: ErrorKind) -> bool {
 }
 
 async fn connect_once(path: &Path) -> io::Result<UnixStream> {
-    if path.as_os_str().len() <= LONGEST_PATH {
+    if path.as_os_str().len() <= MAX_PATH_LEN {
         return UnixStream::connect(path).await;
     }
     let missing = || io::Error::from(ErrorKind::NotFound);

@@ -1,8 +1,8 @@
 //! The client against managers of all sorts.
 
-use super::fake::{Answer, Fake, frames, output, problem};
+use super::fake::{FakeManager, FakeResponse, frames, output, problem};
 use super::*;
-use longhaul_wire::api::{Launched, Version};
+use longhaul_wire::api::{LaunchReply, VersionReply};
 use longhaul_wire::output::FrameKind;
 use serde_json::json;
 use std::cell::Cell;
@@ -10,20 +10,20 @@ use std::rc::Rc;
 
 #[test]
 fn answer_is_read() {
-    let version = Fake::run(
-        |_| Answer::Json(200, json!({"version": "1.2.3", "protocol": 1})),
-        |fake| async move { fake.client().fetch::<Version>(&Path::version()).await },
+    let version = FakeManager::run(
+        |_| FakeResponse::Json(200, json!({"version": "1.2.3", "protocol": 1})),
+        |fake| async move { fake.client().fetch::<VersionReply>(&RequestPath::version()).await },
     );
     assert_eq!(version.unwrap().version, "1.2.3");
 }
 
 #[test]
 fn body_arrives_as_json() {
-    let (bodies, asked) = Fake::run(
-        |_| Answer::Json(201, json!({"created": true})),
+    let (bodies, asked) = FakeManager::run(
+        |_| FakeResponse::Json(201, json!({"created": true})),
         |fake| async move {
-            let launched: Launched =
-                fake.client().send(&Path::processes(), &json!({"name": "ü"})).await.unwrap();
+            let launched: LaunchReply =
+                fake.client().send(&RequestPath::processes(), &json!({"name": "ü"})).await.unwrap();
             assert!(launched.created);
             (fake.bodies(), fake.asked())
         },
@@ -34,7 +34,7 @@ fn body_arrives_as_json() {
 #[test]
 fn refusal_keeps_its_slug_and_status() {
     let failure = failure_of(|_| problem(409, "no_slot"));
-    let Failure::Problem { problem } = failure else {
+    let CliError::Problem { problem } = failure else {
         panic!("{failure:?}");
     };
     assert_eq!((problem.slug.as_str(), problem.status), ("no_slot", 409));
@@ -42,8 +42,9 @@ fn refusal_keeps_its_slug_and_status() {
 
 #[test]
 fn refusal_that_is_no_problem_is_quoted() {
-    let failure = failure_of(|_| Answer::Raw(response("500 Oops", "longhaul-protocol: 1\r\n", "plain text")));
-    let Failure::Problem { problem } = failure else {
+    let failure =
+        failure_of(|_| FakeResponse::Raw(response("500 Oops", "longhaul-protocol: 1\r\n", "plain text")));
+    let CliError::Problem { problem } = failure else {
         panic!("{failure:?}");
     };
     assert_eq!(
@@ -55,35 +56,43 @@ fn refusal_that_is_no_problem_is_quoted() {
 #[test]
 fn answer_without_a_protocol_is_a_stranger() {
     for answer in [response("200 OK", "", "{}"), b"SSH-2.0-OpenSSH\r\n".to_vec()] {
-        let failure = failure_of(move |_| Answer::Raw(answer.clone()));
-        assert!(matches!(failure, Failure::Stranger { .. }), "{failure:?}");
+        let failure = failure_of(move |_| FakeResponse::Raw(answer.clone()));
+        assert!(matches!(failure, CliError::Stranger { .. }), "{failure:?}");
     }
 }
 
 #[test]
 fn other_protocol_is_named_even_with_a_refusal() {
-    let failure = failure_of(|_| Answer::Raw(response("404 X", "longhaul-protocol: 2\r\n", "{}")));
-    assert!(matches!(&failure, Failure::Protocol { theirs, .. } if theirs == "2"), "{failure:?}");
+    let failure = failure_of(|_| FakeResponse::Raw(response("404 X", "longhaul-protocol: 2\r\n", "{}")));
+    assert!(matches!(&failure, CliError::Protocol { theirs, .. } if theirs == "2"), "{failure:?}");
 }
 
 #[test]
 fn question_to_one_that_goes_away_is_put_again_and_a_change_is_not() {
     let tries = Rc::new(Cell::new(0));
     let seen = Rc::clone(&tries);
-    let departing = move |_: &fake::Asked| {
+    let departing = move |_: &fake::FakeRequest| {
         seen.set(seen.get() + 1);
-        if seen.get() % 2 == 1 { Answer::Raw(Vec::new()) } else { Answer::Json(200, json!({"version": "2"})) }
+        if seen.get() % 2 == 1 {
+            FakeResponse::Raw(Vec::new())
+        } else {
+            FakeResponse::Json(200, json!({"version": "2"}))
+        }
     };
-    let (told, changed) = Fake::run(departing, |fake| async move {
+    let (told, changed) = FakeManager::run(departing, |fake| async move {
         let socket = fake.client().socket().to_owned();
         let state_dir = socket.parent().unwrap().to_owned();
-        let client =
-            Client::new(Place { socket, state_dir, autostart: Some(Box::new(|| Ok(()))), store: None });
-        let told = client.fetch::<Version>(&Path::version()).await;
-        (told, client.send::<_, Version>(&Path::processes(), &json!({})).await)
+        let client = Client::new(ManagerLocator {
+            socket,
+            state_dir,
+            autostart: Some(Box::new(|| Ok(()))),
+            store: None,
+        });
+        let told = client.fetch::<VersionReply>(&RequestPath::version()).await;
+        (told, client.send::<_, VersionReply>(&RequestPath::processes(), &json!({})).await)
     });
     assert_eq!(told.unwrap().version, "2");
-    assert!(matches!(changed, Err(Failure::Broken { .. })), "{changed:?}");
+    assert!(matches!(changed, Err(CliError::Broken { .. })), "{changed:?}");
     assert_eq!(tries.get(), 3);
 }
 
@@ -92,23 +101,23 @@ fn half_answers_are_broken_connections() {
     let half = b"HTTP/1.1 200 OK\r\nlonghaul-protocol: 1\r\ncontent-length: 100\r\n\r\n{\"version\"";
     for bytes in [&b""[..], half] {
         let bytes = bytes.to_vec();
-        let failure = failure_of(move |_| Answer::Raw(bytes.clone()));
-        assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+        let failure = failure_of(move |_| FakeResponse::Raw(bytes.clone()));
+        assert!(matches!(failure, CliError::Broken { .. }), "{failure:?}");
     }
-    let failure = failure_of(|_| Answer::Raw(response("200 OK", "longhaul-protocol: 1\r\n", "[1, 2")));
-    assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+    let failure = failure_of(|_| FakeResponse::Raw(response("200 OK", "longhaul-protocol: 1\r\n", "[1, 2")));
+    assert!(matches!(failure, CliError::Broken { .. }), "{failure:?}");
 }
 
 #[test]
 fn silent_manager_is_given_up() {
-    let failure = Fake::run(
-        |_| Answer::Silence,
+    let failure = FakeManager::run(
+        |_| FakeResponse::Silence,
         |fake| async move {
             let client = fake.client().with_patience(Duration::from_millis(20));
-            client.fetch::<Version>(&Path::version()).await.unwrap_err()
+            client.fetch::<VersionReply>(&RequestPath::version()).await.unwrap_err()
         },
     );
-    assert!(matches!(failure, Failure::Silent { .. }), "{failure:?}");
+    assert!(matches!(failure, CliError::Silent { .. }), "{failure:?}");
 }
 
 #[test]
@@ -123,10 +132,10 @@ fn frames_arrive_whole_however_they_are_cut() {
     let bytes = frames(&all);
     for size in [1, 7, 25, bytes.len()] {
         let pieces: Vec<Vec<u8>> = bytes.chunks(size).map(<[u8]>::to_vec).collect();
-        let seen = Fake::run(
-            move |_| Answer::Stream { pieces: pieces.clone(), proper: true },
+        let seen = FakeManager::run(
+            move |_| FakeResponse::Stream { pieces: pieces.clone(), proper: true },
             |fake| async move {
-                let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+                let mut frames = fake.client().stream(&RequestPath::processes()).await.unwrap();
                 let mut seen = Vec::new();
                 while let Some(frame) = frames.next().await.unwrap() {
                     seen.push((frame.kind, frame.offset, frame.bytes));
@@ -145,7 +154,7 @@ fn frames_arrive_whole_however_they_are_cut() {
 fn large_frame_and_many_small_ones_arrive() {
     let large = vec![b'x'; 1024 * 1024];
     let bytes = large.clone();
-    let seen = Fake::run(
+    let seen = FakeManager::run(
         move |_| {
             let mut all = vec![(FrameKind::Stdout, 0, bytes.as_slice())];
             all.extend((0..5_000).map(|n| (FrameKind::Stderr, n, &b"e\n"[..])));
@@ -153,7 +162,7 @@ fn large_frame_and_many_small_ones_arrive() {
             output(&all)
         },
         |fake| async move {
-            let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+            let mut frames = fake.client().stream(&RequestPath::processes()).await.unwrap();
             let first = frames.next().await.unwrap().unwrap();
             let mut rest = 0;
             while frames.next().await.unwrap().is_some() {
@@ -168,25 +177,30 @@ fn large_frame_and_many_small_ones_arrive() {
 #[test]
 fn stream_that_stops_before_its_end_is_broken() {
     for proper in [true, false] {
-        let failure = Fake::run(
-            move |_| Answer::Stream { pieces: vec![frames(&[(FrameKind::Stdout, 0, b"half")])], proper },
+        let failure = FakeManager::run(
+            move |_| FakeResponse::Stream {
+                pieces: vec![frames(&[(FrameKind::Stdout, 0, b"half")])],
+                proper,
+            },
             |fake| async move {
-                let mut frames = fake.client().stream(&Path::processes()).await.unwrap();
+                let mut frames = fake.client().stream(&RequestPath::processes()).await.unwrap();
                 assert_eq!(frames.next().await.unwrap().unwrap().bytes, b"half");
                 frames.next().await.unwrap_err()
             },
         );
-        assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+        assert!(matches!(failure, CliError::Broken { .. }), "{failure:?}");
     }
 }
 
 #[test]
 fn frame_of_an_unknown_kind_is_broken() {
-    let failure = Fake::run(
-        |_| Answer::Stream { pieces: vec![vec![9; 64]], proper: true },
-        |fake| async move { fake.client().stream(&Path::processes()).await.unwrap().next().await.unwrap_err() },
+    let failure = FakeManager::run(
+        |_| FakeResponse::Stream { pieces: vec![vec![9; 64]], proper: true },
+        |fake| async move {
+            fake.client().stream(&RequestPath::processes()).await.unwrap().next().await.unwrap_err()
+        },
     );
-    assert!(matches!(failure, Failure::Broken { .. }), "{failure:?}");
+    assert!(matches!(failure, CliError::Broken { .. }), "{failure:?}");
 }
 
 #[test]
@@ -194,7 +208,7 @@ fn manager_is_started_once_when_nobody_answers() {
     let top = tempfile::tempdir().unwrap();
     let starts = Rc::new(Cell::new(0));
     let counted = Rc::clone(&starts);
-    let client = Client::new(Place {
+    let client = Client::new(ManagerLocator {
         socket: top.path().join("longhaul.sock"),
         state_dir: top.path().to_owned(),
         store: None,
@@ -204,8 +218,11 @@ fn manager_is_started_once_when_nobody_answers() {
         })),
     });
     let runtime = crate::dispatch::runtime().unwrap();
-    let failure = runtime.block_on(client.fetch::<Version>(&Path::version())).unwrap_err();
-    assert!(matches!(&failure, Failure::Down { started: Some(StartError::Ended { .. }), .. }), "{failure:?}");
+    let failure = runtime.block_on(client.fetch::<VersionReply>(&RequestPath::version())).unwrap_err();
+    assert!(
+        matches!(&failure, CliError::Down { started: Some(StartError::Ended { .. }), .. }),
+        "{failure:?}"
+    );
     assert_eq!(starts.get(), 1);
     let text = crate::failure::report(&failure).text(str::to_owned);
     assert!(text.contains("disk full") && text.contains("manager.log"), "{text}");
@@ -216,7 +233,7 @@ fn started_manager_is_asked() {
     let top = tempfile::tempdir().unwrap();
     let socket = top.path().join("longhaul.sock");
     let path = socket.clone();
-    let client = Client::new(Place {
+    let client = Client::new(ManagerLocator {
         socket,
         state_dir: top.path().to_owned(),
         store: None,
@@ -234,15 +251,14 @@ fn started_manager_is_asked() {
         })),
     });
     let runtime = crate::dispatch::runtime().unwrap();
-    let version: Version = runtime.block_on(client.fetch(&Path::version())).unwrap();
+    let version: VersionReply = runtime.block_on(client.fetch(&RequestPath::version())).unwrap();
     assert_eq!(version.version, "7");
 }
 
-fn failure_of(answer: impl Fn(&super::fake::Asked) -> Answer + 'static) -> Failure {
-    Fake::run(
-        answer,
-        |fake| async move { fake.client().fetch::<Version>(&Path::version()).await.unwrap_err() },
-    )
+fn failure_of(answer: impl Fn(&super::fake::FakeRequest) -> FakeResponse + 'static) -> CliError {
+    FakeManager::run(answer, |fake| async move {
+        fake.client().fetch::<VersionReply>(&RequestPath::version()).await.unwrap_err()
+    })
 }
 
 fn response(status: &str, headers: &str, body: &str) -> Vec<u8> {

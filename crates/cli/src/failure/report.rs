@@ -1,19 +1,19 @@
 //! A failure as people read it: what, why, and what to do, in at most five lines, and what to copy below them.
 
-use super::Failure;
+use super::CliError;
 use crate::explain::explanation;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::fmt::Write;
 
 /// The most candidates that are named.
-const MOST_CANDIDATES: usize = 6;
+const MAX_CANDIDATES: usize = 6;
 /// The most lines of help, so that a report has at most five lines.
-const MOST_HELP: usize = 3;
+const MAX_HELP: usize = 3;
 
 /// A failure in the words for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Report {
+pub(crate) struct ErrorReport {
     pub(crate) what: String,
     pub(crate) slug: String,
     pub(crate) why: Option<String>,
@@ -22,14 +22,14 @@ pub(crate) struct Report {
     pub(crate) paste: Option<String>,
 }
 
-impl Report {
+impl ErrorReport {
     /// Writes it out, with `error:` painted by `paint`.
     pub(crate) fn text(&self, paint: impl Fn(&str) -> String) -> String {
         let mut text = format!("{} {}  [{}]\n", paint("error:"), one_line(&self.what), one_line(&self.slug));
         if let Some(why) = &self.why {
             let _infallible = writeln!(text, "  why:  {}", one_line(why));
         }
-        for (index, line) in self.help.iter().take(MOST_HELP).enumerate() {
+        for (index, line) in self.help.iter().take(MAX_HELP).enumerate() {
             let label = if index == 0 { "help:" } else { "     " };
             let _infallible = writeln!(text, "  {label} {}", one_line(line));
         }
@@ -50,10 +50,10 @@ impl Report {
 }
 
 /// Puts a failure into words.
-pub(crate) fn report(failure: &Failure) -> Report {
+pub(crate) fn report(failure: &CliError) -> ErrorReport {
     let (why, help) = match failure {
-        Failure::Problem { problem } => return report_of_problem(problem),
-        Failure::Down { state_dir, started, source, .. } => (
+        CliError::Problem { problem } => return report_of_problem(problem),
+        CliError::Down { state_dir, started, source, .. } => (
             Some(match started {
                 None => source.to_string(),
                 Some(error) => match error.last_lines().last() {
@@ -66,14 +66,14 @@ pub(crate) fn report(failure: &Failure) -> Report {
                 format!("see {}", state_dir.join("manager.log").display()),
             ],
         ),
-        Failure::Forbidden { source, .. } => {
+        CliError::Forbidden { source, .. } => {
             (Some(source.to_string()), vec!["use --state-dir to name a directory of your own".to_owned()])
         }
-        Failure::Stranger { .. } => (
+        CliError::Stranger { .. } => (
             Some("its answer names no longhaul protocol".to_owned()),
             vec!["use --state-dir to name the directory of a manager".to_owned()],
         ),
-        Failure::Protocol { theirs, manager } => (
+        CliError::Protocol { theirs, manager } => (
             Some(format!(
                 "the manager is {} with protocol {theirs}, this program is {} with protocol {PROTOCOL}",
                 manager.as_deref().unwrap_or("of another version"),
@@ -84,41 +84,41 @@ pub(crate) fn report(failure: &Failure) -> Report {
                 "what it runs goes on meanwhile".to_owned(),
             ],
         ),
-        Failure::Broken { why } => {
+        CliError::Broken { why } => {
             (Some(why.clone()), vec!["longhaul status      see what became of it".to_owned()])
         }
-        Failure::Silent { stopped: Some(pid), .. } => (
+        CliError::Silent { stopped: Some(pid), .. } => (
             Some(format!("its process {pid} is stopped by a signal, such as SIGSTOP")),
             vec![format!("kill -CONT {pid}      let the manager continue; what it runs goes on meanwhile")],
         ),
-        Failure::Silent { stopped: None, .. } => {
+        CliError::Silent { stopped: None, .. } => {
             (None, vec!["longhaul version      see whether the manager answers".to_owned()])
         }
-        Failure::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),
-        Failure::Untold { id, source, .. } => {
+        CliError::Unclear { cause, launch_key } => (report(cause).why, look_for_it(*launch_key)),
+        CliError::Untold { id, source, .. } => {
             (Some(source.to_string()), vec![format!("longhaul status {id}      see what became of it")])
         }
-        Failure::Usage { why, help, .. } | Failure::Unfinished { why, help, .. } => {
+        CliError::Usage { why, help, .. } | CliError::Unfinished { why, help, .. } => {
             (why.clone(), vec![help.clone()])
         }
-        Failure::Choice { candidates, help, .. } => (named(candidates), vec![help.clone()]),
-        Failure::NotText { .. } => (
+        CliError::Choice { candidates, help, .. } => (named(candidates), vec![help.clone()]),
+        CliError::NotText { .. } => (
             Some("what is remembered about a process is text".to_owned()),
             vec!["rename the file, or hand the name over in a file of its own".to_owned()],
         ),
-        Failure::File { source, nearest, .. } => (
+        CliError::File { source, nearest, .. } => (
             Some(source.to_string()),
             vec![match nearest {
                 Some(nearest) => format!("the nearest that exists is {}", nearest.display()),
                 None => "name another one, or make this one fit".to_owned(),
             }],
         ),
-        Failure::Unchanged { why, .. } => (Some(why.clone()), vec!["put this into it yourself:".to_owned()]),
-        Failure::Output { source } => (Some(source.to_string()), Vec::new()),
-        Failure::Interrupted => (None, Vec::new()),
+        CliError::Unchanged { why, .. } => (Some(why.clone()), vec!["put this into it yourself:".to_owned()]),
+        CliError::Output { source } => (Some(source.to_string()), Vec::new()),
+        CliError::Interrupted => (None, Vec::new()),
     };
-    let paste = if let Failure::Unchanged { paste, .. } = failure { Some(paste.clone()) } else { None };
-    Report { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
+    let paste = if let CliError::Unchanged { paste, .. } = failure { Some(paste.clone()) } else { None };
+    ErrorReport { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
 }
 
 /// Says how to find out about a launch without an answer: whether it had a key, if it can have one.
@@ -134,13 +134,13 @@ fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
     help
 }
 
-fn report_of_problem(problem: &Problem) -> Report {
+fn report_of_problem(problem: &Problem) -> ErrorReport {
     let mut help: Vec<String> =
         problem.help.iter().flat_map(|help| help.lines()).map(str::to_owned).collect();
     if help.is_empty() && explanation(&problem.slug).is_some() {
         help.push(format!("longhaul explain {}", problem.slug));
     }
-    Report {
+    ErrorReport {
         what: if problem.title.is_empty() {
             format!("the manager answered with status {}", problem.status)
         } else {
@@ -182,8 +182,8 @@ fn named(candidates: &[String]) -> Option<String> {
     if candidates.is_empty() {
         return None;
     }
-    let mut text = candidates.iter().take(MOST_CANDIDATES).cloned().collect::<Vec<_>>().join(", ");
-    let more = candidates.len().saturating_sub(MOST_CANDIDATES);
+    let mut text = candidates.iter().take(MAX_CANDIDATES).cloned().collect::<Vec<_>>().join(", ");
+    let more = candidates.len().saturating_sub(MAX_CANDIDATES);
     if more > 0 {
         let _infallible = write!(text, " and {more} more");
     }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn refusal_of_the_manager_is_what_why_help() {
-        let failure = Failure::from(Problem {
+        let failure = CliError::from(Problem {
             slug: "invalid_status_transition".to_owned(),
             title: "cannot pause k3f9x2: it is already completed".to_owned(),
             status: 409,
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn ambiguous_reference_names_the_candidates() {
-        let failure = Failure::from(Problem {
+        let failure = CliError::from(Problem {
             slug: "ambiguous_id".to_owned(),
             title: "abcd means more than one process".to_owned(),
             candidates: (0..8).map(|n| format!("abcd{n}")).collect(),
@@ -260,7 +260,7 @@ mod tests {
 
     #[test]
     fn missing_manager_names_socket_and_log() {
-        let text = text(&Failure::Down {
+        let text = text(&CliError::Down {
             socket: "/s/longhaul.sock".into(),
             state_dir: "/s".into(),
             started: None,
@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn other_protocol_names_both_versions_and_the_way_out() {
-        let text = text(&Failure::Protocol { theirs: "2".to_owned(), manager: Some("9.9.9".to_owned()) });
+        let text = text(&CliError::Protocol { theirs: "2".to_owned(), manager: Some("9.9.9".to_owned()) });
         assert!(text.contains("9.9.9 with protocol 2"), "{text}");
         assert!(text.contains(concat!(env!("CARGO_PKG_VERSION"), " with protocol 1")), "{text}");
         assert!(text.contains("longhaul serve"), "{text}");
@@ -280,7 +280,7 @@ mod tests {
 
     #[test]
     fn text_of_others_cannot_reach_the_terminal_as_control() {
-        let failure = Failure::from(Problem {
+        let failure = CliError::from(Problem {
             slug: "x\u{1b}[2J".to_owned(),
             title: "evil \u{1b}]0;title\u{7} name".to_owned(),
             detail: Some("a\nb".to_owned()),
@@ -292,7 +292,7 @@ mod tests {
         assert_eq!(text.lines().count(), 5, "{text}");
     }
 
-    fn text(failure: &Failure) -> String {
+    fn text(failure: &CliError) -> String {
         report(failure).text(str::to_owned)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
 /// The tools that only look; every other one may have changed something.
-const LOOKS: &[&str] = &[
+const READ_ONLY_TOOLS: &[&str] = &[
     "get_background_process_status",
     "get_process_status",
     "list_background_processes",
@@ -32,7 +32,7 @@ pub(super) const KEY: &str = "launch_key";
 
 /// What a call asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Call {
+pub(super) enum ToolCall {
     /// The introduction itself: it is put again until somebody hears it.
     Introduces,
     /// It may be put again: doing it twice is doing it once.
@@ -51,7 +51,7 @@ pub(super) enum Call {
     Resubscribes(String),
 }
 
-impl Call {
+impl ToolCall {
     /// What a message of the client asks for.
     pub(super) fn of(method: &str, message: &Value) -> Self {
         match method {
@@ -66,7 +66,7 @@ impl Call {
 
     fn of_tool(message: &Value) -> Self {
         let name = message.pointer("/params/name").and_then(Value::as_str).unwrap_or_default();
-        if LOOKS.contains(&name) {
+        if READ_ONLY_TOOLS.contains(&name) {
             return Self::Repeatable;
         }
         match message.pointer("/params/arguments").and_then(Value::as_object) {
@@ -121,12 +121,12 @@ pub(super) fn uri(message: &Value) -> Option<String> {
 
 /// Makes keys that nobody else has.
 #[derive(Debug, Default)]
-pub(super) struct Keys {
+pub(super) struct CallKeys {
     random: RandomState,
     made: u64,
 }
 
-impl Keys {
+impl CallKeys {
     /// Gives the call a key of its own.
     pub(super) fn put(&mut self, message: &mut Value) {
         if let Some(Value::Object(arguments)) = message.pointer_mut("/params/arguments") {
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn tool(name: &str, arguments: &Value) -> Call {
-        Call::of("tools/call", &json!({ "params": { "name": name, "arguments": arguments } }))
+    fn tool(name: &str, arguments: &Value) -> ToolCall {
+        ToolCall::of("tools/call", &json!({ "params": { "name": name, "arguments": arguments } }))
     }
 
     #[test]
@@ -155,27 +155,27 @@ mod tests {
         for name in
             ["restart_process", "send_process_input", "report_progress", "complete_process", "unknown"]
         {
-            assert_eq!(tool(name, &json!({})), Call::Writes, "{name}");
+            assert_eq!(tool(name, &json!({})), ToolCall::Writes, "{name}");
         }
-        assert_eq!(Call::of("tasks/cancel", &json!({})), Call::Writes);
-        assert_eq!(Call::of("something/else", &json!({})), Call::Writes);
-        assert_eq!(tool(START, &json!("no object")), Call::Writes);
-        assert!(!Call::Writes.is_repeatable() && Call::Writes.is_done_once());
+        assert_eq!(ToolCall::of("tasks/cancel", &json!({})), ToolCall::Writes);
+        assert_eq!(ToolCall::of("something/else", &json!({})), ToolCall::Writes);
+        assert_eq!(tool(START, &json!("no object")), ToolCall::Writes);
+        assert!(!ToolCall::Writes.is_repeatable() && ToolCall::Writes.is_done_once());
     }
 
     #[test]
     fn call_that_only_looks_may_be_put_again() {
-        for name in LOOKS {
-            assert_eq!(tool(name, &json!({})), Call::Repeatable, "{name}");
+        for name in READ_ONLY_TOOLS {
+            assert_eq!(tool(name, &json!({})), ToolCall::Repeatable, "{name}");
         }
-        assert_eq!(Call::of("tasks/get", &json!({})), Call::Repeatable);
+        assert_eq!(ToolCall::of("tasks/get", &json!({})), ToolCall::Repeatable);
     }
 
     #[test]
     fn start_gets_a_key_of_its_own_unless_its_caller_gave_one() {
-        assert_eq!(tool(START, &json!({ "launch_key": "k" })), Call::Repeatable);
-        assert_eq!(tool(START, &json!({ "launch_key": null })), Call::Launches);
-        let mut keys = Keys::default();
+        assert_eq!(tool(START, &json!({ "launch_key": "k" })), ToolCall::Repeatable);
+        assert_eq!(tool(START, &json!({ "launch_key": null })), ToolCall::Launches);
+        let mut keys = CallKeys::default();
         let mut given = || {
             let mut message = json!({ "params": { "name": START, "arguments": { "name": "n" } } });
             keys.put(&mut message);
@@ -185,6 +185,6 @@ mod tests {
         let (one, two) = (given(), given());
         assert!(one.starts_with("mcp-") && one.len() == 36, "{one}");
         assert_ne!(one, two);
-        assert_ne!(Keys::default().next(), one);
+        assert_ne!(CallKeys::default().next(), one);
     }
 }

@@ -1,26 +1,26 @@
 //! The entry of longhaul in the configuration of an agent.
 
 use crate::arguments::McpClient;
-use crate::failure::Failure;
+use crate::failure::CliError;
+use desired::{DesiredEntry, EditError, EditedConfig, EntryMember, MergeRule};
 use longhaul_view::clean_label;
-use place::Place;
+use place::ConfigFile;
 use serde_json::json;
 use std::path::PathBuf;
-use wish::{Edited, Member, Rule, Stuck, Wish};
 
+mod desired;
 mod json;
 mod place;
 mod table;
-mod wish;
 
 /// The name of the entry.
 const NAME: &str = "longhaul";
 /// So many lines around a change are shown.
-const AROUND: usize = 3;
+const CONTEXT_LINES: usize = 3;
 
 /// What an agent is to call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub(crate) struct ServerEntry {
     /// The program.
     pub(crate) program: String,
     /// Its arguments.
@@ -29,14 +29,14 @@ pub(crate) struct Entry {
 
 /// A change to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Plan {
-    place: Place,
-    after: Edited,
+pub(crate) struct ConfigPlan {
+    place: ConfigFile,
+    after: EditedConfig,
 }
 
 /// Where files are looked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Homes {
+pub(crate) struct ConfigPaths {
     /// The directory of the user.
     pub(crate) home: PathBuf,
     /// Where their configuration is.
@@ -53,26 +53,30 @@ pub(crate) struct Homes {
 ///
 /// # Errors
 /// The file cannot be read, or cannot be changed without changing more than the entry.
-pub(crate) fn plan(client: McpClient, entry: &Entry, homes: &Homes) -> Result<Plan, Failure> {
+pub(crate) fn plan(
+    client: McpClient,
+    entry: &ServerEntry,
+    homes: &ConfigPaths,
+) -> Result<ConfigPlan, CliError> {
     let path = file(client, homes);
-    let left = |path, why: &dyn ToString| Failure::Unchanged {
+    let left = |path, why: &dyn ToString| CliError::Unchanged {
         path,
         why: why.to_string(),
         paste: snippet(client, entry),
     };
-    let place = Place::look(path.clone())?.map_err(|odd| left(path, &odd))?;
+    let place = ConfigFile::look(path.clone())?.map_err(|odd| left(path, &odd))?;
     match with_entry(client, entry, place.text.as_deref().unwrap_or_default()) {
-        Ok(after) => Ok(Plan { place, after }),
+        Ok(after) => Ok(ConfigPlan { place, after }),
         Err(stuck) => Err(left(place.path, &stuck)),
     }
 }
 
 /// What belongs into the configuration of an agent.
-pub(crate) fn snippet(client: McpClient, entry: &Entry) -> String {
+pub(crate) fn snippet(client: McpClient, entry: &ServerEntry) -> String {
     with_entry(client, entry, "").map(|edited| edited.text).unwrap_or_default()
 }
 
-impl Plan {
+impl ConfigPlan {
     /// The file.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.place.path
@@ -97,12 +101,12 @@ impl Plan {
         let tail =
             old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
         let mut lines = Vec::new();
-        let from = same.saturating_sub(AROUND);
+        let from = same.saturating_sub(CONTEXT_LINES);
         let line = |sign: char, line: &str| format!("{sign} {}", visible(line));
         lines.extend(old.iter().take(same).skip(from).map(|same| line(' ', same)));
         lines.extend(old.iter().take(old.len() - tail).skip(same).map(|gone| line('-', gone)));
         lines.extend(new.iter().take(new.len() - tail).skip(same).map(|come| line('+', come)));
-        lines.extend(new.iter().skip(new.len() - tail).take(AROUND).map(|same| line(' ', same)));
+        lines.extend(new.iter().skip(new.len() - tail).take(CONTEXT_LINES).map(|same| line(' ', same)));
         format!("{}\n", lines.join("\n"))
     }
 
@@ -110,7 +114,7 @@ impl Plan {
     ///
     /// # Errors
     /// The file cannot be written, or changed meanwhile.
-    pub(crate) fn make(&self) -> Result<(), Failure> {
+    pub(crate) fn make(&self) -> Result<(), CliError> {
         self.place.replace(&self.after.text)
     }
 }
@@ -121,30 +125,32 @@ fn visible(line: &str) -> String {
 }
 
 /// How an agent writes its configuration down.
-enum Shape {
+enum AgentConfigFormat {
     Json { group: &'static str },
     Toml { group: &'static str },
 }
 
-fn with_entry(client: McpClient, entry: &Entry, text: &str) -> Result<Edited, Stuck> {
+fn with_entry(client: McpClient, entry: &ServerEntry, text: &str) -> Result<EditedConfig, EditError> {
     let wish = wish(client, entry);
     match shape(client) {
-        Shape::Toml { group } => table::with_entry(text, group, NAME, &wish),
-        Shape::Json { group } => json::with_entry(text, group, NAME, &wish),
+        AgentConfigFormat::Toml { group } => table::with_entry(text, group, NAME, &wish),
+        AgentConfigFormat::Json { group } => json::with_entry(text, group, NAME, &wish),
     }
 }
 
-const fn shape(client: McpClient) -> Shape {
+const fn shape(client: McpClient) -> AgentConfigFormat {
     match client {
-        McpClient::ClaudeCode | McpClient::Cursor | McpClient::Gemini => Shape::Json { group: "mcpServers" },
-        McpClient::Vscode => Shape::Json { group: "servers" },
-        McpClient::Opencode => Shape::Json { group: "mcp" },
-        McpClient::Codex => Shape::Toml { group: "mcp_servers" },
+        McpClient::ClaudeCode | McpClient::Cursor | McpClient::Gemini => {
+            AgentConfigFormat::Json { group: "mcpServers" }
+        }
+        McpClient::Vscode => AgentConfigFormat::Json { group: "servers" },
+        McpClient::Opencode => AgentConfigFormat::Json { group: "mcp" },
+        McpClient::Codex => AgentConfigFormat::Toml { group: "mcp_servers" },
     }
 }
 
-fn file(client: McpClient, homes: &Homes) -> PathBuf {
-    let Homes { home, config, codex, claude, project } = homes;
+fn file(client: McpClient, homes: &ConfigPaths) -> PathBuf {
+    let ConfigPaths { home, config, codex, claude, project } = homes;
     match (client, project) {
         (McpClient::ClaudeCode, None) => claude.as_ref().unwrap_or(home).join(".claude.json"),
         (McpClient::ClaudeCode, Some(project)) => project.join(".mcp.json"),
@@ -164,16 +170,16 @@ fn file(client: McpClient, homes: &Homes) -> PathBuf {
     }
 }
 
-fn wish(client: McpClient, entry: &Entry) -> Wish {
-    let Entry { program, args } = entry;
-    let ours = |key, value| Member { key, value, rule: Rule::Ours };
-    let kind = |word: &str| Member { key: "type", value: json!(word), rule: Rule::Kind };
+fn wish(client: McpClient, entry: &ServerEntry) -> DesiredEntry {
+    let ServerEntry { program, args } = entry;
+    let ours = |key, value| EntryMember { key, value, rule: MergeRule::Ours };
+    let kind = |word: &str| EntryMember { key: "type", value: json!(word), rule: MergeRule::Kind };
     let plain = || [ours("command", json!(program)), ours("args", json!(args))];
-    Wish(match client {
+    DesiredEntry(match client {
         McpClient::ClaudeCode | McpClient::Vscode => [kind("stdio")].into_iter().chain(plain()).collect(),
         McpClient::Opencode => {
             let words: Vec<&String> = std::iter::once(program).chain(args).collect();
-            let enabled = Member { key: "enabled", value: json!(true), rule: Rule::Offered };
+            let enabled = EntryMember { key: "enabled", value: json!(true), rule: MergeRule::Offered };
             vec![kind("local"), ours("command", json!(words)), enabled]
         }
         McpClient::Cursor | McpClient::Gemini | McpClient::Codex => plain().into(),
@@ -188,19 +194,28 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    fn entry() -> Entry {
-        Entry { program: "/opt/longhaul".to_owned(), args: vec!["mcp".to_owned(), "--read-only".to_owned()] }
+    fn entry() -> ServerEntry {
+        ServerEntry {
+            program: "/opt/longhaul".to_owned(),
+            args: vec!["mcp".to_owned(), "--read-only".to_owned()],
+        }
     }
 
-    fn homes(top: &Path) -> Homes {
-        Homes { home: top.to_owned(), config: top.join(".config"), codex: None, claude: None, project: None }
+    fn homes(top: &Path) -> ConfigPaths {
+        ConfigPaths {
+            home: top.to_owned(),
+            config: top.join(".config"),
+            codex: None,
+            claude: None,
+            project: None,
+        }
     }
 
     #[test]
     fn every_client_gets_its_entry_and_the_second_time_there_is_nothing_to_do() {
         let top = tempfile::tempdir().unwrap();
         for project in [None, Some(top.path().join("project"))] {
-            let homes = Homes { project, ..homes(top.path()) };
+            let homes = ConfigPaths { project, ..homes(top.path()) };
             for client in McpClient::value_variants() {
                 let first = plan(*client, &entry(), &homes).unwrap();
                 assert!(!first.is_done());
@@ -283,7 +298,7 @@ mod tests {
     fn agents_are_found_where_they_say() {
         let top = tempfile::tempdir().unwrap();
         let elsewhere = Some(top.path().join("elsewhere"));
-        let homes = Homes { codex: elsewhere.clone(), claude: elsewhere, ..homes(top.path()) };
+        let homes = ConfigPaths { codex: elsewhere.clone(), claude: elsewhere, ..homes(top.path()) };
         let path = |client| plan(client, &entry(), &homes).unwrap().path().to_owned();
         assert!(path(McpClient::Codex).ends_with("elsewhere/config.toml"));
         assert!(path(McpClient::ClaudeCode).ends_with("elsewhere/.claude.json"));

@@ -4,15 +4,15 @@ use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 /// The longest line that is carried, in bytes.
-pub(super) const LONGEST: usize = 16 * 1024 * 1024;
+pub(super) const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
 /// So much is kept of a line that is too long: it tells whose it is.
-const BEGIN: usize = 4 * 1024;
+const KEPT_PREFIX_LEN: usize = 4 * 1024;
 /// What is read at once.
 const BUFFER: usize = 64 * 1024;
 
 /// Reads lines, one at a time.
 #[derive(Debug)]
-pub(super) struct Lines<R> {
+pub(super) struct LineReader<R> {
     source: BufReader<R>,
     line: Vec<u8>,
     /// The line is too long; its rest is skipped.
@@ -21,7 +21,7 @@ pub(super) struct Lines<R> {
 
 /// What was read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum ReadLine {
     /// A line with its end.
     Whole(Vec<u8>),
     /// The last line, without an end.
@@ -30,13 +30,13 @@ pub(super) enum Line {
     TooLong(Vec<u8>),
 }
 
-impl<R: AsyncRead + Unpin> Lines<R> {
+impl<R: AsyncRead + Unpin> LineReader<R> {
     pub(super) fn new(source: R) -> Self {
         Self { source: BufReader::with_capacity(BUFFER, source), line: Vec::new(), skips: false }
     }
 
     /// The next line; none at the end. Dropping the call loses nothing.
-    pub(super) async fn next(&mut self) -> io::Result<Option<Line>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<ReadLine>> {
         loop {
             let there = self.source.fill_buf().await?;
             if there.is_empty() {
@@ -47,27 +47,27 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             if !self.skips {
                 self.line.extend(there.iter().take(taken));
             }
-            if self.line.len() > LONGEST {
+            if self.line.len() > MAX_LINE_LEN {
                 self.skips = true;
-                self.line.truncate(BEGIN);
+                self.line.truncate(KEPT_PREFIX_LEN);
                 self.line.shrink_to_fit();
             }
             self.source.consume(taken);
             if end.is_some() {
                 let line = std::mem::take(&mut self.line);
                 let skipped = std::mem::take(&mut self.skips);
-                return Ok(Some(if skipped { Line::TooLong(line) } else { Line::Whole(line) }));
+                return Ok(Some(if skipped { ReadLine::TooLong(line) } else { ReadLine::Whole(line) }));
             }
         }
     }
 
     /// What is left at the end.
-    fn rest(&mut self) -> Option<Line> {
+    fn rest(&mut self) -> Option<ReadLine> {
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skips) {
-            return Some(Line::TooLong(line));
+            return Some(ReadLine::TooLong(line));
         }
-        (!line.is_empty()).then_some(Line::Unended(line))
+        (!line.is_empty()).then_some(ReadLine::Unended(line))
     }
 }
 
@@ -79,27 +79,27 @@ mod tests {
     #[tokio::test]
     async fn lines_come_whole_however_they_arrive() {
         let (mut near, far) = tokio::io::duplex(8);
-        let mut lines = Lines::new(far);
+        let mut lines = LineReader::new(far);
         let writer = tokio::spawn(async move {
             for piece in ["one", "\ntw", "o\n", "\nhalf"] {
                 near.write_all(piece.as_bytes()).await.unwrap();
             }
         });
         for expected in ["one\n", "two\n", "\n"] {
-            assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(expected.into())));
+            assert_eq!(lines.next().await.unwrap(), Some(ReadLine::Whole(expected.into())));
         }
-        assert_eq!(lines.next().await.unwrap(), Some(Line::Unended(b"half".to_vec())));
+        assert_eq!(lines.next().await.unwrap(), Some(ReadLine::Unended(b"half".to_vec())));
         assert_eq!(lines.next().await.unwrap(), None);
         writer.await.unwrap();
     }
 
     #[tokio::test]
     async fn line_that_is_too_long_is_skipped_without_being_kept() {
-        let mut bytes = vec![b'x'; LONGEST + 10];
+        let mut bytes = vec![b'x'; MAX_LINE_LEN + 10];
         bytes.extend(b"\nnext\n");
-        let mut lines = Lines::new(bytes.as_slice());
-        assert_eq!(lines.next().await.unwrap(), Some(Line::TooLong(vec![b'x'; BEGIN])));
-        assert!(lines.line.capacity() < LONGEST);
-        assert_eq!(lines.next().await.unwrap(), Some(Line::Whole(b"next\n".to_vec())));
+        let mut lines = LineReader::new(bytes.as_slice());
+        assert_eq!(lines.next().await.unwrap(), Some(ReadLine::TooLong(vec![b'x'; KEPT_PREFIX_LEN])));
+        assert!(lines.line.capacity() < MAX_LINE_LEN);
+        assert_eq!(lines.next().await.unwrap(), Some(ReadLine::Whole(b"next\n".to_vec())));
     }
 }

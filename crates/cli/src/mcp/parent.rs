@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 /// of its parent, and clients start programs from threads that come and go.
 pub(crate) async fn parent_gone() {
     match parent() {
-        Parent::Lives(descriptor) => {
+        ParentProcess::Lives(descriptor) => {
             let (tell, told) = oneshot::channel();
             // It parks until the program ends, and costs nothing else.
             let watcher = std::thread::Builder::new().name("parent".to_owned());
@@ -24,26 +24,26 @@ pub(crate) async fn parent_gone() {
                 std::future::pending::<()>().await;
             }
         }
-        Parent::Gone => {}
-        Parent::None => std::future::pending().await,
+        ParentProcess::Gone => {}
+        ParentProcess::None => std::future::pending().await,
     }
 }
 
-enum Parent {
+enum ParentProcess {
     Lives(OwnedFd),
     Gone,
     /// The first process of all, or one that cannot be seen.
     None,
 }
 
-fn parent() -> Parent {
-    let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return Parent::None };
+fn parent() -> ParentProcess {
+    let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return ParentProcess::None };
     let opened = pidfd_open(parent, PidfdFlags::empty());
     // Only while it still is the parent is that number its own.
     match (opened, getppid() == Some(parent)) {
-        (_, false) => Parent::Gone,
-        (Ok(descriptor), true) => Parent::Lives(descriptor),
-        (Err(_), true) => Parent::None,
+        (_, false) => ParentProcess::Gone,
+        (Ok(descriptor), true) => ParentProcess::Lives(descriptor),
+        (Err(_), true) => ParentProcess::None,
     }
 }
 

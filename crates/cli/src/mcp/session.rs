@@ -1,8 +1,8 @@
 //! What a carrier remembers of the conversation, to go on with another manager.
 
-use crate::mcp::call::{Call, KEY, Keys, uri};
-use crate::mcp::head::{Head, key};
-use crate::mcp::lines::LONGEST;
+use crate::mcp::call::{CallKeys, KEY, ToolCall, uri};
+use crate::mcp::envelope::{MessageEnvelope, key};
+use crate::mcp::lines::MAX_LINE_LEN;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use tokio::time::Instant;
 /// What a client gets for a call that the end of a manager cut off.
 const LOST: &str = "the manager was restarted, ask again";
 /// What it gets for one that may have changed something.
-const UNSURE: &str = "it may have been done: look first";
+const OUTCOME_UNKNOWN_HELP: &str = "it may have been done: look first";
 /// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
-const YOUNG: Duration = Duration::from_secs(5);
+const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
 /// What only looks is given up when so many managers ended while they had it: it may be what ends them.
-const LOOKS: u32 = 2;
+const MAX_READ_ATTEMPTS: u32 = 2;
 /// The same of a start, which its client cannot simply ask for again.
 const STARTS: u32 = 4;
 /// The code of errors of ours in the protocol.
@@ -23,7 +23,7 @@ const CODE: i64 = -32_000;
 /// The code of a message that is none.
 const INVALID: i64 = -32_600;
 /// What ids begin with that are not the client's.
-const OWN: &str = "longhaul-again-";
+const RESENT_ID_PREFIX: &str = "longhaul-again-";
 
 /// What was said, as far as the next manager has to know it.
 #[derive(Debug, Default)]
@@ -33,18 +33,18 @@ pub(super) struct Session {
     /// That it took the answer.
     initialized: Option<Vec<u8>>,
     /// Calls without an answer, by their id as JSON.
-    open: BTreeMap<String, Open>,
+    open: BTreeMap<String, OpenCall>,
     /// What it listens to.
     subscribed: BTreeSet<String>,
-    keys: Keys,
+    keys: CallKeys,
     repeats: u64,
     asked: u64,
 }
 
 /// A call without an answer.
 #[derive(Debug)]
-struct Open {
-    call: Call,
+struct OpenCall {
+    call: ToolCall,
     /// As it was put; nothing where it is never put again.
     line: Vec<u8>,
     /// Calls are put again in the order in which they were put.
@@ -58,7 +58,7 @@ struct Open {
 
 /// A line of the client on its way.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Said {
+pub(super) struct ClientLine {
     /// What the manager is told.
     pub(super) line: Vec<u8>,
     /// The id of the call that it is, as JSON.
@@ -67,7 +67,7 @@ pub(super) struct Said {
 
 /// What becomes of a line of the manager.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum ServerLineAction {
     /// The client gets it.
     Pass,
     /// The client must not see it.
@@ -78,10 +78,12 @@ pub(super) enum Heard {
 
 impl Session {
     /// Takes note of a line of the client; a start gets a key on its way.
-    pub(super) fn said(&mut self, line: Vec<u8>) -> Said {
-        let Ok(message) = serde_json::from_slice::<Value>(&line) else { return Said { line, id: None } };
+    pub(super) fn said(&mut self, line: Vec<u8>) -> ClientLine {
+        let Ok(message) = serde_json::from_slice::<Value>(&line) else {
+            return ClientLine { line, id: None };
+        };
         let Some(method) = message.get("method").and_then(Value::as_str) else {
-            return Said { line, id: None };
+            return ClientLine { line, id: None };
         };
         match method {
             "notifications/initialized" => self.initialized = Some(line.clone()),
@@ -93,51 +95,54 @@ impl Session {
             }
             _ => {}
         }
-        let Some(id) = message.get("id").and_then(key) else { return Said { line, id: None } };
-        let call = Call::of(method, &message);
+        let Some(id) = message.get("id").and_then(key) else { return ClientLine { line, id: None } };
+        let call = ToolCall::of(method, &message);
         let line = self.opened(&id, call, message, line);
-        Said { line, id: Some(id) }
+        ClientLine { line, id: Some(id) }
     }
 
     /// Takes note of a line of the manager.
-    pub(super) fn heard(&mut self, line: &[u8]) -> Heard {
+    pub(super) fn heard(&mut self, line: &[u8]) -> ServerLineAction {
         if self.open.is_empty() {
-            return Heard::Pass;
+            return ServerLineAction::Pass;
         }
-        let Ok(message) = serde_json::from_slice::<Head>(line) else { return Heard::Pass };
-        let Some(id) = message.answers() else { return Heard::Pass };
+        let Ok(message) = serde_json::from_slice::<MessageEnvelope>(line) else {
+            return ServerLineAction::Pass;
+        };
+        let Some(id) = message.answers() else { return ServerLineAction::Pass };
         let open = self.open.remove(&id);
         match open.map(|open| (open.call, open.line)) {
-            Some((Call::Own, _)) => Heard::Hide,
-            Some((Call::Resubscribes(uri), _)) if self.subscribed.contains(&uri) => {
-                Heard::Instead(updated(&uri))
+            Some((ToolCall::Own, _)) => ServerLineAction::Hide,
+            Some((ToolCall::Resubscribes(uri), _)) if self.subscribed.contains(&uri) => {
+                ServerLineAction::Instead(updated(&uri))
             }
-            Some((Call::Resubscribes(_), _)) => Heard::Hide,
-            Some((Call::Introduces, line)) => {
+            Some((ToolCall::Resubscribes(_), _)) => ServerLineAction::Hide,
+            Some((ToolCall::Introduces, line)) => {
                 if message.error.is_none() {
                     self.initialize = serde_json::from_slice(&line).ok();
                     self.initialized = None;
                 }
-                Heard::Pass
+                ServerLineAction::Pass
             }
-            Some((Call::Subscribes(uri), _)) => {
+            Some((ToolCall::Subscribes(uri), _)) => {
                 if message.error.is_some() {
                     self.subscribed.remove(&uri);
                 }
-                Heard::Pass
+                ServerLineAction::Pass
             }
-            Some((Call::Repeatable | Call::Launches | Call::Listens | Call::Writes, _)) | None => Heard::Pass,
+            Some((ToolCall::Repeatable | ToolCall::Launches | ToolCall::Listens | ToolCall::Writes, _))
+            | None => ServerLineAction::Pass,
         }
     }
 
     /// The answer to a call whose own one is longer than a line may be; none if it cannot be told whose it is.
     pub(super) fn heard_too_much(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
-        let id = Head::of_begin(begin).answers()?;
+        let id = MessageEnvelope::of_begin(begin).answers()?;
         let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
-        if let Call::Subscribes(uri) = &open.call {
+        if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
         }
-        let why = format!("the answer has more than {LONGEST} bytes, and was dropped");
+        let why = format!("the answer has more than {MAX_LINE_LEN} bytes, and was dropped");
         Some(refusal(&id, CODE, &why, &json!({ "type": "answer_too_large", "retryable": false })))
     }
 
@@ -182,24 +187,24 @@ impl Session {
     /// What has to be told to another manager before anything else.
     pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
-        let is_beginning = self.open.values().any(|open| open.call == Call::Introduces);
+        let is_beginning = self.open.values().any(|open| open.call == ToolCall::Introduces);
         if let Some(mut initialize) = self.initialize.clone().filter(|_| !is_beginning) {
             if let Some(id) = initialize.get_mut("id") {
-                *id = self.repeated(Call::Own);
+                *id = self.repeated(ToolCall::Own);
             }
             lines.push(line(&initialize));
         }
         if let Some(initialized) = self.initialized.clone() {
             lines.push(initialized);
             for uri in self.known_subscriptions() {
-                let id = self.repeated(Call::Resubscribes(uri.clone()));
+                let id = self.repeated(ToolCall::Resubscribes(uri.clone()));
                 let params = json!({ "uri": uri });
                 lines.push(line(
                     &json!({ "jsonrpc": "2.0", "id": id, "method": "resources/subscribe", "params": params }),
                 ));
             }
         }
-        let mut open: Vec<&Open> = self.open.values().filter(|open| !open.line.is_empty()).collect();
+        let mut open: Vec<&OpenCall> = self.open.values().filter(|open| !open.line.is_empty()).collect();
         open.sort_by_key(|open| open.order);
         lines.extend(open.into_iter().map(|open| open.line.clone()));
         lines
@@ -207,9 +212,10 @@ impl Session {
 
     /// The answer to a line that could not be carried; none if nobody waits for one.
     pub(super) fn refused(&mut self, line: &[u8], why: &str, slug: &str) -> Option<Vec<u8>> {
-        let message: Head = serde_json::from_slice(line).ok()?;
+        let message: MessageEnvelope = serde_json::from_slice(line).ok()?;
         let id = message.id.filter(|_| message.method.is_some())?;
-        if let Some(Open { call: Call::Subscribes(uri), .. }) = key(&id).and_then(|id| self.open.remove(&id))
+        if let Some(OpenCall { call: ToolCall::Subscribes(uri), .. }) =
+            key(&id).and_then(|id| self.open.remove(&id))
         {
             self.subscribed.remove(&uri);
         }
@@ -219,40 +225,40 @@ impl Session {
     /// A call that its client wants no more is not put again.
     fn cancelled(&mut self, message: &Value) {
         let Some(id) = message.pointer("/params/requestId").and_then(key) else { return };
-        if self.open.get(&id).is_some_and(|open| open.call != Call::Introduces) {
+        if self.open.get(&id).is_some_and(|open| open.call != ToolCall::Introduces) {
             self.open.remove(&id);
         }
     }
 
     /// Takes note of a call; gives the line that it is put with.
-    fn opened(&mut self, id: &str, call: Call, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
+    fn opened(&mut self, id: &str, call: ToolCall, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
         let mut kept = Vec::new();
         match &call {
-            Call::Launches => {
+            ToolCall::Launches => {
                 self.keys.put(&mut message);
                 said = line(&message);
                 kept.clone_from(&said);
             }
-            Call::Subscribes(uri) => {
+            ToolCall::Subscribes(uri) => {
                 self.subscribed.insert(uri.clone());
                 kept.clone_from(&said);
             }
-            Call::Introduces | Call::Repeatable => kept.clone_from(&said),
-            Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => {}
+            ToolCall::Introduces | ToolCall::Repeatable => kept.clone_from(&said),
+            ToolCall::Listens | ToolCall::Writes | ToolCall::Own | ToolCall::Resubscribes(_) => {}
         }
         self.open(id.to_owned(), call, kept);
         said
     }
 
-    fn open(&mut self, id: String, call: Call, line: Vec<u8>) {
+    fn open(&mut self, id: String, call: ToolCall, line: Vec<u8>) {
         self.asked += 1;
         let (order, since) = (self.asked, Instant::now());
-        self.open.insert(id, Open { call, line, order, since, ended: 0, may_be_done: false });
+        self.open.insert(id, OpenCall { call, line, order, since, ended: 0, may_be_done: false });
     }
 
-    fn repeated(&mut self, call: Call) -> Value {
+    fn repeated(&mut self, call: ToolCall) -> Value {
         self.repeats += 1;
-        let id = Value::String(format!("{OWN}{}", self.repeats));
+        let id = Value::String(format!("{RESENT_ID_PREFIX}{}", self.repeats));
         self.open(id.to_string(), call, Vec::new());
         id
     }
@@ -260,14 +266,14 @@ impl Session {
     /// What is listened to, without what the client itself is just asking for.
     fn known_subscriptions(&self) -> Vec<String> {
         let asks = |uri: &String| {
-            self.open.values().any(|open| matches!(&open.call, Call::Subscribes(asked) if asked == uri))
+            self.open.values().any(|open| matches!(&open.call, ToolCall::Subscribes(asked) if asked == uri))
         };
         self.subscribed.iter().filter(|uri| !asks(uri)).cloned().collect()
     }
 
     /// The answer to a call that nobody answers any more.
-    fn cut_off(&mut self, id: &str, open: &Open, why: &str, slug: &str) -> Vec<u8> {
-        if let Call::Subscribes(uri) = &open.call {
+    fn cut_off(&mut self, id: &str, open: &OpenCall, why: &str, slug: &str) -> Vec<u8> {
+        if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
         }
         if !(open.may_be_done && open.call.is_done_once()) {
@@ -280,35 +286,35 @@ impl Session {
                 refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false, "launch_key": key }))
             }
             None => {
-                let why = format!("{why}; {UNSURE}");
+                let why = format!("{why}; {OUTCOME_UNKNOWN_HELP}");
                 refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false }))
             }
         }
     }
 }
 
-impl Open {
+impl OpenCall {
     /// Whether the next manager is asked instead of one that is gone.
     fn goes_on(&self) -> bool {
         match &self.call {
-            Call::Introduces => true,
-            Call::Launches | Call::Subscribes(_) => self.ended < STARTS,
-            Call::Repeatable => self.ended < LOOKS && self.since.elapsed() < YOUNG,
-            Call::Listens | Call::Writes | Call::Own | Call::Resubscribes(_) => false,
+            ToolCall::Introduces => true,
+            ToolCall::Launches | ToolCall::Subscribes(_) => self.ended < STARTS,
+            ToolCall::Repeatable => self.ended < MAX_READ_ATTEMPTS && self.since.elapsed() < MAX_RESEND_AGE,
+            ToolCall::Listens | ToolCall::Writes | ToolCall::Own | ToolCall::Resubscribes(_) => false,
         }
     }
 
     /// The key that only this call has.
     fn launch_key(&self) -> Option<String> {
         let message: Value =
-            serde_json::from_slice(&self.line).ok().filter(|_| self.call == Call::Launches)?;
+            serde_json::from_slice(&self.line).ok().filter(|_| self.call == ToolCall::Launches)?;
         Some(message.pointer("/params/arguments")?.get(KEY)?.as_str()?.to_owned())
     }
 }
 
 /// The answer to a line that nobody could read, to whoever put it as far as its begin tells.
 pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
-    let id = Head::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
+    let id = MessageEnvelope::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
     refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
 }
 
@@ -341,7 +347,7 @@ mod tests {
             br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25"}}"#
                 .to_vec(),
         );
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#), Heard::Pass);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":0,"result":{}}"#), ServerLineAction::Pass);
         session.said(br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#.to_vec());
         session
     }
@@ -357,8 +363,8 @@ mod tests {
         assert_eq!(parsed(&lines[1])["method"], "notifications/initialized");
         assert_eq!(lines.len(), 2);
         let answer = json!({ "jsonrpc": "2.0", "id": again["id"], "result": {} }).to_string();
-        assert_eq!(session.heard(answer.as_bytes()), Heard::Hide);
-        assert_eq!(session.heard(answer.as_bytes()), Heard::Pass, "only once");
+        assert_eq!(session.heard(answer.as_bytes()), ServerLineAction::Hide);
+        assert_eq!(session.heard(answer.as_bytes()), ServerLineAction::Pass, "only once");
     }
 
     #[test]
@@ -369,7 +375,7 @@ mod tests {
         let lines = session.again();
         assert_eq!(lines.len(), 1);
         assert_eq!(parsed(&lines[0])["id"], "a");
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#), Heard::Pass);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":"a","result":{}}"#), ServerLineAction::Pass);
     }
 
     fn tool(id: i64, name: &str) -> Vec<u8> {
@@ -381,7 +387,7 @@ mod tests {
         let mut session = introduced();
         session.said(tool(7, "send_process_input"));
         session.said(tool(8, "restart_process"));
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), Heard::Pass);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
         let lost = session.lost(&[], true);
         assert_eq!(lost.len(), 1);
         let answer = parsed(&lost[0]);
@@ -466,7 +472,7 @@ mod tests {
         }
         assert!(!session.is_waiting());
         session.said(br#"{"jsonrpc":"2.0","id":7.0,"method":"tools/list"}"#.to_vec());
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), Heard::Pass);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"result":{}}"#), ServerLineAction::Pass);
         assert!(!session.is_waiting());
     }
 
@@ -494,7 +500,7 @@ mod tests {
     fn wait_that_took_long_is_left_to_the_client() {
         let mut session = introduced();
         session.said(tool(7, "wait_for_process"));
-        let begun = Instant::now().checked_sub(YOUNG).unwrap();
+        let begun = Instant::now().checked_sub(MAX_RESEND_AGE).unwrap();
         session.open.get_mut("7").unwrap().since = begun;
         let lost = session.lost(&[], true);
         let error = &parsed(&lost[0])["error"];
@@ -526,7 +532,7 @@ mod tests {
         let again = parsed(&lines[2]);
         assert_eq!(again["params"]["uri"], kept);
         let answer = line(&json!({ "id": again["id"], "result": {} }));
-        assert_eq!(session.heard(&answer), Heard::Instead(updated(kept)));
+        assert_eq!(session.heard(&answer), ServerLineAction::Instead(updated(kept)));
         assert!(session.lost(&[], true).is_empty());
     }
 
@@ -559,7 +565,7 @@ mod tests {
     fn request_of_the_manager_is_no_answer() {
         let mut session = introduced();
         session.said(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#.to_vec());
-        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#), Heard::Pass);
+        assert_eq!(session.heard(br#"{"jsonrpc":"2.0","id":7,"method":"ping"}"#), ServerLineAction::Pass);
         assert!(session.is_waiting());
     }
 

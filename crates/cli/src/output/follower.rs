@@ -1,32 +1,32 @@
 //! The output of one process, whatever happens to the connection meanwhile.
 
 use crate::arguments::StreamName;
-use crate::client::{Client, Frames, Path};
-use crate::failure::Failure;
-use crate::value::Span;
-use longhaul_wire::output::{Frame, FrameKind};
+use crate::client::{Client, FrameStream, RequestPath};
+use crate::failure::CliError;
+use crate::value::DurationArg;
+use longhaul_wire::output::{FrameKind, OutputFrame};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long a manager that went away may take to come back.
-const ABSENCE: Duration = Duration::from_secs(15);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait between two tries to find it again.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Which output is asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct FollowRequest {
     pub(crate) reference: String,
     pub(crate) follow: bool,
     pub(crate) lines: Option<u64>,
-    pub(crate) since: Option<Span>,
+    pub(crate) since: Option<DurationArg>,
     pub(crate) stream: Option<StreamName>,
     pub(crate) attempt: Option<u32>,
 }
 
 /// A piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Piece {
+pub(crate) enum OutputPiece {
     Stdout {
         at: i64,
         bytes: Vec<u8>,
@@ -48,24 +48,24 @@ pub(crate) enum Piece {
 /// The output of one process, piece by piece.
 ///
 /// When the connection breaks while it follows, it goes on where it stopped, over a new one.
-pub(crate) struct Follower<'a> {
+pub(crate) struct OutputFollower<'a> {
     client: &'a Client,
-    asked: Asked,
-    frames: Option<Frames>,
+    asked: FollowRequest,
+    frames: Option<FrameStream>,
     /// Where the next piece begins, once one was seen.
     next: Option<u64>,
     lost_since: Option<Instant>,
 }
 
-impl<'a> Follower<'a> {
-    pub(crate) const fn new(client: &'a Client, asked: Asked) -> Self {
+impl<'a> OutputFollower<'a> {
+    pub(crate) const fn new(client: &'a Client, asked: FollowRequest) -> Self {
         Self { client, asked, frames: None, next: None, lost_since: None }
     }
 
     /// Gives the next piece; none when the output is over.
     ///
     /// Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self) -> Result<Option<Piece>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Option<OutputPiece>, CliError> {
         loop {
             match self.next_frame().await {
                 Ok(None) => return Ok(None),
@@ -84,11 +84,11 @@ impl<'a> Follower<'a> {
     ///
     /// # Errors
     /// The output cannot be read.
-    pub(crate) async fn first_line(&mut self) -> Result<Option<u64>, Failure> {
+    pub(crate) async fn first_line(&mut self) -> Result<Option<u64>, CliError> {
         if self.asked.lines.is_none() && self.asked.since.is_none() {
             return Ok(Some(1));
         }
-        let mut asked = Asked { follow: false, ..self.asked.clone() };
+        let mut asked = FollowRequest { follow: false, ..self.asked.clone() };
         let begin = Self::new(self.client, asked.clone()).next_frame().await?;
         let begin = begin.map_or(0, |frame| frame.offset);
         self.next = Some(begin);
@@ -96,7 +96,7 @@ impl<'a> Follower<'a> {
         let mut before = Self::new(self.client, asked);
         let (mut line, mut place) = (1_u64, 0_u64);
         while place < begin {
-            let Some(Frame { kind, offset, bytes, .. }) = before.next_frame().await? else { break };
+            let Some(OutputFrame { kind, offset, bytes, .. }) = before.next_frame().await? else { break };
             match kind {
                 FrameKind::Stdout | FrameKind::Stderr => {
                     let wanted = usize::try_from(begin.saturating_sub(offset)).unwrap_or(usize::MAX);
@@ -113,7 +113,7 @@ impl<'a> Follower<'a> {
         Ok(Some(line))
     }
 
-    async fn next_frame(&mut self) -> Result<Option<Frame>, Failure> {
+    async fn next_frame(&mut self) -> Result<Option<OutputFrame>, CliError> {
         if self.frames.is_none() {
             self.frames = Some(self.client.stream(&self.path()).await?);
         }
@@ -123,13 +123,13 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn path(&self) -> Path {
+    fn path(&self) -> RequestPath {
         let asked = &self.asked;
         let stream = asked.stream.map(|stream| match stream {
             StreamName::Stdout => "stdout",
             StreamName::Stderr => "stderr",
         });
-        let path = Path::process_part(&asked.reference, "output")
+        let path = RequestPath::process_part(&asked.reference, "output")
             .with_some("follow", asked.follow.then_some(true))
             .with_some("stream", stream)
             .with_some("attempt", asked.attempt);
@@ -141,30 +141,30 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn piece(&mut self, frame: Frame) -> Option<Piece> {
-        let Frame { kind, offset, at, bytes } = frame;
+    fn piece(&mut self, frame: OutputFrame) -> Option<OutputPiece> {
+        let OutputFrame { kind, offset, at, bytes } = frame;
         if kind == FrameKind::Note {
-            return Some(Piece::Note { text: String::from_utf8_lossy(&bytes).into_owned() });
+            return Some(OutputPiece::Note { text: String::from_utf8_lossy(&bytes).into_owned() });
         }
         let before = self.next.replace(offset.saturating_add(bytes.len() as u64));
         match kind {
-            FrameKind::Stdout => Some(Piece::Stdout { at, bytes }),
-            FrameKind::Stderr => Some(Piece::Stderr { at, bytes }),
+            FrameKind::Stdout => Some(OutputPiece::Stdout { at, bytes }),
+            FrameKind::Stderr => Some(OutputPiece::Stderr { at, bytes }),
             FrameKind::Gap => {
-                Some(Piece::Gap { dropped: before.and_then(|before| offset.checked_sub(before)) })
+                Some(OutputPiece::Gap { dropped: before.and_then(|before| offset.checked_sub(before)) })
             }
             FrameKind::End | FrameKind::Note => None,
         }
     }
 
     /// Waits a moment if the manager may come back, and gives up if it did not for too long.
-    async fn survive(&mut self, failure: Failure) -> Result<(), Failure> {
+    async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
         if !self.asked.follow || !failure.is_passing() || never_connected {
             return Err(failure);
         }
         let since = *self.lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > ABSENCE {
+        if since.elapsed() > RECONNECT_TIMEOUT {
             return Err(failure);
         }
         sleep(STEP).await;

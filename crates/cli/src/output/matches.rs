@@ -1,10 +1,10 @@
 //! Lines of output that match a pattern, as `grep` shows them.
 
-use super::Piece;
+use super::OutputPiece;
 use super::printer::json_aside;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::json::on_one_line;
-use longhaul_view::{Ending, Hit, Manner, Pattern, Searcher};
+use longhaul_view::{Pattern, RenderMode, SearchHit, Searcher, WindowEnd};
 use serde::Serialize;
 
 /// How matches are shown.
@@ -47,7 +47,7 @@ struct JsonMatch<'a> {
 
 impl Matches {
     pub(crate) fn new(grep: Grep) -> Self {
-        let manner = if grep.raw { Manner::Raw } else { Manner::Folded };
+        let manner = if grep.raw { RenderMode::Raw } else { RenderMode::Folded };
         // Lines without a known number are counted too, to see which stand together.
         let first = grep.first.unwrap_or(1);
         let searcher = Searcher::new(grep.pattern.clone(), 0, Some(first), manner);
@@ -56,14 +56,14 @@ impl Matches {
     }
 
     /// Gives what is shown of a piece.
-    pub(crate) fn show(&mut self, piece: &Piece) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match piece {
-            Piece::Stdout { bytes, .. } | Piece::Stderr { bytes, .. } => {
+            OutputPiece::Stdout { bytes, .. } | OutputPiece::Stderr { bytes, .. } => {
                 self.searcher.push(self.next, bytes);
                 self.next = self.next.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             }
-            Piece::Note { .. } => {}
-            Piece::Gap { .. } => self.searcher.break_off(self.next),
+            OutputPiece::Note { .. } => {}
+            OutputPiece::Gap { .. } => self.searcher.break_off(self.next),
         }
         let mut shown = self.told()?;
         if let Some(id) = &self.grep.json {
@@ -73,8 +73,8 @@ impl Matches {
     }
 
     /// Gives what is left when the output is over.
-    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, Failure> {
-        self.searcher.finish(self.next, Ending::Over);
+    pub(crate) fn finish(&mut self) -> Result<Vec<u8>, CliError> {
+        self.searcher.finish(self.next, WindowEnd::Over);
         self.told()
     }
 
@@ -88,7 +88,7 @@ impl Matches {
         usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.most
     }
 
-    fn told(&mut self) -> Result<Vec<u8>, Failure> {
+    fn told(&mut self) -> Result<Vec<u8>, CliError> {
         let mut shown = Vec::new();
         for hit in self.searcher.take() {
             match &self.grep.json {
@@ -99,7 +99,7 @@ impl Matches {
         Ok(shown)
     }
 
-    fn add(&mut self, hit: &Hit, shown: &mut Vec<u8>) {
+    fn add(&mut self, hit: &SearchHit, shown: &mut Vec<u8>) {
         let count = |lines: &[String]| u64::try_from(lines.len()).unwrap_or(0);
         let first = hit.line.map(|line| line.saturating_sub(count(&hit.before)));
         let goes_on = first.is_some() && first == self.shown.map(|shown| shown.saturating_add(1));
@@ -134,7 +134,7 @@ impl Grep {
         shown.push(b'\n');
     }
 
-    fn add_json(&self, id: &str, hit: &Hit, shown: &mut Vec<u8>) -> Result<(), Failure> {
+    fn add_json(&self, id: &str, hit: &SearchHit, shown: &mut Vec<u8>) -> Result<(), CliError> {
         let line = hit.line.filter(|_| self.first.is_some());
         let told = JsonMatch { id, line, text: &hit.text, before: &hit.before, after: &hit.after };
         shown.extend_from_slice(on_one_line(&told)?.as_bytes());
@@ -145,7 +145,7 @@ impl Grep {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_view::Case;
+    use longhaul_view::CaseMode;
 
     #[test]
     fn matches_are_shown_with_their_numbers() {
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(shown(&mut matches, "one\n"), "one\n");
         let mut behind_gap = Matches::new(grep(0));
         assert_eq!(shown(&mut behind_gap, "one\n"), "1:one\n");
-        assert_eq!(behind_gap.show(&Piece::Gap { dropped: None }).unwrap(), b"");
+        assert_eq!(behind_gap.show(&OutputPiece::Gap { dropped: None }).unwrap(), b"");
         assert_eq!(shown(&mut behind_gap, "two\no\n"), "…two\no\n");
     }
 
@@ -183,7 +183,7 @@ mod tests {
 
     fn grep(context: usize) -> Grep {
         Grep {
-            pattern: Pattern::new("o", Case::Kept).unwrap(),
+            pattern: Pattern::new("o", CaseMode::Kept).unwrap(),
             context,
             most: usize::MAX,
             raw: false,
@@ -194,7 +194,7 @@ mod tests {
     }
 
     fn shown(matches: &mut Matches, text: &str) -> String {
-        let piece = Piece::Stdout { at: 0, bytes: text.as_bytes().to_vec() };
+        let piece = OutputPiece::Stdout { at: 0, bytes: text.as_bytes().to_vec() };
         String::from_utf8(matches.show(&piece).unwrap()).unwrap()
     }
 }

@@ -1,21 +1,21 @@
 //! Output as a reader wants to see it.
 
-use super::Piece;
+use super::OutputPiece;
 use crate::arguments::StreamName;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::json::on_one_line;
 use crate::render::moment_of_millis;
-use longhaul_view::{Sanitizer, Terminal};
+use longhaul_view::{Sanitizer, TerminalPolicy};
 use serde::Serialize;
 
 /// How much of a line is held back until it is whole.
-const LONGEST_HELD: usize = 64 * 1024;
+const MAX_HELD_LINE_LEN: usize = 64 * 1024;
 
 /// How output is shown.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Manner {
+pub(crate) struct PrintOptions {
     /// What the terminal may be told; none passes everything on.
-    pub(crate) clean: Option<Terminal>,
+    pub(crate) clean: Option<TerminalPolicy>,
     /// Begin each line with its time.
     pub(crate) timestamps: bool,
     pub(crate) utc: bool,
@@ -27,13 +27,13 @@ pub(crate) struct Manner {
 
 /// Turns the output of one process into what is shown of it.
 pub(crate) struct Printer {
-    manner: Manner,
-    stdout: Stream,
-    stderr: Stream,
+    manner: PrintOptions,
+    stdout: PrintedStream,
+    stderr: PrintedStream,
 }
 
 /// One stream on its way.
-struct Stream {
+struct PrintedStream {
     sanitizer: Option<Sanitizer>,
     /// The line that has begun: what was not shown of it yet.
     held: Vec<u8>,
@@ -42,7 +42,7 @@ struct Stream {
 
 /// A piece of output as programs read it.
 #[derive(Serialize)]
-struct JsonPiece<'a> {
+struct JsonOutputPiece<'a> {
     id: &'a str,
     stream: &'static str,
     at: String,
@@ -51,33 +51,36 @@ struct JsonPiece<'a> {
 
 /// Something about the output as programs read it.
 #[derive(Serialize)]
-struct JsonAside<'a> {
+struct JsonRemark<'a> {
     id: &'a str,
     #[serde(flatten)]
-    said: JsonSaid<'a>,
+    said: JsonOutputLine<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum JsonSaid<'a> {
+enum JsonOutputLine<'a> {
     /// So many bytes are missing here, if that is known.
     DroppedBytes(Option<u64>),
     Note(&'a str),
 }
 
 impl Printer {
-    pub(crate) fn new(manner: Manner) -> Self {
-        let stream =
-            || Stream { sanitizer: manner.clean.map(Sanitizer::new), held: Vec::new(), inside_line: false };
+    pub(crate) fn new(manner: PrintOptions) -> Self {
+        let stream = || PrintedStream {
+            sanitizer: manner.clean.map(Sanitizer::new),
+            held: Vec::new(),
+            inside_line: false,
+        };
         Self { stdout: stream(), stderr: stream(), manner }
     }
 
     /// Gives what is shown of a piece; people are told of a gap and of a note elsewhere.
-    pub(crate) fn show(&mut self, piece: &Piece) -> Result<Vec<u8>, Failure> {
+    pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         let (name, at, bytes) = match piece {
-            Piece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
-            Piece::Stderr { at, bytes } => (StreamName::Stderr, *at, bytes),
-            Piece::Gap { .. } | Piece::Note { .. } => {
+            OutputPiece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
+            OutputPiece::Stderr { at, bytes } => (StreamName::Stderr, *at, bytes),
+            OutputPiece::Gap { .. } | OutputPiece::Note { .. } => {
                 return self.manner.json.as_deref().map_or(Ok(Vec::new()), |id| json_aside(id, piece));
             }
         };
@@ -121,9 +124,9 @@ impl Printer {
     }
 }
 
-impl Stream {
+impl PrintedStream {
     /// Puts a lead before each line.
-    fn lead(&mut self, manner: &Manner, at: i64, bytes: &[u8]) -> Vec<u8> {
+    fn lead(&mut self, manner: &PrintOptions, at: i64, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             if !self.inside_line {
@@ -136,7 +139,7 @@ impl Stream {
             }
             self.held.extend_from_slice(line);
             self.inside_line = !line.ends_with(b"\n");
-            if self.inside_line && manner.prefix.is_some() && self.held.len() > LONGEST_HELD {
+            if self.inside_line && manner.prefix.is_some() && self.held.len() > MAX_HELD_LINE_LEN {
                 self.held.push(b'\n');
                 self.inside_line = false;
             }
@@ -149,17 +152,17 @@ impl Stream {
 }
 
 /// Gives what programs are told of a piece that is not output itself; nothing for output.
-pub(super) fn json_aside(id: &str, piece: &Piece) -> Result<Vec<u8>, Failure> {
+pub(super) fn json_aside(id: &str, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
     let said = match piece {
-        Piece::Stdout { .. } | Piece::Stderr { .. } => return Ok(Vec::new()),
-        Piece::Gap { dropped } => JsonSaid::DroppedBytes(*dropped),
-        Piece::Note { text } => JsonSaid::Note(text),
+        OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return Ok(Vec::new()),
+        OutputPiece::Gap { dropped } => JsonOutputLine::DroppedBytes(*dropped),
+        OutputPiece::Note { text } => JsonOutputLine::Note(text),
     };
-    json_line(&JsonAside { id, said })
+    json_line(&JsonRemark { id, said })
 }
 
-fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, Failure> {
-    json_line(&JsonPiece {
+fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, CliError> {
+    json_line(&JsonOutputPiece {
         id,
         stream: match stream {
             StreamName::Stdout => "stdout",
@@ -170,7 +173,7 @@ fn json(id: &str, stream: StreamName, at: i64, bytes: &[u8]) -> Result<Vec<u8>, 
     })
 }
 
-fn json_line(document: &impl Serialize) -> Result<Vec<u8>, Failure> {
+fn json_line(document: &impl Serialize) -> Result<Vec<u8>, CliError> {
     Ok(on_one_line(document)?.into_bytes())
 }
 
@@ -180,20 +183,22 @@ mod tests {
 
     #[test]
     fn raw_output_is_passed_on_byte_by_byte() {
-        let mut printer = Printer::new(Manner::default());
+        let mut printer = Printer::new(PrintOptions::default());
         assert_eq!(shown(&mut printer, b"\x1b[2J\xff\r"), "\u{1b}[2J\u{fffd}\r");
     }
 
     #[test]
     fn terminal_gets_no_control_even_across_pieces() {
-        let mut printer = Printer::new(Manner { clean: Some(Terminal::Plain), ..Manner::default() });
+        let mut printer =
+            Printer::new(PrintOptions { clean: Some(TerminalPolicy::Plain), ..PrintOptions::default() });
         assert_eq!(shown(&mut printer, b"a\x1b[2"), "a");
         assert_eq!(shown(&mut printer, b"Jb\n"), "b\n");
     }
 
     #[test]
     fn each_line_begins_with_its_time_once() {
-        let mut printer = Printer::new(Manner { timestamps: true, utc: true, ..Manner::default() });
+        let mut printer =
+            Printer::new(PrintOptions { timestamps: true, utc: true, ..PrintOptions::default() });
         assert_eq!(
             shown(&mut printer, b"one\ntw"),
             "1970-01-01T00:00:01.500Z one\n1970-01-01T00:00:01.500Z tw"
@@ -203,7 +208,8 @@ mod tests {
 
     #[test]
     fn prefixed_lines_are_shown_whole() {
-        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
+        let mut printer =
+            Printer::new(PrintOptions { prefix: Some("web".to_owned()), ..PrintOptions::default() });
         assert_eq!(shown(&mut printer, b"one\ntw"), "web | one\n");
         assert_eq!(shown(&mut printer, b"o\nrest"), "web | two\n");
         assert_eq!(printer.finish(), b"web | rest\n");
@@ -211,22 +217,25 @@ mod tests {
 
     #[test]
     fn streams_do_not_share_a_line() {
-        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
+        let mut printer =
+            Printer::new(PrintOptions { prefix: Some("web".to_owned()), ..PrintOptions::default() });
         assert_eq!(shown(&mut printer, b"out"), "");
-        let piece = Piece::Stderr { at: 0, bytes: b"err\n".to_vec() };
+        let piece = OutputPiece::Stderr { at: 0, bytes: b"err\n".to_vec() };
         assert_eq!(printer.show(&piece).unwrap(), b"web | err\n");
         assert_eq!(shown(&mut printer, b" goes on\n"), "web | out goes on\n");
     }
 
     #[test]
     fn endless_line_is_not_held_for_ever() {
-        let mut printer = Printer::new(Manner { prefix: Some("web".to_owned()), ..Manner::default() });
-        assert!(shown(&mut printer, &vec![b'x'; LONGEST_HELD + 1]).ends_with("x\n"));
+        let mut printer =
+            Printer::new(PrintOptions { prefix: Some("web".to_owned()), ..PrintOptions::default() });
+        assert!(shown(&mut printer, &vec![b'x'; MAX_HELD_LINE_LEN + 1]).ends_with("x\n"));
     }
 
     #[test]
     fn json_piece_names_stream_and_time() {
-        let mut printer = Printer::new(Manner { json: Some("id".to_owned()), ..Manner::default() });
+        let mut printer =
+            Printer::new(PrintOptions { json: Some("id".to_owned()), ..PrintOptions::default() });
         assert_eq!(
             shown(&mut printer, b"a\n"),
             "{\"id\":\"id\",\"stream\":\"stdout\",\"at\":\"1970-01-01T00:00:01.500Z\",\"text\":\"a\\n\"}\n"
@@ -234,7 +243,7 @@ mod tests {
     }
 
     fn shown(printer: &mut Printer, bytes: &[u8]) -> String {
-        let piece = Piece::Stdout { at: 1_500, bytes: bytes.to_vec() };
+        let piece = OutputPiece::Stdout { at: 1_500, bytes: bytes.to_vec() };
         String::from_utf8_lossy(&printer.show(&piece).unwrap()).into_owned()
     }
 }

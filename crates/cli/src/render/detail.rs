@@ -2,22 +2,22 @@
 
 use super::amount::{bytes, length, rough};
 use super::line::{descendants, ports, short};
-use super::moment::Now;
-use crate::console::Face;
+use super::moment::RenderTime;
+use crate::console::ConsoleStream;
 use crate::shell_word::shell_word;
-use crate::standing::Standing;
-use crate::value::Signal;
+use crate::status::ParsedStatus;
+use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ExitView, LimitsView, ProcessView, TreeUsageView};
 
 /// The least width of a command among the next steps.
 const STEP: usize = 34;
 /// A silence that lasts so many milliseconds is shown.
-const NOTEWORTHY: u64 = 2_000;
+const MIN_SHOWN_SILENCE_MS: u64 = 2_000;
 
 /// Writes the page.
-pub(crate) fn detail(process: &ProcessView, face: Face, unicode: bool, now: Now) -> String {
-    let standing = Standing::of(process);
+pub(crate) fn detail(process: &ProcessView, face: ConsoleStream, unicode: bool, now: RenderTime) -> String {
+    let standing = ParsedStatus::of(process);
     let glyph = standing.glyph(unicode);
     let status = face.paint(standing.style(), &format!("{glyph} {}", clean_label(&process.status)));
     let mut text = format!("{}{status}\n", pad(&title(process)));
@@ -44,7 +44,7 @@ fn pad(title: &str) -> String {
     format!("{title}  ")
 }
 
-fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
+fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("why", why(process, now));
@@ -109,12 +109,15 @@ fn facts(process: &ProcessView, now: Now) -> Vec<(&'static str, String)> {
 }
 
 fn ready(process: &ProcessView) -> Option<String> {
-    let live = !Standing::of(process).is_ended();
+    let live = !ParsedStatus::of(process).is_ended();
     process.ready.filter(|_| live).map(|ready| if ready { "yes".to_owned() } else { "not yet".to_owned() })
 }
 
 fn silent(process: &ProcessView) -> Option<String> {
-    process.idle_ms.filter(|millis| *millis >= NOTEWORTHY).map(|millis| format!("for {}", length(millis)))
+    process
+        .idle_ms
+        .filter(|millis| *millis >= MIN_SHOWN_SILENCE_MS)
+        .map(|millis| format!("for {}", length(millis)))
 }
 
 fn listens(process: &ProcessView) -> Option<String> {
@@ -133,7 +136,7 @@ fn is_removed(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "output_removed")
 }
 
-fn why(process: &ProcessView, now: Now) -> Option<String> {
+fn why(process: &ProcessView, now: RenderTime) -> Option<String> {
     let pending = process.pending.as_ref();
     let due = pending.and_then(|pending| pending.due_at.as_deref()).and_then(|due| now.until(due));
     let said = process
@@ -156,7 +159,7 @@ fn progress(process: &ProcessView) -> Option<String> {
 }
 
 /// Gives the session, and what its end means to this process.
-fn session(process: &ProcessView, now: Now) -> Option<String> {
+fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
     let mut text = process.session_id.clone()?;
     let rule = match (process.on_session_end.as_str(), process.session_grace_ms) {
         ("cancel", _) => Some("it is cancelled when that ends".to_owned()),
@@ -239,9 +242,11 @@ fn sent_by(process: &ProcessView) -> &'static str {
 fn exit(exit: &ExitView) -> Option<String> {
     let mut parts = Vec::new();
     match (exit.code, exit.signal) {
-        (_, Some(signal)) => {
-            parts.push(format!("by {}{}", Signal::of(signal), if exit.core { ", core dumped" } else { "" }))
-        }
+        (_, Some(signal)) => parts.push(format!(
+            "by {}{}",
+            SignalArg::of(signal),
+            if exit.core { ", core dumped" } else { "" }
+        )),
         (Some(code), None) => parts.push(format!("code {code}")),
         (None, None) => {}
     }
@@ -260,36 +265,42 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     let id = short(&process.id);
     let step = |verb: &str, what| (format!("longhaul {verb} {id}"), what);
     let streamed = process.work != "reported" && !is_removed(process);
-    let mut steps = match Standing::of(process) {
-        Standing::Pending if process.pending.as_ref().is_some_and(|pending| pending.why == "retry") => {
+    let mut steps = match ParsedStatus::of(process) {
+        ParsedStatus::Pending if process.pending.as_ref().is_some_and(|pending| pending.why == "retry") => {
             vec![step("retry", "try again now"), step("cancel", "give up")]
         }
-        Standing::Pending => vec![
+        ParsedStatus::Pending => vec![
             step("why", "see what it waits for"),
             step("wait --for running", "until it starts"),
             step("cancel", "give up"),
         ],
-        Standing::Starting | Standing::Running | Standing::OtherLive => {
+        ParsedStatus::Starting | ParsedStatus::Running | ParsedStatus::OtherLive => {
             vec![step("wait", "until it ends"), step("cancel", "stop it")]
         }
-        Standing::Paused => vec![step("resume", "let it go on"), step("cancel", "stop it")],
-        Standing::Stopping => vec![step("wait", "until it ends"), step("cancel --now", "kill it")],
-        Standing::Failed | Standing::Timeout | Standing::Cancelled | Standing::Interrupted
+        ParsedStatus::Paused => vec![step("resume", "let it go on"), step("cancel", "stop it")],
+        ParsedStatus::Stopping => vec![step("wait", "until it ends"), step("cancel --now", "kill it")],
+        ParsedStatus::Failed
+        | ParsedStatus::Timeout
+        | ParsedStatus::Cancelled
+        | ParsedStatus::Interrupted
             if process.work == "reported" =>
         {
             vec![("longhaul track start".to_owned(), "report that it has begun again")]
         }
-        Standing::Failed | Standing::Timeout | Standing::Cancelled | Standing::Interrupted => {
+        ParsedStatus::Failed
+        | ParsedStatus::Timeout
+        | ParsedStatus::Cancelled
+        | ParsedStatus::Interrupted => {
             vec![step("restart -b", "run it again")]
         }
-        Standing::Completed | Standing::OtherEnded => Vec::new(),
+        ParsedStatus::Completed | ParsedStatus::OtherEnded => Vec::new(),
     };
     let asks = process.conditions.iter().any(|condition| condition == "waiting_for_input");
     if asks && process.stdin.as_deref() == Some("pipe") {
         steps.insert(0, (format!("longhaul send {id} TEXT"), "give it a line of input"));
     }
     if streamed {
-        let live = !Standing::of(process).is_ended();
+        let live = !ParsedStatus::of(process).is_ended();
         steps.insert(
             0,
             if live { step("logs -f", "follow its output") } else { step("logs", "see its output") },
@@ -483,6 +494,6 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     }
 
     fn page(process: &ProcessView) -> String {
-        detail(process, Face::default(), true, Now::said(samples::NOW, true))
+        detail(process, ConsoleStream::default(), true, RenderTime::said(samples::NOW, true))
     }
 }

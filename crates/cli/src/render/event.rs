@@ -2,16 +2,16 @@
 
 use super::amount::after;
 use super::line::short;
-use super::moment::Now;
-use crate::value::Signal;
+use super::moment::RenderTime;
+use crate::value::SignalArg;
 use longhaul_view::clean_label;
-use longhaul_wire::event::{BatchView, EndedView, Envelope};
+use longhaul_wire::event::{BatchView, EndedProcessView, Envelope};
 
 /// So many names of what went wrong are told.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// Gives an event in one line: when, what, of whom, and how.
-pub(crate) fn event_line(envelope: &Envelope, now: Now, unicode: bool) -> String {
+pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) -> String {
     let data = &envelope.data;
     let mut line = format!("{} {:<24}", now.clock(&envelope.time), clean_label(&envelope.event));
     if let Some(id) = &envelope.subject {
@@ -58,8 +58,9 @@ pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
     }
     let counts: Vec<String> =
         batch.counts.iter().map(|(status, count)| format!("{count} {}", clean_label(status))).collect();
-    let bad: Vec<&EndedView> = batch.ended.iter().filter(|ended| ended.status != "completed").collect();
-    let named: Vec<String> = bad.iter().take(MOST_NAMED).map(|ended| title(ended)).collect();
+    let bad: Vec<&EndedProcessView> =
+        batch.ended.iter().filter(|ended| ended.status != "completed").collect();
+    let named: Vec<String> = bad.iter().take(MAX_NAMED).map(|ended| title(ended)).collect();
     let more = bad.len().saturating_sub(named.len());
     let named = match (named.is_empty(), more) {
         (true, _) => String::new(),
@@ -69,7 +70,7 @@ pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
     format!("{} ended: {}{named}; {rest}", batch.ended.len(), counts.join(", "))
 }
 
-fn ended_words(ended: &EndedView, unicode: bool) -> String {
+fn ended_words(ended: &EndedProcessView, unicode: bool) -> String {
     let glyph = match (ended.status.as_str(), unicode) {
         ("completed", true) => "✓",
         ("completed", false) => "+",
@@ -87,7 +88,7 @@ fn ended_words(ended: &EndedView, unicode: bool) -> String {
     words
 }
 
-fn title(ended: &EndedView) -> String {
+fn title(ended: &EndedProcessView) -> String {
     match &ended.name {
         Some(name) => format!("{} {}", short(&ended.id), clean_label(name)),
         None => short(&ended.id).to_owned(),
@@ -96,7 +97,7 @@ fn title(ended: &EndedView) -> String {
 
 fn exit_words(code: Option<i32>, signal: Option<u8>) -> Option<String> {
     match (code, signal) {
-        (_, Some(signal)) => Some(Signal::of(signal).to_string()),
+        (_, Some(signal)) => Some(SignalArg::of(signal).to_string()),
         (Some(code), None) => Some(format!("exit {code}")),
         (None, None) => None,
     }
@@ -113,14 +114,14 @@ mod tests {
     use longhaul_wire::event::{EventData, EventKind};
     use std::collections::BTreeMap;
 
-    fn ended(id: &str, status: &str, code: i32) -> EndedView {
-        EndedView {
+    fn ended(id: &str, status: &str, code: i32) -> EndedProcessView {
+        EndedProcessView {
             id: format!("{id}-0000"),
             name: Some(format!("job {id}\u{1b}")),
             status: status.to_owned(),
             exit_code: Some(code),
             duration_s: Some(48.2),
-            ..EndedView::default()
+            ..EndedProcessView::default()
         }
     }
 
@@ -139,7 +140,7 @@ mod tests {
             data,
             ..Envelope::of(EventKind::Failed)
         };
-        let line = event_line(&envelope, Now::here(true), true);
+        let line = event_line(&envelope, RenderTime::here(true), true);
         assert_eq!(
             line,
             "2026-11-21 12:00:00 UTC PROCESS_FAILED           b7d0ha00 ruff␛[2J (exit 1, after 48s)"

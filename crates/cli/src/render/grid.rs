@@ -1,19 +1,19 @@
 //! Rows of short texts below their heads.
 
-use super::table::Look;
+use super::table::TableFormat;
 
 /// The space between two columns.
-const GAP: &str = "  ";
+const COLUMN_GAP: &str = "  ";
 
 /// On which side of its column a text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+pub(crate) enum Align {
     Left,
     Right,
 }
 
 /// Writes rows: aligned for a terminal, else with tabs between the texts.
-pub(crate) fn grid(heads: &[(&str, Side)], rows: &[Vec<String>], look: Look) -> String {
+pub(crate) fn grid(heads: &[(&str, Align)], rows: &[Vec<String>], look: TableFormat) -> String {
     let names: Vec<String> = heads.iter().map(|(head, _)| (*head).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&names).chain(rows).collect();
     if !look.face.terminal {
@@ -32,12 +32,12 @@ pub(crate) fn grid(heads: &[(&str, Side)], rows: &[Vec<String>], look: Look) -> 
             .map(|((text, (_, side)), widest)| {
                 let space = " ".repeat(widest.saturating_sub(width(text)));
                 match side {
-                    Side::Left => format!("{text}{space}"),
-                    Side::Right => format!("{space}{text}"),
+                    Align::Left => format!("{text}{space}"),
+                    Align::Right => format!("{space}{text}"),
                 }
             })
             .collect();
-        text.push_str(cells.join(GAP).trim_end());
+        text.push_str(cells.join(COLUMN_GAP).trim_end());
         text.push('\n');
     }
     text

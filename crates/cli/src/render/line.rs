@@ -1,17 +1,17 @@
 //! One process in one line.
 
 use super::amount::{after, rough};
-use crate::standing::Standing;
-use crate::value::Signal;
+use crate::status::ParsedStatus;
+use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ListeningPortView, ProcessView};
 
 /// How many characters of an id people see.
-const SHORT: usize = 8;
+const SHORT_ID_LEN: usize = 8;
 
 /// Gives the start of an id, as people see it.
 pub(crate) fn short(id: &str) -> &str {
-    id.get(..SHORT).unwrap_or(id)
+    id.get(..SHORT_ID_LEN).unwrap_or(id)
 }
 
 /// Gives the short id and the name, or what stands for one.
@@ -34,8 +34,8 @@ fn base(program: &str) -> &str {
 
 /// Says why it stands where it stands, in a few words for a cell; nothing if the status says it all.
 pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
-    let words = match Standing::of(process) {
-        Standing::Pending => {
+    let words = match ParsedStatus::of(process) {
+        ParsedStatus::Pending => {
             let why = process.pending.as_ref().map(|pending| pending.why.clone());
             match (why.as_deref(), &process.key) {
                 (Some(why @ ("queued" | "held")), Some(key)) => Some(format!("{why} ({key})")),
@@ -43,24 +43,24 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
                 _ => why,
             }
         }
-        Standing::Failed => {
+        ParsedStatus::Failed => {
             exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
         }
-        Standing::Interrupted => {
+        ParsedStatus::Interrupted => {
             let why = process.reason.clone().or_else(|| process.error.clone());
             why.map(|why| format!("{why}{}", late_words(process)))
         }
-        Standing::Running => {
+        ParsedStatus::Running => {
             process.ready.map(|ready| if ready { "ready".to_owned() } else { "not ready".to_owned() })
         }
-        Standing::Starting
-        | Standing::Paused
-        | Standing::Stopping
-        | Standing::Completed
-        | Standing::Timeout
-        | Standing::Cancelled
-        | Standing::OtherLive
-        | Standing::OtherEnded => None,
+        ParsedStatus::Starting
+        | ParsedStatus::Paused
+        | ParsedStatus::Stopping
+        | ParsedStatus::Completed
+        | ParsedStatus::Timeout
+        | ParsedStatus::Cancelled
+        | ParsedStatus::OtherLive
+        | ParsedStatus::OtherEnded => None,
     };
     let all: Vec<String> = words.into_iter().chain(process.conditions.iter().cloned()).collect();
     (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
@@ -77,7 +77,7 @@ pub(super) fn ports(listening: &[ListeningPortView]) -> String {
 
 /// Says that a process has ended, and how.
 pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
-    let standing = Standing::of(process);
+    let standing = ParsedStatus::of(process);
     let mut line = format!("{} {} {}", label(process), standing.glyph(unicode), clean_label(&process.status));
     if let Some(why) = how_it_ended(process) {
         line.push_str(&format!(" ({})", clean_label(&why)));
@@ -90,7 +90,7 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
 
 /// Says that a process has not ended yet.
 pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
-    let standing = Standing::of(process);
+    let standing = ParsedStatus::of(process);
     let mut line =
         format!("{} {} still {}", label(process), standing.glyph(unicode), clean_label(&process.status));
     if let Some(words) = few_words(process) {
@@ -113,29 +113,32 @@ pub(super) fn descendants(count: u32) -> String {
 fn how_it_ended(process: &ProcessView) -> Option<String> {
     let stop = || {
         let exit = process.exit.as_ref()?;
-        let signal = exit.last_signal.or(exit.signal).map(|number| Signal::of(number).to_string());
+        let signal = exit.last_signal.or(exit.signal).map(|number| SignalArg::of(number).to_string());
         let swept = (exit.swept > 0).then(|| format!("{} swept", descendants(exit.swept)));
         let said: Vec<String> = signal.into_iter().chain(swept).collect();
         (!said.is_empty()).then(|| said.join(", "))
     };
-    match Standing::of(process) {
-        Standing::Cancelled | Standing::Timeout => stop(),
-        Standing::Completed | Standing::Failed | Standing::Interrupted | Standing::OtherEnded => {
+    match ParsedStatus::of(process) {
+        ParsedStatus::Cancelled | ParsedStatus::Timeout => stop(),
+        ParsedStatus::Completed
+        | ParsedStatus::Failed
+        | ParsedStatus::Interrupted
+        | ParsedStatus::OtherEnded => {
             exit_words(process).or_else(|| process.error.clone()).or_else(|| process.reason.clone())
         }
-        Standing::Pending
-        | Standing::Starting
-        | Standing::Running
-        | Standing::Paused
-        | Standing::Stopping
-        | Standing::OtherLive => None,
+        ParsedStatus::Pending
+        | ParsedStatus::Starting
+        | ParsedStatus::Running
+        | ParsedStatus::Paused
+        | ParsedStatus::Stopping
+        | ParsedStatus::OtherLive => None,
     }
 }
 
 /// Says how the command of an interrupted process ended after all.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
-        Some((_, Some(signal))) => format!("; seen late: {}", Signal::of(signal)),
+        Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),
         Some((Some(code), None)) => format!("; seen late: exit {code}"),
         Some((None, None)) | None => String::new(),
     }
@@ -144,7 +147,7 @@ fn late_words(process: &ProcessView) -> String {
 fn exit_words(process: &ProcessView) -> Option<String> {
     let exit = process.exit.as_ref();
     match (process.exit_code, exit.and_then(|exit| exit.signal)) {
-        (_, Some(signal)) => Some(Signal::of(signal).to_string()),
+        (_, Some(signal)) => Some(SignalArg::of(signal).to_string()),
         (Some(code), None) => Some(format!("exit {code}")),
         (None, None) => None,
     }

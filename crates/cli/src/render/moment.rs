@@ -6,12 +6,12 @@ use jiff::tz::TimeZone;
 
 /// The moment that all others are told from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
+pub(crate) struct RenderTime {
     at: Timestamp,
     pub(crate) utc: bool,
 }
 
-impl Now {
+impl RenderTime {
     /// Takes the manager's word for what time it is, and the own clock if it has none.
     pub(crate) fn said(at: &str, utc: bool) -> Self {
         Self { at: at.parse().unwrap_or_else(|_unreadable: jiff::Error| Timestamp::now()), utc }
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn moments_are_told_from_now() {
-        let now = Now::said("2026-11-21T01:50:00Z", true);
+        let now = RenderTime::said("2026-11-21T01:50:00Z", true);
         assert_eq!(now.ago("2026-11-21T01:48:00Z"), "2m ago");
         assert_eq!(now.ago("2026-11-21T01:49:59.500Z"), "now");
         assert_eq!(now.ago("2026-11-21T02:00:00Z"), "now");

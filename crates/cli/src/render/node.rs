@@ -1,32 +1,32 @@
 //! Nodes in a table.
 
-use super::grid::{Side, grid};
-use super::moment::Now;
-use super::table::Look;
+use super::grid::{Align, grid};
+use super::moment::RenderTime;
+use super::table::TableFormat;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{NodeListing, NodeView};
 
-const HEADS: [(&str, Side); 7] = [
-    ("NODE", Side::Left),
-    ("PRESENCE", Side::Left),
-    ("SINCE", Side::Left),
-    ("DRAINING", Side::Left),
-    ("ROOTS", Side::Right),
-    ("LABELS", Side::Left),
-    ("VERSION", Side::Left),
+const HEADS: [(&str, Align); 7] = [
+    ("NODE", Align::Left),
+    ("PRESENCE", Align::Left),
+    ("SINCE", Align::Left),
+    ("DRAINING", Align::Left),
+    ("ROOTS", Align::Right),
+    ("LABELS", Align::Left),
+    ("VERSION", Align::Left),
 ];
 
 /// Writes the nodes; people see a star at the one that answers.
-pub(crate) fn nodes(listing: &NodeListing, look: Look, now: Now) -> String {
+pub(crate) fn nodes(listing: &NodeListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = HEADS.to_vec();
     if look.wide {
-        heads.extend([("ADDRESS", Side::Left), ("LEASE UNTIL", Side::Left)]);
+        heads.extend([("ADDRESS", Align::Left), ("LEASE UNTIL", Align::Left)]);
     }
     let rows: Vec<Vec<String>> = listing.nodes.iter().map(|node| row(node, look, now)).collect();
     grid(&heads, &rows, look)
 }
 
-fn row(node: &NodeView, look: Look, now: Now) -> Vec<String> {
+fn row(node: &NodeView, look: TableFormat, now: RenderTime) -> Vec<String> {
     let star = if node.own && look.face.terminal { " *" } else { "" };
     let text = |text: Option<&str>| match text {
         Some(text) if !text.is_empty() => clean_label(text).into_owned(),
@@ -55,7 +55,7 @@ fn row(node: &NodeView, look: Look, now: Now) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Face;
+    use crate::console::ConsoleStream;
 
     #[test]
     fn nodes_tell_who_answers_who_is_gone_and_who_drains() {
@@ -102,11 +102,16 @@ beta     unreachable  5s ago  yes           -  -             0.1.0
         NodeListing { nodes: vec![alpha, beta], at: "2026-11-21T01:50:00.000Z".into() }
     }
 
-    fn look(terminal: bool) -> Look {
-        Look { face: Face { terminal, colour: false }, wide: false, unicode: true, width: 120 }
+    fn look(terminal: bool) -> TableFormat {
+        TableFormat {
+            face: ConsoleStream { terminal, colour: false },
+            wide: false,
+            unicode: true,
+            width: 120,
+        }
     }
 
-    fn now() -> Now {
-        Now::said("2026-11-21T01:50:00.000Z", true)
+    fn now() -> RenderTime {
+        RenderTime::said("2026-11-21T01:50:00.000Z", true)
     }
 }

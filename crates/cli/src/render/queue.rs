@@ -1,29 +1,29 @@
 //! Queues, and why somebody waits in one.
 
 use super::amount::{length, rough};
-use super::grid::{Side, grid};
+use super::grid::{Align, grid};
 use super::line::short;
-use super::moment::Now;
-use super::table::Look;
-use crate::standing::Standing;
+use super::moment::RenderTime;
+use super::table::TableFormat;
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{HoldView, HolderView, ProcessView, QueueListing, QueueView, WhyView};
 
 /// The most holders that are named one by one.
-const MOST_NAMED: usize = 10;
+const MAX_NAMED: usize = 10;
 
 /// Writes the queues, and the limits of keys that nobody uses now.
-pub(crate) fn queues(listing: &QueueListing, look: Look, now: Now) -> String {
+pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = vec![
-        ("KEY", Side::Left),
-        ("LIMIT", Side::Right),
-        ("RUNNING", Side::Right),
-        ("WAITING", Side::Right),
-        ("OLDEST WAIT", Side::Right),
-        ("HELD BY", Side::Left),
+        ("KEY", Align::Left),
+        ("LIMIT", Align::Right),
+        ("RUNNING", Align::Right),
+        ("WAITING", Align::Right),
+        ("OLDEST WAIT", Align::Right),
+        ("HELD BY", Align::Left),
     ];
     if look.wide {
-        heads.extend([("HOLDERS", Side::Left), ("NEXT", Side::Left)]);
+        heads.extend([("HOLDERS", Align::Left), ("NEXT", Align::Left)]);
     }
     let mut rows: Vec<Vec<String>> = listing.queues.iter().map(|queue| row(queue, look, now)).collect();
     let shown = |key: &str| listing.queues.iter().any(|queue| queue.key.as_deref() == Some(key));
@@ -36,9 +36,9 @@ pub(crate) fn queues(listing: &QueueListing, look: Look, now: Now) -> String {
 }
 
 /// Says what one process waits for.
-pub(crate) fn why(why: &WhyView, unicode: bool, now: Now) -> String {
+pub(crate) fn why(why: &WhyView, unicode: bool, now: RenderTime) -> String {
     let process = ProcessView { status: why.status.clone(), ..ProcessView::default() };
-    let glyph = Standing::of(&process).glyph(unicode);
+    let glyph = ParsedStatus::of(&process).glyph(unicode);
     let mut text =
         format!("{} {glyph} {}: {}\n", named(&why.id, why.name.as_deref()), why.status, why.reason);
     for (label, value) in facts(why, now) {
@@ -47,7 +47,7 @@ pub(crate) fn why(why: &WhyView, unicode: bool, now: Now) -> String {
     clean_lines(&text)
 }
 
-fn row(queue: &QueueView, look: Look, now: Now) -> Vec<String> {
+fn row(queue: &QueueView, look: TableFormat, now: RenderTime) -> Vec<String> {
     let id = |id: &String| if look.face.terminal { short(id).to_owned() } else { id.clone() };
     let oldest = match (&queue.oldest_at, queue.oldest_wait_ms) {
         (Some(at), _) if !look.face.terminal => at.clone(),
@@ -74,13 +74,13 @@ fn limit(slots: Option<u32>) -> String {
     slots.map_or_else(|| "none".to_owned(), |slots| slots.to_string())
 }
 
-fn held(hold: &HoldView, look: Look, now: Now) -> String {
+fn held(hold: &HoldView, look: TableFormat, now: RenderTime) -> String {
     let by = hold.by.as_deref().unwrap_or("somebody");
     let by = clean_label(by);
     if look.face.terminal { format!("{by}, {}", now.ago(&hold.since)) } else { by.into_owned() }
 }
 
-fn facts(why: &WhyView, now: Now) -> Vec<(&'static str, String)> {
+fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let mut add = |label, value: Option<String>| facts.extend(value.map(|value| (label, value)));
     add("key", why.key.clone());
@@ -93,8 +93,8 @@ fn facts(why: &WhyView, now: Now) -> Vec<(&'static str, String)> {
     );
     let contended = matches!(why.why.as_str(), "queued" | "node_full");
     add("slots", why.slots.filter(|_| contended).map(|slots| slots.to_string()));
-    let more = why.holders.len().saturating_sub(MOST_NAMED);
-    for (index, holder) in why.holders.iter().take(MOST_NAMED).enumerate() {
+    let more = why.holders.len().saturating_sub(MAX_NAMED);
+    for (index, holder) in why.holders.iter().take(MAX_NAMED).enumerate() {
         add(if index == 0 { "taken by" } else { "" }, Some(told(holder, now)));
     }
     add("", (more > 0).then(|| format!("and {more} more")));
@@ -130,7 +130,7 @@ fn facts(why: &WhyView, now: Now) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn told(holder: &HolderView, now: Now) -> String {
+fn told(holder: &HolderView, now: RenderTime) -> String {
     let mut text = named(&holder.id, holder.name.as_deref());
     if let Some(status) = &holder.status {
         text.push_str(&format!(", {status}"));
@@ -176,7 +176,7 @@ fn clean_lines(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Face;
+    use crate::console::ConsoleStream;
     use crate::render::samples;
 
     #[test]
@@ -264,11 +264,11 @@ claude-*      4        -        -            -  -
         assert!(why(&many, true, now()).contains("             and 2 more\n"));
     }
 
-    fn look(terminal: bool, wide: bool) -> Look {
-        Look { face: Face { terminal, colour: false }, wide, unicode: true, width: 120 }
+    fn look(terminal: bool, wide: bool) -> TableFormat {
+        TableFormat { face: ConsoleStream { terminal, colour: false }, wide, unicode: true, width: 120 }
     }
 
-    fn now() -> Now {
-        Now::said(samples::NOW, true)
+    fn now() -> RenderTime {
+        RenderTime::said(samples::NOW, true)
     }
 }

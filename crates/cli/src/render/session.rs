@@ -1,16 +1,16 @@
 //! Sessions in a table.
 
-use super::grid::{Side, grid};
-use super::moment::Now;
-use super::table::Look;
+use super::grid::{Align, grid};
+use super::moment::RenderTime;
+use super::table::TableFormat;
 use longhaul_view::clean_label;
 use longhaul_wire::api::SessionListing;
 
-const HEADS: [(&str, Side); 4] =
-    [("SESSION", Side::Left), ("LIVE", Side::Right), ("ENDED", Side::Right), ("LAST LAUNCH", Side::Left)];
+const HEADS: [(&str, Align); 4] =
+    [("SESSION", Align::Left), ("LIVE", Align::Right), ("ENDED", Align::Right), ("LAST LAUNCH", Align::Left)];
 
 /// Writes the sessions.
-pub(crate) fn sessions(listing: &SessionListing, look: Look, now: Now) -> String {
+pub(crate) fn sessions(listing: &SessionListing, look: TableFormat, now: RenderTime) -> String {
     let rows = listing.sessions.iter().map(|session| {
         let at = &session.last_queued_at;
         vec![
@@ -26,7 +26,7 @@ pub(crate) fn sessions(listing: &SessionListing, look: Look, now: Now) -> String
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Face;
+    use crate::console::ConsoleStream;
     use longhaul_wire::api::SessionView;
 
     #[test]
@@ -44,13 +44,13 @@ mod tests {
             ],
             ..SessionListing::default()
         };
-        let look = |terminal| Look {
-            face: Face { terminal, colour: false },
+        let look = |terminal| TableFormat {
+            face: ConsoleStream { terminal, colour: false },
             wide: false,
             unicode: true,
             width: 120,
         };
-        let now = Now::said("2026-11-21T01:50:00.000Z", true);
+        let now = RenderTime::said("2026-11-21T01:50:00.000Z", true);
         let table = sessions(&listing, look(true), now);
         assert!(
             table.contains("alice") && table.contains("5s ago") && !table.contains('\u{1b}'),

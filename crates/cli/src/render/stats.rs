@@ -1,41 +1,41 @@
 //! Numbers about processes, level by level.
 
 use super::amount::{bytes, length};
-use super::grid::{Side, grid};
-use super::table::Look;
+use super::grid::{Align, grid};
+use super::table::TableFormat;
 use longhaul_wire::api::{LevelStatsView, StatsView};
 
 /// The ends that have a column of their own.
 const ENDS: [&str; 5] = ["completed", "failed", "timeout", "cancelled", "interrupted"];
 
 /// What is told of the ends.
-const COUNTS: [(&str, Side); 11] = [
-    ("LEVEL", Side::Left),
-    ("LIVE", Side::Right),
-    ("COMPLETED", Side::Right),
-    ("FAILED", Side::Right),
-    ("TIMEOUT", Side::Right),
-    ("CANCELLED", Side::Right),
-    ("INTERRUPTED", Side::Right),
-    ("FAILURES", Side::Right),
-    ("RESTARTS", Side::Right),
-    ("MEAN", Side::Right),
-    ("P95", Side::Right),
+const COUNTS: [(&str, Align); 11] = [
+    ("LEVEL", Align::Left),
+    ("LIVE", Align::Right),
+    ("COMPLETED", Align::Right),
+    ("FAILED", Align::Right),
+    ("TIMEOUT", Align::Right),
+    ("CANCELLED", Align::Right),
+    ("INTERRUPTED", Align::Right),
+    ("FAILURES", Align::Right),
+    ("RESTARTS", Align::Right),
+    ("MEAN", Align::Right),
+    ("P95", Align::Right),
 ];
 
 /// What is told of those that live.
-const USES: [(&str, Side); 6] = [
-    ("PROCESSES", Side::Right),
-    ("CPU", Side::Right),
-    ("MEMORY", Side::Right),
-    ("READ", Side::Right),
-    ("WRITTEN", Side::Right),
-    ("UPTIME", Side::Right),
+const USES: [(&str, Align); 6] = [
+    ("PROCESSES", Align::Right),
+    ("CPU", Align::Right),
+    ("MEMORY", Align::Right),
+    ("READ", Align::Right),
+    ("WRITTEN", Align::Right),
+    ("UPTIME", Align::Right),
 ];
 
 /// Writes the numbers, with those of all levels at the end. People get what those use that live below them, and only if
 /// something lives; programs get it in the same rows.
-pub(crate) fn stats(stats: &StatsView, look: Look) -> String {
+pub(crate) fn stats(stats: &StatsView, look: TableFormat) -> String {
     let all = || stats.levels.iter().chain([&stats.total]);
     if !look.face.terminal {
         let heads: Vec<_> = COUNTS.iter().chain(&USES).copied().collect();
@@ -56,7 +56,7 @@ pub(crate) fn stats(stats: &StatsView, look: Look) -> String {
     format!("{counted}\n{}", grid(&heads, &rows, look))
 }
 
-fn uses(level: &LevelStatsView, look: Look) -> Vec<String> {
+fn uses(level: &LevelStatsView, look: TableFormat) -> Vec<String> {
     let usage = level.usage.as_ref();
     let size = |size: Option<u64>| match size {
         Some(size) if look.face.terminal => bytes(size),
@@ -73,7 +73,7 @@ fn uses(level: &LevelStatsView, look: Look) -> Vec<String> {
     ]
 }
 
-fn time(millis: Option<u64>, look: Look) -> String {
+fn time(millis: Option<u64>, look: TableFormat) -> String {
     match millis {
         Some(millis) if look.face.terminal => length(millis),
         Some(millis) => format!("{millis}ms"),
@@ -81,7 +81,7 @@ fn time(millis: Option<u64>, look: Look) -> String {
     }
 }
 
-fn counts(level: &LevelStatsView, look: Look) -> Vec<String> {
+fn counts(level: &LevelStatsView, look: TableFormat) -> Vec<String> {
     let mut row = vec![
         level.level.map_or_else(|| "total".to_owned(), |level| level.to_string()),
         level.live.to_string(),
@@ -99,7 +99,7 @@ fn counts(level: &LevelStatsView, look: Look) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Face;
+    use crate::console::ConsoleStream;
     use crate::render::samples;
 
     #[test]
@@ -128,7 +128,12 @@ total     1          3  1m 1s  12 MiB  1 KiB        -   2m 5s
         assert!(piped.starts_with("LEVEL\tLIVE\t") && piped.contains("\tP95\tPROCESSES\tCPU\t"), "{piped}");
     }
 
-    fn look(terminal: bool) -> Look {
-        Look { face: Face { terminal, colour: false }, wide: false, unicode: true, width: 120 }
+    fn look(terminal: bool) -> TableFormat {
+        TableFormat {
+            face: ConsoleStream { terminal, colour: false },
+            wide: false,
+            unicode: true,
+            width: 120,
+        }
     }
 }

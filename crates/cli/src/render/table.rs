@@ -2,10 +2,10 @@
 
 use super::amount::{bytes, length, rough};
 use super::line::{few_words, ports, short, title};
-use super::moment::Now;
-use crate::arguments::Format;
-use crate::console::{Console, Face};
-use crate::standing::Standing;
+use super::moment::RenderTime;
+use crate::arguments::OutputFormat;
+use crate::console::{Console, ConsoleStream};
+use crate::status::ParsedStatus;
 use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table, TableStyle};
 use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
@@ -14,29 +14,29 @@ use std::collections::BTreeMap;
 /// The cells of a progress bar.
 const BAR: usize = 10;
 /// The space between two columns.
-const GAP: usize = GAP_CELLS as usize;
-const GAP_CELLS: u16 = 2;
+const COLUMN_GAP: usize = COLUMN_GAP_CELLS as usize;
+const COLUMN_GAP_CELLS: u16 = 2;
 /// Columns that a narrow terminal does without, the first of them first.
 const SPARED: [&str; 5] = ["PROJECT", "STAGE", "STARTED", "ETA", "PROGRESS"];
 /// The longest texts that a narrow table shows.
-const LONGEST_NAME: usize = 24;
-const LONGEST_STATUS: usize = 44;
+const MAX_NAME_LEN: usize = 24;
+const MAX_STATUS_LEN: usize = 44;
 
 /// How a table looks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Look {
-    pub(crate) face: Face,
+pub(crate) struct TableFormat {
+    pub(crate) face: ConsoleStream,
     pub(crate) wide: bool,
     pub(crate) unicode: bool,
     pub(crate) width: u16,
 }
 
-impl Look {
+impl TableFormat {
     /// Gives how data looks at the other end of a console.
     pub(crate) fn of(console: &Console) -> Self {
         Self {
             face: console.out,
-            wide: console.format == Some(Format::Wide),
+            wide: console.format == Some(OutputFormat::Wide),
             unicode: console.unicode,
             width: console.width,
         }
@@ -44,7 +44,7 @@ impl Look {
 }
 
 /// Writes a table: aligned and short for a terminal, else one process a line with tabs between whole texts.
-pub(crate) fn table(processes: &[ProcessView], look: Look, now: Now) -> String {
+pub(crate) fn table(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     if look.face.terminal { for_people(processes, look, now) } else { for_pipes(processes, look, now) }
 }
 
@@ -54,14 +54,14 @@ pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -
     let (mut live, mut queued) = (0_usize, 0_usize);
     let mut failed = None;
     for process in shown.iter().chain(rest) {
-        let standing = Standing::of(process);
+        let standing = ParsedStatus::of(process);
         if standing.is_ended() {
             *ended.entry(&process.status).or_default() += 1;
         } else {
             live += 1;
         }
-        queued += usize::from(standing == Standing::Pending);
-        failed = failed.or((standing == Standing::Failed).then_some(process));
+        queued += usize::from(standing == ParsedStatus::Pending);
+        failed = failed.or((standing == ParsedStatus::Failed).then_some(process));
     }
     let mut parts = Vec::new();
     if !rest.is_empty() {
@@ -81,30 +81,30 @@ pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -
 }
 
 /// A column: its head, and what stands in it.
-type Column = (&'static str, fn(&ProcessView, Look, Now) -> String);
+type TableColumn = (&'static str, fn(&ProcessView, TableFormat, RenderTime) -> String);
 
-const COLUMNS: [Column; 7] = [
+const COLUMNS: [TableColumn; 7] = [
     (
         "ID",
         |process, look, _| {
             if look.wide || !look.face.terminal { process.id.clone() } else { short(&process.id).to_owned() }
         },
     ),
-    ("PROJECT", |process, look, _| text(process.project.as_deref(), look, LONGEST_NAME)),
-    ("NAME", |process, look, _| text(title(process), look, LONGEST_NAME)),
+    ("PROJECT", |process, look, _| text(process.project.as_deref(), look, MAX_NAME_LEN)),
+    ("NAME", |process, look, _| text(title(process), look, MAX_NAME_LEN)),
     ("STATUS", |process, look, _| status(process, look)),
-    ("STAGE", |process, look, _| text(process.stage.as_deref(), look, LONGEST_NAME)),
+    ("STAGE", |process, look, _| text(process.stage.as_deref(), look, MAX_NAME_LEN)),
     ("PROGRESS", |process, look, _| progress(process, look)),
     ("ETA", |process, _, _| process.eta_ms.map_or_else(|| "-".to_owned(), |eta| format!("~{}", rough(eta)))),
 ];
 
-const STARTED: Column = ("STARTED", |process, look, now| match &process.started_at {
+const STARTED: TableColumn = ("STARTED", |process, look, now| match &process.started_at {
     Some(started) if look.face.terminal => now.ago(started),
     Some(started) => started.clone(),
     None => "-".to_owned(),
 });
 
-const WIDE: [Column; 13] = [
+const WIDE: [TableColumn; 13] = [
     ("CPU", |process, look, _| match &process.usage {
         Some(usage) if look.face.terminal => length(usage.cpu_ms),
         Some(usage) => format!("{}ms", usage.cpu_ms),
@@ -118,7 +118,7 @@ const WIDE: [Column; 13] = [
     ("READ", |process, look, _| moved(process.usage.as_ref().and_then(|usage| usage.read_bytes), look)),
     ("WRITTEN", |process, look, _| moved(process.usage.as_ref().and_then(|usage| usage.written_bytes), look)),
     ("UPTIME", |process, look, _| match process.duration_ms {
-        _ if Standing::of(process).is_ended() => "-".to_owned(),
+        _ if ParsedStatus::of(process).is_ended() => "-".to_owned(),
         Some(millis) if look.face.terminal => length(millis),
         Some(millis) => format!("{millis}ms"),
         None => "-".to_owned(),
@@ -140,7 +140,7 @@ const WIDE: [Column; 13] = [
 ];
 
 /// How much was read or written, where that is told.
-fn moved(size: Option<u64>, look: Look) -> String {
+fn moved(size: Option<u64>, look: TableFormat) -> String {
     match size {
         Some(size) if look.face.terminal => bytes(size),
         Some(size) => size.to_string(),
@@ -148,29 +148,29 @@ fn moved(size: Option<u64>, look: Look) -> String {
     }
 }
 
-fn columns(look: Look) -> impl Iterator<Item = Column> {
-    let wide: &[Column] = if look.wide { &WIDE } else { &[] };
+fn columns(look: TableFormat) -> impl Iterator<Item = TableColumn> {
+    let wide: &[TableColumn] = if look.wide { &WIDE } else { &[] };
     COLUMNS.into_iter().chain([STARTED]).chain(wide.iter().copied())
 }
 
 /// The columns that fit into the width; all of them if everything was asked for.
-fn fitting(processes: &[ProcessView], look: Look, now: Now) -> Vec<Column> {
-    let mut columns: Vec<(Column, usize)> = columns(look)
+fn fitting(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> Vec<TableColumn> {
+    let mut columns: Vec<(TableColumn, usize)> = columns(look)
         .map(|(head, content)| {
             let widths = processes.iter().map(|process| content(process, look, now).chars().count());
-            ((head, content), widths.chain([head.len()]).max().unwrap_or_default() + GAP)
+            ((head, content), widths.chain([head.len()]).max().unwrap_or_default() + COLUMN_GAP)
         })
         .collect();
     for spared in SPARED {
         let width: usize = columns.iter().map(|(_, width)| width).sum();
-        if !look.wide && width > usize::from(look.width) + GAP {
+        if !look.wide && width > usize::from(look.width) + COLUMN_GAP {
             columns.retain(|((head, _), _)| *head != spared);
         }
     }
     columns.into_iter().map(|(column, _)| column).collect()
 }
 
-fn for_people(processes: &[ProcessView], look: Look, now: Now) -> String {
+fn for_people(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     let columns = fitting(processes, look, now);
     let mut table = Table::new();
     // What still does not fit is rather wrapped by the terminal than cut into cells.
@@ -182,7 +182,7 @@ fn for_people(processes: &[ProcessView], look: Look, now: Now) -> String {
     }
     table.set_header(columns.iter().map(|(head, _)| Cell::new(head)));
     for process in processes {
-        let colour = Standing::of(process).colour().map(table_colour);
+        let colour = ParsedStatus::of(process).colour().map(table_colour);
         table.add_row(columns.iter().map(|(head, content)| {
             let cell = Cell::new(content(process, look, now));
             match (*head, colour) {
@@ -193,12 +193,12 @@ fn for_people(processes: &[ProcessView], look: Look, now: Now) -> String {
         }));
     }
     for column in table.column_iter_mut() {
-        column.set_padding((0, GAP_CELLS));
+        column.set_padding((0, COLUMN_GAP_CELLS));
     }
     table.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
-fn for_pipes(processes: &[ProcessView], look: Look, now: Now) -> String {
+fn for_pipes(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     let mut text = columns(look).map(|(head, _)| head).collect::<Vec<_>>().join("\t");
     text.push('\n');
     for process in processes {
@@ -209,7 +209,7 @@ fn for_pipes(processes: &[ProcessView], look: Look, now: Now) -> String {
     text
 }
 
-fn status(process: &ProcessView, look: Look) -> String {
+fn status(process: &ProcessView, look: TableFormat) -> String {
     let mut words = clean_label(&process.status).into_owned();
     if let Some(why) = few_words(process) {
         words.push(' ');
@@ -218,11 +218,11 @@ fn status(process: &ProcessView, look: Look) -> String {
     if !look.face.terminal {
         return words;
     }
-    let words = if look.wide { words } else { cut(&words, LONGEST_STATUS, look.unicode) };
-    format!("{} {words}", Standing::of(process).glyph(look.unicode))
+    let words = if look.wide { words } else { cut(&words, MAX_STATUS_LEN, look.unicode) };
+    format!("{} {words}", ParsedStatus::of(process).glyph(look.unicode))
 }
 
-fn progress(process: &ProcessView, look: Look) -> String {
+fn progress(process: &ProcessView, look: TableFormat) -> String {
     let Some(progress) = process.progress.map(|progress| progress.clamp(0.0, 100.0)) else {
         return "-".to_owned();
     };
@@ -234,7 +234,7 @@ fn progress(process: &ProcessView, look: Look) -> String {
     format!("{}{} {progress:>3.0}%", full.repeat(filled), empty.repeat(BAR.saturating_sub(filled)))
 }
 
-fn text(text: Option<&str>, look: Look, longest: usize) -> String {
+fn text(text: Option<&str>, look: TableFormat, longest: usize) -> String {
     match text {
         None | Some("") => "-".to_owned(),
         Some(text) if look.face.terminal && !look.wide => cut(&clean_label(text), longest, look.unicode),
@@ -329,7 +329,7 @@ b7d0ha00-3333-4333-8333-333333333333\tatlas\truff\tfailed exit 1\t-\t-\t-\t2026-
 
     #[test]
     fn narrow_terminal_does_without_some_columns() {
-        let narrow = Look { width: 50, ..look(true, false) };
+        let narrow = TableFormat { width: 50, ..look(true, false) };
         let shown = table(&[samples::running()], narrow, now());
         assert_eq!(
             shown,
@@ -338,7 +338,9 @@ ID        NAME   STATUS     PROGRESS         ETA
 0a1b2c3d  tests  ● running  ████░░░░░░  41%  ~3m
 "
         );
-        assert!(table(&[samples::running()], Look { width: 10, ..narrow }, now()).contains("● running"));
+        assert!(
+            table(&[samples::running()], TableFormat { width: 10, ..narrow }, now()).contains("● running")
+        );
     }
 
     #[test]
@@ -377,11 +379,11 @@ ID        NAME   STATUS     PROGRESS         ETA
         assert_eq!(summary(&one, &one, true), "1 of more than 2 shown · 2 live");
     }
 
-    fn look(terminal: bool, wide: bool) -> Look {
-        Look { face: Face { terminal, colour: false }, wide, unicode: true, width: 120 }
+    fn look(terminal: bool, wide: bool) -> TableFormat {
+        TableFormat { face: ConsoleStream { terminal, colour: false }, wide, unicode: true, width: 120 }
     }
 
-    fn now() -> Now {
-        Now::said(samples::NOW, true)
+    fn now() -> RenderTime {
+        RenderTime::said(samples::NOW, true)
     }
 }

@@ -1,25 +1,26 @@
 //! Processes below those that started them.
 
 use super::line::{few_words, short, title};
-use super::table::Look;
-use crate::standing::Standing;
+use super::table::TableFormat;
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The lines that lead to a process.
-struct Lines {
+struct TreeBranches {
     child: &'static str,
     last_child: &'static str,
     past: &'static str,
     past_last: &'static str,
 }
 
-const DRAWN: Lines = Lines { child: "├─ ", last_child: "└─ ", past: "│  ", past_last: "   " };
-const ASCII: Lines = Lines { child: "|- ", last_child: "`- ", past: "|  ", past_last: "   " };
+const UNICODE: TreeBranches =
+    TreeBranches { child: "├─ ", last_child: "└─ ", past: "│  ", past_last: "   " };
+const ASCII: TreeBranches = TreeBranches { child: "|- ", last_child: "`- ", past: "|  ", past_last: "   " };
 
 /// Draws the trees, those that were launched first on top; a process whose parent is not there begins one.
-pub(crate) fn tree(processes: &[ProcessView], look: Look) -> String {
+pub(crate) fn tree(processes: &[ProcessView], look: TableFormat) -> String {
     let known: BTreeSet<&str> = processes.iter().map(|process| process.id.as_str()).collect();
     let mut children: BTreeMap<Option<&str>, Vec<&ProcessView>> = BTreeMap::new();
     for process in processes {
@@ -29,7 +30,7 @@ pub(crate) fn tree(processes: &[ProcessView], look: Look) -> String {
     for siblings in children.values_mut() {
         siblings.sort_by(|left, right| (&left.queued_at, &left.id).cmp(&(&right.queued_at, &right.id)));
     }
-    let lines = if look.face.terminal && look.unicode { &DRAWN } else { &ASCII };
+    let lines = if look.face.terminal && look.unicode { &UNICODE } else { &ASCII };
     let mut text = String::new();
     // Depth first, with what is drawn next on top of the pile.
     let mut pile: Vec<(&ProcessView, String, String)> = Vec::new();
@@ -47,15 +48,16 @@ pub(crate) fn tree(processes: &[ProcessView], look: Look) -> String {
     text
 }
 
-fn row(process: &ProcessView, look: Look) -> String {
+fn row(process: &ProcessView, look: TableFormat) -> String {
     let id = if look.face.terminal && !look.wide { short(&process.id) } else { &process.id };
-    let standing = Standing::of(process);
+    let standing = ParsedStatus::of(process);
     let glyph = standing.glyph(look.face.terminal && look.unicode);
     let status = format!("{glyph} {}", clean_label(&process.status));
     let mut parts = vec![id.to_owned()];
     parts.extend(title(process).map(|title| clean_label(title).into_owned()));
     parts.push(look.face.paint(standing.style(), &status));
-    let said = few_words(process).filter(|_| standing != Standing::Running || !process.conditions.is_empty());
+    let said =
+        few_words(process).filter(|_| standing != ParsedStatus::Running || !process.conditions.is_empty());
     parts.extend(said);
     let mut text = parts.join(" ");
     if let Some(stage) = process.stage.as_deref().filter(|stage| !stage.is_empty()) {
@@ -70,7 +72,7 @@ fn row(process: &ProcessView, look: Look) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::console::Face;
+    use crate::console::ConsoleStream;
     use crate::render::samples;
 
     #[test]
@@ -115,7 +117,7 @@ bbbb0000 lint ● running
         assert!(!shown.contains('\u{1b}'));
     }
 
-    fn look(terminal: bool, unicode: bool) -> Look {
-        Look { face: Face { terminal, colour: false }, wide: false, unicode, width: 120 }
+    fn look(terminal: bool, unicode: bool) -> TableFormat {
+        TableFormat { face: ConsoleStream { terminal, colour: false }, wide: false, unicode, width: 120 }
     }
 }

@@ -1,8 +1,8 @@
 //! The caller's directory and variables.
 
 use super::variables_file;
-use crate::failure::Failure;
-use crate::value::Declared;
+use crate::failure::CliError;
+use crate::value::EnvArg;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,12 @@ use std::{env, fmt, fs, io};
 
 /// Where the caller stands: its directory and its variables.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct CallerContext {
     directory: Option<PathBuf>,
     variables: Vec<(OsString, OsString)>,
 }
 
-impl Surroundings {
+impl CallerContext {
     /// Looks around.
     pub(crate) fn here() -> Self {
         Self { directory: env::current_dir().ok(), variables: env::vars_os().collect() }
@@ -37,8 +37,8 @@ impl Surroundings {
     }
 
     /// Gives the directory, if it still exists.
-    pub(crate) fn directory(&self) -> Result<PathBuf, Failure> {
-        self.directory.clone().ok_or_else(|| Failure::File {
+    pub(crate) fn directory(&self) -> Result<PathBuf, CliError> {
+        self.directory.clone().ok_or_else(|| CliError::File {
             verb: "work in",
             path: ".".into(),
             nearest: None,
@@ -73,7 +73,7 @@ impl Surroundings {
     }
 }
 
-impl fmt::Debug for Surroundings {
+impl fmt::Debug for CallerContext {
     /// Prints names only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Surroundings")
@@ -90,19 +90,19 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
 /// Collects what is declared in files and then, over it, on the command line.
 pub(super) fn declared(
     files: &[PathBuf],
-    said: &[Declared],
-    around: &Surroundings,
-) -> Result<BTreeMap<String, String>, Failure> {
+    said: &[EnvArg],
+    around: &CallerContext,
+) -> Result<BTreeMap<String, String>, CliError> {
     let mut all = BTreeMap::new();
     for file in files {
-        let text = variables_file::read(file).map_err(|source| Failure::file("read", file, source))?;
+        let text = variables_file::read(file).map_err(|source| CliError::file("read", file, source))?;
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim_start();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let line = line.strip_prefix("export ").unwrap_or(line);
-            let declared: Declared = line.parse().map_err(|error| Failure::Usage {
+            let declared: EnvArg = line.parse().map_err(|error| CliError::Usage {
                 what: format!("line {number} of {} declares no variable", file.display()),
                 why: Some(format!("{error}")),
                 help: "write one NAME=VALUE a line".to_owned(),
@@ -118,9 +118,9 @@ pub(super) fn declared(
 
 fn add(
     all: &mut BTreeMap<String, String>,
-    declared: &Declared,
-    around: &Surroundings,
-) -> Result<(), Failure> {
+    declared: &EnvArg,
+    around: &CallerContext,
+) -> Result<(), CliError> {
     let value = match declared.value() {
         Some(value) => value.to_owned(),
         None => own_value(declared.name(), around)?,
@@ -129,9 +129,9 @@ fn add(
     Ok(())
 }
 
-fn own_value(name: &str, around: &Surroundings) -> Result<String, Failure> {
+fn own_value(name: &str, around: &CallerContext) -> Result<String, CliError> {
     let found = around.variables.iter().find(|(each, _)| each == name);
-    found.and_then(|(_, value)| value.to_str()).map(str::to_owned).ok_or_else(|| Failure::Usage {
+    found.and_then(|(_, value)| value.to_str()).map(str::to_owned).ok_or_else(|| CliError::Usage {
         what: format!("{name} is not set here"),
         why: Some("without a value, a variable is handed over as it is set here, as UTF-8 text".to_owned()),
         help: format!("-e {name}=VALUE"),

@@ -170,7 +170,7 @@ fn parent_is_adopted_only_from_the_manager_that_is_asked() {
     std::os::unix::fs::symlink(top.path(), &other_way).unwrap();
     let parent = |said: &Path| {
         let variables = [("LONGHAUL_ID", "p1"), ("LONGHAUL_SOCKET", said.to_str().unwrap())];
-        Surroundings::of(Path::new("/"), &variables).own_process(&socket)
+        CallerContext::of(Path::new("/"), &variables).own_process(&socket)
     };
     assert_eq!(parent(&socket).as_deref(), Some("p1"));
     assert_eq!(parent(&other_way.join("longhaul.sock")).as_deref(), Some("p1"));
@@ -186,7 +186,7 @@ fn reported_work_says_what_every_launch_says_and_its_own() {
     else {
         panic!("another verb");
     };
-    let around = Surroundings::of(Path::new("/"), &[("LONGHAUL_ID", "p1")]);
+    let around = CallerContext::of(Path::new("/"), &[("LONGHAUL_ID", "p1")]);
     let request = track_request(&start, &global, &around, Path::new("/s/longhaul.sock")).unwrap();
     assert!(request.command.is_none());
     let reported = request.reported.unwrap();
@@ -250,7 +250,7 @@ fn wrong_values_are_refused_with_a_way_out() {
 fn argument_that_is_no_text_is_named() {
     let words = [OsString::from("echo"), OsString::from_vec(vec![b'a', 0xff])];
     let failure = command(&words, false).unwrap_err();
-    assert!(matches!(failure, Failure::NotText { position: 2, .. }), "{failure:?}");
+    assert!(matches!(failure, CliError::NotText { position: 2, .. }), "{failure:?}");
 }
 
 #[test]
@@ -265,12 +265,12 @@ fn asked(words: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Launch
     request(words, directory, variables).unwrap()
 }
 
-fn request(words: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Result<LaunchRequest, Failure> {
+fn request(words: &[&str], directory: &Path, variables: &[(&str, &str)]) -> Result<LaunchRequest, CliError> {
     let words = ["longhaul", "run"].iter().chain(words).map(|word| OsString::from(*word));
     let cli = read(words).unwrap();
     let Verb::Run(run) = cli.command else {
         panic!("another verb");
     };
-    let around = Surroundings::of(directory, variables);
+    let around = CallerContext::of(directory, variables);
     launch_request(&run, &cli.global, &around, Path::new("/s/longhaul.sock"), false)
 }

@@ -9,13 +9,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The most bytes that are read: a request holds no more.
-const LARGEST: usize = 1024 * 1024;
+const MAX_FILE_BYTES: usize = 1024 * 1024;
 /// How long a pipe may take to be written to its end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads a file to its end, which has to come soon.
 pub(super) fn read(path: &Path) -> io::Result<String> {
-    read_within(path, PATIENCE)
+    read_within(path, READ_TIMEOUT)
 }
 
 fn read_within(path: &Path, patience: Duration) -> io::Result<String> {
@@ -33,7 +33,7 @@ fn read_within(path: &Path, patience: Duration) -> io::Result<String> {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        if bytes.len() > LARGEST {
+        if bytes.len() > MAX_FILE_BYTES {
             return Err(io::Error::new(ErrorKind::FileTooLarge, "it has more than 1 MiB"));
         }
     }

@@ -6,13 +6,13 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The longest age that a flag takes: ten years.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const MAX_AGE: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 /// Is how long ago something was: of at most ten years, such as `90`, `12h` or `30d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Age(Duration);
+pub struct AgeArg(Duration);
 
-impl Age {
+impl AgeArg {
     /// Gives it in milliseconds.
     #[must_use]
     pub fn as_millis(self) -> u64 {
@@ -20,11 +20,11 @@ impl Age {
     }
 }
 
-impl FromStr for Age {
+impl FromStr for AgeArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        length_within(text, LONGEST, "it is longer than ten years").map(Self)
+        length_within(text, MAX_AGE, "it is longer than ten years").map(Self)
     }
 }
 
@@ -34,11 +34,11 @@ mod tests {
 
     #[test]
     fn age_may_be_longer_than_a_span() {
-        assert_eq!("7d".parse::<Age>().map(Age::as_millis), Ok(604_800_000));
-        assert_eq!("90d".parse::<Age>().map(Age::as_millis), Ok(7_776_000_000));
-        assert_eq!("0".parse::<Age>().map(Age::as_millis), Ok(0));
+        assert_eq!("7d".parse::<AgeArg>().map(AgeArg::as_millis), Ok(604_800_000));
+        assert_eq!("90d".parse::<AgeArg>().map(AgeArg::as_millis), Ok(7_776_000_000));
+        assert_eq!("0".parse::<AgeArg>().map(AgeArg::as_millis), Ok(0));
         for (text, why) in [("4000d", "ten years"), ("-1d", "negative"), ("old", "say seconds")] {
-            let refused = text.parse::<Age>().unwrap_err().to_string();
+            let refused = text.parse::<AgeArg>().unwrap_err().to_string();
             assert!(refused.contains(why), "{text}: {refused}");
         }
     }

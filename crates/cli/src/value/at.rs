@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 /// Is a moment: `15:00` (the next), `2026-11-21 15:00` (here), or `2026-11-21T15:00:00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct At(Timestamp);
+pub struct StartTime(Timestamp);
 
-impl At {
+impl StartTime {
     /// Writes it as RFC 3339.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -38,7 +38,7 @@ impl At {
     }
 }
 
-impl FromStr for At {
+impl FromStr for StartTime {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -64,7 +64,7 @@ mod tests {
             ("15:00", "2026-11-21T13:00:00Z"),
             ("11:30", "2026-11-22T09:30:00Z"),
         ] {
-            assert_eq!(read(text).map(At::rfc3339).as_deref(), Ok(expected), "{text}");
+            assert_eq!(read(text).map(StartTime::rfc3339).as_deref(), Ok(expected), "{text}");
         }
     }
 
@@ -75,8 +75,8 @@ mod tests {
         }
     }
 
-    fn read(text: &str) -> Result<At, BadValue> {
+    fn read(text: &str) -> Result<StartTime, BadValue> {
         let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(2));
-        At::read(text, &"2026-11-21T10:00:00Z".parse::<Timestamp>().unwrap().to_zoned(zone))
+        StartTime::read(text, &"2026-11-21T10:00:00Z".parse::<Timestamp>().unwrap().to_zoned(zone))
     }
 }

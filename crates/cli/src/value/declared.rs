@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 /// Is a variable for the command: `K=V`, or `K` for the caller's own value.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Declared {
+pub struct EnvArg {
     name: String,
     value: Option<String>,
 }
 
-impl Declared {
+impl EnvArg {
     /// Gives its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -25,7 +25,7 @@ impl Declared {
     }
 }
 
-impl FromStr for Declared {
+impl FromStr for EnvArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -40,7 +40,7 @@ impl FromStr for Declared {
     }
 }
 
-impl fmt::Debug for Declared {
+impl fmt::Debug for EnvArg {
     /// Prints the name only: the value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Declared").field(&self.name).finish()
@@ -53,16 +53,16 @@ mod tests {
 
     #[test]
     fn value_may_hold_an_equals_sign_and_may_be_empty() {
-        let declared: Declared = "A=b=c".parse().unwrap();
+        let declared: EnvArg = "A=b=c".parse().unwrap();
         assert_eq!((declared.name(), declared.value()), ("A", Some("b=c")));
-        assert_eq!("A=".parse::<Declared>().unwrap().value(), Some(""));
-        assert_eq!("A".parse::<Declared>().unwrap().value(), None);
-        assert!("=b".parse::<Declared>().is_err());
+        assert_eq!("A=".parse::<EnvArg>().unwrap().value(), Some(""));
+        assert_eq!("A".parse::<EnvArg>().unwrap().value(), None);
+        assert!("=b".parse::<EnvArg>().is_err());
     }
 
     #[test]
     fn debug_output_hides_the_value() {
-        let declared: Declared = "TOKEN=secret".parse().unwrap();
+        let declared: EnvArg = "TOKEN=secret".parse().unwrap();
         assert!(!format!("{declared:?}").contains("secret"));
     }
 }

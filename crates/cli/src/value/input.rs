@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 /// Is what `--stdin` names: `-`, `none`, a descriptor of this program, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InputFrom {
+pub enum StdinArg {
     /// The standard input of this program, which hands it over.
     Own,
     /// Another descriptor of this program, which hands over what is read there: `/dev/fd/3`, `/proc/self/fd/3`, `<(…)` of a
@@ -17,7 +17,7 @@ pub enum InputFrom {
     File(PathBuf),
 }
 
-impl From<OsString> for InputFrom {
+impl From<OsString> for StdinArg {
     fn from(word: OsString) -> Self {
         match word.to_str() {
             Some("-") => Self::Own,
@@ -47,17 +47,17 @@ mod tests {
 
     #[test]
     fn dash_and_none_are_words_and_a_path_names_a_file_of_that_name() {
-        let read = |word: &str| InputFrom::from(OsString::from(word));
-        assert_eq!(read("-"), InputFrom::Own);
-        assert_eq!(read("none"), InputFrom::Nothing);
+        let read = |word: &str| StdinArg::from(OsString::from(word));
+        assert_eq!(read("-"), StdinArg::Own);
+        assert_eq!(read("none"), StdinArg::Nothing);
         for own in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
-            assert_eq!(read(own), InputFrom::Own);
+            assert_eq!(read(own), StdinArg::Own);
         }
         for other in ["/dev/fd/63", "/proc/self/fd/63"] {
-            assert_eq!(read(other), InputFrom::Descriptor(63));
+            assert_eq!(read(other), StdinArg::Descriptor(63));
         }
         for file in ["./none", "./-", "in.txt", "/dev/null", "/dev/fd/x"] {
-            assert_eq!(read(file), InputFrom::File(file.into()));
+            assert_eq!(read(file), StdinArg::File(file.into()));
         }
     }
 }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 /// Is a share of the work: `42`, `42%`, `412/1000`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Percent(f64);
+pub struct PercentArg(f64);
 
-impl Percent {
+impl PercentArg {
     /// Gives it as a number from 0 to 100.
     #[must_use]
     pub const fn value(self) -> f64 {
@@ -15,7 +15,7 @@ impl Percent {
     }
 }
 
-impl FromStr for Percent {
+impl FromStr for PercentArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -43,14 +43,14 @@ mod tests {
     #[test]
     fn percentages_and_shares_are_read() {
         for (text, expected) in [("42", 42.0), ("42.5%", 42.5), ("1/4", 25.0), ("5/4", 100.0), ("0", 0.0)] {
-            assert_eq!(text.parse::<Percent>().map(Percent::value), Ok(expected), "{text}");
+            assert_eq!(text.parse::<PercentArg>().map(PercentArg::value), Ok(expected), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_share_is_refused() {
         for text in ["", "-1", "nan", "inf", "1/0", "0/0", "half"] {
-            assert!(text.parse::<Percent>().is_err(), "{text:?}");
+            assert!(text.parse::<PercentArg>().is_err(), "{text:?}");
         }
     }
 }

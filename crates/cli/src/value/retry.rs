@@ -1,25 +1,25 @@
 //! When a failure is worth another attempt.
 
-use super::{BadValue, Span};
+use super::{BadValue, DurationArg};
 use std::str::FromStr;
 
 /// Is the wait between attempts: `1s..60s`, or `5s` for the first alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
+pub struct BackoffArg {
     /// The wait before the second attempt; it doubles.
-    pub first: Span,
+    pub first: DurationArg,
     /// The longest wait.
-    pub cap: Option<Span>,
+    pub cap: Option<DurationArg>,
 }
 
-impl FromStr for Backoff {
+impl FromStr for BackoffArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
         let Some((first, cap)) = text.split_once("..") else {
             return Ok(Self { first: text.parse()?, cap: None });
         };
-        let (first, cap): (Span, Span) = (first.parse()?, cap.parse()?);
+        let (first, cap): (DurationArg, DurationArg) = (first.parse()?, cap.parse()?);
         if cap < first {
             return Err(BadValue::new("the longest wait is shorter than the first"));
         }
@@ -29,7 +29,7 @@ impl FromStr for Backoff {
 
 /// Is one sort of end that is worth another attempt: an exit code, `timeout` or `interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RetryOn {
+pub enum RetryOnArg {
     /// It exited with this code.
     Code(i32),
     /// Its time was over.
@@ -38,7 +38,7 @@ pub enum RetryOn {
     Interrupted,
 }
 
-impl FromStr for RetryOn {
+impl FromStr for RetryOnArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -61,25 +61,25 @@ mod tests {
 
     #[test]
     fn backoff_has_a_first_and_perhaps_a_longest_wait() {
-        let backoff: Backoff = "1s..60s".parse().unwrap();
+        let backoff: BackoffArg = "1s..60s".parse().unwrap();
         assert_eq!(backoff.first.as_millis(), 1_000);
-        assert_eq!(backoff.cap.map(Span::as_millis), Some(60_000));
-        assert_eq!("500ms".parse::<Backoff>().unwrap().cap, None);
+        assert_eq!(backoff.cap.map(DurationArg::as_millis), Some(60_000));
+        assert_eq!("500ms".parse::<BackoffArg>().unwrap().cap, None);
     }
 
     #[test]
     fn backoff_that_shrinks_is_refused() {
-        assert!("60s..1s".parse::<Backoff>().is_err());
-        assert!("..".parse::<Backoff>().is_err());
+        assert!("60s..1s".parse::<BackoffArg>().is_err());
+        assert!("..".parse::<BackoffArg>().is_err());
     }
 
     #[test]
     fn reasons_for_a_retry_are_codes_and_words() {
-        assert_eq!("75".parse(), Ok(RetryOn::Code(75)));
-        assert_eq!("timeout".parse(), Ok(RetryOn::Timeout));
-        assert_eq!("interrupted".parse(), Ok(RetryOn::Interrupted));
+        assert_eq!("75".parse(), Ok(RetryOnArg::Code(75)));
+        assert_eq!("timeout".parse(), Ok(RetryOnArg::Timeout));
+        assert_eq!("interrupted".parse(), Ok(RetryOnArg::Interrupted));
         for text in ["0", "256", "always", ""] {
-            assert!(text.parse::<RetryOn>().is_err(), "{text:?}");
+            assert!(text.parse::<RetryOnArg>().is_err(), "{text:?}");
         }
     }
 }

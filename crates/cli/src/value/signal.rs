@@ -41,9 +41,9 @@ const NAMES: [(u8, &str); 31] = [
 
 /// Is a signal: `TERM`, `SIGINT`, `15`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signal(u8);
+pub struct SignalArg(u8);
 
-impl Signal {
+impl SignalArg {
     /// Takes a signal by its number.
     pub(crate) const fn of(number: u8) -> Self {
         Self(number)
@@ -56,7 +56,7 @@ impl Signal {
     }
 }
 
-impl fmt::Display for Signal {
+impl fmt::Display for SignalArg {
     /// Writes its name as `SIGTERM`, or `signal 35` for one without.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
@@ -66,7 +66,7 @@ impl fmt::Display for Signal {
     }
 }
 
-impl FromStr for Signal {
+impl FromStr for SignalArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -87,20 +87,20 @@ mod tests {
     #[test]
     fn names_and_numbers_are_read() {
         for (text, number) in [("TERM", 15), ("sigint", 2), ("9", 9), ("64", 64)] {
-            assert_eq!(text.parse::<Signal>().map(Signal::number), Ok(number), "{text}");
+            assert_eq!(text.parse::<SignalArg>().map(SignalArg::number), Ok(number), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_signal_is_refused() {
         for text in ["", "0", "65", "SIG", "TERMINATE", "-9"] {
-            assert!(text.parse::<Signal>().is_err(), "{text:?}");
+            assert!(text.parse::<SignalArg>().is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn signal_is_shown_by_name() {
-        assert_eq!(Signal::of(15).to_string(), "SIGTERM");
-        assert_eq!(Signal::of(35).to_string(), "signal 35");
+        assert_eq!(SignalArg::of(15).to_string(), "SIGTERM");
+        assert_eq!(SignalArg::of(35).to_string(), "signal 35");
     }
 }

@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 /// Is an amount of bytes: `4096`, `64K`, `100MiB`, `1GB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(u64);
+pub struct SizeArg(u64);
 
-impl Size {
+impl SizeArg {
     /// Gives it in bytes.
     #[must_use]
     pub const fn as_bytes(self) -> u64 {
@@ -15,7 +15,7 @@ impl Size {
     }
 }
 
-impl FromStr for Size {
+impl FromStr for SizeArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -65,14 +65,14 @@ mod tests {
             ("2TiB", 2 << 40),
             ("1tb", 1_000_000_000_000),
         ] {
-            assert_eq!(text.parse::<Size>().map(Size::as_bytes), Ok(expected), "{text}");
+            assert_eq!(text.parse::<SizeArg>().map(SizeArg::as_bytes), Ok(expected), "{text}");
         }
     }
 
     #[test]
     fn what_is_no_amount_is_refused() {
         for text in ["", "MiB", "-1", "1.5G", "1x", "99999999999999999999", "99999999999G"] {
-            assert!(text.parse::<Size>().is_err(), "{text:?}");
+            assert!(text.parse::<SizeArg>().is_err(), "{text:?}");
         }
     }
 }

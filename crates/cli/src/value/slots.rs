@@ -5,14 +5,14 @@ use std::str::FromStr;
 
 /// Is how many processes of a key may run at once: a number, 0 for as many as are asked for, or `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Slots {
+pub enum SlotsArg {
     /// As many as whatever else covers the key says.
     Default,
     /// So many; 0 means no limit.
     Count(u32),
 }
 
-impl FromStr for Slots {
+impl FromStr for SlotsArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -35,14 +35,14 @@ mod tests {
 
     #[test]
     fn number_and_default_are_read() {
-        assert_eq!("3".parse(), Ok(Slots::Count(3)));
-        assert_eq!("0".parse(), Ok(Slots::Count(0)));
-        assert_eq!("default".parse(), Ok(Slots::Default));
+        assert_eq!("3".parse(), Ok(SlotsArg::Count(3)));
+        assert_eq!("0".parse(), Ok(SlotsArg::Count(0)));
+        assert_eq!("default".parse(), Ok(SlotsArg::Default));
     }
 
     #[test]
     fn what_is_no_number_of_slots_is_refused_with_the_reason() {
-        let why = |text: &str| text.parse::<Slots>().unwrap_err().to_string();
+        let why = |text: &str| text.parse::<SlotsArg>().unwrap_err().to_string();
         assert!(why("-1").contains("negative"));
         for text in ["", "many", "1.5", "4294967296"] {
             assert!(why(text).contains("say a number"), "{text:?}");

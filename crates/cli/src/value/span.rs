@@ -5,17 +5,17 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The longest time that a flag takes: 30 days.
-const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The most digits of a number that every unit can hold.
-const MOST_DIGITS: usize = 6;
+const MAX_DIGITS: usize = 6;
 /// What to say of what is no length at all.
 const UNREADABLE: &str = "say seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
 
 /// Is a length of time of at most 30 days: `90`, `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(Duration);
+pub struct DurationArg(Duration);
 
-impl Span {
+impl DurationArg {
     /// Gives it in milliseconds; what is not nothing is at least one.
     #[must_use]
     pub fn as_millis(self) -> u64 {
@@ -31,15 +31,15 @@ impl Span {
     }
 }
 
-impl FromStr for Span {
+impl FromStr for DurationArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        length_within(text, LONGEST, "it is longer than 30 days").map(Self)
+        length_within(text, MAX_DURATION, "it is longer than 30 days").map(Self)
     }
 }
 
-/// Reads a length of time of any size, as a [`Span`] is written; what is not nothing is at least a millisecond.
+/// Reads a length of time of any size, as a [`DurationArg`] is written; what is not nothing is at least a millisecond.
 ///
 /// # Errors
 /// The text is no length of time.
@@ -54,13 +54,13 @@ pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Re
     let read = if is_plain_number(text) { seconds(text) } else { friendly(text) };
     match read {
         Ok(length) if length <= longest => Ok(length),
-        Ok(_) | Err(Unread::TooLong) => Err(BadValue::new(too_long)),
-        Err(Unread::Wrong(wrong)) => Err(wrong),
+        Ok(_) | Err(InvalidDuration::TooLong) => Err(BadValue::new(too_long)),
+        Err(InvalidDuration::Wrong(wrong)) => Err(wrong),
     }
 }
 
 /// Why a text is no length of time.
-enum Unread {
+enum InvalidDuration {
     TooLong,
     Wrong(BadValue),
 }
@@ -69,26 +69,26 @@ fn is_plain_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'-' | b'+'))
 }
 
-fn seconds(text: &str) -> Result<Duration, Unread> {
+fn seconds(text: &str) -> Result<Duration, InvalidDuration> {
     let seconds: f64 = text.parse().map_err(|_not_a_number| unreadable())?;
     let length = Duration::try_from_secs_f64(seconds)
-        .map_err(|_out_of_range| if seconds < 0.0 { negative() } else { Unread::TooLong })?;
+        .map_err(|_out_of_range| if seconds < 0.0 { negative() } else { InvalidDuration::TooLong })?;
     Ok(if seconds > 0.0 { length.max(Duration::from_nanos(1)) } else { length })
 }
 
-fn friendly(text: &str) -> Result<Duration, Unread> {
+fn friendly(text: &str) -> Result<Duration, InvalidDuration> {
     let span: jiff::Span = text.parse().map_err(|_unreadable: jiff::Error| refusal(text))?;
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_months_or_years| {
-        Unread::Wrong(BadValue::new("months and years have no fixed length; say days"))
+        InvalidDuration::Wrong(BadValue::new("months and years have no fixed length; say days"))
     })?;
     Duration::try_from(length).map_err(|_negative| negative())
 }
 
 /// Tells a length that is too large to be counted from what is no length at all.
-fn refusal(text: &str) -> Unread {
+fn refusal(text: &str) -> InvalidDuration {
     match shortened(text).parse::<jiff::Span>() {
         Ok(span) if span.is_negative() => negative(),
-        Ok(_) => Unread::TooLong,
+        Ok(_) => InvalidDuration::TooLong,
         Err(_) => unreadable(),
     }
 }
@@ -101,7 +101,7 @@ fn shortened(text: &str) -> String {
         .filter(|each| {
             if each.is_ascii_digit() {
                 digits += 1;
-                return fraction || digits <= MOST_DIGITS;
+                return fraction || digits <= MAX_DIGITS;
             }
             digits = 0;
             fraction = *each == '.';
@@ -110,12 +110,12 @@ fn shortened(text: &str) -> String {
         .collect()
 }
 
-fn negative() -> Unread {
-    Unread::Wrong(BadValue::new("it is negative"))
+fn negative() -> InvalidDuration {
+    InvalidDuration::Wrong(BadValue::new("it is negative"))
 }
 
-fn unreadable() -> Unread {
-    Unread::Wrong(BadValue::new(UNREADABLE))
+fn unreadable() -> InvalidDuration {
+    InvalidDuration::Wrong(BadValue::new(UNREADABLE))
 }
 
 #[cfg(test)]
@@ -171,7 +171,7 @@ mod tests {
             "soon",
             "5x",
         ] {
-            assert!(text.parse::<Span>().is_err(), "{text:?}");
+            assert!(text.parse::<DurationArg>().is_err(), "{text:?}");
         }
         assert_eq!(millis("30d"), 2_592_000_000);
     }
@@ -189,10 +189,10 @@ mod tests {
     }
 
     fn millis(text: &str) -> u64 {
-        text.parse::<Span>().unwrap_or_else(|error| panic!("{text}: {error}")).as_millis()
+        text.parse::<DurationArg>().unwrap_or_else(|error| panic!("{text}: {error}")).as_millis()
     }
 
     fn why(text: &str) -> String {
-        text.parse::<Span>().unwrap_err().to_string()
+        text.parse::<DurationArg>().unwrap_err().to_string()
     }
 }

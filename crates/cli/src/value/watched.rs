@@ -6,13 +6,13 @@ use std::str::FromStr;
 /// Is a pattern to watch for, with the name that it is told by: `NAME=REGEX`, `stdout:NAME=REGEX` or
 /// `stderr:NAME=REGEX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Watched {
+pub struct WatchArg {
     name: String,
     pattern: String,
     stream: Option<&'static str>,
 }
 
-impl Watched {
+impl WatchArg {
     /// Gives the name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -32,7 +32,7 @@ impl Watched {
     }
 }
 
-impl FromStr for Watched {
+impl FromStr for WatchArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn pattern_may_hold_an_equals_sign_and_name_a_stream() {
-        let read = |text: &str| text.parse::<Watched>();
+        let read = |text: &str| text.parse::<WatchArg>();
         let plain = read("error=code=[1-9]").unwrap();
         assert_eq!((plain.name(), plain.pattern(), plain.stream()), ("error", "code=[1-9]", None));
         let one = read("stderr:error=x").unwrap();

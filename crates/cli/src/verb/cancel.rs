@@ -1,31 +1,33 @@
 //! `cancel`
 
-use super::order::outcome;
+use super::action::outcome;
 use super::status::all_pages;
 use super::{check_expected, complained, first_failed};
 use crate::arguments::CancelArgs;
-use crate::choice::{Question, counted, some_of};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED};
-use crate::failure::Failure;
+use crate::failure::CliError;
+use crate::prompt::{Prompt, counted, some_of};
 use crate::render::{ended_line, label, short, waiting_line};
-use crate::standing::Standing;
-use longhaul_wire::api::{CancelLevelRequest, CancelRequest, Outcome, OutcomesReply, ProcessView, WaitReply};
+use crate::status::ParsedStatus;
+use longhaul_wire::api::{
+    ActionReply, CancelLevelRequest, CancelRequest, OutcomesReply, ProcessView, WaitReply,
+};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long an end is waited for: the longest usual grace and two seconds.
-const PATIENCE: Duration = Duration::from_secs(62);
+const END_TIMEOUT: Duration = Duration::from_secs(62);
 /// How often it is looked at whether the end is stuck.
 const SLICE: Duration = Duration::from_secs(2);
 /// After so long it is said why nothing happens.
-const SOON: Duration = Duration::from_secs(1);
+const HINT_DELAY: Duration = Duration::from_secs(1);
 /// How often it is looked at whether the last descendant is gone.
 const STEP: Duration = Duration::from_millis(100);
 
 /// Stops processes with all their descendants.
-pub(crate) async fn cancel(context: &Context, args: &CancelArgs) -> Result<i32, Failure> {
+pub(crate) async fn cancel(context: &VerbContext, args: &CancelArgs) -> Result<i32, CliError> {
     let mut codes = Vec::new();
     let mut stopping = Vec::new();
     for outcome in told(context, args).await? {
@@ -41,7 +43,10 @@ pub(crate) async fn cancel(context: &Context, args: &CancelArgs) -> Result<i32, 
 }
 
 /// Tells all that are meant to end.
-async fn told(context: &Context, args: &CancelArgs) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+async fn told(
+    context: &VerbContext,
+    args: &CancelArgs,
+) -> Result<Vec<Result<ActionReply, CliError>>, CliError> {
     if let Some(level) = args.level {
         return told_level(context, args, level).await;
     }
@@ -50,7 +55,7 @@ async fn told(context: &Context, args: &CancelArgs) -> Result<Vec<Result<Outcome
     let request = CancelRequest { force: args.now, alone: args.alone };
     let mut outcomes = Vec::new();
     for id in &ids {
-        let path = Path::process_part(id, "cancel").with_some("revision", args.expected.revision);
+        let path = RequestPath::process_part(id, "cancel").with_some("revision", args.expected.revision);
         outcomes.push(context.client.send(&path, &request).await);
     }
     Ok(outcomes)
@@ -58,14 +63,14 @@ async fn told(context: &Context, args: &CancelArgs) -> Result<Vec<Result<Outcome
 
 /// Tells a level to end: of one tree, or of all of them when somebody confirms that.
 async fn told_level(
-    context: &Context,
+    context: &VerbContext,
     args: &CancelArgs,
     level: u8,
-) -> Result<Vec<Result<Outcome, Failure>>, Failure> {
+) -> Result<Vec<Result<ActionReply, CliError>>, CliError> {
     if args.tree.is_none() {
-        let path = Path::processes().with("level", &level.to_string());
+        let path = RequestPath::processes().with("level", &level.to_string());
         let live = all_pages(context, path, None).await?.processes;
-        let question = Question {
+        let question = Prompt {
             text: format!("Cancel level {level} of all trees, {} with all descendants?", counted(live.len())),
             would: format!("{} would be cancelled", counted(live.len())),
             list: live.iter().map(label).collect(),
@@ -76,7 +81,7 @@ async fn told_level(
         }
     }
     let request = CancelLevelRequest { level: Some(level), tree: args.tree.clone(), force: args.now };
-    let reply: OutcomesReply = context.client.send_slowly(&Path::cancel_level(), &request).await?;
+    let reply: OutcomesReply = context.client.send_slowly(&RequestPath::cancel_level(), &request).await?;
     if reply.outcomes.is_empty() {
         context.console.say(&format!("nothing lives on level {level}"));
     }
@@ -84,7 +89,11 @@ async fn told_level(
 }
 
 /// Waits for the end of what was told to end, and says what happened.
-async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> Result<i32, Failure> {
+async fn see_off(
+    context: &VerbContext,
+    args: &CancelArgs,
+    mut outcome: ActionReply,
+) -> Result<i32, CliError> {
     let console = &context.console;
     if outcome.note.as_deref() == Some("rest_told") {
         let label = label(&outcome.process);
@@ -97,7 +106,7 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     } else if !args.no_wait {
         let (process, was_away) = gone(context, outcome.process).await?;
         outcome.process = process;
-        if Standing::of(&outcome.process).is_ended() {
+        if ParsedStatus::of(&outcome.process).is_ended() {
             console.say(&ended_line(&outcome.process, console.unicode));
         }
         if was_away && outcome.process.status == "interrupted" {
@@ -115,8 +124,8 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     if args.no_wait || is_over(&outcome.process) {
         return Ok(DONE);
     }
-    if Standing::of(&outcome.process).is_ended() {
-        console.complain(Failure::Unfinished {
+    if ParsedStatus::of(&outcome.process).is_ended() {
+        console.complain(CliError::Unfinished {
             what: format!("{} has ended, but not all of its descendants have", label(&outcome.process)),
             why: None,
             help: format!("longhaul tree {}      see what stands in the way", short(&outcome.process.id)),
@@ -128,7 +137,7 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
     } else {
         format!("longhaul cancel --now {}      kill it", short(&outcome.process.id))
     };
-    console.complain(Failure::Unfinished {
+    console.complain(CliError::Unfinished {
         what: waiting_line(&outcome.process, console.unicode),
         why: outcome.process.reason.clone(),
         help,
@@ -137,13 +146,14 @@ async fn see_off(context: &Context, args: &CancelArgs, mut outcome: Outcome) -> 
 }
 
 /// The process when it is gone or nothing more is to be expected, and whether its node was away meanwhile.
-async fn gone(context: &Context, process: ProcessView) -> Result<(ProcessView, bool), Failure> {
-    let until = Instant::now() + PATIENCE;
+async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessView, bool), CliError> {
+    let until = Instant::now() + END_TIMEOUT;
     let mut process = process;
     let mut was_away = false;
-    while !Standing::of(&process).is_ended() && Instant::now() < until && !is_stuck(&process) {
-        let slice = if was_away { SLICE } else { SOON };
-        let path = Path::wait().with("id", &process.id).with("timeout_ms", &slice.as_millis().to_string());
+    while !ParsedStatus::of(&process).is_ended() && Instant::now() < until && !is_stuck(&process) {
+        let slice = if was_away { SLICE } else { HINT_DELAY };
+        let path =
+            RequestPath::wait().with("id", &process.id).with("timeout_ms", &slice.as_millis().to_string());
         let reply: WaitReply = super::wait::patiently(context, &path, Some(slice)).await?;
         match reply.processes.into_iter().next() {
             Some(seen) => process = seen,
@@ -160,9 +170,9 @@ async fn gone(context: &Context, process: ProcessView) -> Result<(ProcessView, b
         }
     }
     // No long poll tells of the last descendant.
-    while Standing::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
+    while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
-        match context.client.fetch(&Path::process(&process.id)).await {
+        match context.client.fetch(&RequestPath::process(&process.id)).await {
             Ok(seen) => process = seen,
             Err(failure) if failure.is_passing() => {}
             Err(failure) => return Err(failure),
@@ -173,7 +183,7 @@ async fn gone(context: &Context, process: ProcessView) -> Result<(ProcessView, b
 
 /// Whether it has ended with all that it was to take along.
 fn is_over(process: &ProcessView) -> bool {
-    Standing::of(process).is_ended() && !process.ending_descendants
+    ParsedStatus::of(process).is_ended() && !process.ending_descendants
 }
 
 fn is_stuck(process: &ProcessView) -> bool {
@@ -190,11 +200,11 @@ fn node(process: &ProcessView) -> &str {
 }
 
 /// Finds out which processes are meant.
-async fn chosen(context: &Context, args: &CancelArgs) -> Result<Vec<String>, Failure> {
+async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>, CliError> {
     if !args.ids.is_empty() {
         return Ok(args.ids.clone());
     }
-    let path = Path::processes().with_some("project", context.global.project.as_deref());
+    let path = RequestPath::processes().with_some("project", context.global.project.as_deref());
     let live = all_pages(context, path, None).await?.processes;
     if live.is_empty() {
         context.console.say("nothing lives that could be cancelled");
@@ -209,7 +219,7 @@ async fn chosen(context: &Context, args: &CancelArgs) -> Result<Vec<String>, Fai
         );
     }
     let alone = if args.alone { "" } else { " with all descendants" };
-    let question = Question {
+    let question = Prompt {
         text: format!("Cancel {}{alone}?", counted(live.len())),
         would: format!("{} would be cancelled", counted(live.len())),
         list: live.iter().map(label).collect(),

@@ -3,7 +3,7 @@
 use crate::console::Console;
 
 /// Says which records are damaged, if any, and are left out of what is shown.
-pub(super) fn tell_of_damage(console: &Console, ids: &[&str]) {
+pub(super) fn print_damage(console: &Console, ids: &[&str]) {
     let Some(first) = ids.first() else { return };
     let (count, ids) = (ids.len(), ids.join(" "));
     console.say(&format!(

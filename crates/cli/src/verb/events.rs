@@ -1,24 +1,24 @@
 //! `events`
 
-use super::telling::Telling;
-use crate::arguments::{EventsArgs, Format};
-use crate::client::Path;
-use crate::dispatch::Context;
+use super::resumable_stream::ResumableStream;
+use crate::arguments::{EventsArgs, OutputFormat};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::render::{Now, event_line};
+use crate::failure::CliError;
+use crate::render::{RenderTime, event_line};
 use longhaul_view::clean_json;
 use longhaul_wire::event::Envelope;
 
 /// Shows what happened, and what happens.
-pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, Failure> {
-    let mut path = Path::events().with_some("session", args.session.as_ref());
+pub(crate) async fn events(context: &VerbContext, args: &EventsArgs) -> Result<i32, CliError> {
+    let mut path = RequestPath::events().with_some("session", args.session.as_ref());
     path = path.with_some("process", args.id.as_ref());
     for word in &args.types {
         path = path.with("type", word);
     }
     let console = &context.console;
-    let mut telling = Telling::new(&context.client, path, args.after.clone(), args.follow);
+    let mut telling = ResumableStream::new(&context.client, path, args.after.clone(), args.follow);
     let mut nothing_told = true;
     while let Some(sent) = telling.next().await? {
         // It says only where the present begins.
@@ -28,17 +28,17 @@ pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, 
         nothing_told = false;
         match console.format {
             // Programs get what the manager said, with what this version does not know.
-            Some(Format::Json | Format::Ndjson) => {
+            Some(OutputFormat::Json | OutputFormat::Ndjson) => {
                 console.print(&format!("{}\n", clean_json(&sent.data)))?;
             }
-            Some(Format::Name) => {
+            Some(OutputFormat::Name) => {
                 let envelope = read(&sent.data)?;
                 if let Some(id) = envelope.subject {
                     console.print(&format!("{id}\n"))?;
                 }
             }
-            Some(Format::Table | Format::Wide) | None => {
-                let line = event_line(&read(&sent.data)?, Now::here(console.utc), console.unicode);
+            Some(OutputFormat::Table | OutputFormat::Wide) | None => {
+                let line = event_line(&read(&sent.data)?, RenderTime::here(console.utc), console.unicode);
                 console.print(&format!("{line}\n"))?;
             }
         }
@@ -49,7 +49,7 @@ pub(crate) async fn events(context: &Context, args: &EventsArgs) -> Result<i32, 
     Ok(DONE)
 }
 
-fn read(data: &str) -> Result<Envelope, Failure> {
+fn read(data: &str) -> Result<Envelope, CliError> {
     serde_json::from_str(data)
-        .map_err(|error| Failure::Broken { why: format!("an event of it cannot be understood: {error}") })
+        .map_err(|error| CliError::Broken { why: format!("an event of it cannot be understood: {error}") })
 }

@@ -4,12 +4,12 @@ use crate::arguments::ExplainArgs;
 use crate::console::Console;
 use crate::exit_code::DONE;
 use crate::explain::{EXPLANATIONS, explanation};
-use crate::failure::Failure;
+use crate::failure::CliError;
 use serde::Serialize;
 
 /// One word with its explanation, for programs.
 #[derive(Serialize)]
-struct Explained<'a> {
+struct CodeExplanation<'a> {
     #[serde(rename = "type")]
     slug: &'a str,
     explanation: &'a str,
@@ -17,17 +17,17 @@ struct Explained<'a> {
 
 /// All of them.
 #[derive(Serialize)]
-struct List<'a> {
+struct CodeList<'a> {
     schema: &'static str,
-    errors: Vec<Explained<'a>>,
+    errors: Vec<CodeExplanation<'a>>,
 }
 
 /// Explains an error, or lists all that can be explained.
-pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, Failure> {
+pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, CliError> {
     let Some(code) = &args.code else {
         if console.is_json() {
-            let all = EXPLANATIONS.iter().map(|(slug, text)| Explained { slug, explanation: text });
-            let document = List { schema: "longhaul/explain/v1", errors: all.collect() };
+            let all = EXPLANATIONS.iter().map(|(slug, text)| CodeExplanation { slug, explanation: text });
+            let document = CodeList { schema: "longhaul/explain/v1", errors: all.collect() };
             console.print_json(&document)?;
             return Ok(DONE);
         }
@@ -36,13 +36,13 @@ pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, Fail
         return Ok(DONE);
     };
     let code = code.trim_matches(['[', ']']);
-    let text = explanation(code).ok_or_else(|| Failure::Usage {
+    let text = explanation(code).ok_or_else(|| CliError::Usage {
         what: format!("no error is called {code:?}"),
         why: None,
         help: "longhaul explain      lists them all".to_owned(),
     })?;
     if console.is_json() {
-        console.print_json(&Explained { slug: code, explanation: text })?;
+        console.print_json(&CodeExplanation { slug: code, explanation: text })?;
         return Ok(DONE);
     }
     console.print(&format!("{code}\n\n{text}\n"))?;

@@ -1,32 +1,32 @@
 //! A process in the foreground: its output, its signals, its exit code.
 
 use super::handover::{hand_over, left_open};
-use super::run::tell_of_end;
-use crate::client::Path;
-use crate::dispatch::Context;
-use crate::exit_code::{CTRL_C, DONE, OURS, of_process};
-use crate::failure::Failure;
-use crate::output::{Asked, Follower, Piece, pass_through};
+use super::run::print_end;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::exit_code::{CTRL_C, DONE, INTERNAL_ERROR, of_process};
+use crate::failure::CliError;
+use crate::output::{FollowRequest, OutputFollower, OutputPiece, pass_through};
 use crate::render::{bytes, label, short, waiting_line};
-use crate::standing::Standing;
+use crate::status::ParsedStatus;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{CancelRequest, Outcome, ProcessView, WaitReply};
+use longhaul_wire::api::{ActionReply, CancelRequest, ProcessView, WaitReply};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
 /// After how long a person wonders why nothing is to be seen.
-const SURPRISE: Duration = Duration::from_secs(1);
+const HINT_DELAY: Duration = Duration::from_secs(1);
 
 /// The wait before a store that does not answer is asked again.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// What the terminal, or whoever started the program, wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum UserSignal {
     /// Ctrl-C.
     Interrupt,
     /// Ctrl-\: leave it to the background.
@@ -36,16 +36,16 @@ pub(super) enum Wish {
 }
 
 /// The signals that mean something while a process is in the foreground.
-pub(super) struct Signals {
+pub(super) struct ForegroundSignals {
     interrupt: Signal,
     quit: Signal,
     terminate: Signal,
 }
 
-impl Signals {
-    pub(super) fn new() -> Result<Self, Failure> {
+impl ForegroundSignals {
+    pub(super) fn new() -> Result<Self, CliError> {
         let listen = |kind| {
-            signal(kind).map_err(|source| Failure::Unfinished {
+            signal(kind).map_err(|source| CliError::Unfinished {
                 what: "signals cannot be listened for".to_owned(),
                 why: Some(source.to_string()),
                 help: "run it in the background: longhaul run -b".to_owned(),
@@ -58,23 +58,23 @@ impl Signals {
         })
     }
 
-    async fn next(&mut self) -> Wish {
+    async fn next(&mut self) -> UserSignal {
         tokio::select! {
-            _ = self.interrupt.recv() => Wish::Interrupt,
-            _ = self.quit.recv() => Wish::Detach,
-            _ = self.terminate.recv() => Wish::Terminate,
+            _ = self.interrupt.recv() => UserSignal::Interrupt,
+            _ = self.quit.recv() => UserSignal::Detach,
+            _ = self.terminate.recv() => UserSignal::Terminate,
         }
     }
 }
 
 /// Shows the output of a process until it has ended, and gives its exit code. With `hands_over` it gets the standard input
 /// of this program meanwhile.
-pub(super) async fn accompany(
-    context: &Context,
+pub(super) async fn follow_in_foreground(
+    context: &VerbContext,
     process: ProcessView,
-    mut signals: Signals,
+    mut signals: ForegroundSignals,
     hands_over: bool,
-) -> Result<i32, Failure> {
+) -> Result<i32, CliError> {
     let streams = (tokio::io::stdout(), tokio::io::stderr());
     let input = hands_over.then(tokio::io::stdin);
     accompany_with(context, process, async || signals.next().await, input, streams).await
@@ -82,12 +82,12 @@ pub(super) async fn accompany(
 
 /// Does so for whoever wishes something, with its output on the given streams.
 async fn accompany_with<O, E>(
-    context: &Context,
+    context: &VerbContext,
     process: ProcessView,
-    mut wishes: impl AsyncFnMut() -> Wish,
+    mut pending_actions: impl AsyncFnMut() -> UserSignal,
     input: Option<impl AsyncRead + Unpin>,
     streams: (O, E),
-) -> Result<i32, Failure>
+) -> Result<i32, CliError>
 where
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
@@ -103,7 +103,7 @@ where
     });
     let mut cancels = FuturesUnordered::new();
     let (mut stops, mut by_ctrl_c) = (0_u32, false);
-    let mut queue = std::pin::pin!(tell_of_queue(context, &process.id));
+    let mut queue = std::pin::pin!(print_queue_position(context, &process.id));
     let mut queue_told = !console.wants_hints();
     loop {
         tokio::select! {
@@ -133,23 +133,23 @@ where
                 }
             }
             () = &mut queue, if !queue_told => queue_told = true,
-            wish = wishes() => match wish {
-                Wish::Detach => {
+            wish = pending_actions() => match wish {
+                UserSignal::Detach => {
                     console.say(&format!("\n{} goes on in the background: longhaul logs -f {}", process.id, short(&process.id)));
                     if input_open {
                         console.say(&left_open(&process.id));
                     }
                     return Ok(DONE);
                 }
-                Wish::Interrupt | Wish::Terminate => {
+                UserSignal::Interrupt | UserSignal::Terminate => {
                     stops += 1;
-                    by_ctrl_c |= wish == Wish::Interrupt;
+                    by_ctrl_c |= wish == UserSignal::Interrupt;
                     match stops {
                         1 => console.hint("\ncancelling; press Ctrl-C again to kill it"),
                         2 => console.hint("\nkilling"),
                         _ => {
                             console.say(&format!("\n{} is still being stopped: longhaul wait {}", label(&process), short(&process.id)));
-                            return Err(Failure::Interrupted);
+                            return Err(CliError::Interrupted);
                         }
                     }
                     cancels.push(cancel(context, &process.id, stops > 1));
@@ -160,19 +160,19 @@ where
 }
 
 async fn output_and_end<O, E>(
-    context: &Context,
+    context: &VerbContext,
     process: &ProcessView,
     (mut out, mut err): (O, E),
-) -> Result<ProcessView, Failure>
+) -> Result<ProcessView, CliError>
 where
     O: AsyncWrite + Unpin,
     E: AsyncWrite + Unpin,
 {
-    let asked = Asked { reference: process.id.clone(), follow: true, ..Asked::default() };
-    let mut follower = Follower::new(&context.client, asked);
-    let mut absence = Absence::default();
+    let asked = FollowRequest { reference: process.id.clone(), follow: true, ..FollowRequest::default() };
+    let mut follower = OutputFollower::new(&context.client, asked);
+    let mut absence = StoreOutage::default();
     while let Err(failure) =
-        pass_through(&mut follower, &mut out, &mut err, |piece| tell_aside(context, piece)).await
+        pass_through(&mut follower, &mut out, &mut err, |piece| print_remark(context, piece)).await
     {
         absence.outlast(context, failure).await?;
     }
@@ -186,58 +186,58 @@ where
 
 /// A store that does not answer. What was accepted goes on meanwhile, and so does whoever accompanies it.
 #[derive(Debug, Default)]
-struct Absence {
+struct StoreOutage {
     is_told: bool,
 }
 
-impl Absence {
+impl StoreOutage {
     /// Waits a moment if it was that what failed; everything else is given back.
-    async fn outlast(&mut self, context: &Context, failure: Failure) -> Result<(), Failure> {
+    async fn outlast(&mut self, context: &VerbContext, failure: CliError) -> Result<(), CliError> {
         if !failure.is_of_store() {
             return Err(failure);
         }
         if !std::mem::replace(&mut self.is_told, true) {
             context.console.hint("the store does not answer; this goes on when it is back");
         }
-        sleep(PAUSE).await;
+        sleep(RETRY_DELAY).await;
         Ok(())
     }
 }
 
 /// Tells a person why nothing is to be seen yet.
-async fn tell_of_queue(context: &Context, id: &str) {
-    sleep(SURPRISE).await;
-    let Ok(process) = context.client.fetch::<ProcessView>(&Path::process(id)).await else {
+async fn print_queue_position(context: &VerbContext, id: &str) {
+    sleep(HINT_DELAY).await;
+    let Ok(process) = context.client.fetch::<ProcessView>(&RequestPath::process(id)).await else {
         return;
     };
-    if Standing::of(&process) == Standing::Pending {
+    if ParsedStatus::of(&process) == ParsedStatus::Pending {
         context.console.hint(&waiting_line(&process, context.console.unicode));
     }
 }
 
 /// Waits for the end of a process, over new connections if it has to.
-async fn end(context: &Context, id: &str) -> Result<ProcessView, Failure> {
-    let path = Path::wait().with("id", id).with("mode", "all");
+async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
+    let path = RequestPath::wait().with("id", id).with("mode", "all");
     let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
     reply
         .processes
         .into_iter()
         .next()
-        .ok_or_else(|| Failure::Broken { why: "its answer names no process".to_owned() })
+        .ok_or_else(|| CliError::Broken { why: "its answer names no process".to_owned() })
 }
 
-async fn cancel(context: &Context, id: &str, force: bool) -> Result<(), Failure> {
-    let path = Path::process_part(id, "cancel");
-    let _outcome: Outcome = context.client.send(&path, &CancelRequest { force, alone: false }).await?;
+async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliError> {
+    let path = RequestPath::process_part(id, "cancel");
+    let _outcome: ActionReply = context.client.send(&path, &CancelRequest { force, alone: false }).await?;
     Ok(())
 }
 
 /// Tells what there is to say of output beside itself: that some is missing, or why.
-pub(super) fn tell_aside(context: &Context, piece: &Piece) {
+pub(super) fn print_remark(context: &VerbContext, piece: &OutputPiece) {
     let dropped = match piece {
-        Piece::Stdout { .. } | Piece::Stderr { .. } => return,
-        Piece::Note { text } => return context.console.say(&clean_label(text)),
-        Piece::Gap { dropped } => *dropped,
+        OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return,
+        OutputPiece::Note { text } => return context.console.say(&clean_label(text)),
+        OutputPiece::Gap { dropped } => *dropped,
     };
     context.console.say(&match dropped {
         Some(dropped) => format!("… {} dropped …", bytes(dropped)),
@@ -245,28 +245,28 @@ pub(super) fn tell_aside(context: &Context, piece: &Piece) {
     });
 }
 
-fn code_of(context: &Context, ended: &ProcessView, by_ctrl_c: bool) -> i32 {
-    let standing = Standing::of(ended);
+fn code_of(context: &VerbContext, ended: &ProcessView, by_ctrl_c: bool) -> i32 {
+    let standing = ParsedStatus::of(ended);
     let code = of_process(ended);
-    let own_exit =
-        standing == Standing::Completed || (standing == Standing::Failed && ended.exit_code.is_some());
+    let own_exit = standing == ParsedStatus::Completed
+        || (standing == ParsedStatus::Failed && ended.exit_code.is_some());
     if !own_exit {
-        tell_of_end(context, ended);
+        print_end(context, ended);
     }
     match standing {
-        Standing::Cancelled if by_ctrl_c => CTRL_C,
-        Standing::Pending
-        | Standing::Starting
-        | Standing::Running
-        | Standing::Paused
-        | Standing::Stopping
-        | Standing::OtherLive => OURS,
-        Standing::Completed
-        | Standing::Failed
-        | Standing::Timeout
-        | Standing::Cancelled
-        | Standing::Interrupted
-        | Standing::OtherEnded => code,
+        ParsedStatus::Cancelled if by_ctrl_c => CTRL_C,
+        ParsedStatus::Pending
+        | ParsedStatus::Starting
+        | ParsedStatus::Running
+        | ParsedStatus::Paused
+        | ParsedStatus::Stopping
+        | ParsedStatus::OtherLive => INTERNAL_ERROR,
+        ParsedStatus::Completed
+        | ParsedStatus::Failed
+        | ParsedStatus::Timeout
+        | ParsedStatus::Cancelled
+        | ParsedStatus::Interrupted
+        | ParsedStatus::OtherEnded => code,
     }
 }
 

@@ -1,14 +1,14 @@
 //! The standard input of this program, handed over to a command.
 
-use super::send::{Sending, Unread};
+use super::send::{StdinUpload, UnreadInput};
 use super::wait::patiently;
 use crate::arguments::RunArgs;
-use crate::client::Path;
-use crate::dispatch::Context;
-use crate::failure::Failure;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::failure::CliError;
 use crate::render::short;
-use crate::standing::Standing;
-use crate::value::InputFrom;
+use crate::status::ParsedStatus;
+use crate::value::StdinArg;
 use longhaul_view::clean_label;
 use rustix::fs::{FileType, fstat, major, minor};
 use std::fs::File;
@@ -22,38 +22,38 @@ const NULL: (u32, u32) = (1, 3);
 /// Tells whether a launch hands this program's standard input over. Another descriptor that is named takes its place.
 ///
 /// A background launch does so only with `--stdin`: the input of a script is often a pipe that somebody else reads.
-pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, Failure> {
+pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     let wanted = match &args.stdin {
         _ if args.stdin_pipe => false,
-        Some(InputFrom::File(_) | InputFrom::Nothing) => false,
-        Some(InputFrom::Own | InputFrom::Descriptor(_)) => true,
+        Some(StdinArg::File(_) | StdinArg::Nothing) => false,
+        Some(StdinArg::Own | StdinArg::Descriptor(_)) => true,
         None => !args.background && is_piped(),
     };
     let place = &args.place;
     let repeats =
         args.retry.is_some_and(|retries| retries > 0) || place.any_node || !place.node_label.is_empty();
     if wanted && repeats {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: "standard input cannot be handed over to a command that may be repeated".to_owned(),
             why: Some("it can be read only once, and a second attempt would find nothing".to_owned()),
             help: "longhaul run --stdin FILE … for every attempt, or --stdin none".to_owned(),
         });
     }
-    if let (Some(InputFrom::Descriptor(number)), true) = (&args.stdin, wanted) {
+    if let (Some(StdinArg::Descriptor(number)), true) = (&args.stdin, wanted) {
         take_in(*number)?;
     }
     Ok(wanted)
 }
 
 /// Makes what a descriptor leads to the standard input of this program.
-fn take_in(number: u32) -> Result<(), Failure> {
+fn take_in(number: u32) -> Result<(), CliError> {
     let path = PathBuf::from(format!("/proc/self/fd/{number}"));
     let opened = File::open(&path).and_then(|file| Ok(rustix::stdio::dup2_stdin(file)?));
-    opened.map_err(|source| Failure::file("read", &path, source))
+    opened.map_err(|source| CliError::file("read", &path, source))
 }
 
 /// Says that nobody hands over what waits in the standard input, if something does; `advice` says what to do instead.
-pub(super) fn note_ignored_input(context: &Context, advice: &str) {
+pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     if is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0) {
         context
             .console
@@ -75,16 +75,16 @@ pub(super) fn is_piped() -> bool {
 ///
 /// A process that does not read all of it, or ends before, is no failure.
 pub(super) async fn hand_over(
-    context: &Context,
+    context: &VerbContext,
     id: &str,
     source: impl AsyncRead + Unpin,
-) -> Result<(), Failure> {
-    let mut sending = Sending::to(context, id, Unread::Waits);
+) -> Result<(), CliError> {
+    let mut sending = StdinUpload::to(context, id, UnreadInput::Waits);
     let outcome = send_all(context, id, source, &mut sending).await;
     outcome.or_else(|failure| match failure.slug() {
         // Nobody reads it any more.
         "input_closed" | "invalid_status_transition" => Ok(()),
-        _ => Err(Failure::Unfinished {
+        _ => Err(CliError::Unfinished {
             what: format!("the standard input was not handed over to its end: {failure}"),
             why: Some(format!("{} bytes of it are known to have arrived", sending.taken())),
             help: left_open(id),
@@ -93,14 +93,14 @@ pub(super) async fn hand_over(
 }
 
 async fn send_all(
-    context: &Context,
+    context: &VerbContext,
     id: &str,
     source: impl AsyncRead + Unpin,
-    sending: &mut Sending<'_>,
-) -> Result<(), Failure> {
-    let running = Path::wait().with("id", id).with("for", "running");
+    sending: &mut StdinUpload<'_>,
+) -> Result<(), CliError> {
+    let running = RequestPath::wait().with("id", id).with("for", "running");
     let reply = patiently(context, &running, None).await?;
-    if reply.processes.first().is_some_and(|process| Standing::of(process).is_ended()) {
+    if reply.processes.first().is_some_and(|process| ParsedStatus::of(process).is_ended()) {
         return Ok(());
     }
     sending.all_of(source).await?;

@@ -1,34 +1,39 @@
 //! `inspect`
 
 use super::{complained, first_failed};
-use crate::arguments::{Format, InspectArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{InspectArgs, OutputFormat};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::json::indented;
-use crate::render::{Now, detail};
+use crate::render::{RenderTime, detail};
 use longhaul_wire::api::ProcessView;
 
 /// Prints everything that is known about processes.
-pub(crate) async fn inspect(context: &Context, args: &InspectArgs) -> Result<i32, Failure> {
+pub(crate) async fn inspect(context: &VerbContext, args: &InspectArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let mut codes = Vec::new();
     for id in &args.ids {
-        let process: ProcessView = match context.client.fetch(&Path::process(id).with("usage", "true")).await
-        {
-            Ok(process) => process,
-            Err(failure) => {
-                codes.push(complained(context, failure));
-                continue;
-            }
-        };
+        let process: ProcessView =
+            match context.client.fetch(&RequestPath::process(id).with("usage", "true")).await {
+                Ok(process) => process,
+                Err(failure) => {
+                    codes.push(complained(context, failure));
+                    continue;
+                }
+            };
         match console.format {
             None => console.print(&indented(&process)?)?,
-            Some(Format::Json | Format::Ndjson) => console.print_json(&process)?,
-            Some(Format::Name) => console.print(&format!("{}\n", process.id))?,
-            Some(Format::Table | Format::Wide) => {
-                console.print(&detail(&process, console.out, console.unicode, Now::here(console.utc)))?;
+            Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&process)?,
+            Some(OutputFormat::Name) => console.print(&format!("{}\n", process.id))?,
+            Some(OutputFormat::Table | OutputFormat::Wide) => {
+                console.print(&detail(
+                    &process,
+                    console.out,
+                    console.unicode,
+                    RenderTime::here(console.utc),
+                ))?;
             }
         }
         codes.push(DONE);

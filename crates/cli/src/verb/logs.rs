@@ -1,38 +1,40 @@
 //! `logs`
 
-use super::foreground::tell_aside;
+use super::foreground::print_remark;
 use super::{complained, first_failed};
-use crate::arguments::{Lines, LogsArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{LineCount, LogsArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, FAILED, of_process};
-use crate::failure::Failure;
-use crate::output::{Asked, Follower, Grep, Manner, Matches, Piece, Printer, Showing, write};
+use crate::failure::CliError;
+use crate::output::{
+    FollowRequest, Grep, Matches, OutputDisplay, OutputFollower, OutputPiece, PrintOptions, Printer, write,
+};
 use crate::render::{label, short};
-use crate::standing::Standing;
+use crate::status::ParsedStatus;
 use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
-use longhaul_view::{Case, Pattern, Terminal, clean_label};
+use longhaul_view::{CaseMode, Pattern, TerminalPolicy, clean_label};
 use longhaul_wire::api::{ProcessView, WaitReply};
 use tokio::io::AsyncWrite;
 
 /// How many lines are shown where nobody says.
-const USUAL: u64 = 50;
+const DEFAULT_LINES: u64 = 50;
 
 /// Shows the output of processes.
-pub(crate) async fn logs(context: &Context, args: &LogsArgs) -> Result<i32, Failure> {
+pub(crate) async fn logs(context: &VerbContext, args: &LogsArgs) -> Result<i32, CliError> {
     let mut out = tokio::io::stdout();
     logs_to(context, args, &mut out).await
 }
 
 /// Shows the output of processes on the given writer.
 pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
-    context: &Context,
+    context: &VerbContext,
     args: &LogsArgs,
     out: &mut W,
-) -> Result<i32, Failure> {
+) -> Result<i32, CliError> {
     let pattern = args.grep.as_deref().map(|text| pattern(args, text)).transpose()?;
-    let wanted = Wanted { args, pattern };
+    let wanted = LogsRequest { args, pattern };
     let (mut codes, has_found) = match args.ids.as_slice() {
         [id] => {
             let id = named(context, id).await?;
@@ -45,7 +47,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     }
     if args.exit_status {
         for id in &args.ids {
-            let path = Path::wait().with("id", id).with("mode", "all");
+            let path = RequestPath::wait().with("id", id).with("mode", "all");
             let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
             codes.extend(reply.processes.iter().map(of_process));
         }
@@ -54,14 +56,14 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
 }
 
 /// What is wanted, with what was made of it.
-struct Wanted<'a> {
+struct LogsRequest<'a> {
     args: &'a LogsArgs,
     pattern: Option<Pattern>,
 }
 
-fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, Failure> {
-    let case = if args.ignore_case { Case::Ignored } else { Case::Kept };
-    Pattern::new(text, case).map_err(|error| Failure::Usage {
+fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, CliError> {
+    let case = if args.ignore_case { CaseMode::Ignored } else { CaseMode::Kept };
+    Pattern::new(text, case).map_err(|error| CliError::Usage {
         what: format!("cannot search for {text:?}"),
         why: Some(error.to_string()),
         help: "put a backslash before a character that is meant as it is".to_owned(),
@@ -69,27 +71,27 @@ fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, Failure> {
 }
 
 /// Gives what output is asked for by: programs read whole ids, whatever was said.
-async fn named(context: &Context, reference: &str) -> Result<String, Failure> {
+async fn named(context: &VerbContext, reference: &str) -> Result<String, CliError> {
     if !context.console.is_json() {
         return Ok(reference.to_owned());
     }
-    let process: ProcessView = context.client.fetch(&Path::process(reference)).await?;
+    let process: ProcessView = context.client.fetch(&RequestPath::process(reference)).await?;
     Ok(process.id)
 }
 
 /// Shows one process, and tells whether something was found.
 async fn show<W: AsyncWrite + Unpin>(
-    context: &Context,
-    wanted: &Wanted<'_>,
+    context: &VerbContext,
+    wanted: &LogsRequest<'_>,
     id: &str,
     prefix: Option<String>,
     out: &mut W,
-) -> Result<bool, Failure> {
+) -> Result<bool, CliError> {
     let (mut follower, mut showing) = wanted.begin(context, id, prefix).await?;
     let mut is_empty = true;
     while let Some(piece) = follower.next().await? {
         is_empty = false;
-        tell_aside(context, &piece);
+        print_remark(context, &piece);
         write(out, &showing.show(&piece)?).await?;
         if showing.is_full() {
             break;
@@ -98,16 +100,16 @@ async fn show<W: AsyncWrite + Unpin>(
     let (rest, has_found) = showing.finish()?;
     write(out, &rest).await?;
     if is_empty {
-        tell_if_not_begun(context, id).await;
+        print_if_not_started(context, id).await;
     }
     Ok(has_found)
 }
 
 /// Tells people why there is nothing of what has not begun.
-async fn tell_if_not_begun(context: &Context, id: &str) {
-    let process: Result<ProcessView, Failure> = context.client.fetch(&Path::process(id)).await;
+async fn print_if_not_started(context: &VerbContext, id: &str) {
+    let process: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     if let Ok(process) = process
-        && matches!(Standing::of(&process), Standing::Pending)
+        && matches!(ParsedStatus::of(&process), ParsedStatus::Pending)
         && process.attempt == 0
     {
         let why = process.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
@@ -118,16 +120,16 @@ async fn tell_if_not_begun(context: &Context, id: &str) {
 /// Shows several processes: one after the other, or all at once while they are followed. Tells how that went, and
 /// whether something was found.
 async fn show_many<W: AsyncWrite + Unpin>(
-    context: &Context,
-    wanted: &Wanted<'_>,
+    context: &VerbContext,
+    wanted: &LogsRequest<'_>,
     ids: &[String],
     out: &mut W,
-) -> Result<(Vec<i32>, bool), Failure> {
+) -> Result<(Vec<i32>, bool), CliError> {
     let mut codes = Vec::new();
     let mut has_found = false;
     let mut known = Vec::new();
     for id in ids {
-        match context.client.fetch::<ProcessView>(&Path::process(id)).await {
+        match context.client.fetch::<ProcessView>(&RequestPath::process(id)).await {
             Ok(process) => known.push((prefix(&process), process.id)),
             Err(failure) => codes.push(complained(context, failure)),
         }
@@ -161,7 +163,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
         let Some(slot) = showings.get_mut(index) else { continue };
         let ended = match piece {
             Ok(Some(piece)) => {
-                tell_aside(context, &piece);
+                print_remark(context, &piece);
                 match slot {
                     Some(showing) => {
                         write(out, &showing.show(&piece)?).await?;
@@ -186,14 +188,14 @@ async fn show_many<W: AsyncWrite + Unpin>(
         }
     }
     // Of one that broke off, what was found is found.
-    has_found |= showings.iter().flatten().any(Showing::has_found);
+    has_found |= showings.iter().flatten().any(OutputDisplay::has_found);
     Ok((codes, has_found))
 }
 
 /// A piece of the output of the process at this index; none at its end.
-type Indexed = (usize, Result<Option<Piece>, Failure>);
+type IndexedOutput = (usize, Result<Option<OutputPiece>, CliError>);
 
-fn pieces(index: usize, follower: Follower<'_>) -> LocalBoxStream<'_, Indexed> {
+fn pieces(index: usize, follower: OutputFollower<'_>) -> LocalBoxStream<'_, IndexedOutput> {
     stream::unfold(Some(follower), move |follower| async move {
         let mut follower = follower?;
         let piece = follower.next().await;
@@ -203,14 +205,14 @@ fn pieces(index: usize, follower: Follower<'_>) -> LocalBoxStream<'_, Indexed> {
     .boxed_local()
 }
 
-fn asked(args: &LogsArgs, id: &str) -> Asked {
-    Asked {
+fn asked(args: &LogsArgs, id: &str) -> FollowRequest {
+    FollowRequest {
         reference: id.to_owned(),
         follow: args.follow,
         lines: match (args.lines, args.since, &args.grep) {
-            (Some(Lines::Last(lines)), _, _) => Some(lines),
-            (Some(Lines::All), _, _) | (None, Some(_), _) | (None, None, Some(_)) => None,
-            (None, None, None) => Some(USUAL),
+            (Some(LineCount::Last(lines)), _, _) => Some(lines),
+            (Some(LineCount::All), _, _) | (None, Some(_), _) | (None, None, Some(_)) => None,
+            (None, None, None) => Some(DEFAULT_LINES),
         },
         since: args.since,
         stream: args.stream,
@@ -218,25 +220,31 @@ fn asked(args: &LogsArgs, id: &str) -> Asked {
     }
 }
 
-impl Wanted<'_> {
+impl LogsRequest<'_> {
     /// Begins to read the output of a process. Lines that match are told with their numbers, wherever it begins.
     async fn begin<'a>(
         &self,
-        context: &'a Context,
+        context: &'a VerbContext,
         id: &str,
         prefix: Option<String>,
-    ) -> Result<(Follower<'a>, Showing), Failure> {
-        let mut follower = Follower::new(&context.client, asked(self.args, id));
+    ) -> Result<(OutputFollower<'a>, OutputDisplay), CliError> {
+        let mut follower = OutputFollower::new(&context.client, asked(self.args, id));
         let first = if self.pattern.is_some() { follower.first_line().await? } else { None };
         Ok((follower, self.showing(context, id, prefix, first)))
     }
 
-    fn showing(&self, context: &Context, id: &str, prefix: Option<String>, first: Option<u64>) -> Showing {
+    fn showing(
+        &self,
+        context: &VerbContext,
+        id: &str,
+        prefix: Option<String>,
+        first: Option<u64>,
+    ) -> OutputDisplay {
         let args = self.args;
         let json = context.console.is_json().then(|| id.to_owned());
         if let Some(pattern) = &self.pattern {
             let wide = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
-            return Showing::Matches(Box::new(Matches::new(Grep {
+            return OutputDisplay::Matches(Box::new(Matches::new(Grep {
                 pattern: pattern.clone(),
                 context: args.context.map_or(0, wide),
                 most: args.max.map_or(usize::MAX, wide),
@@ -247,18 +255,23 @@ impl Wanted<'_> {
             })));
         }
         let manner = manner(context, args, prefix, json);
-        if args.fold { Showing::folded(manner) } else { Showing::All(Printer::new(manner)) }
+        if args.fold { OutputDisplay::folded(manner) } else { OutputDisplay::All(Printer::new(manner)) }
     }
 }
 
-fn manner(context: &Context, args: &LogsArgs, prefix: Option<String>, json: Option<String>) -> Manner {
+fn manner(
+    context: &VerbContext,
+    args: &LogsArgs,
+    prefix: Option<String>,
+    json: Option<String>,
+) -> PrintOptions {
     let console = &context.console;
     let clean = (console.out.terminal && !args.raw).then_some(if console.out.colour {
-        Terminal::Colour
+        TerminalPolicy::Colour
     } else {
-        Terminal::Plain
+        TerminalPolicy::Plain
     });
-    Manner { clean, timestamps: args.timestamps, utc: console.utc, prefix, json }
+    PrintOptions { clean, timestamps: args.timestamps, utc: console.utc, prefix, json }
 }
 
 fn prefix(process: &ProcessView) -> String {

@@ -1,12 +1,12 @@
 //! `mcp`
 
 use crate::arguments::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
-use crate::choice::Question;
 use crate::client::Client;
-use crate::dispatch::Context;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::mcp::{self, Carrier, Dial, Entry, Homes, INSTRUCTIONS, Refused};
+use crate::failure::CliError;
+use crate::mcp::{self, ConfigPaths, ConnectRefusal, Connector, INSTRUCTIONS, ServerEntry, StdioProxy};
+use crate::prompt::Prompt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -16,14 +16,14 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A manager that was just started opens its second socket in this time.
-const SUCCESSION: Duration = Duration::from_secs(2);
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
 /// The wait between two tries at it.
 const STEP: Duration = Duration::from_millis(10);
 /// How long the list of tools may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TOOLS_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves an agent, or does something for one.
-pub(crate) async fn mcp(context: &Context, args: &McpArgs) -> Result<i32, Failure> {
+pub(crate) async fn mcp(context: &VerbContext, args: &McpArgs) -> Result<i32, CliError> {
     match &args.verb {
         None => carry(context, &args.scope).await,
         Some(McpVerb::Install(args)) => install(context, args),
@@ -36,9 +36,9 @@ pub(crate) async fn mcp(context: &Context, args: &McpArgs) -> Result<i32, Failur
 }
 
 /// Carries the protocol between standard input and output and the manager. Processes outlive it.
-async fn carry(context: &Context, scope: &McpScope) -> Result<i32, Failure> {
-    let way = Way { client: &context.client, opening: opening(context, scope) };
-    let carrier = Carrier::new(way, tokio::io::stdin(), tokio::io::stdout());
+async fn carry(context: &VerbContext, scope: &McpScope) -> Result<i32, CliError> {
+    let way = McpSocket { client: &context.client, opening: opening(context, scope) };
+    let carrier = StdioProxy::new(way, tokio::io::stdin(), tokio::io::stdout());
     tokio::select! {
         carried = carrier.carry() => carried?,
         () = mcp::parent_gone() => {}
@@ -48,15 +48,15 @@ async fn carry(context: &Context, scope: &McpScope) -> Result<i32, Failure> {
 }
 
 /// The way to the manager's socket for agents.
-struct Way<'a> {
+struct McpSocket<'a> {
     client: &'a Client,
     opening: String,
 }
 
-impl Dial for Way<'_> {
+impl Connector for McpSocket<'_> {
     type Stream = UnixStream;
 
-    async fn dial(&self) -> Result<UnixStream, Refused> {
+    async fn dial(&self) -> Result<UnixStream, ConnectRefusal> {
         self.open().await.map_err(|failure| {
             let problem = failure.into_problem();
             let why = match (problem.detail, problem.help) {
@@ -64,28 +64,28 @@ impl Dial for Way<'_> {
                 (None, Some(help)) => format!("{} ({help})", problem.title),
                 (None, None) => problem.title,
             };
-            Refused { slug: problem.slug, why }
+            ConnectRefusal { slug: problem.slug, why }
         })
     }
 }
 
-impl Way<'_> {
-    async fn open(&self) -> Result<UnixStream, Failure> {
-        let until = Instant::now() + SUCCESSION;
+impl McpSocket<'_> {
+    async fn open(&self) -> Result<UnixStream, CliError> {
+        let until = Instant::now() + SOCKET_TIMEOUT;
         let mut stream = loop {
             match self.client.connect_beside(mcp::SOCKET).await {
-                Err(Failure::Down { started: None, .. }) if Instant::now() < until => sleep(STEP).await,
+                Err(CliError::Down { started: None, .. }) if Instant::now() < until => sleep(STEP).await,
                 connected => break connected?,
             }
         };
         let said = stream.write_all(self.opening.as_bytes()).await;
-        said.map_err(|error| Failure::Broken { why: error.to_string() })?;
+        said.map_err(|error| CliError::Broken { why: error.to_string() })?;
         Ok(stream)
     }
 }
 
 /// On whose behalf the stream speaks, in one line.
-fn opening(context: &Context, scope: &McpScope) -> String {
+fn opening(context: &VerbContext, scope: &McpScope) -> String {
     let around = &context.around;
     let directory =
         around.directory().ok().and_then(|directory| directory.into_os_string().into_string().ok());
@@ -101,7 +101,7 @@ fn opening(context: &Context, scope: &McpScope) -> String {
     format!("{opening}\n")
 }
 
-fn install(context: &Context, args: &McpInstallArgs) -> Result<i32, Failure> {
+fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let entry = entry(context, args)?;
     if args.print {
@@ -120,7 +120,7 @@ fn install(context: &Context, args: &McpInstallArgs) -> Result<i32, Failure> {
         } else if console.can_ask {
             console.ask_about(&shown);
         }
-        let question = Question {
+        let question = Prompt {
             text: format!("Change {path}?"),
             would: format!("this would change {path}"),
             list: Vec::new(),
@@ -145,12 +145,12 @@ fn install(context: &Context, args: &McpInstallArgs) -> Result<i32, Failure> {
 }
 
 /// What the agent is to call: for everything of a user this very program, for a project one that each member has.
-fn entry(context: &Context, args: &McpInstallArgs) -> Result<Entry, Failure> {
+fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, CliError> {
     let program = if args.here {
         "longhaul".to_owned()
     } else {
         let own =
-            std::env::current_exe().map_err(|source| Failure::file("find", "longhaul".as_ref(), source))?;
+            std::env::current_exe().map_err(|source| CliError::file("find", "longhaul".as_ref(), source))?;
         own.to_string_lossy().into_owned()
     };
     let mut words = vec!["mcp".to_owned()];
@@ -165,12 +165,12 @@ fn entry(context: &Context, args: &McpInstallArgs) -> Result<Entry, Failure> {
     if args.scope.read_only {
         words.push("--read-only".to_owned());
     }
-    Ok(Entry { program, args: words })
+    Ok(ServerEntry { program, args: words })
 }
 
-fn homes(context: &Context, here: bool) -> Result<Homes, Failure> {
+fn homes(context: &VerbContext, here: bool) -> Result<ConfigPaths, CliError> {
     let around = &context.around;
-    let home = around.variable("HOME").map(PathBuf::from).ok_or_else(|| Failure::Usage {
+    let home = around.variable("HOME").map(PathBuf::from).ok_or_else(|| CliError::Usage {
         what: "it is not known where your agents keep their configuration".to_owned(),
         why: Some("HOME is not set".to_owned()),
         help: "say --print and do it yourself".to_owned(),
@@ -178,36 +178,36 @@ fn homes(context: &Context, here: bool) -> Result<Homes, Failure> {
     let config = around.variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
     let codex = around.variable("CODEX_HOME").map(PathBuf::from);
     let claude = around.variable("CLAUDE_CONFIG_DIR").map(PathBuf::from);
-    Ok(Homes { home, config, codex, claude, project: here.then(|| around.directory()).transpose()? })
+    Ok(ConfigPaths { home, config, codex, claude, project: here.then(|| around.directory()).transpose()? })
 }
 
 /// A tool as the manager describes it.
 #[derive(Deserialize)]
-struct Described {
+struct ToolDescription {
     name: String,
     description: String,
 }
 
-async fn tools(context: &Context, args: &McpToolsArgs) -> Result<i32, Failure> {
-    let way = Way { client: &context.client, opening: opening(context, &args.scope) };
-    let silent = Failure::Silent { waited: PATIENCE, stopped: None };
-    let listed = timeout(PATIENCE, listed(way.open().await?)).await.unwrap_or(Err(silent))?;
+async fn tools(context: &VerbContext, args: &McpToolsArgs) -> Result<i32, CliError> {
+    let way = McpSocket { client: &context.client, opening: opening(context, &args.scope) };
+    let silent = CliError::Silent { waited: TOOLS_TIMEOUT, stopped: None };
+    let listed = timeout(TOOLS_TIMEOUT, listed(way.open().await?)).await.unwrap_or(Err(silent))?;
     if context.console.is_json() {
         context.console.print_json(&listed)?;
         return Ok(DONE);
     }
-    let broken = |error: serde_json::Error| Failure::Broken { why: error.to_string() };
-    let tools: Vec<Described> = serde_json::from_value(listed).map_err(broken)?;
+    let broken = |error: serde_json::Error| CliError::Broken { why: error.to_string() };
+    let tools: Vec<ToolDescription> = serde_json::from_value(listed).map_err(broken)?;
     let width = tools.iter().map(|tool| tool.name.len()).max().unwrap_or_default();
-    for Described { name, description } in tools {
+    for ToolDescription { name, description } in tools {
         context.console.print(&format!("{name:width$}  {description}\n"))?;
     }
     Ok(DONE)
 }
 
 /// Asks for the list of tools as any client would.
-async fn listed(stream: UnixStream) -> Result<Value, Failure> {
-    let broken = |why: String| Failure::Broken { why };
+async fn listed(stream: UnixStream) -> Result<Value, CliError> {
+    let broken = |why: String| CliError::Broken { why };
     let mut stream = BufReader::new(stream);
     let version = "2026-07-28";
     let meta = json!({

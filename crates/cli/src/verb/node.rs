@@ -1,14 +1,14 @@
 //! `nodes` and `node`
 
 use super::status::all_pages;
-use crate::arguments::{Format, NodeArgs, NodeName, NodeVerb};
-use crate::choice::{Question, counted};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{NodeArgs, NodeName, NodeVerb, OutputFormat};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::render::{self, Look, Now, waiting_line};
-use crate::standing::Standing;
+use crate::failure::CliError;
+use crate::prompt::{Prompt, counted};
+use crate::render::{self, RenderTime, TableFormat, waiting_line};
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{NodeListing, NodeView};
 use serde::Serialize;
@@ -16,36 +16,36 @@ use serde_json::{Map, Value};
 
 /// What programs are told.
 #[derive(Serialize)]
-struct Document<'a> {
+struct NodeJson<'a> {
     schema: &'static str,
     #[serde(flatten)]
     listing: &'a NodeListing,
 }
 
 /// Shows every node.
-pub(crate) async fn nodes(context: &Context) -> Result<i32, Failure> {
-    let listing: NodeListing = context.client.fetch(&Path::nodes()).await?;
+pub(crate) async fn nodes(context: &VerbContext) -> Result<i32, CliError> {
+    let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
     let console = &context.console;
     match console.format {
-        Some(Format::Json) => {
-            console.print_json(&Document { schema: "longhaul/nodes/v1", listing: &listing })?;
+        Some(OutputFormat::Json) => {
+            console.print_json(&NodeJson { schema: "longhaul/nodes/v1", listing: &listing })?;
         }
-        Some(Format::Ndjson) => listing.nodes.iter().try_for_each(|node| console.print_json(node))?,
-        Some(Format::Name) => {
+        Some(OutputFormat::Ndjson) => listing.nodes.iter().try_for_each(|node| console.print_json(node))?,
+        Some(OutputFormat::Name) => {
             console.print(&listing.nodes.iter().map(|node| format!("{}\n", node.id)).collect::<String>())?;
         }
-        Some(Format::Table | Format::Wide) | None => {
-            let now = Now::said(&listing.at, console.utc);
-            console.print(&render::nodes(&listing, Look::of(console), now))?;
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {
+            let now = RenderTime::said(&listing.at, console.utc);
+            console.print(&render::nodes(&listing, TableFormat::of(console), now))?;
         }
     }
     Ok(DONE)
 }
 
 /// Takes a node out of work, or back into it.
-pub(crate) async fn node(context: &Context, args: &NodeArgs) -> Result<i32, Failure> {
+pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, CliError> {
     let nothing = Map::<String, Value>::new();
-    let part = |named: &NodeName, part: &str| Path::node_part(&named.id, part);
+    let part = |named: &NodeName, part: &str| RequestPath::node_part(&named.id, part);
     let (node, told): (NodeView, _) = match &args.verb {
         NodeVerb::Drain(named) => (
             context.client.send(&part(named, "drain"), &nothing).await?,
@@ -59,7 +59,7 @@ pub(crate) async fn node(context: &Context, args: &NodeArgs) -> Result<i32, Fail
                 return Ok(DONE);
             }
             (
-                context.client.remove(&Path::node(&named.id)).await?,
+                context.client.remove(&RequestPath::node(&named.id)).await?,
                 "is forgotten, and what it owned is decided by the others",
             )
         }
@@ -72,25 +72,25 @@ pub(crate) async fn node(context: &Context, args: &NodeArgs) -> Result<i32, Fail
 }
 
 /// Asks whether a node may go whose work goes on without its manager: it is called interrupted then.
-async fn may_be_forgotten(context: &Context, id: &str) -> Result<bool, Failure> {
+async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliError> {
     if context.console.yes {
         return Ok(true);
     }
-    let listing: NodeListing = context.client.fetch(&Path::nodes()).await?;
+    let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
     // Of one that is lost everything was taken, and any other is not let go.
     if !listing.nodes.iter().any(|node| node.id == id && node.presence == "left") {
         return Ok(true);
     }
-    let mut live = all_pages(context, Path::processes().with("node", id), None).await?.processes;
+    let mut live = all_pages(context, RequestPath::processes().with("node", id), None).await?.processes;
     live.retain(|process| {
-        let standing = Standing::of(process);
-        !standing.is_ended() && standing != Standing::Pending
+        let standing = ParsedStatus::of(process);
+        !standing.is_ended() && standing != ParsedStatus::Pending
     });
     if live.is_empty() {
         return Ok(true);
     }
     let (id, count) = (clean_label(id), counted(live.len()));
-    let question = Question {
+    let question = Prompt {
         text: format!("Forget node {id}, and call {count} interrupted that may still run there?"),
         would: format!("{count} of node {id}, which may still run there, would be called interrupted"),
         list: live.iter().map(|process| waiting_line(process, context.console.unicode)).collect(),

@@ -2,26 +2,26 @@
 
 use super::track::warn_of_stop;
 use crate::arguments::ProgressArgs;
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::value::Percent;
-use longhaul_wire::api::{Outcome, UpdateRequest};
+use crate::failure::CliError;
+use crate::value::PercentArg;
+use longhaul_wire::api::{ActionReply, UpdateRequest};
 
 /// Reports how far the work has come.
-pub(crate) async fn progress(context: &Context, args: &ProgressArgs) -> Result<i32, Failure> {
-    let id = args.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| Failure::Usage {
+pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
+    let id = args.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
         what: "no process is named".to_owned(),
         why: Some("LONGHAUL_ID is not set: this does not run inside of a process".to_owned()),
         help: "longhaul progress N --id ID".to_owned(),
     })?;
     let update = UpdateRequest {
-        progress: args.progress.map(Percent::value),
+        progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
         status: None,
     };
-    let outcome: Outcome = context.client.amend(&Path::process(id), &update).await?;
+    let outcome: ActionReply = context.client.amend(&RequestPath::process(id), &update).await?;
     if context.console.is_json() {
         context.console.print_json(&outcome)?;
     }

@@ -1,28 +1,28 @@
 //! `prune`
 
-use crate::arguments::{Format, PruneArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{OutputFormat, PruneArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::render::bytes;
-use crate::value::{Age, Size};
+use crate::value::{AgeArg, SizeArg};
 use longhaul_wire::api::{PruneReply, PruneRequest};
 
 /// Lets records of ended processes go.
-pub(crate) async fn prune(context: &Context, args: &PruneArgs) -> Result<i32, Failure> {
+pub(crate) async fn prune(context: &VerbContext, args: &PruneArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let request = PruneRequest {
-        older_than_ms: args.older_than.map(Age::as_millis),
+        older_than_ms: args.older_than.map(AgeArg::as_millis),
         keep: args.keep,
-        bytes: args.bytes.map(Size::as_bytes),
+        bytes: args.bytes.map(SizeArg::as_bytes),
         dry_run: args.dry_run,
     };
-    let reply: PruneReply = context.client.send_slowly(&Path::prune(), &request).await?;
+    let reply: PruneReply = context.client.send_slowly(&RequestPath::prune(), &request).await?;
     match console.format {
-        Some(Format::Json | Format::Ndjson) => console.print_json(&reply)?,
-        Some(Format::Table | Format::Wide) | None if !args.dry_run => {}
-        Some(Format::Table | Format::Wide | Format::Name) | None => {
+        Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&reply)?,
+        Some(OutputFormat::Table | OutputFormat::Wide) | None if !args.dry_run => {}
+        Some(OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name) | None => {
             let ids: String = reply.ids.iter().map(|id| format!("{id}\n")).collect();
             console.print(&ids)?;
         }

@@ -1,52 +1,52 @@
 //! `queue`
 
-use super::order::tell;
-use crate::arguments::{Format, MoveArgs, QueueArgs, QueueVerb};
-use crate::client::Path;
-use crate::dispatch::Context;
+use super::action::tell;
+use crate::arguments::{MoveArgs, OutputFormat, QueueArgs, QueueVerb};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::render::{Look, Now, label, queues};
-use crate::value::Slots;
+use crate::failure::CliError;
+use crate::render::{RenderTime, TableFormat, label, queues};
+use crate::value::SlotsArg;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{Outcome, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
+use longhaul_wire::api::{ActionReply, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
 use serde::Serialize;
 
 /// What programs are told.
 #[derive(Serialize)]
-struct Document<'a> {
+struct QueueJson<'a> {
     schema: &'static str,
     #[serde(flatten)]
     listing: &'a QueueListing,
 }
 
 /// Shows queues, or changes one.
-pub(crate) async fn queue(context: &Context, args: &QueueArgs) -> Result<i32, Failure> {
+pub(crate) async fn queue(context: &VerbContext, args: &QueueArgs) -> Result<i32, CliError> {
     if let Some(QueueVerb::Move(args)) = &args.verb {
         return move_to(context, args).await;
     }
     let Some(key) = &args.key else {
-        let listing: QueueListing = context.client.fetch(&Path::queues()).await?;
-        show(context, &listing, context.console.format == Some(Format::Wide))?;
+        let listing: QueueListing = context.client.fetch(&RequestPath::queues()).await?;
+        show(context, &listing, context.console.format == Some(OutputFormat::Wide))?;
         return Ok(DONE);
     };
     if args.limit.is_none() && !args.hold && !args.release {
-        let mut listing: QueueListing = context.client.fetch(&Path::queue(key)).await?;
+        let mut listing: QueueListing = context.client.fetch(&RequestPath::queue(key)).await?;
         listing.slots.retain(|covered, _| covered == key);
         show(context, &listing, true)?;
         return Ok(DONE);
     }
     let request = QueueRequest {
         slots: args.limit.map(|slots| match slots {
-            Slots::Default => SlotsRequest::Default,
-            Slots::Count(slots) => SlotsRequest::Count(slots),
+            SlotsArg::Default => SlotsRequest::Default,
+            SlotsArg::Count(slots) => SlotsRequest::Count(slots),
         }),
         held: (args.hold || args.release).then_some(args.hold),
         by: if args.hold { by(context) } else { None },
     };
-    let listing: QueueListing = context.client.amend(&Path::queue(key), &request).await?;
+    let listing: QueueListing = context.client.amend(&RequestPath::queue(key), &request).await?;
     if context.console.is_json() {
-        context.console.print_json(&Document { schema: SCHEMA, listing: &listing })?;
+        context.console.print_json(&QueueJson { schema: SCHEMA, listing: &listing })?;
     }
     context.console.say(&done(key, args));
     Ok(DONE)
@@ -54,12 +54,14 @@ pub(crate) async fn queue(context: &Context, args: &QueueArgs) -> Result<i32, Fa
 
 const SCHEMA: &str = "longhaul/queues/v1";
 
-fn show(context: &Context, listing: &QueueListing, wide: bool) -> Result<(), Failure> {
+fn show(context: &VerbContext, listing: &QueueListing, wide: bool) -> Result<(), CliError> {
     let console = &context.console;
     match console.format {
-        Some(Format::Json) => return console.print_json(&Document { schema: SCHEMA, listing }),
-        Some(Format::Ndjson) => return listing.queues.iter().try_for_each(|queue| console.print_json(queue)),
-        Some(Format::Name) => {
+        Some(OutputFormat::Json) => return console.print_json(&QueueJson { schema: SCHEMA, listing }),
+        Some(OutputFormat::Ndjson) => {
+            return listing.queues.iter().try_for_each(|queue| console.print_json(queue));
+        }
+        Some(OutputFormat::Name) => {
             let keys: String = listing
                 .queues
                 .iter()
@@ -68,13 +70,13 @@ fn show(context: &Context, listing: &QueueListing, wide: bool) -> Result<(), Fai
                 .collect();
             return console.print(&keys);
         }
-        Some(Format::Table | Format::Wide) | None => {}
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
     if listing.queues.is_empty() && listing.slots.is_empty() {
         console.say("nobody runs and nobody waits");
     } else {
-        let look = Look { wide, ..Look::of(console) };
-        console.print(&queues(listing, look, Now::said(&listing.at, console.utc)))?;
+        let look = TableFormat { wide, ..TableFormat::of(console) };
+        console.print(&queues(listing, look, RenderTime::said(&listing.at, console.utc)))?;
     }
     console.hint(&match listing.default_slots {
         0 => "every other key has no limit".to_owned(),
@@ -84,10 +86,10 @@ fn show(context: &Context, listing: &QueueListing, wide: bool) -> Result<(), Fai
 }
 
 /// Moves a process that waits.
-async fn move_to(context: &Context, args: &MoveArgs) -> Result<i32, Failure> {
-    let path = Path::process_part(&args.id, "priority").with_some("revision", args.expected.revision);
+async fn move_to(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError> {
+    let path = RequestPath::process_part(&args.id, "priority").with_some("revision", args.expected.revision);
     let request = PriorityRequest { priority: args.priority, first: args.first };
-    let outcome: Outcome = context.client.send(&path, &request).await?;
+    let outcome: ActionReply = context.client.send(&path, &request).await?;
     if context.console.format.is_some() {
         tell(context, &outcome)?;
         return Ok(DONE);
@@ -100,16 +102,16 @@ async fn move_to(context: &Context, args: &MoveArgs) -> Result<i32, Failure> {
 }
 
 /// Says who holds a queue: the session, or else the user.
-fn by(context: &Context) -> Option<String> {
+fn by(context: &VerbContext) -> Option<String> {
     ["LONGHAUL_SESSION", "USER", "LOGNAME"].into_iter().find_map(|name| context.around.variable(name))
 }
 
 fn done(key: &str, args: &QueueArgs) -> String {
     let key = clean_label(key);
     let limit = args.limit.map(|slots| match slots {
-        Slots::Default => "has as many slots as what covers it else".to_owned(),
-        Slots::Count(0) => "has no limit".to_owned(),
-        Slots::Count(slots) => format!("has {}", counted(slots)),
+        SlotsArg::Default => "has as many slots as what covers it else".to_owned(),
+        SlotsArg::Count(0) => "has no limit".to_owned(),
+        SlotsArg::Count(slots) => format!("has {}", counted(slots)),
     });
     let hold = match (args.hold, args.release) {
         (true, _) => Some("is held: who waits stays where it is, and what runs goes on".to_owned()),

@@ -1,19 +1,19 @@
 //! `restart`
 
-use super::foreground::{Signals, accompany};
+use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover::{is_piped, left_open, note_ignored_input};
 use super::run::{announce, untold};
 use super::{check_expected, complained, first_failed};
-use crate::arguments::{Expected, RestartArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
-use crate::exit_code::{DONE, Regime, of_failure};
-use crate::failure::Failure;
+use crate::arguments::{RestartArgs, RevisionArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::exit_code::{DONE, ExitCodeMode, of_failure};
+use crate::failure::CliError;
 use crate::render::{label, short};
-use crate::standing::Standing;
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{
-    Launched, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
+    LaunchReply, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
 };
 
 /// What becomes of input that nobody asked for.
@@ -21,7 +21,7 @@ const NO_INPUT: &str =
     "a restart in the background, or of a command that was launched without input, hands nothing over";
 
 /// Runs processes again, as new ones.
-pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
+pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     if args.interrupted {
         return restart_interrupted(context, args).await;
     }
@@ -34,7 +34,7 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
                     let open = input_left_open(&launched.process);
                     let code = announce(context, launched).await?;
                     if code == DONE {
-                        tell_of_input(context, open);
+                        print_input_hint(context, open);
                     }
                     code
                 }
@@ -45,24 +45,24 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
         return Ok(first_failed(codes));
     }
     let [id] = args.ids.as_slice() else {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: "only one process can have the foreground".to_owned(),
             why: None,
             help: "longhaul restart -b ID...".to_owned(),
         });
     };
-    let signals = Signals::new()?;
+    let signals = ForegroundSignals::new()?;
     let launched = again(context, id, args.expected).await?;
     // From here on the code is about the process, whatever goes wrong.
     let open = input_left_open(&launched.process);
     let hands_over = open.is_some() && is_piped();
     if !hands_over {
-        tell_of_input(context, open);
+        print_input_hint(context, open);
         note_ignored_input(context, NO_INPUT);
     }
-    match accompany(context, launched.process, signals, hands_over).await {
+    match follow_in_foreground(context, launched.process, signals, hands_over).await {
         Err(failure) => {
-            let code = of_failure(&failure, Regime::PassThrough);
+            let code = of_failure(&failure, ExitCodeMode::PassThrough);
             context.console.complain(failure);
             Ok(code)
         }
@@ -72,26 +72,26 @@ pub(crate) async fn restart(context: &Context, args: &RestartArgs) -> Result<i32
 
 /// Says of a command that reads what is sent to it that nothing is: what was handed over before was read once.
 fn input_left_open(process: &ProcessView) -> Option<String> {
-    let reads = process.stdin.as_deref() == Some("pipe") && !Standing::of(process).is_ended();
+    let reads = process.stdin.as_deref() == Some("pipe") && !ParsedStatus::of(process).is_ended();
     reads.then(|| {
         let (name, left) = (label(process), left_open(&process.id));
         format!("{name} starts without the input that it read before; {left}")
     })
 }
 
-fn tell_of_input(context: &Context, open: Option<String>) {
+fn print_input_hint(context: &VerbContext, open: Option<String>) {
     if let Some(text) = open {
         context.console.say(&text);
     }
 }
 
 /// Restarts what was interrupted and has no successor yet, and says what is left out.
-async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i32, Failure> {
+async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     let project = context.global.project.clone().filter(|_| args.ids.is_empty());
     let RestartArgs { ids, with_children, dry_run, .. } = args.clone();
     let request = RestartInterruptedRequest { ids, project, with_children, dry_run };
-    let reply: Result<RestartInterruptedReply, Failure> =
-        context.client.send_slowly(&Path::restart_interrupted(), &request).await;
+    let reply: Result<RestartInterruptedReply, CliError> =
+        context.client.send_slowly(&RequestPath::restart_interrupted(), &request).await;
     let reply = reply.map_err(|failure| failure.of_launch(None))?;
     let console = &context.console;
     if console.is_json() {
@@ -115,7 +115,7 @@ async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i3
         console.print(&text).map_err(|failure| untold(failure, &ids.join(", ")))?;
     }
     for process in &reply.processes {
-        tell_of_input(context, input_left_open(process));
+        print_input_hint(context, input_left_open(process));
     }
     for skipped in &reply.skipped {
         let name =
@@ -134,8 +134,8 @@ async fn restart_interrupted(context: &Context, args: &RestartArgs) -> Result<i3
     Ok(DONE)
 }
 
-async fn again(context: &Context, id: &str, expected: Expected) -> Result<Launched, Failure> {
-    let path = Path::process_part(id, "restart").with_some("revision", expected.revision);
+async fn again(context: &VerbContext, id: &str, expected: RevisionArgs) -> Result<LaunchReply, CliError> {
+    let path = RequestPath::process_part(id, "restart").with_some("revision", expected.revision);
     let outcome = context.client.send(&path, &RestartRequest {}).await;
-    outcome.map_err(|failure: Failure| failure.of_launch(None))
+    outcome.map_err(|failure: CliError| failure.of_launch(None))
 }

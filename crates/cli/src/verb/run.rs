@@ -1,18 +1,18 @@
 //! `run`
 
-use super::foreground::{Signals, accompany};
+use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover;
-use crate::arguments::{Format, RunArgs, WorkArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{OutputFormat, RunArgs, WorkArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, of_process};
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::render::{ended_line, label, short};
 use crate::request::{launch_request, shown};
 use crate::shell_word::shell_word;
-use crate::standing::Standing;
+use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
-use longhaul_wire::api::{LaunchRequest, Launched, ProcessView, WaitReply};
+use longhaul_wire::api::{LaunchReply, LaunchRequest, ProcessView, WaitReply};
 use rustix::fs::OFlags;
 use std::fs::File;
 use std::io::Write;
@@ -25,7 +25,7 @@ const START: Duration = Duration::from_millis(400);
 const FAILED_START: Duration = Duration::from_secs(2);
 
 /// Runs a command.
-pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failure> {
+pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, CliError> {
     let hands_over = handover::is_wanted(args)?;
     let request =
         launch_request(args, &context.global, &context.around, context.client.socket(), hands_over)?;
@@ -35,10 +35,10 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
     }
     warn_of_lost_variables(context, args, &request);
     let id_file = IdFile::of(&args.work)?;
-    let signals = if args.background { None } else { Some(Signals::new()?) };
+    let signals = if args.background { None } else { Some(ForegroundSignals::new()?) };
     let launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
-    tell_if_nowhere(context, &launched.process);
+    print_if_not_placeable(context, &launched.process);
     // What was launched before, under the same key, has an input of its own.
     let hands_over = hands_over && launched.created;
     let Some(signals) = signals else {
@@ -52,11 +52,11 @@ pub(crate) async fn run(context: &Context, args: &RunArgs) -> Result<i32, Failur
         }
         return Ok(code);
     };
-    accompany(context, launched.process, signals, hands_over).await
+    follow_in_foreground(context, launched.process, signals, hands_over).await
 }
 
 /// Tells that no node may run it now, which a wrong name of a node or of a label comes to.
-fn tell_if_nowhere(context: &Context, process: &ProcessView) {
+fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
     if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
         let what = format!("{} waits: {reason}; `longhaul nodes` lists all", label(process));
@@ -71,23 +71,23 @@ pub(super) struct IdFile<'a>(Option<(&'a std::path::Path, File)>);
 
 impl<'a> IdFile<'a> {
     /// Makes it, if one is named.
-    pub(super) fn of(work: &'a WorkArgs) -> Result<Self, Failure> {
+    pub(super) fn of(work: &'a WorkArgs) -> Result<Self, CliError> {
         let Some(path) = work.id_file.as_deref() else {
             return Ok(Self(None));
         };
         // A named pipe that nobody reads would hold up the launch.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
         let file = File::options().write(true).create(true).truncate(true).custom_flags(flags).open(path);
-        let file = file.map_err(|source| Failure::file("write", path, source))?;
+        let file = file.map_err(|source| CliError::file("write", path, source))?;
         Ok(Self(Some((path, file))))
     }
 
     /// Writes the id, if there is a file for it.
-    pub(super) fn write(self, id: &str) -> Result<(), Failure> {
+    pub(super) fn write(self, id: &str) -> Result<(), CliError> {
         let Some((path, mut file)) = self.0 else {
             return Ok(());
         };
-        writeln!(file, "{id}").map_err(|source| Failure::Untold {
+        writeln!(file, "{id}").map_err(|source| CliError::Untold {
             id: id.to_owned(),
             to: path.display().to_string(),
             source,
@@ -96,7 +96,7 @@ impl<'a> IdFile<'a> {
 }
 
 /// Tells which variables are not handed over.
-fn warn_of_lost_variables(context: &Context, args: &RunArgs, request: &LaunchRequest) {
+fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &LaunchRequest) {
     let declared = request.command.as_ref().map(|command| &command.environment.declared);
     let mut lost = context.around.lost_variables();
     lost.retain(|name| !args.clear_env && !declared.is_some_and(|declared| declared.contains_key(name)));
@@ -110,10 +110,10 @@ fn warn_of_lost_variables(context: &Context, args: &RunArgs, request: &LaunchReq
 ///
 /// A parent that was adopted and that the manager does not know is given up: it is one of another state.
 pub(super) async fn submit(
-    context: &Context,
+    context: &VerbContext,
     work: &WorkArgs,
     mut request: LaunchRequest,
-) -> Result<Launched, Failure> {
+) -> Result<LaunchReply, CliError> {
     let mut outcome = ask(context, &request).await;
     if let (Err(failure), None, Some(adopted)) = (&outcome, &work.parent, &request.parent_id)
         && matches!(failure.slug(), "process_not_found" | "parent_missing")
@@ -145,38 +145,40 @@ pub(super) async fn submit(
 }
 
 /// Asks for a launch; again after a broken connection if its key sees to it that there is one process only.
-async fn ask(context: &Context, request: &LaunchRequest) -> Result<Launched, Failure> {
-    match context.client.send(&Path::processes(), request).await {
-        Err(Failure::Broken { .. }) if request.launch_key.is_some() => {
-            context.client.send(&Path::processes(), request).await
+async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, CliError> {
+    match context.client.send(&RequestPath::processes(), request).await {
+        Err(CliError::Broken { .. }) if request.launch_key.is_some() => {
+            context.client.send(&RequestPath::processes(), request).await
         }
         outcome => outcome,
     }
 }
 
 /// Tells whether the manager knows no such process, whatever became of it.
-async fn is_unknown(context: &Context, id: &str) -> bool {
-    let known: Result<ProcessView, Failure> = context.client.fetch(&Path::process(id)).await;
+async fn is_unknown(context: &VerbContext, id: &str) -> bool {
+    let known: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 
 /// Prints the id of what goes on in the background, and tells people what they can do with it.
-pub(super) async fn announce(context: &Context, mut launched: Launched) -> Result<i32, Failure> {
+pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -> Result<i32, CliError> {
     let console = &context.console;
     let for_people = console.wants_hints();
-    let waits = Standing::of(&launched.process) == Standing::Pending;
+    let waits = ParsedStatus::of(&launched.process) == ParsedStatus::Pending;
     if for_people || !waits {
         let patience = if waits { START } else { FAILED_START };
         launched.process = started(context, launched.process, patience).await;
     }
     let id = &launched.process.id;
     match console.format {
-        Some(Format::Json | Format::Ndjson) => console.print_json(&launched),
-        Some(Format::Table | Format::Wide | Format::Name) | None => console.print(&format!("{id}\n")),
+        Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&launched),
+        Some(OutputFormat::Table | OutputFormat::Wide | OutputFormat::Name) | None => {
+            console.print(&format!("{id}\n"))
+        }
     }
     .map_err(|failure| untold(failure, id))?;
-    if launched.process.start_failure.is_some() && Standing::of(&launched.process).is_ended() {
-        tell_of_end(context, &launched.process);
+    if launched.process.start_failure.is_some() && ParsedStatus::of(&launched.process).is_ended() {
+        print_end(context, &launched.process);
         return Ok(of_process(&launched.process));
     }
     if for_people {
@@ -186,7 +188,7 @@ pub(super) async fn announce(context: &Context, mut launched: Launched) -> Resul
 }
 
 /// Tells how a process ended, and what was probably meant if its program was a command line.
-pub(super) fn tell_of_end(context: &Context, process: &ProcessView) {
+pub(super) fn print_end(context: &VerbContext, process: &ProcessView) {
     let console = &context.console;
     console.say(&ended_line(process, console.unicode));
     let not_found = process.start_failure.as_ref().is_some_and(|failure| failure.stage == "program");
@@ -206,26 +208,26 @@ fn is_command_line(words: &[String]) -> bool {
 }
 
 /// Names what was launched, unless nobody wants to know.
-pub(super) fn untold(failure: Failure, id: &str) -> Failure {
+pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     if failure.is_closed_output() {
         return failure;
     }
-    if let Failure::Output { source } = failure {
-        return Failure::Untold { id: id.to_owned(), to: "standard output".to_owned(), source };
+    if let CliError::Output { source } = failure {
+        return CliError::Untold { id: id.to_owned(), to: "standard output".to_owned(), source };
     }
     failure
 }
 
 /// Gives a launch a moment to start, so that its pid can be told, or why it has none.
-async fn started(context: &Context, process: ProcessView, patience: Duration) -> ProcessView {
-    if Standing::of(&process).has_started() {
+async fn started(context: &VerbContext, process: ProcessView, patience: Duration) -> ProcessView {
+    if ParsedStatus::of(&process).has_started() {
         return process;
     }
-    let path = Path::wait()
+    let path = RequestPath::wait()
         .with("id", &process.id)
         .with("for", "running")
         .with("timeout_ms", &patience.as_millis().to_string());
-    let reply: Result<WaitReply, Failure> = context.client.fetch_slowly(&path, Some(patience)).await;
+    let reply: Result<WaitReply, CliError> = context.client.fetch_slowly(&path, Some(patience)).await;
     reply.ok().and_then(|reply| reply.processes.into_iter().next()).unwrap_or(process)
 }
 

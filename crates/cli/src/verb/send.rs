@@ -1,10 +1,10 @@
 //! `send`
 
-use crate::arguments::{Format, SendArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{OutputFormat, SendArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::render::short;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,11 +17,11 @@ use tokio::time::sleep;
 /// What is read here goes on in parts of this size.
 const PART: usize = 256 * 1024;
 /// The wait before a manager that cannot take input right now is asked again.
-const PAUSE: Duration = Duration::from_millis(200);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Writes to the standard input of a process.
-pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Failure> {
-    let mut sending = Sending::to(context, &args.id, Unread::GivesUp);
+pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, CliError> {
+    let mut sending = StdinUpload::to(context, &args.id, UnreadInput::GivesUp);
     match args.text.as_deref() {
         Some(text) if text != "-" => {
             let line = if args.no_newline { text.to_owned() } else { format!("{text}\n") };
@@ -34,7 +34,7 @@ pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Fail
     if args.close {
         sending.close().await?;
     } else if sending.asked_nothing() {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: "there is nothing to send".to_owned(),
             why: Some("no text was given, and nothing came from standard input".to_owned()),
             help: "say --close if its input is to end".to_owned(),
@@ -45,13 +45,13 @@ pub(crate) async fn send(context: &Context, args: &SendArgs) -> Result<i32, Fail
 }
 
 /// Whether the manager refused the bytes before it wrote any of them, and may take them later.
-fn is_untouched(failure: &Failure) -> bool {
+fn is_untouched(failure: &CliError) -> bool {
     failure.is_of_store() || matches!(failure.slug(), "unreachable" | "shutting_down")
 }
 
 /// What becomes of input that the process does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unread {
+pub(super) enum UnreadInput {
     /// The sender fails, and tells how much was taken.
     GivesUp,
     /// The sender waits until the process reads again.
@@ -59,17 +59,17 @@ pub(super) enum Unread {
 }
 
 /// Input on its way.
-pub(super) struct Sending<'a> {
-    context: &'a Context,
-    path: Path,
+pub(super) struct StdinUpload<'a> {
+    context: &'a VerbContext,
+    path: RequestPath,
     reply: InputReply,
-    unread: Unread,
+    unread: UnreadInput,
 }
 
-impl<'a> Sending<'a> {
-    pub(super) fn to(context: &'a Context, id: &str, unread: Unread) -> Self {
+impl<'a> StdinUpload<'a> {
+    pub(super) fn to(context: &'a VerbContext, id: &str, unread: UnreadInput) -> Self {
         let reply = InputReply { id: id.to_owned(), ..InputReply::default() };
-        Self { context, path: Path::process_part(id, "input"), reply, unread }
+        Self { context, path: RequestPath::process_part(id, "input"), reply, unread }
     }
 
     /// How many bytes were taken so far.
@@ -78,11 +78,11 @@ impl<'a> Sending<'a> {
     }
 
     /// Passes on what comes as it comes, until its end.
-    pub(super) async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), Failure> {
+    pub(super) async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), CliError> {
         let mut part = vec![0; PART];
         loop {
             let read = source.read(&mut part).await;
-            let read = read.map_err(|source| Failure::Unfinished {
+            let read = read.map_err(|source| CliError::Unfinished {
                 what: "standard input cannot be read".to_owned(),
                 why: Some(source.to_string()),
                 help: "give the text as an argument".to_owned(),
@@ -95,13 +95,13 @@ impl<'a> Sending<'a> {
     }
 
     /// Writes all of this, as long as somebody reads it.
-    async fn bytes(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    async fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             let request = InputRequest { base64: Some(STANDARD.encode(rest)), ..InputRequest::default() };
             let reply: InputReply = match self.context.client.send(&self.path, &request).await {
-                Err(failure) if self.unread == Unread::Waits && is_untouched(&failure) => {
-                    sleep(PAUSE).await;
+                Err(failure) if self.unread == UnreadInput::Waits && is_untouched(&failure) => {
+                    sleep(RETRY_DELAY).await;
                     continue;
                 }
                 reply => reply?,
@@ -109,8 +109,8 @@ impl<'a> Sending<'a> {
             let taken = usize::try_from(reply.bytes).unwrap_or(rest.len()).min(rest.len());
             self.take_in(reply);
             rest = rest.get(taken..).unwrap_or_default();
-            if taken == 0 && self.unread == Unread::GivesUp {
-                return Err(Failure::Unfinished {
+            if taken == 0 && self.unread == UnreadInput::GivesUp {
+                return Err(CliError::Unfinished {
                     what: format!("{} bytes were not taken", rest.len()),
                     why: Some(format!("the process does not read; {} were taken before", self.reply.bytes)),
                     help: "send the rest when it reads again".to_owned(),
@@ -125,7 +125,7 @@ impl<'a> Sending<'a> {
         self.reply.bytes == 0
     }
 
-    pub(super) async fn close(&mut self) -> Result<(), Failure> {
+    pub(super) async fn close(&mut self) -> Result<(), CliError> {
         let request = InputRequest { close: true, ..InputRequest::default() };
         let reply = self.context.client.send(&self.path, &request).await?;
         self.take_in(reply);
@@ -137,13 +137,13 @@ impl<'a> Sending<'a> {
         self.reply = InputReply { bytes, ..reply };
     }
 
-    fn tell(&self) -> Result<(), Failure> {
+    fn tell(&self) -> Result<(), CliError> {
         let console = &self.context.console;
         let InputReply { id, bytes, closed } = &self.reply;
         match console.format {
-            Some(Format::Json | Format::Ndjson) => console.print_json(&self.reply)?,
-            Some(Format::Name) => console.print(&format!("{id}\n"))?,
-            Some(Format::Table | Format::Wide) | None => {
+            Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&self.reply)?,
+            Some(OutputFormat::Name) => console.print(&format!("{id}\n"))?,
+            Some(OutputFormat::Table | OutputFormat::Wide) | None => {
                 let end = if *closed { ", and its input ends there" } else { "" };
                 console.say(&format!("{} took {bytes} bytes{end}", clean_label(short(id))));
             }

@@ -1,17 +1,17 @@
 //! `status`
 
 use super::{complained, first_failed};
-use crate::arguments::{Format, StatusArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{OutputFormat, StatusArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::json::{indented, on_one_line};
 use crate::nearest::similar;
-use crate::render::{Look, Now, detail, summary, table};
+use crate::render::{RenderTime, TableFormat, detail, summary, table};
 use crate::shell_word::shell_word;
-use crate::standing::Standing;
-use crate::verb::damage::tell_of_damage;
+use crate::status::ParsedStatus;
+use crate::verb::damage::print_damage;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessList, ProcessView, WaitReply};
 use serde::Serialize;
@@ -22,17 +22,17 @@ use tokio::time::sleep;
 /// Processes on one page of an answer.
 const PAGE: u32 = 200;
 /// The most processes that are read only to be counted.
-const MOST_COUNTED: u32 = 10_000;
+const MAX_COUNTED: u32 = 10_000;
 /// The type of what hooks run.
 const HOOK_TYPE: &str = "custom:hook";
 /// The longest time between two looks, for what no long poll tells of.
-const LOOK: Duration = Duration::from_secs(2);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
 /// The most processes that one long poll names.
-const MOST_WATCHED: usize = 50;
+const MAX_WATCHED: usize = 50;
 
 /// What programs are told.
 #[derive(Serialize)]
-struct Document<'a> {
+struct StatusJson<'a> {
     schema: &'static str,
     at: &'a str,
     processes: &'a [ProcessView],
@@ -41,7 +41,7 @@ struct Document<'a> {
 }
 
 /// What is meant by the targets.
-enum Meant {
+enum StatusTargets {
     /// A list, with this project if one is named.
     List(Option<String>),
     /// These processes.
@@ -49,14 +49,14 @@ enum Meant {
 }
 
 /// Shows what lives, or everything about processes that are named.
-pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, Failure> {
-    let mut seen = Seen::default();
+pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i32, CliError> {
+    let mut seen = ShownStatus::default();
     loop {
         let (list, code) = match meant(context, args).await? {
-            (Meant::List(project), code) => {
+            (StatusTargets::List(project), code) => {
                 let mut list = listed(context, args, project.as_deref()).await?;
-                seen.tell_absence(context, &list);
-                seen.tell_damage(context, &list);
+                seen.print_outage(context, &list);
+                seen.print_damaged(context, &list);
                 if !args.watch && list.processes.is_empty() && !context.console.is_json() {
                     context.console.say(&nothing(args, project.as_deref()));
                 } else {
@@ -75,7 +75,7 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
                 }
                 (list, code)
             }
-            (Meant::Processes(processes), code) => {
+            (StatusTargets::Processes(processes), code) => {
                 let list = ProcessList { processes, ..ProcessList::default() };
                 seen.show(context, args, &list, true)?;
                 (list, code)
@@ -90,10 +90,10 @@ pub(crate) async fn status(context: &Context, args: &StatusArgs) -> Result<i32, 
 
 /// Collects the pages of a list, up to `most` processes.
 pub(super) async fn all_pages(
-    context: &Context,
-    path: Path,
+    context: &VerbContext,
+    path: RequestPath,
     most: Option<u32>,
-) -> Result<ProcessList, Failure> {
+) -> Result<ProcessList, CliError> {
     let page = most.map_or(PAGE, |most| most.min(PAGE));
     let path = path.with("limit", &page.to_string());
     let mut all: ProcessList = context.client.fetch(&path).await?;
@@ -110,9 +110,9 @@ pub(super) async fn all_pages(
     Ok(all)
 }
 
-async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Failure> {
+async fn meant(context: &VerbContext, args: &StatusArgs) -> Result<(StatusTargets, i32), CliError> {
     if args.targets.is_empty() {
-        return Ok((Meant::List(context.global.project.clone()), DONE));
+        return Ok((StatusTargets::List(context.global.project.clone()), DONE));
     }
     let mut processes = Vec::new();
     let mut codes = Vec::new();
@@ -120,20 +120,22 @@ async fn meant(context: &Context, args: &StatusArgs) -> Result<(Meant, i32), Fai
         match context.client.fetch(&page_of(target)).await {
             Ok(process) => processes.push(process),
             Err(failure) if args.targets.len() == 1 => {
-                return project(context, target, failure).await.map(|project| (Meant::List(project), DONE));
+                return project(context, target, failure)
+                    .await
+                    .map(|project| (StatusTargets::List(project), DONE));
             }
             Err(failure) => codes.push(complained(context, failure)),
         }
     }
-    Ok((Meant::Processes(processes), first_failed(codes)))
+    Ok((StatusTargets::Processes(processes), first_failed(codes)))
 }
 
 /// Takes a word that names no process as a project, if anything was run in one of that name.
-async fn project(context: &Context, word: &str, failure: Failure) -> Result<Option<String>, Failure> {
+async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result<Option<String>, CliError> {
     if failure.slug() != "process_not_found" {
         return Err(failure);
     }
-    let path = Path::processes().with("project", word).with("all", "true").with("limit", "1");
+    let path = RequestPath::processes().with("project", word).with("all", "true").with("limit", "1");
     match context.client.fetch::<ProcessList>(&path).await {
         Ok(list) if !list.processes.is_empty() => Ok(Some(word.to_owned())),
         // A word that cannot be the name of a project either names nothing.
@@ -142,32 +144,36 @@ async fn project(context: &Context, word: &str, failure: Failure) -> Result<Opti
 }
 
 /// Says that a word names neither a process nor a project, and what is called almost so.
-async fn unknown(context: &Context, word: &str, failure: Failure) -> Failure {
-    let Failure::Problem { mut problem } = failure else { return failure };
+async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliError {
+    let CliError::Problem { mut problem } = failure else { return failure };
     problem.title = format!("no process and no project is called {word:?}");
-    let of_session = Path::processes().with("session", word).with("all", "true").with("limit", "1");
+    let of_session = RequestPath::processes().with("session", word).with("all", "true").with("limit", "1");
     // A word that cannot be the name of a session is refused, and names none.
     if context.client.fetch::<ProcessList>(&of_session).await.is_ok_and(|list| !list.processes.is_empty()) {
         problem.help =
             Some(format!("longhaul status -a --session {}      the session of that name", shell_word(word)));
-        return Failure::Problem { problem };
+        return CliError::Problem { problem };
     }
-    let path = Path::processes().with("all", "true").with("limit", &PAGE.to_string());
+    let path = RequestPath::processes().with("all", "true").with("limit", &PAGE.to_string());
     let newest: ProcessList = context.client.fetch(&path).await.unwrap_or_default();
     let names: Vec<String> =
         newest.processes.into_iter().flat_map(|process| [process.name, process.project]).flatten().collect();
     if let Some(name) = similar(word, &names) {
         problem.help = Some(format!("longhaul status {}      the nearest name", shell_word(name)));
     }
-    Failure::Problem { problem }
+    CliError::Problem { problem }
 }
 
 /// Asks for one process with all that can be told.
-fn page_of(reference: &str) -> Path {
-    Path::process(reference).with("usage", "true")
+fn page_of(reference: &str) -> RequestPath {
+    RequestPath::process(reference).with("usage", "true")
 }
 
-async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> Result<ProcessList, Failure> {
+async fn listed(
+    context: &VerbContext,
+    args: &StatusArgs,
+    project: Option<&str>,
+) -> Result<ProcessList, CliError> {
     let path = path_of(context, args, project);
     if args.latest {
         // The newest process is never one that a hook runs, unless a type is asked for.
@@ -179,24 +185,24 @@ async fn listed(context: &Context, args: &StatusArgs, project: Option<&str>) -> 
 
 /// Reads on behind a list that was cut off, so that all can be counted.
 async fn rest(
-    context: &Context,
+    context: &VerbContext,
     args: &StatusArgs,
     project: Option<&str>,
     list: &ProcessList,
-) -> Result<ProcessList, Failure> {
+) -> Result<ProcessList, CliError> {
     match &list.cursor {
         Some(cursor) if !args.latest => {
             let path = path_of(context, args, project).with("cursor", cursor);
-            all_pages(context, path, Some(MOST_COUNTED)).await
+            all_pages(context, path, Some(MAX_COUNTED)).await
         }
         Some(_) | None => Ok(ProcessList::default()),
     }
 }
 
-fn path_of(context: &Context, args: &StatusArgs, project: Option<&str>) -> Path {
+fn path_of(context: &VerbContext, args: &StatusArgs, project: Option<&str>) -> RequestPath {
     let statuses = (!args.status.is_empty()).then(|| args.status.join(","));
     let everything = statuses.is_none() && (args.all || args.latest);
-    Path::processes()
+    RequestPath::processes()
         .with_some("status", statuses)
         .with_some("all", everything.then_some(true))
         .with_some("project", project)
@@ -206,7 +212,7 @@ fn path_of(context: &Context, args: &StatusArgs, project: Option<&str>) -> Path 
         .with_some("agent_id", args.agent_id.as_deref())
         .with_some("parent", args.parent.as_deref())
         .with_some("tree", args.tree.as_deref())
-        .with_some("usage", (context.console.format == Some(Format::Wide)).then_some(true))
+        .with_some("usage", (context.console.format == Some(OutputFormat::Wide)).then_some(true))
         .with_some("type", args.kind.as_deref())
 }
 
@@ -227,34 +233,35 @@ fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
 }
 
 /// Waits until something may have changed.
-async fn change(context: &Context, processes: &[ProcessView]) -> Result<(), Failure> {
+async fn change(context: &VerbContext, processes: &[ProcessView]) -> Result<(), CliError> {
     let live: Vec<&ProcessView> =
-        processes.iter().filter(|process| !Standing::of(process).is_ended()).take(MOST_WATCHED).collect();
+        processes.iter().filter(|process| !ParsedStatus::of(process).is_ended()).take(MAX_WATCHED).collect();
     if live.is_empty() {
-        sleep(LOOK).await;
+        sleep(REFRESH_INTERVAL).await;
         return Ok(());
     }
-    let mut path = Path::wait().with("mode", "any").with("timeout_ms", &LOOK.as_millis().to_string());
+    let mut path =
+        RequestPath::wait().with("mode", "any").with("timeout_ms", &REFRESH_INTERVAL.as_millis().to_string());
     for process in live {
         path = path.with("id", &process.id);
     }
-    let _reply: WaitReply = super::wait::patiently(context, &path, Some(LOOK)).await?;
+    let _reply: WaitReply = super::wait::patiently(context, &path, Some(REFRESH_INTERVAL)).await?;
     Ok(())
 }
 
 /// Tells whether what is printed is not a table for people.
-fn is_for_programs(context: &Context) -> bool {
-    context.console.is_json() || context.console.format == Some(Format::Name)
+fn is_for_programs(context: &VerbContext) -> bool {
+    context.console.is_json() || context.console.format == Some(OutputFormat::Name)
 }
 
 /// Tells whether a watch shows all of it again, instead of only what has changed.
-fn redraws(context: &Context) -> bool {
+fn redraws(context: &VerbContext) -> bool {
     context.console.out.terminal && !context.console.is_json()
 }
 
 /// What was shown before, so that a watch tells of changes only.
 #[derive(Default)]
-struct Seen {
+struct ShownStatus {
     shown: bool,
     processes: BTreeMap<String, ProcessView>,
     /// Since when the store is away, as it was told last.
@@ -263,22 +270,22 @@ struct Seen {
     damaged: BTreeSet<String>,
 }
 
-impl Seen {
+impl ShownStatus {
     /// Says once which records are damaged.
-    fn tell_damage(&mut self, context: &Context, list: &ProcessList) {
+    fn print_damaged(&mut self, context: &VerbContext, list: &ProcessList) {
         let new: Vec<&str> = list
             .damaged
             .iter()
             .map(String::as_str)
             .filter(|id| self.damaged.insert((*id).to_owned()))
             .collect();
-        tell_of_damage(&context.console, &new);
+        print_damage(&context.console, &new);
     }
 
     /// Says once that nobody can tell how all else stands.
-    fn tell_absence(&mut self, context: &Context, list: &ProcessList) {
+    fn print_outage(&mut self, context: &VerbContext, list: &ProcessList) {
         if let Some(since) = list.stale_since.as_deref().filter(|_| list.stale_since != self.stale_since) {
-            let since = Now::said(&list.at, context.console.utc).clock(since);
+            let since = RenderTime::said(&list.at, context.console.utc).clock(since);
             let text = "this is what its node keeps of its own work";
             context.console.say(&format!("the store does not answer since {since}: {text}"));
         }
@@ -287,18 +294,19 @@ impl Seen {
 
     fn show(
         &mut self,
-        context: &Context,
+        context: &VerbContext,
         args: &StatusArgs,
         list: &ProcessList,
         pages: bool,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), CliError> {
         let console = &context.console;
         let redraw = args.watch && redraws(context);
         if args.watch && !redraw {
             return self.show_changes(context, list);
         }
-        let text = if pages && matches!(console.format, None | Some(Format::Table | Format::Wide)) {
-            let now = Now::here(console.utc);
+        let text = if pages && matches!(console.format, None | Some(OutputFormat::Table | OutputFormat::Wide))
+        {
+            let now = RenderTime::here(console.utc);
             list.processes
                 .iter()
                 .map(|process| detail(process, console.out, console.unicode, now))
@@ -315,16 +323,16 @@ impl Seen {
     }
 
     /// Adds what has ended since it was shown, and has left the list with that.
-    async fn add_ended(&mut self, context: &Context, list: &mut ProcessList) {
+    async fn add_ended(&mut self, context: &VerbContext, list: &mut ProcessList) {
         let listed: BTreeSet<&str> = list.processes.iter().map(|process| process.id.as_str()).collect();
         let is_missing = |process: &&ProcessView| {
-            !Standing::of(process).is_ended() && !listed.contains(process.id.as_str())
+            !ParsedStatus::of(process).is_ended() && !listed.contains(process.id.as_str())
         };
         let missing: Vec<String> =
             self.processes.values().filter(is_missing).map(|process| process.id.clone()).collect();
         for id in missing {
-            match context.client.fetch::<ProcessView>(&Path::process(&id)).await {
-                Ok(process) if Standing::of(&process).is_ended() => list.processes.push(process),
+            match context.client.fetch::<ProcessView>(&RequestPath::process(&id)).await {
+                Ok(process) if ParsedStatus::of(&process).is_ended() => list.processes.push(process),
                 // It is there, and no longer wanted; or it is forgotten.
                 Ok(_) => drop(self.processes.remove(&id)),
                 Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
@@ -333,7 +341,7 @@ impl Seen {
         }
     }
 
-    fn show_changes(&mut self, context: &Context, list: &ProcessList) -> Result<(), Failure> {
+    fn show_changes(&mut self, context: &VerbContext, list: &ProcessList) -> Result<(), CliError> {
         let changed: Vec<ProcessView> = list
             .processes
             .iter()
@@ -357,12 +365,12 @@ fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
         != (after.revision, &after.status, &after.stage, after.progress)
 }
 
-fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
+fn text_of(context: &VerbContext, list: &ProcessList) -> Result<String, CliError> {
     let console = &context.console;
     match console.format {
-        Some(Format::Json) => {
-            let now = Now::here(true).rfc3339();
-            let document = Document {
+        Some(OutputFormat::Json) => {
+            let now = RenderTime::here(true).rfc3339();
+            let document = StatusJson {
                 schema: "longhaul/status/v1",
                 at: if list.at.is_empty() { &now } else { &list.at },
                 processes: &list.processes,
@@ -371,10 +379,12 @@ fn text_of(context: &Context, list: &ProcessList) -> Result<String, Failure> {
             };
             if console.out.terminal { indented(&document) } else { on_one_line(&document) }
         }
-        Some(Format::Ndjson) => list.processes.iter().map(on_one_line).collect(),
-        Some(Format::Name) => Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect()),
-        Some(Format::Table | Format::Wide) | None => {
-            Ok(table(&list.processes, Look::of(console), Now::said(&list.at, console.utc)))
+        Some(OutputFormat::Ndjson) => list.processes.iter().map(on_one_line).collect(),
+        Some(OutputFormat::Name) => {
+            Ok(list.processes.iter().map(|process| format!("{}\n", process.id)).collect())
+        }
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {
+            Ok(table(&list.processes, TableFormat::of(console), RenderTime::said(&list.at, console.utc)))
         }
     }
 }

@@ -15,11 +15,11 @@ mod wait;
 
 use super::logs::logs_to;
 use super::*;
-use crate::arguments::{Cli, Format, Verb, read};
-use crate::client::fake::{Answer, Asked, Fake, output, problem, process};
-use crate::console::{Console, Kept};
+use crate::arguments::{Cli, OutputFormat, Verb, read};
+use crate::client::fake::{FakeManager, FakeRequest, FakeResponse, output, problem, process};
+use crate::console::{Console, ConsoleState};
 use crate::render::samples;
-use crate::request::Surroundings;
+use crate::request::CallerContext;
 use longhaul_wire::api::ProcessView;
 use longhaul_wire::output::FrameKind;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 /// What came of a command line.
 struct Came {
-    outcome: Result<i32, Failure>,
+    outcome: Result<i32, CliError>,
     out: String,
     err: String,
     asked: Vec<String>,
@@ -45,13 +45,13 @@ impl Came {
     fn code(&self) -> i32 {
         match &self.outcome {
             Ok(code) => *code,
-            Err(failure) => of_failure(failure, Regime::Control),
+            Err(failure) => of_failure(failure, ExitCodeMode::Control),
         }
     }
 }
 
 /// Says a command line to a manager that answers so.
-fn said(line: &str, terminal: bool, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
+fn said(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     said_from(surroundings(), line, terminal, None, answer)
 }
 
@@ -60,26 +60,26 @@ fn said_to(
     line: &str,
     terminal: bool,
     unwritable: Option<std::io::ErrorKind>,
-    answer: impl Fn(&Asked) -> Answer + 'static,
+    answer: impl Fn(&FakeRequest) -> FakeResponse + 'static,
 ) -> Came {
     said_from(surroundings(), line, terminal, unwritable, answer)
 }
 
 /// Says it where the variable ODD is no text.
-fn said_lost(line: &str, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
+fn said_lost(line: &str, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     said_from(surroundings().with_lost("ODD"), line, false, None, answer)
 }
 
-fn surroundings() -> Surroundings {
-    Surroundings::of(Path::new("/"), &[("PATH", "/bin"), ("OWN", "\"x\"")])
+fn surroundings() -> CallerContext {
+    CallerContext::of(Path::new("/"), &[("PATH", "/bin"), ("OWN", "\"x\"")])
 }
 
 fn said_from(
-    around: Surroundings,
+    around: CallerContext,
     line: &str,
     terminal: bool,
     unwritable: Option<std::io::ErrorKind>,
-    answer: impl Fn(&Asked) -> Answer + 'static,
+    answer: impl Fn(&FakeRequest) -> FakeResponse + 'static,
 ) -> Came {
     let words = ["longhaul"].into_iter().chain(line.split(' ')).map(Into::into);
     let Cli { global, command } = read(words).unwrap();
@@ -89,14 +89,14 @@ fn said_from(
     if let Some(kind) = unwritable {
         out.refuse(kind);
     }
-    Fake::run(answer, |fake| async move {
-        let context = Context { client: fake.client(), console, global, around };
+    FakeManager::run(answer, |fake| async move {
+        let context = VerbContext { client: fake.client(), console, global, around };
         let outcome = perform(&context, &command, out.clone()).await;
         Came { outcome, out: out.text(), err: err.text(), asked: fake.asked(), bodies: fake.bodies() }
     })
 }
 
-async fn perform(context: &Context, command: &Verb, mut out: Kept) -> Result<i32, Failure> {
+async fn perform(context: &VerbContext, command: &Verb, mut out: ConsoleState) -> Result<i32, CliError> {
     let Verb::Logs(args) = command else {
         return crate::dispatch::outcome_of(context, command).await.0;
     };
@@ -106,24 +106,24 @@ async fn perform(context: &Context, command: &Verb, mut out: Kept) -> Result<i32
     outcome
 }
 
-fn launched(process: &ProcessView) -> Answer {
-    Answer::Json(201, json!({"process": process, "created": true}))
+fn launched(process: &ProcessView) -> FakeResponse {
+    FakeResponse::Json(201, json!({"process": process, "created": true}))
 }
 
-fn answered<T: serde::Serialize>(value: &T) -> Answer {
-    Answer::Json(200, serde_json::to_value(value).unwrap())
+fn answered<T: serde::Serialize>(value: &T) -> FakeResponse {
+    FakeResponse::Json(200, serde_json::to_value(value).unwrap())
 }
 
-fn changed(process: &ProcessView, changed: bool) -> Answer {
-    Answer::Json(200, json!({"process": process, "changed": changed}))
+fn changed(process: &ProcessView, changed: bool) -> FakeResponse {
+    FakeResponse::Json(200, json!({"process": process, "changed": changed}))
 }
 
-fn list(processes: &[ProcessView]) -> Answer {
-    Answer::Json(200, json!({"processes": processes, "cursor": null, "at": samples::NOW}))
+fn list(processes: &[ProcessView]) -> FakeResponse {
+    FakeResponse::Json(200, json!({"processes": processes, "cursor": null, "at": samples::NOW}))
 }
 
-fn waited(processes: &[ProcessView], timed_out: bool) -> Answer {
-    Answer::Json(200, json!({"processes": processes, "timed_out": timed_out}))
+fn waited(processes: &[ProcessView], timed_out: bool) -> FakeResponse {
+    FakeResponse::Json(200, json!({"processes": processes, "timed_out": timed_out}))
 }
 
 fn ended(mut process: ProcessView, code: i32) -> ProcessView {

@@ -1,23 +1,23 @@
 //! `track`
 
-use super::order::tell;
+use super::action::tell;
 use super::run::{IdFile, announce, submit};
 use crate::arguments::{
     TrackArgs, TrackCompleteArgs, TrackFailArgs, TrackProgressArgs, TrackStartArgs, TrackVerb,
 };
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
+use crate::failure::CliError;
 use crate::request::track_request;
-use crate::value::Percent;
-use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, ProcessView, UpdateRequest};
+use crate::value::PercentArg;
+use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, ProcessView, UpdateRequest};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
 
 /// Reports work that the caller does itself.
-pub(crate) async fn track(context: &Context, args: &TrackArgs) -> Result<i32, Failure> {
+pub(crate) async fn track(context: &VerbContext, args: &TrackArgs) -> Result<i32, CliError> {
     match &args.verb {
         TrackVerb::Start(args) => start(context, args).await,
         TrackVerb::Progress(args) => progress(context, args).await,
@@ -26,7 +26,7 @@ pub(crate) async fn track(context: &Context, args: &TrackArgs) -> Result<i32, Fa
     }
 }
 
-async fn start(context: &Context, args: &TrackStartArgs) -> Result<i32, Failure> {
+async fn start(context: &VerbContext, args: &TrackStartArgs) -> Result<i32, CliError> {
     let request = track_request(args, &context.global, &context.around, context.client.socket())?;
     let id_file = IdFile::of(&args.work)?;
     let launched = submit(context, &args.work, request).await?;
@@ -34,14 +34,14 @@ async fn start(context: &Context, args: &TrackStartArgs) -> Result<i32, Failure>
     announce(context, launched).await
 }
 
-async fn progress(context: &Context, args: &TrackProgressArgs) -> Result<i32, Failure> {
-    let path = Path::process(&args.id).with_some("revision", args.expected.revision);
+async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32, CliError> {
+    let path = RequestPath::process(&args.id).with_some("revision", args.expected.revision);
     let update = UpdateRequest {
-        progress: args.progress.map(Percent::value),
+        progress: args.progress.map(PercentArg::value),
         stage: args.stage.clone(),
         status: None,
     };
-    let outcome: Outcome = context.client.amend(&path, &update).await?;
+    let outcome: ActionReply = context.client.amend(&path, &update).await?;
     if context.console.format.is_some() {
         tell(context, &outcome)?;
     }
@@ -50,7 +50,7 @@ async fn progress(context: &Context, args: &TrackProgressArgs) -> Result<i32, Fa
 }
 
 /// Whoever reports on work that was asked to end is told so in every answer, wherever it reads.
-pub(super) fn warn_of_stop(context: &Context, process: &ProcessView) {
+pub(super) fn warn_of_stop(context: &VerbContext, process: &ProcessView) {
     if process.status == "stopping" {
         let why = process.reason.as_deref().unwrap_or("it was asked to end");
         context.console.say(&format!("stopping: {why}"));
@@ -62,36 +62,36 @@ pub(super) fn warn_of_stop(context: &Context, process: &ProcessView) {
     }
 }
 
-async fn complete(context: &Context, args: &TrackCompleteArgs) -> Result<i32, Failure> {
-    let path = Path::process_part(&args.id, "complete").with_some("revision", args.expected.revision);
-    let outcome: Outcome = context.client.send(&path, &CompleteRequest { result: result(args)? }).await?;
+async fn complete(context: &VerbContext, args: &TrackCompleteArgs) -> Result<i32, CliError> {
+    let path = RequestPath::process_part(&args.id, "complete").with_some("revision", args.expected.revision);
+    let outcome: ActionReply = context.client.send(&path, &CompleteRequest { result: result(args)? }).await?;
     tell(context, &outcome)?;
     Ok(DONE)
 }
 
-async fn fail(context: &Context, args: &TrackFailArgs) -> Result<i32, Failure> {
-    let path = Path::process_part(&args.id, "fail").with_some("revision", args.expected.revision);
-    let outcome: Outcome = context.client.send(&path, &FailRequest { error: args.error.clone() }).await?;
+async fn fail(context: &VerbContext, args: &TrackFailArgs) -> Result<i32, CliError> {
+    let path = RequestPath::process_part(&args.id, "fail").with_some("revision", args.expected.revision);
+    let outcome: ActionReply = context.client.send(&path, &FailRequest { error: args.error.clone() }).await?;
     tell(context, &outcome)?;
     Ok(DONE)
 }
 
 /// Reads what came of it.
-fn result(args: &TrackCompleteArgs) -> Result<Option<Value>, Failure> {
+fn result(args: &TrackCompleteArgs) -> Result<Option<Value>, CliError> {
     let text = match (&args.result, &args.result_file) {
         (Some(text), _) => text.clone(),
         (None, Some(file)) if file.as_os_str() == "-" => {
             let mut text = String::new();
             let read = std::io::stdin().read_to_string(&mut text);
-            read.map_err(|source| Failure::file("read", file, source))?;
+            read.map_err(|source| CliError::file("read", file, source))?;
             text
         }
         (None, Some(file)) => {
-            fs::read_to_string(file).map_err(|source| Failure::file("read", file, source))?
+            fs::read_to_string(file).map_err(|source| CliError::file("read", file, source))?
         }
         (None, None) => return Ok(None),
     };
-    serde_json::from_str(&text).map(Some).map_err(|error| Failure::Usage {
+    serde_json::from_str(&text).map(Some).map_err(|error| CliError::Usage {
         what: "the result is no JSON".to_owned(),
         why: Some(error.to_string()),
         help: "--result '{\"rows\": 5}', or --result '\"a text\"'".to_owned(),

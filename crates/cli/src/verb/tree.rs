@@ -1,58 +1,62 @@
 //! `tree`
 
 use super::status::all_pages;
-use crate::arguments::{Format, TreeArgs};
-use crate::client::Path;
-use crate::dispatch::Context;
+use crate::arguments::{OutputFormat, TreeArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
 use crate::exit_code::DONE;
-use crate::failure::Failure;
-use crate::render::{Look, tree as drawn};
-use crate::standing::Standing;
+use crate::failure::CliError;
+use crate::render::{TableFormat, tree as drawn};
+use crate::status::ParsedStatus;
 use longhaul_wire::api::{ProcessView, ProcessesReply};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What programs are told.
 #[derive(Serialize)]
-struct Document<'a> {
+struct TreeJson<'a> {
     schema: &'static str,
     processes: &'a [ProcessView],
 }
 
 /// Shows processes below those that started them.
-pub(crate) async fn tree(context: &Context, args: &TreeArgs) -> Result<i32, Failure> {
+pub(crate) async fn tree(context: &VerbContext, args: &TreeArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let processes = match &args.id {
         Some(id) => below(context, id).await?,
         None => forest(context, args.all).await?,
     };
     match console.format {
-        Some(Format::Json) => {
-            console.print_json(&Document { schema: "longhaul/tree/v1", processes: &processes })?;
+        Some(OutputFormat::Json) => {
+            console.print_json(&TreeJson { schema: "longhaul/tree/v1", processes: &processes })?;
         }
-        Some(Format::Ndjson) => processes.iter().try_for_each(|process| console.print_json(process))?,
-        Some(Format::Name) => {
+        Some(OutputFormat::Ndjson) => processes.iter().try_for_each(|process| console.print_json(process))?,
+        Some(OutputFormat::Name) => {
             let ids: String = processes.iter().map(|process| format!("{}\n", process.id)).collect();
             console.print(&ids)?;
         }
-        Some(Format::Table | Format::Wide) | None if processes.is_empty() => console.say(if args.all {
-            "nothing was run yet; begin with: longhaul run -b -- COMMAND"
-        } else {
-            "nothing is running; longhaul tree -a shows what has ended"
-        }),
-        Some(Format::Table | Format::Wide) | None => console.print(&drawn(&processes, Look::of(console)))?,
+        Some(OutputFormat::Table | OutputFormat::Wide) | None if processes.is_empty() => {
+            console.say(if args.all {
+                "nothing was run yet; begin with: longhaul run -b -- COMMAND"
+            } else {
+                "nothing is running; longhaul tree -a shows what has ended"
+            })
+        }
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {
+            console.print(&drawn(&processes, TableFormat::of(console)))?
+        }
     }
     Ok(DONE)
 }
 
-async fn below(context: &Context, id: &str) -> Result<Vec<ProcessView>, Failure> {
-    let reply: ProcessesReply = context.client.fetch(&Path::process_part(id, "tree")).await?;
+async fn below(context: &VerbContext, id: &str) -> Result<Vec<ProcessView>, CliError> {
+    let reply: ProcessesReply = context.client.fetch(&RequestPath::process_part(id, "tree")).await?;
     Ok(reply.processes)
 }
 
 /// Collects what lives with the ancestors that lead to it, or everything; oldest first.
-async fn forest(context: &Context, all: bool) -> Result<Vec<ProcessView>, Failure> {
-    let path = Path::processes()
+async fn forest(context: &VerbContext, all: bool) -> Result<Vec<ProcessView>, CliError> {
+    let path = RequestPath::processes()
         .with_some("all", all.then_some(true))
         .with_some("project", context.global.project.as_deref());
     let mut processes = all_pages(context, path, None).await?.processes;
@@ -82,7 +86,7 @@ fn add_ancestors(processes: &mut Vec<ProcessView>, whole: Vec<ProcessView>) {
         .collect();
     let mut wanted: BTreeSet<String> = BTreeSet::new();
     let leads =
-        whole.iter().filter(|process| known.contains(&process.id) || !Standing::of(process).is_ended());
+        whole.iter().filter(|process| known.contains(&process.id) || !ParsedStatus::of(process).is_ended());
     for process in leads {
         let mut at = Some(process.id.as_str());
         while let Some(id) = at.filter(|id| wanted.insert((*id).to_owned())) {

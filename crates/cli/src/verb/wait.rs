@@ -3,13 +3,13 @@
 mod session;
 
 use super::status::all_pages;
-use crate::arguments::{Format, WaitArgs, WaitGoal};
-use crate::client::Path;
-use crate::dispatch::Context;
-use crate::exit_code::{DONE, STILL_LIVE, of_process};
-use crate::failure::Failure;
+use crate::arguments::{OutputFormat, WaitArgs, WaitGoal};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::exit_code::{DONE, WAIT_TIMED_OUT, of_process};
+use crate::failure::CliError;
 use crate::render::{ended_line, label, waiting_line};
-use crate::standing::Standing;
+use crate::status::ParsedStatus;
 use indicatif::{ProgressBar, ProgressStyle};
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ProcessView, WaitReply};
@@ -18,31 +18,31 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 /// How long a manager that went away may take to come back.
-const ABSENCE: Duration = Duration::from_secs(15);
+const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// The wait between two tries to find it again.
 const STEP: Duration = Duration::from_millis(100);
 /// The wait before a store that does not answer is asked again.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// How often a person who watches is told how far the work is.
-const GLANCE: Duration = Duration::from_secs(2);
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
 /// The most processes that one long poll names; the others have their turn when one of these has ended.
-const MOST_NAMED: usize = 200;
+const MAX_NAMED: usize = 200;
 
 /// What programs are told.
 #[derive(Serialize)]
-struct Document<'a> {
+struct WaitJson<'a> {
     schema: &'static str,
     #[serde(flatten)]
     reply: &'a WaitReply,
 }
 
 /// Waits until processes have ended, or started, and gives the exit code of the one that decides.
-pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Failure> {
-    if let Some(session) = args.session.as_ref().filter(|_| args.tells_notices()) {
+pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, CliError> {
+    if let Some(session) = args.session.as_ref().filter(|_| args.prints_completions()) {
         return session::wait_for_session(context, args, session).await;
     }
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
-    let bar = Bar::new(context);
+    let bar = WaitProgress::new(context);
     let mut ids = args.ids.clone();
     let mut known: Vec<Option<ProcessView>> = vec![None; ids.len()];
     if let Some(session) = &args.session {
@@ -51,8 +51,8 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
             return Err(session::unknown(session));
         }
         for process in of_session {
-            let standing = Standing::of(&process);
-            if standing.is_ended() && standing != Standing::Completed {
+            let standing = ParsedStatus::of(&process);
+            if standing.is_ended() && standing != ParsedStatus::Completed {
                 tell(context, &process, args.goal);
             }
             ids.push(process.id.clone());
@@ -73,11 +73,11 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
         }
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
-        glance = GLANCE;
+        glance = PROGRESS_INTERVAL;
         let reply = match ask(context, args.goal, named(&ids, &waiting), slice).await {
             // They are known, and go on without it.
             Err(failure) if failure.is_of_store() && known.iter().any(Option::is_some) => {
-                sleep(PAUSE).await;
+                sleep(RETRY_DELAY).await;
                 WaitReply { processes: Vec::new(), timed_out: true }
             }
             reply => reply?,
@@ -107,10 +107,10 @@ pub(crate) async fn wait(context: &Context, args: &WaitArgs) -> Result<i32, Fail
 
 /// Asks a long poll, again if the manager goes away meanwhile.
 pub(super) async fn patiently(
-    context: &Context,
-    path: &Path,
+    context: &VerbContext,
+    path: &RequestPath,
     patience: Option<Duration>,
-) -> Result<WaitReply, Failure> {
+) -> Result<WaitReply, CliError> {
     let mut lost_since = None;
     loop {
         let failure = match context.client.fetch_slowly(path, patience).await {
@@ -118,11 +118,11 @@ pub(super) async fn patiently(
             outcome => return outcome,
         };
         // One that was never there was started already, if it could be.
-        if matches!(failure, Failure::Down { .. }) && lost_since.is_none() {
+        if matches!(failure, CliError::Down { .. }) && lost_since.is_none() {
             return Err(failure);
         }
         let since = *lost_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > ABSENCE {
+        if since.elapsed() > RECONNECT_TIMEOUT {
             return Err(failure);
         }
         sleep(STEP).await;
@@ -130,30 +130,30 @@ pub(super) async fn patiently(
 }
 
 /// Gives all processes of a session; what was launched first goes first.
-async fn of_session(context: &Context, session: &str) -> Result<Vec<ProcessView>, Failure> {
-    let path = Path::processes().with("all", "true").with("session", session);
+async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
+    let path = RequestPath::processes().with("all", "true").with("session", session);
     let mut processes = all_pages(context, path, None).await?.processes;
     processes.reverse();
     Ok(processes)
 }
 
 fn named<'a>(ids: &'a [String], waiting: &'a [usize]) -> impl Iterator<Item = &'a str> {
-    waiting.iter().filter_map(|index| ids.get(*index)).map(String::as_str).take(MOST_NAMED)
+    waiting.iter().filter_map(|index| ids.get(*index)).map(String::as_str).take(MAX_NAMED)
 }
 
 /// Asks for the first of those that are still waited for: each is told of when its turn comes.
 async fn ask(
-    context: &Context,
+    context: &VerbContext,
     goal: WaitGoal,
     ids: impl Iterator<Item = &str>,
     slice: Option<Duration>,
-) -> Result<WaitReply, Failure> {
+) -> Result<WaitReply, CliError> {
     let goal = match goal {
         WaitGoal::Ended => "ended",
         WaitGoal::Running => "running",
         WaitGoal::Ready => "ready",
     };
-    let mut path = Path::wait().with("mode", "any").with("for", goal);
+    let mut path = RequestPath::wait().with("mode", "any").with("for", goal);
     for id in ids {
         path = path.with("id", id);
     }
@@ -163,15 +163,15 @@ async fn ask(
 
 fn is_reached(process: Option<&ProcessView>, goal: WaitGoal) -> bool {
     process.is_some_and(|process| match goal {
-        WaitGoal::Ended => Standing::of(process).is_ended(),
-        WaitGoal::Running => Standing::of(process).has_started(),
-        WaitGoal::Ready => Standing::of(process).is_ended() || process.ready == Some(true),
+        WaitGoal::Ended => ParsedStatus::of(process).is_ended(),
+        WaitGoal::Running => ParsedStatus::of(process).has_started(),
+        WaitGoal::Ready => ParsedStatus::of(process).is_ended() || process.ready == Some(true),
     })
 }
 
-fn tell(context: &Context, process: &ProcessView, goal: WaitGoal) {
+fn tell(context: &VerbContext, process: &ProcessView, goal: WaitGoal) {
     let console = &context.console;
-    let standing = Standing::of(process);
+    let standing = ParsedStatus::of(process);
     console.say(&if standing.is_ended() {
         ended_line(process, console.unicode)
     } else {
@@ -183,7 +183,11 @@ fn tell(context: &Context, process: &ProcessView, goal: WaitGoal) {
     });
 }
 
-fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>) -> Result<i32, Failure> {
+fn conclude(
+    context: &VerbContext,
+    args: &WaitArgs,
+    known: Vec<Option<ProcessView>>,
+) -> Result<i32, CliError> {
     let timed_out = {
         let reached = known.iter().filter(|each| is_reached(each.as_ref(), args.goal)).count();
         reached < if args.any { known.len().min(1) } else { known.len() }
@@ -203,21 +207,21 @@ fn conclude(context: &Context, args: &WaitArgs, known: Vec<Option<ProcessView>>)
     let reply = WaitReply { processes, timed_out };
     match context.console.format {
         // Its notices were told, one a line.
-        Some(Format::Json | Format::Ndjson) if args.tells_notices() => {}
-        Some(Format::Json | Format::Ndjson) => {
-            context.console.print_json(&Document { schema: "longhaul/wait/v1", reply: &reply })?;
+        Some(OutputFormat::Json | OutputFormat::Ndjson) if args.prints_completions() => {}
+        Some(OutputFormat::Json | OutputFormat::Ndjson) => {
+            context.console.print_json(&WaitJson { schema: "longhaul/wait/v1", reply: &reply })?;
         }
-        Some(Format::Name) => {
+        Some(OutputFormat::Name) => {
             let ids: String = reply.processes.iter().map(|process| format!("{}\n", process.id)).collect();
             context.console.print(&ids)?;
         }
-        Some(Format::Table | Format::Wide) | None => {}
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
-    Ok(first.unwrap_or(STILL_LIVE))
+    Ok(first.unwrap_or(WAIT_TIMED_OUT))
 }
 
 fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
-    let standing = Standing::of(process);
+    let standing = ParsedStatus::of(process);
     match goal {
         WaitGoal::Running if standing.has_started() && !standing.is_ended() => DONE,
         WaitGoal::Ready if process.ready == Some(true) && !standing.is_ended() => DONE,
@@ -226,13 +230,13 @@ fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
 }
 
 /// What a person sees while it lasts.
-struct Bar {
+struct WaitProgress {
     bar: Option<ProgressBar>,
     unicode: bool,
 }
 
-impl Bar {
-    fn new(context: &Context) -> Self {
+impl WaitProgress {
+    fn new(context: &VerbContext) -> Self {
         let console = &context.console;
         if !console.err.terminal || console.quiet || console.is_json() {
             return Self { bar: None, unicode: console.unicode };
@@ -252,7 +256,7 @@ impl Bar {
     fn show<'a>(&self, processes: impl Iterator<Item = &'a ProcessView>) {
         if let Some(bar) = &self.bar {
             let live: Vec<&ProcessView> =
-                processes.filter(|process| !Standing::of(process).is_ended()).collect();
+                processes.filter(|process| !ParsedStatus::of(process).is_ended()).collect();
             bar.set_message(match live.as_slice() {
                 [] => String::new(),
                 [process] => waiting_line(process, self.unicode),

@@ -41,12 +41,14 @@ fn a_condition_is_dated_when_it_was_seen_though_not_before_the_start_nor_in_the_
         life = life.later(60);
         let attempt = life.process.attempt;
         let mut input = noticed(attempt, Condition::Idle, true);
-        if let longhaul_domain::Input::Observation(longhaul_domain::Observation::Noticed { at, .. }) =
-            &mut input
+        if let longhaul_domain::Input::Observation(longhaul_domain::Observation::ConditionObserved {
+            at,
+            ..
+        }) = &mut input
         {
             *at = Timestamp(start + told);
         }
-        let step = life.process.decide(&life.ctx, &life.vitals, &input).unwrap();
+        let step = life.process.decide(&life.ctx, &life.live_stats, &input).unwrap();
         life.process.evolve(&step.events);
         assert_eq!(life.process.conditions.since(Condition::Idle), Some(Timestamp(start + kept)));
     }
@@ -147,7 +149,7 @@ fn a_command_that_has_ended_runs_out_of_no_time_and_nothing_else_begins_of_it() 
     assert_eq!((sweeping.process.status(), sweeping.process.next_deadline()), (Status::Running, None));
     for name in ["tick", "idle", "waits_for_input"] {
         let input = input(name, sweeping.process.attempt);
-        let step = sweeping.process.decide(&sweeping.ctx, &sweeping.vitals, &input).unwrap();
+        let step = sweeping.process.decide(&sweeping.ctx, &sweeping.live_stats, &input).unwrap();
         assert_eq!(step.events, [], "{name}");
     }
 }
@@ -162,7 +164,7 @@ fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
             (exit.leftovers, exit.at) = (leftovers, Timestamp(since.0 + ms));
             let mut life = told.process.clone();
             let input = Input::Observation(Observation::Exited { attempt: life.attempt, exit });
-            let step = told.process.decide(&told.ctx, &told.vitals, &input).unwrap();
+            let step = told.process.decide(&told.ctx, &told.live_stats, &input).unwrap();
             life.evolve(&step.events);
             life.status().as_str()
         };

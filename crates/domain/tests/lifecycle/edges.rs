@@ -3,7 +3,7 @@
 use crate::inputs::{COLUMNS, column, exited};
 use crate::situations::{situations, stubborn};
 use longhaul_domain::Status::{self, *};
-use longhaul_domain::{AttemptNo, Effect, Ending, Event, ExitStatus, Fact, Note, Step, StopCause};
+use longhaul_domain::{AttemptNo, Decision, Effect, Ending, Event, ExitStatus, Fact, NoOpReason, StopCause};
 use std::collections::BTreeSet;
 
 /// Every change of status that one decision can bring about.
@@ -49,7 +49,7 @@ fn one_decision_changes_the_status_only_along_the_legal_edges() {
     for (_, situation) in situations() {
         for name in COLUMNS {
             for input in column(name, &situation.process) {
-                let Ok(step) = situation.process.decide(&situation.ctx, &situation.vitals, &input) else {
+                let Ok(step) = situation.process.decide(&situation.ctx, &situation.live_stats, &input) else {
                     continue;
                 };
                 let mut after = situation.process.clone();
@@ -75,16 +75,17 @@ fn a_stop_that_only_its_lost_node_heard_of_ends_the_process_when_it_becomes_know
     assert_eq!((again.process.status(), again.process.attempt), (Status::Running, AttemptNo(2)));
     let first = |cause| exited(AttemptNo(1), ExitStatus::Signal { number: 15, core: false }, cause);
     for cause in [StopCause::User, StopCause::Parent, StopCause::Session] {
-        let step = again.process.decide(&again.ctx, &again.vitals, &first(Some(cause))).unwrap();
+        let step = again.process.decide(&again.ctx, &again.live_stats, &first(Some(cause))).unwrap();
         assert_eq!(step.effects, [Effect::Stop { attempt: AttemptNo(2), cause }], "{cause:?}");
     }
     for cause in [None, Some(StopCause::Timeout), Some(StopCause::Shutdown), Some(StopCause::Limit)] {
-        let step = again.process.decide(&again.ctx, &again.vitals, &first(cause)).unwrap();
-        assert_eq!(step, Step::noted(Note::Stale), "{cause:?}");
+        let step = again.process.decide(&again.ctx, &again.live_stats, &first(cause)).unwrap();
+        assert_eq!(step, Decision::noted(NoOpReason::Stale), "{cause:?}");
     }
     let waiting = lost();
     assert_eq!((waiting.process.status(), waiting.process.attempt), (Status::Pending, AttemptNo(1)));
-    let step = waiting.process.decide(&waiting.ctx, &waiting.vitals, &first(Some(StopCause::User))).unwrap();
+    let step =
+        waiting.process.decide(&waiting.ctx, &waiting.live_stats, &first(Some(StopCause::User))).unwrap();
     let ends = |event: &Event| matches!(event.fact, Fact::Ended { ending: Ending::Cancelled { .. }, .. });
     assert!(step.events.iter().any(ends), "{step:?}");
 }

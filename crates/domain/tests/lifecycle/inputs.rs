@@ -1,9 +1,9 @@
 //! One input for each column of the table.
 
 use longhaul_domain::{
-    AttemptNo, Circumstances, Command, Condition, Containment, Exit, ExitStatus, Input, Interruption, NodeId,
-    Observation, Priority, Process, Report, SessionPolicy, Signal, SignalTarget, Stage, StartFailure,
-    StartStage, StopCause, Timestamp, Usage, Wish,
+    Action, AttemptNo, Condition, Containment, Exit, ExitCircumstances, ExitStatus, Input, Interruption,
+    NodeId, Observation, PendingAction, Priority, Process, ProgressReport, SessionPolicy, Signal,
+    SignalTarget, Stage, StartFailure, StartStage, StopCause, Timestamp, Usage,
 };
 use std::time::Duration;
 
@@ -83,28 +83,29 @@ pub(crate) fn column(name: &str, process: &Process) -> Vec<Input> {
 pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
     let cause = StopCause::User;
     match name {
-        "progress" => {
-            asked(Command::Progress(Report { progress: None, stage: Some(Stage::new("linking").unwrap()) }))
-        }
-        "complete" => asked(Command::Complete { result: None }),
-        "fail" => asked(Command::Fail { error: "out of memory".to_owned() }),
-        "cancel" => asked(Command::Cancel { cause }),
-        "force" => asked(Command::Force { cause }),
-        "pause" => asked(Command::Pause),
-        "resume" => asked(Command::Resume),
-        "signal" => asked(Command::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main }),
-        "restart" => asked(Command::Restart),
-        "retry_now" => asked(Command::RetryNow),
-        "terminate" => asked(Command::Terminate { cause, force: false }),
-        "terminate_now" => asked(Command::Terminate { cause, force: true }),
-        "prioritize" => asked(Command::Prioritize { priority: Priority::new(7).unwrap() }),
-        "end_session" => asked(Command::EndSession { policy: None }),
-        "end_session_keep" => asked(Command::EndSession { policy: Some(SessionPolicy::Keep) }),
-        "end_session_cancel" => asked(Command::EndSession { policy: Some(SessionPolicy::Cancel) }),
-        "end_session_grace" => asked(Command::EndSession { policy: Some(SessionPolicy::Grace(GRACE)) }),
-        "wished_cancel" => seen(Observation::Wished(Wish::Cancel { cause })),
+        "progress" => asked(Action::Progress(ProgressReport {
+            progress: None,
+            stage: Some(Stage::new("linking").unwrap()),
+        })),
+        "complete" => asked(Action::Complete { result: None }),
+        "fail" => asked(Action::Fail { error: "out of memory".to_owned() }),
+        "cancel" => asked(Action::Cancel { cause }),
+        "force" => asked(Action::Force { cause }),
+        "pause" => asked(Action::Pause),
+        "resume" => asked(Action::Resume),
+        "signal" => asked(Action::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main }),
+        "restart" => asked(Action::Restart),
+        "retry_now" => asked(Action::RetryNow),
+        "terminate" => asked(Action::Terminate { cause, force: false }),
+        "terminate_now" => asked(Action::Terminate { cause, force: true }),
+        "prioritize" => asked(Action::Prioritize { priority: Priority::new(7).unwrap() }),
+        "end_session" => asked(Action::EndSession { policy: None }),
+        "end_session_keep" => asked(Action::EndSession { policy: Some(SessionPolicy::Keep) }),
+        "end_session_cancel" => asked(Action::EndSession { policy: Some(SessionPolicy::Cancel) }),
+        "end_session_grace" => asked(Action::EndSession { policy: Some(SessionPolicy::Grace(GRACE)) }),
+        "wished_cancel" => seen(Observation::ActionRequested(PendingAction::Cancel { cause })),
         "claimed" => seen(Observation::Claimed { attempt, node: NodeId::new("here").unwrap() }),
-        "orphaned" => seen(Observation::Orphaned),
+        "orphaned" => seen(Observation::OwnerLost),
         "node_lost" => seen(Observation::NodeLost { why: Interruption::Reboot }),
         "spawned" => seen(Observation::Spawned {
             attempt,
@@ -163,7 +164,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
 
 /// A condition that begins or ends.
 pub(crate) const fn noticed(attempt: AttemptNo, condition: Condition, holds: bool) -> Input {
-    seen(Observation::Noticed { attempt, condition, holds, at: Timestamp(99) })
+    seen(Observation::ConditionObserved { attempt, condition, holds, at: Timestamp(99) })
 }
 
 /// The exit of an attempt.
@@ -185,7 +186,7 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         output_bytes: 0,
         dropped_bytes: 0,
         began: None,
-        circumstances: Circumstances::PLAIN,
+        circumstances: ExitCircumstances::PLAIN,
     }
 }
 
@@ -194,8 +195,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(30);
 
 const TERMINATED: ExitStatus = ExitStatus::Signal { number: 15, core: false };
 
-const fn asked(command: Command) -> Input {
-    Input::Command(command)
+const fn asked(command: Action) -> Input {
+    Input::Action(command)
 }
 
 const fn seen(observation: Observation) -> Input {

@@ -3,8 +3,8 @@
 use crate::inputs::{COLUMNS, column, input};
 use crate::situations::{Situation, command_spec};
 use longhaul_domain::{
-    Chance, ChildrenPolicy, Context, Deadline, Effect, Input, Pending, Process, Rejection, ReportedSpec,
-    RetryPolicy, SessionPolicy, Spec, State, Step, Timestamp, Vitals, Work,
+    ChildrenPolicy, Deadline, Decision, DecisionContext, Effect, Input, LiveStats, Pending, Process,
+    RandomBits, Rejection, ReportedSpec, RetryPolicy, SessionPolicy, Spec, State, Timestamp, Work,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -33,10 +33,10 @@ pub(crate) enum Move {
 #[derive(Clone, Debug)]
 pub(crate) struct Turn {
     pub(crate) before: Process,
-    pub(crate) ctx: Context,
-    pub(crate) vitals: Vitals,
+    pub(crate) ctx: DecisionContext,
+    pub(crate) live_stats: LiveStats,
     pub(crate) input: Input,
-    pub(crate) answer: Result<Step, Rejection>,
+    pub(crate) answer: Result<Decision, Rejection>,
     pub(crate) after: Process,
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn live(script: &Script) -> Vec<Turn> {
     let mut life = Situation::of(script.spec.clone());
     let mut turns = Vec::new();
     for (index, step) in script.moves.iter().enumerate() {
-        life.ctx.chance = Chance(index as u64 * 7_919);
+        life.ctx.chance = RandomBits(index as u64 * 7_919);
         let inputs = match step {
             Move::Wait { awake, asleep } => {
                 pass(&mut life.ctx, *awake, *asleep);
@@ -77,17 +77,17 @@ pub(crate) fn live(script: &Script) -> Vec<Turn> {
 /// Lets one thing happen.
 pub(crate) fn turn(life: &mut Situation, input: Input) -> Turn {
     let before = life.process.clone();
-    let vitals = life.vitals.clone();
-    let answer = life.process.decide(&life.ctx, &life.vitals, &input);
+    let live_stats = life.live_stats.clone();
+    let answer = life.process.decide(&life.ctx, &life.live_stats, &input);
     if let Ok(step) = &answer {
         life.process.evolve(&step.events);
         for effect in &step.effects {
             if let Effect::Keep { report } = effect {
-                life.vitals = life.vitals.reported(life.ctx.now, report);
+                life.live_stats = life.live_stats.reported(life.ctx.now, report);
             }
         }
     }
-    Turn { before, ctx: life.ctx, vitals, input, answer, after: life.process.clone() }
+    Turn { before, ctx: life.ctx, live_stats, input, answer, after: life.process.clone() }
 }
 
 /// The deadline of its state or that of its session, whichever comes first.
@@ -101,7 +101,7 @@ pub(crate) fn next_deadline(life: &Situation) -> Option<Deadline> {
 }
 
 /// Moves time on to a deadline, if there is one that still lies ahead.
-pub(crate) fn reach(ctx: &mut Context, deadline: Option<Deadline>) {
+pub(crate) fn reach(ctx: &mut DecisionContext, deadline: Option<Deadline>) {
     match deadline {
         Some(Deadline::At(at)) => ctx.now = ctx.now.max(at),
         Some(Deadline::Awake(at)) => {
@@ -217,7 +217,7 @@ const fn likely(state: &State) -> &'static [&'static str] {
     }
 }
 
-fn pass(ctx: &mut Context, awake: u64, asleep: u64) {
+fn pass(ctx: &mut DecisionContext, awake: u64, asleep: u64) {
     ctx.awake = ctx.awake.plus(Duration::from_millis(awake));
     ctx.now = ctx.now.plus(Duration::from_millis(awake.saturating_add(asleep)));
 }

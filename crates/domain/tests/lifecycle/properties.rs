@@ -5,9 +5,9 @@ use crate::inputs::{COLUMNS, column, input};
 use crate::lives::{Script, Turn, awaited, live, reach, scripts, turn, wild_events};
 use crate::situations::{Situation, situations};
 use longhaul_domain::{
-    ChildrenPolicy, Command, Deadline, Effect, Ending, Fact, Input, MOST_NEVER_RAN, Note, Observation,
-    Process, Progress, Rejection, SessionPolicy, Signal, SignalTarget, Standing, State, Status, StopCause,
-    Timestamp, Verb, Wish, Work,
+    Action, ActionKind, ChildrenPolicy, Deadline, Effect, Ending, Fact, Input, MAX_NEVER_RAN, NoOpReason,
+    Observation, PendingAction, Process, Progress, Rejection, SessionPolicy, Signal, SignalTarget, SlotState,
+    State, Status, StopCause, Timestamp, Work,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -19,7 +19,7 @@ proptest! {
     fn the_same_input_gets_the_same_answer_and_deciding_changes_nothing(script in scripts()) {
         for turn in live(&script) {
             let untouched = turn.before.clone();
-            prop_assert_eq!(turn.before.decide(&turn.ctx, &turn.vitals, &turn.input), turn.answer);
+            prop_assert_eq!(turn.before.decide(&turn.ctx, &turn.live_stats, &turn.input), turn.answer);
             prop_assert_eq!(turn.before, untouched);
         }
     }
@@ -41,7 +41,7 @@ proptest! {
                     return Err(TestCaseError::fail(format!("{turn:?} brought it back")));
                 };
                 prop_assert_eq!(&before.ending, &after.ending);
-                prop_assert_eq!((before.at, &before.vitals), (after.at, &after.vitals));
+                prop_assert_eq!((before.at, &before.live_stats), (after.at, &after.live_stats));
                 prop_assert!(before.late.is_none() || before.late == after.late);
                 // What has to become of its descendants is another matter than its own end.
                 let (state, cascade) = (turn.before.state.clone(), turn.before.cascade);
@@ -60,21 +60,21 @@ proptest! {
 
     #[test]
     fn whatever_lives_has_a_deadline_or_waits_for_a_fact_that_moves_it(script in scripts()) {
-        for Turn { ctx, vitals, after, .. } in live(&script) {
+        for Turn { ctx, live_stats, after, .. } in live(&script) {
             let Some(fact) = awaited(&after) else {
                 prop_assert!(after.status().is_ended() || after.next_deadline().is_some());
                 continue;
             };
-            let step = after.decide(&ctx, &vitals, &fact).unwrap();
+            let step = after.decide(&ctx, &live_stats, &fact).unwrap();
             prop_assert!(!step.events.is_empty(), "{fact:?} does nothing to {:?}", after.state);
         }
     }
 
     #[test]
     fn a_tick_does_something_at_each_deadline_and_nothing_before_them(script in scripts()) {
-        for Turn { ctx, vitals, after, .. } in live(&script) {
+        for Turn { ctx, live_stats, after, .. } in live(&script) {
             let deadlines = |process: &Process| [process.next_deadline(), process.session_deadline().map(Deadline::At)];
-            let tick = |ctx| after.decide(&ctx, &vitals, &Input::Tick).unwrap().events;
+            let tick = |ctx| after.decide(&ctx, &live_stats, &Input::Tick).unwrap().events;
             let mut early = ctx;
             let mut waits = false;
             for (place, deadline) in deadlines(&after).into_iter().enumerate() {
@@ -142,11 +142,11 @@ proptest! {
             }
             if matches!(
                 turn.input,
-                Input::Command(
-                    Command::Cancel { .. }
-                        | Command::Force { .. }
-                        | Command::Terminate { .. }
-                        | Command::EndSession { policy: Some(SessionPolicy::Cancel) }
+                Input::Action(
+                    Action::Cancel { .. }
+                        | Action::Force { .. }
+                        | Action::Terminate { .. }
+                        | Action::EndSession { policy: Some(SessionPolicy::Cancel) }
                 )
             ) {
                 asked = Some(turn.after.attempt);
@@ -222,9 +222,9 @@ proptest! {
                 }
             }
             let head = turn.after.head();
-            prop_assert_eq!(head.standing == Standing::Holding, holds, "{:?}", turn.after.state);
-            prop_assert_eq!(head.standing == Standing::Ended, head.status.is_ended());
-            prop_assert_eq!(head.standing == Standing::Ended, head.completed_at.is_some());
+            prop_assert_eq!(head.standing == SlotState::Holding, holds, "{:?}", turn.after.state);
+            prop_assert_eq!(head.standing == SlotState::Ended, head.status.is_ended());
+            prop_assert_eq!(head.standing == SlotState::Ended, head.completed_at.is_some());
             let marked = turn.after.cascade.is_some();
             prop_assert_eq!(head.closing, marked || head.status >= Status::Stopping);
         }
@@ -239,7 +239,7 @@ proptest! {
             });
             prop_assert_eq!(turn.after.retries as usize, scheduled);
             prop_assert!(turn.after.retries <= script.spec.retry.retries);
-            prop_assert!(turn.after.never_ran < MOST_NEVER_RAN);
+            prop_assert!(turn.after.never_ran < MAX_NEVER_RAN);
         }
     }
 
@@ -257,7 +257,7 @@ proptest! {
                     }
                     Effect::Resume { .. }
                     | Effect::Signal { .. }
-                    | Effect::StopRest { .. }
+                    | Effect::StopOrphan { .. }
                     | Effect::Keep { .. }
                     | Effect::Relaunch => {}
                 }
@@ -268,22 +268,22 @@ proptest! {
     #[test]
     fn an_ending_keeps_the_last_vitals_and_a_completion_reported_is_whole(script in scripts()) {
         for turn in live(&script) {
-            let (vitals, fresh) = match (&turn.before.state, &turn.after.state) {
+            let (live_stats, fresh) = match (&turn.before.state, &turn.after.state) {
                 (State::Lingering(before), State::Ended(ended)) => {
-                    prop_assert_eq!((&before.ending, &before.vitals), (&ended.ending, &ended.vitals));
+                    prop_assert_eq!((&before.ending, &before.live_stats), (&ended.ending, &ended.live_stats));
                     continue;
                 }
                 (State::Lingering(_) | State::Ended(_), _) => continue,
-                (_, State::Lingering(after)) => (&after.vitals, after.since),
-                (_, State::Ended(after)) => (&after.vitals, after.at),
+                (_, State::Lingering(after)) => (&after.live_stats, after.since),
+                (_, State::Ended(after)) => (&after.live_stats, after.at),
                 _ => continue,
             };
             prop_assert_eq!(fresh, moment_of_end(&turn.before, &turn.input, turn.ctx.now));
-            prop_assert_eq!(&vitals.stage, &turn.vitals.stage);
-            if matches!(turn.input, Input::Command(Command::Complete { .. })) {
-                prop_assert_eq!(vitals.progress, Some(Progress::DONE));
+            prop_assert_eq!(&live_stats.stage, &turn.live_stats.stage);
+            if matches!(turn.input, Input::Action(Action::Complete { .. })) {
+                prop_assert_eq!(live_stats.progress, Some(Progress::DONE));
             } else {
-                prop_assert_eq!(vitals, &turn.vitals);
+                prop_assert_eq!(live_stats, &turn.live_stats);
             }
         }
     }
@@ -311,7 +311,7 @@ proptest! {
             }
             let asked = matches!(
                 turn.input,
-                Input::Command(Command::Terminate { .. } | Command::EndSession { .. }) | Input::Tick
+                Input::Action(Action::Terminate { .. } | Action::EndSession { .. }) | Input::Tick
             );
             let began = turn.before.cascade.is_none() && turn.after.cascade.is_some();
             let declared = by_itself && script.spec.children == ChildrenPolicy::Cancel;
@@ -323,7 +323,7 @@ proptest! {
     fn a_mark_comes_with_its_commit_and_goes_when_all_below_have_ended(script in scripts()) {
         for turn in live(&script) {
             let (before, after) = (turn.before.cascade, turn.after.cascade);
-            if let Input::Command(Command::Terminate { force, .. }) = turn.input {
+            if let Input::Action(Action::Terminate { force, .. }) = turn.input {
                 prop_assert!(after.is_some_and(|mark| mark.force || !force), "{after:?}");
                 prop_assert!(before.is_none_or(|mark| !mark.force || after == before), "{after:?}");
             }
@@ -337,7 +337,7 @@ proptest! {
     fn only_what_waits_is_moved_in_its_queue(script in scripts()) {
         for turn in live(&script) {
             let moved = turn.after.priority != turn.before.priority;
-            let asked = matches!(turn.input, Input::Command(Command::Prioritize { .. }));
+            let asked = matches!(turn.input, Input::Action(Action::Prioritize { .. }));
             prop_assert!(!moved || (asked && turn.before.status() == Status::Pending));
             prop_assert_eq!(asked && turn.answer.is_err(), asked && turn.before.status() != Status::Pending);
             prop_assert_eq!(turn.after.head().priority, turn.after.priority);
@@ -347,7 +347,7 @@ proptest! {
     #[test]
     fn the_end_of_a_session_is_taken_back_in_so_many_words_only_and_takes_it_along_at_last(script in scripts()) {
         for turn in live(&script) {
-            let kept = Input::Command(Command::EndSession { policy: Some(SessionPolicy::Keep) });
+            let kept = Input::Action(Action::EndSession { policy: Some(SessionPolicy::Keep) });
             if turn.input == kept && turn.before.leave_by.is_some() {
                 let told = turn.before.status() >= Status::Stopping;
                 prop_assert!(told || turn.after.leave_by.is_none(), "{:?}", turn.before.state);
@@ -374,10 +374,10 @@ proptest! {
             let starts = step.effects.iter().any(|effect| matches!(effect, Effect::Spawn { .. }));
             prop_assert!(!starts);
             if let Input::Observation(
-                Observation::Orphaned | Observation::NodeLost { .. } | Observation::Exited { .. },
+                Observation::OwnerLost | Observation::NodeLost { .. } | Observation::Exited { .. },
             ) = turn.input
             {
-                prop_assert_eq!(step.note, Some(Note::Stale));
+                prop_assert_eq!(step.note, Some(NoOpReason::Stale));
             }
         }
     }
@@ -392,7 +392,7 @@ proptest! {
         }
         for name in COLUMNS {
             for input in column(name, &life.process) {
-                let answer = life.process.decide(&life.ctx, &life.vitals, &input);
+                let answer = life.process.decide(&life.ctx, &life.live_stats, &input);
                 let _ = answer.map(|step| life.process.evolve(&step.events));
             }
         }
@@ -402,26 +402,26 @@ proptest! {
 #[test]
 fn a_wish_is_answered_like_its_command() {
     let cause = StopCause::Parent;
-    let wishes = [
-        Wish::Cancel { cause },
-        Wish::Force { cause },
-        Wish::Pause,
-        Wish::Resume,
-        Wish::RetryNow,
-        Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
-        Wish::Terminate { cause, force: false },
-        Wish::Terminate { cause, force: true },
-        Wish::EndSession { policy: None },
-        Wish::EndSession { policy: Some(SessionPolicy::Cancel) },
-        Wish::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(9))) },
+    let pending_actions = [
+        PendingAction::Cancel { cause },
+        PendingAction::Force { cause },
+        PendingAction::Pause,
+        PendingAction::Resume,
+        PendingAction::RetryNow,
+        PendingAction::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
+        PendingAction::Terminate { cause, force: false },
+        PendingAction::Terminate { cause, force: true },
+        PendingAction::EndSession { policy: None },
+        PendingAction::EndSession { policy: Some(SessionPolicy::Cancel) },
+        PendingAction::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(9))) },
     ];
-    for (row, Situation { process, ctx, vitals }) in situations() {
-        for wish in wishes {
-            let wished = Input::Observation(Observation::Wished(wish));
-            let commanded = Input::Command(wish.command());
+    for (row, Situation { process, ctx, live_stats }) in situations() {
+        for wish in pending_actions {
+            let wished = Input::Observation(Observation::ActionRequested(wish));
+            let commanded = Input::Action(wish.command());
             assert_eq!(
-                process.decide(&ctx, &vitals, &wished),
-                process.decide(&ctx, &vitals, &commanded),
+                process.decide(&ctx, &live_stats, &wished),
+                process.decide(&ctx, &live_stats, &commanded),
                 "[{row}] {wish:?}"
             );
         }
@@ -502,16 +502,16 @@ fn answer(life: &mut Situation) {
 fn life_after(script: &Script) -> Situation {
     let mut life = Situation::of(script.spec.clone());
     if let Some(last) = live(script).pop() {
-        life = Situation { process: last.after, ctx: last.ctx, vitals: last.vitals };
+        life = Situation { process: last.after, ctx: last.ctx, live_stats: last.live_stats };
     }
     life.ctx.now = life.ctx.now.plus(Duration::from_millis(1));
     life
 }
 
-fn verb(input: &Input) -> Option<Verb> {
+fn verb(input: &Input) -> Option<ActionKind> {
     match input {
-        Input::Command(command) => Some(command.verb()),
-        Input::Observation(Observation::Wished(wish)) => Some(wish.command().verb()),
+        Input::Action(command) => Some(command.verb()),
+        Input::Observation(Observation::ActionRequested(wish)) => Some(wish.command().verb()),
         Input::Observation(_) | Input::Tick => None,
     }
 }

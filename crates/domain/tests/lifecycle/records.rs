@@ -4,9 +4,9 @@ use crate::inputs::{exited, input};
 use crate::lives::turn;
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, stubborn};
 use longhaul_domain::{
-    AttemptNo, Cascade, Chance, ChildrenPolicy, Command, Containment, Deadline, Effect, Ending, ExitStatus,
-    Input, NodeId, Priority, Progress, Report, RetryPolicy, SessionPolicy, Spec, Stage, Standing, State,
-    Status, StopCause, Timestamp, Vitals,
+    Action, AttemptNo, Cascade, ChildrenPolicy, Containment, Deadline, Effect, Ending, ExitStatus, Input,
+    LiveStats, NodeId, Priority, Progress, ProgressReport, RandomBits, RetryPolicy, SessionPolicy, SlotState,
+    Spec, Stage, State, Status, StopCause, Timestamp,
 };
 use std::time::Duration;
 
@@ -54,7 +54,7 @@ fn a_stop_that_is_taken_over_keeps_the_moment_it_began() {
 fn an_acknowledged_cancel_names_who_asked() {
     let mut life = report();
     let cause = StopCause::Parent;
-    turn(&mut life, Input::Command(Command::Cancel { cause }));
+    turn(&mut life, Input::Action(Action::Cancel { cause }));
     let life = life.after(&["fail"]);
     let State::Ended(ended) = &life.process.state else { panic!("{:?}", life.process.state) };
     assert_eq!(ended.ending, Ending::Cancelled { by: cause, exit: None });
@@ -73,8 +73,9 @@ fn the_same_stage_again_is_kept_but_is_no_news() {
 fn a_report_without_stage_or_percent_is_a_sign_of_life_and_leaves_both() {
     let stage = Some(Stage::new("linking").unwrap());
     let half = Some(Progress::from_hundredths(5_000));
-    let told = Vitals::default().reported(Timestamp(5), &Report { progress: half, stage: stage.clone() });
-    let beat = told.reported(Timestamp(9), &Report::default());
+    let told =
+        LiveStats::default().reported(Timestamp(5), &ProgressReport { progress: half, stage: stage.clone() });
+    let beat = told.reported(Timestamp(9), &ProgressReport::default());
     assert_eq!((beat.progress, beat.stage, beat.last_beat), (half, stage, Some(Timestamp(9))));
     assert_eq!(beat.pace, told.pace);
 }
@@ -85,7 +86,7 @@ fn each_retry_waits_twice_as_long_up_to_its_cap() {
     spec.retry = RetryPolicy { retries: 5, cap: Duration::from_secs(5), ..RetryPolicy::none() };
     let mut life = Situation::of(spec);
     for wait in [500, 1_000, 2_000, 2_500, 2_500] {
-        life.ctx.chance = Chance(0);
+        life.ctx.chance = RandomBits(0);
         life = life.after(&["claimed", "spawned", "exited_1"]);
         assert_eq!(life.process.next_deadline(), Some(Deadline::At(Timestamp(life.ctx.now.0 + wait))));
         life = life.after(&["retry_now"]);
@@ -132,7 +133,7 @@ fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
     assert_eq!(lingering.ending.status(), Status::Failed);
     assert_eq!((life.process.wanted(), life.process.wanted_below()), (None, Some(Effect::AwaitDescendants)));
     let head = life.process.head();
-    assert_eq!((head.status, head.standing, head.closing), (Status::Running, Standing::Idle, false));
+    assert_eq!((head.status, head.standing, head.closing), (Status::Running, SlotState::Idle, false));
     assert_eq!((head.due, head.completed_at), (Some(life.process.queued_at), None));
     let ended = life.clone().after(&["descendants_ended"]).process;
     assert_eq!((ended.completed_at(), ended.due()), (Some(life.ctx.now), None));
@@ -155,7 +156,7 @@ fn to_kill_the_tree_is_more_than_to_cancel_it_and_is_not_taken_back() {
     let killed = Some(Cascade { cause: StopCause::User, force: true });
     assert_eq!(life.process.cascade, killed);
     let cause = StopCause::Session;
-    let again = turn(&mut life, Input::Command(Command::Terminate { cause, force: false })).answer.unwrap();
+    let again = turn(&mut life, Input::Action(Action::Terminate { cause, force: false })).answer.unwrap();
     assert_eq!(life.process.cascade, killed);
     assert_eq!(again.effects, [Effect::Cascade { force: true }]);
 }
@@ -171,7 +172,7 @@ fn the_end_of_a_session_does_what_was_declared_unless_it_says_otherwise() {
     let grace = SessionPolicy::Grace(Duration::from_secs(9));
     let after = |declared, said| {
         let mut life = Situation::of(Spec { on_session_end: declared, ..command_spec() });
-        turn(&mut life, Input::Command(Command::EndSession { policy: said })).answer.unwrap();
+        turn(&mut life, Input::Action(Action::EndSession { policy: said })).answer.unwrap();
         (life.process.status(), life.process.leave_by.map(|leave_by| leave_by.since(life.ctx.now)))
     };
     let stays = (Status::Pending, None);

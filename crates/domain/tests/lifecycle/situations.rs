@@ -2,8 +2,8 @@
 
 use crate::inputs::input;
 use longhaul_domain::{
-    Awake, Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Lineage, Process, ProcessId,
-    ReadyWhen, ReportedSpec, RetryPolicy, Spec, Timestamp, Vitals, Work,
+    AwakeTime, Capabilities, ChildrenPolicy, CommandSpec, DecisionContext, Lineage, LiveStats, Process,
+    ProcessId, RandomBits, ReadyWhen, ReportedSpec, RetryPolicy, Spec, Timestamp, Work,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use std::time::Duration;
 #[derive(Clone)]
 pub(crate) struct Situation {
     pub(crate) process: Process,
-    pub(crate) ctx: Context,
-    pub(crate) vitals: Vitals,
+    pub(crate) ctx: DecisionContext,
+    pub(crate) live_stats: LiveStats,
 }
 
 /// Every row of the table, in its order.
@@ -255,18 +255,22 @@ fn unlucky() -> Situation {
 impl Situation {
     /// A process that was just submitted.
     pub(crate) fn of(spec: Spec) -> Self {
-        let ctx =
-            Context { now: START, awake: Awake(1_000), chance: Chance(0), capabilities: Capabilities::ALL };
+        let ctx = DecisionContext {
+            now: START,
+            awake: AwakeTime(1_000),
+            chance: RandomBits(0),
+            capabilities: Capabilities::ALL,
+        };
         let id = ProcessId::new(uuid::Uuid::from_u128(1));
         let (process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::new(spec));
-        Self { process, ctx, vitals: Vitals::default() }
+        Self { process, ctx, live_stats: LiveStats::default() }
     }
 
     /// What becomes of it after these inputs; each of them must make something true.
     pub(crate) fn after(mut self, inputs: &[&str]) -> Self {
         for name in inputs {
             let attempt = if *name == "claimed" { self.process.attempt.next() } else { self.process.attempt };
-            let step = self.process.decide(&self.ctx, &self.vitals, &input(name, attempt)).unwrap();
+            let step = self.process.decide(&self.ctx, &self.live_stats, &input(name, attempt)).unwrap();
             assert_ne!(step.events, [], "{name} does nothing to {:?}", self.process.state);
             self.process.evolve(&step.events);
         }

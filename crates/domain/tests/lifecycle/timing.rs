@@ -4,8 +4,8 @@ use crate::inputs::{GRACE, exit, input};
 use crate::lives::turn;
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, stubborn};
 use longhaul_domain::{
-    AttemptNo, Awake, ChildrenPolicy, Command, Deadline, Ending, Exit, ExitStatus, Fact, Input, Observation,
-    Pending, SessionPolicy, Spec, State, Status, StopCause, Timestamp, Work,
+    Action, AttemptNo, AwakeTime, ChildrenPolicy, Deadline, Ending, Exit, ExitStatus, Fact, Input,
+    Observation, Pending, SessionPolicy, Spec, State, Status, StopCause, Timestamp, Work,
 };
 use proptest::prelude::*;
 use std::time::Duration;
@@ -174,7 +174,7 @@ fn of_two_ends_of_a_session_the_sooner_one_counts() {
     let first = life.process.leave_by;
     let end = |life: &mut Situation, grace| {
         let policy = Some(SessionPolicy::Grace(Duration::from_secs(grace)));
-        turn(life, Input::Command(Command::EndSession { policy })).answer.unwrap();
+        turn(life, Input::Action(Action::EndSession { policy })).answer.unwrap();
         life.process.leave_by
     };
     assert_eq!(end(&mut life, 60), first);
@@ -243,7 +243,7 @@ fn a_timeout_without_end_does_not_wrap() {
     let Work::Command(command) = &mut spec.work else { unreachable!() };
     command.timeout = Some(Duration::MAX);
     let life = Situation::of(spec).after(&["claimed", "spawned"]);
-    assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(Awake(i64::MAX))));
+    assert_eq!(life.process.next_deadline(), Some(Deadline::Awake(AwakeTime(i64::MAX))));
 }
 
 /// Who told it to end.

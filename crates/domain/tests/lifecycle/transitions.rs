@@ -2,7 +2,7 @@
 
 use crate::inputs::{COLUMNS, column};
 use crate::situations::{Situation, situations};
-use longhaul_domain::{Effect, Input, Note, Pending, Process, Rejection, State, Step, Urgency};
+use longhaul_domain::{Decision, Effect, Input, NoOpReason, Pending, Process, Rejection, State, StopPhase};
 use std::collections::BTreeMap;
 
 #[test]
@@ -74,7 +74,7 @@ impl<'a> Table<'a> {
 
 /// The answer to an input, in the words of the table.
 fn outcome(situation: &Situation, input: &Input) -> String {
-    match situation.process.decide(&situation.ctx, &situation.vitals, input) {
+    match situation.process.decide(&situation.ctx, &situation.live_stats, input) {
         Err(rejection) => {
             match &rejection {
                 Rejection::InvalidStatusTransition { from, .. }
@@ -88,13 +88,13 @@ fn outcome(situation: &Situation, input: &Input) -> String {
     }
 }
 
-fn done(process: &Process, step: &Step) -> String {
+fn done(process: &Process, step: &Decision) -> String {
     let note = step.note.map(|note| match note {
-        Note::AlreadySo => "note:already_so",
-        Note::AlreadyEnded => "note:already_ended",
-        Note::RestTold => "note:rest_told",
-        Note::GoesOn => "note:goes_on",
-        Note::Stale => "note:stale",
+        NoOpReason::NoChange => "note:already_so",
+        NoOpReason::AlreadyEnded => "note:already_ended",
+        NoOpReason::OrphanStopRequested => "note:rest_told",
+        NoOpReason::KeptByPolicy => "note:goes_on",
+        NoOpReason::Stale => "note:stale",
     });
     if step.events.is_empty() && step.effects.is_empty() {
         return note.unwrap_or("nothing").to_owned();
@@ -113,7 +113,7 @@ fn done(process: &Process, step: &Step) -> String {
             | Effect::Pause { attempt }
             | Effect::Resume { attempt }
             | Effect::Signal { attempt, .. }
-            | Effect::StopRest { attempt, .. } => *attempt,
+            | Effect::StopOrphan { attempt, .. } => *attempt,
             Effect::Keep { .. } | Effect::Relaunch | Effect::Cascade { .. } | Effect::AwaitDescendants => {
                 continue;
             }
@@ -133,9 +133,9 @@ const fn whereabouts(state: &State) -> &'static str {
         State::Withdrawing { .. } => "withdrawing",
         State::Lingering(_) => "lingering",
         State::Stopping { urgency, .. } => match urgency {
-            Urgency::Asked { .. } => "stopping",
-            Urgency::Killing { .. } => "killing",
-            Urgency::Stuck => "stuck",
+            StopPhase::Asked { .. } => "stopping",
+            StopPhase::Killing { .. } => "killing",
+            StopPhase::Stuck => "stuck",
         },
         State::Starting { .. } | State::Running { .. } | State::Paused { .. } | State::Ended(_) => {
             state.status().as_str()
@@ -151,8 +151,8 @@ const fn word(effect: &Effect) -> &'static str {
         Effect::Pause { .. } => "pause",
         Effect::Resume { .. } => "resume",
         Effect::Signal { .. } => "signal",
-        Effect::StopRest { force: false, .. } => "stop_rest",
-        Effect::StopRest { force: true, .. } => "kill_rest",
+        Effect::StopOrphan { force: false, .. } => "stop_rest",
+        Effect::StopOrphan { force: true, .. } => "kill_rest",
         Effect::Keep { .. } => "keep",
         Effect::Relaunch => "relaunch",
         Effect::Cascade { force: false } => "cascade",

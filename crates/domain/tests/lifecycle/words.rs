@@ -3,11 +3,11 @@
 use crate::inputs::{COLUMNS, column, exit, input};
 use crate::situations::{Situation, awaiting_command, command, command_spec, report, situations};
 use longhaul_domain::{
-    AttemptNo, Blame, Circumstances, Containment, Dating, Effect, Ending, Environment, ExceededLimit, Exit,
-    ExitStatus, Fact, Failure, Head, Interruption, JsonText, LARGEST_JSON, LONGEST_NAME, Level,
-    LimitMechanism, Lineage, Process, ProcessId, ProcessName, ProcessType, Progress, ReportedSpec, Retention,
-    Signal, SignalTarget, Spec, Standing, StartStage, Status, StopCause, Timestamp, UnknownStatus, Verb,
-    Wish, Work,
+    ActionKind, AttemptNo, Containment, Effect, EndTimePrecision, EndedBy, Ending, EnvironmentSpec,
+    ExceededLimit, Exit, ExitCircumstances, ExitStatus, Fact, Failure, Interruption, JsonText, Level,
+    LimitMechanism, Lineage, MAX_JSON_BYTES, MAX_NAME_LEN, PendingAction, Process, ProcessHeader, ProcessId,
+    ProcessName, ProcessType, Progress, ReportedSpec, Retention, Signal, SignalTarget, SlotState, Spec,
+    StartStage, Status, StopCause, Timestamp, UnknownStatus, Work,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -48,7 +48,7 @@ fn every_type_is_read_by_its_word() {
 fn a_refusal_says_the_present_status_and_the_attempt() {
     let refused = |life: crate::situations::Situation, name: &str| {
         life.process
-            .decide(&life.ctx, &life.vitals, &input(name, life.process.attempt))
+            .decide(&life.ctx, &life.live_stats, &input(name, life.process.attempt))
             .unwrap_err()
             .to_string()
     };
@@ -69,21 +69,21 @@ fn a_refusal_says_the_present_status_and_the_attempt() {
 #[test]
 fn no_two_things_share_a_word() {
     let verbs = [
-        Verb::Progress,
-        Verb::Complete,
-        Verb::Fail,
-        Verb::Cancel,
-        Verb::Force,
-        Verb::Pause,
-        Verb::Resume,
-        Verb::Restart,
-        Verb::RetryNow,
-        Verb::Terminate,
-        Verb::Prioritize,
-        Verb::EndSession,
-        Verb::Signal,
+        ActionKind::Progress,
+        ActionKind::Complete,
+        ActionKind::Fail,
+        ActionKind::Cancel,
+        ActionKind::Force,
+        ActionKind::Pause,
+        ActionKind::Resume,
+        ActionKind::Restart,
+        ActionKind::RetryNow,
+        ActionKind::Terminate,
+        ActionKind::Prioritize,
+        ActionKind::EndSession,
+        ActionKind::Signal,
     ];
-    assert_distinct(&verbs.map(Verb::as_str));
+    assert_distinct(&verbs.map(ActionKind::as_str));
     let causes = [
         StopCause::User,
         StopCause::Timeout,
@@ -124,9 +124,9 @@ fn no_two_things_share_a_word() {
 #[test]
 fn every_fact_has_a_word_of_its_own() {
     let mut words = BTreeMap::from([variant(&Fact::Submitted)]);
-    for (_, Situation { process, ctx, vitals }) in situations() {
+    for (_, Situation { process, ctx, live_stats }) in situations() {
         for input in COLUMNS.iter().flat_map(|name| column(name, &process)) {
-            let step = process.decide(&ctx, &vitals, &input).unwrap_or_default();
+            let step = process.decide(&ctx, &live_stats, &input).unwrap_or_default();
             words.extend(step.events.iter().map(|event| variant(&event.fact)));
         }
     }
@@ -144,17 +144,17 @@ fn an_end_that_nobody_saw_is_dated_as_the_latest_possible_one() {
         Ending::Failed { failure: Failure::Exit(exit) }
     };
     let given_up = Ending::Interrupted { why: Interruption::NodeGone };
-    let undated = Circumstances { undated: true, ..Circumstances::PLAIN };
-    let unverified = Circumstances { unverified: true, ..Circumstances::PLAIN };
+    let undated = ExitCircumstances { undated: true, ..ExitCircumstances::PLAIN };
+    let unverified = ExitCircumstances { unverified: true, ..ExitCircumstances::PLAIN };
     for (ending, dating, is_unverified) in [
-        (ended(Circumstances::PLAIN), Dating::Seen, false),
-        (ended(undated), Dating::Latest, false),
-        (ended(unverified), Dating::Seen, true),
-        (lost(false), Dating::Latest, false),
-        (lost(true), Dating::Latest, true),
-        (Ending::Interrupted { why: Interruption::Reboot }, Dating::Latest, false),
-        (given_up, Dating::GivenUp, false),
-        (Ending::Cancelled { by: StopCause::User, exit: None }, Dating::Seen, false),
+        (ended(ExitCircumstances::PLAIN), EndTimePrecision::Exact, false),
+        (ended(undated), EndTimePrecision::Latest, false),
+        (ended(unverified), EndTimePrecision::Exact, true),
+        (lost(false), EndTimePrecision::Latest, false),
+        (lost(true), EndTimePrecision::Latest, true),
+        (Ending::Interrupted { why: Interruption::Reboot }, EndTimePrecision::Latest, false),
+        (given_up, EndTimePrecision::DeclaredLost, false),
+        (Ending::Cancelled { by: StopCause::User, exit: None }, EndTimePrecision::Exact, false),
     ] {
         assert_eq!((ending.dating(), ending.is_unverified()), (dating, is_unverified), "{ending:?}");
     }
@@ -199,13 +199,13 @@ fn blame_goes_to_the_stop_then_the_limit_then_the_signal() {
     ];
     for (exit, word) in told {
         assert_eq!(exit.blame().as_str(), word, "{exit:?}");
-        assert_eq!(Ending::Failed { failure: Failure::Exit(exit) }.blame().map(Blame::as_str), Some(word));
+        assert_eq!(Ending::Failed { failure: Failure::Exit(exit) }.blame().map(EndedBy::as_str), Some(word));
     }
     // The supervisor may not have heard of the stop that the end is called by.
     let unheard = Some(exit(by(9), None));
     let cancelled = Ending::Cancelled { by: StopCause::Session, exit: unheard.clone() };
-    assert_eq!(cancelled.blame(), Some(Blame::Stop(StopCause::Session)));
-    assert_eq!(Ending::Timeout { exit: unheard }.blame(), Some(Blame::Stop(StopCause::Timeout)));
+    assert_eq!(cancelled.blame(), Some(EndedBy::Stop(StopCause::Session)));
+    assert_eq!(Ending::Timeout { exit: unheard }.blame(), Some(EndedBy::Stop(StopCause::Timeout)));
     assert_eq!(Ending::Interrupted { why: Interruption::Reboot }.blame(), None);
     assert_eq!(Ending::Failed { failure: Failure::NeverRan { times: 5 } }.blame(), None);
 }
@@ -230,8 +230,10 @@ fn what_held_a_tree_together_is_known_after_its_end() {
 fn debug_prints_names_of_variables_and_no_values() {
     let mut spec = command_spec();
     let Work::Command(command) = &mut spec.work else { unreachable!() };
-    command.environment =
-        Environment { declared: vec![("TOKEN".to_owned(), "hunter2".to_owned())], ..Environment::default() };
+    command.environment = EnvironmentSpec {
+        declared: vec![("TOKEN".to_owned(), "hunter2".to_owned())],
+        ..EnvironmentSpec::default()
+    };
     let text = format!("{spec:?}");
     assert!(text.contains("TOKEN") && !text.contains("hunter2"), "{text}");
 }
@@ -279,8 +281,8 @@ fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
 
 #[test]
 fn too_much_json_is_refused() {
-    assert!(JsonText::checked("x".repeat(LARGEST_JSON)).is_ok());
-    let refused = JsonText::checked("x".repeat(LARGEST_JSON + 1)).unwrap_err();
+    assert!(JsonText::checked("x".repeat(MAX_JSON_BYTES)).is_ok());
+    let refused = JsonText::checked("x".repeat(MAX_JSON_BYTES + 1)).unwrap_err();
     assert_eq!(refused.to_string(), "65537 bytes of JSON are more than the 65536 that are kept");
 }
 
@@ -315,21 +317,21 @@ fn short_id_is_the_first_eight_characters() {
 fn wishes_that_ask_for_the_end_are_told_from_the_others() {
     let cause = StopCause::User;
     let ends = [
-        Wish::Cancel { cause },
-        Wish::Force { cause },
-        Wish::Terminate { cause, force: false },
-        Wish::EndSession { policy: None },
+        PendingAction::Cancel { cause },
+        PendingAction::Force { cause },
+        PendingAction::Terminate { cause, force: false },
+        PendingAction::EndSession { policy: None },
     ];
-    assert!(ends.iter().all(Wish::ends));
-    let signal = Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Main };
-    let others = [Wish::Pause, Wish::Resume, Wish::RetryNow, signal];
-    assert!(!others.iter().any(Wish::ends));
+    assert!(ends.iter().all(PendingAction::ends));
+    let signal = PendingAction::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Main };
+    let others = [PendingAction::Pause, PendingAction::Resume, PendingAction::RetryNow, signal];
+    assert!(!others.iter().any(PendingAction::ends));
 }
 
 #[test]
 fn longest_name_has_as_many_bytes_as_are_allowed() {
-    assert!("n".repeat(LONGEST_NAME).parse::<ProcessName>().is_ok());
-    assert!("n".repeat(LONGEST_NAME + 1).parse::<ProcessName>().is_err());
+    assert!("n".repeat(MAX_NAME_LEN).parse::<ProcessName>().is_ok());
+    assert!("n".repeat(MAX_NAME_LEN + 1).parse::<ProcessName>().is_err());
 }
 
 #[test]
@@ -350,11 +352,14 @@ fn progress_is_kept_in_hundredths_of_a_percent() {
 fn process_is_ending_from_its_stop_until_its_descendants_have_ended() {
     let open = command().process.head();
     assert!(!open.is_ending());
-    let stopping = Head { closing: true, ..open };
+    let stopping = ProcessHeader { closing: true, ..open };
     assert!(stopping.is_ending());
-    let ended = Head { standing: Standing::Ended, ..stopping };
+    let ended = ProcessHeader { standing: SlotState::Ended, ..stopping };
     assert!(!ended.is_ending(), "nothing is due below it");
-    assert!(Head { due: Some(Timestamp(7)), ..ended }.is_ending(), "its descendants still have to end");
+    assert!(
+        ProcessHeader { due: Some(Timestamp(7)), ..ended }.is_ending(),
+        "its descendants still have to end"
+    );
 }
 
 #[test]

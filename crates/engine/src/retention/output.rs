@@ -1,9 +1,9 @@
 //! How much output is kept, and letting go of it.
 
-use crate::engine::Core;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
 use longhaul_domain::{AttemptNo, Process, ProcessId, Seq, State, Timestamp};
-use longhaul_ports::{Filter, OutputError};
+use longhaul_ports::{OutputError, ProcessFilter};
 use std::collections::HashSet;
 
 /// The most processes that one look at the output names.
@@ -11,7 +11,7 @@ const PAGE: u32 = 10_000;
 
 /// The output of one ended process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Kept {
+struct EndedOutput {
     ended_at: Timestamp,
     seq: Seq,
     id: ProcessId,
@@ -20,14 +20,14 @@ struct Kept {
 
 /// All output that there is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Outputs {
+pub(super) struct OutputUsage {
     /// Oldest end first.
-    ended: Vec<Kept>,
+    ended: Vec<EndedOutput>,
     /// The bytes of all others together.
     live: u64,
 }
 
-impl Outputs {
+impl OutputUsage {
     /// The moment before which records go so that the output of the newer ones comes to at most so much.
     pub(super) fn first_to_stay(&self, most: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
@@ -65,13 +65,13 @@ impl Outputs {
     }
 }
 
-impl Core {
+impl EngineShared {
     /// How much output there is, and of whom.
-    pub(super) async fn outputs(&self) -> Result<Outputs, EngineError> {
+    pub(super) async fn outputs(&self) -> Result<OutputUsage, EngineError> {
         let ids = self.all_kept().await?;
-        let mut outputs = Outputs::default();
+        let mut outputs = OutputUsage::default();
         let (mut unclear, mut live) = (Vec::new(), Vec::new());
-        self.each(&Filter::default(), |stored| {
+        self.each(&ProcessFilter::default(), |stored| {
             let process = &stored.process;
             if !ids.contains(&process.id) {
                 return;
@@ -79,18 +79,18 @@ impl Core {
             let Some(ended_at) = process.completed_at() else {
                 return live.push(process.id);
             };
-            let each = Kept { ended_at, seq: stored.seq, id: process.id, bytes: 0 };
+            let each = EndedOutput { ended_at, seq: stored.seq, id: process.id, bytes: 0 };
             match recorded_bytes(process) {
-                Some(bytes) => outputs.ended.push(Kept { bytes, ..each }),
+                Some(bytes) => outputs.ended.push(EndedOutput { bytes, ..each }),
                 None => unclear.push(each),
             }
         })
         .await?;
         for each in unclear {
-            outputs.ended.push(Kept { bytes: self.stored_bytes(each.id).await, ..each });
+            outputs.ended.push(EndedOutput { bytes: self.size_on_disk(each.id).await, ..each });
         }
         for id in live {
-            outputs.live = outputs.live.saturating_add(self.stored_bytes(id).await);
+            outputs.live = outputs.live.saturating_add(self.size_on_disk(id).await);
         }
         outputs.ended.sort_unstable();
         Ok(outputs)
@@ -112,8 +112,8 @@ impl Core {
     }
 
     /// The bytes of storage that removing the output of a process gives back.
-    pub(super) async fn stored_bytes(&self, id: ProcessId) -> u64 {
-        match self.parts.output.stored_bytes(id).await {
+    pub(super) async fn size_on_disk(&self, id: ProcessId) -> u64 {
+        match self.parts.output.size_on_disk(id).await {
             Ok(bytes) => bytes,
             Err(OutputError::Missing { .. }) => 0,
             Err(error) => {

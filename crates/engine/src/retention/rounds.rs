@@ -1,10 +1,10 @@
 //! The task that lets go of what is old by itself.
 
-use super::output::Outputs;
-use crate::engine::Core;
+use super::output::OutputUsage;
+use crate::engine::EngineShared;
 use crate::error::EngineError;
 use longhaul_domain::{Deadline, ProcessId, Retention, Timestamp, millis};
-use longhaul_ports::{StoreError, Stored};
+use longhaul_ports::{StoreError, StoredProcess};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,27 +12,27 @@ use std::time::Duration;
 /// The longest pause between two rounds.
 const HOUR: Duration = Duration::from_secs(3600);
 /// The shortest one.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_INTERVAL: Duration = Duration::from_secs(1);
 /// Where records are kept for less than some hours, rounds come so much more often than records go.
 const ROUNDS_PER_AGE: u32 = 4;
 /// The pause after a round that failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RETRY_DELAY: Duration = Duration::from_secs(60);
 /// Bounds in bytes let go of nothing that ended later than this long ago: whoever waited for it shall see it.
-const YOUNGEST: Duration = Duration::from_secs(60);
+const MIN_PRUNE_AGE: Duration = Duration::from_secs(60);
 /// Output without a record is looked for again after this long.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// So many records are asked for at once, and so long is the pause afterwards, when output without a record is sought.
-const LOOK: usize = 200;
-const LOOK_PAUSE: Duration = Duration::from_millis(20);
+const PAGE_SIZE: usize = 200;
+const PAGE_DELAY: Duration = Duration::from_millis(20);
 /// The first round comes so long after the start.
 const START: Duration = Duration::from_secs(1);
-const NOTHING: Retention = Retention { age: None, count: None, before: None };
+const NO_RETENTION: Retention = Retention { age: None, count: None, before: None };
 
 /// Lets go of old records and output: at the start, and from then on once an hour.
-pub(crate) async fn keep_tidy(core: Arc<Core>) {
+pub(crate) async fn keep_tidy(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
     // Whoever started this engine wants something of it first; only how many ever went is told at once.
-    if let Err(error) = core.sweep(&NOTHING, 0).await {
+    if let Err(error) = core.sweep(&NO_RETENTION, 0).await {
         core.unanswered(None, &error, "the store did not tell how many records it has let go");
     }
     clock.sleep_until(Deadline::At(clock.now().plus(START))).await;
@@ -41,7 +41,7 @@ pub(crate) async fn keep_tidy(core: Arc<Core>) {
         let mut pause = pause(&core);
         if let Err(error) = round(&core).await {
             core.unanswered(None, &error, "what is old could not be let go of yet");
-            pause = pause.min(PATIENCE);
+            pause = pause.min(RETRY_DELAY);
         }
         let is_stale = searched.is_none_or(|at| clock.now().since(at) >= DAY);
         if is_stale || core.sweeps.leftover.swap(false, Ordering::Relaxed) {
@@ -57,20 +57,20 @@ pub(crate) async fn keep_tidy(core: Arc<Core>) {
     }
 }
 
-fn pause(core: &Core) -> Duration {
+fn pause(core: &EngineShared) -> Duration {
     let age = core.settings.retention.and_then(|rule| rule.age);
-    age.map_or(HOUR, |age| age / ROUNDS_PER_AGE).clamp(SHORTEST, HOUR)
+    age.map_or(HOUR, |age| age / ROUNDS_PER_AGE).clamp(MIN_INTERVAL, HOUR)
 }
 
-async fn round(core: &Arc<Core>) -> Result<(), EngineError> {
+async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let settings = &core.settings;
-    let rule = settings.retention.unwrap_or(NOTHING);
+    let rule = settings.retention.unwrap_or(NO_RETENTION);
     let bounds = (settings.retention_bytes, settings.output_total);
     let outputs = match bounds {
-        (None, None) => Outputs::default(),
+        (None, None) => OutputUsage::default(),
         (Some(_), _) | (_, Some(_)) => core.outputs().await?,
     };
-    let young = Timestamp(core.parts.clock.now().0.saturating_sub(millis(YOUNGEST)));
+    let young = Timestamp(core.parts.clock.now().0.saturating_sub(millis(MIN_PRUNE_AGE)));
     let by_bytes = bounds.0.and_then(|most| outputs.first_to_stay(most)).map(|before| before.min(young));
     let pruned = core.let_go(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
     if !pruned.ids.is_empty() {
@@ -87,15 +87,15 @@ async fn round(core: &Arc<Core>) -> Result<(), EngineError> {
 /// Removes output whose record was swept while its removal was cut off.
 ///
 /// A store that never let go of so many is not the one that this output was kept for: then it all stays.
-async fn remove_unknown(core: &Arc<Core>) -> Result<(), EngineError> {
+async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
     let mut unknown = Vec::new();
-    for ids in kept.chunks(LOOK) {
+    for ids in kept.chunks(PAGE_SIZE) {
         let records = core.parts.store.load_each(ids).await?;
-        let is_unknown = |record: &Result<Option<Stored>, StoreError>| matches!(record, Ok(None));
+        let is_unknown = |record: &Result<Option<StoredProcess>, StoreError>| matches!(record, Ok(None));
         unknown.extend(ids.iter().zip(&records).filter(|(_, record)| is_unknown(record)).map(|(id, _)| *id));
         let clock = &core.parts.clock;
-        clock.sleep_until(Deadline::Awake(clock.awake().plus(LOOK_PAUSE))).await;
+        clock.sleep_until(Deadline::Awake(clock.awake().plus(PAGE_DELAY))).await;
     }
     if u64::try_from(unknown.len()).unwrap_or(u64::MAX) > core.sweeps.total.load(Ordering::Relaxed) {
         let count = unknown.len();

@@ -1,8 +1,8 @@
 //! Callbacks: subscribers that are called, each on a thread of its own.
 
-use super::{FIRST_WAIT, Follower, LONGEST_WAIT, Notice, Subscription};
+use super::{LogFollower, MAX_RETRY_DELAY, MIN_RETRY_DELAY, Subscription, SubscriptionItem};
 use crate::engine::Engine;
-use longhaul_ports::Cursor;
+use longhaul_ports::EventCursor;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -27,8 +27,8 @@ impl Engine {
     /// Calls a function with everything that becomes true from now on, on a thread of its own.
     ///
     /// One that panics is called no more. One that falls so far behind that events are lost is told with
-    /// [`Notice::Resync`], and is called no more. Neither a commit nor the end of the engine waits for one.
-    pub fn on_event(&self, callback: impl FnMut(&Notice) + Send + 'static) -> CallbackGuard {
+    /// [`SubscriptionItem::Resync`], and is called no more. Neither a commit nor the end of the engine waits for one.
+    pub fn on_event(&self, callback: impl FnMut(&SubscriptionItem) + Send + 'static) -> CallbackGuard {
         let dropped = Arc::new(AtomicBool::new(false));
         let (follower, subscription) = self.follower(CAPACITY);
         let gone = dropped.clone();
@@ -62,24 +62,24 @@ impl Drop for CallbackGuard {
     }
 }
 
-impl Follower {
+impl LogFollower {
     /// The place after the newest event, as soon as it can be told; none if the subscriber went away before.
-    async fn end_of_log(&self) -> Option<Cursor> {
-        let mut wait = FIRST_WAIT;
+    async fn end_of_log(&self) -> Option<EventCursor> {
+        let mut wait = MIN_RETRY_DELAY;
         loop {
             match self.store.end().await {
                 Ok(end) => return Some(end),
                 Err(_) if *self.over.borrow() || self.sender.is_closed() => return None,
                 Err(error) => {
                     self.wait_out(&error, wait).await;
-                    wait = wait.saturating_mul(2).min(LONGEST_WAIT);
+                    wait = wait.saturating_mul(2).min(MAX_RETRY_DELAY);
                 }
             }
         }
     }
 }
 
-fn call(mut subscription: Subscription, dropped: &AtomicBool, mut callback: impl FnMut(&Notice)) {
+fn call(mut subscription: Subscription, dropped: &AtomicBool, mut callback: impl FnMut(&SubscriptionItem)) {
     while let Some(notice) = subscription.next_blocking() {
         if dropped.load(Ordering::SeqCst) {
             return;

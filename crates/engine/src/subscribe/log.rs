@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::EngineError;
 use longhaul_domain::{Deadline, ProcessId, Timestamp};
-use longhaul_ports::{Cursor, EventPage, Stored, WallTime};
+use longhaul_ports::{EventCursor, EventPage, StoredProcess, WallTime};
 use std::time::Duration;
 
 impl Engine {
@@ -15,7 +15,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
-    pub async fn log(&self, after: Option<Cursor>, most: u32, wait: bool) -> Result<EventPage, EngineError> {
+    pub async fn log(
+        &self,
+        after: Option<EventCursor>,
+        most: u32,
+        wait: bool,
+    ) -> Result<EventPage, EngineError> {
         let store = &self.core.parts.store;
         let mut over = self.core.listeners.over.subscribe();
         if wait && !*over.borrow_and_update() {
@@ -32,7 +37,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
-    pub async fn log_end(&self) -> Result<Cursor, EngineError> {
+    pub async fn log_end(&self) -> Result<EventCursor, EngineError> {
         Ok(self.core.parts.store.end().await?)
     }
 
@@ -40,7 +45,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
-    pub async fn processes(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, EngineError> {
+    pub async fn processes(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, EngineError> {
         let found = self.core.parts.store.load_each(ids).await?;
         Ok(found.into_iter().map(|stored| stored.ok().flatten()).collect())
     }

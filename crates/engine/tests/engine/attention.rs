@@ -1,9 +1,9 @@
 use crate::world::{World, command, percent, reported, seconds};
 use longhaul_domain::{
-    Awake, Capabilities, Command, CommandSpec, Condition, Fact, ProcessId, SilencePolicy, Spec, Status,
+    Action, AwakeTime, Capabilities, CommandSpec, Condition, Fact, ProcessId, SilencePolicy, Spec, Status,
     Stdin, Work,
 };
-use longhaul_engine::ports::{AttemptKey, Clock, EventLog, OutputSource, TreeLook};
+use longhaul_engine::ports::{AttemptKey, Clock, EventLog, OutputSource, TreeSnapshot};
 use longhaul_engine::{EngineError, Shutdown};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -63,8 +63,8 @@ impl World {
     }
 
     /// The different moments since then at which anything was looked into.
-    fn wake_ups(&self, since: Awake) -> usize {
-        let moments: BTreeSet<Awake> =
+    fn wake_ups(&self, since: AwakeTime) -> usize {
+        let moments: BTreeSet<AwakeTime> =
             self.spawner.looked().into_iter().map(|(at, _)| at).filter(|at| *at > since).collect();
         moments.len()
     }
@@ -88,12 +88,12 @@ async fn output_ends_the_wait_for_input_at_once_and_a_later_question_is_told_wit
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(600)).await;
     let key = world.key(id).await;
-    world.spawner.show(key, TreeLook::default());
+    world.spawner.show(key, TreeSnapshot::default());
     world.says(id, OutputSource::Stdout, "working\n").await;
     assert!(!world.holds(id, Condition::WaitingForInput).await);
     world.pass(seconds(300)).await;
     world.says(id, OutputSource::Stdout, "Continue? ").await;
-    world.spawner.show(key, TreeLook { waits_for_input: true, ..TreeLook::default() });
+    world.spawner.show(key, TreeSnapshot { waits_for_input: true, ..TreeSnapshot::default() });
     world.pass(seconds(2)).await;
     assert!(world.holds(id, Condition::WaitingForInput).await);
 }
@@ -109,7 +109,7 @@ async fn a_question_on_a_terminal_is_told_within_two_seconds_after_the_last_outp
         world.pass(Duration::from_millis(100)).await;
     }
     assert_eq!(world.spawner.looked(), [], "nobody looks at what talks");
-    let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
+    let asking = TreeSnapshot { waits_for_input: true, has_terminal: true, ..TreeSnapshot::default() };
     world.spawner.show(key, asking);
     world.pass(seconds(2)).await;
     assert_eq!(world.told(id).await, ["+waiting_for_input"]);
@@ -120,7 +120,7 @@ async fn a_question_on_a_terminal_that_is_opened_late_is_told_within_a_minute() 
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(seconds(300)).await;
-    let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
+    let asking = TreeSnapshot { waits_for_input: true, has_terminal: true, ..TreeSnapshot::default() };
     world.spawner.show(world.key(id).await, asking);
     world.pass(seconds(62)).await;
     assert_eq!(world.told(id).await, ["+waiting_for_input"]);
@@ -180,7 +180,7 @@ async fn silence_without_processor_time_is_a_stall_and_work_is_none() {
     let key = world.key(busy).await;
     for second in 1..120_u64 {
         let cpu = Duration::from_millis(second * 20);
-        world.spawner.show(key, TreeLook { cpu, ..TreeLook::default() });
+        world.spawner.show(key, TreeSnapshot { cpu, ..TreeSnapshot::default() });
         world.pass(seconds(1)).await;
         if second == 20 {
             assert_eq!(world.told(calm).await, [""; 0]);
@@ -226,7 +226,7 @@ async fn reported_work_is_idle_while_it_does_not_report() {
     world.settle().await;
     assert_eq!(world.told(id).await, ["+idle", "+stalled", "-idle", "-stalled"]);
     world.pass(seconds(11)).await;
-    world.ask(id, Command::Complete { result: None }).await.unwrap();
+    world.ask(id, Action::Complete { result: None }).await.unwrap();
     world.pass(seconds(600)).await;
     assert_eq!(world.told(id).await.last().unwrap(), "ended");
 }
@@ -236,13 +236,13 @@ async fn what_is_halted_is_not_looked_at_and_its_silence_counts_from_the_resume(
     let world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;
     world.pass(seconds(31)).await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.settle().await;
     let looked = world.spawner.looked().len();
     world.pass(seconds(3_600)).await;
     assert_eq!(world.spawner.looked().len(), looked);
     assert!(!world.holds(id, Condition::Idle).await);
-    world.ask(id, Command::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     world.pass(seconds(29)).await;
     assert!(!world.holds(id, Condition::Idle).await);
     world.pass(seconds(2)).await;
@@ -288,11 +288,11 @@ async fn a_halted_command_of_an_earlier_life_is_silent_from_its_resume_on() {
     let mut world = World::new().await;
     let id = world.launch_spec(silent("run", Some(30), None)).await;
     world.pass(seconds(10)).await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.pass(seconds(100)).await;
     world.crash().await;
     world.pass(seconds(100)).await;
-    world.ask(id, Command::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     world.pass(seconds(20)).await;
     assert_eq!(world.told(id).await, ["paused", "resumed"]);
     world.pass(seconds(12)).await;
@@ -354,7 +354,7 @@ async fn input_that_is_written_to_a_halted_command_is_no_reason_to_look_at_it() 
     let world = World::new().await;
     let id = world.launch_spec(piped("ask")).await;
     world.pass(seconds(2)).await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.settle().await;
     let looked = world.spawner.looked().len();
     world.engine.write_input(id, b"x".to_vec(), false).await.unwrap();
@@ -404,7 +404,7 @@ async fn a_question_after_a_long_silence_is_told_within_two_seconds_too() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(seconds(3_600)).await;
-    let asking = TreeLook { waits_for_input: true, has_terminal: true, ..TreeLook::default() };
+    let asking = TreeSnapshot { waits_for_input: true, has_terminal: true, ..TreeSnapshot::default() };
     world.spawner.show(world.key(id).await, asking);
     world.says(id, OutputSource::Stdout, "Password: ").await;
     world.pass(seconds(2)).await;

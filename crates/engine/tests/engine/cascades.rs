@@ -2,10 +2,10 @@ use crate::trees::{asked, cancelled_by, child, family, with_children};
 use crate::world::{World, command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{ChildrenPolicy, NodeId, Placement, ProcessId, Spec, State, Status, Work};
-use longhaul_engine::ports::{Clock, NodeFacts, Store};
-use longhaul_engine::{Engine, EngineError, Launch, Launcher, Parts, Settings};
+use longhaul_engine::ports::{Clock, NodeDescriptor, Store};
+use longhaul_engine::{Engine, EngineError, EnginePorts, EngineSettings, Launch, Launcher};
 use longhaul_testkit::fakes::{
-    Call, FakeVault, Fault, FaultyStore, ScriptedSpawner, SequentialIds, VirtualClock,
+    FakeEnvironmentStore, Fault, FaultyStore, PortCall, ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ async fn a_crash_anywhere_in_a_cascade_ends_the_tree_all_the_same() {
         for nth in 1..=commits {
             let mut world = World::new().await;
             let ids = family(&world, words).await;
-            world.store.fail_on(Call::Commit, nth, fault);
+            world.store.fail_on(PortCall::Commit, nth, fault);
             let (engine, root) = (world.engine.clone(), ids[0]);
             let asked = tokio::spawn(async move { engine.terminate(root, false, None).await });
             world.settle().await;
@@ -49,8 +49,8 @@ async fn a_store_that_fails_meanwhile_only_delays_a_cascade() {
         for nth in 2..=9 {
             let world = World::new().await;
             let ids = family(&world, "run").await;
-            world.store.fail_on(Call::Commit, nth, fault);
-            world.store.fail_on(Call::Read, nth, Fault::Unavailable);
+            world.store.fail_on(PortCall::Commit, nth, fault);
+            world.store.fail_on(PortCall::Read, nth, Fault::Unavailable);
             let told = world.engine.terminate(ids[0], false, None).await;
             world.pass(seconds(30)).await;
             if told.is_err() {
@@ -75,7 +75,7 @@ async fn one_descendant_that_hangs_in_the_store_does_not_keep_the_others_waiting
     let ids = family(&world, "stubborn").await;
     let began = world.clock.now();
     // The first commit is the mark, the next ones are of the deepest level.
-    world.store.fail_on(Call::Commit, 2, Fault::Late(seconds(30)));
+    world.store.fail_on(PortCall::Commit, 2, Fault::Late(seconds(30)));
     world.engine.terminate(ids[0], false, None).await.unwrap();
     world.pass(seconds(1)).await;
     let asked = asked(&world);
@@ -92,7 +92,7 @@ async fn a_store_that_cannot_write_does_not_keep_a_tree_from_being_stopped() {
     let world = World::new().await;
     let ids = family(&world, "run").await;
     for nth in 1..=5 {
-        world.store.fail_on(Call::Commit, nth, Fault::ReadOnly);
+        world.store.fail_on(PortCall::Commit, nth, Fault::ReadOnly);
     }
     let answer = world.engine.terminate(ids[0], false, None).await;
     assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "the answer says so: {answer:?}");
@@ -110,7 +110,7 @@ async fn a_child_that_joins_in_the_instant_of_the_end_is_waited_for() {
     child(&world, root, command("exit 0 2000")).await;
     world.settle().await;
     // The root's own end, the child's, and then the end that was decided after a look that saw nobody left.
-    world.store.fail_on(Call::Commit, 3, Fault::Late(seconds(1)));
+    world.store.fail_on(PortCall::Commit, 3, Fault::Late(seconds(1)));
     world.pass(Duration::from_millis(2_500)).await;
     assert_eq!(world.status(root).await, Status::Running);
     let late = child(&world, root, command("exit 0 5000")).await;
@@ -136,7 +136,7 @@ async fn children_of_a_process_that_ends_by_itself_are_kept_or_cancelled_as_it_s
         world.settle().await;
         if crash {
             // The end is durable, and then nothing more happens in this life.
-            world.store.fail_on(Call::Commit, 1, Fault::CrashAfter);
+            world.store.fail_on(PortCall::Commit, 1, Fault::CrashAfter);
             world.pass(seconds(2)).await;
             world.crash().await;
         }
@@ -237,8 +237,8 @@ async fn descendants_on_another_node_are_told_through_their_owner() {
     clock.run_for(seconds(30)).await;
     assert_eq!(here.process(below).await.unwrap().process.status(), Status::Cancelled);
     assert_eq!(here.process(root).await.unwrap().process.cascade, None);
-    let wishes = store.calls().iter().filter(|call| **call == Call::Wish).count();
-    assert_eq!(wishes, 1, "it is told once");
+    let pending_actions = store.calls().iter().filter(|call| **call == PortCall::Wish).count();
+    assert_eq!(pending_actions, 1, "it is told once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -260,7 +260,7 @@ async fn a_tree_whose_top_is_on_another_node_ends_through_its_owner_even_if_its_
     let below = here.launch(launch(command("run"), Some(root))).await.unwrap().stored.process.id;
     clock.settle().await;
     assert_eq!((far.live().len(), near.live().len()), (1, 1));
-    far_store.fail_on(Call::Read, 1, Fault::Unavailable);
+    far_store.fail_on(PortCall::Read, 1, Fault::Unavailable);
     assert!(here.terminate(root, false, None).await.unwrap().changed);
     clock.run_for(seconds(20)).await;
     for id in [root, below] {
@@ -378,16 +378,16 @@ async fn second_node(
     first_id: u64,
 ) -> (Engine, Arc<ScriptedSpawner>) {
     let spawner = Arc::new(ScriptedSpawner::new(clock.clone()));
-    let parts = Parts {
+    let parts = EnginePorts {
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
-        prober: Arc::new(longhaul_engine::ports::NoProber),
-        notary: Arc::new(longhaul_engine::ports::NoNotary),
-        vault: Arc::new(FakeVault::default()),
+        prober: Arc::new(longhaul_engine::ports::NoopProber),
+        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        vault: Arc::new(FakeEnvironmentStore::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::seeded(first_id)),
     };
-    let facts = NodeFacts { id, home: None, boot: "boot-1".to_owned(), version: "0".to_owned() };
-    (Engine::start(parts, Settings::of(facts)).await.unwrap(), spawner)
+    let facts = NodeDescriptor { id, home: None, boot: "boot-1".to_owned(), version: "0".to_owned() };
+    (Engine::start(parts, EngineSettings::of(facts)).await.unwrap(), spawner)
 }

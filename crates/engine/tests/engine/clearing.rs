@@ -1,22 +1,22 @@
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{Command, ProcessId, Spec, Status, Timestamp};
-use longhaul_engine::ports::{Clock, Filter, OutputLog, Refusal, StoreError, Stored};
-use longhaul_engine::{Cleared, EngineError, Launch, Launcher};
+use longhaul_domain::{Action, ProcessId, Spec, Status, Timestamp};
+use longhaul_engine::ports::{Clock, OutputLog, ProcessFilter, StoreError, StoreRejection, StoredProcess};
+use longhaul_engine::{EngineError, Launch, Launcher, ResetResult};
 use std::time::Duration;
 
 impl World {
-    async fn clear(&self) -> Cleared {
+    async fn clear(&self) -> ResetResult {
         let cleared = self.engine.clear(false);
         self.clock.run_until(Duration::from_secs(600), cleared).await.expect("it ends").unwrap()
     }
 
-    async fn everything(&self) -> Vec<Stored> {
-        let page = longhaul_engine::ports::PageAsk {
-            order: longhaul_engine::ports::Order::OldestFirst,
+    async fn everything(&self) -> Vec<StoredProcess> {
+        let page = longhaul_engine::ports::PageRequest {
+            order: longhaul_engine::ports::SortOrder::OldestFirst,
             after: None,
             most: 1_000,
         };
-        self.engine.list(&Filter::default(), &page).await.unwrap().processes
+        self.engine.list(&ProcessFilter::default(), &page).await.unwrap().processes
     }
 
     /// One of every sort; the second half of the answer lives.
@@ -92,7 +92,7 @@ async fn what_would_not_end_is_named_and_keeps_its_record() {
     let other = world.launch("run").await;
     world.settle().await;
     let cleared = world.clear().await;
-    assert_eq!(cleared, Cleared { stopped: vec![undying, other], removed: 1, left: vec![undying] });
+    assert_eq!(cleared, ResetResult { stopped: vec![undying, other], removed: 1, left: vec![undying] });
     assert_eq!(world.status(undying).await, Status::Stopping);
 }
 
@@ -158,7 +158,7 @@ async fn a_tree_whose_end_is_being_seen_to_is_cleared_too() {
     world.engine.launch(child).await.unwrap();
     world.settle().await;
     let cause = longhaul_domain::StopCause::User;
-    world.ask(parent, Command::Terminate { cause, force: false }).await.unwrap();
+    world.ask(parent, Action::Terminate { cause, force: false }).await.unwrap();
     world.settle().await;
     assert_eq!(world.status(parent).await, Status::Cancelled);
     let cleared = world.clear().await;
@@ -176,7 +176,7 @@ async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
     let Err(EngineError::ClearUnfinished { stopped, removed, source }) = cleared else {
         panic!("{cleared:?}")
     };
-    assert!(matches!(source, StoreError::Refused(Refusal::Full)), "{source:?}");
+    assert!(matches!(source, StoreError::Refused(StoreRejection::Full)), "{source:?}");
     // What is only reported, or waits, has nothing that could be stopped.
     assert_eq!((stopped, removed), ([&live[..4], &live[6..]].concat(), 0));
     assert!(world.clock.now().since(asked_at) < seconds(2), "nothing is waited for in vain");

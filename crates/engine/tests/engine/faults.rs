@@ -1,13 +1,15 @@
 use crate::world::{World, command, ran, seconds};
-use longhaul_domain::{Command, ProcessId, Spec, Status, StopCause, Timestamp};
-use longhaul_engine::ports::{Filter, Order, PageAsk, ProcessStore, Refusal, StoreError};
-use longhaul_engine::{EngineError, Goal, Mode, Reached};
-use longhaul_testkit::fakes::{Act, Call, Fault};
+use longhaul_domain::{Action, ProcessId, Spec, Status, StopCause, Timestamp};
+use longhaul_engine::ports::{
+    PageRequest, ProcessFilter, ProcessStore, SortOrder, StoreError, StoreRejection,
+};
+use longhaul_engine::{EngineError, StopReach, WaitCondition, WaitMode};
+use longhaul_testkit::fakes::{FakeCall, Fault, PortCall};
 
 #[tokio::test(start_paused = true)]
 async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
     let world = World::new().await;
-    world.store.fail_on(Call::Submit, 1, Fault::Unknown);
+    world.store.fail_on(PortCall::Submit, 1, Fault::Unknown);
     let id = world.launch("exit 0 100").await;
     assert_eq!(world.end(id).await, Status::Completed);
     assert_eq!(world.spawner.runs(id), 1);
@@ -17,15 +19,15 @@ async fn a_launch_without_an_answer_is_sent_again_and_starts_once() {
 async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_it_is_there() {
     let world = World::new().await;
     for _ in 0..50 {
-        world.store.fail_on(Call::Submit, 1, Fault::Unknown);
+        world.store.fail_on(PortCall::Submit, 1, Fault::Unknown);
     }
     let said = world.try_launch(command("exit 0 100")).await;
     assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
-    let tries = world.store.calls().iter().filter(|call| **call == Call::Submit).count();
+    let tries = world.store.calls().iter().filter(|call| **call == PortCall::Submit).count();
     assert!((2..=4).contains(&tries), "each of them may take seconds: {tries}");
     world.pass(seconds(30)).await;
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
-    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Completed);
     assert_eq!(world.spawner.runs(there.process.id), 1);
@@ -34,13 +36,13 @@ async fn a_launch_that_nobody_acknowledges_is_given_up_soon_and_starts_once_if_i
 #[tokio::test(start_paused = true)]
 async fn a_launch_whose_answer_was_lost_is_not_called_refused_and_may_run() {
     let world = World::new().await;
-    world.store.fail_on(Call::Submit, 1, Fault::Unknown);
-    world.store.fail_on(Call::Submit, 1, Fault::Unavailable);
+    world.store.fail_on(PortCall::Submit, 1, Fault::Unknown);
+    world.store.fail_on(PortCall::Submit, 1, Fault::Unavailable);
     let said = world.try_launch(command("exit 0 100")).await;
     assert!(matches!(said, Err(EngineError::Store { source: StoreError::Unknown { .. } })), "{said:?}");
     world.pass(seconds(30)).await;
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
-    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Completed);
 }
@@ -65,8 +67,8 @@ async fn an_end_is_told_while_what_was_seen_before_it_waits_for_its_record() {
     world.store.set_full(true);
     world.pass(seconds(60)).await;
     assert!(world.spawner.live().is_empty(), "it was killed after its grace");
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
-    let listing = world.engine.list(&Filter::default(), &page).await.unwrap();
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    let listing = world.engine.list(&ProcessFilter::default(), &page).await.unwrap();
     let [there] = listing.processes.as_slice() else { panic!("{listing:?}") };
     assert_eq!(there.process.status(), Status::Cancelled);
     world.store.set_full(false);
@@ -85,7 +87,7 @@ async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
     assert_eq!(ran(&world, id).await, seconds(1));
     // An end is shown before it is recorded, and counted afterwards.
     world.pass(seconds(30)).await;
-    let stats = world.engine.stats(&Filter::default()).await.unwrap();
+    let stats = world.engine.stats(&ProcessFilter::default()).await.unwrap();
     assert_eq!(stats.total.mean, Some(seconds(1)), "durations follow");
 }
 
@@ -108,7 +110,7 @@ async fn launch_many(world: &World, words: &str) -> Vec<ProcessId> {
 /// Refuses the next write of a record: the wait between two tries doubles, and comes to six seconds.
 fn refuse_for_seconds(world: &World) {
     for _ in 0..7 {
-        world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
+        world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
     }
 }
 
@@ -123,7 +125,7 @@ async fn every_end_is_shown_and_ends_waits_while_the_store_cannot_write() {
     let world = roomy().await;
     let ids = launch_many(&world, "exit 5 7000").await;
     world.store.set_full(true);
-    let waits = world.engine.wait(&ids, Goal::Ended, Mode::All, Some(seconds(10)));
+    let waits = world.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, Some(seconds(10)));
     let waited = world.clock.run_until(seconds(60), waits).await.unwrap().unwrap();
     let shown = waited.processes.iter().filter(|stored| stored.process.status() == Status::Failed);
     assert_eq!((shown.count(), waited.timed_out), (MANY, false));
@@ -165,9 +167,9 @@ async fn a_stop_goes_ahead_when_the_store_cannot_write_and_is_recorded_later() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.settle().await;
-    world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
-    let answer = world.ask(id, Command::Cancel { cause: StopCause::User }).await;
-    let Err(EngineError::StopUnrecorded { id: told, reached: Reached::Told, source }) = answer else {
+    world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
+    let answer = world.ask(id, Action::Cancel { cause: StopCause::User }).await;
+    let Err(EngineError::StopUnrecorded { id: told, reached: StopReach::Told, source }) = answer else {
         panic!("{answer:?}")
     };
     assert_eq!(told, id);
@@ -185,17 +187,19 @@ async fn a_stop_without_room_for_its_record_says_what_became_of_the_process() {
     world.store.set_full(true);
     world.pass(seconds(2)).await;
     let reached = async |id| match world.engine.terminate(id, false, None).await {
-        Err(EngineError::StopUnrecorded { reached, source: StoreError::Refused(Refusal::Full), .. }) => {
-            Some(reached)
-        }
-        Err(EngineError::Refused { refusal: Refusal::Full }) => None,
+        Err(EngineError::StopUnrecorded {
+            reached,
+            source: StoreError::Refused(StoreRejection::Full),
+            ..
+        }) => Some(reached),
+        Err(EngineError::Refused { refusal: StoreRejection::Full }) => None,
         other => panic!("{other:?}"),
     };
-    assert_eq!(reached(ends).await, Some(Reached::Ended));
-    assert_eq!(reached(runs).await, Some(Reached::Told));
+    assert_eq!(reached(ends).await, Some(StopReach::Ended));
+    assert_eq!(reached(runs).await, Some(StopReach::Told));
     world.settle().await;
     assert!(world.spawner.live().is_empty());
-    assert_eq!(reached(runs).await, Some(Reached::Ended), "and later how it went");
+    assert_eq!(reached(runs).await, Some(StopReach::Ended), "and later how it went");
     assert_eq!(reached(waits).await, None, "nothing of it could be stopped");
     world.store.set_full(false);
     assert_eq!(world.end(runs).await, Status::Cancelled);
@@ -225,7 +229,7 @@ async fn a_second_stop_reaches_what_the_first_did_not_end_while_the_store_is_dow
     world.settle().await;
     world.store.set_down(true);
     let cause = StopCause::User;
-    for command in [Command::Cancel { cause }, Command::Force { cause }] {
+    for command in [Action::Cancel { cause }, Action::Force { cause }] {
         let answer = world.ask(id, command).await;
         assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "{answer:?}");
         world.settle().await;
@@ -270,8 +274,8 @@ async fn a_pause_that_cannot_be_recorded_halts_nothing() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
-    world.store.fail_on(Call::Commit, 1, Fault::ReadOnly);
-    let answer = world.ask(id, Command::Pause).await;
+    world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
+    let answer = world.ask(id, Action::Pause).await;
     assert!(matches!(answer, Err(EngineError::Store { .. })), "{answer:?}");
     assert_eq!(world.status(id).await, Status::Running);
     world.pass(seconds(10)).await;
@@ -283,16 +287,16 @@ async fn a_resume_that_cannot_be_recorded_lets_nothing_go_on() {
     let world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.store.set_full(true);
-    let answer = world.ask(id, Command::Resume).await;
-    assert!(matches!(answer, Err(EngineError::Refused { refusal: Refusal::Full })), "{answer:?}");
+    let answer = world.ask(id, Action::Resume).await;
+    assert!(matches!(answer, Err(EngineError::Refused { refusal: StoreRejection::Full })), "{answer:?}");
     world.pass(seconds(60)).await;
     assert_eq!(world.status(id).await, Status::Paused);
-    let acts: Vec<Act> = world.spawner.journal().iter().map(|entry| entry.act).collect();
-    assert!(!acts.contains(&Act::Resumed), "{acts:?}");
+    let acts: Vec<FakeCall> = world.spawner.journal().iter().map(|entry| entry.act).collect();
+    assert!(!acts.contains(&FakeCall::Resumed), "{acts:?}");
     world.store.set_full(false);
-    world.ask(id, Command::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     world.pass(seconds(10)).await;
     assert_eq!(world.status(id).await, Status::Completed);
 }

@@ -1,8 +1,8 @@
 use crate::attention::piped;
 use crate::world::{World, seconds};
 use longhaul_domain::{ProcessId, Status};
-use longhaul_engine::ports::Wanted;
-use longhaul_engine::{EngineError, InputRefusal, Written};
+use longhaul_engine::ports::OutputRead;
+use longhaul_engine::{EngineError, InputRefusal, InputResult};
 
 async fn refusal(world: &World, id: ProcessId) -> InputRefusal {
     let refused = world.engine.write_input(id, b"x".to_vec(), false).await.unwrap_err();
@@ -19,13 +19,13 @@ async fn what_is_written_arrives_and_the_end_of_input_ends_the_command() {
     let id = world.launch_spec(piped("cat")).await;
     world.pass(seconds(1)).await;
     let written = world.engine.write_input(id, b"one\n".to_vec(), false).await.unwrap();
-    assert_eq!(written, Written { bytes: 4, closed: false });
+    assert_eq!(written, InputResult { bytes: 4, closed: false });
     let written = world.engine.write_input(id, b"two\n".to_vec(), true).await.unwrap();
-    assert_eq!(written, Written { bytes: 4, closed: true });
+    assert_eq!(written, InputResult { bytes: 4, closed: true });
     assert_eq!(world.end(id).await, Status::Completed);
     let key = world.key(id).await;
     assert_eq!(world.spawner.input(key), b"one\ntwo\n");
-    let page = world.engine.output(key, Wanted { from: 0, most: 100, only: None }).await.unwrap();
+    let page = world.engine.output(key, OutputRead { from: 0, most: 100, only: None }).await.unwrap();
     assert_eq!(page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect::<Vec<_>>(), b"one\ntwo\n");
 }
 
@@ -36,7 +36,7 @@ async fn input_that_nobody_takes_is_told_to_the_byte_and_not_closed() {
     world.pass(seconds(1)).await;
     world.spawner.narrow_input(world.key(id).await, 3);
     let written = world.engine.write_input(id, b"12345".to_vec(), true).await.unwrap();
-    assert_eq!(written, Written { bytes: 3, closed: false });
+    assert_eq!(written, InputResult { bytes: 3, closed: false });
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,11 +1,13 @@
 use crate::trees::child;
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{
-    AttemptNo, Interruption, LaunchKey, ProcessId, ProcessName, ProjectName, Rejection, ReportedSpec,
-    Revision, Spec, Status, Verb,
+    ActionKind, AttemptNo, Interruption, LaunchKey, ProcessId, ProcessName, ProjectName, Rejection,
+    ReportedSpec, Revision, Spec, Status,
 };
-use longhaul_engine::ports::{AttemptKey, Stored};
-use longhaul_engine::{EngineError, Launch, Launcher, Revival, RevivalOptions, Revived, SkipReason};
+use longhaul_engine::ports::{AttemptKey, StoredProcess};
+use longhaul_engine::{
+    EngineError, InterruptedRestart, InterruptedRestartOptions, Launch, Launcher, RestartScope, SkipReason,
+};
 
 impl World {
     async fn lost(&self) -> ProcessId {
@@ -15,9 +17,13 @@ impl World {
     }
 
     async fn restarted(&self, ids: Option<&[ProcessId]>) -> Vec<(Option<ProcessId>, bool)> {
-        let revived = ids.map_or(Revived::All, Revived::These);
-        let launched =
-            self.engine.restart_interrupted(revived, RevivalOptions::default()).await.unwrap().launched;
+        let revived = ids.map_or(RestartScope::All, RestartScope::These);
+        let launched = self
+            .engine
+            .restart_interrupted(revived, InterruptedRestartOptions::default())
+            .await
+            .unwrap()
+            .launched;
         launched.iter().map(|one| (one.stored.process.lineage.restarted_from, one.created)).collect()
     }
 }
@@ -48,11 +54,15 @@ async fn all_interrupted_work_is_brought_back_once_however_often_it_is_asked_for
 async fn work_that_is_interrupted_again_is_brought_back_again() {
     let world = World::new().await;
     let first = world.lost().await;
-    let again =
-        world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap().launched[0]
-            .stored
-            .process
-            .id;
+    let again = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap()
+        .launched[0]
+        .stored
+        .process
+        .id;
     assert_eq!(world.end(again).await, Status::Interrupted);
     assert_eq!(world.restarted(None).await, [(Some(again), true)]);
     assert_eq!(world.restarted(Some(&[first])).await, [(Some(first), false)]);
@@ -75,18 +85,26 @@ async fn one_that_was_not_interrupted_is_refused_and_nothing_is_started() {
     world.end(well).await;
     let live = world.launch("run").await;
     world.settle().await;
-    let refused =
-        world.engine.restart_interrupted(Revived::These(&[lost, well]), RevivalOptions::default()).await;
+    let refused = world
+        .engine
+        .restart_interrupted(RestartScope::These(&[lost, well]), InterruptedRestartOptions::default())
+        .await;
     assert!(matches!(refused, Err(EngineError::Invalid { what: "process", .. })), "{refused:?}");
-    match world.engine.restart_interrupted(Revived::These(&[lost, live]), RevivalOptions::default()).await {
+    match world
+        .engine
+        .restart_interrupted(RestartScope::These(&[lost, live]), InterruptedRestartOptions::default())
+        .await
+    {
         Err(EngineError::Rejected { id, rejection: Rejection::InvalidStatusTransition { .. } }) => {
             assert_eq!(id, live);
         }
         other => panic!("{other:?}"),
     }
     let unknown = ProcessId::new(uuid::Uuid::from_u128(9));
-    let refused =
-        world.engine.restart_interrupted(Revived::These(&[unknown]), RevivalOptions::default()).await;
+    let refused = world
+        .engine
+        .restart_interrupted(RestartScope::These(&[unknown]), InterruptedRestartOptions::default())
+        .await;
     assert!(matches!(refused, Err(EngineError::NotFound { .. })), "{refused:?}");
     assert_eq!(world.restarted(Some(&[lost])).await, [(Some(lost), true)]);
 }
@@ -97,7 +115,10 @@ async fn a_launch_key_that_somebody_else_chose_is_no_restart() {
     let id = world.lost().await;
     let launch_key = Some(LaunchKey::new(&format!("restart:{id}")).unwrap());
     world.launch_spec(Spec { launch_key, ..command("run") }).await;
-    let refused = world.engine.restart_interrupted(Revived::These(&[id]), RevivalOptions::default()).await;
+    let refused = world
+        .engine
+        .restart_interrupted(RestartScope::These(&[id]), InterruptedRestartOptions::default())
+        .await;
     assert!(matches!(refused, Err(EngineError::KeyConflict { .. })), "{refused:?}");
 }
 
@@ -127,15 +148,15 @@ async fn interrupted_family(world: &World) -> [ProcessId; 4] {
     [grandparent, parent, grandchild, alone]
 }
 
-fn ids<'a>(all: impl IntoIterator<Item = &'a Stored>) -> Vec<ProcessId> {
+fn ids<'a>(all: impl IntoIterator<Item = &'a StoredProcess>) -> Vec<ProcessId> {
     all.into_iter().map(|stored| stored.process.id).collect()
 }
 
-fn origins(revival: &Revival) -> Vec<ProcessId> {
+fn origins(revival: &InterruptedRestart) -> Vec<ProcessId> {
     revival.launched.iter().filter_map(|one| one.stored.process.lineage.restarted_from).collect()
 }
 
-fn skipped(revival: &Revival) -> Vec<(ProcessId, SkipReason)> {
+fn skipped(revival: &InterruptedRestart) -> Vec<(ProcessId, SkipReason)> {
     revival.skipped.iter().map(|one| (one.stored.process.id, one.reason.clone())).collect()
 }
 
@@ -143,9 +164,9 @@ fn skipped(revival: &Revival) -> Vec<(ProcessId, SkipReason)> {
 async fn children_of_what_is_restarted_are_left_to_it() {
     let world = World::new().await;
     let [grandparent, parent, grandchild, alone] = interrupted_family(&world).await;
-    let all = RevivalOptions::default();
-    let restart = async |options| world.engine.restart_interrupted(Revived::All, options).await.unwrap();
-    let planned = restart(RevivalOptions { dry_run: true, ..all }).await;
+    let all = InterruptedRestartOptions::default();
+    let restart = async |options| world.engine.restart_interrupted(RestartScope::All, options).await.unwrap();
+    let planned = restart(InterruptedRestartOptions { dry_run: true, ..all }).await;
     assert_eq!((ids(&planned.planned), origins(&planned)), (vec![grandparent, alone], Vec::new()));
     assert!(world.spawner.live().is_empty(), "nothing was done");
     let done = restart(all).await;
@@ -154,7 +175,7 @@ async fn children_of_what_is_restarted_are_left_to_it() {
     assert_eq!((skipped(&planned), skipped(&done)), (left.to_vec(), left.to_vec()));
     let again = restart(all).await;
     assert_eq!((origins(&again), skipped(&again)), (Vec::new(), left.to_vec()), "and is said again");
-    let children = restart(RevivalOptions { with_children: true, ..all }).await;
+    let children = restart(InterruptedRestartOptions { with_children: true, ..all }).await;
     assert_eq!(origins(&children), [parent, grandchild], "unless they are asked for");
     assert_eq!(skipped(&restart(all).await), [], "they were restarted");
 }
@@ -176,7 +197,11 @@ async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
     world.settle().await;
     world.spawner.reboot();
     world.settle().await;
-    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let done = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert_eq!(origins(&done), [parent, attached, other, from_other]);
     let left = |id, ancestor| (id, SkipReason::AncestorRestarted { ancestor });
     assert_eq!(skipped(&done), [left(below_attached, attached), left(own, attached)]);
@@ -192,8 +217,8 @@ async fn child_that_its_restarted_parent_launched_again_is_not_restarted_beside_
     world.spawner.reboot();
     world.settle().await;
     let restart = async |with_children| {
-        let options = RevivalOptions { with_children, ..RevivalOptions::default() };
-        world.engine.restart_interrupted(Revived::All, options).await.unwrap()
+        let options = InterruptedRestartOptions { with_children, ..InterruptedRestartOptions::default() };
+        world.engine.restart_interrupted(RestartScope::All, options).await.unwrap()
     };
     let restarted = restart(false).await.launched.remove(0).stored.process.id;
     let again = child(&world, restarted, command("exit 0 60000")).await;
@@ -213,15 +238,15 @@ async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
     world.spawner.reboot();
     world.settle().await;
     let restart = async |revived, with_children| {
-        let options = RevivalOptions { with_children, ..RevivalOptions::default() };
+        let options = InterruptedRestartOptions { with_children, ..InterruptedRestartOptions::default() };
         world.engine.restart_interrupted(revived, options).await.unwrap()
     };
-    let restarted = restart(Revived::All, false).await.launched.remove(0).stored.process.id;
+    let restarted = restart(RestartScope::All, false).await.launched.remove(0).stored.process.id;
     let again = child(&world, restarted, command("run")).await;
     let replaced = (children[0], SkipReason::Replaced { by: again });
-    let named = restart(Revived::These(&children[..1]), true).await;
+    let named = restart(RestartScope::These(&children[..1]), true).await;
     assert_eq!((origins(&named), skipped(&named)), (vec![], vec![replaced.clone()]));
-    let all = restart(Revived::All, true).await;
+    let all = restart(RestartScope::All, true).await;
     assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
 }
 
@@ -233,14 +258,18 @@ async fn twins_below_a_restart(world: &World, specs: [Spec; 2]) -> ([ProcessId; 
     world.settle().await;
     world.spawner.reboot();
     world.settle().await;
-    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let done = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert_eq!(origins(&done), [parent]);
     (twins, done.launched[0].stored.process.id)
 }
 
 async fn with_children(world: &World) -> (Vec<ProcessId>, Vec<(ProcessId, SkipReason)>) {
-    let options = RevivalOptions { with_children: true, ..RevivalOptions::default() };
-    let done = world.engine.restart_interrupted(Revived::All, options).await.unwrap();
+    let options = InterruptedRestartOptions { with_children: true, ..InterruptedRestartOptions::default() };
+    let done = world.engine.restart_interrupted(RestartScope::All, options).await.unwrap();
     (origins(&done), skipped(&done))
 }
 
@@ -286,7 +315,11 @@ async fn child_of_a_process_that_ended_by_itself_is_restarted_though_that_one_wa
     world.settle().await;
     world.spawner.reboot();
     world.settle().await;
-    let done = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let done = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert!(origins(&done).contains(&left), "{done:?}");
 }
 
@@ -294,15 +327,20 @@ async fn child_of_a_process_that_ended_by_itself_is_restarted_though_that_one_wa
 async fn a_child_is_restarted_by_itself_where_nobody_above_it_is() {
     let world = World::new().await;
     let [grandparent, _, grandchild, _] = interrupted_family(&world).await;
-    let restart =
-        async |revived| world.engine.restart_interrupted(revived, RevivalOptions::default()).await.unwrap();
+    let restart = async |revived| {
+        world.engine.restart_interrupted(revived, InterruptedRestartOptions::default()).await.unwrap()
+    };
     let project = ProjectName::new("q").unwrap();
-    assert_eq!(origins(&restart(Revived::OfProject(&project)).await), [grandchild]);
+    assert_eq!(origins(&restart(RestartScope::OfProject(&project)).await), [grandchild]);
     let world = World::new().await;
     let [grandparent_2, _, grandchild_2, _] = interrupted_family(&world).await;
     assert_eq!((grandparent_2, grandchild_2), (grandparent, grandchild), "ids are in sequence");
     let restart = async |ids: &[ProcessId]| {
-        world.engine.restart_interrupted(Revived::These(ids), RevivalOptions::default()).await.unwrap()
+        world
+            .engine
+            .restart_interrupted(RestartScope::These(ids), InterruptedRestartOptions::default())
+            .await
+            .unwrap()
     };
     let both = restart(&[grandchild, grandparent]).await;
     assert_eq!(origins(&both), [grandparent]);
@@ -320,7 +358,11 @@ async fn what_may_still_run_is_left_out_and_named() {
     world.spawner.lose(key(lost), &Interruption::Reboot);
     world.spawner.set_unreachable(key(unknown), true);
     world.crash().await;
-    let revival = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let revival = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert_eq!(origins(&revival), [lost]);
     assert_eq!(skipped(&revival), [(unknown, SkipReason::Unexamined)]);
 }
@@ -330,11 +372,15 @@ async fn reported_work_is_begun_anew_by_its_reporter_alone() {
     let world = World::new().await;
     let silent = world.launch_spec(reported(|work| work.heartbeat = Some(seconds(1)))).await;
     assert_eq!(world.end(silent).await, Status::Interrupted);
-    let revival = world.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let revival = world
+        .engine
+        .restart_interrupted(RestartScope::All, InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert_eq!((origins(&revival), skipped(&revival)), (Vec::new(), vec![(silent, SkipReason::Reported)]));
     match world.engine.restart(silent, None).await {
         Err(EngineError::Rejected { rejection: Rejection::Unsupported { attempted, .. }, .. }) => {
-            assert_eq!(attempted, Verb::Restart);
+            assert_eq!(attempted, ActionKind::Restart);
         }
         other => panic!("{other:?}"),
     }

@@ -1,6 +1,6 @@
 use crate::world::{World, command, retrying, seconds, with_timeout};
 use longhaul_domain::{
-    Command, Ending, ExitStatus, Failure, Rejection, Spec, Status, StopCause, Timestamp, Verb, Work,
+    Action, ActionKind, Ending, ExitStatus, Failure, Rejection, Spec, Status, StopCause, Timestamp, Work,
 };
 use longhaul_engine::ports::Clock;
 use longhaul_engine::{EngineError, Launch, Launcher, Shutdown};
@@ -63,7 +63,7 @@ async fn a_force_kills_at_once() {
     let id = world.launch("stubborn").await;
     world.settle().await;
     let asked = world.clock.now();
-    world.ask(id, Command::Force { cause: StopCause::User }).await.unwrap();
+    world.ask(id, Action::Force { cause: StopCause::User }).await.unwrap();
     assert_eq!(world.end(id).await, Status::Cancelled);
     assert!(world.clock.now().since(asked) < seconds(1));
 }
@@ -93,10 +93,10 @@ async fn neither_a_pause_nor_a_suspended_machine_uses_up_a_timeout() {
     let world = World::new().await;
     let id = world.launch_spec(with_timeout("run", seconds(30))).await;
     world.pass(seconds(10)).await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.pass(seconds(1_000)).await;
     assert_eq!(world.status(id).await, Status::Paused);
-    world.ask(id, Command::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     world.clock.suspend(seconds(1_000));
     world.pass(seconds(19)).await;
     assert_eq!(world.status(id).await, Status::Running);
@@ -123,7 +123,7 @@ async fn retry_now_does_not_wait() {
     world.settle().await;
     assert_eq!(world.status(id).await, Status::Pending);
     let begin = world.clock.now();
-    world.ask(id, Command::RetryNow).await.unwrap();
+    world.ask(id, Action::RetryNow).await.unwrap();
     assert_eq!(world.end(id).await, Status::Failed);
     assert_eq!(world.clock.now(), begin);
 }
@@ -136,7 +136,7 @@ async fn a_restart_is_a_new_process_with_the_same_details() {
     let running = matches!(
         refused,
         Err(EngineError::Rejected {
-            rejection: Rejection::InvalidStatusTransition { attempted: Verb::Restart, .. },
+            rejection: Rejection::InvalidStatusTransition { attempted: ActionKind::Restart, .. },
             ..
         })
     );

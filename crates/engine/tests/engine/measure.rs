@@ -1,7 +1,7 @@
 //! Measurements, to be run by hand in a release build: `cargo test -p longhaul-engine --release -- --ignored measure`.
 
 use crate::world::{World, command};
-use longhaul_domain::{Command, StopCause};
+use longhaul_domain::{Action, StopCause};
 use std::time::{Duration, Instant};
 
 const LAUNCHES: usize = 2_000;
@@ -15,7 +15,7 @@ async fn launches(world: &World) -> (Duration, Duration) {
         let id = world.launch_spec(command("run")).await;
         spans.push(begin.elapsed());
         // Only a few live at a time: the fakes are made for few.
-        world.ask(id, Command::Force { cause: StopCause::User }).await.unwrap();
+        world.ask(id, Action::Force { cause: StopCause::User }).await.unwrap();
         while !world.status(id).await.is_ended() {
             tokio::task::yield_now().await;
         }

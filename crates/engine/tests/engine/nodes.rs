@@ -3,20 +3,20 @@
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Capability, Command, Ending, Fact, Interruption, NodeId, Note, Pending, Placement, ProcessId, Retention,
-    RetryPolicy, SessionId, SessionPolicy, Signal, SignalTarget, Spec, State, Status, StopCause,
+    Action, Capability, Ending, Fact, Interruption, NoOpReason, NodeId, Pending, Placement, ProcessId,
+    Retention, RetryPolicy, SessionId, SessionPolicy, Signal, SignalTarget, Spec, State, Status, StopCause,
 };
 use longhaul_engine::ports::{
-    AttemptKey, Clock, LeaseEnd, Membership, NodeFacts, NodeOffer, Presence, StartOrder, Store, Stored,
-    Upkeep,
+    AttemptKey, Clock, LeaseEnd, Maintenance, Membership, NodeAdvertisement, NodeDescriptor, Presence,
+    StartRequest, Store, StoredProcess,
 };
 use longhaul_engine::{
-    Engine, EngineError, Goal, Launch, Launcher, Mode, Parts, Revival, RevivalOptions, Revived, Settings,
-    Shutdown, Standstill,
+    Engine, EngineError, EnginePorts, EngineSettings, InterruptedRestart, InterruptedRestartOptions, Launch,
+    LaunchBlocked, Launcher, RestartScope, Shutdown, WaitCondition, WaitMode,
 };
 use longhaul_testkit::fakes::{
-    Act, Call, FakeProber, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner,
-    SequentialIds, Trouble, VirtualClock,
+    ChildScript, FakeCall, FakeEnvironmentStore, FakeProber, Fault, FaultPlan, FaultySpawner, FaultyStore,
+    PortCall, ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -34,12 +34,12 @@ struct Cluster {
 struct Node {
     engine: Engine,
     /// What goes wrong between it and the store.
-    trouble: Arc<Trouble>,
+    trouble: Arc<FaultPlan>,
     /// What goes wrong with its manager as a whole.
-    life: Arc<Trouble>,
+    life: Arc<FaultPlan>,
     spawner: Arc<ScriptedSpawner>,
     ids: Arc<SequentialIds>,
-    settings: Settings,
+    settings: EngineSettings,
 }
 
 impl Cluster {
@@ -50,34 +50,35 @@ impl Cluster {
     }
 
     async fn node(&self, name: &str, seed: u64) -> Node {
-        self.node_with(name, seed, NodeOffer::default()).await
+        self.node_with(name, seed, NodeAdvertisement::default()).await
     }
 
-    async fn node_with(&self, name: &str, seed: u64, offer: NodeOffer) -> Node {
-        let facts = NodeFacts { id: id(name), home: None, boot: "b".to_owned(), version: "0".to_owned() };
-        let settings = Settings { offer, ..Settings::of(facts) };
+    async fn node_with(&self, name: &str, seed: u64, offer: NodeAdvertisement) -> Node {
+        let facts =
+            NodeDescriptor { id: id(name), home: None, boot: "b".to_owned(), version: "0".to_owned() };
+        let settings = EngineSettings { offer, ..EngineSettings::of(facts) };
         let spawner = Arc::new(ScriptedSpawner::new(self.clock.clone()));
         self.start(settings, spawner, Arc::new(SequentialIds::seeded(seed))).await
     }
 
     async fn start(
         &self,
-        settings: Settings,
+        settings: EngineSettings,
         spawner: Arc<ScriptedSpawner>,
         ids: Arc<SequentialIds>,
     ) -> Node {
-        let trouble = Arc::new(Trouble::new(Arc::new(self.clock.clone())));
+        let trouble = Arc::new(FaultPlan::new(Arc::new(self.clock.clone())));
         let memory: Arc<dyn Store> = Arc::new(self.store.clone());
-        let life = Arc::new(Trouble::new(Arc::new(self.clock.clone())));
+        let life = Arc::new(FaultPlan::new(Arc::new(self.clock.clone())));
         let cut: Arc<dyn Store> = Arc::new(FaultyStore::sharing(memory, trouble.clone()));
         let store = Arc::new(FaultyStore::sharing(cut, life.clone()));
-        let parts = Parts {
+        let parts = EnginePorts {
             store,
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
-            notary: Arc::new(longhaul_engine::ports::NoNotary),
-            vault: Arc::new(FakeVault::default()),
+            notary: Arc::new(longhaul_engine::ports::NoopSigner),
+            vault: Arc::new(FakeEnvironmentStore::default()),
             clock: Arc::new(self.clock.clone()),
             ids: ids.clone(),
         };
@@ -90,7 +91,7 @@ impl Cluster {
     }
 
     async fn presence(&self, name: &str) -> Presence {
-        let known = self.store.known_nodes().await.unwrap();
+        let known = self.store.list_nodes().await.unwrap();
         known.into_iter().find(|node| node.facts.id == id(name)).unwrap().presence
     }
 }
@@ -102,7 +103,7 @@ impl Node {
         self.engine.launch(launch).await.unwrap().stored.process.id
     }
 
-    async fn stored(&self, id: ProcessId) -> Stored {
+    async fn stored(&self, id: ProcessId) -> StoredProcess {
         self.engine.process(id).await.unwrap()
     }
 
@@ -115,7 +116,7 @@ impl Node {
         self.trouble.set_down(cut);
     }
 
-    async fn tell(&self, id: ProcessId, command: Command) {
+    async fn tell(&self, id: ProcessId, command: Action) {
         self.engine.command(id, command, None).await.unwrap();
     }
 }
@@ -144,7 +145,7 @@ fn placed(labels: &[&str], words: &str) -> Spec {
     Spec { placement: Placement::Labels(labels), ..command(words) }
 }
 
-fn ending(stored: &Stored) -> Ending {
+fn ending(stored: &StoredProcess) -> Ending {
     let State::Ended(ended) = &stored.process.state else {
         unreachable!("it has not ended: {:?}", stored.process.state)
     };
@@ -213,7 +214,7 @@ async fn a_node_that_is_there_keeps_its_lease() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(120)).await;
-    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    assert!(matches!(cluster.presence("a").await, Presence::Present { .. }));
     assert_eq!(a.status(process).await, Status::Running);
     let more = b.launch(command("exit 0 100")).await;
     cluster.pass(seconds(1)).await;
@@ -338,7 +339,7 @@ async fn a_node_that_comes_back_works_on() {
     assert_eq!(b.status(process).await, Status::Interrupted);
     a.cut(false);
     cluster.pass(seconds(3)).await;
-    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    assert!(matches!(cluster.presence("a").await, Presence::Present { .. }));
     let again = a.launch(command("exit 0 500")).await;
     cluster.pass(seconds(2)).await;
     assert_eq!(b.status(again).await, Status::Completed);
@@ -359,7 +360,7 @@ async fn work_that_the_store_does_not_know_any_more_goes_on() {
     assert_eq!(cluster.store.sweep(&everything, 10).await.unwrap().ids, [process]);
     a.cut(false);
     cluster.pass(seconds(30)).await;
-    assert!(matches!(cluster.presence("a").await, Presence::Here { .. }));
+    assert!(matches!(cluster.presence("a").await, Presence::Present { .. }));
     assert_eq!(a.spawner.live().iter().map(|key| key.id).collect::<Vec<_>>(), [process]);
 }
 
@@ -450,8 +451,9 @@ async fn work_by_labels_runs_where_they_fit() {
     let cluster = Cluster::new();
     let labels = ["gpu", "big"].map(|label| Capability::new(label).unwrap());
     let plain = cluster.node("plain", 1).await;
-    let strong =
-        cluster.node_with("strong", 2, NodeOffer { labels: labels.into(), ..NodeOffer::default() }).await;
+    let strong = cluster
+        .node_with("strong", 2, NodeAdvertisement { labels: labels.into(), ..NodeAdvertisement::default() })
+        .await;
     let gpu = plain.launch(placed(&["gpu"], "exit 0 100")).await;
     let both = plain.launch(placed(&["big", "gpu"], "exit 0 100")).await;
     let nowhere = plain.launch(placed(&["gpu", "arm"], "exit 0 100")).await;
@@ -464,7 +466,7 @@ async fn work_by_labels_runs_where_they_fit() {
     }
     assert_eq!(plain.status(nowhere).await, Status::Pending);
     let why = plain.engine.why(nowhere).await.unwrap();
-    assert!(matches!(why, longhaul_engine::Why::NoNode { .. }), "{why:?}");
+    assert!(matches!(why, longhaul_engine::WaitReason::NoNode { .. }), "{why:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -483,7 +485,7 @@ async fn a_draining_node_takes_nothing_new() {
     assert_eq!(b.status(pinned).await, Status::Pending);
     let why = b.engine.why(pinned).await.unwrap();
     assert!(
-        matches!(&why, longhaul_engine::Why::NoNode { draining, .. } if *draining == [id("a")]),
+        matches!(&why, longhaul_engine::WaitReason::NoNode { draining, .. } if *draining == [id("a")]),
         "{why:?}"
     );
     let at_once = Launch {
@@ -495,7 +497,7 @@ async fn a_draining_node_takes_nothing_new() {
     };
     let refused = a.engine.launch(at_once).await.unwrap_err();
     let EngineError::NotAtOnce { standstill } = refused else { unreachable!("{refused:?}") };
-    assert_eq!(standstill, Standstill::Drains { node: id("a") });
+    assert_eq!(standstill, LaunchBlocked::Drains { node: id("a") });
     cluster.store.drain(&id("a"), false).await.unwrap();
     cluster.pass(seconds(3)).await;
     assert_eq!(b.status(pinned).await, Status::Completed);
@@ -508,7 +510,7 @@ async fn a_wait_hears_of_an_end_on_another_node() {
     let process = a.launch(command("exit 0 2500")).await;
     let began = cluster.clock.now();
     let ids = [process];
-    let waiting = b.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let waiting = b.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let waited = cluster.clock.run_until(seconds(60), waiting).await.expect("it ends").unwrap();
     assert_eq!(waited.processes[0].process.status(), Status::Completed);
     assert!(cluster.clock.now().since(began) < seconds(3), "it is told when it happens");
@@ -520,13 +522,13 @@ async fn orders_reach_work_on_another_node() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(1)).await;
-    b.tell(process, Command::Pause).await;
+    b.tell(process, Action::Pause).await;
     cluster.pass(Duration::from_millis(100)).await;
     assert_eq!(b.status(process).await, Status::Paused);
-    b.tell(process, Command::Resume).await;
+    b.tell(process, Action::Resume).await;
     cluster.pass(Duration::from_millis(100)).await;
     assert_eq!(b.status(process).await, Status::Running);
-    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+    b.tell(process, Action::Cancel { cause: StopCause::User }).await;
     cluster.pass(seconds(1)).await;
     assert_eq!(b.status(process).await, Status::Cancelled);
     assert_eq!(a.spawner.live(), []);
@@ -564,8 +566,8 @@ async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(2)).await;
     // The call is taken in, and the commit that would answer it fails.
-    a.trouble.fail_on(Call::Commit, 1, Fault::Unavailable);
-    b.tell(process, Command::Pause).await;
+    a.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);
+    b.tell(process, Action::Pause).await;
     cluster.pass(seconds(2)).await;
     assert_eq!(b.status(process).await, Status::Paused);
 }
@@ -575,7 +577,7 @@ async fn what_a_node_was_given_does_not_start_when_it_learns_of_it_too_late() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
-    a.trouble.fail_on(Call::Claim, 1, Fault::Slow(seconds(30)));
+    a.trouble.fail_on(PortCall::Claim, 1, Fault::Slow(seconds(30)));
     let process = b.launch(Spec { placement: Placement::Node(id("a")), ..command("run") }).await;
     cluster.pass(Duration::from_millis(10)).await;
     assert_eq!(b.status(process).await, Status::Starting, "the claim is made, and its answer is on its way");
@@ -593,7 +595,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
     // It stands still between the look at its lease and the start.
-    a.life.fail_on(Call::Start, 1, Fault::Late(seconds(2)));
+    a.life.fail_on(PortCall::Start, 1, Fault::Late(seconds(2)));
     let process = a.launch(requeued("run")).await;
     cluster.pass(seconds(1)).await;
     a.life.freeze(cluster.clock.now().plus(seconds(40)));
@@ -649,7 +651,7 @@ async fn a_copy_of_what_was_cancelled_before_it_ran_again_is_stopped_when_its_no
     a.engine.abandon();
     cluster.pass(seconds(30)).await;
     assert_eq!((a.spawner.live().len(), b.status(process).await), (1, Status::Pending));
-    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+    b.tell(process, Action::Cancel { cause: StopCause::User }).await;
     assert_eq!(ending(&b.stored(process).await), Ending::Cancelled { by: StopCause::User, exit: None });
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(8)).await;
@@ -665,13 +667,13 @@ async fn an_order_for_lost_work_invents_no_end() {
     cluster.pass(seconds(2)).await;
     a.cut(true);
     cluster.pass(LEASE + seconds(1)).await;
-    b.tell(process, Command::Cancel { cause: StopCause::User }).await;
-    b.tell(other, Command::Terminate { cause: StopCause::User, force: true }).await;
+    b.tell(process, Action::Cancel { cause: StopCause::User }).await;
+    b.tell(other, Action::Terminate { cause: StopCause::User, force: true }).await;
     cluster.pass(GRACE + seconds(5)).await;
     for process in [process, other] {
         let stored = b.stored(process).await;
         assert_eq!(ending(&stored), Ending::Interrupted { why: Interruption::NodeGone });
-        assert_eq!(stored.wishes, []);
+        assert_eq!(stored.pending_actions, []);
     }
     assert_eq!(b.spawner.journal(), [], "nothing is done about it on another machine");
 }
@@ -729,13 +731,13 @@ async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
     cluster.pass(seconds(2)).await;
     a.engine.abandon();
     // Another node takes it, and is gone before it says what follows.
-    let other = NodeFacts { id: id("b"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
+    let other = NodeDescriptor { id: id("b"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
     let lease = cluster.store.register(&other).await.unwrap();
     for _ in 0..(LEASE + GRACE).as_secs() + 1 {
         cluster.pass(seconds(1)).await;
-        cluster.store.beat(&lease).await.unwrap();
+        cluster.store.renew_lease(&lease).await.unwrap();
     }
-    let due = cluster.store.attention(&lease, 10).await.unwrap();
+    let due = cluster.store.claim_due(&lease, 10).await.unwrap();
     assert!(due.iter().any(|stored| stored.process.id == process && stored.owner.is_none()), "{due:?}");
     let again = cluster.start(a.settings.clone(), Arc::new(a.spawner.reopened()), a.ids.clone()).await;
     cluster.pass(seconds(10)).await;
@@ -763,10 +765,10 @@ async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let cause = StopCause::User;
     let orders = [
-        Command::Cancel { cause },
-        Command::Force { cause },
-        Command::Terminate { cause, force: false },
-        Command::Terminate { cause, force: true },
+        Action::Cancel { cause },
+        Action::Force { cause },
+        Action::Terminate { cause, force: false },
+        Action::Terminate { cause, force: true },
     ];
     let mut asked = Vec::new();
     for _ in &orders {
@@ -782,7 +784,7 @@ async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
     for process in asked {
         let stored = b.stored(process).await;
         assert_eq!(stored.process.status(), Status::Cancelled, "{:?}", stored.process.state);
-        assert_eq!((stored.process.attempt.0, stored.wishes), (1, vec![]));
+        assert_eq!((stored.process.attempt.0, stored.pending_actions), (1, vec![]));
         assert_eq!(b.spawner.runs(process), 0, "it is not run again");
     }
 }
@@ -792,7 +794,7 @@ async fn stopped_in_vain(cluster: &Cluster, a: &Node, process: ProcessId) {
     cluster.pass(seconds(2)).await;
     a.cut(true);
     cluster.pass(seconds(1)).await;
-    let answer = a.engine.command(process, Command::Cancel { cause: StopCause::User }, None).await;
+    let answer = a.engine.command(process, Action::Cancel { cause: StopCause::User }, None).await;
     assert!(matches!(answer, Err(EngineError::StopUnrecorded { .. })), "{answer:?}");
     cluster.pass(seconds(1)).await;
     assert_eq!(a.spawner.live(), []);
@@ -857,7 +859,7 @@ async fn ended_late(cluster: &Cluster, b: &Node, process: ProcessId) {
     assert_eq!(ended.ending, Ending::Interrupted { why: Interruption::NodeGone }, "ended is final");
     let late = ended.late.as_ref().unwrap();
     assert_eq!(late.exit.stopped, Some(StopCause::User));
-    assert_eq!(stored.wishes, []);
+    assert_eq!(stored.pending_actions, []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -868,16 +870,16 @@ async fn what_is_left_of_interrupted_work_is_stopped_by_a_cancel_on_any_node() {
         let process = living_on(&cluster, &a).await;
         let stored = b.stored(process).await;
         assert_eq!((stored.process.status(), a.spawner.live().len()), (Status::Interrupted, 1));
-        assert!(a.engine.lives_on(&stored) && !b.engine.lives_on(&stored));
+        assert!(a.engine.is_orphaned(&stored) && !b.engine.is_orphaned(&stored));
         let asked = if asks_its_own { &a } else { &b };
         let answer = asked.engine.terminate(process, false, None).await.unwrap();
-        assert_eq!((answer.changed, answer.note), (true, Some(Note::RestTold)));
+        assert_eq!((answer.changed, answer.note), (true, Some(NoOpReason::OrphanStopRequested)));
         cluster.pass(seconds(2)).await;
         assert_eq!(a.spawner.live(), [], "asked of its own node: {asks_its_own}");
         ended_late(&cluster, &b, process).await;
-        assert!(!a.engine.lives_on(&b.stored(process).await));
+        assert!(!a.engine.is_orphaned(&b.stored(process).await));
         let again = asked.engine.terminate(process, true, None).await.unwrap();
-        assert_eq!((again.changed, again.note), (false, Some(Note::AlreadyEnded)));
+        assert_eq!((again.changed, again.note), (false, Some(NoOpReason::AlreadyEnded)));
     }
 }
 
@@ -887,17 +889,22 @@ async fn interrupted_work_that_was_cancelled_since_is_not_brought_back() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = living_on(&cluster, &a).await;
     a.engine.terminate(process, false, None).await.unwrap();
-    let revival = b.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let revival =
+        b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();
     assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "it is told to end");
     ended_late(&cluster, &b, process).await;
-    let revival = b.engine.restart_interrupted(Revived::All, RevivalOptions::default()).await.unwrap();
+    let revival =
+        b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();
     assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "its end is known");
-    let named =
-        b.engine.restart_interrupted(Revived::These(&[process]), RevivalOptions::default()).await.unwrap();
+    let named = b
+        .engine
+        .restart_interrupted(RestartScope::These(&[process]), InterruptedRestartOptions::default())
+        .await
+        .unwrap();
     assert_eq!((named.launched.len(), skipped(&named)), (1, Vec::new()), "who names it means it");
 }
 
-fn skipped(revival: &Revival) -> Vec<ProcessId> {
+fn skipped(revival: &InterruptedRestart) -> Vec<ProcessId> {
     revival.skipped.iter().map(|skipped| skipped.stored.process.id).collect()
 }
 
@@ -914,7 +921,7 @@ async fn what_is_left_of_interrupted_work_is_stopped_when_its_node_comes_back() 
             a.cut(true)
         }
         cluster.pass(LEASE + GRACE + seconds(5)).await;
-        b.tell(process, Command::Cancel { cause: StopCause::User }).await;
+        b.tell(process, Action::Cancel { cause: StopCause::User }).await;
         cluster.pass(seconds(30)).await;
         assert_eq!(a.spawner.live().len(), 1, "nobody can reach it");
         let _again;
@@ -981,16 +988,16 @@ async fn a_signal_reaches_work_on_another_node_once() {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(2)).await;
     let (signal, target) = (Signal::named("USR1").unwrap(), SignalTarget::Tree);
-    b.tell(process, Command::Signal { signal, target }).await;
+    b.tell(process, Action::Signal { signal, target }).await;
     cluster.pass(seconds(5)).await;
-    let acts: Vec<Act> = a.spawner.journal().into_iter().map(|entry| entry.act).collect();
-    let sent = |act: &&Act| **act == Act::Signalled { signal, target };
+    let acts: Vec<FakeCall> = a.spawner.journal().into_iter().map(|entry| entry.act).collect();
+    let sent = |act: &&FakeCall| **act == FakeCall::Signalled { signal, target };
     assert_eq!(acts.iter().filter(sent).count(), 1, "{acts:?}");
     assert_eq!(b.status(process).await, Status::Running);
 }
 
 /// A node whose manager is away is asked for something, and its next manager finds that.
-async fn asked_while_away(cluster: &Cluster, order: Command) -> (Node, ProcessId) {
+async fn asked_while_away(cluster: &Cluster, order: Action) -> (Node, ProcessId) {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = b.launch(command("exit 0 60000")).await;
     cluster.pass(seconds(2)).await;
@@ -998,25 +1005,25 @@ async fn asked_while_away(cluster: &Cluster, order: Command) -> (Node, ProcessId
     a.tell(process, order).await;
     let again = cluster.start(b.settings.clone(), Arc::new(b.spawner.reopened()), b.ids.clone()).await;
     cluster.pass(seconds(5)).await;
-    assert_eq!(again.stored(process).await.wishes, []);
+    assert_eq!(again.stored(process).await.pending_actions, []);
     (again, process)
 }
 
 /// How often this was done to a process.
-fn times(node: &Node, process: ProcessId, act: Act) -> usize {
+fn times(node: &Node, process: ProcessId, act: FakeCall) -> usize {
     node.spawner.journal().iter().filter(|entry| entry.key.id == process && entry.act == act).count()
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_that_was_asked_while_its_node_was_away_lasts_when_it_is_back() {
     let cluster = Cluster::new();
-    let (b, process) = asked_while_away(&cluster, Command::Pause).await;
+    let (b, process) = asked_while_away(&cluster, Action::Pause).await;
     assert_eq!(b.status(process).await, Status::Paused);
     let told = b.engine.log(None, 100, false).await.unwrap().events;
     assert!(!told.iter().any(|told| matches!(told.event.fact, Fact::Resumed { .. })), "{told:?}");
-    assert_eq!(times(&b, process, Act::Resumed), 0);
+    assert_eq!(times(&b, process, FakeCall::Resumed), 0);
     cluster.pass(seconds(120)).await;
-    b.tell(process, Command::Resume).await;
+    b.tell(process, Action::Resume).await;
     cluster.pass(seconds(60)).await;
     assert_eq!(b.status(process).await, Status::Completed);
 }
@@ -1025,8 +1032,8 @@ async fn a_pause_that_was_asked_while_its_node_was_away_lasts_when_it_is_back() 
 async fn a_signal_that_was_sent_while_its_node_was_away_arrives_once_when_it_is_back() {
     let cluster = Cluster::new();
     let (signal, target) = (Signal::named("USR1").unwrap(), SignalTarget::Tree);
-    let (b, process) = asked_while_away(&cluster, Command::Signal { signal, target }).await;
-    assert_eq!(times(&b, process, Act::Signalled { signal, target }), 1);
+    let (b, process) = asked_while_away(&cluster, Action::Signal { signal, target }).await;
+    assert_eq!(times(&b, process, FakeCall::Signalled { signal, target }), 1);
     assert_eq!(b.status(process).await, Status::Running);
 }
 
@@ -1035,14 +1042,14 @@ async fn what_runs_again_elsewhere_is_to_end_with_the_lease_even_without_its_man
     let cluster = Cluster::new();
     let orders = Arc::new(Mutex::new(Vec::new()));
     let seen = orders.clone();
-    let casting = move |order: &StartOrder| {
+    let casting = move |order: &StartRequest| {
         seen.lock().unwrap().push((order.key, order.leased));
-        Script::of_words(&order.command.program, &order.command.args)
+        ChildScript::of_words(&order.command.program, &order.command.args)
     };
     let spawner = Arc::new(ScriptedSpawner::casting(cluster.clock.clone(), casting));
-    let facts = NodeFacts { id: id("a"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
+    let facts = NodeDescriptor { id: id("a"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
     let ids = Arc::new(SequentialIds::seeded(1));
-    let a = cluster.start(Settings::of(facts), spawner, ids).await;
+    let a = cluster.start(EngineSettings::of(facts), spawner, ids).await;
     let (opted, other) = (a.launch(requeued("run")).await, a.launch(command("run")).await);
     let last = Spec { retry: RetryPolicy { retries: 0, ..requeued("run").retry }, ..anywhere("run") };
     let last = a.launch(last).await;

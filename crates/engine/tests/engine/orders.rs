@@ -1,7 +1,7 @@
 //! Orders that were left for somebody who is gone.
 
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{Policy, ProcessId, SlotKey, Spec, Status, StopCause, Wish};
+use longhaul_domain::{PendingAction, Policy, ProcessId, SlotKey, Spec, Status, StopCause};
 use longhaul_engine::ports::{IdSource, ProcessStore};
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ async fn an_order_for_what_nobody_owns_is_answered_by_whoever_runs() {
         if crash {
             world.engine.abandon();
         }
-        leave(&world, id, Wish::Cancel { cause: StopCause::User }).await;
+        leave(&world, id, PendingAction::Cancel { cause: StopCause::User }).await;
         world.settle().await;
         if crash {
             assert_eq!(world.status(id).await, Status::Running, "nobody is there to answer it");
@@ -23,7 +23,7 @@ async fn an_order_for_what_nobody_owns_is_answered_by_whoever_runs() {
         world.pass(seconds(1)).await;
         let stored = world.stored(id).await;
         assert_eq!(stored.process.status(), Status::Stopping, "after a crash: {crash}");
-        assert_eq!(stored.wishes, []);
+        assert_eq!(stored.pending_actions, []);
     }
 }
 
@@ -32,10 +32,10 @@ async fn an_order_for_what_ended_is_taken_and_changes_nothing() {
     let world = World::new().await;
     let id = world.launch("exit 3").await;
     assert_eq!(world.end(id).await, Status::Failed);
-    leave(&world, id, Wish::Pause).await;
+    leave(&world, id, PendingAction::Pause).await;
     world.pass(seconds(1)).await;
     let stored = world.stored(id).await;
-    assert_eq!((stored.process.status(), stored.wishes), (Status::Failed, Vec::new()));
+    assert_eq!((stored.process.status(), stored.pending_actions), (Status::Failed, Vec::new()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -50,19 +50,19 @@ async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
     let [cancelled, goes_on] = [world.launch_spec(keyed("run")).await, world.launch_spec(keyed("run")).await];
     world.settle().await;
     world.engine.abandon();
-    leave(&world, cancelled, Wish::Cancel { cause: StopCause::User }).await;
+    leave(&world, cancelled, PendingAction::Cancel { cause: StopCause::User }).await;
     // What waits cannot be paused: it starts all the same.
-    leave(&world, goes_on, Wish::Pause).await;
+    leave(&world, goes_on, PendingAction::Pause).await;
     world.pass(seconds(2)).await;
     world.crash().await;
     world.pass(seconds(1)).await;
     assert_eq!(world.status(cancelled).await, Status::Cancelled);
     assert_eq!(world.status(goes_on).await, Status::Running);
     assert_eq!((world.spawner.runs(cancelled), world.spawner.runs(goes_on)), (0, 1));
-    assert_eq!(world.stored(goes_on).await.wishes, []);
+    assert_eq!(world.stored(goes_on).await.pending_actions, []);
 }
 
 /// As an engine does that ends before it looks whether somebody answers.
-async fn leave(world: &World, id: ProcessId, wish: Wish) {
-    world.store.wish(&id, world.ids.op(), wish).await.unwrap();
+async fn leave(world: &World, id: ProcessId, wish: PendingAction) {
+    world.store.enqueue_action(&id, world.ids.op(), wish).await.unwrap();
 }

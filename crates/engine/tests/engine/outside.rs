@@ -2,14 +2,17 @@
 
 use crate::world::{World, command, reported, seconds};
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_domain::{AttemptNo, Command, ProcessId, SessionPolicy, Spec, Status, StopCause, Wish};
+use longhaul_domain::{Action, AttemptNo, PendingAction, ProcessId, SessionPolicy, Spec, Status, StopCause};
 use longhaul_engine::ports::{
-    AttemptKey, Clock, IdSource, NodeFacts, OutputError, OutputSource, ProcessStore, Store, Wanted,
+    AttemptKey, Clock, IdSource, NodeDescriptor, OutputError, OutputRead, OutputSource, ProcessStore, Store,
 };
-use longhaul_engine::{Engine, EngineError, Followed, Goal, Launch, Launcher, Mode, Parts, Settings};
+use longhaul_engine::{
+    Engine, EngineError, EnginePorts, EngineSettings, FollowProgress, Launch, Launcher, WaitCondition,
+    WaitMode,
+};
 use longhaul_testkit::fakes::{
-    Act, Call, FakeVault, Fault, FaultySpawner, FaultyStore, Script, ScriptedSpawner, SequentialIds, Trouble,
-    VirtualClock,
+    ChildScript, FakeCall, FakeEnvironmentStore, Fault, FaultPlan, FaultySpawner, FaultyStore, PortCall,
+    ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +21,7 @@ use std::time::Duration;
 struct Shaky {
     clock: VirtualClock,
     spawner: Arc<ScriptedSpawner>,
-    troubles: Arc<Trouble>,
+    troubles: Arc<FaultPlan>,
     store: Arc<FaultyStore>,
     engine: Engine,
 }
@@ -30,22 +33,26 @@ impl Shaky {
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
         let store = Arc::new(FaultyStore::new(memory, reference.clone()));
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         }));
-        let troubles = Arc::new(Trouble::new(reference.clone()));
-        let parts = Parts {
+        let troubles = Arc::new(FaultPlan::new(reference.clone()));
+        let parts = EnginePorts {
             store: store.clone(),
             output: Arc::new(spawner.output()),
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
-            prober: Arc::new(longhaul_engine::ports::NoProber),
-            notary: Arc::new(longhaul_engine::ports::NoNotary),
-            vault: Arc::new(FakeVault::default()),
+            prober: Arc::new(longhaul_engine::ports::NoopProber),
+            notary: Arc::new(longhaul_engine::ports::NoopSigner),
+            vault: Arc::new(FakeEnvironmentStore::default()),
             clock: reference,
             ids: Arc::new(SequentialIds::default()),
         };
-        let node =
-            NodeFacts { id: crate::world::node(), home: None, boot: "b".to_owned(), version: "0".to_owned() };
-        let engine = Engine::start(parts, Settings::of(node)).await.unwrap();
+        let node = NodeDescriptor {
+            id: crate::world::node(),
+            home: None,
+            boot: "b".to_owned(),
+            version: "0".to_owned(),
+        };
+        let engine = Engine::start(parts, EngineSettings::of(node)).await.unwrap();
         Self { clock, spawner, troubles, store, engine }
     }
 
@@ -69,11 +76,10 @@ impl Shaky {
     /// Whether the machine halts it, by what was done to it last.
     fn is_halted(&self, id: ProcessId) -> bool {
         let journal = self.spawner.journal();
-        let last = journal
-            .iter()
-            .rev()
-            .find(|entry| entry.key.id == id && (entry.act == Act::Paused || entry.act == Act::Resumed));
-        last.is_some_and(|entry| entry.act == Act::Paused)
+        let last = journal.iter().rev().find(|entry| {
+            entry.key.id == id && (entry.act == FakeCall::Paused || entry.act == FakeCall::Resumed)
+        });
+        last.is_some_and(|entry| entry.act == FakeCall::Paused)
     }
 }
 
@@ -81,10 +87,10 @@ impl Shaky {
 async fn what_the_record_calls_running_is_not_halted_when_the_answer_to_a_pause_was_lost() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
-    shaky.troubles.fail_on(Call::Halt, 1, Fault::Unknown);
+    shaky.troubles.fail_on(PortCall::Halt, 1, Fault::Unknown);
     // The second commit says that the pause failed; the engine has asked for the pause again before it is done.
-    shaky.store.fail_on(Call::Commit, 2, Fault::Late(seconds(2)));
-    shaky.engine.command(id, Command::Pause, None).await.unwrap();
+    shaky.store.fail_on(PortCall::Commit, 2, Fault::Late(seconds(2)));
+    shaky.engine.command(id, Action::Pause, None).await.unwrap();
     shaky.clock.run_for(seconds(10)).await;
     let status = shaky.status(id).await;
     assert!([Status::Paused, Status::Running].contains(&status), "{status}");
@@ -99,10 +105,10 @@ async fn an_end_that_nothing_keeps_is_neither_shown_nor_ends_a_wait_before_the_s
     shaky.store.set_full(true);
     // More often than it is tried again within that time.
     for _ in 0..20 {
-        shaky.troubles.fail_on(Call::KeepsEnd, 1, Fault::Unavailable);
+        shaky.troubles.fail_on(PortCall::KeepsEnd, 1, Fault::Unavailable);
     }
     let ids = [id];
-    let wait = shaky.engine.wait(&ids, Goal::Ended, Mode::All, Some(seconds(5)));
+    let wait = shaky.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, Some(seconds(5)));
     let waited = shaky.clock.run_until(seconds(60), wait).await.unwrap().unwrap();
     assert_eq!((waited.timed_out, shaky.status(id).await), (true, Status::Running));
     shaky.store.set_full(false);
@@ -115,9 +121,9 @@ async fn an_end_behind_what_the_store_refused_is_shown_as_soon_as_it_is_kept() {
     let shaky = Shaky::new().await;
     // The start is tried again for seconds, and what comes after it waits.
     for _ in 0..7 {
-        shaky.store.fail_on(Call::Commit, 1, Fault::Unavailable);
+        shaky.store.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     }
-    shaky.troubles.fail_on(Call::KeepsEnd, 1, Fault::Unavailable);
+    shaky.troubles.fail_on(PortCall::KeepsEnd, 1, Fault::Unavailable);
     let id = shaky.launch("exit 5 1000").await;
     shaky.clock.run_for(seconds(2)).await;
     let stored = shaky.store.load(&[id]).await.unwrap().pop().flatten().unwrap();
@@ -131,14 +137,14 @@ async fn a_write_whose_answer_was_lost_for_good_is_carried_out_all_the_same() {
     let shaky = Shaky::new().await;
     let (halts, leaves) = (shaky.launch("run").await, shaky.launch("run").await);
     let lose_the_answer = || {
-        shaky.store.fail_on(Call::Commit, 1, Fault::Unknown);
-        shaky.store.fail_on(Call::Commit, 1, Fault::Unavailable);
+        shaky.store.fail_on(PortCall::Commit, 1, Fault::Unknown);
+        shaky.store.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     };
     lose_the_answer();
-    assert!(shaky.engine.command(halts, Command::Pause, None).await.is_err());
+    assert!(shaky.engine.command(halts, Action::Pause, None).await.is_err());
     lose_the_answer();
     let policy = Some(SessionPolicy::Grace(seconds(1)));
-    assert!(shaky.engine.command(leaves, Command::EndSession { policy }, None).await.is_err());
+    assert!(shaky.engine.command(leaves, Action::EndSession { policy }, None).await.is_err());
     shaky.clock.run_for(seconds(5)).await;
     assert_eq!(shaky.status(halts).await, Status::Paused);
     assert!(shaky.is_halted(halts), "{:?}", shaky.spawner.journal());
@@ -154,8 +160,8 @@ async fn an_order_that_waited_for_the_manager_is_kept_whichever_look_at_the_stor
         world.engine.abandon();
         world.settle().await;
         let policy = Some(SessionPolicy::Grace(seconds(1)));
-        world.store.wish(&id, world.ids.op(), Wish::EndSession { policy }).await.unwrap();
-        world.store.fail_on(Call::Read, nth, Fault::Unavailable);
+        world.store.enqueue_action(&id, world.ids.op(), PendingAction::EndSession { policy }).await.unwrap();
+        world.store.fail_on(PortCall::Read, nth, Fault::Unavailable);
         world.spawner = Arc::new(world.spawner.reopened());
         world.start().await;
         world.pass(seconds(5)).await;
@@ -173,8 +179,8 @@ async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
     let spec = Spec { not_before: Some(world.clock.now().plus(seconds(1))), ..beating };
     let id = world.launch_spec(spec).await;
     // It becomes due; it is claimed before whoever wrote that is answered.
-    world.store.fail_on(Call::Commit, 1, Fault::Unknown);
-    world.store.fail_on(Call::Commit, 1, Fault::Late(Duration::from_millis(300)));
+    world.store.fail_on(PortCall::Commit, 1, Fault::Unknown);
+    world.store.fail_on(PortCall::Commit, 1, Fault::Late(Duration::from_millis(300)));
     world.pass(seconds(10)).await;
     assert_eq!(world.status(id).await, Status::Interrupted);
 }
@@ -182,10 +188,10 @@ async fn a_late_answer_to_an_older_write_takes_no_deadline_away() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_is_under_way_is_not_asked_for_again() {
     let shaky = Shaky::new().await;
-    shaky.troubles.fail_on(Call::Start, 1, Fault::Late(seconds(3)));
+    shaky.troubles.fail_on(PortCall::Start, 1, Fault::Late(seconds(3)));
     let slow = shaky.launch("run").await;
     // Whatever a claim without an answer may have taken is started, and what starts just now looks the same.
-    shaky.store.fail_on(Call::Claim, 1, Fault::Unknown);
+    shaky.store.fail_on(PortCall::Claim, 1, Fault::Unknown);
     let spec = Spec { not_before: Some(shaky.clock.now().plus(seconds(1))), ..command("run") };
     let launch = Launch { spec, parent: None, launcher: Launcher::Parent, captured: None, no_queue: false };
     let later = shaky.engine.launch(launch).await.unwrap().stored.process.id;
@@ -194,7 +200,7 @@ async fn a_start_that_is_under_way_is_not_asked_for_again() {
         assert_eq!(shaky.status(id).await, Status::Running);
         let journal = shaky.spawner.journal();
         let acts: Vec<_> = journal.iter().filter(|entry| entry.key.id == id).map(|entry| entry.act).collect();
-        assert_eq!(acts, [Act::Ordered, Act::Began]);
+        assert_eq!(acts, [FakeCall::Ordered, FakeCall::Began]);
     }
 }
 
@@ -203,9 +209,9 @@ async fn a_stop_that_does_not_get_through_is_tried_until_it_does() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
     for _ in 0..3 {
-        shaky.troubles.fail_on(Call::Stop, 1, Fault::Unavailable);
+        shaky.troubles.fail_on(PortCall::Stop, 1, Fault::Unavailable);
     }
-    shaky.engine.command(id, Command::Cancel { cause: StopCause::User }, None).await.unwrap();
+    shaky.engine.command(id, Action::Cancel { cause: StopCause::User }, None).await.unwrap();
     shaky.clock.settle().await;
     assert_eq!(shaky.status(id).await, Status::Stopping);
     shaky.clock.run_for(seconds(3)).await;
@@ -216,9 +222,9 @@ async fn a_stop_that_does_not_get_through_is_tried_until_it_does() {
 async fn a_stop_is_tried_until_somebody_can_tell_what_became_of_the_attempt() {
     let shaky = Shaky::new().await;
     let id = shaky.launch("run").await;
-    shaky.troubles.fail_on(Call::Stop, 1, Fault::Unavailable);
-    shaky.troubles.fail_on(Call::Adopt, 1, Fault::Unavailable);
-    shaky.engine.command(id, Command::Cancel { cause: StopCause::User }, None).await.unwrap();
+    shaky.troubles.fail_on(PortCall::Stop, 1, Fault::Unavailable);
+    shaky.troubles.fail_on(PortCall::Adopt, 1, Fault::Unavailable);
+    shaky.engine.command(id, Action::Cancel { cause: StopCause::User }, None).await.unwrap();
     shaky.clock.run_for(seconds(3)).await;
     assert_eq!(shaky.status(id).await, Status::Cancelled);
 }
@@ -249,7 +255,7 @@ async fn output_is_found_by_size_by_lines_and_by_time() {
     missing(engine.output_size(none).await.map(drop));
     missing(engine.output_tail(none, 1, None).await.map(drop));
     missing(engine.output_since(none, later).await.map(drop));
-    let all = Wanted { from: 0, most: 100, only: None };
+    let all = OutputRead { from: 0, most: 100, only: None };
     missing(engine.output(none, all).await.map(drop));
 }
 
@@ -267,5 +273,5 @@ async fn who_follows_output_that_is_not_there_yet_hears_of_the_start() {
     assert!(!follower.is_finished(), "there is nothing to tell yet");
     world.engine.release_queue(&"k".parse().unwrap()).await.unwrap();
     let told = world.clock.run_until(Duration::from_secs(5), follower).await.unwrap().unwrap();
-    assert_eq!(told.unwrap(), Followed::Changed);
+    assert_eq!(told.unwrap(), FollowProgress::Changed);
 }

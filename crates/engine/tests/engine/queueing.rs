@@ -1,6 +1,6 @@
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{Command, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
-use longhaul_engine::ports::Refusal;
+use longhaul_domain::{Action, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
+use longhaul_engine::ports::StoreRejection;
 use longhaul_engine::{EngineError, Launch, Launcher};
 use std::collections::BTreeMap;
 
@@ -77,7 +77,7 @@ async fn without_a_queue_a_launch_past_the_limit_is_refused_and_names_the_holder
         no_queue: true,
     };
     match world.engine.launch(launch).await {
-        Err(EngineError::Refused { refusal: Refusal::NoSlot { holders, .. } }) => {
+        Err(EngineError::Refused { refusal: StoreRejection::NoSlot { holders, .. } }) => {
             assert_eq!(holders, [holder])
         }
         other => panic!("{other:?}"),
@@ -97,7 +97,7 @@ async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
     let first = world.engine.launch(start(Some("k"))).await.unwrap().stored.process.id;
     assert_eq!(world.status(first).await, Status::Running, "it starts at once");
     match world.engine.launch(start(Some("k"))).await {
-        Err(EngineError::Refused { refusal: Refusal::NoSlot { holders, .. } }) => {
+        Err(EngineError::Refused { refusal: StoreRejection::NoSlot { holders, .. } }) => {
             assert_eq!(holders, [first]);
         }
         other => panic!("{other:?}"),
@@ -110,7 +110,7 @@ async fn reported_work_without_a_queue_takes_a_slot_of_its_key_or_is_refused() {
             "without a key there is nothing to wait for"
         );
     }
-    world.ask(first, Command::Complete { result: None }).await.unwrap();
+    world.ask(first, Action::Complete { result: None }).await.unwrap();
     world.engine.launch(start(Some("k"))).await.unwrap();
 }
 
@@ -162,9 +162,10 @@ async fn a_child_of_an_ending_parent_is_refused() {
     };
     let accepted = world.engine.launch(child()).await.unwrap().stored.process;
     assert_eq!((accepted.lineage.parent(), accepted.lineage.level().0), (Some(parent), 1));
-    world.ask(parent, Command::Cancel { cause: longhaul_domain::StopCause::User }).await.unwrap();
+    world.ask(parent, Action::Cancel { cause: longhaul_domain::StopCause::User }).await.unwrap();
     let refused = world.engine.launch(child()).await;
-    let closing = matches!(refused, Err(EngineError::Refused { refusal: Refusal::AncestorClosing { .. } }));
+    let closing =
+        matches!(refused, Err(EngineError::Refused { refusal: StoreRejection::AncestorClosing { .. } }));
     assert!(closing, "{refused:?}");
 }
 

@@ -1,9 +1,10 @@
 use crate::world::{World, command, reported, seconds, with_timeout};
 use longhaul_domain::{
-    Hold, LaunchKey, Level, Note, Policy, Priority, ProcessId, ResourceLimits, SlotKey, Spec, Status, Work,
+    LaunchKey, Level, NoOpReason, Policy, Priority, ProcessId, QueueHold, ResourceLimits, SlotKey, Spec,
+    Status, Work,
 };
 use longhaul_engine::{EngineError, Launch, Launcher};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_testkit::fakes::{Fault, PortCall};
 use std::collections::BTreeMap;
 
 pub(crate) fn key(name: &str) -> SlotKey {
@@ -76,7 +77,7 @@ async fn a_held_queue_lets_nobody_go_until_it_is_released_and_what_runs_goes_on(
     let ids = launch_many(&world, 1, "k").await;
     let hold =
         world.engine.hold_queue(&key("k"), Some("ann".to_owned())).await.unwrap().held[&key("k")].clone();
-    assert_eq!(hold, Hold { since: world.engine.now(), by: Some("ann".to_owned()) });
+    assert_eq!(hold, QueueHold { since: world.engine.now(), by: Some("ann".to_owned()) });
     let waits = launch_many(&world, 2, "k").await;
     assert_eq!((running(&world, &ids).await, running(&world, &waits).await), (1, 0));
     let other = launch_many(&world, 1, "other").await;
@@ -104,7 +105,7 @@ async fn changes_of_the_policy_at_the_same_time_are_all_kept() {
             engine.hold_queue(&key(&format!("k{number}")), None).await.unwrap();
         })
     });
-    world.store.fail_on(Call::SetPolicy, 3, Fault::Unknown);
+    world.store.fail_on(PortCall::SetPolicy, 3, Fault::Unknown);
     for change in changes.collect::<Vec<_>>() {
         change.await.unwrap();
     }
@@ -149,7 +150,7 @@ async fn a_waiter_that_is_moved_first_is_the_next_to_run() {
     let answer = world.engine.move_first(ids[3]).await.unwrap();
     assert_eq!((answer.changed, answer.stored.process.priority.value()), (true, 8));
     let again = world.engine.move_first(ids[3]).await.unwrap();
-    assert_eq!((again.changed, again.note), (false, Some(Note::AlreadySo)));
+    assert_eq!((again.changed, again.note), (false, Some(NoOpReason::NoChange)));
     world.cancel(ids[0]).await;
     world.pass(seconds(1)).await;
     assert_eq!(world.status(ids[3]).await, Status::Running);

@@ -1,8 +1,8 @@
 use crate::attention::adjusted;
 use crate::world::{World, seconds};
-use longhaul_domain::{Awake, Condition, ProcessId, ReadyWhen, Spec, Status};
+use longhaul_domain::{AwakeTime, Condition, ProcessId, ReadyWhen, Spec, Status};
 use longhaul_engine::ports::{Clock, OutputSource};
-use longhaul_engine::{EngineError, Goal, Mode};
+use longhaul_engine::{EngineError, WaitCondition, WaitMode};
 use std::time::Duration;
 
 fn asking(words: &str, ready_when: ReadyWhen) -> Spec {
@@ -44,7 +44,7 @@ async fn an_address_is_asked_soon_after_the_start_and_then_every_second() {
     let id = world.launch_spec(asking("run", answering())).await;
     world.pass(Duration::from_millis(4_500)).await;
     let asked: Vec<i64> =
-        world.prober.asked().iter().map(|(Awake(at), _)| at.saturating_sub(began.0)).collect();
+        world.prober.asked().iter().map(|(AwakeTime(at), _)| at.saturating_sub(began.0)).collect();
     assert_eq!(asked, [50, 100, 200, 400, 1_400, 2_400, 3_400, 4_400]);
     world.prober.works(URL);
     world.pass(seconds(10)).await;
@@ -95,10 +95,10 @@ async fn a_wait_for_ready_ends_with_ready_and_with_the_end() {
     let serves = world.launch_spec(asking("serve 80 4000", ReadyWhen::Port(80))).await;
     let fails = world.launch_spec(asking("exit 1 2000", answering())).await;
     let ids = [serves, fails];
-    let any = world.engine.wait(&ids, Goal::Ready, Mode::Any, None);
+    let any = world.engine.wait(&ids, WaitCondition::Ready, WaitMode::Any, None);
     let any = world.clock.run_until(seconds(60), any).await.unwrap().unwrap();
     assert_eq!(any.processes[1].process.status(), Status::Failed);
-    let all = world.engine.wait(&ids, Goal::Ready, Mode::All, None);
+    let all = world.engine.wait(&ids, WaitCondition::Ready, WaitMode::All, None);
     let all = world.clock.run_until(seconds(60), all).await.unwrap().unwrap();
     assert!(!all.timed_out && all.processes[0].process.conditions.holds(Condition::Ready));
     assert_eq!(world.status(serves).await, Status::Running);
@@ -108,11 +108,11 @@ async fn a_wait_for_ready_ends_with_ready_and_with_the_end() {
 async fn nobody_waits_for_what_never_tells_that_it_is_ready() {
     let world = World::new().await;
     let id = world.launch("run").await;
-    let refused = world.engine.wait(&[id], Goal::Ready, Mode::All, None).await;
+    let refused = world.engine.wait(&[id], WaitCondition::Ready, WaitMode::All, None).await;
     assert!(matches!(refused, Err(EngineError::Invalid { what: "goal", .. })), "{refused:?}");
     world.cancel(id).await;
     world.end(id).await;
-    world.engine.wait(&[id], Goal::Ready, Mode::All, None).await.unwrap();
+    world.engine.wait(&[id], WaitCondition::Ready, WaitMode::All, None).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,12 +136,12 @@ async fn nobody_is_asked_whether_what_is_halted_or_over_is_ready() {
     let world = World::new().await;
     let id = world.launch_spec(asking("run", answering())).await;
     world.pass(seconds(2)).await;
-    world.ask(id, longhaul_domain::Command::Pause).await.unwrap();
+    world.ask(id, longhaul_domain::Action::Pause).await.unwrap();
     world.settle().await;
     let asked = world.prober.asked().len();
     world.pass(seconds(60)).await;
     assert_eq!(world.prober.asked().len(), asked);
-    world.ask(id, longhaul_domain::Command::Resume).await.unwrap();
+    world.ask(id, longhaul_domain::Action::Resume).await.unwrap();
     world.pass(seconds(2)).await;
     assert!(world.prober.asked().len() > asked);
     world.cancel(id).await;

@@ -1,9 +1,9 @@
 use crate::world::{World, command, ran, retrying, seconds};
 use longhaul_domain::{
-    AttemptNo, Command, Ending, Interruption, Leftovers, ProcessId, State, Status, StopCause, Work,
+    Action, AttemptNo, Ending, Interruption, Leftovers, ProcessId, State, Status, StopCause, Work,
 };
 use longhaul_engine::ports::{AttemptKey, Clock, Membership as _, ProcessStore as _, Spawner as _};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_testkit::fakes::{Fault, PortCall};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -81,7 +81,7 @@ async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
 
     let engine = world.engine.clone();
     let cause = StopCause::User;
-    let asked = tokio::spawn(async move { engine.command(cancelled, Command::Cancel { cause }, None).await });
+    let asked = tokio::spawn(async move { engine.command(cancelled, Action::Cancel { cause }, None).await });
     world.settle().await;
     world.spawner.lose(first(lost_later), &Interruption::Reboot);
     for id in [lives, lost_later, cancelled] {
@@ -133,11 +133,11 @@ async fn a_paused_process_is_still_paused() {
     let mut world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     world.crash().await;
     world.pass(seconds(100)).await;
     assert_eq!(world.status(id).await, Status::Paused);
-    world.ask(id, Command::Resume).await.unwrap();
+    world.ask(id, Action::Resume).await.unwrap();
     assert_eq!(world.end(id).await, Status::Completed);
 }
 
@@ -176,10 +176,10 @@ async fn a_resume_that_a_crash_cut_off_is_carried_out() {
     let mut world = World::new().await;
     let id = world.launch("exit 0 10000").await;
     world.settle().await;
-    world.ask(id, Command::Pause).await.unwrap();
-    world.store.fail_on(Call::Commit, 1, Fault::CrashAfter);
+    world.ask(id, Action::Pause).await.unwrap();
+    world.store.fail_on(PortCall::Commit, 1, Fault::CrashAfter);
     let engine = world.engine.clone();
-    let asked = tokio::spawn(async move { engine.command(id, Command::Resume, None).await });
+    let asked = tokio::spawn(async move { engine.command(id, Action::Resume, None).await });
     world.settle().await;
     asked.abort();
     world.crash().await;

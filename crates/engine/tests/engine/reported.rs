@@ -1,7 +1,7 @@
 use crate::world::{World, percent, reported, seconds};
 use longhaul_domain::{
-    Command, Ending, Interruption, JsonText, NodeId, Note, Policy, Progress, Rejection, Report, SlotKey,
-    Spec, Stage, State, Status, StopCause,
+    Action, Ending, Interruption, JsonText, NoOpReason, NodeId, Policy, Progress, ProgressReport, Rejection,
+    SlotKey, Spec, Stage, State, Status, StopCause,
 };
 use longhaul_engine::EngineError;
 use longhaul_engine::ports::Clock;
@@ -25,18 +25,18 @@ async fn it_runs_at_once_under_the_label_of_its_reporter() {
 async fn the_same_end_again_changes_nothing_and_another_is_refused() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
-    let done = |text: &str| Command::Complete { result: Some(JsonText::checked(text.to_owned()).unwrap()) };
+    let done = |text: &str| Action::Complete { result: Some(JsonText::checked(text.to_owned()).unwrap()) };
     let warnings = Warnings::default();
     let _listening = tracing::subscriber::set_default(warnings.clone());
     assert!(world.ask(id, done("1")).await.unwrap().changed);
     assert_eq!(warnings.count(), 0);
     let again = world.ask(id, done("2")).await.unwrap();
     assert_eq!(warnings.count(), 1, "a second report is a fault of the reporter");
-    assert_eq!((again.changed, again.note), (false, Some(Note::AlreadySo)));
+    assert_eq!((again.changed, again.note), (false, Some(NoOpReason::NoChange)));
     let State::Ended(ended) = again.stored.process.state else { panic!("ended") };
-    assert_eq!(ended.vitals.progress, Some(Progress::DONE));
+    assert_eq!(ended.live_stats.progress, Some(Progress::DONE));
     assert!(matches!(ended.ending, Ending::Completed { result: Some(text), .. } if text.as_str() == "1"));
-    let other = world.ask(id, Command::Fail { error: "no".to_owned() }).await;
+    let other = world.ask(id, Action::Fail { error: "no".to_owned() }).await;
     let refused = matches!(
         other,
         Err(EngineError::Rejected {
@@ -55,28 +55,30 @@ async fn reports_are_shown_at_once_and_written_at_most_once_a_second() {
     for percentage in 1..=50 {
         world.ask(id, percent(f64::from(percentage))).await.unwrap();
         assert_eq!(
-            world.stored(id).await.vitals.progress,
+            world.stored(id).await.live_stats.progress,
             Progress::from_percent(f64::from(percentage)).ok()
         );
     }
     let calls = world.store.calls();
-    let writes = calls[before..].iter().filter(|call| **call == longhaul_testkit::fakes::Call::Touch).count();
+    let writes =
+        calls[before..].iter().filter(|call| **call == longhaul_testkit::fakes::PortCall::Touch).count();
     assert_eq!(writes, 1);
     world.pass(seconds(2)).await;
     let kept = longhaul_engine::ports::ProcessStore::load(world.store.as_ref(), &[id]).await.unwrap();
-    assert_eq!(kept[0].as_ref().unwrap().vitals.progress, Progress::from_percent(50.0).ok());
+    assert_eq!(kept[0].as_ref().unwrap().live_stats.progress, Progress::from_percent(50.0).ok());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_stage_is_an_event() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
-    let stage =
-        |name: &str| Command::Progress(Report { progress: None, stage: Some(Stage::new(name).unwrap()) });
+    let stage = |name: &str| {
+        Action::Progress(ProgressReport { progress: None, stage: Some(Stage::new(name).unwrap()) })
+    };
     let first = world.ask(id, stage("copy")).await.unwrap().stored.revision;
     assert_eq!(world.ask(id, stage("copy")).await.unwrap().stored.revision, first);
     assert!(world.ask(id, stage("verify")).await.unwrap().stored.revision > first);
-    assert_eq!(world.stored(id).await.vitals.stage, Stage::new("verify").ok());
+    assert_eq!(world.stored(id).await.live_stats.stage, Stage::new("verify").ok());
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,7 +117,7 @@ async fn a_cancel_waits_for_the_reporter_or_for_its_grace() {
     world.cancel(silent).await;
     world.cancel(polite).await;
     assert_eq!(world.status(polite).await, Status::Stopping);
-    world.ask(polite, Command::Fail { error: "stopped".to_owned() }).await.unwrap();
+    world.ask(polite, Action::Fail { error: "stopped".to_owned() }).await.unwrap();
     assert_eq!(world.status(polite).await, Status::Cancelled);
     world.pass(seconds(59)).await;
     assert_eq!(world.status(silent).await, Status::Stopping);
@@ -132,7 +134,7 @@ async fn queued_reported_work_waits_for_its_slot_and_gives_it_back() {
     world.settle().await;
     assert_eq!((world.status(first).await, world.status(second).await), (Status::Running, Status::Pending));
     assert_eq!(world.stored(first).await.owner, None);
-    world.ask(first, Command::Complete { result: None }).await.unwrap();
+    world.ask(first, Action::Complete { result: None }).await.unwrap();
     world.settle().await;
     assert_eq!(world.status(second).await, Status::Running);
 }
@@ -141,7 +143,7 @@ async fn queued_reported_work_waits_for_its_slot_and_gives_it_back() {
 async fn pause_of_reported_work_is_unsupported() {
     let world = World::new().await;
     let id = world.launch_spec(reported(|_| {})).await;
-    let refused = world.ask(id, Command::Pause).await;
+    let refused = world.ask(id, Action::Pause).await;
     assert!(
         matches!(refused, Err(EngineError::Rejected { rejection: Rejection::Unsupported { .. }, .. })),
         "{refused:?}"

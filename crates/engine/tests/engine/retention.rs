@@ -1,10 +1,10 @@
 use crate::world::{World, command, reported, retrying, seconds};
 use longhaul_domain::{
-    AttemptNo, Command, OutputBound, ProcessId, Retention, Spec, Status, StopCause, Timestamp, Work,
+    Action, AttemptNo, OutputBound, ProcessId, Retention, Spec, Status, StopCause, Timestamp, Work,
 };
 use longhaul_engine::ports::{AttemptKey, OutputLog, OutputSource};
 use longhaul_engine::{Launch, Launcher};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_testkit::fakes::{Fault, PortCall};
 use std::time::Duration;
 
 const NOTHING: Retention = Retention { age: None, count: None, before: None };
@@ -212,7 +212,7 @@ async fn a_crash_in_the_middle_of_a_sweep_leaks_no_output() {
         let ids = [world.printed(10).await, world.printed(20).await];
         let live = world.launch("run").await;
         world.pass(seconds(60)).await;
-        world.store.fail_on(Call::Sweep, 1, fault);
+        world.store.fail_on(PortCall::Sweep, 1, fault);
         world.pass(seconds(16)).await;
         assert!(!world.knows(ids[0]).await);
         if fault == Fault::CrashAfter {
@@ -268,7 +268,7 @@ async fn an_ended_one_that_still_ends_its_descendants_stays_until_it_has() {
     };
     world.engine.launch(child).await.unwrap();
     world.settle().await;
-    world.ask(parent, Command::Terminate { cause: StopCause::User, force: false }).await.unwrap();
+    world.ask(parent, Action::Terminate { cause: StopCause::User, force: false }).await.unwrap();
     world.settle().await;
     assert_eq!(world.status(parent).await, Status::Cancelled);
     let everything = Retention { before: Some(Timestamp(i64::MAX)), ..NOTHING };
@@ -284,12 +284,12 @@ async fn a_sweep_goes_through_any_number_of_batches() {
     let world = World::new().await;
     for _ in 0..450 {
         let id = world.launch_spec(reported(|_| {})).await;
-        let done = longhaul_domain::Command::Complete { result: None };
+        let done = longhaul_domain::Action::Complete { result: None };
         world.ask(id, done).await.unwrap();
     }
     world.pass(seconds(10)).await;
     let pruned = world.engine.prune(&older_than(seconds(1)), None, false).await.unwrap();
     assert_eq!((pruned.ids.len(), pruned.total), (450, 450));
-    let sweeps = world.store.calls().into_iter().filter(|call| *call == Call::Sweep).count();
+    let sweeps = world.store.calls().into_iter().filter(|call| *call == PortCall::Sweep).count();
     assert_eq!(sweeps, 2 + 3, "two by the engine itself, then 200 records each");
 }

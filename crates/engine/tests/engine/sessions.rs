@@ -1,9 +1,9 @@
 use crate::trees::child;
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{
-    Ending, Note, Policy, ProcessId, SessionId, SessionPolicy, SlotKey, Spec, State, Status, StopCause,
+    Ending, NoOpReason, Policy, ProcessId, SessionId, SessionPolicy, SlotKey, Spec, State, Status, StopCause,
 };
-use longhaul_engine::Told;
+use longhaul_engine::MemberOutcome;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ fn of(name: &str, on_session_end: SessionPolicy, spec: Spec) -> Spec {
     Spec { session: Some(session(name)), on_session_end, ..spec }
 }
 
-fn ids(told: &[Told]) -> Vec<ProcessId> {
+fn ids(told: &[MemberOutcome]) -> Vec<ProcessId> {
     told.iter().map(|told| told.id).collect()
 }
 
@@ -36,8 +36,9 @@ async fn each_process_of_a_session_does_what_it_declared_when_the_session_ends()
     world.end(over).await;
     let told = world.engine.end_session(&session("s"), None).await.unwrap();
     assert_eq!(ids(&told), [keeps, goes, leaves], "what ended is not asked");
-    let notes: Vec<Option<Note>> = told.iter().map(|told| told.outcome.as_ref().unwrap().note).collect();
-    assert_eq!(notes, [Some(Note::GoesOn), None, None]);
+    let notes: Vec<Option<NoOpReason>> =
+        told.iter().map(|told| told.outcome.as_ref().unwrap().note).collect();
+    assert_eq!(notes, [Some(NoOpReason::KeptByPolicy), None, None]);
     world.pass(seconds(59)).await;
     assert_eq!(cause(&world, goes).await, Some(StopCause::Session));
     assert_eq!(world.status(leaves).await, Status::Running);
@@ -89,7 +90,7 @@ async fn a_policy_that_is_asked_for_overrules_what_was_declared() {
     // A second end gives no more time.
     let again =
         world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(100)))).await.unwrap();
-    assert_eq!(again[0].outcome.as_ref().unwrap().note, Some(Note::AlreadySo));
+    assert_eq!(again[0].outcome.as_ref().unwrap().note, Some(NoOpReason::NoChange));
     world.pass(seconds(11)).await;
     assert_eq!(cause(&world, id).await, Some(StopCause::Session));
 }
@@ -102,7 +103,7 @@ async fn the_grace_of_a_session_ends_after_a_restart_too() {
         let paused = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
         let reporting = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), reported(|_| {}))).await;
         world.settle().await;
-        world.ask(paused, longhaul_domain::Command::Pause).await.unwrap();
+        world.ask(paused, longhaul_domain::Action::Pause).await.unwrap();
         world.engine.end_session(&session("s"), None).await.unwrap();
         world.engine.abandon();
         world.pass(away).await;

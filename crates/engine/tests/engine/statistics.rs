@@ -1,7 +1,9 @@
 use crate::world::{World, command, reported, retrying, seconds};
-use longhaul_domain::{AttemptNo, Command, Level, ProcessId, SessionId, Spec, Status};
-use longhaul_engine::ports::{AttemptKey, Filter, Order, OutputLog, OutputSource, PageAsk, Stored};
-use longhaul_engine::{Launch, Launcher, LevelStats, Stats};
+use longhaul_domain::{Action, AttemptNo, Level, ProcessId, SessionId, Spec, Status};
+use longhaul_engine::ports::{
+    AttemptKey, OutputLog, OutputSource, PageRequest, ProcessFilter, SortOrder, StoredProcess,
+};
+use longhaul_engine::{Launch, Launcher, LevelStats, ProcessStats};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -44,25 +46,25 @@ impl World {
             if chance.below(5) == 0 && !ids.is_empty() {
                 let place = usize::try_from(chance.below(ids.len() as u64)).unwrap();
                 let _ = match chance.below(3) {
-                    0 => self.ask(ids[place], Command::Pause).await.is_ok(),
+                    0 => self.ask(ids[place], Action::Pause).await.is_ok(),
                     1 => self.engine.restart(ids[place], None).await.is_ok(),
                     _ => {
                         let cause = longhaul_domain::StopCause::User;
-                        self.ask(ids[place], Command::Cancel { cause }).await.is_ok()
+                        self.ask(ids[place], Action::Cancel { cause }).await.is_ok()
                     }
                 };
             }
         }
     }
 
-    async fn matching(&self, filter: &Filter) -> Vec<Stored> {
-        let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
+    async fn matching(&self, filter: &ProcessFilter) -> Vec<StoredProcess> {
+        let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
         self.engine.list(filter, &page).await.unwrap().processes
     }
 }
 
 /// The same counted in the plainest way.
-fn recount(records: &[&Stored]) -> LevelStats {
+fn recount(records: &[&StoredProcess]) -> LevelStats {
     let of = |fits: &dyn Fn(&Status) -> bool| {
         records.iter().filter(|stored| fits(&stored.process.status())).count() as u64
     };
@@ -92,12 +94,12 @@ fn recount(records: &[&Stored]) -> LevelStats {
     }
 }
 
-fn recounted(records: &[Stored]) -> Stats {
-    let mut levels: BTreeMap<Level, Vec<&Stored>> = BTreeMap::new();
+fn recounted(records: &[StoredProcess]) -> ProcessStats {
+    let mut levels: BTreeMap<Level, Vec<&StoredProcess>> = BTreeMap::new();
     for stored in records {
         levels.entry(stored.process.lineage.level()).or_default().push(stored);
     }
-    Stats {
+    ProcessStats {
         levels: levels.into_iter().map(|(level, of)| (level, recount(&of))).collect(),
         total: recount(&records.iter().collect::<Vec<_>>()),
         damaged: Vec::new(),
@@ -137,8 +139,9 @@ async fn statistics_equal_a_plain_recount_and_their_total_is_the_sum_of_the_leve
     for seed in 0..12 {
         let world = World::with(|settings| settings.max_parallel = 0).await;
         world.forest(&mut Chance(seed)).await;
-        let session = Filter { session: Some(SessionId::new("one").unwrap()), ..Filter::default() };
-        for scope in [Filter::default(), session] {
+        let session =
+            ProcessFilter { session: Some(SessionId::new("one").unwrap()), ..ProcessFilter::default() };
+        for scope in [ProcessFilter::default(), session] {
             let stats = world.engine.stats(&scope).await.unwrap();
             assert_eq!(stats, recounted(&world.matching(&scope).await), "seed {seed}");
             let sum = |of: &dyn Fn(&LevelStats) -> u64| stats.levels.values().map(of).sum::<u64>();
@@ -160,7 +163,7 @@ async fn statistics_of_a_tree_count_its_top() {
     let top = world.launch("run").await;
     world.child(command("run"), Some(top)).await.unwrap();
     world.launch("run").await;
-    let scope = Filter { ancestor: Some(top), ..Filter::default() };
+    let scope = ProcessFilter { ancestor: Some(top), ..ProcessFilter::default() };
     let stats = world.engine.stats(&scope).await.unwrap();
     let live: Vec<(u8, u64)> = stats.levels.iter().map(|(level, stats)| (level.0, stats.live)).collect();
     assert_eq!((live, stats.total.live), (vec![(0, 1), (1, 1)], 2));
@@ -169,9 +172,9 @@ async fn statistics_of_a_tree_count_its_top() {
 #[tokio::test(start_paused = true)]
 async fn statistics_of_nothing_are_empty() {
     let world = World::new().await;
-    assert_eq!(world.engine.stats(&Filter::default()).await.unwrap(), Stats::default());
+    assert_eq!(world.engine.stats(&ProcessFilter::default()).await.unwrap(), ProcessStats::default());
     let id = world.launch_spec(Spec { not_before: None, ..command("exit 0 3000") }).await;
     world.end(id).await;
-    let stats = world.engine.stats(&Filter::default()).await.unwrap();
+    let stats = world.engine.stats(&ProcessFilter::default()).await.unwrap();
     assert_eq!((stats.total.mean, stats.total.p95), (Some(seconds(3)), Some(seconds(3))));
 }

@@ -1,8 +1,8 @@
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{Command, Fact, ProcessId, Report, Stage, Status};
-use longhaul_engine::ports::{Cursor, EventLog, Logged};
-use longhaul_engine::{Notice, Shutdown, Subscription};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_domain::{Action, Fact, ProcessId, ProgressReport, Stage, Status};
+use longhaul_engine::ports::{EventCursor, EventLog, LoggedEvent};
+use longhaul_engine::{Shutdown, Subscription, SubscriptionItem};
+use longhaul_testkit::fakes::{Fault, PortCall};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -11,12 +11,12 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The next notice; where nothing would ever come the test fails instead of waiting.
-async fn next_of(subscription: &mut Subscription) -> Option<Notice> {
+async fn next_of(subscription: &mut Subscription) -> Option<SubscriptionItem> {
     tokio::time::timeout(PATIENCE, subscription.next()).await.expect("it is told, or it is over")
 }
 
 /// Whatever comes until a subscription is over, or says nothing for a second of virtual time.
-async fn drained(world: &World, subscription: &mut Subscription) -> Vec<Notice> {
+async fn drained(world: &World, subscription: &mut Subscription) -> Vec<SubscriptionItem> {
     let mut notices = Vec::new();
     loop {
         world.settle().await;
@@ -31,15 +31,15 @@ async fn drained(world: &World, subscription: &mut Subscription) -> Vec<Notice> 
     }
 }
 
-fn events(notices: &[Notice]) -> Vec<Logged> {
-    let event = |notice: &Notice| match notice {
-        Notice::Event(logged) => Some(logged.clone()),
-        Notice::Resync { .. } => None,
+fn events(notices: &[SubscriptionItem]) -> Vec<LoggedEvent> {
+    let event = |notice: &SubscriptionItem| match notice {
+        SubscriptionItem::Event(logged) => Some(logged.clone()),
+        SubscriptionItem::Resync { .. } => None,
     };
     notices.iter().filter_map(event).collect()
 }
 
-fn facts_of(id: ProcessId, events: &[Logged]) -> Vec<&'static str> {
+fn facts_of(id: ProcessId, events: &[LoggedEvent]) -> Vec<&'static str> {
     events.iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact.name()).collect()
 }
 
@@ -74,7 +74,7 @@ async fn a_subscriber_goes_on_from_where_it_was() {
     let world = World::new().await;
     let first = world.launch("exit 0").await;
     world.end(first).await;
-    let mut all = world.engine.subscribe(Some(Cursor(0)), 100).await.unwrap();
+    let mut all = world.engine.subscribe(Some(EventCursor(0)), 100).await.unwrap();
     let all = events(&drained(&world, &mut all).await);
     let mut rest = world.engine.subscribe(Some(all[1].cursor), 100).await.unwrap();
     assert_eq!(events(&drained(&world, &mut rest).await), all[2..]);
@@ -93,8 +93,8 @@ async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_r
     });
     panicking.listening().await;
     let reading = tokio::spawn(async move {
-        let mut seen: BTreeMap<ProcessId, Vec<Logged>> = BTreeMap::new();
-        while let Some(Notice::Event(logged)) = good.next().await {
+        let mut seen: BTreeMap<ProcessId, Vec<LoggedEvent>> = BTreeMap::new();
+        while let Some(SubscriptionItem::Event(logged)) = good.next().await {
             seen.entry(logged.id).or_default().push(logged);
         }
         seen
@@ -119,7 +119,7 @@ async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_r
     let cut_off = drained(&world, &mut silent).await;
     let held = events(&cut_off);
     assert_eq!(held.len(), 16);
-    assert_eq!(cut_off.last(), Some(&Notice::Resync { from: held[15].cursor }));
+    assert_eq!(cut_off.last(), Some(&SubscriptionItem::Resync { from: held[15].cursor }));
     assert_eq!(silent.next().await, None);
     assert_eq!(calls.load(Ordering::SeqCst), 1, "one that panicked is called no more");
 }
@@ -134,8 +134,8 @@ async fn a_subscriber_that_was_cut_off_misses_nothing_when_it_resumes() {
     let mut resyncs = 0;
     loop {
         match slow.next().await {
-            Some(Notice::Event(logged)) => seen.push(logged),
-            Some(Notice::Resync { from }) => {
+            Some(SubscriptionItem::Event(logged)) => seen.push(logged),
+            Some(SubscriptionItem::Resync { from }) => {
                 resyncs += 1;
                 slow = world.engine.subscribe(Some(from), 100).await.unwrap();
             }
@@ -169,14 +169,16 @@ async fn events_that_are_no_longer_kept_are_a_resync() {
     let first = world.store.read(None, 1, false).await.unwrap().events[0].cursor;
     for n in 0..100_010 {
         let stage = Some(Stage::new(&format!("stage {n}")).unwrap());
-        world.ask(id, Command::Progress(Report { progress: None, stage })).await.unwrap();
+        world.ask(id, Action::Progress(ProgressReport { progress: None, stage })).await.unwrap();
     }
     let mut subscription = world.engine.subscribe(Some(first), 10).await.unwrap();
-    let Some(Notice::Resync { from }) = next_of(&mut subscription).await else { panic!("events are lost") };
+    let Some(SubscriptionItem::Resync { from }) = next_of(&mut subscription).await else {
+        panic!("events are lost")
+    };
     assert_eq!(next_of(&mut subscription).await, None);
     let mut resumed = world.engine.subscribe(Some(from), 10).await.unwrap();
-    let Some(Notice::Event(logged)) = next_of(&mut resumed).await else { panic!("it goes on") };
-    assert_eq!(logged.cursor, Cursor(from.0 + 1));
+    let Some(SubscriptionItem::Event(logged)) = next_of(&mut resumed).await else { panic!("it goes on") };
+    assert_eq!(logged.cursor, EventCursor(from.0 + 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -184,8 +186,8 @@ async fn a_place_that_this_log_never_reached_is_a_resync() {
     let world = World::new().await;
     world.launch("run").await;
     let end = world.store.end().await.unwrap();
-    let mut subscription = world.engine.subscribe(Some(Cursor(end.0 + 1_000)), 10).await.unwrap();
-    assert_eq!(next_of(&mut subscription).await, Some(Notice::Resync { from: end }));
+    let mut subscription = world.engine.subscribe(Some(EventCursor(end.0 + 1_000)), 10).await.unwrap();
+    assert_eq!(next_of(&mut subscription).await, Some(SubscriptionItem::Resync { from: end }));
     assert_eq!(next_of(&mut subscription).await, None);
 }
 
@@ -197,7 +199,7 @@ async fn what_a_shutdown_stops_is_still_told_and_then_it_is_over() {
     world.settle().await;
     world.shut_down(Shutdown::StopAll).await;
     let seen = drained(&world, &mut subscription).await;
-    let Notice::Event(last) = seen.last().unwrap() else { panic!("{seen:?}") };
+    let SubscriptionItem::Event(last) = seen.last().unwrap() else { panic!("{seen:?}") };
     assert!(matches!(last.event.fact, Fact::Ended { .. }) && last.id == id, "{last:?}");
     assert_eq!(subscription.next().await, None);
 }
@@ -207,7 +209,7 @@ async fn what_was_not_read_yet_when_the_engine_ends_is_still_told() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
     world.settle().await;
-    world.store.fail_on(Call::Events, 1, Fault::Late(seconds(60)));
+    world.store.fail_on(PortCall::Events, 1, Fault::Late(seconds(60)));
     let id = world.launch("exit 0").await;
     world.settle().await;
     assert_eq!(world.status(id).await, Status::Completed);
@@ -224,7 +226,7 @@ async fn a_log_that_cannot_be_read_for_a_while_loses_nothing() {
     world.settle().await;
     // The look that waits already is the first: it goes well.
     for _ in 0..3 {
-        world.store.fail_on(Call::Events, 1, Fault::Unavailable);
+        world.store.fail_on(PortCall::Events, 1, Fault::Unavailable);
     }
     let id = world.launch("exit 0").await;
     world.pass(seconds(3)).await;
@@ -272,11 +274,11 @@ async fn a_callback_that_falls_behind_is_told_so_and_called_no_more() {
     }
     world.pass(seconds(2)).await;
     drop(release);
-    let is_over = || matches!(told.lock().unwrap().last(), Some(Notice::Resync { .. }));
+    let is_over = || matches!(told.lock().unwrap().last(), Some(SubscriptionItem::Resync { .. }));
     eventually("it is told that it fell behind", is_over);
     let notices = told.lock().unwrap().clone();
     let last = events(&notices).last().unwrap().cursor;
-    assert_eq!(notices.last(), Some(&Notice::Resync { from: last }));
+    assert_eq!(notices.last(), Some(&SubscriptionItem::Resync { from: last }));
     assert!(events(&notices).windows(2).all(|pair| pair[1].cursor.0 == pair[0].cursor.0 + 1));
 }
 

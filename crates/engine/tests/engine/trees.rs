@@ -1,11 +1,11 @@
 use crate::world::{World, command, reported, retrying, seconds};
 use longhaul_domain::{
-    AgentFacts, AgentId, ChildrenPolicy, Command, Ending, Level, Note, Policy, ProcessId, RetryPolicy, Spec,
-    State, Status, StopCause, TreeLimits,
+    Action, AgentDescriptor, AgentId, ChildrenPolicy, Ending, Level, NoOpReason, Policy, ProcessId,
+    RetryPolicy, Spec, State, Status, StopCause, TreeLimits,
 };
-use longhaul_engine::ports::{Clock, Refusal};
-use longhaul_engine::{EngineError, Launch, Launcher, Told};
-use longhaul_testkit::fakes::{Act, Call};
+use longhaul_engine::ports::{Clock, StoreRejection};
+use longhaul_engine::{EngineError, Launch, Launcher, MemberOutcome};
+use longhaul_testkit::fakes::{FakeCall, PortCall};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ pub(crate) fn cancelled_by(ending: &Ending) -> Option<StopCause> {
 pub(crate) fn asked(world: &World) -> Vec<(i64, ProcessId)> {
     let mut seen = Vec::new();
     for entry in world.spawner.journal() {
-        if matches!(entry.act, Act::StopAsked(_)) && !seen.iter().any(|(_, id)| *id == entry.key.id) {
+        if matches!(entry.act, FakeCall::StopAsked(_)) && !seen.iter().any(|(_, id)| *id == entry.key.id) {
             seen.push((entry.at.0, entry.key.id));
         }
     }
@@ -90,7 +90,7 @@ async fn nobody_joins_a_tree_that_is_ending() {
     for parent in ids {
         let refused = try_child(&world, parent, command("run")).await;
         let closing =
-            matches!(refused, Err(EngineError::Refused { refusal: Refusal::AncestorClosing { .. } }));
+            matches!(refused, Err(EngineError::Refused { refusal: StoreRejection::AncestorClosing { .. } }));
         assert!(closing, "{refused:?}");
     }
 }
@@ -117,10 +117,10 @@ async fn terminate_of_what_ended_with_no_life_below_commits_nothing() {
     let world = World::new().await;
     let id = world.launch("exit 0").await;
     world.end(id).await;
-    let commits = || world.store.calls().iter().filter(|call| **call == Call::Commit).count();
+    let commits = || world.store.calls().iter().filter(|call| **call == PortCall::Commit).count();
     let before = commits();
     let answer = world.engine.terminate(id, false, None).await.unwrap();
-    assert_eq!((answer.changed, answer.note), (false, Some(Note::AlreadyEnded)));
+    assert_eq!((answer.changed, answer.note), (false, Some(NoOpReason::AlreadyEnded)));
     assert_eq!(commits(), before);
     let stale = longhaul_domain::Revision(1);
     let moved = world.engine.terminate(id, false, Some(stale)).await;
@@ -259,7 +259,7 @@ async fn a_tree_is_paused_and_resumed_as_one_and_those_that_cannot_say_so() {
     let told = world.engine.pause_tree(ids[0]).await.unwrap();
     assert_eq!(told[0].id, ids[0], "itself first");
     assert_eq!(told.len(), 6);
-    for Told { id, outcome } in &told {
+    for MemberOutcome { id, outcome } in &told {
         assert_eq!(outcome.is_err(), *id == reporting, "{outcome:?}");
     }
     world.pass(seconds(100)).await;
@@ -303,7 +303,7 @@ async fn an_agent_is_found_by_its_newest_live_process_else_by_its_newest() {
     let world = World::new().await;
     let agent = AgentId::new("a-1").unwrap();
     let of = |words: &str| Spec {
-        agent: AgentFacts { agent_id: Some(agent.clone()), ..AgentFacts::default() },
+        agent: AgentDescriptor { agent_id: Some(agent.clone()), ..AgentDescriptor::default() },
         ..command(words)
     };
     assert!(world.engine.agent(&agent).await.unwrap().is_none());
@@ -349,7 +349,7 @@ async fn terminate_is_told_of_a_revision_that_moved_on() {
     let id = world.launch("run").await;
     world.settle().await;
     let seen = world.stored(id).await.revision;
-    world.ask(id, Command::Pause).await.unwrap();
+    world.ask(id, Action::Pause).await.unwrap();
     let moved = world.engine.terminate(id, false, Some(seen)).await;
     assert!(matches!(moved, Err(EngineError::RevisionMoved { .. })), "{moved:?}");
     assert_eq!(world.status(id).await, Status::Paused);

@@ -2,12 +2,12 @@
 
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{
-    Ending, ExitStatus, Failure, Interruption, Pending, Process, ProcessId, ReadyWhen, Seal, Spec,
+    Ending, ExitStatus, Failure, Interruption, LaunchSignature, Pending, Process, ProcessId, ReadyWhen, Spec,
     StartStage, State, Status, Timestamp, Work,
 };
 use longhaul_engine::EngineError;
-use longhaul_engine::ports::{Author, Change, IdSource as _, ProcessStore as _, SealFault};
-use longhaul_testkit::fakes::FakeNotary;
+use longhaul_engine::ports::{Change, IdSource as _, ProcessStore as _, SignatureError, Writer};
+use longhaul_testkit::fakes::FakeSigner;
 use std::sync::Arc;
 
 /// Writes a record as whoever can write to the store does: beside the engine.
@@ -17,12 +17,12 @@ async fn forge(world: &World, id: ProcessId, change: impl FnOnce(&mut Process)) 
     change(&mut next);
     let forged = Change {
         op: world.ids.op(),
-        author: stored.owner.clone().map_or(Author::Anyone, Author::Owner),
+        author: stored.owner.clone().map_or(Writer::Anyone, Writer::Owner),
         expected: stored.revision,
         next,
         events: Vec::new(),
-        taken: longhaul_domain::WishNo(0),
-        childless: false,
+        taken: longhaul_domain::ActionSeq(0),
+        require_no_live_descendants: false,
     };
     world.store.commit(forged).await.unwrap();
 }
@@ -59,7 +59,7 @@ fn failed_start(state: State) -> Option<(StartStage, String)> {
 
 #[tokio::test(start_paused = true)]
 async fn sealed_launches_start_as_ever_and_so_do_their_retries() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch_spec(retrying("exit 3", 1)).await;
     assert_eq!(world.end(id).await, Status::Failed);
     assert_eq!(world.orders.lock().unwrap().len(), 2);
@@ -69,7 +69,7 @@ async fn sealed_launches_start_as_ever_and_so_do_their_retries() {
 
 #[tokio::test(start_paused = true)]
 async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let changed = world.launch_spec(delayed("run")).await;
     let unsealed = world.launch_spec(delayed("run")).await;
     let swapped = world.launch_spec(delayed("run")).await;
@@ -92,11 +92,11 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
 
 #[tokio::test(start_paused = true)]
 async fn refused_launch_is_not_tried_again_whatever_its_policy_says() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world
         .launch_spec(Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..retrying("run", 5) })
         .await;
-    forge(&world, id, |process| process.seal = Some(Seal("nonsense".to_owned()))).await;
+    forge(&world, id, |process| process.seal = Some(LaunchSignature("nonsense".to_owned()))).await;
     begin_now(&world, id).await;
     assert_eq!(refusal(&world, id).await.0, StartStage::Seal);
     let refused = world.stored(id).await;
@@ -107,12 +107,12 @@ async fn refused_launch_is_not_tried_again_whatever_its_policy_says() {
 
 #[tokio::test(start_paused = true)]
 async fn ended_record_that_was_changed_is_not_run_again() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch("exit 0").await;
     world.end(id).await;
     forge(&world, id, |process| with_command(process, |command| command.args.push("more".to_owned()))).await;
     let refused = world.engine.restart(id, None).await;
-    let fault = SealFault::Altered;
+    let fault = SignatureError::Altered;
     assert!(
         matches!(&refused, Err(EngineError::Unvouched { id: of, fault: is }) if *of == id && *is == fault)
     );
@@ -122,7 +122,7 @@ async fn ended_record_that_was_changed_is_not_run_again() {
 
 #[tokio::test(start_paused = true)]
 async fn question_that_was_put_into_the_record_of_running_work_is_never_asked() {
-    let mut world = World::trusting(FakeNotary::default()).await;
+    let mut world = World::trusting(FakeSigner::default()).await;
     let id = world.launch("run").await;
     world.pass(seconds(1)).await;
     let ready_when = ReadyWhen::Command { program: "evil".to_owned(), args: Vec::new() };
@@ -137,7 +137,7 @@ async fn question_that_was_put_into_the_record_of_running_work_is_never_asked() 
 
 #[tokio::test(start_paused = true)]
 async fn record_that_was_put_back_to_its_beginning_does_not_run_its_attempt_again() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch("exit 0").await;
     world.end(id).await;
     forge(&world, id, |process| {
@@ -151,7 +151,7 @@ async fn record_that_was_put_back_to_its_beginning_does_not_run_its_attempt_agai
 
 #[tokio::test(start_paused = true)]
 async fn record_that_was_put_back_with_another_number_does_not_run_more_often_than_its_policy_says() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch_spec(retrying("exit 3", 1)).await;
     world.end(id).await;
     assert_eq!(world.orders.lock().unwrap().len(), 2);
@@ -174,7 +174,7 @@ async fn record_that_was_put_back_with_another_number_does_not_run_more_often_th
 /// As after another node had claimed the first attempt from a store that was put back, and did not start it.
 #[tokio::test(start_paused = true)]
 async fn launch_that_ran_here_is_interrupted_with_its_exit_when_the_store_forgot_the_run() {
-    let world = World::trusting(FakeNotary::default()).await;
+    let world = World::trusting(FakeSigner::default()).await;
     let id = world.launch("exit 7").await;
     assert_eq!(world.end(id).await, Status::Failed);
     forge(&world, id, |process| {

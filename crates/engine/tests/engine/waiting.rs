@@ -1,18 +1,18 @@
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{AttemptNo, ProcessId, ProcessName, SessionId, SlotKey, Spec, Status};
-use longhaul_engine::ports::{AttemptKey, Wanted};
-use longhaul_engine::{EngineError, Followed, Goal, Mode};
+use longhaul_engine::ports::{AttemptKey, OutputRead};
+use longhaul_engine::{EngineError, FollowProgress, WaitCondition, WaitMode};
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
 async fn a_wait_for_all_ends_with_the_last_and_for_any_with_the_first() {
     let world = World::new().await;
     let ids = [world.launch("exit 0 5000").await, world.launch("exit 1 1000").await];
-    let any = world.engine.wait(&ids, Goal::Ended, Mode::Any, None);
+    let any = world.engine.wait(&ids, WaitCondition::Ended, WaitMode::Any, None);
     let any = world.clock.run_until(seconds(60), any).await.unwrap().unwrap();
     let statuses: Vec<Status> = any.processes.iter().map(|stored| stored.process.status()).collect();
     assert_eq!(statuses, [Status::Running, Status::Failed]);
-    let all = world.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let all = world.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let all = world.clock.run_until(seconds(60), all).await.unwrap().unwrap();
     assert!(all.processes.iter().all(|stored| stored.process.status().is_ended()));
 }
@@ -21,7 +21,8 @@ async fn a_wait_for_all_ends_with_the_last_and_for_any_with_the_first() {
 async fn a_wait_ends_with_its_patience_and_leaves_the_process_alone() {
     let world = World::new().await;
     let id = world.launch("run").await;
-    let wait = world.engine.wait(std::slice::from_ref(&id), Goal::Ended, Mode::All, Some(seconds(5)));
+    let wait =
+        world.engine.wait(std::slice::from_ref(&id), WaitCondition::Ended, WaitMode::All, Some(seconds(5)));
     let waited = world.clock.run_until(seconds(60), wait).await.unwrap().unwrap();
     assert!(waited.timed_out);
     assert_eq!(world.status(id).await, Status::Running);
@@ -37,7 +38,7 @@ async fn a_wait_loads_each_process_when_it_changes_and_not_whenever_one_does() {
     }
     world.settle().await;
     let before = world.store.loaded();
-    let waited = world.engine.wait(&ids, Goal::Ended, Mode::All, None);
+    let waited = world.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
     let waited = world.clock.run_until(seconds(60), waited).await.unwrap().unwrap();
     assert!(waited.processes.iter().map(|stored| stored.process.id).eq(ids.iter().copied()));
     assert!(waited.processes.iter().all(|stored| stored.process.status() == Status::Completed));
@@ -49,7 +50,7 @@ async fn a_wait_loads_each_process_when_it_changes_and_not_whenever_one_does() {
 async fn an_unknown_id_is_not_waited_for() {
     let world = World::new().await;
     let unknown = ProcessId::new(uuid::Uuid::from_u128(99));
-    let waited = world.engine.wait(&[unknown], Goal::Ended, Mode::All, None).await;
+    let waited = world.engine.wait(&[unknown], WaitCondition::Ended, WaitMode::All, None).await;
     assert!(matches!(waited, Err(EngineError::NotFound { .. })), "{waited:?}");
 }
 
@@ -133,10 +134,10 @@ async fn a_follower_is_woken_by_output_and_by_the_end() {
     let id = world.launch("echo hello").await;
     world.end(id).await;
     let key = AttemptKey { id, attempt: AttemptNo(1) };
-    let page = world.engine.output(key, Wanted { from: 0, most: 100, only: None }).await.unwrap();
+    let page = world.engine.output(key, OutputRead { from: 0, most: 100, only: None }).await.unwrap();
     assert_eq!(page.chunks[0].bytes, b"hello\n");
     let followed = world.engine.follow(id, key.attempt, page.next).await.unwrap();
-    assert_eq!(followed, Followed::Over);
+    assert_eq!(followed, FollowProgress::Over);
     let long = world.launch("run").await;
     world.settle().await;
     let key = AttemptKey { id: long, ..key };
@@ -147,7 +148,7 @@ async fn a_follower_is_woken_by_output_and_by_the_end() {
     world.spawner.output().write(key, longhaul_engine::ports::OutputSource::Stdout, b"more");
     assert_eq!(
         world.clock.run_until(Duration::from_secs(1), follower).await.unwrap().unwrap().unwrap(),
-        Followed::Changed
+        FollowProgress::Changed
     );
 }
 
@@ -167,16 +168,16 @@ async fn follower_of_an_attempt_waits_for_its_start_and_not_beyond_its_end() {
     world.pass(seconds(2)).await;
 
     assert_eq!(world.status(id).await, Status::Pending, "the process waits for its second attempt");
-    assert_eq!(over(1).await.unwrap(), Followed::Over);
+    assert_eq!(over(1).await.unwrap(), FollowProgress::Over);
     let second = waits_for(2);
     world.clock.settle().await;
     assert!(!second.is_finished(), "the second attempt has not begun");
     world.pass(seconds(1)).await;
 
     assert_eq!(world.status(id).await, Status::Running);
-    assert_eq!(over(1).await.unwrap(), Followed::Over);
+    assert_eq!(over(1).await.unwrap(), FollowProgress::Over);
     assert_eq!(world.end(id).await, Status::Failed);
-    assert_eq!(over(2).await.unwrap(), Followed::Over);
+    assert_eq!(over(2).await.unwrap(), FollowProgress::Over);
 }
 
 #[tokio::test(start_paused = true)]

@@ -162,7 +162,7 @@ async fn a_halted_command_is_watched_on() {
     let world = World::new().await;
     let id = world.launch_spec(watching("run", &[("e", "err", WatchSource::Both)])).await;
     world.pass(seconds(1)).await;
-    world.ask(id, longhaul_domain::Command::Pause).await.unwrap();
+    world.ask(id, longhaul_domain::Action::Pause).await.unwrap();
     world.says(id, OutputSource::Stdout, "err\n").await;
     assert_eq!(world.told(id).await, ["paused", "e: err"]);
 }

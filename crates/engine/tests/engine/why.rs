@@ -2,13 +2,13 @@ use crate::queues::{key, keyed, with_slots};
 use crate::trees::child;
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{
-    Capability, Ending, Hold, NodeId, Placement, Policy, Priority, ProcessId, Spec, Status,
+    Capability, Ending, NodeId, Placement, Policy, Priority, ProcessId, QueueHold, Spec, Status,
 };
-use longhaul_engine::Why;
+use longhaul_engine::WaitReason;
 use longhaul_engine::ports::AttemptKey;
 use std::collections::BTreeMap;
 
-async fn why(world: &World, id: ProcessId) -> Why {
+async fn why(world: &World, id: ProcessId) -> WaitReason {
     world.engine.why(id).await.unwrap()
 }
 
@@ -20,7 +20,7 @@ async fn a_waiter_is_told_its_key_its_place_and_who_holds_the_slots() {
     let second = world.launch_spec(keyed("run", "k")).await;
     world.launch_spec(Spec { priority: Priority::new(1).unwrap(), ..keyed("run", "k") }).await;
     world.settle().await;
-    let expected = |position| Why::Queued {
+    let expected = |position| WaitReason::Queued {
         key: Some(key("k")),
         position,
         ahead: position - 1,
@@ -30,18 +30,18 @@ async fn a_waiter_is_told_its_key_its_place_and_who_holds_the_slots() {
     };
     assert_eq!(why(&world, first).await, expected(2));
     assert_eq!(why(&world, second).await, expected(3));
-    assert_eq!(why(&world, holder).await, Why::NotWaiting { status: Status::Running });
+    assert_eq!(why(&world, holder).await, WaitReason::NotWaiting { status: Status::Running });
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_waiter_of_a_held_queue_is_told_since_when_and_by_whom() {
     let world = World::new().await;
     world.engine.hold_queue(&key("k"), Some("ann".to_owned())).await.unwrap();
-    let hold = Hold { since: world.engine.now(), by: Some("ann".to_owned()) };
+    let hold = QueueHold { since: world.engine.now(), by: Some("ann".to_owned()) };
     world.launch_spec(keyed("run", "k")).await;
     let id = world.launch_spec(keyed("run", "k")).await;
     world.pass(seconds(10)).await;
-    assert_eq!(why(&world, id).await, Why::Held { key: key("k"), hold, position: 2 });
+    assert_eq!(why(&world, id).await, WaitReason::Held { key: key("k"), hold, position: 2 });
 }
 
 #[tokio::test(start_paused = true)]
@@ -52,12 +52,12 @@ async fn a_root_is_told_that_its_node_is_full_and_a_child_passes_it() {
     let waits = world.launch("run").await;
     let behind = world.launch("run").await;
     world.settle().await;
-    let full = |position| Why::NodeFull { limit: 2, holders: vec![first, second], position };
+    let full = |position| WaitReason::NodeFull { limit: 2, holders: vec![first, second], position };
     assert_eq!(why(&world, waits).await, full(1));
     assert_eq!(why(&world, behind).await, full(2));
     let below = child(&world, first, command("run")).await;
     world.settle().await;
-    assert_eq!(why(&world, below).await, Why::NotWaiting { status: Status::Running });
+    assert_eq!(why(&world, below).await, WaitReason::NotWaiting { status: Status::Running });
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,11 +65,11 @@ async fn a_delay_and_a_retry_are_told_with_their_moments() {
     let world = World::new().await;
     let until = world.engine.now().plus(seconds(600));
     let id = world.launch_spec(Spec { not_before: Some(until), ..command("run") }).await;
-    assert_eq!(why(&world, id).await, Why::Delayed { until });
+    assert_eq!(why(&world, id).await, WaitReason::Delayed { until });
     let id = world.launch_spec(retrying("exit 3", 2)).await;
     world.settle().await;
     let told = why(&world, id).await;
-    let Why::Retrying { attempt, at, after } = told else { unreachable!("{told:?}") };
+    let WaitReason::Retrying { attempt, at, after } = told else { unreachable!("{told:?}") };
     assert!(attempt == 2 && at > world.engine.now() && matches!(after, Ending::Failed { .. }));
 }
 
@@ -81,11 +81,11 @@ async fn a_waiter_for_a_node_that_is_not_there_is_told_so_and_blocks_nobody() {
     let labels = Placement::Labels(vec![Capability::new("gpu").unwrap()]);
     for placement in [elsewhere, labels] {
         let id = world.launch_spec(Spec { placement: placement.clone(), ..keyed("run", "k") }).await;
-        assert_eq!(why(&world, id).await, Why::NoNode { placement, draining: Vec::new() });
+        assert_eq!(why(&world, id).await, WaitReason::NoNode { placement, draining: Vec::new() });
     }
     let next = world.launch_spec(keyed("run", "k")).await;
     world.settle().await;
-    assert!(matches!(why(&world, next).await, Why::Queued { position: 1, .. }));
+    assert!(matches!(why(&world, next).await, WaitReason::Queued { position: 1, .. }));
     world.cancel(holder).await;
     world.pass(seconds(1)).await;
     assert_eq!(world.status(next).await, Status::Running);
@@ -98,19 +98,22 @@ async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_
     let other = world.launch_spec(keyed("run", "k")).await;
     world.settle().await;
     let below = child(&world, one, keyed("run", "k")).await;
-    assert!(matches!(why(&world, below).await, Why::Queued { stalled: false, .. }), "one of them works on");
+    assert!(
+        matches!(why(&world, below).await, WaitReason::Queued { stalled: false, .. }),
+        "one of them works on"
+    );
     let beside = child(&world, other, keyed("run", "k")).await;
     for id in [below, beside] {
-        assert!(matches!(why(&world, id).await, Why::Queued { stalled: true, .. }));
+        assert!(matches!(why(&world, id).await, WaitReason::Queued { stalled: true, .. }));
     }
     world.engine.set_slots("k", Some(3)).await.unwrap();
     world.settle().await;
     assert_eq!(world.status(below).await, Status::Running);
-    assert!(matches!(why(&world, beside).await, Why::Queued { stalled: false, .. }));
+    assert!(matches!(why(&world, beside).await, WaitReason::Queued { stalled: false, .. }));
 }
 
 /// What waits, with what it was told.
-async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, Why> {
+async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, WaitReason> {
     let mut told = BTreeMap::new();
     for id in ids {
         if world.status(*id).await == Status::Pending {
@@ -120,39 +123,42 @@ async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, Why> {
     told
 }
 
-const fn position(why: &Why) -> Option<u32> {
+const fn position(why: &WaitReason) -> Option<u32> {
     match why {
-        Why::Queued { position, .. }
-        | Why::Held { position, .. }
-        | Why::Settling { position, .. }
-        | Why::NodeFull { position, .. } => Some(*position),
-        Why::NotWaiting { .. } | Why::Delayed { .. } | Why::Retrying { .. } | Why::NoNode { .. } => None,
+        WaitReason::Queued { position, .. }
+        | WaitReason::Held { position, .. }
+        | WaitReason::Settling { position, .. }
+        | WaitReason::NodeFull { position, .. } => Some(*position),
+        WaitReason::NotWaiting { .. }
+        | WaitReason::Delayed { .. }
+        | WaitReason::Retrying { .. }
+        | WaitReason::NoNode { .. } => None,
     }
 }
 
 /// At rest nobody who may go waits, and what was said of the limits is so.
-async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, Why>, seed: u64) {
+async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, seed: u64) {
     for (id, why) in told {
         match why {
-            Why::Queued { slots, holders, position, ahead, .. } => {
+            WaitReason::Queued { slots, holders, position, ahead, .. } => {
                 let slots = slots.expect("without a limit only a full node keeps one waiting");
                 assert!(holders.len() >= slots as usize, "seed {seed}: {id} could go: {why:?}");
                 assert_eq!(*position, ahead + 1);
             }
-            Why::NodeFull { limit, holders, .. } => {
+            WaitReason::NodeFull { limit, holders, .. } => {
                 assert_eq!(holders.len(), *limit as usize, "seed {seed}");
                 for holder in holders {
                     assert!(world.stored(*holder).await.process.lineage.ancestors.is_empty());
                 }
             }
-            Why::Held { key, .. } => {
+            WaitReason::Held { key, .. } => {
                 assert!(world.engine.policy().await.unwrap().held.contains_key(key), "seed {seed}");
             }
-            Why::NotWaiting { .. }
-            | Why::Settling { .. }
-            | Why::Delayed { .. }
-            | Why::Retrying { .. }
-            | Why::NoNode { .. } => {
+            WaitReason::NotWaiting { .. }
+            | WaitReason::Settling { .. }
+            | WaitReason::Delayed { .. }
+            | WaitReason::Retrying { .. }
+            | WaitReason::NoNode { .. } => {
                 unreachable!("seed {seed}: {id} waits: {why:?}")
             }
         }

@@ -2,15 +2,18 @@
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
-    Capabilities, Command, CommandSpec, NodeId, ProcessId, Report, ReportedSpec, RetryPolicy, Spec, Status,
-    StopCause, TreeLimits, Work,
+    Action, Capabilities, CommandSpec, NodeId, ProcessId, ProgressReport, ReportedSpec, RetryPolicy, Spec,
+    Status, StopCause, TreeLimits, Work,
 };
-use longhaul_engine::ports::{Clock, NoNotary, NodeFacts, NodeOffer, Notary, StartOrder, Store, Stored};
+use longhaul_engine::ports::{
+    Clock, LaunchSigner, NodeAdvertisement, NodeDescriptor, NoopSigner, StartRequest, Store, StoredProcess,
+};
 use longhaul_engine::{
-    Engine, EngineError, Goal, Launch, Launched, Launcher, Mode, Parts, Settings, Shutdown,
+    Engine, EngineError, EnginePorts, EngineSettings, Launch, LaunchOutcome, Launcher, Shutdown,
+    WaitCondition, WaitMode,
 };
 use longhaul_testkit::fakes::{
-    FakeProber, FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock,
+    ChildScript, FakeEnvironmentStore, FakeProber, FaultyStore, ScriptedSpawner, SequentialIds, VirtualClock,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -23,10 +26,10 @@ pub(crate) struct World {
     pub(crate) spawner: Arc<ScriptedSpawner>,
     pub(crate) prober: FakeProber,
     pub(crate) ids: Arc<SequentialIds>,
-    pub(crate) vault: Arc<FakeVault>,
-    pub(crate) notary: Arc<dyn Notary>,
-    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
-    pub(crate) settings: Settings,
+    pub(crate) vault: Arc<FakeEnvironmentStore>,
+    pub(crate) notary: Arc<dyn LaunchSigner>,
+    pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
+    pub(crate) settings: EngineSettings,
     pub(crate) engine: Engine,
 }
 
@@ -35,33 +38,38 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
-        Self::made(adjust, Capabilities::ALL, Arc::new(NoNotary)).await
+    pub(crate) async fn with(adjust: impl FnOnce(&mut EngineSettings)) -> Self {
+        Self::made(adjust, Capabilities::ALL, Arc::new(NoopSigner)).await
     }
 
     /// With a spawner that can do no more than this.
     pub(crate) async fn able(capabilities: Capabilities) -> Self {
-        Self::made(|_| {}, capabilities, Arc::new(NoNotary)).await
+        Self::made(|_| {}, capabilities, Arc::new(NoopSigner)).await
     }
 
     /// Where somebody has to vouch for launches.
-    pub(crate) async fn trusting(notary: impl Notary) -> Self {
+    pub(crate) async fn trusting(notary: impl LaunchSigner) -> Self {
         Self::made(|_| {}, Capabilities::ALL, Arc::new(notary)).await
     }
 
     async fn made(
-        adjust: impl FnOnce(&mut Settings),
+        adjust: impl FnOnce(&mut EngineSettings),
         capabilities: Capabilities,
-        notary: Arc<dyn Notary>,
+        notary: Arc<dyn LaunchSigner>,
     ) -> Self {
         let clock = VirtualClock::default();
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(reference.clone()));
         let store = Arc::new(FaultyStore::new(memory, reference));
-        let mut settings = Settings {
-            node: NodeFacts { id: node(), home: None, boot: "boot-1".to_owned(), version: "0".to_owned() },
-            offer: NodeOffer::default(),
-            beat: Settings::BEAT,
+        let mut settings = EngineSettings {
+            node: NodeDescriptor {
+                id: node(),
+                home: None,
+                boot: "boot-1".to_owned(),
+                version: "0".to_owned(),
+            },
+            offer: NodeAdvertisement::default(),
+            lease_renew_interval: EngineSettings::DEFAULT_LEASE_RENEW_INTERVAL,
             max_parallel: 10,
             tree: TreeLimits::default(),
             policy: None,
@@ -72,7 +80,7 @@ impl World {
             retention: None,
             retention_bytes: None,
             output_total: None,
-            tail_beside_record: Settings::TAIL,
+            tail_beside_record: EngineSettings::TAIL,
             silence: longhaul_domain::SilencePolicy::default(),
         };
         adjust(&mut settings);
@@ -80,10 +88,10 @@ impl World {
         let noted = orders.clone();
         let spawner = ScriptedSpawner::casting(clock.clone(), move |order| {
             noted.lock().unwrap().push(order.clone());
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         });
         let spawner = Arc::new(spawner.with_capabilities(capabilities));
-        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeVault::default()));
+        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
         let prober = FakeProber::new(clock.clone());
         let parts = parts(&clock, &store, &spawner, &prober, &ids, &vault, &notary);
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
@@ -114,7 +122,7 @@ impl World {
         self.try_launch(spec).await.unwrap().stored.process.id
     }
 
-    pub(crate) async fn try_launch(&self, spec: Spec) -> Result<Launched, EngineError> {
+    pub(crate) async fn try_launch(&self, spec: Spec) -> Result<LaunchOutcome, EngineError> {
         self.engine
             .launch(Launch {
                 spec,
@@ -126,7 +134,7 @@ impl World {
             .await
     }
 
-    pub(crate) async fn stored(&self, id: ProcessId) -> Stored {
+    pub(crate) async fn stored(&self, id: ProcessId) -> StoredProcess {
         self.engine.process(id).await.unwrap()
     }
 
@@ -144,7 +152,7 @@ impl World {
 
     /// Lets time pass until the process has ended; at most a day.
     pub(crate) async fn end(&self, id: ProcessId) -> Status {
-        let ended = self.engine.wait(std::slice::from_ref(&id), Goal::Ended, Mode::All, None);
+        let ended = self.engine.wait(std::slice::from_ref(&id), WaitCondition::Ended, WaitMode::All, None);
         let waited = self.clock.run_until(Duration::from_secs(86_400), ended).await;
         waited.expect("it ends within a day").unwrap().processes[0].process.status()
     }
@@ -152,13 +160,13 @@ impl World {
     pub(crate) async fn ask(
         &self,
         id: ProcessId,
-        command: Command,
-    ) -> Result<longhaul_engine::Answer, EngineError> {
+        command: Action,
+    ) -> Result<longhaul_engine::ActionOutcome, EngineError> {
         self.engine.command(id, command, None).await
     }
 
     pub(crate) async fn cancel(&self, id: ProcessId) {
-        self.ask(id, Command::Cancel { cause: StopCause::User }).await.unwrap();
+        self.ask(id, Action::Cancel { cause: StopCause::User }).await.unwrap();
     }
 
     pub(crate) async fn shut_down(&self, how: Shutdown) {
@@ -173,10 +181,10 @@ fn parts(
     spawner: &Arc<ScriptedSpawner>,
     prober: &FakeProber,
     ids: &Arc<SequentialIds>,
-    vault: &Arc<FakeVault>,
-    notary: &Arc<dyn Notary>,
-) -> Parts {
-    Parts {
+    vault: &Arc<FakeEnvironmentStore>,
+    notary: &Arc<dyn LaunchSigner>,
+) -> EnginePorts {
+    EnginePorts {
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
@@ -218,9 +226,9 @@ pub(crate) fn reported(adjust: impl FnOnce(&mut ReportedSpec)) -> Spec {
     Spec::of(Work::Reported(reported))
 }
 
-pub(crate) fn percent(percent: f64) -> Command {
+pub(crate) fn percent(percent: f64) -> Action {
     let progress = Some(longhaul_domain::Progress::from_percent(percent).unwrap());
-    Command::Progress(Report { progress, stage: None })
+    Action::Progress(ProgressReport { progress, stage: None })
 }
 
 pub(crate) fn seconds(seconds: u64) -> Duration {

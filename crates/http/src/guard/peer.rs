@@ -1,6 +1,6 @@
 //! Other nodes of the store, which prove that they are with each request and may ask little.
 
-use super::{Guard, Turned, only};
+use super::{Guard, RequestRejection, only};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use longhaul_api::{PEER_HEADER, digest};
@@ -8,13 +8,13 @@ use longhaul_api::{PEER_HEADER, digest};
 /// The header by which another node is known.
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
 /// What another node may look at, behind the name of a process.
-const LOOKED_AT: &[&str] = &["output", "text", "search"];
+const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search"];
 /// What another node may hand over, behind the name of a process.
-const HANDED_OVER: &str = "input";
+const WRITABLE_PEER_PATHS: &str = "input";
 
 /// What the body of a request of another node has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Sealed {
+pub(crate) struct SignedBody {
     digest: [u8; 32],
 }
 
@@ -22,27 +22,28 @@ impl Guard {
     /// Finds out whether a request comes from another node, as it says; none if it does not say so.
     ///
     /// No web page can make such a proof, so that neither host nor origin matter.
-    pub(crate) fn admit_peer(&self, head: &Parts) -> Option<Result<Sealed, Turned>> {
+    pub(crate) fn admit_peer(&self, head: &Parts) -> Option<Result<SignedBody, RequestRejection>> {
         head.headers.contains_key(HEADER).then(|| self.check_peer(head))
     }
 
-    fn check_peer(&self, head: &Parts) -> Result<Sealed, Turned> {
-        let gate = self.peers.as_ref().ok_or(Turned::NoPeers)?;
-        let said = only(&head.headers, &HEADER).ok_or(Turned::Unproven)?;
+    fn check_peer(&self, head: &Parts) -> Result<SignedBody, RequestRejection> {
+        let gate = self.peers.as_ref().ok_or(RequestRejection::NoPeers)?;
+        let said = only(&head.headers, &HEADER).ok_or(RequestRejection::Unproven)?;
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let digest = gate.admit(said, head.method.as_str(), target).map_err(|why| Turned::Peer { why })?;
+        let digest =
+            gate.admit(said, head.method.as_str(), target).map_err(|why| RequestRejection::Peer { why })?;
         if is_for_peers(&head.method, head.uri.path()) {
-            Ok(Sealed { digest })
+            Ok(SignedBody { digest })
         } else {
-            Err(Turned::NotForPeers)
+            Err(RequestRejection::NotForPeers)
         }
     }
 }
 
-impl Sealed {
+impl SignedBody {
     /// Checks that a body is the one that was proven.
-    pub(crate) fn check(self, body: &[u8]) -> Result<(), Turned> {
-        if digest(body) == self.digest { Ok(()) } else { Err(Turned::Unproven) }
+    pub(crate) fn check(self, body: &[u8]) -> Result<(), RequestRejection> {
+        if digest(body) == self.digest { Ok(()) } else { Err(RequestRejection::Unproven) }
     }
 }
 
@@ -51,8 +52,8 @@ fn is_for_peers(method: &Method, path: &str) -> bool {
         return false;
     };
     match *method {
-        Method::GET => LOOKED_AT.contains(&part),
-        Method::POST => part == HANDED_OVER,
+        Method::GET => READABLE_PEER_PATHS.contains(&part),
+        Method::POST => part == WRITABLE_PEER_PATHS,
         _ => false,
     }
 }

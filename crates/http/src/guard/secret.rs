@@ -6,9 +6,9 @@ use std::hint::black_box;
 
 /// A token that can be recognised and not be told: only its digest is kept.
 #[derive(Clone, Copy)]
-pub struct Secret([u8; 32]);
+pub struct TokenDigest([u8; 32]);
 
-impl Secret {
+impl TokenDigest {
     /// Keeps the digest of a token.
     #[must_use]
     pub fn of(token: &str) -> Self {
@@ -23,7 +23,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TokenDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
@@ -35,10 +35,10 @@ mod tests {
 
     #[test]
     fn only_the_same_token_is_recognised_and_none_is_shown() {
-        let secret = Secret::of("abc");
-        assert!(secret.is(&Secret::of("abc")));
+        let secret = TokenDigest::of("abc");
+        assert!(secret.is(&TokenDigest::of("abc")));
         for other in ["", "ab", "abcd", "Abc", "abd"] {
-            assert!(!secret.is(&Secret::of(other)), "{other}");
+            assert!(!secret.is(&TokenDigest::of(other)), "{other}");
         }
         for place in 0..32 {
             let mut other = secret;

@@ -1,12 +1,12 @@
 //! What requests may hold beyond what their types say. The checks themselves are made where requests are understood.
 
-use longhaul_domain::{LONGEST_NAME, RetryPolicy};
+use longhaul_domain::{MAX_NAME_LEN, RetryPolicy};
 use serde_json::{Map, Value, json};
 
 /// The longest span of a request, in milliseconds: 30 days.
-const LONGEST_MS: u64 = 30 * 24 * 3_600 * 1_000;
+const MAX_DURATION_MS: u64 = 30 * 24 * 3_600 * 1_000;
 /// The longest text about a process, in bytes.
-const LONGEST_TEXT: usize = 4 * 1024;
+const MAX_TEXT_LEN: usize = 4 * 1024;
 
 /// Adds to the schema of a request what its fields may hold.
 ///
@@ -38,7 +38,7 @@ pub(super) fn narrow(name: &str, schema: &mut Value) {
 pub(super) fn of_path(name: &str) -> Value {
     match name {
         "reference" => json!({ "type": "string", "minLength": 1 }),
-        _ => json!({ "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME }),
+        _ => json!({ "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME }),
     }
 }
 
@@ -57,9 +57,9 @@ const NAME: &str =
     r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
 
 fn of_field(request: &str, field: &str) -> Map<String, Value> {
-    let name = || json!({ "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME });
+    let name = || json!({ "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME });
     let text = |most: usize| json!({ "maxLength": most, "pattern": r"^[^\u0000]*$" });
-    let span = || json!({ "maximum": LONGEST_MS });
+    let span = || json!({ "maximum": MAX_DURATION_MS });
     let word = |words: &[&str]| {
         let mut words: Vec<Value> = words.iter().map(|word| json!(word)).collect();
         words.push(Value::Null);
@@ -80,16 +80,16 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
             "pattern": "^(jules_session|test_suite|build|server|analysis|custom|custom:[^\\s\\u0000-\\u001f].*)$"
         }),
         ("CancelLevelRequest", "level") => json!({ "type": "integer" }),
-        ("LaunchRequest", "description" | "parent_message_id" | "agent" | "model") => text(LONGEST_TEXT),
+        ("LaunchRequest", "description" | "parent_message_id" | "agent" | "model") => text(MAX_TEXT_LEN),
         ("LaunchRequest", "prompt") => text(256 * 1024),
         ("LaunchRequest", "metadata") => json!({ "type": ["object", "null"] }),
         ("LaunchRequest", "capabilities") => json!({
             "maxItems": 100,
-            "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
+            "items": { "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME },
         }),
         ("LaunchRequest", "node_labels") => json!({
             "maxItems": 20,
-            "items": { "type": "string", "minLength": 1, "maxLength": LONGEST_NAME, "pattern": NAME },
+            "items": { "type": "string", "minLength": 1, "maxLength": MAX_NAME_LEN, "pattern": NAME },
         }),
         ("SignalRequest", "signal") => json!({ "minLength": 1, "maxLength": 16 }),
         ("LaunchRequest" | "PriorityRequest", "priority") => json!({ "minimum": -100, "maximum": 100 }),
@@ -112,7 +112,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("CommandRequest", "watch") => json!({ "maxItems": 16 }),
         ("ReadyWhenRequest", "port") => json!({ "minimum": 1 }),
         ("ReadyWhenRequest", "http") => {
-            json!({ "maxLength": LONGEST_TEXT, "pattern": r"^http://[^\s\u0000-\u001f\u007f-\u009f]*$" })
+            json!({ "maxLength": MAX_TEXT_LEN, "pattern": r"^http://[^\s\u0000-\u001f\u007f-\u009f]*$" })
         }
         ("ReadyWhenRequest", "command") => {
             json!({ "minItems": 1, "items": { "type": "string", "pattern": r"^[^\u0000]*$" } })
@@ -136,7 +136,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
         ("OutputRequest", "head" | "tail") => json!({ "maximum": 64_u64 * 1024 * 1024 * 1024 }),
         ("LimitsRequest", "memory_bytes") => json!({ "minimum": 1_048_576, "maximum": u64::MAX }),
         ("LimitsRequest", _) => limit(),
-        ("RetryRequest", "retries") => json!({ "maximum": RetryPolicy::MOST_RETRIES }),
+        ("RetryRequest", "retries") => json!({ "maximum": RetryPolicy::MAX_RETRIES }),
         ("RetryRequest", "first_ms" | "cap_ms") => json!({ "maximum": 3_600_000 }),
         ("RetryRequest", "codes") => {
             json!({ "maxItems": 100, "items": { "type": "integer", "minimum": 1, "maximum": 255 } })

@@ -1,7 +1,7 @@
 //! The schemas of a document, from the types on the wire.
 
-use crate::entry::Shape;
 use crate::openapi::{bounds, reference};
+use crate::route::SchemaFn;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use utoipa::openapi::{RefOr, Schema};
 /// Where schemas of the document stand.
 const HOME: &str = "#/components/schemas/";
 /// Where schemas stand that are put in place of their references.
-const LOOSE: &str = "#/loose/";
+const TEMP_REF_PREFIX: &str = "#/loose/";
 
 /// Collects schemas. Those of requests are closed and exact, those of answers are open.
 pub(super) struct Schemas {
@@ -21,7 +21,7 @@ pub(super) struct Schemas {
 }
 
 /// A parameter that is a field of a request.
-pub(super) struct Field {
+pub(super) struct FieldParameter {
     pub(super) name: String,
     pub(super) about: String,
     pub(super) is_required: bool,
@@ -46,13 +46,13 @@ impl Default for Schemas {
 
 impl Schemas {
     /// The schema of a request.
-    pub(super) fn taken(&mut self, shape: Shape) -> RefOr<Schema> {
+    pub(super) fn taken(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.taken).to_value();
         self.placed(schema)
     }
 
     /// The schema of an answer.
-    pub(super) fn given(&mut self, shape: Shape) -> RefOr<Schema> {
+    pub(super) fn given(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.given).to_value();
         self.placed(schema)
     }
@@ -60,11 +60,11 @@ impl Schemas {
     /// A schema that stands where it is used.
     pub(super) fn loose(&mut self, schema: Value) -> RefOr<Schema> {
         self.loose.push(schema);
-        reference(&format!("{LOOSE}{}", self.loose.len() - 1))
+        reference(&format!("{TEMP_REF_PREFIX}{}", self.loose.len() - 1))
     }
 
     /// The fields of a request as parameters, but for those that stand elsewhere.
-    pub(super) fn fields(&mut self, shape: Shape, elsewhere: &[&str]) -> Vec<Field> {
+    pub(super) fn fields(&mut self, shape: SchemaFn, elsewhere: &[&str]) -> Vec<FieldParameter> {
         let schema = shape(&mut self.taken).to_value();
         let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(HOME))
         else {
@@ -89,7 +89,7 @@ impl Schemas {
                     may_be_empty(fields);
                 }
                 let is_required = required.contains(&name);
-                Field { about, is_required, schema: self.loose(schema), name }
+                FieldParameter { about, is_required, schema: self.loose(schema), name }
             })
             .collect()
     }
@@ -132,7 +132,7 @@ impl Schemas {
 
 /// Puts loose schemas in place of the references to them.
 fn put(value: &mut Value, loose: &[Value]) {
-    let place = value.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(LOOSE));
+    let place = value.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(TEMP_REF_PREFIX));
     if let Some(schema) = place.and_then(|at| at.parse::<usize>().ok()).and_then(|at| loose.get(at)) {
         *value = schema.clone();
         return;

@@ -1,13 +1,13 @@
 //! The description of the API.
 
-use crate::entry::Entry;
 use crate::openapi;
+use crate::route::Route;
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
-pub(crate) fn entries() -> Vec<Entry> {
-    vec![Entry::get("/v1/openapi.json", document).named("describe_api", "Gives this document").answers_raw(
+pub(crate) fn entries() -> Vec<Route> {
+    vec![Route::get("/v1/openapi.json", document).named("describe_api", "Gives this document").answers_raw(
         200,
         "The document, OpenAPI 3.1",
         &["application/json"],

@@ -1,37 +1,37 @@
 //! Who answers, and that it does.
 
-use crate::entry::Entry;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::error_response::ErrorResponse;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::State;
 use longhaul_api::Api;
-use longhaul_wire::api::{Health, Ready, Version};
+use longhaul_wire::api::{HealthReply, ReadyReply, VersionReply};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/version", version)
+        Route::get("/v1/version", version)
             .named("show_version", "Tells who answers")
-            .answers::<Version>(200, "Who answers"),
-        Entry::get("/v1/health", health)
+            .answers::<VersionReply>(200, "Who answers"),
+        Route::get("/v1/health", health)
             .named("check_health", "Tells that the manager answers, and what it lets go")
-            .answers::<Health>(200, "It answers"),
-        Entry::get("/v1/ready", ready)
+            .answers::<HealthReply>(200, "It answers"),
+        Route::get("/v1/ready", ready)
             .named("check_readiness", "Tells whether the manager can do its work: its store answers in time")
-            .answers::<Ready>(200, "It can"),
+            .answers::<ReadyReply>(200, "It can"),
     ]
 }
 
 /// `GET /v1/version`.
-async fn version(State(api): State<Api>) -> Reply<Version> {
-    Reply::ok(api.version())
+async fn version(State(api): State<Api>) -> JsonReply<VersionReply> {
+    JsonReply::ok(api.version())
 }
 
 /// `GET /v1/health`.
-async fn health(State(api): State<Api>) -> Reply<Health> {
-    Reply::ok(api.health())
+async fn health(State(api): State<Api>) -> JsonReply<HealthReply> {
+    JsonReply::ok(api.health())
 }
 
 /// `GET /v1/ready`.
-async fn ready(State(api): State<Api>) -> Result<Reply<Ready>, Refused> {
-    Ok(Reply::ok(api.ready().await?))
+async fn ready(State(api): State<Api>) -> Result<JsonReply<ReadyReply>, ErrorResponse> {
+    Ok(JsonReply::ok(api.ready().await?))
 }

@@ -1,17 +1,17 @@
 //! The standard input of commands.
 
-use crate::asked::Asked;
-use crate::body::Ask;
-use crate::entry::Entry;
-use crate::expected::Expected;
-use crate::reference::Reference;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::api_handle::ApiHandle;
+use crate::body::JsonBody;
+use crate::error_response::ErrorResponse;
+use crate::precondition::Precondition;
+use crate::reference::PathReference;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use longhaul_wire::api::{InputReply, InputRequest};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::post("/v1/processes/{reference}/input", write)
+        Route::post("/v1/processes/{reference}/input", write)
             .named(
                 "write_input",
                 "Writes to the standard input of a command that was launched with a pipe for it",
@@ -24,10 +24,10 @@ pub(crate) fn entries() -> Vec<Entry> {
 
 /// `POST /v1/processes/{ref}/input`.
 async fn write(
-    Asked(api): Asked,
-    Reference(reference): Reference,
-    expected: Expected,
-    Ask(request): Ask<InputRequest>,
-) -> Result<Reply<InputReply>, Refused> {
-    Ok(Reply::ok(expected.judge(api.write_input(&reference, request, expected.revision()).await)?))
+    ApiHandle(api): ApiHandle,
+    PathReference(reference): PathReference,
+    expected: Precondition,
+    JsonBody(request): JsonBody<InputRequest>,
+) -> Result<JsonReply<InputReply>, ErrorResponse> {
+    Ok(JsonReply::ok(expected.judge(api.write_input(&reference, request, expected.revision()).await)?))
 }

@@ -1,16 +1,16 @@
 //! Lists.
 
-use crate::entry::Entry;
-use crate::query::Query;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::error_response::ErrorResponse;
+use crate::query::QueryString;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::State;
-use longhaul_api::{Api, Fault};
+use longhaul_api::{Api, ApiError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/processes", list)
+        Route::get("/v1/processes", list)
             .named(
                 "list_processes",
                 "Lists processes, newest first; those that live unless others are asked for",
@@ -26,12 +26,12 @@ const PARAMETERS: &[&str] = &[
 ];
 
 /// `GET /v1/processes`.
-async fn list(State(api): State<Api>, query: Query) -> Result<Reply<ProcessList>, Refused> {
-    Ok(Reply::ok(api.list(&read(&query)?).await?))
+async fn list(State(api): State<Api>, query: QueryString) -> Result<JsonReply<ProcessList>, ErrorResponse> {
+    Ok(JsonReply::ok(api.list(&read(&query)?).await?))
 }
 
 /// Reads the filters of a list.
-pub(super) fn read(query: &Query) -> Result<ListRequest, Fault> {
+pub(super) fn read(query: &QueryString) -> Result<ListRequest, ApiError> {
     query.only(PARAMETERS)?;
     let text = |name| query.text(name).map(str::to_owned);
     Ok(ListRequest {
@@ -62,10 +62,11 @@ mod tests {
 
     #[test]
     fn filters_are_read_from_their_parameters() {
-        let request = read(&Query::parse("status=failed,timeout&status=error&live=false&limit=7")).unwrap();
+        let request =
+            read(&QueryString::parse("status=failed,timeout&status=error&live=false&limit=7")).unwrap();
         assert_eq!(request.statuses, ["failed", "timeout", "error"]);
         assert_eq!((request.live, request.all, request.limit), (Some(false), None, Some(7)));
-        assert!(read(&Query::parse("limit=x")).is_err());
-        assert!(read(&Query::parse("all=perhaps")).is_err());
+        assert!(read(&QueryString::parse("limit=x")).is_err());
+        assert!(read(&QueryString::parse("all=perhaps")).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! Numbers for Prometheus.
 
-use crate::entry::Entry;
-use crate::refused::Refused;
+use crate::error_response::ErrorResponse;
+use crate::route::Route;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -10,16 +10,16 @@ use longhaul_api::Api;
 /// The text format of Prometheus.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/metrics", metrics)
+        Route::get("/metrics", metrics)
             .named("read_metrics", "Gives the numbers of this manager in the text format of Prometheus")
             .answers_raw(200, "Families of numbers", &["text/plain"]),
     ]
 }
 
 /// `GET /metrics`.
-async fn metrics(State(api): State<Api>) -> Result<Response, Refused> {
+async fn metrics(State(api): State<Api>) -> Result<Response, ErrorResponse> {
     let text = api.metrics_text().await?;
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())
 }

@@ -1,62 +1,62 @@
 //! Nodes.
 
-use crate::entry::Entry;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::error_response::ErrorResponse;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use longhaul_api::{Api, Fault};
+use longhaul_api::{Api, ApiError};
 use longhaul_wire::api::{NodeListing, NodeView};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/nodes", list)
+        Route::get("/v1/nodes", list)
             .named("list_nodes", "Shows the nodes that share the store")
             .answers::<NodeListing>(200, "The nodes"),
-        Entry::delete("/v1/nodes/{node}", forget)
+        Route::delete("/v1/nodes/{node}", forget)
             .named("forget_node", "Lets go of a node that left or is lost")
             .answers::<NodeView>(200, "The node as it was"),
-        Entry::post("/v1/nodes/{node}/drain", drain)
+        Route::post("/v1/nodes/{node}/drain", drain)
             .named("drain_node", "Lets a node claim nothing from now on; what it has goes on")
             .answers::<NodeView>(200, "The node as it is now"),
-        Entry::post("/v1/nodes/{node}/undrain", undrain)
+        Route::post("/v1/nodes/{node}/undrain", undrain)
             .named("undrain_node", "Lets a node claim again")
             .answers::<NodeView>(200, "The node as it is now"),
     ]
 }
 
 /// `GET /v1/nodes`.
-async fn list(State(api): State<Api>) -> Result<Reply<NodeListing>, Refused> {
-    Ok(Reply::ok(api.nodes().await?))
+async fn list(State(api): State<Api>) -> Result<JsonReply<NodeListing>, ErrorResponse> {
+    Ok(JsonReply::ok(api.nodes().await?))
 }
 
 /// `DELETE /v1/nodes/{node}`.
 async fn forget(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,
-) -> Result<Reply<NodeView>, Refused> {
-    Ok(Reply::ok(api.forget_node(&text(node)?).await?))
+) -> Result<JsonReply<NodeView>, ErrorResponse> {
+    Ok(JsonReply::ok(api.forget_node(&text(node)?).await?))
 }
 
 /// `POST /v1/nodes/{node}/drain`.
 async fn drain(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,
-) -> Result<Reply<NodeView>, Refused> {
-    Ok(Reply::ok(api.drain_node(&text(node)?, true).await?))
+) -> Result<JsonReply<NodeView>, ErrorResponse> {
+    Ok(JsonReply::ok(api.drain_node(&text(node)?, true).await?))
 }
 
 /// `POST /v1/nodes/{node}/undrain`.
 async fn undrain(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,
-) -> Result<Reply<NodeView>, Refused> {
-    Ok(Reply::ok(api.drain_node(&text(node)?, false).await?))
+) -> Result<JsonReply<NodeView>, ErrorResponse> {
+    Ok(JsonReply::ok(api.drain_node(&text(node)?, false).await?))
 }
 
-fn text(node: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
+fn text(node: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     match node {
         Ok(Path(text)) => Ok(text),
-        Err(error) => Err(Fault::invalid("node", error.body_text())),
+        Err(error) => Err(ApiError::invalid("node", error.body_text())),
     }
 }

@@ -1,20 +1,22 @@
 //! Output, once or as it grows.
 
-use crate::asked::Asked;
-use crate::entry::{Entry, Place};
-use crate::query::Query;
-use crate::reference::Reference;
-use crate::refused::Refused;
+use crate::api_handle::ApiHandle;
+use crate::error_response::ErrorResponse;
+use crate::query::QueryString;
+use crate::reference::PathReference;
+use crate::route::{ParameterLocation, Route};
 use axum::body::{Body, Bytes};
 use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use frames::Frames;
+use frames::FrameBatch;
 use futures_util::stream;
-use longhaul_api::{Api, Fault, Following, Part, moment, output_is_gone};
+use longhaul_api::{Api, ApiError, ReadFrom, RemoteOutput, moment, output_is_gone};
 use longhaul_domain::{AttemptNo, ProcessId, State, Timestamp};
-use longhaul_engine::ports::{AttemptKey, Loss, OutputError, OutputPage, OutputSource, Stored, Wanted};
-use longhaul_engine::{EngineError, Followed, Goal, Mode};
+use longhaul_engine::ports::{
+    AttemptKey, Loss, OutputError, OutputPage, OutputRead, OutputSource, StoredProcess,
+};
+use longhaul_engine::{EngineError, FollowProgress, WaitCondition, WaitMode};
 use longhaul_wire::output::{FrameKind, MEDIA_TYPE, NOTES_HEADER};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -30,38 +32,43 @@ const ABOUT: &str = "Frames, of which the last is an end. A frame is 25 bytes of
     stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds (i64), length of what follows \
     (u32), and 4 bytes that are zero; numbers are little-endian. `read_output` gives output as JSON";
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
     vec![
-        Entry::get("/v1/processes/{reference}/output", output)
+        Route::get("/v1/processes/{reference}/output", output)
             .named("stream_output", "Gives the output of a process as frames, once or as it grows")
-            .parameter(Place::Query, "from", "Begin at this offset", whole(u64::MAX))
-            .parameter(Place::Query, "lines", "Begin so many lines before the end", whole(u32::MAX.into()))
+            .parameter(ParameterLocation::Query, "from", "Begin at this offset", whole(u64::MAX))
             .parameter(
-                Place::Query,
+                ParameterLocation::Query,
+                "lines",
+                "Begin so many lines before the end",
+                whole(u32::MAX.into()),
+            )
+            .parameter(
+                ParameterLocation::Query,
                 "since",
                 "Begin at a moment: RFC 3339, or how long ago it was, such as 30s or 10m",
                 json!({ "type": "string", "pattern": "^[0-9]{1,15}(ms|s|m|h|d)?$" }),
             )
             .parameter(
-                Place::Query,
+                ParameterLocation::Query,
                 "since_ms",
                 "Begin at a moment, in milliseconds since 1970",
                 json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
             )
             .parameter(
-                Place::Query,
+                ParameterLocation::Query,
                 "stream",
                 "Only one of both",
                 json!({ "type": "string", "enum": ["stdout", "stderr"] }),
             )
             .parameter(
-                Place::Query,
+                ParameterLocation::Query,
                 "attempt",
                 "That of an earlier attempt",
                 json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
             )
-            .parameter(Place::Query, "follow", "Go on as it grows", json!({ "type": "boolean" }))
+            .parameter(ParameterLocation::Query, "follow", "Go on as it grows", json!({ "type": "boolean" }))
             .answers_raw(200, ABOUT, &[MEDIA_TYPE]),
     ]
 }
@@ -70,21 +77,21 @@ pub(crate) fn entries() -> Vec<Entry> {
 ///
 /// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
 async fn output(
-    Asked(api): Asked,
-    Reference(reference): Reference,
+    ApiHandle(api): ApiHandle,
+    PathReference(reference): PathReference,
     headers: HeaderMap,
-    query: Query,
-) -> Result<Response, Refused> {
+    query: QueryString,
+) -> Result<Response, ErrorResponse> {
     query.only(PARAMETERS)?;
     let id = api.engine.find(&reference).await?;
     let stored = api.engine.process(id).await?;
     if stored.process.spec.command().is_none() {
-        return Err(Fault::new(409, "unsupported", "reported work has no output")
+        return Err(ApiError::new(409, "unsupported", "reported work has no output")
             .because("nobody here executes it")
             .help("`longhaul status` shows its progress and stage")
             .into());
     }
-    let mut reader = Reader::new(api, &stored, &query)?;
+    let mut reader = PageStream::new(api, &stored, &query)?;
     reader.wants_notes = headers.contains_key(NOTES_HEADER);
     let begin = reader.begin(&query)?;
     let is_there = reader.look_there(&stored, begin).await?;
@@ -99,7 +106,7 @@ async fn output(
         && output_is_gone(&reader.api.engine, &stored).await
     {
         let id = stored.process.id;
-        return Err(Fault::new(410, "output_removed", format!("the output of {} is gone", id.short()))
+        return Err(ApiError::new(410, "output_removed", format!("the output of {} is gone", id.short()))
             .because("it was let go of to make room: `output.total`, or somebody removed it")
             .help(format!("`longhaul status {}` still tells how it ended", id.short()))
             .into());
@@ -111,7 +118,7 @@ async fn output(
                 |error| tracing::warn!(id = %reader.id, %error, "a stream of output broke off"),
             )?,
         };
-        Ok::<_, Fault>(piece.map(|piece| (piece, (reader, None))))
+        Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))
     });
     let head = [(CONTENT_TYPE, MEDIA_TYPE), (CACHE_CONTROL, "no-store")];
     Ok((head, Body::from_stream(pieces)).into_response())
@@ -119,7 +126,7 @@ async fn output(
 
 /// Reads one piece after the other.
 #[derive(Debug)]
-struct Reader {
+struct PageStream {
     api: Api,
     id: ProcessId,
     attempt: AttemptNo,
@@ -131,25 +138,27 @@ struct Reader {
     begin: u64,
     position: u64,
     /// Reads what lies on another node.
-    there: Option<Following>,
+    there: Option<RemoteOutput>,
     wants_notes: bool,
     /// How much output is told as lost, and where.
     told: BTreeMap<u64, u64>,
     ended: bool,
 }
 
-impl Reader {
-    fn new(api: Api, stored: &Stored, query: &Query) -> Result<Self, Fault> {
+impl PageStream {
+    fn new(api: Api, stored: &StoredProcess, query: &QueryString) -> Result<Self, ApiError> {
         let latest = stored.process.attempt;
         let asked = query.read::<u32>("attempt")?.map(AttemptNo);
         if asked.is_some_and(|asked| asked > latest || asked.0 == 0) {
-            return Err(Fault::invalid("attempt", format!("the latest attempt is {latest}")));
+            return Err(ApiError::invalid("attempt", format!("the latest attempt is {latest}")));
         }
         let only = match query.text("stream") {
             None => None,
             Some("stdout") => Some(OutputSource::Stdout),
             Some("stderr") => Some(OutputSource::Stderr),
-            Some(word) => return Err(Fault::unreadable("stream", word, &"it is neither stdout nor stderr")),
+            Some(word) => {
+                return Err(ApiError::unreadable("stream", word, &"it is neither stdout nor stderr"));
+            }
         };
         Ok(Self {
             api,
@@ -172,25 +181,25 @@ impl Reader {
     }
 
     /// Where to begin: at an offset, so many lines before the end, or at a moment.
-    fn begin(&self, query: &Query) -> Result<Part, Fault> {
+    fn begin(&self, query: &QueryString) -> Result<ReadFrom, ApiError> {
         Ok(if let Some(from) = query.read::<u64>("from")? {
-            Part::From(from)
+            ReadFrom::From(from)
         } else if let Some(lines) = query.read::<u32>("lines")? {
-            Part::LastLines(lines)
+            ReadFrom::LastLines(lines)
         } else if let Some(since) = since(query, self.api.engine.now())? {
-            Part::Since(since)
+            ReadFrom::Since(since)
         } else {
-            Part::From(0)
+            ReadFrom::From(0)
         })
     }
 
     /// The offset of that in the output that is here.
-    async fn offset(&self, begin: Part) -> Result<u64, Fault> {
+    async fn offset(&self, begin: ReadFrom) -> Result<u64, ApiError> {
         let engine = &self.api.engine;
         let found = match begin {
-            Part::From(from) => return Ok(from),
-            Part::LastLines(lines) => engine.output_tail(self.key(), lines, self.only).await,
-            Part::Since(since) => engine.output_since(self.key(), since).await,
+            ReadFrom::From(from) => return Ok(from),
+            ReadFrom::LastLines(lines) => engine.output_tail(self.key(), lines, self.only).await,
+            ReadFrom::Since(since) => engine.output_since(self.key(), since).await,
         };
         match found {
             Err(error) if is_missing(&error) => Ok(0),
@@ -199,7 +208,7 @@ impl Reader {
     }
 
     /// Reads from another node what lies there; false if it is read here.
-    async fn look_there(&mut self, stored: &Stored, begin: Part) -> Result<bool, Fault> {
+    async fn look_there(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
         let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
         let Some(mut there) = found else { return Ok(false) };
         there.open().await?;
@@ -208,7 +217,7 @@ impl Reader {
     }
 
     /// What there is already, so that a broken log is a proper error instead of a broken stream.
-    async fn first(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn first(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.attempt == AttemptNo(0) {
             return Ok(None);
         }
@@ -216,7 +225,7 @@ impl Reader {
     }
 
     /// The next piece: output, then an end, then nothing.
-    async fn next(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         while !self.ended {
             if self.there.is_some() {
                 if let Some(piece) = self.piece_there().await? {
@@ -232,13 +241,13 @@ impl Reader {
             }
             self.ended = true;
             let loss = if self.wants_notes { self.loss().await? } else { None };
-            return Ok(Some(Frames::end(self.position, loss)));
+            return Ok(Some(FrameBatch::end(self.position, loss)));
         }
         Ok(None)
     }
 
     /// What there is to say of output that could not be stored, and that was not told where it is missing.
-    async fn loss(&self) -> Result<Option<String>, Fault> {
+    async fn loss(&self) -> Result<Option<String>, ApiError> {
         let stored = self.api.engine.process(self.id).await?;
         let process = &stored.process;
         let lost = if let State::Ended(ended) = &process.state
@@ -253,10 +262,10 @@ impl Reader {
     }
 
     /// Output that is there now, if there is any.
-    async fn piece(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let losses = self.losses().await?;
-            if let Some(note) = self.tell_losses(&losses) {
+            if let Some(note) = self.report_losses(&losses) {
                 return Ok(Some(note));
             }
             // What is missing is told where it is missing.
@@ -264,7 +273,7 @@ impl Reader {
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
             });
-            let wanted = Wanted { from: self.position, most: ahead, only: self.only };
+            let wanted = OutputRead { from: self.position, most: ahead, only: self.only };
             let page = match self.api.engine.output(self.key(), wanted).await {
                 Err(error) if is_missing(&error) => return Ok(None),
                 other => other?,
@@ -277,7 +286,7 @@ impl Reader {
         }
     }
 
-    async fn losses(&self) -> Result<Vec<Loss>, Fault> {
+    async fn losses(&self) -> Result<Vec<Loss>, ApiError> {
         if !self.wants_notes {
             return Ok(Vec::new());
         }
@@ -288,18 +297,18 @@ impl Reader {
     }
 
     /// Tells of output that is missing before the present position, as far as that was not told.
-    fn tell_losses(&mut self, losses: &[Loss]) -> Option<Bytes> {
+    fn report_losses(&mut self, losses: &[Loss]) -> Option<Bytes> {
         let mut lost = 0_u64;
         for loss in losses.iter().filter(|loss| (self.begin..=self.position).contains(&loss.offset)) {
             let told = self.told.insert(loss.offset, loss.bytes).unwrap_or(0);
             lost = lost.saturating_add(loss.bytes.saturating_sub(told));
         }
         let note = || format!("{lost} bytes of its output could not be stored here and are lost");
-        (lost > 0).then(|| Frames::note(self.position, note()))
+        (lost > 0).then(|| FrameBatch::note(self.position, note()))
     }
 
     /// The next output of another node; none when there is no more.
-    async fn piece_there(&mut self) -> Result<Option<Bytes>, Fault> {
+    async fn piece_there(&mut self) -> Result<Option<Bytes>, ApiError> {
         while let Some(there) = &mut self.there {
             let Some(frame) = there.next().await? else { return Ok(None) };
             if frame.kind == FrameKind::Note && !self.wants_notes {
@@ -308,22 +317,22 @@ impl Reader {
             if frame.kind != FrameKind::Note {
                 self.position = frame.offset.saturating_add(frame.bytes.len() as u64);
             }
-            return Ok(Some(Frames::one(&frame)));
+            return Ok(Some(FrameBatch::one(&frame)));
         }
         Ok(None)
     }
 
     fn take(&mut self, page: &OutputPage) -> Option<Bytes> {
-        let frames = Frames::of(page, self.position);
+        let frames = FrameBatch::of(page, self.position);
         self.position = page.next.max(self.position);
         frames
     }
 
     /// Parks until there may be more; false when there never will be.
-    async fn goes_on(&mut self) -> Result<bool, Fault> {
+    async fn goes_on(&mut self) -> Result<bool, ApiError> {
         match self.api.engine.follow(self.id, self.attempt, self.position).await? {
-            Followed::Changed => return self.look_again().await,
-            Followed::Over => {}
+            FollowProgress::Changed => return self.look_again().await,
+            FollowProgress::Over => {}
         }
         // What was written between the last look and the end of the attempt.
         let size = match self.api.engine.output_size(self.key()).await {
@@ -337,7 +346,7 @@ impl Reader {
             return Ok(false);
         }
         let ids = [self.id];
-        let waited = self.api.engine.wait(&ids, Goal::Running, Mode::All, None).await?;
+        let waited = self.api.engine.wait(&ids, WaitCondition::Running, WaitMode::All, None).await?;
         let latest = waited.processes.first().map(|stored| stored.process.attempt);
         match latest {
             Some(latest) if latest > self.attempt => {
@@ -352,16 +361,16 @@ impl Reader {
     }
 
     /// Goes on, on another node if the attempt has begun there.
-    async fn look_again(&mut self) -> Result<bool, Fault> {
+    async fn look_again(&mut self) -> Result<bool, ApiError> {
         if self.api.engine.is_shared() {
             let stored = self.api.engine.process(self.id).await?;
-            self.look_there(&stored, Part::From(self.position)).await?;
+            self.look_there(&stored, ReadFrom::From(self.position)).await?;
         }
         Ok(true)
     }
 }
 
-fn since(query: &Query, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+fn since(query: &QueryString, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
     if let Some(millis) = query.read::<i64>("since_ms")? {
         return Ok(Some(Timestamp(millis)));
     }

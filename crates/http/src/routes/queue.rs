@@ -1,23 +1,23 @@
 //! Queues.
 
-use crate::body::Ask;
-use crate::entry::Entry;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::body::JsonBody;
+use crate::error_response::ErrorResponse;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use longhaul_api::{Api, Fault};
+use longhaul_api::{Api, ApiError};
 use longhaul_wire::api::{QueueListing, QueueRequest};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/queues", list)
+        Route::get("/v1/queues", list)
             .named("list_queues", "Shows the queues that anybody uses or that are held")
             .answers::<QueueListing>(200, "The queues"),
-        Entry::get("/v1/queues/{key}", show)
+        Route::get("/v1/queues/{key}", show)
             .named("show_queue", "Shows the queue of a concurrency key")
             .answers::<QueueListing>(200, "The queue"),
-        Entry::patch("/v1/queues/{key}", change)
+        Route::patch("/v1/queues/{key}", change)
             .named("change_queue", "Changes the slots of a key or pattern, holds its queue or lets it go on")
             .needs::<QueueRequest>()
             .answers::<QueueListing>(200, "The queue as it is now"),
@@ -25,30 +25,30 @@ pub(crate) fn entries() -> Vec<Entry> {
 }
 
 /// `GET /v1/queues`.
-async fn list(State(api): State<Api>) -> Result<Reply<QueueListing>, Refused> {
-    Ok(Reply::ok(api.queues(None).await?))
+async fn list(State(api): State<Api>) -> Result<JsonReply<QueueListing>, ErrorResponse> {
+    Ok(JsonReply::ok(api.queues(None).await?))
 }
 
 /// `GET /v1/queues/{key}`: one that nobody uses is shown too, with the slots that it would have.
 async fn show(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
-) -> Result<Reply<QueueListing>, Refused> {
-    Ok(Reply::ok(api.queues(Some(&text(key)?)).await?))
+) -> Result<JsonReply<QueueListing>, ErrorResponse> {
+    Ok(JsonReply::ok(api.queues(Some(&text(key)?)).await?))
 }
 
 /// `PATCH /v1/queues/{key}`: what is refused is refused before anything is changed.
 async fn change(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
-    Ask(request): Ask<QueueRequest>,
-) -> Result<Reply<QueueListing>, Refused> {
-    Ok(Reply::ok(api.change_queue(&text(key)?, request).await?))
+    JsonBody(request): JsonBody<QueueRequest>,
+) -> Result<JsonReply<QueueListing>, ErrorResponse> {
+    Ok(JsonReply::ok(api.change_queue(&text(key)?, request).await?))
 }
 
-fn text(key: Result<Path<String>, PathRejection>) -> Result<String, Fault> {
+fn text(key: Result<Path<String>, PathRejection>) -> Result<String, ApiError> {
     match key {
         Ok(Path(text)) => Ok(text),
-        Err(error) => Err(Fault::invalid("concurrency key", error.body_text())),
+        Err(error) => Err(ApiError::invalid("concurrency key", error.body_text())),
     }
 }

@@ -1,63 +1,63 @@
 //! What workers tell.
 
-use crate::body::Ask;
-use crate::entry::Entry;
-use crate::expected::Expected;
-use crate::reference::Reference;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::body::JsonBody;
+use crate::error_response::ErrorResponse;
+use crate::precondition::Precondition;
+use crate::reference::PathReference;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::State;
 use longhaul_api::Api;
-use longhaul_wire::api::{CompleteRequest, FailRequest, Outcome, UpdateRequest};
+use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateRequest};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::patch("/v1/processes/{reference}", update)
+        Route::patch("/v1/processes/{reference}", update)
             .named("update_process", "Takes in what a reporter says of a process")
             .guarded()
             .takes::<UpdateRequest>()
-            .answers::<Outcome>(200, "What came of it"),
-        Entry::post("/v1/processes/{reference}/complete", complete)
+            .answers::<ActionReply>(200, "What came of it"),
+        Route::post("/v1/processes/{reference}/complete", complete)
             .named("complete_process", "Ends reported work well")
             .guarded()
             .takes::<CompleteRequest>()
-            .answers::<Outcome>(200, "What came of it"),
-        Entry::post("/v1/processes/{reference}/fail", fail)
+            .answers::<ActionReply>(200, "What came of it"),
+        Route::post("/v1/processes/{reference}/fail", fail)
             .named("fail_process", "Ends reported work badly")
             .guarded()
             .needs::<FailRequest>()
-            .answers::<Outcome>(200, "What came of it"),
+            .answers::<ActionReply>(200, "What came of it"),
     ]
 }
 
 /// `PATCH /v1/processes/{ref}`.
 async fn update(
     State(api): State<Api>,
-    Reference(reference): Reference,
-    expected: Expected,
-    Ask(request): Ask<UpdateRequest>,
-) -> Result<Reply<Outcome>, Refused> {
+    PathReference(reference): PathReference,
+    expected: Precondition,
+    JsonBody(request): JsonBody<UpdateRequest>,
+) -> Result<JsonReply<ActionReply>, ErrorResponse> {
     let outcome = expected.judge(api.update(&reference, request, expected.revision()).await)?;
     let revision = outcome.process.revision;
-    Ok(Reply::ok(outcome).tagged(revision))
+    Ok(JsonReply::ok(outcome).tagged(revision))
 }
 
 /// `POST /v1/processes/{ref}/complete`.
 async fn complete(
     State(api): State<Api>,
-    Reference(reference): Reference,
-    expected: Expected,
-    Ask(request): Ask<CompleteRequest>,
-) -> Result<Reply<Outcome>, Refused> {
-    Ok(Reply::ok(expected.judge(api.complete(&reference, request, expected.revision()).await)?))
+    PathReference(reference): PathReference,
+    expected: Precondition,
+    JsonBody(request): JsonBody<CompleteRequest>,
+) -> Result<JsonReply<ActionReply>, ErrorResponse> {
+    Ok(JsonReply::ok(expected.judge(api.complete(&reference, request, expected.revision()).await)?))
 }
 
 /// `POST /v1/processes/{ref}/fail`.
 async fn fail(
     State(api): State<Api>,
-    Reference(reference): Reference,
-    expected: Expected,
-    Ask(request): Ask<FailRequest>,
-) -> Result<Reply<Outcome>, Refused> {
-    Ok(Reply::ok(expected.judge(api.fail(&reference, request, expected.revision()).await)?))
+    PathReference(reference): PathReference,
+    expected: Precondition,
+    JsonBody(request): JsonBody<FailRequest>,
+) -> Result<JsonReply<ActionReply>, ErrorResponse> {
+    Ok(JsonReply::ok(expected.judge(api.fail(&reference, request, expected.revision()).await)?))
 }

@@ -1,12 +1,12 @@
 //! Searches in output.
 
 use super::text::stream;
-use crate::asked::Asked;
-use crate::entry::Entry;
-use crate::query::Query;
-use crate::reference::Reference;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::api_handle::ApiHandle;
+use crate::error_response::ErrorResponse;
+use crate::query::QueryString;
+use crate::reference::PathReference;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use longhaul_wire::api::{SearchRequest, SearchView};
 
 const PARAMETERS: &[&str] = &[
@@ -21,9 +21,9 @@ const PARAMETERS: &[&str] = &[
     "raw",
 ];
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/processes/{reference}/search", search)
+        Route::get("/v1/processes/{reference}/search", search)
             .named("search_output", "Finds the lines of the output of a process that match a pattern")
             .query::<SearchRequest>()
             .answers::<SearchView>(200, "What was found"),
@@ -31,10 +31,10 @@ pub(crate) fn entries() -> Vec<Entry> {
 }
 
 async fn search(
-    Asked(api): Asked,
-    Reference(reference): Reference,
-    query: Query,
-) -> Result<Reply<SearchView>, Refused> {
+    ApiHandle(api): ApiHandle,
+    PathReference(reference): PathReference,
+    query: QueryString,
+) -> Result<JsonReply<SearchView>, ErrorResponse> {
     query.only(PARAMETERS)?;
     let request = SearchRequest {
         pattern: query.read("pattern")?.unwrap_or_default(),
@@ -47,5 +47,5 @@ async fn search(
         max_tokens: query.read("max_tokens")?,
         raw: query.flag("raw")?,
     };
-    Ok(Reply::ok(api.search_output(&reference, &request).await?))
+    Ok(JsonReply::ok(api.search_output(&reference, &request).await?))
 }

@@ -1,29 +1,29 @@
 //! One process, and what stands around it.
 
-use crate::entry::{Entry, Place};
-use crate::expected::is_known;
-use crate::query::Query;
-use crate::reference::Reference;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::error_response::ErrorResponse;
+use crate::precondition::is_known;
+use crate::query::QueryString;
+use crate::reference::PathReference;
+use crate::reply::JsonReply;
+use crate::route::{ParameterLocation, Route};
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
-use longhaul_api::{Api, Depth, Fault};
+use longhaul_api::{Api, ApiError, DetailLevel};
 use longhaul_domain::Status;
 use longhaul_wire::api::{ProcessView, ProcessesReply, UsageReply, WhyView};
 use serde_json::json;
 
-pub(crate) fn entries() -> Vec<Entry> {
-    let with_usage = |entry: Entry| {
+pub(crate) fn entries() -> Vec<Route> {
+    let with_usage = |entry: Route| {
         let about = "Find out what its tree uses as well";
-        entry.parameter(Place::Query, "usage", about, json!({ "type": "boolean" }))
+        entry.parameter(ParameterLocation::Query, "usage", about, json!({ "type": "boolean" }))
     };
     vec![
-        with_usage(Entry::get("/v1/processes/{reference}", show))
+        with_usage(Route::get("/v1/processes/{reference}", show))
             .named("show_process", "Shows the whole record of a process")
             .parameter(
-                Place::Header,
+                ParameterLocation::Header,
                 "if-none-match",
                 "The revisions that are known: `*` or quoted tags",
                 json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}"(, *"[0-9]{1,20}")*)$"# }),
@@ -32,13 +32,13 @@ pub(crate) fn entries() -> Vec<Entry> {
             .with_header("etag", "Its revision, for `If-Match`; not with `usage`, which has none")
             .answers_raw(304, "It has ended, and its revision is known already", &[])
             .with_header("etag", "Its revision"),
-        with_usage(Entry::get("/v1/processes/{reference}/tree", tree))
+        with_usage(Route::get("/v1/processes/{reference}/tree", tree))
             .named("show_tree", "Shows a process and everything that was ever below it, oldest first")
             .answers::<ProcessesReply>(200, "The processes"),
-        Entry::get("/v1/processes/{reference}/usage", usage)
+        Route::get("/v1/processes/{reference}/usage", usage)
             .named("show_usage", "Tells what the tree of a process uses now")
             .answers::<UsageReply>(200, "What it uses"),
-        Entry::get("/v1/processes/{reference}/why", why)
+        Route::get("/v1/processes/{reference}/why", why)
             .named("explain_process", "Tells why a process waits, and for whom")
             .answers::<WhyView>(200, "Why it waits"),
     ]
@@ -47,18 +47,20 @@ pub(crate) fn entries() -> Vec<Entry> {
 /// `GET /v1/processes/{ref}`; with `?usage=true` what its tree uses as well.
 async fn show(
     State(api): State<Api>,
-    Reference(reference): Reference,
-    query: Query,
+    PathReference(reference): PathReference,
+    query: QueryString,
     headers: HeaderMap,
-) -> Result<Response, Refused> {
-    let depth = depth(&query, Depth::Ports)?;
+) -> Result<Response, ErrorResponse> {
+    let depth = depth(&query, DetailLevel::Ports)?;
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
     match (depth, is_known(&headers, revision)? && is_final(&process)) {
         // What a tree uses has no revision.
-        (Depth::Usage, _) => Ok(Reply::ok(process).into_response()),
-        (Depth::Records | Depth::Ports, true) => Ok(Reply::unchanged(revision)),
-        (Depth::Records | Depth::Ports, false) => Ok(Reply::ok(process).tagged(revision).into_response()),
+        (DetailLevel::Usage, _) => Ok(JsonReply::ok(process).into_response()),
+        (DetailLevel::Records | DetailLevel::Ports, true) => Ok(JsonReply::unchanged(revision)),
+        (DetailLevel::Records | DetailLevel::Ports, false) => {
+            Ok(JsonReply::ok(process).tagged(revision).into_response())
+        }
     }
 }
 
@@ -72,26 +74,29 @@ fn is_final(process: &ProcessView) -> bool {
 /// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.
 async fn tree(
     State(api): State<Api>,
-    Reference(reference): Reference,
-    query: Query,
-) -> Result<Reply<ProcessesReply>, Refused> {
-    Ok(Reply::ok(api.tree(&reference, depth(&query, Depth::Records)?).await?))
+    PathReference(reference): PathReference,
+    query: QueryString,
+) -> Result<JsonReply<ProcessesReply>, ErrorResponse> {
+    Ok(JsonReply::ok(api.tree(&reference, depth(&query, DetailLevel::Records)?).await?))
 }
 
 /// `GET /v1/processes/{ref}/usage`.
 async fn usage(
     State(api): State<Api>,
-    Reference(reference): Reference,
-) -> Result<Reply<UsageReply>, Refused> {
-    Ok(Reply::ok(api.usage(&reference).await?))
+    PathReference(reference): PathReference,
+) -> Result<JsonReply<UsageReply>, ErrorResponse> {
+    Ok(JsonReply::ok(api.usage(&reference).await?))
 }
 
 /// `GET /v1/processes/{ref}/why`.
-async fn why(State(api): State<Api>, Reference(reference): Reference) -> Result<Reply<WhyView>, Refused> {
-    Ok(Reply::ok(api.why(&reference).await?))
+async fn why(
+    State(api): State<Api>,
+    PathReference(reference): PathReference,
+) -> Result<JsonReply<WhyView>, ErrorResponse> {
+    Ok(JsonReply::ok(api.why(&reference).await?))
 }
 
-fn depth(query: &Query, usual: Depth) -> Result<Depth, Fault> {
+fn depth(query: &QueryString, usual: DetailLevel) -> Result<DetailLevel, ApiError> {
     query.only(&["usage"])?;
-    Ok(if query.flag("usage")? { Depth::Usage } else { usual })
+    Ok(if query.flag("usage")? { DetailLevel::Usage } else { usual })
 }

@@ -1,20 +1,20 @@
 //! Output as text, a page at a time.
 
-use crate::asked::Asked;
-use crate::entry::Entry;
-use crate::query::Query;
-use crate::reference::Reference;
-use crate::refused::Refused;
-use crate::reply::Reply;
-use longhaul_api::Fault;
+use crate::api_handle::ApiHandle;
+use crate::error_response::ErrorResponse;
+use crate::query::QueryString;
+use crate::reference::PathReference;
+use crate::reply::JsonReply;
+use crate::route::Route;
+use longhaul_api::ApiError;
 use longhaul_wire::api::{OutputView, ReadRequest, StreamChoice};
 
 const PARAMETERS: &[&str] =
     &["cursor", "to_cursor", "from_line", "tail_lines", "attempt", "stream", "max_tokens", "raw", "wait_ms"];
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/processes/{reference}/text", text)
+        Route::get("/v1/processes/{reference}/text", text)
             .named("read_output", "Gives a page of the output of a process, of the size that was asked for")
             .query::<ReadRequest>()
             .answers::<OutputView>(200, "The page"),
@@ -22,10 +22,10 @@ pub(crate) fn entries() -> Vec<Entry> {
 }
 
 async fn text(
-    Asked(api): Asked,
-    Reference(reference): Reference,
-    query: Query,
-) -> Result<Reply<OutputView>, Refused> {
+    ApiHandle(api): ApiHandle,
+    PathReference(reference): PathReference,
+    query: QueryString,
+) -> Result<JsonReply<OutputView>, ErrorResponse> {
     query.only(PARAMETERS)?;
     let request = ReadRequest {
         cursor: query.read("cursor")?,
@@ -38,16 +38,16 @@ async fn text(
         raw: query.flag("raw")?,
         wait_ms: query.read("wait_ms")?,
     };
-    Ok(Reply::ok(api.read_output(&reference, &request).await?))
+    Ok(JsonReply::ok(api.read_output(&reference, &request).await?))
 }
 
 /// Which stream is meant.
-pub(super) fn stream(query: &Query) -> Result<Option<StreamChoice>, Fault> {
+pub(super) fn stream(query: &QueryString) -> Result<Option<StreamChoice>, ApiError> {
     match query.text("stream") {
         None => Ok(None),
         Some("both") => Ok(Some(StreamChoice::Both)),
         Some("stdout") => Ok(Some(StreamChoice::Stdout)),
         Some("stderr") => Ok(Some(StreamChoice::Stderr)),
-        Some(word) => Err(Fault::unreadable("stream", word, &"it is neither both, stdout nor stderr")),
+        Some(word) => Err(ApiError::unreadable("stream", word, &"it is neither both, stdout nor stderr")),
     }
 }

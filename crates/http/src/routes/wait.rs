@@ -1,16 +1,16 @@
 //! Waits.
 
-use crate::entry::Entry;
-use crate::query::Query;
-use crate::refused::Refused;
-use crate::reply::Reply;
+use crate::error_response::ErrorResponse;
+use crate::query::QueryString;
+use crate::reply::JsonReply;
+use crate::route::Route;
 use axum::extract::State;
 use longhaul_api::Api;
 use longhaul_wire::api::{WaitReply, WaitRequest};
 
-pub(crate) fn entries() -> Vec<Entry> {
+pub(crate) fn entries() -> Vec<Route> {
     vec![
-        Entry::get("/v1/wait", wait)
+        Route::get("/v1/wait", wait)
             .named("wait_for_processes", "Parks until processes have ended or run, or the time is over")
             .query::<WaitRequest>()
             .answers::<WaitReply>(200, "The processes as they are now"),
@@ -20,7 +20,7 @@ pub(crate) fn entries() -> Vec<Entry> {
 const PARAMETERS: &[&str] = &["id", "mode", "timeout_ms", "for"];
 
 /// `GET /v1/wait`: parks; a client that goes away ends the wait and nothing else.
-async fn wait(State(api): State<Api>, query: Query) -> Result<Reply<WaitReply>, Refused> {
+async fn wait(State(api): State<Api>, query: QueryString) -> Result<JsonReply<WaitReply>, ErrorResponse> {
     query.only(PARAMETERS)?;
     let request = WaitRequest {
         ids: query.all("id").map(str::to_owned).collect(),
@@ -28,5 +28,5 @@ async fn wait(State(api): State<Api>, query: Query) -> Result<Reply<WaitReply>, 
         mode: query.text("mode").map(str::to_owned),
         timeout_ms: query.read("timeout_ms")?,
     };
-    Ok(Reply::ok(api.wait(&request).await?))
+    Ok(JsonReply::ok(api.wait(&request).await?))
 }

@@ -1,11 +1,11 @@
 //! Carries the routes over the network.
 
-use crate::guard::{Door, Guard, MCP, Turned};
-use crate::serve::crowd::{Crowd, Place, Room};
-use crate::serve::doorway::Doorway;
-use crate::serve::open::{Habits, OpenConnections, converse};
-use crate::serve::tls::Tls;
-use crate::serve::{RESPITE, is_abandoned, marked};
+use crate::guard::{Guard, ListenerKind, MCP, RequestRejection};
+use crate::serve::connections::{Http1Options, OpenConnections, converse};
+use crate::serve::limiter::{ConnectionLimiter, ConnectionLimits, ConnectionSlot};
+use crate::serve::service::NetworkService;
+use crate::serve::tls::ServerTls;
+use crate::serve::{ACCEPT_RETRY_DELAY, is_abandoned, marked};
 use axum::body::Body;
 use axum::http::Request;
 use axum::response::IntoResponse;
@@ -25,41 +25,44 @@ use tower_service::Service;
 #[derive(Clone, Debug)]
 pub struct Network {
     guard: Arc<Guard>,
-    tls: Option<Tls>,
+    tls: Option<ServerTls>,
     control: Router,
     reading: Router,
     turning: Router,
-    crowd: Crowd,
+    crowd: ConnectionLimiter,
     patience: Duration,
 }
 
 /// So many may be connected without having shown a token.
-const STRANGERS: usize = 256;
+const MAX_UNAUTHENTICATED: usize = 256;
 /// The largest head of a request.
 const HEAD: usize = 32 * 1024;
 /// How long a client may take to be known, and to send the head of any further request, or its body.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// A peer that is gone without a word is found out after this and a few more tries.
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long data may wait for a peer to take it in.
-const UNHEARD: Duration = Duration::from_secs(120);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
     /// Serves these routes to at most so many connections at once, over all listeners; without `tls` in the clear.
     ///
     /// Half of them are kept from those who may only read.
     #[must_use]
-    pub fn new(routes: Router, guard: Guard, tls: Option<Tls>, connections: usize) -> Self {
+    pub fn new(routes: Router, guard: Guard, tls: Option<ServerTls>, connections: usize) -> Self {
         let readers = (connections / 2).max(1);
-        let room = Room { most: connections, strangers: STRANGERS.min(connections), readers };
+        let room =
+            ConnectionLimits { most: connections, strangers: MAX_UNAUTHENTICATED.min(connections), readers };
         Self {
             guard: Arc::new(guard),
             tls,
             control: routes.clone(),
             reading: routes,
-            turning: marked(Router::new().fallback(async |Extension(turned): Extension<Turned>| turned)),
-            crowd: Crowd::new(room),
-            patience: PATIENCE,
+            turning: marked(
+                Router::new().fallback(async |Extension(turned): Extension<RequestRejection>| turned),
+            ),
+            crowd: ConnectionLimiter::new(room),
+            patience: HEADER_TIMEOUT,
         }
     }
 
@@ -104,7 +107,7 @@ pub async fn serve_network(
             Ok((stream, peer)) => welcome(stream, peer, &network, &mut open),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken");
-                tokio::time::sleep(RESPITE).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
         open.tidy();
@@ -119,11 +122,11 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
             return;
         }
     };
-    let Some((place, told)) = network.crowd.enter(peer.ip()) else {
+    let Some((place, told)) = network.crowd.acquire(peer.ip()) else {
         tracing::warn!(%peer, "a connection was closed: there are as many as the manager takes");
         return;
     };
-    let door = Door { local, secure: network.tls.is_some() };
+    let door = ListenerKind { local, secure: network.tls.is_some() };
     let conversation = speak(stream, network.clone(), door, place.clone(), open.watcher());
     let patience = network.patience;
     open.spawn(async move {
@@ -142,18 +145,24 @@ fn prepare(stream: &TcpStream) -> std::io::Result<SocketAddr> {
     sockopt::set_tcp_keepidle(stream, SILENCE)?;
     sockopt::set_tcp_keepintvl(stream, SILENCE / 4)?;
     sockopt::set_tcp_keepcnt(stream, 4)?;
-    sockopt::set_tcp_user_timeout(stream, u32::try_from(UNHEARD.as_millis()).unwrap_or(u32::MAX))?;
+    sockopt::set_tcp_user_timeout(stream, u32::try_from(WRITE_TIMEOUT.as_millis()).unwrap_or(u32::MAX))?;
     stream.local_addr()
 }
 
-async fn speak(stream: TcpStream, network: Network, door: Door, place: Arc<Place>, watcher: Watcher) {
+async fn speak(
+    stream: TcpStream,
+    network: Network,
+    door: ListenerKind,
+    place: Arc<ConnectionSlot>,
+    watcher: Watcher,
+) {
     let Network { guard, tls, control, reading, turning, patience, crowd: _ } = network;
-    let doorway = Doorway { guard, door, control, reading, turning, place };
+    let doorway = NetworkService { guard, door, control, reading, turning, place };
     let service = service_fn(move |request| doorway.clone().answer(request));
-    let habits = Habits { header: patience, keep_alive: true, head: HEAD };
+    let habits = Http1Options { header: patience, keep_alive: true, head: HEAD };
     match tls {
         None => converse(stream, service, habits, watcher).await,
-        Some(Tls(acceptor)) => match acceptor.accept(stream).await {
+        Some(ServerTls(acceptor)) => match acceptor.accept(stream).await {
             Ok(stream) => converse(stream, service, habits, watcher).await,
             Err(error) => tracing::debug!(%error, "a client and the manager found no way to speak in secret"),
         },
@@ -161,7 +170,7 @@ async fn speak(stream: TcpStream, network: Network, door: Door, place: Arc<Place
 }
 
 /// Done when a client had its time and is still unknown.
-async fn unknown_after(place: &Place, patience: Duration) {
+async fn unknown_after(place: &ConnectionSlot, patience: Duration) {
     tokio::time::sleep(patience).await;
     if !place.is_of_stranger() {
         pending::<()>().await;
@@ -171,7 +180,7 @@ async fn unknown_after(place: &Place, patience: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guard::{Access, Gate};
+    use crate::guard::{Access, TokenVerifier};
     use axum::routing::get;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Instant;
@@ -371,7 +380,7 @@ mod tests {
     #[derive(Debug)]
     struct One;
 
-    impl Gate for One {
+    impl TokenVerifier for One {
         fn admit(&self, token: &str) -> Option<Access> {
             match token {
                 "known" => Some(Access::Control),

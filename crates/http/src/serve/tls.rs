@@ -10,7 +10,7 @@ use tokio_rustls::TlsAcceptor;
 
 /// A certificate with its key, ready to be shown to those who connect.
 #[derive(Clone)]
-pub struct Tls(pub(super) TlsAcceptor);
+pub struct ServerTls(pub(super) TlsAcceptor);
 
 /// What is wrong with a certificate or its key.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum TlsError {
     },
 }
 
-impl Tls {
+impl ServerTls {
     /// Reads a certificate, with its chain behind it, and its key; both in PEM.
     ///
     /// # Errors
@@ -64,7 +64,7 @@ impl Tls {
     }
 }
 
-impl fmt::Debug for Tls {
+impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Tls")
     }

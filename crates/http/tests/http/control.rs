@@ -1,5 +1,5 @@
 use crate::world::{World, millis};
-use longhaul_testkit::fakes::{Call, Fault};
+use longhaul_testkit::fakes::{Fault, PortCall};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
@@ -108,7 +108,7 @@ async fn client_that_hangs_up_leaves_nothing_half_done() {
     let world = World::new().await;
     let id = world.launch("run").await;
     world.pass(millis(1)).await;
-    world.store.fail_on(Call::Commit, 1, Fault::Late(millis(1_000)));
+    world.store.fail_on(PortCall::Commit, 1, Fault::Late(millis(1_000)));
     {
         let path = format!("/v1/processes/{id}/cancel");
         let asked = world.post(&path, json!({}));

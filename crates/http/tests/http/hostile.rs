@@ -1,6 +1,6 @@
 use crate::world::{World, command, with};
 use axum::body::Body;
-use longhaul_testkit::fakes::Call;
+use longhaul_testkit::fakes::PortCall;
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
@@ -40,7 +40,7 @@ async fn hostile_values_are_invalid_requests_and_leave_nothing_behind() {
     let both = with(with(command("run"), "delay_ms", json!(1)), "not_before", json!("2023-11-15T00:00:00Z"));
     assert_eq!(world.post("/v1/processes", both).await.problem().slug, "invalid_request");
     assert_eq!(world.get("/v1/processes?all=true").await.json()["processes"], json!([]));
-    assert!(!world.store.calls().contains(&Call::Submit));
+    assert!(!world.store.calls().contains(&PortCall::Submit));
 }
 
 #[tokio::test(start_paused = true)]
@@ -75,7 +75,7 @@ async fn list_is_refused_wherever_an_object_is_meant() {
             assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"), "{place} {whole}");
         }
     }
-    assert!(!world.store.calls().contains(&Call::Submit));
+    assert!(!world.store.calls().contains(&PortCall::Submit));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 use crate::world::{World, child, command, millis, with};
 use longhaul_domain::Policy;
-use longhaul_testkit::fakes::Call;
+use longhaul_testkit::fakes::PortCall;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -144,7 +144,7 @@ async fn exit_of_what_waits_for_its_children_is_detected_once() {
 }
 
 fn reads_of_log(world: &World) -> usize {
-    world.store.calls().iter().filter(|call| matches!(call, Call::Events)).count()
+    world.store.calls().iter().filter(|call| matches!(call, PortCall::Events)).count()
 }
 
 async fn numbers(world: &World) -> BTreeMap<String, String> {

@@ -1,7 +1,7 @@
 use crate::world::World;
 use axum::body::Body;
 use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Membership, NodeFacts};
+use longhaul_engine::ports::{Membership, NodeDescriptor};
 use serde_json::{Value, json};
 
 #[tokio::test(start_paused = true)]
@@ -95,8 +95,8 @@ async fn two() -> World {
     world
 }
 
-fn facts() -> NodeFacts {
-    NodeFacts {
+fn facts() -> NodeDescriptor {
+    NodeDescriptor {
         id: NodeId::new("there/2").unwrap(),
         home: None,
         boot: "b".to_owned(),

@@ -1,7 +1,7 @@
 use crate::world::{World, command, millis, with};
 use longhaul_domain::{AttemptNo, ProcessId};
 use longhaul_engine::ports::{AttemptKey, OutputLog, OutputSource};
-use longhaul_wire::output::{Frame, FrameKind, MEDIA_TYPE};
+use longhaul_wire::output::{FrameKind, MEDIA_TYPE, OutputFrame};
 use serde_json::json;
 
 #[tokio::test(start_paused = true)]
@@ -199,9 +199,9 @@ fn key(id: &str, attempt: u32) -> AttemptKey {
     AttemptKey { id: id.parse::<ProcessId>().unwrap(), attempt: AttemptNo(attempt) }
 }
 
-fn said(frames: &[Frame]) -> Vec<(FrameKind, u64, &str)> {
+fn said(frames: &[OutputFrame]) -> Vec<(FrameKind, u64, &str)> {
     let said = |frame| {
-        let Frame { kind, offset, bytes, .. }: &Frame = frame;
+        let OutputFrame { kind, offset, bytes, .. }: &OutputFrame = frame;
         (*kind, *offset, std::str::from_utf8(bytes).unwrap())
     };
     frames.iter().map(said).collect()

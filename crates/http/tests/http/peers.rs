@@ -1,9 +1,9 @@
 //! Other nodes at the door to the network.
 
 use crate::world::World;
-use longhaul_api::{PEER_HEADER, PeerGate, PeerSecrets, Proven, digest, prove};
+use longhaul_api::{PEER_HEADER, PeerGate, PeerSecrets, SignedRequest, digest, prove};
 use longhaul_domain::NodeId;
-use longhaul_http::{Access, Gate, Guard, Network, serve_network};
+use longhaul_http::{Access, Guard, Network, TokenVerifier, serve_network};
 use serde_json::json;
 use std::future::pending;
 use std::sync::Arc;
@@ -88,7 +88,7 @@ impl PeerSecrets for Secret {
 #[derive(Debug)]
 struct One;
 
-impl Gate for One {
+impl TokenVerifier for One {
     fn admit(&self, token: &str) -> Option<Access> {
         (token == "known").then_some(Access::Control)
     }
@@ -122,7 +122,7 @@ impl Door {
     fn request(&self, method: &str, target: &str, body: &str, lie: Lie) -> String {
         let secret = Secret(if lie == Lie::Secret { 2 } else { 1 });
         let name = |name: &str| NodeId::new(name).unwrap();
-        let proven = Proven {
+        let proven = SignedRequest {
             method,
             target: if lie == Lie::Target { "/v1/processes/other/input" } else { target },
             digest: digest(if lie == Lie::Body { b"{}" } else { body.as_bytes() }),

@@ -1,5 +1,5 @@
 use crate::world::{World, millis};
-use longhaul_http::{Bounds, OpenConnections, serve};
+use longhaul_http::{OpenConnections, SocketLimits, serve};
 use longhaul_wire::api::Problem;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -170,7 +170,7 @@ struct Prepared {
 }
 
 impl Prepared {
-    async fn start(self, bounds: Bounds) -> Server {
+    async fn start(self, bounds: SocketLimits) -> Server {
         let Self { listener, path, directory } = self;
         let world = World::new().await;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -193,7 +193,7 @@ impl Server {
         Prepared { listener, path, directory }
     }
 
-    async fn start(bounds: Bounds) -> Self {
+    async fn start(bounds: SocketLimits) -> Self {
         Self::prepare().start(bounds).await
     }
 
@@ -212,6 +212,6 @@ impl Server {
     }
 }
 
-fn bounds() -> Bounds {
-    Bounds::for_user(rustix::process::geteuid().as_raw())
+fn bounds() -> SocketLimits {
+    SocketLimits::for_user(rustix::process::geteuid().as_raw())
 }

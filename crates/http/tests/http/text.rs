@@ -399,8 +399,8 @@ async fn joined(world: &World, id: &str, query: &str) -> String {
 }
 
 fn cursor(id: &str, offset: u64) -> String {
-    use longhaul_view::{Choice, Cursor};
-    let first = Cursor::new(id.parse().unwrap(), AttemptNo(1), Choice::Both);
+    use longhaul_view::{OutputCursor, StreamSelection};
+    let first = OutputCursor::new(id.parse().unwrap(), AttemptNo(1), StreamSelection::Both);
     if offset == 0 { first.to_string() } else { first.at(offset).to_string() }
 }
 

@@ -6,14 +6,16 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use longhaul_adapters::memory::MemoryStore;
-use longhaul_api::{Api, LaunchDefaults, Measured, Metrics};
+use longhaul_api::{Api, InstrumentedStore, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
-use longhaul_engine::{Engine, Parts, Settings};
+use longhaul_engine::ports::{Clock, NodeDescriptor, StartRequest, Store};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings};
 use longhaul_http::router;
-use longhaul_testkit::fakes::{FakeVault, FaultyStore, Script, ScriptedSpawner, SequentialIds, VirtualClock};
-use longhaul_wire::api::{Problem, RetentionView, Version};
-use longhaul_wire::output::Frame;
+use longhaul_testkit::fakes::{
+    ChildScript, FakeEnvironmentStore, FaultyStore, ScriptedSpawner, SequentialIds, VirtualClock,
+};
+use longhaul_wire::api::{Problem, RetentionView, VersionReply};
+use longhaul_wire::output::OutputFrame;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,7 +24,7 @@ pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) spawner: Arc<ScriptedSpawner>,
-    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
     pub(crate) engine: Engine,
     pub(crate) router: axum::Router,
     api: Api,
@@ -40,7 +42,7 @@ impl World {
         Self::with(|_| {}).await
     }
 
-    pub(crate) async fn with(adjust: impl FnOnce(&mut Settings)) -> Self {
+    pub(crate) async fn with(adjust: impl FnOnce(&mut EngineSettings)) -> Self {
         let clock = VirtualClock::default();
         let shared: Arc<dyn Clock> = Arc::new(clock.clone());
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(shared.clone()));
@@ -49,9 +51,9 @@ impl World {
         let noted = orders.clone();
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), move |order| {
             noted.lock().unwrap().push(order.clone());
-            Script::of_words(&order.command.program, &order.command.args)
+            ChildScript::of_words(&order.command.program, &order.command.args)
         }));
-        let mut settings = Settings::of(NodeFacts {
+        let mut settings = EngineSettings::of(NodeDescriptor {
             id: NodeId::new("here").unwrap(),
             home: None,
             boot: "boot-1".to_owned(),
@@ -59,25 +61,29 @@ impl World {
         });
         adjust(&mut settings);
         let metrics = Metrics::default();
-        let parts = Parts {
-            store: Arc::new(Measured::new(store.clone(), shared.clone(), metrics.clone())),
+        let parts = EnginePorts {
+            store: Arc::new(InstrumentedStore::new(store.clone(), shared.clone(), metrics.clone())),
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
-            prober: Arc::new(longhaul_engine::ports::NoProber),
-            notary: Arc::new(longhaul_engine::ports::NoNotary),
-            vault: Arc::new(FakeVault::default()),
+            prober: Arc::new(longhaul_engine::ports::NoopProber),
+            notary: Arc::new(longhaul_engine::ports::NoopSigner),
+            vault: Arc::new(FakeEnvironmentStore::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),
         };
         let api = Api {
             engine: Engine::start(parts, settings).await.unwrap(),
-            about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
+            about: Arc::new(VersionReply {
+                version: "1.2.3".to_owned(),
+                protocol: 1,
+                ..VersionReply::default()
+            }),
             defaults: LaunchDefaults::default(),
             retention: Some(RetentionView { age_ms: Some(60_000), count: Some(7), bytes: None }),
             metrics,
-            relay: longhaul_api::Relay::default(),
+            relay: longhaul_api::EventBroadcast::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
-            peers: longhaul_api::Peers::none(),
+            peers: longhaul_api::PeerClient::none(),
         };
         api.metrics.follow(&api.engine);
         let engine = api.engine.clone();
@@ -165,9 +171,9 @@ impl Answer {
         problem
     }
 
-    pub(crate) fn frames(&self) -> Vec<Frame> {
+    pub(crate) fn frames(&self) -> Vec<OutputFrame> {
         let mut bytes = self.bytes.clone();
-        let frames = std::iter::from_fn(|| Frame::take(&mut bytes).unwrap()).collect();
+        let frames = std::iter::from_fn(|| OutputFrame::take(&mut bytes).unwrap()).collect();
         assert!(bytes.is_empty(), "half a frame is left");
         frames
     }

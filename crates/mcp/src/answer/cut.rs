@@ -1,10 +1,10 @@
 //! What is too long for a model is cut, and says so.
 
-use crate::answer::Object;
+use crate::answer::JsonObject;
 use serde_json::{Value, json};
 
 /// Cuts the fields of a record that are longer than so many bytes of JSON. `rest` is where the whole is.
-pub(super) fn cut(fields: &mut Object, longest: usize, rest: &str) {
+pub(super) fn cut(fields: &mut JsonObject, longest: usize, rest: &str) {
     for value in fields.values_mut() {
         let length = value.to_string().len();
         if length > longest {
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_cut_and_says_where_the_rest_is() {
-        let mut fields = Object::new();
+        let mut fields = JsonObject::new();
         fields.insert("short".to_owned(), json!({ "a": 1 }));
         fields.insert("text".to_owned(), json!("é".repeat(5_000)));
         fields.insert("list".to_owned(), json!(vec!["x".repeat(100); 100]));

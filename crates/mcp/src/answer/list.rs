@@ -1,8 +1,8 @@
 //! Many processes as agents see them.
 
-use crate::answer::Object;
+use crate::answer::JsonObject;
 use crate::answer::cut::begin;
-use crate::answer::status::{Around, whole};
+use crate::answer::status::{StatusContext, whole};
 use crate::schema;
 use longhaul_api::command_line;
 use longhaul_wire::api::ProcessView;
@@ -30,18 +30,18 @@ const FIELDS: &[&str] = &[
 ];
 
 /// What is left of each where all together would be too much.
-const FEWER: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
+const REDUCED_FIELDS: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
 /// The longest text of one of many, in bytes of JSON.
-const SHORT: usize = 80;
+const MAX_FIELD_LEN: usize = 80;
 /// The longest command line of one of many, in bytes of JSON.
 const COMMAND: usize = 60;
 /// The longest list, in bytes of JSON.
-const LONGEST: usize = 24_000;
+const MAX_LIST_LEN: usize = 24_000;
 
 /// The answer of `list_background_processes`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct ListAnswer {
-    pub(crate) processes: Vec<Item>,
+pub(crate) struct ListResult {
+    pub(crate) processes: Vec<ListedProcess>,
     /// Those that live by status, of the session if one was named.
     pub(crate) live: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,34 +57,34 @@ pub(crate) struct ListAnswer {
 /// One of many.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Item(Object);
+pub(crate) struct ListedProcess(JsonObject);
 
 /// One of many, from its record.
-pub(crate) fn item(view: &ProcessView) -> Item {
-    let mut fields = whole(view, &Around::default());
+pub(crate) fn item(view: &ProcessView) -> ListedProcess {
+    let mut fields = whole(view, &StatusContext::default());
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
     if let Some(command) = fields.get_mut("command") {
         *command = command_line(&view.command).into();
     }
     for (name, value) in &mut fields {
         if let Value::String(text) = value {
-            let begin = begin(text, if name == "command" { COMMAND } else { SHORT });
+            let begin = begin(text, if name == "command" { COMMAND } else { MAX_FIELD_LEN });
             if begin.len() < text.len() {
                 *value = Value::String(format!("{begin}…"));
             }
         }
     }
-    Item(fields)
+    ListedProcess(fields)
 }
 
 /// Many, in as many words as an answer may have.
-pub(crate) fn items(views: &[ProcessView]) -> Vec<Item> {
-    let mut items: Vec<Item> = views.iter().map(item).collect();
+pub(crate) fn items(views: &[ProcessView]) -> Vec<ListedProcess> {
+    let mut items: Vec<ListedProcess> = views.iter().map(item).collect();
     let length: usize =
-        items.iter().map(|Item(fields)| Value::Object(fields.clone()).to_string().len()).sum();
-    if length > LONGEST {
-        for Item(fields) in &mut items {
-            fields.retain(|name, _| FEWER.contains(&name.as_str()));
+        items.iter().map(|ListedProcess(fields)| Value::Object(fields.clone()).to_string().len()).sum();
+    if length > MAX_LIST_LEN {
+        for ListedProcess(fields) in &mut items {
+            fields.retain(|name, _| REDUCED_FIELDS.contains(&name.as_str()));
         }
     }
     items
@@ -95,7 +95,7 @@ pub(crate) fn counts(all: impl IntoIterator<Item = (String, u64)>) -> BTreeMap<S
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
 
-impl JsonSchema for Item {
+impl JsonSchema for ListedProcess {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Item".into()
     }
@@ -113,8 +113,8 @@ impl JsonSchema for Item {
 }
 
 /// The schema of the answer.
-pub(crate) fn list_schema() -> Object {
-    schema::bare::<ListAnswer>()
+pub(crate) fn list_schema() -> JsonObject {
+    schema::bare::<ListResult>()
 }
 
 #[cfg(test)]

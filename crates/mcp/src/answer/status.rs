@@ -3,7 +3,7 @@
 //! It is made of the record that every face shows, field by field, so that what is new in a record is new here too:
 //! `id` and `type` say of what, milliseconds become seconds, and what is null or empty is left out.
 
-use crate::answer::Object;
+use crate::answer::JsonObject;
 use crate::answer::cut::cut;
 use crate::schema;
 use longhaul_wire::api::{ProcessView, WhyView};
@@ -60,19 +60,19 @@ const DESCRIBED: &[&str] = &[
     "next",
 ];
 /// The longest field of the whole record, in bytes of JSON.
-const LONG: usize = 2 * 1024;
+const MAX_FULL_FIELD_LEN: usize = 2 * 1024;
 /// The longest field of the short form: sixteen of them are one answer.
-const SHORT: usize = 400;
+const MAX_SHORT_FIELD_LEN: usize = 400;
 /// Fields whose content is the caller's own.
-const OWN: &[&str] = &["metadata", "result"];
+const CALLER_FIELDS: &[&str] = &["metadata", "result"];
 /// Objects whose fields the schema leaves out: two tools pay for each of them, and few processes have any.
-const RARE: &[&str] = &["late_exit", "limits", "start_failure", "usage"];
+const OMITTED_FROM_SCHEMA: &[&str] = &["late_exit", "limits", "start_failure", "usage"];
 /// Fields that say something by being false.
-const TELLING: &[&str] = &["ready"];
+const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
 /// What is told of a process beside its record.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Around {
+pub(crate) struct StatusContext {
     /// Why it waits, if it does.
     pub(crate) why: Option<WhyView>,
     /// Where its output can be read on.
@@ -93,21 +93,21 @@ pub(crate) struct Children {
 }
 
 /// The whole record with what stands around it.
-pub(crate) fn whole(view: &ProcessView, around: &Around) -> Object {
+pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
     let mut fields = told(view);
-    cut(&mut fields, LONG, &crate::resource::uri(&view.id));
+    cut(&mut fields, MAX_FULL_FIELD_LEN, &crate::resource::uri(&view.id));
     add(&mut fields, view, around);
     fields
 }
 
 /// What is enough to go on with.
-pub(crate) fn brief(view: &ProcessView, around: &Around) -> Object {
+pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
     let mut fields = told(view);
     fields.retain(|name, _| BRIEF.contains(&name.as_str()) || name == "output_bytes");
     if fields.get("reason") == fields.get("error") {
         fields.remove("reason");
     }
-    cut(&mut fields, SHORT, &crate::resource::uri(&view.id));
+    cut(&mut fields, MAX_SHORT_FIELD_LEN, &crate::resource::uri(&view.id));
     add(&mut fields, view, around);
     fields.remove("child_counts");
     fields
@@ -118,11 +118,11 @@ pub(crate) fn is_terminal(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
 }
 
-fn told(view: &ProcessView) -> Object {
-    let Ok(Value::Object(record)) = serde_json::to_value(view) else { return Object::new() };
-    let mut fields = Object::new();
+fn told(view: &ProcessView) -> JsonObject {
+    let Ok(Value::Object(record)) = serde_json::to_value(view) else { return JsonObject::new() };
+    let mut fields = JsonObject::new();
     for (name, value) in record {
-        let value = if OWN.contains(&name.as_str()) { Some(value) } else { spoken(&name, value) };
+        let value = if CALLER_FIELDS.contains(&name.as_str()) { Some(value) } else { spoken(&name, value) };
         if let Some(value) = value.filter(|value| !value.is_null()) {
             fields.insert(renamed(&name), value);
         }
@@ -134,10 +134,10 @@ fn told(view: &ProcessView) -> Object {
 fn spoken(name: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
-        Value::Bool(false) if !TELLING.contains(&name) => None,
+        Value::Bool(false) if !SHOWN_WHEN_FALSE.contains(&name) => None,
         Value::Array(items) if items.is_empty() => None,
         Value::Object(inner) => {
-            let inner: Object = inner
+            let inner: JsonObject = inner
                 .into_iter()
                 .filter_map(|(name, value)| Some((renamed(&name), spoken(&name, value)?)))
                 .collect();
@@ -164,10 +164,10 @@ fn renamed(name: &str) -> String {
     }
 }
 
-fn add(fields: &mut Object, view: &ProcessView, around: &Around) {
+fn add(fields: &mut JsonObject, view: &ProcessView, around: &StatusContext) {
     let terminal = is_terminal(&view.status) && !view.ending_descendants;
     fields.insert("terminal".to_owned(), terminal.into());
-    let mut output = Object::new();
+    let mut output = JsonObject::new();
     if let Some(bytes) = fields.remove("output_bytes") {
         output.insert("bytes".to_owned(), bytes);
     }
@@ -229,10 +229,10 @@ fn next(view: &ProcessView) -> Option<&'static str> {
 }
 
 /// The schema of the whole record.
-pub(crate) fn whole_schema() -> Object {
+pub(crate) fn whole_schema() -> JsonObject {
     let record = schema::bare::<ProcessView>();
     let mut fields = spoken_fields(record.get("properties"));
-    for own in OWN {
+    for own in CALLER_FIELDS {
         fields.insert((*own).to_owned(), json!({}));
     }
     fields.remove("output_bytes");
@@ -256,12 +256,12 @@ pub(crate) fn whole_schema() -> Object {
 }
 
 /// What every answer about one process has.
-pub(crate) fn least_schema() -> Object {
+pub(crate) fn least_schema() -> JsonObject {
     schema_of(REQUIRED)
 }
 
 /// The schema of the short form. It describes the fields that most programs look at; nine tools pay for each of them.
-pub(crate) fn brief_schema() -> Object {
+pub(crate) fn brief_schema() -> JsonObject {
     let mut schema = schema_of(DESCRIBED);
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
         fields.insert("output".to_owned(), json!({ "type": "object" }));
@@ -272,7 +272,7 @@ pub(crate) fn brief_schema() -> Object {
     schema
 }
 
-fn schema_of(names: &[&str]) -> Object {
+fn schema_of(names: &[&str]) -> JsonObject {
     let mut schema = whole_schema();
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
         fields.retain(|name, _| names.contains(&name.as_str()));
@@ -280,16 +280,16 @@ fn schema_of(names: &[&str]) -> Object {
     schema
 }
 
-fn of_fields(fields: Object) -> Object {
-    let mut schema = Object::new();
+fn of_fields(fields: JsonObject) -> JsonObject {
+    let mut schema = JsonObject::new();
     schema.insert("type".to_owned(), "object".into());
     schema.insert("properties".to_owned(), fields.into());
     schema.insert("required".to_owned(), json!(REQUIRED));
     schema
 }
 
-fn spoken_fields(fields: Option<&Value>) -> Object {
-    let Some(Value::Object(fields)) = fields else { return Object::new() };
+fn spoken_fields(fields: Option<&Value>) -> JsonObject {
+    let Some(Value::Object(fields)) = fields else { return JsonObject::new() };
     fields.iter().map(|(name, schema)| (renamed(name), spoken_schema(name, schema))).collect()
 }
 
@@ -297,13 +297,13 @@ fn spoken_schema(name: &str, schema: &Value) -> Value {
     if name.ends_with("_ms") {
         return json!({ "type": "number" });
     }
-    let mut plain = Object::new();
+    let mut plain = JsonObject::new();
     for keyword in ["type", "items"] {
         if let Some(value) = schema.get(keyword) {
             plain.insert(keyword.to_owned(), value.clone());
         }
     }
-    if schema.get("properties").is_some() && !RARE.contains(&name) {
+    if schema.get("properties").is_some() && !OMITTED_FROM_SCHEMA.contains(&name) {
         plain.insert("properties".to_owned(), spoken_fields(schema.get("properties")).into());
     }
     plain.into()
@@ -336,7 +336,7 @@ mod tests {
 
     #[test]
     fn spans_are_seconds_and_what_says_nothing_is_left_out() {
-        let fields = whole(&view(), &Around::default());
+        let fields = whole(&view(), &StatusContext::default());
         assert_eq!(fields["process_id"], "0197");
         assert_eq!(fields["process_type"], "build");
         assert_eq!(fields["elapsed_s"], 1.5);
@@ -351,13 +351,16 @@ mod tests {
 
     #[test]
     fn content_of_the_caller_is_told_as_it_is() {
-        assert_eq!(whole(&view(), &Around::default())["metadata"], json!({ "kept": null, "wait_ms": 5 }));
+        assert_eq!(
+            whole(&view(), &StatusContext::default())["metadata"],
+            json!({ "kept": null, "wait_ms": 5 })
+        );
     }
 
     #[test]
     fn long_metadata_is_cut_and_names_the_way_to_the_rest() {
         let long = ProcessView { metadata: Some(json!({ "a": "x".repeat(3_000) })), ..view() };
-        let fields = whole(&long, &Around::default());
+        let fields = whole(&long, &StatusContext::default());
         assert_eq!(fields["metadata"]["truncated"], true);
         assert_eq!(fields["metadata"]["rest"], "longhaul://process/0197");
     }
@@ -378,7 +381,7 @@ mod tests {
             log_path: Some(long()),
             ..view()
         };
-        let around = Around { tail: Some("x".repeat(400)), ..Around::default() };
+        let around = StatusContext { tail: Some("x".repeat(400)), ..StatusContext::default() };
         assert!(Value::Object(whole(&view, &around)).to_string().len() <= 24_000);
         assert!(Value::Object(brief(&view, &around)).to_string().len() <= 2_000);
     }
@@ -386,7 +389,7 @@ mod tests {
     #[test]
     fn short_form_does_not_say_the_same_twice() {
         let view = ProcessView { reason: Some("r".to_owned()), error: Some("r".to_owned()), ..view() };
-        let fields = brief(&view, &Around::default());
+        let fields = brief(&view, &StatusContext::default());
         assert!(!fields.contains_key("reason") && fields["error"] == "r");
     }
 

@@ -1,29 +1,29 @@
 //! What a wait came to.
 
-use crate::answer::Object;
-use crate::answer::status::{Around, brief_schema, whole};
+use crate::answer::JsonObject;
+use crate::answer::status::{StatusContext, brief_schema, whole};
 use crate::schema;
 use longhaul_wire::api::ProcessView;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is told of a process that goes on.
-const GOING: &[&str] =
+const LIVE_FIELDS: &[&str] =
     &["process_id", "name", "status", "stage", "progress", "eta_s", "conditions", "ready", "listening_ports"];
 /// The shortest wait that is suggested, in seconds.
-const SHORTEST: f64 = 5.0;
+const MIN_SUGGESTED_WAIT: f64 = 5.0;
 /// The longest wait that is suggested, in seconds.
-const LONGEST: f64 = 600.0;
+const MAX_SUGGESTED_WAIT: f64 = 600.0;
 /// What is suggested where nothing is known, in seconds.
-const USUAL: f64 = 55.0;
+const DEFAULT_SUGGESTED_WAIT: f64 = 55.0;
 
 /// The answer of `wait_for_process`.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(crate) struct WaitAnswer {
-    pub(crate) reason: Reason,
-    pub(crate) processes: Vec<Waited>,
+pub(crate) struct WaitResult {
+    pub(crate) reason: WaitEndReason,
+    pub(crate) processes: Vec<WaitedProcess>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) matched: Option<Matched>,
+    pub(crate) matched: Option<MatchedLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) suggested_wait_s: Option<u64>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct WaitAnswer {
 /// Why a wait is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Reason {
+pub(crate) enum WaitEndReason {
     /// What was waited for is true.
     Met,
     /// It cannot become true any more.
@@ -43,11 +43,11 @@ pub(crate) enum Reason {
 /// A process that was waited for.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
-pub(crate) struct Waited(pub(crate) Object);
+pub(crate) struct WaitedProcess(pub(crate) JsonObject);
 
 /// A line of output that was waited for.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
-pub(crate) struct Matched {
+pub(crate) struct MatchedLine {
     pub(crate) process_id: String,
     pub(crate) text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,10 +55,10 @@ pub(crate) struct Matched {
 }
 
 /// What is told of a process that goes on.
-pub(crate) fn waiting(view: &ProcessView) -> Waited {
-    let mut fields = whole(view, &Around::default());
-    fields.retain(|name, _| GOING.contains(&name.as_str()));
-    Waited(fields)
+pub(crate) fn waiting(view: &ProcessView) -> WaitedProcess {
+    let mut fields = whole(view, &StatusContext::default());
+    fields.retain(|name, _| LIVE_FIELDS.contains(&name.as_str()));
+    WaitedProcess(fields)
 }
 
 /// How long to wait the next time, in seconds: until the last of them is expected to be done.
@@ -66,7 +66,9 @@ pub(crate) fn suggested_wait(views: &[ProcessView]) -> u64 {
     let ends = views.iter().filter_map(|view| view.eta_ms).max();
     // Only whole seconds are told, of at most ten minutes.
     #[expect(clippy::cast_precision_loss, reason = "an estimate is no more exact than this")]
-    let seconds = ends.map_or(USUAL, |millis| (millis as f64 / 1_000.0).clamp(SHORTEST, LONGEST));
+    let seconds = ends.map_or(DEFAULT_SUGGESTED_WAIT, |millis| {
+        (millis as f64 / 1_000.0).clamp(MIN_SUGGESTED_WAIT, MAX_SUGGESTED_WAIT)
+    });
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -76,7 +78,7 @@ pub(crate) fn suggested_wait(views: &[ProcessView]) -> u64 {
     whole
 }
 
-impl JsonSchema for Waited {
+impl JsonSchema for WaitedProcess {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Waited".into()
     }
@@ -89,8 +91,8 @@ impl JsonSchema for Waited {
 }
 
 /// The schema of the answer.
-pub(crate) fn wait_schema() -> Object {
-    schema::bare::<WaitAnswer>()
+pub(crate) fn wait_schema() -> JsonObject {
+    schema::bare::<WaitResult>()
 }
 
 #[cfg(test)]

@@ -6,38 +6,38 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 /// The most requests of one connection at work at once.
-const AT_WORK: usize = 64;
+const MAX_ACTIVE_REQUESTS: usize = 64;
 /// The most that wait for something. More are refused, not left unread: what ends one of them has to be heard.
-const PARKED: usize = 320;
+const MAX_PARKED: usize = 320;
 /// The most bytes of requests at work when another one is read, and the most bytes of those that wait.
-const HELD: usize = 16 * 1024 * 1024;
+const MAX_ACTIVE_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 /// The most bytes of answers that a client has not taken when more of its requests are read.
 const UNSENT: usize = 1024 * 1024;
 
 /// What is at work for one connection.
 #[derive(Debug, Default)]
-pub(super) struct Load {
-    now: Mutex<Now>,
+pub(super) struct ConnectionLoad {
+    now: Mutex<LoadState>,
     less: Notify,
 }
 
 #[derive(Debug, Default)]
-struct Now {
-    at_work: Requests,
-    parked: Requests,
+struct LoadState {
+    at_work: RequestLoad,
+    parked: RequestLoad,
     unsent: usize,
 }
 
 /// Requests with their bytes.
 #[derive(Debug, Default)]
-struct Requests {
+struct RequestLoad {
     by_id: HashMap<RequestId, usize>,
     bytes: usize,
 }
 
 /// Whether a request may begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Begun {
+pub(super) enum RequestAdmission {
     Once,
     /// Its id is at work already.
     Twice,
@@ -47,12 +47,12 @@ pub(super) enum Begun {
 
 /// Bytes that are not sent yet.
 #[derive(Debug)]
-pub(super) struct Weight {
-    load: Arc<Load>,
+pub(super) struct UnsentBytes {
+    load: Arc<ConnectionLoad>,
     bytes: usize,
 }
 
-impl Load {
+impl ConnectionLoad {
     /// Waits until there is room for another request.
     pub(super) async fn room(&self) {
         loop {
@@ -65,20 +65,20 @@ impl Load {
     }
 
     /// Notes a request of so many bytes that begins.
-    pub(super) fn begin(&self, id: &RequestId, parks: bool, bytes: usize) -> Begun {
+    pub(super) fn begin(&self, id: &RequestId, parks: bool, bytes: usize) -> RequestAdmission {
         let mut now = self.lock();
         if now.at_work.has(id) || now.parked.has(id) {
-            return Begun::Twice;
+            return RequestAdmission::Twice;
         }
         if !parks {
             now.at_work.add(id, bytes);
-            return Begun::Once;
+            return RequestAdmission::Once;
         }
-        if now.parked.by_id.len() >= PARKED || now.parked.bytes + bytes > HELD {
-            return Begun::Crowded;
+        if now.parked.by_id.len() >= MAX_PARKED || now.parked.bytes + bytes > MAX_ACTIVE_REQUEST_BYTES {
+            return RequestAdmission::Crowded;
         }
         now.parked.add(id, bytes);
-        Begun::Once
+        RequestAdmission::Once
     }
 
     /// Notes that a request is answered, or never will be.
@@ -102,23 +102,25 @@ impl Load {
     }
 
     /// Notes bytes that are to be sent, until what is given back is dropped.
-    pub(super) fn weigh(self: &Arc<Self>, bytes: usize) -> Weight {
+    pub(super) fn weigh(self: &Arc<Self>, bytes: usize) -> UnsentBytes {
         self.lock().unsent += bytes;
-        Weight { load: self.clone(), bytes }
+        UnsentBytes { load: self.clone(), bytes }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Now> {
+    fn lock(&self) -> MutexGuard<'_, LoadState> {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Now {
+impl LoadState {
     fn has_room(&self) -> bool {
-        self.at_work.by_id.len() < AT_WORK && self.at_work.bytes < HELD && self.unsent <= UNSENT
+        self.at_work.by_id.len() < MAX_ACTIVE_REQUESTS
+            && self.at_work.bytes < MAX_ACTIVE_REQUEST_BYTES
+            && self.unsent <= UNSENT
     }
 }
 
-impl Requests {
+impl RequestLoad {
     fn has(&self, id: &RequestId) -> bool {
         self.by_id.contains_key(id)
     }
@@ -134,7 +136,7 @@ impl Requests {
     }
 }
 
-impl Drop for Weight {
+impl Drop for UnsentBytes {
     fn drop(&mut self) {
         let mut now = self.load.lock();
         now.unsent = now.unsent.saturating_sub(self.bytes);

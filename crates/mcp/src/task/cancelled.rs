@@ -2,7 +2,7 @@
 
 use crate::task::file;
 use crate::task::secret::{hex, unhex};
-use crate::task::ticket::Nonce;
+use crate::task::token::Nonce;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The file in a state directory: one task a line, oldest first.
 const FILE: &str = "mcp.cancelled";
 /// So many are remembered.
-const MOST: usize = 4_096;
+const MAX_TASKS: usize = 4_096;
 
 /// The newest tasks that were cancelled.
 #[derive(Debug)]
-pub(super) struct Cancelled {
+pub(super) struct CancelledTasks {
     path: PathBuf,
     known: Arc<Mutex<VecDeque<Nonce>>>,
 }
 
-impl Cancelled {
+impl CancelledTasks {
     /// Reads those of a state directory, and leaves only the newest in the file.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
@@ -28,8 +28,8 @@ impl Cancelled {
         let text = String::from_utf8_lossy(&bytes);
         let mut known: VecDeque<Nonce> =
             text.lines().filter_map(|line| unhex(line)?.try_into().ok()).collect();
-        if known.len() > MOST {
-            known.drain(..known.len() - MOST);
+        if known.len() > MAX_TASKS {
+            known.drain(..known.len() - MAX_TASKS);
             let lines: String = known.iter().map(|nonce| format!("{}\n", hex(nonce))).collect();
             file::replace(state, FILE, lines.as_bytes())?;
         }
@@ -52,7 +52,7 @@ impl Cancelled {
             }
             file::append(&path, format!("{}\n", hex(&nonce)).as_bytes())?;
             known.push_back(nonce);
-            if known.len() > MOST {
+            if known.len() > MAX_TASKS {
                 known.pop_front();
             }
             Ok(())
@@ -70,11 +70,11 @@ mod tests {
     #[tokio::test]
     async fn cancelled_task_stays_so_in_the_next_life() {
         let state = tempfile::tempdir().unwrap();
-        let cancelled = Cancelled::open(state.path()).unwrap();
+        let cancelled = CancelledTasks::open(state.path()).unwrap();
         cancelled.add([1; 16]).await.unwrap();
         cancelled.add([1; 16]).await.unwrap();
         assert!(cancelled.holds(&[1; 16]) && !cancelled.holds(&[2; 16]));
-        let next = Cancelled::open(state.path()).unwrap();
+        let next = CancelledTasks::open(state.path()).unwrap();
         assert!(next.holds(&[1; 16]) && !next.holds(&[2; 16]));
         assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), 1);
     }
@@ -83,11 +83,11 @@ mod tests {
     async fn what_is_no_plain_file_is_neither_read_nor_written() {
         let state = tempfile::tempdir().unwrap();
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
-        let cancelled = Cancelled::open(state.path()).unwrap();
+        let cancelled = CancelledTasks::open(state.path()).unwrap();
         fs::write(&target, "precious\n").unwrap();
         symlink(&target, &file).unwrap();
         cancelled.add([1; 16]).await.unwrap_err();
-        Cancelled::open(state.path()).unwrap_err();
+        CancelledTasks::open(state.path()).unwrap_err();
         assert_eq!(fs::read_to_string(target).unwrap(), "precious\n");
     }
 
@@ -98,10 +98,10 @@ mod tests {
         let mut text = "nonsense\n".to_owned();
         text.extend((0..5_000).map(|n| format!("{}\n", hex(&nonce(n)))));
         fs::write(state.path().join(FILE), text).unwrap();
-        let cancelled = Cancelled::open(state.path()).unwrap();
+        let cancelled = CancelledTasks::open(state.path()).unwrap();
         assert!(
             cancelled.holds(&nonce(4_999)) && !cancelled.holds(&nonce(903)) && cancelled.holds(&nonce(904))
         );
-        assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), MOST);
+        assert_eq!(fs::read_to_string(state.path().join(FILE)).unwrap().lines().count(), MAX_TASKS);
     }
 }

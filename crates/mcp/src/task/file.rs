@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// No file of tasks is longer.
-const LONGEST: u64 = 16 << 20;
+const MAX_FILE_LEN: u64 = 16 << 20;
 
 /// Reads a file; none if there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
@@ -18,8 +18,8 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) => return Err(error),
     };
     let mut bytes = Vec::new();
-    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LONGEST {
+    file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_LEN {
         return Err(io::Error::new(
             ErrorKind::InvalidData,
             format!("{} is none of ours: it is too long", path.display()),

@@ -1,7 +1,7 @@
 //! The secret that task ids are signed with.
 
 use crate::task::file;
-use crate::task::ticket::Ticket;
+use crate::task::token::TaskToken;
 use longhaul_api::hmac;
 use std::fmt;
 use std::io;
@@ -18,9 +18,9 @@ const PREFIX: &str = "w_";
 const SIGNATURE: usize = 16;
 
 /// A secret that lasts as long as its state directory.
-pub(super) struct Secret([u8; LENGTH]);
+pub(super) struct TaskSecret([u8; LENGTH]);
 
-impl Secret {
+impl TaskSecret {
     /// Reads the secret of a state directory, or makes one: durable before anything is signed with it.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
@@ -37,7 +37,7 @@ impl Secret {
     }
 
     /// The id of a task.
-    pub(super) fn sealed(&self, ticket: &Ticket) -> String {
+    pub(super) fn sealed(&self, ticket: &TaskToken) -> String {
         let mut bytes = ticket.to_bytes();
         let signature = self.signature(&bytes);
         bytes.extend(signature);
@@ -45,11 +45,11 @@ impl Secret {
     }
 
     /// The task of an id; none if it was not made here.
-    pub(super) fn opened(&self, id: &str) -> Option<Ticket> {
+    pub(super) fn opened(&self, id: &str) -> Option<TaskToken> {
         let bytes = unhex(id.strip_prefix(PREFIX)?)?;
         let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
         let differs = self.signature(told).iter().zip(signature).fold(0, |sum, (a, b)| sum | (a ^ b));
-        (differs == 0).then(|| Ticket::from_bytes(told)).flatten()
+        (differs == 0).then(|| TaskToken::from_bytes(told)).flatten()
     }
 
     /// HMAC-SHA-256 of some bytes, the first half of it.
@@ -62,7 +62,7 @@ impl Secret {
     }
 }
 
-impl fmt::Debug for Secret {
+impl fmt::Debug for TaskSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
     }
@@ -95,21 +95,21 @@ pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tool::input::Mode;
+    use crate::tool::input::WaitModeInput;
     use longhaul_domain::{ProcessId, Timestamp};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    fn ticket() -> Ticket {
-        Ticket::new(vec![ProcessId::new(Uuid::from_u128(7))], Mode::All, Timestamp(1))
+    fn ticket() -> TaskToken {
+        TaskToken::new(vec![ProcessId::new(Uuid::from_u128(7))], WaitModeInput::All, Timestamp(1))
     }
 
     #[test]
     fn task_of_an_earlier_life_is_known_again() {
         let state = tempfile::tempdir().unwrap();
         let ticket = ticket();
-        let id = Secret::open(state.path()).unwrap().sealed(&ticket);
-        assert_eq!(Secret::open(state.path()).unwrap().opened(&id), Some(ticket));
+        let id = TaskSecret::open(state.path()).unwrap().sealed(&ticket);
+        assert_eq!(TaskSecret::open(state.path()).unwrap().opened(&id), Some(ticket));
         let mode = fs::metadata(state.path().join(FILE)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
@@ -120,10 +120,10 @@ mod tests {
         let (file, target) = (state.path().join(FILE), state.path().join("target"));
         fs::write(&target, [7; LENGTH]).unwrap();
         symlink(&target, &file).unwrap();
-        Secret::open(state.path()).unwrap_err();
+        TaskSecret::open(state.path()).unwrap_err();
         fs::remove_file(&file).unwrap();
         symlink(&target, state.path().join(format!("{FILE}.new"))).unwrap();
-        Secret::open(state.path()).unwrap();
+        TaskSecret::open(state.path()).unwrap();
         assert!(fs::symlink_metadata(&file).unwrap().is_file(), "a draft is no link");
         assert_eq!(fs::read(target).unwrap(), [7; LENGTH]);
     }
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn id_that_was_changed_or_made_elsewhere_is_nobodys() {
         let state = tempfile::tempdir().unwrap();
-        let secret = Secret::open(state.path()).unwrap();
+        let secret = TaskSecret::open(state.path()).unwrap();
         let id = secret.sealed(&ticket());
         for place in PREFIX.len()..id.len() {
             let mut other = id.clone().into_bytes();
@@ -139,7 +139,7 @@ mod tests {
             assert!(secret.opened(std::str::from_utf8(&other).unwrap()).is_none(), "{place}");
         }
         let elsewhere = tempfile::tempdir().unwrap();
-        assert!(Secret::open(elsewhere.path()).unwrap().opened(&id).is_none());
+        assert!(TaskSecret::open(elsewhere.path()).unwrap().opened(&id).is_none());
         for wrong in ["", "w_", "w_zz", "w_0", "x", "w_é0"] {
             assert!(secret.opened(wrong).is_none(), "{wrong}");
         }
@@ -150,14 +150,14 @@ mod tests {
         // RFC 4231, test case 1, whose key of 20 bytes is filled up with zeros.
         let mut key = [0; LENGTH];
         key[..20].fill(0x0b);
-        assert_eq!(hex(&Secret(key).signature(b"Hi There")), "b0344c61d8db38535ca8afceaf0bf12b");
+        assert_eq!(hex(&TaskSecret(key).signature(b"Hi There")), "b0344c61d8db38535ca8afceaf0bf12b");
     }
 
     #[test]
     fn secret_that_was_cut_off_is_made_anew() {
         let state = tempfile::tempdir().unwrap();
         fs::write(state.path().join(FILE), b"short").unwrap();
-        Secret::open(state.path()).unwrap();
+        TaskSecret::open(state.path()).unwrap();
         assert_eq!(fs::read(state.path().join(FILE)).unwrap().len(), LENGTH);
     }
 }

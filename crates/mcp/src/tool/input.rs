@@ -3,7 +3,7 @@
 //! Every agent pays for every word of a description in every turn: no description repeats what a name or a bound says.
 //! The bounds in the schemas are the ones that are checked.
 
-use crate::work::Reference;
+use crate::calls::ProcessReference;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,18 +11,18 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The longest span that is taken, in seconds: 30 days.
-pub(crate) const LONGEST: f64 = 30.0 * 24.0 * 3_600.0;
+pub(crate) const MAX_DURATION_SECS: f64 = 30.0 * 24.0 * 3_600.0;
 /// The longest wait of one call, in seconds: below the minute after which many clients give up.
-pub(crate) const LONGEST_WAIT: f64 = 55.0;
+pub(crate) const MAX_WAIT_SECS: f64 = 55.0;
 /// The longest wait for the end of what was just started, in seconds.
-const LONGEST_START: f64 = 30.0;
+const MAX_START_WAIT_SECS: f64 = 30.0;
 /// The types of processes that have no name of their own.
 pub(crate) const TYPES: [&str; 6] = ["test_suite", "build", "server", "analysis", "custom", "jules_session"];
 
 /// What `start_background_process` takes.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Start {
+pub(crate) struct StartInput {
     /// Kind of work
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
@@ -34,7 +34,7 @@ pub(crate) struct Start {
     pub(crate) args: Option<Vec<String>>,
     /// KILLS the process after so many seconds; 0: never. Not a wait: see wait_seconds
     #[serde(default)]
-    #[schemars(range(min = 0.0, max = LONGEST))]
+    #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) timeout: f64,
     /// Kept in the record
     #[serde(default)]
@@ -45,7 +45,7 @@ pub(crate) struct Start {
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
     /// Parent process
-    pub(crate) parent_id: Option<Reference>,
+    pub(crate) parent_id: Option<ProcessReference>,
     /// Session to start it in
     pub(crate) session_id: Option<String>,
     /// Processes with one key share its slots and queue for them
@@ -58,24 +58,24 @@ pub(crate) struct Start {
     pub(crate) retries: u32,
     /// Wait so long for its end; the answer has the output if it ends
     #[serde(default)]
-    #[schemars(range(min = 0.0, max = LONGEST_START))]
+    #[schemars(range(min = 0.0, max = MAX_START_WAIT_SECS))]
     pub(crate) wait_seconds: f64,
     /// pipe: for send_process_input
     #[serde(default)]
-    pub(crate) stdin: Stdin,
-    pub(crate) ready_when: Option<ReadyWhen>,
+    pub(crate) stdin: StdinInput,
+    pub(crate) ready_when: Option<ReadyWhenInput>,
     /// Condition idle after so long without output
-    #[schemars(range(min = 0.0, max = LONGEST))]
+    #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) idle_after_seconds: Option<f64>,
     /// Condition stalled after so long without output and CPU use
-    #[schemars(range(min = 0.0, max = LONGEST))]
+    #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) stall_after_seconds: Option<f64>,
 }
 
 /// What a command reads.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Stdin {
+pub(crate) enum StdinInput {
     #[default]
     Null,
     Pipe,
@@ -84,7 +84,7 @@ pub(crate) enum Stdin {
 /// How it is known to be ready; exactly one
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ReadyWhen {
+pub(crate) struct ReadyWhenInput {
     /// It listens on this port
     #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
@@ -96,7 +96,7 @@ pub(crate) struct ReadyWhen {
     pub(crate) command: Option<Vec<String>>,
 }
 
-impl fmt::Debug for Start {
+impl fmt::Debug for StartInput {
     /// Prints names of variables only: values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Start")
@@ -111,17 +111,17 @@ impl fmt::Debug for Start {
 /// Which process is meant.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Which {
+pub(crate) struct ProcessInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
 }
 
 /// What `restart_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Restart {
+pub(crate) struct RestartInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// If it is live, stop it first
     #[serde(default)]
     pub(crate) stop: bool,
@@ -130,9 +130,9 @@ pub(crate) struct Restart {
 /// What `stop_background_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Stop {
+pub(crate) struct StopInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Kill at once
     #[serde(default)]
     pub(crate) force: bool,
@@ -141,7 +141,7 @@ pub(crate) struct Stop {
 /// What `list_background_processes` takes.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct List {
+pub(crate) struct ListInput {
     /// running: all that live; failed: also timeout and interrupted
     pub(crate) filter_type: FilterType,
     /// Of this type alone
@@ -150,7 +150,7 @@ pub(crate) struct List {
     /// Of this session alone
     pub(crate) session_id: Option<String>,
     /// Children of this process alone
-    pub(crate) parent_id: Option<Reference>,
+    pub(crate) parent_id: Option<ProcessReference>,
     /// Default 20
     #[schemars(range(min = 1, max = 100))]
     pub(crate) limit: Option<u32>,
@@ -172,27 +172,27 @@ pub(crate) enum FilterType {
 /// What `wait_for_process` takes.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Wait {
+pub(crate) struct WaitInput {
     /// Ids, unique prefixes or names
     #[schemars(length(min = 1, max = 16))]
-    pub(crate) process_ids: Vec<Reference>,
+    pub(crate) process_ids: Vec<ProcessReference>,
     /// What is waited for
     #[serde(default)]
-    pub(crate) until: Until,
+    pub(crate) until: WaitUntil,
     /// any or all of them
     #[serde(default)]
-    pub(crate) mode: Mode,
+    pub(crate) mode: WaitModeInput,
     /// Regex; for output_match
     pub(crate) pattern: Option<String>,
     /// Ends this wait, never a process. Default 45
-    #[schemars(range(min = 0.0, max = LONGEST_WAIT))]
+    #[schemars(range(min = 0.0, max = MAX_WAIT_SECS))]
     pub(crate) timeout_seconds: Option<f64>,
 }
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Until {
+pub(crate) enum WaitUntil {
     #[default]
     Ended,
     Running,
@@ -203,7 +203,7 @@ pub(crate) enum Until {
 /// Of how many processes it has to be true.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Mode {
+pub(crate) enum WaitModeInput {
     Any,
     #[default]
     All,
@@ -212,9 +212,9 @@ pub(crate) enum Mode {
 /// What `read_process_output` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Read {
+pub(crate) struct ReadInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Go on from next_cursor; without any place: head and tail
     pub(crate) cursor: Option<String>,
     /// Stop here: the end of what was omitted
@@ -226,7 +226,7 @@ pub(crate) struct Read {
     pub(crate) tail_lines: Option<u32>,
     /// Which stream
     #[serde(default)]
-    pub(crate) stream: Stream,
+    pub(crate) stream: StreamInput,
     /// Default 1500
     #[schemars(range(min = 150, max = 8_000))]
     pub(crate) max_tokens: Option<u32>,
@@ -235,14 +235,14 @@ pub(crate) struct Read {
     pub(crate) raw: bool,
     /// Wait so long for more than the cursor has seen
     #[serde(default)]
-    #[schemars(range(min = 0.0, max = LONGEST_WAIT))]
+    #[schemars(range(min = 0.0, max = MAX_WAIT_SECS))]
     pub(crate) wait_seconds: f64,
 }
 
 /// Which stream is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Stream {
+pub(crate) enum StreamInput {
     #[default]
     Both,
     Stdout,
@@ -252,9 +252,9 @@ pub(crate) enum Stream {
 /// What `search_process_output` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Search {
+pub(crate) struct SearchInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Regex without look-around
     pub(crate) pattern: String,
     /// Upper and lower case match
@@ -269,7 +269,7 @@ pub(crate) struct Search {
     pub(crate) max_matches: Option<u32>,
     /// Which stream
     #[serde(default)]
-    pub(crate) stream: Stream,
+    pub(crate) stream: StreamInput,
     /// Go on from next_cursor
     pub(crate) from_cursor: Option<String>,
 }
@@ -277,9 +277,9 @@ pub(crate) struct Search {
 /// What `send_process_input` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Send {
+pub(crate) struct SendInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// As it is: end a line with \n
     #[serde(default)]
     pub(crate) text: String,
@@ -291,7 +291,7 @@ pub(crate) struct Send {
 /// What `register_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Register {
+pub(crate) struct RegisterInput {
     /// Kind of work
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
@@ -303,7 +303,7 @@ pub(crate) struct Register {
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
     /// Parent process
-    pub(crate) parent_id: Option<Reference>,
+    pub(crate) parent_id: Option<ProcessReference>,
     /// Session to register it in
     pub(crate) session_id: Option<String>,
     /// Name of the machine that does the work; only recorded
@@ -311,16 +311,16 @@ pub(crate) struct Register {
     /// Id of the agent that does the work
     pub(crate) agent_id: Option<String>,
     /// Interrupted after so long without a report
-    #[schemars(range(min = 0.0, max = LONGEST))]
+    #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) heartbeat_seconds: Option<f64>,
 }
 
 /// What `report_progress` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Report {
+pub(crate) struct ReportInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Percent
     #[schemars(range(min = 0.0, max = 100.0))]
     pub(crate) progress: Option<f64>,
@@ -331,9 +331,9 @@ pub(crate) struct Report {
 /// What `complete_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Complete {
+pub(crate) struct CompleteInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Any JSON, at most 64 KiB
     pub(crate) result: Option<Value>,
 }
@@ -341,9 +341,9 @@ pub(crate) struct Complete {
 /// What `fail_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fail {
+pub(crate) struct FailInput {
     /// Id, unique prefix or name
-    pub(crate) process_id: Reference,
+    pub(crate) process_id: ProcessReference,
     /// Why it failed
     pub(crate) error: String,
 }

@@ -3,7 +3,7 @@
 use crate::world::{World, launch, said, with};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use longhaul_mcp::{Caller, Door, HttpService};
+use longhaul_mcp::{Caller, HttpService, McpAuth};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ struct Face {
 
 async fn face(read_only: bool) -> Face {
     let world = World::new().await;
-    let service = world.mcp.http_service(Door {
+    let service = world.mcp.http_service(McpAuth {
         hosts: vec![HOST.to_owned()],
         origins: vec!["http://good.example:80".to_owned()],
         caller: Arc::new(move |parts| Caller {

@@ -1,7 +1,7 @@
 //! The face over a Unix socket.
 
 use crate::world::{Era, World, opening};
-use longhaul_mcp::Bounds;
+use longhaul_mcp::ListenerLimits;
 use rmcp::model::ClientCapabilities;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -19,10 +19,10 @@ struct Served {
     task: JoinHandle<()>,
 }
 
-fn serve(world: &World, adjust: impl FnOnce(&mut Bounds)) -> Served {
+fn serve(world: &World, adjust: impl FnOnce(&mut ListenerLimits)) -> Served {
     let path = world.state.path().join("mcp.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    let mut bounds = Bounds::for_user(rustix::process::geteuid().as_raw());
+    let mut bounds = ListenerLimits::for_user(rustix::process::geteuid().as_raw());
     adjust(&mut bounds);
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async move { drop(stopped.await) };
@@ -57,7 +57,7 @@ async fn clients_of_both_eras_are_served_until_the_end() {
 #[tokio::test]
 async fn stream_without_an_opening_line_is_told_so_and_closed() {
     let world = World::new().await;
-    let served = serve(&world, |bounds| bounds.opening = Duration::from_millis(100));
+    let served = serve(&world, |bounds| bounds.handshake = Duration::from_millis(100));
     for said in ["{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "GET / HTTP/1.1\r\n\r\n", ""] {
         let mut stream = UnixStream::connect(&served.path).await.unwrap();
         stream.write_all(said.as_bytes()).await.unwrap();
@@ -70,7 +70,7 @@ async fn stream_without_an_opening_line_is_told_so_and_closed() {
 #[tokio::test]
 async fn client_that_opens_and_says_nothing_keeps_no_place() {
     let world = World::new().await;
-    let served = serve(&world, |bounds| bounds.opening = Duration::from_millis(100));
+    let served = serve(&world, |bounds| bounds.handshake = Duration::from_millis(100));
     let mut stream = UnixStream::connect(&served.path).await.unwrap();
     stream.write_all(format!("{}\n", opening()).as_bytes()).await.unwrap();
     assert_eq!(rest(stream).await, "");

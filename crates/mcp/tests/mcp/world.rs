@@ -4,11 +4,13 @@ use crate::schema;
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_api::{Api, LaunchDefaults, Metrics};
 use longhaul_domain::NodeId;
-use longhaul_engine::ports::{Clock, NodeFacts, StartOrder, Store};
-use longhaul_engine::{Engine, Parts, Settings};
-use longhaul_mcp::Mcp;
-use longhaul_testkit::fakes::{FakeVault, Script, ScriptedSpawner, SequentialIds, VirtualClock};
-use longhaul_wire::api::Version;
+use longhaul_engine::ports::{Clock, NodeDescriptor, StartRequest, Store};
+use longhaul_engine::{Engine, EnginePorts, EngineSettings};
+use longhaul_mcp::McpInterface;
+use longhaul_testkit::fakes::{
+    ChildScript, FakeEnvironmentStore, ScriptedSpawner, SequentialIds, VirtualClock,
+};
+use longhaul_wire::api::VersionReply;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientCapabilities, ClientConfig,
     Implementation, ProtocolVersion, Tool,
@@ -26,9 +28,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
-    pub(crate) orders: Arc<Mutex<Vec<StartOrder>>>,
+    pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
     pub(crate) api: Api,
-    pub(crate) mcp: Mcp,
+    pub(crate) mcp: McpInterface,
     pub(crate) state: tempfile::TempDir,
 }
 
@@ -56,41 +58,45 @@ impl World {
             noted.lock().unwrap().push(order.clone());
             script(&order.command.program, &order.command.args)
         }));
-        let settings = Settings::of(NodeFacts {
+        let settings = EngineSettings::of(NodeDescriptor {
             id: NodeId::new("here").unwrap(),
             home: None,
             boot: "boot-1".to_owned(),
             version: "0".to_owned(),
         });
-        let parts = Parts {
+        let parts = EnginePorts {
             store,
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
-            prober: Arc::new(longhaul_engine::ports::NoProber),
-            notary: Arc::new(longhaul_engine::ports::NoNotary),
-            vault: Arc::new(FakeVault::default()),
+            prober: Arc::new(longhaul_engine::ports::NoopProber),
+            notary: Arc::new(longhaul_engine::ports::NoopSigner),
+            vault: Arc::new(FakeEnvironmentStore::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),
         };
         let engine = Engine::start(parts, settings).await.unwrap();
         let api = Api {
             engine,
-            about: Arc::new(Version { version: "1.2.3".to_owned(), protocol: 1, ..Version::default() }),
+            about: Arc::new(VersionReply {
+                version: "1.2.3".to_owned(),
+                protocol: 1,
+                ..VersionReply::default()
+            }),
             defaults: LaunchDefaults::default(),
             retention: None,
             metrics: Metrics::default(),
-            relay: longhaul_api::Relay::default(),
+            relay: longhaul_api::EventBroadcast::default(),
             notice_window: longhaul_api::NOTICE_WINDOW,
-            peers: longhaul_api::Peers::none(),
+            peers: longhaul_api::PeerClient::none(),
         };
         let state = tempfile::tempdir().unwrap();
-        let mcp = Mcp::open(api.clone(), state.path()).unwrap();
+        let mcp = McpInterface::open(api.clone(), state.path()).unwrap();
         Self { clock, orders, api, mcp, state }
     }
 
     /// The same face after a restart: everything it kept in memory is gone.
-    pub(crate) fn restarted(&self) -> Mcp {
-        Mcp::open(self.api.clone(), self.state.path()).unwrap()
+    pub(crate) fn restarted(&self) -> McpInterface {
+        McpInterface::open(self.api.clone(), self.state.path()).unwrap()
     }
 
     pub(crate) async fn client(&self, era: Era) -> Client {
@@ -101,7 +107,7 @@ impl World {
         Client::over(connect(&self.mcp, &opening).await, era, ClientCapabilities::default()).await
     }
 
-    pub(crate) async fn tasks_client(&self, mcp: &Mcp) -> Client {
+    pub(crate) async fn tasks_client(&self, mcp: &McpInterface) -> Client {
         let capabilities = ClientCapabilities::builder().enable_tasks().build();
         Client::over(connect(mcp, &opening()).await, Era::Stateless, capabilities).await
     }
@@ -225,7 +231,7 @@ pub(crate) fn opening() -> Value {
 }
 
 /// A stream that has said on whose behalf it speaks.
-pub(crate) async fn connect(mcp: &Mcp, opening: &Value) -> DuplexStream {
+pub(crate) async fn connect(mcp: &McpInterface, opening: &Value) -> DuplexStream {
     let (mut near, far) = tokio::io::duplex(ROOM);
     let mcp = mcp.clone();
     tokio::spawn(async move { mcp.serve_stream(far, PATIENCE).await });
@@ -233,23 +239,23 @@ pub(crate) async fn connect(mcp: &Mcp, opening: &Value) -> DuplexStream {
     near
 }
 
-fn script(program: &str, args: &[String]) -> Script {
+fn script(program: &str, args: &[String]) -> ChildScript {
     if program != "/bin/sh" {
-        return Script::of_words(program, args);
+        return ChildScript::of_words(program, args);
     }
     assert_eq!(args[0], "-c");
     let words: Vec<String> = args[1].split(' ').map(str::to_owned).collect();
     match words[0].as_str() {
         // Says something, and fails.
         "complain" => {
-            Script::exits(Duration::from_millis(100), 1).printing(&format!("{}\n", words[1..].join(" ")))
+            ChildScript::exits(Duration::from_millis(100), 1).printing(&format!("{}\n", words[1..].join(" ")))
         }
         // Says many things.
         "count" => {
             let lines: String = (1..=words[1].parse().unwrap()).map(|n: u32| format!("line {n}\n")).collect();
-            Script::exits(Duration::from_millis(100), 0).printing(&lines)
+            ChildScript::exits(Duration::from_millis(100), 0).printing(&lines)
         }
-        program => Script::of_words(program, &words[1..]),
+        program => ChildScript::of_words(program, &words[1..]),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Which records to list, and how.
 
-use crate::store::{StoreError, Stored};
+use crate::store::{StoreError, StoredProcess};
 use longhaul_domain::{
     AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, Seq, SessionId, SlotKey, Status,
 };
 
 /// Which records to list: all conditions must hold; an empty filter lists everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
+pub struct ProcessFilter {
     /// One of these statuses; empty means any.
     pub statuses: Vec<Status>,
     /// Of this session.
@@ -40,9 +40,9 @@ pub struct Filter {
 
 /// In which order, from where, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PageAsk {
+pub struct PageRequest {
     /// The order.
-    pub order: Order,
+    pub order: SortOrder,
     /// Go on after this place.
     pub after: Option<PageKey>,
     /// The most records on the page, from 1 to 1,000; what lies outside counts as the nearer of the two.
@@ -51,7 +51,7 @@ pub struct PageAsk {
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
+pub enum SortOrder {
     /// By submit sequence, newest first.
     #[default]
     NewestFirst,
@@ -67,7 +67,7 @@ pub struct PageKey(pub Seq);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
     /// The records.
-    pub processes: Vec<Stored>,
+    pub processes: Vec<StoredProcess>,
     /// Where the next page begins; none at the end.
     pub next: Option<PageKey>,
     /// Those that may belong to this part of the list and cannot be read: one that is damaged hides no other.
@@ -84,16 +84,16 @@ impl Listing {
             None => Ok(self),
             Some(id) => Err(StoreError::Corrupt {
                 what: format!("process {id} cannot be read"),
-                way_out: "what is wrong with it is told by a look at it alone".to_owned(),
+                remedy: "what is wrong with it is told by a look at it alone".to_owned(),
             }),
         }
     }
 }
 
-impl Filter {
+impl ProcessFilter {
     /// Whether a record passes. Adapters that filter by other means are held to this.
     #[must_use]
-    pub fn admits(&self, stored: &Stored) -> bool {
+    pub fn admits(&self, stored: &StoredProcess) -> bool {
         let head = stored.process.head();
         (self.statuses.is_empty() || self.statuses.contains(&head.status))
             && self.session.as_ref().is_none_or(|session| head.session.as_ref() == Some(session))

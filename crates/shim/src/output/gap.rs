@@ -3,22 +3,22 @@
 use std::ops::Range;
 
 /// The name of the file.
-pub(crate) const GAP: &str = "output.gap";
+pub(crate) const GAP_FILE: &str = "output.gap";
 
 /// The length of the file in bytes.
-pub(crate) const GAP_LENGTH: usize = 32;
+pub(crate) const GAP_FILE_LEN: usize = 32;
 
 /// The dropped ranges of the log and of its index; empty ranges before anything was dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Gap {
+pub(crate) struct OutputGap {
     pub(crate) log: Range<u64>,
     pub(crate) index: Range<u64>,
 }
 
-impl Gap {
-    pub(crate) fn encode(&self) -> [u8; GAP_LENGTH] {
+impl OutputGap {
+    pub(crate) fn encode(&self) -> [u8; GAP_FILE_LEN] {
         let words = [self.log.start, self.log.end, self.index.start, self.index.end];
-        let mut bytes = [0; GAP_LENGTH];
+        let mut bytes = [0; GAP_FILE_LEN];
         for (place, byte) in bytes.iter_mut().zip(words.into_iter().flat_map(u64::to_le_bytes)) {
             *place = byte;
         }
@@ -26,7 +26,7 @@ impl Gap {
     }
 
     /// Reads the file; ranges that run backwards are garbage and count as nothing dropped.
-    pub(crate) fn decode(bytes: &[u8; GAP_LENGTH]) -> Self {
+    pub(crate) fn decode(bytes: &[u8; GAP_FILE_LEN]) -> Self {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut range = || {
             let (start, end) = (words.next().unwrap_or(0), words.next().unwrap_or(0));
@@ -42,14 +42,14 @@ mod tests {
 
     #[test]
     fn gap_comes_back_as_it_was_written() {
-        let gap = Gap { log: 4_096..8_192, index: 16..32 };
-        assert_eq!(Gap::decode(&gap.encode()), gap);
+        let gap = OutputGap { log: 4_096..8_192, index: 16..32 };
+        assert_eq!(OutputGap::decode(&gap.encode()), gap);
     }
 
     #[test]
     fn range_that_runs_backwards_is_nothing() {
-        let mut bytes = [0; GAP_LENGTH];
+        let mut bytes = [0; GAP_FILE_LEN];
         bytes[0] = 9;
-        assert_eq!(Gap::decode(&bytes), Gap::default());
+        assert_eq!(OutputGap::decode(&bytes), OutputGap::default());
     }
 }

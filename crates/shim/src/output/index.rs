@@ -2,18 +2,18 @@
 
 use std::{fs::File, io};
 
-use super::{place::Place, segments::INDEX};
+use super::{offset::FileOffset, segments::INDEX};
 use crate::attempt_directory::AttemptDirectory;
 
 /// The present file of the index.
-pub(super) enum Index {
+pub(super) enum IndexWriter {
     /// There is none before the first entry: an inode less for an attempt that says nothing.
     Absent,
     /// Entries go into this one.
-    Present(Place),
+    Present(FileOffset),
 }
 
-impl Index {
+impl IndexWriter {
     /// Writes at an offset of the index, into a file that is made now if there is none.
     pub(super) fn write(
         &mut self,
@@ -24,7 +24,7 @@ impl Index {
         match self {
             Self::Present(place) => place.write(offset, bytes),
             Self::Absent => {
-                let place = Place::first(directory.create(INDEX.head)?);
+                let place = FileOffset::first(directory.create(INDEX.head)?);
                 let written = place.write(offset, bytes);
                 *self = Self::Present(place);
                 written

@@ -7,7 +7,7 @@ pub(crate) const LOST: &str = "output.lost";
 pub(crate) const LENGTH: u64 = 16;
 
 /// So many places are told apart; what is lost behind the last of them counts there.
-pub(crate) const MOST: u64 = 256;
+pub(crate) const MAX_LOSSES: u64 = 256;
 
 /// Output that could not be stored, because the disk was full or failing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

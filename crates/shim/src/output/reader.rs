@@ -8,30 +8,30 @@ use std::{
 };
 
 use super::{
-    entry::{ENTRY, IndexEntry, Stream},
-    gap::{GAP, GAP_LENGTH, Gap},
+    entry::{ENTRY_LEN, IndexEntry, StreamId},
+    gap::{GAP_FILE, GAP_FILE_LEN, OutputGap},
     loss::{self, LOST, Loss},
-    segments::{INDEX, LOG, Names, Segments},
+    segments::{INDEX, LOG, SegmentNames, Segments},
 };
 use crate::attempt_directory::AttemptDirectory;
 
 const BLOCK: usize = 64 << 10;
 
 /// Lines are looked for in so many of the last bytes: a file that only claims to be long must keep nobody busy.
-pub const LOOK_BACK: u64 = 256 << 20;
+pub const LOOKBACK_BYTES: u64 = 256 << 20;
 
 /// So many entries of an index may make no sense before those that stand behind them count for nothing.
-const MOST_SENSELESS: usize = 4_096;
+const MAX_INVALID_ENTRIES: usize = 4_096;
 
 /// The output of one attempt, of which every byte has one offset for ever.
 #[derive(Debug)]
-pub struct OutputLog {
+pub struct OutputReader {
     directory: AttemptDirectory,
 }
 
 /// What reading at an offset found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Chunk {
+pub enum ReadChunk {
     /// So many bytes, at least one.
     Bytes(usize),
     /// The bytes there were given back; there are some again from `resume` on.
@@ -45,16 +45,16 @@ pub enum Chunk {
 
 /// Neighbouring bytes of one stream that came at about one time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
+pub struct OutputRun {
     /// The offsets of the bytes.
     pub range: Range<u64>,
     /// Where they came from.
-    pub stream: Stream,
+    pub stream: StreamId,
     /// When the first of them was read, in steady milliseconds.
     pub time: u64,
 }
 
-impl OutputLog {
+impl OutputReader {
     /// Opens the output in an attempt directory, even before there is any.
     pub fn open(directory: &Path) -> io::Result<Self> {
         Ok(Self { directory: AttemptDirectory::open(directory)? })
@@ -83,7 +83,7 @@ impl OutputLog {
         };
         let length = self.length()?;
         let mut bytes = Vec::new();
-        file.take(loss::MOST.saturating_mul(loss::LENGTH)).read_to_end(&mut bytes)?;
+        file.take(loss::MAX_LOSSES.saturating_mul(loss::LENGTH)).read_to_end(&mut bytes)?;
         let (entries, _torn) = bytes.as_chunks();
         // What makes no sense must not hide what does.
         let entries = entries.iter().filter_map(|entry| Loss::decode(*entry));
@@ -93,23 +93,23 @@ impl OutputLog {
     }
 
     /// Reads bytes from an offset on, never across a gap and never zeros out of one.
-    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<Chunk> {
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<ReadChunk> {
         let before = self.read_gap()?;
         if before.log.contains(&offset) {
-            return Ok(Chunk::Gap { resume: before.log.end });
+            return Ok(ReadChunk::Gap { resume: before.log.end });
         }
         let segments = Segments::open(&self.directory, &LOG)?;
         let Some(held) = segments.first_held(offset) else {
-            return Ok(Chunk::End);
+            return Ok(ReadChunk::End);
         };
         if held > offset {
-            return Ok(Chunk::Gap { resume: held });
+            return Ok(ReadChunk::Gap { resume: held });
         }
         let got = segments.read_at(offset, buffer)?;
         // What was read may have been given back in the middle of it.
         let after = self.read_gap()?;
         if after.log.contains(&offset) {
-            return Ok(Chunk::Gap { resume: after.log.end });
+            return Ok(ReadChunk::Gap { resume: after.log.end });
         }
         let got = if after.log.start > offset && !after.log.is_empty() {
             let until_gap = after.log.start.saturating_sub(offset);
@@ -117,24 +117,24 @@ impl OutputLog {
         } else {
             got
         };
-        Ok(if got == 0 { Chunk::End } else { Chunk::Bytes(got) })
+        Ok(if got == 0 { ReadChunk::End } else { ReadChunk::Bytes(got) })
     }
 
     /// Walks the runs from the one that holds an offset on.
     ///
     /// Bytes that no entry describes, such as those just being written, are in no run; entries that make no sense
     /// are skipped.
-    pub fn entries(&self, from: u64) -> io::Result<Entries> {
-        let index = KeptIndex::open(self)?;
+    pub fn entries(&self, from: u64) -> io::Result<OutputEntries> {
+        let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.end > from)?;
         let end = match next.checked_sub(1) {
             Some(before) => index.entry(before)?.map_or(0, |entry| entry.end),
             None => 0,
         };
-        Ok(Entries { index, next, end })
+        Ok(OutputEntries { index, next, end })
     }
 
-    /// Finds where the last `lines` lines begin, not looking back beyond a gap, nor over more than [`LOOK_BACK`] bytes.
+    /// Finds where the last `lines` lines begin, not looking back beyond a gap, nor over more than [`LOOKBACK_BYTES`] bytes.
     pub fn offset_of_last_lines(&self, lines: u64) -> io::Result<u64> {
         let length = self.length()?;
         let floor = self.floor()?;
@@ -171,7 +171,7 @@ impl OutputLog {
 
     /// Finds the first byte that was read at or after a time, in steady milliseconds; the length if none was.
     pub fn offset_at_time(&self, time: u64) -> io::Result<u64> {
-        let index = KeptIndex::open(self)?;
+        let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.time >= time)?;
         if next >= index.count() {
             return self.length();
@@ -185,8 +185,8 @@ impl OutputLog {
     /// Returns when the last bytes that an entry describes began to be read, in steady milliseconds; `None` if there are
     /// none.
     pub fn last_time(&self) -> io::Result<Option<u64>> {
-        let index = KeptIndex::open(self)?;
-        for number in (0..index.count()).rev().take(MOST_SENSELESS) {
+        let index = VisibleIndex::open(self)?;
+        for number in (0..index.count()).rev().take(MAX_INVALID_ENTRIES) {
             if let Some(entry) = index.entry(number)? {
                 return Ok(Some(entry.time));
             }
@@ -194,43 +194,43 @@ impl OutputLog {
         Ok(None)
     }
 
-    /// How far back lines are looked for: to the last gap, and no further than [`LOOK_BACK`] bytes.
+    /// How far back lines are looked for: to the last gap, and no further than [`LOOKBACK_BYTES`] bytes.
     ///
     /// # Errors
     /// If the files cannot be read.
     pub fn floor(&self) -> io::Result<u64> {
         let behind_gap = self.gap()?.map_or(0, |gap| gap.end);
-        Ok(behind_gap.max(self.length()?.saturating_sub(LOOK_BACK)))
+        Ok(behind_gap.max(self.length()?.saturating_sub(LOOKBACK_BYTES)))
     }
 
     fn fill(&self, offset: u64, buffer: &mut [u8]) -> io::Result<bool> {
         let mut done = 0;
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             match self.read_at(offset.saturating_add(done as u64), rest)? {
-                Chunk::Bytes(got) => done = done.saturating_add(got),
-                Chunk::Gap { .. } | Chunk::End => return Ok(false),
+                ReadChunk::Bytes(got) => done = done.saturating_add(got),
+                ReadChunk::Gap { .. } | ReadChunk::End => return Ok(false),
             }
         }
         Ok(true)
     }
 
     /// Reads what was given back; a range that cannot be so is garbage and counts as nothing.
-    fn read_gap(&self) -> io::Result<Gap> {
-        let Some(file) = self.directory.open_file(GAP)? else {
-            return Ok(Gap::default());
+    fn read_gap(&self) -> io::Result<OutputGap> {
+        let Some(file) = self.directory.open_file(GAP_FILE)? else {
+            return Ok(OutputGap::default());
         };
-        let mut bytes = [0; GAP_LENGTH];
+        let mut bytes = [0; GAP_FILE_LEN];
         let got = file.read_at(&mut bytes, 0)?;
-        if got < GAP_LENGTH {
-            return Ok(Gap::default());
+        if got < GAP_FILE_LEN {
+            return Ok(OutputGap::default());
         }
-        let gap = Gap::decode(&bytes);
-        Ok(Gap { log: self.within(&LOG, gap.log)?, index: self.within(&INDEX, gap.index)? })
+        let gap = OutputGap::decode(&bytes);
+        Ok(OutputGap { log: self.within(&LOG, gap.log)?, index: self.within(&INDEX, gap.index)? })
     }
 
     /// Keeps a range inside the files. One that reaches beyond them tells of bytes that a power cut took, if the files
     /// have a hole there; else it is garbage, which must not hide what is there.
-    fn within(&self, names: &Names, range: Range<u64>) -> io::Result<Range<u64>> {
+    fn within(&self, names: &SegmentNames, range: Range<u64>) -> io::Result<Range<u64>> {
         if range.is_empty() || range.end <= self.directory.length_of(names.head)? {
             return Ok(range);
         }
@@ -244,14 +244,14 @@ impl OutputLog {
 }
 
 /// The runs of an output, oldest first.
-pub struct Entries {
-    index: KeptIndex,
+pub struct OutputEntries {
+    index: VisibleIndex,
     next: u64,
     end: u64,
 }
 
-impl Iterator for Entries {
-    type Item = io::Result<Run>;
+impl Iterator for OutputEntries {
+    type Item = io::Result<OutputRun>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.next < self.index.count() {
@@ -274,38 +274,42 @@ impl Iterator for Entries {
             let start = if gap.contains(&self.end) { gap.end } else { self.end };
             self.end = entry.end;
             if start < entry.end {
-                return Some(Ok(Run { range: start..entry.end, stream: entry.stream, time: entry.time }));
+                return Some(Ok(OutputRun {
+                    range: start..entry.end,
+                    stream: entry.stream,
+                    time: entry.time,
+                }));
             }
         }
         None
     }
 }
 
-impl std::fmt::Debug for Entries {
+impl std::fmt::Debug for OutputEntries {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Entries").field("next", &self.next).finish_non_exhaustive()
     }
 }
 
 /// The entries that were not given back, counted as if there were no gap.
-struct KeptIndex {
+struct VisibleIndex {
     segments: Segments,
-    gap: Gap,
+    gap: OutputGap,
     length: u64,
     log_length: u64,
 }
 
-impl KeptIndex {
-    fn open(log: &OutputLog) -> io::Result<Self> {
+impl VisibleIndex {
+    fn open(log: &OutputReader) -> io::Result<Self> {
         let segments = Segments::open(&log.directory, &INDEX)?;
         let (gap, log_length) = (log.read_gap()?, log.length()?);
-        let length = segments.length() / ENTRY * ENTRY;
+        let length = segments.length() / ENTRY_LEN * ENTRY_LEN;
         Ok(Self { segments, gap, length, log_length })
     }
 
     fn count(&self) -> u64 {
         let dropped = self.gap.index.end.saturating_sub(self.gap.index.start);
-        self.length.saturating_sub(dropped) / ENTRY
+        self.length.saturating_sub(dropped) / ENTRY_LEN
     }
 
     fn entry(&self, number: u64) -> io::Result<Option<IndexEntry>> {
@@ -316,7 +320,7 @@ impl KeptIndex {
 
     /// Returns where an entry stands in the index as it was before its middle was given back.
     fn place(&self, number: u64) -> u64 {
-        let at = number.saturating_mul(ENTRY);
+        let at = number.saturating_mul(ENTRY_LEN);
         let gap = &self.gap.index;
         if at < gap.start { at } else { at.saturating_add(gap.end.saturating_sub(gap.start)) }
     }
@@ -330,14 +334,14 @@ impl KeptIndex {
             return u64::MAX;
         };
         if at < gap.start && gap.start <= written {
-            return (gap.start / ENTRY).saturating_add(written.saturating_sub(gap.end) / ENTRY);
+            return (gap.start / ENTRY_LEN).saturating_add(written.saturating_sub(gap.end) / ENTRY_LEN);
         }
-        number.saturating_add(written.saturating_sub(at) / ENTRY)
+        number.saturating_add(written.saturating_sub(at) / ENTRY_LEN)
     }
 
     /// Finds the first entry from this one on that makes sense, unless too many do not.
     fn sensible(&self, mut number: u64, end: u64) -> io::Result<Option<(u64, IndexEntry)>> {
-        for _ in 0..MOST_SENSELESS {
+        for _ in 0..MAX_INVALID_ENTRIES {
             if number >= end {
                 break;
             }

@@ -12,13 +12,15 @@ pub(super) const TAIL_HEADER: u64 = 16;
 const MAGIC: u64 = u64::from_le_bytes(*b"LHTAIL1\0");
 
 /// The names of the files of one kind.
-pub(super) struct Names {
+pub(super) struct SegmentNames {
     pub(super) head: &'static str,
     pub(super) tails: [&'static str; 2],
 }
 
-pub(super) const LOG: Names = Names { head: "output.log", tails: ["output.tail0", "output.tail1"] };
-pub(super) const INDEX: Names = Names { head: "output.idx", tails: ["output.idx0", "output.idx1"] };
+pub(super) const LOG: SegmentNames =
+    SegmentNames { head: "output.log", tails: ["output.tail0", "output.tail1"] };
+pub(super) const INDEX: SegmentNames =
+    SegmentNames { head: "output.idx", tails: ["output.idx0", "output.idx1"] };
 
 pub(super) fn tail_header(base: u64) -> [u8; 16] {
     (u128::from(base) << 64 | u128::from(MAGIC)).to_le_bytes()
@@ -38,7 +40,7 @@ pub(super) struct Segments {
 }
 
 impl Segments {
-    pub(super) fn open(directory: &AttemptDirectory, names: &Names) -> io::Result<Self> {
+    pub(super) fn open(directory: &AttemptDirectory, names: &SegmentNames) -> io::Result<Self> {
         let mut list = Vec::new();
         if let Some(file) = directory.open_file(names.head)? {
             let end = file.metadata()?.len();

@@ -12,25 +12,25 @@ use longhaul_failpoint::failpoint;
 use rustix::{fs::FallocateFlags, io::Errno, pipe::SpliceFlags};
 
 use super::{
-    entry::{ENTRY, IndexEntry, Stream},
-    gap::{GAP, Gap},
+    entry::{ENTRY_LEN, IndexEntry, StreamId},
+    gap::{GAP_FILE, OutputGap},
     headroom::leave_headroom,
-    index::Index,
+    index::IndexWriter,
     loss::{self, LOST, Loss},
-    place::Place,
+    offset::FileOffset,
     segments::{INDEX, LOG},
 };
 use crate::{attempt_directory::AttemptDirectory, clock, launch::OutputBound};
 
 const STEP: u64 = 1 << 20;
 const BLOCK: u64 = 4 << 10;
-const SMALLEST_TAIL: u64 = 64 << 10;
+const MIN_TAIL_BYTES: u64 = 64 << 10;
 const COPY: usize = 64 << 10;
 const MERGE_MS: u64 = 1;
 
 /// What one step of moving did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Taken {
+pub(crate) enum PumpStep {
     /// So many bytes left the pipe, stored or not.
     Bytes(usize),
     /// The pipe is empty now.
@@ -42,19 +42,19 @@ pub(crate) enum Taken {
 /// The only writer of an attempt's output.
 pub(crate) struct OutputWriter {
     directory: AttemptDirectory,
-    log: Place,
-    index: Index,
-    bounding: Bounding,
+    log: FileOffset,
+    index: IndexWriter,
+    bounding: MiddleTrim,
     head: u64,
     tail: u64,
     anchor_ms: u64,
     length: u64,
     index_length: u64,
-    gap: Gap,
+    gap: OutputGap,
     gap_file: Option<std::fs::File>,
     run: Option<OpenRun>,
     trash: OwnedFd,
-    moving: Moving,
+    moving: CopyMode,
     lost: Option<OpenLoss>,
     lost_file: Option<std::fs::File>,
     dropped: u64,
@@ -62,7 +62,7 @@ pub(crate) struct OutputWriter {
 }
 
 /// How the middle is given back.
-enum Bounding {
+enum MiddleTrim {
     /// By holes in the files.
     Punch,
     /// By tail files that take turns; the number of the present one.
@@ -70,7 +70,7 @@ enum Bounding {
 }
 
 /// How bytes get from a pipe to a file.
-enum Moving {
+enum CopyMode {
     Splice,
     Copy(Box<[u8; COPY]>),
 }
@@ -99,23 +99,23 @@ impl OutputWriter {
     ) -> io::Result<Self> {
         let directory = AttemptDirectory::from(directory);
         failpoint!("shim.output.create")?;
-        let log = Place::first(directory.create(LOG.head)?);
+        let log = FileOffset::first(directory.create(LOG.head)?);
         let punches = !bound.rotate && punch(&log.file, 0, BLOCK).is_ok();
         Ok(Self {
             directory,
             log,
-            index: Index::Absent,
-            bounding: if punches { Bounding::Punch } else { Bounding::Rotate { present: None } },
+            index: IndexWriter::Absent,
+            bounding: if punches { MiddleTrim::Punch } else { MiddleTrim::Rotate { present: None } },
             head: bound.head.next_multiple_of(BLOCK),
             tail: bound.tail.next_multiple_of(BLOCK),
             anchor_ms,
             length: 0,
             index_length: 0,
-            gap: Gap::default(),
+            gap: OutputGap::default(),
             gap_file: None,
             run: None,
             trash,
-            moving: Moving::Splice,
+            moving: CopyMode::Splice,
             lost: None,
             lost_file: None,
             dropped: 0,
@@ -124,19 +124,19 @@ impl OutputWriter {
     }
 
     /// Moves what one system call moves; never waits and never fails the work.
-    pub(crate) fn take(&mut self, pipe: impl AsFd, stream: Stream) -> Taken {
+    pub(crate) fn take(&mut self, pipe: impl AsFd, stream: StreamId) -> PumpStep {
         let moved = match leave_headroom(&self.log.file).and_then(|()| self.make_room()) {
             Ok(room) => self.store(pipe.as_fd(), room),
             Err(error) => Err(error),
         };
         match moved {
-            Ok(0) => Taken::Ended,
+            Ok(0) => PumpStep::Ended,
             Ok(bytes) => {
                 self.extend_run(bytes, stream);
-                Taken::Bytes(bytes)
+                PumpStep::Bytes(bytes)
             }
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                Taken::Nothing
+                PumpStep::Nothing
             }
             Err(_) => {
                 self.write_errors = self.write_errors.saturating_add(1);
@@ -182,7 +182,9 @@ impl OutputWriter {
         match &mut self.lost {
             // A loss that could not be written yet takes in what follows, so that none goes untold.
             Some(open)
-                if open.loss.offset == offset || open.dirty || open.place.saturating_add(1) >= loss::MOST =>
+                if open.loss.offset == offset
+                    || open.dirty
+                    || open.place.saturating_add(1) >= loss::MAX_LOSSES =>
             {
                 open.loss.bytes = open.loss.bytes.saturating_add(bytes);
                 open.dirty = true;
@@ -212,8 +214,8 @@ impl OutputWriter {
     /// Gives back what must go before more is stored; returns how many bytes fit then.
     fn make_room(&mut self) -> io::Result<u64> {
         match self.bounding {
-            Bounding::Punch => self.room_by_holes(),
-            Bounding::Rotate { present } => self.room_by_turns(present),
+            MiddleTrim::Punch => self.room_by_holes(),
+            MiddleTrim::Rotate { present } => self.room_by_turns(present),
         }
     }
 
@@ -240,7 +242,7 @@ impl OutputWriter {
 
     fn drop_for_the_index(&mut self) -> io::Result<()> {
         self.flush();
-        let at = self.index_length.saturating_sub(self.index_limit()) / ENTRY * ENTRY;
+        let at = self.index_length.saturating_sub(self.index_limit()) / ENTRY_LEN * ENTRY_LEN;
         let mut bytes = [0; 16];
         let index = self.index.file().ok_or(io::ErrorKind::UnexpectedEof)?;
         index.read_exact_at(&mut bytes, at)?;
@@ -254,7 +256,7 @@ impl OutputWriter {
         let mut gap = self.gap.clone();
         if gap.log.is_empty() {
             let first = self.first_entry_behind(0, self.head)?;
-            gap = Gap { log: self.head..self.head, index: first..first };
+            gap = OutputGap { log: self.head..self.head, index: first..first };
         }
         let before = gap.clone();
         gap.log.end = end;
@@ -273,9 +275,9 @@ impl OutputWriter {
         Ok(())
     }
 
-    fn write_gap(&mut self, gap: &Gap) -> io::Result<()> {
+    fn write_gap(&mut self, gap: &OutputGap) -> io::Result<()> {
         if self.gap_file.is_none() {
-            self.gap_file = Some(self.directory.create(GAP)?.into());
+            self.gap_file = Some(self.directory.create(GAP_FILE)?.into());
         }
         if let Some(file) = &self.gap_file {
             file.write_all_at(&gap.encode(), 0)?;
@@ -298,7 +300,7 @@ impl OutputWriter {
                 if IndexEntry::decode(*entry).is_some_and(|entry| entry.end > offset) {
                     return Ok(at);
                 }
-                at = at.saturating_add(ENTRY);
+                at = at.saturating_add(ENTRY_LEN);
             }
         }
         Ok(self.index_length)
@@ -308,7 +310,7 @@ impl OutputWriter {
         if self.length < self.head {
             return Ok(self.head.saturating_sub(self.length).min(STEP));
         }
-        let most = (self.tail / 2).max(SMALLEST_TAIL);
+        let most = (self.tail / 2).max(MIN_TAIL_BYTES);
         let used = self.length.saturating_sub(self.log.base);
         let entries = self.index_length.saturating_sub(self.index.base());
         if present.is_none() || used >= most || entries >= self.index_limit() {
@@ -333,29 +335,30 @@ impl OutputWriter {
             self.write_gap(&gap)?;
         } else {
             // Nothing is dropped yet, but this is where it will begin.
-            self.gap = Gap { log: self.length..self.length, index: self.index_length..self.index_length };
+            self.gap =
+                OutputGap { log: self.length..self.length, index: self.index_length..self.index_length };
         }
         let [log_first, log_second] = LOG.tails;
         let [index_first, index_second] = INDEX.tails;
         let (log, index) = if next == 0 { (log_first, index_first) } else { (log_second, index_second) };
-        self.index = Index::Present(Place::tail(&self.directory, index, self.index_length)?);
-        self.log = Place::tail(&self.directory, log, self.length)?;
-        self.bounding = Bounding::Rotate { present: Some(next) };
+        self.index = IndexWriter::Present(FileOffset::tail(&self.directory, index, self.index_length)?);
+        self.log = FileOffset::tail(&self.directory, log, self.length)?;
+        self.bounding = MiddleTrim::Rotate { present: Some(next) };
         Ok(())
     }
 
     fn store(&mut self, pipe: std::os::fd::BorrowedFd<'_>, room: u64) -> io::Result<usize> {
         let room = usize::try_from(room).unwrap_or(COPY);
         let mut place = self.log.position(self.length);
-        if let Moving::Splice = self.moving {
+        if let CopyMode::Splice = self.moving {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             match rustix::pipe::splice(pipe, None, &self.log.file, Some(&mut place), room, flags) {
                 // Some file systems cannot take pages from a pipe.
-                Err(Errno::INVAL) => self.moving = Moving::Copy(Box::new([0; COPY])),
+                Err(Errno::INVAL) => self.moving = CopyMode::Copy(Box::new([0; COPY])),
                 done => return Ok(done?),
             }
         }
-        let Moving::Copy(buffer) = &mut self.moving else {
+        let CopyMode::Copy(buffer) = &mut self.moving else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         let wanted = room.min(COPY);
@@ -368,7 +371,7 @@ impl OutputWriter {
         written.map(|()| got)
     }
 
-    fn extend_run(&mut self, bytes: usize, stream: Stream) {
+    fn extend_run(&mut self, bytes: usize, stream: StreamId) {
         self.length = self.length.saturating_add(bytes as u64);
         let time = self.anchor_ms.saturating_add(clock::boot_ms());
         match &mut self.run {
@@ -380,21 +383,21 @@ impl OutputWriter {
                 self.flush();
                 let entry = IndexEntry { end: self.length, stream, time };
                 self.run = Some(OpenRun { entry, at: self.index_length, dirty: true });
-                self.index_length = self.index_length.saturating_add(ENTRY);
+                self.index_length = self.index_length.saturating_add(ENTRY_LEN);
             }
         }
     }
 
-    fn discard(&mut self, pipe: impl AsFd) -> Taken {
+    fn discard(&mut self, pipe: impl AsFd) -> PumpStep {
         let flags = SpliceFlags::NONBLOCK;
         match rustix::pipe::splice(pipe, None, &self.trash, None, COPY, flags) {
-            Ok(0) => Taken::Ended,
+            Ok(0) => PumpStep::Ended,
             Ok(bytes) => {
                 self.lose(bytes);
-                Taken::Bytes(bytes)
+                PumpStep::Bytes(bytes)
             }
-            Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
-            Err(_) => Taken::Ended,
+            Err(Errno::AGAIN | Errno::INTR) => PumpStep::Nothing,
+            Err(_) => PumpStep::Ended,
         }
     }
 }

@@ -9,10 +9,10 @@ use std::{
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 
-use crate::launch::{ADDRESS_SPACE, PROCESSES, TreeLimits};
+use crate::launch::{ADDRESS_SPACE, CgroupLimits, PROCESSES};
 
 const MAGIC: u64 = 0x6367_7270;
-const DEEPEST: u32 = 16;
+const MAX_DEPTH: u32 = 16;
 const EVENTS: usize = 256;
 
 /// An open cgroup that holds this attempt and nothing else.
@@ -60,7 +60,7 @@ impl Cgroup {
     }
 
     /// Sets limits of all inside together; returns the numbers of the limits of each process that they make needless.
-    pub(super) fn limit(&self, limits: &TreeLimits) -> Vec<u32> {
+    pub(super) fn limit(&self, limits: &CgroupLimits) -> Vec<u32> {
         limit_group(&self.path, limits)
     }
 
@@ -76,13 +76,13 @@ impl Cgroup {
     /// Lists the processes inside, also in cgroups that the work made below it.
     pub(super) fn pids(&self) -> Vec<u32> {
         let mut pids = Vec::new();
-        collect(&self.path, DEEPEST, &mut pids);
+        collect(&self.path, MAX_DEPTH, &mut pids);
         pids
     }
 
     /// Removes it and what the work made below it; fails harmlessly while somebody is inside.
     pub(super) fn remove(&self) {
-        remove_below(&self.path, DEEPEST);
+        remove_below(&self.path, MAX_DEPTH);
     }
 
     fn event(&self, key: &str) -> io::Result<bool> {
@@ -109,7 +109,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Sets what the controllers that are there allow; where they are not, there are no such files.
-fn limit_group(path: &Path, limits: &TreeLimits) -> Vec<u32> {
+fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
     let set = |file: &str, value: &str| {
         // Never made: in a directory that is no cgroup this would pretend a limit.
         let opened = fs::OpenOptions::new().write(true).open(path.join(file));
@@ -170,7 +170,7 @@ fn directories(path: &Path, depth: u32) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    const LIMITS: TreeLimits = TreeLimits { memory: Some(1_000_000), processes: Some(5) };
+    const LIMITS: CgroupLimits = CgroupLimits { memory: Some(1_000_000), processes: Some(5) };
 
     struct Group(PathBuf);
 
@@ -210,6 +210,6 @@ mod tests {
         let group = Group::new("bare", &["pids.max"]);
         assert_eq!(limit_group(&group.0, &LIMITS), [PROCESSES]);
         assert_eq!(group.text("memory.max"), None);
-        assert_eq!(limit_group(&group.0, &TreeLimits::default()), [0_u32; 0]);
+        assert_eq!(limit_group(&group.0, &CgroupLimits::default()), [0_u32; 0]);
     }
 }

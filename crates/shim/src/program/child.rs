@@ -14,10 +14,10 @@ use std::{
 
 use rustix::{fs::OFlags, pipe::PipeFlags};
 
-use super::fork::{Forked, fork};
+use super::fork::{ForkSide, fork};
 use crate::{
     exit::SpawnStage,
-    launch::{Launch, ResourceLimit, StdinSource},
+    launch::{LaunchOrder, ResourceLimit, StdinSource},
 };
 
 /// The length of what the child says about a failure: stage, then error number.
@@ -29,7 +29,7 @@ const SIGNAL_SET: usize = 8;
 const NOT_RUN: i32 = 127;
 
 /// A child that waits at its gate.
-pub(super) struct Gated {
+pub(super) struct GatedChild {
     pub(super) pid: u32,
     pub(super) pidfd: OwnedFd,
     /// One byte through here lets it go on; closing this ends it.
@@ -41,7 +41,7 @@ pub(super) struct Gated {
 }
 
 /// Everything the child needs, laid out before the fork because it must not allocate.
-struct Prepared {
+struct PreparedChild {
     program: CString,
     arguments: PointerList,
     environment: PointerList,
@@ -69,12 +69,12 @@ struct ChildEnds {
 /// Makes the child and leaves it waiting; the limits whose numbers are `needless` are left out. `input` is what it reads,
 /// if its launch names nothing to open.
 pub(super) fn spawn(
-    launch: &Launch,
+    launch: &LaunchOrder,
     input: Option<BorrowedFd<'_>>,
     cgroup: Option<BorrowedFd<'_>>,
     needless: &[u32],
-) -> io::Result<Gated> {
-    let prepared = Prepared::new(launch, needless)?;
+) -> io::Result<GatedChild> {
+    let prepared = PreparedChild::new(launch, needless)?;
     let (gate_out, gate) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
@@ -93,13 +93,13 @@ pub(super) fn spawn(
     // SAFETY: this program never makes a second thread, and the child makes system calls only.
     match unsafe { fork(cgroup) }? {
         // SAFETY: this is the child.
-        Forked::Child => unsafe { become_program(&prepared, &ends) },
-        Forked::Parent { pid, pidfd } => Ok(Gated { pid, pidfd, gate, report, stdout, stderr }),
+        ForkSide::Child => unsafe { become_program(&prepared, &ends) },
+        ForkSide::Parent { pid, pidfd } => Ok(GatedChild { pid, pidfd, gate, report, stdout, stderr }),
     }
 }
 
-impl Prepared {
-    fn new(launch: &Launch, needless: &[u32]) -> io::Result<Self> {
+impl PreparedChild {
+    fn new(launch: &LaunchOrder, needless: &[u32]) -> io::Result<Self> {
         let limits = launch.limits.iter().filter(|limit| !needless.contains(&limit.resource));
         let stdin = match &launch.stdin {
             StdinSource::Null | StdinSource::Pipe => Path::new("/dev/null"),
@@ -133,7 +133,7 @@ fn text(value: &OsStr) -> io::Result<CString> {
 ///
 /// # Safety
 /// Must be called in the child of a fork.
-unsafe fn become_program(prepared: &Prepared, ends: &ChildEnds) -> ! {
+unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     // SAFETY: only system calls on memory that was laid out before the fork.
     unsafe {
         // The lock and the gate's other end are among what is closed: the one must not live on here, and the
@@ -158,7 +158,7 @@ unsafe fn become_program(prepared: &Prepared, ends: &ChildEnds) -> ! {
 }
 
 /// Returns only if a step failed: which one; the reason is in errno.
-unsafe fn prepare_and_exec(prepared: &Prepared, ends: &ChildEnds) -> SpawnStage {
+unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnStage {
     // SAFETY: only system calls on memory that was laid out before the fork.
     unsafe {
         if libc::chdir(prepared.directory.as_ptr()) < 0 {
@@ -277,7 +277,7 @@ mod tests {
 
     #[test]
     fn child_whose_gate_closes_ends_as_no_command_does_by_itself() {
-        let mut launch = Launch::new("0b8e1e6a", 1, "/bin/true");
+        let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/true");
         launch.directory = "/tmp".into();
         let gated = spawn(&launch, None, None, &[]).unwrap();
         let pid = Pid::from_raw(gated.pid.cast_signed());

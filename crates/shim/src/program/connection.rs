@@ -11,18 +11,18 @@ use std::{
 
 use crate::{
     channel,
-    frame::{Frame, FrameBuffer, ProtocolError},
-    notice::Notice,
+    frame::{ControlFrame, FrameBuffer, ProtocolError},
+    message::ShimMessage,
 };
 
-const LONGEST_ORDER: usize = 64 << 10;
-const LONGEST_QUEUE: usize = 256 << 10;
+const MAX_REQUEST_LEN: usize = 64 << 10;
+const MAX_QUEUE_LEN: usize = 256 << 10;
 
 /// A connected socket with what arrived and what could not be sent yet.
 pub(super) struct Connection {
     socket: UnixStream,
     frames: FrameBuffer,
-    queue: VecDeque<Outgoing>,
+    queue: VecDeque<OutgoingBytes>,
     queued: usize,
     pub(super) greeted: bool,
     pub(super) wants_descriptors: bool,
@@ -35,7 +35,7 @@ pub(super) struct Connection {
     broken: bool,
 }
 
-struct Outgoing {
+struct OutgoingBytes {
     bytes: Vec<u8>,
     sent: usize,
     descriptors: Vec<OwnedFd>,
@@ -51,7 +51,7 @@ impl Connection {
         socket.set_nonblocking(true)?;
         Ok(Some(Self {
             socket,
-            frames: FrameBuffer::new(LONGEST_ORDER),
+            frames: FrameBuffer::new(MAX_REQUEST_LEN),
             queue: VecDeque::new(),
             queued: 0,
             greeted: false,
@@ -71,7 +71,7 @@ impl Connection {
 
     /// Goes back to accepting orders only.
     pub(super) fn limit_to_orders(&mut self) {
-        self.frames.set_limit(LONGEST_ORDER);
+        self.frames.set_limit(MAX_REQUEST_LEN);
     }
 
     /// Takes in what one read gives.
@@ -86,19 +86,19 @@ impl Connection {
         }
     }
 
-    pub(super) fn pull(&mut self) -> Result<Option<Frame>, ProtocolError> {
+    pub(super) fn pull(&mut self) -> Result<Option<ControlFrame>, ProtocolError> {
         self.frames.pull()
     }
 
     /// Sends a message now or as soon as the peer reads; a peer that does not read is given up.
-    pub(super) fn send(&mut self, notice: &Notice, descriptors: Vec<OwnedFd>) {
+    pub(super) fn send(&mut self, notice: &ShimMessage, descriptors: Vec<OwnedFd>) {
         let bytes = notice.encode();
         self.queued = self.queued.saturating_add(bytes.len());
-        if self.queued > LONGEST_QUEUE {
+        if self.queued > MAX_QUEUE_LEN {
             self.broken = true;
             return;
         }
-        self.queue.push_back(Outgoing { bytes, sent: 0, descriptors });
+        self.queue.push_back(OutgoingBytes { bytes, sent: 0, descriptors });
         self.flush();
     }
 

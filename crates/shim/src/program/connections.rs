@@ -2,21 +2,21 @@
 
 use std::os::fd::BorrowedFd;
 
-use super::{connection::Connection, door::Door};
-use crate::{attempt_directory::AttemptDirectory, clock, notice::Notice};
+use super::{connection::Connection, control_socket::ControlSocket};
+use crate::{attempt_directory::AttemptDirectory, clock, message::ShimMessage};
 
-const MOST: usize = 8;
+const MAX_CONNECTIONS: usize = 8;
 const GREETING_MS: u64 = 5_000;
 
 /// The open connections and the door through which new ones come.
 pub(super) struct Connections {
     list: Vec<Connection>,
-    door: Door,
+    door: ControlSocket,
 }
 
 impl Connections {
     pub(super) fn new(first: Connection) -> Self {
-        Self { list: vec![first], door: Door::new(clock::awake_ms()) }
+        Self { list: vec![first], door: ControlSocket::new(clock::awake_ms()) }
     }
 
     /// Lets others connect as soon as they may need to.
@@ -50,7 +50,7 @@ impl Connections {
             return;
         };
         while let Ok((socket, _)) = listener.accept() {
-            if self.list.len() >= MOST {
+            if self.list.len() >= MAX_CONNECTIONS {
                 // Somebody who says nothing gives way to somebody new.
                 let Some(silent) = self.list.iter().position(|each| !each.greeted) else {
                     continue;
@@ -64,14 +64,14 @@ impl Connections {
     }
 
     /// Tells everybody who said hello.
-    pub(super) fn broadcast(&mut self, notice: &Notice) {
+    pub(super) fn broadcast(&mut self, notice: &ShimMessage) {
         for connection in self.list.iter_mut().filter(|each| each.greeted) {
             connection.send(notice, Vec::new());
         }
     }
 
     /// Tells everybody how it ended, which each of them is to confirm.
-    pub(super) fn broadcast_exit(&mut self, notice: &Notice) {
+    pub(super) fn broadcast_exit(&mut self, notice: &ShimMessage) {
         for connection in &mut self.list {
             connection.acknowledged = false;
         }

@@ -3,41 +3,41 @@
 use longhaul_failpoint::crashpoint;
 
 use super::{
-    leader::{Leader, LeaderEnd},
-    stopping::Stopping,
-    supervisor::{Pause, Supervisor},
+    leader::{Leader, LeaderExit},
+    stopping::TreeStop,
+    supervisor::{PauseState, Supervisor},
 };
 use crate::{
     attempt_directory::EXIT,
     exit::ExitRecord,
     launch::Leftovers,
-    notice::{ErrorCode, Notice},
+    message::{ErrorCode, ShimMessage},
 };
 
 const DRAIN_MS: u64 = 2_000;
 const ACKNOWLEDGE_MS: u64 = 1_000;
-const FIRST_RETRY_MS: u64 = 100;
-const LONGEST_RETRY_MS: u64 = 5_000;
+const MIN_RETRY_DELAY_MS: u64 = 100;
+const MAX_RETRY_DELAY_MS: u64 = 5_000;
 
 /// How far recording the end is.
-pub(super) enum Record {
+pub(super) enum RecordState {
     /// There is no end to record yet.
     Open,
-    /// The record could not be made durable, at most an earlier form of it `is_kept`; the next try is due at that awake
+    /// The record could not be made durable, at most an earlier form of it `is_durable`; the next try is due at that awake
     /// millisecond.
-    Unwritten { record: Box<ExitRecord>, is_kept: bool, due: u64, pause: u64 },
+    Unwritten { record: Box<ExitRecord>, is_durable: bool, due: u64, pause: u64 },
     /// It is durable, but output or processes are left; `idle_since` is when only output was.
     Written { record: Box<ExitRecord>, idle_since: Option<u64> },
     /// Nothing changes any more; told at that awake millisecond.
     Settled { record: Box<ExitRecord>, told: u64 },
 }
 
-impl Record {
+impl RecordState {
     /// Returns the record as far as it goes, and whether the end is durable.
     pub(super) fn known(&self) -> Option<(&ExitRecord, bool)> {
         match self {
             Self::Open => None,
-            Self::Unwritten { record, is_kept, .. } => Some((record, *is_kept)),
+            Self::Unwritten { record, is_durable, .. } => Some((record, *is_durable)),
             Self::Written { record, .. } | Self::Settled { record, .. } => Some((record, true)),
         }
     }
@@ -48,20 +48,20 @@ impl Supervisor {
     pub(super) fn advance_ending(&mut self, now: u64) -> bool {
         self.end_sweep();
         match &mut self.record {
-            Record::Open => self.begin_ending(now),
+            RecordState::Open => self.begin_ending(now),
             // How it ended is durable here, and the last form of that is kept elsewhere: it waits for no room.
-            Record::Unwritten { record, is_kept: true, .. }
+            RecordState::Unwritten { record, is_durable: true, .. }
                 if record.settled && self.connections.is_acknowledged() =>
             {
                 return true;
             }
-            Record::Unwritten { record, due, pause, .. } if now >= *due => {
+            RecordState::Unwritten { record, due, pause, .. } if now >= *due => {
                 let (record, pause) = (record.clone(), *pause);
                 self.write(record, now, pause);
             }
-            Record::Unwritten { .. } => {}
-            Record::Written { .. } => self.settle(now),
-            Record::Settled { told, .. } => {
+            RecordState::Unwritten { .. } => {}
+            RecordState::Written { .. } => self.settle(now),
+            RecordState::Settled { told, .. } => {
                 let waited = now.saturating_sub(*told) >= ACKNOWLEDGE_MS;
                 return waited || !self.connections.awaits_acknowledgement();
             }
@@ -72,15 +72,15 @@ impl Supervisor {
     /// Returns when something about the end is due, in awake milliseconds.
     pub(super) fn ending_deadline(&self) -> Option<u64> {
         match &self.record {
-            Record::Open => None,
-            Record::Unwritten { due, .. } => Some(*due),
-            Record::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
-            Record::Written { idle_since: None, .. } => {
+            RecordState::Open => None,
+            RecordState::Unwritten { due, .. } => Some(*due),
+            RecordState::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
+            RecordState::Written { idle_since: None, .. } => {
                 let sweeping = self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty());
                 // With nobody left to sweep, waiting for the output has to begin now.
                 (!sweeping).then_some(0)
             }
-            Record::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
+            RecordState::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
         }
     }
 
@@ -93,7 +93,7 @@ impl Supervisor {
         if self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty()) {
             return;
         }
-        if self.pause != Pause::Free {
+        if self.pause != PauseState::Free {
             // What is left of a held tree could neither end nor be of use to anybody.
             self.release();
         }
@@ -104,7 +104,7 @@ impl Supervisor {
         let sweep = self.leftovers > 0 && self.launch.leftovers == Leftovers::Sweep;
         let settled = !sweep && self.pumps.are_ended();
         let record = ExitRecord { sweeping: sweep, ..self.compose(&end, settled) };
-        self.write(Box::new(record), now, FIRST_RETRY_MS);
+        self.write(Box::new(record), now, MIN_RETRY_DELAY_MS);
         if sweep {
             self.begin_stop(None, None, now);
         }
@@ -113,7 +113,7 @@ impl Supervisor {
     /// Tells everybody as soon as nothing is left of what the leader left behind, whoever else holds its outputs and
     /// whatever the disk says.
     fn end_sweep(&mut self) {
-        let Some(swept) = self.stopping.as_ref().filter(|each| each.is_empty()).map(Stopping::swept) else {
+        let Some(swept) = self.stopping.as_ref().filter(|each| each.is_empty()).map(TreeStop::swept) else {
             return;
         };
         let is_sweeping = self.record.known().is_some_and(|(record, _)| record.sweeping);
@@ -123,7 +123,8 @@ impl Supervisor {
         self.pumps.drain();
         let pipe_held = !self.pumps.are_ended();
         let durable = self.record.known().is_some_and(|(_, durable)| durable);
-        if let Record::Unwritten { record, .. } | Record::Written { record, .. } = &mut self.record {
+        if let RecordState::Unwritten { record, .. } | RecordState::Written { record, .. } = &mut self.record
+        {
             let writer = self.pumps.writer();
             record.sweeping = false;
             record.swept = swept;
@@ -132,19 +133,19 @@ impl Supervisor {
             record.dropped_bytes = writer.dropped();
             record.write_errors = writer.write_errors();
             let record = record.clone();
-            self.connections.broadcast_exit(&Notice::Exited { record, durable });
+            self.connections.broadcast_exit(&ShimMessage::Exited { record, durable });
         }
     }
 
     fn count_leftovers(&self) -> u64 {
-        if super::stopping::is_empty(&self.tree, self.childless) {
+        if super::stopping::is_empty(&self.tree, self.require_no_live_descendants) {
             return 0;
         }
         // Somebody is there, whoever of them hides from this look.
         u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX).max(1)
     }
 
-    fn compose(&self, end: &LeaderEnd, settled: bool) -> ExitRecord {
+    fn compose(&self, end: &LeaderExit, settled: bool) -> ExitRecord {
         let writer = self.pumps.writer();
         let stopping = self.stopping.as_ref();
         ExitRecord {
@@ -155,7 +156,7 @@ impl Supervisor {
             run_ms: end.run_ms,
             stopped: stopping.and_then(|each| each.reason),
             escalated: stopping.and_then(|each| each.escalated),
-            swept: stopping.map_or(0, Stopping::swept),
+            swept: stopping.map_or(0, TreeStop::swept),
             leftovers: self.leftovers,
             pipe_held: !self.pumps.are_ended(),
             output_bytes: writer.length(),
@@ -175,36 +176,38 @@ impl Supervisor {
     /// Makes a record durable and tells everybody, of a failure too: the work ended whatever the disk says.
     fn write(&mut self, record: Box<ExitRecord>, now: u64, pause: u64) {
         let written = self.directory.write_durably(EXIT, self.reserved.take(), &record.encode());
-        let first_failure = !matches!(self.record, Record::Unwritten { .. });
-        let is_kept = self.record.known().is_some_and(|(_, durable)| durable);
-        let durable = written.is_ok() || is_kept;
+        let first_failure = !matches!(self.record, RecordState::Unwritten { .. });
+        let is_durable = self.record.known().is_some_and(|(_, durable)| durable);
+        let durable = written.is_ok() || is_durable;
         if record.settled {
             crashpoint!("shim.settled.durable");
         } else {
             crashpoint!("shim.exit.durable");
         }
         if written.is_ok() || first_failure {
-            self.connections.broadcast_exit(&Notice::Exited { record: record.clone(), durable });
+            self.connections.broadcast_exit(&ShimMessage::Exited { record: record.clone(), durable });
         }
         crashpoint!("shim.told");
         self.record = match written {
-            Ok(()) if record.settled => Record::Settled { record, told: now },
-            Ok(()) => Record::Written { record, idle_since: None },
+            Ok(()) if record.settled => RecordState::Settled { record, told: now },
+            Ok(()) => RecordState::Written { record, idle_since: None },
             // Nobody will ever look for the record there: the directory is gone.
-            Err(_) if self.directory.is_removed() && record.settled => Record::Settled { record, told: now },
-            Err(_) if self.directory.is_removed() => Record::Written { record, idle_since: None },
+            Err(_) if self.directory.is_removed() && record.settled => {
+                RecordState::Settled { record, told: now }
+            }
+            Err(_) if self.directory.is_removed() => RecordState::Written { record, idle_since: None },
             Err(error) => {
                 let text = format!("the exit record cannot be written: {error}");
-                self.connections.broadcast(&Notice::Error { code: ErrorCode::NotDurable, text });
-                let next = pause.saturating_mul(2).min(LONGEST_RETRY_MS);
-                Record::Unwritten { record, is_kept, due: now.saturating_add(pause), pause: next }
+                self.connections.broadcast(&ShimMessage::Error { code: ErrorCode::NotDurable, text });
+                let next = pause.saturating_mul(2).min(MAX_RETRY_DELAY_MS);
+                RecordState::Unwritten { record, is_durable, due: now.saturating_add(pause), pause: next }
             }
         };
     }
 
     /// Waits for the rest of the tree and of the output, and then replaces the record by its last form.
     fn settle(&mut self, now: u64) {
-        let Record::Written { idle_since, .. } = &mut self.record else {
+        let RecordState::Written { idle_since, .. } = &mut self.record else {
             return;
         };
         if self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty()) {
@@ -224,7 +227,7 @@ impl Supervisor {
                 record.escalated = first.escalated;
             }
             self.pumps.close();
-            self.write(Box::new(record), now, FIRST_RETRY_MS);
+            self.write(Box::new(record), now, MIN_RETRY_DELAY_MS);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Which side of a fork this is.
-pub(super) enum Forked {
+pub(super) enum ForkSide {
     /// The new process.
     Child,
     /// The one that made it.
@@ -20,7 +20,7 @@ pub(super) enum Forked {
 ///
 /// # Safety
 /// The program must have one thread only, and the child must call nothing that relies on more than a fork copies.
-pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
     // SAFETY: passed on to the caller.
     match unsafe { clone(cgroup) } {
         // Containers exist that forbid clone3 by pretending it is unknown.
@@ -33,7 +33,7 @@ fn is_forbidden(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM))
 }
 
-unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
+unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
     let mut pidfd: i32 = -1;
     // SAFETY: clone_args is plain numbers, for which zero is valid.
     let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
@@ -48,22 +48,22 @@ unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     let pid =
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, mem::size_of::<libc::clone_args>()) };
     match u32::try_from(pid) {
-        Ok(0) => Ok(Forked::Child),
+        Ok(0) => Ok(ForkSide::Child),
         // SAFETY: the kernel stored a new descriptor there, which nobody else owns.
-        Ok(pid) => Ok(Forked::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
+        Ok(pid) => Ok(ForkSide::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
         Err(_) => Err(io::Error::last_os_error()),
     }
 }
 
-unsafe fn plain_fork() -> io::Result<Forked> {
+unsafe fn plain_fork() -> io::Result<ForkSide> {
     // SAFETY: passed on to the caller.
     let pid = unsafe { libc::fork() };
     match u32::try_from(pid) {
-        Ok(0) => Ok(Forked::Child),
+        Ok(0) => Ok(ForkSide::Child),
         Ok(number) => {
             let pid = rustix::process::Pid::from_raw(pid).ok_or(io::ErrorKind::Other)?;
             let pidfd = rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())?;
-            Ok(Forked::Parent { pid: number, pidfd })
+            Ok(ForkSide::Parent { pid: number, pidfd })
         }
         Err(_) => Err(io::Error::last_os_error()),
     }

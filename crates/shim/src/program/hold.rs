@@ -2,35 +2,35 @@
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
-use super::tree::{Member, Tree};
+use super::tree::{ProcessTree, TreeMember};
 
-const PASSES: u32 = 100;
-const PAUSE: Duration = Duration::from_millis(1);
+const MAX_PASSES: u32 = 100;
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// How many processes a pause reached.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct PauseCount {
     pub(super) stopped: u64,
     pub(super) missed: u64,
 }
 
 /// Stops every process of the tree, again and again until no running one is found or trying is given up.
-pub(super) fn hold(tree: &Tree) -> Held {
+pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
     if let Some(held) = freeze(tree) {
         return held;
     }
     let mut asked = BTreeSet::new();
-    let mut held = Held { stopped: 0, missed: 0 };
-    for _ in 0..PASSES {
+    let mut held = PauseCount { stopped: 0, missed: 0 };
+    for _ in 0..MAX_PASSES {
         let members = tree.members();
-        let is_held = |member: &Member| {
+        let is_held = |member: &TreeMember| {
             let everyone = members.iter().map(|each| &each.stat);
             // It stops by itself once it goes on.
             let waits = || asked.contains(&member.birth()) && member.stat.waits_for_one_of(everyone);
             member.stat.is_stopped() || waits()
         };
-        let running: Vec<&Member> = members.iter().filter(|member| !is_held(member)).collect();
-        held = Held {
+        let running: Vec<&TreeMember> = members.iter().filter(|member| !is_held(member)).collect();
+        held = PauseCount {
             stopped: count(members.len().saturating_sub(running.len())),
             missed: count(running.len()),
         };
@@ -46,31 +46,31 @@ pub(super) fn hold(tree: &Tree) -> Held {
         }
         if !fresh {
             // All were asked; the kernel needs a moment to stop them.
-            thread::sleep(PAUSE);
+            thread::sleep(POLL_INTERVAL);
         }
     }
     held
 }
 
 /// Lets every process of the tree go on.
-pub(super) fn release(tree: &Tree) {
+pub(super) fn release(tree: &ProcessTree) {
     tree.thaw();
     // Also to those that run: a stop that was asked of them may not have taken effect yet, and this revokes it.
     tree.signal_all(libc::SIGCONT);
 }
 
-fn freeze(tree: &Tree) -> Option<Held> {
+fn freeze(tree: &ProcessTree) -> Option<PauseCount> {
     let cgroup = tree.whole_cgroup()?;
     cgroup.freeze(true).ok()?;
-    for _ in 0..PASSES {
+    for _ in 0..MAX_PASSES {
         if cgroup.is_frozen().unwrap_or(false) {
-            return Some(Held { stopped: count(cgroup.pids().len()), missed: 0 });
+            return Some(PauseCount { stopped: count(cgroup.pids().len()), missed: 0 });
         }
-        thread::sleep(PAUSE);
+        thread::sleep(POLL_INTERVAL);
     }
     // Something is in a system call that nothing interrupts; it stops as soon as that ends.
     let members = count(cgroup.pids().len());
-    Some(Held { stopped: 0, missed: members })
+    Some(PauseCount { stopped: 0, missed: members })
 }
 
 fn count(length: usize) -> u64 {

@@ -7,11 +7,11 @@ use crate::attempt_directory::{AttemptDirectory, INPUT};
 /// The end of the pipe that keeps the input from ending while those who write come and go; none is held where there is
 /// no pipe, or no more.
 #[derive(Default)]
-pub(super) struct Input {
+pub(super) struct StdinPipe {
     held: Option<OwnedFd>,
 }
 
-impl Input {
+impl StdinPipe {
     /// Makes the pipe; returns the end that the work is to read from too.
     pub(super) fn create(directory: &AttemptDirectory) -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = directory.make_pipe(INPUT)?;

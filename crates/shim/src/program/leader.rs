@@ -2,10 +2,10 @@
 
 use std::os::fd::OwnedFd;
 
-use super::{child::REPORT, sys::Reaped};
+use super::{child::REPORT, sys::ReapedChild};
 use crate::{
     clock,
-    exit::{Ending, SpawnStage},
+    exit::{ProgramEnd, SpawnStage},
     limit::ExceededLimit,
 };
 
@@ -18,15 +18,15 @@ pub(super) enum Leader {
     /// The program runs, since that awake millisecond.
     Running { since: u64 },
     /// Its end is decided but it has not been waited for.
-    Doomed { ending: Ending },
+    Doomed { ending: ProgramEnd },
     /// It ended and was waited for.
-    Ended(LeaderEnd),
+    Ended(LeaderExit),
 }
 
 /// What is known about the leader once it was waited for.
 #[derive(Debug, Clone)]
-pub(super) struct LeaderEnd {
-    pub(super) ending: Ending,
+pub(super) struct LeaderExit {
+    pub(super) ending: ProgramEnd,
     pub(super) ended_boot_ms: u64,
     /// The shim was halted when it ended, and saw it later.
     pub(super) undated: bool,
@@ -40,7 +40,7 @@ pub(super) struct LeaderEnd {
 }
 
 /// What the child said about executing the program.
-pub(super) enum Report {
+pub(super) enum ExecReport {
     /// Nothing yet.
     Nothing,
     /// The program was executed, or the child was killed before.
@@ -73,8 +73,8 @@ impl Leader {
     }
 }
 
-impl LeaderEnd {
-    pub(super) fn new(reaped: &Reaped, decided: Option<Ending>, run_ms: u64, paused: bool) -> Self {
+impl LeaderExit {
+    pub(super) fn new(reaped: &ReapedChild, decided: Option<ProgramEnd>, run_ms: u64, paused: bool) -> Self {
         Self {
             ending: decided.unwrap_or_else(|| ending_of(reaped.status)),
             ended_boot_ms: clock::boot_ms(),
@@ -91,23 +91,23 @@ impl LeaderEnd {
 }
 
 /// Reads what the child has to say.
-pub(super) fn read_report(pipe: &OwnedFd) -> Report {
+pub(super) fn read_report(pipe: &OwnedFd) -> ExecReport {
     let mut bytes = [0; REPORT];
     match rustix::io::read(pipe, &mut bytes) {
         Ok(REPORT) => {
             let [stage, .., a, b, c, d] = bytes;
             let errno = i32::from_le_bytes([a, b, c, d]);
-            Report::Failure { stage: SpawnStage::from_code(stage), errno }
+            ExecReport::Failure { stage: SpawnStage::from_code(stage), errno }
         }
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Report::Nothing,
-        Ok(_) | Err(_) => Report::Silence,
+        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => ExecReport::Nothing,
+        Ok(_) | Err(_) => ExecReport::Silence,
     }
 }
 
-fn ending_of(status: i32) -> Ending {
+fn ending_of(status: i32) -> ProgramEnd {
     if libc::WIFSIGNALED(status) {
-        Ending::Signaled { signal: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
+        ProgramEnd::Signaled { signal: libc::WTERMSIG(status), core: libc::WCOREDUMP(status) }
     } else {
-        Ending::Exited { code: libc::WEXITSTATUS(status) }
+        ProgramEnd::Exited { code: libc::WEXITSTATUS(status) }
     }
 }

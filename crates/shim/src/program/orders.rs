@@ -2,14 +2,14 @@
 
 use super::{
     leader::Leader,
-    supervisor::{Pause, Supervisor},
+    supervisor::{PauseState, Supervisor},
 };
 use crate::{
     clock,
-    exit::Ending,
-    notice::{ErrorCode, Notice, Welcome},
-    order::{Hello, Order, PROTOCOL_VERSION, SignalTarget, StopOrder},
+    exit::ProgramEnd,
+    message::{ErrorCode, ShimMessage, ShimWelcome},
     plan::StopPlan,
+    request::{PROTOCOL_VERSION, ShimHello, ShimRequest, ShimStopRequest, SignalTarget},
 };
 
 /// What this version can do beyond what is frozen.
@@ -24,7 +24,7 @@ impl Supervisor {
         while let Some(connection) = self.connections.nth(place) {
             match connection.pull() {
                 Ok(None) => break,
-                Ok(Some(frame)) => match Order::decode(&frame) {
+                Ok(Some(frame)) => match ShimRequest::decode(&frame) {
                     Ok(Some(order)) => self.carry_out(place, order),
                     Ok(None) => self.refuse(place, ErrorCode::Unknown, "unknown order"),
                     Err(error) => self.refuse(place, ErrorCode::Malformed, &error.to_string()),
@@ -40,33 +40,35 @@ impl Supervisor {
         }
     }
 
-    fn carry_out(&mut self, place: usize, order: Order) {
+    fn carry_out(&mut self, place: usize, order: ShimRequest) {
         match order {
-            Order::Hello(hello) => self.greet(place, &hello),
-            Order::Launch(_) => self.refuse(place, ErrorCode::Illegal, "this shim has its launch already"),
-            Order::Status => {
-                let status = self.status();
-                self.answer(place, &Notice::Status(Box::new(status)));
+            ShimRequest::Hello(hello) => self.greet(place, &hello),
+            ShimRequest::Launch(_) => {
+                self.refuse(place, ErrorCode::Illegal, "this shim has its launch already")
             }
-            Order::Stop(stop) => self.stop(place, stop),
-            Order::Signal { signal, target } => self.signal(place, signal, target),
-            Order::Pause => self.pause(place),
-            Order::Resume => self.resume(place),
-            Order::Acknowledge => {
+            ShimRequest::Status => {
+                let status = self.status();
+                self.answer(place, &ShimMessage::Status(Box::new(status)));
+            }
+            ShimRequest::Stop(stop) => self.stop(place, stop),
+            ShimRequest::Signal { signal, target } => self.signal(place, signal, target),
+            ShimRequest::Pause => self.pause(place),
+            ShimRequest::Resume => self.resume(place),
+            ShimRequest::Acknowledge => {
                 let durable = self.record.known().is_some_and(|(_, durable)| durable);
                 if let Some(connection) = self.connections.nth(place).filter(|_| durable) {
                     connection.acknowledged = true;
                 }
             }
-            Order::CloseInput => {
+            ShimRequest::CloseInput => {
                 let news = self.input.close(&self.directory);
-                self.tell(place, news, &Notice::InputClosed);
+                self.tell(place, news, &ShimMessage::InputClosed);
             }
         }
     }
 
-    fn greet(&mut self, place: usize, hello: &Hello) {
-        let welcome = Notice::Hello(Welcome {
+    fn greet(&mut self, place: usize, hello: &ShimHello) {
+        let welcome = ShimMessage::Hello(ShimWelcome {
             version: PROTOCOL_VERSION,
             capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
             process: self.launch.process.clone(),
@@ -86,21 +88,21 @@ impl Supervisor {
         let started = match &self.leader {
             Leader::Running { .. } => true,
             Leader::Ended(end) => match end.ending {
-                Ending::Exited { .. } | Ending::Signaled { .. } => true,
-                Ending::SpawnFailed { .. } | Ending::NeverRan => false,
+                ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. } => true,
+                ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => false,
             },
             Leader::Gated { .. } | Leader::Starting { .. } | Leader::Doomed { .. } => false,
         };
         if started && hello.want_descriptors {
-            self.tell_started_to(place);
+            self.send_started_to(place);
         }
         if let Some((record, durable)) = self.record.known() {
-            let notice = Notice::Exited { record: Box::new(record.clone()), durable };
+            let notice = ShimMessage::Exited { record: Box::new(record.clone()), durable };
             self.answer(place, &notice);
         }
     }
 
-    fn stop(&mut self, place: usize, order: StopOrder) {
+    fn stop(&mut self, place: usize, order: ShimStopRequest) {
         let now = clock::awake_ms();
         let gated = match &self.leader {
             Leader::Gated { .. } => true,
@@ -110,12 +112,12 @@ impl Supervisor {
         };
         if gated {
             // Its gate closes with this and never opens.
-            self.leader = Leader::Doomed { ending: Ending::NeverRan };
+            self.leader = Leader::Doomed { ending: ProgramEnd::NeverRan };
         }
         let over = self.leader.has_ended() && self.stopping.is_none() && self.leftovers == 0;
         if over {
             let status = self.status();
-            return self.answer(place, &Notice::Status(Box::new(status)));
+            return self.answer(place, &ShimMessage::Status(Box::new(status)));
         }
         let begun = self.stopping.is_some();
         if !begun {
@@ -129,7 +131,7 @@ impl Supervisor {
         let told = self.connections.nth(place).is_some_and(|each| each.greeted) && !begun;
         if !told {
             let status = self.status();
-            self.answer(place, &Notice::Status(Box::new(status)));
+            self.answer(place, &ShimMessage::Status(Box::new(status)));
         }
     }
 
@@ -142,7 +144,7 @@ impl Supervisor {
         match reached {
             Ok(reached) => {
                 let reached = u64::try_from(reached).unwrap_or(u64::MAX);
-                self.answer(place, &Notice::Signaled { reached });
+                self.answer(place, &ShimMessage::Signaled { reached });
             }
             Err(error) => self.refuse(place, ErrorCode::System, &error.to_string()),
         }
@@ -156,9 +158,9 @@ impl Supervisor {
                 "only a running process that is not stopped can pause",
             );
         }
-        let news = self.pause == Pause::Free;
+        let news = self.pause == PauseState::Free;
         let held = self.hold();
-        let notice = Notice::Paused { stopped: held.stopped, missed: held.missed };
+        let notice = ShimMessage::Paused { stopped: held.stopped, missed: held.missed };
         self.tell(place, news, &notice);
     }
 
@@ -166,16 +168,16 @@ impl Supervisor {
         if self.leader.since().is_none() || self.stopping.is_some() {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can resume");
         }
-        let news = self.pause != Pause::Free;
+        let news = self.pause != PauseState::Free;
         // What was never held here may have been stopped by somebody else, for reasons of theirs.
         if news {
             self.release();
         }
-        self.tell(place, news, &Notice::Resumed);
+        self.tell(place, news, &ShimMessage::Resumed);
     }
 
     /// Answers one peer, and tells the others too if something changed.
-    fn tell(&mut self, place: usize, news: bool, notice: &Notice) {
+    fn tell(&mut self, place: usize, news: bool, notice: &ShimMessage) {
         if news {
             self.connections.broadcast(notice);
         }
@@ -186,10 +188,10 @@ impl Supervisor {
     }
 
     fn refuse(&mut self, place: usize, code: ErrorCode, text: &str) {
-        self.answer(place, &Notice::Error { code, text: text.to_owned() });
+        self.answer(place, &ShimMessage::Error { code, text: text.to_owned() });
     }
 
-    fn answer(&mut self, place: usize, notice: &Notice) {
+    fn answer(&mut self, place: usize, notice: &ShimMessage) {
         if let Some(connection) = self.connections.nth(place) {
             connection.send(notice, Vec::new());
         }

@@ -7,12 +7,12 @@ use rustix::{
     io::Errno,
 };
 
-use super::{supervisor::Supervisor, term::Term};
-use crate::{clock, output::Stream};
+use super::{lease::LeaseTerm, supervisor::Supervisor};
+use crate::{clock, output::StreamId};
 
 /// Which descriptors had news.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct ReadyDescriptors {
     pub(super) signals: bool,
     pub(super) listener: bool,
     pub(super) report: bool,
@@ -24,7 +24,7 @@ pub(super) struct News {
 
 impl Supervisor {
     /// Waits for news until an awake millisecond, or for ever.
-    pub(super) fn poll(&self, deadline: Option<u64>) -> Result<News, Errno> {
+    pub(super) fn poll(&self, deadline: Option<u64>) -> Result<ReadyDescriptors, Errno> {
         let timeout = deadline.map(|at| {
             let left = at.saturating_sub(clock::awake_ms());
             // One millisecond more than is left of a started one, so that a deadline has passed when this returns.
@@ -40,10 +40,10 @@ impl Supervisor {
             Some(nothing),
             self.connections.listener(),
             self.leader.report().map(OwnedFd::as_fd),
-            self.pumps.pipe(Stream::Stdout).map(OwnedFd::as_fd),
-            self.pumps.pipe(Stream::Stderr).map(OwnedFd::as_fd),
+            self.pumps.pipe(StreamId::Stdout).map(OwnedFd::as_fd),
+            self.pumps.pipe(StreamId::Stderr).map(OwnedFd::as_fd),
             // It only wakes: what is due is looked at with each round.
-            self.term.as_ref().map(Term::timer),
+            self.term.as_ref().map(LeaseTerm::timer),
         ];
         // An absent descriptor keeps its place in the list, watched for nothing.
         let fixed = watched.map(|fd| fd.map_or((nothing, PollFlags::empty()), |fd| (fd, input)));
@@ -59,13 +59,13 @@ impl Supervisor {
         }
         let mut found = fds.iter().map(PollFd::revents);
         let mut next = || found.next().is_some_and(|flags| !flags.is_empty());
-        let mut news = News {
+        let mut news = ReadyDescriptors {
             signals: next(),
             listener: next(),
             report: next(),
             stdout: next(),
             stderr: next(),
-            ..News::default()
+            ..ReadyDescriptors::default()
         };
         let _woken = found.next();
         for (place, flags) in found.enumerate() {

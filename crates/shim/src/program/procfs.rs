@@ -5,14 +5,14 @@ use std::fs;
 use crate::process_stat::ProcessStat;
 
 /// Where children of a process are looked up.
-pub(super) enum Family {
+pub(super) enum ProcfsSource {
     /// In the kernel's own lists.
     Kernel,
     /// In a look at all processes, where the kernel keeps no lists for us.
     Everyone(Vec<ProcessStat>),
 }
 
-impl Family {
+impl ProcfsSource {
     /// Finds out which of both works here; all processes are looked at now if the second.
     pub(super) fn now(kernel_lists: bool) -> Self {
         if kernel_lists { Self::Kernel } else { Self::Everyone(ProcessStat::everyone()) }
@@ -58,7 +58,7 @@ mod tests {
     fn both_ways_find_the_same_children() {
         let mut child = std::process::Command::new("/bin/sleep").arg("60").spawn().unwrap();
         let me = std::process::id();
-        for family in [Family::now(Family::kernel_has_lists()), Family::now(false)] {
+        for family in [ProcfsSource::now(ProcfsSource::kernel_has_lists()), ProcfsSource::now(false)] {
             assert!(family.children(me).contains(&child.id()));
         }
         child.kill().unwrap();

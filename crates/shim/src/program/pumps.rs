@@ -4,52 +4,52 @@ use std::{io, os::fd::OwnedFd};
 
 use crate::{
     clock,
-    notice::Descriptor,
-    output::{OutputWriter, Stream, Taken},
+    message::Descriptor,
+    output::{OutputWriter, PumpStep, StreamId},
 };
 
-const ROUND: usize = 4 << 20;
+const DRAIN_BATCH_BYTES: usize = 4 << 20;
 const SMALL: usize = 4 << 10;
-const LOOK_MS: usize = 4;
-const FLOOD_PER_MS: usize = 32 << 10;
-const USUAL_PIPE: usize = 64 << 10;
+const RATE_INTERVAL_MS: usize = 4;
+const FLOOD_BYTES_PER_MS: usize = 32 << 10;
+const DEFAULT_PIPE: usize = 64 << 10;
 const LARGE_PIPE: usize = 1 << 20;
 
 /// Both pipes and the log behind them.
-pub(super) struct Pumps {
+pub(super) struct PipeReaders {
     writer: OutputWriter,
-    stdout: Pump,
-    stderr: Pump,
+    stdout: PipeReader,
+    stderr: PipeReader,
 }
 
 /// The read end of one pipe, until nobody can write to it any more.
-struct Pump {
-    stream: Stream,
+struct PipeReader {
+    stream: StreamId,
     pipe: Option<OwnedFd>,
-    rate: Rate,
+    rate: FlowRate,
 }
 
 /// How fast a stream flows, looked at once in a while.
-struct Rate {
+struct FlowRate {
     since: u64,
     bytes: usize,
     flood: bool,
 }
 
-impl Pumps {
+impl PipeReaders {
     pub(super) fn new(writer: OutputWriter, stdout: OwnedFd, stderr: OwnedFd) -> Self {
-        let pump = |stream, pipe| Pump { stream, pipe: Some(pipe), rate: Rate::new() };
-        Self { writer, stdout: pump(Stream::Stdout, stdout), stderr: pump(Stream::Stderr, stderr) }
+        let pump = |stream, pipe| PipeReader { stream, pipe: Some(pipe), rate: FlowRate::new() };
+        Self { writer, stdout: pump(StreamId::Stdout, stdout), stderr: pump(StreamId::Stderr, stderr) }
     }
 
     pub(super) fn writer(&self) -> &OutputWriter {
         &self.writer
     }
 
-    pub(super) fn pipe(&self, stream: Stream) -> Option<&OwnedFd> {
+    pub(super) fn pipe(&self, stream: StreamId) -> Option<&OwnedFd> {
         match stream {
-            Stream::Stdout => self.stdout.pipe.as_ref(),
-            Stream::Stderr => self.stderr.pipe.as_ref(),
+            StreamId::Stdout => self.stdout.pipe.as_ref(),
+            StreamId::Stderr => self.stderr.pipe.as_ref(),
         }
     }
 
@@ -59,15 +59,15 @@ impl Pumps {
 
     /// Tells whether output comes so fast that it is worth letting some of it gather first.
     pub(super) fn are_flooded(&self) -> bool {
-        let flooded = |pump: &Pump| pump.rate.flood && pump.pipe.is_some();
+        let flooded = |pump: &PipeReader| pump.rate.flood && pump.pipe.is_some();
         flooded(&self.stdout) || flooded(&self.stderr)
     }
 
     /// Moves what is there now, but not endlessly.
-    pub(super) fn pump(&mut self, stream: Stream) {
+    pub(super) fn pump(&mut self, stream: StreamId) {
         let pump = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            StreamId::Stdout => &mut self.stdout,
+            StreamId::Stderr => &mut self.stderr,
         };
         // In a flood whatever a step leaves behind is more to gather, not a reason to look again at once.
         let enough = if pump.rate.flood { LARGE_PIPE } else { SMALL };
@@ -96,22 +96,22 @@ impl Pumps {
     }
 }
 
-impl Pump {
+impl PipeReader {
     /// Stops early after `enough` or fewer bytes, where the pipe is most likely empty.
     fn run(&mut self, writer: &mut OutputWriter, enough: usize) {
         let mut moved = 0_usize;
         self.fit();
         while let Some(pipe) = &self.pipe {
             match writer.take(pipe, self.stream) {
-                Taken::Bytes(bytes) => {
+                PumpStep::Bytes(bytes) => {
                     moved = moved.saturating_add(bytes);
                     self.rate.bytes = self.rate.bytes.saturating_add(bytes);
-                    if bytes < enough || moved >= ROUND {
+                    if bytes < enough || moved >= DRAIN_BATCH_BYTES {
                         break;
                     }
                 }
-                Taken::Nothing => break,
-                Taken::Ended => self.pipe = None,
+                PumpStep::Nothing => break,
+                PumpStep::Ended => self.pipe = None,
             }
         }
     }
@@ -123,21 +123,21 @@ impl Pump {
         let before = self.rate.flood;
         self.rate.look(clock::awake_ms());
         if let Some(pipe) = self.pipe.as_ref().filter(|_| self.rate.flood != before) {
-            let size = if self.rate.flood { LARGE_PIPE } else { USUAL_PIPE };
+            let size = if self.rate.flood { LARGE_PIPE } else { DEFAULT_PIPE };
             let _stays_as_it_is = rustix::pipe::fcntl_setpipe_size(pipe, size);
         }
     }
 }
 
-impl Rate {
+impl FlowRate {
     fn new() -> Self {
         Self { since: 0, bytes: 0, flood: false }
     }
 
     fn look(&mut self, now: u64) {
         let span = usize::try_from(now.saturating_sub(self.since)).unwrap_or(usize::MAX);
-        if span >= LOOK_MS {
-            self.flood = self.bytes / span >= FLOOD_PER_MS;
+        if span >= RATE_INTERVAL_MS {
+            self.flood = self.bytes / span >= FLOOD_BYTES_PER_MS;
             self.since = now;
             self.bytes = 0;
         }

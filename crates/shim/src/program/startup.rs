@@ -18,45 +18,45 @@ use rustix::{
 
 use super::{
     cgroup::Cgroup,
-    child::{self, Gated},
+    child::{self, GatedChild},
     connection::Connection,
     connections::Connections,
-    ending::Record,
-    input::Input,
+    ending::RecordState,
+    input::StdinPipe,
     leader::Leader,
+    lease::LeaseTerm,
     orders::CAPABILITIES,
-    pumps::Pumps,
-    supervisor::{Pause, Supervisor},
+    pumps::PipeReaders,
+    supervisor::{PauseState, Supervisor},
     sys,
-    term::Term,
-    tree::Tree,
+    tree::ProcessTree,
 };
 use crate::{
     attempt_directory::{AttemptDirectory, EXIT, IDENTITY},
     clock,
     containment::{AllowedContainment, Containment},
-    exit::{Ending, ExitRecord, SpawnStage},
-    frame::LONGEST_FRAME,
+    exit::{ExitRecord, ProgramEnd, SpawnStage},
+    frame::MAX_FRAME_LEN,
     identity::Identity,
-    launch::{Launch, StdinSource},
-    notice::{Notice, Welcome},
-    order::{Order, PROTOCOL_VERSION},
+    launch::{LaunchOrder, StdinSource},
+    message::{ShimMessage, ShimWelcome},
     output::OutputWriter,
     process_stat::ProcessStat,
+    request::{PROTOCOL_VERSION, ShimRequest},
     shortage::is_shortage,
 };
 
-const LAUNCH_WAIT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+const LAUNCH_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
 /// Why nothing was run.
-struct Refusal {
+struct StartRefusal {
     why: String,
     errno: Option<i32>,
 }
 
-impl Refusal {
+impl StartRefusal {
     fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), errno: None }
     }
@@ -70,8 +70,8 @@ impl Refusal {
 }
 
 /// A contained child and the cgroup it is in, if any.
-struct Contained {
-    gated: Gated,
+struct ContainedChild {
+    gated: GatedChild,
     containment: Containment,
     cgroup: Option<Cgroup>,
 }
@@ -84,34 +84,34 @@ pub(super) fn serve(path: &Path) -> i32 {
     };
     match begin(path, &mut control, null) {
         Ok(Some(start)) => {
-            Start::supervise(start, control);
+            PreparedStart::supervise(start, control);
             DONE
         }
         // Whoever started this shim is gone and asked for nothing.
         Ok(None) => DONE,
-        Err(Refusal { why, errno }) => {
-            control.send(&Notice::Refused { why, errno }, Vec::new());
+        Err(StartRefusal { why, errno }) => {
+            control.send(&ShimMessage::Refused { why, errno }, Vec::new());
             REFUSED
         }
     }
 }
 
 /// All that exists when the child waits at its gate and its identity is durable.
-struct Start {
+struct PreparedStart {
     directory: AttemptDirectory,
     lock: OwnedFd,
-    launch: Launch,
+    launch: LaunchOrder,
     identity: Identity,
     signals: OwnedFd,
     leader: Leader,
-    tree: Tree,
-    pumps: Pumps,
-    input: Input,
-    term: Option<Term>,
+    tree: ProcessTree,
+    pumps: PipeReaders,
+    input: StdinPipe,
+    term: Option<LeaseTerm>,
     reserved: Option<File>,
 }
 
-impl Start {
+impl PreparedStart {
     fn supervise(self, mut control: Connection) {
         control.limit_to_orders();
         let supervisor = Supervisor {
@@ -128,11 +128,11 @@ impl Start {
             reserved: self.reserved,
             connections: Connections::new(control),
             stopping: None,
-            pause: Pause::Free,
+            pause: PauseState::Free,
             paused_ms: 0,
-            childless: false,
+            require_no_live_descendants: false,
             leftovers: 0,
-            record: Record::Open,
+            record: RecordState::Open,
         };
         supervisor.run();
     }
@@ -149,57 +149,63 @@ fn take_control() -> io::Result<(Connection, OwnedFd)> {
     // It started this shim: it need not introduce itself to be told.
     control.greeted = true;
     control.wants_descriptors = true;
-    control.set_limit(LONGEST_FRAME);
+    control.set_limit(MAX_FRAME_LEN);
     Ok((control, null))
 }
 
-fn begin(path: &Path, control: &mut Connection, null: OwnedFd) -> Result<Option<Start>, Refusal> {
+fn begin(
+    path: &Path,
+    control: &mut Connection,
+    null: OwnedFd,
+) -> Result<Option<PreparedStart>, StartRefusal> {
     // Fails only for who leads a session already.
     let _leads_already = rustix::process::setsid();
-    let signals = sys::block_signals().map_err(Refusal::because("cannot block signals"))?;
+    let signals = sys::block_signals().map_err(StartRefusal::because("cannot block signals"))?;
     let directory =
-        AttemptDirectory::open(path).map_err(Refusal::because("cannot open the attempt directory"))?;
+        AttemptDirectory::open(path).map_err(StartRefusal::because("cannot open the attempt directory"))?;
     if !directory.is_own() {
-        return Err(Refusal::new("the attempt directory belongs to another user"));
+        return Err(StartRefusal::new("the attempt directory belongs to another user"));
     }
-    rustix::process::chdir("/").map_err(Refusal::because("cannot leave the directory"))?;
-    failpoint!("shim.lock").map_err(Refusal::because("cannot lock the attempt directory"))?;
-    let lock = directory.lock().map_err(Refusal::because("cannot lock the attempt directory"))?;
-    let lock = lock.ok_or_else(|| Refusal::new("another shim serves this attempt"))?;
+    rustix::process::chdir("/").map_err(StartRefusal::because("cannot leave the directory"))?;
+    failpoint!("shim.lock").map_err(StartRefusal::because("cannot lock the attempt directory"))?;
+    let lock = directory.lock().map_err(StartRefusal::because("cannot lock the attempt directory"))?;
+    let lock = lock.ok_or_else(|| StartRefusal::new("another shim serves this attempt"))?;
     if directory.exists(IDENTITY) || directory.exists(EXIT) {
-        return Err(Refusal::new("this attempt was started before"));
+        return Err(StartRefusal::new("this attempt was started before"));
     }
     let Some(launch) = await_launch(control)? else {
         return Ok(None);
     };
     let copy = directory.as_fd().try_clone_to_owned();
-    let copy = copy.map_err(Refusal::because("cannot copy a descriptor"))?;
+    let copy = copy.map_err(StartRefusal::because("cannot copy a descriptor"))?;
     let writer = OutputWriter::create(copy, launch.output, launch.anchor_ms, null)
-        .map_err(Refusal::because("cannot create the output files"))?;
+        .map_err(StartRefusal::because("cannot create the output files"))?;
     start(directory, lock, launch, signals, writer, control.peer).map(Some)
 }
 
 /// Reads orders until the launch; `None` if the peer goes away first or stays silent.
-fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
+fn await_launch(control: &mut Connection) -> Result<Option<LaunchOrder>, StartRefusal> {
     loop {
-        while let Some(frame) = control.pull().map_err(|error| Refusal::new(error.to_string()))? {
-            match Order::decode(&frame).map_err(|error| Refusal::new(format!("launch refused: {error}")))? {
-                Some(Order::Launch(launch)) => return Ok(Some(*launch)),
-                Some(Order::Hello(_)) => control.send(&early_welcome(), Vec::new()),
-                Some(Order::Stop(_)) => return Err(Refusal::new("stopped before the launch")),
+        while let Some(frame) = control.pull().map_err(|error| StartRefusal::new(error.to_string()))? {
+            match ShimRequest::decode(&frame)
+                .map_err(|error| StartRefusal::new(format!("launch refused: {error}")))?
+            {
+                Some(ShimRequest::Launch(launch)) => return Ok(Some(*launch)),
+                Some(ShimRequest::Hello(_)) => control.send(&early_welcome(), Vec::new()),
+                Some(ShimRequest::Stop(_)) => return Err(StartRefusal::new("stopped before the launch")),
                 Some(
-                    Order::Status
-                    | Order::Signal { .. }
-                    | Order::Pause
-                    | Order::Resume
-                    | Order::Acknowledge
-                    | Order::CloseInput,
+                    ShimRequest::Status
+                    | ShimRequest::Signal { .. }
+                    | ShimRequest::Pause
+                    | ShimRequest::Resume
+                    | ShimRequest::Acknowledge
+                    | ShimRequest::CloseInput,
                 )
-                | None => return Err(Refusal::new("a launch must come first")),
+                | None => return Err(StartRefusal::new("a launch must come first")),
             }
         }
         let mut fds = [PollFd::new(control, PollFlags::IN)];
-        let ready = rustix::event::poll(&mut fds, Some(&LAUNCH_WAIT));
+        let ready = rustix::event::poll(&mut fds, Some(&LAUNCH_TIMEOUT));
         if ready == Ok(0) {
             return Ok(None);
         }
@@ -210,8 +216,8 @@ fn await_launch(control: &mut Connection) -> Result<Option<Launch>, Refusal> {
     }
 }
 
-fn early_welcome() -> Notice {
-    Notice::Hello(Welcome {
+fn early_welcome() -> ShimMessage {
+    ShimMessage::Hello(ShimWelcome {
         version: PROTOCOL_VERSION,
         capabilities: CAPABILITIES.map(str::to_owned).to_vec(),
         process: String::new(),
@@ -223,37 +229,38 @@ fn early_welcome() -> Notice {
 fn start(
     directory: AttemptDirectory,
     lock: OwnedFd,
-    launch: Launch,
+    launch: LaunchOrder,
     signals: OwnedFd,
     writer: OutputWriter,
     manager: u32,
-) -> Result<Start, Refusal> {
+) -> Result<PreparedStart, StartRefusal> {
     let (input, reader) = match launch.stdin {
         StdinSource::Pipe => {
-            let made = Input::create(&directory);
-            let (input, reader) = made.map_err(Refusal::because("cannot make the input"))?;
+            let made = StdinPipe::create(&directory);
+            let (input, reader) = made.map_err(StartRefusal::because("cannot make the input"))?;
             (input, Some(reader))
         }
-        StdinSource::Null | StdinSource::File(_) => (Input::default(), None),
+        StdinSource::Null | StdinSource::File(_) => (StdinPipe::default(), None),
     };
-    let term = launch.lease.clone().map(|path| Term::begin(path, launch.boot_id.clone())).transpose();
-    let term = term.map_err(Refusal::because("cannot make a timer"))?;
-    failpoint!("shim.fork").map_err(Refusal::because("cannot make a process"))?;
-    let Contained { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
+    let term = launch.lease.clone().map(|path| LeaseTerm::begin(path, launch.boot_id.clone())).transpose();
+    let term = term.map_err(StartRefusal::because("cannot make a timer"))?;
+    failpoint!("shim.fork").map_err(StartRefusal::because("cannot make a process"))?;
+    let ContainedChild { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
     // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
     drop(reader);
     crashpoint!("shim.forked");
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
-    let reserve =
-        || directory.reserve(EXIT).map_err(Refusal::because("cannot make room for the record of the end"));
+    let reserve = || {
+        directory.reserve(EXIT).map_err(StartRefusal::because("cannot make room for the record of the end"))
+    };
     let record = || {
         directory.write_durably(IDENTITY, None, &identity.encode())?;
         directory.sync_parents(launch.sync_parents)
     };
     let reserved = reserve().and_then(|reserved| {
-        record().map_err(Refusal::because("cannot make the identity durable"))?;
+        record().map_err(StartRefusal::because("cannot make the identity durable"))?;
         Ok(Some(reserved))
     });
     let reserved = match reserved {
@@ -270,16 +277,16 @@ fn start(
         }
     };
     crashpoint!("shim.identity.durable");
-    let mut tree = Tree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
+    let mut tree = ProcessTree::new(containment, cgroup, (identity.pid, identity.start_time), gated.pidfd);
     tree.exclude_manager(manager);
-    Ok(Start {
+    Ok(PreparedStart {
         directory,
         lock,
         identity,
         signals,
         leader: Leader::Gated { gate: gated.gate, report: gated.report },
         tree,
-        pumps: Pumps::new(writer, gated.stdout, gated.stderr),
+        pumps: PipeReaders::new(writer, gated.stdout, gated.stderr),
         input,
         term,
         reserved,
@@ -289,10 +296,10 @@ fn start(
 
 /// Makes the child with the strongest mechanism that is allowed and works.
 fn contain(
-    launch: &Launch,
+    launch: &LaunchOrder,
     input: Option<&OwnedFd>,
     directory: &AttemptDirectory,
-) -> Result<Contained, Refusal> {
+) -> Result<ContainedChild, StartRefusal> {
     let input = input.map(OwnedFd::as_fd);
     let (wants_cgroup, fallback) = match launch.containment {
         AllowedContainment::Auto => (true, Some(Containment::Subreaper)),
@@ -304,7 +311,7 @@ fn contain(
     if fallback != Some(Containment::Group) {
         let me = rustix::process::getpid();
         let made = rustix::process::set_child_subreaper(Some(me));
-        made.map_err(Refusal::because("cannot become subreaper"))?;
+        made.map_err(StartRefusal::because("cannot become subreaper"))?;
     }
     if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
         && let Ok(cgroup) = Cgroup::open(path)
@@ -313,37 +320,37 @@ fn contain(
         let needless = cgroup.limit(&launch.tree_limits);
         match child::spawn(launch, input, Some(cgroup.as_fd()), &needless) {
             Ok(gated) => {
-                return Ok(Contained { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
+                return Ok(ContainedChild { gated, containment: Containment::Cgroup, cgroup: Some(cgroup) });
             }
             Err(_) => cgroup.remove(),
         }
     }
     let Some(containment) = fallback else {
-        return Err(Refusal::new("the cgroup cannot be used"));
+        return Err(StartRefusal::new("the cgroup cannot be used"));
     };
     match child::spawn(launch, input, None, &[]) {
-        Ok(gated) => Ok(Contained { gated, containment, cgroup: None }),
+        Ok(gated) => Ok(ContainedChild { gated, containment, cgroup: None }),
         Err(error) => {
             if !is_shortage(&error) {
                 let errno = error.raw_os_error().unwrap_or(0);
                 let ended_at = launch.anchor_ms.saturating_add(clock::boot_ms());
                 let mut record = ExitRecord::never_ran(ended_at, clock::wall_ms());
-                record.ending = Ending::SpawnFailed { stage: SpawnStage::Fork, errno };
+                record.ending = ProgramEnd::SpawnFailed { stage: SpawnStage::Fork, errno };
                 drop(directory.write_durably(EXIT, None, &record.encode()));
             }
-            Err(Refusal::because("cannot make a process")(error))
+            Err(StartRefusal::because("cannot make a process")(error))
         }
     }
 }
 
 fn identify(
-    launch: &Launch,
-    gated: &Gated,
+    launch: &LaunchOrder,
+    gated: &GatedChild,
     mechanism: Containment,
     cgroup: Option<&Cgroup>,
-) -> Result<Identity, Refusal> {
+) -> Result<Identity, StartRefusal> {
     let shim_pid = std::process::id();
-    let stat = |pid| ProcessStat::read(pid).ok_or_else(|| Refusal::new("/proc cannot be read"));
+    let stat = |pid| ProcessStat::read(pid).ok_or_else(|| StartRefusal::new("/proc cannot be read"));
     Ok(Identity {
         process: launch.process.clone(),
         attempt: launch.attempt,

@@ -6,30 +6,30 @@ use longhaul_failpoint::crashpoint;
 
 use super::{
     hold,
-    sys::{self, Waited},
-    tree::{Birth, Tree},
+    sys::{self, ReapResult},
+    tree::{ProcessStart, ProcessTree},
 };
 use crate::{containment::Containment, plan::StopPlan, reason::StopReason};
 
-const PASSES: u32 = 400;
+const MAX_PASSES: u32 = 400;
 const BUDGET_MS: u64 = 20;
-const FIRST_PAUSE_MS: u64 = 1;
-const LONGEST_PAUSE_MS: u64 = 100;
+const MIN_POLL_INTERVAL_MS: u64 = 1;
+const MAX_POLL_INTERVAL_MS: u64 = 100;
 const SURVIVORS_AFTER_MS: u64 = 2_000;
-const LOOK_MS: u64 = 50;
-const MOST_COUNTED: usize = 10_000;
+const POLL_INTERVAL_MS: u64 = 50;
+const MAX_COUNTED: usize = 10_000;
 
 /// A tree that is being ended.
-pub(super) struct Stopping {
+pub(super) struct TreeStop {
     /// Why, if somebody asked; a sweep of what the leader left behind has no reason.
     pub(super) reason: Option<StopReason>,
     /// The last signal that was sent.
     pub(super) escalated: Option<i32>,
-    swept: BTreeSet<Birth>,
-    step: Step,
+    swept: BTreeSet<ProcessStart>,
+    step: TreeStopStep,
 }
 
-enum Step {
+enum TreeStopStep {
     /// The next signal of the plan is due at that awake millisecond.
     Asking { plan: StopPlan, next: usize, due: u64 },
     /// Everything is killed, again and again.
@@ -39,7 +39,7 @@ enum Step {
 }
 
 /// What a step of stopping found out.
-pub(super) enum Progress {
+pub(super) enum StopProgress {
     /// Nothing new.
     Same,
     /// The tree is empty now.
@@ -48,35 +48,36 @@ pub(super) enum Progress {
     Survivors,
 }
 
-impl Stopping {
+impl TreeStop {
     /// Begins with the first signal of the plan at once.
     pub(super) fn new(reason: Option<StopReason>, plan: StopPlan, now: u64) -> Self {
-        let step = Step::Asking { plan, next: 0, due: now };
+        let step = TreeStopStep::Asking { plan, next: 0, due: now };
         Self { reason, escalated: None, swept: BTreeSet::new(), step }
     }
 
     /// Kills at once, whatever step it is at.
     pub(super) fn force(&mut self, now: u64) {
-        if let Step::Asking { .. } = self.step {
-            self.step = Step::Killing { since: now, due: now, pause: FIRST_PAUSE_MS, told: false };
+        if let TreeStopStep::Asking { .. } = self.step {
+            self.step =
+                TreeStopStep::Killing { since: now, due: now, pause: MIN_POLL_INTERVAL_MS, told: false };
         }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         match self.step {
-            Step::Empty => true,
-            Step::Asking { .. } | Step::Killing { .. } => false,
+            TreeStopStep::Empty => true,
+            TreeStopStep::Asking { .. } | TreeStopStep::Killing { .. } => false,
         }
     }
 
     /// Tells whether nobody is left alive of a group of which all were killed at one moment: what is there still are dead
     /// ones that somebody else has not buried.
-    fn is_killed_off(&self, tree: &Tree) -> bool {
+    fn is_killed_off(&self, tree: &ProcessTree) -> bool {
         match self.step {
-            Step::Killing { .. } if tree.containment() == Containment::Group => {
+            TreeStopStep::Killing { .. } if tree.containment() == Containment::Group => {
                 self.escalated == Some(libc::SIGKILL) && is_deserted(tree)
             }
-            Step::Killing { .. } | Step::Asking { .. } | Step::Empty => false,
+            TreeStopStep::Killing { .. } | TreeStopStep::Asking { .. } | TreeStopStep::Empty => false,
         }
     }
 
@@ -86,10 +87,12 @@ impl Stopping {
     }
 
     /// Returns who is still alive after a kill.
-    pub(super) fn survivors(&self, tree: &Tree) -> Vec<u32> {
+    pub(super) fn survivors(&self, tree: &ProcessTree) -> Vec<u32> {
         match self.step {
-            Step::Killing { told: true, .. } => tree.members().iter().map(|each| each.stat.pid).collect(),
-            Step::Killing { .. } | Step::Asking { .. } | Step::Empty => Vec::new(),
+            TreeStopStep::Killing { told: true, .. } => {
+                tree.members().iter().map(|each| each.stat.pid).collect()
+            }
+            TreeStopStep::Killing { .. } | TreeStopStep::Asking { .. } | TreeStopStep::Empty => Vec::new(),
         }
     }
 
@@ -97,23 +100,31 @@ impl Stopping {
     pub(super) fn next_deadline(&self, leader_ended: bool, now: u64) -> Option<u64> {
         match self.step {
             // The end of a process that is not the shim's own child is not told to it.
-            Step::Asking { due, .. } if leader_ended => Some(due.min(now.saturating_add(LOOK_MS))),
-            Step::Asking { due, .. } | Step::Killing { due, .. } => Some(due),
-            Step::Empty => None,
+            TreeStopStep::Asking { due, .. } if leader_ended => {
+                Some(due.min(now.saturating_add(POLL_INTERVAL_MS)))
+            }
+            TreeStopStep::Asking { due, .. } | TreeStopStep::Killing { due, .. } => Some(due),
+            TreeStopStep::Empty => None,
         }
     }
 
-    /// Does what is due; `childless` tells that the shim has no children, so that nobody can be left.
-    pub(super) fn advance(&mut self, tree: &Tree, leader_ended: bool, childless: bool, now: u64) -> Progress {
+    /// Does what is due; `require_no_live_descendants` tells that the shim has no children, so that nobody can be left.
+    pub(super) fn advance(
+        &mut self,
+        tree: &ProcessTree,
+        leader_ended: bool,
+        require_no_live_descendants: bool,
+        now: u64,
+    ) -> StopProgress {
         if self.is_empty() {
-            return Progress::Same;
+            return StopProgress::Same;
         }
-        if leader_ended && (is_empty(tree, childless) || self.is_killed_off(tree)) {
-            self.step = Step::Empty;
-            return Progress::Emptied;
+        if leader_ended && (is_empty(tree, require_no_live_descendants) || self.is_killed_off(tree)) {
+            self.step = TreeStopStep::Empty;
+            return StopProgress::Emptied;
         }
         match &mut self.step {
-            Step::Asking { plan, next, due } if now >= *due => {
+            TreeStopStep::Asking { plan, next, due } if now >= *due => {
                 if let Some(step) = plan.steps.get(*next) {
                     let signal = step.signal;
                     *due = now.saturating_add(step.wait_ms);
@@ -122,14 +133,16 @@ impl Stopping {
                 } else {
                     self.force(now);
                 }
-                Progress::Same
+                StopProgress::Same
             }
-            Step::Killing { due, .. } if now >= *due => self.kill(tree, now),
-            Step::Asking { .. } | Step::Killing { .. } | Step::Empty => Progress::Same,
+            TreeStopStep::Killing { due, .. } if now >= *due => self.kill(tree, now),
+            TreeStopStep::Asking { .. } | TreeStopStep::Killing { .. } | TreeStopStep::Empty => {
+                StopProgress::Same
+            }
         }
     }
 
-    fn ask(&mut self, tree: &Tree, signal: i32) {
+    fn ask(&mut self, tree: &ProcessTree, signal: i32) {
         self.escalated = Some(signal);
         if signal == libc::SIGKILL {
             self.kill_all(tree);
@@ -140,33 +153,33 @@ impl Stopping {
         hold::release(tree);
     }
 
-    fn kill(&mut self, tree: &Tree, now: u64) -> Progress {
+    fn kill(&mut self, tree: &ProcessTree, now: u64) -> StopProgress {
         crashpoint!("shim.kill");
         self.escalated = Some(libc::SIGKILL);
         self.kill_all(tree);
-        let Step::Killing { since, due, pause, told } = &mut self.step else {
-            return Progress::Same;
+        let TreeStopStep::Killing { since, due, pause, told } = &mut self.step else {
+            return StopProgress::Same;
         };
         *due = now.saturating_add(*pause);
-        *pause = pause.saturating_mul(2).min(LONGEST_PAUSE_MS);
+        *pause = pause.saturating_mul(2).min(MAX_POLL_INTERVAL_MS);
         let overdue = now.saturating_sub(*since) >= SURVIVORS_AFTER_MS;
         if overdue && !*told {
             *told = !tree.members().is_empty();
             if *told {
-                return Progress::Survivors;
+                return StopProgress::Survivors;
             }
         }
-        Progress::Same
+        StopProgress::Same
     }
 
     /// Kills whoever is found until nobody is, within a budget of passes and time.
-    fn kill_all(&mut self, tree: &Tree) {
+    fn kill_all(&mut self, tree: &ProcessTree) {
         let begin = std::time::Instant::now();
         if let Some(cgroup) = tree.whole_cgroup() {
-            self.count(tree, tree.members().iter().map(super::tree::Member::birth));
+            self.count(tree, tree.members().iter().map(super::tree::TreeMember::birth));
             drop(cgroup.kill());
         }
-        for _ in 0..PASSES {
+        for _ in 0..MAX_PASSES {
             let reached = tree.signal_all(libc::SIGKILL);
             let others = reached.iter().filter(|birth| birth.0 != tree.leader()).count();
             self.count(tree, reached.into_iter());
@@ -176,30 +189,30 @@ impl Stopping {
         }
     }
 
-    fn count(&mut self, tree: &Tree, births: impl Iterator<Item = Birth>) {
+    fn count(&mut self, tree: &ProcessTree, births: impl Iterator<Item = ProcessStart>) {
         let others = births.filter(|birth| birth.0 != tree.leader());
-        let room = MOST_COUNTED.saturating_sub(self.swept.len());
+        let room = MAX_COUNTED.saturating_sub(self.swept.len());
         self.swept.extend(others.take(room));
     }
 }
 
-/// Tells whether nobody of the tree is alive; `childless` tells that the shim has no children.
-pub(super) fn is_empty(tree: &Tree, childless: bool) -> bool {
-    tree.is_surely_empty(childless).unwrap_or_else(|| is_deserted(tree))
+/// Tells whether nobody of the tree is alive; `require_no_live_descendants` tells that the shim has no children.
+pub(super) fn is_empty(tree: &ProcessTree, require_no_live_descendants: bool) -> bool {
+    tree.is_surely_empty(require_no_live_descendants).unwrap_or_else(|| is_deserted(tree))
 }
 
 /// Looks at one process after the other, twice since a fork may hide from one look.
-fn is_deserted(tree: &Tree) -> bool {
+fn is_deserted(tree: &ProcessTree) -> bool {
     tree.members().is_empty() && tree.members().is_empty()
 }
 
 /// Waits for all children that have ended; tells each to `ended` and returns whether no child is left.
-pub(super) fn reap(mut ended: impl FnMut(sys::Reaped)) -> bool {
+pub(super) fn reap(mut ended: impl FnMut(sys::ReapedChild)) -> bool {
     loop {
         match sys::wait_any() {
-            Waited::Reaped(reaped) => ended(reaped),
-            Waited::Nothing => return false,
-            Waited::NoChildren => return true,
+            ReapResult::Reaped(reaped) => ended(reaped),
+            ReapResult::Nothing => return false,
+            ReapResult::NoChildren => return true,
         }
     }
 }

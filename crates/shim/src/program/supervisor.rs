@@ -6,60 +6,60 @@ use longhaul_failpoint::crashpoint;
 
 use super::{
     connections::Connections,
-    ending::Record,
+    ending::RecordState,
     hold,
-    input::Input,
-    leader::{Leader, LeaderEnd, Report, read_report},
-    poll::News,
-    pumps::Pumps,
-    stopping::{self, Progress, Stopping},
+    input::StdinPipe,
+    leader::{ExecReport, Leader, LeaderExit, read_report},
+    lease::{LeaseAction, LeaseTerm},
+    poll::ReadyDescriptors,
+    pumps::PipeReaders,
+    stopping::{self, StopProgress, TreeStop},
     sys,
-    term::{Due, Term},
-    tree::Tree,
+    tree::ProcessTree,
 };
 use crate::{
     attempt_directory::AttemptDirectory,
     clock,
-    exit::Ending,
+    exit::ProgramEnd,
     identity::Identity,
-    launch::{Launch, PROCESSOR_TIME},
+    launch::{LaunchOrder, PROCESSOR_TIME},
     limit::{EndEvidence, ExceededLimit},
     out_of_memory::has_logged_kill,
-    output::Stream,
+    output::StreamId,
     plan::StopPlan,
     process_stat::ProcessStat,
     reason::StopReason,
 };
 
-const GATHER: Duration = Duration::from_micros(200);
-const BREATH: Duration = Duration::from_millis(10);
+const BATCH_DELAY: Duration = Duration::from_micros(200);
+const POLL_DELAY: Duration = Duration::from_millis(10);
 
 /// Everything about the attempt that this shim serves.
 pub(super) struct Supervisor {
     pub(super) directory: AttemptDirectory,
     pub(super) lock: OwnedFd,
-    pub(super) launch: Launch,
+    pub(super) launch: LaunchOrder,
     pub(super) identity: Identity,
     pub(super) signals: OwnedFd,
     pub(super) leader: Leader,
-    pub(super) tree: Tree,
-    pub(super) pumps: Pumps,
-    pub(super) input: Input,
-    pub(super) term: Option<Term>,
+    pub(super) tree: ProcessTree,
+    pub(super) pumps: PipeReaders,
+    pub(super) input: StdinPipe,
+    pub(super) term: Option<LeaseTerm>,
     /// The room for the record of the end, until that is written.
     pub(super) reserved: Option<File>,
     pub(super) connections: Connections,
-    pub(super) stopping: Option<Stopping>,
-    pub(super) pause: Pause,
+    pub(super) stopping: Option<TreeStop>,
+    pub(super) pause: PauseState,
     pub(super) paused_ms: u64,
-    pub(super) childless: bool,
+    pub(super) require_no_live_descendants: bool,
     pub(super) leftovers: u64,
-    pub(super) record: Record,
+    pub(super) record: RecordState,
 }
 
 /// Whether the tree is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pause {
+pub(super) enum PauseState {
     Free,
     Held { since: u64 },
 }
@@ -73,12 +73,12 @@ impl Supervisor {
         while !self.advance() {
             if self.pumps.are_flooded() {
                 // Woken for every small write, the shim would take the processor that the work could use.
-                std::thread::sleep(GATHER);
+                std::thread::sleep(BATCH_DELAY);
             }
             let deadline = self.next_deadline();
             let Ok(news) = self.poll(deadline) else {
                 // Only a broken kernel interface fails here; the work itself must not be lost to a busy loop.
-                std::thread::sleep(BREATH);
+                std::thread::sleep(POLL_DELAY);
                 continue;
             };
             self.react(&news);
@@ -98,7 +98,7 @@ impl Supervisor {
     }
 
     fn open_gate(&mut self) {
-        let gated = std::mem::replace(&mut self.leader, Leader::Doomed { ending: Ending::NeverRan });
+        let gated = std::mem::replace(&mut self.leader, Leader::Doomed { ending: ProgramEnd::NeverRan });
         match gated {
             Leader::Gated { gate, report } => {
                 crashpoint!("shim.gate");
@@ -135,12 +135,12 @@ impl Supervisor {
     }
 
     fn check_term(&mut self, now: u64) {
-        match self.term.as_mut().map_or(Due::Nothing, Term::advance) {
-            Due::Nothing => {}
+        match self.term.as_mut().map_or(LeaseAction::Nothing, LeaseTerm::advance) {
+            LeaseAction::Nothing => {}
             // Of what ended by itself nothing is left that could run twice but what it was told to keep.
-            Due::Stop if self.leader.has_ended() => {}
-            Due::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
-            Due::Kill => {
+            LeaseAction::Stop if self.leader.has_ended() => {}
+            LeaseAction::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
+            LeaseAction::Kill => {
                 if let Some(stopping) = &mut self.stopping {
                     stopping.force(now);
                 }
@@ -151,7 +151,7 @@ impl Supervisor {
     /// Returns when the work has run as long as it may, in awake milliseconds; never while it is held or stopped.
     fn timeout_at(&self) -> Option<u64> {
         let since = self.leader.since()?;
-        let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == Pause::Free;
+        let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == PauseState::Free;
         counted.then(|| since.saturating_add(self.launch.timeout_ms).saturating_add(self.paused_ms))
     }
 
@@ -161,9 +161,9 @@ impl Supervisor {
         if self.stopping.is_none() {
             let plan = plan.unwrap_or_else(|| self.launch.stop_plan.clone());
             crashpoint!("shim.stop");
-            self.stopping = Some(Stopping::new(reason, plan, now));
+            self.stopping = Some(TreeStop::new(reason, plan, now));
             self.advance_stop(now);
-            self.tell_status();
+            self.send_status();
         }
     }
 
@@ -171,24 +171,24 @@ impl Supervisor {
         let Some(stopping) = &mut self.stopping else {
             return;
         };
-        match stopping.advance(&self.tree, self.leader.has_ended(), self.childless, now) {
-            Progress::Same | Progress::Emptied => {}
-            Progress::Survivors => self.tell_status(),
+        match stopping.advance(&self.tree, self.leader.has_ended(), self.require_no_live_descendants, now) {
+            StopProgress::Same | StopProgress::Emptied => {}
+            StopProgress::Survivors => self.send_status(),
         }
     }
 
     /// Forgets a pause without letting the tree go on, which whoever calls this must see to.
     pub(super) fn end_pause(&mut self, now: u64) {
-        if let Pause::Held { since } = self.pause {
+        if let PauseState::Held { since } = self.pause {
             self.paused_ms = self.paused_ms.saturating_add(now.saturating_sub(since));
-            self.pause = Pause::Free;
+            self.pause = PauseState::Free;
         }
     }
 
     pub(super) fn total_paused_ms(&self, now: u64) -> u64 {
         match self.pause {
-            Pause::Held { since } => self.paused_ms.saturating_add(now.saturating_sub(since)),
-            Pause::Free => self.paused_ms,
+            PauseState::Held { since } => self.paused_ms.saturating_add(now.saturating_sub(since)),
+            PauseState::Free => self.paused_ms,
         }
     }
 
@@ -199,7 +199,7 @@ impl Supervisor {
         all.into_iter().flatten().min()
     }
 
-    fn react(&mut self, news: &News) {
+    fn react(&mut self, news: &ReadyDescriptors) {
         for place in &news.writable {
             if let Some(connection) = self.connections.nth(*place) {
                 connection.flush();
@@ -210,10 +210,10 @@ impl Supervisor {
             self.hear_report();
         }
         if news.stdout {
-            self.pumps.pump(Stream::Stdout);
+            self.pumps.pump(StreamId::Stdout);
         }
         if news.stderr {
-            self.pumps.pump(Stream::Stderr);
+            self.pumps.pump(StreamId::Stderr);
         }
         if news.signals {
             self.reap();
@@ -232,17 +232,17 @@ impl Supervisor {
             return;
         };
         match read_report(pipe) {
-            Report::Nothing => {}
-            Report::Failure { stage, errno } => {
-                self.leader = Leader::Doomed { ending: Ending::SpawnFailed { stage, errno } };
+            ExecReport::Nothing => {}
+            ExecReport::Failure { stage, errno } => {
+                self.leader = Leader::Doomed { ending: ProgramEnd::SpawnFailed { stage, errno } };
             }
-            Report::Silence => {
+            ExecReport::Silence => {
                 self.leader = Leader::Running { since: clock::awake_ms() };
                 // Its arguments and environment live on in the program only.
                 self.launch.arguments = Vec::new();
-                self.launch.environment = crate::launch::Environment::default();
+                self.launch.environment = crate::launch::EnvironmentBlock::default();
                 crashpoint!("shim.started");
-                self.tell_started();
+                self.send_started();
             }
         }
     }
@@ -252,7 +252,7 @@ impl Supervisor {
         let leader = self.tree.leader();
         let own_cpu_ms = self.own_cpu_ms();
         let mut end = None;
-        self.childless = stopping::reap(|reaped| {
+        self.require_no_live_descendants = stopping::reap(|reaped| {
             if reaped.pid == leader {
                 end = Some(reaped);
             }
@@ -263,7 +263,7 @@ impl Supervisor {
         }
     }
 
-    fn end_leader(&mut self, reaped: &sys::Reaped, own_cpu_ms: Option<u64>, undated: bool) {
+    fn end_leader(&mut self, reaped: &sys::ReapedChild, own_cpu_ms: Option<u64>, undated: bool) {
         let now = clock::awake_ms();
         let run_ms = self
             .leader
@@ -271,11 +271,11 @@ impl Supervisor {
             .map_or(0, |since| now.saturating_sub(since).saturating_sub(self.total_paused_ms(now)));
         let decided = match &self.leader {
             Leader::Doomed { ending } => Some(*ending),
-            Leader::Gated { .. } => Some(Ending::NeverRan),
+            Leader::Gated { .. } => Some(ProgramEnd::NeverRan),
             Leader::Starting { .. } | Leader::Running { .. } | Leader::Ended(_) => None,
         };
-        let paused = self.pause != Pause::Free;
-        let mut end = LeaderEnd::new(reaped, decided, run_ms, paused);
+        let paused = self.pause != PauseState::Free;
+        let mut end = LeaderExit::new(reaped, decided, run_ms, paused);
         end.undated = undated;
         end.limit = self.exceeded(&end, own_cpu_ms);
         self.leader = Leader::Ended(end);
@@ -288,28 +288,28 @@ impl Supervisor {
         is_limited.then(dead).flatten().map(|stat| stat.used_ms())
     }
 
-    fn exceeded(&self, end: &LeaderEnd, own_cpu_ms: Option<u64>) -> Option<ExceededLimit> {
+    fn exceeded(&self, end: &LeaderExit, own_cpu_ms: Option<u64>) -> Option<ExceededLimit> {
         let waited_for = end.user_ms.saturating_add(end.system_ms);
         let killed = self.stopping.as_ref().is_some_and(|stopping| stopping.escalated == Some(libc::SIGKILL));
         let (cpu_ms, out_of_memory) = match end.ending {
-            Ending::Signaled { signal, .. } => {
+            ProgramEnd::Signaled { signal, .. } => {
                 let is_kill = signal == libc::SIGKILL && !killed;
                 let since = self.leader.since();
                 let is_logged = || has_logged_kill(self.tree.leader(), since.unwrap_or(0));
                 (own_cpu_ms, is_kill && (self.tree.has_run_out_of_memory() || is_logged()))
             }
-            Ending::Exited { code } => (Some(waited_for), code != 0 && self.tree.has_run_out_of_memory()),
-            Ending::SpawnFailed { .. } | Ending::NeverRan => return None,
+            ProgramEnd::Exited { code } => (Some(waited_for), code != 0 && self.tree.has_run_out_of_memory()),
+            ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => return None,
         };
         let (ending, limits) = (end.ending, self.launch.limits.as_slice());
         EndEvidence { ending, cpu_ms, limits, out_of_memory, killed }.exceeded()
     }
 
     /// Holds or releases the whole tree.
-    pub(super) fn hold(&mut self) -> hold::Held {
+    pub(super) fn hold(&mut self) -> hold::PauseCount {
         let held = hold::hold(&self.tree);
-        if self.pause == Pause::Free {
-            self.pause = Pause::Held { since: clock::awake_ms() };
+        if self.pause == PauseState::Free {
+            self.pause = PauseState::Held { since: clock::awake_ms() };
         }
         held
     }

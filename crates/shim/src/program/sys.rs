@@ -8,17 +8,17 @@ use std::{
 };
 
 /// What asking for ended children found.
-pub(super) enum Waited {
+pub(super) enum ReapResult {
     /// There are no children at all.
     NoChildren,
     /// None of the children has ended.
     Nothing,
     /// One has ended and is gone now.
-    Reaped(Reaped),
+    Reaped(ReapedChild),
 }
 
 /// A child that ended.
-pub(super) struct Reaped {
+pub(super) struct ReapedChild {
     pub(super) pid: u32,
     pub(super) status: i32,
     pub(super) user_ms: u64,
@@ -112,7 +112,7 @@ pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<
 }
 
 /// Takes one ended child, with what it used.
-pub(super) fn wait_any() -> Waited {
+pub(super) fn wait_any() -> ReapResult {
     let mut status = 0;
     // SAFETY: rusage is plain numbers, for which zero is valid; both pointers are to live memory.
     let (pid, usage) = unsafe {
@@ -121,16 +121,16 @@ pub(super) fn wait_any() -> Waited {
         (pid, usage)
     };
     match u32::try_from(pid) {
-        Ok(0) => Waited::Nothing,
-        Ok(pid) => Waited::Reaped(Reaped {
+        Ok(0) => ReapResult::Nothing,
+        Ok(pid) => ReapResult::Reaped(ReapedChild {
             pid,
             status,
             user_ms: millis(usage.ru_utime),
             system_ms: millis(usage.ru_stime),
             max_rss_kb: u64::try_from(usage.ru_maxrss).unwrap_or(0),
         }),
-        Err(_) if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => Waited::NoChildren,
-        Err(_) => Waited::Nothing,
+        Err(_) if io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD) => ReapResult::NoChildren,
+        Err(_) => ReapResult::Nothing,
     }
 }
 

@@ -4,28 +4,29 @@ use std::os::fd::OwnedFd;
 
 use super::{
     leader::Leader,
-    supervisor::{Pause, Supervisor},
+    supervisor::{PauseState, Supervisor},
 };
 use crate::{
     clock,
-    notice::{Descriptor, Notice},
+    message::{Descriptor, ShimMessage},
     process_stat::ProcessStat,
-    status::{Phase, Status},
+    status::{AttemptPhase, AttemptStatus},
 };
 
-const MOST_SURVIVORS: usize = 64;
+const MAX_REPORTED_SURVIVORS: usize = 64;
 
 impl Supervisor {
     /// Tells everybody that the program runs: with descriptors to those who want them, by its status to the others.
-    pub(super) fn tell_started(&mut self) {
+    pub(super) fn send_started(&mut self) {
         let mut status = None;
         for place in 0..self.connections.count() {
             let wants_descriptors =
                 self.connections.nth(place).filter(|each| each.greeted).map(|each| each.wants_descriptors);
             match wants_descriptors {
-                Some(true) => self.tell_started_to(place),
+                Some(true) => self.send_started_to(place),
                 Some(false) => {
-                    let notice = status.take().unwrap_or_else(|| Notice::Status(Box::new(self.status())));
+                    let notice =
+                        status.take().unwrap_or_else(|| ShimMessage::Status(Box::new(self.status())));
                     if let Some(connection) = self.connections.nth(place) {
                         connection.send(&notice, Vec::new());
                     }
@@ -40,19 +41,19 @@ impl Supervisor {
     pub(super) fn hand_over(&mut self) {
         let (descriptors, handles) = self.shared();
         if let Some(connection) = self.connections.nth(0) {
-            connection.send(&Notice::Handed { descriptors }, handles);
+            connection.send(&ShimMessage::Handed { descriptors }, handles);
             connection.has_descriptors = true;
         }
     }
 
-    pub(super) fn tell_started_to(&mut self, place: usize) {
+    pub(super) fn send_started_to(&mut self, place: usize) {
         let (descriptors, mut handles) = self.shared();
         let identity = Box::new(self.identity.clone());
         if let Some(connection) = self.connections.nth(place) {
             if std::mem::take(&mut connection.has_descriptors) {
                 handles.clear();
             }
-            connection.send(&Notice::Started { identity, descriptors }, handles);
+            connection.send(&ShimMessage::Started { identity, descriptors }, handles);
         }
     }
 
@@ -70,17 +71,17 @@ impl Supervisor {
         (descriptors, handles)
     }
 
-    pub(super) fn tell_status(&mut self) {
-        let notice = Notice::Status(Box::new(self.status()));
+    pub(super) fn send_status(&mut self) {
+        let notice = ShimMessage::Status(Box::new(self.status()));
         self.connections.broadcast(&notice);
     }
 
     /// Describes how things are.
-    pub(super) fn status(&self) -> Status {
+    pub(super) fn status(&self) -> AttemptStatus {
         let mut survivors = self.stopping.as_ref().map_or_else(Vec::new, |each| each.survivors(&self.tree));
-        survivors.truncate(MOST_SURVIVORS);
+        survivors.truncate(MAX_REPORTED_SURVIVORS);
         let stat = ProcessStat::read(self.tree.leader());
-        Status {
+        AttemptStatus {
             phase: self.phase(),
             pid: self.tree.leader(),
             output_bytes: self.pumps.writer().length(),
@@ -93,19 +94,19 @@ impl Supervisor {
         }
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> AttemptPhase {
         let asked = self.stopping.as_ref().is_some_and(|each| each.reason.is_some() && !each.is_empty());
         match &self.leader {
-            Leader::Gated { .. } | Leader::Starting { .. } if !asked => Phase::Launching,
-            Leader::Ended(_) if !asked => Phase::Ended,
-            Leader::Running { .. } if !asked && self.pause != Pause::Free => Phase::Paused,
-            Leader::Running { .. } if !asked => Phase::Running,
-            Leader::Doomed { .. } if !asked => Phase::Ended,
+            Leader::Gated { .. } | Leader::Starting { .. } if !asked => AttemptPhase::Launching,
+            Leader::Ended(_) if !asked => AttemptPhase::Ended,
+            Leader::Running { .. } if !asked && self.pause != PauseState::Free => AttemptPhase::Paused,
+            Leader::Running { .. } if !asked => AttemptPhase::Running,
+            Leader::Doomed { .. } if !asked => AttemptPhase::Ended,
             Leader::Gated { .. }
             | Leader::Starting { .. }
             | Leader::Running { .. }
             | Leader::Doomed { .. }
-            | Leader::Ended(_) => Phase::Stopping,
+            | Leader::Ended(_) => AttemptPhase::Stopping,
         }
     }
 }

@@ -4,35 +4,35 @@ use std::{cell::OnceCell, collections::BTreeSet, io, os::fd::OwnedFd};
 
 use rustix::process::{Pid, PidfdFlags};
 
-use super::{cgroup::Cgroup, procfs::Family, sys};
+use super::{cgroup::Cgroup, procfs::ProcfsSource, sys};
 use crate::{
     containment::Containment, file_identity::FileIdentity, out_of_memory::has_killed_in_group,
     process_stat::ProcessStat,
 };
 
-const MOST_MANAGERS: usize = 16;
+const MAX_MANAGERS: usize = 16;
 /// A tree that changes is looked at so often before it counts as empty.
 const SCANS: u32 = 8;
 
 /// A process and its start, which together name one process for ever.
-pub(super) type Birth = (u32, u64);
+pub(super) type ProcessStart = (u32, u64);
 
 /// The tree of one attempt.
-pub(super) struct Tree {
+pub(super) struct ProcessTree {
     containment: Containment,
     cgroup: Option<Cgroup>,
-    leader: Birth,
+    leader: ProcessStart,
     pidfd: OwnedFd,
     shim: u32,
     /// Looked at only when there is somebody to tell apart, which for most attempts there never is.
     executable: OnceCell<Option<FileIdentity>>,
     kernel_lists: OnceCell<bool>,
-    managers: Vec<Birth>,
+    managers: Vec<ProcessStart>,
 }
 
 /// One living process of the tree.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Member {
+pub(super) struct TreeMember {
     pub(super) stat: ProcessStat,
     /// It is the shim's own child, so that its pid cannot pass to another before the shim has waited for it.
     direct: bool,
@@ -40,7 +40,7 @@ pub(super) struct Member {
 
 /// What a look at the tree found beside its members.
 #[derive(Debug, Default)]
-struct Visit {
+struct TreeVisit {
     /// The pids of those who do not belong to it.
     strangers: BTreeSet<u32>,
     /// The pids of those in other groups, who need not be looked at a moment later.
@@ -49,17 +49,17 @@ struct Visit {
     changed: bool,
 }
 
-impl Member {
-    pub(super) fn birth(&self) -> Birth {
+impl TreeMember {
+    pub(super) fn birth(&self) -> ProcessStart {
         self.stat.birth()
     }
 }
 
-impl Tree {
+impl ProcessTree {
     pub(super) fn new(
         containment: Containment,
         cgroup: Option<Cgroup>,
-        leader: Birth,
+        leader: ProcessStart,
         pidfd: OwnedFd,
     ) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Tree {
         };
         let birth = (stat.pid, stat.start_time);
         if birth != self.leader && !self.managers.contains(&birth) {
-            if self.managers.len() >= MOST_MANAGERS {
+            if self.managers.len() >= MAX_MANAGERS {
                 self.managers.remove(0);
             }
             self.managers.push(birth);
@@ -102,17 +102,17 @@ impl Tree {
 
     /// Lists the managers that live.
     pub(super) fn managers(&self) -> Vec<u32> {
-        let lives = |birth: &&Birth| {
+        let lives = |birth: &&ProcessStart| {
             ProcessStat::read(birth.0).is_some_and(|stat| stat.start_time == birth.1 && !stat.is_dead())
         };
         self.managers.iter().filter(lives).map(|birth| birth.0).collect()
     }
 
     /// Lists who is alive.
-    pub(super) fn members(&self) -> Vec<Member> {
-        let (mut members, mut found) = (Vec::new(), Visit::default());
+    pub(super) fn members(&self) -> Vec<TreeMember> {
+        let (mut members, mut found) = (Vec::new(), TreeVisit::default());
         for _ in 0..SCANS {
-            found = Visit { others: found.others, ..Visit::default() };
+            found = TreeVisit { others: found.others, ..TreeVisit::default() };
             self.visit_anew(&mut found, |member| members.push(member));
             // Whoever has just ended may have left an heir that was not looked at.
             if !members.is_empty() || !found.changed {
@@ -124,10 +124,10 @@ impl Tree {
 
     /// Tells whether nobody is alive, if the kernel says so of the tree as a whole: no look at one process after the other
     /// finds those who make an heir and end all the time. None where it cannot tell.
-    pub(super) fn is_surely_empty(&self, childless: bool) -> Option<bool> {
+    pub(super) fn is_surely_empty(&self, require_no_live_descendants: bool) -> Option<bool> {
         let empty = match self.containment {
-            Containment::Subreaper => childless,
-            Containment::Cgroup => childless && self.is_unpopulated(),
+            Containment::Subreaper => require_no_live_descendants,
+            Containment::Cgroup => require_no_live_descendants && self.is_unpopulated(),
             Containment::Group => {
                 let asked = sys::signal_group_through(&self.pidfd, 0);
                 return match asked.map_err(|error| error.raw_os_error()) {
@@ -182,10 +182,10 @@ impl Tree {
     }
 
     /// Sends a signal to everybody, the leader first; returns whom it reached.
-    pub(super) fn signal_all(&self, signal: i32) -> Vec<Birth> {
+    pub(super) fn signal_all(&self, signal: i32) -> Vec<ProcessStart> {
         let mut reached = Vec::new();
         if self.containment == Containment::Group {
-            let births: Vec<Birth> = self.members().iter().map(Member::birth).collect();
+            let births: Vec<ProcessStart> = self.members().iter().map(TreeMember::birth).collect();
             // At one moment, so that nobody is born in between; but those who are no part of it are spared.
             if self.visit(|_| {}).strangers.is_empty()
                 && sys::signal_group_through(&self.pidfd, signal).is_ok()
@@ -205,7 +205,7 @@ impl Tree {
     }
 
     /// Sends a signal to one member, and to nobody who got its pid later.
-    pub(super) fn deliver(&self, member: &Member, signal: i32) -> bool {
+    pub(super) fn deliver(&self, member: &TreeMember, signal: i32) -> bool {
         if member.birth() == self.leader {
             return self.signal_leader(signal).is_ok();
         }
@@ -223,13 +223,13 @@ impl Tree {
     }
 
     /// Shows every living member to `see`, parents first.
-    fn visit(&self, see: impl FnMut(Member)) -> Visit {
-        let mut found = Visit::default();
+    fn visit(&self, see: impl FnMut(TreeMember)) -> TreeVisit {
+        let mut found = TreeVisit::default();
         self.visit_anew(&mut found, see);
         found
     }
 
-    fn visit_anew(&self, found: &mut Visit, mut see: impl FnMut(Member)) {
+    fn visit_anew(&self, found: &mut TreeVisit, mut see: impl FnMut(TreeMember)) {
         let inside = self.cgroup.as_ref().map_or_else(Vec::new, Cgroup::pids);
         match self.containment {
             Containment::Group => self.visit_group(found, see),
@@ -243,7 +243,7 @@ impl Tree {
         }
     }
 
-    fn visit_group(&self, found: &mut Visit, mut see: impl FnMut(Member)) {
+    fn visit_group(&self, found: &mut TreeVisit, mut see: impl FnMut(TreeMember)) {
         for stat in ProcessStat::everyone_but(&found.others) {
             let ours = stat.group == self.leader.0 && stat.start_time >= self.leader.1;
             if stat.group != self.leader.0 {
@@ -252,15 +252,20 @@ impl Tree {
                 if self.is_stranger(&stat) {
                     found.strangers.insert(stat.pid);
                 } else {
-                    see(Member { stat, direct: stat.parent == self.shim });
+                    see(TreeMember { stat, direct: stat.parent == self.shim });
                 }
             }
         }
         found.changed = sys::signal_group_through(&self.pidfd, 0).is_ok();
     }
 
-    fn visit_descendants(&self, seen: &mut BTreeSet<u32>, found: &mut Visit, see: &mut impl FnMut(Member)) {
-        let family = Family::now(*self.kernel_lists.get_or_init(Family::kernel_has_lists));
+    fn visit_descendants(
+        &self,
+        seen: &mut BTreeSet<u32>,
+        found: &mut TreeVisit,
+        see: &mut impl FnMut(TreeMember),
+    ) {
+        let family = ProcfsSource::now(*self.kernel_lists.get_or_init(ProcfsSource::kernel_has_lists));
         let mut open: Vec<(u32, bool)> = vec![(self.shim, false)];
         while let Some((parent, strange)) = open.pop() {
             for pid in family.children(parent) {
@@ -275,7 +280,7 @@ impl Tree {
                 if strange {
                     found.strangers.insert(pid);
                 } else {
-                    see(Member { stat, direct: parent == self.shim && stat.parent == self.shim });
+                    see(TreeMember { stat, direct: parent == self.shim && stat.parent == self.shim });
                 }
                 open.push((pid, strange));
             }
@@ -283,7 +288,7 @@ impl Tree {
     }
 
     /// Shows a process that is in the cgroup but was born behind the back of the walk.
-    fn see_insider(&self, pid: u32, found: &mut Visit, see: &mut impl FnMut(Member)) {
+    fn see_insider(&self, pid: u32, found: &mut TreeVisit, see: &mut impl FnMut(TreeMember)) {
         let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
             found.changed = true;
             return;
@@ -291,7 +296,7 @@ impl Tree {
         if found.strangers.contains(&stat.parent) || self.is_stranger(&stat) {
             found.strangers.insert(pid);
         } else {
-            see(Member { stat, direct: stat.parent == self.shim });
+            see(TreeMember { stat, direct: stat.parent == self.shim });
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use longhaul_shim::{AllowedContainment, Containment, Hello, Notice, Order, StopOrder, StopReason};
+use longhaul_shim::{
+    AllowedContainment, Containment, ShimHello, ShimMessage, ShimRequest, ShimStopRequest, StopReason,
+};
 
 use crate::harness::{Attempt, Directory, is_alive, kill, number_in, program, script, until};
 
@@ -48,7 +50,7 @@ fn ordinary_directory_is_no_cgroup() {
     launch.containment = AllowedContainment::Only(Containment::Cgroup);
     launch.cgroup = Some(directory.path().join("cgroup"));
     let mut attempt = Attempt::launch(&launch);
-    attempt.peer.hear_until(|notice| matches!(notice, Notice::Refused { .. }).then_some(()));
+    attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Refused { .. }).then_some(()));
     assert_eq!(attempt.files().identity().unwrap(), None);
     attempt.shim.wait().unwrap();
 }
@@ -82,7 +84,7 @@ fn shim_started_by_the_work_is_no_part_of_it() {
     for (containment, cgroup) in every_containment() {
         let inner = Directory::new();
         let order = inner.path().join("order");
-        fs::write(&order, Order::Launch(Box::new(script("sleep 60"))).encode()).unwrap();
+        fs::write(&order, ShimRequest::Launch(Box::new(script("sleep 60"))).encode()).unwrap();
         let text = format!(
             "exec python3 -c 'import socket,subprocess,time\n\
              a,b=socket.socketpair()\n\
@@ -100,7 +102,10 @@ fn shim_started_by_the_work_is_no_part_of_it() {
         attempt.peer.started();
         let files = longhaul_shim::AttemptDirectory::open(inner.path()).unwrap();
         let identity = until("the inner attempt runs", || files.identity().unwrap());
-        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {
+            force: true,
+            ..ShimStopRequest::new(StopReason::User)
+        }));
         let record = attempt.peer.settled();
         assert!(is_alive(identity.shim_pid) && is_alive(identity.pid), "{containment}: {record:?}");
         kill(identity.pid);
@@ -146,9 +151,12 @@ fn manager_started_by_the_work_is_no_part_of_it() {
         attempt.await_output("hello");
         let child = until("the manager has a child", || children(manager).first().copied());
         // The order of two connections is not the order of their messages: wait until the shim has answered one more.
-        let mut last = attempt.connect(Hello::default());
+        let mut last = attempt.connect(ShimHello::default());
         last.status();
-        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {
+            force: true,
+            ..ShimStopRequest::new(StopReason::User)
+        }));
         let record = attempt.peer.settled();
         assert!(is_alive(manager) && is_alive(child), "{containment}: {record:?}");
         kill(child);

@@ -14,8 +14,8 @@ use std::{
 };
 
 use longhaul_shim::{
-    ATTEMPT_ARGUMENT, AttemptDirectory, Ending, Leftovers, Notice, Order, ResourceLimit, SHIM_VARIABLE,
-    SpawnStage, StdinSource, StopOrder, StopReason, StopStep,
+    ATTEMPT_ARGUMENT, AttemptDirectory, Leftovers, ProgramEnd, ResourceLimit, SHIM_VARIABLE, ShimMessage,
+    ShimRequest, ShimStopRequest, SpawnStage, StdinSource, StopReason, StopStep,
 };
 
 use crate::harness::{
@@ -27,7 +27,7 @@ fn exit_code_is_told_and_recorded() {
     let mut attempt = Attempt::launch(&script("echo out; exit 37"));
     let (identity, _) = attempt.peer.started();
     let told = attempt.peer.settled();
-    assert_eq!(told.ending, Ending::Exited { code: 37 });
+    assert_eq!(told.ending, ProgramEnd::Exited { code: 37 });
     assert_eq!(attempt.files().identity().unwrap(), Some(identity));
     assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
     assert_eq!(told.output_bytes, 4);
@@ -47,7 +47,7 @@ fn end_that_a_halted_shim_finds_when_it_goes_on_is_undated() {
     until("the program has ended", || (state(identity.pid) == Some('Z')).then_some(()));
     signal("-CONT", identity.shim_pid);
     let told = attempt.peer.settled();
-    assert_eq!((told.ending, told.undated), (Ending::Signaled { signal: 9, core: false }, true));
+    assert_eq!((told.ending, told.undated), (ProgramEnd::Signaled { signal: 9, core: false }, true));
     attempt.finish();
 }
 
@@ -61,7 +61,7 @@ fn identity_names_process_boot_and_both_starts() {
     let stat = fs::read_to_string(format!("/proc/{}/stat", identity.pid)).unwrap();
     let ticks: u64 = stat.split_ascii_whitespace().nth(21).unwrap().parse().unwrap();
     assert_eq!(identity.start_time, ticks);
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     attempt.peer.settled();
     attempt.finish();
 }
@@ -71,9 +71,9 @@ fn what_the_work_wrote_into_the_room_for_its_end_is_no_part_of_the_record() {
     let mut attempt = Attempt::idle();
     let room = attempt.path().join("exit.tmp");
     let vandal = script(&format!("head -c 9000 /dev/zero >> {}; exit 7", room.display()));
-    attempt.peer.tell(&Order::Launch(Box::new(vandal)));
+    attempt.peer.tell(&ShimRequest::Launch(Box::new(vandal)));
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::Exited { code: 7 });
+    assert_eq!(record.ending, ProgramEnd::Exited { code: 7 });
     assert_eq!(attempt.files().exit_record().unwrap(), Some(record));
     attempt.finish();
 }
@@ -88,13 +88,13 @@ fn last_form_of_a_record_that_is_kept_elsewhere_is_not_waited_for() {
         go.display()
     ));
     launch.stop_plan.steps = vec![StopStep { signal: 15, wait_ms: 60_000 }];
-    attempt.peer.tell(&Order::Launch(Box::new(launch)));
+    attempt.peer.tell(&ShimRequest::Launch(Box::new(launch)));
     let first = attempt.peer.exited();
-    assert_eq!((first.ending, first.settled), (Ending::Exited { code: 3 }, false));
+    assert_eq!((first.ending, first.settled), (ProgramEnd::Exited { code: 3 }, false));
     fs::create_dir_all(&blocked).unwrap();
     fs::write(&go, "").unwrap();
     let last = attempt.peer.settled();
-    attempt.peer.tell(&Order::Acknowledge);
+    attempt.peer.tell(&ShimRequest::Acknowledge);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
     assert_eq!(last.ending, first.ending);
     assert_eq!(attempt.files().exit_record().unwrap(), Some(first));
@@ -105,7 +105,7 @@ fn every_signal_that_ends_it_is_recorded() {
     for signal in [1, 2, 3, 6, 9, 10, 13, 14, 15, 24, 31, 34, 64] {
         let mut attempt = Attempt::launch(&script(&format!("ulimit -c 0; kill -{signal} $$; sleep 60")));
         let record = attempt.peer.settled();
-        assert_eq!(record.ending, Ending::Signaled { signal, core: false }, "signal {signal}");
+        assert_eq!(record.ending, ProgramEnd::Signaled { signal, core: false }, "signal {signal}");
         assert_eq!(record.stopped, None);
         attempt.finish();
     }
@@ -147,7 +147,7 @@ fn failed_start_names_stage_and_error() {
     for (launch, stage, errno) in cases {
         let mut attempt = Attempt::launch(&launch);
         let record = attempt.peer.settled();
-        assert_eq!(record.ending, Ending::SpawnFailed { stage, errno });
+        assert_eq!(record.ending, ProgramEnd::SpawnFailed { stage, errno });
         assert_eq!(attempt.files().exit_record().unwrap(), Some(record));
         attempt.finish();
     }
@@ -164,7 +164,7 @@ fn file_that_is_no_program_fails_to_execute() {
     launch.program = path;
     let mut other = Attempt::launch(&launch);
     let record = other.peer.settled();
-    assert_eq!(record.ending, Ending::SpawnFailed { stage: SpawnStage::Exec, errno: libc::ENOEXEC });
+    assert_eq!(record.ending, ProgramEnd::SpawnFailed { stage: SpawnStage::Exec, errno: libc::ENOEXEC });
     other.finish();
 }
 
@@ -214,12 +214,12 @@ fn stop_before_the_gate_opens_means_that_it_never_ran() {
     let attempt = Attempt::idle();
     let mark = attempt.path().join("ran");
     let launch = script(&format!("echo x > {}", mark.display()));
-    let mut bytes = Order::Launch(Box::new(launch)).encode();
-    bytes.extend(Order::Stop(StopOrder::new(StopReason::User)).encode());
+    let mut bytes = ShimRequest::Launch(Box::new(launch)).encode();
+    bytes.extend(ShimRequest::Stop(ShimStopRequest::new(StopReason::User)).encode());
     assert_eq!(longhaul_shim::send(&attempt.peer.socket, &bytes, &[]).unwrap(), bytes.len());
     let mut attempt = attempt;
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::NeverRan);
+    assert_eq!(record.ending, ProgramEnd::NeverRan);
     assert_eq!(record.stopped, Some(StopReason::User));
     assert!(!mark.exists());
     attempt.finish();
@@ -244,7 +244,7 @@ fn child_whose_supervisor_dies_before_the_gate_opens_runs_nothing() {
         .spawn()
         .unwrap();
     let launch = script(&format!("echo x > {}", mark.display()));
-    Peer::new(ours).tell(&Order::Launch(Box::new(launch)));
+    Peer::new(ours).tell(&ShimRequest::Launch(Box::new(launch)));
     assert_eq!(shim.wait().unwrap().signal(), Some(9));
     let identity = AttemptDirectory::open(directory.path()).unwrap().identity().unwrap().unwrap();
     until("the child is gone", || (!is_alive(identity.pid)).then_some(()));
@@ -258,17 +258,17 @@ fn second_shim_in_the_same_directory_is_refused() {
     let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), attempt.path()).unwrap();
     let mut peer = crate::harness::Peer::new(socket);
     let refused = peer.hear_until(|notice| match notice {
-        Notice::Refused { why, .. } => Some(why),
+        ShimMessage::Refused { why, .. } => Some(why),
         _ => None,
     });
     assert!(refused.contains("another shim"), "{refused}");
     assert_eq!(shim.wait().unwrap().code(), Some(3));
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     attempt.peer.settled();
     let directory = attempt.finish();
     let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), directory.path()).unwrap();
     let mut peer = crate::harness::Peer::new(socket);
-    assert!(matches!(peer.hear(), Some(Notice::Refused { .. })), "an ended attempt was started again");
+    assert!(matches!(peer.hear(), Some(ShimMessage::Refused { .. })), "an ended attempt was started again");
     shim.wait().unwrap();
 }
 
@@ -282,7 +282,7 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     let begin = Instant::now();
     let first = attempt.peer.exited();
     assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
-    assert_eq!(first.ending, Ending::Exited { code: 4 });
+    assert_eq!(first.ending, ProgramEnd::Exited { code: 4 });
     assert!(first.leftovers >= 1 && first.pipe_held && first.sweeping && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
     assert_eq!(settled.ending, first.ending);
@@ -352,15 +352,15 @@ fn exit_record_waits_for_room_on_the_disk_and_the_shim_stays() {
     fs::remove_file(blocked.path().join("exit.tmp")).unwrap();
     fs::create_dir_all(blocked.path().join("exit.tmp").join("in")).unwrap();
     let durable = blocked.peer.hear_until(|notice| match notice {
-        Notice::Exited { record, durable } => {
-            assert_eq!(record.ending, Ending::Exited { code: 5 });
+        ShimMessage::Exited { record, durable } => {
+            assert_eq!(record.ending, ProgramEnd::Exited { code: 5 });
             Some(durable)
         }
         _ => None,
     });
     assert!(!durable);
     assert!(blocked.files().is_locked().unwrap());
-    blocked.peer.tell(&Order::Acknowledge);
+    blocked.peer.tell(&ShimRequest::Acknowledge);
     fs::remove_dir_all(blocked.path().join("exit.tmp")).unwrap();
     let record = blocked.peer.settled();
     assert_eq!(blocked.files().exit_record().unwrap(), Some(record));
@@ -377,7 +377,7 @@ fn shim_leaves_when_its_directory_was_removed() {
     fs::remove_dir_all(attempt.path()).unwrap();
     fs::write(&go, "").unwrap();
     let durable = attempt.peer.hear_until(|notice| match notice {
-        Notice::Exited { durable, .. } => Some(durable),
+        ShimMessage::Exited { durable, .. } => Some(durable),
         _ => None,
     });
     assert!(!durable);

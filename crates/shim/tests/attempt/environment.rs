@@ -2,14 +2,14 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use longhaul_shim::{Ending, ResourceLimit, StdinSource};
+use longhaul_shim::{ProgramEnd, ResourceLimit, StdinSource};
 
 use crate::harness::{Attempt, Directory, script, until};
 
 fn output_of(text: &str) -> String {
     let mut attempt = Attempt::launch(&script(text));
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::Exited { code: 0 }, "{}", attempt.log());
+    assert_eq!(record.ending, ProgramEnd::Exited { code: 0 }, "{}", attempt.log());
     let log = attempt.log();
     attempt.finish();
     log
@@ -115,10 +115,10 @@ fn directory_with_a_very_long_path_works() {
     fs::create_dir_all(&deep).unwrap();
     let (mut shim, socket) = longhaul_shim::start(&crate::harness::program(), &deep).unwrap();
     let mut peer = crate::harness::Peer::new(socket);
-    peer.tell(&longhaul_shim::Order::Launch(Box::new(script("exit 6"))));
+    peer.tell(&longhaul_shim::ShimRequest::Launch(Box::new(script("exit 6"))));
     peer.started();
-    assert_eq!(peer.settled().ending, Ending::Exited { code: 6 });
-    peer.tell(&longhaul_shim::Order::Acknowledge);
+    assert_eq!(peer.settled().ending, ProgramEnd::Exited { code: 6 });
+    peer.tell(&longhaul_shim::ShimRequest::Acknowledge);
     shim.wait().unwrap();
 }
 
@@ -128,7 +128,7 @@ fn symbolic_link_in_the_place_of_a_file_is_not_followed() {
         let attempt = Attempt::idle();
         let target = attempt.path().join("target");
         std::os::unix::fs::symlink(&target, attempt.path().join(name)).unwrap();
-        attempt.peer.tell(&longhaul_shim::Order::Launch(Box::new(script("echo out"))));
+        attempt.peer.tell(&longhaul_shim::ShimRequest::Launch(Box::new(script("echo out"))));
         (attempt, target)
     };
     let (mut attempt, target) = planted("output.log");
@@ -153,6 +153,6 @@ fn shim_shrugs_off_the_signals_that_end_programs() {
         let sent = std::process::Command::new("/bin/kill").args([&format!("-{signal}"), &pid]).status();
         assert!(sent.unwrap().success());
     }
-    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 2 });
+    assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 2 });
     attempt.finish();
 }

@@ -11,8 +11,9 @@ use std::{
 };
 
 use longhaul_shim::{
-    AllowedContainment, AttemptDirectory, Containment, Descriptor, ExitRecord, FrameBuffer, Hello, Identity,
-    LONGEST_FRAME, Launch, Notice, Order, OutputLog, Status, receive, send, start,
+    AllowedContainment, AttemptDirectory, AttemptStatus, Containment, Descriptor, ExitRecord, FrameBuffer,
+    Identity, LaunchOrder, MAX_FRAME_LEN, OutputReader, ShimHello, ShimMessage, ShimRequest, receive, send,
+    start,
 };
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -57,14 +58,14 @@ pub(crate) struct Peer {
 impl Peer {
     pub(crate) fn new(socket: UnixStream) -> Self {
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { socket, frames: FrameBuffer::new(LONGEST_FRAME), descriptors: Vec::new() }
+        Self { socket, frames: FrameBuffer::new(MAX_FRAME_LEN), descriptors: Vec::new() }
     }
 
-    pub(crate) fn tell(&self, order: &Order) {
+    pub(crate) fn tell(&self, order: &ShimRequest) {
         self.try_to_tell(order).unwrap();
     }
 
-    fn try_to_tell(&self, order: &Order) -> std::io::Result<()> {
+    fn try_to_tell(&self, order: &ShimRequest) -> std::io::Result<()> {
         let bytes = order.encode();
         let mut sent = 0;
         while sent < bytes.len() {
@@ -74,10 +75,10 @@ impl Peer {
     }
 
     /// Returns the next message, or `None` when the shim has left.
-    pub(crate) fn hear(&mut self) -> Option<Notice> {
+    pub(crate) fn hear(&mut self) -> Option<ShimMessage> {
         loop {
             if let Some(frame) = self.frames.pull().unwrap() {
-                return Some(Notice::decode(&frame).unwrap().expect("a message this library knows"));
+                return Some(ShimMessage::decode(&frame).unwrap().expect("a message this library knows"));
             }
             match receive(&self.socket, &mut self.frames, &mut self.descriptors) {
                 Ok(0) => return None,
@@ -88,7 +89,7 @@ impl Peer {
         }
     }
 
-    pub(crate) fn hear_until<T>(&mut self, mut wanted: impl FnMut(Notice) -> Option<T>) -> T {
+    pub(crate) fn hear_until<T>(&mut self, mut wanted: impl FnMut(ShimMessage) -> Option<T>) -> T {
         loop {
             let notice = self.hear().expect("the shim left before saying what was waited for");
             if let Some(found) = wanted(notice) {
@@ -99,9 +100,9 @@ impl Peer {
 
     pub(crate) fn started(&mut self) -> (Identity, Vec<Descriptor>) {
         self.hear_until(|notice| match notice {
-            Notice::Started { identity, descriptors } => Some((*identity, descriptors)),
-            Notice::Exited { record, .. } => panic!("ended before it started: {record:?}"),
-            Notice::Refused { why, .. } => panic!("refused: {why}"),
+            ShimMessage::Started { identity, descriptors } => Some((*identity, descriptors)),
+            ShimMessage::Exited { record, .. } => panic!("ended before it started: {record:?}"),
+            ShimMessage::Refused { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
     }
@@ -109,11 +110,11 @@ impl Peer {
     /// Returns the first exit record that is told.
     pub(crate) fn exited(&mut self) -> ExitRecord {
         self.hear_until(|notice| match notice {
-            Notice::Exited { record, durable } => {
+            ShimMessage::Exited { record, durable } => {
                 assert!(durable);
                 Some(*record)
             }
-            Notice::Refused { why, .. } => panic!("refused: {why}"),
+            ShimMessage::Refused { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
     }
@@ -128,10 +129,10 @@ impl Peer {
         }
     }
 
-    pub(crate) fn status(&mut self) -> Status {
-        self.tell(&Order::Status);
+    pub(crate) fn status(&mut self) -> AttemptStatus {
+        self.tell(&ShimRequest::Status);
         self.hear_until(|notice| match notice {
-            Notice::Status(status) => Some(*status),
+            ShimMessage::Status(status) => Some(*status),
             _ => None,
         })
     }
@@ -152,18 +153,18 @@ impl Attempt {
         Self { shim, peer: Peer::new(socket), directory }
     }
 
-    pub(crate) fn launch(launch: &Launch) -> Self {
+    pub(crate) fn launch(launch: &LaunchOrder) -> Self {
         let attempt = Self::idle();
-        attempt.peer.tell(&Order::Launch(Box::new(launch.clone())));
+        attempt.peer.tell(&ShimRequest::Launch(Box::new(launch.clone())));
         attempt
     }
 
     /// Launches it by another program than the one that is built here.
-    pub(crate) fn launch_by(program: &Path, launch: &Launch) -> Self {
+    pub(crate) fn launch_by(program: &Path, launch: &LaunchOrder) -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(program, directory.path()).unwrap();
         let attempt = Self { shim, peer: Peer::new(socket), directory };
-        attempt.peer.tell(&Order::Launch(Box::new(launch.clone())));
+        attempt.peer.tell(&ShimRequest::Launch(Box::new(launch.clone())));
         attempt
     }
 
@@ -175,24 +176,24 @@ impl Attempt {
         AttemptDirectory::open(self.path()).unwrap()
     }
 
-    pub(crate) fn output(&self) -> OutputLog {
-        OutputLog::open(self.path()).unwrap()
+    pub(crate) fn output(&self) -> OutputReader {
+        OutputReader::open(self.path()).unwrap()
     }
 
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.path().join("output.log")).unwrap()).into_owned()
     }
 
-    pub(crate) fn connect(&self, hello: Hello) -> Peer {
+    pub(crate) fn connect(&self, hello: ShimHello) -> Peer {
         let peer = Peer::new(self.files().connect_within(PATIENCE).unwrap());
-        peer.tell(&Order::Hello(hello));
+        peer.tell(&ShimRequest::Hello(hello));
         peer
     }
 
     /// Confirms the end and waits until the shim has left.
     pub(crate) fn finish(mut self) -> Directory {
         // It waits a second for that, and may have left since.
-        if let Err(error) = self.peer.try_to_tell(&Order::Acknowledge) {
+        if let Err(error) = self.peer.try_to_tell(&ShimRequest::Acknowledge) {
             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         }
         until("the shim leaves", || self.shim.try_wait().unwrap());
@@ -213,8 +214,8 @@ pub(crate) fn program() -> PathBuf {
 }
 
 /// A launch of a shell script, without a cgroup.
-pub(crate) fn script(text: &str) -> Launch {
-    let mut launch = Launch::new("0b8e1e6a", 1, "/bin/sh");
+pub(crate) fn script(text: &str) -> LaunchOrder {
+    let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/sh");
     launch.arguments = vec!["sh".into(), "-c".into(), text.into()];
     launch.environment.0.push("PATH=/usr/local/bin:/usr/bin:/bin".into());
     launch.directory = "/tmp".into();

@@ -9,14 +9,16 @@ use std::{
     path::Path,
 };
 
-use longhaul_shim::{Descriptor, Ending, Hello, INPUT, Launch, Notice, Order, StdinSource};
+use longhaul_shim::{
+    Descriptor, INPUT, LaunchOrder, ProgramEnd, ShimHello, ShimMessage, ShimRequest, StdinSource,
+};
 
 use crate::harness::{Attempt, Directory, Peer, script, until};
 
 const PIPE: usize = 64 << 10;
 
-fn reading(text: &str) -> Launch {
-    Launch { stdin: StdinSource::Pipe, ..script(text) }
+fn reading(text: &str) -> LaunchOrder {
+    LaunchOrder { stdin: StdinSource::Pipe, ..script(text) }
 }
 
 /// Writes through a descriptor of its own, as a manager that comes and goes does.
@@ -26,8 +28,8 @@ fn write(attempt: &Attempt, text: &str) {
 }
 
 fn close(peer: &mut Peer) {
-    peer.tell(&Order::CloseInput);
-    peer.hear_until(|notice| (notice == Notice::InputClosed).then_some(()));
+    peer.tell(&ShimRequest::CloseInput);
+    peer.hear_until(|notice| (notice == ShimMessage::InputClosed).then_some(()));
 }
 
 fn is_pipe(path: &Path) -> bool {
@@ -44,7 +46,7 @@ fn input_outlasts_those_who_write_and_ends_when_it_is_closed() {
     }
     assert!(!attempt.log().contains("ended"));
     close(&mut attempt.peer);
-    assert_eq!(attempt.peer.settled().ending, longhaul_shim::Ending::Exited { code: 0 });
+    assert_eq!(attempt.peer.settled().ending, longhaul_shim::ProgramEnd::Exited { code: 0 });
     assert_eq!(attempt.log(), "one\ntwo\nended\n");
     attempt.finish();
 }
@@ -78,10 +80,10 @@ fn input_that_was_closed_cannot_be_opened_and_closing_it_again_is_no_error() {
 fn every_manager_is_told_of_a_closed_input_so_that_it_lets_go_too() {
     let mut attempt = Attempt::launch(&reading("cat; sleep 60"));
     attempt.peer.started();
-    let mut other = attempt.connect(Hello::default());
+    let mut other = attempt.connect(ShimHello::default());
     other.status();
     close(&mut attempt.peer);
-    other.hear_until(|notice| (notice == Notice::InputClosed).then_some(()));
+    other.hear_until(|notice| (notice == ShimMessage::InputClosed).then_some(()));
 }
 
 #[test]
@@ -114,13 +116,13 @@ fn named_pipe_that_somebody_writes_to_is_read_until_that_closes_it() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR).unwrap();
     // Opened for both, which waits for nobody.
     let mut writer = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
-    let launch = Launch { stdin: StdinSource::File(path), ..script("head -n 1; cat; exit 6") };
+    let launch = LaunchOrder { stdin: StdinSource::File(path), ..script("head -n 1; cat; exit 6") };
     let mut attempt = Attempt::launch(&launch);
     attempt.peer.started();
     std::io::Write::write_all(&mut writer, b"one\n").unwrap();
     attempt.await_output("one\n");
     drop(writer);
-    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 6 });
+    assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 6 });
     attempt.finish();
 }
 

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use longhaul_shim::{Ending, Hello, Launch, LeaseNote, Notice, Phase, StopPlan, StopReason, StopStep};
+use longhaul_shim::{
+    AttemptPhase, LaunchOrder, LeaseNote, ProgramEnd, ShimHello, ShimMessage, StopPlan, StopReason, StopStep,
+};
 
 use crate::harness::{Attempt, Directory, is_alive, number_in, program, script, until};
 
@@ -35,7 +37,7 @@ impl Node {
         note.write(&LeaseNote::open(&self.note()).unwrap()).unwrap();
     }
 
-    fn launch(&self, text: &str) -> Launch {
+    fn launch(&self, text: &str) -> LaunchOrder {
         let mut launch = script(text);
         launch.lease = Some(self.note());
         launch
@@ -63,7 +65,7 @@ fn work_ends_with_the_lease_that_nobody_prolongs() {
     up(&mut attempt);
     let record = attempt.peer.settled();
     let took = begin.elapsed();
-    assert_eq!(record.ending, Ending::Exited { code: 9 });
+    assert_eq!(record.ending, ProgramEnd::Exited { code: 9 });
     assert_eq!((record.stopped, record.escalated), (Some(StopReason::Limit), Some(libc::SIGTERM)));
     assert!(took >= Duration::from_millis(600), "{took:?}");
     attempt.finish();
@@ -90,10 +92,10 @@ fn manager_that_lets_go_of_its_work_need_not_come_back() {
     let node = Node::new();
     node.beat(Duration::from_millis(300));
     let mut attempt = Attempt::launch(&node.launch("echo up; sleep 1.5"));
-    node.write("boot", LeaseNote::NEVER);
+    node.write("boot", LeaseNote::NO_EXPIRY);
     up(&mut attempt);
     let record = attempt.peer.settled();
-    assert_eq!((record.ending, record.stopped), (Ending::Exited { code: 0 }, None));
+    assert_eq!((record.ending, record.stopped), (ProgramEnd::Exited { code: 0 }, None));
     attempt.finish();
 }
 
@@ -114,7 +116,7 @@ fn whoever_ignores_the_end_of_the_lease_is_killed_five_seconds_later_whatever_it
     let far = number_in(&far);
     let record = attempt.peer.settled();
     let took = begin.elapsed();
-    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGKILL, core: false });
+    assert_eq!(record.ending, ProgramEnd::Signaled { signal: libc::SIGKILL, core: false });
     assert_eq!((record.stopped, record.escalated), (Some(StopReason::Limit), Some(libc::SIGKILL)));
     assert!(took >= Duration::from_millis(5_400) && took < Duration::from_millis(8_000), "{took:?}");
     assert!(!is_alive(pid) && !is_alive(far));
@@ -127,8 +129,8 @@ fn held_work_ends_with_the_lease_too() {
     node.beat(Duration::from_millis(1_500));
     let mut attempt = Attempt::launch(&node.launch("echo up; exec sleep 60"));
     up(&mut attempt);
-    attempt.peer.tell(&longhaul_shim::Order::Pause);
-    attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { missed: 0, .. }).then_some(()));
+    attempt.peer.tell(&longhaul_shim::ShimRequest::Pause);
+    attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Paused { missed: 0, .. }).then_some(()));
     assert_eq!(attempt.peer.settled().stopped, Some(StopReason::Limit));
     attempt.finish();
 }
@@ -141,7 +143,7 @@ fn a_note_that_says_nothing_counts_as_a_lease_that_is_over() {
     let ways: [(&str, Spoil); 4] = [
         ("it is gone", |_, note| std::fs::remove_file(note).unwrap()),
         ("it is torn", |_, note| std::fs::write(note, "longhaul-lease 1\nboot_id=boot\nuntil").unwrap()),
-        ("it is of another boot", |node, _| node.write("another", LeaseNote::NEVER)),
+        ("it is of another boot", |node, _| node.write("another", LeaseNote::NO_EXPIRY)),
         ("it is none", |_, note| {
             std::fs::remove_file(note).unwrap();
             std::fs::create_dir(note).unwrap();
@@ -215,15 +217,15 @@ fn time_asleep_counts() {
 fn shim_says_that_it_minds_leases() {
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
-    let mut other = attempt.connect(Hello::default());
+    let mut other = attempt.connect(ShimHello::default());
     let can = other.hear_until(|notice| match notice {
-        Notice::Hello(welcome) => Some(welcome.capabilities),
+        ShimMessage::Hello(welcome) => Some(welcome.capabilities),
         _ => None,
     });
     assert!(can.iter().any(|each| each == "lease"), "{can:?}");
     let status = other.status();
-    assert_eq!(status.phase, Phase::Running);
-    other.tell(&longhaul_shim::Order::Stop(longhaul_shim::StopOrder::new(StopReason::User)));
+    assert_eq!(status.phase, AttemptPhase::Running);
+    other.tell(&longhaul_shim::ShimRequest::Stop(longhaul_shim::ShimStopRequest::new(StopReason::User)));
     until("the work ends", || (!is_alive(status.pid)).then_some(()));
     attempt.finish();
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, time::Instant};
 
-use longhaul_shim::{Ending, Order, StopOrder, StopReason};
+use longhaul_shim::{ProgramEnd, ShimRequest, ShimStopRequest, StopReason};
 
 use crate::harness::{Attempt, script};
 
@@ -35,7 +35,7 @@ fn memory_of_a_running_shim() {
     for line in rollup.lines().filter(|line| line.starts_with("Private") || line.starts_with("Anonymous")) {
         eprintln!("{line}");
     }
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     attempt.peer.settled();
     attempt.finish();
 }
@@ -49,7 +49,7 @@ fn one_gibibyte_of_output() {
         let begin = Instant::now();
         let mut attempt = Attempt::launch(&script(text));
         let record = attempt.peer.settled();
-        assert_eq!((record.ending, record.output_bytes), (Ending::Exited { code: 0 }, 1 << 30));
+        assert_eq!((record.ending, record.output_bytes), (ProgramEnd::Exited { code: 0 }, 1 << 30));
         let index = fs::metadata(attempt.path().join("output.idx")).unwrap().len();
         let work = record.utime_ms + record.stime_ms;
         eprintln!(

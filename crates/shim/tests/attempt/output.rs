@@ -3,20 +3,21 @@
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
 use longhaul_shim::{
-    Chunk, LOOK_BACK, Launch, Loss, Order, OutputBound, OutputLog, StopOrder, StopReason, Stream,
+    LOOKBACK_BYTES, LaunchOrder, Loss, OutputBound, OutputReader, ReadChunk, ShimRequest, ShimStopRequest,
+    StopReason, StreamId,
 };
 
 use crate::harness::{Attempt, script, until};
 
 const MIB: u64 = 1 << 20;
 
-fn finished(launch: &Launch) -> (crate::harness::Directory, longhaul_shim::ExitRecord) {
+fn finished(launch: &LaunchOrder) -> (crate::harness::Directory, longhaul_shim::ExitRecord) {
     let mut attempt = Attempt::launch(launch);
     let record = attempt.peer.settled();
     (attempt.finish(), record)
 }
 
-fn bounded(text: &str, head: u64, tail: u64, rotate: bool) -> Launch {
+fn bounded(text: &str, head: u64, tail: u64, rotate: bool) -> LaunchOrder {
     let mut launch = script(text);
     launch.output = OutputBound { head, tail, rotate };
     launch
@@ -30,13 +31,13 @@ fn disk_use(directory: &Path) -> u64 {
 }
 
 /// Reads everything that was kept, with the offset of each byte.
-fn read_all(log: &OutputLog) -> (Vec<(u64, Vec<u8>)>, u64) {
+fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut buffer = vec![0; 70_000];
     let mut offset = 0;
     loop {
         match log.read_at(offset, &mut buffer).unwrap() {
-            Chunk::Bytes(got) => {
+            ReadChunk::Bytes(got) => {
                 match pieces.last_mut() {
                     Some((start, bytes)) if *start + bytes.len() as u64 == offset => {
                         bytes.extend_from_slice(&buffer[..got]);
@@ -45,11 +46,11 @@ fn read_all(log: &OutputLog) -> (Vec<(u64, Vec<u8>)>, u64) {
                 }
                 offset += got as u64;
             }
-            Chunk::Gap { resume } => {
+            ReadChunk::Gap { resume } => {
                 assert!(resume > offset);
                 offset = resume;
             }
-            Chunk::End => return (pieces, offset),
+            ReadChunk::End => return (pieces, offset),
         }
     }
 }
@@ -58,17 +59,17 @@ fn read_all(log: &OutputLog) -> (Vec<(u64, Vec<u8>)>, u64) {
 fn streams_and_times_are_told_apart() {
     let (directory, record) =
         finished(&script("echo one; sleep 0.2; echo two >&2; sleep 0.2; echo three; printf four >&2"));
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
     let shape: Vec<_> = runs.iter().map(|run| (run.stream, run.range.clone())).collect();
-    assert_eq!(shape[..2], [(Stream::Stdout, 0..4), (Stream::Stderr, 4..8)]);
+    assert_eq!(shape[..2], [(StreamId::Stdout, 0..4), (StreamId::Stderr, 4..8)]);
     let bytes = fs::read(directory.path().join("output.log")).unwrap();
     let of = |stream| -> Vec<u8> {
         let ranges = runs.iter().filter(|run| run.stream == stream).map(|run| run.range.clone());
         ranges.flat_map(|range| bytes[range.start as usize..range.end as usize].to_vec()).collect()
     };
-    assert_eq!(of(Stream::Stdout), b"one\nthree\n");
-    assert_eq!(of(Stream::Stderr), b"two\nfour");
+    assert_eq!(of(StreamId::Stdout), b"one\nthree\n");
+    assert_eq!(of(StreamId::Stderr), b"two\nfour");
     assert!(runs[1].time > runs[0].time && runs[2].time > runs[1].time, "{runs:?}");
     assert!(runs[0].time >= 1_000_000 && runs[2].time <= record.ended_at);
     assert_eq!(log.offset_at_time(runs[1].time).unwrap(), 4);
@@ -83,12 +84,12 @@ fn output_that_is_empty_has_no_index_and_reads_as_empty() {
         assert_eq!((record.output_bytes, record.write_errors), (0, 0));
         assert!(directory.path().join("output.log").exists());
         assert!(!directory.path().join("output.idx").exists());
-        let log = OutputLog::open(directory.path()).unwrap();
+        let log = OutputReader::open(directory.path()).unwrap();
         assert_eq!(log.entries(0).unwrap().count(), 0);
         assert_eq!((log.length().unwrap(), log.gap().unwrap()), (0, None));
         assert_eq!(log.offset_at_time(0).unwrap(), 0);
         assert_eq!(log.offset_of_last_lines(3).unwrap(), 0);
-        assert_eq!(log.read_at(0, &mut [0; 9]).unwrap(), Chunk::End);
+        assert_eq!(log.read_at(0, &mut [0; 9]).unwrap(), ReadChunk::End);
     }
 }
 
@@ -100,7 +101,7 @@ fn index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
         let go = attempt.path().join("go");
         fs::create_dir(&index).unwrap();
         let text = format!("echo one; while [ ! -e {} ]; do sleep 0.01; done; echo two >&2", go.display());
-        attempt.peer.tell(&Order::Launch(Box::new(bounded(&text, MIB, MIB, rotate))));
+        attempt.peer.tell(&ShimRequest::Launch(Box::new(bounded(&text, MIB, MIB, rotate))));
         attempt.peer.started();
         attempt.await_output("one");
         assert_eq!(attempt.output().offset_of_last_lines(1).unwrap(), 0);
@@ -111,7 +112,7 @@ fn index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
         let runs: Vec<_> = attempt.output().entries(0).unwrap().map(Result::unwrap).collect();
         assert_eq!(runs.first().unwrap().range.start, 0);
         let last = runs.last().unwrap();
-        assert_eq!((last.range.end, last.stream), (8, Stream::Stderr));
+        assert_eq!((last.range.end, last.stream), (8, StreamId::Stderr));
         attempt.finish();
     }
 }
@@ -119,7 +120,7 @@ fn index_that_cannot_be_made_is_tried_again_and_loses_no_output() {
 #[test]
 fn neighbours_within_a_millisecond_share_an_entry() {
     let (directory, _) = finished(&script("dd if=/dev/zero bs=1M count=64 2>/dev/null"));
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(runs.last().unwrap().range.end, 64 * MIB);
     assert!(runs.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
@@ -151,8 +152,8 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         assert_eq!(pieces.len(), 2, "head and tail");
         assert_eq!(pieces[0].0, 0);
         assert!(pieces[0].1.len() as u64 >= head);
-        let kept_tail = pieces[1].1.len() as u64;
-        assert!(kept_tail >= if rotate { tail / 2 } else { tail }, "{kept_tail}");
+        let load_tail = pieces[1].1.len() as u64;
+        assert!(load_tail >= if rotate { tail / 2 } else { tail }, "{load_tail}");
         for (start, bytes) in pieces {
             for (place, line) in bytes.chunks(16).enumerate() {
                 let expected = format!("{:015}\n", start + place as u64 * 16);
@@ -186,7 +187,7 @@ fn reader_follows_a_flood_and_never_sees_the_zeros_of_a_hole() {
         while offset < 24 * MIB {
             assert!(begin.elapsed() < crate::harness::PATIENCE);
             match output.read_at(offset, &mut buffer).unwrap() {
-                Chunk::Bytes(got) => {
+                ReadChunk::Bytes(got) => {
                     let whole = got / 16 * 16;
                     let lines = buffer[..whole].chunks(16).enumerate();
                     for (place, line) in lines.filter(|_| offset % 16 == 0) {
@@ -194,8 +195,8 @@ fn reader_follows_a_flood_and_never_sees_the_zeros_of_a_hole() {
                     }
                     offset += got as u64;
                 }
-                Chunk::Gap { resume } => offset = resume,
-                Chunk::End => std::thread::yield_now(),
+                ReadChunk::Gap { resume } => offset = resume,
+                ReadChunk::End => std::thread::yield_now(),
             }
         }
         attempt.peer.settled();
@@ -210,7 +211,7 @@ fn index_of_work_that_writes_single_bytes_is_bounded_too() {
     assert_eq!(record.output_bytes, 150_000);
     let index = fs::metadata(directory.path().join("output.idx")).unwrap().blocks() * 512;
     assert!(index <= 2 * MIB, "{index} bytes of index");
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(runs.last().unwrap().range.end, 150_000);
 }
@@ -224,9 +225,9 @@ fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
         .status();
     assert!(limit.unwrap().success());
     let text = "head -c 8388608 /dev/zero | tr '\\0' x; echo end";
-    attempt.peer.tell(&Order::Launch(Box::new(script(text))));
+    attempt.peer.tell(&ShimRequest::Launch(Box::new(script(text))));
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, longhaul_shim::Ending::Exited { code: 0 });
+    assert_eq!(record.ending, longhaul_shim::ProgramEnd::Exited { code: 0 });
     assert_eq!(record.output_bytes, MIB);
     assert_eq!(record.output_bytes + record.dropped_bytes, 8 * MIB + 4);
     assert!(record.write_errors > 0);
@@ -247,7 +248,7 @@ fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_
     let go = attempt.path().join("go");
     let waits = format!("while [ ! -e {} ]; do sleep 0.01; done", go.display());
     let text = format!("head -c 3145728 /dev/zero; {waits}; echo two; exec sleep 1000");
-    attempt.peer.tell(&Order::Launch(Box::new(script(&text))));
+    attempt.peer.tell(&ShimRequest::Launch(Box::new(script(&text))));
     attempt.peer.started();
     let missing = [Loss { offset: MIB, bytes: 2 * MIB }];
     until("the loss is told", || (attempt.output().losses().unwrap() == missing).then_some(()));
@@ -255,7 +256,7 @@ fn output_that_cannot_be_stored_is_told_where_it_is_missing_while_the_work_goes_
     fs::write(&go, "").unwrap();
     until("more is stored", || (attempt.output().length().unwrap() == MIB + 4).then_some(()));
     assert_eq!(attempt.output().losses().unwrap(), missing);
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     let record = attempt.peer.settled();
     assert_eq!(record.dropped_bytes, 2 * MIB);
     attempt.finish();
@@ -266,7 +267,7 @@ fn garbage_in_the_index_never_harms_the_reader() {
     let (directory, _) = finished(&script("echo one; sleep 0.01; echo two >&2; sleep 0.01; echo three"));
     let path = directory.path().join("output.idx");
     let good = fs::read(&path).unwrap();
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     for cut in 0..=good.len() {
         fs::write(&path, &good[..cut]).unwrap();
         let runs: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
@@ -290,14 +291,14 @@ fn garbage_in_the_index_never_harms_the_reader() {
 fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
     let (directory, _) = finished(&script("echo one; echo two >&2"));
     let sound: Vec<_> =
-        OutputLog::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
+        OutputReader::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(sound.len(), 2);
     // A tail whose header was damaged, and an index that somebody made longer than any disk.
     let header = [b"LHTAIL1\0".as_slice(), &(1_u64 << 60).to_le_bytes(), &[0; 64]].concat();
     std::fs::write(directory.path().join("output.idx0"), header).unwrap();
     let index = std::fs::File::options().write(true).open(directory.path().join("output.idx")).unwrap();
     index.set_len(1 << 40).unwrap();
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     let found: Vec<_> = log.entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(found, sound);
     assert_eq!(log.offset_at_time(u64::MAX).unwrap(), 8);
@@ -307,7 +308,7 @@ fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
 #[test]
 fn gap_beyond_the_end_hides_nothing_that_is_there() {
     let (directory, _) = finished(&script("echo one; echo two >&2"));
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     let gap: Vec<u8> = [0, u64::MAX, 0, u64::MAX].into_iter().flat_map(u64::to_le_bytes).collect();
     fs::write(directory.path().join("output.gap"), gap).unwrap();
     assert_eq!(log.gap().unwrap(), None);
@@ -322,9 +323,9 @@ fn gap_over_bytes_that_a_power_cut_took_shows_no_zeros() {
     file.set_len(3 * 4_096).unwrap();
     let gap: Vec<u8> = [4_096, 9 * 4_096, 0, 0].into_iter().flat_map(u64::to_le_bytes).collect();
     fs::write(directory.path().join("output.gap"), gap).unwrap();
-    let log = OutputLog::open(directory.path()).unwrap();
+    let log = OutputReader::open(directory.path()).unwrap();
     assert_eq!(log.gap().unwrap(), Some(4_096..3 * 4_096));
-    assert_eq!(log.read_at(4_096, &mut [0; 9]).unwrap(), Chunk::Gap { resume: 3 * 4_096 });
+    assert_eq!(log.read_at(4_096, &mut [0; 9]).unwrap(), ReadChunk::Gap { resume: 3 * 4_096 });
 }
 
 #[test]
@@ -341,7 +342,7 @@ fn last_lines_are_found_with_and_without_a_final_newline() {
         ("head -c 200000 /dev/zero | tr '\\0' x; echo; echo end", 2, 0),
     ] {
         let (directory, _) = finished(&script(text));
-        let log = OutputLog::open(directory.path()).unwrap();
+        let log = OutputReader::open(directory.path()).unwrap();
         assert_eq!(log.offset_of_last_lines(lines).unwrap(), expected, "{lines} of {text}");
     }
 }
@@ -352,8 +353,8 @@ fn lines_are_not_looked_for_in_all_that_a_file_claims_to_be() {
     let file = fs::File::options().write(true).open(directory.path().join("output.log")).unwrap();
     let terabyte = 1 << 40;
     file.set_len(terabyte).unwrap();
-    let log = OutputLog::open(directory.path()).unwrap();
-    assert_eq!(log.offset_of_last_lines(9).unwrap(), terabyte - LOOK_BACK);
+    let log = OutputReader::open(directory.path()).unwrap();
+    assert_eq!(log.offset_of_last_lines(9).unwrap(), terabyte - LOOKBACK_BYTES);
 }
 
 #[test]
@@ -365,7 +366,9 @@ fn flood_leaves_orders_answered() {
         attempt.peer.status();
         assert!(begin.elapsed().as_millis() < 1_000, "answered after {:?}", begin.elapsed());
     }
-    attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+    attempt
+        .peer
+        .tell(&ShimRequest::Stop(ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) }));
     attempt.peer.settled();
     attempt.finish();
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use longhaul_shim::{
-    Descriptor, Ending, ErrorCode, FrameWriter, Hello, Notice, Order, StopOrder, StopReason,
+    Descriptor, ErrorCode, FrameWriter, ProgramEnd, ShimHello, ShimMessage, ShimRequest, ShimStopRequest,
+    StopReason,
 };
 
 use crate::harness::{Attempt, PATIENCE, Peer, is_alive, kill, script, until};
 
-fn force() -> Order {
-    Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) })
+fn force() -> ShimRequest {
+    ShimRequest::Stop(ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) })
 }
 
 #[test]
@@ -41,7 +42,7 @@ fn descriptors_keep_output_and_exit_reachable_when_the_shim_is_killed() {
 fn manager_that_comes_back_gets_everything_again() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     let (identity, _) = attempt.peer.started();
-    let mut again = attempt.connect(Hello { want_descriptors: true, ..Hello::default() });
+    let mut again = attempt.connect(ShimHello { want_descriptors: true, ..ShimHello::default() });
     let (same, descriptors) = again.started();
     assert_eq!(same, identity);
     assert_eq!((descriptors.len(), again.descriptors.len()), (3, 3));
@@ -55,8 +56,8 @@ fn manager_that_comes_after_the_end_is_told_the_end() {
     let mut attempt = Attempt::launch(&script("setsid sleep 60 & exit 3"));
     attempt.peer.exited();
     // The shim is still there for as long as nobody confirmed, or the output is not read to its end.
-    let mut late = attempt.connect(Hello::default());
-    assert_eq!(late.exited().ending, Ending::Exited { code: 3 });
+    let mut late = attempt.connect(ShimHello::default());
+    assert_eq!(late.exited().ending, ProgramEnd::Exited { code: 3 });
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn shim_goes_on_when_every_manager_is_gone() {
     let files = attempt.files();
     drop(attempt.peer);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
-    assert_eq!(files.exit_record().unwrap().unwrap().ending, Ending::Exited { code: 12 });
+    assert_eq!(files.exit_record().unwrap().unwrap().ending, ProgramEnd::Exited { code: 12 });
 }
 
 #[test]
@@ -78,11 +79,11 @@ fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
         drop(attempt.peer);
         let socket = files.connect_within(PATIENCE).unwrap();
         let mut next = Peer::new(socket);
-        next.tell(&Order::Hello(Hello { want_descriptors: true, ..Hello::default() }));
+        next.tell(&ShimRequest::Hello(ShimHello { want_descriptors: true, ..ShimHello::default() }));
         assert_eq!(next.started().0, identity);
         next.tell(&force());
         assert_eq!(next.settled().stopped, Some(StopReason::User));
-        next.tell(&Order::Acknowledge);
+        next.tell(&ShimRequest::Acknowledge);
         until("the shim leaves", || attempt.shim.try_wait().unwrap());
         assert!(!attempt.directory.path().join("ctl").exists());
     }
@@ -95,10 +96,10 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
     drop(attempt.peer);
     until("the work has an identity", || files.identity().unwrap());
     let mut next = Peer::new(files.connect_within(PATIENCE).unwrap());
-    next.tell(&Order::Hello(Hello::default()));
+    next.tell(&ShimRequest::Hello(ShimHello::default()));
     next.tell(&force());
     assert_eq!(next.settled().stopped, Some(StopReason::User));
-    next.tell(&Order::Acknowledge);
+    next.tell(&ShimRequest::Acknowledge);
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
 }
 
@@ -106,7 +107,7 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
 fn nobody_waits_for_the_socket_of_a_dead_shim() {
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     let (identity, _) = attempt.peer.started();
-    drop(attempt.connect(Hello::default()));
+    drop(attempt.connect(ShimHello::default()));
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
     assert!(attempt.path().join("ctl").exists());
@@ -124,11 +125,11 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     let mut garbage = vec![0xff; 4_096];
     let huge = u32::MAX.to_le_bytes().to_vec();
     let empty = vec![0; 4];
-    let half = Order::Status.encode()[..3].to_vec();
+    let half = ShimRequest::Status.encode()[..3].to_vec();
     let mut unknown = FrameWriter::new(77).finish();
     unknown.extend(FrameWriter::new(200).finish());
     let bad_stop = FrameWriter::new(4).bytes(3, b"xx").finish();
-    let second_launch = Order::Launch(Box::new(script("true"))).encode();
+    let second_launch = ShimRequest::Launch(Box::new(script("true"))).encode();
     garbage[4] = 9;
     for bytes in [garbage, huge, empty, half, unknown, bad_stop, second_launch] {
         let mut peer = attempt.files().connect_within(PATIENCE).unwrap();
@@ -137,7 +138,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     // A peer that asks without end and never reads the answers is given up.
     let mut deaf = attempt.files().connect().unwrap();
     deaf.set_write_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
-    let order = Order::Status.encode().repeat(1_000);
+    let order = ShimRequest::Status.encode().repeat(1_000);
     let mut sent = 0;
     while deaf.write_all(&order).is_ok() {
         sent += order.len();
@@ -145,7 +146,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     }
     // Silent ones give way to those who speak.
     let silent: Vec<_> = (0..20).map(|_| attempt.files().connect().unwrap()).collect();
-    let mut honest = attempt.connect(Hello::default());
+    let mut honest = attempt.connect(ShimHello::default());
     let status = honest.status();
     assert!(is_alive(status.pid));
     drop(silent);
@@ -160,11 +161,11 @@ fn illegal_and_unknown_orders_are_answered_with_an_error() {
     attempt.peer.started();
     let error = |peer: &mut Peer| {
         peer.hear_until(|notice| match notice {
-            Notice::Error { code, .. } => Some(code),
+            ShimMessage::Error { code, .. } => Some(code),
             _ => None,
         })
     };
-    attempt.peer.tell(&Order::Launch(Box::new(script("true"))));
+    attempt.peer.tell(&ShimRequest::Launch(Box::new(script("true"))));
     assert_eq!(error(&mut attempt.peer), ErrorCode::Illegal);
     attempt.peer.socket.write_all(&FrameWriter::new(99).finish()).unwrap();
     assert_eq!(error(&mut attempt.peer), ErrorCode::Unknown);
@@ -180,13 +181,14 @@ fn manager_of_another_build_is_greeted_told_and_obeyed() {
     for version in [0, 99] {
         let mut attempt = Attempt::launch(&script("sleep 60"));
         let (identity, _) = attempt.peer.started();
-        let mut other = attempt.connect(Hello { version, want_descriptors: true, ..Hello::default() });
+        let mut other =
+            attempt.connect(ShimHello { version, want_descriptors: true, ..ShimHello::default() });
         let (same, _) = other.started();
         assert_eq!(same, identity);
         other.socket.write_all(&FrameWriter::new(99).bytes(1, b"later").finish()).unwrap();
         other.socket.write_all(&FrameWriter::new(3).bytes(200, b"later").finish()).unwrap();
         let status = other.hear_until(|notice| match notice {
-            Notice::Status(status) => Some(status),
+            ShimMessage::Status(status) => Some(status),
             _ => None,
         });
         assert_eq!(status.pid, identity.pid);
@@ -194,7 +196,7 @@ fn manager_of_another_build_is_greeted_told_and_obeyed() {
         let stop = FrameWriter::new(4).number(1, 250).bytes(200, b"later").finish();
         other.socket.write_all(&stop).unwrap();
         let record = other.settled();
-        assert!(matches!(record.ending, Ending::Signaled { signal: 15, .. }), "{record:?}");
+        assert!(matches!(record.ending, ProgramEnd::Signaled { signal: 15, .. }), "{record:?}");
         assert!(record.stopped.is_some(), "{record:?}");
         drop(other);
         attempt.finish();
@@ -206,7 +208,7 @@ fn malformed_launch_is_refused_and_nothing_runs() {
     let mut attempt = Attempt::idle();
     attempt.peer.socket.write_all(&FrameWriter::new(2).bytes(1, b"p").finish()).unwrap();
     let why = attempt.peer.hear_until(|notice| match notice {
-        Notice::Refused { why, .. } => Some(why),
+        ShimMessage::Refused { why, .. } => Some(why),
         _ => None,
     });
     assert!(why.contains("launch refused"), "{why}");

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Instant};
 
 use longhaul_shim::{
-    AllowedContainment, Containment, Ending, Hello, Launch, Notice, Order, Phase, ProcessStat, SignalTarget,
-    StopOrder, StopPlan, StopReason, StopStep,
+    AllowedContainment, AttemptPhase, Containment, LaunchOrder, ProcessStat, ProgramEnd, ShimHello,
+    ShimMessage, ShimRequest, ShimStopRequest, SignalTarget, StopPlan, StopReason, StopStep,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Work that ignores SIGTERM, with a grandchild in a session of its own that does so too.
-fn stubborn(directory: &Path, containment: AllowedContainment) -> Launch {
+fn stubborn(directory: &Path, containment: AllowedContainment) -> LaunchOrder {
     let text = format!(
         "trap '' TERM INT; setsid sh -c 'trap \"\" TERM INT; echo $$ > {0}/far; while :; do sleep 1; done' & \
          sh -c 'trap \"\" TERM INT; echo $$ > {0}/near; while :; do sleep 1; done' & \
@@ -38,9 +38,9 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         assert_eq!(identity.cgroup, cgroup);
         let (far, near) =
             (number_in(&directory.path().join("far")), number_in(&directory.path().join("near")));
-        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
         let record = attempt.peer.settled();
-        assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false }, "{containment}");
+        assert_eq!(record.ending, ProgramEnd::Signaled { signal: 9, core: false }, "{containment}");
         assert_eq!(record.stopped, Some(StopReason::User));
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
@@ -70,7 +70,7 @@ fn orphan_in_a_session_of_its_own_stays_with_the_supervisor_and_ends_with_the_st
     until("the supervisor is its parent", || {
         ProcessStat::read(far).filter(|stat| stat.parent == identity.shim_pid).map(drop)
     });
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     attempt.peer.settled();
     assert!(!is_alive(far));
     attempt.finish();
@@ -81,9 +81,9 @@ fn work_that_obeys_the_first_signal_is_not_killed() {
     let mut attempt = Attempt::launch(&script("trap 'exit 9' TERM; echo up; while :; do sleep 0.01; done"));
     attempt.peer.started();
     attempt.await_output("up");
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::Session)));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::Session)));
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::Exited { code: 9 });
+    assert_eq!(record.ending, ProgramEnd::Exited { code: 9 });
     assert_eq!((record.stopped, record.escalated), (Some(StopReason::Session), Some(libc::SIGTERM)));
     attempt.finish();
 }
@@ -95,9 +95,9 @@ fn plan_of_the_order_replaces_that_of_the_launch() {
     attempt.peer.started();
     attempt.await_output("up");
     let plan = StopPlan { steps: vec![StopStep { signal: libc::SIGINT, wait_ms: 10_000 }] };
-    let order = StopOrder { reason: StopReason::User, plan: Some(plan), force: false };
-    attempt.peer.tell(&Order::Stop(order));
-    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 3 });
+    let order = ShimStopRequest { reason: StopReason::User, plan: Some(plan), force: false };
+    attempt.peer.tell(&ShimRequest::Stop(order));
+    assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 3 });
     attempt.finish();
 }
 
@@ -107,12 +107,12 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
     attempt.peer.started();
     attempt.await_output("up");
     let begin = Instant::now();
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-    let force = StopOrder { force: true, ..StopOrder::new(StopReason::User) };
-    attempt.peer.tell(&Order::Stop(force));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
+    let force = ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) };
+    attempt.peer.tell(&ShimRequest::Stop(force));
     let record = attempt.peer.settled();
     assert!(begin.elapsed().as_millis() < 2_000, "took {:?} of a grace of 5 s", begin.elapsed());
-    assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false });
+    assert_eq!(record.ending, ProgramEnd::Signaled { signal: 9, core: false });
     attempt.finish();
 }
 
@@ -121,9 +121,11 @@ fn forced_stop_asks_nobody_first() {
     // Whoever is asked ends by what it was asked with.
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
-    attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+    attempt
+        .peer
+        .tell(&ShimRequest::Stop(ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) }));
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGKILL, core: false });
+    assert_eq!(record.ending, ProgramEnd::Signaled { signal: libc::SIGKILL, core: false });
     assert_eq!(record.escalated, Some(libc::SIGKILL));
     attempt.finish();
 }
@@ -137,7 +139,7 @@ fn second_stop_changes_neither_plan_nor_reason() {
     attempt.await_output("up");
     let begin = Instant::now();
     for reason in [StopReason::User, StopReason::Shutdown, StopReason::Parent] {
-        attempt.peer.tell(&Order::Stop(StopOrder::new(reason)));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(reason)));
     }
     let record = attempt.peer.settled();
     assert!(begin.elapsed().as_millis() >= 300);
@@ -156,7 +158,7 @@ fn timeout_needs_no_manager() {
     drop(attempt.peer);
     let record = until("the exit record is there", || files.exit_record().unwrap());
     assert_eq!(record.stopped, Some(StopReason::Timeout));
-    assert_eq!(record.ending, Ending::Signaled { signal: 9, core: false });
+    assert_eq!(record.ending, ProgramEnd::Signaled { signal: 9, core: false });
     assert!(record.run_ms >= 200, "{record:?}");
     until("the shim leaves", || attempt.shim.try_wait().unwrap());
     assert!(!is_alive(number_in(&directory.path().join("far"))));
@@ -169,12 +171,12 @@ fn paused_time_does_not_count_for_the_timeout() {
     let mut attempt = Attempt::launch(&launch);
     attempt.peer.started();
     let begin = Instant::now();
-    attempt.peer.tell(&Order::Pause);
-    attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
+    attempt.peer.tell(&ShimRequest::Pause);
+    attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Paused { .. }).then_some(()));
     while begin.elapsed().as_millis() < 700 {
-        assert_eq!(attempt.peer.status().phase, Phase::Paused);
+        assert_eq!(attempt.peer.status().phase, AttemptPhase::Paused);
     }
-    attempt.peer.tell(&Order::Resume);
+    attempt.peer.tell(&ShimRequest::Resume);
     let record = attempt.peer.settled();
     assert_eq!(record.stopped, Some(StopReason::Timeout));
     assert!((400..700).contains(&record.run_ms), "{record:?}");
@@ -198,19 +200,22 @@ fn pause_holds_and_resume_frees_grandchildren_in_sessions_of_their_own() {
         let mut attempt = Attempt::launch(&launch);
         let (identity, _) = attempt.peer.started();
         let far = number_in(&directory.path().join("far"));
-        attempt.peer.tell(&Order::Pause);
+        attempt.peer.tell(&ShimRequest::Pause);
         let (stopped, missed) = attempt.peer.hear_until(|notice| match notice {
-            Notice::Paused { stopped, missed } => Some((stopped, missed)),
+            ShimMessage::Paused { stopped, missed } => Some((stopped, missed)),
             _ => None,
         });
         assert_eq!((stopped, missed), (2, 0), "{containment}");
         let before = (ticks(far), ticks(identity.pid));
         std::thread::sleep(std::time::Duration::from_millis(120));
         assert_eq!((ticks(far), ticks(identity.pid)), before, "{containment}: ran on while paused");
-        attempt.peer.tell(&Order::Resume);
-        attempt.peer.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+        attempt.peer.tell(&ShimRequest::Resume);
+        attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
         until("both run again", || (ticks(far) > before.0 && ticks(identity.pid) > before.1).then_some(()));
-        attempt.peer.tell(&Order::Stop(StopOrder { force: true, ..StopOrder::new(StopReason::User) }));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {
+            force: true,
+            ..ShimStopRequest::new(StopReason::User)
+        }));
         attempt.peer.settled();
         attempt.finish();
     }
@@ -225,10 +230,10 @@ fn stop_of_a_paused_process_lets_it_obey() {
         let mut attempt = Attempt::launch(&launch);
         attempt.peer.started();
         attempt.await_output("up");
-        attempt.peer.tell(&Order::Pause);
-        attempt.peer.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
-        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-        assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 8 }, "{containment}");
+        attempt.peer.tell(&ShimRequest::Pause);
+        attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Paused { .. }).then_some(()));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
+        assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 8 }, "{containment}");
         attempt.finish();
     }
 }
@@ -239,10 +244,11 @@ fn process_that_stopped_itself_is_shown_and_still_obeys_a_stop() {
         Attempt::launch(&script("trap 'exit 8' TERM; kill -STOP $$; while :; do sleep 0.01; done"));
     let (identity, _) = attempt.peer.started();
     until("it stopped itself", || (state(identity.pid) == Some('T')).then_some(()));
-    let shown = |status: longhaul_shim::Status| status.phase == Phase::Running && status.leader_stopped;
+    let shown =
+        |status: longhaul_shim::AttemptStatus| status.phase == AttemptPhase::Running && status.leader_stopped;
     until("it is shown as stopped", || shown(attempt.peer.status()).then_some(()));
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
-    assert_eq!(attempt.peer.settled().ending, Ending::Exited { code: 8 });
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
+    assert_eq!(attempt.peer.settled().ending, ProgramEnd::Exited { code: 8 });
     attempt.finish();
 }
 
@@ -253,14 +259,14 @@ fn signal_reaches_the_leader_or_everybody() {
     let mut attempt = Attempt::launch(&script(text));
     attempt.peer.started();
     attempt.await_output("up");
-    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR1, target: SignalTarget::Leader });
+    attempt.peer.tell(&ShimRequest::Signal { signal: libc::SIGUSR1, target: SignalTarget::Leader });
     attempt.await_output("leader");
     assert!(!attempt.log().contains("child"));
-    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR1, target: SignalTarget::Tree });
+    attempt.peer.tell(&ShimRequest::Signal { signal: libc::SIGUSR1, target: SignalTarget::Tree });
     attempt.await_output("child");
-    attempt.peer.tell(&Order::Signal { signal: libc::SIGUSR2, target: SignalTarget::Leader });
+    attempt.peer.tell(&ShimRequest::Signal { signal: libc::SIGUSR2, target: SignalTarget::Leader });
     let record = attempt.peer.settled();
-    assert_eq!(record.ending, Ending::Signaled { signal: libc::SIGUSR2, core: false });
+    assert_eq!(record.ending, ProgramEnd::Signaled { signal: libc::SIGUSR2, core: false });
     assert_eq!(record.stopped, None);
     attempt.finish();
 }
@@ -284,15 +290,15 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
     let (identity, _) = attempt.peer.started();
     attempt.await_output("up");
     until("the parent waits for its child", || (state(identity.pid) == Some('D')).then_some(()));
-    attempt.peer.tell(&Order::Pause);
+    attempt.peer.tell(&ShimRequest::Pause);
     let missed = attempt.peer.hear_until(|notice| match notice {
-        Notice::Paused { missed, .. } => Some(missed),
+        ShimMessage::Paused { missed, .. } => Some(missed),
         _ => None,
     });
     // Whatever the child does, the parent executes no instruction of its own before it stops.
     assert_eq!((missed, state(identity.pid)), (0, Some('D')));
-    attempt.peer.tell(&Order::Resume);
-    attempt.peer.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
+    attempt.peer.tell(&ShimRequest::Resume);
+    attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
     drop(std::fs::OpenOptions::new().write(true).open(&fifo).unwrap());
     attempt.await_output("done");
     attempt.peer.settled();
@@ -322,7 +328,7 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
         while begin.elapsed().as_millis() < 100 {
             attempt.peer.status();
         }
-        attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+        attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
         let record = attempt.peer.settled();
         assert!(record.swept > 1, "{containment}: {record:?}");
         attempt.finish();
@@ -362,7 +368,7 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
             let count = || std::fs::read_to_string(&born).unwrap_or_default().lines().count();
             until("a few were born", || (count() > 20).then_some(()));
             if stopped {
-                attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+                attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
             }
             let record = attempt.peer.settled();
             let before = count();
@@ -383,15 +389,15 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
 fn everybody_who_said_hello_is_told_of_every_change() {
     let mut attempt = Attempt::launch(&script("sleep 60"));
     attempt.peer.started();
-    let mut other = attempt.connect(Hello::default());
-    other.hear_until(|notice| matches!(notice, Notice::Hello(_)).then_some(()));
-    attempt.peer.tell(&Order::Pause);
-    other.hear_until(|notice| matches!(notice, Notice::Paused { .. }).then_some(()));
-    attempt.peer.tell(&Order::Resume);
-    other.hear_until(|notice| matches!(notice, Notice::Resumed).then_some(()));
-    attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+    let mut other = attempt.connect(ShimHello::default());
+    other.hear_until(|notice| matches!(notice, ShimMessage::Hello(_)).then_some(()));
+    attempt.peer.tell(&ShimRequest::Pause);
+    other.hear_until(|notice| matches!(notice, ShimMessage::Paused { .. }).then_some(()));
+    attempt.peer.tell(&ShimRequest::Resume);
+    other.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
+    attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
     other.hear_until(|notice| match notice {
-        Notice::Status(status) if status.phase == Phase::Stopping => Some(()),
+        ShimMessage::Status(status) if status.phase == AttemptPhase::Stopping => Some(()),
         _ => None,
     });
     other.settled();
@@ -419,11 +425,11 @@ fn tree_whose_cgroup_was_removed_from_under_it_is_ended_and_its_end_is_told() {
             attempt.await_output("gone");
             assert!(!path.exists());
             if stopped {
-                attempt.peer.tell(&Order::Stop(StopOrder::new(StopReason::User)));
+                attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest::new(StopReason::User)));
             }
             let record = attempt.peer.settled();
-            let code = Ending::Exited { code: 7 };
-            let term = Ending::Signaled { signal: libc::SIGTERM, core: false };
+            let code = ProgramEnd::Exited { code: 7 };
+            let term = ProgramEnd::Signaled { signal: libc::SIGTERM, core: false };
             assert_eq!(record.ending, if stopped { term } else { code });
             assert!(!record.sweeping && !is_alive(identity.pid), "{record:?}");
             attempt.finish();

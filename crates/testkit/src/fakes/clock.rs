@@ -2,7 +2,7 @@
 
 use super::locked;
 use async_trait::async_trait;
-use longhaul_domain::{Awake, Deadline, Timestamp, millis};
+use longhaul_domain::{AwakeTime, Deadline, Timestamp, millis};
 use longhaul_ports::{Clock, WallTime};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,13 +13,13 @@ use tokio::sync::oneshot;
 /// A clock whose time passes only when a test says so. Clones are the same clock.
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
-    hands: Arc<Mutex<Hands>>,
+    hands: Arc<Mutex<ClockState>>,
 }
 
 #[derive(Debug)]
-struct Hands {
+struct ClockState {
     now: Timestamp,
-    awake: Awake,
+    awake: AwakeTime,
     /// The wall clock less steady time, in milliseconds.
     wall_ahead: i64,
     /// In the order in which they lay down.
@@ -36,9 +36,9 @@ struct Sleeper {
 impl VirtualClock {
     /// A clock that stands at these times; the wall shows steady time.
     #[must_use]
-    pub fn at(now: Timestamp, awake: Awake) -> Self {
+    pub fn at(now: Timestamp, awake: AwakeTime) -> Self {
         Self {
-            hands: Arc::new(Mutex::new(Hands {
+            hands: Arc::new(Mutex::new(ClockState {
                 now,
                 awake,
                 wall_ahead: 0,
@@ -131,7 +131,7 @@ impl VirtualClock {
 impl Default for VirtualClock {
     /// The 14th of November 2023, one hour after the machine was started.
     fn default() -> Self {
-        Self::at(Timestamp(1_700_000_000_000), Awake(3_600_000))
+        Self::at(Timestamp(1_700_000_000_000), AwakeTime(3_600_000))
     }
 }
 
@@ -141,7 +141,7 @@ impl Clock for VirtualClock {
         locked(&self.hands).now
     }
 
-    fn awake(&self) -> Awake {
+    fn awake(&self) -> AwakeTime {
         locked(&self.hands).awake
     }
 
@@ -161,7 +161,7 @@ impl Clock for VirtualClock {
     }
 }
 
-impl Hands {
+impl ClockState {
     fn left(&self, deadline: Deadline) -> Duration {
         match deadline {
             Deadline::At(at) => at.since(self.now),

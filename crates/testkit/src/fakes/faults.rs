@@ -27,22 +27,22 @@ pub enum Fault {
 
 /// What was asked of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Call {
+pub enum PortCall {
     /// `submit`.
     Submit,
     /// `claim`.
     Claim,
     /// `commit`.
     Commit,
-    /// `wish`.
+    /// `enqueue_action`.
     Wish,
-    /// `touch`.
+    /// `update_live_stats`.
     Touch,
     /// `load` or `list`.
     Read,
-    /// `keep_tail` or `kept_tail`.
+    /// `store_tail` or `load_tail`.
     Tail,
-    /// `attention`.
+    /// `claim_due`.
     Attention,
     /// `sweep`.
     Sweep,
@@ -54,7 +54,7 @@ pub enum Call {
     Events,
     /// `register`, `leave`, `drain` or `forget`.
     Register,
-    /// `beat`, `called`, `announce`, `nodes` or `known_nodes`.
+    /// `renew_lease`, `wait_for_updates`, `advertise`, `nodes` or `list_nodes`.
     Beat,
     /// `start` of a spawner.
     Start,
@@ -68,7 +68,7 @@ pub enum Call {
     Usage,
     /// `next` of a spawner, which cannot fail but crash or be late.
     Next,
-    /// `keeps_end` of a spawner, which says no when it fails.
+    /// `exit_is_durable` of a spawner, which says no when it fails.
     KeepsEnd,
     /// `settled` of a spawner, which cannot fail but crash or be late.
     Settled,
@@ -82,7 +82,7 @@ pub enum Call {
     Remove,
 }
 
-impl Call {
+impl PortCall {
     /// Whether it makes a store larger.
     const fn takes_room(self) -> bool {
         match self {
@@ -151,7 +151,7 @@ impl Call {
 
 /// Faults that are drawn from a seed: one call in so many goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mischief {
+pub struct RandomFaults {
     /// What everything is drawn from.
     pub seed: u64,
     /// One call in so many goes wrong.
@@ -164,36 +164,36 @@ pub struct Mischief {
 
 /// The plan after which calls fail, and the list of what was called.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
-    planned: VecDeque<Planned>,
-    mischief: Option<Drawn>,
+pub(super) struct FaultList {
+    planned: VecDeque<PlannedFault>,
+    mischief: Option<DrawnFault>,
     down: bool,
     full: bool,
-    calls: Vec<Call>,
+    calls: Vec<PortCall>,
 }
 
 #[derive(Debug)]
-struct Planned {
-    only: Option<Call>,
+struct PlannedFault {
+    only: Option<PortCall>,
     /// How many calls of that kind go well before.
     after: u32,
     fault: Fault,
 }
 
 #[derive(Debug)]
-struct Drawn {
+struct DrawnFault {
     state: u64,
-    rule: Mischief,
+    rule: RandomFaults,
 }
 
-impl Faults {
-    pub(super) fn plan(&mut self, only: Option<Call>, nth: u32, fault: Fault) {
+impl FaultList {
+    pub(super) fn plan(&mut self, only: Option<PortCall>, nth: u32, fault: Fault) {
         let after = nth.saturating_sub(1);
-        self.planned.push_back(Planned { only, after, fault });
+        self.planned.push_back(PlannedFault { only, after, fault });
     }
 
-    pub(super) fn set_mischief(&mut self, rule: Mischief) {
-        self.mischief = (rule.one_in > 0).then(|| Drawn { state: mix(rule.seed), rule });
+    pub(super) fn set_mischief(&mut self, rule: RandomFaults) {
+        self.mischief = (rule.one_in > 0).then(|| DrawnFault { state: mix(rule.seed), rule });
     }
 
     pub(super) const fn set_down(&mut self, down: bool) {
@@ -204,12 +204,12 @@ impl Faults {
         self.full = full;
     }
 
-    pub(super) fn calls(&self) -> &[Call] {
+    pub(super) fn calls(&self) -> &[PortCall] {
         &self.calls
     }
 
     /// Notes a call and says how it goes wrong.
-    pub(super) fn strike(&mut self, call: Call) -> Option<Fault> {
+    pub(super) fn strike(&mut self, call: PortCall) -> Option<Fault> {
         self.calls.push(call);
         if self.down {
             return Some(Fault::Unavailable);
@@ -220,7 +220,7 @@ impl Faults {
         self.planned_for(call).or_else(|| self.mischief.as_mut()?.strike(call))
     }
 
-    fn planned_for(&mut self, call: Call) -> Option<Fault> {
+    fn planned_for(&mut self, call: PortCall) -> Option<Fault> {
         let place = self.planned.iter().position(|planned| planned.only.is_none_or(|only| only == call))?;
         let planned = self.planned.get_mut(place)?;
         if planned.after > 0 {
@@ -231,8 +231,8 @@ impl Faults {
     }
 }
 
-impl Drawn {
-    fn strike(&mut self, call: Call) -> Option<Fault> {
+impl DrawnFault {
+    fn strike(&mut self, call: PortCall) -> Option<Fault> {
         self.state = mix(self.state);
         let drawn = self.state;
         if !drawn.is_multiple_of(u64::from(self.rule.one_in)) {

@@ -1,10 +1,12 @@
 //! A store that fails when a test says so.
 
-use super::faults::{Call, Fault};
-use super::trouble::{Failed, Trouble};
+use super::fault_plan::{CallFailure, FaultPlan};
+use super::faults::{Fault, PortCall};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, OpId, ProcessId};
-use longhaul_ports::{Clock, Decorator, Refusal, Store, StoreCall, StoreError, StoreMethod, Stored};
+use longhaul_ports::{
+    Clock, Store, StoreCall, StoreDecorator, StoreError, StoreMethod, StoreRejection, StoredProcess,
+};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
-    trouble: Arc<Trouble>,
+    trouble: Arc<FaultPlan>,
     unkept: AtomicBool,
     loaded: AtomicUsize,
 }
@@ -22,36 +24,36 @@ impl FaultyStore {
     /// A store that does not fail yet; the clock is for calls that take long.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self::sharing(inner, Arc::new(Trouble::new(clock)))
+        Self::sharing(inner, Arc::new(FaultPlan::new(clock)))
     }
 
     /// A store that fails together with the other ports of one life.
     #[must_use]
-    pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<Trouble>) -> Self {
+    pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<FaultPlan>) -> Self {
         Self { inner, trouble, unkept: AtomicBool::new(false), loaded: AtomicUsize::new(0) }
     }
 
-    /// As [`Trouble::fail`].
+    /// As [`FaultPlan::fail`].
     pub fn fail(&self, nth: u32, fault: Fault) {
         self.trouble.fail(nth, fault);
     }
 
-    /// As [`Trouble::fail_on`].
-    pub fn fail_on(&self, call: Call, nth: u32, fault: Fault) {
+    /// As [`FaultPlan::fail_on`].
+    pub fn fail_on(&self, call: PortCall, nth: u32, fault: Fault) {
         self.trouble.fail_on(call, nth, fault);
     }
 
-    /// As [`Trouble::set_chaos`].
+    /// As [`FaultPlan::set_chaos`].
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
         self.trouble.set_chaos(seed, one_in);
     }
 
-    /// As [`Trouble::set_down`].
+    /// As [`FaultPlan::set_down`].
     pub fn set_down(&self, down: bool) {
         self.trouble.set_down(down);
     }
 
-    /// As [`Trouble::set_full`].
+    /// As [`FaultPlan::set_full`].
     pub fn set_full(&self, full: bool) {
         self.trouble.set_full(full);
     }
@@ -69,33 +71,33 @@ impl FaultyStore {
 
     /// What was called so far.
     #[must_use]
-    pub fn calls(&self) -> Vec<Call> {
+    pub fn calls(&self) -> Vec<PortCall> {
         self.trouble.calls()
     }
 
-    /// As [`Trouble::crashed`].
+    /// As [`FaultPlan::crashed`].
     pub async fn crashed(&self) {
         self.trouble.crashed().await;
     }
 
     async fn through<T>(
         &self,
-        call: Call,
+        call: PortCall,
         op: Option<OpId>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let error = |failed| match failed {
-            Failed::Unavailable => StoreError::Unavailable { source: "the test says so".into() },
-            Failed::Unknown => StoreError::Unknown { op, source: "the test says so".into() },
-            Failed::ReadOnly => StoreError::ReadOnly { why: "the test says so".to_owned() },
-            Failed::Full => StoreError::Refused(Refusal::Full),
+            CallFailure::Unavailable => StoreError::Unavailable { source: "the test says so".into() },
+            CallFailure::Unknown => StoreError::Unknown { op, source: "the test says so".into() },
+            CallFailure::ReadOnly => StoreError::ReadOnly { why: "the test says so".to_owned() },
+            CallFailure::Full => StoreError::Refused(StoreRejection::Full),
         };
         self.trouble.through(call, work, error).await
     }
 }
 
 #[async_trait]
-impl Decorator for FaultyStore {
+impl StoreDecorator for FaultyStore {
     type Inner = dyn Store;
 
     fn inner(&self) -> &dyn Store {
@@ -110,26 +112,26 @@ impl Decorator for FaultyStore {
         self.through(call.method.into(), call.op, work)
     }
 
-    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<Stored>>, StoreError> {
+    async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError> {
         self.loaded.fetch_add(ids.len(), Ordering::Relaxed);
-        self.through(Call::Read, None, self.inner.load(ids)).await
+        self.through(PortCall::Read, None, self.inner.load(ids)).await
     }
 
-    async fn is_kept(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
+    async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         if self.unkept.load(Ordering::Relaxed) {
             return Err(StoreError::Unknown { op: None, source: "a replica is away".into() });
         }
-        self.inner.is_kept(id, attempt).await
+        self.inner.is_durable(id, attempt).await
     }
 }
 
-impl From<StoreMethod> for Call {
+impl From<StoreMethod> for PortCall {
     fn from(method: StoreMethod) -> Self {
         match method {
             StoreMethod::Submit => Self::Submit,
             StoreMethod::Claim => Self::Claim,
             StoreMethod::Commit => Self::Commit,
-            StoreMethod::Wish => Self::Wish,
+            StoreMethod::PendingAction => Self::Wish,
             StoreMethod::Touch => Self::Touch,
             StoreMethod::Load | StoreMethod::LoadEach | StoreMethod::List | StoreMethod::IsKept => Self::Read,
             StoreMethod::Attention | StoreMethod::Reconcile => Self::Attention,
@@ -137,7 +139,7 @@ impl From<StoreMethod> for Call {
             StoreMethod::Policy | StoreMethod::Queues | StoreMethod::LabelClasses => Self::Queues,
             StoreMethod::SetPolicy => Self::SetPolicy,
             StoreMethod::Read | StoreMethod::End => Self::Events,
-            StoreMethod::KeepTail | StoreMethod::KeptTail => Self::Tail,
+            StoreMethod::KeepTail | StoreMethod::OutputTail => Self::Tail,
             StoreMethod::Register | StoreMethod::Leave | StoreMethod::Drain | StoreMethod::Forget => {
                 Self::Register
             }

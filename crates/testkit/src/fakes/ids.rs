@@ -1,6 +1,6 @@
 //! Identities and chance that a test can foresee.
 
-use longhaul_domain::{Chance, OpId, ProcessId};
+use longhaul_domain::{OpId, ProcessId, RandomBits};
 use longhaul_ports::IdSource;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::{Builder, Uuid};
@@ -42,8 +42,8 @@ impl IdSource for SequentialIds {
         OpId::new(self.uuid())
     }
 
-    fn chance(&self) -> Chance {
-        Chance(mix(mix(self.seed) ^ self.drawn.fetch_add(1, Ordering::Relaxed)))
+    fn chance(&self) -> RandomBits {
+        RandomBits(mix(mix(self.seed) ^ self.drawn.fetch_add(1, Ordering::Relaxed)))
     }
 }
 

@@ -1,22 +1,22 @@
 //! What was asked of scripted children, and what they did.
 
 use longhaul_domain::{Signal, SignalTarget, Timestamp};
-use longhaul_ports::{AttemptKey, StopOrder};
+use longhaul_ports::{AttemptKey, StopRequest};
 
 /// One line of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// When.
     pub at: Timestamp,
     /// Of which attempt.
     pub key: AttemptKey,
     /// What.
-    pub act: Act,
+    pub act: FakeCall,
 }
 
 /// What was asked of an attempt, or what it did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum FakeCall {
     /// Its start was ordered for the first time.
     Ordered,
     /// Its start was ordered again; nothing was started.
@@ -26,7 +26,7 @@ pub enum Act {
     /// Its command ended, or it became certain that it will never run.
     Ended,
     /// Its tree was asked to end.
-    StopAsked(StopOrder),
+    StopAsked(StopRequest),
     /// Its tree was halted.
     Paused,
     /// Its tree went on.

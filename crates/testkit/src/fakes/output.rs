@@ -5,8 +5,8 @@ use super::locked;
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
-    AttemptKey, Chunk, Clock, Loss, OutputError, OutputLog, OutputPage, OutputPlace, OutputSize,
-    OutputSource, Wanted,
+    AttemptKey, Clock, Loss, OutputChunk, OutputError, OutputLocation, OutputLog, OutputPage, OutputRead,
+    OutputSize, OutputSource,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -16,20 +16,20 @@ use tokio::sync::Notify;
 #[derive(Clone, Debug)]
 pub struct FakeOutput {
     clock: VirtualClock,
-    logs: Arc<Mutex<BTreeMap<AttemptKey, Log>>>,
+    logs: Arc<Mutex<BTreeMap<AttemptKey, FakeLog>>>,
     grown: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
-struct Log {
-    bytes: Vec<Byte>,
+struct FakeLog {
+    bytes: Vec<FakeByte>,
     gap: Option<(u64, u64)>,
     losses: Vec<Loss>,
     closed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Byte {
+struct FakeByte {
     byte: u8,
     source: OutputSource,
     at: Timestamp,
@@ -52,7 +52,7 @@ impl FakeOutput {
         let at = self.clock.now();
         let mut logs = locked(&self.logs);
         let log = logs.entry(key).or_default();
-        log.bytes.extend(bytes.iter().map(|byte| Byte { byte: *byte, source, at }));
+        log.bytes.extend(bytes.iter().map(|byte| FakeByte { byte: *byte, source, at }));
         drop(logs);
         self.grown.notify_waiters();
     }
@@ -79,10 +79,10 @@ impl FakeOutput {
     /// Bytes of output so far.
     #[must_use]
     pub fn written(&self, key: AttemptKey) -> u64 {
-        locked(&self.logs).get(&key).map_or(0, Log::end)
+        locked(&self.logs).get(&key).map_or(0, FakeLog::end)
     }
 
-    fn with<T>(&self, key: AttemptKey, look: impl FnOnce(&Log) -> T) -> Result<T, OutputError> {
+    fn with<T>(&self, key: AttemptKey, look: impl FnOnce(&FakeLog) -> T) -> Result<T, OutputError> {
         locked(&self.logs).get(&key).map(look).ok_or(OutputError::Missing { key })
     }
 }
@@ -101,7 +101,7 @@ impl OutputLog for FakeOutput {
         self.with(key, |log| log.losses.clone())
     }
 
-    async fn read(&self, key: AttemptKey, wanted: Wanted) -> Result<OutputPage, OutputError> {
+    async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError> {
         self.with(key, |log| log.page(wanted))
     }
 
@@ -133,11 +133,11 @@ impl OutputLog for FakeOutput {
         }
     }
 
-    fn place(&self, key: AttemptKey) -> OutputPlace {
-        OutputPlace(format!("memory:{}/{}", key.id, key.attempt))
+    fn place(&self, key: AttemptKey) -> OutputLocation {
+        OutputLocation(format!("memory:{}/{}", key.id, key.attempt))
     }
 
-    async fn stored_bytes(&self, id: ProcessId) -> Result<u64, OutputError> {
+    async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError> {
         let logs = locked(&self.logs);
         Ok(logs.iter().filter(|(key, _)| key.id == id).map(|(_, log)| offset(log.bytes.len())).sum())
     }
@@ -155,24 +155,24 @@ impl OutputLog for FakeOutput {
     }
 }
 
-impl Log {
+impl FakeLog {
     fn end(&self) -> u64 {
         offset(self.bytes.len())
     }
 
     /// What was dropped is not there, whoever asks.
-    fn is_kept(&self, offset: u64) -> bool {
+    fn is_durable(&self, offset: u64) -> bool {
         self.gap.is_none_or(|(from, to)| offset < from || offset >= to)
     }
 
-    fn page(&self, wanted: Wanted) -> OutputPage {
+    fn page(&self, wanted: OutputRead) -> OutputPage {
         let mut page = OutputPage { chunks: Vec::new(), next: wanted.from, gap: 0, end: self.end() };
         let mut left = wanted.most;
         for (place, byte) in (0_u64..).zip(&self.bytes) {
             if place < wanted.from {
                 continue;
             }
-            if !self.is_kept(place) {
+            if !self.is_durable(place) {
                 page.gap += 1;
             } else if wanted.only.is_none_or(|only| only == byte.source) {
                 if left == 0 {
@@ -189,7 +189,7 @@ impl Log {
     fn last_lines(&self, lines: u32, only: Option<OutputSource>) -> u64 {
         let chosen: Vec<(u64, u8)> = (0_u64..)
             .zip(&self.bytes)
-            .filter(|(place, byte)| self.is_kept(*place) && only.is_none_or(|only| only == byte.source))
+            .filter(|(place, byte)| self.is_durable(*place) && only.is_none_or(|only| only == byte.source))
             .map(|(place, byte)| (place, byte.byte))
             .collect();
         let mut begin = self.end();
@@ -208,12 +208,12 @@ impl Log {
 }
 
 /// Appends one byte to the last piece, if it is its neighbour.
-trait Take {
-    fn take(&mut self, offset: u64, byte: Byte);
+trait AppendByte {
+    fn take(&mut self, offset: u64, byte: FakeByte);
 }
 
-impl Take for OutputPage {
-    fn take(&mut self, offset: u64, byte: Byte) {
+impl AppendByte for OutputPage {
+    fn take(&mut self, offset: u64, byte: FakeByte) {
         if let Some(last) = self.chunks.last_mut()
             && last.source == byte.source
             && last.at == byte.at
@@ -222,7 +222,7 @@ impl Take for OutputPage {
             last.bytes.push(byte.byte);
             return;
         }
-        self.chunks.push(Chunk { offset, source: byte.source, at: byte.at, bytes: vec![byte.byte] });
+        self.chunks.push(OutputChunk { offset, source: byte.source, at: byte.at, bytes: vec![byte.byte] });
     }
 }
 

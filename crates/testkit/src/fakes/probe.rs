@@ -4,24 +4,25 @@ use super::locked;
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{
-    Decorator, Filter, Listing, PageAsk, Store, StoreCall, StoreError, StoreMethod, Stored,
+    Listing, PageRequest, ProcessFilter, Store, StoreCall, StoreDecorator, StoreError, StoreMethod,
+    StoredProcess,
 };
 use std::sync::{Arc, Mutex};
 
 /// A method of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum CalledMethod {
     /// One that may fail.
     Call(StoreMethod),
     /// `away_since`.
     AwaySince,
-    /// `is_alone`.
+    /// `is_local_only`.
     IsAlone,
-    /// `recall`.
+    /// `load_cached`.
     Recall,
-    /// `recall_page`.
+    /// `list_cached`.
     RecallPage,
-    /// `leases_end`.
+    /// `leases_expire`.
     LeasesEnd,
 }
 
@@ -29,7 +30,7 @@ pub enum Heard {
 #[derive(Clone, Debug)]
 pub struct ProbeStore {
     inner: Arc<dyn Store>,
-    heard: Arc<Mutex<Vec<Heard>>>,
+    heard: Arc<Mutex<Vec<CalledMethod>>>,
 }
 
 impl ProbeStore {
@@ -41,17 +42,17 @@ impl ProbeStore {
 
     /// The methods that were called, in order.
     #[must_use]
-    pub fn heard(&self) -> Vec<Heard> {
+    pub fn heard(&self) -> Vec<CalledMethod> {
         locked(&self.heard).clone()
     }
 
-    fn note(&self, method: Heard) {
+    fn note(&self, method: CalledMethod) {
         locked(&self.heard).push(method);
     }
 }
 
 #[async_trait]
-impl Decorator for ProbeStore {
+impl StoreDecorator for ProbeStore {
     type Inner = dyn Store;
 
     fn inner(&self) -> &dyn Store {
@@ -63,32 +64,32 @@ impl Decorator for ProbeStore {
         call: StoreCall,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> impl Future<Output = Result<T, StoreError>> + Send {
-        self.note(Heard::Call(call.method));
+        self.note(CalledMethod::Call(call.method));
         work
     }
 
     fn away_since(&self) -> Option<Timestamp> {
-        self.note(Heard::AwaySince);
+        self.note(CalledMethod::AwaySince);
         self.inner.away_since()
     }
 
-    fn is_alone(&self, id: &ProcessId) -> bool {
-        self.note(Heard::IsAlone);
-        self.inner.is_alone(id)
+    fn is_local_only(&self, id: &ProcessId) -> bool {
+        self.note(CalledMethod::IsAlone);
+        self.inner.is_local_only(id)
     }
 
-    async fn recall(&self, ids: &[ProcessId]) -> Vec<Option<Stored>> {
-        self.note(Heard::Recall);
-        self.inner.recall(ids).await
+    async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
+        self.note(CalledMethod::Recall);
+        self.inner.load_cached(ids).await
     }
 
-    async fn recall_page(&self, filter: &Filter, page: &PageAsk) -> Option<Listing> {
-        self.note(Heard::RecallPage);
-        self.inner.recall_page(filter, page).await
+    async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
+        self.note(CalledMethod::RecallPage);
+        self.inner.list_cached(filter, page).await
     }
 
-    fn leases_end(&self) -> bool {
-        self.note(Heard::LeasesEnd);
-        self.inner.leases_end()
+    fn leases_expire(&self) -> bool {
+        self.note(CalledMethod::LeasesEnd);
+        self.inner.leases_expire()
     }
 }

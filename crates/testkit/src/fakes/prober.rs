@@ -2,8 +2,8 @@
 
 use super::{VirtualClock, locked};
 use async_trait::async_trait;
-use longhaul_domain::Awake;
-use longhaul_ports::{Clock, ProbeOrder, Prober};
+use longhaul_domain::AwakeTime;
+use longhaul_ports::{Clock, ProbeCommand, Prober};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,14 +12,14 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct FakeProber {
     clock: VirtualClock,
-    known: Arc<Mutex<Known>>,
+    known: Arc<Mutex<ProbeResults>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct ProbeResults {
     works: BTreeSet<String>,
-    asked: Vec<(Awake, String)>,
-    orders: Vec<ProbeOrder>,
+    asked: Vec<(AwakeTime, String)>,
+    orders: Vec<ProbeCommand>,
 }
 
 impl FakeProber {
@@ -36,13 +36,13 @@ impl FakeProber {
 
     /// When each address and program was asked.
     #[must_use]
-    pub fn asked(&self) -> Vec<(Awake, String)> {
+    pub fn asked(&self) -> Vec<(AwakeTime, String)> {
         locked(&self.known).asked.clone()
     }
 
     /// The commands that were asked.
     #[must_use]
-    pub fn orders(&self) -> Vec<ProbeOrder> {
+    pub fn orders(&self) -> Vec<ProbeCommand> {
         locked(&self.known).orders.clone()
     }
 
@@ -60,7 +60,7 @@ impl Prober for FakeProber {
         self.ask(url)
     }
 
-    async fn succeeds(&self, order: ProbeOrder, _patience: Duration) -> bool {
+    async fn succeeds(&self, order: ProbeCommand, _patience: Duration) -> bool {
         let works = self.ask(&order.program);
         locked(&self.known).orders.push(order);
         works

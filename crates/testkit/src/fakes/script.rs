@@ -5,26 +5,26 @@ use std::time::Duration;
 
 /// What a scripted child does, from the order to start it until its end. Spans count awake time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Script {
+pub struct ChildScript {
     /// How its start is answered.
-    pub answer: Answer,
+    pub answer: StartBehavior,
     /// The time from the order to that answer.
     pub answered_after: Duration,
     /// What it writes to its standard output as soon as it runs.
     pub prints: Vec<u8>,
     /// What it does once it runs.
-    pub course: Course,
+    pub course: RunBehavior,
     /// What it does when it is asked to end.
-    pub obedience: Obedience,
+    pub obedience: StopBehavior,
     /// What it does with its standard input.
-    pub reads: Reads,
+    pub reads: StdinBehavior,
     /// The ports on which it listens, each so long after its start.
     pub listens: Vec<(u16, Duration)>,
 }
 
 /// What a child does with its standard input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Reads {
+pub enum StdinBehavior {
     /// It never reads.
     #[default]
     Never,
@@ -36,7 +36,7 @@ pub enum Reads {
 
 /// How a start is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum StartBehavior {
     /// It runs.
     Spawned,
     /// The order itself is refused.
@@ -51,7 +51,7 @@ pub enum Answer {
 
 /// What a child does once it runs, if it is left alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Course {
+pub enum RunBehavior {
     /// It exits by itself.
     Exits {
         /// So long after its start.
@@ -72,7 +72,7 @@ pub enum Course {
 
 /// What a child does when it is asked to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Obedience {
+pub enum StopBehavior {
     /// It ends by the signal, so long afterwards.
     Ends {
         /// This long.
@@ -84,17 +84,17 @@ pub enum Obedience {
     Never,
 }
 
-impl Script {
+impl ChildScript {
     /// It runs until it is stopped, and ends at once when it is asked to.
     #[must_use]
     pub const fn runs() -> Self {
         Self {
-            answer: Answer::Spawned,
+            answer: StartBehavior::Spawned,
             answered_after: Duration::ZERO,
             prints: Vec::new(),
-            course: Course::Runs,
-            obedience: Obedience::Ends { after: Duration::ZERO },
-            reads: Reads::Never,
+            course: RunBehavior::Runs,
+            obedience: StopBehavior::Ends { after: Duration::ZERO },
+            reads: StdinBehavior::Never,
             listens: Vec::new(),
         }
     }
@@ -102,20 +102,20 @@ impl Script {
     /// It exits with a code so long after its start.
     #[must_use]
     pub fn exits(after: Duration, code: i32) -> Self {
-        Self { course: Course::Exits { after, status: ExitStatus::Code(code) }, ..Self::runs() }
+        Self { course: RunBehavior::Exits { after, status: ExitStatus::Code(code) }, ..Self::runs() }
     }
 
     /// It runs until it is killed.
     #[must_use]
     pub fn ignores_term() -> Self {
-        Self { obedience: Obedience::OnlyKill, ..Self::runs() }
+        Self { obedience: StopBehavior::OnlyKill, ..Self::runs() }
     }
 
     /// Its program cannot be executed.
     #[must_use]
     pub fn fails_to_start() -> Self {
         Self {
-            answer: Answer::Failed(StartFailure {
+            answer: StartBehavior::Failed(StartFailure {
                 stage: StartStage::Exec,
                 errno: Some(2),
                 detail: "no such program".to_owned(),
@@ -127,14 +127,14 @@ impl Script {
     /// It provably never ran.
     #[must_use]
     pub fn never_runs() -> Self {
-        Self { answer: Answer::NeverRan, ..Self::runs() }
+        Self { answer: StartBehavior::NeverRan, ..Self::runs() }
     }
 
     /// Its supervisor is killed so long after its start, and nobody sees its end.
     #[must_use]
     pub fn is_lost(after: Duration) -> Self {
         Self {
-            course: Course::Lost {
+            course: RunBehavior::Lost {
                 after,
                 why: Interruption::SupervisorKilled {
                     evidence: "the script says so".to_owned(),
@@ -160,7 +160,7 @@ impl Script {
     /// The same, but it takes so long to end when it is asked to.
     #[must_use]
     pub fn ending_slowly(self, after: Duration) -> Self {
-        Self { obedience: Obedience::Ends { after }, ..self }
+        Self { obedience: StopBehavior::Ends { after }, ..self }
     }
 
     /// Reads a script from the words of a command line, so that a test can write the child into its launch:
@@ -176,13 +176,13 @@ impl Script {
             "exit" => Self::exits(span(1), args.first().and_then(|arg| arg.parse().ok()).unwrap_or(0)),
             "sleep" => Self::exits(span(0), 0),
             "stubborn" => Self::ignores_term(),
-            "undying" => Self { obedience: Obedience::Never, ..Self::runs() },
+            "undying" => Self { obedience: StopBehavior::Never, ..Self::runs() },
             "missing" => Self::fails_to_start(),
             "never" => Self::never_runs(),
             "lost" => Self::is_lost(span(0)),
             "slow" => Self::runs().starting_slowly(span(0)),
-            "ask" => Self { reads: Reads::Once, ..Self::runs() },
-            "cat" => Self { reads: Reads::Echoes, ..Self::runs() },
+            "ask" => Self { reads: StdinBehavior::Once, ..Self::runs() },
+            "cat" => Self { reads: StdinBehavior::Echoes, ..Self::runs() },
             "serve" => {
                 let port = u16::try_from(number(0)).unwrap_or_default();
                 Self { listens: vec![(port, span(1))], ..Self::runs() }

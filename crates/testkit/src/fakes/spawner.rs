@@ -1,18 +1,18 @@
 //! Children that follow a script.
 
-use super::journal::{Act, Entry};
-use super::script::{Answer, Reads, Script};
-use super::senses::Senses;
-use super::world::World;
+use super::io::FakeIo;
+use super::journal::{FakeCall, JournalEntry};
+use super::script::{ChildScript, StartBehavior, StdinBehavior};
+use super::world::FakeAttempts;
 use super::{FakeOutput, VirtualClock, locked};
 use async_trait::async_trait;
 use longhaul_domain::{
-    Awake, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal,
+    AwakeTime, Capabilities, CommandSpec, Deadline, ExitStatus, Interruption, Observation, ProcessId, Signal,
     SignalTarget, Stdin, TreeUsage,
 };
 use longhaul_ports::{
-    AttemptKey, Clock, Found, LeaseEnd, ListeningPort, Seen, SpawnError, Spawner, StartOrder, StopOrder,
-    TreeLook,
+    Adopted, AttemptKey, Clock, LeaseEnd, ListeningPort, SpawnError, Spawner, SpawnerEvent, StartRequest,
+    StopRequest, TreeSnapshot,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,41 +26,41 @@ use tokio::sync::Notify;
 /// of the manager's next life, which finds them by `adopt`. Everything is computed from the clock when it is asked for,
 /// so the same script gives the same observations.
 pub struct ScriptedSpawner {
-    machine: Arc<Machine>,
+    machine: Arc<FakeMachine>,
     capabilities: Capabilities,
     /// How much of what was seen of an attempt was handed out in this life.
     watched: Mutex<BTreeMap<AttemptKey, usize>>,
 }
 
-struct Machine {
+struct FakeMachine {
     clock: VirtualClock,
     output: FakeOutput,
-    world: Mutex<World>,
-    senses: Mutex<Senses>,
+    world: Mutex<FakeAttempts>,
+    senses: Mutex<FakeIo>,
     lease: Mutex<Option<LeaseEnd>>,
     /// Attempts of which nothing is found out.
     unreachable: Mutex<BTreeSet<AttemptKey>>,
-    casting: Box<dyn Fn(&StartOrder) -> Script + Send + Sync>,
+    casting: Box<dyn Fn(&StartRequest) -> ChildScript + Send + Sync>,
     changed: Notify,
 }
 
 impl ScriptedSpawner {
-    /// Children whose scripts are written into their command lines, as [`Script::of_words`] reads them.
+    /// Children whose scripts are written into their command lines, as [`ChildScript::of_words`] reads them.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
-        Self::casting(clock, |order| Script::of_words(&order.command.program, &order.command.args))
+        Self::casting(clock, |order| ChildScript::of_words(&order.command.program, &order.command.args))
     }
 
     /// Children whose scripts a test decides by the order to start them.
     #[must_use]
     pub fn casting(
         clock: VirtualClock,
-        casting: impl Fn(&StartOrder) -> Script + Send + Sync + 'static,
+        casting: impl Fn(&StartRequest) -> ChildScript + Send + Sync + 'static,
     ) -> Self {
         let output = FakeOutput::new(clock.clone());
         Self {
-            machine: Arc::new(Machine {
-                world: Mutex::new(World::new(clock.clone(), output.clone())),
+            machine: Arc::new(FakeMachine {
+                world: Mutex::new(FakeAttempts::new(clock.clone(), output.clone())),
                 senses: Mutex::default(),
                 lease: Mutex::default(),
                 unreachable: Mutex::default(),
@@ -98,7 +98,7 @@ impl ScriptedSpawner {
 
     /// Everything that was asked of the children and that they did, in order.
     #[must_use]
-    pub fn journal(&self) -> Vec<Entry> {
+    pub fn journal(&self) -> Vec<JournalEntry> {
         self.machine.look(|world| world.journal().to_vec())
     }
 
@@ -111,7 +111,7 @@ impl ScriptedSpawner {
     /// How often a command of this process began to run.
     #[must_use]
     pub fn runs(&self, id: ProcessId) -> usize {
-        let began = |entry: &&Entry| entry.key.id == id && entry.act == Act::Began;
+        let began = |entry: &&JournalEntry| entry.key.id == id && entry.act == FakeCall::Began;
         self.journal().iter().filter(began).count()
     }
 
@@ -128,7 +128,7 @@ impl ScriptedSpawner {
     }
 
     /// What looks into the tree of this attempt find from now on, whatever its script says.
-    pub fn show(&self, key: AttemptKey, look: TreeLook) {
+    pub fn show(&self, key: AttemptKey, look: TreeSnapshot) {
         locked(&self.machine.senses).set_look(key, look);
     }
 
@@ -139,7 +139,7 @@ impl ScriptedSpawner {
 
     /// When each attempt was looked into.
     #[must_use]
-    pub fn looked(&self) -> Vec<(Awake, AttemptKey)> {
+    pub fn looked(&self) -> Vec<(AwakeTime, AttemptKey)> {
         locked(&self.machine.senses).looked()
     }
 
@@ -162,21 +162,21 @@ impl ScriptedSpawner {
         for entry in self.journal() {
             let count = live.entry(entry.key.id).or_default();
             match entry.act {
-                Act::Ordered => {
+                FakeCall::Ordered => {
                     if *count > 0 {
                         overlaps.push(entry.key);
                     }
                     *count += 1;
                 }
-                Act::Ended => *count = count.saturating_sub(1),
-                Act::OrderedAgain
-                | Act::Began
-                | Act::StopAsked(_)
-                | Act::Paused
-                | Act::Resumed
-                | Act::Signalled { .. }
-                | Act::Adopted
-                | Act::Settled => {}
+                FakeCall::Ended => *count = count.saturating_sub(1),
+                FakeCall::OrderedAgain
+                | FakeCall::Began
+                | FakeCall::StopAsked(_)
+                | FakeCall::Paused
+                | FakeCall::Resumed
+                | FakeCall::Signalled { .. }
+                | FakeCall::Adopted
+                | FakeCall::Settled => {}
             }
         }
         overlaps
@@ -218,7 +218,7 @@ impl ScriptedSpawner {
     }
 
     /// What was seen first and not handed out yet.
-    fn news(&self, world: &World) -> Option<Seen> {
+    fn news(&self, world: &FakeAttempts) -> Option<SpawnerEvent> {
         let mut watched = locked(&self.watched);
         let (_, key, observation) = watched
             .iter()
@@ -228,18 +228,18 @@ impl ScriptedSpawner {
             })
             .min_by_key(|(place, ..)| *place)?;
         *watched.entry(key).or_default() += 1;
-        Some(Seen { id: key.id, observation })
+        Some(SpawnerEvent { id: key.id, observation })
     }
 }
 
-impl Machine {
-    fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+impl FakeMachine {
+    fn look<T>(&self, look: impl FnOnce(&FakeAttempts) -> T) -> T {
         let mut world = locked(&self.world);
         world.catch_up();
         look(&world)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut FakeAttempts) -> T) -> T {
         let mut world = locked(&self.world);
         world.catch_up();
         let answer = change(&mut world);
@@ -249,7 +249,7 @@ impl Machine {
     }
 
     /// Returns when something may have happened.
-    async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::Awake>) {
+    async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::AwakeTime>) {
         match next {
             Some(at) => tokio::select! {
                 biased;
@@ -276,15 +276,15 @@ impl Spawner for ScriptedSpawner {
         self.capabilities
     }
 
-    async fn start(&self, order: StartOrder) -> Result<(), SpawnError> {
+    async fn start(&self, order: StartRequest) -> Result<(), SpawnError> {
         let key = order.key;
         if self.machine.look(|world| world.knows(key)) {
             locked(&self.watched).entry(key).or_default();
-            self.machine.change(|world| world.note(key, Act::OrderedAgain));
+            self.machine.change(|world| world.note(key, FakeCall::OrderedAgain));
             return Ok(());
         }
         let script = (self.machine.casting)(&order);
-        if let Answer::Refused(failure) = script.answer {
+        if let StartBehavior::Refused(failure) = script.answer {
             return Err(SpawnError::Refused { failure });
         }
         locked(&self.watched).entry(key).or_default();
@@ -292,9 +292,9 @@ impl Spawner for ScriptedSpawner {
         Ok(())
     }
 
-    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Found, SpawnError> {
+    async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError> {
         self.machine.change(|world| {
-            world.note(key, Act::Adopted);
+            world.note(key, FakeCall::Adopted);
             world.adopted.push((key, command.clone()));
             if !world.knows(key) {
                 world.rule_out(key);
@@ -313,16 +313,16 @@ impl Spawner for ScriptedSpawner {
             if let Some((told, observation)) = found.filter(|_| is_reachable) {
                 locked(&self.watched).insert(key, told);
                 return Ok(if matches!(observation, Observation::Spawned { .. }) {
-                    Found::Alive(observation)
+                    Adopted::Alive(observation)
                 } else {
-                    Found::Over(observation)
+                    Adopted::Over(observation)
                 });
             }
             self.machine.moved(changed, next.filter(|_| is_reachable)).await;
         }
     }
 
-    async fn stop(&self, key: AttemptKey, order: StopOrder) -> Result<(), SpawnError> {
+    async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError> {
         self.is_watched(key)?;
         self.machine.change(|world| world.stop(key, order));
         Ok(())
@@ -360,7 +360,7 @@ impl Spawner for ScriptedSpawner {
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
-    async fn look(&self, key: AttemptKey) -> Result<TreeLook, SpawnError> {
+    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         self.is_watched(key)?;
         let now = self.machine.clock.now();
         let shown = locked(&self.machine.senses).look(key, self.machine.clock.awake());
@@ -372,17 +372,17 @@ impl Spawner for ScriptedSpawner {
         let scripted = self.machine.look(|world| {
             let (script, command, began) = world.alive(key)?;
             let waits = match script.reads {
-                Reads::Never => false,
-                Reads::Once => input.bytes.is_empty() && !input.closed,
-                Reads::Echoes => !input.closed,
+                StdinBehavior::Never => false,
+                StdinBehavior::Once => input.bytes.is_empty() && !input.closed,
+                StdinBehavior::Echoes => !input.closed,
             };
             let listening = script.listens.iter().filter(|(_, after)| began.plus(*after) <= now);
-            Some(TreeLook {
+            Some(TreeSnapshot {
                 waits_for_input: waits && command.stdin == Stdin::Pipe,
                 listening: listening
                     .map(|(port, _)| ListeningPort { port: *port, address: Ipv4Addr::LOCALHOST.into() })
                     .collect(),
-                ..TreeLook::default()
+                ..TreeSnapshot::default()
             })
         });
         let what = "it does not run".to_owned();
@@ -399,7 +399,7 @@ impl Spawner for ScriptedSpawner {
         let reads = reads.ok_or(SpawnError::InputClosed { key })?;
         let taken = locked(&self.machine.senses).write(key, &bytes, close);
         let taken = taken.ok_or(SpawnError::InputClosed { key })?;
-        if reads == Reads::Echoes {
+        if reads == StdinBehavior::Echoes {
             let closed = locked(&self.machine.senses).input(key).closed;
             self.machine.change(|world| {
                 world.say(key, bytes.get(..taken).unwrap_or_default());
@@ -411,11 +411,11 @@ impl Spawner for ScriptedSpawner {
         Ok(taken)
     }
 
-    async fn lease_lasts(&self, until: LeaseEnd) {
+    async fn set_lease_end(&self, until: LeaseEnd) {
         *locked(&self.machine.lease) = Some(until);
     }
 
-    async fn next(&self) -> Seen {
+    async fn next(&self) -> SpawnerEvent {
         loop {
             let changed = self.machine.changed.notified();
             tokio::pin!(changed);
@@ -428,7 +428,7 @@ impl Spawner for ScriptedSpawner {
         }
     }
 
-    async fn keeps_end(&self, key: AttemptKey) -> bool {
+    async fn exit_is_durable(&self, key: AttemptKey) -> bool {
         // The machine remembers, whoever watches it.
         self.is_watched(key).is_ok()
             && self.machine.look(|world| {
@@ -439,6 +439,6 @@ impl Spawner for ScriptedSpawner {
 
     async fn settled(&self, key: AttemptKey) {
         locked(&self.watched).remove(&key);
-        self.machine.change(|world| world.note(key, Act::Settled));
+        self.machine.change(|world| world.note(key, FakeCall::Settled));
     }
 }

@@ -1,26 +1,26 @@
 //! The machine on which scripted children live: it outlives every manager.
 
 use super::clock::before;
-use super::journal::{Act, Entry};
-use super::script::{Answer, Course, Obedience, Script};
+use super::journal::{FakeCall, JournalEntry};
+use super::script::{ChildScript, RunBehavior, StartBehavior, StopBehavior};
 use super::{FakeOutput, VirtualClock};
 use longhaul_domain::{
-    Awake, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
+    AwakeTime, CommandSpec, Containment, Exit, ExitStatus, Interruption, Observation, Signal, SignalTarget,
     StopCause, Timestamp,
 };
-use longhaul_ports::{AttemptKey, Clock, OutputSource, StopOrder};
+use longhaul_ports::{AttemptKey, Clock, OutputSource, StopRequest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// Every attempt that was ever ordered, and what it did so far.
 #[derive(Debug)]
-pub(super) struct World {
+pub(super) struct FakeAttempts {
     clock: VirtualClock,
     output: FakeOutput,
-    attempts: BTreeMap<AttemptKey, Attempt>,
+    attempts: BTreeMap<AttemptKey, FakeAttempt>,
     /// Those that are not over.
     live: BTreeSet<AttemptKey>,
-    journal: Vec<Entry>,
+    journal: Vec<JournalEntry>,
     /// What another life of the manager asked for.
     pub(super) adopted: Vec<(AttemptKey, CommandSpec)>,
     next_pid: u32,
@@ -29,42 +29,42 @@ pub(super) struct World {
 }
 
 #[derive(Debug)]
-struct Attempt {
+struct FakeAttempt {
     command: CommandSpec,
-    script: Script,
-    phase: Phase,
+    script: ChildScript,
+    phase: FakeStopPhase,
     /// Asked before the start was answered.
-    stop: Option<StopOrder>,
+    stop: Option<StopRequest>,
     /// What was seen of it, each with its place among all that was seen.
     seen: Vec<(u64, Observation)>,
 }
 
 #[derive(Debug)]
-enum Phase {
-    Starting { answer_at: Option<Awake> },
-    Alive(Life),
+enum FakeStopPhase {
+    Starting { answer_at: Option<AwakeTime> },
+    Alive(FakeAttemptPhase),
     Over,
 }
 
 #[derive(Debug)]
-struct Life {
+struct FakeAttemptPhase {
     /// When its course ends by itself.
-    course_at: Option<Awake>,
-    timeout_at: Option<Awake>,
-    halted: Option<Awake>,
-    stopping: Option<Stopping>,
+    course_at: Option<AwakeTime>,
+    timeout_at: Option<AwakeTime>,
+    halted: Option<AwakeTime>,
+    stopping: Option<FakeStop>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Stopping {
+struct FakeStop {
     cause: StopCause,
-    obeys_at: Option<Awake>,
-    kill_at: Option<Awake>,
+    obeys_at: Option<AwakeTime>,
+    kill_at: Option<AwakeTime>,
 }
 
 /// Something that happens by itself when its time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Moment {
+enum ScheduledEvent {
     Answer,
     Course,
     Obeys,
@@ -72,7 +72,7 @@ enum Moment {
     TimeIsOver,
 }
 
-impl World {
+impl FakeAttempts {
     pub(super) const fn new(clock: VirtualClock, output: FakeOutput) -> Self {
         Self {
             clock,
@@ -97,16 +97,16 @@ impl World {
     }
 
     /// When something happens next by itself.
-    pub(super) fn next_moment(&self) -> Option<Awake> {
+    pub(super) fn next_moment(&self) -> Option<AwakeTime> {
         self.next_of_all().map(|(at, ..)| at)
     }
 
-    pub(super) fn note(&mut self, key: AttemptKey, act: Act) {
+    pub(super) fn note(&mut self, key: AttemptKey, act: FakeCall) {
         let at = self.clock.now();
-        self.journal.push(Entry { at, key, act });
+        self.journal.push(JournalEntry { at, key, act });
     }
 
-    pub(super) fn journal(&self) -> &[Entry] {
+    pub(super) fn journal(&self) -> &[JournalEntry] {
         &self.journal
     }
 
@@ -123,8 +123,9 @@ impl World {
     }
 
     /// What a live command does, what was asked for, and when it began.
-    pub(super) fn alive(&self, key: AttemptKey) -> Option<(&Script, &CommandSpec, Timestamp)> {
-        let attempt = self.attempts.get(&key).filter(|attempt| matches!(attempt.phase, Phase::Alive(_)))?;
+    pub(super) fn alive(&self, key: AttemptKey) -> Option<(&ChildScript, &CommandSpec, Timestamp)> {
+        let attempt =
+            self.attempts.get(&key).filter(|attempt| matches!(attempt.phase, FakeStopPhase::Alive(_)))?;
         let began = attempt.seen.iter().find_map(|(_, observation)| {
             if let Observation::Spawned { at, .. } = observation { Some(*at) } else { None }
         })?;
@@ -140,16 +141,22 @@ impl World {
         self.attempts.get(&key).map_or(&[], |attempt| attempt.seen.as_slice())
     }
 
-    pub(super) fn order(&mut self, key: AttemptKey, command: CommandSpec, script: Script) {
-        self.note(key, Act::Ordered);
+    pub(super) fn order(&mut self, key: AttemptKey, command: CommandSpec, script: ChildScript) {
+        self.note(key, FakeCall::Ordered);
         let answer_at = match script.answer {
-            Answer::Silence => None,
-            Answer::Spawned | Answer::Refused(_) | Answer::Failed(_) | Answer::NeverRan => {
-                Some(self.clock.awake().plus(script.answered_after))
-            }
+            StartBehavior::Silence => None,
+            StartBehavior::Spawned
+            | StartBehavior::Refused(_)
+            | StartBehavior::Failed(_)
+            | StartBehavior::NeverRan => Some(self.clock.awake().plus(script.answered_after)),
         };
-        let attempt =
-            Attempt { command, script, phase: Phase::Starting { answer_at }, stop: None, seen: Vec::new() };
+        let attempt = FakeAttempt {
+            command,
+            script,
+            phase: FakeStopPhase::Starting { answer_at },
+            stop: None,
+            seen: Vec::new(),
+        };
         self.attempts.insert(key, attempt);
         self.live.insert(key);
         self.catch_up();
@@ -157,10 +164,10 @@ impl World {
 
     /// Makes sure that an attempt nobody knows will never run.
     pub(super) fn rule_out(&mut self, key: AttemptKey) {
-        let attempt = Attempt {
+        let attempt = FakeAttempt {
             command: CommandSpec::of("", &[], "/"),
-            script: Script::never_runs(),
-            phase: Phase::Over,
+            script: ChildScript::never_runs(),
+            phase: FakeStopPhase::Over,
             stop: None,
             seen: Vec::new(),
         };
@@ -168,25 +175,25 @@ impl World {
         self.see(key, Observation::NeverRan { attempt: key.attempt });
     }
 
-    pub(super) fn stop(&mut self, key: AttemptKey, order: StopOrder) {
-        self.note(key, Act::StopAsked(order));
+    pub(super) fn stop(&mut self, key: AttemptKey, order: StopRequest) {
+        self.note(key, FakeCall::StopAsked(order));
         let now = self.clock.awake();
         let Some(attempt) = self.attempts.get_mut(&key) else {
             return;
         };
         match &mut attempt.phase {
-            Phase::Starting { answer_at: None } => {
+            FakeStopPhase::Starting { answer_at: None } => {
                 self.end(key, Observation::NeverRan { attempt: key.attempt });
             }
-            Phase::Starting { answer_at: Some(_) } => {
+            FakeStopPhase::Starting { answer_at: Some(_) } => {
                 let force = order.force || attempt.stop.is_some_and(|before| before.force);
-                attempt.stop = Some(StopOrder { force, ..order });
+                attempt.stop = Some(StopRequest { force, ..order });
             }
-            Phase::Alive(life) => {
+            FakeStopPhase::Alive(life) => {
                 life.thaw(now);
                 life.stop(order, now, &attempt.command, attempt.script.obedience);
             }
-            Phase::Over => {}
+            FakeStopPhase::Over => {}
         }
         self.catch_up();
     }
@@ -194,7 +201,8 @@ impl World {
     /// Halts it or lets it go on; false if there is nothing to halt.
     pub(super) fn set_halted(&mut self, key: AttemptKey, halted: bool) -> bool {
         let now = self.clock.awake();
-        let Some(Phase::Alive(life)) = self.attempts.get_mut(&key).map(|attempt| &mut attempt.phase) else {
+        let Some(FakeStopPhase::Alive(life)) = self.attempts.get_mut(&key).map(|attempt| &mut attempt.phase)
+        else {
             return false;
         };
         if halted {
@@ -202,16 +210,17 @@ impl World {
         } else {
             life.thaw(now);
         }
-        self.note(key, if halted { Act::Paused } else { Act::Resumed });
+        self.note(key, if halted { FakeCall::Paused } else { FakeCall::Resumed });
         self.catch_up();
         true
     }
 
     /// Sends it a signal; false if there is nobody to get it.
     pub(super) fn signal(&mut self, key: AttemptKey, signal: Signal, target: SignalTarget) -> bool {
-        let is_alive = matches!(self.attempts.get(&key).map(|attempt| &attempt.phase), Some(Phase::Alive(_)));
+        let is_alive =
+            matches!(self.attempts.get(&key).map(|attempt| &attempt.phase), Some(FakeStopPhase::Alive(_)));
         if is_alive {
-            self.note(key, Act::Signalled { signal, target });
+            self.note(key, FakeCall::Signalled { signal, target });
         }
         is_alive
     }
@@ -232,7 +241,7 @@ impl World {
         }
     }
 
-    fn next_of_all(&self) -> Option<(Awake, Moment, AttemptKey)> {
+    fn next_of_all(&self) -> Option<(AwakeTime, ScheduledEvent, AttemptKey)> {
         self.live
             .iter()
             .filter_map(|key| {
@@ -242,61 +251,63 @@ impl World {
             .min()
     }
 
-    fn happen(&mut self, key: AttemptKey, moment: Moment, at: Awake) {
+    fn happen(&mut self, key: AttemptKey, moment: ScheduledEvent, at: AwakeTime) {
         let Some(attempt) = self.attempts.get_mut(&key) else {
             return;
         };
         match moment {
-            Moment::Answer => self.answer(key, at),
-            Moment::Course => match attempt.script.course.clone() {
-                Course::Exits { status, .. } => self.exited(key, at, status),
-                Course::Lost { why, .. } => {
+            ScheduledEvent::Answer => self.answer(key, at),
+            ScheduledEvent::Course => match attempt.script.course.clone() {
+                RunBehavior::Exits { status, .. } => self.exited(key, at, status),
+                RunBehavior::Lost { why, .. } => {
                     let attempt = key.attempt;
                     self.end(key, Observation::SupervisorLost { attempt, why });
                 }
-                Course::Runs => {}
+                RunBehavior::Runs => {}
             },
-            Moment::Obeys => {
+            ScheduledEvent::Obeys => {
                 let number = attempt.command.stop.signal;
                 self.exited(key, at, ExitStatus::Signal { number, core: false });
             }
-            Moment::Kill => match attempt.script.obedience {
-                Obedience::Ends { .. } | Obedience::OnlyKill => {
+            ScheduledEvent::Kill => match attempt.script.obedience {
+                StopBehavior::Ends { .. } | StopBehavior::OnlyKill => {
                     let killed = ExitStatus::Signal { number: 9, core: false };
                     self.exited(key, at, killed);
                 }
-                Obedience::Never => {
-                    if let Phase::Alive(life) = &mut attempt.phase {
+                StopBehavior::Never => {
+                    if let FakeStopPhase::Alive(life) = &mut attempt.phase {
                         life.give_up();
                     }
                 }
             },
-            Moment::TimeIsOver => {
-                if let Phase::Alive(life) = &mut attempt.phase {
-                    let order = StopOrder { cause: StopCause::Timeout, force: false };
+            ScheduledEvent::TimeIsOver => {
+                if let FakeStopPhase::Alive(life) = &mut attempt.phase {
+                    let order = StopRequest { cause: StopCause::Timeout, force: false };
                     life.stop(order, at, &attempt.command, attempt.script.obedience);
                 }
             }
         }
     }
 
-    fn answer(&mut self, key: AttemptKey, at: Awake) {
+    fn answer(&mut self, key: AttemptKey, at: AwakeTime) {
         let Some(attempt) = self.attempts.get_mut(&key) else {
             return;
         };
         match attempt.script.answer.clone() {
-            Answer::Failed(failure) | Answer::Refused(failure) => {
+            StartBehavior::Failed(failure) | StartBehavior::Refused(failure) => {
                 let attempt = key.attempt;
                 self.end(key, Observation::SpawnFailed { attempt, failure });
             }
-            Answer::NeverRan | Answer::Silence => {
+            StartBehavior::NeverRan | StartBehavior::Silence => {
                 self.end(key, Observation::NeverRan { attempt: key.attempt });
             }
-            Answer::Spawned => {
-                let mut life = Life {
+            StartBehavior::Spawned => {
+                let mut life = FakeAttemptPhase {
                     course_at: match &attempt.script.course {
-                        Course::Exits { after, .. } | Course::Lost { after, .. } => Some(at.plus(*after)),
-                        Course::Runs => None,
+                        RunBehavior::Exits { after, .. } | RunBehavior::Lost { after, .. } => {
+                            Some(at.plus(*after))
+                        }
+                        RunBehavior::Runs => None,
                     },
                     timeout_at: attempt.command.timeout.map(|timeout| at.plus(timeout)),
                     halted: None,
@@ -305,20 +316,20 @@ impl World {
                 if let Some(order) = attempt.stop {
                     life.stop(order, at, &attempt.command, attempt.script.obedience);
                 }
-                attempt.phase = Phase::Alive(life);
+                attempt.phase = FakeStopPhase::Alive(life);
                 let prints = std::mem::take(&mut attempt.script.prints);
                 self.began(key, at, &prints);
             }
         }
     }
 
-    fn began(&mut self, key: AttemptKey, at: Awake, prints: &[u8]) {
+    fn began(&mut self, key: AttemptKey, at: AwakeTime, prints: &[u8]) {
         self.next_pid += 1;
         self.output.open(key);
         if !prints.is_empty() {
             self.output.write(key, OutputSource::Stdout, prints);
         }
-        self.note(key, Act::Began);
+        self.note(key, FakeCall::Began);
         let spawned = Observation::Spawned {
             attempt: key.attempt,
             pid: Some(self.next_pid),
@@ -328,10 +339,10 @@ impl World {
         self.see(key, spawned);
     }
 
-    fn exited(&mut self, key: AttemptKey, at: Awake, status: ExitStatus) {
+    fn exited(&mut self, key: AttemptKey, at: AwakeTime, status: ExitStatus) {
         let stopping = match self.attempts.get(&key).map(|attempt| &attempt.phase) {
-            Some(Phase::Alive(life)) => life.stopping,
-            Some(Phase::Starting { .. } | Phase::Over) | None => None,
+            Some(FakeStopPhase::Alive(life)) => life.stopping,
+            Some(FakeStopPhase::Starting { .. } | FakeStopPhase::Over) | None => None,
         };
         let exit = Exit {
             stopped: stopping.map(|stopping| stopping.cause),
@@ -349,10 +360,10 @@ impl World {
     fn end(&mut self, key: AttemptKey, observation: Observation) {
         self.live.remove(&key);
         if let Some(attempt) = self.attempts.get_mut(&key) {
-            attempt.phase = Phase::Over;
+            attempt.phase = FakeStopPhase::Over;
         }
         self.output.close(key);
-        self.note(key, Act::Ended);
+        self.note(key, FakeCall::Ended);
         self.see(key, observation);
     }
 
@@ -365,40 +376,40 @@ impl World {
     }
 
     /// The steady time of a moment that passed so long ago in awake time.
-    fn steady(&self, at: Awake) -> Timestamp {
+    fn steady(&self, at: AwakeTime) -> Timestamp {
         before(self.clock.now(), self.clock.awake().since(at))
     }
 }
 
-impl Phase {
-    fn next(&self) -> Option<(Awake, Moment)> {
+impl FakeStopPhase {
+    fn next(&self) -> Option<(AwakeTime, ScheduledEvent)> {
         match self {
-            Self::Starting { answer_at } => answer_at.map(|at| (at, Moment::Answer)),
+            Self::Starting { answer_at } => answer_at.map(|at| (at, ScheduledEvent::Answer)),
             Self::Alive(life) => life.next(),
             Self::Over => None,
         }
     }
 }
 
-impl Life {
-    fn next(&self) -> Option<(Awake, Moment)> {
+impl FakeAttemptPhase {
+    fn next(&self) -> Option<(AwakeTime, ScheduledEvent)> {
         if self.halted.is_some() {
             return None;
         }
         let stopping = self.stopping;
         let timeout_at = self.timeout_at.filter(|_| stopping.is_none());
         [
-            self.course_at.map(|at| (at, Moment::Course)),
-            stopping.and_then(|stopping| stopping.obeys_at.map(|at| (at, Moment::Obeys))),
-            stopping.and_then(|stopping| stopping.kill_at.map(|at| (at, Moment::Kill))),
-            timeout_at.map(|at| (at, Moment::TimeIsOver)),
+            self.course_at.map(|at| (at, ScheduledEvent::Course)),
+            stopping.and_then(|stopping| stopping.obeys_at.map(|at| (at, ScheduledEvent::Obeys))),
+            stopping.and_then(|stopping| stopping.kill_at.map(|at| (at, ScheduledEvent::Kill))),
+            timeout_at.map(|at| (at, ScheduledEvent::TimeIsOver)),
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
-    fn thaw(&mut self, now: Awake) {
+    fn thaw(&mut self, now: AwakeTime) {
         let Some(since) = self.halted.take() else {
             return;
         };
@@ -408,16 +419,16 @@ impl Life {
     }
 
     /// The first cause stays; a forced stop only brings the kill forward.
-    fn stop(&mut self, order: StopOrder, now: Awake, command: &CommandSpec, obedience: Obedience) {
+    fn stop(&mut self, order: StopRequest, now: AwakeTime, command: &CommandSpec, obedience: StopBehavior) {
         let first = self.stopping.is_none();
-        let stopping = self.stopping.get_or_insert(Stopping {
+        let stopping = self.stopping.get_or_insert(FakeStop {
             cause: order.cause,
             obeys_at: None,
             kill_at: Some(now.plus(command.stop.patience())),
         });
         if order.force {
             stopping.kill_at = Some(now);
-        } else if first && let Obedience::Ends { after } = obedience {
+        } else if first && let StopBehavior::Ends { after } = obedience {
             stopping.obeys_at = Some(now.plus(after));
         }
     }

@@ -1,89 +1,93 @@
 //! New processes, and who is next.
 
-use super::request::No;
-use super::{Model, Row};
-use longhaul_domain::{Event, Fact, ProcessId, Revision, Seq, SlotKey, Standing, Vitals, WishNo, Work};
-use longhaul_ports::{Lease, PlacementClass, Refusal, Room, Stored, Submission, Submitted};
+use super::request::ModelRejection;
+use super::{ModelRow, StoreModel};
+use longhaul_domain::{
+    ActionSeq, Event, Fact, LiveStats, ProcessId, Revision, Seq, SlotKey, SlotState, Work,
+};
+use longhaul_ports::{
+    ClaimCapacity, Lease, PlacementClass, StoreRejection, StoredProcess, Submission, SubmitOutcome,
+};
 use std::cmp::Reverse;
 
-impl Model {
-    pub(super) fn submit(&mut self, new: &Submission) -> Result<Submitted, No> {
+impl StoreModel {
+    pub(super) fn submit(&mut self, new: &Submission) -> Result<SubmitOutcome, ModelRejection> {
         let (process, spec) = (&new.process, &new.process.spec);
         if let Some(row) = self.row(process.id) {
             let same_spec = row.stored.process.spec == *spec;
-            return Ok(Submitted::Existing { id: row.id(), stored: Some(row.stored.clone()), same_spec });
+            return Ok(SubmitOutcome::Existing { id: row.id(), stored: Some(row.stored.clone()), same_spec });
         }
         if let Some((id, first)) = self.gone.iter().find(|(id, _)| *id == process.id) {
-            return Ok(Submitted::Existing { id: *id, stored: None, same_spec: first == spec });
+            return Ok(SubmitOutcome::Existing { id: *id, stored: None, same_spec: first == spec });
         }
         if let Some(key) = &spec.launch_key {
             let taken = self.launch_keys.iter().find(|taken| taken.0 == spec.session && taken.1 == *key);
             if let Some((_, _, id, first)) = taken {
                 let stored = self.row(*id).map(|row| row.stored.clone());
-                return Ok(Submitted::Existing { id: *id, stored, same_spec: first.same_launch(spec) });
+                return Ok(SubmitOutcome::Existing { id: *id, stored, same_spec: first.same_launch(spec) });
             }
         }
         if let Some(claimant) = &new.claim_for {
             self.check(&claimant.lease)?;
         }
-        self.guard(new).map_err(No::Refused)?;
-        let waits = process.state.standing() == Standing::Waiting;
+        self.guard(new).map_err(ModelRejection::Refused)?;
+        let waits = process.state.standing() == SlotState::Waiting;
         let obstacle = if waits { self.obstacle(new) } else { None };
-        if new.or_refuse
+        if new.fail_if_queued
             && let Some(obstacle) = obstacle
         {
-            return Err(No::Refused(obstacle));
+            return Err(ModelRejection::Refused(obstacle));
         }
         self.last_seq += 1;
         if let Some(key) = &spec.launch_key {
             self.launch_keys.push((spec.session.clone(), key.clone(), process.id, spec.clone()));
         }
-        let stored = Stored {
+        let stored = StoredProcess {
             process: process.clone(),
             revision: Revision(1),
             seq: Seq(self.last_seq),
             owner: None,
-            wishes: Vec::new(),
-            vitals: Vitals::default(),
+            pending_actions: Vec::new(),
+            live_stats: LiveStats::default(),
         };
         self.note(process.id, Revision(1), &new.events);
-        self.rows.push(Row { stored: stored.clone(), last_wish: WishNo(0), handed_until: None });
+        self.rows.push(ModelRow { stored: stored.clone(), last_wish: ActionSeq(0), handed_until: None });
         match &new.claim_for {
             Some(claimant) if waits && obstacle.is_none() => {
                 let claimed = self.give(process.id, &claimant.lease);
-                Ok(claimed.map_or(Submitted::Waiting(stored), Submitted::Claimed))
+                Ok(claimed.map_or(SubmitOutcome::Waiting(stored), SubmitOutcome::Claimed))
             }
-            Some(_) | None => Ok(Submitted::Waiting(stored)),
+            Some(_) | None => Ok(SubmitOutcome::Waiting(stored)),
         }
     }
 
-    fn guard(&self, new: &Submission) -> Result<(), Refusal> {
+    fn guard(&self, new: &Submission) -> Result<(), StoreRejection> {
         let (process, limits) = (&new.process, &new.limits);
         if limits.policy < self.policy.0 {
-            return Err(Refusal::StalePolicy { found: self.policy.0 });
+            return Err(StoreRejection::StalePolicy { found: self.policy.0 });
         }
         let ancestors = &process.lineage.ancestors;
         if let (Some(root), Some(parent)) = (ancestors.first(), ancestors.last()) {
             if self.row(*parent).is_none() {
-                return Err(Refusal::ParentMissing { parent: *parent });
+                return Err(StoreRejection::ParentMissing { parent: *parent });
             }
             for ancestor in ancestors {
                 // What was swept had ended, with nothing left to do.
                 let Some(row) = self.row(*ancestor) else { continue };
                 let head = row.stored.process.head();
-                let is_over = row.standing() == Standing::Ended && head.due.is_none();
+                let is_over = row.standing() == SlotState::Ended && head.due.is_none();
                 if head.closing && (ancestor == parent || !is_over) {
-                    return Err(Refusal::AncestorClosing { ancestor: *ancestor });
+                    return Err(StoreRejection::AncestorClosing { ancestor: *ancestor });
                 }
             }
             let level = process.lineage.level();
             if level > limits.tree.deepest {
-                return Err(Refusal::TooDeep { level, deepest: limits.tree.deepest });
+                return Err(StoreRejection::TooDeep { level, deepest: limits.tree.deepest });
             }
             let mut live = 0;
             for row in &self.rows {
                 let lineage = &row.stored.process.lineage;
-                if row.standing() != Standing::Ended
+                if row.standing() != SlotState::Ended
                     && lineage.level() == level
                     && lineage.ancestors.first() == Some(root)
                 {
@@ -91,28 +95,28 @@ impl Model {
                 }
             }
             if live >= limits.tree.per_level {
-                return Err(Refusal::LevelFull { level, live, most: limits.tree.per_level });
+                return Err(StoreRejection::LevelFull { level, live, most: limits.tree.per_level });
             }
         }
-        let will_wait = process.state.standing() == Standing::Waiting || process.due().is_some();
+        let will_wait = process.state.standing() == SlotState::Waiting || process.due().is_some();
         if let (Some(key), Some(slots)) = (&process.spec.key, limits.slots) {
             let holders = self.holders(key);
             if will_wait
                 && holders.len() >= usize::try_from(slots).unwrap_or(usize::MAX)
                 && holders.iter().all(|holder| ancestors.contains(holder))
             {
-                return Err(Refusal::HeldByAncestors { key: key.clone(), holders });
+                return Err(StoreRejection::HeldByAncestors { key: key.clone(), holders });
             }
         }
         Ok(())
     }
 
     /// Why it cannot be given away at once.
-    fn obstacle(&self, new: &Submission) -> Option<Refusal> {
+    fn obstacle(&self, new: &Submission) -> Option<StoreRejection> {
         let process = &new.process;
         let key = process.spec.key.clone();
         let holders = key.as_ref().map(|key| self.holders(key)).unwrap_or_default();
-        let by_key = Refusal::NoSlot { key: key.clone(), holders: holders.clone() };
+        let by_key = StoreRejection::NoSlot { key: key.clone(), holders: holders.clone() };
         let Some(claimant) = &new.claim_for else { return Some(by_key) };
         let may_run = |class: &PlacementClass| match class {
             PlacementClass::Node(node) => *node == claimant.lease.node,
@@ -130,10 +134,10 @@ impl Model {
         let roots = self.roots_of(&claimant.lease.node);
         let roots_full = roots.len() >= claimant.roots as usize;
         if roots_full && process.lineage.ancestors.is_empty() {
-            return Some(Refusal::NoSlot { key: None, holders: roots });
+            return Some(StoreRejection::NoSlot { key: None, holders: roots });
         }
         let ahead = self.rows.iter().any(|row| {
-            row.standing() == Standing::Waiting
+            row.standing() == SlotState::Waiting
                 && row.key() == key.as_ref()
                 && row.stored.process.priority >= process.priority
                 && may_run(&PlacementClass::of(&row.stored.process.spec.placement))
@@ -142,7 +146,11 @@ impl Model {
         ahead.then_some(by_key)
     }
 
-    pub(super) fn claim(&mut self, by: &Lease, room: &Room) -> Result<Vec<Stored>, No> {
+    pub(super) fn claim(
+        &mut self,
+        by: &Lease,
+        room: &ClaimCapacity,
+    ) -> Result<Vec<StoredProcess>, ModelRejection> {
         self.check(by)?;
         let mut given = Vec::new();
         while given.len() < room.batch as usize {
@@ -154,23 +162,25 @@ impl Model {
 
     /// The first waiters of all open keys; among them the most urgent, then whose key was served longest ago, then the
     /// earliest.
-    fn next(&self, by: &Lease, room: &Room) -> Option<ProcessId> {
+    fn next(&self, by: &Lease, room: &ClaimCapacity) -> Option<ProcessId> {
         let roots_full = self.roots_of(&by.node).len() >= room.roots as usize;
-        let may = |row: &&Row| {
-            row.standing() == Standing::Waiting
+        let may = |row: &&ModelRow| {
+            row.standing() == SlotState::Waiting
                 && room.classes.contains(&PlacementClass::of(&row.stored.process.spec.placement))
                 && !(roots_full && row.is_root())
         };
-        let waiters: Vec<&Row> = self.rows.iter().filter(may).filter(|row| self.is_open(row.key())).collect();
-        let is_first = |row: &&&Row| {
+        let waiters: Vec<&ModelRow> =
+            self.rows.iter().filter(may).filter(|row| self.is_open(row.key())).collect();
+        let is_first = |row: &&&ModelRow| {
             !waiters.iter().any(|other| {
                 let (mine, theirs) = (row.stored.process.priority, other.stored.process.priority);
                 other.key() == row.key()
                     && (theirs > mine || (theirs == mine && other.stored.seq < row.stored.seq))
             })
         };
-        let place =
-            |row: &&&Row| (Reverse(row.stored.process.priority), self.last_served(row.key()), row.stored.seq);
+        let place = |row: &&&ModelRow| {
+            (Reverse(row.stored.process.priority), self.last_served(row.key()), row.stored.seq)
+        };
         waiters.iter().filter(is_first).min_by_key(place).map(|row| row.id())
     }
 
@@ -185,7 +195,7 @@ impl Model {
     }
 
     /// Gives a waiter to a node; reported work belongs to nobody.
-    fn give(&mut self, id: ProcessId, to: &Lease) -> Option<Stored> {
+    fn give(&mut self, id: ProcessId, to: &Lease) -> Option<StoredProcess> {
         let at = self.now;
         let row = self.rows.iter_mut().find(|row| row.id() == id)?;
         let process = &mut row.stored.process;
@@ -193,7 +203,7 @@ impl Model {
         let events = [Event { at, fact }];
         process.evolve(&events);
         row.stored.revision = row.stored.revision.next();
-        row.stored.vitals = Vitals::default();
+        row.stored.live_stats = LiveStats::default();
         row.handed_until = None;
         row.stored.owner = matches!(row.stored.process.spec.work, Work::Command(_)).then(|| to.clone());
         let stored = row.stored.clone();

@@ -1,51 +1,51 @@
 //! Changes of records, of the policy and of the nodes.
 
-use super::request::No;
-use super::{Model, Row};
+use super::request::ModelRejection;
+use super::{ModelRow, StoreModel};
 use longhaul_domain::{
-    AttemptNo, Epoch, NodeId, OpId, Policy, PolicyVersion, ProcessId, Revision, Standing, Vitals, Wish,
-    WishNo,
+    ActionSeq, AttemptNo, Epoch, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion, ProcessId,
+    Revision, SlotState,
 };
-use longhaul_ports::{Author, Change, Lease, NodeFacts, Refusal, Stored};
+use longhaul_ports::{Change, Lease, NodeDescriptor, StoreRejection, StoredProcess, Writer};
 use std::time::Duration;
 
-impl Model {
-    pub(super) fn check(&self, lease: &Lease) -> Result<(), No> {
-        if self.lease(&lease.node).as_ref() == Some(lease) { Ok(()) } else { Err(No::Fenced) }
+impl StoreModel {
+    pub(super) fn check(&self, lease: &Lease) -> Result<(), ModelRejection> {
+        if self.lease(&lease.node).as_ref() == Some(lease) { Ok(()) } else { Err(ModelRejection::Fenced) }
     }
 
-    fn check_author(&self, stored: &Stored, author: &Author) -> Result<(), No> {
+    fn check_author(&self, stored: &StoredProcess, author: &Writer) -> Result<(), ModelRejection> {
         match (&stored.owner, author) {
-            (None, Author::Anyone) => Ok(()),
-            (None, Author::Owner(lease)) => self.check(lease),
-            (Some(owner), Author::Owner(lease)) if owner == lease => self.check(lease),
-            (Some(_), Author::Owner(_) | Author::Anyone) => Err(No::Fenced),
+            (None, Writer::Anyone) => Ok(()),
+            (None, Writer::Owner(lease)) => self.check(lease),
+            (Some(owner), Writer::Owner(lease)) if owner == lease => self.check(lease),
+            (Some(_), Writer::Owner(_) | Writer::Anyone) => Err(ModelRejection::Fenced),
         }
     }
 
-    pub(super) fn commit(&mut self, change: &Change) -> Result<Revision, No> {
+    pub(super) fn commit(&mut self, change: &Change) -> Result<Revision, ModelRejection> {
         if let Some((_, revision)) = self.commits.iter().find(|(op, _)| *op == change.op) {
             return Ok(*revision);
         }
         let id = change.next.id;
-        let before = self.row(id).ok_or(No::Missing)?.stored.clone();
+        let before = self.row(id).ok_or(ModelRejection::Missing)?.stored.clone();
         if before.revision != change.expected {
-            return Err(No::Conflict(before.revision));
+            return Err(ModelRejection::Conflict(before.revision));
         }
         self.check_author(&before, &change.author)?;
-        let lives = |row: &&Row| {
-            row.standing() != Standing::Ended && row.stored.process.lineage.ancestors.contains(&id)
+        let lives = |row: &&ModelRow| {
+            row.standing() != SlotState::Ended && row.stored.process.lineage.ancestors.contains(&id)
         };
-        if let Some(row) = self.rows.iter().find(lives).filter(|_| change.childless) {
-            return Err(No::Refused(Refusal::DescendantLives { descendant: row.id() }));
+        if let Some(row) = self.rows.iter().find(lives).filter(|_| change.require_no_live_descendants) {
+            return Err(ModelRejection::Refused(StoreRejection::DescendantLives { descendant: row.id() }));
         }
         let revision = before.revision.next();
         for row in self.rows.iter_mut().filter(|row| row.id() == id) {
             row.handed_until = None;
             row.stored.process = change.next.clone();
             row.stored.revision = revision;
-            row.stored.wishes.retain(|(no, _)| *no > change.taken);
-            if row.standing() != Standing::Holding {
+            row.stored.pending_actions.retain(|(no, _)| *no > change.taken);
+            if row.standing() != SlotState::Holding {
                 row.stored.owner = None;
             }
         }
@@ -54,35 +54,40 @@ impl Model {
         Ok(revision)
     }
 
-    pub(super) fn wish(&mut self, id: ProcessId, op: OpId, wish: Wish) -> Result<WishNo, No> {
-        if let Some((_, no)) = self.wishes.iter().find(|(known, _)| *known == op) {
+    pub(super) fn enqueue_action(
+        &mut self,
+        id: ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, ModelRejection> {
+        if let Some((_, no)) = self.pending_actions.iter().find(|(known, _)| *known == op) {
             return Ok(*no);
         }
-        let row = self.rows.iter_mut().find(|row| row.id() == id).ok_or(No::Missing)?;
-        if row.stored.wishes.len() >= if wish.ends() { 20 } else { 16 } {
-            return Err(No::Refused(Refusal::TooManyWishes));
+        let row = self.rows.iter_mut().find(|row| row.id() == id).ok_or(ModelRejection::Missing)?;
+        if row.stored.pending_actions.len() >= if wish.ends() { 20 } else { 16 } {
+            return Err(ModelRejection::Refused(StoreRejection::TooManyWishes));
         }
         let no = row.last_wish.next();
         row.last_wish = no;
-        row.stored.wishes.push((no, wish));
-        self.wishes.push((op, no));
+        row.stored.pending_actions.push((no, wish));
+        self.pending_actions.push((op, no));
         Ok(no)
     }
 
-    pub(super) fn touch(
+    pub(super) fn update_live_stats(
         &mut self,
-        by: &Author,
+        by: &Writer,
         id: ProcessId,
         attempt: AttemptNo,
-        vitals: &Vitals,
-    ) -> Result<(), No> {
-        let stored = self.row(id).ok_or(No::Missing)?.stored.clone();
+        live_stats: &LiveStats,
+    ) -> Result<(), ModelRejection> {
+        let stored = self.row(id).ok_or(ModelRejection::Missing)?.stored.clone();
         self.check_author(&stored, by)?;
         if stored.process.attempt != attempt || stored.process.status().is_ended() {
-            return Err(No::Conflict(stored.revision));
+            return Err(ModelRejection::Conflict(stored.revision));
         }
         for row in self.rows.iter_mut().filter(|row| row.id() == id) {
-            row.stored.vitals = vitals.clone();
+            row.stored.live_stats = live_stats.clone();
         }
         Ok(())
     }
@@ -91,29 +96,38 @@ impl Model {
         &mut self,
         expected: PolicyVersion,
         policy: &Policy,
-    ) -> Result<PolicyVersion, No> {
+    ) -> Result<PolicyVersion, ModelRejection> {
         let found = self.policy.0;
         if found != expected {
-            return Err(No::Refused(Refusal::StalePolicy { found }));
+            return Err(ModelRejection::Refused(StoreRejection::StalePolicy { found }));
         }
         self.policy = (found.next(), policy.clone());
         Ok(found.next())
     }
 
-    pub(super) fn register(&mut self, me: &NodeFacts) -> Result<Lease, No> {
+    pub(super) fn register(&mut self, me: &NodeDescriptor) -> Result<Lease, ModelRejection> {
         let home = self.homes.iter().find(|(node, _)| *node == me.id).map(|(_, home)| home.clone());
         if let (Some(home), Some(mine)) = (home, &me.home)
             && home.id != mine.id
         {
-            if self.leases_end && !self.left.contains(&me.id) {
+            if self.leases_expire && !self.left.contains(&me.id) {
                 let (node, home) = (me.id.clone(), Box::new(home));
-                return Err(No::Refused(Refusal::NameTaken { node, home, heard: Duration::ZERO }));
+                return Err(ModelRejection::Refused(StoreRejection::NameTaken {
+                    node,
+                    home,
+                    heard: Duration::ZERO,
+                }));
             }
             let owners = self.rows.iter().filter_map(|row| row.stored.owner.as_ref());
             let open = u64::try_from(owners.filter(|owner| owner.node == me.id).count()).unwrap_or(u64::MAX);
             if open > 0 {
                 let (node, home) = (me.id.clone(), Box::new(home));
-                return Err(No::Refused(Refusal::NameHeld { node, home, open, free_in: None }));
+                return Err(ModelRejection::Refused(StoreRejection::NameHeld {
+                    node,
+                    home,
+                    open,
+                    free_in: None,
+                }));
             }
         }
         self.homes.retain(|(node, _)| *node != me.id);
@@ -131,7 +145,7 @@ impl Model {
         Ok(lease)
     }
 
-    pub(super) fn leave(&mut self, by: &Lease) -> Result<(), No> {
+    pub(super) fn leave(&mut self, by: &Lease) -> Result<(), ModelRejection> {
         if self.check(by).is_ok() && !self.left.contains(&by.node) {
             self.left.push(by.node.clone());
         }

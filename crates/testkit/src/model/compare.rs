@@ -1,14 +1,14 @@
 //! A store and the model are asked the same, and have to answer the same.
 
 use super::difference::difference;
-use super::hush::Hush;
-use super::request::{No, Reply, Request};
-use super::step::{Step, facts, steps};
-use super::{Model, Row};
+use super::request::{ModelRejection, ModelReply, ModelRequest};
+use super::silence_panics::SilencePanics;
+use super::step::{ScriptStep, facts, steps};
+use super::{ModelRow, StoreModel};
 use crate::fakes::VirtualClock;
-use crate::suite::{StoreWorld, instead_of, must};
+use crate::suite::{StoreFixture, instead_of, must};
 use longhaul_domain::{Event, NodeId, ProcessId, Revision};
-use longhaul_ports::{Order, PageAsk, Stored};
+use longhaul_ports::{PageRequest, SortOrder, StoredProcess};
 use proptest::prelude::{BoxedStrategy, Just, Strategy};
 use proptest::test_runner::{Config, TestError, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
@@ -20,26 +20,26 @@ use std::time::{Duration, Instant};
 /// So many scripts are tried by [`holds`] if the store is quick.
 const SCRIPTS: u32 = 256;
 /// So many of them however slow it is.
-const FEWEST: u32 = 64;
+const MIN_CASES: u32 = 64;
 /// Beyond these no more are begun after this long.
 const QUICK: Duration = Duration::from_secs(3);
 /// These nodes are there from the beginning: without one nothing happens.
 const NODES: [u8; 2] = [0, 1];
 /// Whatever a script makes due is due within this time, and no lease ends in it.
-const SOON: Duration = Duration::from_secs(24 * 3600);
+const MAX_DUE_DELAY: Duration = Duration::from_secs(24 * 3600);
 /// The longest of them.
-const LONGEST: usize = 60;
+const MAX_SCRIPT_LEN: usize = 60;
 
 /// Holds a store to the model, over up to 256 scripts of up to 60 steps each: as many as three seconds take, and at
 /// least 64. `PROPTEST_CASES` in the environment tries just as many as it says.
 ///
 /// # Panics
 /// With the shortest script found whose answers differ.
-pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreWorld) {
+pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreFixture) {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     match asked {
         Some(asked) => holds_in(open, asked),
-        None => try_scripts(open, SCRIPTS, FEWEST),
+        None => try_scripts(open, SCRIPTS, MIN_CASES),
     }
 }
 
@@ -47,17 +47,17 @@ pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreWorld) {
 ///
 /// # Panics
 /// With the shortest script found whose answers differ.
-pub fn holds_in(open: impl AsyncFn(VirtualClock) -> StoreWorld, scripts: u32) {
+pub fn holds_in(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32) {
     try_scripts(open, scripts, scripts);
 }
 
-fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreWorld, scripts: u32, fewest: u32) {
+fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32, fewest: u32) {
     let config = Config { cases: scripts, failure_persistence: None, ..Config::default() };
     let runner = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = must(runner);
-    let scripts = Reference::sequential_strategy(1..LONGEST);
+    let scripts = ModelMachine::sequential_strategy(1..MAX_SCRIPT_LEN);
     let (began, tried, failed) = (Instant::now(), Cell::new(0_u32), Cell::new(false));
-    let hush = Hush::begin();
+    let hush = SilencePanics::begin();
     let verdict = TestRunner::new(config).run(&scripts, |(mut model, script, seen)| {
         // Once a script has failed, shorter ones are tried however long it takes.
         if !failed.get() && tried.get() >= fewest && began.elapsed() > QUICK {
@@ -68,7 +68,7 @@ fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreWorld, scripts: u32, few
         let clock = VirtualClock::default();
         runtime.block_on(async {
             let world = open(clock).await;
-            model.leases_end = world.store.leases_end();
+            model.leases_expire = world.store.leases_expire();
             for node in NODES {
                 must(world.store.register(&facts(node, None)).await);
             }
@@ -96,45 +96,45 @@ fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreWorld, scripts: u32, few
 }
 
 /// The model, as it is driven by proptest.
-struct Reference;
+struct ModelMachine;
 
-impl ReferenceStateMachine for Reference {
-    type State = Model;
-    type Transition = Step;
+impl ReferenceStateMachine for ModelMachine {
+    type State = StoreModel;
+    type Transition = ScriptStep;
 
-    fn init_state() -> BoxedStrategy<Model> {
+    fn init_state() -> BoxedStrategy<StoreModel> {
         let nodes = NODES
             .into_iter()
-            .fold(Model::empty(), |model, node| model.step(&Step::Register { node, home: None }));
+            .fold(StoreModel::empty(), |model, node| model.step(&ScriptStep::Register { node, home: None }));
         Just(nodes).boxed()
     }
 
-    fn transitions(_: &Model) -> BoxedStrategy<Step> {
+    fn transitions(_: &StoreModel) -> BoxedStrategy<ScriptStep> {
         steps().boxed()
     }
 
-    fn apply(state: Model, step: &Step) -> Model {
+    fn apply(state: StoreModel, step: &ScriptStep) -> StoreModel {
         state.step(step)
     }
 }
 
 /// Asks the store what the model was asked last, and compares the answer and everything that can be seen.
-async fn compare(world: &StoreWorld, model: &Model) {
+async fn compare(world: &StoreFixture, model: &StoreModel) {
     let answer = ask(world, &model.asked).await;
     same(&format!("the answer to {:?}", model.asked), &answer, &model.reply);
-    let mut rows: Vec<Stored> = model.rows.iter().map(Row::record).collect();
+    let mut rows: Vec<StoredProcess> = model.rows.iter().map(ModelRow::record).collect();
     same("the records", &records(world).await, &rows);
     rows.reverse();
     same("the records by their ids", &loaded(world, model).await, &rows);
     let now = model.now;
     for lease in model.nodes.iter().filter_map(|(node, _)| model.lease(node)) {
-        let calls = must(world.store.beat(&lease).await);
+        let calls = must(world.store.renew_lease(&lease).await);
         let due = model.first_due().map(|due| due.max(now));
         // When a node is lost is due as well, and much later than all else.
-        let due_at = calls.due.filter(|due| !model.leases_end || *due < now.plus(SOON));
+        let due_at = calls.due.filter(|due| !model.leases_expire || *due < now.plus(MAX_DUE_DELAY));
         let clock = (calls.now, due_at.map(|due| due.max(now)));
         same("the time, and when something is due", &clock, &(now, due));
-        same(&format!("what was left for {lease:?}"), &calls.wishes, &model.wished(&lease));
+        same(&format!("what was left for {lease:?}"), &calls.pending_actions, &model.wished(&lease));
     }
     same("the queues", &must(world.store.queues(None).await), &model.queues());
     same("the policy", &must(world.store.policy().await), &model.policy);
@@ -151,59 +151,69 @@ fn same<T: Debug + PartialEq>(what: &str, store: &T, model: &T) {
     assert!(difference.is_none(), "{what}:{}", difference.unwrap_or_default());
 }
 
-async fn ask(world: &StoreWorld, asked: &Request) -> Reply {
+async fn ask(world: &StoreFixture, asked: &ModelRequest) -> ModelReply {
     let store = &world.store;
     match asked {
-        Request::Nothing => Reply::Done,
-        Request::Submit(new) => {
+        ModelRequest::Nothing => ModelReply::Done,
+        ModelRequest::Submit(new) => {
             let answer = store.submit(new.as_ref().clone()).await;
-            Reply::Submitted(Box::new(answer.map_err(No::from)))
+            ModelReply::Submitted(Box::new(answer.map_err(ModelRejection::from)))
         }
-        Request::Claim(lease, room) => Reply::Records(store.claim(lease, room).await.map_err(No::from)),
-        Request::Commit(change) => {
-            Reply::Committed(store.commit(change.as_ref().clone()).await.map_err(No::from))
+        ModelRequest::Claim(lease, room) => {
+            ModelReply::Records(store.claim(lease, room).await.map_err(ModelRejection::from))
         }
-        Request::Wish(id, op, wish) => Reply::Wished(store.wish(id, *op, *wish).await.map_err(No::from)),
-        Request::Touch(by, id, attempt, vitals) => {
-            let answers = store.touch(by, &[(*id, *attempt, vitals.clone())]).await;
+        ModelRequest::Commit(change) => {
+            ModelReply::Committed(store.commit(change.as_ref().clone()).await.map_err(ModelRejection::from))
+        }
+        ModelRequest::Wish(id, op, wish) => {
+            ModelReply::Wished(store.enqueue_action(id, *op, *wish).await.map_err(ModelRejection::from))
+        }
+        ModelRequest::Touch(by, id, attempt, live_stats) => {
+            let answers = store.update_live_stats(by, &[(*id, *attempt, live_stats.clone())]).await;
             let answer = answers.map(|mut answers| answers.pop().unwrap_or(Ok(())));
-            Reply::Touched(answer.and_then(|answer| answer).map_err(No::from))
+            ModelReply::Touched(answer.and_then(|answer| answer).map_err(ModelRejection::from))
         }
-        Request::Attention(lease, most) => {
-            Reply::Records(store.attention(lease, *most).await.map_err(No::from))
+        ModelRequest::Attention(lease, most) => {
+            ModelReply::Records(store.claim_due(lease, *most).await.map_err(ModelRejection::from))
         }
-        Request::Sweep(rule, most) => Reply::Swept(store.sweep(rule, *most).await.map_err(No::from)),
-        Request::SetPolicy(expected, policy) => {
-            Reply::Policy(store.set_policy(*expected, policy).await.map_err(No::from))
+        ModelRequest::Sweep(rule, most) => {
+            ModelReply::Swept(store.sweep(rule, *most).await.map_err(ModelRejection::from))
         }
-        Request::Register(facts) => Reply::Registered(store.register(facts).await.map_err(No::from)),
-        Request::Leave(lease) => Reply::Left(store.leave(lease).await.map_err(No::from)),
-        Request::Pass(span) => {
+        ModelRequest::SetPolicy(expected, policy) => {
+            ModelReply::Policy(store.set_policy(*expected, policy).await.map_err(ModelRejection::from))
+        }
+        ModelRequest::Register(facts) => {
+            ModelReply::Registered(store.register(facts).await.map_err(ModelRejection::from))
+        }
+        ModelRequest::Leave(lease) => {
+            ModelReply::Left(store.leave(lease).await.map_err(ModelRejection::from))
+        }
+        ModelRequest::Pass(span) => {
             world.clock.advance(*span);
-            Reply::Done
+            ModelReply::Done
         }
     }
 }
 
-impl Row {
-    fn record(&self) -> Stored {
+impl ModelRow {
+    fn record(&self) -> StoredProcess {
         self.stored.clone()
     }
 }
 
-async fn records(world: &StoreWorld) -> Vec<Stored> {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1_000 };
-    must(world.store.list(&longhaul_ports::Filter::default(), &page).await).processes
+async fn records(world: &StoreFixture) -> Vec<StoredProcess> {
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1_000 };
+    must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes
 }
 
 /// All that are there, the newest first, and nothing of those that were swept.
-async fn loaded(world: &StoreWorld, model: &Model) -> Vec<Stored> {
-    let there = model.rows.iter().rev().map(Row::id);
+async fn loaded(world: &StoreFixture, model: &StoreModel) -> Vec<StoredProcess> {
+    let there = model.rows.iter().rev().map(ModelRow::id);
     let ids: Vec<ProcessId> = model.gone.iter().map(|(id, _)| *id).chain(there).collect();
     must(world.store.load(&ids).await).into_iter().flatten().collect()
 }
 
-async fn events(world: &StoreWorld) -> Vec<(ProcessId, Revision, u32, Event)> {
+async fn events(world: &StoreFixture) -> Vec<(ProcessId, Revision, u32, Event)> {
     let page = must(world.store.read(None, 100_000, false).await);
     page.events.into_iter().map(|logged| (logged.id, logged.revision, logged.index, logged.event)).collect()
 }

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write};
 use std::iter::zip;
 
 /// So many fields are named at most.
-const MOST_NAMED: usize = 12;
+const MAX_NAMED: usize = 12;
 
 /// Names the fields in which the store's value differs from the model's, or shows the part that does; none if they are
 /// equal.
@@ -22,12 +22,12 @@ fn fields(store: &[&str], model: &[&str]) -> String {
     let mut told = String::new();
     let differing: Vec<usize> =
         zip(store, model).enumerate().filter(|(_, (one, other))| one != other).map(|(at, _)| at).collect();
-    for at in differing.iter().take(MOST_NAMED) {
+    for at in differing.iter().take(MAX_NAMED) {
         let [one, other] = [store, model].map(|lines| lines.get(*at).map_or("", |line| value(line)));
         let _ = write!(told, "\n  {}: the store {one}, the model {other}", path(model, *at));
     }
-    if differing.len() > MOST_NAMED {
-        let _ = write!(told, "\n  and {} more", differing.len() - MOST_NAMED);
+    if differing.len() > MAX_NAMED {
+        let _ = write!(told, "\n  and {} more", differing.len() - MAX_NAMED);
     }
     told
 }

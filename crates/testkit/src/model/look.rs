@@ -1,17 +1,17 @@
 //! What is due, what goes, and how the queues stand.
 
-use super::request::No;
-use super::{Model, Row};
-use longhaul_domain::{ProcessId, Retention, Seq, SlotKey, Standing, Timestamp};
-use longhaul_ports::{Lease, QueueView, Stored, Swept};
+use super::request::ModelRejection;
+use super::{ModelRow, StoreModel};
+use longhaul_domain::{ProcessId, Retention, Seq, SlotKey, SlotState, Timestamp};
+use longhaul_ports::{Lease, PrunedBatch, QueueState, StoredProcess};
 use std::cmp::Reverse;
 use std::time::Duration;
 
-impl Model {
-    pub(super) fn attention(&mut self, by: &Lease, most: u32) -> Result<Vec<Stored>, No> {
+impl StoreModel {
+    pub(super) fn claim_due(&mut self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, ModelRejection> {
         self.check(by)?;
         let now = self.now;
-        let mut due: Vec<(Timestamp, &mut Row)> = Vec::new();
+        let mut due: Vec<(Timestamp, &mut ModelRow)> = Vec::new();
         for row in &mut self.rows {
             let is_free = row.handed_until.is_none_or(|until| until <= now);
             let at = row.due().filter(|at| *at <= now && row.stored.owner.is_none());
@@ -21,7 +21,7 @@ impl Model {
         }
         due.sort_by_key(|(at, row)| (*at, row.stored.seq));
         due.truncate(most as usize);
-        let hand = |(_, row): (Timestamp, &mut Row)| {
+        let hand = |(_, row): (Timestamp, &mut ModelRow)| {
             row.handed_until = Some(now.plus(Duration::from_secs(5)));
             row.stored.clone()
         };
@@ -41,10 +41,10 @@ impl Model {
     /// What a node owns and has open orders for, in the order of their submits.
     pub(super) fn wished(&self, by: &Lease) -> Vec<ProcessId> {
         let owned = self.rows.iter().filter(|row| row.stored.owner.as_ref() == Some(by));
-        owned.filter(|row| !row.stored.wishes.is_empty()).map(Row::id).collect()
+        owned.filter(|row| !row.stored.pending_actions.is_empty()).map(ModelRow::id).collect()
     }
 
-    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<Swept, No> {
+    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, ModelRejection> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         for row in &self.rows {
             if let Some(at) = row.stored.process.completed_at() {
@@ -66,14 +66,14 @@ impl Model {
             self.gone.push((row.id(), row.stored.process.spec));
         }
         self.swept += covered.len() as u64;
-        Ok(Swept { ids: covered, more, total: self.swept })
+        Ok(PrunedBatch { ids: covered, more, total: self.swept })
     }
 
     /// Every key with a waiter or a holder, in the order of the keys.
-    pub(super) fn queues(&self) -> Vec<QueueView> {
+    pub(super) fn queues(&self) -> Vec<QueueState> {
         let mut keys: Vec<Option<SlotKey>> = Vec::new();
         for row in &self.rows {
-            let counts = matches!(row.standing(), Standing::Waiting | Standing::Holding);
+            let counts = matches!(row.standing(), SlotState::Waiting | SlotState::Holding);
             if counts && !keys.contains(&row.key().cloned()) {
                 keys.push(row.key().cloned());
             }
@@ -82,19 +82,19 @@ impl Model {
         keys.into_iter().map(|key| self.queue(key)).collect()
     }
 
-    fn queue(&self, key: Option<SlotKey>) -> QueueView {
-        let of_key = |standing: Standing| {
-            let fits = |row: &&Row| row.standing() == standing && row.key() == key.as_ref();
+    fn queue(&self, key: Option<SlotKey>) -> QueueState {
+        let of_key = |standing: SlotState| {
+            let fits = |row: &&ModelRow| row.standing() == standing && row.key() == key.as_ref();
             self.rows.iter().filter(fits).collect::<Vec<_>>()
         };
-        let mut waiters = of_key(Standing::Waiting);
+        let mut waiters = of_key(SlotState::Waiting);
         waiters.sort_by_key(|row| (Reverse(row.stored.process.priority), row.stored.seq));
-        QueueView {
+        QueueState {
             slots: key.as_ref().and_then(|key| self.policy.1.slots_of(key)),
             held: key.as_ref().and_then(|key| self.policy.1.held.get(key)).cloned(),
-            holders: of_key(Standing::Holding).into_iter().map(Row::id).collect(),
+            holders: of_key(SlotState::Holding).into_iter().map(ModelRow::id).collect(),
             oldest: waiters.iter().map(|row| row.stored.process.queued_at).min(),
-            waiters: waiters.into_iter().map(Row::id).collect(),
+            waiters: waiters.into_iter().map(ModelRow::id).collect(),
             key,
         }
     }

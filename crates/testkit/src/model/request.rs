@@ -1,36 +1,38 @@
 //! What is asked of a store, and what it answers.
 
 use longhaul_domain::{
-    AttemptNo, OpId, Policy, PolicyVersion, ProcessId, Retention, Revision, Vitals, Wish, WishNo,
+    ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, ProcessId, Retention,
+    Revision,
 };
 use longhaul_ports::{
-    Author, Change, Lease, NodeFacts, Refusal, Room, StoreError, Stored, Submission, Submitted, Swept,
+    Change, ClaimCapacity, Lease, NodeDescriptor, PrunedBatch, StoreError, StoreRejection, StoredProcess,
+    Submission, SubmitOutcome, Writer,
 };
 use std::time::Duration;
 
 /// What is asked of a store.
 #[derive(Clone, Debug)]
-pub enum Request {
+pub enum ModelRequest {
     /// Nothing: there was nothing to ask it about.
     Nothing,
     /// `submit`.
     Submit(Box<Submission>),
     /// `claim`.
-    Claim(Lease, Room),
+    Claim(Lease, ClaimCapacity),
     /// `commit`.
     Commit(Box<Change>),
-    /// `wish`.
-    Wish(ProcessId, OpId, Wish),
-    /// `touch`.
-    Touch(Author, ProcessId, AttemptNo, Vitals),
-    /// `attention`.
+    /// `enqueue_action`.
+    Wish(ProcessId, OpId, PendingAction),
+    /// `update_live_stats`.
+    Touch(Writer, ProcessId, AttemptNo, LiveStats),
+    /// `claim_due`.
     Attention(Lease, u32),
     /// `sweep`.
     Sweep(Retention, u32),
     /// `set_policy`.
     SetPolicy(PolicyVersion, Policy),
     /// `register`.
-    Register(NodeFacts),
+    Register(NodeDescriptor),
     /// `leave`.
     Leave(Lease),
     /// Time passes.
@@ -39,32 +41,32 @@ pub enum Request {
 
 /// What it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum ModelReply {
     /// Nothing was answered.
     Done,
     /// To a submission.
-    Submitted(Box<Result<Submitted, No>>),
+    Submitted(Box<Result<SubmitOutcome, ModelRejection>>),
     /// To a claim or a look at what is due.
-    Records(Result<Vec<Stored>, No>),
+    Records(Result<Vec<StoredProcess>, ModelRejection>),
     /// To a change.
-    Committed(Result<Revision, No>),
+    Committed(Result<Revision, ModelRejection>),
     /// To an order.
-    Wished(Result<WishNo, No>),
+    Wished(Result<ActionSeq, ModelRejection>),
     /// To vitals.
-    Touched(Result<(), No>),
+    Touched(Result<(), ModelRejection>),
     /// To a sweep.
-    Swept(Result<Swept, No>),
+    Swept(Result<PrunedBatch, ModelRejection>),
     /// To a new policy.
-    Policy(Result<PolicyVersion, No>),
+    Policy(Result<PolicyVersion, ModelRejection>),
     /// To a registration.
-    Registered(Result<Lease, No>),
+    Registered(Result<Lease, ModelRejection>),
     /// To a node that leaves.
-    Left(Result<(), No>),
+    Left(Result<(), ModelRejection>),
 }
 
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum No {
+pub enum ModelRejection {
     /// It has moved on to this revision.
     Conflict(Revision),
     /// The author may not.
@@ -72,12 +74,12 @@ pub enum No {
     /// There is none.
     Missing,
     /// A guard said no.
-    Refused(Refusal),
+    Refused(StoreRejection),
     /// Something that no request of these should meet.
     Other(String),
 }
 
-impl From<StoreError> for No {
+impl From<StoreError> for ModelRejection {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Conflict { found } => Self::Conflict(found),

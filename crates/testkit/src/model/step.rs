@@ -1,17 +1,18 @@
 //! One step of a script: what is asked, in terms of what there is.
 
-use super::Model;
-use super::request::Request;
+use super::StoreModel;
+use super::request::ModelRequest;
 use crate::scripts::inputs;
 use crate::suite::must;
 use longhaul_domain::{
-    Capabilities, Chance, ChildrenPolicy, CommandSpec, Context, Exit, ExitStatus, Hold, Input, LaunchKey,
-    Level, Lineage, NodeId, Observation, OpId, Placement, Policy, PolicyVersion, Priority, Process,
-    ProcessId, ReportedSpec, Retention, SessionId, SlotKey, Spec, StopCause, TreeLimits, Vitals, Wish,
-    WishNo, Work,
+    ActionSeq, Capabilities, ChildrenPolicy, CommandSpec, DecisionContext, Exit, ExitStatus, Input,
+    LaunchKey, Level, Lineage, LiveStats, NodeId, Observation, OpId, PendingAction, Placement, Policy,
+    PolicyVersion, Priority, Process, ProcessId, QueueHold, RandomBits, ReportedSpec, Retention, SessionId,
+    SlotKey, Spec, StopCause, TreeLimits, Work,
 };
 use longhaul_ports::{
-    Author, Change, Claimant, Home, Lease, Limits, NodeFacts, PlacementClass, Room, Stored, Submission,
+    Change, ClaimCapacity, ClaimRequest, Lease, NodeDescriptor, NodeHome, PlacementClass, StoredProcess,
+    Submission, SubmitLimits, Writer,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -22,9 +23,9 @@ use uuid::Builder;
 
 /// One step of a script.
 #[derive(Clone, Debug)]
-pub enum Step {
+pub enum ScriptStep {
     /// Something new.
-    Submit(Box<New>),
+    Submit(Box<NewProcess>),
     /// Whoever is next.
     Claim {
         /// By this node.
@@ -50,9 +51,9 @@ pub enum Step {
     /// The last change once more.
     Again,
     /// An order for the owner.
-    Wish(Index, Wish),
+    Wish(Index, PendingAction),
     /// Signs of life.
-    Touch(Index, Box<Vitals>),
+    Touch(Index, Box<LiveStats>),
     /// What is due.
     Attention(u8, u32),
     /// What is old.
@@ -86,7 +87,7 @@ pub enum Step {
 
 /// Something new.
 #[derive(Clone, Debug)]
-pub struct New {
+pub struct NewProcess {
     key: Option<u8>,
     priority: i8,
     parent: Option<Index>,
@@ -98,39 +99,39 @@ pub struct New {
     work: u8,
     delay: Option<u32>,
     claim_for: Option<(u8, u32, bool)>,
-    or_refuse: bool,
+    fail_if_queued: bool,
     /// 0: resolved from an older policy, 1: from a newer one.
     policy: u8,
     again: Option<Index>,
 }
 
 /// All that may be asked.
-pub(super) fn steps() -> impl Strategy<Value = Step> {
+pub(super) fn steps() -> impl Strategy<Value = ScriptStep> {
     prop_oneof![
-        6 => news().prop_map(|new| Step::Submit(Box::new(new))),
+        6 => news().prop_map(|new| ScriptStep::Submit(Box::new(new))),
         4 => (0..3_u8, seldom(), 0..4_u32, 0..4_u32)
-            .prop_map(|(node, old, roots, batch)| Step::Claim { node, old, roots, batch }),
+            .prop_map(|(node, old, roots, batch)| ScriptStep::Claim { node, old, roots, batch }),
         10 => (any::<Index>(), moves(), seldom(), seldom())
             .prop_map(|(which, input, stranger, stale)| {
-                Step::Commit { which, input: Box::new(input), stranger, stale }
+                ScriptStep::Commit { which, input: Box::new(input), stranger, stale }
             }),
-        1 => Just(Step::Again),
-        1 => (any::<Index>(), wishes()).prop_map(|(which, wish)| Step::Wish(which, wish)),
+        1 => Just(ScriptStep::Again),
+        1 => (any::<Index>(), pending_actions()).prop_map(|(which, wish)| ScriptStep::Wish(which, wish)),
         2 => (any::<Index>(), 0..1_000_u64).prop_map(|(which, output_bytes)| {
-            Step::Touch(which, Box::new(Vitals { output_bytes, ..Vitals::default() }))
+            ScriptStep::Touch(which, Box::new(LiveStats { output_bytes, ..LiveStats::default() }))
         }),
-        2 => (0..3_u8, 0..4_u32).prop_map(|(node, most)| Step::Attention(node, most)),
+        2 => (0..3_u8, 0..4_u32).prop_map(|(node, most)| ScriptStep::Attention(node, most)),
         2 => (option::of(0..5_000_u64), option::of(0..3_u64), proptest::bool::weighted(0.4), 0..4_u32)
             .prop_map(|(age, count, all, most)| {
                 let before = all.then_some(longhaul_domain::Timestamp(i64::MAX));
-                Step::Sweep(Retention { age: age.map(Duration::from_millis), count, before }, most)
+                ScriptStep::Sweep(Retention { age: age.map(Duration::from_millis), count, before }, most)
             }),
         1 => (proptest::collection::vec(0..4_u32, 0..3), option::of(0..3_u8), seldom())
-            .prop_map(|(slots, held, stale)| Step::SetPolicy { slots, held, stale }),
+            .prop_map(|(slots, held, stale)| ScriptStep::SetPolicy { slots, held, stale }),
         1 => (0..3_u8, option::weighted(0.8, 0..2_u8))
-            .prop_map(|(node, home)| Step::Register { node, home }),
-        1 => (0..3_u8, any::<bool>()).prop_map(|(node, old)| Step::Leave { node, old }),
-        3 => prop_oneof![Just(0), 1..2_000_u64, 4_000..7_000_u64].prop_map(Step::Pass),
+            .prop_map(|(node, home)| ScriptStep::Register { node, home }),
+        1 => (0..3_u8, any::<bool>()).prop_map(|(node, old)| ScriptStep::Leave { node, old }),
+        3 => prop_oneof![Just(0), 1..2_000_u64, 4_000..7_000_u64].prop_map(ScriptStep::Pass),
     ]
 }
 
@@ -138,7 +139,7 @@ fn seldom() -> impl Strategy<Value = bool> {
     proptest::bool::weighted(0.08)
 }
 
-fn news() -> impl Strategy<Value = New> {
+fn news() -> impl Strategy<Value = NewProcess> {
     let what = (option::of(0..3_u8), -2..3_i8, option::of(any::<Index>()), 0..7_u8, 0..6_u8, 0..6_u8);
     let names = (option::weighted(0.2, 0..3_u8), any::<bool>(), option::weighted(0.15, 0..5_000_u32));
     let how = (
@@ -147,7 +148,7 @@ fn news() -> impl Strategy<Value = New> {
         0..25_u8,
         option::weighted(0.1, any::<Index>()),
     );
-    (what, names, how).prop_map(|(what, names, how)| New {
+    (what, names, how).prop_map(|(what, names, how)| NewProcess {
         key: what.0,
         priority: what.1,
         parent: what.2,
@@ -158,7 +159,7 @@ fn news() -> impl Strategy<Value = New> {
         session: names.1,
         delay: names.2,
         claim_for: how.0,
-        or_refuse: how.1,
+        fail_if_queued: how.1,
         policy: how.2,
         again: how.3,
     })
@@ -188,64 +189,73 @@ fn exit(code: i32, after: i64) -> Exit {
     Exit::of(ExitStatus::Code(code), at)
 }
 
-fn wishes() -> impl Strategy<Value = Wish> {
-    prop_oneof![Just(Wish::Cancel { cause: StopCause::User }), Just(Wish::Pause), Just(Wish::Resume)]
+fn pending_actions() -> impl Strategy<Value = PendingAction> {
+    prop_oneof![
+        Just(PendingAction::Cancel { cause: StopCause::User }),
+        Just(PendingAction::Pause),
+        Just(PendingAction::Resume)
+    ]
 }
 
-impl Model {
+impl StoreModel {
     /// Takes one step.
     #[must_use]
-    pub fn step(mut self, step: &Step) -> Self {
-        let asked = self.request(step).unwrap_or(Request::Nothing);
+    pub fn step(mut self, step: &ScriptStep) -> Self {
+        let asked = self.request(step).unwrap_or(ModelRequest::Nothing);
         self.after(asked)
     }
 
     /// None if there is nothing to ask it about.
-    fn request(&mut self, step: &Step) -> Option<Request> {
+    fn request(&mut self, step: &ScriptStep) -> Option<ModelRequest> {
         match step {
-            Step::Submit(new) => self.submission(new).map(|new| Request::Submit(Box::new(new))),
-            Step::Claim { node, old, roots, batch } => {
+            ScriptStep::Submit(new) => self.submission(new).map(|new| ModelRequest::Submit(Box::new(new))),
+            ScriptStep::Claim { node, old, roots, batch } => {
                 let lease = self.lease_of(*node, *old)?;
                 let classes = vec![
                     PlacementClass::Node(lease.node.clone()),
                     PlacementClass::Shared(Placement::Anywhere),
                 ];
-                Some(Request::Claim(lease, Room { roots: *roots, batch: *batch, classes }))
+                Some(ModelRequest::Claim(lease, ClaimCapacity { roots: *roots, batch: *batch, classes }))
             }
-            Step::Commit { which, input, stranger, stale } => {
+            ScriptStep::Commit { which, input, stranger, stale } => {
                 let stored = self.pick(which)?;
-                self.change(&stored, input, *stranger, *stale).map(|change| Request::Commit(Box::new(change)))
+                self.change(&stored, input, *stranger, *stale)
+                    .map(|change| ModelRequest::Commit(Box::new(change)))
             }
-            Step::Again => self.last_change.clone().map(|change| Request::Commit(Box::new(change))),
-            Step::Wish(which, wish) => {
+            ScriptStep::Again => {
+                self.last_change.clone().map(|change| ModelRequest::Commit(Box::new(change)))
+            }
+            ScriptStep::Wish(which, wish) => {
                 let id = self.pick(which)?.process.id;
-                Some(Request::Wish(id, OpId::new(self.draw()), *wish))
+                Some(ModelRequest::Wish(id, OpId::new(self.draw()), *wish))
             }
-            Step::Touch(which, vitals) => {
+            ScriptStep::Touch(which, live_stats) => {
                 let stored = self.pick(which)?;
                 let (id, attempt) = (stored.process.id, stored.process.attempt);
-                Some(Request::Touch(author(&stored), id, attempt, vitals.as_ref().clone()))
+                Some(ModelRequest::Touch(author(&stored), id, attempt, live_stats.as_ref().clone()))
             }
-            Step::Attention(node, most) => Some(Request::Attention(self.lease_of(*node, false)?, *most)),
-            Step::Sweep(rule, most) => Some(Request::Sweep(*rule, *most)),
-            Step::SetPolicy { slots, held, stale } => {
+            ScriptStep::Attention(node, most) => {
+                Some(ModelRequest::Attention(self.lease_of(*node, false)?, *most))
+            }
+            ScriptStep::Sweep(rule, most) => Some(ModelRequest::Sweep(*rule, *most)),
+            ScriptStep::SetPolicy { slots, held, stale } => {
                 let slots = ["a", "b", "c*"].map(str::to_owned).into_iter().zip(slots.iter().copied());
-                let hold = Hold { since: self.now, by: None };
+                let hold = QueueHold { since: self.now, by: None };
                 let policy = Policy {
                     slots: slots.collect(),
                     default_slots: 2,
                     held: held.iter().map(|key| (slot_key(*key), hold.clone())).collect(),
                     configured: None,
                 };
-                Some(Request::SetPolicy(self.version(*stale), policy))
+                Some(ModelRequest::SetPolicy(self.version(*stale), policy))
             }
-            Step::Register { node, home } => Some(Request::Register(facts(*node, *home))),
-            Step::Leave { node, old } => Some(Request::Leave(self.lease_of(*node, *old)?)),
-            Step::Pass(millis) => Some(Request::Pass(Duration::from_millis(*millis))),
+            ScriptStep::Register { node, home } => Some(ModelRequest::Register(facts(*node, *home))),
+            ScriptStep::Leave { node, old } => Some(ModelRequest::Leave(self.lease_of(*node, *old)?)),
+            ScriptStep::Pass(millis) => Some(ModelRequest::Pass(Duration::from_millis(*millis))),
         }
     }
 
-    fn submission(&mut self, new: &New) -> Option<Submission> {
+    fn submission(&mut self, new: &NewProcess) -> Option<Submission> {
         let id = match new.again.as_ref().and_then(|which| self.pick_ever(which)) {
             Some(id) => id,
             None => ProcessId::new(self.draw()),
@@ -280,24 +290,30 @@ impl Model {
         let slots = spec.key.as_ref().and_then(|key| self.policy.1.slots_of(key));
         let (process, events) = Process::submit(&self.context(), id, lineage, Arc::new(spec));
         let claim_for = match new.claim_for {
-            Some((node, roots, old)) => Some(Claimant { lease: self.lease_of(node, old)?, roots }),
+            Some((node, roots, old)) => Some(ClaimRequest { lease: self.lease_of(node, old)?, roots }),
             None => None,
         };
         Some(Submission {
             process,
             events,
-            limits: Limits {
+            limits: SubmitLimits {
                 policy: if new.policy == 1 { self.policy.0.next() } else { self.version(new.policy == 0) },
                 slots,
                 tree: TreeLimits { deepest: Level(2), per_level: 3 },
             },
             claim_for,
-            or_refuse: new.or_refuse,
+            fail_if_queued: new.fail_if_queued,
         })
     }
 
     /// What an engine would commit after this input, if the rules take it.
-    fn change(&mut self, stored: &Stored, input: &Input, stranger: bool, stale: bool) -> Option<Change> {
+    fn change(
+        &mut self,
+        stored: &StoredProcess,
+        input: &Input,
+        stranger: bool,
+        stale: bool,
+    ) -> Option<Change> {
         // Only a claim of the store's claims.
         if matches!(input, Input::Observation(Observation::Claimed { .. })) {
             return None;
@@ -306,7 +322,7 @@ impl Model {
         if let Input::Observation(observation) = &mut input {
             crate::scripts::aim(observation, stored.process.attempt);
         }
-        let step = stored.process.decide(&self.context(), &stored.vitals, &input).ok()?;
+        let step = stored.process.decide(&self.context(), &stored.live_stats, &input).ok()?;
         let mut next = stored.process.clone();
         next.evolve(&step.events);
         let before = longhaul_domain::Revision(stored.revision.0.saturating_sub(1));
@@ -316,17 +332,22 @@ impl Model {
             expected: if stale { before } else { stored.revision },
             next,
             events: step.events,
-            taken: stored.wishes.first().map_or(WishNo(0), |(no, _)| *no),
-            childless: matches!(input, Input::Observation(Observation::DescendantsEnded)),
+            taken: stored.pending_actions.first().map_or(ActionSeq(0), |(no, _)| *no),
+            require_no_live_descendants: matches!(input, Input::Observation(Observation::DescendantsEnded)),
         })
     }
 
-    fn context(&self) -> Context {
-        let awake = longhaul_domain::Awake(self.now.0 - 1_700_000_000_000 + 3_600_000);
-        Context { now: self.now, awake, chance: Chance(self.drawn), capabilities: Capabilities::ALL }
+    fn context(&self) -> DecisionContext {
+        let awake = longhaul_domain::AwakeTime(self.now.0 - 1_700_000_000_000 + 3_600_000);
+        DecisionContext {
+            now: self.now,
+            awake,
+            chance: RandomBits(self.drawn),
+            capabilities: Capabilities::ALL,
+        }
     }
 
-    fn pick(&self, which: &Index) -> Option<Stored> {
+    fn pick(&self, which: &Index) -> Option<StoredProcess> {
         if self.rows.is_empty() {
             return None;
         }
@@ -355,13 +376,13 @@ impl Model {
     }
 
     /// Somebody who may not write it.
-    fn stranger(&self, stored: &Stored) -> Author {
+    fn stranger(&self, stored: &StoredProcess) -> Writer {
         match &stored.owner {
             Some(owner) => {
                 let epoch = longhaul_domain::Epoch(owner.epoch.0 + 1);
-                Author::Owner(Lease { node: owner.node.clone(), epoch })
+                Writer::Owner(Lease { node: owner.node.clone(), epoch })
             }
-            None => Author::Owner(Lease { node: node_id(9), epoch: longhaul_domain::Epoch(1) }),
+            None => Writer::Owner(Lease { node: node_id(9), epoch: longhaul_domain::Epoch(1) }),
         }
     }
 
@@ -373,8 +394,8 @@ impl Model {
     }
 }
 
-fn author(stored: &Stored) -> Author {
-    stored.owner.clone().map_or(Author::Anyone, Author::Owner)
+fn author(stored: &StoredProcess) -> Writer {
+    stored.owner.clone().map_or(Writer::Anyone, Writer::Owner)
 }
 
 fn slot_key(number: u8) -> SlotKey {
@@ -385,7 +406,7 @@ fn node_id(number: u8) -> NodeId {
     must(NodeId::new(&format!("node-{number}")))
 }
 
-pub(super) fn facts(number: u8, home: Option<u8>) -> NodeFacts {
-    let home = home.map(|home| Home { id: format!("home-{home}"), place: format!("/home-{home}") });
-    NodeFacts { id: node_id(number), home, boot: "a boot".to_owned(), version: "0.0.0".to_owned() }
+pub(super) fn facts(number: u8, home: Option<u8>) -> NodeDescriptor {
+    let home = home.map(|home| NodeHome { id: format!("home-{home}"), place: format!("/home-{home}") });
+    NodeDescriptor { id: node_id(number), home, boot: "a boot".to_owned(), version: "0.0.0".to_owned() }
 }

@@ -3,9 +3,9 @@
 use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
 use longhaul_domain::{
-    AttemptNo, Circumstances, Command, Condition, Containment, Ending, ExceededLimit, Exit, ExitStatus,
-    Failure, Input, Interruption, JsonText, NodeId, Observation, Pace, Progress, Report, Signal,
-    SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage, Vitals, Wish,
+    Action, AttemptNo, Condition, Containment, Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus,
+    Failure, Input, Interruption, JsonText, LiveStats, NodeId, Observation, PendingAction, Progress,
+    ProgressRate, ProgressReport, Signal, SignalTarget, Stage, StartFailure, StartStage, StopCause, Usage,
 };
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -13,28 +13,28 @@ use proptest::prelude::{Just, Strategy, any, prop_oneof};
 /// Commands, observations and ticks.
 pub fn inputs() -> impl Strategy<Value = Input> {
     prop_oneof![
-        4 => commands().prop_map(Input::Command),
+        4 => commands().prop_map(Input::Action),
         6 => observations().prop_map(Input::Observation),
         1 => Just(Input::Tick),
     ]
 }
 
 /// Everything that may be asked.
-pub fn commands() -> impl Strategy<Value = Command> {
+pub fn commands() -> impl Strategy<Value = Action> {
     prop_oneof![
-        reports().prop_map(Command::Progress),
-        option::of(result()).prop_map(|result| Command::Complete { result }),
-        "[a-z ]{0,12}".prop_map(|error| Command::Fail { error }),
-        cause().prop_map(|cause| Command::Cancel { cause }),
-        cause().prop_map(|cause| Command::Force { cause }),
-        Just(Command::Pause),
-        Just(Command::Resume),
-        Just(Command::Restart),
-        Just(Command::RetryNow),
-        (cause(), any::<bool>()).prop_map(|(cause, force)| Command::Terminate { cause, force }),
-        (signal(), signal_target()).prop_map(|(signal, target)| Command::Signal { signal, target }),
-        priority().prop_map(|priority| Command::Prioritize { priority }),
-        option::of(session_policies()).prop_map(|policy| Command::EndSession { policy }),
+        reports().prop_map(Action::Progress),
+        option::of(result()).prop_map(|result| Action::Complete { result }),
+        "[a-z ]{0,12}".prop_map(|error| Action::Fail { error }),
+        cause().prop_map(|cause| Action::Cancel { cause }),
+        cause().prop_map(|cause| Action::Force { cause }),
+        Just(Action::Pause),
+        Just(Action::Resume),
+        Just(Action::Restart),
+        Just(Action::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Action::Terminate { cause, force }),
+        (signal(), signal_target()).prop_map(|(signal, target)| Action::Signal { signal, target }),
+        priority().prop_map(|priority| Action::Prioritize { priority }),
+        option::of(session_policies()).prop_map(|policy| Action::EndSession { policy }),
     ]
 }
 
@@ -45,8 +45,8 @@ pub fn observations() -> impl Strategy<Value = Observation> {
             let node = must(NodeId::new(&node));
             Observation::Claimed { attempt, node }
         }),
-        1 => Just(Observation::Orphaned),
-        1 => wishes().prop_map(Observation::Wished),
+        1 => Just(Observation::OwnerLost),
+        1 => pending_actions().prop_map(Observation::ActionRequested),
         3 => (attempt(), option::of(any::<u32>()), option::of(containment()), moment()).prop_map(
             |(attempt, pid, containment, at)| Observation::Spawned { attempt, pid, containment, at }
         ),
@@ -64,7 +64,7 @@ pub fn observations() -> impl Strategy<Value = Observation> {
         1 => Just(Observation::DescendantsEnded),
         1 => attempt().prop_map(|attempt| Observation::PauseFailed { attempt }),
         3 => (attempt(), conditions(), any::<bool>(), moment()).prop_map(
-            |(attempt, condition, holds, at)| Observation::Noticed { attempt, condition, holds, at }
+            |(attempt, condition, holds, at)| Observation::ConditionObserved { attempt, condition, holds, at }
         ),
         1 => (attempt(), "[a-z]{1,8}", any::<u32>(), "[ -~]{0,40}", moment()).prop_map(
             |(attempt, pattern, offset, line, at)| Observation::OutputMatched {
@@ -84,16 +84,16 @@ pub fn conditions() -> impl Strategy<Value = Condition> {
 }
 
 /// Orders for an owner.
-pub fn wishes() -> impl Strategy<Value = Wish> {
+pub fn pending_actions() -> impl Strategy<Value = PendingAction> {
     prop_oneof![
-        cause().prop_map(|cause| Wish::Cancel { cause }),
-        cause().prop_map(|cause| Wish::Force { cause }),
-        Just(Wish::Pause),
-        Just(Wish::Resume),
-        Just(Wish::RetryNow),
-        (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
-        (signal(), signal_target()).prop_map(|(signal, target)| Wish::Signal { signal, target }),
-        option::of(session_policies()).prop_map(|policy| Wish::EndSession { policy }),
+        cause().prop_map(|cause| PendingAction::Cancel { cause }),
+        cause().prop_map(|cause| PendingAction::Force { cause }),
+        Just(PendingAction::Pause),
+        Just(PendingAction::Resume),
+        Just(PendingAction::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| PendingAction::Terminate { cause, force }),
+        (signal(), signal_target()).prop_map(|(signal, target)| PendingAction::Signal { signal, target }),
+        option::of(session_policies()).prop_map(|policy| PendingAction::EndSession { policy }),
     ]
 }
 
@@ -106,16 +106,17 @@ fn signal_target() -> impl Strategy<Value = SignalTarget> {
 }
 
 /// What a worker tells about itself.
-pub fn reports() -> impl Strategy<Value = Report> {
-    (option::of(progress()), option::of(stage())).prop_map(|(progress, stage)| Report { progress, stage })
+pub fn reports() -> impl Strategy<Value = ProgressReport> {
+    (option::of(progress()), option::of(stage()))
+        .prop_map(|(progress, stage)| ProgressReport { progress, stage })
 }
 
 /// Facts about live attempts.
-pub fn vitals() -> impl Strategy<Value = Vitals> {
+pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
-        .prop_map(|(first_at, first, last_at, last)| Pace { first_at, first, last_at, last });
+        .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
     (option::of(progress()), option::of(stage()), option::of(moment()), option::of(pace), any::<u64>())
-        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| Vitals {
+        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| LiveStats {
             progress,
             stage,
             last_beat,
@@ -167,7 +168,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
-                    circumstances: Circumstances { paused, pipe_held, unwatched, undated, unverified },
+                    circumstances: ExitCircumstances { paused, pipe_held, unwatched, undated, unverified },
                 }
             },
         )

@@ -3,8 +3,8 @@
 use super::inputs::inputs;
 use super::specs::{span, specs};
 use longhaul_domain::{
-    AttemptNo, Awake, Capabilities, Chance, Context, Event, Input, Lineage, Observation, Process, ProcessId,
-    Spec, Timestamp, Vitals,
+    AttemptNo, AwakeTime, Capabilities, DecisionContext, Event, Input, Lineage, LiveStats, Observation,
+    Process, ProcessId, RandomBits, Spec, Timestamp,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any};
@@ -13,20 +13,20 @@ use std::time::Duration;
 
 /// A specification and what happens to it, in order.
 #[derive(Clone, Debug)]
-pub struct Life {
+pub struct ProcessScript {
     /// What was asked for.
     pub spec: Spec,
     /// What happens.
-    pub moves: Vec<Move>,
+    pub moves: Vec<ScriptEvent>,
 }
 
 /// Something that happens after some time.
 #[derive(Clone, Debug)]
-pub struct Move {
+pub struct ScriptEvent {
     /// So much time passes before.
     pub pass: Duration,
     /// Random bits that the decision may use.
-    pub chance: Chance,
+    pub chance: RandomBits,
     /// What happens.
     pub input: Input,
     /// Whether an observation is of the attempt that fits now; otherwise it names the one that it names.
@@ -35,7 +35,7 @@ pub struct Move {
 
 /// A process as it is after some of its moves, and what just became true.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub struct ScriptedRecord {
     /// The process.
     pub process: Process,
     /// The events since the record before.
@@ -43,43 +43,44 @@ pub struct Record {
     /// The input that led to them, as it was aimed; none for the submit.
     pub input: Option<Input>,
     /// What the decision knew.
-    pub ctx: Context,
+    pub ctx: DecisionContext,
 }
 
 /// Lives of up to `most` moves. Observations mostly fit the present attempt, so that lives get on.
-pub fn lives(most: usize) -> impl Strategy<Value = Life> {
-    let step = (span(), any::<u64>(), inputs(), proptest::bool::weighted(0.85))
-        .prop_map(|(pass, chance, input, aimed)| Move { pass, chance: Chance(chance), input, aimed });
-    (specs(), vec(step, 0..=most)).prop_map(|(spec, moves)| Life { spec, moves })
+pub fn lives(most: usize) -> impl Strategy<Value = ProcessScript> {
+    let step = (span(), any::<u64>(), inputs(), proptest::bool::weighted(0.85)).prop_map(
+        |(pass, chance, input, aimed)| ScriptEvent { pass, chance: RandomBits(chance), input, aimed },
+    );
+    (specs(), vec(step, 0..=most)).prop_map(|(spec, moves)| ProcessScript { spec, moves })
 }
 
-impl Life {
+impl ProcessScript {
     /// Plays it through the rules: the record after the submit, and after each input that was not refused.
     #[must_use]
-    pub fn play(&self) -> Vec<Record> {
-        let mut ctx = Context {
+    pub fn play(&self) -> Vec<ScriptedRecord> {
+        let mut ctx = DecisionContext {
             now: Timestamp(1_000_000_000_000),
-            awake: Awake(1_000_000),
-            chance: Chance(0),
+            awake: AwakeTime(1_000_000),
+            chance: RandomBits(0),
             capabilities: Capabilities::ALL,
         };
         let id = ProcessId::new(uuid::Uuid::from_u128(1));
         let (mut process, events) =
             Process::submit(&ctx, id, Lineage::default(), Arc::new(self.spec.clone()));
-        let mut records = vec![Record { process: process.clone(), events, input: None, ctx }];
+        let mut records = vec![ScriptedRecord { process: process.clone(), events, input: None, ctx }];
         for step in &self.moves {
-            ctx = Context {
+            ctx = DecisionContext {
                 now: ctx.now.plus(step.pass),
                 awake: ctx.awake.plus(step.pass),
                 chance: step.chance,
                 ..ctx
             };
             let input = step.aimed_at(&process);
-            let Ok(decided) = process.decide(&ctx, &Vitals::default(), &input) else {
+            let Ok(decided) = process.decide(&ctx, &LiveStats::default(), &input) else {
                 continue;
             };
             process.evolve(&decided.events);
-            records.push(Record {
+            records.push(ScriptedRecord {
                 process: process.clone(),
                 events: decided.events,
                 input: Some(input),
@@ -90,7 +91,7 @@ impl Life {
     }
 }
 
-impl Move {
+impl ScriptEvent {
     /// The input with the attempt that it is about.
     #[must_use]
     pub fn aimed_at(&self, process: &Process) -> Input {
@@ -116,10 +117,10 @@ pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
         | Observation::Exited { attempt, .. }
         | Observation::SupervisorLost { attempt, .. }
         | Observation::PauseFailed { attempt }
-        | Observation::Noticed { attempt, .. }
+        | Observation::ConditionObserved { attempt, .. }
         | Observation::OutputMatched { attempt, .. } => *attempt = present,
-        Observation::Orphaned
-        | Observation::Wished(_)
+        Observation::OwnerLost
+        | Observation::ActionRequested(_)
         | Observation::NodeLost { .. }
         | Observation::HeartbeatMissed { .. } => {}
     }

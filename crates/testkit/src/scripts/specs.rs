@@ -2,11 +2,11 @@
 
 use crate::suite::must;
 use longhaul_domain::{
-    AgentFacts, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, Configured, Environment,
-    EnvironmentHash, Hold, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy, Priority,
-    ProcessName, ProcessType, ProjectName, ReadyWhen, ReportedSpec, ResourceLimits, RetryPolicy, SessionId,
-    SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp, TypeName, WatchPattern,
-    WatchSource, Work,
+    AgentDescriptor, AgentId, AgentType, Capability, ChildrenPolicy, CommandSpec, ConfiguredLimits,
+    EnvironmentHash, EnvironmentSpec, JsonText, LaunchKey, Leftovers, NodeId, OutputBound, Placement, Policy,
+    Priority, ProcessName, ProcessType, ProjectName, QueueHold, ReadyWhen, ReportedSpec, ResourceLimits,
+    RetryPolicy, SessionId, SessionPolicy, SilencePolicy, SlotKey, Spec, Stdin, StopPolicy, Timestamp,
+    TypeName, WatchPattern, WatchSource, Work,
 };
 use proptest::collection::{btree_map, vec};
 use proptest::option;
@@ -158,16 +158,16 @@ pub fn retries() -> impl Strategy<Value = RetryPolicy> {
 /// How many slots the keys have.
 pub fn policies() -> impl Strategy<Value = Policy> {
     let pattern = || prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
-    let hold = (moment(), option::of(text())).prop_map(|(since, by)| Hold { since, by });
+    let hold = (moment(), option::of(text())).prop_map(|(since, by)| QueueHold { since, by });
     let slots = || btree_map(pattern(), 0..9_u32, 0..4);
     let configured =
-        (slots(), 0..9_u32).prop_map(|(slots, default_slots)| Configured { slots, default_slots });
+        (slots(), 0..9_u32).prop_map(|(slots, default_slots)| ConfiguredLimits { slots, default_slots });
     (slots(), 0..9_u32, btree_map(key(), hold, 0..3), option::of(configured)).prop_map(
         |(slots, default_slots, held, configured)| Policy { slots, default_slots, held, configured },
     )
 }
 
-fn agent() -> impl Strategy<Value = AgentFacts> {
+fn agent() -> impl Strategy<Value = AgentDescriptor> {
     (
         option::of(name().prop_map(|text| must(AgentId::new(&text)))),
         option::of(name().prop_map(|text| must(AgentType::new(&text)))),
@@ -178,18 +178,18 @@ fn agent() -> impl Strategy<Value = AgentFacts> {
         option::of(text()),
     )
         .prop_map(|(agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model)| {
-            AgentFacts { agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model }
+            AgentDescriptor { agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model }
         })
 }
 
-fn environment() -> impl Strategy<Value = Environment> {
+fn environment() -> impl Strategy<Value = EnvironmentSpec> {
     (
         option::of("[0-9a-f]{64}".prop_map(EnvironmentHash)),
         vec(("[A-Z_]{1,8}", text()), 0..3),
         vec("[A-Z_]{1,8}", 0..3),
         any::<bool>(),
     )
-        .prop_map(|(captured, declared, removed, bare)| Environment {
+        .prop_map(|(captured, declared, removed, bare)| EnvironmentSpec {
             captured,
             declared,
             removed,

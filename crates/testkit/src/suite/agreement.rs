@@ -1,16 +1,16 @@
 //! Two stores that are asked the same answer the same: every adapter is held to the reference in this way.
 
-use super::store::{Draft, StoreWorld};
+use super::store::{StoreFixture, SubmissionBuilder};
 use crate::fakes::SequentialIds;
 use crate::suite::store::{claimant, exited, never_ran, room, spawned};
 use crate::suite::{must, some};
 use longhaul_domain::{
-    AttemptNo, ChildrenPolicy, Command, Hold, Input, NodeId, Observation, Policy, Priority, ProcessId,
-    Retention, SessionId, SessionPolicy, SlotKey, Status, StopCause, Vitals, Wish, WishNo,
+    Action, ActionSeq, AttemptNo, ChildrenPolicy, Input, LiveStats, NodeId, Observation, PendingAction,
+    Policy, Priority, ProcessId, QueueHold, Retention, SessionId, SessionPolicy, SlotKey, Status, StopCause,
 };
 use longhaul_ports::{
-    Author, Calls, Change, Claimant, Cursor, Filter, IdSource, Lease, Order, PageAsk, PageKey, Room,
-    StoreError, Stored, Submission,
+    Change, ClaimCapacity, ClaimRequest, EventCursor, IdSource, Lease, NodeUpdates, PageKey, PageRequest,
+    ProcessFilter, SortOrder, StoreError, StoredProcess, Submission, Writer,
 };
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -19,8 +19,8 @@ use std::time::Duration;
 /// Asks both stores the same things, drawn from a seed, and fails at the first answer that differs.
 ///
 /// Says what the script came to, so that a caller can tell that it came to something.
-pub async fn agree(one: &StoreWorld, other: &StoreWorld, seed: u64, steps: u32) -> Tally {
-    let mut script = Script::new(one, other, seed);
+pub async fn agree(one: &StoreFixture, other: &StoreFixture, seed: u64, steps: u32) -> ScriptTally {
+    let mut script = OperationScript::new(one, other, seed);
     script.register("a").await;
     script.register("b").await;
     for step in 0..steps {
@@ -36,7 +36,7 @@ pub async fn agree(one: &StoreWorld, other: &StoreWorld, seed: u64, steps: u32) 
 
 /// What a script came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct ScriptTally {
     /// Submissions that were accepted.
     pub accepted: usize,
     /// Submissions that were refused.
@@ -53,7 +53,7 @@ pub struct Tally {
     pub swept: usize,
 }
 
-impl Tally {
+impl ScriptTally {
     /// This and another one.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
@@ -69,16 +69,16 @@ impl Tally {
     }
 }
 
-struct Script<'a> {
-    one: &'a StoreWorld,
-    other: &'a StoreWorld,
+struct OperationScript<'a> {
+    one: &'a StoreFixture,
+    other: &'a StoreFixture,
     chance: SequentialIds,
     step: u32,
     known: Vec<ProcessId>,
     leases: BTreeMap<NodeId, Lease>,
     old: Vec<Lease>,
     last: Option<Change>,
-    tally: Tally,
+    tally: ScriptTally,
 }
 
 /// Asks both stores and compares.
@@ -97,8 +97,8 @@ macro_rules! both {
     }};
 }
 
-impl<'a> Script<'a> {
-    fn new(one: &'a StoreWorld, other: &'a StoreWorld, seed: u64) -> Self {
+impl<'a> OperationScript<'a> {
+    fn new(one: &'a StoreFixture, other: &'a StoreFixture, seed: u64) -> Self {
         Self {
             one,
             other,
@@ -108,7 +108,7 @@ impl<'a> Script<'a> {
             leases: BTreeMap::new(),
             old: Vec::new(),
             last: None,
-            tally: Tally::default(),
+            tally: ScriptTally::default(),
         }
     }
 
@@ -142,8 +142,8 @@ impl<'a> Script<'a> {
             0..=4 => self.submit().await,
             5..=8 => self.claim().await,
             9..=16 => self.turn().await,
-            17 => self.wish().await,
-            18 => self.touch().await,
+            17 => self.enqueue_action().await,
+            18 => self.update_live_stats().await,
             19 => self.attend().await,
             20 => self.sweep().await,
             21 => self.set_policy().await,
@@ -181,7 +181,8 @@ impl<'a> Script<'a> {
     }
 
     async fn submission(&self) -> Submission {
-        let mut draft = Draft::new(self.chance.process()).priority(i64::try_from(self.draw(3)).unwrap_or(0));
+        let mut draft =
+            SubmissionBuilder::new(self.chance.process()).priority(i64::try_from(self.draw(3)).unwrap_or(0));
         if !self.odds(3) {
             draft = draft.key(if self.odds(2) { "k" } else { "l" });
         }
@@ -208,7 +209,7 @@ impl<'a> Script<'a> {
         }
         if self.odds(3) {
             let roots = u32::try_from(self.draw(4)).unwrap_or(0);
-            draft = draft.claimed_for(Claimant { roots, ..claimant(&self.lease()) });
+            draft = draft.claimed_for(ClaimRequest { roots, ..claimant(&self.lease()) });
         }
         if self.odds(6) && draft.claim_for.is_some() {
             draft = draft.or_refused();
@@ -216,14 +217,14 @@ impl<'a> Script<'a> {
         self.one.submission(draft).await
     }
 
-    async fn parent(&self) -> Option<Stored> {
+    async fn parent(&self) -> Option<StoredProcess> {
         let id = self.id()?;
         must(self.one.store.load(&[id]).await).pop().flatten()
     }
 
     async fn claim(&mut self) {
         let lease = self.lease();
-        let room = Room {
+        let room = ClaimCapacity {
             roots: u32::try_from(self.draw(6)).unwrap_or(0),
             batch: 1 + u32::try_from(self.draw(3)).unwrap_or(0),
             ..room(&lease)
@@ -238,16 +239,16 @@ impl<'a> Script<'a> {
         let loaded = both!(self, format!("the record of {id}"), store => store.load(&[id]));
         let Some(stored) = must(loaded).pop().flatten() else { return };
         let input = self.input(&stored);
-        if stored.process.decide(&self.one.context(), &stored.vitals, &input).is_err() {
+        if stored.process.decide(&self.one.context(), &stored.live_stats, &input).is_err() {
             return;
         }
         let mut change = self.one.change(&stored, input);
         change.op = self.chance.op();
-        change.taken = stored.wishes.first().map_or(WishNo(0), |(no, _)| *no);
-        change.childless = self.odds(4);
+        change.taken = stored.pending_actions.first().map_or(ActionSeq(0), |(no, _)| *no);
+        change.require_no_live_descendants = self.odds(4);
         match self.draw(16) {
-            0 => change.author = Author::Anyone,
-            1 => change.author = Author::Owner(self.lease()),
+            0 => change.author = Writer::Anyone,
+            1 => change.author = Writer::Owner(self.lease()),
             2 => change.expected = change.expected.next(),
             3 => {
                 if let Some(last) = &self.last {
@@ -263,23 +264,23 @@ impl<'a> Script<'a> {
         self.last = Some(change);
     }
 
-    fn input(&self, stored: &Stored) -> Input {
+    fn input(&self, stored: &StoredProcess) -> Input {
         let user = StopCause::User;
         if self.odds(4) {
             return self.asked_of_any();
         }
         match (stored.process.status(), self.draw(8)) {
             (Status::Pending, 0) | (Status::Running | Status::Paused, 0) => {
-                Input::Command(Command::Cancel { cause: user })
+                Input::Action(Action::Cancel { cause: user })
             }
-            (Status::Running, 1) => Input::Command(Command::Pause),
-            (Status::Running, 2) => Input::Command(Command::Complete { result: None }),
-            (Status::Paused, 1..=4) => Input::Command(Command::Resume),
-            (Status::Pending, 1) => Input::Command(Command::RetryNow),
+            (Status::Running, 1) => Input::Action(Action::Pause),
+            (Status::Running, 2) => Input::Action(Action::Complete { result: None }),
+            (Status::Paused, 1..=4) => Input::Action(Action::Resume),
+            (Status::Pending, 1) => Input::Action(Action::RetryNow),
             (Status::Pending, _) => Input::Tick,
             (Status::Starting, 0) => never_ran(stored.process.attempt),
             (Status::Starting, _) => spawned(stored),
-            (_, 3) => Input::Observation(Observation::Orphaned),
+            (_, 3) => Input::Observation(Observation::OwnerLost),
             (_, place) => exited(stored, self.one.now(), i32::from(place > 5)),
         }
     }
@@ -287,12 +288,12 @@ impl<'a> Script<'a> {
     /// What concerns every state: descendants, sessions, and the place in a queue.
     fn asked_of_any(&self) -> Input {
         match self.draw(8) {
-            0 => Input::Command(Command::Terminate { cause: StopCause::User, force: self.odds(2) }),
+            0 => Input::Action(Action::Terminate { cause: StopCause::User, force: self.odds(2) }),
             1 | 2 => Input::Observation(Observation::DescendantsEnded),
-            3 => Input::Command(Command::EndSession { policy: self.session_policy() }),
+            3 => Input::Action(Action::EndSession { policy: self.session_policy() }),
             _ => {
                 let value = i64::try_from(self.draw(5)).unwrap_or(0);
-                Input::Command(Command::Prioritize { priority: must(Priority::new(value)) })
+                Input::Action(Action::Prioritize { priority: must(Priority::new(value)) })
             }
         }
     }
@@ -306,28 +307,28 @@ impl<'a> Script<'a> {
         }
     }
 
-    async fn wish(&mut self) {
+    async fn enqueue_action(&mut self) {
         let Some(id) = self.id() else { return };
         let op = self.chance.op();
         let wish = match self.draw(4) {
-            0 => Wish::Terminate { cause: StopCause::Session, force: self.odds(2) },
-            1 => Wish::EndSession { policy: self.session_policy() },
-            _ => Wish::Pause,
+            0 => PendingAction::Terminate { cause: StopCause::Session, force: self.odds(2) },
+            1 => PendingAction::EndSession { policy: self.session_policy() },
+            _ => PendingAction::Pause,
         };
-        both!(self, format!("a wish for {id}"), store => store.wish(&id, op, wish)).ok();
+        both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, wish)).ok();
     }
 
-    async fn touch(&mut self) {
+    async fn update_live_stats(&mut self) {
         let Some(id) = self.id() else { return };
-        let by = if self.odds(3) { Author::Anyone } else { Author::Owner(self.lease()) };
+        let by = if self.odds(3) { Writer::Anyone } else { Writer::Owner(self.lease()) };
         let attempt = AttemptNo(u32::try_from(self.draw(3)).unwrap_or(0));
-        let told = [(id, attempt, Vitals { output_bytes: self.draw(1000), ..Vitals::default() })];
-        both!(self, format!("a touch of {id}"), store => touched(store.touch(&by, &told))).ok();
+        let told = [(id, attempt, LiveStats { output_bytes: self.draw(1000), ..LiveStats::default() })];
+        both!(self, format!("a touch of {id}"), store => touched(store.update_live_stats(&by, &told))).ok();
     }
 
     async fn attend(&mut self) {
         let lease = self.lease();
-        let handed = both!(self, "attention", store => store.attention(&lease, 3));
+        let handed = both!(self, "attention", store => store.claim_due(&lease, 3));
         self.tally.handed += handed.map_or(0, |handed| handed.len());
     }
 
@@ -347,7 +348,7 @@ impl<'a> Script<'a> {
         policy.slots.insert("k".to_owned(), u32::try_from(self.draw(4)).unwrap_or(0));
         let held = must(SlotKey::new("l"));
         if self.odds(3) {
-            policy.held.insert(held, Hold { since: self.one.now(), by: Some("someone".to_owned()) });
+            policy.held.insert(held, QueueHold { since: self.one.now(), by: Some("someone".to_owned()) });
         } else {
             policy.held.remove(&held);
         }
@@ -356,11 +357,12 @@ impl<'a> Script<'a> {
 
     /// Compares everything that can be seen.
     async fn look(&mut self) {
-        for order in [Order::NewestFirst, Order::OldestFirst] {
+        for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             let mut after: Option<PageKey> = None;
             loop {
-                let page = PageAsk { order, after, most: 7 };
-                let listing = must(both!(self, "a page", store => store.list(&Filter::default(), &page)));
+                let page = PageRequest { order, after, most: 7 };
+                let listing =
+                    must(both!(self, "a page", store => store.list(&ProcessFilter::default(), &page)));
                 after = listing.next;
                 if after.is_none() {
                     break;
@@ -368,19 +370,20 @@ impl<'a> Script<'a> {
             }
         }
         let statuses = vec![Status::Pending, Status::Running];
-        let filter = Filter { statuses, level: Some(longhaul_domain::Level(0)), ..Filter::default() };
-        let page = PageAsk { order: Order::NewestFirst, after: None, most: 1000 };
+        let filter =
+            ProcessFilter { statuses, level: Some(longhaul_domain::Level(0)), ..ProcessFilter::default() };
+        let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1000 };
         both!(self, "a filtered page", store => store.list(&filter, &page)).ok();
         let session = Some(must(SessionId::new("s")));
-        let filter = Filter { session, ..Filter::default() };
+        let filter = ProcessFilter { session, ..ProcessFilter::default() };
         both!(self, "a session", store => store.list(&filter, &page)).ok();
         both!(self, "the queues", store => store.queues(None)).ok();
         both!(self, "the policy", store => store.policy()).ok();
         both!(self, "the nodes", store => store.nodes()).ok();
         let lease = self.lease();
-        both!(self, "a beat", store => beaten(store.beat(&lease))).ok();
+        both!(self, "a beat", store => beaten(store.renew_lease(&lease))).ok();
         let end = must(both!(self, "the end", store => store.end()));
-        let after = Cursor(end.0.saturating_sub(200));
+        let after = EventCursor(end.0.saturating_sub(200));
         both!(self, "the latest events", store => store.read(Some(after), 1000, false)).ok();
     }
 }
@@ -407,7 +410,9 @@ async fn touched(
 }
 
 /// What is due is due now, however long it has been.
-async fn beaten(answer: impl Future<Output = Result<Calls, StoreError>>) -> Result<Calls, StoreError> {
+async fn beaten(
+    answer: impl Future<Output = Result<NodeUpdates, StoreError>>,
+) -> Result<NodeUpdates, StoreError> {
     let calls = answer.await?;
-    Ok(Calls { due: calls.due.map(|due| due.max(calls.now)), ..calls })
+    Ok(NodeUpdates { due: calls.due.map(|due| due.max(calls.now)), ..calls })
 }

@@ -1,7 +1,7 @@
 //! What every clock promises.
 
 use crate::suite::{must, soon};
-use longhaul_domain::{Awake, Deadline, Timestamp};
+use longhaul_domain::{AwakeTime, Deadline, Timestamp};
 use longhaul_ports::Clock;
 use std::any::Any;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 /// A clock of its own for each rule; its time passes by itself.
 #[derive(Debug)]
-pub struct ClockWorld {
+pub struct ClockFixture {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
-impl ClockWorld {
+impl ClockFixture {
     /// A world around a clock whose time passes by itself.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
@@ -30,12 +30,12 @@ impl ClockWorld {
 }
 
 /// Opens a world.
-pub fn open(open: impl FnOnce() -> ClockWorld) -> ClockWorld {
+pub fn open(open: impl FnOnce() -> ClockFixture) -> ClockFixture {
     open()
 }
 
 /// Neither steady nor awake time goes back, whoever looks.
-pub async fn time_never_goes_back(world: &ClockWorld) {
+pub async fn time_never_goes_back(world: &ClockFixture) {
     let watchers: Vec<_> = (0..4)
         .map(|_| {
             let clock = Arc::clone(&world.clock);
@@ -55,7 +55,7 @@ pub async fn time_never_goes_back(world: &ClockWorld) {
 }
 
 /// Both pass as fast as time does.
-pub async fn time_passes(world: &ClockWorld) {
+pub async fn time_passes(world: &ClockFixture) {
     let begin = (world.clock.now(), world.clock.awake(), Instant::now());
     world.clock.sleep_until(Deadline::Awake(begin.1.plus(Duration::from_millis(200)))).await;
     let real = begin.2.elapsed() + Duration::from_millis(2);
@@ -67,14 +67,14 @@ pub async fn time_passes(world: &ClockWorld) {
 }
 
 /// The wall clock is not set by us: it shows about what this machine's does.
-pub async fn the_wall_shows_the_time_of_day(world: &ClockWorld) {
+pub async fn the_wall_shows_the_time_of_day(world: &ClockFixture) {
     let since = must(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
     let here = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     assert!((world.clock.wall().0 - here).abs() < 5_000);
 }
 
 /// A sleeper wakes when its deadline has passed, never before, and not much later.
-pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockWorld) {
+pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture) {
     let clock = &world.clock;
     for millis in [1, 15, 70] {
         let span = Duration::from_millis(millis);
@@ -89,23 +89,23 @@ pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockWorld) 
 }
 
 /// A deadline that has passed is no reason to wait.
-pub async fn a_passed_deadline_does_not_park(world: &ClockWorld) {
+pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
     let clock = &world.clock;
     for deadline in [
         Deadline::At(clock.now()),
         Deadline::At(Timestamp(i64::MIN)),
         Deadline::Awake(clock.awake()),
-        Deadline::Awake(Awake(0)),
+        Deadline::Awake(AwakeTime(0)),
     ] {
         must(tokio::time::timeout(Duration::from_millis(500), clock.sleep_until(deadline)).await);
     }
 }
 
 /// A deadline at the far end of time is waited for, and giving up on it is fine.
-pub async fn a_far_deadline_parks(world: &ClockWorld) {
+pub async fn a_far_deadline_parks(world: &ClockFixture) {
     for deadline in [
         Deadline::At(Timestamp(i64::MAX)),
-        Deadline::Awake(Awake(i64::MAX)),
+        Deadline::Awake(AwakeTime(i64::MAX)),
         Deadline::At(world.clock.now().plus(Duration::from_secs(86_400 * 365))),
     ] {
         let sleep = world.clock.sleep_until(deadline);
@@ -114,7 +114,7 @@ pub async fn a_far_deadline_parks(world: &ClockWorld) {
 }
 
 /// Many sleep at once, and each wakes by its own deadline.
-pub async fn many_sleep_at_once(world: &ClockWorld) {
+pub async fn many_sleep_at_once(world: &ClockFixture) {
     let begin = world.clock.now();
     let sleepers: Vec<_> = (0..200_u64)
         .map(|place| {
@@ -133,7 +133,7 @@ pub async fn many_sleep_at_once(world: &ClockWorld) {
 
 /// Runs every rule for clocks, one test each.
 ///
-/// Takes a function that opens a [`ClockWorld`].
+/// Takes a function that opens a [`ClockFixture`].
 #[macro_export]
 macro_rules! clock_suite {
     ($open:expr $(,)?) => {

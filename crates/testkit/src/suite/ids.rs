@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 /// A source of its own for each rule.
 #[derive(Debug)]
-pub struct IdsWorld {
+pub struct IdSourceFixture {
     /// The source.
     pub ids: Arc<dyn IdSource>,
 }
 
-impl IdsWorld {
+impl IdSourceFixture {
     /// A world around a source.
     #[must_use]
     pub fn new(ids: Arc<dyn IdSource>) -> Self {
@@ -21,12 +21,12 @@ impl IdsWorld {
 }
 
 /// Opens a world.
-pub fn open(open: impl FnOnce() -> IdsWorld) -> IdsWorld {
+pub fn open(open: impl FnOnce() -> IdSourceFixture) -> IdSourceFixture {
     open()
 }
 
 /// No identity is drawn twice, whoever draws.
-pub async fn no_identity_is_drawn_twice(world: &IdsWorld) {
+pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
     let drawers: Vec<_> = (0..4)
         .map(|_| {
             let ids = Arc::clone(&world.ids);
@@ -45,7 +45,7 @@ pub async fn no_identity_is_drawn_twice(world: &IdsWorld) {
 }
 
 /// Each digit of an id is random from the first one on, so that a short prefix is enough to name it.
-pub async fn ids_are_random_from_their_first_digit(world: &IdsWorld) {
+pub async fn ids_are_random_from_their_first_digit(world: &IdSourceFixture) {
     let drawn: Vec<String> = (0..4_096).map(|_| world.ids.process().to_string()).collect();
     for place in 0..8 {
         for digit in "0123456789abcdef".chars() {
@@ -59,14 +59,14 @@ pub async fn ids_are_random_from_their_first_digit(world: &IdsWorld) {
 }
 
 /// Ids are UUIDs of version 4.
-pub async fn ids_say_that_they_are_random(world: &IdsWorld) {
+pub async fn ids_say_that_they_are_random(world: &IdSourceFixture) {
     for _ in 0..100 {
         assert_eq!(world.ids.process().as_uuid().get_version_num(), 4);
     }
 }
 
 /// Each bit of chance is set about as often as not.
-pub async fn chance_is_spread_over_all_bits(world: &IdsWorld) {
+pub async fn chance_is_spread_over_all_bits(world: &IdSourceFixture) {
     let drawn: Vec<u64> = (0..2_048).map(|_| world.ids.chance().0).collect();
     for bit in 0..64 {
         let set = drawn.iter().filter(|bits| (*bits >> bit) & 1 == 1).count();
@@ -76,7 +76,7 @@ pub async fn chance_is_spread_over_all_bits(world: &IdsWorld) {
 
 /// Runs every rule for sources of identities, one test each.
 ///
-/// Takes a function that opens an [`IdsWorld`].
+/// Takes a function that opens an [`IdSourceFixture`].
 #[macro_export]
 macro_rules! ids_suite {
     ($open:expr $(,)?) => {

@@ -4,7 +4,7 @@ use crate::fakes::SequentialIds;
 use crate::suite::{must, parked, refused, some, soon};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, Timestamp};
-use longhaul_ports::{AttemptKey, IdSource, OutputError, OutputLog, OutputPage, OutputSource, Wanted};
+use longhaul_ports::{AttemptKey, IdSource, OutputError, OutputLog, OutputPage, OutputRead, OutputSource};
 use std::any::Any;
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// Writes what a rule reads.
 #[async_trait]
-pub trait Pen: Debug + Send + Sync + 'static {
+pub trait OutputFeed: Debug + Send + Sync + 'static {
     /// Appends output of an attempt that is under way, and begins it if need be; nothing may be written. It can be read
     /// on return.
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
@@ -23,19 +23,19 @@ pub trait Pen: Debug + Send + Sync + 'static {
 
 /// Output of its own for each rule, empty.
 #[derive(Debug)]
-pub struct OutputWorld {
+pub struct OutputFixture {
     /// The reader.
     pub output: Arc<dyn OutputLog>,
     /// The writer.
-    pub pen: Arc<dyn Pen>,
+    pub pen: Arc<dyn OutputFeed>,
     ids: SequentialIds,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
-impl OutputWorld {
+impl OutputFixture {
     /// A world around a reader and the writer of what it reads.
     #[must_use]
-    pub fn new(output: Arc<dyn OutputLog>, pen: Arc<dyn Pen>) -> Self {
+    pub fn new(output: Arc<dyn OutputLog>, pen: Arc<dyn OutputFeed>) -> Self {
         Self { output, pen, ids: SequentialIds::default(), _guard: None }
     }
 
@@ -57,24 +57,24 @@ impl OutputWorld {
         self.pen.write(key, OutputSource::Stderr, text.as_bytes()).await;
     }
 
-    async fn page(&self, key: AttemptKey, wanted: Wanted) -> OutputPage {
+    async fn page(&self, key: AttemptKey, wanted: OutputRead) -> OutputPage {
         must(self.output.read(key, wanted).await)
     }
 }
 
 /// Opens a world.
-pub fn open(open: impl FnOnce() -> OutputWorld) -> OutputWorld {
+pub fn open(open: impl FnOnce() -> OutputFixture) -> OutputFixture {
     open()
 }
 
-const ALL: Wanted = Wanted { from: 0, most: 1 << 20, only: None };
+const ALL: OutputRead = OutputRead { from: 0, most: 1 << 20, only: None };
 
 fn bytes(page: &OutputPage) -> Vec<u8> {
     page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect()
 }
 
 /// Every byte that was written is read, whatever its value, in the order of writing, and by its stream.
-pub async fn every_byte_is_read_in_order(world: &OutputWorld) {
+pub async fn every_byte_is_read_in_order(world: &OutputFixture) {
     let key = world.key();
     let every: Vec<u8> = (0..=255).collect();
     world.pen.write(key, OutputSource::Stdout, &every).await;
@@ -97,14 +97,14 @@ pub async fn every_byte_is_read_in_order(world: &OutputWorld) {
 }
 
 /// A byte keeps its offset for ever: whoever reads from there finds it.
-pub async fn bytes_keep_their_offsets(world: &OutputWorld) {
+pub async fn bytes_keep_their_offsets(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "0123").await;
     world.err(key, "4567").await;
     let before = world.page(key, ALL).await;
     world.out(key, "89").await;
     for from in 0..=10 {
-        let page = world.page(key, Wanted { from, ..ALL }).await;
+        let page = world.page(key, OutputRead { from, ..ALL }).await;
         let expected = b"0123456789".get(usize::try_from(from).unwrap_or(0)..).unwrap_or_default();
         assert_eq!(bytes(&page), expected);
         assert_eq!((page.next, page.end), (10, 10));
@@ -116,7 +116,7 @@ pub async fn bytes_keep_their_offsets(world: &OutputWorld) {
 }
 
 /// A page holds no more than was wanted, and the next one goes on where it says.
-pub async fn pages_go_on_where_the_last_one_ended(world: &OutputWorld) {
+pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
     let key = world.key();
     for line in 0..40 {
         world.out(key, &format!("line {line}\n")).await;
@@ -127,7 +127,7 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputWorld) {
         let mut found = Vec::new();
         let mut from = 0;
         loop {
-            let page = world.page(key, Wanted { from, most, only: None }).await;
+            let page = world.page(key, OutputRead { from, most, only: None }).await;
             let bytes = bytes(&page);
             assert!(bytes.len() <= usize::try_from(most).unwrap_or(0));
             found.extend(bytes);
@@ -142,7 +142,7 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputWorld) {
 }
 
 /// Of a chosen stream, that alone is read, page by page as well.
-pub async fn a_chosen_stream_comes_alone(world: &OutputWorld) {
+pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     let key = world.key();
     for _ in 0..10 {
         world.out(key, "out\n").await;
@@ -155,7 +155,7 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputWorld) {
             let mut found = Vec::new();
             let mut from = 0;
             for _ in 0..200 {
-                let page = world.page(key, Wanted { from, most, only: Some(only) }).await;
+                let page = world.page(key, OutputRead { from, most, only: Some(only) }).await;
                 assert!(page.chunks.iter().all(|chunk| chunk.source == only));
                 found.extend(bytes(&page));
                 from = page.next;
@@ -169,19 +169,19 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputWorld) {
 }
 
 /// Behind the end there is nothing, and no error.
-pub async fn behind_the_end_there_is_nothing(world: &OutputWorld) {
+pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "").await;
     assert_eq!(must(world.output.size(key).await).end, 0);
     assert_eq!(world.page(key, ALL).await.chunks, []);
     world.out(key, "text").await;
-    let page = world.page(key, Wanted { from: 4, ..ALL }).await;
+    let page = world.page(key, OutputRead { from: 4, ..ALL }).await;
     assert_eq!((page.chunks, page.next, page.end), (Vec::new(), 4, 4));
-    assert_eq!(world.page(key, Wanted { from: 1000, ..ALL }).await.chunks, []);
+    assert_eq!(world.page(key, OutputRead { from: 1000, ..ALL }).await.chunks, []);
 }
 
 /// An attempt that never ran has no output, and every question says so.
-pub async fn missing_output_is_told(world: &OutputWorld) {
+pub async fn missing_output_is_told(world: &OutputFixture) {
     let key = world.key();
     let output = &world.output;
     refused!(output.size(key).await, OutputError::Missing { key: named } if *named == key);
@@ -192,7 +192,7 @@ pub async fn missing_output_is_told(world: &OutputWorld) {
 }
 
 /// The last lines begin where they are counted from the end; an unfinished line is a line.
-pub async fn the_last_lines_are_counted_from_the_end(world: &OutputWorld) {
+pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "one\n").await;
     world.err(key, "two\n").await;
@@ -210,7 +210,7 @@ pub async fn the_last_lines_are_counted_from_the_end(world: &OutputWorld) {
 }
 
 /// The bytes since a moment begin with the first one that was written then or later.
-pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputWorld) {
+pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "early").await;
     world.pen.pass(Duration::from_millis(60)).await;
@@ -228,7 +228,7 @@ pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputWorld) {
 }
 
 /// Whoever waits for more parks until there is more, and not when there is.
-pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputWorld) {
+pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "text").await;
     must(soon(world.output.grown(key, 3)).await);
@@ -248,7 +248,7 @@ pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputWorld) {
 }
 
 /// The attempts of a process have output of their own.
-pub async fn attempts_are_kept_apart(world: &OutputWorld) {
+pub async fn attempts_are_kept_apart(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
     world.out(first, "one").await;
@@ -259,7 +259,7 @@ pub async fn attempts_are_kept_apart(world: &OutputWorld) {
 }
 
 /// Removed output is gone, of all attempts, and nobody else's; removing it again is fine.
-pub async fn removed_output_is_gone(world: &OutputWorld) {
+pub async fn removed_output_is_gone(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
     let other = world.key();
@@ -276,7 +276,7 @@ pub async fn removed_output_is_gone(world: &OutputWorld) {
 }
 
 /// What is kept is listed in the order of ids, page by page, each process once however many attempts it has.
-pub async fn what_is_kept_is_listed_page_by_page(world: &OutputWorld) {
+pub async fn what_is_kept_is_listed_page_by_page(world: &OutputFixture) {
     assert_eq!(must(world.output.kept(None, 10).await), []);
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -299,7 +299,7 @@ pub async fn what_is_kept_is_listed_page_by_page(world: &OutputWorld) {
 
 /// Runs every rule for readers of output, one test each.
 ///
-/// Takes a function that opens an [`OutputWorld`].
+/// Takes a function that opens an [`OutputFixture`].
 #[macro_export]
 macro_rules! output_suite {
     ($open:expr $(,)?) => {

@@ -4,11 +4,11 @@ mod rules;
 
 pub use rules::*;
 
-use super::StoreWorld;
+use super::StoreFixture;
 use crate::fakes::VirtualClock;
 use crate::suite::must;
 use longhaul_domain::{Event, Fact};
-use longhaul_ports::{Lease, Restore, Restored, Store, Stored};
+use longhaul_ports::{Lease, Restore, RestoreOutcome, Store, StoredProcess};
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// Runs every rule for stores that take back what they lost, one test each.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`RestoringWorld`](crate::suite::RestoringWorld) around an empty store whose leases last
+/// [`RestoreFixture`](crate::suite::RestoreFixture) around an empty store whose leases last
 /// [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
 #[macro_export]
 macro_rules! restoring_store_suite {
@@ -50,25 +50,25 @@ macro_rules! restoring_store_suite {
 }
 
 /// A store of its own for each rule that can be made to lose everything.
-pub struct RestoringWorld {
-    world: StoreWorld,
+pub struct RestoreFixture {
+    world: StoreFixture,
     restore: Arc<dyn Restore>,
     empty: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Opens a world with a clock of its own.
-pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoringWorld) -> RestoringWorld {
+pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoreFixture) -> RestoreFixture {
     open(VirtualClock::default()).await
 }
 
-impl RestoringWorld {
+impl RestoreFixture {
     /// A world around a store that takes its time from this clock, and what makes that store lose everything.
     pub fn new<S: Store + Restore>(
         store: Arc<S>,
         clock: VirtualClock,
         empty: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        Self { world: StoreWorld::new(store.clone(), clock), restore: store, empty: Box::new(empty) }
+        Self { world: StoreFixture::new(store.clone(), clock), restore: store, empty: Box::new(empty) }
     }
 
     /// The same; what is given lives as long as the world, such as a server.
@@ -81,16 +81,16 @@ impl RestoringWorld {
         (self.empty)();
     }
 
-    async fn give(&self, by: &Lease, kept: &Stored) -> Restored {
+    async fn give(&self, by: &Lease, kept: &StoredProcess) -> RestoreOutcome {
         let mut restored = must(self.restore.restore(by, std::slice::from_ref(kept)).await);
         super::some(restored.pop())
     }
 
     /// Gives back what has to be missing, and loads it.
-    async fn given(&self, by: &Lease, kept: &Stored) -> Stored {
+    async fn given(&self, by: &Lease, kept: &StoredProcess) -> StoredProcess {
         let restored = self.give(by, kept).await;
         let there = self.load(kept.process.id).await;
-        assert_eq!(restored, Restored::Given(there.revision));
+        assert_eq!(restored, RestoreOutcome::Inserted(there.revision));
         there
     }
 
@@ -106,16 +106,16 @@ impl RestoringWorld {
     }
 }
 
-impl Deref for RestoringWorld {
-    type Target = StoreWorld;
+impl Deref for RestoreFixture {
+    type Target = StoreFixture;
 
-    fn deref(&self) -> &StoreWorld {
+    fn deref(&self) -> &StoreFixture {
         &self.world
     }
 }
 
-impl fmt::Debug for RestoringWorld {
+impl fmt::Debug for RestoreFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RestoringWorld").field("world", &self.world).finish_non_exhaustive()
+        f.debug_struct("RestoreFixture").field("world", &self.world).finish_non_exhaustive()
     }
 }

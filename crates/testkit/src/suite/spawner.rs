@@ -1,10 +1,12 @@
 //! What every spawner promises.
 
 use crate::fakes::SequentialIds;
-use crate::suite::{A_WHILE, PATIENCE, instead_of, locked, must, refused, some};
+use crate::suite::{EVENT_TIMEOUT, PARK_CHECK, instead_of, locked, must, refused, some};
 use async_trait::async_trait;
 use longhaul_domain::{AttemptNo, Capabilities, CommandSpec, Exit, ExitStatus, Observation, StopCause};
-use longhaul_ports::{AttemptKey, Found, IdSource, Seen, SpawnError, Spawner, StartOrder, StopOrder};
+use longhaul_ports::{
+    Adopted, AttemptKey, IdSource, SpawnError, Spawner, SpawnerEvent, StartRequest, StopRequest,
+};
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -29,7 +31,7 @@ pub use senses::{
 ///
 /// Which rules there are for a spawner depends on its [capabilities](Spawner::capabilities).
 #[async_trait]
-pub trait Actors: Debug + Send + Sync + 'static {
+pub trait TestCommands: Debug + Send + Sync + 'static {
     /// A command that exits by itself so long after its start.
     fn exits(&self, after: Duration, code: u8) -> CommandSpec;
 
@@ -70,19 +72,19 @@ pub trait Actors: Debug + Send + Sync + 'static {
 
 /// A spawner of its own for each rule, with nothing to watch.
 #[derive(Debug)]
-pub struct SpawnerWorld {
+pub struct SpawnerFixture {
     spawner: Mutex<Option<Arc<dyn Spawner>>>,
-    actors: Arc<dyn Actors>,
+    actors: Arc<dyn TestCommands>,
     ids: SequentialIds,
     /// The commands that were ordered, for the lives after them.
     commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
-impl SpawnerWorld {
+impl SpawnerFixture {
     /// A world around the commands; the first life of the manager opens its spawner in the same way as the later ones.
     #[must_use]
-    pub fn new(actors: Arc<dyn Actors>) -> Self {
+    pub fn new(actors: Arc<dyn TestCommands>) -> Self {
         Self {
             spawner: Mutex::default(),
             actors,
@@ -115,10 +117,10 @@ impl SpawnerWorld {
         self.spawner().await
     }
 
-    fn order(&self, command: CommandSpec) -> StartOrder {
+    fn order(&self, command: CommandSpec) -> StartRequest {
         let key = AttemptKey { id: self.ids.process(), attempt: AttemptNo(1) };
         locked(&self.commands).insert(key, command.clone());
-        StartOrder {
+        StartRequest {
             key,
             command,
             environment: vec![("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned())],
@@ -127,7 +129,7 @@ impl SpawnerWorld {
     }
 
     /// Asks the present spawner what became of an attempt that was ordered.
-    async fn adopt(&self, key: AttemptKey) -> Found {
+    async fn adopt(&self, key: AttemptKey) -> Adopted {
         let command = some(locked(&self.commands).get(&key).cloned());
         must(self.spawner().await.adopt(key, &command).await)
     }
@@ -151,8 +153,8 @@ impl SpawnerWorld {
         key
     }
 
-    async fn next(&self) -> Seen {
-        some(self.seen_within(PATIENCE).await)
+    async fn next(&self) -> SpawnerEvent {
+        some(self.seen_within(EVENT_TIMEOUT).await)
     }
 
     async fn can(&self) -> Capabilities {
@@ -181,7 +183,7 @@ impl SpawnerWorld {
     }
 
     /// What is seen while so much real time passes, and at least as much of the actors' own.
-    async fn seen_within(&self, span: Duration) -> Option<Seen> {
+    async fn seen_within(&self, span: Duration) -> Option<SpawnerEvent> {
         let spawner = self.spawner().await;
         let next = spawner.next();
         tokio::pin!(next);
@@ -197,17 +199,17 @@ impl SpawnerWorld {
     }
 
     async fn assert_silence(&self) {
-        assert_eq!(self.seen_within(A_WHILE * 3).await, None);
+        assert_eq!(self.seen_within(PARK_CHECK * 3).await, None);
     }
 }
 
 /// Opens a world.
-pub fn open(open: impl FnOnce() -> SpawnerWorld) -> SpawnerWorld {
+pub fn open(open: impl FnOnce() -> SpawnerFixture) -> SpawnerFixture {
     open()
 }
 
-const GENTLY: StopOrder = StopOrder { cause: StopCause::User, force: false };
-const NOW: StopOrder = StopOrder { cause: StopCause::User, force: true };
+const GRACEFUL: StopRequest = StopRequest { cause: StopCause::User, force: false };
+const NOW: StopRequest = StopRequest { cause: StopCause::User, force: true };
 const KILLED: ExitStatus = ExitStatus::Signal { number: 9, core: false };
 
 fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
@@ -216,7 +218,7 @@ fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
 }
 
 /// A command is seen to run and then to exit with its code, each once.
-pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerWorld) {
+pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     for code in [0, 7, 255] {
         let key = world.run(world.actors.exits(Duration::ZERO, code)).await;
         let exit = world.exit(key).await;
@@ -228,7 +230,7 @@ pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerWorld) {
 }
 
 /// An attempt that was started before is not started twice.
-pub async fn an_attempt_is_started_once(world: &SpawnerWorld) {
+pub async fn an_attempt_is_started_once(world: &SpawnerFixture) {
     let order = world.order(world.actors.exits(Duration::from_millis(100), 3));
     let spawner = world.spawner().await;
     must(spawner.start(order.clone()).await);
@@ -242,7 +244,7 @@ pub async fn an_attempt_is_started_once(world: &SpawnerWorld) {
 }
 
 /// A program that does not exist is told, and nothing ran.
-pub async fn a_missing_program_is_told(world: &SpawnerWorld) {
+pub async fn a_missing_program_is_told(world: &SpawnerFixture) {
     let order = world.order(world.actors.missing());
     let key = order.key;
     let failure = match world.spawner().await.start(order).await {
@@ -262,9 +264,9 @@ pub async fn a_missing_program_is_told(world: &SpawnerWorld) {
 }
 
 /// A stop ends the command, and the exit names who asked.
-pub async fn a_stop_ends_the_command(world: &SpawnerWorld) {
+pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
-    must(world.spawner().await.stop(key, GENTLY).await);
+    must(world.spawner().await.stop(key, GRACEFUL).await);
     let exit = world.exit(key).await;
     assert_eq!(exit.stopped, Some(StopCause::User));
     if world.can().await.signals {
@@ -274,20 +276,20 @@ pub async fn a_stop_ends_the_command(world: &SpawnerWorld) {
 }
 
 /// Whoever does not listen is killed when its grace is over.
-pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerWorld) {
+pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
     }
     let command = patient(some(world.actors.ignores_term()), Duration::from_millis(400));
     let key = world.run(command).await;
-    must(world.spawner().await.stop(key, GENTLY).await);
+    must(world.spawner().await.stop(key, GRACEFUL).await);
     let exit = world.exit(key).await;
     assert_eq!(exit.status, KILLED);
     assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
 }
 
 /// A forced stop kills at once, also after a gentle one.
-pub async fn a_forced_stop_does_not_wait(world: &SpawnerWorld) {
+pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
     }
@@ -296,15 +298,15 @@ pub async fn a_forced_stop_does_not_wait(world: &SpawnerWorld) {
     must(world.spawner().await.stop(key, NOW).await);
     assert_eq!(world.exit(key).await.status, KILLED);
     let key = world.run(command()).await;
-    must(world.spawner().await.stop(key, GENTLY).await);
+    must(world.spawner().await.stop(key, GRACEFUL).await);
     must(world.spawner().await.stop(key, NOW).await);
     assert_eq!(world.exit(key).await.status, KILLED);
 }
 
 /// A stop that is asked before the start was answered takes effect all the same.
-pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerWorld) {
+pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
     let key = world.start(world.actors.runs()).await;
-    must(world.spawner().await.stop(key, GENTLY).await);
+    must(world.spawner().await.stop(key, GRACEFUL).await);
     let mut seen = world.next().await.observation;
     if matches!(seen, Observation::Spawned { .. }) {
         seen = world.next().await.observation;
@@ -318,12 +320,12 @@ pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerWorld) {
 }
 
 /// A stop is safe to ask again, and the end is seen once.
-pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerWorld) {
+pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     let spawner = world.spawner().await;
-    must(spawner.stop(key, GENTLY).await);
+    must(spawner.stop(key, GRACEFUL).await);
     // The second one may find it gone already.
-    if let Err(error) = spawner.stop(key, GENTLY).await {
+    if let Err(error) = spawner.stop(key, GRACEFUL).await {
         assert!(matches!(error, SpawnError::Unknown { .. }), "{error:?}");
     }
     world.exit(key).await;
@@ -331,10 +333,10 @@ pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerWorld) {
 }
 
 /// What is not watched here cannot be stopped, halted, or let go on.
-pub async fn an_unknown_attempt_is_told(world: &SpawnerWorld) {
+pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
     let key = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
-    refused!(spawner.stop(key, GENTLY).await, SpawnError::Unknown { key: named } if *named == key);
+    refused!(spawner.stop(key, GRACEFUL).await, SpawnError::Unknown { key: named } if *named == key);
     if spawner.capabilities().pause {
         refused!(spawner.pause(key).await, SpawnError::Unknown { .. });
         refused!(spawner.resume(key).await, SpawnError::Unknown { .. });
@@ -342,7 +344,7 @@ pub async fn an_unknown_attempt_is_told(world: &SpawnerWorld) {
 }
 
 /// A halted command does not get on until it is let go on, however often that is asked.
-pub async fn a_halted_command_does_not_get_on(world: &SpawnerWorld) {
+pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
         return;
@@ -358,7 +360,7 @@ pub async fn a_halted_command_does_not_get_on(world: &SpawnerWorld) {
 }
 
 /// A halted command can be stopped and killed.
-pub async fn a_halted_command_can_be_stopped(world: &SpawnerWorld) {
+pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
         return;
@@ -371,12 +373,12 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerWorld) {
     }
     let key = world.run(world.actors.runs()).await;
     must(spawner.pause(key).await);
-    must(spawner.stop(key, GENTLY).await);
+    must(spawner.stop(key, GRACEFUL).await);
     assert_eq!(world.exit(key).await.stopped, Some(StopCause::User));
 }
 
 /// What is watched and runs uses something, and gives back no processor time; of anything else no usage is told.
-pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
+pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     let stranger = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
     refused!(spawner.usage(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
@@ -401,7 +403,7 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerWorld) {
 }
 
 /// Many run at once, and each is seen to begin and to end, in this order.
-pub async fn many_run_at_once(world: &SpawnerWorld) {
+pub async fn many_run_at_once(world: &SpawnerFixture) {
     let mut keys = Vec::new();
     for code in 0..12_u8 {
         let after = Duration::from_millis(u64::from(code % 4) * 30);
@@ -427,7 +429,7 @@ pub async fn many_run_at_once(world: &SpawnerWorld) {
 
 /// Runs every rule for spawners, one test each.
 ///
-/// Takes a function that opens a [`SpawnerWorld`].
+/// Takes a function that opens a [`SpawnerFixture`].
 #[macro_export]
 macro_rules! spawner_suite {
     ($open:expr $(,)?) => {

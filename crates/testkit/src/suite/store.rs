@@ -3,57 +3,57 @@
 mod at_once;
 mod claim;
 mod commit;
-mod crowd;
+mod contention;
 mod cut;
 mod draft;
 mod durable;
 mod endings;
 mod events;
-mod home;
 mod launch;
 mod lease;
 mod list;
+mod live_stats;
+mod maintenance;
 mod membership;
+mod node_home;
 mod order;
+mod output_tails;
+mod pending_actions;
 mod queues;
 mod slots;
 mod submit;
-mod tails;
-mod touch;
 mod tree;
-mod upkeep;
-mod wish;
 mod world;
 
 pub use at_once::*;
 pub use claim::*;
 pub use commit::*;
-pub use crowd::*;
+pub use contention::*;
 pub use cut::*;
-pub use draft::Draft;
+pub use draft::SubmissionBuilder;
 pub use durable::*;
 pub use endings::*;
 pub use events::*;
-pub use home::*;
 pub use launch::*;
 pub use lease::*;
 pub use list::*;
+pub use live_stats::*;
+pub use maintenance::*;
 pub use membership::*;
+pub use node_home::*;
 pub use order::*;
+pub use output_tails::*;
+pub use pending_actions::*;
 pub use queues::*;
 pub use slots::*;
 pub use submit::*;
-pub use tails::*;
-pub use touch::*;
 pub use tree::*;
-pub use upkeep::*;
-pub use wish::*;
-pub use world::{Cut, StoreWorld, open};
+pub use world::{ConnectionCut, StoreFixture, open};
 pub(crate) use world::{claimant, exited, never_ran, node_id, room, spawned};
 
 /// Runs every rule for stores, one test each.
 ///
-/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store. It
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty store. It
 /// is called inside a multi-threaded runtime. Where leases end, they have to outlast the rules, which let up to a day
 /// pass: give this suite leases of a week, and [`leased_store_suite`](crate::leased_store_suite) short ones.
 #[macro_export]

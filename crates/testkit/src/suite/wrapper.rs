@@ -1,45 +1,53 @@
 //! What every store promises that wraps another one: no call ends in a default of the port.
 
-use crate::fakes::{Heard, ProbeStore};
-use crate::suite::store::{StoreWorld, room, spawned};
+use crate::fakes::{CalledMethod, ProbeStore};
+use crate::suite::store::{StoreFixture, room, spawned};
 use crate::suite::{must, some, soon};
-use longhaul_domain::{AttemptNo, Retention, Vitals, Wish};
+use longhaul_domain::{AttemptNo, LiveStats, PendingAction, Retention};
 use longhaul_ports::{
-    AttemptKey, Author, Filter, IdSource, KeptTail, NodeOffer, Order, PageAsk, StoreMethod,
+    AttemptKey, IdSource, NodeAdvertisement, OutputTail, PageRequest, ProcessFilter, SortOrder, StoreMethod,
+    Writer,
 };
 
 /// Methods that cannot fail, and so are no [`StoreMethod`].
-const SURE: [Heard; 5] =
-    [Heard::AwaySince, Heard::IsAlone, Heard::Recall, Heard::RecallPage, Heard::LeasesEnd];
+const SURE: [CalledMethod; 5] = [
+    CalledMethod::AwaySince,
+    CalledMethod::IsAlone,
+    CalledMethod::Recall,
+    CalledMethod::RecallPage,
+    CalledMethod::LeasesEnd,
+];
 
 /// Calls each method of the store of this world, which wraps the probe, and fails unless the probe hears of the method of
 /// the same name. One with a default that the wrapper does not pass on never arrives.
 ///
 /// # Panics
 /// With the name of a method that does not arrive.
-pub async fn every_method_reaches_the_store_inside(world: &StoreWorld, probe: &ProbeStore) {
+pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: &ProbeStore) {
     let store = &world.store;
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     must(store.submit(submission).await);
-    must(soon(store.called(&lease)).await);
+    must(soon(store.wait_for_updates(&lease)).await);
     let claimed = must(store.claim(&lease, &room(&lease)).await);
     let stored = some(claimed.first());
     must(store.commit(world.change(stored, spawned(stored))).await);
-    must(store.wish(&id, world.ids.op(), Wish::Pause).await);
+    must(store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await);
     let attempt = AttemptNo(1);
-    must(store.touch(&Author::Owner(lease.clone()), &[(id, attempt, Vitals::default())]).await);
+    must(
+        store.update_live_stats(&Writer::Owner(lease.clone()), &[(id, attempt, LiveStats::default())]).await,
+    );
     must(store.load(&[id]).await);
     must(store.load_each(&[id]).await);
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 10 };
-    must(store.list(&Filter::default(), &page).await);
-    must(store.is_kept(&id, attempt).await);
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 10 };
+    must(store.list(&ProcessFilter::default(), &page).await);
+    must(store.is_durable(&id, attempt).await);
     store.away_since();
-    store.is_alone(&id);
-    store.recall(&[id]).await;
-    store.recall_page(&Filter::default(), &page).await;
-    must(store.attention(&lease, 10).await);
+    store.is_local_only(&id);
+    store.load_cached(&[id]).await;
+    store.list_cached(&ProcessFilter::default(), &page).await;
+    must(store.claim_due(&lease, 10).await);
     must(store.sweep(&Retention { age: None, count: None, before: None }, 0).await);
     must(store.reconcile(&lease).await);
     let (version, policy) = must(store.policy().await);
@@ -48,18 +56,18 @@ pub async fn every_method_reaches_the_store_inside(world: &StoreWorld, probe: &P
     must(store.label_classes().await);
     must(store.read(None, 10, false).await);
     must(store.end().await);
-    must(store.keep_tail(&lease, AttemptKey { id, attempt }, &KeptTail::default()).await);
-    must(store.kept_tail(id).await);
-    store.leases_end();
-    must(store.beat(&lease).await);
-    must(store.announce(&lease, &NodeOffer::default()).await);
+    must(store.store_tail(&lease, AttemptKey { id, attempt }, &OutputTail::default()).await);
+    must(store.load_tail(id).await);
+    store.leases_expire();
+    must(store.renew_lease(&lease).await);
+    must(store.advertise(&lease, &NodeAdvertisement::default()).await);
     must(store.nodes().await);
-    must(store.known_nodes().await);
+    must(store.list_nodes().await);
     must(store.drain(&lease.node, false).await);
     must(store.leave(&lease).await);
     must(store.forget(&lease.node).await);
     let heard = probe.heard();
-    for method in StoreMethod::ALL.iter().copied().map(Heard::Call).chain(SURE) {
+    for method in StoreMethod::ALL.iter().copied().map(CalledMethod::Call).chain(SURE) {
         assert!(heard.contains(&method), "{method:?} does not reach the store inside");
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::cursor::Choice;
+use crate::cursor::StreamSelection;
 use longhaul_domain::{AttemptNo, ProcessId};
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -7,11 +7,11 @@ use uuid::Uuid;
 #[test]
 fn line_is_cut_only_where_nothing_else_fits() {
     let output = b"one\ntwo two two\n";
-    let first = page(&window(output, 0, Ending::Over), &base(), 9, Manner::Folded);
+    let first = page(&window(output, 0, WindowEnd::Over), &base(), 9, RenderMode::Folded);
     assert_eq!((first.text.as_str(), first.next.offset, first.next.line), ("one\n", 4, Some(2)));
-    let second = page(&window(output, 4, Ending::Over), &first.next, 9, Manner::Folded);
+    let second = page(&window(output, 4, WindowEnd::Over), &first.next, 9, RenderMode::Folded);
     assert_eq!((second.text.as_str(), second.next.offset, second.next.skip), ("two two t", 4, 9));
-    let third = page(&window(output, 4, Ending::Over), &second.next, 9, Manner::Folded);
+    let third = page(&window(output, 4, WindowEnd::Over), &second.next, 9, RenderMode::Folded);
     assert_eq!((third.text.as_str(), third.stop), ("wo\n", PageStop::Drained));
     assert_eq!((third.next.offset, third.next.skip, third.next.line), (16, 0, Some(3)));
 }
@@ -19,14 +19,14 @@ fn line_is_cut_only_where_nothing_else_fits() {
 #[test]
 fn run_of_repeats_is_cut_like_any_text() {
     let output = b"aaaa\naaaa\naaaa\n";
-    assert_eq!(joined(output, &[3, 4], Manner::Folded), "aaaa ×3\n");
+    assert_eq!(joined(output, &[3, 4], RenderMode::Folded), "aaaa ×3\n");
 }
 
 #[test]
 fn window_without_a_byte_of_the_stream_moves_the_cursor_on() {
     let mut empty = Window::new(0);
-    empty.close(500, Ending::Pause);
-    for manner in [Manner::Folded, Manner::Raw] {
+    empty.close(500, WindowEnd::Pause);
+    for manner in [RenderMode::Folded, RenderMode::Raw] {
         let page = page(&empty, &base(), 100, manner);
         assert_eq!((page.text.as_str(), page.next.offset, page.stop), ("", 500, PageStop::Drained));
     }
@@ -34,28 +34,28 @@ fn window_without_a_byte_of_the_stream_moves_the_cursor_on() {
 
 #[test]
 fn begun_character_waits_for_its_rest() {
-    let page = page(&window(b"a\xe2\x82", 0, Ending::Pause), &base(), 100, Manner::Raw);
+    let page = page(&window(b"a\xe2\x82", 0, WindowEnd::Pause), &base(), 100, RenderMode::Raw);
     assert_eq!((page.text.as_str(), page.next.offset), ("a", 1));
 }
 
 proptest! {
     #[test]
     fn pages_joined_are_the_fold_of_the_whole(output in output(), rooms in rooms(), is_torn in any::<bool>()) {
-        let whole = window(&output, 0, Ending::Over);
+        let whole = window(&output, 0, WindowEnd::Over);
         let whole = if is_torn { whole.torn() } else { whole };
-        let whole = page(&whole, &base(), usize::MAX, Manner::Folded);
+        let whole = page(&whole, &base(), usize::MAX, RenderMode::Folded);
         prop_assert_eq!(whole.stop, PageStop::Drained);
-        prop_assert_eq!(joined_from(&output, &rooms, Manner::Folded, is_torn), whole.text);
+        prop_assert_eq!(joined_from(&output, &rooms, RenderMode::Folded, is_torn), whole.text);
     }
 
     #[test]
     fn raw_pages_joined_are_the_log(output in output(), rooms in rooms()) {
-        prop_assert_eq!(joined(&output, &rooms, Manner::Raw), String::from_utf8_lossy(&output));
+        prop_assert_eq!(joined(&output, &rooms, RenderMode::Raw), String::from_utf8_lossy(&output));
     }
 
     #[test]
     fn page_fits_its_room_and_shows_something(output in output(), room in 6_usize..200, manner in manner()) {
-        let page = page(&window(&output, 0, Ending::Over), &base(), room, manner);
+        let page = page(&window(&output, 0, WindowEnd::Over), &base(), room, manner);
         prop_assert!(json_length(&page.text) <= room);
         if page.stop == PageStop::Full {
             prop_assert!(!page.text.is_empty() && (page.next.offset, page.next.skip) > (0, 0));
@@ -64,7 +64,7 @@ proptest! {
 
     #[test]
     fn line_numbers_count_the_line_feeds_before_the_cursor(output in output(), room in 6_usize..40, manner in manner()) {
-        let page = page(&window(&output, 0, Ending::Over), &base(), room, manner);
+        let page = page(&window(&output, 0, WindowEnd::Over), &base(), room, manner);
         let before = &output[..usize::try_from(page.next.offset).unwrap()];
         let feeds = before.iter().filter(|byte| **byte == b'\n').count();
         prop_assert_eq!(page.next.line, Some(feeds as u64 + 1));
@@ -79,8 +79,8 @@ proptest! {
             let start = usize::try_from(from.offset).unwrap();
             let mut window = Window::new(from.offset);
             window.push(from.offset, &output[start..end.max(start)]);
-            window.close(end as u64, Ending::Pause);
-            let page = page(&window, &from, usize::MAX, Manner::Raw);
+            window.close(end as u64, WindowEnd::Pause);
+            let page = page(&window, &from, usize::MAX, RenderMode::Raw);
             shown.push_str(&page.text);
             from = page.next;
         }
@@ -102,8 +102,8 @@ proptest! {
         };
         let long: String = lines.iter().map(redrawn).collect();
         let short: String = lines.iter().map(|(last, ..)| format!("{last}\n")).collect();
-        let whole = page(&window(short.as_bytes(), 0, Ending::Over), &base(), usize::MAX, Manner::Folded).text;
-        let pages = joined(long.as_bytes(), &rooms, Manner::Folded);
+        let whole = page(&window(short.as_bytes(), 0, WindowEnd::Over), &base(), usize::MAX, RenderMode::Folded).text;
+        let pages = joined(long.as_bytes(), &rooms, RenderMode::Folded);
         // A run of equal lines that is very long is told in several, each with its number.
         let total = |text: &str| text.lines().map(|line| line.split_once(" ×").map_or(1, |(_, n)| n.parse().unwrap())).sum::<u64>();
         let kinds = |text: &str| {
@@ -115,19 +115,19 @@ proptest! {
     }
 }
 
-fn joined(output: &[u8], rooms: &[usize], manner: Manner) -> String {
+fn joined(output: &[u8], rooms: &[usize], manner: RenderMode) -> String {
     joined_from(output, rooms, manner, false)
 }
 
 /// Reads page after page, each through the smallest window that tells it; what came before may have been dropped.
-fn joined_from(output: &[u8], rooms: &[usize], manner: Manner, is_torn: bool) -> String {
+fn joined_from(output: &[u8], rooms: &[usize], manner: RenderMode, is_torn: bool) -> String {
     let (mut text, mut from) = (String::new(), base());
     for room in rooms.iter().cycle().take(100_000) {
         let start = usize::try_from(from.offset).unwrap();
         let mut most = 8;
         let page = loop {
             let end = (start + most).min(output.len());
-            let ending = if end == output.len() { Ending::Over } else { Ending::More };
+            let ending = if end == output.len() { WindowEnd::Over } else { WindowEnd::More };
             let mut window = Window::new(from.offset);
             window.push(from.offset, &output[start..end]);
             window.close(end as u64, ending);
@@ -139,7 +139,7 @@ fn joined_from(output: &[u8], rooms: &[usize], manner: Manner, is_torn: bool) ->
             most *= 2;
         };
         text.push_str(&page.text);
-        from = Cursor::parse(&page.next.to_string(), base().owner).unwrap();
+        from = OutputCursor::parse(&page.next.to_string(), base().owner).unwrap();
         if page.stop == PageStop::Drained {
             return text;
         }
@@ -147,19 +147,19 @@ fn joined_from(output: &[u8], rooms: &[usize], manner: Manner, is_torn: bool) ->
     panic!("the pages never end");
 }
 
-fn window(output: &[u8], from: usize, ending: Ending) -> Window {
+fn window(output: &[u8], from: usize, ending: WindowEnd) -> Window {
     let mut window = Window::new(from as u64);
     window.push(from as u64, &output[from..]);
     window.close(output.len() as u64, ending);
     window
 }
 
-fn base() -> Cursor {
-    Cursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), Choice::Both)
+fn base() -> OutputCursor {
+    OutputCursor::new(ProcessId::new(Uuid::from_u128(1)), AttemptNo(1), StreamSelection::Both)
 }
 
-fn manner() -> impl Strategy<Value = Manner> {
-    prop_oneof![Just(Manner::Folded), Just(Manner::Raw)]
+fn manner() -> impl Strategy<Value = RenderMode> {
+    prop_oneof![Just(RenderMode::Folded), Just(RenderMode::Raw)]
 }
 
 fn rooms() -> impl Strategy<Value = Vec<usize>> {

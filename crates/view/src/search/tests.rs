@@ -1,25 +1,25 @@
 use super::*;
-use crate::pattern::Case;
+use crate::pattern::CaseMode;
 use proptest::prelude::*;
 
 #[test]
 fn line_is_searched_as_it_is_shown() {
     let output = b"er\x1b[1mror\x1b[0m\r\n10%\rerror\nclean\n";
-    let folded = hits(output, &[100], "^error$", 0, Manner::Folded);
+    let folded = hits(output, &[100], "^error$", 0, RenderMode::Folded);
     assert_eq!(folded.iter().map(|hit| hit.line).collect::<Vec<_>>(), [Some(1), Some(2)]);
     assert_eq!(folded.iter().map(|hit| hit.offset).collect::<Vec<_>>(), [0, 15]);
-    let raw = hits(output, &[100], r"\x1b\[1m", 0, Manner::Raw);
+    let raw = hits(output, &[100], r"\x1b\[1m", 0, RenderMode::Raw);
     assert_eq!(raw.len(), 1);
 }
 
 #[test]
 fn endless_line_is_searched_in_windows_that_overlap() {
-    let mut output = vec![b'x'; 3 * LONGEST_PIECE];
-    output[LONGEST_PIECE - 3..LONGEST_PIECE + 3].copy_from_slice(b"needle");
-    output[2 * LONGEST_PIECE..2 * LONGEST_PIECE + 6].copy_from_slice(b"needle");
+    let mut output = vec![b'x'; 3 * MAX_PIECE_LEN];
+    output[MAX_PIECE_LEN - 3..MAX_PIECE_LEN + 3].copy_from_slice(b"needle");
+    output[2 * MAX_PIECE_LEN..2 * MAX_PIECE_LEN + 6].copy_from_slice(b"needle");
     output.extend_from_slice(b"\nneedle\n");
     for chunk in [999, 64 * 1024, output.len()] {
-        let hits = hits(&output, &[chunk], "needle", 1, Manner::Folded);
+        let hits = hits(&output, &[chunk], "needle", 1, RenderMode::Folded);
         assert_eq!(
             hits.iter().map(|hit| hit.line).collect::<Vec<_>>(),
             [Some(1), Some(1), Some(2)],
@@ -34,28 +34,28 @@ fn redrawn_line_is_searched_in_its_last_state_however_long_it_is() {
     let redraws: String = (0..10_000).map(|state| format!("\rDL {state} of 10000")).collect();
     let output = format!("before\n{redraws}\ndone\n");
     for chunk in [999, 64 * 1024, output.len()] {
-        let found = hits(output.as_bytes(), &[chunk], "DL", 1, Manner::Folded);
+        let found = hits(output.as_bytes(), &[chunk], "DL", 1, RenderMode::Folded);
         assert_eq!((found.len(), found[0].line, found[0].text.as_str()), (1, Some(2), "DL 9999 of 10000"));
         assert_eq!(found[0].after, ["done"]);
-        let found = hits(output.as_bytes(), &[chunk], "before", 2, Manner::Folded);
+        let found = hits(output.as_bytes(), &[chunk], "before", 2, RenderMode::Folded);
         assert_eq!(found[0].after, ["DL 9999 of 10000", "done"], "{chunk}");
-        assert_eq!(hits(output.as_bytes(), &[chunk], "DL 50 ", 1, Manner::Folded), []);
+        assert_eq!(hits(output.as_bytes(), &[chunk], "DL 50 ", 1, RenderMode::Folded), []);
     }
 }
 
 #[test]
 fn memory_is_bounded_by_a_piece_and_a_few_lines() {
-    let mut searcher = Searcher::new(pattern("needle"), 0, Some(1), Manner::Folded).context(5);
+    let mut searcher = Searcher::new(pattern("needle"), 0, Some(1), RenderMode::Folded).context(5);
     for round in 0..200_u64 {
         searcher.push(round * 32_768, &[b'x'; 32_768]);
-        assert!(searcher.window.bytes().len() <= 4 * LONGEST_PIECE);
+        assert!(searcher.window.bytes().len() <= 4 * MAX_PIECE_LEN);
     }
 }
 
 #[test]
 fn long_line_is_told_around_its_match() {
     let line = format!("{}needle{}", "é".repeat(400), "z".repeat(400));
-    let hits = hits(line.as_bytes(), &[10], "needle", 0, Manner::Folded);
+    let hits = hits(line.as_bytes(), &[10], "needle", 0, RenderMode::Folded);
     assert!(
         hits[0].text.starts_with("…é") && hits[0].text.ends_with("z…") && hits[0].text.contains("needle")
     );
@@ -63,7 +63,7 @@ fn long_line_is_told_around_its_match() {
 
 #[test]
 fn counting_tells_nothing_more() {
-    let mut searcher = Searcher::new(pattern("a"), 0, Some(1), Manner::Folded);
+    let mut searcher = Searcher::new(pattern("a"), 0, Some(1), RenderMode::Folded);
     searcher.push(0, b"a\na\n");
     assert_eq!(searcher.take().len(), 2);
     searcher.count_only();
@@ -73,19 +73,19 @@ fn counting_tells_nothing_more() {
 
 #[test]
 fn line_that_is_still_written_is_searched_again() {
-    let mut searcher = Searcher::new(pattern("ready now"), 0, Some(1), Manner::Folded);
+    let mut searcher = Searcher::new(pattern("ready now"), 0, Some(1), RenderMode::Folded);
     searcher.push(0, b"one\nready ");
-    searcher.finish(10, Ending::Pause);
+    searcher.finish(10, WindowEnd::Pause);
     assert_eq!((searcher.total(), searcher.place()), (0, (4, Some(2))));
 }
 
 #[test]
 fn lines_behind_a_dropped_part_have_no_number() {
-    let mut searcher = Searcher::new(pattern("."), 0, Some(1), Manner::Folded);
+    let mut searcher = Searcher::new(pattern("."), 0, Some(1), RenderMode::Folded);
     searcher.push(0, b"one\ntw");
     searcher.break_off(100);
     searcher.push(100, b"o\n");
-    searcher.finish(102, Ending::Over);
+    searcher.finish(102, WindowEnd::Over);
     let places: Vec<_> = searcher.take().iter().map(|hit| (hit.line, hit.offset)).collect();
     assert_eq!(places, [(Some(1), 0), (Some(2), 4), (None, 100)]);
 }
@@ -93,11 +93,11 @@ fn lines_behind_a_dropped_part_have_no_number() {
 #[test]
 fn rest_of_a_line_behind_a_dropped_part_is_marked_and_begins_nothing() {
     let hits = |words: &str| {
-        let mut searcher = Searcher::new(pattern(words), 0, Some(1), Manner::Folded).context(1);
+        let mut searcher = Searcher::new(pattern(words), 0, Some(1), RenderMode::Folded).context(1);
         searcher.push(0, b"one\n");
         searcher.break_off(100);
         searcher.push(100, b"error\nerror\n");
-        searcher.finish(112, Ending::Over);
+        searcher.finish(112, WindowEnd::Over);
         searcher.take()
     };
     let begun = hits("^error");
@@ -118,7 +118,7 @@ proptest! {
         if ends {
             output.push('\n');
         }
-        let found = hits(output.as_bytes(), &chunks, "a", context, Manner::Folded);
+        let found = hits(output.as_bytes(), &chunks, "a", context, RenderMode::Folded);
         prop_assert_eq!(found, plain(&output, context));
     }
 
@@ -131,12 +131,12 @@ proptest! {
         context in 0_usize..3,
     ) {
         let output = output.concat();
-        let whole = hits(&output, &[output.len() + 1], "ab|é", context, Manner::Folded);
-        prop_assert_eq!(hits(&output, &chunks, "ab|é", context, Manner::Folded), whole);
+        let whole = hits(&output, &[output.len() + 1], "ab|é", context, RenderMode::Folded);
+        prop_assert_eq!(hits(&output, &chunks, "ab|é", context, RenderMode::Folded), whole);
     }
 }
 
-fn hits(output: &[u8], chunks: &[usize], text: &str, context: usize, manner: Manner) -> Vec<Hit> {
+fn hits(output: &[u8], chunks: &[usize], text: &str, context: usize, manner: RenderMode) -> Vec<SearchHit> {
     let mut searcher = Searcher::new(pattern(text), 0, Some(1), manner).context(context).longest(100);
     let (mut hits, mut from) = (Vec::new(), 0);
     for chunk in chunks.iter().cycle() {
@@ -148,14 +148,14 @@ fn hits(output: &[u8], chunks: &[usize], text: &str, context: usize, manner: Man
             break;
         }
     }
-    searcher.finish(from as u64, Ending::Over);
+    searcher.finish(from as u64, WindowEnd::Over);
     hits.extend(searcher.take());
     assert_eq!(searcher.total(), hits.len() as u64);
     hits
 }
 
 /// The same by hand.
-fn plain(output: &str, context: usize) -> Vec<Hit> {
+fn plain(output: &str, context: usize) -> Vec<SearchHit> {
     let lines: Vec<&str> = output.split_inclusive('\n').collect();
     let text = |line: usize| lines[line].trim_end_matches('\n').to_owned();
     let matching: Vec<usize> = (0..lines.len()).filter(|line| lines[*line].contains('a')).collect();
@@ -163,7 +163,7 @@ fn plain(output: &str, context: usize) -> Vec<Hit> {
     for (place, line) in matching.iter().copied().enumerate() {
         let behind = matching.get(place + 1).copied().unwrap_or(lines.len()).min(line + 1 + context);
         let offset = |line: usize| lines[..line].iter().map(|line| line.len() as u64).sum();
-        hits.push(Hit {
+        hits.push(SearchHit {
             line: Some(line as u64 + 1),
             offset: offset(line),
             next: offset(line + 1),
@@ -178,5 +178,5 @@ fn plain(output: &str, context: usize) -> Vec<Hit> {
 }
 
 fn pattern(text: &str) -> Pattern {
-    Pattern::new(text, Case::Kept).unwrap()
+    Pattern::new(text, CaseMode::Kept).unwrap()
 }

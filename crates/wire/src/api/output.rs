@@ -52,14 +52,14 @@ pub struct OutputView {
     pub head: Option<String>,
     /// What was left out before `text`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub omitted: Option<Omitted>,
+    pub omitted: Option<OmittedOutput>,
     /// So many bytes right before `text` were dropped from a log that grew too long, and cannot be read any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
     /// Where output could not be stored, because the disk was full or failing: among what is told here, its begin and end
     /// included. With many such places the last one counts for those behind it.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub lost: Vec<LostView>,
+    pub lost: Vec<LostOutputView>,
     /// The text, which ends with a whole line unless the line is still being written or alone exceeds the budget.
     pub text: String,
     /// Hand this over to read on; it stays valid, also when the manager is restarted.
@@ -71,13 +71,13 @@ pub struct OutputView {
     pub cursor_expired: bool,
     /// Says why this is the last output that was kept beside the record, and not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_tail: Option<OnlyTail>,
+    pub only_tail: Option<TailOnlyReason>,
 }
 
 /// Why no more than the last output can be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct OnlyTail {
+pub struct TailOnlyReason {
     /// The node that has all of it.
     pub node: String,
     /// Why it cannot be asked.
@@ -89,7 +89,7 @@ pub struct OnlyTail {
 /// Output that could not be stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct LostView {
+pub struct LostOutputView {
     /// How many bytes.
     pub bytes: u64,
     /// They are missing right before what is read here.
@@ -99,7 +99,7 @@ pub struct LostView {
 /// A part that was left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Omitted {
+pub struct OmittedOutput {
     /// How many lines, where that was cheap to count.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
@@ -165,7 +165,7 @@ pub struct SearchView {
     pub cursor_expired: bool,
     /// Says why only the last output was searched that was kept beside the record, and not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_tail: Option<OnlyTail>,
+    pub only_tail: Option<TailOnlyReason>,
 }
 
 /// A line that matches.
@@ -190,7 +190,7 @@ pub struct MatchView {
 /// How much output there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct OutputNumbers {
+pub struct OutputCounts {
     /// Bytes of both streams together.
     pub bytes: u64,
     /// Hand this over to read what is written from now on.

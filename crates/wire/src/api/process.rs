@@ -112,7 +112,7 @@ pub struct ProcessView {
     /// and what it left behind is being ended), `supervisor_stopped` (somebody halted its supervisor, and its output is not
     /// read until that goes on), `detached_children`, `waits_for_children`, `unexamined` (the manager has begun again and
     /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of
-    /// life), `lives_on` (it was called interrupted while this
+    /// life), `is_orphaned` (it was called interrupted while this
     /// node was away, and goes on here), `tree_unverified` (it has ended, and nobody could verify that nothing of it lives), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
     /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
     /// that was asked for, `output_removed` as well.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The answer to a launch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Launched {
+pub struct LaunchReply {
     /// The process.
     pub process: ProcessView,
     /// False if its launch key was taken before: this is the process that has it.
@@ -19,12 +19,12 @@ pub struct Launched {
 /// The answer to a command.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Outcome {
+pub struct ActionReply {
     /// The process as it is now.
     pub process: ProcessView,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `orphan_stop_requested`: it had ended, and what may be left of
     /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
 }
@@ -47,7 +47,7 @@ pub struct OutcomeView {
     pub process: Option<ProcessView>,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `rest_told`: it had ended, and what may be left of
+    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `orphan_stop_requested`: it had ended, and what may be left of
     /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
     /// Why it was refused.
@@ -110,7 +110,7 @@ pub struct PauseRequest {
     pub alone: bool,
 }
 
-/// The answer to a pause, or to its end: an [`Outcome`], and what came of it for the descendants.
+/// The answer to a pause, or to its end: an [`ActionReply`], and what came of it for the descendants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PauseReply {
@@ -202,7 +202,7 @@ pub struct WaitReply {
 /// Who answers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct Version {
+pub struct VersionReply {
     /// The version of the program.
     pub version: String,
     /// The version of this API.

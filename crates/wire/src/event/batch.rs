@@ -12,7 +12,7 @@ pub struct BatchView {
     pub session: String,
     /// What ended, in the order in which it became known. It is empty in the first notice of a stream, which says where
     /// the session stands.
-    pub ended: Vec<EndedView>,
+    pub ended: Vec<EndedProcessView>,
     /// How many of `ended` have which status.
     pub counts: BTreeMap<String, u32>,
     /// How many processes of the session are not over.
@@ -31,7 +31,7 @@ pub struct BatchView {
 /// One process that ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub struct EndedView {
+pub struct EndedProcessView {
     /// Its id.
     pub id: String,
     /// Its name.

@@ -45,7 +45,7 @@ pub enum EventKind {
 
 /// How soon somebody wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Urgency {
+pub enum EventPriority {
     /// When there is time.
     Normal,
     /// Now.
@@ -100,7 +100,7 @@ impl EventKind {
 
     /// How soon somebody wants to know.
     #[must_use]
-    pub const fn urgency(self) -> Urgency {
+    pub const fn urgency(self) -> EventPriority {
         match self {
             Self::Stopped
             | Self::Failed
@@ -108,7 +108,7 @@ impl EventKind {
             | Self::Stalled
             | Self::WaitingForInput
             | Self::OutputMatched
-            | Self::Gap => Urgency::High,
+            | Self::Gap => EventPriority::High,
             Self::Queued
             | Self::Started
             | Self::Progress
@@ -118,7 +118,7 @@ impl EventKind {
             | Self::RetryScheduled
             | Self::Idle
             | Self::GivenBack
-            | Self::Ready => Urgency::Normal,
+            | Self::Ready => EventPriority::Normal,
         }
     }
 
@@ -133,12 +133,14 @@ impl EventKind {
     /// Reported work begins with its submit, or with its claim if it has to wait for its turn. Of a process whose work is
     /// not known any more `work` is none.
     #[must_use]
-    pub const fn of(fact: &Fact, work: Option<Begins>) -> Option<Self> {
+    pub const fn of(fact: &Fact, work: Option<StartTrigger>) -> Option<Self> {
         match (fact, work) {
-            (Fact::Submitted, Some(Begins::AtOnce)) => Some(Self::Started),
-            (Fact::Submitted, Some(Begins::AtItsTurn | Begins::WhenSpawned) | None) => Some(Self::Queued),
-            (Fact::Claimed { .. }, Some(Begins::AtItsTurn)) => Some(Self::Started),
-            (Fact::Claimed { .. }, Some(Begins::AtOnce | Begins::WhenSpawned) | None) => None,
+            (Fact::Submitted, Some(StartTrigger::AtOnce)) => Some(Self::Started),
+            (Fact::Submitted, Some(StartTrigger::AtItsTurn | StartTrigger::WhenSpawned) | None) => {
+                Some(Self::Queued)
+            }
+            (Fact::Claimed { .. }, Some(StartTrigger::AtItsTurn)) => Some(Self::Started),
+            (Fact::Claimed { .. }, Some(StartTrigger::AtOnce | StartTrigger::WhenSpawned) | None) => None,
             (Fact::Spawned { .. }, _) => Some(Self::Started),
             (Fact::NeverRan | Fact::BecameDue, _) => Some(Self::Queued),
             (Fact::RetryScheduled { .. }, _) => Some(Self::RetryScheduled),
@@ -190,7 +192,7 @@ impl EventKind {
     }
 }
 
-impl Urgency {
+impl EventPriority {
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -203,7 +205,7 @@ impl Urgency {
 
 /// With which fact work begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begins {
+pub enum StartTrigger {
     /// With its submit: reported work.
     AtOnce,
     /// With its claim: reported work that waits for a slot.
@@ -212,7 +214,7 @@ pub enum Begins {
     WhenSpawned,
 }
 
-impl Begins {
+impl StartTrigger {
     /// With which fact this work begins.
     #[must_use]
     pub const fn of(work: &Work) -> Self {

@@ -1,7 +1,7 @@
-use super::attention::{ReadyWhenRecord, WatchPatternRecord};
-use super::{BrokenRecord, Span, is_zero, span};
+use super::monitoring::{ReadyWhenRecord, WatchPatternRecord};
+use super::{DurationRecord, RecordDecodeError, is_zero, span};
 use longhaul_domain::{
-    CommandSpec, Environment, EnvironmentHash, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
+    CommandSpec, EnvironmentHash, EnvironmentSpec, Leftovers, OutputBound, ResourceLimits, Stdin, StopPolicy,
 };
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ pub(super) struct CommandRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     stdin_pipe: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
+    timeout: Option<DurationRecord>,
     stop: StopRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     keep_leftovers: bool,
@@ -46,10 +46,10 @@ struct EnvironmentRecord {
 
 #[derive(Serialize, Deserialize)]
 struct StopRecord {
-    grace: Span,
+    grace: DurationRecord,
     signal: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    interrupt_first: Option<Span>,
+    interrupt_first: Option<DurationRecord>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,9 +109,9 @@ impl From<&CommandSpec> for CommandRecord {
 }
 
 impl TryFrom<CommandRecord> for CommandSpec {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: CommandRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: CommandRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             program: record.program,
             args: record.args,
@@ -143,8 +143,8 @@ impl TryFrom<CommandRecord> for CommandSpec {
     }
 }
 
-impl From<&Environment> for EnvironmentRecord {
-    fn from(environment: &Environment) -> Self {
+impl From<&EnvironmentSpec> for EnvironmentRecord {
+    fn from(environment: &EnvironmentSpec) -> Self {
         Self {
             captured: environment.captured.as_ref().map(|hash| hash.0.clone()),
             declared: environment.declared.clone(),
@@ -154,7 +154,7 @@ impl From<&Environment> for EnvironmentRecord {
     }
 }
 
-impl From<EnvironmentRecord> for Environment {
+impl From<EnvironmentRecord> for EnvironmentSpec {
     fn from(record: EnvironmentRecord) -> Self {
         Self {
             captured: record.captured.map(EnvironmentHash),

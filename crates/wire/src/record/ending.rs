@@ -1,7 +1,7 @@
-use super::{BrokenRecord, Span, is_zero};
+use super::{DurationRecord, RecordDecodeError, is_zero};
 use longhaul_domain::{
-    Circumstances, Ending, ExceededLimit, Exit, ExitStatus, Failure, Interruption, JsonText, StartFailure,
-    StartStage, StopCause, Timestamp, Usage,
+    Ending, ExceededLimit, Exit, ExitCircumstances, ExitStatus, Failure, Interruption, JsonText,
+    StartFailure, StartStage, StopCause, Timestamp, Usage,
 };
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub(super) enum EndingRecord {
     Completed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        exit: Option<ExitRecord>,
+        exit: Option<ExitFactRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         result: Option<String>,
     },
@@ -19,12 +19,12 @@ pub(super) enum EndingRecord {
     },
     Timeout {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        exit: Option<ExitRecord>,
+        exit: Option<ExitFactRecord>,
     },
     Cancelled {
         by: CauseRecord,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        exit: Option<ExitRecord>,
+        exit: Option<ExitFactRecord>,
     },
     Interrupted {
         why: InterruptionRecord,
@@ -34,7 +34,7 @@ pub(super) enum EndingRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum FailureRecord {
-    Exit(ExitRecord),
+    Exit(ExitFactRecord),
     Start {
         stage: StageRecord,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,7 +63,7 @@ pub(super) enum StageRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-pub(super) struct ExitRecord {
+pub(super) struct ExitFactRecord {
     status: ExitStatusRecord,
     at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,9 +77,9 @@ pub(super) struct ExitRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<LimitRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
-    user: Span,
+    user: DurationRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
-    system: Span,
+    system: DurationRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     peak_memory: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -166,9 +166,9 @@ impl From<&Ending> for EndingRecord {
 }
 
 impl TryFrom<EndingRecord> for Ending {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: EndingRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: EndingRecord) -> Result<Self, RecordDecodeError> {
         Ok(match record {
             EndingRecord::Completed { exit, result } => Self::Completed {
                 exit: exit.map(Exit::try_from).transpose()?,
@@ -184,8 +184,8 @@ impl TryFrom<EndingRecord> for Ending {
     }
 }
 
-pub(super) fn json(text: String) -> Result<JsonText, BrokenRecord> {
-    JsonText::checked(text).map_err(|large| BrokenRecord::damaged(large.to_string()))
+pub(super) fn json(text: String) -> Result<JsonText, RecordDecodeError> {
+    JsonText::checked(text).map_err(|large| RecordDecodeError::damaged(large.to_string()))
 }
 
 impl From<&Failure> for FailureRecord {
@@ -202,9 +202,9 @@ impl From<&Failure> for FailureRecord {
 }
 
 impl TryFrom<FailureRecord> for Failure {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: FailureRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: FailureRecord) -> Result<Self, RecordDecodeError> {
         Ok(match record {
             FailureRecord::Exit(exit) => Self::Exit(exit.try_into()?),
             FailureRecord::Start { stage, errno, detail } => {
@@ -216,7 +216,7 @@ impl TryFrom<FailureRecord> for Failure {
     }
 }
 
-impl From<&Exit> for ExitRecord {
+impl From<&Exit> for ExitFactRecord {
     fn from(exit: &Exit) -> Self {
         Self {
             status: match exit.status {
@@ -248,10 +248,10 @@ impl From<&Exit> for ExitRecord {
     }
 }
 
-impl TryFrom<ExitRecord> for Exit {
-    type Error = BrokenRecord;
+impl TryFrom<ExitFactRecord> for Exit {
+    type Error = RecordDecodeError;
 
-    fn try_from(record: ExitRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: ExitFactRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             status: match record.status {
                 ExitStatusRecord::Code(code) => ExitStatus::Code(code),
@@ -275,7 +275,7 @@ impl TryFrom<ExitRecord> for Exit {
             output_bytes: record.output_bytes,
             dropped_bytes: record.dropped_bytes,
             began: record.began.map(Timestamp),
-            circumstances: Circumstances {
+            circumstances: ExitCircumstances {
                 paused: record.paused,
                 pipe_held: record.pipe_held,
                 unwatched: record.unwatched,

@@ -1,10 +1,10 @@
-use super::attention::ConditionRecord;
-use super::ending::{CauseRecord, EndingRecord, ExitRecord};
+use super::ending::{CauseRecord, EndingRecord, ExitFactRecord};
 use super::life::ContainmentRecord;
-use super::vitals::VitalsRecord;
-use super::wish::{signal, signal_target};
-use super::{BrokenRecord, Span, is_zero, name, span};
-use longhaul_domain::{AttemptNo, Awake, Event, Fact, Priority, SignalTarget, Timestamp};
+use super::live_stats::LiveStatsRecord;
+use super::monitoring::ConditionRecord;
+use super::pending_action::{signal, signal_target};
+use super::{DurationRecord, RecordDecodeError, is_zero, name, span};
+use longhaul_domain::{AttemptNo, AwakeTime, Event, Fact, Priority, SignalTarget, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -40,7 +40,7 @@ enum FactRecord {
     },
     Paused {
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        timeout_left: Option<Span>,
+        timeout_left: Option<DurationRecord>,
     },
     Resumed {
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,8 @@ enum FactRecord {
     Lingered {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        vitals: Box<VitalsRecord>,
+        #[serde(rename = "vitals")]
+        live_stats: Box<LiveStatsRecord>,
     },
     CascadeBegan {
         cause: CauseRecord,
@@ -76,7 +77,8 @@ enum FactRecord {
     Ended {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        vitals: Box<VitalsRecord>,
+        #[serde(rename = "vitals")]
+        live_stats: Box<LiveStatsRecord>,
     },
     ConditionBegan {
         condition: ConditionRecord,
@@ -107,7 +109,7 @@ enum FactRecord {
     },
     LateExit {
         attempt: u32,
-        exit: Box<ExitRecord>,
+        exit: Box<ExitFactRecord>,
     },
 }
 
@@ -118,9 +120,9 @@ impl From<&Event> for EventRecord {
 }
 
 impl TryFrom<EventRecord> for Event {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: EventRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: EventRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self { at: Timestamp(record.at), fact: record.fact.try_into()? })
     }
 }
@@ -148,8 +150,8 @@ impl From<&Fact> for FactRecord {
             }
             Fact::KillBegan { stuck_at } => Self::KillBegan { stuck_at: stuck_at.0 },
             Fact::BecameStuck => Self::BecameStuck,
-            Fact::Lingered { ending, vitals } => {
-                Self::Lingered { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
+            Fact::Lingered { ending, live_stats } => {
+                Self::Lingered { ending: Box::new(ending.into()), live_stats: Box::new(live_stats.into()) }
             }
             Fact::CascadeBegan { cause, force } => {
                 Self::CascadeBegan { cause: (*cause).into(), force: *force }
@@ -158,8 +160,8 @@ impl From<&Fact> for FactRecord {
             Fact::Prioritized { priority } => Self::Prioritized { priority: priority.value() },
             Fact::SessionEnded { leave_by } => Self::SessionEnded { leave_by: leave_by.0 },
             Fact::SessionKept => Self::SessionKept,
-            Fact::Ended { ending, vitals } => {
-                Self::Ended { ending: Box::new(ending.into()), vitals: Box::new(vitals.into()) }
+            Fact::Ended { ending, live_stats } => {
+                Self::Ended { ending: Box::new(ending.into()), live_stats: Box::new(live_stats.into()) }
             }
             Fact::ConditionBegan { condition } => Self::ConditionBegan { condition: (*condition).into() },
             Fact::ConditionEnded { condition } => Self::ConditionEnded { condition: (*condition).into() },
@@ -180,9 +182,9 @@ impl From<&Fact> for FactRecord {
 }
 
 impl TryFrom<FactRecord> for Fact {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: FactRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: FactRecord) -> Result<Self, RecordDecodeError> {
         Ok(match record {
             FactRecord::Submitted => Self::Submitted,
             FactRecord::Claimed { attempt, node } => {
@@ -191,7 +193,7 @@ impl TryFrom<FactRecord> for Fact {
             FactRecord::Spawned { pid, containment, timeout_at } => Self::Spawned {
                 pid,
                 containment: containment.map(Into::into),
-                timeout_at: timeout_at.map(Awake),
+                timeout_at: timeout_at.map(AwakeTime),
             },
             FactRecord::NeverRan => Self::NeverRan,
             FactRecord::BecameDue => Self::BecameDue,
@@ -200,25 +202,25 @@ impl TryFrom<FactRecord> for Fact {
             }
             FactRecord::StageChanged { stage } => Self::StageChanged { stage: name(&stage)? },
             FactRecord::Paused { timeout_left } => Self::Paused { timeout_left: span(timeout_left)? },
-            FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(Awake) },
+            FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(AwakeTime) },
             FactRecord::StopBegan { cause, kill_at, until } => {
-                Self::StopBegan { cause: cause.into(), kill_at: Awake(kill_at), until: Timestamp(until) }
+                Self::StopBegan { cause: cause.into(), kill_at: AwakeTime(kill_at), until: Timestamp(until) }
             }
-            FactRecord::KillBegan { stuck_at } => Self::KillBegan { stuck_at: Awake(stuck_at) },
+            FactRecord::KillBegan { stuck_at } => Self::KillBegan { stuck_at: AwakeTime(stuck_at) },
             FactRecord::BecameStuck => Self::BecameStuck,
-            FactRecord::Lingered { ending, vitals } => {
-                Self::Lingered { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
+            FactRecord::Lingered { ending, live_stats } => {
+                Self::Lingered { ending: (*ending).try_into()?, live_stats: (*live_stats).try_into()? }
             }
             FactRecord::CascadeBegan { cause, force } => Self::CascadeBegan { cause: cause.into(), force },
             FactRecord::CascadeEnded => Self::CascadeEnded,
             FactRecord::Prioritized { priority } => Self::Prioritized {
                 priority: Priority::kept(priority.into())
-                    .map_err(|invalid| BrokenRecord::damaged(invalid.to_string()))?,
+                    .map_err(|invalid| RecordDecodeError::damaged(invalid.to_string()))?,
             },
             FactRecord::SessionEnded { leave_by } => Self::SessionEnded { leave_by: Timestamp(leave_by) },
             FactRecord::SessionKept => Self::SessionKept,
-            FactRecord::Ended { ending, vitals } => {
-                Self::Ended { ending: (*ending).try_into()?, vitals: (*vitals).try_into()? }
+            FactRecord::Ended { ending, live_stats } => {
+                Self::Ended { ending: (*ending).try_into()?, live_stats: (*live_stats).try_into()? }
             }
             FactRecord::ConditionBegan { condition } => Self::ConditionBegan { condition: condition.into() },
             FactRecord::ConditionEnded { condition } => Self::ConditionEnded { condition: condition.into() },

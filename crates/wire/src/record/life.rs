@@ -1,10 +1,10 @@
-use super::ending::{CauseRecord, EndingRecord, ExitRecord};
-use super::spec::{Fixed, FixedRecord};
-use super::vitals::VitalsRecord;
-use super::{BrokenRecord, Span, is_zero, some_name, span, text};
+use super::ending::{CauseRecord, EndingRecord, ExitFactRecord};
+use super::live_stats::LiveStatsRecord;
+use super::spec::{FixedFields, FixedRecord};
+use super::{DurationRecord, RecordDecodeError, is_zero, some_name, span, text};
 use longhaul_domain::{
-    AttemptNo, Awake, Cascade, Condition, Conditions, Containment, Ended, Execution, LateExit, Lingering,
-    Pending, Priority, Process, RestTold, State, Timestamp, Urgency,
+    AttemptNo, AwaitingChildren, AwakeTime, Cascade, Condition, Conditions, Containment, Ended, Execution,
+    LateExit, OrphanStop, Pending, Priority, Process, State, StopPhase, Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -85,14 +85,14 @@ enum StateRecord {
         execution: ExecutionRecord,
         since: i64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        timeout_left: Option<Span>,
+        timeout_left: Option<DurationRecord>,
     },
     Stopping {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         execution: Option<ExecutionRecord>,
         cause: CauseRecord,
         since: i64,
-        urgency: UrgencyRecord,
+        urgency: StopPhaseRecord,
     },
     Withdrawing {
         #[serde(default, skip_serializing_if = "is_zero")]
@@ -104,7 +104,8 @@ enum StateRecord {
         since: i64,
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        vitals: Box<VitalsRecord>,
+        #[serde(rename = "vitals")]
+        live_stats: Box<LiveStatsRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         containment: Option<ContainmentRecord>,
     },
@@ -112,18 +113,19 @@ enum StateRecord {
         at: i64,
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        vitals: Box<VitalsRecord>,
+        #[serde(rename = "vitals")]
+        live_stats: Box<LiveStatsRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         containment: Option<ContainmentRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         late: Option<Box<LateRecord>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        rest: Option<RestRecord>,
+        rest: Option<OrphanStopRecord>,
     },
 }
 
 #[derive(Serialize, Deserialize)]
-struct RestRecord {
+struct OrphanStopRecord {
     cause: CauseRecord,
     #[serde(default, skip_serializing_if = "is_zero")]
     force: bool,
@@ -148,7 +150,7 @@ pub(super) enum ContainmentRecord {
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum UrgencyRecord {
+enum StopPhaseRecord {
     Asked { kill_at: i64 },
     Killing { stuck_at: i64 },
     Stuck,
@@ -157,7 +159,7 @@ enum UrgencyRecord {
 #[derive(Serialize, Deserialize)]
 struct LateRecord {
     attempt: u32,
-    exit: ExitRecord,
+    exit: ExitFactRecord,
 }
 
 impl From<&Process> for LifeRecord {
@@ -182,11 +184,11 @@ impl From<&Process> for LifeRecord {
 }
 
 impl LifeRecord {
-    pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, BrokenRecord> {
-        let Fixed { id, lineage, seal, queued_at, spec } = fixed.try_into()?;
+    pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, RecordDecodeError> {
+        let FixedFields { id, lineage, seal, queued_at, spec } = fixed.try_into()?;
         let priority = match self.priority.map(|value| Priority::kept(value.into())) {
             Some(Ok(priority)) => priority,
-            Some(Err(invalid)) => return Err(BrokenRecord::damaged(invalid.to_string())),
+            Some(Err(invalid)) => return Err(RecordDecodeError::damaged(invalid.to_string())),
             None => spec.priority,
         };
         Ok(Process {
@@ -258,9 +260,9 @@ impl From<&State> for StateRecord {
                 cause: (*cause).into(),
                 since: since.0,
                 urgency: match urgency {
-                    Urgency::Asked { kill_at } => UrgencyRecord::Asked { kill_at: kill_at.0 },
-                    Urgency::Killing { stuck_at } => UrgencyRecord::Killing { stuck_at: stuck_at.0 },
-                    Urgency::Stuck => UrgencyRecord::Stuck,
+                    StopPhase::Asked { kill_at } => StopPhaseRecord::Asked { kill_at: kill_at.0 },
+                    StopPhase::Killing { stuck_at } => StopPhaseRecord::Killing { stuck_at: stuck_at.0 },
+                    StopPhase::Stuck => StopPhaseRecord::Stuck,
                 },
             },
             State::Withdrawing { slot, cause, until } => {
@@ -269,28 +271,28 @@ impl From<&State> for StateRecord {
             State::Lingering(lingering) => Self::Lingering {
                 since: lingering.since.0,
                 ending: Box::new((&lingering.ending).into()),
-                vitals: Box::new((&lingering.vitals).into()),
+                live_stats: Box::new((&lingering.live_stats).into()),
                 containment: lingering.containment.map(Into::into),
             },
             State::Ended(ended) => Self::Ended {
                 at: ended.at.0,
                 ending: Box::new((&ended.ending).into()),
-                vitals: Box::new((&ended.vitals).into()),
+                live_stats: Box::new((&ended.live_stats).into()),
                 containment: ended.containment.map(Into::into),
                 late: ended
                     .late
                     .as_ref()
                     .map(|late| Box::new(LateRecord { attempt: late.attempt.0, exit: (&late.exit).into() })),
-                rest: ended.rest.map(|rest| RestRecord { cause: rest.cause.into(), force: rest.force }),
+                rest: ended.rest.map(|rest| OrphanStopRecord { cause: rest.cause.into(), force: rest.force }),
             },
         }
     }
 }
 
 impl TryFrom<StateRecord> for State {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: StateRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: StateRecord) -> Result<Self, RecordDecodeError> {
         Ok(match record {
             StateRecord::Queued => Self::Pending(Pending::Queued),
             StateRecord::Delayed { until } => Self::Pending(Pending::Delayed { until: Timestamp(until) }),
@@ -299,7 +301,7 @@ impl TryFrom<StateRecord> for State {
             }
             StateRecord::Starting { since } => Self::Starting { since: Timestamp(since) },
             StateRecord::Running { execution, timeout_at } => {
-                Self::Running { execution: execution.into(), timeout_at: timeout_at.map(Awake) }
+                Self::Running { execution: execution.into(), timeout_at: timeout_at.map(AwakeTime) }
             }
             StateRecord::Reported { slot } => Self::Reported { slot },
             StateRecord::Paused { execution, since, timeout_left } => Self::Paused {
@@ -312,30 +314,32 @@ impl TryFrom<StateRecord> for State {
                 cause: cause.into(),
                 since: Timestamp(since),
                 urgency: match urgency {
-                    UrgencyRecord::Asked { kill_at } => Urgency::Asked { kill_at: Awake(kill_at) },
-                    UrgencyRecord::Killing { stuck_at } => Urgency::Killing { stuck_at: Awake(stuck_at) },
-                    UrgencyRecord::Stuck => Urgency::Stuck,
+                    StopPhaseRecord::Asked { kill_at } => StopPhase::Asked { kill_at: AwakeTime(kill_at) },
+                    StopPhaseRecord::Killing { stuck_at } => {
+                        StopPhase::Killing { stuck_at: AwakeTime(stuck_at) }
+                    }
+                    StopPhaseRecord::Stuck => StopPhase::Stuck,
                 },
             },
             StateRecord::Withdrawing { slot, cause, until } => {
                 Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
             }
-            StateRecord::Lingering { since, ending, vitals, containment } => {
-                Self::Lingering(Box::new(Lingering {
+            StateRecord::Lingering { since, ending, live_stats, containment } => {
+                Self::Lingering(Box::new(AwaitingChildren {
                     since: Timestamp(since),
                     ending: (*ending).try_into()?,
-                    vitals: (*vitals).try_into()?,
+                    live_stats: (*live_stats).try_into()?,
                     containment: containment.map(Into::into),
                 }))
             }
-            StateRecord::Ended { at, ending, vitals, containment, late, rest } => {
+            StateRecord::Ended { at, ending, live_stats, containment, late, rest } => {
                 Self::Ended(Box::new(Ended {
                     at: Timestamp(at),
                     ending: (*ending).try_into()?,
-                    vitals: (*vitals).try_into()?,
+                    live_stats: (*live_stats).try_into()?,
                     containment: containment.map(Into::into),
                     late: late.map(|late| LateExit::try_from(*late)).transpose()?,
-                    rest: rest.map(|rest| RestTold { cause: rest.cause.into(), force: rest.force }),
+                    rest: rest.map(|rest| OrphanStop { cause: rest.cause.into(), force: rest.force }),
                 }))
             }
         })
@@ -343,9 +347,9 @@ impl TryFrom<StateRecord> for State {
 }
 
 impl TryFrom<LateRecord> for LateExit {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: LateRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: LateRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self { attempt: AttemptNo(record.attempt), exit: record.exit.try_into()? })
     }
 }

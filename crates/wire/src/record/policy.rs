@@ -1,5 +1,5 @@
-use super::{BrokenRecord, name};
-use longhaul_domain::{Configured, Hold, Policy, Timestamp};
+use super::{RecordDecodeError, name};
+use longhaul_domain::{ConfiguredLimits, Policy, QueueHold, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,20 +48,20 @@ impl From<&Policy> for PolicyRecord {
 }
 
 impl TryFrom<PolicyRecord> for Policy {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: PolicyRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: PolicyRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             slots: record.slots,
             default_slots: record.default_slots,
             held: record
                 .held
                 .into_iter()
-                .map(|(key, hold)| Ok((name(&key)?, Hold { since: Timestamp(hold.since), by: hold.by })))
-                .collect::<Result<_, BrokenRecord>>()?,
+                .map(|(key, hold)| Ok((name(&key)?, QueueHold { since: Timestamp(hold.since), by: hold.by })))
+                .collect::<Result<_, RecordDecodeError>>()?,
             configured: record
                 .configuration
-                .map(|record| Configured { slots: record.slots, default_slots: record.default_slots }),
+                .map(|record| ConfiguredLimits { slots: record.slots, default_slots: record.default_slots }),
         })
     }
 }

@@ -1,10 +1,10 @@
-use super::attention::SilenceRecord;
 use super::command::CommandRecord;
 use super::ending::json;
-use super::{BrokenRecord, Span, is_zero, name, names, some_name, span, text};
+use super::monitoring::SilenceRecord;
+use super::{DurationRecord, RecordDecodeError, is_zero, name, names, some_name, span, text};
 use longhaul_domain::{
-    AgentFacts, ChildrenPolicy, Lineage, Placement, Priority, Process, ProcessId, ReportedSpec, RetryPolicy,
-    Seal, SessionPolicy, Spec, Timestamp, Work,
+    AgentDescriptor, ChildrenPolicy, LaunchSignature, Lineage, Placement, Priority, Process, ProcessId,
+    ReportedSpec, RetryPolicy, SessionPolicy, Spec, Timestamp, Work,
 };
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +25,10 @@ pub(super) struct FixedRecord {
 }
 
 /// The same in the words of the rules.
-pub(super) struct Fixed {
+pub(super) struct FixedFields {
     pub(super) id: ProcessId,
     pub(super) lineage: Lineage,
-    pub(super) seal: Option<Seal>,
+    pub(super) seal: Option<LaunchSignature>,
     pub(super) queued_at: Timestamp,
     pub(super) spec: Spec,
 }
@@ -82,7 +82,7 @@ pub(super) enum SessionPolicyRecord {
     #[default]
     Keep,
     Cancel,
-    Grace(Span),
+    Grace(DurationRecord),
 }
 
 #[derive(Serialize, Deserialize)]
@@ -99,8 +99,8 @@ struct ReportedRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     queued: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    heartbeat: Option<Span>,
-    grace: Span,
+    heartbeat: Option<DurationRecord>,
+    grace: DurationRecord,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -134,8 +134,8 @@ enum PlacementRecord {
 struct RetryRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     retries: u32,
-    first: Span,
-    cap: Span,
+    first: DurationRecord,
+    cap: DurationRecord,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     codes: Vec<i32>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -158,10 +158,10 @@ impl From<&Process> for FixedRecord {
     }
 }
 
-impl TryFrom<FixedRecord> for Fixed {
-    type Error = BrokenRecord;
+impl TryFrom<FixedRecord> for FixedFields {
+    type Error = RecordDecodeError;
 
-    fn try_from(record: FixedRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: FixedRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             id: name(&record.id)?,
             lineage: Lineage {
@@ -169,7 +169,7 @@ impl TryFrom<FixedRecord> for Fixed {
                 restarted_from: some_name(&record.restarted_from)?,
                 outside: record.outside,
             },
-            seal: record.seal.map(Seal),
+            seal: record.seal.map(LaunchSignature),
             queued_at: Timestamp(record.queued_at),
             spec: record.spec.try_into()?,
         })
@@ -211,9 +211,9 @@ impl From<&Spec> for SpecRecord {
 }
 
 impl TryFrom<SpecRecord> for Spec {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: SpecRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: SpecRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             work: match record.work {
                 WorkRecord::Command(command) => Work::Command(Box::new((*command).try_into()?)),
@@ -228,7 +228,7 @@ impl TryFrom<SpecRecord> for Spec {
             agent: record.agent.try_into()?,
             key: some_name(&record.key)?,
             priority: Priority::new(record.priority.into())
-                .map_err(|invalid| BrokenRecord::damaged(invalid.to_string()))?,
+                .map_err(|invalid| RecordDecodeError::damaged(invalid.to_string()))?,
             launch_key: some_name(&record.launch_key)?,
             not_before: record.not_before.map(Timestamp),
             placement: match record.placement {
@@ -276,9 +276,9 @@ impl From<SessionPolicy> for SessionPolicyRecord {
 }
 
 impl TryFrom<SessionPolicyRecord> for SessionPolicy {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: SessionPolicyRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: SessionPolicyRecord) -> Result<Self, RecordDecodeError> {
         Ok(match record {
             SessionPolicyRecord::Keep => Self::Keep,
             SessionPolicyRecord::Cancel => Self::Cancel,
@@ -299,9 +299,9 @@ impl From<&ReportedSpec> for ReportedRecord {
 }
 
 impl TryFrom<ReportedRecord> for ReportedSpec {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: ReportedRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: ReportedRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             node: some_name(&record.node)?,
             queued: record.queued,
@@ -311,8 +311,8 @@ impl TryFrom<ReportedRecord> for ReportedSpec {
     }
 }
 
-impl From<&AgentFacts> for AgentRecord {
-    fn from(agent: &AgentFacts) -> Self {
+impl From<&AgentDescriptor> for AgentRecord {
+    fn from(agent: &AgentDescriptor) -> Self {
         Self {
             id: text(&agent.agent_id),
             kind: text(&agent.agent_type),
@@ -325,10 +325,10 @@ impl From<&AgentFacts> for AgentRecord {
     }
 }
 
-impl TryFrom<AgentRecord> for AgentFacts {
-    type Error = BrokenRecord;
+impl TryFrom<AgentRecord> for AgentDescriptor {
+    type Error = RecordDecodeError;
 
-    fn try_from(record: AgentRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: AgentRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             agent_id: some_name(&record.id)?,
             agent_type: some_name(&record.kind)?,
@@ -355,9 +355,9 @@ impl From<&RetryPolicy> for RetryRecord {
 }
 
 impl TryFrom<RetryRecord> for RetryPolicy {
-    type Error = BrokenRecord;
+    type Error = RecordDecodeError;
 
-    fn try_from(record: RetryRecord) -> Result<Self, BrokenRecord> {
+    fn try_from(record: RetryRecord) -> Result<Self, RecordDecodeError> {
         Ok(Self {
             retries: record.retries,
             first: record.first.try_into()?,

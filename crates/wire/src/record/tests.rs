@@ -2,7 +2,7 @@ mod any;
 mod golden;
 
 use super::*;
-use longhaul_domain::{Environment, Work};
+use longhaul_domain::{EnvironmentSpec, Work};
 use proptest::prelude::*;
 
 proptest! {
@@ -18,10 +18,10 @@ proptest! {
 
     #[test]
     fn vitals_wishes_and_policies_are_the_same_after_a_round_trip(
-        vitals in any::vitals(), wish in any::wish(), policy in any::policy(),
+        live_stats in any::live_stats(), pending_action in any::wish(), policy in any::policy(),
     ) {
-        prop_assert_eq!(decode_vitals(&encode_vitals(&vitals)), Ok(vitals));
-        prop_assert_eq!(decode_wish(&encode_wish(&wish)), Ok(wish));
+        prop_assert_eq!(decode_vitals(&encode_vitals(&live_stats)), Ok(live_stats));
+        prop_assert_eq!(decode_wish(&encode_wish(&pending_action)), Ok(pending_action));
         prop_assert_eq!(decode_policy(&encode_policy(&policy)), Ok(policy));
     }
 
@@ -71,7 +71,7 @@ fn fields_of_a_newer_writer_are_passed_over_when_it_allows_this_reader() {
 
 #[test]
 fn a_record_that_needs_a_newer_reader_is_refused_as_such_even_if_its_shape_is_unknown() {
-    let too_new = Err(BrokenRecord::TooNew { needs: 2, reads: FORMAT });
+    let too_new = Err(RecordDecodeError::TooNew { needs: 2, reads: FORMAT });
     let process = golden::running();
     let life = encode_life(&process).replacen("{\"format\":1,", "{\"format\":2,\"min_reader\":2,", 1);
     assert_eq!(decode(&encode_spec(&process), &life), too_new);
@@ -83,7 +83,7 @@ fn a_record_that_needs_a_newer_reader_is_refused_as_such_even_if_its_shape_is_un
 fn an_unknown_state_is_damage_unless_a_newer_reader_is_asked_for() {
     let process = golden::running();
     let life = encode_life(&process).replacen("\"running\"", "\"dreaming\"", 1);
-    assert!(matches!(decode(&encode_spec(&process), &life), Err(BrokenRecord::Damaged { .. })));
+    assert!(matches!(decode(&encode_spec(&process), &life), Err(RecordDecodeError::Damaged { .. })));
 }
 
 #[test]
@@ -91,9 +91,9 @@ fn an_error_never_quotes_a_declared_variable() {
     let mut process = golden::running();
     let mut spec = process.spec.as_ref().clone();
     if let Work::Command(command) = &mut spec.work {
-        command.environment = Environment {
+        command.environment = EnvironmentSpec {
             declared: vec![("TOKEN".to_owned(), "hush-hush".to_owned())],
-            ..Environment::default()
+            ..EnvironmentSpec::default()
         };
     }
     process.spec = spec.into();

@@ -2,24 +2,24 @@
 
 use super::has_exit;
 use longhaul_domain::Timestamp;
-use longhaul_ports::{Chunk, Loss, OutputPage, OutputSize, OutputSource, Wanted};
-use longhaul_shim::{AttemptDirectory, Chunk as Read, OutputLog, Run, Stream};
+use longhaul_ports::{Loss, OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource};
+use longhaul_shim::{AttemptDirectory, OutputReader, OutputRun, ReadChunk, StreamId};
 use std::io;
 use std::os::fd::AsFd as _;
 
-const LARGEST_PAGE: u32 = 1 << 20;
+const MAX_PAGE_BYTES: u32 = 1 << 20;
 const BLOCK: u64 = 64 << 10;
 
 /// The output of one attempt.
 #[derive(Debug)]
-pub(super) struct Pages {
+pub(super) struct OutputPages {
     directory: AttemptDirectory,
-    log: OutputLog,
+    log: OutputReader,
 }
 
-impl Pages {
+impl OutputPages {
     pub(super) fn new(directory: AttemptDirectory) -> io::Result<Self> {
-        let log = OutputLog::open_at(directory.as_fd().try_clone_to_owned()?);
+        let log = OutputReader::open_at(directory.as_fd().try_clone_to_owned()?);
         Ok(Self { directory, log })
     }
 
@@ -47,10 +47,10 @@ impl Pages {
         Ok(self.log.entries(offset)?.next().transpose()?.is_some() || self.is_abandoned()?)
     }
 
-    pub(super) fn read(&self, wanted: Wanted) -> io::Result<OutputPage> {
+    pub(super) fn read(&self, wanted: OutputRead) -> io::Result<OutputPage> {
         let end = self.log.length()?;
         let mut page = OutputPage { chunks: Vec::new(), next: wanted.from.min(end), gap: 0, end };
-        let mut room = u64::from(wanted.most.clamp(1, LARGEST_PAGE));
+        let mut room = u64::from(wanted.most.clamp(1, MAX_PAGE_BYTES));
         let mut time = 0;
         for run in self.log.entries(page.next)? {
             let run = run?;
@@ -61,7 +61,7 @@ impl Pages {
         }
         if page.next < end && self.is_abandoned()? {
             // Written just before both the shim and its index ended; whose it was nobody knows.
-            let rest = Run { range: page.next..end, stream: Stream::Stdout, time };
+            let rest = OutputRun { range: page.next..end, stream: StreamId::Stdout, time };
             self.add(&mut page, &rest, wanted.only, &mut room)?;
         }
         Ok(page)
@@ -84,7 +84,7 @@ impl Pages {
     fn add(
         &self,
         page: &mut OutputPage,
-        run: &Run,
+        run: &OutputRun,
         only: Option<OutputSource>,
         room: &mut u64,
     ) -> io::Result<bool> {
@@ -105,19 +105,19 @@ impl Pages {
             let wanted = run.range.end.saturating_sub(page.next).min(*room);
             let mut bytes = vec![0; usize::try_from(wanted).unwrap_or(0)];
             match self.log.read_at(page.next, &mut bytes)? {
-                Read::Bytes(got) => {
+                ReadChunk::Bytes(got) => {
                     bytes.truncate(got);
                     let count = u64::try_from(got).unwrap_or(u64::MAX);
                     *room = room.saturating_sub(count);
                     let at = Timestamp(i64::try_from(run.time).unwrap_or(i64::MAX));
-                    push(page, Chunk { offset: page.next, source, at, bytes });
+                    push(page, OutputChunk { offset: page.next, source, at, bytes });
                     page.next = page.next.saturating_add(count);
                 }
-                Read::Gap { resume } => {
+                ReadChunk::Gap { resume } => {
                     page.gap = page.gap.saturating_add(resume.saturating_sub(page.next));
                     page.next = resume;
                 }
-                Read::End => return Ok(false),
+                ReadChunk::End => return Ok(false),
             }
         }
         Ok(true)
@@ -130,7 +130,7 @@ impl Pages {
 
     fn last_lines_of(&self, lines: u64, only: OutputSource) -> io::Result<u64> {
         let floor = self.log.floor()?;
-        let runs: Vec<Run> = self
+        let runs: Vec<OutputRun> = self
             .log
             .entries(floor)?
             .filter(|run| run.as_ref().map_or(true, |run| source(run.stream) == only))
@@ -172,8 +172,8 @@ impl Pages {
         while let Some(rest) = buffer.get_mut(done..).filter(|rest| !rest.is_empty()) {
             let at = offset.saturating_add(u64::try_from(done).unwrap_or(0));
             match self.log.read_at(at, rest)? {
-                Read::Bytes(got) => done = done.saturating_add(got),
-                Read::Gap { .. } | Read::End => return Ok(false),
+                ReadChunk::Bytes(got) => done = done.saturating_add(got),
+                ReadChunk::Gap { .. } | ReadChunk::End => return Ok(false),
             }
         }
         Ok(true)
@@ -182,7 +182,7 @@ impl Pages {
 
 /// Puts a chunk behind the others; one that goes on where the last one ended, read at the same time, becomes one with
 /// it.
-fn push(page: &mut OutputPage, chunk: Chunk) {
+fn push(page: &mut OutputPage, chunk: OutputChunk) {
     match page.chunks.last_mut() {
         Some(last)
             if last.source == chunk.source
@@ -196,10 +196,10 @@ fn push(page: &mut OutputPage, chunk: Chunk) {
     }
 }
 
-const fn source(stream: Stream) -> OutputSource {
+const fn source(stream: StreamId) -> OutputSource {
     match stream {
-        Stream::Stdout => OutputSource::Stdout,
-        Stream::Stderr => OutputSource::Stderr,
+        StreamId::Stdout => OutputSource::Stdout,
+        StreamId::Stderr => OutputSource::Stderr,
     }
 }
 
@@ -209,10 +209,10 @@ mod tests {
     use longhaul_shim::{EXIT, IndexEntry};
     use std::path::Path;
 
-    const OUT: Stream = Stream::Stdout;
-    const ERR: Stream = Stream::Stderr;
+    const OUT: StreamId = StreamId::Stdout;
+    const ERR: StreamId = StreamId::Stderr;
 
-    fn written(path: &Path, pieces: &[(&str, Stream, u64)]) -> Pages {
+    fn written(path: &Path, pieces: &[(&str, StreamId, u64)]) -> OutputPages {
         let (mut log, mut index) = (Vec::new(), Vec::new());
         for (text, stream, time) in pieces {
             log.extend_from_slice(text.as_bytes());
@@ -221,7 +221,7 @@ mod tests {
         }
         std::fs::write(path.join("output.log"), log).unwrap();
         std::fs::write(path.join("output.idx"), index).unwrap();
-        Pages::new(AttemptDirectory::open(path).unwrap()).unwrap()
+        OutputPages::new(AttemptDirectory::open(path).unwrap()).unwrap()
     }
 
     fn texts(page: &OutputPage) -> Vec<String> {
@@ -232,7 +232,7 @@ mod tests {
     fn a_page_is_cut_where_the_stream_changes() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
-        let page = pages.read(Wanted { from: 1, most: 100, only: None }).unwrap();
+        let page = pages.read(OutputRead { from: 1, most: 100, only: None }).unwrap();
         assert_eq!(texts(&page), ["ne\n", "two\n", "three\n"]);
         assert_eq!((page.next, page.end, page.gap), (14, 14, 0));
         assert_eq!(page.chunks.last().unwrap().at, Timestamp(7));
@@ -245,7 +245,7 @@ mod tests {
         for most in 1..20 {
             let (mut whole, mut from) = (String::new(), 0);
             loop {
-                let page = pages.read(Wanted { from, most, only: None }).unwrap();
+                let page = pages.read(OutputRead { from, most, only: None }).unwrap();
                 whole.push_str(&texts(&page).concat());
                 assert!(page.next > from || page.next == page.end);
                 from = page.next;
@@ -261,7 +261,7 @@ mod tests {
     fn one_stream_alone_leaves_out_the_other() {
         let dir = tempfile::tempdir().unwrap();
         let pages = written(dir.path(), &[("one\n", OUT, 5), ("two\n", ERR, 6), ("three\n", OUT, 7)]);
-        let page = pages.read(Wanted { from: 0, most: 100, only: Some(OutputSource::Stdout) }).unwrap();
+        let page = pages.read(OutputRead { from: 0, most: 100, only: Some(OutputSource::Stdout) }).unwrap();
         assert_eq!(texts(&page), ["one\n", "three\n"]);
         assert_eq!((page.next, page.gap), (14, 0));
     }
@@ -284,10 +284,13 @@ mod tests {
         let pages = written(dir.path(), &[("one", OUT, 1)]);
         std::fs::write(dir.path().join("output.log"), "onetwo").unwrap();
         let lock = pages.directory.lock().unwrap().unwrap();
-        assert_eq!(texts(&pages.read(Wanted { from: 0, most: 9, only: None }).unwrap()), ["one"]);
+        assert_eq!(texts(&pages.read(OutputRead { from: 0, most: 9, only: None }).unwrap()), ["one"]);
         assert!(!pages.goes_beyond(3).unwrap());
         drop(lock);
-        assert_eq!(texts(&pages.read(Wanted { from: 0, most: 9, only: None }).unwrap()).concat(), "onetwo");
+        assert_eq!(
+            texts(&pages.read(OutputRead { from: 0, most: 9, only: None }).unwrap()).concat(),
+            "onetwo"
+        );
         std::fs::write(dir.path().join(EXIT), "").unwrap();
         assert!(pages.goes_beyond(3).unwrap() && pages.has_ended());
     }

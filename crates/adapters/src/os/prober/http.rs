@@ -6,14 +6,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
 
 /// The most of an answer that is read; its status comes first, but for announcements of it.
-const MOST: usize = 16 << 10;
+const MAX_RESPONSE_BYTES: usize = 16 << 10;
 const BLOCK: usize = 1 << 10;
-const LONGEST_URL: usize = 8 << 10;
-const USUAL_PORT: u16 = 80;
+const MAX_URL_LEN: usize = 8 << 10;
+const DEFAULT_PORT: u16 = 80;
 
 /// Which machines are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ProbeScope {
     /// This one by its own addresses for itself.
     Loopback,
     /// All.
@@ -22,7 +22,7 @@ pub(super) enum Reach {
 
 /// Why there is no status.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoStatus {
+pub(super) enum ProbeError {
     /// It is no address to ask.
     #[error("only http://host[:port][/path] can be asked")]
     Url,
@@ -41,9 +41,9 @@ pub(super) enum NoStatus {
 }
 
 /// Asks for an address and returns the status of the answer, whose body is not read.
-pub(super) async fn status(url: &str, reach: Reach) -> Result<u16, NoStatus> {
-    let target = Target::parse(url).ok_or(NoStatus::Url)?;
-    let mut refused = NoStatus::Host { host: target.host.to_owned() };
+pub(super) async fn status(url: &str, reach: ProbeScope) -> Result<u16, ProbeError> {
+    let target = ProbeTarget::parse(url).ok_or(ProbeError::Url)?;
+    let mut refused = ProbeError::Host { host: target.host.to_owned() };
     for address in lookup_host((target.host, target.port)).await?.filter(|address| reach.includes(*address)) {
         match TcpStream::connect(address).await {
             Ok(stream) => return ask(stream, &target).await,
@@ -54,7 +54,7 @@ pub(super) async fn status(url: &str, reach: Reach) -> Result<u16, NoStatus> {
     Err(refused)
 }
 
-impl Reach {
+impl ProbeScope {
     fn includes(self, address: SocketAddr) -> bool {
         match (self, address.ip().to_canonical()) {
             (Self::Everywhere, _) => true,
@@ -67,7 +67,7 @@ impl Reach {
 
 /// The parts of an address that matter for a request.
 #[derive(Debug, PartialEq, Eq)]
-struct Target<'a> {
+struct ProbeTarget<'a> {
     /// The host without brackets.
     host: &'a str,
     port: u16,
@@ -77,11 +77,11 @@ struct Target<'a> {
     rest: &'a str,
 }
 
-impl<'a> Target<'a> {
+impl<'a> ProbeTarget<'a> {
     fn parse(url: &'a str) -> Option<Self> {
         let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"))?;
         // Nothing that could end a line of the request.
-        if url.len() > LONGEST_URL || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if url.len() > MAX_URL_LEN || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
         let behind = url.get(scheme.len()..)?;
@@ -99,14 +99,14 @@ impl<'a> Target<'a> {
             }
             None => authority.split_once(':').map_or((authority, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map_or(Some(USUAL_PORT), |port| port.parse().ok())?;
+        let port = port.map_or(Some(DEFAULT_PORT), |port| port.parse().ok())?;
         let rest = rest.strip_prefix('/').unwrap_or(rest);
         (!host.is_empty()).then_some(Self { host, port, authority, rest })
     }
 }
 
-async fn ask(mut stream: TcpStream, target: &Target<'_>) -> Result<u16, NoStatus> {
-    let Target { authority, rest, .. } = target;
+async fn ask(mut stream: TcpStream, target: &ProbeTarget<'_>) -> Result<u16, ProbeError> {
+    let ProbeTarget { authority, rest, .. } = target;
     let request = format!(
         "GET /{rest} HTTP/1.1\r\nHost: {authority}\r\nUser-Agent: longhaul\r\nAccept: */*\r\nConnection: close\r\n\r\n"
     );
@@ -116,27 +116,27 @@ async fn ask(mut stream: TcpStream, target: &Target<'_>) -> Result<u16, NoStatus
     loop {
         match told(&answer)? {
             Some(status) => return Ok(status),
-            None if answer.len() >= MOST => return Err(NoStatus::Answer),
+            None if answer.len() >= MAX_RESPONSE_BYTES => return Err(ProbeError::Answer),
             None => {}
         }
         let got = stream.read(&mut block).await?;
         if got == 0 {
-            return Err(NoStatus::Answer);
+            return Err(ProbeError::Answer);
         }
         answer.extend_from_slice(block.get(..got).unwrap_or(&block));
     }
 }
 
 /// Reads the status off the beginning of an answer, passing over announcements (1xx); none if more must come.
-fn told(answer: &[u8]) -> Result<Option<u16>, NoStatus> {
+fn told(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
     let mut rest = answer;
     loop {
         let Some(end) = find(rest, b"\n") else {
             // Whoever says something else is not listened to until the end.
             let begin = rest.get(..5).unwrap_or(rest);
-            return if b"HTTP/".starts_with(begin) { Ok(None) } else { Err(NoStatus::Answer) };
+            return if b"HTTP/".starts_with(begin) { Ok(None) } else { Err(ProbeError::Answer) };
         };
-        let status = rest.get(..end).and_then(parse).ok_or(NoStatus::Answer)?;
+        let status = rest.get(..end).and_then(parse).ok_or(ProbeError::Answer)?;
         if !(100..200).contains(&status) {
             return Ok(Some(status));
         }
@@ -164,7 +164,7 @@ mod tests {
     use tokio::net::TcpListener;
 
     /// Answers one request with these bytes and returns what `status` makes of it, and the request.
-    async fn served(answer: &'static [u8], path: &str) -> (Result<u16, NoStatus>, String) {
+    async fn served(answer: &'static [u8], path: &str) -> (Result<u16, ProbeError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
         let server = async {
@@ -177,7 +177,7 @@ mod tests {
             drop(stream.write_all(answer).await);
             String::from_utf8(request).unwrap()
         };
-        tokio::join!(status(&url, Reach::Loopback), server)
+        tokio::join!(status(&url, ProbeScope::Loopback), server)
     }
 
     #[tokio::test]
@@ -199,11 +199,11 @@ mod tests {
     async fn what_does_not_speak_http_has_no_status() {
         for answer in [&b""[..], b"220 mail\r\n", b"HTTP/1.1 2", b"HTTP/2 200\r\n", b"SSH-2.0-x"] {
             assert!(
-                matches!(served(answer, "/").await.0, Err(NoStatus::Answer | NoStatus::Io(_))),
+                matches!(served(answer, "/").await.0, Err(ProbeError::Answer | ProbeError::Io(_))),
                 "{answer:?}"
             );
         }
-        static ENDLESS: [u8; 2 * MOST] = [b'H'; 2 * MOST];
+        static ENDLESS: [u8; 2 * MAX_RESPONSE_BYTES] = [b'H'; 2 * MAX_RESPONSE_BYTES];
         assert!(served(&ENDLESS, "/").await.0.is_err());
     }
 
@@ -218,14 +218,14 @@ mod tests {
     #[tokio::test]
     async fn other_machines_are_not_asked() {
         for host in ["192.0.2.1", "[2001:db8::1]", "[::ffff:192.0.2.1]"] {
-            let refused = status(&format!("http://{host}:9/"), Reach::Loopback).await;
-            assert!(matches!(refused, Err(NoStatus::Host { .. })), "{refused:?}");
+            let refused = status(&format!("http://{host}:9/"), ProbeScope::Loopback).await;
+            assert!(matches!(refused, Err(ProbeError::Host { .. })), "{refused:?}");
         }
     }
 
     #[test]
     fn addresses_are_taken_apart() {
-        let parts = |url| Target::parse(url).map(|target| (target.host, target.port, target.rest));
+        let parts = |url| ProbeTarget::parse(url).map(|target| (target.host, target.port, target.rest));
         assert_eq!(parts("http://localhost:8080/a/b?c"), Some(("localhost", 8080, "a/b?c")));
         assert_eq!(parts("HTTP://localhost"), Some(("localhost", 80, "")));
         assert_eq!(parts("http://[::1]:3000/x"), Some(("::1", 3000, "x")));

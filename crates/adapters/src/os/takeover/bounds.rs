@@ -5,19 +5,19 @@ use crate::os::launch::{FILE_SIZE, PROCESSOR_TIME};
 use crate::os::options::OsOptions;
 use crate::os::procfs;
 use longhaul_shim::{
-    EndEvidence, Ending, ExceededLimit, Identity, ProcessStat, ResourceLimit, has_killed_in_group,
+    EndEvidence, ExceededLimit, Identity, ProcessStat, ProgramEnd, ResourceLimit, has_killed_in_group,
     has_logged_kill,
 };
 use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 
-const KILL: i32 = 9;
+const SIGKILL: i32 = 9;
 /// A hundred ticks a second is what the kernel shows, however it counts.
 const TICK_MS: u64 = 10;
 
 /// The limits of a command and what it used of them.
 #[derive(Clone, Debug)]
-pub(super) struct Bounds {
+pub(super) struct LimitUsage {
     pid: u32,
     start_time: u64,
     started_at: u64,
@@ -26,7 +26,7 @@ pub(super) struct Bounds {
     end: Option<ProcessStat>,
 }
 
-impl Bounds {
+impl LimitUsage {
     /// Looks at the limits, which show only while it lives.
     pub(super) fn of(identity: &Identity) -> Self {
         let named = [(PROCESSOR_TIME, "Max cpu time"), (FILE_SIZE, "Max file size")];
@@ -53,7 +53,7 @@ impl Bounds {
     /// Names the limit that ended it, where that is sure; `killed` if it was killed from here.
     pub(super) async fn exceeded(
         &self,
-        ending: Ending,
+        ending: ProgramEnd,
         killed: bool,
         options: &OsOptions,
     ) -> Option<ExceededLimit> {
@@ -64,17 +64,17 @@ impl Bounds {
         judged.await.ok().flatten()
     }
 
-    fn judge(&self, ending: Ending, killed: bool, now: u64) -> Option<ExceededLimit> {
+    fn judge(&self, ending: ProgramEnd, killed: bool, now: u64) -> Option<ExceededLimit> {
         let in_group = || self.cgroup.as_deref().is_some_and(has_killed_in_group);
         let (ticks, out_of_memory) = match ending {
-            Ending::Signaled { signal, .. } => {
-                let is_kill = signal == KILL && !killed;
+            ProgramEnd::Signaled { signal, .. } => {
+                let is_kill = signal == SIGKILL && !killed;
                 (self.end.map(|end| end.used), is_kill && (in_group() || self.is_logged(now)))
             }
-            Ending::Exited { code } => {
+            ProgramEnd::Exited { code } => {
                 (self.end.map(|end| end.used.saturating_add(end.waited_for)), code != 0 && in_group())
             }
-            Ending::SpawnFailed { .. } | Ending::NeverRan => return None,
+            ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => return None,
         };
         let cpu_ms = ticks.map(|ticks| ticks.saturating_mul(TICK_MS));
         EndEvidence { ending, cpu_ms, limits: &self.limits, out_of_memory, killed }.exceeded()
@@ -95,7 +95,7 @@ mod tests {
 
     const CPU: Option<ExceededLimit> = Some(ExceededLimit::Cpu);
 
-    fn bounds(used: u64) -> Bounds {
+    fn bounds(used: u64) -> LimitUsage {
         let me = ProcessStat::read(std::process::id()).unwrap();
         let identity = Identity {
             process: String::new(),
@@ -113,29 +113,29 @@ mod tests {
         let limits = vec![ResourceLimit { resource: PROCESSOR_TIME, soft: 1, hard: 6 }];
         let mut end = me;
         end.used = used;
-        Bounds { limits, end: Some(end), ..Bounds::of(&identity) }
+        LimitUsage { limits, end: Some(end), ..LimitUsage::of(&identity) }
     }
 
-    fn by(signal: i32) -> Ending {
-        Ending::Signaled { signal, core: false }
+    fn by(signal: i32) -> ProgramEnd {
+        ProgramEnd::Signaled { signal, core: false }
     }
 
     #[test]
     fn processor_time_that_was_used_up_is_named() {
         assert_eq!(bounds(100).judge(by(24), false, 0), CPU);
-        assert_eq!(bounds(600).judge(by(KILL), false, 0), CPU);
-        assert_eq!(bounds(600).judge(by(KILL), true, 0), None);
-        assert_eq!(bounds(100).judge(by(KILL), false, 0), None);
+        assert_eq!(bounds(600).judge(by(SIGKILL), false, 0), CPU);
+        assert_eq!(bounds(600).judge(by(SIGKILL), true, 0), None);
+        assert_eq!(bounds(100).judge(by(SIGKILL), false, 0), None);
     }
 
     #[test]
     fn kill_in_its_group_for_want_of_memory_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let bounds = Bounds { cgroup: Some(dir.path().to_owned()), ..bounds(1) };
-        assert_eq!(bounds.judge(by(KILL), false, 0), None);
+        let bounds = LimitUsage { cgroup: Some(dir.path().to_owned()), ..bounds(1) };
+        assert_eq!(bounds.judge(by(SIGKILL), false, 0), None);
         std::fs::write(dir.path().join("memory.events"), "oom 1\noom_kill 1\n").unwrap();
-        assert_eq!(bounds.judge(by(KILL), false, 0), Some(ExceededLimit::Memory));
+        assert_eq!(bounds.judge(by(SIGKILL), false, 0), Some(ExceededLimit::Memory));
         assert_eq!(bounds.judge(by(15), false, 0), None);
-        assert_eq!(bounds.judge(Ending::Exited { code: 0 }, false, 0), None);
+        assert_eq!(bounds.judge(ProgramEnd::Exited { code: 0 }, false, 0), None);
     }
 }

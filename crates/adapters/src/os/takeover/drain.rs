@@ -1,7 +1,7 @@
 //! Moving output into the log of an attempt that lost its shim.
 
 use crate::os::pidfd;
-use longhaul_shim::{AttemptDirectory, IndexEntry, OutputBound, Stream, leave_headroom};
+use longhaul_shim::{AttemptDirectory, IndexEntry, OutputBound, StreamId, leave_headroom};
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 use rustix::time::{ClockId, clock_gettime};
@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt as _;
 use tokio::net::unix::pipe::Receiver;
 
 const BLOCK: usize = 64 << 10;
-const ENTRY: u64 = 16;
+const ENTRY_LEN: u64 = 16;
 const LOG: &str = "output.log";
 const INDEX: &str = "output.idx";
 const WRITABLE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -25,10 +25,10 @@ const TURNED: [&str; 2] = ["output.tail0", "output.tail1"];
 ///
 /// The command is never blocked: what cannot be kept is read and counted all the same.
 #[derive(Debug)]
-pub(super) struct Drain {
+pub(super) struct OutputDrain {
     stdout: Option<Pipe>,
     stderr: Option<Pipe>,
-    log: Option<Log>,
+    log: Option<DrainLog>,
     dropped: u64,
     buffer: Vec<u8>,
 }
@@ -42,9 +42,9 @@ struct Pipe {
 
 /// The log and its index, written behind what is there.
 #[derive(Debug)]
-struct Log {
+struct DrainLog {
     bytes: File,
-    index: Index,
+    index: IndexFile,
     length: u64,
     index_length: u64,
     /// How much more is kept.
@@ -55,12 +55,12 @@ struct Log {
 
 /// The file of the index, which is made with its first entry.
 #[derive(Debug)]
-struct Index {
+struct IndexFile {
     directory: OwnedFd,
     file: Option<File>,
 }
 
-impl Drain {
+impl OutputDrain {
     /// Begins behind what the shim has written. From here on the rest of the head and a whole tail are kept.
     pub(super) fn new(
         directory: &AttemptDirectory,
@@ -68,7 +68,7 @@ impl Drain {
         bound: OutputBound,
         anchor_ms: i64,
     ) -> Self {
-        let log = Log::open(directory, bound, anchor_ms)
+        let log = DrainLog::open(directory, bound, anchor_ms)
             .inspect_err(|error| tracing::warn!(%error, "output without supervisor is not kept"))
             .ok();
         let [stdout, stderr] =
@@ -88,13 +88,13 @@ impl Drain {
             () = readable(self.stderr.as_ref()) => {}
         }
         // Both, so that a flood on one does not hold back the other.
-        self.take(Stream::Stdout);
-        self.take(Stream::Stderr);
+        self.take(StreamId::Stdout);
+        self.take(StreamId::Stderr);
     }
 
     /// Moves all that was written before now.
     pub(super) fn finish(&mut self) {
-        for stream in [Stream::Stdout, Stream::Stderr] {
+        for stream in [StreamId::Stdout, StreamId::Stderr] {
             while self.take(stream) {}
         }
     }
@@ -110,10 +110,10 @@ impl Drain {
     }
 
     /// Moves one block; false if there is none now.
-    fn take(&mut self, stream: Stream) -> bool {
+    fn take(&mut self, stream: StreamId) -> bool {
         let pipe = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
+            StreamId::Stdout => &mut self.stdout,
+            StreamId::Stderr => &mut self.stderr,
         };
         let Some(open) = pipe else {
             return false;
@@ -140,14 +140,14 @@ impl Drain {
     }
 }
 
-impl Log {
+impl DrainLog {
     fn open(directory: &AttemptDirectory, bound: OutputBound, anchor_ms: i64) -> io::Result<Self> {
         if TURNED.iter().any(|name| statat(directory, *name, AtFlags::SYMLINK_NOFOLLOW).is_ok()) {
             return Err(io::ErrorKind::Unsupported.into());
         }
         let bytes = File::from(openat(directory, LOG, WRITABLE, Mode::empty())?);
-        let index = Index::open(directory)?;
-        let (length, index_length) = (bytes.metadata()?.len(), index.length()? / ENTRY * ENTRY);
+        let index = IndexFile::open(directory)?;
+        let (length, index_length) = (bytes.metadata()?.len(), index.length()? / ENTRY_LEN * ENTRY_LEN);
         let room = bound.head.saturating_sub(length).saturating_add(bound.tail);
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
@@ -160,18 +160,18 @@ impl Log {
     /// Gives bytes an entry that the shim wrote without one before it was killed; whose they are is not known.
     fn describe_rest(&mut self) -> io::Result<()> {
         let mut entry = [0; 16];
-        let described = match self.index_length.checked_sub(ENTRY) {
+        let described = match self.index_length.checked_sub(ENTRY_LEN) {
             Some(at) => {
                 self.index.file()?.read_exact_at(&mut entry, at)?;
                 IndexEntry::decode(entry).map_or(0, |entry| entry.end)
             }
             None => 0,
         };
-        if described < self.length { self.describe(Stream::Stdout) } else { Ok(()) }
+        if described < self.length { self.describe(StreamId::Stdout) } else { Ok(()) }
     }
 
     /// Returns how many bytes were kept.
-    fn append(&mut self, bytes: &[u8], stream: Stream) -> usize {
+    fn append(&mut self, bytes: &[u8], stream: StreamId) -> usize {
         let room = usize::try_from(self.room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
         let stored =
@@ -188,18 +188,18 @@ impl Log {
         bytes.len()
     }
 
-    fn describe(&mut self, stream: Stream) -> io::Result<()> {
+    fn describe(&mut self, stream: StreamId) -> io::Result<()> {
         let time = self.now_ms();
         let entry = match self.last {
             Some(last) if last.stream == stream && time.saturating_sub(last.time) <= MERGE_MS => {
-                self.index_length = self.index_length.saturating_sub(ENTRY);
+                self.index_length = self.index_length.saturating_sub(ENTRY_LEN);
                 IndexEntry { end: self.length, ..last }
             }
             Some(_) | None => IndexEntry { end: self.length, stream, time },
         };
         self.last = None;
         self.index.file()?.write_all_at(&entry.encode(), self.index_length)?;
-        self.index_length = self.index_length.saturating_add(ENTRY);
+        self.index_length = self.index_length.saturating_add(ENTRY_LEN);
         self.last = Some(entry);
         Ok(())
     }
@@ -211,7 +211,7 @@ impl Log {
     }
 }
 
-impl Index {
+impl IndexFile {
     fn open(directory: &AttemptDirectory) -> io::Result<Self> {
         let file = match openat(directory, INDEX, WRITABLE, Mode::empty()) {
             Ok(file) => Some(File::from(file)),
@@ -251,7 +251,7 @@ async fn readable(pipe: Option<&Pipe>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use longhaul_shim::{OutputLog, Run};
+    use longhaul_shim::{OutputReader, OutputRun};
     use std::io::Write as _;
     use std::path::Path;
 
@@ -259,7 +259,7 @@ mod tests {
         OutputBound { head, tail, rotate: false }
     }
 
-    fn begun(path: &Path, bound: OutputBound) -> (Drain, [std::io::PipeWriter; 2]) {
+    fn begun(path: &Path, bound: OutputBound) -> (OutputDrain, [std::io::PipeWriter; 2]) {
         let directory = AttemptDirectory::open(path).unwrap();
         let (stdout, stdout_in) = std::io::pipe().unwrap();
         let (stderr, stderr_in) = std::io::pipe().unwrap();
@@ -267,11 +267,11 @@ mod tests {
             rustix::fs::fcntl_setfl(&fd, OFlags::NONBLOCK).unwrap();
             Some(fd)
         });
-        (Drain::new(&directory, pipes, bound, 0), [stdout_in, stderr_in])
+        (OutputDrain::new(&directory, pipes, bound, 0), [stdout_in, stderr_in])
     }
 
-    fn runs(path: &Path) -> Vec<Run> {
-        OutputLog::open(path).unwrap().entries(0).unwrap().map(Result::unwrap).collect()
+    fn runs(path: &Path) -> Vec<OutputRun> {
+        OutputReader::open(path).unwrap().entries(0).unwrap().map(Result::unwrap).collect()
     }
 
     #[tokio::test]
@@ -292,7 +292,7 @@ mod tests {
         let runs = runs(dir.path());
         assert_eq!(runs.first().unwrap().range.start, 0);
         let last = runs.last().unwrap();
-        assert_eq!((last.range.clone(), last.stream), (9..12, Stream::Stderr));
+        assert_eq!((last.range.clone(), last.stream), (9..12, StreamId::Stderr));
     }
 
     #[tokio::test]
@@ -300,12 +300,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("output.log"), "").unwrap();
         let directory = AttemptDirectory::open(dir.path()).unwrap();
-        let mut log = Log::open(&directory, bound(0, 100), 0).unwrap();
+        let mut log = DrainLog::open(&directory, bound(0, 100), 0).unwrap();
         assert!(!dir.path().join("output.idx").exists());
         std::fs::create_dir(dir.path().join("output.idx")).unwrap();
-        assert_eq!(log.append(b"one", Stream::Stdout), 3);
+        assert_eq!(log.append(b"one", StreamId::Stdout), 3);
         std::fs::remove_dir(dir.path().join("output.idx")).unwrap();
-        assert_eq!(log.append(b"two", Stream::Stderr), 3);
+        assert_eq!(log.append(b"two", StreamId::Stderr), 3);
         let runs = runs(dir.path());
         assert_eq!((runs.len(), runs.first().unwrap().range.clone()), (1, 0..6));
     }

@@ -1,25 +1,25 @@
 //! Stopping a tree without its shim: the same steps, sent from here.
 
-use super::tree::Tree;
-use super::{KILL, LONGEST_PAUSE};
+use super::tree::OrphanedTree;
+use super::{MAX_RETRY_DELAY, SIGKILL};
 use crate::os::translate;
-use longhaul_ports::StopOrder;
+use longhaul_ports::StopRequest;
 use longhaul_shim::{StopPlan, StopReason, StopStep};
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A stop under way.
 #[derive(Debug)]
-pub(super) struct Stopping {
+pub(super) struct TakeoverStop {
     reason: StopReason,
     steps: std::vec::IntoIter<StopStep>,
     due: Instant,
     last: Option<i32>,
 }
 
-impl Stopping {
+impl TakeoverStop {
     /// Begins with the first step at once, or with KILL.
-    pub(super) fn new(order: StopOrder, plan: &StopPlan) -> Self {
+    pub(super) fn new(order: StopRequest, plan: &StopPlan) -> Self {
         let steps = if order.force { Vec::new() } else { plan.steps.clone() };
         Self {
             reason: translate::reason(order.cause),
@@ -31,7 +31,7 @@ impl Stopping {
 
     /// Leaves out the steps before KILL.
     pub(super) fn force(&mut self) {
-        if self.last != Some(KILL) {
+        if self.last != Some(SIGKILL) {
             self.steps = Vec::new().into_iter();
             self.due = Instant::now();
         }
@@ -52,13 +52,13 @@ impl Stopping {
     }
 
     /// Sends what is due; KILL again and again, since something may have been born meanwhile.
-    pub(super) async fn advance(&mut self, tree: &Tree) {
+    pub(super) async fn advance(&mut self, tree: &OrphanedTree) {
         if Instant::now() < self.due {
             return;
         }
         let (signal, wait) = match self.steps.next() {
             Some(step) => (step.signal, Duration::from_millis(step.wait_ms)),
-            None => (KILL, LONGEST_PAUSE),
+            None => (SIGKILL, MAX_RETRY_DELAY),
         };
         self.last = Some(signal);
         let now = Instant::now();

@@ -3,14 +3,14 @@
 //! Its descendants are nobody's in particular then. They are recognised by their session, by their parents, by their control
 //! group, or by the mark that every command is started with.
 
-use super::{FIRST_PAUSE, KILL, LONGEST_PAUSE};
+use super::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, SIGKILL};
+use crate::os::attempt_mark::AttemptMark;
 use crate::os::cgroups;
-use crate::os::look::{self, Sight};
-use crate::os::mark::Mark;
+use crate::os::inspect::{self, CachedSnapshot};
 use crate::os::pidfd;
-use crate::os::spawner::Shared;
-use crate::os::usage::{Census, pids_in};
-use crate::os::watch::Sent;
+use crate::os::spawner::SpawnerShared;
+use crate::os::usage::{TreeMembers, pids_in};
+use crate::os::watch::PendingSignal;
 use longhaul_domain::{SignalTarget, TreeUsage};
 use longhaul_ports::AttemptKey;
 use longhaul_shim::{FileIdentity, Identity, ProcessStat};
@@ -23,11 +23,11 @@ use std::time::{Duration, Instant};
 
 /// Who is killed and lives so long after is named.
 const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
-const HOLD_PASSES: u32 = 100;
+const MAX_HOLD_PASSES: u32 = 100;
 /// So often short-lived processes of others may make a scan incomplete before what it found counts.
 const SCANS: u32 = 8;
 /// How long a tree of which nobody is found any more is scanned again while no scan is complete.
-const PROOF: Duration = Duration::from_millis(250);
+const EMPTY_TREE_CONFIRM: Duration = Duration::from_millis(250);
 /// A process that `/proc` always lists unless it hides those of others.
 const FIRST_PROCESS: u32 = 1;
 const CONTINUE: i32 = 18;
@@ -35,16 +35,16 @@ const HALT: i32 = 19;
 
 /// The tree of one attempt.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    inner: Arc<Inner>,
+pub(super) struct OrphanedTree {
+    inner: Arc<TreeInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct TreeInner {
     key: AttemptKey,
     leader: u32,
     start_time: u64,
-    mark: Mark,
+    mark: AttemptMark,
     cgroup: Option<PathBuf>,
     /// Programs that never belong to work, wherever they were started: shims and managers.
     strangers: Vec<FileIdentity>,
@@ -52,7 +52,7 @@ struct Inner {
 
 /// What one look at all processes found.
 #[derive(Debug, Default)]
-struct Scan {
+struct ProcessScan {
     /// The living processes of the tree.
     members: Vec<ProcessStat>,
     /// Shims and managers that the work started, with all that is below them: they are no part of the tree.
@@ -69,7 +69,7 @@ struct Scan {
 
 /// How a tree was ended.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::os) struct Emptied {
+pub(in crate::os) struct KillOutcome {
     /// How many processes were killed beside the command.
     pub(in crate::os) killed: u64,
     /// The last look was complete and found nobody.
@@ -78,7 +78,7 @@ pub(in crate::os) struct Emptied {
 
 /// Who is alive beside the command itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Others {
+pub(super) struct OtherMembers {
     /// How many were found.
     pub(super) count: u64,
     /// The look was complete.
@@ -87,7 +87,7 @@ pub(super) struct Others {
 
 /// What was done to end a tree.
 #[derive(Debug)]
-struct Round {
+struct KillRound {
     /// The processes that were killed.
     reached: Vec<(u32, u64)>,
     /// No process was left to kill.
@@ -96,14 +96,14 @@ struct Round {
     is_complete: bool,
 }
 
-impl Tree {
-    pub(super) fn new(shared: &Shared, key: AttemptKey, identity: &Identity) -> Self {
+impl OrphanedTree {
+    pub(super) fn new(shared: &SpawnerShared, key: AttemptKey, identity: &Identity) -> Self {
         let programs = [FileIdentity::of_process(std::process::id()), FileIdentity::of(&shared.options.shim)];
-        let inner = Inner {
+        let inner = TreeInner {
             key,
             leader: identity.pid,
             start_time: identity.start_time,
-            mark: Mark::of(key),
+            mark: AttemptMark::of(key),
             cgroup: identity.cgroup.clone(),
             strangers: programs.into_iter().flatten().collect(),
         };
@@ -113,7 +113,7 @@ impl Tree {
     /// Sends a signal to everybody.
     pub(super) async fn signal(&self, signal: i32) {
         self.beside(move |inner| {
-            if signal == KILL {
+            if signal == SIGKILL {
                 inner.kill();
             } else {
                 inner.signal(signal);
@@ -125,7 +125,7 @@ impl Tree {
     }
 
     /// Sends a signal that somebody asked for, which those that are halted get when they go on.
-    pub(super) async fn send(&self, Sent { signal, target }: Sent) -> Result<(), String> {
+    pub(super) async fn send(&self, PendingSignal { signal, target }: PendingSignal) -> Result<(), String> {
         let reached = self.beside(move |inner| {
             let mut members = inner.members();
             members.retain(|member| target == SignalTarget::Tree || member.pid == inner.leader);
@@ -142,7 +142,7 @@ impl Tree {
         self.beside(|inner| {
             let mut running = 0;
             let mut asked = BTreeSet::new();
-            for _ in 0..HOLD_PASSES {
+            for _ in 0..MAX_HOLD_PASSES {
                 let members = inner.members();
                 let is_halted = |member: &ProcessStat| {
                     // It stops by itself once it goes on.
@@ -157,7 +157,7 @@ impl Tree {
                 let reached =
                     awake.into_iter().filter(|member| deliver(member, HALT)).map(ProcessStat::birth);
                 asked.extend(reached);
-                std::thread::sleep(FIRST_PAUSE);
+                std::thread::sleep(MIN_RETRY_DELAY);
             }
             // Half halted would be worse than not at all.
             inner.release();
@@ -169,31 +169,31 @@ impl Tree {
 
     /// Lets everybody go on.
     pub(super) async fn release(&self) {
-        self.beside(Inner::release).await;
+        self.beside(TreeInner::release).await;
     }
 
     /// What they use together; none if nobody is left.
     pub(super) async fn usage(&self) -> Option<TreeUsage> {
         self.beside(|inner| {
             let cgroup = inner.cgroup.as_deref();
-            Census::of(inner.members(), cgroup).usage(cgroup)
+            TreeMembers::of(inner.members(), cgroup).usage(cgroup)
         })
         .await
         .flatten()
     }
 
     /// What they wait for and listen on; none if nobody is left.
-    pub(super) async fn look(&self) -> Option<Sight> {
+    pub(super) async fn look(&self) -> Option<CachedSnapshot> {
         self.beside(|inner| {
             let cgroup = inner.cgroup.as_deref();
-            look::into(&Census::of(inner.members(), cgroup), cgroup)
+            inspect::into(&TreeMembers::of(inner.members(), cgroup), cgroup)
         })
         .await
         .flatten()
     }
 
     /// Counts who is alive beside the command itself.
-    pub(super) async fn others(&self) -> Others {
+    pub(super) async fn others(&self) -> OtherMembers {
         let looked = self.beside(|inner| {
             let scan = inner.scan_until_sure();
             let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
@@ -203,19 +203,19 @@ impl Tree {
             (others.max(usize::from(is_hidden)), scan.is_complete)
         });
         let (count, is_verified) = looked.await.unwrap_or((0, false));
-        Others { count: u64::try_from(count).unwrap_or(u64::MAX), is_verified }
+        OtherMembers { count: u64::try_from(count).unwrap_or(u64::MAX), is_verified }
     }
 
     /// Kills until nobody is left.
-    pub(super) async fn empty(&self) -> Emptied {
+    pub(super) async fn empty(&self) -> KillOutcome {
         let mut killed = BTreeSet::new();
-        let mut pause = FIRST_PAUSE;
+        let mut pause = MIN_RETRY_DELAY;
         let begin = Instant::now();
         let mut named = false;
         let mut found_empty = None;
         let is_verified = loop {
-            match self.beside(Inner::kill).await {
-                Some(Round { reached, is_empty: false, .. }) => {
+            match self.beside(TreeInner::kill).await {
+                Some(KillRound { reached, is_empty: false, .. }) => {
                     found_empty = None;
                     if !named && begin.elapsed() >= SURVIVORS_AFTER {
                         named = true;
@@ -226,13 +226,16 @@ impl Tree {
                     // A process that soon makes an heir and ends has to be met between the two.
                     let has_changed =
                         reached.is_empty() || reached.iter().any(|birth| !killed.contains(birth));
-                    pause =
-                        if has_changed { FIRST_PAUSE } else { pause.saturating_mul(2).min(LONGEST_PAUSE) };
+                    pause = if has_changed {
+                        MIN_RETRY_DELAY
+                    } else {
+                        pause.saturating_mul(2).min(MAX_RETRY_DELAY)
+                    };
                     killed.extend(reached);
                 }
-                Some(Round { is_empty: true, is_complete, .. }) => {
+                Some(KillRound { is_empty: true, is_complete, .. }) => {
                     let since: &Instant = found_empty.get_or_insert_with(Instant::now);
-                    if is_complete || since.elapsed() >= PROOF {
+                    if is_complete || since.elapsed() >= EMPTY_TREE_CONFIRM {
                         break is_complete;
                     }
                 }
@@ -241,17 +244,20 @@ impl Tree {
             tokio::time::sleep(pause).await;
         };
         killed.retain(|(pid, _)| *pid != self.inner.leader);
-        Emptied { killed: u64::try_from(killed.len()).unwrap_or(u64::MAX), is_verified }
+        KillOutcome { killed: u64::try_from(killed.len()).unwrap_or(u64::MAX), is_verified }
     }
 
     /// Looks at all processes of the machine on a thread that may block.
-    async fn beside<T: Send + 'static>(&self, work: impl FnOnce(&Inner) -> T + Send + 'static) -> Option<T> {
+    async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TreeInner) -> T + Send + 'static,
+    ) -> Option<T> {
         let inner = Arc::clone(&self.inner);
         tokio::task::spawn_blocking(move || work(&inner)).await.ok()
     }
 }
 
-impl Inner {
+impl TreeInner {
     fn signal(&self, signal: i32) {
         for member in self.members() {
             deliver(&member, signal);
@@ -259,18 +265,18 @@ impl Inner {
     }
 
     /// Kills everybody, by the control group as a whole if nothing but the tree is in it: no fork escapes that.
-    fn kill(&self) -> Round {
+    fn kill(&self) -> KillRound {
         self.thaw();
         // First of all the command: it could act on the end of its children, and then end in another way.
         if let Some(command) =
             ProcessStat::read(self.leader).filter(|stat| stat.start_time == self.start_time)
         {
-            deliver(&command, KILL);
+            deliver(&command, SIGKILL);
         }
         let mut reached = if self.cgroup.is_none() { self.kill_marked() } else { Vec::new() };
         let scan = self.scan_until_sure();
         for member in &scan.members {
-            deliver(member, KILL);
+            deliver(member, SIGKILL);
         }
         reached.extend(scan.members.iter().map(ProcessStat::birth));
         let is_group_empty = self.is_group_empty(&scan.strangers);
@@ -280,7 +286,7 @@ impl Inner {
                 .extend(pids_in(cgroup).into_iter().filter_map(|pid| Some(ProcessStat::read(pid)?.birth())));
             cgroups::kill(cgroup);
         }
-        Round { reached, is_empty, is_complete: scan.is_complete }
+        KillRound { reached, is_empty, is_complete: scan.is_complete }
     }
 
     /// Kills each process that carries the mark as soon as it is seen, the youngest first, and then its process group: some
@@ -292,7 +298,7 @@ impl Inner {
         let mut reached = Vec::new();
         for stat in ours {
             groups.insert(stat.group);
-            reached.extend((!stat.is_dead() && deliver(&stat, KILL)).then(|| stat.birth()));
+            reached.extend((!stat.is_dead() && deliver(&stat, SIGKILL)).then(|| stat.birth()));
         }
         if !groups.is_empty() {
             self.kill_groups(groups);
@@ -343,7 +349,7 @@ impl Inner {
 
     /// Looks again while nobody is found and a process may have been missed: one that ends during the look may have forked
     /// an heir that was not listed yet.
-    fn scan_until_sure(&self) -> Scan {
+    fn scan_until_sure(&self) -> ProcessScan {
         let mut foreign = BTreeSet::new();
         let mut last = self.scan(&mut foreign);
         for _ in 1..SCANS {
@@ -366,10 +372,10 @@ impl Inner {
 
     /// Looks at all processes but the known foreign ones, at the youngest first: some live for less time than such a look
     /// takes.
-    fn scan(&self, foreign: &mut BTreeSet<u32>) -> Scan {
+    fn scan(&self, foreign: &mut BTreeSet<u32>) -> ProcessScan {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
-        let mut scan = Scan::default();
+        let mut scan = ProcessScan::default();
         let (mut marked, mut rest) = (BTreeSet::new(), Vec::new());
         // A pid is given to nobody else while it names a session.
         let mut has_session = true;
@@ -430,7 +436,7 @@ impl Inner {
     }
 }
 
-impl Scan {
+impl ProcessScan {
     /// Takes shims and managers out of the members, with all that descends from them.
     fn set_strangers_apart(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
         loop {
@@ -469,18 +475,18 @@ mod tests {
                 break stat;
             }
             assert!(Instant::now() < deadline, "{stat:?}");
-            std::thread::sleep(FIRST_PAUSE);
+            std::thread::sleep(MIN_RETRY_DELAY);
         };
         let key = AttemptKey { id: ProcessId::new(uuid::Uuid::new_v4()), attempt: AttemptNo(1) };
-        let of = |start_time| Inner {
+        let of = |start_time| TreeInner {
             key,
             leader: stat.pid,
             start_time,
-            mark: Mark::of(key),
+            mark: AttemptMark::of(key),
             cgroup: None,
             strangers: Vec::new(),
         };
-        let pids = |inner: Inner| inner.members().iter().map(|member| member.pid).collect::<Vec<_>>();
+        let pids = |inner: TreeInner| inner.members().iter().map(|member| member.pid).collect::<Vec<_>>();
         assert_eq!(pids(of(stat.start_time)), [stat.pid]);
         assert_eq!(pids(of(stat.start_time.saturating_sub(1))), [0; 0]);
         other.kill().unwrap();

@@ -1,23 +1,23 @@
 //! A supervisor that carries out nothing, because somebody halted it or took its socket away.
 
-use super::Watch;
+use super::AttemptWatch;
 use crate::os::pidfd;
 use longhaul_shim::{Identity, ProcessStat};
 use std::io;
 use std::os::fd::OwnedFd;
 
-const KILL: i32 = 9;
+const SIGKILL: i32 = 9;
 const CONTINUE: i32 = 18;
 
-impl Watch {
+impl AttemptWatch {
     /// Sees to it that an order is carried out: a supervisor that was halted goes on, and one that still is halted when the
     /// tree is to be killed is killed, since that can be done without it.
-    pub(super) fn rouse_shim(&self, force: bool) {
+    pub(super) fn wake_shim(&self, force: bool) {
         let Some((pid, fd)) = self.open_shim() else { return };
         // It never halts by itself, and what was meant for the tree does not reach it.
         if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
             tracing::warn!(id = %self.key.id, pid, force, "its supervisor was halted by somebody");
-            let signal = if force { KILL } else { CONTINUE };
+            let signal = if force { SIGKILL } else { CONTINUE };
             if let Err(error) = pidfd::send(&fd, signal) {
                 tracing::warn!(id = %self.key.id, pid, %error, "a halted supervisor cannot be roused");
             }
@@ -35,7 +35,7 @@ impl Watch {
         let pid = identity.shim_pid;
         let Ok(Some(fd)) = pidfd::open(pid, identity.shim_start) else { return false };
         tracing::warn!(id = %self.key.id, pid, %error, "its supervisor cannot be told to stop it, and is killed");
-        pidfd::send(&fd, KILL).is_ok()
+        pidfd::send(&fd, SIGKILL).is_ok()
     }
 
     fn open_shim(&self) -> Option<(u32, OwnedFd)> {

@@ -1,12 +1,12 @@
 //! The input of a command, on the side of its watch.
 
-use super::Watch;
-use super::ask::{Answer, InputAnswer};
-use crate::os::input::{Input, InputError};
+use super::AttemptWatch;
+use super::ask::{DoneReply, InputAnswer};
+use crate::os::input::{CommandInput, InputError};
 use std::io;
 use std::sync::Arc;
 
-impl Watch {
+impl AttemptWatch {
     /// Holds the input open from now on, so that a killed shim does not end it.
     pub(crate) fn hold_input(&mut self) {
         if let Err(error) = self.open_input() {
@@ -57,14 +57,14 @@ impl Watch {
     }
 
     /// Remembers who waits for the end of the input.
-    pub(super) fn await_closed(&mut self, answer: Answer) {
+    pub(super) fn await_closed(&mut self, answer: DoneReply) {
         self.closers.push(answer);
     }
 
-    fn open_input(&mut self) -> io::Result<Option<Arc<Input>>> {
+    fn open_input(&mut self) -> io::Result<Option<Arc<CommandInput>>> {
         if self.input.is_none() && self.conduct.input {
             let directory = self.shared.attempts.attempt(self.key)?;
-            self.input = directory.map(|directory| Input::open(&directory)).transpose()?.flatten();
+            self.input = directory.map(|directory| CommandInput::open(&directory)).transpose()?.flatten();
         }
         Ok(self.input.clone())
     }

@@ -1,23 +1,27 @@
 //! Following a shim that lives.
 
 use super::child::ShimChild;
-use super::{Ask, Counter, Refused, Sent, Stage, Unanswered, Watch};
-use crate::os::link::{Held, Link};
-use crate::os::spawner::Shared;
-use crate::os::usage::Census;
-use crate::os::{look, pidfd, translate};
-use longhaul_shim::{ErrorCode, Identity, Notice, Order, Phase, StopOrder, is_shortage};
+use super::{
+    AttemptRequest, AttemptWatch, OutstandingRequest, PendingSignal, ShimRefusal, TreeUsageWaiter, WatchStage,
+};
+use crate::os::link::{CommandHandles, ShimLink};
+use crate::os::spawner::SpawnerShared;
+use crate::os::usage::TreeMembers;
+use crate::os::{inspect, pidfd, translate};
+use longhaul_shim::{
+    AttemptPhase, ErrorCode, Identity, ShimMessage, ShimRequest, ShimStopRequest, is_shortage,
+};
 use std::io;
 use std::time::Duration;
 
 /// How long a shim may live on after it has hung up.
-const HUNG_UP: Duration = Duration::from_secs(2);
+const DISCONNECTED_SHIM_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often more it is tried to halt a tree.
-const HALT_TRIES: u32 = 5;
+const MAX_STOP_RETRIES: u32 = 5;
 
-impl Watch {
+impl AttemptWatch {
     /// Passes on what is asked and hears what is told, until the end is settled or the shim is gone.
-    pub(super) async fn follow(&mut self, mut link: Box<Link>) -> Stage {
+    pub(super) async fn follow(&mut self, mut link: Box<ShimLink>) -> WatchStage {
         if self.stop.is_some() {
             // Ordered while the shim could not be reached.
             self.send_stop(&link).await;
@@ -27,10 +31,10 @@ impl Watch {
             let stage = tokio::select! {
                 ask = self.asks.recv() => match ask {
                     Some(ask) => self.pass_on(&link, ask).await,
-                    None => Some(Stage::Left),
+                    None => Some(WatchStage::Left),
                 },
                 () = lasts => {
-                    self.tell_sweep();
+                    self.report_cleanup();
                     None
                 }
                 () = halts => {
@@ -62,67 +66,69 @@ impl Watch {
             counter.refuse("its supervisor is gone");
         }
         self.refuse_closers("its supervisor is gone");
-        if self.is_over() { Stage::Over } else { self.outlive_shim().await }
+        if self.is_over() { WatchStage::Over } else { self.outlive_shim().await }
     }
 
     /// Waits for the end of a shim that was started here or is known, and looks at what it left.
-    pub(super) async fn outlive_shim(&mut self) -> Stage {
+    pub(super) async fn outlive_shim(&mut self) -> WatchStage {
         let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
-        if tokio::time::timeout(HUNG_UP, gone).await.is_err() {
+        if tokio::time::timeout(DISCONNECTED_SHIM_TIMEOUT, gone).await.is_err() {
             tracing::debug!(id = %self.key.id, "a supervisor has hung up and lives on");
-            return Stage::Examine;
+            return WatchStage::Examine;
         }
         self.shim = None;
         match self.refused.take() {
-            Some(Refused { short: true, detail }) => Box::pin(self.start_over(&detail)).await,
+            Some(ShimRefusal { short: true, detail }) => Box::pin(self.start_over(&detail)).await,
             refused => {
                 self.refused = refused;
-                Stage::Examine
+                WatchStage::Examine
             }
         }
     }
 
-    async fn pass_on(&mut self, link: &Link, ask: Ask) -> Option<Stage> {
+    async fn pass_on(&mut self, link: &ShimLink, ask: AttemptRequest) -> Option<WatchStage> {
         match ask {
-            Ask::Find(answer) => self.find(answer),
-            Ask::Stop(order) => {
+            AttemptRequest::Find(answer) => self.find(answer),
+            AttemptRequest::Stop(order) => {
                 self.look_at_shim();
                 let has_ended = self.held.pidfd.as_ref().is_some_and(pidfd::is_over);
                 // A stop did not cause an end that was there before the order.
-                if self.sweep.is_some() || !has_ended && self.missed.is_none() {
+                if self.cleanup.is_some() || !has_ended && self.missed.is_none() {
                     self.note_stop(order);
                     self.send_stop(link).await;
                 }
             }
-            Ask::Pause(answer) => {
-                self.rouse_shim(false);
-                self.unanswered.push_back(Unanswered::Pause { asked: answer, tries: 0 });
-                send(link, &Order::Pause).await;
+            AttemptRequest::Pause(answer) => {
+                self.wake_shim(false);
+                self.unanswered.push_back(OutstandingRequest::Pause { asked: answer, tries: 0 });
+                send(link, &ShimRequest::Pause).await;
             }
-            Ask::Resume(answer) => {
-                self.rouse_shim(false);
-                self.unanswered.push_back(Unanswered::Resume(answer));
-                send(link, &Order::Resume).await;
+            AttemptRequest::Resume(answer) => {
+                self.wake_shim(false);
+                self.unanswered.push_back(OutstandingRequest::Resume(answer));
+                send(link, &ShimRequest::Resume).await;
             }
-            Ask::Signal(_, answer) if self.is_over() => drop(answer.send(Err("it has ended".to_owned()))),
-            Ask::Signal(Sent { signal, target }, answer) => {
-                self.rouse_shim(false);
-                self.unanswered.push_back(Unanswered::Signal(answer));
+            AttemptRequest::Signal(_, answer) if self.is_over() => {
+                drop(answer.send(Err("it has ended".to_owned())))
+            }
+            AttemptRequest::Signal(PendingSignal { signal, target }, answer) => {
+                self.wake_shim(false);
+                self.unanswered.push_back(OutstandingRequest::Signal(answer));
                 let target = translate::target(target);
-                send(link, &Order::Signal { signal: signal.number().into(), target }).await;
+                send(link, &ShimRequest::Signal { signal: signal.number().into(), target }).await;
             }
             // What outlives its end is no part of what was asked about: told nothing, as by what has ended.
-            Ask::Usage(_) | Ask::Look(_) if self.is_over() => {}
-            Ask::Usage(answer) => self.await_count(link, Counter::Usage(answer)).await,
-            Ask::Look(answer) => self.await_count(link, Counter::Look(answer)).await,
-            Ask::Input(answer) => self.give_input(answer),
-            Ask::CloseInput(answer) => {
-                self.rouse_shim(false);
+            AttemptRequest::Usage(_) | AttemptRequest::Look(_) if self.is_over() => {}
+            AttemptRequest::Usage(answer) => self.await_count(link, TreeUsageWaiter::Usage(answer)).await,
+            AttemptRequest::Look(answer) => self.await_count(link, TreeUsageWaiter::Look(answer)).await,
+            AttemptRequest::Input(answer) => self.give_input(answer),
+            AttemptRequest::CloseInput(answer) => {
+                self.wake_shim(false);
                 self.await_closed(answer);
-                send(link, &Order::CloseInput).await;
+                send(link, &ShimRequest::CloseInput).await;
             }
-            Ask::Kept(answer) => drop(answer.send(self.is_kept())),
-            Ask::Settle => {
+            AttemptRequest::Kept(answer) => drop(answer.send(self.is_durable())),
+            AttemptRequest::Settle => {
                 self.settled = true;
                 return self.acknowledge(link).await;
             }
@@ -131,33 +137,41 @@ impl Watch {
     }
 
     /// Has the shim asked who is no part of the tree, once for all who wait.
-    async fn await_count(&mut self, link: &Link, counter: Counter) {
+    async fn await_count(&mut self, link: &ShimLink, counter: TreeUsageWaiter) {
         self.counters.push(counter);
         if self.counters.len() == 1 {
-            send(link, &Order::Status).await;
+            send(link, &ShimRequest::Status).await;
         }
     }
 
-    async fn send_stop(&self, link: &Link) {
+    async fn send_stop(&self, link: &ShimLink) {
         if let Some(order) = self.stop {
-            let stop = StopOrder { force: order.force, ..StopOrder::new(translate::reason(order.cause)) };
-            send(link, &Order::Stop(stop)).await;
+            let stop = ShimStopRequest {
+                force: order.force,
+                ..ShimStopRequest::new(translate::reason(order.cause))
+            };
+            send(link, &ShimRequest::Stop(stop)).await;
         }
     }
 
-    async fn hear(&mut self, link: &Link, notice: Notice, held: Held) -> Option<Stage> {
+    async fn hear(
+        &mut self,
+        link: &ShimLink,
+        notice: ShimMessage,
+        held: CommandHandles,
+    ) -> Option<WatchStage> {
         match notice {
-            Notice::Handed { .. } => {
+            ShimMessage::Handed { .. } => {
                 self.held = held;
                 None
             }
-            Notice::Started { identity, .. } => {
+            ShimMessage::Started { identity, .. } => {
                 self.held = held.or(std::mem::take(&mut self.held));
                 self.see_living(&identity);
                 self.hold_input();
                 None
             }
-            Notice::Exited { record, durable } => {
+            ShimMessage::Exited { record, durable } => {
                 self.durable |= durable;
                 self.see_input_closed();
                 if record.sweeping && !self.is_over() {
@@ -166,21 +180,21 @@ impl Watch {
                     return None;
                 }
                 self.see_end(&record);
-                self.held = Held::default();
+                self.held = CommandHandles::default();
                 self.counters.clear();
                 while !self.unanswered.is_empty() {
                     self.refuse("it has ended".to_owned());
                 }
                 self.acknowledge(link).await
             }
-            Notice::Refused { why, errno } => {
+            ShimMessage::Refused { why, errno } => {
                 let error = errno.map(io::Error::from_raw_os_error);
                 let short = error.is_some_and(|error| is_shortage(&error));
                 let detail = format!("the supervisor refused the launch: {why}");
-                self.refused = Some(Refused { short, detail });
+                self.refused = Some(ShimRefusal { short, detail });
                 None
             }
-            Notice::Paused { missed, .. } => {
+            ShimMessage::Paused { missed, .. } => {
                 if missed == 0 {
                     self.is_halted = true;
                     self.answer(Ok(()));
@@ -189,22 +203,22 @@ impl Watch {
                 }
                 None
             }
-            Notice::Resumed => {
+            ShimMessage::Resumed => {
                 self.is_halted = false;
                 self.answer(Ok(()));
                 None
             }
-            Notice::Error { code: ErrorCode::NotDurable, text } => {
+            ShimMessage::Error { code: ErrorCode::NotDurable, text } => {
                 tracing::warn!(id = %self.key.id, text, "an end is not durable in its directory yet");
                 None
             }
-            Notice::Error { text, .. } => {
+            ShimMessage::Error { text, .. } => {
                 tracing::debug!(id = %self.key.id, text, "a supervisor did not carry out an order");
                 self.refuse(text);
                 None
             }
-            Notice::Status(status) => {
-                let is_ending = matches!(status.phase, Phase::Stopping | Phase::Ended);
+            ShimMessage::Status(status) => {
+                let is_ending = matches!(status.phase, AttemptPhase::Stopping | AttemptPhase::Ended);
                 if is_ending && !status.survivors.is_empty() {
                     let survivors = &status.survivors;
                     tracing::warn!(id = %self.key.id, ?survivors, "killed, and still alive");
@@ -212,16 +226,16 @@ impl Watch {
                 self.count(status.managers);
                 None
             }
-            Notice::InputClosed => {
+            ShimMessage::InputClosed => {
                 self.see_input_closed();
                 None
             }
-            Notice::Signaled { reached } => {
+            ShimMessage::Signaled { reached } => {
                 let nobody = || Err("nobody was there to get it".to_owned());
                 self.answer(if reached > 0 { Ok(()) } else { nobody() });
                 None
             }
-            Notice::Hello(_) => None,
+            ShimMessage::Hello(_) => None,
         }
     }
 
@@ -239,19 +253,19 @@ impl Watch {
         };
         // Not waited for: each answer goes where it was asked for.
         drop(tokio::task::spawn_blocking(move || {
-            let Some(census) = Census::under_shim(&identity, &managers) else {
+            let Some(census) = TreeMembers::under_shim(&identity, &managers) else {
                 return;
             };
             let cgroup = identity.cgroup.as_deref();
             let (mut usage, mut seen) = (None, None);
             for counter in counters {
                 match counter {
-                    Counter::Usage(answer) => {
+                    TreeUsageWaiter::Usage(answer) => {
                         let usage = *usage.get_or_insert_with(|| census.usage(cgroup));
                         drop(usage.map(|usage| answer.send(Ok(usage))));
                     }
-                    Counter::Look(answer) => {
-                        let seen = seen.get_or_insert_with(|| look::into(&census, cgroup)).clone();
+                    TreeUsageWaiter::Look(answer) => {
+                        let seen = seen.get_or_insert_with(|| inspect::into(&census, cgroup)).clone();
                         drop(seen.map(|seen| answer.send(Ok(seen))));
                     }
                 }
@@ -260,54 +274,66 @@ impl Watch {
     }
 
     /// Confirms the end to the shim, once it is settled here and durable there.
-    async fn acknowledge(&mut self, link: &Link) -> Option<Stage> {
+    async fn acknowledge(&mut self, link: &ShimLink) -> Option<WatchStage> {
         if self.settled && self.durable {
-            send(link, &Order::Acknowledge).await;
-            return Some(Stage::Left);
+            send(link, &ShimRequest::Acknowledge).await;
+            return Some(WatchStage::Left);
         }
         None
     }
 
     /// Lets a half halted tree go on, which would be worse than one that runs, and tries again: what cannot be halted now
     /// may be elsewhere the next time.
-    async fn half_halted(&mut self, link: &Link, missed: u64) {
+    async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
-        self.unanswered.push_back(Unanswered::Undo);
-        send(link, &Order::Resume).await;
+        self.unanswered.push_back(OutstandingRequest::Undo);
+        send(link, &ShimRequest::Resume).await;
         match pause {
-            Some(Unanswered::Pause { asked, tries }) if tries < HALT_TRIES => {
+            Some(OutstandingRequest::Pause { asked, tries }) if tries < MAX_STOP_RETRIES => {
                 let tries = tries.saturating_add(1);
-                self.unanswered.push_back(Unanswered::Pause { asked, tries });
-                send(link, &Order::Pause).await;
+                self.unanswered.push_back(OutstandingRequest::Pause { asked, tries });
+                send(link, &ShimRequest::Pause).await;
             }
-            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked) | Unanswered::Signal(asked)) => {
+            Some(
+                OutstandingRequest::Pause { asked, .. }
+                | OutstandingRequest::Resume(asked)
+                | OutstandingRequest::Signal(asked),
+            ) => {
                 drop(asked.send(Err(format!("{missed} of its processes still run"))));
             }
-            Some(Unanswered::Undo) | None => {}
+            Some(OutstandingRequest::Undo) | None => {}
         }
     }
 
     fn answer(&mut self, answer: Result<(), String>) {
         match self.unanswered.pop_front() {
-            Some(Unanswered::Pause { asked, .. } | Unanswered::Resume(asked) | Unanswered::Signal(asked)) => {
-                drop(asked.send(answer))
-            }
-            Some(Unanswered::Undo) | None => {}
+            Some(
+                OutstandingRequest::Pause { asked, .. }
+                | OutstandingRequest::Resume(asked)
+                | OutstandingRequest::Signal(asked),
+            ) => drop(asked.send(answer)),
+            Some(OutstandingRequest::Undo) | None => {}
         }
     }
 
     fn refuse(&mut self, why: String) {
         match self.unanswered.pop_front() {
-            Some(Unanswered::Pause { asked, .. } | Unanswered::Signal(asked)) => drop(asked.send(Err(why))),
+            Some(OutstandingRequest::Pause { asked, .. } | OutstandingRequest::Signal(asked)) => {
+                drop(asked.send(Err(why)))
+            }
             // What ended or is being stopped is not halted any more, which is what was asked for.
-            Some(Unanswered::Resume(asked)) => drop(asked.send(Ok(()))),
-            Some(Unanswered::Undo) | None => {}
+            Some(OutstandingRequest::Resume(asked)) => drop(asked.send(Ok(()))),
+            Some(OutstandingRequest::Undo) | None => {}
         }
     }
 }
 
 /// Waits until a shim is gone that was started here or is known.
-pub(super) async fn end_of_shim(shared: &Shared, shim: Option<&mut ShimChild>, identity: Option<&Identity>) {
+pub(super) async fn end_of_shim(
+    shared: &SpawnerShared,
+    shim: Option<&mut ShimChild>,
+    identity: Option<&Identity>,
+) {
     if let Some(shim) = shim {
         shim.ended(&shared.reaper).await;
     } else if let Some(identity) = identity
@@ -319,7 +345,7 @@ pub(super) async fn end_of_shim(shared: &Shared, shim: Option<&mut ShimChild>, i
 }
 
 /// Sends an order; if the shim is gone, that is noticed where it is heard.
-async fn send(link: &Link, order: &Order) {
+async fn send(link: &ShimLink, order: &ShimRequest) {
     if let Err(error) = link.send(order).await {
         tracing::debug!(%error, "an order did not reach its supervisor");
     }

@@ -1,11 +1,11 @@
 //! What is in the files of a connection.
 
 use super::TlsFault;
-use crate::redis::options::TlsFiles;
+use crate::redis::options::RedisTlsFiles;
 use redis::{ClientTlsConfig, TlsCertificates};
 use std::path::Path;
 
-impl TlsFiles {
+impl RedisTlsFiles {
     /// What is in the files now: others in their place are seen at the next start only.
     pub(in crate::redis) fn read(&self) -> Result<TlsCertificates, TlsFault> {
         let client_tls = match &self.client {

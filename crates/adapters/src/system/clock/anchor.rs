@@ -6,11 +6,11 @@ use std::io;
 const FORM: &str = "longhaul-clock 1";
 
 /// How far ahead of the present the high-water mark is written, in milliseconds.
-pub(super) const AHEAD_MS: i64 = 10_000;
+pub(super) const MARK_AHEAD_MS: i64 = 10_000;
 
 /// The beginning of steady time in one boot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::system) struct Anchor {
+pub(in crate::system) struct ClockAnchor {
     /// The boot that it holds for.
     pub(super) boot_id: String,
     /// What added to the boot-time clock gives steady time, in milliseconds.
@@ -19,7 +19,7 @@ pub(in crate::system) struct Anchor {
     pub(super) mark_ms: i64,
 }
 
-impl Anchor {
+impl ClockAnchor {
     /// Goes on in the boot of `kept`, or begins in a new boot no earlier than all that was given out before.
     pub(super) fn begin(kept: Option<Self>, boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         match kept {
@@ -65,7 +65,7 @@ impl Anchor {
         Self {
             boot_id: boot_id.to_owned(),
             anchor_ms: now_ms.saturating_sub(boot_ms),
-            mark_ms: now_ms.saturating_add(AHEAD_MS),
+            mark_ms: now_ms.saturating_add(MARK_AHEAD_MS),
         }
     }
 }
@@ -81,37 +81,37 @@ mod tests {
 
     #[test]
     fn a_changed_wall_clock_moves_nothing_within_a_boot() {
-        let first = Anchor::begin(None, "a", 1_000_000, 500);
+        let first = ClockAnchor::begin(None, "a", 1_000_000, 500);
         assert_eq!(first.anchor_ms, 999_500);
         for wall in [0, 5_000_000] {
-            assert_eq!(Anchor::begin(Some(first.clone()), "a", wall, 700), first);
+            assert_eq!(ClockAnchor::begin(Some(first.clone()), "a", wall, 700), first);
         }
     }
 
     #[test]
     fn a_new_boot_begins_after_all_that_was_given_out() {
-        let first = Anchor::begin(None, "a", 1_000_000, 500);
-        let behind = Anchor::begin(Some(first.clone()), "b", 3, 20);
+        let first = ClockAnchor::begin(None, "a", 1_000_000, 500);
+        let behind = ClockAnchor::begin(Some(first.clone()), "b", 3, 20);
         assert_eq!(behind.anchor_ms + 20, first.mark_ms);
-        let ahead = Anchor::begin(Some(first), "b", 2_000_000, 20);
+        let ahead = ClockAnchor::begin(Some(first), "b", 2_000_000, 20);
         assert_eq!(ahead.anchor_ms + 20, 2_000_000);
     }
 
     #[test]
     fn steady_time_is_never_that_of_a_boot_before_1970() {
         for wall in [-864_000_000, 0, 699] {
-            let unset = Anchor::begin(None, "a", wall, 700);
-            assert_eq!((unset.anchor_ms, unset.mark_ms), (0, 700 + AHEAD_MS), "{wall}");
+            let unset = ClockAnchor::begin(None, "a", wall, 700);
+            assert_eq!((unset.anchor_ms, unset.mark_ms), (0, 700 + MARK_AHEAD_MS), "{wall}");
         }
     }
 
     #[test]
     fn a_file_cut_at_any_byte_is_refused() {
-        let anchor = Anchor::begin(None, "a-b", 1_000_000, 500);
+        let anchor = ClockAnchor::begin(None, "a-b", 1_000_000, 500);
         let text = anchor.encode();
-        assert_eq!(Anchor::decode(&text).unwrap(), anchor);
+        assert_eq!(ClockAnchor::decode(&text).unwrap(), anchor);
         for cut in 0..text.len() {
-            assert!(Anchor::decode(&text[..cut]).is_err(), "{cut}");
+            assert!(ClockAnchor::decode(&text[..cut]).is_err(), "{cut}");
         }
     }
 }

@@ -3,7 +3,7 @@
 /// What stands in the place of a secret.
 const GONE: &str = "***";
 /// Nothing shorter is looked for: it would be found everywhere.
-const SHORTEST: usize = 8;
+const MIN_SECRET_LEN: usize = 8;
 /// What the name of something secret holds.
 const TELLING: [&str; 9] = [
     "token",
@@ -26,7 +26,7 @@ pub(super) struct Scrub {
 impl Scrub {
     /// Learns secrets: each line of a text is one.
     pub(super) fn learn(&mut self, text: &str) {
-        let lines = text.lines().map(str::trim).filter(|line| line.len() >= SHORTEST);
+        let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_SECRET_LEN);
         self.known.extend(lines.map(str::to_owned));
     }
 

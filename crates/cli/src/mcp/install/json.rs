@@ -1,7 +1,7 @@
 //! Puts the entry into JSON, and leaves every other byte as it is.
 
-use super::wish::{Edited, Member, Stuck, Wish, is_off, newline, without_mark};
-use object::Object;
+use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
+use object::ObjectSpan;
 use serde_json::{Map, Value};
 
 mod object;
@@ -10,12 +10,17 @@ mod object;
 const INDENT: &str = "  ";
 
 /// The text with an entry below two keys.
-pub(super) fn with_entry(text: &str, group: &str, name: &str, wish: &Wish) -> Result<Edited, Stuck> {
+pub(super) fn with_entry(
+    text: &str,
+    group: &str,
+    name: &str,
+    wish: &DesiredEntry,
+) -> Result<EditedConfig, EditError> {
     let (mark, body) = without_mark(text);
     let body = if body.trim().is_empty() { "{}\n" } else { body };
     let mut expected: Value =
-        serde_json::from_str(body).map_err(|error| Stuck::Json { error: error.to_string() })?;
-    let shape = |place: &str| Stuck::Shape { place: place.to_owned(), wanted: "object" };
+        serde_json::from_str(body).map_err(|error| EditError::Json { error: error.to_string() })?;
+    let shape = |place: &str| EditError::Shape { place: place.to_owned(), wanted: "object" };
     let top = expected.as_object_mut().ok_or_else(|| shape("what it holds"))?;
     let entries = top.entry(group).or_insert_with(|| Map::new().into());
     let entries = entries.as_object_mut().ok_or_else(|| shape(&format!("{group} in it")))?;
@@ -24,24 +29,24 @@ pub(super) fn with_entry(text: &str, group: &str, name: &str, wish: &Wish) -> Re
     if let Some(Value::Object(found)) = entries.get_mut(name) {
         is_switched_off = is_off(found);
         for member in wish.changes(found)? {
-            after = with_member(&after, group, name, member).ok_or(Stuck::Layout)?;
+            after = with_member(&after, group, name, member).ok_or(EditError::Layout)?;
             found.insert(member.key.to_owned(), member.value.clone());
         }
     } else {
-        after = with_whole(&after, group, name, wish).ok_or(Stuck::Layout)?;
+        after = with_whole(&after, group, name, wish).ok_or(EditError::Layout)?;
         let whole = wish.0.iter().map(|member| (member.key.to_owned(), member.value.clone()));
         entries.insert(name.to_owned(), whole.collect());
     }
     // What was read wrongly is never written.
     if serde_json::from_str::<Value>(&after).ok() != Some(expected) {
-        return Err(Stuck::Layout);
+        return Err(EditError::Layout);
     }
-    Ok(Edited { text: format!("{mark}{after}"), is_off: is_switched_off })
+    Ok(EditedConfig { text: format!("{mark}{after}"), is_off: is_switched_off })
 }
 
 /// The text with one member of an entry that is there already.
-fn with_member(text: &str, group: &str, name: &str, member: &Member) -> Option<String> {
-    let top = Object::top(text)?;
+fn with_member(text: &str, group: &str, name: &str, member: &EntryMember) -> Option<String> {
+    let top = ObjectSpan::top(text)?;
     let entry = top.object(text, group)?.object(text, name)?;
     let value = on_one_line(&member.value);
     match entry.value_of(text, member.key) {
@@ -59,15 +64,15 @@ fn with_member(text: &str, group: &str, name: &str, member: &Member) -> Option<S
 }
 
 /// The text with an entry in place of what is there, if anything is.
-fn with_whole(text: &str, group: &str, name: &str, wish: &Wish) -> Option<String> {
-    let top = Object::top(text)?;
+fn with_whole(text: &str, group: &str, name: &str, wish: &DesiredEntry) -> Option<String> {
+    let top = ObjectSpan::top(text)?;
     let (unit, newline) = (unit(&top, text), newline(text));
     let entry = whole(wish, &unit, newline);
     let Some(found) = top.value_of(text, group) else {
         let inner = format!("{{{newline}{unit}{unit}{}: {entry}{newline}{unit}}}", quoted(name),);
         return Some(top.with(text, &format!("{}: {inner}", quoted(group)), &unit, 0, newline));
     };
-    let inner = Object::at(text, found.start)?;
+    let inner = ObjectSpan::at(text, found.start)?;
     match inner.value_of(text, name) {
         Some(old) => {
             let mut changed = text.to_owned();
@@ -79,12 +84,12 @@ fn with_whole(text: &str, group: &str, name: &str, wish: &Wish) -> Option<String
 }
 
 /// How far the lines of this file are indented.
-fn unit(top: &Object, text: &str) -> String {
+fn unit(top: &ObjectSpan, text: &str) -> String {
     top.indent(text).unwrap_or_else(|| INDENT.to_owned())
 }
 
 /// An entry over several lines, as it stands below two keys.
-fn whole(wish: &Wish, unit: &str, newline: &str) -> String {
+fn whole(wish: &DesiredEntry, unit: &str, newline: &str) -> String {
     let members: Vec<String> = wish
         .0
         .iter()

@@ -1,6 +1,6 @@
 //! A file of somebody else: looked at, and replaced as a whole if it is still what it was.
 
-use crate::failure::Failure;
+use crate::failure::CliError;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
@@ -11,7 +11,7 @@ pub(super) const PRIVATE: u32 = 0o600;
 
 /// A file as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct ConfigFile {
     /// The file itself, never a link to it.
     pub(super) path: PathBuf,
     /// What is in it; none if it is not there.
@@ -20,37 +20,37 @@ pub(super) struct Place {
 
 /// What is not replaced, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Odd {
+pub(super) enum FileProblem {
     #[error("it is a link to {}, and nothing is there", to.display())]
     Dangling { to: PathBuf },
     #[error("it is no file")]
     NoFile,
 }
 
-impl Place {
+impl ConfigFile {
     /// Looks at a file. Where it is a link, what it leads to is meant.
     ///
     /// # Errors
     /// It cannot be read.
-    pub(super) fn look(path: PathBuf) -> Result<Result<Self, Odd>, Failure> {
+    pub(super) fn look(path: PathBuf) -> Result<Result<Self, FileProblem>, CliError> {
         let link = match fs::symlink_metadata(&path) {
             Ok(found) => found.is_symlink(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Ok(Ok(Self { path, text: None }));
             }
-            Err(source) => return Err(Failure::file("read", &path, source)),
+            Err(source) => return Err(CliError::file("read", &path, source)),
         };
         let real = match path.canonicalize() {
             Ok(real) => real,
             Err(error) if link && error.kind() == io::ErrorKind::NotFound => {
                 let to = fs::read_link(&path).unwrap_or_default();
-                return Ok(Err(Odd::Dangling { to }));
+                return Ok(Err(FileProblem::Dangling { to }));
             }
-            Err(source) => return Err(Failure::file("read", &path, source)),
+            Err(source) => return Err(CliError::file("read", &path, source)),
         };
-        let unread = |source| Failure::file("read", &real, source);
+        let unread = |source| CliError::file("read", &real, source);
         if !fs::metadata(&real).map_err(unread)?.is_file() {
-            return Ok(Err(Odd::NoFile));
+            return Ok(Err(FileProblem::NoFile));
         }
         let text = fs::read_to_string(&real).map_err(unread)?;
         Ok(Ok(Self { path: real, text: Some(text) }))
@@ -60,15 +60,15 @@ impl Place {
     ///
     /// # Errors
     /// It cannot be written, or changed meanwhile.
-    pub(super) fn replace(&self, text: &str) -> Result<(), Failure> {
+    pub(super) fn replace(&self, text: &str) -> Result<(), CliError> {
         match self.try_replace(text) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::Unfinished {
+            Ok(false) => Err(CliError::Unfinished {
                 what: format!("{} changed meanwhile", self.path.display()),
                 why: None,
                 help: "do it again, and end the agent first if it writes that file itself".to_owned(),
             }),
-            Err(source) => Err(Failure::file("write", &self.path, source)),
+            Err(source) => Err(CliError::file("write", &self.path, source)),
         }
     }
 
@@ -140,8 +140,8 @@ fn fill(path: &Path, text: &str, like: Option<&Metadata>) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    fn place(path: &Path) -> Place {
-        Place::look(path.to_owned()).unwrap().unwrap()
+    fn place(path: &Path) -> ConfigFile {
+        ConfigFile::look(path.to_owned()).unwrap().unwrap()
     }
 
     fn names(directory: &Path) -> usize {
@@ -162,7 +162,7 @@ mod tests {
                 Some(text) => fs::write(&path, text).unwrap(),
                 None => fs::remove_file(&path).unwrap(),
             }
-            assert!(matches!(place.replace("ours"), Err(Failure::Unfinished { .. })), "{before:?}");
+            assert!(matches!(place.replace("ours"), Err(CliError::Unfinished { .. })), "{before:?}");
             assert_eq!(fs::read_to_string(&path).ok().as_deref(), meanwhile);
             assert_eq!(names(top.path()), usize::from(meanwhile.is_some()), "nothing is left over");
         }
@@ -193,16 +193,16 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let link = top.path().join("link");
         std::os::unix::fs::symlink(top.path().join("gone"), &link).unwrap();
-        let dangling = Place::look(link).unwrap();
-        assert_eq!(dangling, Err(Odd::Dangling { to: top.path().join("gone") }));
+        let dangling = ConfigFile::look(link).unwrap();
+        assert_eq!(dangling, Err(FileProblem::Dangling { to: top.path().join("gone") }));
         for (path, name) in [("/dev/null", "null"), (top.path().to_str().unwrap(), "directory")] {
             let link = top.path().join(name);
             std::os::unix::fs::symlink(path, &link).unwrap();
-            assert_eq!(Place::look(link).unwrap(), Err(Odd::NoFile));
+            assert_eq!(ConfigFile::look(link).unwrap(), Err(FileProblem::NoFile));
         }
         let round = top.path().join("round");
         std::os::unix::fs::symlink(&round, &round).unwrap();
-        assert!(matches!(Place::look(round), Err(Failure::File { .. })));
+        assert!(matches!(ConfigFile::look(round), Err(CliError::File { .. })));
     }
 
     #[test]

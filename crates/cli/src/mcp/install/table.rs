@@ -1,15 +1,20 @@
 //! Puts the entry into TOML, and leaves everything else as it is.
 
-use super::wish::{Edited, Member, Stuck, Wish, is_off, newline, without_mark};
+use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use serde_json::{Map, Value};
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value as TomlValue};
 
 /// The text with a table below another one.
-pub(super) fn with_entry(text: &str, group: &str, name: &str, wish: &Wish) -> Result<Edited, Stuck> {
+pub(super) fn with_entry(
+    text: &str,
+    group: &str,
+    name: &str,
+    wish: &DesiredEntry,
+) -> Result<EditedConfig, EditError> {
     let (mark, body) = without_mark(text);
     let before = read(body)?;
     let newline = newline(body);
-    let shape = |place: String| Stuck::Shape { place, wanted: "table" };
+    let shape = |place: String| EditError::Shape { place, wanted: "table" };
     let group_is_there = match before.get(group) {
         None => false,
         Some(Value::Object(_)) => true,
@@ -40,29 +45,29 @@ pub(super) fn with_entry(text: &str, group: &str, name: &str, wish: &Wish) -> Re
     };
     // What was read wrongly is never written.
     if read(&after).ok() != Some(expected) {
-        return Err(Stuck::Layout);
+        return Err(EditError::Layout);
     }
-    Ok(Edited { text: format!("{mark}{after}"), is_off: off })
+    Ok(EditedConfig { text: format!("{mark}{after}"), is_off: off })
 }
 
 /// What a text says, whatever its layout.
-fn read(text: &str) -> Result<Map<String, Value>, Stuck> {
+fn read(text: &str) -> Result<Map<String, Value>, EditError> {
     let broken = |error: &dyn ToString| {
         let error = error.to_string();
         let first = error.lines().next().unwrap_or_default();
-        Stuck::Toml { error: first.strip_prefix("TOML parse error ").unwrap_or(first).to_owned() }
+        EditError::Toml { error: first.strip_prefix("TOML parse error ").unwrap_or(first).to_owned() }
     };
     let table: toml::Table = text.parse().map_err(|error: toml::de::Error| broken(&error))?;
     match serde_json::to_value(table).map_err(|error| broken(&error))? {
         Value::Object(read) => Ok(read),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Err(Stuck::Layout)
+            Err(EditError::Layout)
         }
     }
 }
 
 /// The text with a table of its own at the end.
-fn with_table(text: &str, group: &str, name: &str, wish: &Wish, newline: &str) -> String {
+fn with_table(text: &str, group: &str, name: &str, wish: &DesiredEntry, newline: &str) -> String {
     let gap = match text {
         "" => String::new(),
         text if text.ends_with('\n') => newline.to_owned(),
@@ -78,9 +83,9 @@ fn with_members(
     text: &str,
     group: &str,
     name: &str,
-    members: &[&Member],
+    members: &[&EntryMember],
     newline: &str,
-) -> Result<String, Stuck> {
+) -> Result<String, EditError> {
     if members.is_empty() {
         return Ok(text.to_owned());
     }
@@ -95,7 +100,13 @@ fn with_members(
 }
 
 /// The text with an entry in a group that stands on one line.
-fn with_inline(text: &str, group: &str, name: &str, wish: &Wish, newline: &str) -> Result<String, Stuck> {
+fn with_inline(
+    text: &str,
+    group: &str,
+    name: &str,
+    wish: &DesiredEntry,
+    newline: &str,
+) -> Result<String, EditError> {
     edited(text, newline, |document| {
         let mut entry = toml_edit::InlineTable::new();
         for member in &wish.0 {
@@ -111,22 +122,22 @@ fn edited(
     text: &str,
     newline: &str,
     change: impl FnOnce(&mut DocumentMut) -> Option<()>,
-) -> Result<String, Stuck> {
+) -> Result<String, EditError> {
     let plain = text.replace("\r\n", "\n");
     if plain.replace('\n', newline) != text {
-        return Err(Stuck::Layout);
+        return Err(EditError::Layout);
     }
-    let mut document: DocumentMut = plain.parse().map_err(|_| Stuck::Layout)?;
+    let mut document: DocumentMut = plain.parse().map_err(|_| EditError::Layout)?;
     // Whatever is lost by reading and writing alone would be lost here too.
     if document.to_string() != plain {
-        return Err(Stuck::Layout);
+        return Err(EditError::Layout);
     }
-    change(&mut document).ok_or(Stuck::Layout)?;
+    change(&mut document).ok_or(EditError::Layout)?;
     Ok(document.to_string().replace('\n', newline))
 }
 
 /// Says something in a table; what stands around a value that is there stays.
-fn put(entry: &mut dyn TableLike, member: &Member) {
+fn put(entry: &mut dyn TableLike, member: &EntryMember) {
     let mut fresh = value(&member.value);
     match entry.get_mut(member.key).and_then(Item::as_value_mut) {
         Some(old) => {
@@ -150,16 +161,16 @@ fn value(value: &Value) -> TomlValue {
 
 #[cfg(test)]
 mod tests {
-    use super::super::wish::Rule;
+    use super::super::desired::MergeRule;
     use super::*;
     use serde_json::json;
 
-    fn wish() -> Wish {
-        let member = |key, value| Member { key, value, rule: Rule::Ours };
-        Wish(vec![member("command", json!("/bin/longhaul")), member("args", json!(["mcp", "a b"]))])
+    fn wish() -> DesiredEntry {
+        let member = |key, value| EntryMember { key, value, rule: MergeRule::Ours };
+        DesiredEntry(vec![member("command", json!("/bin/longhaul")), member("args", json!(["mcp", "a b"]))])
     }
 
-    fn put(text: &str) -> Result<String, Stuck> {
+    fn put(text: &str) -> Result<String, EditError> {
         with_entry(text, "mcp_servers", "longhaul", &wish()).map(|edited| edited.text)
     }
 
@@ -189,7 +200,7 @@ mod tests {
         let expected = text
             .replace("\"/old\"", "\"/bin/longhaul\"")
             .replace("[ # many\n  \"x\",\n]", "[\"mcp\", \"a b\"]");
-        assert_eq!(edited, Edited { text: expected, is_off: true });
+        assert_eq!(edited, EditedConfig { text: expected, is_off: true });
     }
 
     #[test]
@@ -218,18 +229,18 @@ mod tests {
             assert_eq!(after.matches('\n').count(), after.matches("\r\n").count(), "{after:?}");
         }
         let mixed = "[mcp_servers.longhaul]\r\ncommand = \"y\"\n";
-        assert_eq!(put(mixed), Err(Stuck::Layout));
+        assert_eq!(put(mixed), Err(EditError::Layout));
     }
 
     #[test]
     fn toml_that_cannot_be_changed_safely_is_left_alone() {
-        assert!(matches!(put("nonsense"), Err(Stuck::Toml { .. })));
+        assert!(matches!(put("nonsense"), Err(EditError::Toml { .. })));
         for text in
             ["mcp_servers = 1", "[mcp_servers]\nlonghaul = 1", "[[mcp_servers]]\nname = \"longhaul\"\n"]
         {
-            assert!(matches!(put(text), Err(Stuck::Shape { .. })), "{text}");
+            assert!(matches!(put(text), Err(EditError::Shape { .. })), "{text}");
         }
         let elsewhere = "[mcp_servers.longhaul]\nurl = \"http://127.0.0.1:7077/mcp\"\n";
-        assert_eq!(put(elsewhere), Err(Stuck::Elsewhere { key: "url" }));
+        assert_eq!(put(elsewhere), Err(EditError::Elsewhere { key: "url" }));
     }
 }

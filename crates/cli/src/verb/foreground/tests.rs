@@ -1,11 +1,11 @@
 //! A process in the foreground, whatever is wished meanwhile.
 
 use super::*;
-use crate::arguments::Global;
-use crate::client::fake::{Answer, Fake, frames, output, problem, until};
+use crate::arguments::GlobalArgs;
+use crate::client::fake::{FakeManager, FakeResponse, frames, output, problem, until};
 use crate::console::Console;
 use crate::render::samples;
-use crate::request::Surroundings;
+use crate::request::CallerContext;
 use longhaul_wire::output::FrameKind;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
@@ -16,7 +16,7 @@ const NO_INPUT: Option<tokio::io::Empty> = None;
 
 /// What came of it.
 struct Came {
-    outcome: Result<i32, Failure>,
+    outcome: Result<i32, CliError>,
     out: Vec<u8>,
     err: Vec<u8>,
     said: String,
@@ -37,7 +37,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
     let all = answers(&ended, &Rc::new(Cell::new(true)));
     let refused = RefCell::new(vec!["/output", "/v1/wait"]);
     let (console, _out, said) = Console::kept(None, false);
-    let answer = move |asked: &crate::client::fake::Asked| {
+    let answer = move |asked: &crate::client::fake::FakeRequest| {
         let mut refused = refused.borrow_mut();
         if let Some(place) = refused.iter().position(|path| asked.path.contains(path)) {
             refused.remove(place);
@@ -45,7 +45,7 @@ fn store_that_goes_away_after_the_launch_is_waited_for() {
         }
         all(asked)
     };
-    let (code, out) = Fake::run(answer, |fake| async move {
+    let (code, out) = FakeManager::run(answer, |fake| async move {
         let context = context(&fake, console);
         let never = async || std::future::pending().await;
         let mut out = Vec::new();
@@ -66,41 +66,44 @@ fn end_that_was_not_its_own_is_told() {
 
 #[test]
 fn first_ctrl_c_cancels() {
-    let came = accompanied(&[Wish::Interrupt], &samples::cancelled());
+    let came = accompanied(&[UserSignal::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
     assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
 }
 
 #[test]
 fn second_ctrl_c_kills() {
-    let came = accompanied(&[Wish::Interrupt, Wish::Interrupt], &samples::cancelled());
+    let came = accompanied(&[UserSignal::Interrupt, UserSignal::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
     assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}", "{\"force\":true,\"alone\":false}"]);
 }
 
 #[test]
 fn third_ctrl_c_leaves() {
-    let came = accompanied(&[Wish::Interrupt, Wish::Interrupt, Wish::Interrupt], &samples::cancelled());
-    assert!(matches!(came.outcome, Err(Failure::Interrupted)));
+    let came = accompanied(
+        &[UserSignal::Interrupt, UserSignal::Interrupt, UserSignal::Interrupt],
+        &samples::cancelled(),
+    );
+    assert!(matches!(came.outcome, Err(CliError::Interrupted)));
     assert!(came.said.contains("longhaul wait"), "{}", came.said);
 }
 
 #[test]
 fn process_that_completes_in_spite_of_ctrl_c_keeps_its_code() {
-    let came = accompanied(&[Wish::Interrupt], &samples::failed());
+    let came = accompanied(&[UserSignal::Interrupt], &samples::failed());
     assert_eq!(came.outcome.unwrap(), 1);
 }
 
 #[test]
 fn termination_cancels_and_exits_by_signal() {
-    let came = accompanied(&[Wish::Terminate], &samples::cancelled());
+    let came = accompanied(&[UserSignal::Terminate], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 137);
     assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
 }
 
 #[test]
 fn detaching_leaves_it_running_and_names_it() {
-    let came = accompanied(&[Wish::Detach], &samples::running());
+    let came = accompanied(&[UserSignal::Detach], &samples::running());
     assert_eq!(came.outcome.unwrap(), 0);
     assert!(came.said.contains(&samples::running().id), "{}", came.said);
     assert!(came.cancels.is_empty());
@@ -110,7 +113,7 @@ fn detaching_leaves_it_running_and_names_it() {
 fn process_whose_reader_went_away_is_cancelled() {
     let (console, _out, _err) = Console::kept(None, false);
     let (code, asked) =
-        Fake::run(answers(&samples::cancelled(), &Rc::new(Cell::new(true))), |fake| async move {
+        FakeManager::run(answers(&samples::cancelled(), &Rc::new(Cell::new(true))), |fake| async move {
             let context = context(&fake, console);
             let closed = Closed;
             let never = async || std::future::pending().await;
@@ -126,15 +129,15 @@ fn process_whose_reader_went_away_is_cancelled() {
 fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
-    let answer = move |asked: &crate::client::fake::Asked| {
+    let answer = move |asked: &crate::client::fake::FakeRequest| {
         if asked.path.contains("for=running") {
-            return Answer::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
+            return FakeResponse::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
         }
         if asked.path.ends_with("/input") {
             // It takes two bytes at a time, and none while the answer to a close is awaited.
             let closes = asked.body.contains("\"close\":true");
             over.set(over.get() || closes);
-            return Answer::Json(
+            return FakeResponse::Json(
                 200,
                 json!({"id": "x", "bytes": if closes { 0 } else { 2 }, "closed": closes}),
             );
@@ -142,7 +145,7 @@ fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
         all(asked)
     };
     let (console, _out, said) = Console::kept(None, false);
-    let (code, sent) = Fake::run(answer, |fake| async move {
+    let (code, sent) = FakeManager::run(answer, |fake| async move {
         let context = context(&fake, console);
         let never = async || std::future::pending().await;
         let streams = (Vec::new(), Vec::new());
@@ -165,9 +168,9 @@ fn whole_input_is_handed_over_and_ended_behind_what_was_not_read_at_once() {
 fn input_that_nobody_reads_fails_nobody() {
     let over = Rc::new(Cell::new(false));
     let all = answers(&samples::failed(), &over);
-    let answer = move |asked: &crate::client::fake::Asked| {
+    let answer = move |asked: &crate::client::fake::FakeRequest| {
         if asked.path.contains("for=running") {
-            return Answer::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
+            return FakeResponse::Json(200, json!({"processes": [samples::running()], "timed_out": false}));
         }
         if asked.path.ends_with("/input") {
             over.set(true);
@@ -176,7 +179,7 @@ fn input_that_nobody_reads_fails_nobody() {
         all(asked)
     };
     let (console, _out, said) = Console::kept(None, false);
-    let code = Fake::run(answer, |fake| async move {
+    let code = FakeManager::run(answer, |fake| async move {
         let context = context(&fake, console);
         let never = async || std::future::pending().await;
         let streams = (Vec::new(), Vec::new());
@@ -187,11 +190,11 @@ fn input_that_nobody_reads_fails_nobody() {
 
 /// Fulfils the wishes one after the other, each when the one before has been seen by the manager; the process ends
 /// when all of them were.
-fn accompanied(wishes: &[Wish], ended: &ProcessView) -> Came {
-    let over = Rc::new(Cell::new(wishes.is_empty()));
+fn accompanied(pending_actions: &[UserSignal], ended: &ProcessView) -> Came {
+    let over = Rc::new(Cell::new(pending_actions.is_empty()));
     let (console, _out, said) = Console::kept(None, false);
-    let mut wishes: VecDeque<Wish> = wishes.iter().copied().collect();
-    Fake::run(answers(ended, &over), |fake| async move {
+    let mut pending_actions: VecDeque<UserSignal> = pending_actions.iter().copied().collect();
+    FakeManager::run(answers(ended, &over), |fake| async move {
         let context = context(&fake, console);
         let cancels = || {
             let asked = fake.asked().into_iter().zip(fake.bodies());
@@ -201,7 +204,7 @@ fn accompanied(wishes: &[Wish], ended: &ProcessView) -> Came {
         let mut wished = 0;
         let wish = async || {
             until(|| cancels().len() >= wished).await;
-            let Some(wish) = wishes.pop_front() else {
+            let Some(wish) = pending_actions.pop_front() else {
                 over.set(true);
                 return std::future::pending().await;
             };
@@ -218,7 +221,7 @@ fn accompanied(wishes: &[Wish], ended: &ProcessView) -> Came {
 fn answers(
     ended: &ProcessView,
     over: &Rc<Cell<bool>>,
-) -> impl Fn(&crate::client::fake::Asked) -> Answer + 'static {
+) -> impl Fn(&crate::client::fake::FakeRequest) -> FakeResponse + 'static {
     let (ended, over) = (ended.clone(), Rc::clone(over));
     move |asked| {
         if asked.path.contains("/output") {
@@ -226,25 +229,25 @@ fn answers(
             if over.get() {
                 return output(&[first[0], first[1], (FrameKind::End, 7, b"")]);
             }
-            return Answer::Held {
+            return FakeResponse::Held {
                 first: frames(&first),
                 may_go_on: Rc::clone(&over),
                 rest: frames(&[(FrameKind::End, 7, b"")]),
             };
         }
         if asked.path.starts_with("/v1/wait") {
-            return Answer::Json(200, json!({"processes": [ended], "timed_out": false}));
+            return FakeResponse::Json(200, json!({"processes": [ended], "timed_out": false}));
         }
-        Answer::Json(200, json!({"process": samples::running(), "changed": true}))
+        FakeResponse::Json(200, json!({"process": samples::running(), "changed": true}))
     }
 }
 
-fn context(fake: &Fake, console: Console) -> Context {
-    Context {
+fn context(fake: &FakeManager, console: Console) -> VerbContext {
+    VerbContext {
         client: fake.client(),
         console,
-        global: Global::default(),
-        around: Surroundings::of(std::path::Path::new("/"), &[]),
+        global: GlobalArgs::default(),
+        around: CallerContext::of(std::path::Path::new("/"), &[]),
     }
 }
 

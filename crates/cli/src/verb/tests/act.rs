@@ -77,7 +77,7 @@ fn cancel_without_an_id_and_a_terminal_lists_candidates() {
     for line in ["cancel", "cancel --all"] {
         let came = said(line, false, |_| list(&[samples::running()]));
         assert_eq!(came.code(), 2, "{line}");
-        let Err(Failure::Choice { candidates, .. }) = came.outcome else {
+        let Err(CliError::Choice { candidates, .. }) = came.outcome else {
             panic!("{line}");
         };
         assert_eq!(candidates, ["0a1b2c3d tests"]);
@@ -112,7 +112,7 @@ fn expected_revision_is_handed_over_and_is_that_of_one_process() {
     let came = said("restart -b x --expect-revision 7", false, |_| launched(&samples::queued()));
     assert_eq!(came.asked, ["POST /v1/processes/x/restart?revision=7"]);
     for line in ["cancel a b", "pause a b", "retry a b", "restart -b a b"] {
-        let came = said(&format!("{line} --expect-revision 7"), false, |_| Answer::Silence);
+        let came = said(&format!("{line} --expect-revision 7"), false, |_| FakeResponse::Silence);
         assert_eq!((came.code(), came.asked.len()), (2, 0), "{line}");
     }
     assert_eq!(said("pause x --expect-revision 7", false, |_| problem(409, "revision_moved")).code(), 1);
@@ -151,7 +151,7 @@ fn progress_needs_a_process() {
     assert_eq!((came.code(), came.out.as_str(), came.err.as_str()), (0, "", ""));
     let body: Value = serde_json::from_str(&came.bodies[0]).unwrap();
     assert_eq!((body["progress"].as_f64(), body["stage"].as_str()), (Some(41.2), Some("tests")));
-    assert_eq!(said("progress 1 --id=", false, |_| Answer::Silence).code(), 2);
+    assert_eq!(said("progress 1 --id=", false, |_| FakeResponse::Silence).code(), 2);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn events_are_shown_one_a_line() {
             "/v1/events?process=0a1b&type=PROCESS_FAILED&type=GAP&format=sse&follow=false"
         );
         let pieces = vec![told("e-1", "PROCESS_FAILED", "0a1b2c3d-1"), caught_up("e-1")];
-        Answer::Stream { pieces, proper: true }
+        FakeResponse::Stream { pieces, proper: true }
     });
     assert_eq!(came.code(), 0);
     assert_eq!(came.out, "2026-11-21 12:00:00 UTC PROCESS_FAILED           0a1b2c3d tests\n");
@@ -29,7 +29,7 @@ fn events_are_shown_one_a_line() {
 
 #[test]
 fn nothing_that_happened_is_said_in_words_and_to_programs_in_none() {
-    let nothing = |_: &Asked| Answer::Stream { pieces: vec![caught_up("e-1")], proper: true };
+    let nothing = |_: &FakeRequest| FakeResponse::Stream { pieces: vec![caught_up("e-1")], proper: true };
     let came = said("events --session nope", false, nothing);
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
     assert!(came.err.starts_with("no such event is kept"), "{}", came.err);
@@ -41,7 +41,7 @@ fn nothing_that_happened_is_said_in_words_and_to_programs_in_none() {
 fn events_in_json_are_what_the_manager_said() {
     let came = said("events --json --session s1", false, |_| {
         let pieces = vec![told("e-1", "PROCESS_EVOLVED", "0a1b2c3d-1")];
-        Answer::Stream { pieces, proper: true }
+        FakeResponse::Stream { pieces, proper: true }
     });
     let event: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!((event["event"].as_str(), event["later"].as_u64()), (Some("PROCESS_EVOLVED"), Some(1)));
@@ -51,10 +51,10 @@ fn events_in_json_are_what_the_manager_said() {
 fn events_go_on_where_they_were_when_the_manager_is_replaced() {
     let came = said("events -f -o name", false, |asked| match asked.path.as_str() {
         "/v1/events?format=sse&follow=true" => {
-            Answer::Stream { pieces: vec![caught_up("e-7")], proper: false }
+            FakeResponse::Stream { pieces: vec![caught_up("e-7")], proper: false }
         }
         "/v1/events?format=sse&follow=true&after=e-7" => {
-            Answer::Stream { pieces: vec![told("e-8", "PROCESS_STARTED", "one")], proper: true }
+            FakeResponse::Stream { pieces: vec![told("e-8", "PROCESS_STARTED", "one")], proper: true }
         }
         "/v1/events?format=sse&follow=true&after=e-8" => problem(400, "invalid_request"),
         other => panic!("{other}"),

@@ -29,7 +29,7 @@ fn outcomes() -> OutcomesReply {
     }
 }
 
-fn paced() -> Answer {
+fn paced() -> FakeResponse {
     let mut each = outcomes().outcomes;
     let process = each.remove(0).process.unwrap();
     answered(&PauseReply { process, changed: true, note: None, descendants: each })
@@ -79,7 +79,7 @@ fn level_of_one_tree_is_cancelled_without_a_question() {
 
 #[test]
 fn level_of_all_trees_needs_a_yes() {
-    let answer = |asked: &Asked| {
+    let answer = |asked: &FakeRequest| {
         if asked.method == "POST" { answered(&OutcomesReply::default()) } else { list(&[samples::running()]) }
     };
     let came = said("cancel --level 0", false, answer);
@@ -188,7 +188,7 @@ fn later_grace_of_a_session_is_told_that_the_earlier_one_stays() {
 
 #[test]
 fn grace_of_a_session_belongs_to_its_policy_and_its_length_may_be_left_to_the_manager() {
-    let came = said("session end s --policy cancel --grace 1s", false, |_| Answer::Silence);
+    let came = said("session end s --policy cancel --grace 1s", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (2, 0));
     let came = said("session end s --policy grace", false, |_| answered(&OutcomesReply::default()));
     assert_eq!(came.body(0), json!({"policy": "grace", "grace_ms": null}));

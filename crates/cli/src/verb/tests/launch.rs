@@ -83,9 +83,9 @@ fn command_line_given_as_a_program_is_shown_how_to_run() {
 fn broken_launch_is_repeated_only_with_a_launch_key() {
     let breaks_once = || {
         let tries = Rc::new(Cell::new(0));
-        move |_: &Asked| {
+        move |_: &FakeRequest| {
             tries.set(tries.get() + 1);
-            if tries.get() == 1 { Answer::Raw(Vec::new()) } else { launched(&samples::queued()) }
+            if tries.get() == 1 { FakeResponse::Raw(Vec::new()) } else { launched(&samples::queued()) }
         }
     };
     let came = said("run -b -- true", false, breaks_once());
@@ -99,7 +99,7 @@ fn broken_launch_is_repeated_only_with_a_launch_key() {
 
 #[test]
 fn restart_without_an_answer_may_have_been_taken() {
-    let came = said("restart -b b7d0", false, |_| Answer::Raw(Vec::new()));
+    let came = said("restart -b b7d0", false, |_| FakeResponse::Raw(Vec::new()));
     assert_eq!(came.code(), 6);
     assert!(
         came.err.contains("not known whether") && came.err.contains("longhaul status -a"),
@@ -139,10 +139,10 @@ fn empty_command_is_wrong_usage() {
     let Cli { command: Verb::Run(args), global } = read(words.map(Into::into)).unwrap() else {
         panic!("another verb");
     };
-    let around = Surroundings::of(Path::new("/"), &[]);
+    let around = CallerContext::of(Path::new("/"), &[]);
     let failure =
         crate::request::launch_request(&args, &global, &around, Path::new("/s"), false).unwrap_err();
-    assert_eq!(of_failure(&failure, Regime::PassThrough), 2);
+    assert_eq!(of_failure(&failure, ExitCodeMode::PassThrough), 2);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn id_file_holds_the_id_and_is_made_before_the_launch() {
 
 #[test]
 fn dry_run_asks_for_nothing() {
-    let came = said("run --dry-run -e SECRET=x -- make", false, |_| Answer::Silence);
+    let came = said("run --dry-run -e SECRET=x -- make", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (0, 0));
     assert!(came.out.contains("\"make\"") && !came.out.contains("\"x\""), "{}", came.out);
 }
@@ -200,14 +200,14 @@ fn interrupted_work_is_restarted_and_the_new_ids_are_printed() {
     let mut again = samples::running();
     again.restarted_from = Some(samples::interrupted().id);
     let reply = json!({"processes": [again]});
-    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
     assert_eq!(
         (came.asked, came.bodies),
         (vec!["POST /v1/restart-interrupted".to_owned()], vec!["{\"ids\":[]}".to_owned()])
     );
     let came =
-        said("restart --interrupted dead beef", false, |_| Answer::Json(200, json!({"processes": []})));
+        said("restart --interrupted dead beef", false, |_| FakeResponse::Json(200, json!({"processes": []})));
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
     assert_eq!(came.err, "no interrupted process is left to restart\n");
     assert_eq!(came.body(0), json!({"ids": ["dead", "beef"]}));
@@ -215,7 +215,7 @@ fn interrupted_work_is_restarted_and_the_new_ids_are_printed() {
 
 #[test]
 fn interrupted_work_of_a_project_is_named_to_the_manager() {
-    let nothing = |_: &Asked| Answer::Json(200, json!({"processes": []}));
+    let nothing = |_: &FakeRequest| FakeResponse::Json(200, json!({"processes": []}));
     let came = said("restart --interrupted -p atlas", false, nothing);
     assert_eq!(came.body(0), json!({"ids": [], "project": "atlas"}));
     let came = said("restart --interrupted -p atlas dead", false, nothing);
@@ -228,13 +228,13 @@ fn interrupted_work_that_stays_as_it_is_is_told() {
     let skipped =
         json!([{"id": id, "name": "kid", "reason": "ancestor_restarted", "detail": "277e4c23 launches it"}]);
     let reply = json!({"processes": [samples::running()], "skipped": skipped});
-    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
     let hint =
         "if such a child does not come back by itself: longhaul restart --interrupted --with-children\n";
     assert_eq!(came.err, format!("not restarted: {} (kid): 277e4c23 launches it\n{hint}", &id[..8]));
     let reply = json!({"processes": [], "skipped": skipped});
-    let came = said("restart --interrupted", false, move |_| Answer::Json(200, reply.clone()));
+    let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
     assert!(!came.err.contains("no interrupted process"), "{}", came.err);
 }
 
@@ -244,7 +244,7 @@ fn restart_of_interrupted_work_tells_each_once_on_a_terminal() {
     let mut again = samples::running();
     again.restarted_from = Some(old.clone());
     let reply = json!({"processes": [again]});
-    let came = said("restart --interrupted", true, move |_| Answer::Json(200, reply.clone()));
+    let came = said("restart --interrupted", true, move |_| FakeResponse::Json(200, reply.clone()));
     assert_eq!((came.out.lines().count(), came.err.as_str()), (1, ""));
     assert!(came.out.starts_with(&new[..8]) && came.out.contains(&old[..8]), "{}", came.out);
 }
@@ -255,30 +255,32 @@ fn dry_run_of_a_restart_tells_what_would_be_done() {
     let reply = json!({"dry_run": true, "planned": [samples::interrupted()]});
     let answer = reply.clone();
     let came = said("restart --interrupted --with-children --dry-run", false, move |_| {
-        Answer::Json(200, answer.clone())
+        FakeResponse::Json(200, answer.clone())
     });
     assert_eq!(came.body(0), json!({"ids": [], "with_children": true, "dry_run": true}));
     let row = format!("{} train would be restarted\n", &id[..8]);
     assert_eq!((came.code(), came.out.as_str()), (0, row.as_str()), "off a terminal as on one");
     let answer = reply.clone();
-    let came = said("restart --interrupted --dry-run", true, move |_| Answer::Json(200, answer.clone()));
-    assert_eq!(came.out, row);
     let came =
-        said("restart --interrupted --dry-run --json", false, move |_| Answer::Json(200, reply.clone()));
+        said("restart --interrupted --dry-run", true, move |_| FakeResponse::Json(200, answer.clone()));
+    assert_eq!(came.out, row);
+    let came = said("restart --interrupted --dry-run --json", false, move |_| {
+        FakeResponse::Json(200, reply.clone())
+    });
     assert!(came.out.contains("\"planned\""), "{}", came.out);
 }
 
 #[test]
 fn only_one_process_is_restarted_in_the_foreground() {
-    let came = said("restart a b", false, |_| Answer::Silence);
+    let came = said("restart a b", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (2, 0));
     let came = said("restart -b a b", false, |_| launched(&samples::queued()));
     assert_eq!((came.code(), came.out.lines().count()), (0, 2));
 }
 
 /// Launches inside of a process of this manager.
-fn inside(line: &str, terminal: bool, answer: impl Fn(&Asked) -> Answer + 'static) -> Came {
-    let around = Surroundings::of(Path::new("/"), &[("LONGHAUL_ID", "p1"), ("USER", "ada")]);
+fn inside(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
+    let around = CallerContext::of(Path::new("/"), &[("LONGHAUL_ID", "p1"), ("USER", "ada")]);
     said_from(around, line, terminal, None, answer)
 }
 
@@ -324,7 +326,8 @@ fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
 fn launch_key_that_was_used_says_what_became_of_it() {
     for (outcome, told) in [("already_running", "and still lives"), ("already_ended", "and has ended")] {
         let answer = json!({"process": samples::failed(), "created": false, "outcome": outcome});
-        let came = said("run -b --launch-key k -- true", false, move |_| Answer::Json(200, answer.clone()));
+        let came =
+            said("run -b --launch-key k -- true", false, move |_| FakeResponse::Json(200, answer.clone()));
         assert!(came.code() == 0 && came.err.contains(told), "{}", came.err);
     }
 }

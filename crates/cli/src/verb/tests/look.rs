@@ -39,7 +39,7 @@ fn status_collects_all_pages() {
         if asked.path.contains("cursor=next") {
             list(&[samples::failed()])
         } else {
-            Answer::Json(
+            FakeResponse::Json(
                 200,
                 json!({"processes": [samples::running()], "cursor": "next", "at": samples::NOW}),
             )
@@ -55,7 +55,10 @@ fn status_collects_all_pages() {
 #[test]
 fn limit_is_the_size_of_the_page() {
     let came = said("status -l -o name", false, |_| {
-        Answer::Json(200, json!({"processes": [samples::running()], "cursor": "next", "at": samples::NOW}))
+        FakeResponse::Json(
+            200,
+            json!({"processes": [samples::running()], "cursor": "next", "at": samples::NOW}),
+        )
     });
     assert_eq!(came.asked, ["GET /v1/processes?all=true&not_type=custom%3Ahook&limit=1"]);
 }
@@ -125,7 +128,7 @@ fn status_of_a_word_that_names_a_session_says_how_to_list_that_session() {
         }
     });
     assert_eq!(came.code(), 3);
-    let Err(Failure::Problem { problem }) = came.outcome else { panic!("{:?}", came.outcome) };
+    let Err(CliError::Problem { problem }) = came.outcome else { panic!("{:?}", came.outcome) };
     let help = problem.help.unwrap_or_default();
     assert!(help.starts_with("longhaul status -a --session nightly "), "{help}");
 }
@@ -173,7 +176,7 @@ fn explain_knows_words_in_brackets_too() {
 #[test]
 fn explanations_are_json_where_that_is_asked_for() {
     let explained = |code: Option<&str>| -> Value {
-        let (console, out, _err) = Console::kept(Some(Format::Json), false);
+        let (console, out, _err) = Console::kept(Some(OutputFormat::Json), false);
         let args = crate::arguments::ExplainArgs { code: code.map(str::to_owned) };
         assert_eq!(explain(&console, &args).unwrap(), 0);
         serde_json::from_str(&out.text()).unwrap()
@@ -184,7 +187,7 @@ fn explanations_are_json_where_that_is_asked_for() {
 
 #[test]
 fn formats_other_than_json_are_for_people() {
-    for format in [Format::Table, Format::Wide, Format::Name] {
+    for format in [OutputFormat::Table, OutputFormat::Wide, OutputFormat::Name] {
         let (console, _out, _err) = Console::kept(Some(format), false);
         assert!(!console.is_json());
     }

@@ -46,7 +46,7 @@ fn node_whose_work_lives_is_not_forgotten_unasked() {
     };
     let all = vec![samples::running(), samples::queued(), samples::failed()];
     let refused = forget("node forget b/c", all.clone());
-    let Err(Failure::Choice { what, candidates, .. }) = &refused.outcome else {
+    let Err(CliError::Choice { what, candidates, .. }) = &refused.outcome else {
         panic!("{:?}", refused.outcome)
     };
     assert!(

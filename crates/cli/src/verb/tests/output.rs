@@ -30,7 +30,7 @@ fn log_in_json_names_the_whole_id() {
 
 #[test]
 fn log_flags_reach_the_manager() {
-    let end = |_: &Asked| output(&[(FrameKind::End, 0, b"")]);
+    let end = |_: &FakeRequest| output(&[(FrameKind::End, 0, b"")]);
     let asked = |line| said(line, false, end).asked[0].clone();
     assert_eq!(asked("logs x -n all --stream stderr"), "GET /v1/processes/x/output?stream=stderr");
     assert_eq!(
@@ -57,7 +57,7 @@ fn gap_is_told_on_standard_error() {
 #[test]
 fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
     const NOTE: &str = "41 bytes of its output could not be stored and are lost";
-    fn answer(asked: &Asked, kept: &[u8]) -> Answer {
+    fn answer(asked: &FakeRequest, kept: &[u8]) -> FakeResponse {
         let end = kept.len() as u64;
         let mut frames = vec![(FrameKind::Stdout, 0, kept)];
         frames.retain(|_| !kept.is_empty());
@@ -95,7 +95,7 @@ fn gap_is_told_to_programs_too() {
 
 #[test]
 fn terminal_is_protected_from_output_unless_it_is_raw() {
-    let evil = |_: &Asked| output(&[(FrameKind::Stdout, 0, b"a\x1b[2Jb\n"), (FrameKind::End, 6, b"")]);
+    let evil = |_: &FakeRequest| output(&[(FrameKind::Stdout, 0, b"a\x1b[2Jb\n"), (FrameKind::End, 6, b"")]);
     assert_eq!(said("logs x", true, evil).out, "ab\n");
     assert_eq!(said("logs --raw x", true, evil).out, "a\u{1b}[2Jb\n");
     assert_eq!(said("logs x", false, evil).out, "a\u{1b}[2Jb\n");
@@ -103,7 +103,7 @@ fn terminal_is_protected_from_output_unless_it_is_raw() {
 
 #[test]
 fn matches_are_printed_like_grep_prints_them() {
-    let some = |_: &Asked| {
+    let some = |_: &FakeRequest| {
         output(&[
             (FrameKind::Stdout, 0, b"one\n\x1b[31mERR"),
             (FrameKind::Stdout, 12, b"OR\x1b[0m two\nthree\n"),
@@ -119,13 +119,13 @@ fn matches_are_printed_like_grep_prints_them() {
     assert_eq!((raw.code(), raw.out.as_str()), (0, "1:one\n"));
     let broken = said("logs x --grep (", false, some);
     assert_eq!((broken.code(), broken.asked.len()), (2, 0));
-    let Err(Failure::Usage { why, .. }) = broken.outcome else { panic!("{}", broken.err) };
+    let Err(CliError::Usage { why, .. }) = broken.outcome else { panic!("{}", broken.err) };
     assert!(why.unwrap().contains("unclosed group"));
 }
 
 #[test]
 fn matches_have_their_numbers_wherever_the_search_begins() {
-    let five = |asked: &Asked| {
+    let five = |asked: &FakeRequest| {
         let all = b"one\ntwo\nthree\nfour\nfive\n";
         let from = if asked.path.contains("lines=3") || asked.path.contains("from=8") { 8 } else { 0 };
         let from = if asked.path.contains("since=") { 14 } else { from };
@@ -184,11 +184,11 @@ fn followed_output_goes_on_where_the_connection_broke() {
     let came = said("logs -f x", false, move |_| {
         tries.set(tries.get() + 1);
         match tries.get() {
-            1 => Answer::Stream {
+            1 => FakeResponse::Stream {
                 pieces: vec![crate::client::fake::frames(&[(FrameKind::Stdout, 0, b"one\n")])],
                 proper: false,
             },
-            2 => Answer::Raw(Vec::new()),
+            2 => FakeResponse::Raw(Vec::new()),
             _ => output(&[(FrameKind::Stdout, 4, b"two\n"), (FrameKind::End, 8, b"")]),
         }
     });
@@ -198,7 +198,7 @@ fn followed_output_goes_on_where_the_connection_broke() {
 
 #[test]
 fn output_that_is_not_followed_and_breaks_is_a_failure() {
-    let came = said("logs x", false, |_| Answer::Stream { pieces: vec![vec![1, 2, 3]], proper: true });
+    let came = said("logs x", false, |_| FakeResponse::Stream { pieces: vec![vec![1, 2, 3]], proper: true });
     assert_eq!(came.code(), 6);
 }
 

@@ -56,7 +56,7 @@ fn limits_and_holds_are_set_for_a_key_or_a_pattern() {
             "cargo has 1 slot, and is released\n",
         ),
     ] {
-        let around = Surroundings::of(Path::new("/"), &[("USER", "ada")]);
+        let around = CallerContext::of(Path::new("/"), &[("USER", "ada")]);
         let came = said_from(around, line, false, None, |_| answered(&samples::listing()));
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{line}");
         assert_eq!(came.asked, [format!("PATCH /v1/queues/{path}")], "{line}");
@@ -110,5 +110,5 @@ fn why_without_an_id_takes_the_only_one_that_waits() {
     assert_eq!((came.code(), came.out.as_str(), came.err.as_str()), (0, "", "nothing waits\n"));
     let came = said("why", false, |_| list(&[samples::queued(), samples::queued()]));
     assert_eq!(came.code(), 2);
-    assert!(matches!(came.outcome, Err(Failure::Choice { candidates, .. }) if candidates.len() == 2));
+    assert!(matches!(came.outcome, Err(CliError::Choice { candidates, .. }) if candidates.len() == 2));
 }

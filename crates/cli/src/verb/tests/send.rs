@@ -3,7 +3,7 @@
 use super::*;
 use longhaul_wire::api::InputReply;
 
-fn took(bytes: u64, closed: bool) -> Answer {
+fn took(bytes: u64, closed: bool) -> FakeResponse {
     answered(&InputReply { id: "0a1b2c3d-1111".to_owned(), bytes, closed })
 }
 
@@ -46,7 +46,7 @@ fn rest_is_sent_until_nobody_reads() {
     });
     assert_eq!((came.code(), came.asked.len()), (1, 2), "{:?}", came.bodies);
     assert_eq!(came.body(1)["base64"], "ZXMK");
-    let Err(Failure::Unfinished { what, why, .. }) = came.outcome else { panic!("it was done") };
+    let Err(CliError::Unfinished { what, why, .. }) = came.outcome else { panic!("it was done") };
     assert_eq!(what, "3 bytes were not taken");
     assert!(why.unwrap().contains("1 were taken"));
 }

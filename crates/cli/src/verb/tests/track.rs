@@ -68,9 +68,9 @@ fn end_hands_over_its_result_or_its_error() {
 
 #[test]
 fn wrong_reports_are_told_by_their_codes() {
-    let came = said("track complete 0a1b --result {rows", false, |_| Answer::Silence);
+    let came = said("track complete 0a1b --result {rows", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (2, 0));
-    let came = said("track complete 0a1b --result-file /nonexistent/file", false, |_| Answer::Silence);
+    let came = said("track complete 0a1b --result-file /nonexistent/file", false, |_| FakeResponse::Silence);
     assert_eq!((came.code(), came.asked.len()), (1, 0));
     for verb in ["complete x", "fail x --error e"] {
         let line = format!("track {verb}");

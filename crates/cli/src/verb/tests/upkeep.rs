@@ -1,7 +1,7 @@
 //! Numbers, and what is let go.
 
 use super::*;
-use longhaul_wire::api::{ClearReply, PruneReply};
+use longhaul_wire::api::{PruneReply, ResetReply};
 
 #[test]
 fn stats_are_a_table_and_a_document() {
@@ -14,7 +14,7 @@ fn stats_are_a_table_and_a_document() {
     assert_eq!(document.pointer("/total/p95_ms"), Some(&json!(125_000)));
 }
 
-fn pruned(dry_run: bool) -> Answer {
+fn pruned(dry_run: bool) -> FakeResponse {
     answered(&PruneReply {
         dry_run,
         ids: vec![samples::failed().id, samples::cancelled().id],
@@ -40,12 +40,12 @@ fn prune_says_how_much_went_and_a_dry_run_what_would_go() {
     assert_eq!((came.code(), came.err.as_str()), (0, "nothing that has ended is to go\n"));
 }
 
-fn cleared(asked: &Asked) -> Answer {
+fn cleared(asked: &FakeRequest) -> FakeResponse {
     if asked.method == "GET" {
         return list(&[samples::running()]);
     }
     let body: Value = serde_json::from_str(&asked.body).unwrap();
-    answered(&ClearReply {
+    answered(&ResetReply {
         dry_run: body["dry_run"] == json!(true),
         stopped: vec![samples::running().id],
         removed: 3,
@@ -58,7 +58,7 @@ fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
     let came = said("clear", false, cleared);
     assert_eq!(came.code(), 2);
     assert!(came.bodies.iter().all(|body| !body.contains("\"confirm\":true")), "{:?}", came.bodies);
-    let Err(Failure::Choice { what, candidates, help }) = came.outcome else {
+    let Err(CliError::Choice { what, candidates, help }) = came.outcome else {
         panic!("it went on");
     };
     assert_eq!(what, "1 process would be stopped, 3 records would go, and nobody can be asked");
@@ -88,12 +88,12 @@ fn clear_that_leaves_something_behind_is_a_failure() {
             return list(&[]);
         }
         let stopped = vec![samples::running().id];
-        answered(&ClearReply { left: stopped.clone(), stopped, ..ClearReply::default() })
+        answered(&ResetReply { left: stopped.clone(), stopped, ..ResetReply::default() })
     });
     assert_eq!(came.code(), 1);
     assert!(came.err.contains("1 process would not end"), "{}", came.err);
     let came = said("clear", false, |asked| {
-        if asked.method == "GET" { list(&[]) } else { answered(&ClearReply::default()) }
+        if asked.method == "GET" { list(&[]) } else { answered(&ResetReply::default()) }
     });
     assert_eq!((came.code(), came.err.as_str()), (0, "there is nothing to clear\n"));
 }

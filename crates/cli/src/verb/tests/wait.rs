@@ -60,7 +60,7 @@ fn wait_survives_a_manager_that_breaks_off() {
     let tries = Rc::new(Cell::new(0));
     let came = said("wait b7d0", false, move |_| {
         tries.set(tries.get() + 1);
-        if tries.get() < 3 { Answer::Raw(Vec::new()) } else { waited(&[samples::failed()], false) }
+        if tries.get() < 3 { FakeResponse::Raw(Vec::new()) } else { waited(&[samples::failed()], false) }
     });
     assert_eq!((came.code(), came.asked.len()), (1, 3));
 }
@@ -119,8 +119,8 @@ fn notice(cursor: &str, ended: &[(&str, &str)], live: u32) -> Vec<u8> {
     format!("id: {cursor}\nevent: notice\ndata: {data}\n\n").into_bytes()
 }
 
-fn notices(pieces: &[Vec<u8>]) -> Answer {
-    Answer::Stream { pieces: pieces.to_vec(), proper: false }
+fn notices(pieces: &[Vec<u8>]) -> FakeResponse {
+    FakeResponse::Stream { pieces: pieces.to_vec(), proper: false }
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn wait_for_a_session_gives_up_when_its_time_is_over() {
     let came = said("wait --session s1 --timeout 50ms", false, |asked| {
         if asked.path.starts_with("/v1/sessions") {
             let held = Rc::new(Cell::new(false));
-            return Answer::Held { first: notice("e-1", &[], 1), may_go_on: held, rest: Vec::new() };
+            return FakeResponse::Held { first: notice("e-1", &[], 1), may_go_on: held, rest: Vec::new() };
         }
         list(&[samples::running()])
     });

@@ -2,29 +2,29 @@
 
 use super::{conclude, of_session};
 use crate::arguments::WaitArgs;
-use crate::client::Path;
-use crate::dispatch::Context;
-use crate::failure::Failure;
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::failure::CliError;
 use crate::json::on_one_line;
 use crate::render::{batch_line, ended_line};
-use crate::standing::Standing;
-use crate::verb::telling::Telling;
+use crate::status::ParsedStatus;
+use crate::verb::resumable_stream::ResumableStream;
 use longhaul_view::{clean_json, clean_label};
 use longhaul_wire::api::{Problem, ProcessView};
-use longhaul_wire::event::{BatchView, EndedView};
+use longhaul_wire::event::{BatchView, EndedProcessView};
 use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 /// Tells of each batch of ends until none of a session lives, and gives the exit code of the one that decides.
 pub(super) async fn wait_for_session(
-    context: &Context,
+    context: &VerbContext,
     args: &WaitArgs,
     session: &str,
-) -> Result<i32, Failure> {
+) -> Result<i32, CliError> {
     let console = &context.console;
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
-    let mut telling = Telling::new(&context.client, Path::notices(session), None, true);
+    let mut telling = ResumableStream::new(&context.client, RequestPath::notices(session), None, true);
     // What had ended before may also be in a batch, if it ended while it was looked up.
     let mut before: Option<BTreeSet<String>> = None;
     loop {
@@ -37,7 +37,7 @@ pub(super) async fn wait_for_session(
         };
         let Some(sent) = sent else { break };
         let mut line = sent.data;
-        let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| Failure::Broken {
+        let mut batch: BatchView = serde_json::from_str(&line).map_err(|error| CliError::Broken {
             why: format!("a notice of it cannot be understood: {error}"),
         })?;
         match &before {
@@ -48,7 +48,7 @@ pub(super) async fn wait_for_session(
                 }
                 say_what_was(context, &known);
                 batch.ended =
-                    known.iter().filter(|each| Standing::of(each).is_ended()).map(as_ended).collect();
+                    known.iter().filter(|each| ParsedStatus::of(each).is_ended()).map(as_ended).collect();
                 before = Some(batch.ended.iter().map(|ended| ended.id.clone()).collect());
                 line = recounted(&mut batch)?;
                 // Whoever waited for nothing is told so.
@@ -79,8 +79,8 @@ pub(super) async fn wait_for_session(
 }
 
 /// Nothing belongs to a session: its name is wrong, or nothing of it is kept any more.
-pub(super) fn unknown(session: &str) -> Failure {
-    Failure::from(Problem {
+pub(super) fn unknown(session: &str) -> CliError {
+    CliError::from(Problem {
         slug: "session_not_found".to_owned(),
         title: format!("no process belongs to session {}", clean_label(session)),
         status: 404,
@@ -90,18 +90,18 @@ pub(super) fn unknown(session: &str) -> Failure {
 }
 
 /// What went wrong before anybody waited is told first.
-fn say_what_was(context: &Context, known: &[ProcessView]) {
+fn say_what_was(context: &VerbContext, known: &[ProcessView]) {
     for process in known {
-        let standing = Standing::of(process);
-        if standing.is_ended() && standing != Standing::Completed {
+        let standing = ParsedStatus::of(process);
+        if standing.is_ended() && standing != ParsedStatus::Completed {
             context.console.say(&ended_line(process, context.console.unicode));
         }
     }
 }
 
 /// What a notice of its end would have said.
-fn as_ended(process: &ProcessView) -> EndedView {
-    EndedView {
+fn as_ended(process: &ProcessView) -> EndedProcessView {
+    EndedProcessView {
         id: process.id.clone(),
         name: process.name.clone(),
         kind: process.kind.clone(),
@@ -115,7 +115,7 @@ fn as_ended(process: &ProcessView) -> EndedView {
 }
 
 /// Counts anew who is in a batch, and gives it in the words of programs.
-fn recounted(batch: &mut BatchView) -> Result<String, Failure> {
+fn recounted(batch: &mut BatchView) -> Result<String, CliError> {
     batch.counts.clear();
     for ended in &batch.ended {
         let count = batch.counts.entry(ended.status.clone()).or_insert(0);

@@ -2,12 +2,12 @@
 
 use axum::body::Bytes;
 use longhaul_engine::ports::{OutputPage, OutputSource};
-use longhaul_wire::output::{Frame, FrameKind};
+use longhaul_wire::output::{FrameKind, OutputFrame};
 
 /// Frames that go out together.
-pub(super) struct Frames;
+pub(super) struct FrameBatch;
 
-impl Frames {
+impl FrameBatch {
     /// The frames of a page that was read from `from`; none if it is empty.
     pub(super) fn of(page: &OutputPage, from: u64) -> Option<Bytes> {
         let mut out = Vec::new();
@@ -24,7 +24,8 @@ impl Frames {
                 OutputSource::Stderr => FrameKind::Stderr,
             };
             position = chunk.offset.saturating_add(chunk.bytes.len() as u64);
-            let frame = Frame { kind, offset: chunk.offset, at: chunk.at.0, bytes: chunk.bytes.clone() };
+            let frame =
+                OutputFrame { kind, offset: chunk.offset, at: chunk.at.0, bytes: chunk.bytes.clone() };
             frame.encode(&mut out);
         }
         if lost > 0 {
@@ -34,7 +35,7 @@ impl Frames {
     }
 
     /// A frame as it came.
-    pub(super) fn one(frame: &Frame) -> Bytes {
+    pub(super) fn one(frame: &OutputFrame) -> Bytes {
         let mut out = Vec::new();
         frame.encode(&mut out);
         out.into()
@@ -51,25 +52,25 @@ impl Frames {
         if let Some(note) = note {
             noted(offset, note).encode(&mut out);
         }
-        let end = Frame { kind: FrameKind::End, offset, at: 0, bytes: Vec::new() };
+        let end = OutputFrame { kind: FrameKind::End, offset, at: 0, bytes: Vec::new() };
         end.encode(&mut out);
         out.into()
     }
 }
 
-fn noted(offset: u64, text: String) -> Frame {
-    Frame { kind: FrameKind::Note, offset, at: 0, bytes: text.into_bytes() }
+fn noted(offset: u64, text: String) -> OutputFrame {
+    OutputFrame { kind: FrameKind::Note, offset, at: 0, bytes: text.into_bytes() }
 }
 
-const fn gap(offset: u64, at: i64) -> Frame {
-    Frame { kind: FrameKind::Gap, offset, at, bytes: Vec::new() }
+const fn gap(offset: u64, at: i64) -> OutputFrame {
+    OutputFrame { kind: FrameKind::Gap, offset, at, bytes: Vec::new() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use longhaul_domain::Timestamp;
-    use longhaul_engine::ports::Chunk;
+    use longhaul_engine::ports::OutputChunk;
 
     #[test]
     fn gap_stands_where_the_bytes_are_missing() {
@@ -79,7 +80,7 @@ mod tests {
             gap: 996,
             end: 1_004,
         };
-        let frames = decoded(Frames::of(&page, 0).unwrap());
+        let frames = decoded(FrameBatch::of(&page, 0).unwrap());
         let kinds: Vec<_> = frames.iter().map(|frame| (frame.kind, frame.offset)).collect();
         assert_eq!(kinds, [(FrameKind::Stdout, 0), (FrameKind::Gap, 1_000), (FrameKind::Stdout, 1_000)]);
     }
@@ -87,22 +88,22 @@ mod tests {
     #[test]
     fn gap_without_bytes_after_it_is_told_too() {
         let page = OutputPage { chunks: Vec::new(), next: 500, gap: 500, end: 900 };
-        let frames = decoded(Frames::of(&page, 0).unwrap());
+        let frames = decoded(FrameBatch::of(&page, 0).unwrap());
         assert_eq!((frames[0].kind, frames[0].offset), (FrameKind::Gap, 500));
     }
 
     #[test]
     fn empty_page_is_no_frame() {
         let page = OutputPage { chunks: Vec::new(), next: 7, gap: 0, end: 7 };
-        assert_eq!(Frames::of(&page, 7), None);
+        assert_eq!(FrameBatch::of(&page, 7), None);
     }
 
-    fn chunk(offset: u64, bytes: &[u8]) -> Chunk {
-        Chunk { offset, source: OutputSource::Stdout, at: Timestamp(1), bytes: bytes.to_vec() }
+    fn chunk(offset: u64, bytes: &[u8]) -> OutputChunk {
+        OutputChunk { offset, source: OutputSource::Stdout, at: Timestamp(1), bytes: bytes.to_vec() }
     }
 
-    fn decoded(bytes: Bytes) -> Vec<Frame> {
+    fn decoded(bytes: Bytes) -> Vec<OutputFrame> {
         let mut buffer = bytes.to_vec();
-        std::iter::from_fn(|| Frame::take(&mut buffer).unwrap()).collect()
+        std::iter::from_fn(|| OutputFrame::take(&mut buffer).unwrap()).collect()
     }
 }

@@ -1,31 +1,32 @@
 //! The rules.
 
-use super::RestoringWorld;
+use super::RestoreFixture;
 use crate::suite::store::{GRACE, LEASE, node_id, spawned};
 use crate::suite::{must, refused, some};
 use longhaul_domain::{
-    AttemptNo, Policy, Progress, Revision, Seq, Standing, Status, StopCause, Vitals, Wish,
+    AttemptNo, LiveStats, PendingAction, Policy, Progress, Revision, Seq, SlotState, Status, StopCause,
 };
 use longhaul_ports::{
-    Author, Cursor, Footing, History, IdSource, Lease, Marks, Restored, StoreError, Stored, Submitted,
+    EventCursor, HighWaterMarks, History, IdSource, Lease, RecordPosition, RestoreOutcome, StoreError,
+    StoredProcess, SubmitOutcome, Writer,
 };
 use std::time::Duration;
 
 const S: Duration = Duration::from_secs(1);
 
-async fn limit(world: &RestoringWorld, key: &str, slots: u32) {
+async fn limit(world: &RestoreFixture, key: &str, slots: u32) {
     let (version, policy) = must(world.store.policy().await);
     let policy = Policy { slots: [(key.to_owned(), slots)].into(), ..policy };
     must(world.store.set_policy(version, &policy).await);
 }
 
-async fn history(world: &RestoringWorld) -> History {
+async fn history(world: &RestoreFixture) -> History {
     must(world.restore.history().await)
 }
 
 /// A record that is missing comes back as it was given, a revision higher, in the hands of the newest lease of its node,
 /// and an event says so.
-pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoringWorld) {
+pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").key("gpu"), &node).await;
     world.lose_everything();
@@ -34,34 +35,37 @@ pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoringWorld) {
     world.clock.advance(S);
     let there = world.given(&again, &running).await;
     assert_eq!(there.revision, running.revision.next());
-    assert_eq!(there, Stored { revision: there.revision, owner: Some(again.clone()), ..running.clone() });
+    assert_eq!(
+        there,
+        StoredProcess { revision: there.revision, owner: Some(again.clone()), ..running.clone() }
+    );
     world.told(&again).await;
     let ended = world.exit(&there, 0).await;
     assert_eq!(ended.process.status(), Status::Completed);
 }
 
 /// The same again changes nothing.
-pub async fn giving_back_twice_is_giving_back_once(world: &RestoringWorld) {
+pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     world.lose_everything();
     let again = world.node("a").await;
     let there = world.given(&again, &running).await;
     let end = must(world.store.end().await);
-    assert_eq!(world.give(&again, &running).await, Restored::Known(there.revision));
+    assert_eq!(world.give(&again, &running).await, RestoreOutcome::AlreadyPresent(there.revision));
     assert_eq!(world.load(running.process.id).await, there);
     assert_eq!(must(world.store.end().await), end, "no event tells of it twice");
 }
 
 /// Whoever knew it longer is heard after somebody who knew less.
-pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoringWorld) {
+pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let claimed = some(world.claim(&node).await.pop());
     world.lose_everything();
     let (here, other) = (world.node("a").await, world.node("b").await);
     let waiting = world.given(&other, &accepted).await;
-    assert_eq!(waiting.process.state.standing(), Standing::Waiting);
+    assert_eq!(waiting.process.state.standing(), SlotState::Waiting);
     assert_eq!(claimed.revision, waiting.revision, "what was given back is not what stood at this revision");
     let there = world.given(&here, &claimed).await;
     assert!(there.revision > waiting.revision);
@@ -71,40 +75,40 @@ pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &Restoring
 }
 
 /// What stands further on than what is given stays as it is.
-pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoringWorld) {
+pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
     let running = must(world.turn(&running, spawned(&running)).await);
-    assert_eq!(world.give(&node, &accepted).await, Restored::Known(running.revision));
-    assert_eq!(world.give(&node, &running).await, Restored::Known(running.revision));
+    assert_eq!(world.give(&node, &accepted).await, RestoreOutcome::AlreadyPresent(running.revision));
+    assert_eq!(world.give(&node, &running).await, RestoreOutcome::AlreadyPresent(running.revision));
     assert_eq!(world.load(running.process.id).await, running);
     world.lose_everything();
     let again = world.node("a").await;
     let there = world.given(&again, &running).await;
     let ended = world.exit(&there, 0).await;
-    assert_eq!(world.give(&again, &running).await, Restored::Known(ended.revision));
+    assert_eq!(world.give(&again, &running).await, RestoreOutcome::AlreadyPresent(ended.revision));
     assert_eq!(world.load(running.process.id).await, ended);
 }
 
 /// What ended and was let go of stays so.
-pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoringWorld) {
+pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
     world.clock.advance(S);
     let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
     assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [ended.process.id]);
-    assert_eq!(world.give(&node, &ended).await, Restored::Swept);
+    assert_eq!(world.give(&node, &ended).await, RestoreOutcome::Pruned);
     assert!(!world.exists(ended.process.id).await);
-    assert_eq!(must(world.restore.footings(&[ended.process.id]).await), [Footing::Swept]);
+    assert_eq!(must(world.restore.record_positions(&[ended.process.id]).await), [RecordPosition::Pruned]);
 }
 
 /// A lease that is not the newest of its node gives nothing back.
-pub async fn an_old_lease_gives_nothing_back(world: &RestoringWorld) {
+pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
-    let missing = Stored {
+    let missing = StoredProcess {
         process: longhaul_domain::Process { id: world.ids.process(), ..running.process.clone() },
         ..running
     };
@@ -118,24 +122,27 @@ pub async fn an_old_lease_gives_nothing_back(world: &RestoringWorld) {
 
 /// Each footing is that of its id: missing, or the revision at which it stands, which for one that was given back is the
 /// one at which it was given.
-pub async fn footings_tell_how_far_each_has_come(world: &RestoringWorld) {
+pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let waiting = world.submit(world.draft()).await;
     let ids = [waiting.process.id, world.ids.process(), running.process.id];
-    let footings = must(world.restore.footings(&ids).await);
-    assert_eq!(footings, [Footing::At(Revision(1)), Footing::Missing, Footing::At(running.revision)]);
+    let record_positions = must(world.restore.record_positions(&ids).await);
+    assert_eq!(
+        record_positions,
+        [RecordPosition::At(Revision(1)), RecordPosition::Missing, RecordPosition::At(running.revision)]
+    );
     world.lose_everything();
     let again = world.node("a").await;
     let there = world.given(&again, &running).await;
     let ids = [running.process.id];
-    assert_eq!(must(world.restore.footings(&ids).await), [Footing::At(running.revision)]);
+    assert_eq!(must(world.restore.record_positions(&ids).await), [RecordPosition::At(running.revision)]);
     let ended = world.exit(&there, 0).await;
-    assert_eq!(must(world.restore.footings(&ids).await), [Footing::At(ended.revision)]);
+    assert_eq!(must(world.restore.record_positions(&ids).await), [RecordPosition::At(ended.revision)]);
 }
 
 /// The slot of what runs is taken, and free again when it ends.
-pub async fn what_holds_a_slot_holds_it_again(world: &RestoringWorld) {
+pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     limit(world, "gpu", 1).await;
     let running = world.run(world.draft().key("gpu"), &node).await;
@@ -150,14 +157,14 @@ pub async fn what_holds_a_slot_holds_it_again(world: &RestoringWorld) {
 }
 
 /// A waiter stands where it stood: before those that came later.
-pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoringWorld) {
+pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture) {
     world.node("a").await;
     let first = world.submit(world.draft().key("gpu")).await;
     let second = world.submit(world.draft().key("gpu")).await;
     let urgent = world.submit(world.draft().key("gpu").priority(5)).await;
     world.lose_everything();
     let again = world.node("a").await;
-    must(world.restore.raise(&Marks { seq: urgent.seq, ..Marks::default() }).await);
+    must(world.restore.advance_marks(&HighWaterMarks { seq: urgent.seq, ..HighWaterMarks::default() }).await);
     let late = world.submit(world.draft().key("gpu")).await;
     for kept in [&second, &urgent, &first] {
         assert_eq!(world.given(&again, kept).await.seq, kept.seq);
@@ -167,7 +174,7 @@ pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoringWorld)
 }
 
 /// What another node owned is that one's again, under its newest lease.
-pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoringWorld) {
+pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
     world.lose_everything();
@@ -178,7 +185,7 @@ pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &Restoring
 }
 
 /// What a node owned that does not come back is taken from it, and due, when lease and grace are over.
-pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoringWorld) {
+pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
     world.lose_everything();
@@ -186,37 +193,37 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoringWorld
     let there = world.given(&here, &running).await;
     assert_eq!(there.owner.as_ref().map(|owner| &owner.node), Some(&owner.node), "it is expected");
     let due = world.now().plus(LEASE + GRACE);
-    assert_eq!(must(world.store.beat(&here).await).due, Some(due));
+    assert_eq!(must(world.store.renew_lease(&here).await).due, Some(due));
     while world.now().plus(S) < due {
         world.clock.advance(S);
-        must(world.store.beat(&here).await);
-        assert_eq!(must(world.store.attention(&here, 10).await), []);
+        must(world.store.renew_lease(&here).await);
+        assert_eq!(must(world.store.claim_due(&here, 10).await), []);
     }
     world.clock.advance(S);
-    must(world.store.beat(&here).await);
-    let orphan = Stored { owner: None, ..there };
-    assert_eq!(must(world.store.attention(&here, 10).await), [orphan]);
+    must(world.store.renew_lease(&here).await);
+    let orphan = StoredProcess { owner: None, ..there };
+    assert_eq!(must(world.store.claim_due(&here, 10).await), [orphan]);
 }
 
 /// What somebody else gave back first belongs to its node, whether that comes under a new lease or goes on under its own.
-pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoringWorld) {
+pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixture) {
     let old = world.node("b").await;
     let running = world.run(world.draft(), &old).await;
     world.lose_everything();
     let here = world.node("a").await;
     let there = world.given(&here, &running).await;
     assert_eq!(there.owner, Some(old.clone()));
-    must(world.store.beat(&old).await);
+    must(world.store.renew_lease(&old).await);
     let owner = world.node("b").await;
     assert!(owner.epoch > old.epoch);
     assert_eq!(world.load(running.process.id).await.owner, Some(owner.clone()));
-    assert_eq!(world.give(&owner, &running).await, Restored::Known(there.revision));
+    assert_eq!(world.give(&owner, &running).await, RestoreOutcome::AlreadyPresent(there.revision));
     let now = world.load(running.process.id).await;
     assert_eq!(world.exit(&now, 0).await.process.status(), Status::Completed);
 }
 
 /// What another node claimed meanwhile, in the same attempt, is not taken from it.
-pub async fn what_another_node_took_up_stays_with_it(world: &RestoringWorld) {
+pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
@@ -226,12 +233,12 @@ pub async fn what_another_node_took_up_stays_with_it(world: &RestoringWorld) {
     let (here, other) = (world.node("a").await, world.node("b").await);
     world.given(&other, &accepted).await;
     let taken = some(world.claim(&other).await.pop());
-    assert_eq!(world.give(&here, &running).await, Restored::Known(taken.revision));
+    assert_eq!(world.give(&here, &running).await, RestoreOutcome::AlreadyPresent(taken.revision));
     assert_eq!(world.load(running.process.id).await, taken);
 }
 
 /// An end is the truth about a process, whoever has it meanwhile.
-pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoringWorld) {
+pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
     let running = some(world.claim(&node).await.pop());
@@ -247,40 +254,45 @@ pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoringWorld) 
 }
 
 /// What has ended is not brought back to life by whoever knew it longer, but not its end.
-pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoringWorld) {
+pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
     world.lose_everything();
     let (here, other) = (world.node("a").await, world.node("b").await);
     let there = world.given(&here, &ended).await;
-    let often = Stored { revision: Revision(there.revision.0 + 5), ..running };
-    assert_eq!(world.give(&other, &often).await, Restored::Known(there.revision));
+    let often = StoredProcess { revision: Revision(there.revision.0 + 5), ..running };
+    assert_eq!(world.give(&other, &often).await, RestoreOutcome::AlreadyPresent(there.revision));
     assert_eq!(world.load(ended.process.id).await, there);
 }
 
 /// Orders that were open are open, are told to the owner, and are numbered on; the latest vitals are there.
-pub async fn open_orders_and_vitals_come_along(world: &RestoringWorld) {
+pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let id = running.process.id;
-    must(world.store.wish(&id, world.ids.op(), Wish::Pause).await);
-    let no = must(world.store.wish(&id, world.ids.op(), Wish::Cancel { cause: StopCause::User }).await);
-    let vitals = Vitals { progress: Some(Progress::DONE), ..Vitals::default() };
-    let by = Author::Owner(node.clone());
-    must(world.store.touch(&by, &[(id, running.process.attempt, vitals.clone())]).await);
+    must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await);
+    let no = must(
+        world
+            .store
+            .enqueue_action(&id, world.ids.op(), PendingAction::Cancel { cause: StopCause::User })
+            .await,
+    );
+    let live_stats = LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() };
+    let by = Writer::Owner(node.clone());
+    must(world.store.update_live_stats(&by, &[(id, running.process.attempt, live_stats.clone())]).await);
     let kept = world.load(id).await;
     world.lose_everything();
     let again = world.node("a").await;
     let there = world.given(&again, &kept).await;
-    assert_eq!((&there.wishes, &there.vitals), (&kept.wishes, &vitals));
-    assert_eq!(must(world.store.beat(&again).await).wishes, [id]);
+    assert_eq!((&there.pending_actions, &there.live_stats), (&kept.pending_actions, &live_stats));
+    assert_eq!(must(world.store.renew_lease(&again).await).pending_actions, [id]);
     let next = world.ids.op();
-    assert_eq!(must(world.store.wish(&id, next, Wish::Resume).await), no.next());
+    assert_eq!(must(world.store.enqueue_action(&id, next, PendingAction::Resume).await), no.next());
 }
 
 /// A launch key never starts a second copy, although its process was lost for a while.
-pub async fn a_launch_key_is_taken_again(world: &RestoringWorld) {
+pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").launch_key("once"), &node).await;
     world.lose_everything();
@@ -289,23 +301,23 @@ pub async fn a_launch_key_is_taken_again(world: &RestoringWorld) {
     let second = world.draft().session("s").launch_key("once");
     let submitted = must(world.try_submit(second).await);
     assert!(
-        matches!(&submitted, Submitted::Existing { id, same_spec: true, .. } if *id == running.process.id),
+        matches!(&submitted, SubmitOutcome::Existing { id, same_spec: true, .. } if *id == running.process.id),
         "{submitted:?}"
     );
 }
 
 /// A launch that nobody was told of gives way to the one that got its launch key meanwhile; one that the store once told
 /// of does not.
-pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoringWorld) {
+pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;
-    let other = |seq| Stored {
+    let other = |seq| StoredProcess {
         process: longhaul_domain::Process { id: world.ids.process(), ..first.process.clone() },
         seq,
         ..first.clone()
     };
     let doubtful = other(Seq(0));
-    assert_eq!(world.give(&node, &doubtful).await, Restored::Swept);
+    assert_eq!(world.give(&node, &doubtful).await, RestoreOutcome::Pruned);
     assert!(!world.exists(doubtful.process.id).await);
     let told = other(Seq(7));
     world.given(&node, &told).await;
@@ -313,22 +325,29 @@ pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &Restorin
 }
 
 /// Cursors and sequences that anybody saw are never given again, and no mark is ever lowered.
-pub async fn marks_only_rise(world: &RestoringWorld) {
+pub async fn marks_only_rise(world: &RestoreFixture) {
     world.node("a").await;
-    must(world.restore.raise(&Marks { end: Cursor(50), seq: Seq(40), policy: None }).await);
+    must(
+        world
+            .restore
+            .advance_marks(&HighWaterMarks { end: EventCursor(50), seq: Seq(40), policy: None })
+            .await,
+    );
     let first = world.submit(world.draft()).await;
     assert!(first.seq > Seq(40), "{:?}", first.seq);
     let end = must(world.store.end().await);
-    assert!(end > Cursor(50), "{end:?}");
-    must(world.restore.raise(&Marks { end: Cursor(3), seq: Seq(2), policy: None }).await);
+    assert!(end > EventCursor(50), "{end:?}");
+    must(
+        world.restore.advance_marks(&HighWaterMarks { end: EventCursor(3), seq: Seq(2), policy: None }).await,
+    );
     assert_eq!(must(world.store.end().await), end);
     assert_eq!(world.submit(world.draft()).await.seq, first.seq.next());
-    let page = must(world.store.read(Some(Cursor(40)), 10, false).await);
+    let page = must(world.store.read(Some(EventCursor(40)), 10, false).await);
     assert!(page.gap, "whoever read on from an earlier place learns that something is missing");
 }
 
 /// The policy that was in force later replaces an earlier one, whose version it then has; not the other way round.
-pub async fn a_later_policy_comes_back(world: &RestoringWorld) {
+pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
     world.node("a").await;
     for slots in 1..=3 {
         limit(world, "gpu", slots).await;
@@ -337,41 +356,51 @@ pub async fn a_later_policy_comes_back(world: &RestoringWorld) {
     world.lose_everything();
     world.node("a").await;
     limit(world, "gpu", 9).await;
-    must(world.restore.raise(&Marks { policy: Some(kept.clone()), ..Marks::default() }).await);
+    must(
+        world
+            .restore
+            .advance_marks(&HighWaterMarks { policy: Some(kept.clone()), ..HighWaterMarks::default() })
+            .await,
+    );
     assert_eq!(must(world.store.policy().await), kept);
     limit(world, "gpu", 4).await;
     let newer = must(world.store.policy().await);
-    must(world.restore.raise(&Marks { policy: Some(kept), ..Marks::default() }).await);
+    must(
+        world
+            .restore
+            .advance_marks(&HighWaterMarks { policy: Some(kept), ..HighWaterMarks::default() })
+            .await,
+    );
     assert_eq!(must(world.store.policy().await), newer);
 }
 
 /// A beat tells how far the store has come, and that it was founded anew.
-pub async fn another_founding_is_another_history(world: &RestoringWorld) {
+pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     let node: Lease = world.node("a").await;
     let before = history(world).await;
-    assert_eq!(must(world.store.beat(&node).await).history, Some(before.clone()));
+    assert_eq!(must(world.store.renew_lease(&node).await).history, Some(before.clone()));
     world.submit(world.draft()).await;
     let later = history(world).await;
     assert!(later.continues(&before) && !before.continues(&later));
-    assert_eq!(must(world.store.beat(&node).await).history, Some(later.clone()));
+    assert_eq!(must(world.store.renew_lease(&node).await).history, Some(later.clone()));
     world.lose_everything();
     assert!(!history(world).await.continues(&later));
     world.node("a").await;
-    must(world.restore.raise(&Marks { end: later.end, ..Marks::default() }).await);
+    must(world.restore.advance_marks(&HighWaterMarks { end: later.end, ..HighWaterMarks::default() }).await);
     let anew = history(world).await;
-    assert!(anew.founding.is_some() && !anew.continues(&later), "{anew:?} after {later:?}");
+    assert!(anew.incarnation.is_some() && !anew.continues(&later), "{anew:?} after {later:?}");
 }
 
 /// Whoever joins a store that was emptied finds one that works: work is accepted and claimed.
-pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoringWorld) {
+pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoreFixture) {
     let old = world.node("a").await;
     world.lose_everything();
-    refused!(world.store.beat(&old).await, StoreError::Fenced { .. });
-    assert!(must(world.store.known_nodes().await).iter().all(|node| node.facts.id != node_id("a")));
+    refused!(world.store.renew_lease(&old).await, StoreError::Fenced { .. });
+    assert!(must(world.store.list_nodes().await).iter().all(|node| node.facts.id != node_id("a")));
     let node = world.node("a").await;
     let waiter = world.submit(world.draft()).await;
     assert_eq!(world.claim_ids(&node).await, [waiter.process.id]);
     world.lose_everything();
-    must(world.restore.raise(&Marks::default()).await);
+    must(world.restore.advance_marks(&HighWaterMarks::default()).await);
     must(world.store.policy().await);
 }

@@ -1,13 +1,13 @@
 //! What every spawner promises about attempts of an earlier life of the manager.
 
-use super::{GENTLY, SpawnerWorld};
+use super::{GRACEFUL, SpawnerFixture};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{Observation, StopCause};
-use longhaul_ports::Found;
+use longhaul_ports::Adopted;
 use std::time::Duration;
 
 /// An attempt whose start was ordered in an earlier life is not started again either, and is reported as it is.
-pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerWorld) {
+pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -24,7 +24,7 @@ pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerW
 }
 
 /// The next life of the manager finds what still runs, sees its end, and can stop it.
-pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
+pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -36,20 +36,20 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerWorld) {
         assert!(
             matches!(
                 found,
-                Found::Alive(Observation::Spawned { attempt, .. }) if attempt == key.attempt
+                Adopted::Alive(Observation::Spawned { attempt, .. }) if attempt == key.attempt
             ),
             "{found:?}"
         );
     }
     let exit = world.exit(short).await;
     world.assert_code(&exit, 4).await;
-    must(spawner.stop(long, GENTLY).await);
+    must(spawner.stop(long, GRACEFUL).await);
     assert_eq!(world.exit(long).await.stopped, Some(StopCause::User));
     world.assert_silence().await;
 }
 
 /// The next life finds how what ended meanwhile ended, and is not told again.
-pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
+pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
@@ -58,8 +58,8 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
     world.crash().await;
     let found = world.adopt(key).await;
     let mut exit = some(match found {
-        Found::Over(Observation::Exited { exit, .. }) => Some(exit),
-        Found::Over(_) | Found::Alive(_) => None,
+        Adopted::Over(Observation::Exited { exit, .. }) => Some(exit),
+        Adopted::Over(_) | Adopted::Alive(_) => None,
     });
     // Who looks later did not see it.
     exit.circumstances.unwatched = first.circumstances.unwatched;
@@ -69,45 +69,44 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerWorld) {
 
 /// Where work does not outlive the manager, its next life tells that nobody saw the end, and never that it lives or never
 /// ran.
-pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerWorld) {
+pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;
     }
     let key = world.run(world.actors.runs()).await;
     world.crash().await;
     let found = world.adopt(key).await;
-    let is_lost =
-        matches!(&found, Found::Over(Observation::SupervisorLost { attempt, .. }) if *attempt == key.attempt);
+    let is_lost = matches!(&found, Adopted::Over(Observation::SupervisorLost { attempt, .. }) if *attempt == key.attempt);
     assert!(is_lost, "{found:?}");
     world.assert_silence().await;
 }
 
 /// What runs has no end to keep, and an end that is kept is told again by the next life.
-pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerWorld) {
+pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
-    assert!(!world.spawner().await.keeps_end(key).await);
+    assert!(!world.spawner().await.exit_is_durable(key).await);
     let status = world.exit(key).await.status;
-    if !world.spawner().await.keeps_end(key).await {
+    if !world.spawner().await.exit_is_durable(key).await {
         return;
     }
     let spawner = world.crash().await;
     let found = world.adopt(key).await;
-    let Found::Over(Observation::Exited { exit, .. }) = found else {
+    let Adopted::Over(Observation::Exited { exit, .. }) = found else {
         instead_of("the end", &found);
     };
     assert_eq!(exit.status, status);
     spawner.settled(key).await;
-    assert!(!spawner.keeps_end(key).await, "it is not watched any more");
+    assert!(!spawner.exit_is_durable(key).await, "it is not watched any more");
 }
 
 /// An attempt that nobody started never ran, and never will.
-pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerWorld) {
+pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
     }
     let order = world.order(world.actors.runs());
     let attempt = order.key.attempt;
     let found = world.adopt(order.key).await;
-    assert_eq!(found, Found::Over(Observation::NeverRan { attempt }));
+    assert_eq!(found, Adopted::Over(Observation::NeverRan { attempt }));
     world.assert_silence().await;
 }

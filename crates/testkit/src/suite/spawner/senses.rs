@@ -1,17 +1,17 @@
 //! What every spawner promises that can write input, or look into a tree.
 
-use super::{NOW, SpawnerWorld};
+use super::{NOW, SpawnerFixture};
 use crate::suite::{must, refused, some};
 use longhaul_domain::ExitStatus;
-use longhaul_ports::{AttemptKey, SpawnError, TreeLook};
+use longhaul_ports::{AttemptKey, SpawnError, TreeSnapshot};
 use std::time::Duration;
 
 /// So long is waited for what a tree shows.
-const SOON: Duration = Duration::from_secs(2);
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks.
 const STEP: Duration = Duration::from_millis(100);
 
-impl SpawnerWorld {
+impl SpawnerFixture {
     async fn writes_input(&self) -> bool {
         self.spawner().await.capabilities().input
     }
@@ -20,16 +20,16 @@ impl SpawnerWorld {
         self.spawner().await.capabilities().looks
     }
 
-    async fn look(&self, key: AttemptKey) -> TreeLook {
+    async fn look(&self, key: AttemptKey) -> TreeSnapshot {
         must(self.spawner().await.look(key).await)
     }
 
     /// The first look that shows it, or the last one.
-    async fn look_until(&self, key: AttemptKey, shows: impl Fn(&TreeLook) -> bool) -> TreeLook {
+    async fn look_until(&self, key: AttemptKey, shows: impl Fn(&TreeSnapshot) -> bool) -> TreeSnapshot {
         let mut waited = Duration::ZERO;
         loop {
             let look = self.look(key).await;
-            if shows(&look) || waited >= SOON {
+            if shows(&look) || waited >= INSPECT_TIMEOUT {
                 return look;
             }
             self.actors.pass(STEP).await;
@@ -45,7 +45,7 @@ impl SpawnerWorld {
 }
 
 /// What is written arrives, piece by piece, and the end of the input is seen by the command.
-pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerWorld) {
+pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
     }
@@ -63,7 +63,7 @@ pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerWorld) {
 }
 
 /// What was not started with a pipe, had its pipe closed, or is not watched, takes no input.
-pub async fn input_is_closed_to_what_has_none(world: &SpawnerWorld) {
+pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
     }
@@ -83,7 +83,7 @@ pub async fn input_is_closed_to_what_has_none(world: &SpawnerWorld) {
 }
 
 /// The next life of the manager writes on where the last one was; no input ends because a manager did.
-pub async fn input_is_written_by_the_next_life_too(world: &SpawnerWorld) {
+pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
     if !world.writes_input().await || !world.can().await.survives {
         return;
     }
@@ -98,7 +98,7 @@ pub async fn input_is_written_by_the_next_life_too(world: &SpawnerWorld) {
 }
 
 /// A command that reads its input is seen to wait for it, until there is some.
-pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerWorld) {
+pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerFixture) {
     if !world.looks().await || !world.writes_input().await {
         return;
     }
@@ -110,7 +110,7 @@ pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: 
 }
 
 /// A command that does not read its input is never seen to wait for it.
-pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerWorld) {
+pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }
@@ -121,14 +121,14 @@ pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerWorld) {
 }
 
 /// A look shows the ports of a tree, and not those of another.
-pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerWorld) {
+pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }
     let (command, port) = some(world.actors.listens());
     let key = world.run(command).await;
     let other = world.run(world.actors.runs()).await;
-    let listens = |look: &TreeLook| look.listening.iter().any(|listening| listening.port == port);
+    let listens = |look: &TreeSnapshot| look.listening.iter().any(|listening| listening.port == port);
     let look = world.look_until(key, listens).await;
     assert!(listens(&look), "{look:?}");
     assert_eq!(world.look(other).await.listening, []);
@@ -137,7 +137,7 @@ pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerWorld) {
 }
 
 /// Only what is watched and runs can be looked at.
-pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerWorld) {
+pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
     }

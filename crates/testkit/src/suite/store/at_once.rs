@@ -1,18 +1,18 @@
 //! What is claimed in the step that accepts it, and what is refused because it is not.
 
-use super::draft::Draft;
-use super::world::{StoreWorld, claimant, ids, node_id};
+use super::draft::SubmissionBuilder;
+use super::world::{StoreFixture, claimant, ids, node_id};
 use crate::suite::{instead_of, must, refused};
-use longhaul_domain::{Capability, Hold, Placement, SlotKey};
-use longhaul_ports::{Claimant, Lease, Refusal, StoreError, Submitted};
+use longhaul_domain::{Capability, Placement, QueueHold, SlotKey};
+use longhaul_ports::{ClaimRequest, Lease, StoreError, StoreRejection, SubmitOutcome};
 use std::time::Duration;
 
 /// A submit claims under no lease but the newest of its node, and then writes nothing; sent again, it is told what it
 /// became under whatever lease.
-pub async fn claim_for_needs_the_newest_lease(world: &StoreWorld) {
+pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
     let old = world.node("a").await;
     let first = world.draft();
-    let again = Draft { claim_for: Some(claimant(&old)), ..first.clone() };
+    let again = SubmissionBuilder { claim_for: Some(claimant(&old)), ..first.clone() };
     let first = world.start(first, &old).await;
     let new = world.node("a").await;
     let ahead = Lease { epoch: new.epoch.next(), ..new.clone() };
@@ -27,14 +27,14 @@ pub async fn claim_for_needs_the_newest_lease(world: &StoreWorld) {
         assert!(!world.exists(id).await, "a refused submit writes nothing");
     }
     let became = must(world.try_submit(again).await);
-    let Submitted::Existing { id, .. } = became else { instead_of("what it became", &became) };
+    let SubmitOutcome::Existing { id, .. } = became else { instead_of("what it became", &became) };
     assert_eq!(id, first.process.id);
     world.start(world.draft(), &new).await;
 }
 
 /// Every waiter of its key that this node may run and that is as urgent goes first, also one that other nodes may run;
 /// one that is pinned to another node does not.
-pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreWorld) {
+pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let pinned = |lease: &Lease| Placement::Node(lease.node.clone());
@@ -47,7 +47,7 @@ pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreWorld
             let draft = world.draft().key(&key).placed(placement.clone()).claimed_for(claimant(&here));
             let submitted = must(world.try_submit(draft).await);
             assert!(
-                matches!(submitted, Submitted::Waiting(_)),
+                matches!(submitted, SubmitOutcome::Waiting(_)),
                 "{placement:?} goes behind {ahead:?}, which this node may run: {submitted:?}"
             );
         }
@@ -57,32 +57,32 @@ pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreWorld
 }
 
 /// A key that is held back is given to no submit either, though no slot of it is taken and nobody waits.
-pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreWorld) {
+pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
-    policy.held.insert(must(SlotKey::new("k")), Hold::default());
+    policy.held.insert(must(SlotKey::new("k")), QueueHold::default());
     must(world.store.set_policy(version, &policy).await);
     let draft = || world.draft().key("k").claimed_for(claimant(&node));
     refused!(
         world.try_submit(draft().or_refused()).await,
-        StoreError::Refused(Refusal::NoSlot { key: Some(key), holders })
+        StoreError::Refused(StoreRejection::NoSlot { key: Some(key), holders })
             if key.as_str() == "k" && holders.is_empty()
     );
     let submitted = must(world.try_submit(draft()).await);
-    assert!(matches!(submitted, Submitted::Waiting(_)), "a held key gives nobody a slot: {submitted:?}");
+    assert!(matches!(submitted, SubmitOutcome::Waiting(_)), "a held key gives nobody a slot: {submitted:?}");
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
 /// What must not wait is refused where it would wait for a slot and only there: not for its time, and not if it needs
 /// none. The refusal names its key unless the room for roots alone is in the way.
-pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreWorld) {
+pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let later = world.now().plus(Duration::from_secs(60));
     let delayed = world.submit(world.draft().key("k").not_before(later).or_refused()).await;
     let reported = world.submit(world.draft().key("k").reported().or_refused()).await;
     let elsewhere = world.draft().placed(Placement::Node(there.node)).claimed_for(claimant(&here));
-    let full = Claimant { lease: here.clone(), roots: 0 };
+    let full = ClaimRequest { lease: here.clone(), roots: 0 };
     for (draft, named) in [
         (world.draft().key("k"), Some("k")),
         (world.draft(), None),
@@ -91,12 +91,13 @@ pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreWorld) {
         (world.draft().key("k").claimed_for(full), None),
     ] {
         refused!(
-            world.try_submit(Draft { id: world.draft().id, ..draft.or_refused() }).await,
-            StoreError::Refused(Refusal::NoSlot { key, holders })
+            world.try_submit(SubmissionBuilder { id: world.draft().id, ..draft.or_refused() }).await,
+            StoreError::Refused(StoreRejection::NoSlot { key, holders })
                 if key.as_ref().map(|key| key.as_str()) == named && holders.is_empty()
         );
     }
-    let page = longhaul_ports::PageAsk { order: longhaul_ports::Order::OldestFirst, after: None, most: 10 };
-    let all = must(world.store.list(&longhaul_ports::Filter::default(), &page).await).processes;
+    let page =
+        longhaul_ports::PageRequest { order: longhaul_ports::SortOrder::OldestFirst, after: None, most: 10 };
+    let all = must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes;
     assert_eq!(ids(&all), [delayed.process.id, reported.process.id]);
 }

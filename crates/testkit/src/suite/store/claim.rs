@@ -1,12 +1,12 @@
 //! A claim gives a node what it may run, and nothing else.
 
-use super::world::{StoreWorld, author, cancel, complete, exited, ids, never_ran, node_id, room};
+use super::world::{StoreFixture, author, cancel, complete, exited, ids, never_ran, node_id, room};
 use crate::suite::{must, refused, some};
-use longhaul_domain::{Capability, Fact, Placement, State, Status, Vitals, Work};
-use longhaul_ports::{Author, PlacementClass, Room, StoreError};
+use longhaul_domain::{Capability, Fact, LiveStats, Placement, State, Status, Work};
+use longhaul_ports::{ClaimCapacity, PlacementClass, StoreError, Writer};
 
 /// A claim begins an attempt: owner, node, number and event are there in one step.
-pub async fn a_claim_begins_an_attempt(world: &StoreWorld) {
+pub async fn a_claim_begins_an_attempt(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft()).await;
     let claimed = some(world.claim(&node).await.pop());
@@ -26,7 +26,7 @@ pub async fn a_claim_begins_an_attempt(world: &StoreWorld) {
 }
 
 /// A node that was replaced, or never registered, claims nothing.
-pub async fn an_old_lease_claims_nothing(world: &StoreWorld) {
+pub async fn an_old_lease_claims_nothing(world: &StoreFixture) {
     let old = world.node("a").await;
     world.node("a").await;
     let waiter = world.submit(world.draft()).await;
@@ -35,23 +35,23 @@ pub async fn an_old_lease_claims_nothing(world: &StoreWorld) {
 }
 
 /// A claim hands out no more than was asked for.
-pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreWorld) {
+pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..5 {
         world.submit(world.draft()).await;
     }
-    let two = Room { batch: 2, ..room(&node) };
+    let two = ClaimCapacity { batch: 2, ..room(&node) };
     assert_eq!(must(world.store.claim(&node, &two).await).len(), 2);
     assert_eq!(world.claim(&node).await.len(), 3);
 }
 
 /// Roots are handed out while the node holds fewer than its room; an end makes room again.
-pub async fn roots_fill_the_room_for_roots(world: &StoreWorld) {
+pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
         world.submit(world.draft()).await;
     }
-    let two = Room { roots: 2, ..room(&node) };
+    let two = ClaimCapacity { roots: 2, ..room(&node) };
     let claimed = must(world.store.claim(&node, &two).await);
     assert_eq!(claimed.len(), 2);
     assert_eq!(must(world.store.claim(&node, &two).await), []);
@@ -60,26 +60,26 @@ pub async fn roots_fill_the_room_for_roots(world: &StoreWorld) {
     assert_eq!(must(world.store.claim(&node, &two).await).len(), 1);
     let other = world.node("b").await;
     world.submit(world.draft()).await;
-    let one = Room { roots: 1, ..room(&other) };
+    let one = ClaimCapacity { roots: 1, ..room(&other) };
     assert_eq!(must(world.store.claim(&other, &one).await).len(), 1);
 }
 
 /// Children count no room for roots, and pass a root that has none.
-pub async fn a_child_passes_a_root_without_room(world: &StoreWorld) {
+pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     world.submit(world.draft().key("k").priority(50)).await;
     let child = world.submit(world.draft().key("k").child_of(&parent)).await;
     let grown = world.submit(world.draft().child_of(&parent)).await;
-    let full = Room { roots: 1, ..room(&node) };
+    let full = ClaimCapacity { roots: 1, ..room(&node) };
     let claimed = must(world.store.claim(&node, &full).await);
     assert_eq!(ids(&claimed), [child.process.id, grown.process.id]);
-    let more = Room { roots: 2, ..full };
+    let more = ClaimCapacity { roots: 2, ..full };
     assert_eq!(must(world.store.claim(&node, &more).await).len(), 1);
 }
 
 /// A waiter for another node stands in nobody's way.
-pub async fn a_pinned_waiter_blocks_nobody(world: &StoreWorld) {
+pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
     let pinned = Placement::Node(there.node.clone());
@@ -90,13 +90,13 @@ pub async fn a_pinned_waiter_blocks_nobody(world: &StoreWorld) {
 }
 
 /// Only the classes that the node names are handed out.
-pub async fn a_claim_takes_only_its_classes(world: &StoreWorld) {
+pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
     let node = world.node("a").await;
     let labels = Placement::Labels(vec![must(Capability::new("gpu"))]);
     let labelled = world.submit(world.draft().placed(labels.clone())).await;
     let here = world.submit(world.draft().placed(Placement::Here)).await;
     assert_eq!(world.claim_ids(&node).await, []);
-    let only = |placement| Room { classes: vec![PlacementClass::Shared(placement)], ..room(&node) };
+    let only = |placement| ClaimCapacity { classes: vec![PlacementClass::Shared(placement)], ..room(&node) };
     let claimed = must(world.store.claim(&node, &only(Placement::Here)).await);
     assert_eq!(ids(&claimed), [here.process.id]);
     let claimed = must(world.store.claim(&node, &only(labels)).await);
@@ -104,7 +104,7 @@ pub async fn a_claim_takes_only_its_classes(world: &StoreWorld) {
 }
 
 /// Reported work that waited begins with its claim, holds its slot, and belongs to nobody.
-pub async fn reported_work_is_never_owned(world: &StoreWorld) {
+pub async fn reported_work_is_never_owned(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft().key("k").reported_in_queue()).await;
     assert_eq!(waiter.process.status(), Status::Pending);
@@ -114,7 +114,7 @@ pub async fn reported_work_is_never_owned(world: &StoreWorld) {
     let queues = must(world.store.queues(None).await);
     assert_eq!(some(queues.first()).holders, [waiter.process.id]);
     let mut change = world.change(&claimed, cancel());
-    change.author = Author::Owner(node);
+    change.author = Writer::Owner(node);
     must(world.store.commit(change).await);
     let withdrawing = world.load(waiter.process.id).await;
     assert_eq!(withdrawing.owner, None);
@@ -124,7 +124,7 @@ pub async fn reported_work_is_never_owned(world: &StoreWorld) {
 
 /// The node that a reporter named stays what it is, whoever hands out its slot; no lease is asked of it, and where none
 /// was named none appears.
-pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreWorld) {
+pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
     let node = world.node("a").await;
     let label = Some(node_id("a label"));
     for (place, label) in [label, None].into_iter().enumerate() {
@@ -145,26 +145,26 @@ pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreWorld) {
 }
 
 /// A new attempt begins without the vitals of the last one, and its number is new.
-pub async fn a_claim_begins_with_fresh_vitals(world: &StoreWorld) {
+pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
-    let vitals = Vitals { output_bytes: 17, ..Vitals::default() };
-    let told = [(starting.process.id, starting.process.attempt, vitals.clone())];
-    for answer in must(world.store.touch(&author(&starting), &told).await) {
+    let live_stats = LiveStats { output_bytes: 17, ..LiveStats::default() };
+    let told = [(starting.process.id, starting.process.attempt, live_stats.clone())];
+    for answer in must(world.store.update_live_stats(&author(&starting), &told).await) {
         must(answer);
     }
-    assert_eq!(world.load(starting.process.id).await.vitals, vitals);
+    assert_eq!(world.load(starting.process.id).await.live_stats, live_stats);
     must(world.turn(&starting, never_ran(starting.process.attempt)).await);
     let claimed = some(world.claim(&node).await.pop());
-    assert_eq!(claimed.vitals, Vitals::default());
+    assert_eq!(claimed.live_stats, LiveStats::default());
     assert_eq!(claimed.process.attempt.0, 2);
 }
 
 /// Parents that wait for their children never keep these from running, however full the node is and however deep the
 /// tree.
-pub async fn a_tree_of_waiting_parents_never_stalls(world: &StoreWorld) {
+pub async fn a_tree_of_waiting_parents_never_stalls(world: &StoreFixture) {
     let node = world.node("a").await;
-    let two = Room { roots: 2, ..room(&node) };
+    let two = ClaimCapacity { roots: 2, ..room(&node) };
     for _ in 0..4 {
         world.submit(world.draft().priority(100)).await;
     }

@@ -1,12 +1,12 @@
 //! One writer, one change at a time.
 
-use super::world::{StoreWorld, author, cancel, complete, everything, exited, node_id, spawned};
+use super::world::{StoreFixture, author, cancel, complete, everything, exited, node_id, spawned};
 use crate::suite::{kept, must, refused};
-use longhaul_domain::{Input, Revision, Status, Wish};
-use longhaul_ports::{Author, IdSource, Lease, StoreError};
+use longhaul_domain::{Input, PendingAction, Revision, Status};
+use longhaul_ports::{IdSource, Lease, StoreError, Writer};
 
 /// A change made on an older revision writes nothing, and is told the present one.
-pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
+pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let late = world.change(&starting, cancel());
@@ -21,15 +21,15 @@ pub async fn a_conflict_writes_nothing(world: &StoreWorld) {
 }
 
 /// A change made on an older revision is a conflict before anything else, even where a claim has made it a stranger's.
-pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreWorld) {
+pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let waiting = world.submit(world.draft()).await;
     let late = world.change(&waiting, cancel());
-    assert_eq!(late.author, Author::Anyone);
+    assert_eq!(late.author, Writer::Anyone);
     let claimed = world.claim(&node).await;
     let found = claimed.first().map(|stored| stored.revision);
-    for stranger in [Author::Anyone, Author::Owner(other)] {
+    for stranger in [Writer::Anyone, Writer::Owner(other)] {
         let mut late = late.clone();
         late.author = stranger;
         refused!(
@@ -41,7 +41,7 @@ pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &St
 }
 
 /// A write that is sent again gets the same answer and changes nothing, even after others.
-pub async fn the_same_op_gets_the_same_answer(world: &StoreWorld) {
+pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
     let change = world.change(&starting, spawned(&starting));
@@ -57,27 +57,30 @@ pub async fn the_same_op_gets_the_same_answer(world: &StoreWorld) {
 }
 
 /// What was answered outlives the record: a write that is sent again after a sweep gets the same answer.
-pub async fn an_answer_outlives_its_record(world: &StoreWorld) {
+pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
-    let no = must(world.store.wish(&stored.process.id, op, Wish::Pause).await);
+    let no = must(world.store.enqueue_action(&stored.process.id, op, PendingAction::Pause).await);
     let mut change = world.change(&stored, cancel());
     change.taken = no;
     let revision = must(world.store.commit(change.clone()).await);
     assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [stored.process.id]);
     let promise = "an answer outlives the record";
     assert_eq!(kept(promise, world.store.commit(change.clone()).await), revision);
-    assert_eq!(kept(promise, world.store.wish(&stored.process.id, op, Wish::Pause).await), no);
+    assert_eq!(
+        kept(promise, world.store.enqueue_action(&stored.process.id, op, PendingAction::Pause).await),
+        no
+    );
     change.op = world.ids.op();
     refused!(world.store.commit(change).await, StoreError::Missing { .. });
 }
 
 /// What a node owns is written by that node under its newest lease, and by nobody else.
-pub async fn only_the_owner_writes(world: &StoreWorld) {
+pub async fn only_the_owner_writes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let running = world.run(world.draft(), &node).await;
-    for stranger in [Author::Anyone, Author::Owner(other)] {
+    for stranger in [Writer::Anyone, Writer::Owner(other)] {
         let mut change = world.change(&running, cancel());
         change.author = stranger;
         refused!(world.store.commit(change).await, StoreError::Fenced { .. });
@@ -87,7 +90,7 @@ pub async fn only_the_owner_writes(world: &StoreWorld) {
 }
 
 /// A node that was replaced by a newer life of itself writes nothing any more; the newer one does.
-pub async fn an_old_lease_writes_nothing(world: &StoreWorld) {
+pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
     let late = world.change(&running, cancel());
@@ -103,20 +106,20 @@ pub async fn an_old_lease_writes_nothing(world: &StoreWorld) {
 }
 
 /// What has no owner may be decided by any engine.
-pub async fn anyone_writes_what_has_no_owner(world: &StoreWorld) {
+pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft()).await;
-    assert_eq!(author(&first), Author::Anyone);
+    assert_eq!(author(&first), Writer::Anyone);
     let ended = must(world.turn(&first, cancel()).await);
     assert_eq!(ended.process.status(), Status::Cancelled);
     let second = world.submit(world.draft().reported()).await;
     let mut change = world.change(&second, complete());
-    change.author = Author::Owner(node);
+    change.author = Writer::Owner(node);
     kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
 /// What nobody owns is written under no lease but the newest of its node, and by no node that never joined.
-pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreWorld) {
+pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) {
     let old = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
     let new = world.node("a").await;
@@ -124,19 +127,19 @@ pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreWorld) {
     let unknown = Lease { node: node_id("never-joined"), epoch: old.epoch };
     let mut change = world.change(&stored, complete());
     for stranger in [old, ahead, unknown] {
-        change.author = Author::Owner(stranger.clone());
+        change.author = Writer::Owner(stranger.clone());
         refused!(
             world.store.commit(change.clone()).await,
             StoreError::Fenced { node, epoch } if *node == stranger.node && *epoch == stranger.epoch
         );
     }
     assert_eq!(world.load(stored.process.id).await, stored);
-    change.author = Author::Owner(new);
+    change.author = Writer::Owner(new);
     kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
 /// A change of a process that is not there is told so.
-pub async fn a_missing_process_is_told(world: &StoreWorld) {
+pub async fn a_missing_process_is_told(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let mut change = world.change(&stored, cancel());
     let nobody = world.draft().id;
@@ -148,7 +151,7 @@ pub async fn a_missing_process_is_told(world: &StoreWorld) {
 }
 
 /// What ended has no owner, and keeps its node in the record.
-pub async fn what_ended_keeps_its_node(world: &StoreWorld) {
+pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let ended = world.exit(&running, 0).await;
@@ -158,11 +161,11 @@ pub async fn what_ended_keeps_its_node(world: &StoreWorld) {
 }
 
 /// The events of a commit stand in the log under its revision, counted from 0; revisions grow by one.
-pub async fn events_are_revision_and_index(world: &StoreWorld) {
+pub async fn events_are_revision_and_index(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let end = must(world.store.end().await);
-    let force = Input::Command(longhaul_domain::Command::Force { cause: longhaul_domain::StopCause::User });
+    let force = Input::Action(longhaul_domain::Action::Force { cause: longhaul_domain::StopCause::User });
     let change = world.change(&running, force);
     let events = change.events.clone();
     assert!(events.len() > 1, "the rule needs a change with several events");
@@ -180,7 +183,7 @@ pub async fn events_are_revision_and_index(world: &StoreWorld) {
 }
 
 /// A change without events is a commit too.
-pub async fn a_commit_without_events_counts(world: &StoreWorld) {
+pub async fn a_commit_without_events_counts(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let end = must(world.store.end().await);
     let change = world.change(&stored, Input::Tick);
@@ -191,7 +194,7 @@ pub async fn a_commit_without_events_counts(world: &StoreWorld) {
 }
 
 /// Of many changes made on the same revision, one is written.
-pub async fn one_of_many_changes_wins(world: &StoreWorld) {
+pub async fn one_of_many_changes_wins(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let handles = [world.store.clone(), world.another().await];
     let tasks: Vec<_> = (0..8)
@@ -214,7 +217,7 @@ pub async fn one_of_many_changes_wins(world: &StoreWorld) {
 }
 
 /// An exit that is seen twice ends it once.
-pub async fn an_end_is_written_once(world: &StoreWorld) {
+pub async fn an_end_is_written_once(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let first = world.change(&running, exited(&running, world.now(), 0));

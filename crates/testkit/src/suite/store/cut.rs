@@ -1,16 +1,16 @@
 //! Writes whose connection is cut: what may be said of them, and that they can be sent again.
 
-use super::world::{Cut, StoreWorld, room, spawned};
+use super::world::{ConnectionCut, StoreFixture, room, spawned};
 use crate::suite::{instead_of, must, some};
-use longhaul_domain::Wish;
-use longhaul_ports::{IdSource, StoreError, Submitted};
+use longhaul_domain::PendingAction;
+use longhaul_ports::{IdSource, StoreError, SubmitOutcome};
 use std::fmt::Debug;
 
 /// Runs every rule for stores that are reached over a connection, one test each.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, [with a way to cut its
-/// connection](crate::suite::StoreWorld::with_cut).
+/// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to cut its
+/// connection](crate::suite::StoreFixture::with_cut).
 #[macro_export]
 macro_rules! connected_store_suite {
     ($open:expr $(,)?) => {
@@ -24,23 +24,23 @@ macro_rules! connected_store_suite {
     };
 }
 
-const CUTS: [Cut; 2] = [Cut::BeforeCommit, Cut::AfterCommit];
+const CUTS: [ConnectionCut; 2] = [ConnectionCut::BeforeCommit, ConnectionCut::AfterCommit];
 
 /// Whether the write was surely not applied, surely applied, or either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
+enum CutOutcome {
     Applied,
     NotApplied,
     InDoubt,
 }
 
 /// What the answer to a write says whose connection was cut there. `Unavailable` promises that nothing was applied.
-fn outcome<T: Debug>(at: Cut, answer: &Result<T, StoreError>) -> Outcome {
+fn outcome<T: Debug>(at: ConnectionCut, answer: &Result<T, StoreError>) -> CutOutcome {
     match (at, answer) {
-        (_, Ok(_)) => Outcome::Applied,
-        (_, Err(StoreError::Unknown { .. })) => Outcome::InDoubt,
-        (Cut::BeforeCommit, Err(StoreError::Unavailable { .. })) => Outcome::NotApplied,
-        (Cut::AfterCommit, Err(StoreError::Unavailable { .. })) => {
+        (_, Ok(_)) => CutOutcome::Applied,
+        (_, Err(StoreError::Unknown { .. })) => CutOutcome::InDoubt,
+        (ConnectionCut::BeforeCommit, Err(StoreError::Unavailable { .. })) => CutOutcome::NotApplied,
+        (ConnectionCut::AfterCommit, Err(StoreError::Unavailable { .. })) => {
             instead_of("`Unknown` for a write that was applied", answer)
         }
         (_, Err(_)) => instead_of("`Unavailable` or `Unknown`", answer),
@@ -48,19 +48,21 @@ fn outcome<T: Debug>(at: Cut, answer: &Result<T, StoreError>) -> Outcome {
 }
 
 /// Sent again, a submission gives the one process that it made.
-pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreWorld) {
+pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     for at in CUTS {
         let submission = world.submission(world.draft()).await;
         let id = submission.process.id;
         world.cut_next_write(at);
         let said = outcome(at, &world.store.submit(submission.clone()).await);
-        if said != Outcome::InDoubt {
-            assert_eq!(world.exists(id).await, said == Outcome::Applied, "{at:?}");
+        if said != CutOutcome::InDoubt {
+            assert_eq!(world.exists(id).await, said == CutOutcome::Applied, "{at:?}");
         }
         match must(world.store.submit(submission).await) {
-            Submitted::Waiting(stored) => assert_eq!(stored.process.id, id),
-            Submitted::Existing { id: known, same_spec, .. } => assert_eq!((known, same_spec), (id, true)),
-            other @ Submitted::Claimed(_) => instead_of("what waits", &other),
+            SubmitOutcome::Waiting(stored) => assert_eq!(stored.process.id, id),
+            SubmitOutcome::Existing { id: known, same_spec, .. } => {
+                assert_eq!((known, same_spec), (id, true))
+            }
+            other @ SubmitOutcome::Claimed(_) => instead_of("what waits", &other),
         }
         let events = must(world.store.read(None, 1000, false).await).events;
         assert_eq!(events.iter().filter(|logged| logged.id == id).count(), 1, "{at:?}");
@@ -68,7 +70,7 @@ pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreWorld) {
 }
 
 /// Sent again under the same op, a commit counts once.
-pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreWorld) {
+pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let stored = world.start(world.draft(), &lease).await;
@@ -77,9 +79,9 @@ pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreWorld) {
         let said = outcome(at, &world.store.commit(change.clone()).await);
         let found = world.load(stored.process.id).await.revision;
         match said {
-            Outcome::Applied => assert_eq!(found, stored.revision.next(), "{at:?}"),
-            Outcome::NotApplied => assert_eq!(found, stored.revision, "{at:?}"),
-            Outcome::InDoubt => {}
+            CutOutcome::Applied => assert_eq!(found, stored.revision.next(), "{at:?}"),
+            CutOutcome::NotApplied => assert_eq!(found, stored.revision, "{at:?}"),
+            CutOutcome::InDoubt => {}
         }
         assert_eq!(must(world.store.commit(change).await), stored.revision.next(), "{at:?}");
         assert_eq!(world.load(stored.process.id).await.revision, stored.revision.next(), "{at:?}");
@@ -87,20 +89,24 @@ pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreWorld) {
 }
 
 /// Sent again under the same op, an order is left once.
-pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreWorld) {
+pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let running = world.run(world.draft(), &lease).await;
         let op = world.ids.op();
         world.cut_next_write(at);
-        outcome(at, &world.store.wish(&running.process.id, op, Wish::Pause).await);
-        let no = must(world.store.wish(&running.process.id, op, Wish::Pause).await);
-        assert_eq!(world.load(running.process.id).await.wishes, [(no, Wish::Pause)], "{at:?}");
+        outcome(at, &world.store.enqueue_action(&running.process.id, op, PendingAction::Pause).await);
+        let no = must(world.store.enqueue_action(&running.process.id, op, PendingAction::Pause).await);
+        assert_eq!(
+            world.load(running.process.id).await.pending_actions,
+            [(no, PendingAction::Pause)],
+            "{at:?}"
+        );
     }
 }
 
 /// A claim has no op: who got no answer finds what it claimed by its owner, and a second claim gives the rest.
-pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreWorld) {
+pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
         let waiter = world.submit(world.draft()).await;
@@ -108,9 +114,9 @@ pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreWorld) {
         let said = outcome(at, &world.store.claim(&lease, &room(&lease)).await);
         let found = world.load(waiter.process.id).await;
         match said {
-            Outcome::Applied => assert_eq!(found.owner.as_ref(), Some(&lease), "{at:?}"),
-            Outcome::NotApplied => assert_eq!(found.owner, None, "{at:?}"),
-            Outcome::InDoubt => {}
+            CutOutcome::Applied => assert_eq!(found.owner.as_ref(), Some(&lease), "{at:?}"),
+            CutOutcome::NotApplied => assert_eq!(found.owner, None, "{at:?}"),
+            CutOutcome::InDoubt => {}
         }
         let claimed = must(world.store.claim(&lease, &room(&lease)).await);
         let owned = found.owner.is_some();

@@ -5,12 +5,12 @@ use longhaul_domain::{
     ChildrenPolicy, CommandSpec, LaunchKey, Lineage, Placement, Priority, ProcessId, ReportedSpec,
     RetryPolicy, SessionId, SlotKey, Spec, Timestamp, TreeLimits, Work,
 };
-use longhaul_ports::{Claimant, Stored};
+use longhaul_ports::{ClaimRequest, StoredProcess};
 use std::time::Duration;
 
 /// Something to submit, built up by a rule.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct SubmissionBuilder {
     /// Its identity.
     pub id: ProcessId,
     /// What is asked for.
@@ -20,12 +20,12 @@ pub struct Draft {
     /// The bounds of that tree.
     pub tree: TreeLimits,
     /// Claim it at once for this node.
-    pub claim_for: Option<Claimant>,
+    pub claim_for: Option<ClaimRequest>,
     /// Refuse it instead of letting it wait.
-    pub or_refuse: bool,
+    pub fail_if_queued: bool,
 }
 
-impl Draft {
+impl SubmissionBuilder {
     /// A command that any node may run.
     #[must_use]
     pub fn new(id: ProcessId) -> Self {
@@ -37,7 +37,7 @@ impl Draft {
             lineage: Lineage::default(),
             tree: TreeLimits::default(),
             claim_for: None,
-            or_refuse: false,
+            fail_if_queued: false,
         }
     }
 
@@ -64,7 +64,7 @@ impl Draft {
 
     /// Below this process.
     #[must_use]
-    pub fn child_of(mut self, parent: &Stored) -> Self {
+    pub fn child_of(mut self, parent: &StoredProcess) -> Self {
         self.lineage = parent.process.lineage.child_of(parent.process.id);
         self
     }
@@ -127,7 +127,7 @@ impl Draft {
 
     /// To be claimed at once for this node.
     #[must_use]
-    pub fn claimed_for(mut self, claimant: Claimant) -> Self {
+    pub fn claimed_for(mut self, claimant: ClaimRequest) -> Self {
         self.claim_for = Some(claimant);
         self
     }
@@ -135,7 +135,7 @@ impl Draft {
     /// Refused instead of waiting.
     #[must_use]
     pub const fn or_refused(mut self) -> Self {
-        self.or_refuse = true;
+        self.fail_if_queued = true;
         self
     }
 }

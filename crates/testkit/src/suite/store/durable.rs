@@ -1,18 +1,18 @@
 //! What was answered is there after the store was closed and opened again.
 
-use super::world::{StoreWorld, everything, node_id, room, spawned};
+use super::world::{StoreFixture, everything, node_id, room, spawned};
 use crate::suite::{must, refused};
-use longhaul_domain::{Policy, PolicyVersion, Wish};
+use longhaul_domain::{PendingAction, Policy, PolicyVersion};
 use longhaul_ports::{
-    Cursor, Filter, Home, IdSource, Logged, NodeFacts, Order, PageAsk, QueueView, Refusal, StoreError,
-    Stored, Submitted,
+    EventCursor, IdSource, LoggedEvent, NodeDescriptor, NodeHome, PageRequest, ProcessFilter, QueueState,
+    SortOrder, StoreError, StoreRejection, StoredProcess, SubmitOutcome,
 };
 
 /// Runs every rule for stores that outlast the program, one test each.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`StoreWorld`](crate::suite::StoreWorld) around an empty store, [with a way to open it
-/// again](crate::suite::StoreWorld::with_reopening).
+/// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to open it
+/// again](crate::suite::StoreFixture::with_reopening).
 #[macro_export]
 macro_rules! durable_store_suite {
     ($open:expr $(,)?) => {
@@ -42,21 +42,21 @@ macro_rules! durable_rules {
 
 /// Everything that a reader sees.
 #[derive(Debug, PartialEq)]
-struct Picture {
-    records: Vec<Stored>,
-    queues: Vec<QueueView>,
+struct StoreSnapshot {
+    records: Vec<StoredProcess>,
+    queues: Vec<QueueState>,
     policy: (PolicyVersion, Policy),
-    nodes: Vec<NodeFacts>,
-    events: Vec<Logged>,
-    end: Cursor,
+    nodes: Vec<NodeDescriptor>,
+    events: Vec<LoggedEvent>,
+    end: EventCursor,
 }
 
-async fn picture(world: &StoreWorld) -> Picture {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1000 };
+async fn picture(world: &StoreFixture) -> StoreSnapshot {
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1000 };
     let mut nodes = must(world.store.nodes().await);
     nodes.sort_by(|a, b| a.id.cmp(&b.id));
-    Picture {
-        records: must(world.store.list(&Filter::default(), &page).await).processes,
+    StoreSnapshot {
+        records: must(world.store.list(&ProcessFilter::default(), &page).await).processes,
         queues: must(world.store.queues(None).await),
         policy: must(world.store.policy().await),
         nodes,
@@ -66,14 +66,14 @@ async fn picture(world: &StoreWorld) -> Picture {
 }
 
 /// Records, queues, policy, nodes and events are as they were, and all goes on from there.
-pub async fn what_was_answered_is_there_after_reopening(world: StoreWorld) {
+pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu".to_owned(), 1);
     must(world.store.set_policy(version, &policy).await);
     let lease = world.node("a").await;
     let running = world.run(world.draft().key("gpu"), &lease).await;
     let waiting = world.submit(world.draft().key("gpu")).await;
-    must(world.store.wish(&running.process.id, world.ids.op(), Wish::Pause).await);
+    must(world.store.enqueue_action(&running.process.id, world.ids.op(), PendingAction::Pause).await);
     let ended = world.run(world.draft(), &lease).await;
     world.exit(&ended, 3).await;
     let before = picture(&world).await;
@@ -91,7 +91,7 @@ pub async fn what_was_answered_is_there_after_reopening(world: StoreWorld) {
 }
 
 /// The same id, launch key or op gets the answer that it got before.
-pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreWorld) {
+pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFixture) {
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
@@ -101,20 +101,20 @@ pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreWo
     let change = crate::suite::some(change);
     let revision = must(world.store.commit(change.clone()).await);
     let op = world.ids.op();
-    let no = must(world.store.wish(&id, op, Wish::Pause).await);
+    let no = must(world.store.enqueue_action(&id, op, PendingAction::Pause).await);
     let world = world.reopened().await;
     let existing = must(world.store.submit(submission).await);
-    assert!(matches!(existing, Submitted::Existing { id: known, same_spec: true, .. } if known == id));
+    assert!(matches!(existing, SubmitOutcome::Existing { id: known, same_spec: true, .. } if known == id));
     assert_eq!(must(world.store.commit(change).await), revision);
-    assert_eq!(must(world.store.wish(&id, op, Wish::Pause).await), no);
-    assert_eq!(world.load(id).await.wishes.len(), 1);
+    assert_eq!(must(world.store.enqueue_action(&id, op, PendingAction::Pause).await), no);
+    assert_eq!(world.load(id).await.pending_actions.len(), 1);
 }
 
 /// An epoch is never given twice, and a home keeps its name.
-pub async fn epochs_and_homes_are_known_after_reopening(world: StoreWorld) {
-    let facts = |home: &str| NodeFacts {
+pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
+    let facts = |home: &str| NodeDescriptor {
         id: node_id("a"),
-        home: Some(Home { id: home.to_owned(), place: format!("/{home}") }),
+        home: Some(NodeHome { id: home.to_owned(), place: format!("/{home}") }),
         boot: "a boot".to_owned(),
         version: "0.0.0".to_owned(),
     };
@@ -123,16 +123,16 @@ pub async fn epochs_and_homes_are_known_after_reopening(world: StoreWorld) {
     let world = world.reopened().await;
     refused!(
         world.store.register(&facts("second")).await,
-        StoreError::Refused(Refusal::NameHeld { home, .. } | Refusal::NameTaken { home, .. })
+        StoreError::Refused(StoreRejection::NameHeld { home, .. } | StoreRejection::NameTaken { home, .. })
             if home.place == "/first"
     );
     let again = must(world.store.register(&facts("first")).await);
     assert!(again.epoch > first.epoch, "{again:?} after {first:?}");
-    refused!(world.store.beat(&first).await, StoreError::Fenced { .. });
+    refused!(world.store.renew_lease(&first).await, StoreError::Fenced { .. });
 }
 
 /// The id of what was let go of never starts a second process.
-pub async fn what_was_let_go_is_known_after_reopening(world: StoreWorld) {
+pub async fn what_was_let_go_is_known_after_reopening(world: StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);
@@ -142,6 +142,6 @@ pub async fn what_was_let_go_is_known_after_reopening(world: StoreWorld) {
     let world = world.reopened().await;
     assert!(!world.exists(id).await);
     let again = must(world.store.submit(submission).await);
-    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+    assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
     assert_eq!(must(world.store.sweep(&everything(), 0).await).total, total);
 }

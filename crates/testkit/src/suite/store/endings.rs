@@ -1,13 +1,13 @@
 //! Whole lives, drawn at random: whatever happens to a process, its slot is taken while it is at work, and never longer.
 
-use super::world::{StoreWorld, descendants_ended, exited, room, spawned};
+use super::world::{StoreFixture, descendants_ended, exited, room, spawned};
 use crate::fakes::SequentialIds;
-use crate::scripts::{self, Life};
+use crate::scripts::{self, ProcessScript};
 use crate::suite::must;
 use longhaul_domain::{
-    Command, Input, Observation, Placement, Process, ProcessId, SlotKey, Standing, State, Status, StopCause,
+    Action, Input, Observation, Placement, Process, ProcessId, SlotKey, SlotState, State, Status, StopCause,
 };
-use longhaul_ports::{Filter, IdSource, Lease, Order, PageAsk, StoreError, Stored};
+use longhaul_ports::{IdSource, Lease, PageRequest, ProcessFilter, SortOrder, StoreError, StoredProcess};
 use proptest::prelude::Strategy;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
@@ -16,18 +16,18 @@ use std::time::Duration;
 
 const LIVES: usize = 100;
 const MOVES: usize = 12;
-const SIDE_BY_SIDE: usize = 10;
+const MAX_CONCURRENT: usize = 10;
 const SLOTS: u32 = 3;
 
 /// Many lives side by side over few keys: after every change the holders of each key are exactly the processes at work
 /// under it, in the order of their submits and no more than it has slots, the waiters those who wait; and when all have
 /// ended, nothing is held.
-pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreWorld) {
+pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.default_slots = SLOTS;
     must(world.store.set_policy(version, &policy).await);
-    let mut crowd = Crowd { to_come: drawn(), ..Crowd::default() };
+    let mut crowd = SlotTrace { to_come: drawn(), ..SlotTrace::default() };
     while crowd.go_on(world, &node).await {
         agrees(world).await;
     }
@@ -50,17 +50,17 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreWorld) {
 
 /// The lives, and where those were that had just let go of a slot.
 #[derive(Debug, Default)]
-struct Crowd {
-    to_come: Vec<Life>,
-    present: Vec<(ProcessId, Life)>,
+struct SlotTrace {
+    to_come: Vec<ProcessScript>,
+    present: Vec<(ProcessId, ProcessScript)>,
     chance: SequentialIds,
     let_go: BTreeSet<Status>,
 }
 
-impl Crowd {
+impl SlotTrace {
     /// Lets one thing happen; false when all is over.
-    async fn go_on(&mut self, world: &StoreWorld, node: &Lease) -> bool {
-        while self.present.len() < SIDE_BY_SIDE
+    async fn go_on(&mut self, world: &StoreFixture, node: &Lease) -> bool {
+        while self.present.len() < MAX_CONCURRENT
             && let Some(life) = self.to_come.pop()
         {
             let mut draft = world.draft();
@@ -88,7 +88,7 @@ impl Crowd {
     }
 
     /// What happens to it next; none if it is over. Left to chance alone, hardly any would begin and exit by itself.
-    fn input(&self, world: &StoreWorld, stored: &Stored, life: &mut Life) -> Option<Input> {
+    fn input(&self, world: &StoreFixture, stored: &StoredProcess, life: &mut ProcessScript) -> Option<Input> {
         if life.moves.is_empty() && stored.process.status().is_ended() {
             return None;
         }
@@ -124,14 +124,14 @@ impl Crowd {
     }
 
     /// What only a store brings about is left to it, and what is refused does not happen.
-    async fn happen(&mut self, world: &StoreWorld, stored: &Stored, input: Input) {
+    async fn happen(&mut self, world: &StoreFixture, stored: &StoredProcess, input: Input) {
         if matches!(input, Input::Observation(Observation::Claimed { .. }))
-            || stored.process.decide(&world.context(), &stored.vitals, &input).is_err()
+            || stored.process.decide(&world.context(), &stored.live_stats, &input).is_err()
         {
             return;
         }
         let change = world.change(stored, input);
-        let holds = |process: &Process| process.state.standing() == Standing::Holding;
+        let holds = |process: &Process| process.state.standing() == SlotState::Holding;
         if holds(&stored.process) && !holds(&change.next) {
             self.let_go.insert(change.next.status());
         }
@@ -151,7 +151,7 @@ fn stopped(mut input: Input, cause: Option<StopCause>) -> Input {
 }
 
 /// What brings it to its end, or closer.
-fn closing(world: &StoreWorld, stored: &Stored) -> Input {
+fn closing(world: &StoreFixture, stored: &StoredProcess) -> Input {
     match &stored.process.state {
         State::Stopping { .. } => exited(stored, world.now(), 0),
         State::Lingering(_) => descendants_ended(),
@@ -161,20 +161,21 @@ fn closing(world: &StoreWorld, stored: &Stored) -> Input {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Withdrawing { .. }
-        | State::Ended(_) => Input::Command(Command::Force { cause: StopCause::Shutdown }),
+        | State::Ended(_) => Input::Action(Action::Force { cause: StopCause::Shutdown }),
     }
 }
 
-async fn agrees(world: &StoreWorld) {
+async fn agrees(world: &StoreFixture) {
     let records = all(world).await;
     let queues = must(world.store.queues(None).await);
     for key in ["k", "l"] {
-        let standing = |standing: Standing| -> Vec<&Stored> {
-            let ours = |stored: &&Stored| stored.process.spec.key.as_ref().map(SlotKey::as_str) == Some(key);
+        let standing = |standing: SlotState| -> Vec<&StoredProcess> {
+            let ours =
+                |stored: &&StoredProcess| stored.process.spec.key.as_ref().map(SlotKey::as_str) == Some(key);
             records.iter().filter(ours).filter(|stored| stored.process.head().standing == standing).collect()
         };
-        let at_work: Vec<_> = standing(Standing::Holding).iter().map(|stored| stored.process.id).collect();
-        let mut waiting = standing(Standing::Waiting);
+        let at_work: Vec<_> = standing(SlotState::Holding).iter().map(|stored| stored.process.id).collect();
+        let mut waiting = standing(SlotState::Waiting);
         waiting.sort_by_key(|stored| (std::cmp::Reverse(stored.process.priority), stored.seq));
         let waiting: Vec<_> = waiting.iter().map(|stored| stored.process.id).collect();
         let queue = queues.iter().find(|queue| queue.key.as_ref().map(SlotKey::as_str) == Some(key));
@@ -186,13 +187,13 @@ async fn agrees(world: &StoreWorld) {
     }
 }
 
-async fn all(world: &StoreWorld) -> Vec<Stored> {
-    let page = PageAsk { order: Order::OldestFirst, after: None, most: 1000 };
-    must(world.store.list(&Filter::default(), &page).await).processes
+async fn all(world: &StoreFixture) -> Vec<StoredProcess> {
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1000 };
+    must(world.store.list(&ProcessFilter::default(), &page).await).processes
 }
 
 /// The same lives every time, so that a failure comes again.
-fn drawn() -> Vec<Life> {
+fn drawn() -> Vec<ProcessScript> {
     let mut runner = TestRunner::deterministic();
     let lives = scripts::lives(MOVES);
     (0..LIVES).map(|_| must(lives.new_tree(&mut runner)).current()).collect()

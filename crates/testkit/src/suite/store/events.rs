@@ -1,12 +1,12 @@
 //! The event log: one order, cursors, and gaps that say so.
 
-use super::world::{StoreWorld, author, cancel};
+use super::world::{StoreFixture, author, cancel};
 use crate::suite::{must, parked, some, soon};
 use longhaul_domain::{Event, Fact, Stage};
-use longhaul_ports::{Change, Cursor, EventPage, IdSource};
+use longhaul_ports::{Change, EventCursor, EventPage, IdSource};
 
 /// Cursors grow, and pages go on where the last one ended.
-pub async fn cursors_grow_and_go_on(world: &StoreWorld) {
+pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
         let running = world.run(world.draft(), &node).await;
@@ -33,7 +33,7 @@ pub async fn cursors_grow_and_go_on(world: &StoreWorld) {
 }
 
 /// From the end on there is nothing but what happens from now on.
-pub async fn the_end_is_behind_the_newest_event(world: &StoreWorld) {
+pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
     let start = must(world.store.end().await);
     assert_eq!(must(world.store.read(Some(start), 10, false).await), EventPage::default());
     world.submit(world.draft()).await;
@@ -47,7 +47,7 @@ pub async fn the_end_is_behind_the_newest_event(world: &StoreWorld) {
 }
 
 /// Whoever waits parks until there is at least one event.
-pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreWorld) {
+pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreFixture) {
     world.submit(world.draft()).await;
     let end = must(world.store.end().await);
     let reader = {
@@ -63,7 +63,7 @@ pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreWorl
 }
 
 /// A refused write leaves no event.
-pub async fn refused_writes_leave_no_event(world: &StoreWorld) {
+pub async fn refused_writes_leave_no_event(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let late = world.change(&stored, cancel());
     must(world.turn(&stored, cancel()).await);
@@ -74,10 +74,10 @@ pub async fn refused_writes_leave_no_event(world: &StoreWorld) {
 }
 
 /// The log is a trimmed history: whoever comes too late is told, and goes on with the oldest kept.
-pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreWorld) {
-    const EACH: u64 = 2_000;
+pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreFixture) {
+    const EVENTS_PER_WRITER: u64 = 2_000;
     let mut stored = world.submit(world.draft().reported()).await;
-    let begin = Cursor(0);
+    let begin = EventCursor(0);
     let fact = Fact::StageChanged { stage: must(Stage::new("on and on")) };
     let at = world.now();
     for _ in 0..52 {
@@ -86,9 +86,9 @@ pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreWorld) {
             author: author(&stored),
             expected: stored.revision,
             next: stored.process.clone(),
-            events: (0..EACH).map(|_| Event { at, fact: fact.clone() }).collect(),
-            taken: longhaul_domain::WishNo(0),
-            childless: false,
+            events: (0..EVENTS_PER_WRITER).map(|_| Event { at, fact: fact.clone() }).collect(),
+            taken: longhaul_domain::ActionSeq(0),
+            require_no_live_descendants: false,
         };
         stored.revision = must(world.store.commit(change).await);
     }

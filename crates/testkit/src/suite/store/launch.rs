@@ -1,20 +1,20 @@
 //! The same launch key in the same session never starts a second copy.
 
-use super::world::{StoreWorld, cancel};
+use super::world::{StoreFixture, cancel};
 use crate::suite::{must, some};
 use longhaul_domain::{EnvironmentHash, ProcessId, Retention, Work};
-use longhaul_ports::{Stored, Submitted};
+use longhaul_ports::{StoredProcess, SubmitOutcome};
 use std::time::Duration;
 
-fn existing(submitted: Submitted) -> (ProcessId, Option<Stored>, bool) {
+fn existing(submitted: SubmitOutcome) -> (ProcessId, Option<StoredProcess>, bool) {
     some(match submitted {
-        Submitted::Existing { id, stored, same_spec } => Some((id, stored, same_spec)),
-        Submitted::Waiting(_) | Submitted::Claimed(_) => None,
+        SubmitOutcome::Existing { id, stored, same_spec } => Some((id, stored, same_spec)),
+        SubmitOutcome::Waiting(_) | SubmitOutcome::Claimed(_) => None,
     })
 }
 
 /// The second launch under a key gives the first process.
-pub async fn a_launch_key_gives_the_first_process(world: &StoreWorld) {
+pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let again = world.draft().session("s").launch_key("l");
     let id = again.id;
@@ -25,7 +25,7 @@ pub async fn a_launch_key_gives_the_first_process(world: &StoreWorld) {
 }
 
 /// Another command under the same key is told apart.
-pub async fn a_launch_key_tells_another_specification(world: &StoreWorld) {
+pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut other = world.draft().session("s").launch_key("l");
     if let Work::Command(command) = &mut other.spec.work {
@@ -36,7 +36,7 @@ pub async fn a_launch_key_tells_another_specification(world: &StoreWorld) {
 }
 
 /// The inherited environment makes no difference.
-pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreWorld) {
+pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut again = world.draft().session("s").launch_key("l");
     if let Work::Command(command) = &mut again.spec.work {
@@ -47,7 +47,7 @@ pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreWorld) 
 }
 
 /// Another session, or none, has keys of its own.
-pub async fn a_launch_key_belongs_to_its_session(world: &StoreWorld) {
+pub async fn a_launch_key_belongs_to_its_session(world: &StoreFixture) {
     for draft in [
         world.draft().session("s").launch_key("l"),
         world.draft().session("t").launch_key("l"),
@@ -60,7 +60,7 @@ pub async fn a_launch_key_belongs_to_its_session(world: &StoreWorld) {
 }
 
 /// An end does not free the key, and neither does the end of the record.
-pub async fn a_launch_key_outlives_its_process(world: &StoreWorld) {
+pub async fn a_launch_key_outlives_its_process(world: &StoreFixture) {
     let first = world.submit(world.draft().launch_key("l")).await;
     let ended = must(world.turn(&first, cancel()).await);
     let (_, stored, _) = existing(must(world.try_submit(world.draft().launch_key("l")).await));

@@ -1,12 +1,15 @@
 //! Leases that end: who claims under them, and what becomes of the work of a node that is lost.
 
-use super::draft::Draft;
-use super::world::{StoreWorld, claimant, exited, ids, node_id, room};
+use super::draft::SubmissionBuilder;
+use super::world::{StoreFixture, claimant, exited, ids, node_id, room};
 use crate::suite::{must, refused, some};
 use longhaul_domain::{
-    Capability, Command, Input, NodeId, Observation, Placement, RetryPolicy, Status, Vitals,
+    Action, Capability, Input, LiveStats, NodeId, Observation, Placement, RetryPolicy, Status,
 };
-use longhaul_ports::{Author, KnownNode, Lease, NodeOffer, Parting, Presence, StoreError, Stored, Submitted};
+use longhaul_ports::{
+    ForgetOutcome, KnownNode, Lease, NodeAdvertisement, Presence, StoreError, StoredProcess, SubmitOutcome,
+    Writer,
+};
 use std::time::Duration;
 
 /// How long a lease lasts in the stores that this suite opens.
@@ -19,7 +22,7 @@ const M: Duration = Duration::from_millis(1);
 
 /// Runs every rule for stores whose leases end, one test each, beside those for all stores, which need longer leases.
 ///
-/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreWorld`] around an empty store whose
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty store whose
 /// leases last [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
 #[macro_export]
 macro_rules! leased_store_suite {
@@ -57,27 +60,27 @@ macro_rules! leased_store_suite {
 }
 
 /// Lets time pass while only these nodes give signs of life.
-async fn pass(world: &StoreWorld, alive: &[&Lease], span: Duration) {
+async fn pass(world: &StoreFixture, alive: &[&Lease], span: Duration) {
     let end = world.now().plus(span);
     while world.now() < end {
         world.clock.advance(end.since(world.now()).min(S));
         for lease in alive {
-            must(world.store.beat(lease).await);
+            must(world.store.renew_lease(lease).await);
         }
     }
 }
 
-async fn known(world: &StoreWorld, name: &str) -> KnownNode {
+async fn known(world: &StoreFixture, name: &str) -> KnownNode {
     let id = node_id(name);
-    some(must(world.store.known_nodes().await).into_iter().find(|node| node.facts.id == id))
+    some(must(world.store.list_nodes().await).into_iter().find(|node| node.facts.id == id))
 }
 
-async fn presence(world: &StoreWorld, name: &str) -> Presence {
+async fn presence(world: &StoreFixture, name: &str) -> Presence {
     known(world, name).await.presence
 }
 
 /// A node that works and is lost, and one that is there.
-async fn lost_and_there(world: &StoreWorld, draft: Draft) -> (Lease, Lease, Stored) {
+async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Lease, Lease, StoredProcess) {
     let (lost, there) = (world.node("a").await, world.node("b").await);
     let running = world.run(draft, &lost).await;
     pass(world, &[&there], LEASE + GRACE).await;
@@ -85,19 +88,19 @@ async fn lost_and_there(world: &StoreWorld, draft: Draft) -> (Lease, Lease, Stor
 }
 
 /// A registration and each beat make a lease last for its whole time from then on.
-pub async fn a_beat_makes_a_lease_last_anew(world: &StoreWorld) {
+pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
     let node = world.node("a").await;
     let until = world.now().plus(LEASE);
-    assert_eq!(presence(world, "a").await, Presence::Here { until: Some(until) });
+    assert_eq!(presence(world, "a").await, Presence::Present { until: Some(until) });
     world.clock.advance(S * 3);
-    assert_eq!(must(world.store.beat(&node).await).lease_until, Some(world.now().plus(LEASE)));
-    assert_eq!(presence(world, "a").await, Presence::Here { until: Some(world.now().plus(LEASE)) });
+    assert_eq!(must(world.store.renew_lease(&node).await).lease_until, Some(world.now().plus(LEASE)));
+    assert_eq!(presence(world, "a").await, Presence::Present { until: Some(world.now().plus(LEASE)) });
     world.clock.advance(S * 4);
     must(world.store.claim(&node, &room(&node)).await);
 }
 
 /// Nothing is claimed under a lease that is over, until its node gives a sign of life.
-pub async fn a_lease_that_is_over_claims_nothing(world: &StoreWorld) {
+pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let waiter = world.submit(world.draft()).await;
     pass(world, &[&other], LEASE - M).await;
@@ -110,12 +113,12 @@ pub async fn a_lease_that_is_over_claims_nothing(world: &StoreWorld) {
         StoreError::Fenced { node: who, epoch } if *who == node.node && *epoch == node.epoch
     );
     assert_eq!(world.load(late.process.id).await, late);
-    must(world.store.beat(&node).await);
+    must(world.store.renew_lease(&node).await);
     assert_eq!(world.claim_ids(&node).await, [late.process.id]);
 }
 
 /// A submit claims nothing under a lease that is over, and writes nothing then; without a claim it needs none.
-pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreWorld) {
+pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     pass(world, &[&other], LEASE).await;
     let draft = world.draft().claimed_for(claimant(&node));
@@ -126,7 +129,7 @@ pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreWor
 }
 
 /// Between the end of a lease and the end of the grace everything stays with its node, slots too.
-pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreWorld) {
+pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     limit(world, "gpu", 1).await;
     let running = world.run(world.draft().key("gpu"), &node).await;
@@ -135,18 +138,18 @@ pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreWorl
     pass(world, &[&other], LEASE + GRACE - M).await;
     assert_eq!(presence(world, "a").await, Presence::Unreachable { since, lost_at: since.plus(GRACE) });
     assert_eq!(presence(world, "a").await.unreachable_since(), Some(since));
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
     assert_eq!(world.load(running.process.id).await, running);
     assert_eq!(world.claim_ids(&other).await, [], "its slot is taken");
 }
 
 /// An owner whose lease is over writes what it owns as long as nobody acted upon that.
-pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreWorld) {
+pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
-    let vitals = [(running.process.id, running.process.attempt, Vitals::default())];
-    let touched = must(world.store.touch(&Author::Owner(node.clone()), &vitals).await);
+    let live_stats = [(running.process.id, running.process.attempt, LiveStats::default())];
+    let touched = must(world.store.update_live_stats(&Writer::Owner(node.clone()), &live_stats).await);
     assert!(touched.iter().all(Result::is_ok));
     let ended = must(world.turn(&running, exited(&running, world.now(), 0)).await);
     assert_eq!(ended.process.status(), Status::Completed);
@@ -154,13 +157,13 @@ pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreWorld) {
 
 /// When lease and grace are over, whoever asks for attention gets the rows of that node without their owner: the same
 /// records, with their slots.
-pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreWorld) {
+pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
     limit(world, "gpu", 1).await;
     let since = world.now().plus(LEASE);
     let (_, there, running) = lost_and_there(world, world.draft().key("gpu")).await;
     let waiter = world.submit(world.draft().key("gpu")).await;
-    let handed = must(world.store.attention(&there, 10).await);
-    assert_eq!(handed, [Stored { owner: None, ..running.clone() }]);
+    let handed = must(world.store.claim_due(&there, 10).await);
+    assert_eq!(handed, [StoredProcess { owner: None, ..running.clone() }]);
     assert_eq!(world.load(running.process.id).await.owner, None);
     assert_eq!(presence(world, "a").await, Presence::Lost { since });
     assert_eq!(world.claim_ids(&there).await, [], "its slot is kept");
@@ -170,42 +173,42 @@ pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreWorld) {
 }
 
 /// Every beat tells when rows will have to be taken from somebody, so that somebody looks then.
-pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreWorld) {
+pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     world.node("idle").await;
     world.run(world.draft(), &node).await;
     let lost_at = world.now().plus(LEASE + GRACE);
     pass(world, &[&other], S).await;
-    assert_eq!(must(world.store.beat(&other).await).due, Some(lost_at));
-    must(world.store.beat(&node).await);
-    assert_eq!(must(world.store.beat(&other).await).due, Some(world.now().plus(LEASE + GRACE)));
+    assert_eq!(must(world.store.renew_lease(&other).await).due, Some(lost_at));
+    must(world.store.renew_lease(&node).await);
+    assert_eq!(must(world.store.renew_lease(&other).await).due, Some(world.now().plus(LEASE + GRACE)));
 }
 
 /// The last lease of a lost node is refused by everything that asks for one.
-pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreWorld) {
+pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture) {
     let (lost, there, running) = lost_and_there(world, world.draft()).await;
     let waiter = world.submit(world.draft()).await;
-    must(world.store.attention(&there, 10).await);
+    must(world.store.claim_due(&there, 10).await);
     let store = &world.store;
     refused!(
         store.commit(world.change(&running, exited(&running, world.now(), 0))).await,
         StoreError::Fenced { .. }
     );
     let mut of_nobody =
-        world.change(&waiter, Input::Command(Command::Cancel { cause: longhaul_domain::StopCause::User }));
-    of_nobody.author = Author::Owner(lost.clone());
+        world.change(&waiter, Input::Action(Action::Cancel { cause: longhaul_domain::StopCause::User }));
+    of_nobody.author = Writer::Owner(lost.clone());
     refused!(store.commit(of_nobody).await, StoreError::Fenced { .. });
-    let vitals = [(running.process.id, running.process.attempt, Vitals::default())];
-    let touched = must(store.touch(&Author::Owner(lost.clone()), &vitals).await);
+    let live_stats = [(running.process.id, running.process.attempt, LiveStats::default())];
+    let touched = must(store.update_live_stats(&Writer::Owner(lost.clone()), &live_stats).await);
     refused!(some(touched.into_iter().next()), StoreError::Fenced { .. });
     refused!(store.claim(&lost, &room(&lost)).await, StoreError::Fenced { .. });
     refused!(world.try_submit(world.draft().claimed_for(claimant(&lost))).await, StoreError::Fenced { .. });
-    refused!(store.beat(&lost).await, StoreError::Fenced { .. });
-    refused!(store.called(&lost).await, StoreError::Fenced { .. });
-    refused!(store.attention(&lost, 10).await, StoreError::Fenced { .. });
-    refused!(store.announce(&lost, &NodeOffer::default()).await, StoreError::Fenced { .. });
+    refused!(store.renew_lease(&lost).await, StoreError::Fenced { .. });
+    refused!(store.wait_for_updates(&lost).await, StoreError::Fenced { .. });
+    refused!(store.claim_due(&lost, 10).await, StoreError::Fenced { .. });
+    refused!(store.advertise(&lost, &NodeAdvertisement::default()).await, StoreError::Fenced { .. });
     must(store.leave(&lost).await);
-    assert_eq!(world.load(running.process.id).await, Stored { owner: None, ..running });
+    assert_eq!(world.load(running.process.id).await, StoredProcess { owner: None, ..running });
     assert_eq!(world.load(waiter.process.id).await, waiter);
     assert!(
         matches!(presence(world, "a").await, Presence::Lost { .. }),
@@ -214,30 +217,30 @@ pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreWorld) {
 }
 
 /// A row that was taken is handed to one engine at a time, until it neither holds a slot nor has no owner.
-pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreWorld) {
+pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
-    assert_eq!(ids(&must(world.store.attention(&there, 10).await)), [running.process.id]);
-    assert_eq!(must(world.store.attention(&there, 10).await), []);
+    assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
+    assert_eq!(must(world.store.claim_due(&there, 10).await), []);
     pass(world, &[&there], S * 5).await;
-    let handed = must(world.store.attention(&there, 10).await);
-    let paused = must(world.turn(some(handed.first()), Input::Command(Command::Pause)).await);
+    let handed = must(world.store.claim_due(&there, 10).await);
+    let paused = must(world.turn(some(handed.first()), Input::Action(Action::Pause)).await);
     assert_eq!(paused.owner, None);
-    assert_eq!(must(world.store.attention(&there, 10).await), std::slice::from_ref(&paused));
+    assert_eq!(must(world.store.claim_due(&there, 10).await), std::slice::from_ref(&paused));
     must(world.turn(&paused, orphaned()).await);
     pass(world, &[&there], S * 5).await;
-    assert_eq!(must(world.store.attention(&there, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&there, 10).await), []);
 }
 
 /// What goes back to the queue after its node was lost is claimed as a new attempt, and the old one writes nothing.
-pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreWorld) {
+pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFixture) {
     let mut draft = world.draft();
     draft.spec.retry = RetryPolicy { retries: 1, after_interruption: true, ..RetryPolicy::none() };
     let (_, there, running) = lost_and_there(world, draft).await;
-    let handed = must(world.store.attention(&there, 10).await);
+    let handed = must(world.store.claim_due(&there, 10).await);
     let retrying = must(world.turn(some(handed.first()), orphaned()).await);
     assert_eq!(retrying.process.status(), Status::Pending);
     pass(world, &[&there], S * 2).await;
-    let due = must(world.store.attention(&there, 10).await);
+    let due = must(world.store.claim_due(&there, 10).await);
     must(world.turn(some(due.first()), Input::Tick).await);
     let claimed = world.claim(&there).await;
     let again = some(claimed.first());
@@ -249,113 +252,114 @@ pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreWo
     assert_eq!(again.seq, running.seq);
     let back = world.node("a").await;
     let mut late = world.change(&running, exited(&running, world.now(), 0));
-    late.author = Author::Owner(back.clone());
+    late.author = Writer::Owner(back.clone());
     refused!(world.store.commit(late).await, StoreError::Conflict { .. });
     let mut late = world.change(again, exited(&running, world.now(), 0));
-    late.author = Author::Owner(back);
+    late.author = Writer::Owner(back);
     refused!(world.store.commit(late).await, StoreError::Fenced { .. });
 }
 
 /// Orders that were left for a node that is lost are anybody's to answer.
-pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreWorld) {
+pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
-    let wish = longhaul_domain::Wish::Pause;
-    let no =
-        must(world.store.wish(&running.process.id, longhaul_ports::IdSource::op(&world.ids), wish).await);
-    let handed = must(world.store.attention(&there, 10).await);
+    let wish = longhaul_domain::PendingAction::Pause;
+    let no = must(
+        world.store.enqueue_action(&running.process.id, longhaul_ports::IdSource::op(&world.ids), wish).await,
+    );
+    let handed = must(world.store.claim_due(&there, 10).await);
     let taken = some(handed.first());
-    assert_eq!(taken.wishes, [(no, wish)]);
+    assert_eq!(taken.pending_actions, [(no, wish)]);
     let mut change = world.change(taken, orphaned());
     change.taken = no;
     must(world.store.commit(change).await);
-    assert_eq!(world.load(running.process.id).await.wishes, []);
+    assert_eq!(world.load(running.process.id).await.pending_actions, []);
 }
 
 /// Whoever looks after a loss once more takes nothing more: not what the node got when it came back.
-pub async fn taking_twice_is_taking_once(world: &StoreWorld) {
+pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let third = world.node("c").await;
-    assert_eq!(ids(&must(world.store.attention(&there, 10).await)), [running.process.id]);
-    assert_eq!(must(world.store.attention(&third, 10).await), []);
+    assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
+    assert_eq!(must(world.store.claim_due(&third, 10).await), []);
     let back = world.node("a").await;
     let fresh = world.run(world.draft(), &back).await;
-    assert_eq!(must(world.store.attention(&third, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&third, 10).await), []);
     assert_eq!(world.load(fresh.process.id).await.owner, Some(back.clone()));
-    must(world.store.beat(&back).await);
+    must(world.store.renew_lease(&back).await);
 }
 
 /// A node that registers before anybody took anything goes on with everything.
-pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreWorld) {
+pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
     let again = world.node("a").await;
     assert!(again.epoch > node.epoch);
     pass(world, &[&again, &other], GRACE).await;
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
-    assert_eq!(world.load(running.process.id).await, Stored { owner: Some(again), ..running });
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
+    assert_eq!(world.load(running.process.id).await, StoredProcess { owner: Some(again), ..running });
 }
 
 /// So does one that gives a sign of life before anybody took anything.
-pub async fn a_beat_in_the_grace_is_in_time(world: &StoreWorld) {
+pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     pass(world, &[&other], LEASE + GRACE - M).await;
-    assert_eq!(must(world.store.beat(&node).await).lease_until, Some(world.now().plus(LEASE)));
+    assert_eq!(must(world.store.renew_lease(&node).await).lease_until, Some(world.now().plus(LEASE)));
     pass(world, &[&other], LEASE + GRACE - M).await;
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
     assert_eq!(world.load(running.process.id).await, running);
     assert_eq!(world.claim_ids(&other).await, []);
 }
 
 /// What was taken does not come back with its node.
-pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &StoreWorld) {
+pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &StoreFixture) {
     let (lost, there, running) = lost_and_there(world, world.draft()).await;
-    must(world.store.attention(&there, 10).await);
+    must(world.store.claim_due(&there, 10).await);
     let back = world.node("a").await;
     assert!(back.epoch > lost.epoch);
-    assert!(matches!(presence(world, "a").await, Presence::Here { .. }));
+    assert!(matches!(presence(world, "a").await, Presence::Present { .. }));
     assert_eq!(world.load(running.process.id).await.owner, None);
-    refused!(world.store.beat(&lost).await, StoreError::Fenced { .. });
+    refused!(world.store.renew_lease(&lost).await, StoreError::Fenced { .. });
 }
 
 /// A store that heard nobody for a whole lease time was away itself: it takes nothing from anybody for that.
-pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreWorld) {
+pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     world.clock.advance(S * 600);
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
-    must(world.store.beat(&other).await);
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
+    must(world.store.renew_lease(&other).await);
     pass(world, &[&other], LEASE + GRACE - M).await;
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
     assert_eq!(world.load(running.process.id).await, running);
     pass(world, &[&other], M).await;
-    assert_eq!(ids(&must(world.store.attention(&other, 10).await)), [running.process.id]);
+    assert_eq!(ids(&must(world.store.claim_due(&other, 10).await)), [running.process.id]);
 }
 
 /// The lease of a node that left in good order does not end: what it owns waits for it.
-pub async fn whoever_left_is_never_lost(world: &StoreWorld) {
+pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     must(world.store.leave(&node).await);
     pass(world, &[&other], S * 60).await;
     assert_eq!(presence(world, "a").await, Presence::Left);
-    assert_eq!(must(world.store.attention(&other, 10).await), []);
+    assert_eq!(must(world.store.claim_due(&other, 10).await), []);
     let again = world.node("a").await;
     assert_eq!(world.load(running.process.id).await.owner, Some(again));
 }
 
 /// A draining node gets nothing new, neither by a claim nor by a submit; what it has goes on.
-pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreWorld) {
+pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     assert!(must(world.store.drain(&node.node, true).await));
     assert!(known(world, "a").await.draining);
     let submitted = must(world.try_submit(world.draft().claimed_for(claimant(&node))).await);
-    assert!(matches!(submitted, Submitted::Waiting(_)), "{submitted:?}");
+    assert!(matches!(submitted, SubmitOutcome::Waiting(_)), "{submitted:?}");
     refused!(
         world.try_submit(world.draft().claimed_for(claimant(&node)).or_refused()).await,
-        StoreError::Refused(longhaul_ports::Refusal::NoSlot { .. })
+        StoreError::Refused(longhaul_ports::StoreRejection::NoSlot { .. })
     );
     assert_eq!(world.claim_ids(&node).await, []);
     world.exit(&running, 0).await;
@@ -366,7 +370,7 @@ pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreW
 }
 
 /// That a node drains is said of the node, not of one life of it.
-pub async fn a_node_drains_through_its_registrations(world: &StoreWorld) {
+pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
     let node = world.node("a").await;
     must(world.store.drain(&node.node, true).await);
     world.submit(world.draft()).await;
@@ -376,65 +380,65 @@ pub async fn a_node_drains_through_its_registrations(world: &StoreWorld) {
 }
 
 /// A node that left can be forgotten: it is listed no more, and what it owned is anybody's to decide.
-pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreWorld) {
+pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
     must(world.store.leave(&node).await);
-    assert_eq!(must(world.store.forget(&node.node).await), Parting::Forgotten);
-    assert_eq!(must(world.store.forget(&node.node).await), Parting::Unknown);
+    assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Forgotten);
+    assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Unknown);
     let names: Vec<NodeId> =
-        must(world.store.known_nodes().await).into_iter().map(|node| node.facts.id).collect();
+        must(world.store.list_nodes().await).into_iter().map(|node| node.facts.id).collect();
     assert_eq!(names, std::slice::from_ref(&other.node));
     assert!(must(world.store.nodes().await).iter().all(|facts| facts.id != node.node));
-    assert_eq!(ids(&must(world.store.attention(&other, 10).await)), [running.process.id]);
-    refused!(world.store.beat(&node).await, StoreError::Fenced { .. });
+    assert_eq!(ids(&must(world.store.claim_due(&other, 10).await)), [running.process.id]);
+    refused!(world.store.renew_lease(&node).await, StoreError::Fenced { .. });
     let back = world.node("a").await;
     assert!(back.epoch > node.epoch, "{:?} after {:?}", back.epoch, node.epoch);
-    assert_eq!(known(world, "a").await.presence, Presence::Here { until: Some(world.now().plus(LEASE)) });
+    assert_eq!(known(world, "a").await.presence, Presence::Present { until: Some(world.now().plus(LEASE)) });
 }
 
 /// Nobody is forgotten who is there, or may come back in time; whoever is lost may be.
-pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreWorld) {
+pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
-    assert_eq!(must(world.store.forget(&node.node).await), Parting::Alive);
+    assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Alive);
     pass(world, &[&other], LEASE + GRACE - M).await;
-    assert_eq!(must(world.store.forget(&node.node).await), Parting::Alive);
+    assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Alive);
     assert_eq!(world.load(running.process.id).await, running);
     pass(world, &[&other], M).await;
-    assert_eq!(must(world.store.forget(&node.node).await), Parting::Forgotten);
-    assert_eq!(ids(&must(world.store.attention(&other, 10).await)), [running.process.id]);
-    assert_eq!(must(world.store.forget(&node_id("never-joined")).await), Parting::Unknown);
+    assert_eq!(must(world.store.forget(&node.node).await), ForgetOutcome::Forgotten);
+    assert_eq!(ids(&must(world.store.claim_due(&other, 10).await)), [running.process.id]);
+    assert_eq!(must(world.store.forget(&node_id("never-joined")).await), ForgetOutcome::Unknown);
 }
 
 /// What a node announced is listed until its next registration.
-pub async fn what_a_node_offers_is_listed(world: &StoreWorld) {
+pub async fn what_a_node_offers_is_listed(world: &StoreFixture) {
     let node = world.node("a").await;
-    assert_eq!(known(world, "a").await.offer, NodeOffer::default());
-    let offer = NodeOffer {
+    assert_eq!(known(world, "a").await.offer, NodeAdvertisement::default());
+    let offer = NodeAdvertisement {
         labels: [label("gpu"), label("big")].into(),
         address: Some("https://10.0.0.7:7777".to_owned()),
         roots: Some(4),
     };
-    must(world.store.announce(&node, &offer).await);
+    must(world.store.advertise(&node, &offer).await);
     let listed = known(world, "a").await;
     assert_eq!(listed.offer, offer);
     assert!(listed.fits(&Placement::Labels(vec![label("gpu")])));
     assert!(!listed.fits(&Placement::Labels(vec![label("gpu"), label("arm")])));
     world.node("a").await;
-    assert_eq!(known(world, "a").await.offer, NodeOffer::default());
-    refused!(world.store.announce(&node, &offer).await, StoreError::Fenced { .. });
+    assert_eq!(known(world, "a").await.offer, NodeAdvertisement::default());
+    refused!(world.store.advertise(&node, &offer).await, StoreError::Fenced { .. });
 }
 
 const fn orphaned() -> Input {
-    Input::Observation(Observation::Orphaned)
+    Input::Observation(Observation::OwnerLost)
 }
 
 fn label(text: &str) -> Capability {
     must(Capability::new(text))
 }
 
-async fn limit(world: &StoreWorld, key: &str, slots: u32) {
+async fn limit(world: &StoreFixture, key: &str, slots: u32) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert(key.to_owned(), slots);
     must(world.store.set_policy(version, &policy).await);

@@ -1,24 +1,29 @@
 //! Loading and listing records.
 
-use super::world::{StoreWorld, cancel, ids};
+use super::world::{StoreFixture, cancel, ids};
 use crate::suite::must;
 use longhaul_domain::{
     AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, ReportedSpec, Seq, SessionId,
     SlotKey, Status, Work,
 };
-use longhaul_ports::{Filter, Listing, Order, PageAsk, PageKey, Stored};
+use longhaul_ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder, StoredProcess};
 
-const fn page(order: Order, after: Option<PageKey>, most: u32) -> PageAsk {
-    PageAsk { order, after, most }
+const fn page(order: SortOrder, after: Option<PageKey>, most: u32) -> PageRequest {
+    PageRequest { order, after, most }
 }
 
-async fn listed(world: &StoreWorld, filter: &Filter) -> Vec<ProcessId> {
-    let all = page(Order::OldestFirst, None, 1000);
+async fn listed(world: &StoreFixture, filter: &ProcessFilter) -> Vec<ProcessId> {
+    let all = page(SortOrder::OldestFirst, None, 1000);
     ids(&must(world.store.list(filter, &all).await).processes)
 }
 
 /// Follows the cursors to the end.
-async fn all_pages(world: &StoreWorld, filter: &Filter, order: Order, most: u32) -> Vec<Stored> {
+async fn all_pages(
+    world: &StoreFixture,
+    filter: &ProcessFilter,
+    order: SortOrder,
+    most: u32,
+) -> Vec<StoredProcess> {
     let mut found = Vec::new();
     let mut after = None;
     loop {
@@ -36,7 +41,7 @@ async fn all_pages(world: &StoreWorld, filter: &Filter, order: Order, most: u32)
 }
 
 /// Records come in the order of the question, with nothing for an unknown id, twice if asked twice.
-pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreWorld) {
+pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
     let nobody = world.draft().id;
@@ -47,23 +52,23 @@ pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreWorld)
 }
 
 /// The newest comes first unless asked otherwise, and pages go on where the last one ended.
-pub async fn pages_are_newest_first(world: &StoreWorld) {
+pub async fn pages_are_newest_first(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..7 {
         submitted.push(world.submit(world.draft()).await.process.id);
     }
-    let filter = Filter::default();
-    let oldest = all_pages(world, &filter, Order::OldestFirst, 3).await;
+    let filter = ProcessFilter::default();
+    let oldest = all_pages(world, &filter, SortOrder::OldestFirst, 3).await;
     assert_eq!(ids(&oldest), submitted);
     submitted.reverse();
-    let newest = all_pages(world, &filter, Order::default(), 3).await;
+    let newest = all_pages(world, &filter, SortOrder::default(), 3).await;
     assert_eq!(ids(&newest), submitted);
-    let whole = page(Order::NewestFirst, None, 7);
+    let whole = page(SortOrder::NewestFirst, None, 7);
     assert_eq!(must(world.store.list(&filter, &whole).await).processes.len(), 7);
 }
 
 /// A page holds at least one record and at most a thousand, whatever is asked for.
-pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreWorld) {
+pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
     let mut submits = tokio::task::JoinSet::new();
     for _ in 0..1_001 {
         let new = world.submission(world.draft().reported()).await;
@@ -73,34 +78,34 @@ pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreWorld) {
     for submitted in submits.join_all().await {
         must(submitted);
     }
-    for order in [Order::NewestFirst, Order::OldestFirst] {
+    for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
         let mut counts = Vec::new();
         let mut after = None;
         for most in [0, u32::MAX, 1_001] {
-            let listing = must(world.store.list(&Filter::default(), &page(order, after, most)).await);
+            let listing = must(world.store.list(&ProcessFilter::default(), &page(order, after, most)).await);
             counts.push(listing.processes.len());
             after = listing.next;
             if after.is_none() {
                 break;
             }
         }
-        let whole = must(world.store.list(&Filter::default(), &page(order, None, 1_001)).await);
+        let whole = must(world.store.list(&ProcessFilter::default(), &page(order, None, 1_001)).await);
         assert!(whole.next.is_some(), "a page of a thousand leaves one for the next");
         assert_eq!((counts.as_slice(), whole.processes.len()), ([1, 1_000].as_slice(), 1_000), "{order:?}");
     }
 }
 
 /// What is submitted, ends, or changes while someone turns pages makes no record appear twice or vanish.
-pub async fn pages_are_stable_whatever_happens(world: &StoreWorld) {
+pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..10 {
         submitted.push(world.submit(world.draft()).await);
     }
-    for order in [Order::NewestFirst, Order::OldestFirst] {
+    for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
         let mut found: Vec<ProcessId> = Vec::new();
         let mut after: Option<PageKey> = None;
         loop {
-            let listing = must(world.store.list(&Filter::default(), &page(order, after, 3)).await);
+            let listing = must(world.store.list(&ProcessFilter::default(), &page(order, after, 3)).await);
             found.extend(ids(&listing.processes));
             world.submit(world.draft()).await;
             if let Some(stored) = submitted.iter().find(|stored| found.contains(&stored.process.id)) {
@@ -112,7 +117,7 @@ pub async fn pages_are_stable_whatever_happens(world: &StoreWorld) {
             if after.is_none() || found.len() > 40 {
                 break;
             }
-            if order == Order::OldestFirst
+            if order == SortOrder::OldestFirst
                 && submitted.iter().all(|stored| found.contains(&stored.process.id))
             {
                 break;
@@ -126,18 +131,18 @@ pub async fn pages_are_stable_whatever_happens(world: &StoreWorld) {
 }
 
 /// A cursor stays good when the record that it names is gone, and for places that never were.
-pub async fn a_cursor_needs_no_record(world: &StoreWorld) {
+pub async fn a_cursor_needs_no_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
-    let before = page(Order::NewestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
-    let listing = must(world.store.list(&Filter::default(), &before).await);
+    let before = page(SortOrder::NewestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
+    let listing = must(world.store.list(&ProcessFilter::default(), &before).await);
     assert_eq!(ids(&listing.processes), [stored.process.id]);
-    let behind = page(Order::OldestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
-    let listing = must(world.store.list(&Filter::default(), &behind).await);
+    let behind = page(SortOrder::OldestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
+    let listing = must(world.store.list(&ProcessFilter::default(), &behind).await);
     assert_eq!((listing.processes, listing.next), (Vec::new(), None));
 }
 
 /// Each condition of a filter holds by itself and together with others.
-pub async fn each_field_of_a_filter_filters(world: &StoreWorld) {
+pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
     let lease = world.node("a").await;
     let mut draft = world.draft().key("k").session("s");
     draft.spec.project = Some(must(ProjectName::new("p")));
@@ -155,59 +160,67 @@ pub async fn each_field_of_a_filter_filters(world: &StoreWorld) {
     let ended = world.submit(world.draft().session("s")).await;
     let ended = must(world.turn(&ended, cancel()).await).process.id;
     let (root, child) = (root.process.id, child.process.id);
-    let any = Filter::default;
-    let checks: Vec<(&str, Filter, Vec<ProcessId>)> = vec![
+    let any = ProcessFilter::default;
+    let checks: Vec<(&str, ProcessFilter, Vec<ProcessId>)> = vec![
         ("all", any(), vec![root, child, plain, grandchild, elsewhere, ended]),
         (
             "status",
-            Filter { statuses: vec![Status::Cancelled, Status::Pending], ..any() },
+            ProcessFilter { statuses: vec![Status::Cancelled, Status::Pending], ..any() },
             vec![plain, grandchild, ended],
         ),
-        ("session", Filter { session: Some(must(SessionId::new("s"))), ..any() }, vec![root, ended]),
-        ("project", Filter { project: Some(must(ProjectName::new("p"))), ..any() }, vec![root]),
-        ("name", Filter { name: Some(must(ProcessName::new("n"))), ..any() }, vec![root]),
-        ("node", Filter { node: Some(lease.node.clone()), ..any() }, vec![root, child]),
-        ("label", Filter { node: Some(must(NodeId::new("label"))), ..any() }, vec![elsewhere]),
-        ("owner", Filter { owner: Some(lease.node.clone()), ..any() }, vec![root, child]),
-        ("no owner", Filter { owner: Some(must(NodeId::new("label"))), ..any() }, vec![]),
-        ("parent", Filter { parent: Some(root), ..any() }, vec![child]),
-        ("ancestor", Filter { ancestor: Some(root), ..any() }, vec![child, grandchild]),
-        ("level", Filter { level: Some(Level(2)), ..any() }, vec![grandchild]),
-        ("key", Filter { key: Some(must(SlotKey::new("k"))), ..any() }, vec![root]),
-        ("agent", Filter { agent: Some(must(AgentId::new("g"))), ..any() }, vec![root]),
-        ("kind", Filter { kind: Some(ProcessType::Build), ..any() }, vec![root]),
+        ("session", ProcessFilter { session: Some(must(SessionId::new("s"))), ..any() }, vec![root, ended]),
+        ("project", ProcessFilter { project: Some(must(ProjectName::new("p"))), ..any() }, vec![root]),
+        ("name", ProcessFilter { name: Some(must(ProcessName::new("n"))), ..any() }, vec![root]),
+        ("node", ProcessFilter { node: Some(lease.node.clone()), ..any() }, vec![root, child]),
+        ("label", ProcessFilter { node: Some(must(NodeId::new("label"))), ..any() }, vec![elsewhere]),
+        ("owner", ProcessFilter { owner: Some(lease.node.clone()), ..any() }, vec![root, child]),
+        ("no owner", ProcessFilter { owner: Some(must(NodeId::new("label"))), ..any() }, vec![]),
+        ("parent", ProcessFilter { parent: Some(root), ..any() }, vec![child]),
+        ("ancestor", ProcessFilter { ancestor: Some(root), ..any() }, vec![child, grandchild]),
+        ("level", ProcessFilter { level: Some(Level(2)), ..any() }, vec![grandchild]),
+        ("key", ProcessFilter { key: Some(must(SlotKey::new("k"))), ..any() }, vec![root]),
+        ("agent", ProcessFilter { agent: Some(must(AgentId::new("g"))), ..any() }, vec![root]),
+        ("kind", ProcessFilter { kind: Some(ProcessType::Build), ..any() }, vec![root]),
         (
             "other kinds",
-            Filter { not_kind: Some(ProcessType::Build), ..any() },
+            ProcessFilter { not_kind: Some(ProcessType::Build), ..any() },
             vec![child, plain, grandchild, elsewhere, ended],
         ),
         (
             "other kinds of a session",
-            Filter { session: Some(must(SessionId::new("s"))), not_kind: Some(ProcessType::Build), ..any() },
+            ProcessFilter {
+                session: Some(must(SessionId::new("s"))),
+                not_kind: Some(ProcessType::Build),
+                ..any()
+            },
             vec![ended],
         ),
         (
             "a kind and no kind",
-            Filter { not_kind: Some(ProcessType::Build), kind: Some(ProcessType::Build), ..any() },
+            ProcessFilter { not_kind: Some(ProcessType::Build), kind: Some(ProcessType::Build), ..any() },
             vec![],
         ),
         (
             "prefix",
-            Filter { id_prefix: Some(child.to_string().chars().take(11).collect()), ..any() },
+            ProcessFilter { id_prefix: Some(child.to_string().chars().take(11).collect()), ..any() },
             vec![child],
         ),
-        ("whole id", Filter { id_prefix: Some(child.to_string()), ..any() }, vec![child]),
-        ("no prefix", Filter { id_prefix: Some("%".to_owned()), ..any() }, vec![]),
+        ("whole id", ProcessFilter { id_prefix: Some(child.to_string()), ..any() }, vec![child]),
+        ("no prefix", ProcessFilter { id_prefix: Some("%".to_owned()), ..any() }, vec![]),
         (
             "two",
-            Filter { session: Some(must(SessionId::new("s"))), statuses: vec![Status::Cancelled], ..any() },
+            ProcessFilter {
+                session: Some(must(SessionId::new("s"))),
+                statuses: vec![Status::Cancelled],
+                ..any()
+            },
             vec![ended],
         ),
-        ("none", Filter { session: Some(must(SessionId::new("S"))), ..any() }, vec![]),
+        ("none", ProcessFilter { session: Some(must(SessionId::new("S"))), ..any() }, vec![]),
     ];
     for (what, filter, expected) in checks {
         assert_eq!(listed(world, &filter).await, expected, "by {what}");
-        let newest = all_pages(world, &filter, Order::NewestFirst, 1).await;
+        let newest = all_pages(world, &filter, SortOrder::NewestFirst, 1).await;
         let mut newest = ids(&newest);
         newest.reverse();
         assert_eq!(newest, expected, "by {what}, page by page");
@@ -215,7 +228,7 @@ pub async fn each_field_of_a_filter_filters(world: &StoreWorld) {
 }
 
 /// A prefix of one digit finds every id that begins so.
-pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreWorld) {
+pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..40 {
         submitted.push(world.submit(world.draft()).await.process.id);
@@ -223,15 +236,16 @@ pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreWorld) {
     for digit in "0123456789abcdef".chars() {
         let expected: Vec<_> =
             submitted.iter().copied().filter(|id| id.to_string().starts_with(digit)).collect();
-        let filter = Filter { id_prefix: Some(digit.to_string()), ..Filter::default() };
+        let filter = ProcessFilter { id_prefix: Some(digit.to_string()), ..ProcessFilter::default() };
         assert_eq!(listed(world, &filter).await, expected);
     }
 }
 
 /// A session lists all of its processes, live and ended, of every kind and on any node, and none of another one.
-pub async fn a_session_lists_its_processes_on_every_node(world: &StoreWorld) {
+pub async fn a_session_lists_its_processes_on_every_node(world: &StoreFixture) {
     let [here, there] = [world.node("a").await, world.node("b").await];
-    let session = |name: &str| Filter { session: Some(must(SessionId::new(name))), ..Filter::default() };
+    let session =
+        |name: &str| ProcessFilter { session: Some(must(SessionId::new(name))), ..ProcessFilter::default() };
     let root = world.run(world.draft().session("s"), &here).await;
     world.run(world.draft().session("s2").child_of(&root), &here).await;
     let elsewhere = world.run(world.draft().session("s"), &there).await;
@@ -243,8 +257,8 @@ pub async fn a_session_lists_its_processes_on_every_node(world: &StoreWorld) {
     let expected = [&root, &done, &child, &reported].map(|stored| stored.process.id);
     assert_eq!(listed(world, &session("s")).await, expected);
     assert_eq!(listed(world, &session("none")).await, []);
-    let live = Filter { statuses: vec![Status::Running], ..session("s") };
+    let live = ProcessFilter { statuses: vec![Status::Running], ..session("s") };
     assert_eq!(listed(world, &live).await, [root.process.id, reported.process.id]);
-    let newest = all_pages(world, &session("s"), Order::NewestFirst, 2).await;
+    let newest = all_pages(world, &session("s"), SortOrder::NewestFirst, 2).await;
     assert_eq!(ids(&newest).into_iter().rev().collect::<Vec<_>>(), expected);
 }

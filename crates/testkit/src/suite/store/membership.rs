@@ -1,42 +1,42 @@
 //! Nodes, their leases, and what calls them.
 
-use super::world::{StoreWorld, exited, ids, node_id, room};
+use super::world::{StoreFixture, exited, ids, node_id, room};
 use crate::suite::{kept, must, parked, refused, soon};
-use longhaul_ports::{Calls, Lease, NodeFacts, StoreError};
+use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, StoreError};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-type Call = JoinHandle<Result<Calls, StoreError>>;
+type Call = JoinHandle<Result<NodeUpdates, StoreError>>;
 
 /// A call that is being waited for, with nothing old left to say.
-async fn waiting(world: &StoreWorld, lease: &Lease) -> Call {
+async fn waiting(world: &StoreFixture, lease: &Lease) -> Call {
     world.hear_out(lease).await;
     let store = world.store.clone();
     let lease = lease.clone();
-    parked(tokio::spawn(async move { store.called(&lease).await })).await
+    parked(tokio::spawn(async move { store.wait_for_updates(&lease).await })).await
 }
 
-async fn answered(call: Call) -> Calls {
+async fn answered(call: Call) -> NodeUpdates {
     must(must(soon(call).await))
 }
 
 /// Each registration of a node fences the one before.
-pub async fn epochs_grow_with_each_registration(world: &StoreWorld) {
+pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
     let second = world.node("a").await;
     assert!(first.epoch < second.epoch);
     refused!(
-        world.store.beat(&first).await,
+        world.store.renew_lease(&first).await,
         StoreError::Fenced { node, epoch } if *node == first.node && *epoch == first.epoch
     );
-    refused!(world.store.called(&first).await, StoreError::Fenced { .. });
-    must(world.store.beat(&second).await);
-    must(world.store.beat(&other).await);
+    refused!(world.store.wait_for_updates(&first).await, StoreError::Fenced { .. });
+    must(world.store.renew_lease(&second).await);
+    must(world.store.renew_lease(&other).await);
 }
 
 /// What a node owned belongs to its newest lease.
-pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreWorld) {
+pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
     let ours = world.run(world.draft(), &first).await;
@@ -49,9 +49,9 @@ pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreWorld) {
 }
 
 /// Every node that registered is listed as it presented itself last, until it leaves.
-pub async fn nodes_are_listed_until_they_leave(world: &StoreWorld) {
+pub async fn nodes_are_listed_until_they_leave(world: &StoreFixture) {
     world.node("a").await;
-    let newer = NodeFacts {
+    let newer = NodeDescriptor {
         id: node_id("a"),
         home: None,
         boot: "another boot".to_owned(),
@@ -71,7 +71,7 @@ pub async fn nodes_are_listed_until_they_leave(world: &StoreWorld) {
 }
 
 /// A node that leaves keeps what it owns for its next registration.
-pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreWorld) {
+pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     must(world.store.leave(&lease).await);
@@ -83,44 +83,44 @@ pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreWorld) {
 }
 
 /// An older life of a node that leaves late does not take the newer one with it.
-pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreWorld) {
+pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
     let old = world.node("a").await;
     let new = world.node("a").await;
     must(world.store.leave(&old).await);
     let listed: Vec<_> = must(world.store.nodes().await).into_iter().map(|facts| facts.id).collect();
     assert_eq!(listed, std::slice::from_ref(&new.node), "the newer life did not leave");
-    must(world.store.beat(&new).await);
+    must(world.store.renew_lease(&new).await);
 }
 
 /// Leaving ends no lease: until its node registers again, what still is on its way may be written under it.
-pub async fn whoever_leaves_keeps_its_lease(world: &StoreWorld) {
+pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
     let waiter = world.submit(world.draft()).await;
     must(world.store.leave(&lease).await);
     let promise = "leaving ends no lease, the next registration does";
-    kept(promise, world.store.beat(&lease).await);
+    kept(promise, world.store.renew_lease(&lease).await);
     kept(promise, world.turn(&running, exited(&running, world.now(), 0)).await);
     let claimed = kept(promise, world.store.claim(&lease, &room(&lease)).await);
     assert_eq!(ids(&claimed), [waiter.process.id]);
     assert_eq!(must(world.store.nodes().await), [], "none of that joins it again");
     must(world.store.leave(&lease).await);
     let next = world.node("a").await;
-    refused!(world.store.beat(&lease).await, StoreError::Fenced { .. });
-    must(world.store.beat(&next).await);
+    refused!(world.store.renew_lease(&lease).await, StoreError::Fenced { .. });
+    must(world.store.renew_lease(&next).await);
 }
 
 /// The first call of a registration comes at once if there is something for the node, though it is no news: a waiter,
 /// a row that will be due, or a wish for what it owns.
-pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreWorld) {
+pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
     let op = longhaul_ports::IdSource::op(&world.ids);
-    must(world.store.wish(&running.process.id, op, longhaul_domain::Wish::Pause).await);
+    must(world.store.enqueue_action(&running.process.id, op, longhaul_domain::PendingAction::Pause).await);
     world.hear_out(&old).await;
     let again = world.node("a").await;
     let calls = must(called_at_once(world, &again).await);
-    assert_eq!(calls.wishes, [running.process.id]);
+    assert_eq!(calls.pending_actions, [running.process.id]);
     world.submit(world.draft()).await;
     for name in ["a", "b"] {
         let lease = world.node(name).await;
@@ -130,27 +130,28 @@ pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreWorld) {
     }
 }
 
-async fn called_at_once(world: &StoreWorld, lease: &Lease) -> Result<Calls, StoreError> {
-    let called = tokio::time::timeout(Duration::from_secs(2), world.store.called(lease)).await;
-    kept("the first call of a lease comes at once if there is something for the node", called)
+async fn called_at_once(world: &StoreFixture, lease: &Lease) -> Result<NodeUpdates, StoreError> {
+    let wait_for_updates =
+        tokio::time::timeout(Duration::from_secs(2), world.store.wait_for_updates(lease)).await;
+    kept("the first call of a lease comes at once if there is something for the node", wait_for_updates)
 }
 
 /// A beat tells the time, the policy, and the next due row.
-pub async fn a_beat_tells_time_policy_and_due(world: &StoreWorld) {
+pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
     let node = world.node("a").await;
-    let calls = must(world.store.beat(&node).await);
+    let calls = must(world.store.renew_lease(&node).await);
     assert_eq!(calls.now, world.now());
     assert_eq!(calls.policy, must(world.store.policy().await).0);
-    assert_eq!((calls.due, calls.wishes), (None, Vec::new()));
+    assert_eq!((calls.due, calls.pending_actions), (None, Vec::new()));
     let later = world.now().plus(Duration::from_secs(9));
     let soon = world.now().plus(Duration::from_secs(5));
     world.submit(world.draft().not_before(later)).await;
     world.submit(world.draft().not_before(soon)).await;
-    assert_eq!(must(world.store.beat(&node).await).due, Some(soon));
+    assert_eq!(must(world.store.renew_lease(&node).await).due, Some(soon));
 }
 
 /// A waiter that the node may run calls it.
-pub async fn a_waiter_calls(world: &StoreWorld) {
+pub async fn a_waiter_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
     world.submit(world.draft().key("k")).await;
@@ -161,7 +162,7 @@ pub async fn a_waiter_calls(world: &StoreWorld) {
 }
 
 /// A slot that returns calls.
-pub async fn a_freed_slot_calls(world: &StoreWorld) {
+pub async fn a_freed_slot_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -176,7 +177,7 @@ pub async fn a_freed_slot_calls(world: &StoreWorld) {
 }
 
 /// A changed policy calls, and is named.
-pub async fn a_changed_policy_calls(world: &StoreWorld) {
+pub async fn a_changed_policy_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
     let (version, policy) = must(world.store.policy().await);
@@ -185,7 +186,7 @@ pub async fn a_changed_policy_calls(world: &StoreWorld) {
 }
 
 /// A row that is due before all others calls, so that a timer can be set.
-pub async fn an_earlier_due_row_calls(world: &StoreWorld) {
+pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let in_seconds = |seconds| world.now().plus(Duration::from_secs(seconds));
     let call = waiting(world, &node).await;
@@ -197,28 +198,29 @@ pub async fn an_earlier_due_row_calls(world: &StoreWorld) {
 }
 
 /// A call that was answered is not repeated: the next one parks until there is news.
-pub async fn an_answered_call_is_not_repeated(world: &StoreWorld) {
+pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
     world.hear_out(&node).await;
     let store = world.store.clone();
     let lease = node.clone();
-    let call = parked(tokio::spawn(async move { store.called(&lease).await })).await;
+    let call = parked(tokio::spawn(async move { store.wait_for_updates(&lease).await })).await;
     call.abort();
 }
 
 /// News between two calls is not lost, whoever beats meanwhile.
-pub async fn news_between_calls_is_not_lost(world: &StoreWorld) {
+pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     let node = world.node("a").await;
     world.hear_out(&node).await;
     world.submit(world.draft().key("k")).await;
-    must(world.store.beat(&node).await);
-    let called = tokio::time::timeout(Duration::from_secs(2), world.store.called(&node)).await;
-    must(must(called));
+    must(world.store.renew_lease(&node).await);
+    let wait_for_updates =
+        tokio::time::timeout(Duration::from_secs(2), world.store.wait_for_updates(&node)).await;
+    must(must(wait_for_updates));
 }
 
 /// Each node is called, not only the first one.
-pub async fn every_node_is_called(world: &StoreWorld) {
+pub async fn every_node_is_called(world: &StoreFixture) {
     let first = world.node("a").await;
     let second = world.node("b").await;
     let one = waiting(world, &first).await;
@@ -229,7 +231,7 @@ pub async fn every_node_is_called(world: &StoreWorld) {
 }
 
 /// A node that is replaced while it waits for a call is told so.
-pub async fn whoever_is_replaced_while_waiting_is_told(world: &StoreWorld) {
+pub async fn whoever_is_replaced_while_waiting_is_told(world: &StoreFixture) {
     let old = world.node("a").await;
     let call = waiting(world, &old).await;
     let new = world.node("a").await;

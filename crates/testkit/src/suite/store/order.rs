@@ -1,17 +1,17 @@
 //! The order of claim: priority, then the key served least recently, then the submit.
 
-use super::draft::Draft;
-use super::world::{StoreWorld, ids, never_ran, prioritize, room};
+use super::draft::SubmissionBuilder;
+use super::world::{StoreFixture, ids, never_ran, prioritize, room};
 use crate::fakes::SequentialIds;
 use crate::suite::{must, some};
-use longhaul_domain::admission::{self, Line, Rank};
+use longhaul_domain::admission::{self, Rank, ReadyKey};
 use longhaul_domain::{Input, ProcessId};
-use longhaul_ports::{IdSource, Room, Stored};
+use longhaul_ports::{ClaimCapacity, IdSource, StoredProcess};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The more urgent waiter goes first, within a key and between keys.
-pub async fn higher_priority_goes_first(world: &StoreWorld) {
+pub async fn higher_priority_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let low = world.submit(world.draft().key("k").priority(-5)).await;
     let high = world.submit(world.draft().key("k").priority(5)).await;
@@ -22,7 +22,7 @@ pub async fn higher_priority_goes_first(world: &StoreWorld) {
 }
 
 /// Of two equally urgent waiters of a key, the earlier one goes first.
-pub async fn the_earlier_submit_goes_first(world: &StoreWorld) {
+pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut submitted = Vec::new();
     for _ in 0..4 {
@@ -33,7 +33,7 @@ pub async fn the_earlier_submit_goes_first(world: &StoreWorld) {
 
 /// Between keys of the same urgency, the one that was served least recently goes first: many waiters of one key do not
 /// keep another one waiting.
-pub async fn the_key_served_least_recently_goes_first(world: &StoreWorld) {
+pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut many = Vec::new();
     for _ in 0..3 {
@@ -50,7 +50,7 @@ pub async fn the_key_served_least_recently_goes_first(world: &StoreWorld) {
 }
 
 /// A waiter that comes back from a retry stands where it stood before.
-pub async fn a_retry_keeps_its_sequence(world: &StoreWorld) {
+pub async fn a_retry_keeps_its_sequence(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft().key("k").retrying(), &node).await;
     let second = world.submit(world.draft().key("k")).await;
@@ -63,7 +63,7 @@ pub async fn a_retry_keeps_its_sequence(world: &StoreWorld) {
 }
 
 /// An attempt that never ran goes back to its place.
-pub async fn what_never_ran_goes_back_to_its_place(world: &StoreWorld) {
+pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.start(world.draft().key("k"), &node).await;
     let second = world.submit(world.draft().key("k")).await;
@@ -72,7 +72,7 @@ pub async fn what_never_ran_goes_back_to_its_place(world: &StoreWorld) {
 }
 
 /// Whatever waits, the next one is the one that the pure rule names.
-pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreWorld) {
+pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k0".to_owned(), 3);
@@ -80,7 +80,7 @@ pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreWorld) {
     policy.slots.insert("k2".to_owned(), 1);
     must(world.store.set_policy(version, &policy).await);
     let chance = SequentialIds::seeded(99);
-    let mut model = Model::default();
+    let mut model = OrderModel::default();
     for round in 0..40_u32 {
         for _ in 0..chance.chance().0 % 4 {
             let stored = world.submit(drawn(world, chance.chance().0)).await;
@@ -92,7 +92,7 @@ pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreWorld) {
             let priority = i64::try_from(chance.chance().0 % 3).unwrap_or(0);
             *waiter = must(world.turn(waiter, prioritize(priority)).await);
         }
-        let one = Room { batch: 1, ..room(&node) };
+        let one = ClaimCapacity { batch: 1, ..room(&node) };
         let claimed = must(world.store.claim(&node, &one).await);
         let expected = model.next(|key| policy.slots.get(key).copied().filter(|slots| *slots > 0));
         assert_eq!(ids(&claimed).pop(), expected, "in round {round}");
@@ -105,7 +105,7 @@ pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreWorld) {
     assert!(model.claims > 10, "the script has to claim something");
 }
 
-fn drawn(world: &StoreWorld, bits: u64) -> Draft {
+fn drawn(world: &StoreFixture, bits: u64) -> SubmissionBuilder {
     let draft = world.draft().priority(i64::try_from((bits >> 8) % 3).unwrap_or(0));
     match bits % 4 {
         0 => draft,
@@ -114,21 +114,21 @@ fn drawn(world: &StoreWorld, bits: u64) -> Draft {
 }
 
 #[derive(Default)]
-struct Model {
-    waiters: Vec<Stored>,
-    holders: Vec<Stored>,
+struct OrderModel {
+    waiters: Vec<StoredProcess>,
+    holders: Vec<StoredProcess>,
     served: BTreeMap<Option<String>, u64>,
     claims: u64,
 }
 
-impl Model {
+impl OrderModel {
     fn next(&mut self, slots: impl Fn(&str) -> Option<u32>) -> Option<ProcessId> {
-        let mut lines: BTreeMap<Option<String>, Line> = BTreeMap::new();
+        let mut lines: BTreeMap<Option<String>, ReadyKey> = BTreeMap::new();
         for waiter in &self.waiters {
             let key = key(waiter);
             let rank = Rank { priority: waiter.process.priority, seq: waiter.seq };
             let held = self.holders.iter().filter(|holder| self::key(holder) == key);
-            let line = Line {
+            let line = ReadyKey {
                 first: rank,
                 served: self.served.get(&key).copied().unwrap_or(0),
                 slots: key.as_deref().and_then(&slots),
@@ -147,6 +147,6 @@ impl Model {
     }
 }
 
-fn key(stored: &Stored) -> Option<String> {
+fn key(stored: &StoredProcess) -> Option<String> {
     stored.process.spec.key.as_ref().map(ToString::to_string)
 }

@@ -1,37 +1,37 @@
 //! The policy of the queues, and what they look like.
 
-use super::world::{StoreWorld, ids, never_ran, prioritize, room};
+use super::world::{StoreFixture, ids, never_ran, prioritize, room};
 use crate::suite::{must, refused};
-use longhaul_domain::{Capability, Configured, Hold, Placement, SlotKey};
-use longhaul_ports::{PlacementClass, QueueView, Refusal, StoreError};
+use longhaul_domain::{Capability, ConfiguredLimits, Placement, QueueHold, SlotKey};
+use longhaul_ports::{PlacementClass, QueueState, StoreError, StoreRejection};
 use std::time::Duration;
 
 /// Each change of the policy gets a new version, and is what is read from then on.
-pub async fn the_policy_is_versioned(world: &StoreWorld) {
+pub async fn the_policy_is_versioned(world: &StoreFixture) {
     let (first, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu*".to_owned(), 2);
     policy.default_slots = 7;
-    policy.held.insert(must(SlotKey::new("gpu1")), Hold::default());
+    policy.held.insert(must(SlotKey::new("gpu1")), QueueHold::default());
     let second = must(world.store.set_policy(first, &policy).await);
     assert_eq!(second, first.next());
     assert_eq!(must(world.store.policy().await), (second, policy));
 }
 
 /// A change of a policy that has moved on changes nothing.
-pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreWorld) {
+pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
     let (first, policy) = must(world.store.policy().await);
     let second = must(world.store.set_policy(first, &policy).await);
     let mut other = policy.clone();
     other.default_slots = 99;
     refused!(
         world.store.set_policy(first, &other).await,
-        StoreError::Refused(Refusal::StalePolicy { found }) if *found == second
+        StoreError::Refused(StoreRejection::StalePolicy { found }) if *found == second
     );
     assert_eq!(must(world.store.policy().await), (second, policy));
 }
 
 /// More slots let waiters in; fewer let nobody new in and disturb nobody.
-pub async fn changed_limits_count_at_the_next_claim(world: &StoreWorld) {
+pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 1).await;
     for _ in 0..4 {
@@ -52,11 +52,11 @@ pub async fn changed_limits_count_at_the_next_claim(world: &StoreWorld) {
 }
 
 /// A key that is held back hands out nothing, whatever its slots, and the others go on.
-pub async fn a_held_key_gives_nobody_a_slot(world: &StoreWorld) {
+pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     let held = must(SlotKey::new("k"));
     let (version, mut policy) = must(world.store.policy().await);
-    policy.held.insert(held.clone(), Hold::default());
+    policy.held.insert(held.clone(), QueueHold::default());
     let version = must(world.store.set_policy(version, &policy).await);
     let waiter = world.submit(world.draft().key("k").priority(100)).await;
     let other = world.submit(world.draft().key("other")).await;
@@ -69,7 +69,7 @@ pub async fn a_held_key_gives_nobody_a_slot(world: &StoreWorld) {
 }
 
 /// Every key with a waiter or a holder is shown, with both in order.
-pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
+pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 2).await;
     let mut holders = Vec::new();
@@ -85,7 +85,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
     let k = must(SlotKey::new("k"));
     let mut queues = must(world.store.queues(None).await);
     queues.sort_by(|a, b| a.key.cmp(&b.key));
-    let expected = QueueView {
+    let expected = QueueState {
         key: Some(k.clone()),
         slots: Some(2),
         held: None,
@@ -93,7 +93,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
         waiters: vec![first.process.id, late.process.id],
         oldest: Some(since),
     };
-    let without_key = QueueView {
+    let without_key = QueueState {
         key: None,
         slots: None,
         held: None,
@@ -107,7 +107,7 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreWorld) {
 
 /// Queues stand in the order of their keys, the one of work without a key first; a key without waiter and holder has
 /// none, whether it is asked for or not.
-pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreWorld) {
+pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
     for key in ["b", "a", "c"] {
         world.submit(world.draft().key(key)).await;
     }
@@ -121,13 +121,13 @@ pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreWorld) {
 }
 
 /// Who held a key back, and since when, is kept and shown with its queue.
-pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreWorld) {
+pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
-    let named = Hold { since: world.now(), by: Some("ann \u{2603} \"quoted\"".to_owned()) };
-    let unnamed = Hold { since: world.now().plus(Duration::from_secs(1)), by: None };
+    let named = QueueHold { since: world.now(), by: Some("ann \u{2603} \"quoted\"".to_owned()) };
+    let unnamed = QueueHold { since: world.now().plus(Duration::from_secs(1)), by: None };
     policy.held.insert(must(SlotKey::new("k")), named.clone());
     policy.held.insert(must(SlotKey::new("l")), unnamed.clone());
-    policy.configured = Some(Configured { slots: policy.slots.clone(), default_slots: u32::MAX });
+    policy.configured = Some(ConfiguredLimits { slots: policy.slots.clone(), default_slots: u32::MAX });
     let version = must(world.store.set_policy(version, &policy).await);
     assert_eq!(must(world.store.policy().await), (version, policy.clone()));
     for (key, hold) in [("k", Some(named)), ("l", Some(unnamed)), ("m", None)] {
@@ -144,7 +144,7 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreWorld) {
 
 /// A waiter that was moved stands where its new priority puts it: in its queue, in the order of claim, and before a
 /// submit that would be claimed at once.
-pub async fn a_moved_waiter_takes_its_new_place(world: &StoreWorld) {
+pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut waiters = Vec::new();
     for _ in 0..3 {
@@ -171,7 +171,7 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreWorld) {
 }
 
 /// Between keys, a waiter that was moved counts with its new priority too.
-pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreWorld) {
+pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.submit(world.draft().key("other").priority(3)).await;
     let waiter = world.submit(world.draft().key("k")).await;
@@ -180,7 +180,7 @@ pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreWorld) {
 }
 
 /// What is moved before it waits takes its new place when it does, and keeps it from one attempt to the next.
-pub async fn a_move_lasts(world: &StoreWorld) {
+pub async fn a_move_lasts(world: &StoreFixture) {
     let node = world.node("a").await;
     let early = world.submit(world.draft().key("k")).await;
     let delayed = world.draft().key("k").not_before(world.now().plus(Duration::from_secs(1)));
@@ -196,14 +196,14 @@ pub async fn a_move_lasts(world: &StoreWorld) {
     assert_eq!(world.claim_ids(&node).await, [delayed.process.id, early.process.id]);
 }
 
-async fn set(world: &StoreWorld, key: &str, slots: u32) {
+async fn set(world: &StoreFixture, key: &str, slots: u32) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert(key.to_owned(), slots);
     must(world.store.set_policy(version, &policy).await);
 }
 
 /// The store tells for which labels somebody waits, so that a node can claim what it fits.
-pub async fn a_waiter_by_labels_tells_its_class(world: &StoreWorld) {
+pub async fn a_waiter_by_labels_tells_its_class(world: &StoreFixture) {
     let node = world.node("a").await;
     let placed = |labels: &[&str]| {
         Placement::Labels(labels.iter().copied().map(|label| must(Capability::new(label))).collect())

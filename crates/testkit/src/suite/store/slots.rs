@@ -1,17 +1,17 @@
 //! Slots: how many of a key work at once, and when a slot returns.
 
-use super::world::{StoreWorld, cancel, complete, descendants_ended, exited, never_ran, spawned};
+use super::world::{StoreFixture, cancel, complete, descendants_ended, exited, never_ran, spawned};
 use crate::suite::{must, some};
-use longhaul_domain::{Command, Input, Interruption, Observation, Pending, StartFailure, StartStage, State};
+use longhaul_domain::{Action, Input, Interruption, Observation, Pending, StartFailure, StartStage, State};
 
-async fn limited(world: &StoreWorld, slots: u32) {
+async fn limited(world: &StoreFixture, slots: u32) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), slots);
     must(world.store.set_policy(version, &policy).await);
 }
 
 /// A key hands out as many slots as it has.
-pub async fn slots_of_a_key_are_never_exceeded(world: &StoreWorld) {
+pub async fn slots_of_a_key_are_never_exceeded(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
     limited(world, 2).await;
@@ -23,7 +23,7 @@ pub async fn slots_of_a_key_are_never_exceeded(world: &StoreWorld) {
 }
 
 /// Without an entry of its own a key has the default; with 0 it has no limit, and work without a key has none either.
-pub async fn only_limited_keys_have_a_limit(world: &StoreWorld) {
+pub async fn only_limited_keys_have_a_limit(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 0).await;
     for _ in 0..8 {
@@ -33,7 +33,7 @@ pub async fn only_limited_keys_have_a_limit(world: &StoreWorld) {
     }
     let claimed = world.claim(&node).await;
     let count = |key: Option<&str>| {
-        let same = |stored: &&longhaul_ports::Stored| {
+        let same = |stored: &&longhaul_ports::StoredProcess| {
             stored.process.spec.key.as_ref().map(|key| key.as_str()) == key
         };
         claimed.iter().filter(same).count()
@@ -42,7 +42,7 @@ pub async fn only_limited_keys_have_a_limit(world: &StoreWorld) {
 }
 
 /// The slot is free again after every way to end.
-pub async fn a_slot_returns_on_every_ending(world: &StoreWorld) {
+pub async fn a_slot_returns_on_every_ending(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
     for place in 0..4 {
@@ -52,7 +52,7 @@ pub async fn a_slot_returns_on_every_ending(world: &StoreWorld) {
             exited(&running, world.now(), 0),
             exited(&running, world.now(), 1),
             Input::Observation(Observation::SupervisorLost { attempt, why: Interruption::Reboot }),
-            Input::Observation(Observation::Orphaned),
+            Input::Observation(Observation::OwnerLost),
         ];
         assert_slots(world, 1).await;
         let ending = some(endings.get(place)).clone();
@@ -80,7 +80,7 @@ pub async fn a_slot_returns_on_every_ending(world: &StoreWorld) {
 }
 
 /// Whoever waits for a retry, or goes back because it never ran, holds no slot.
-pub async fn a_slot_returns_between_attempts(world: &StoreWorld) {
+pub async fn a_slot_returns_between_attempts(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
     let running = world.run(world.draft().key("k").retrying(), &node).await;
@@ -96,7 +96,7 @@ pub async fn a_slot_returns_between_attempts(world: &StoreWorld) {
 }
 
 /// Whoever only waits for its children holds no slot and has no owner.
-pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreWorld) {
+pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
     let (parent, child) = world.lingering(&node, world.draft().key("k")).await;
@@ -112,13 +112,13 @@ pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreWorld) {
 }
 
 /// Paused and stopping work holds its slot and keeps its owner.
-pub async fn paused_and_stopping_work_holds_its_slot(world: &StoreWorld) {
+pub async fn paused_and_stopping_work_holds_its_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
     let starting = world.start(world.draft().key("k"), &node).await;
     let running = must(world.turn(&starting, spawned(&starting)).await);
     assert_eq!(running.owner, Some(node.clone()));
-    let paused = must(world.turn(&running, Input::Command(Command::Pause)).await);
+    let paused = must(world.turn(&running, Input::Action(Action::Pause)).await);
     assert_eq!(paused.owner, Some(node.clone()));
     assert_slots(world, 1).await;
     let stopping = must(world.turn(&paused, cancel()).await);
@@ -126,7 +126,7 @@ pub async fn paused_and_stopping_work_holds_its_slot(world: &StoreWorld) {
     assert_slots(world, 1).await;
 }
 
-async fn assert_slots(world: &StoreWorld, taken: usize) {
+async fn assert_slots(world: &StoreFixture, taken: usize) {
     let queues = must(world.store.queues(None).await);
     let holders: usize = queues.iter().map(|queue| queue.holders.len()).sum();
     assert_eq!(holders, taken);

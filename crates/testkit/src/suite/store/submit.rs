@@ -1,18 +1,20 @@
 //! New work is accepted whole or not at all.
 
-use super::world::{StoreWorld, cancel, claimant, everything, ids};
+use super::world::{StoreFixture, cancel, claimant, everything, ids};
 use crate::suite::{instead_of, kept, must, refused, some};
 use longhaul_domain::{Fact, PolicyVersion, State, Status};
-use longhaul_ports::{Claimant, Filter, Order, PageAsk, Refusal, StoreError, Submitted};
+use longhaul_ports::{
+    ClaimRequest, PageRequest, ProcessFilter, SortOrder, StoreError, StoreRejection, SubmitOutcome,
+};
 use std::time::Duration;
 
 /// Accepted work can be loaded, listed, and seen in the event log when the submit returns.
-pub async fn accepted_work_is_there_on_return(world: &StoreWorld) {
+pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
     let stored = world.submit(world.draft().key("k")).await;
     let id = stored.process.id;
     assert_eq!(world.load(id).await, stored);
-    let page = PageAsk { order: Order::NewestFirst, after: None, most: 10 };
-    let listing = must(world.store.list(&Filter::default(), &page).await);
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 10 };
+    let listing = must(world.store.list(&ProcessFilter::default(), &page).await);
     assert_eq!(listing.processes.as_slice(), std::slice::from_ref(&stored));
     let log = must(world.store.read(None, 10, false).await);
     let first = some(log.events.first());
@@ -23,35 +25,35 @@ pub async fn accepted_work_is_there_on_return(world: &StoreWorld) {
 }
 
 /// A submit that is sent again changes nothing and gives what it became.
-pub async fn the_same_id_again_gives_what_it_became(world: &StoreWorld) {
+pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
     let node = world.node("a").await;
     let submission = world.submission(world.draft()).await;
     must(world.store.submit(submission.clone()).await);
     let became = some(world.claim(&node).await.pop());
     let again = must(world.store.submit(submission).await);
-    let expected = Submitted::Existing { id: became.process.id, stored: Some(became), same_spec: true };
+    let expected = SubmitOutcome::Existing { id: became.process.id, stored: Some(became), same_spec: true };
     assert_eq!(again, expected);
     assert_eq!(must(world.store.read(None, 10, false).await).events.len(), 2);
 }
 
 /// A submit that is sent again after its record was let go starts nothing, and is told what it is.
-pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreWorld) {
+pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);
     must(world.turn(&world.load(id).await, cancel()).await);
     assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
     let again = must(world.store.submit(submission.clone()).await);
-    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+    assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
     let mut other = world.draft().key("other");
     other.id = id;
     let again = must(world.try_submit(other).await);
-    assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: false });
+    assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: false });
     assert!(!world.exists(id).await);
 }
 
 /// So is each of many that one sweep let go of.
-pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreWorld) {
+pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     let mut swept = Vec::new();
     for _ in 0..100 {
         let submission = world.submission(world.draft()).await;
@@ -63,19 +65,19 @@ pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreWorld) {
     assert_eq!(must(world.store.sweep(&everything(), 1000).await).ids.len(), swept.len());
     for (id, submission) in swept {
         let again = must(world.store.submit(submission).await);
-        assert_eq!(again, Submitted::Existing { id, stored: None, same_spec: true });
+        assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
     }
 }
 
 /// Each submit stands behind those before it.
-pub async fn sequences_grow_with_submits(world: &StoreWorld) {
+pub async fn sequences_grow_with_submits(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
     assert!(first.seq < second.seq);
 }
 
 /// A limit resolved from an older policy is not applied.
-pub async fn a_stale_policy_is_refused(world: &StoreWorld) {
+pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     let submission = world.submission(world.draft().key("k")).await;
     let (version, policy) = must(world.store.policy().await);
     let newer = must(world.store.set_policy(version, &policy).await);
@@ -83,14 +85,14 @@ pub async fn a_stale_policy_is_refused(world: &StoreWorld) {
     let id = submission.process.id;
     refused!(
         world.store.submit(submission).await,
-        StoreError::Refused(Refusal::StalePolicy { found }) if *found == newer
+        StoreError::Refused(StoreRejection::StalePolicy { found }) if *found == newer
     );
     assert!(!world.exists(id).await);
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
 /// A store takes limits that were resolved from a newer policy than its own: only an older one may be too generous.
-pub async fn limits_of_a_newer_policy_are_taken(world: &StoreWorld) {
+pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     let mut submission = world.submission(world.draft().key("k")).await;
     submission.limits.policy = submission.limits.policy.next();
     let id = submission.process.id;
@@ -99,7 +101,7 @@ pub async fn limits_of_a_newer_policy_are_taken(world: &StoreWorld) {
 }
 
 /// Reported work begins at once, without a slot and without an owner.
-pub async fn reported_work_begins_at_once_without_owner(world: &StoreWorld) {
+pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().key("k").reported()).await;
     assert_eq!(stored.process.state, State::Reported { slot: false });
@@ -109,7 +111,7 @@ pub async fn reported_work_begins_at_once_without_owner(world: &StoreWorld) {
 }
 
 /// Delayed work is no waiter before a decision says that it is due.
-pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreWorld) {
+pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
     let node = world.node("a").await;
     let at = world.now().plus(Duration::from_secs(60));
     let stored = world.submit(world.draft().not_before(at)).await;
@@ -120,11 +122,11 @@ pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreWorld) {
 }
 
 /// With nobody ahead and room, it is claimed in the same step, which counts as two revisions.
-pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreWorld) {
+pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
     let submitted = must(world.try_submit(draft).await);
-    let Submitted::Claimed(stored) = submitted else {
+    let SubmitOutcome::Claimed(stored) = submitted else {
         instead_of("a claim", &submitted);
     };
     assert_eq!(stored.owner, Some(node.clone()));
@@ -140,19 +142,19 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreWorld) {
 }
 
 /// Whoever waits in the same key is not overtaken by a submit that wants to be claimed at once.
-pub async fn claim_for_does_not_overtake_waiters(world: &StoreWorld) {
+pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
     let node = world.node("a").await;
     let ahead = world.submit(world.draft().key("k")).await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
     let submitted = must(world.try_submit(draft).await);
-    let Submitted::Waiting(behind) = submitted else {
+    let SubmitOutcome::Waiting(behind) = submitted else {
         instead_of("a waiter", &submitted);
     };
     assert_eq!(world.claim_ids(&node).await, [ahead.process.id, behind.process.id]);
 }
 
 /// A more urgent submit goes before those who wait with less urgency.
-pub async fn claim_for_passes_the_less_urgent(world: &StoreWorld) {
+pub async fn claim_for_passes_the_less_urgent(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
     let urgent = world.draft().key("k").priority(1);
@@ -160,18 +162,18 @@ pub async fn claim_for_passes_the_less_urgent(world: &StoreWorld) {
 }
 
 /// A claim in a submit takes no more roots than the node has room for; a child needs no such room.
-pub async fn claim_for_respects_the_room_for_roots(world: &StoreWorld) {
+pub async fn claim_for_respects_the_room_for_roots(world: &StoreFixture) {
     let node = world.node("a").await;
-    let small = Claimant { lease: node.clone(), roots: 1 };
+    let small = ClaimRequest { lease: node.clone(), roots: 1 };
     let parent = world.run(world.draft(), &node).await;
     let root = world.draft().claimed_for(small.clone());
-    assert!(matches!(must(world.try_submit(root).await), Submitted::Waiting(_)));
+    assert!(matches!(must(world.try_submit(root).await), SubmitOutcome::Waiting(_)));
     let child = world.draft().child_of(&parent).claimed_for(small);
-    assert!(matches!(must(world.try_submit(child).await), Submitted::Claimed(_)));
+    assert!(matches!(must(world.try_submit(child).await), SubmitOutcome::Claimed(_)));
 }
 
 /// Work that must not wait is refused, and the holders of the slots are named; nothing was written.
-pub async fn or_refuse_names_the_holders(world: &StoreWorld) {
+pub async fn or_refuse_names_the_holders(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 1);
@@ -181,25 +183,25 @@ pub async fn or_refuse_names_the_holders(world: &StoreWorld) {
     let id = draft.id;
     refused!(
         world.try_submit(draft).await,
-        StoreError::Refused(Refusal::NoSlot { key: Some(key), holders })
+        StoreError::Refused(StoreRejection::NoSlot { key: Some(key), holders })
             if key.as_str() == "k" && *holders == [holder.process.id]
     );
     assert!(!world.exists(id).await);
     let fits = world.draft().key("other").claimed_for(claimant(&node)).or_refused();
-    assert!(matches!(must(world.try_submit(fits).await), Submitted::Claimed(_)));
+    assert!(matches!(must(world.try_submit(fits).await), SubmitOutcome::Claimed(_)));
 }
 
 /// Work that must not wait is refused as well when the node has no room for another root, and those are named.
-pub async fn or_refuse_names_the_roots_of_a_full_node(world: &StoreWorld) {
+pub async fn or_refuse_names_the_roots_of_a_full_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().key("k").child_of(&root), &node).await;
-    let full = Claimant { lease: node, roots: 1 };
+    let full = ClaimRequest { lease: node, roots: 1 };
     let draft = world.draft().key("k").claimed_for(full).or_refused();
     let id = draft.id;
     refused!(
         world.try_submit(draft).await,
-        StoreError::Refused(Refusal::NoSlot { key: None, holders })
+        StoreError::Refused(StoreRejection::NoSlot { key: None, holders })
             if *holders == [root.process.id] && !holders.contains(&child.process.id)
     );
     assert!(!world.exists(id).await);

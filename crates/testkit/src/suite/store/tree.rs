@@ -1,54 +1,54 @@
 //! Trees: who may have children, how deep, and how many.
 
-use super::world::{StoreWorld, cancel, claimant, descendants_ended, everything, exited, terminate};
+use super::world::{StoreFixture, cancel, claimant, descendants_ended, everything, exited, terminate};
 use crate::suite::{instead_of, must, refused};
 use longhaul_domain::{Level, Lineage, Status, TreeLimits};
-use longhaul_ports::{Refusal, StoreError};
+use longhaul_ports::{StoreError, StoreRejection};
 
 /// A child of nobody is refused.
-pub async fn a_missing_parent_is_refused(world: &StoreWorld) {
+pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
     let nobody = world.draft().id;
     let mut draft = world.draft();
     draft.lineage = Lineage::default().child_of(nobody);
     let id = draft.id;
     refused!(
         world.try_submit(draft).await,
-        StoreError::Refused(Refusal::ParentMissing { parent }) if *parent == nobody
+        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == nobody
     );
     assert!(!world.exists(id).await);
 }
 
 /// A parent that is stopping, or that ended, gets no more children.
-pub async fn a_closing_parent_gets_no_children(world: &StoreWorld) {
+pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
     let stopping = must(world.turn(&parent, cancel()).await);
     let id = parent.process.id;
     refused!(
         world.try_submit(world.draft().child_of(&parent)).await,
-        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+        StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == id
     );
     must(world.turn(&stopping, exited(&stopping, world.now(), 0)).await);
     refused!(
         world.try_submit(world.draft().child_of(&parent)).await,
-        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+        StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == id
     );
 }
 
 /// A process below one that is stopping gets no more children either.
-pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreWorld) {
+pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
     must(world.turn(&root, cancel()).await);
     refused!(
         world.try_submit(world.draft().child_of(&child)).await,
-        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == root.process.id
+        StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == root.process.id
     );
 }
 
 /// Below the living child of one that ended by itself work goes on, also when that one was let go.
-pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreWorld) {
+pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
@@ -57,18 +57,18 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreWorld
     world.submit(world.draft().child_of(&child)).await;
     refused!(
         world.try_submit(world.draft().child_of(&root)).await,
-        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+        StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == id
     );
     assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
     world.submit(world.draft().child_of(&child)).await;
     refused!(
         world.try_submit(world.draft().child_of(&root)).await,
-        StoreError::Refused(Refusal::ParentMissing { parent }) if *parent == id
+        StoreError::Refused(StoreRejection::ParentMissing { parent }) if *parent == id
     );
 }
 
 /// One that was told to end with all below it keeps its tree closed after its own end, until they are seen to have.
-pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreWorld) {
+pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
     let child = world.run(world.draft().child_of(&root), &node).await;
@@ -76,14 +76,14 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
     let ended = world.exit(&stopping, 0).await;
     refused!(
         world.try_submit(world.draft().child_of(&child)).await,
-        StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == root.process.id
+        StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == root.process.id
     );
     must(world.turn(&ended, descendants_ended()).await);
     world.submit(world.draft().child_of(&child)).await;
 }
 
 /// A change for one below which nobody lives is refused, and writes nothing, while somebody does at any depth.
-pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreWorld) {
+pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;
     let top = world.run(world.draft(), &node).await;
@@ -91,11 +91,11 @@ pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(worl
     world.run(world.draft().child_of(&top), &node).await;
     let grandchild = world.run(world.draft().child_of(&child), &node).await;
     let mut end = world.change(&parent, descendants_ended());
-    end.childless = true;
+    end.require_no_live_descendants = true;
     for living in [child, grandchild] {
         refused!(
             world.store.commit(end.clone()).await,
-            StoreError::Refused(Refusal::DescendantLives { descendant }) if *descendant == living.process.id
+            StoreError::Refused(StoreRejection::DescendantLives { descendant }) if *descendant == living.process.id
         );
         assert_eq!(world.load(parent.process.id).await, parent);
         world.exit(&living, 0).await;
@@ -105,13 +105,13 @@ pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(worl
 }
 
 /// Of a child that joins and an end that has to find nobody below, one is refused.
-pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreWorld) {
+pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
     let node = world.node("a").await;
     for turn in 0..20 {
         let (parent, child) = world.lingering(&node, world.draft()).await;
         world.exit(&child, 0).await;
         let mut end = world.change(&parent, descendants_ended());
-        end.childless = true;
+        end.require_no_live_descendants = true;
         let joining = world.submission(world.draft().reported().child_of(&parent)).await;
         let (ended, joined) = if turn % 2 == 0 {
             tokio::join!(world.store.commit(end), world.store.submit(joining))
@@ -120,18 +120,18 @@ pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreWorld) {
             (ended, joined)
         };
         match (ended, joined) {
-            (Ok(_), Err(StoreError::Refused(Refusal::AncestorClosing { .. })))
-            | (Err(StoreError::Refused(Refusal::DescendantLives { .. })), Ok(_)) => {}
+            (Ok(_), Err(StoreError::Refused(StoreRejection::AncestorClosing { .. })))
+            | (Err(StoreError::Refused(StoreRejection::DescendantLives { .. })), Ok(_)) => {}
             both => instead_of("one that is refused", &both),
         }
     }
 }
 
 /// A paused parent is open, and so is reported work.
-pub async fn other_parents_are_open(world: &StoreWorld) {
+pub async fn other_parents_are_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
-    let pause = longhaul_domain::Input::Command(longhaul_domain::Command::Pause);
+    let pause = longhaul_domain::Input::Action(longhaul_domain::Action::Pause);
     let paused = must(world.turn(&parent, pause).await);
     world.submit(world.draft().child_of(&paused)).await;
     let reported = world.submit(world.draft().reported()).await;
@@ -139,14 +139,14 @@ pub async fn other_parents_are_open(world: &StoreWorld) {
 }
 
 /// A process that waits for its children is open as long as they may have children of their own.
-pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreWorld) {
+pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_, child) = world.lingering(&node, world.draft()).await;
     world.submit(world.draft().child_of(&child)).await;
 }
 
 /// Once a tree was told to end nobody joins it, even where the told one goes on until its children have ended.
-pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreWorld) {
+pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, child) = world.lingering(&node, world.draft()).await;
     let marked = must(world.turn(&parent, terminate()).await);
@@ -155,20 +155,20 @@ pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreWorld) {
     for below in [&parent, &child] {
         refused!(
             world.try_submit(world.draft().child_of(below)).await,
-            StoreError::Refused(Refusal::AncestorClosing { ancestor }) if *ancestor == id
+            StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == id
         );
     }
 }
 
 /// What waits for its children still counts on its level.
-pub async fn a_level_counts_who_waits_for_its_children(world: &StoreWorld) {
+pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let tree = TreeLimits { deepest: Level(10), per_level: 1 };
     let root = world.run(world.draft(), &node).await;
     let (parent, child) = world.lingering(&node, world.draft().child_of(&root)).await;
     refused!(
         world.try_submit(world.draft().within(tree).child_of(&root)).await,
-        StoreError::Refused(Refusal::LevelFull { level: Level(1), live: 1, most: 1 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 1, most: 1 })
     );
     world.exit(&child, 0).await;
     must(world.turn(&parent, descendants_ended()).await);
@@ -176,18 +176,18 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreWorld) {
 }
 
 /// No tree gets deeper than its limit.
-pub async fn a_tree_too_deep_is_refused(world: &StoreWorld) {
+pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
     let tree = TreeLimits { deepest: Level(1), per_level: 20 };
     let root = world.submit(world.draft().within(tree)).await;
     let child = world.submit(world.draft().within(tree).child_of(&root)).await;
     refused!(
         world.try_submit(world.draft().within(tree).child_of(&child)).await,
-        StoreError::Refused(Refusal::TooDeep { level: Level(2), deepest: Level(1) })
+        StoreError::Refused(StoreRejection::TooDeep { level: Level(2), deepest: Level(1) })
     );
 }
 
 /// A level takes so many live processes of its tree, and one more for each that ends.
-pub async fn a_full_level_is_refused_until_one_ends(world: &StoreWorld) {
+pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     let tree = TreeLimits { deepest: Level(10), per_level: 2 };
     let root = world.submit(world.draft().within(tree)).await;
     let other = world.submit(world.draft().within(tree)).await;
@@ -196,7 +196,7 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreWorld) {
     world.submit(draft(&root)).await;
     refused!(
         world.try_submit(draft(&root)).await,
-        StoreError::Refused(Refusal::LevelFull { level: Level(1), live: 2, most: 2 })
+        StoreError::Refused(StoreRejection::LevelFull { level: Level(1), live: 2, most: 2 })
     );
     world.submit(draft(&child)).await;
     world.submit(draft(&other)).await;
@@ -205,7 +205,7 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreWorld) {
 }
 
 /// Work whose key is held by its own ancestors alone would wait for ever; it is refused and told by whom.
-pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreWorld) {
+pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 2);
@@ -215,7 +215,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreWorld) {
     let grandchild = world.draft().key("k").child_of(&child);
     refused!(
         world.try_submit(grandchild).await,
-        StoreError::Refused(Refusal::HeldByAncestors { key, holders })
+        StoreError::Refused(StoreRejection::HeldByAncestors { key, holders })
             if key.as_str() == "k" && *holders == [root.process.id, child.process.id]
     );
     let elsewhere = world.draft().key("other").child_of(&child);
@@ -223,7 +223,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreWorld) {
 }
 
 /// So is work that only begins to wait later; work that begins at once needs no slot and is taken.
-pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreWorld) {
+pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 1);
@@ -232,14 +232,14 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &
     let later = world.now().plus(std::time::Duration::from_secs(60));
     refused!(
         world.try_submit(world.draft().key("k").not_before(later).child_of(&root)).await,
-        StoreError::Refused(Refusal::HeldByAncestors { key, holders })
+        StoreError::Refused(StoreRejection::HeldByAncestors { key, holders })
             if key.as_str() == "k" && *holders == [root.process.id]
     );
     world.submit(world.draft().key("k").reported().child_of(&root)).await;
 }
 
 /// A stranger among the holders will let go one day: then it waits.
-pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreWorld) {
+pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("k".to_owned(), 2);

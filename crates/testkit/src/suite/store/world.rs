@@ -1,15 +1,15 @@
 //! A store of its own for each rule, and what rules do with it.
 
-use super::draft::Draft;
+use super::draft::SubmissionBuilder;
 use crate::fakes::{SequentialIds, VirtualClock};
 use crate::suite::{instead_of, must, some};
 use longhaul_domain::{
-    AttemptNo, Capabilities, Command, Containment, Context, Exit, ExitStatus, Input, NodeId, Observation,
-    Priority, Process, ProcessId, Retention, State, StopCause, Timestamp,
+    Action, AttemptNo, Capabilities, Containment, DecisionContext, Exit, ExitStatus, Input, NodeId,
+    Observation, Priority, Process, ProcessId, Retention, State, StopCause, Timestamp,
 };
 use longhaul_ports::{
-    Author, Change, Claimant, Clock, IdSource, Lease, Limits, NodeFacts, PlacementClass, Room, Store,
-    StoreError, Stored, Submission, Submitted,
+    Change, ClaimCapacity, ClaimRequest, Clock, IdSource, Lease, NodeDescriptor, PlacementClass, Store,
+    StoreError, StoredProcess, Submission, SubmitLimits, SubmitOutcome, Writer,
 };
 use std::any::Any;
 use std::fmt;
@@ -18,25 +18,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Opens a handle on the content of a world.
-type Open = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>> + Send + Sync>;
+type OpenHandle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>> + Send + Sync>;
 
 /// A store of its own for each rule, empty, with a clock that the rule moves.
-pub struct StoreWorld {
+pub struct StoreFixture {
     /// The store; it takes its time from the clock.
     pub store: Arc<dyn Store>,
     /// The clock.
     pub clock: VirtualClock,
     /// New identities.
     pub ids: SequentialIds,
-    another: Option<Open>,
-    reopen: Option<Open>,
-    cut: Option<Box<dyn Fn(Cut) + Send + Sync>>,
+    another: Option<OpenHandle>,
+    reopen: Option<OpenHandle>,
+    cut: Option<Box<dyn Fn(ConnectionCut) + Send + Sync>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// Where the connection to a store is cut in the midst of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum ConnectionCut {
     /// Before the store has committed it.
     BeforeCommit,
     /// After the store has committed it, before its answer arrives.
@@ -44,11 +44,11 @@ pub enum Cut {
 }
 
 /// Opens a world with a clock of its own.
-pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> StoreWorld) -> StoreWorld {
+pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> StoreFixture) -> StoreFixture {
     open(VirtualClock::default()).await
 }
 
-impl StoreWorld {
+impl StoreFixture {
     /// A world around a store that takes its time from this clock.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: VirtualClock) -> Self {
@@ -79,7 +79,7 @@ impl StoreWorld {
     /// The same, with a way to cut the connection during the next write. A store that sends the write again by itself may
     /// succeed.
     #[must_use]
-    pub fn with_cut(self, cut: impl Fn(Cut) + Send + Sync + 'static) -> Self {
+    pub fn with_cut(self, cut: impl Fn(ConnectionCut) + Send + Sync + 'static) -> Self {
         Self { cut: Some(Box::new(cut)), ..self }
     }
 
@@ -108,7 +108,7 @@ impl StoreWorld {
     ///
     /// # Panics
     /// If the world was not made [with a way to do that](Self::with_cut).
-    pub fn cut_next_write(&self, at: Cut) {
+    pub fn cut_next_write(&self, at: ConnectionCut) {
         some(self.cut.as_ref())(at);
     }
 
@@ -120,12 +120,12 @@ impl StoreWorld {
 
     /// A command that any node may run.
     #[must_use]
-    pub fn draft(&self) -> Draft {
-        Draft::new(self.ids.process())
+    pub fn draft(&self) -> SubmissionBuilder {
+        SubmissionBuilder::new(self.ids.process())
     }
 
-    pub(crate) fn context(&self) -> Context {
-        Context {
+    pub(crate) fn context(&self) -> DecisionContext {
+        DecisionContext {
             now: self.clock.now(),
             awake: self.clock.awake(),
             chance: self.ids.chance(),
@@ -141,7 +141,7 @@ impl StoreWorld {
 
     /// Registers a node under this name.
     pub async fn node(&self, name: &str) -> Lease {
-        let facts = NodeFacts {
+        let facts = NodeDescriptor {
             id: node_id(name),
             home: None,
             boot: "a boot".to_owned(),
@@ -151,7 +151,7 @@ impl StoreWorld {
     }
 
     /// The submission of a draft under the policy in force.
-    pub async fn submission(&self, draft: Draft) -> Submission {
+    pub async fn submission(&self, draft: SubmissionBuilder) -> Submission {
         let (version, policy) = must(self.store.policy().await);
         let slots = draft.spec.key.as_ref().and_then(|key| policy.slots_of(key));
         let (process, events) =
@@ -159,9 +159,9 @@ impl StoreWorld {
         Submission {
             process,
             events,
-            limits: Limits { policy: version, slots, tree: draft.tree },
+            limits: SubmitLimits { policy: version, slots, tree: draft.tree },
             claim_for: draft.claim_for,
-            or_refuse: draft.or_refuse,
+            fail_if_queued: draft.fail_if_queued,
         }
     }
 
@@ -169,36 +169,36 @@ impl StoreWorld {
     ///
     /// # Errors
     /// What the store answers.
-    pub async fn try_submit(&self, draft: Draft) -> Result<Submitted, StoreError> {
+    pub async fn try_submit(&self, draft: SubmissionBuilder) -> Result<SubmitOutcome, StoreError> {
         self.store.submit(self.submission(draft).await).await
     }
 
     /// Submits what is not claimed at once, and fails if it is.
-    pub async fn submit(&self, draft: Draft) -> Stored {
+    pub async fn submit(&self, draft: SubmissionBuilder) -> StoredProcess {
         let submitted = must(self.try_submit(draft).await);
         some(match submitted {
-            Submitted::Waiting(stored) => Some(stored),
-            Submitted::Claimed(_) | Submitted::Existing { .. } => None,
+            SubmitOutcome::Waiting(stored) => Some(stored),
+            SubmitOutcome::Claimed(_) | SubmitOutcome::Existing { .. } => None,
         })
     }
 
     /// Submits what is claimed at once for this node, and fails if it has to wait.
-    pub async fn start(&self, draft: Draft, lease: &Lease) -> Stored {
+    pub async fn start(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let submitted = must(self.try_submit(draft.claimed_for(claimant(lease))).await);
         some(match submitted {
-            Submitted::Claimed(stored) => Some(stored),
-            Submitted::Waiting(_) | Submitted::Existing { .. } => None,
+            SubmitOutcome::Claimed(stored) => Some(stored),
+            SubmitOutcome::Waiting(_) | SubmitOutcome::Existing { .. } => None,
         })
     }
 
     /// Submits what runs at once on this node, and fails if it has to wait.
-    pub async fn run(&self, draft: Draft, lease: &Lease) -> Stored {
+    pub async fn run(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let stored = self.start(draft, lease).await;
         must(self.turn(&stored, spawned(&stored)).await)
     }
 
     /// The record of an id; fails if there is none.
-    pub async fn load(&self, id: ProcessId) -> Stored {
+    pub async fn load(&self, id: ProcessId) -> StoredProcess {
         let mut loaded = must(self.store.load(&[id]).await);
         some(loaded.pop().flatten())
     }
@@ -210,8 +210,8 @@ impl StoreWorld {
 
     /// What an engine would commit after this input, by the author that may write the record.
     #[must_use]
-    pub fn change(&self, stored: &Stored, input: Input) -> Change {
-        let step = must(stored.process.decide(&self.context(), &stored.vitals, &input));
+    pub fn change(&self, stored: &StoredProcess, input: Input) -> Change {
+        let step = must(stored.process.decide(&self.context(), &stored.live_stats, &input));
         let mut next = stored.process.clone();
         next.evolve(&step.events);
         Change {
@@ -220,8 +220,8 @@ impl StoreWorld {
             expected: stored.revision,
             next,
             events: step.events,
-            taken: longhaul_domain::WishNo(0),
-            childless: false,
+            taken: longhaul_domain::ActionSeq(0),
+            require_no_live_descendants: false,
         }
     }
 
@@ -229,13 +229,13 @@ impl StoreWorld {
     ///
     /// # Errors
     /// What the store answers to the commit.
-    pub async fn turn(&self, stored: &Stored, input: Input) -> Result<Stored, StoreError> {
+    pub async fn turn(&self, stored: &StoredProcess, input: Input) -> Result<StoredProcess, StoreError> {
         self.store.commit(self.change(stored, input)).await?;
         Ok(self.load(stored.process.id).await)
     }
 
     /// Lets a running command exit with this code.
-    pub async fn exit(&self, stored: &Stored, code: i32) -> Stored {
+    pub async fn exit(&self, stored: &StoredProcess, code: i32) -> StoredProcess {
         must(self.try_exit(stored, code).await)
     }
 
@@ -243,12 +243,16 @@ impl StoreWorld {
     ///
     /// # Errors
     /// What the store answers to the commit.
-    pub async fn try_exit(&self, stored: &Stored, code: i32) -> Result<Stored, StoreError> {
+    pub async fn try_exit(&self, stored: &StoredProcess, code: i32) -> Result<StoredProcess, StoreError> {
         self.turn(stored, exited(stored, self.now(), code)).await
     }
 
     /// What waits for its children, with one of them at work.
-    pub(crate) async fn lingering(&self, lease: &Lease, draft: Draft) -> (Stored, Stored) {
+    pub(crate) async fn lingering(
+        &self,
+        lease: &Lease,
+        draft: SubmissionBuilder,
+    ) -> (StoredProcess, StoredProcess) {
         let parent = self.run(draft.awaiting(), lease).await;
         let child = self.run(self.draft().child_of(&parent), lease).await;
         let parent = self.exit(&parent, 0).await;
@@ -257,7 +261,7 @@ impl StoreWorld {
     }
 
     /// Claims for this node with much room: what is pinned to it, and what any node may run.
-    pub async fn claim(&self, lease: &Lease) -> Vec<Stored> {
+    pub async fn claim(&self, lease: &Lease) -> Vec<StoredProcess> {
         must(self.store.claim(lease, &room(lease)).await)
     }
 
@@ -269,8 +273,9 @@ impl StoreWorld {
     /// Takes in every call there is, until the next one parks.
     pub(crate) async fn hear_out(&self, lease: &Lease) {
         for _ in 0..20 {
-            let called = tokio::time::timeout(crate::suite::A_WHILE, self.store.called(lease)).await;
-            if called.is_err() {
+            let wait_for_updates =
+                tokio::time::timeout(crate::suite::PARK_CHECK, self.store.wait_for_updates(lease)).await;
+            if wait_for_updates.is_err() {
                 return;
             }
         }
@@ -278,9 +283,9 @@ impl StoreWorld {
     }
 }
 
-impl fmt::Debug for StoreWorld {
+impl fmt::Debug for StoreFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StoreWorld").field("store", &self.store).finish_non_exhaustive()
+        f.debug_struct("StoreFixture").field("store", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -288,23 +293,23 @@ pub(crate) fn node_id(name: &str) -> NodeId {
     must(NodeId::new(name))
 }
 
-pub(crate) fn ids(stored: &[Stored]) -> Vec<ProcessId> {
+pub(crate) fn ids(stored: &[StoredProcess]) -> Vec<ProcessId> {
     stored.iter().map(|stored| stored.process.id).collect()
 }
 
 /// Whoever may write it.
-pub(crate) fn author(stored: &Stored) -> Author {
-    stored.owner.clone().map_or(Author::Anyone, Author::Owner)
+pub(crate) fn author(stored: &StoredProcess) -> Writer {
+    stored.owner.clone().map_or(Writer::Anyone, Writer::Owner)
 }
 
 /// Room for many.
-pub(crate) fn claimant(lease: &Lease) -> Claimant {
-    Claimant { lease: lease.clone(), roots: 1000 }
+pub(crate) fn claimant(lease: &Lease) -> ClaimRequest {
+    ClaimRequest { lease: lease.clone(), roots: 1000 }
 }
 
 /// Room for many, for everything that this node may run.
-pub(crate) fn room(lease: &Lease) -> Room {
-    Room {
+pub(crate) fn room(lease: &Lease) -> ClaimCapacity {
+    ClaimCapacity {
         roots: 1000,
         batch: 100,
         classes: vec![
@@ -314,7 +319,7 @@ pub(crate) fn room(lease: &Lease) -> Room {
     }
 }
 
-pub(crate) fn spawned(stored: &Stored) -> Input {
+pub(crate) fn spawned(stored: &StoredProcess) -> Input {
     Input::Observation(Observation::Spawned {
         attempt: stored.process.attempt,
         pid: Some(4711),
@@ -323,7 +328,7 @@ pub(crate) fn spawned(stored: &Stored) -> Input {
     })
 }
 
-pub(crate) fn exited(stored: &Stored, at: Timestamp, code: i32) -> Input {
+pub(crate) fn exited(stored: &StoredProcess, at: Timestamp, code: i32) -> Input {
     Input::Observation(Observation::Exited {
         attempt: stored.process.attempt,
         exit: Exit::of(ExitStatus::Code(code), at),
@@ -335,12 +340,12 @@ pub(crate) fn never_ran(attempt: AttemptNo) -> Input {
 }
 
 pub(crate) const fn cancel() -> Input {
-    Input::Command(Command::Cancel { cause: StopCause::User })
+    Input::Action(Action::Cancel { cause: StopCause::User })
 }
 
 /// To end it and all below it.
 pub(crate) const fn terminate() -> Input {
-    Input::Command(Command::Terminate { cause: StopCause::User, force: false })
+    Input::Action(Action::Terminate { cause: StopCause::User, force: false })
 }
 
 /// None below it lives any more.
@@ -355,9 +360,9 @@ pub(crate) const fn everything() -> Retention {
 
 /// To move it in its queue.
 pub(crate) fn prioritize(priority: i64) -> Input {
-    Input::Command(Command::Prioritize { priority: must(Priority::kept(priority)) })
+    Input::Action(Action::Prioritize { priority: must(Priority::kept(priority)) })
 }
 
 pub(crate) const fn complete() -> Input {
-    Input::Command(Command::Complete { result: None })
+    Input::Action(Action::Complete { result: None })
 }

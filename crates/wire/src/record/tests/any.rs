@@ -1,5 +1,7 @@
+mod command;
 mod policy;
 
+use command::command;
 pub(super) use policy::policy;
 
 use longhaul_domain::*;
@@ -38,8 +40,8 @@ fn timestamp() -> BoxedStrategy<Timestamp> {
     any::<i64>().prop_map(Timestamp).boxed()
 }
 
-fn awake() -> BoxedStrategy<Awake> {
-    any::<i64>().prop_map(Awake).boxed()
+fn awake() -> BoxedStrategy<AwakeTime> {
+    any::<i64>().prop_map(AwakeTime).boxed()
 }
 
 fn id() -> BoxedStrategy<ProcessId> {
@@ -66,16 +68,16 @@ pub(super) fn cause() -> BoxedStrategy<StopCause> {
     .boxed()
 }
 
-pub(super) fn wish() -> BoxedStrategy<Wish> {
+pub(super) fn wish() -> BoxedStrategy<PendingAction> {
     prop_oneof![
-        cause().prop_map(|cause| Wish::Cancel { cause }),
-        cause().prop_map(|cause| Wish::Force { cause }),
-        Just(Wish::Pause),
-        Just(Wish::Resume),
-        Just(Wish::RetryNow),
-        (cause(), any::<bool>()).prop_map(|(cause, force)| Wish::Terminate { cause, force }),
-        some(session_policy()).prop_map(|policy| Wish::EndSession { policy }),
-        (signal(), signal_target()).prop_map(|(signal, target)| Wish::Signal { signal, target }),
+        cause().prop_map(|cause| PendingAction::Cancel { cause }),
+        cause().prop_map(|cause| PendingAction::Force { cause }),
+        Just(PendingAction::Pause),
+        Just(PendingAction::Resume),
+        Just(PendingAction::RetryNow),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| PendingAction::Terminate { cause, force }),
+        some(session_policy()).prop_map(|policy| PendingAction::EndSession { policy }),
+        (signal(), signal_target()).prop_map(|(signal, target)| PendingAction::Signal { signal, target }),
     ]
     .boxed()
 }
@@ -109,11 +111,11 @@ fn priority() -> BoxedStrategy<Priority> {
     (-100_i64..=100).prop_map(|value| Priority::new(value).unwrap()).boxed()
 }
 
-pub(super) fn vitals() -> BoxedStrategy<Vitals> {
+pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
-        .prop_map(|(first_at, first, last_at, last)| Pace { first_at, first, last_at, last });
+        .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
     (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), any::<u64>())
-        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| Vitals {
+        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| LiveStats {
             progress,
             stage,
             last_beat,
@@ -162,7 +164,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     output_bytes,
                     dropped_bytes,
                     began,
-                    circumstances: Circumstances { paused, pipe_held, unwatched, undated, unverified },
+                    circumstances: ExitCircumstances { paused, pipe_held, unwatched, undated, unverified },
                 }
             },
         )
@@ -221,11 +223,11 @@ fn execution() -> BoxedStrategy<Execution> {
 
 fn state() -> BoxedStrategy<State> {
     let urgency = prop_oneof![
-        awake().prop_map(|kill_at| Urgency::Asked { kill_at }),
-        awake().prop_map(|stuck_at| Urgency::Killing { stuck_at }),
-        Just(Urgency::Stuck),
+        awake().prop_map(|kill_at| StopPhase::Asked { kill_at }),
+        awake().prop_map(|stuck_at| StopPhase::Killing { stuck_at }),
+        Just(StopPhase::Stuck),
     ];
-    let rest = (cause(), any::<bool>()).prop_map(|(cause, force)| RestTold { cause, force });
+    let rest = (cause(), any::<bool>()).prop_map(|(cause, force)| OrphanStop { cause, force });
     let late =
         (any::<u32>(), exit()).prop_map(|(attempt, exit)| LateExit { attempt: AttemptNo(attempt), exit });
     prop_oneof![
@@ -250,14 +252,14 @@ fn state() -> BoxedStrategy<State> {
             cause,
             until
         }),
-        (timestamp(), ending(), vitals(), some(containment())).prop_map(
-            |(since, ending, vitals, containment)| {
-                State::Lingering(Box::new(Lingering { since, ending, vitals, containment }))
+        (timestamp(), ending(), live_stats(), some(containment())).prop_map(
+            |(since, ending, live_stats, containment)| {
+                State::Lingering(Box::new(AwaitingChildren { since, ending, live_stats, containment }))
             }
         ),
-        (timestamp(), ending(), vitals(), some(containment()), some(late.boxed()), some(rest.boxed()))
-            .prop_map(|(at, ending, vitals, containment, late, rest)| {
-                State::Ended(Box::new(Ended { at, ending, vitals, containment, late, rest }))
+        (timestamp(), ending(), live_stats(), some(containment()), some(late.boxed()), some(rest.boxed()))
+            .prop_map(|(at, ending, live_stats, containment, late, rest)| {
+                State::Ended(Box::new(Ended { at, ending, live_stats, containment, late, rest }))
             }),
     ]
     .boxed()
@@ -265,7 +267,7 @@ fn state() -> BoxedStrategy<State> {
 
 pub(super) fn event() -> BoxedStrategy<Event> {
     let of_kin = prop_oneof![
-        (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Lingered { ending, vitals }),
+        (ending(), live_stats()).prop_map(|(ending, live_stats)| Fact::Lingered { ending, live_stats }),
         (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::CascadeBegan { cause, force }),
         Just(Fact::CascadeEnded),
         moved_priority().prop_map(|priority| Fact::Prioritized { priority }),
@@ -294,7 +296,7 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         }),
         awake().prop_map(|stuck_at| Fact::KillBegan { stuck_at }),
         Just(Fact::BecameStuck),
-        (ending(), vitals()).prop_map(|(ending, vitals)| Fact::Ended { ending, vitals }),
+        (ending(), live_stats()).prop_map(|(ending, live_stats)| Fact::Ended { ending, live_stats }),
         (any::<u32>(), exit())
             .prop_map(|(attempt, exit)| Fact::LateExit { attempt: AttemptNo(attempt), exit }),
         condition().prop_map(|condition| Fact::ConditionBegan { condition }),
@@ -310,77 +312,8 @@ pub(super) fn event() -> BoxedStrategy<Event> {
     (timestamp(), fact).prop_map(|(at, fact)| Event { at, fact }).boxed()
 }
 
-fn command() -> BoxedStrategy<CommandSpec> {
-    let environment =
-        (any::<Option<String>>(), any::<Vec<(String, String)>>(), any::<Vec<String>>(), any::<bool>())
-            .prop_map(|(captured, declared, removed, bare)| Environment {
-                captured: captured.map(EnvironmentHash),
-                declared,
-                removed,
-                bare,
-            });
-    let stop = (span(), any::<u8>(), some(span())).prop_map(|(grace, signal, interrupt_first)| StopPolicy {
-        grace,
-        signal,
-        interrupt_first,
-    });
-    let limits =
-        any::<[Option<u64>; 5]>().prop_map(|[cpu, memory, files, processes, bytes]| ResourceLimits {
-            cpu_seconds: cpu,
-            memory_bytes: memory,
-            open_files: files,
-            processes,
-            file_bytes: bytes,
-        });
-    (
-        (any::<String>(), any::<Vec<String>>(), any::<String>(), environment),
-        (any::<Option<String>>(), some(span()), stop, any::<bool>(), any::<(u64, u64)>(), limits),
-        (any::<bool>(), some(ready_when()), prop::collection::vec(watch_pattern(), 0..3)),
-    )
-        .prop_map(
-            |(
-                (program, args, directory, environment),
-                (stdin, timeout, stop, keep, (head, tail), limits),
-                (pipe, ready_when, watch),
-            )| CommandSpec {
-                program,
-                args,
-                directory,
-                environment,
-                stdin: stdin.map_or(if pipe { Stdin::Pipe } else { Stdin::Null }, Stdin::File),
-                timeout,
-                stop,
-                leftovers: if keep { Leftovers::Keep } else { Leftovers::Sweep },
-                output: OutputBound { head, tail },
-                limits,
-                ready_when,
-                watch,
-            },
-        )
-        .boxed()
-}
-
 fn condition() -> impl Strategy<Value = Condition> {
     prop::sample::select(Condition::ALL.to_vec())
-}
-
-fn ready_when() -> BoxedStrategy<ReadyWhen> {
-    prop_oneof![
-        any::<u16>().prop_map(ReadyWhen::Port),
-        any::<String>().prop_map(|url| ReadyWhen::Http { url }),
-        any::<String>().prop_map(|pattern| ReadyWhen::Log { pattern }),
-        any::<(String, Vec<String>)>().prop_map(|(program, args)| ReadyWhen::Command { program, args }),
-    ]
-    .boxed()
-}
-
-fn watch_pattern() -> impl Strategy<Value = WatchPattern> {
-    let source = prop_oneof![Just(WatchSource::Both), Just(WatchSource::Stdout), Just(WatchSource::Stderr)];
-    (any::<String>(), any::<String>(), source).prop_map(|(name, pattern, source)| WatchPattern {
-        name,
-        pattern,
-        source,
-    })
 }
 
 fn spec() -> BoxedStrategy<Spec> {
@@ -404,7 +337,15 @@ fn spec() -> BoxedStrategy<Spec> {
     let agent =
         ((some(name()), some(name()), prop::collection::vec(name(), 0..3)), any::<[Option<String>; 4]>())
             .prop_map(|((agent_id, agent_type, capabilities), [parent_message_id, prompt, agent, model])| {
-                AgentFacts { agent_id, agent_type, capabilities, parent_message_id, prompt, agent, model }
+                AgentDescriptor {
+                    agent_id,
+                    agent_type,
+                    capabilities,
+                    parent_message_id,
+                    prompt,
+                    agent,
+                    model,
+                }
             });
     let placement = prop_oneof![
         Just(Placement::Here),
@@ -462,7 +403,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
         .prop_map(|(ancestors, restarted_from, outside)| Lineage { ancestors, restarted_from, outside });
     let cascade = (cause(), any::<bool>()).prop_map(|(cause, force)| Cascade { cause, force });
     (
-        (id(), spec(), lineage, some(name()), some(any::<String>().prop_map(Seal).boxed())),
+        (id(), spec(), lineage, some(name()), some(any::<String>().prop_map(LaunchSignature).boxed())),
         (any::<(u32, u32, u32)>(), timestamp(), some(timestamp()), state()),
         (
             some(moved_priority()),
@@ -473,7 +414,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
     )
         .prop_map(
             |(
-                (id, spec, lineage, node, seal),
+                (id, spec, lineage, node, launch_signature),
                 ((attempt, retries, never_ran), queued_at, started_at, state),
                 (priority, cascade, leave_by, conditions),
             )| {
@@ -485,7 +426,7 @@ pub(super) fn process() -> BoxedStrategy<Process> {
                     conditions: conditions.into_iter().collect(),
                     spec: Arc::new(spec),
                     lineage,
-                    seal,
+                    seal: launch_signature,
                     node,
                     attempt: AttemptNo(attempt),
                     retries,

@@ -1,8 +1,8 @@
 //! The exact text of one record per state: what was written once must be readable for ever.
 
 use crate::record::{
-    BrokenRecord, decode, decode_event, decode_policy, decode_wish, encode_event, encode_life, encode_policy,
-    encode_spec, encode_wish,
+    RecordDecodeError, decode, decode_event, decode_policy, decode_wish, encode_event, encode_life,
+    encode_policy, encode_spec, encode_wish,
 };
 use longhaul_domain::*;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn check<T: PartialEq + std::fmt::Debug>(
     kept: &str,
     meant: &[T],
     write: impl Fn(&T) -> String,
-    read: impl Fn(&str) -> Result<T, BrokenRecord>,
+    read: impl Fn(&str) -> Result<T, RecordDecodeError>,
 ) {
     let written: Vec<String> = meant.iter().map(write).collect();
     let kept: Vec<&str> = kept.lines().collect();
@@ -65,7 +65,7 @@ fn later_events_are_written_and_read_as_they_always_were() {
 
 #[test]
 fn wishes_are_written_and_read_as_they_always_were() {
-    check(WISHES, &wishes(), encode_wish, decode_wish);
+    check(WISHES, &pending_actions(), encode_wish, decode_wish);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn records_without_the_later_fields_stand_for_their_defaults() {
 }
 
 pub(super) fn running() -> Process {
-    with(State::Running { execution: execution(), timeout_at: Some(Awake(5_000)) })
+    with(State::Running { execution: execution(), timeout_at: Some(AwakeTime(5_000)) })
 }
 
 pub(super) fn one_per_state() -> Vec<Process> {
@@ -99,7 +99,7 @@ pub(super) fn one_per_state() -> Vec<Process> {
         State::Ended(Box::new(Ended {
             at: Timestamp(9_000),
             ending,
-            vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
+            live_stats: LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() },
             containment: None,
             late,
             rest: None,
@@ -126,9 +126,9 @@ pub(super) fn one_per_state() -> Vec<Process> {
             since: Timestamp(4_000),
             timeout_left: Some(Duration::from_millis(1_500)),
         },
-        stopping(Urgency::Asked { kill_at: Awake(7_000) }),
-        stopping(Urgency::Killing { stuck_at: Awake(8_000) }),
-        stopping(Urgency::Stuck),
+        stopping(StopPhase::Asked { kill_at: AwakeTime(7_000) }),
+        stopping(StopPhase::Killing { stuck_at: AwakeTime(8_000) }),
+        stopping(StopPhase::Stuck),
         State::Withdrawing { slot: false, cause: StopCause::Parent, until: Timestamp(66_000) },
         ended(
             Ending::Completed { exit: None, result: JsonText::checked("{\"rows\":3}".to_owned()).ok() },
@@ -164,10 +164,10 @@ fn with_later_fields() -> Vec<Process> {
     ending_below.leave_by = Some(Timestamp(77_000));
     let mut asked = with(State::Reported { slot: false });
     asked.cascade = Some(Cascade { cause: StopCause::Parent, force: false });
-    let lingering = with(State::Lingering(Box::new(Lingering {
+    let lingering = with(State::Lingering(Box::new(AwaitingChildren {
         since: Timestamp(8_000),
         ending: Ending::Completed { exit: Some(Exit { limit: None, ..exit() }), result: None },
-        vitals: Vitals { progress: Some(Progress::DONE), ..Vitals::default() },
+        live_stats: LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() },
         containment: None,
     })));
     let limited = |limit| {
@@ -175,7 +175,7 @@ fn with_later_fields() -> Vec<Process> {
         with(State::Ended(Box::new(Ended {
             at: Timestamp(9_000),
             ending: Ending::Failed { failure: Failure::Exit(exit) },
-            vitals: Vitals::default(),
+            live_stats: LiveStats::default(),
             containment: None,
             late: None,
             rest: None,
@@ -186,7 +186,7 @@ fn with_later_fields() -> Vec<Process> {
         with(State::Ended(Box::new(Ended {
             at: Timestamp(9_000),
             ending: Ending::Cancelled { by: StopCause::User, exit: Some(exit) },
-            vitals: Vitals::default(),
+            live_stats: LiveStats::default(),
             containment: Some(containment),
             late: None,
             rest: None,
@@ -216,13 +216,13 @@ fn with_later_fields() -> Vec<Process> {
         noticed,
         sweeping,
         stopped,
-        contained(Containment::Cgroup, Circumstances { paused: true, ..Circumstances::PLAIN }),
-        contained(Containment::Subreaper, Circumstances { pipe_held: true, ..Circumstances::PLAIN }),
-        contained(Containment::Group, Circumstances { unwatched: true, ..Circumstances::PLAIN }),
+        contained(Containment::Cgroup, ExitCircumstances { paused: true, ..ExitCircumstances::PLAIN }),
+        contained(Containment::Subreaper, ExitCircumstances { pipe_held: true, ..ExitCircumstances::PLAIN }),
+        contained(Containment::Group, ExitCircumstances { unwatched: true, ..ExitCircumstances::PLAIN }),
         waiting,
         contained(
             Containment::Subreaper,
-            Circumstances { undated: true, unverified: true, ..Circumstances::PLAIN },
+            ExitCircumstances { undated: true, unverified: true, ..ExitCircumstances::PLAIN },
         ),
         with(State::Ended(Box::new(Ended {
             at: Timestamp(9_000),
@@ -232,7 +232,7 @@ fn with_later_fields() -> Vec<Process> {
                     unverified: true,
                 },
             },
-            vitals: Vitals::default(),
+            live_stats: LiveStats::default(),
             containment: None,
             late: None,
             rest: None,
@@ -254,7 +254,7 @@ fn with_policies() -> Vec<Process> {
     };
     let mut processes: Vec<Process> = policies.map(process).into();
     processes.extend(with_notices());
-    let sealed = Seal("1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada".to_owned());
+    let sealed = LaunchSignature("1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada".to_owned());
     processes.push(Process { seal: Some(sealed), ..running() });
     processes
 }
@@ -296,10 +296,10 @@ fn with_notices() -> Vec<Process> {
 }
 
 fn later_events() -> Vec<Event> {
-    let vitals = Vitals { progress: Some(Progress::DONE), ..Vitals::default() };
+    let live_stats = LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() };
     let ending = Ending::Completed { exit: None, result: None };
     [
-        Fact::Lingered { ending, vitals },
+        Fact::Lingered { ending, live_stats },
         Fact::CascadeBegan { cause: StopCause::User, force: true },
         Fact::CascadeBegan { cause: StopCause::Parent, force: false },
         Fact::CascadeEnded,
@@ -324,21 +324,21 @@ fn later_events() -> Vec<Event> {
     .into()
 }
 
-fn wishes() -> Vec<Wish> {
+fn pending_actions() -> Vec<PendingAction> {
     let cause = StopCause::User;
     vec![
-        Wish::Cancel { cause },
-        Wish::Force { cause: StopCause::Parent },
-        Wish::Pause,
-        Wish::Resume,
-        Wish::RetryNow,
-        Wish::Terminate { cause, force: false },
-        Wish::Terminate { cause: StopCause::Parent, force: true },
-        Wish::EndSession { policy: None },
-        Wish::EndSession { policy: Some(SessionPolicy::Cancel) },
-        Wish::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(30))) },
-        Wish::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
-        Wish::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
+        PendingAction::Cancel { cause },
+        PendingAction::Force { cause: StopCause::Parent },
+        PendingAction::Pause,
+        PendingAction::Resume,
+        PendingAction::RetryNow,
+        PendingAction::Terminate { cause, force: false },
+        PendingAction::Terminate { cause: StopCause::Parent, force: true },
+        PendingAction::EndSession { policy: None },
+        PendingAction::EndSession { policy: Some(SessionPolicy::Cancel) },
+        PendingAction::EndSession { policy: Some(SessionPolicy::Grace(Duration::from_secs(30))) },
+        PendingAction::Signal { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
+        PendingAction::Signal { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
     ]
 }
 
@@ -352,11 +352,11 @@ fn policies() -> Vec<Policy> {
             slots: slots(),
             default_slots: 3,
             held: [
-                (key("builds"), Hold { since: Timestamp(4_000), by: Some("ada".to_owned()) }),
-                (key("claude-opus"), Hold { since: Timestamp(5_000), by: None }),
+                (key("builds"), QueueHold { since: Timestamp(4_000), by: Some("ada".to_owned()) }),
+                (key("claude-opus"), QueueHold { since: Timestamp(5_000), by: None }),
             ]
             .into(),
-            configured: Some(Configured { slots: slots(), default_slots: 4 }),
+            configured: Some(ConfiguredLimits { slots: slots(), default_slots: 4 }),
         },
     ]
 }
@@ -405,6 +405,6 @@ fn exit() -> Exit {
         output_bytes: 42,
         dropped_bytes: 0,
         began: None,
-        circumstances: Circumstances::PLAIN,
+        circumstances: ExitCircumstances::PLAIN,
     }
 }

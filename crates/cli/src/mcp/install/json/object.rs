@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 /// Where an object and its members stand.
-pub(super) struct Object {
+pub(super) struct ObjectSpan {
     open: usize,
     close: usize,
     /// The key and the value of each.
     members: Vec<(Range<usize>, Range<usize>)>,
 }
 
-impl Object {
+impl ObjectSpan {
     /// The object that is all of the text.
     pub(super) fn top(text: &str) -> Option<Self> {
         Self::at(text, text.find('{')?)

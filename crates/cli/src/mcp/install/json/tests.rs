@@ -1,20 +1,20 @@
 //! Puts entries into JSON of all layouts.
 
-use super::super::wish::Rule;
+use super::super::desired::MergeRule;
 use super::*;
 use serde_json::json;
 
-fn wish() -> Wish {
-    let member = |key, value, rule| Member { key, value, rule };
-    Wish(vec![
-        member("type", json!("stdio"), Rule::Kind),
-        member("command", json!("/bin/longhaul"), Rule::Ours),
-        member("args", json!(["mcp", "--read-only"]), Rule::Ours),
-        member("enabled", json!(true), Rule::Offered),
+fn wish() -> DesiredEntry {
+    let member = |key, value, rule| EntryMember { key, value, rule };
+    DesiredEntry(vec![
+        member("type", json!("stdio"), MergeRule::Kind),
+        member("command", json!("/bin/longhaul"), MergeRule::Ours),
+        member("args", json!(["mcp", "--read-only"]), MergeRule::Ours),
+        member("enabled", json!(true), MergeRule::Offered),
     ])
 }
 
-fn put(text: &str) -> Result<String, Stuck> {
+fn put(text: &str) -> Result<String, EditError> {
     with_entry(text, "mcpServers", "longhaul", &wish()).map(|edited| edited.text)
 }
 
@@ -78,7 +78,7 @@ fn what_the_user_says_of_our_entry_stays_in_its_place() {
         .replace("/old/longhaul", "/bin/longhaul")
         .replace("1e4\n", "1e4,\n      \"type\": \"stdio\",\n      \"enabled\": true\n");
     let edited = with_entry(text, "mcpServers", "longhaul", &wish()).unwrap();
-    assert_eq!(edited, Edited { text: after, is_off: true });
+    assert_eq!(edited, EditedConfig { text: after, is_off: true });
 }
 
 #[test]
@@ -116,16 +116,16 @@ fn entry_of_another_kind_is_not_ours_to_change() {
         (r#"{"mcpServers": {"longhaul": {"url": "http://127.0.0.1:7077/mcp"}}}"#, "url"),
         (r#"{"mcpServers": {"longhaul": {"type": "http", "command": "x"}}}"#, "type"),
     ] {
-        assert_eq!(put(text), Err(Stuck::Elsewhere { key }));
+        assert_eq!(put(text), Err(EditError::Elsewhere { key }));
     }
 }
 
 #[test]
 fn what_is_no_plain_json_object_is_left_alone() {
     for text in ["// mine\n{}", "{\"a\": 1,}", "{/* mine */}", "nonsense", "{", "{} {}"] {
-        assert!(matches!(put(text), Err(Stuck::Json { .. })), "{text}");
+        assert!(matches!(put(text), Err(EditError::Json { .. })), "{text}");
     }
     for text in ["[]", "{\"mcpServers\": []}", "{\"mcpServers\": null}"] {
-        assert!(matches!(put(text), Err(Stuck::Shape { .. })), "{text}");
+        assert!(matches!(put(text), Err(EditError::Shape { .. })), "{text}");
     }
 }

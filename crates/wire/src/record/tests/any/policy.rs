@@ -1,5 +1,5 @@
 use super::{name, some, timestamp};
-use longhaul_domain::{Configured, Hold, Policy, SlotKey};
+use longhaul_domain::{ConfiguredLimits, Policy, QueueHold, SlotKey};
 use proptest::prelude::*;
 
 pub(in crate::record::tests) fn policy() -> BoxedStrategy<Policy> {
@@ -9,7 +9,7 @@ pub(in crate::record::tests) fn policy() -> BoxedStrategy<Policy> {
         prop::collection::btree_map(name::<SlotKey>(), hold(), 0..4),
         some(
             (prop::collection::btree_map(any::<String>(), any::<u32>(), 0..4), any::<u32>())
-                .prop_map(|(slots, default_slots)| Configured { slots, default_slots })
+                .prop_map(|(slots, default_slots)| ConfiguredLimits { slots, default_slots })
                 .boxed(),
         ),
     )
@@ -22,6 +22,6 @@ pub(in crate::record::tests) fn policy() -> BoxedStrategy<Policy> {
         .boxed()
 }
 
-fn hold() -> BoxedStrategy<Hold> {
-    (timestamp(), any::<Option<String>>()).prop_map(|(since, by)| Hold { since, by }).boxed()
+fn hold() -> BoxedStrategy<QueueHold> {
+    (timestamp(), any::<Option<String>>()).prop_map(|(since, by)| QueueHold { since, by }).boxed()
 }

@@ -1,0 +1,363 @@
+//! The lines of the files: one JSON document each, so that `jq` and `grep` read them.
+//!
+//! What a line says is absolute: reading it twice, or after something newer, does no harm as long as everything that
+//! came later is read again too.
+
+use super::failure::corrupt;
+use crate::memory::state::{MemoryRow, Node, OpReply};
+use longhaul_domain::{
+    ActionSeq, Epoch, LiveStats, OpId, Policy, PolicyVersion, ProcessId, Revision, Seq, SlotKey,
+};
+use longhaul_ports::{
+    EventCursor, Lease, LoggedEvent, NodeDescriptor, NodeHome, RetiredLaunchKey, StoreError, StoredProcess,
+};
+use longhaul_wire::record::{self, RecordDecodeError};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::str::FromStr;
+
+/// One line between the first and the last of a file.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum JournalLine {
+    /// Numbers that only grow.
+    Counters(Counters),
+    /// A node that registered.
+    Node(NodeLine),
+    /// The limits of the queues.
+    Policy { version: u64, policy: Box<RawValue> },
+    /// When a key was served last.
+    Served {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        at: u64,
+    },
+    /// A process as it is; what never changes stands in its first line alone.
+    Process(Box<ProcessLine>),
+    /// The latest facts about a live attempt.
+    Vitals { id: String, live_stats: Box<RawValue> },
+    /// A process that was let go.
+    Swept(TombstoneLine),
+    /// A launch key whose process was let go.
+    LaunchKey(KeyLine),
+    /// Something that became true.
+    Event(EventLine),
+    /// What a write was answered.
+    Answer(OpReplyLine),
+    /// The last commit that a checkpoint may show parts of.
+    Until { commit: u64 },
+}
+
+/// Numbers that only grow.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub(super) seq: u64,
+    pub(super) cursor: u64,
+    pub(super) claims: u64,
+    pub(super) swept: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct NodeLine {
+    id: String,
+    epoch: u64,
+    boot: String,
+    version: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    home: Option<StateDirLine>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StateDirLine {
+    id: String,
+    place: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct ProcessLine {
+    pub(super) id: String,
+    pub(super) seq: u64,
+    revision: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    owner: Option<LeaseLine>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    last_wish: u64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "wishes")]
+    pending_actions: Vec<PendingActionLine>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "vitals")]
+    live_stats: Option<Box<RawValue>>,
+    life: Box<RawValue>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) spec: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LeaseLine {
+    node: String,
+    epoch: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PendingActionLine {
+    no: u64,
+    wish: Box<RawValue>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct TombstoneLine {
+    pub(super) id: String,
+    /// Of its specification, in hexadecimal digits.
+    pub(super) spec: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct KeyLine {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    key: String,
+    id: String,
+    /// Of what a launch compares, in hexadecimal digits.
+    launch: String,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct EventLine {
+    cursor: u64,
+    id: String,
+    revision: u64,
+    #[serde(default, skip_serializing_if = "is_zero_index")]
+    index: u32,
+    event: Box<RawValue>,
+}
+
+#[derive(Serialize, Deserialize)]
+pub(super) struct OpReplyLine {
+    op: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wish: Option<u64>,
+}
+
+/// How much of a process is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum WrittenExtent {
+    /// What commits change.
+    Change,
+    /// What was asked for as well.
+    Whole,
+}
+
+impl JournalLine {
+    pub(super) fn node(node: &Node) -> Self {
+        Self::Node(NodeLine {
+            id: node.facts.id.to_string(),
+            epoch: node.epoch.0,
+            boot: node.facts.boot.clone(),
+            version: node.facts.version.clone(),
+            left: node.left,
+            home: node
+                .facts
+                .home
+                .as_ref()
+                .map(|home| StateDirLine { id: home.id.clone(), place: home.place.clone() }),
+        })
+    }
+
+    pub(super) fn policy(version: PolicyVersion, policy: &Policy) -> Self {
+        Self::Policy { version: version.0, policy: raw(record::encode_policy(policy)) }
+    }
+
+    pub(super) fn served(key: Option<&SlotKey>, at: u64) -> Self {
+        Self::Served { key: key.map(ToString::to_string), at }
+    }
+
+    pub(super) fn process(row: &MemoryRow, extent: WrittenExtent) -> Self {
+        Self::Process(Box::new(ProcessLine::of(row, extent)))
+    }
+
+    pub(super) fn live_stats(stored: &StoredProcess) -> Self {
+        Self::Vitals {
+            id: stored.process.id.to_string(),
+            live_stats: raw(record::encode_vitals(&stored.live_stats)),
+        }
+    }
+
+    pub(super) fn swept(id: ProcessId, spec: u64) -> Self {
+        Self::Swept(TombstoneLine { id: id.to_string(), spec: format!("{spec:016x}") })
+    }
+
+    pub(super) fn launch_key(old: &RetiredLaunchKey) -> Self {
+        Self::LaunchKey(KeyLine {
+            session: old.session.as_ref().map(ToString::to_string),
+            key: old.key.to_string(),
+            id: old.id.to_string(),
+            launch: format!("{:016x}", old.launch),
+        })
+    }
+
+    pub(super) fn event(logged: &LoggedEvent) -> Self {
+        Self::Event(EventLine {
+            cursor: logged.cursor.0,
+            id: logged.id.to_string(),
+            revision: logged.revision.0,
+            index: logged.index,
+            event: raw(record::encode_event(&logged.event)),
+        })
+    }
+
+    pub(super) fn answer(op: OpId, answer: OpReply) -> Self {
+        let (revision, wish) = match answer {
+            OpReply::Committed(revision) => (Some(revision.0), None),
+            OpReply::Wished(no) => (None, Some(no.0)),
+        };
+        Self::Answer(OpReplyLine { op: op.as_uuid().to_string(), revision, wish })
+    }
+}
+
+impl NodeLine {
+    pub(super) fn read(self) -> Result<Node, StoreError> {
+        let home = self.home.map(|home| NodeHome { id: home.id, place: home.place });
+        let facts = NodeDescriptor { id: name(&self.id)?, home, boot: self.boot, version: self.version };
+        Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left, forgotten: false })
+    }
+}
+
+impl ProcessLine {
+    fn of(row: &MemoryRow, extent: WrittenExtent) -> Self {
+        let stored = &row.stored;
+        Self {
+            id: stored.process.id.to_string(),
+            seq: stored.seq.0,
+            revision: stored.revision.0,
+            owner: stored
+                .owner
+                .as_ref()
+                .map(|owner| LeaseLine { node: owner.node.to_string(), epoch: owner.epoch.0 }),
+            last_wish: row.last_wish.0,
+            pending_actions: stored
+                .pending_actions
+                .iter()
+                .map(|(no, wish)| PendingActionLine { no: no.0, wish: raw(record::encode_wish(wish)) })
+                .collect(),
+            live_stats: (stored.live_stats != LiveStats::default())
+                .then(|| raw(record::encode_vitals(&stored.live_stats))),
+            life: raw(record::encode_life(&stored.process)),
+            spec: match extent {
+                WrittenExtent::Whole => Some(raw(record::encode_spec(&stored.process))),
+                WrittenExtent::Change => None,
+            },
+        }
+    }
+
+    /// The row, with the part that never changes as given.
+    pub(super) fn read(self, spec: &str) -> Result<MemoryRow, StoreError> {
+        let process = record::decode(spec, self.life.get()).map_err(broken)?;
+        if process.id.to_string() != self.id {
+            return Err(corrupt(format!("a record of {} calls itself {}", self.id, process.id)));
+        }
+        let owner = self.owner.map(|owner| -> Result<Lease, StoreError> {
+            Ok(Lease { node: name(&owner.node)?, epoch: Epoch(owner.epoch) })
+        });
+        let pending_actions = self
+            .pending_actions
+            .iter()
+            .map(|line| Ok((ActionSeq(line.no), record::decode_wish(line.wish.get()).map_err(broken)?)));
+        Ok(MemoryRow {
+            stored: StoredProcess {
+                process,
+                revision: Revision(self.revision),
+                seq: Seq(self.seq),
+                owner: owner.transpose()?,
+                pending_actions: pending_actions.collect::<Result<_, StoreError>>()?,
+                live_stats: self
+                    .live_stats
+                    .map_or(Ok(LiveStats::default()), |live_stats| read_vitals(&live_stats))?,
+            },
+            last_wish: ActionSeq(self.last_wish),
+            handed_until: None,
+            orphaned: None,
+            given: None,
+        })
+    }
+}
+
+impl KeyLine {
+    pub(super) fn read(self) -> Result<RetiredLaunchKey, StoreError> {
+        Ok(RetiredLaunchKey {
+            session: self.session.as_deref().map(name).transpose()?,
+            key: name(&self.key)?,
+            id: id(&self.id)?,
+            launch: hexadecimal(&self.launch)?,
+        })
+    }
+}
+
+impl EventLine {
+    pub(super) fn read(self) -> Result<LoggedEvent, StoreError> {
+        Ok(LoggedEvent {
+            cursor: EventCursor(self.cursor),
+            id: id(&self.id)?,
+            revision: Revision(self.revision),
+            index: self.index,
+            event: record::decode_event(self.event.get()).map_err(broken)?,
+        })
+    }
+}
+
+impl OpReplyLine {
+    pub(super) fn read(self) -> Result<(OpId, OpReply), StoreError> {
+        let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("an answer to no write"))?;
+        let answer = match (self.revision, self.wish) {
+            (Some(revision), None) => OpReply::Committed(Revision(revision)),
+            (None, Some(no)) => OpReply::Wished(ActionSeq(no)),
+            (Some(_), Some(_)) | (None, None) => return Err(corrupt("an answer that is none")),
+        };
+        Ok((OpId::new(op), answer))
+    }
+}
+
+pub(super) fn read_policy(policy: &RawValue) -> Result<Policy, StoreError> {
+    record::decode_policy(policy.get()).map_err(broken)
+}
+
+pub(super) fn read_vitals(live_stats: &RawValue) -> Result<LiveStats, StoreError> {
+    record::decode_vitals(live_stats.get()).map_err(broken)
+}
+
+pub(super) fn id(text: &str) -> Result<ProcessId, StoreError> {
+    name(text)
+}
+
+pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
+    text.parse().map_err(|_| corrupt("a name that is none"))
+}
+
+pub(super) fn hexadecimal(text: &str) -> Result<u64, StoreError> {
+    u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint that is none"))
+}
+
+fn broken(broken: RecordDecodeError) -> StoreError {
+    match broken {
+        RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
+        damaged @ (RecordDecodeError::Damaged { .. } | _) => corrupt(damaged.to_string()),
+    }
+}
+
+/// A record is JSON already.
+fn raw(text: String) -> Box<RawValue> {
+    #[expect(clippy::expect_used, reason = "what was written as JSON is JSON")]
+    RawValue::from_string(text).expect("a record is JSON")
+}
+
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+const fn is_zero_index(number: &u32) -> bool {
+    *number == 0
+}

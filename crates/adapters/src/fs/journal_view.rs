@@ -1,0 +1,134 @@
+//! What the writer, the readers and the checkpoints of a store share.
+
+use super::failure::{blocked, corrupt, within};
+use super::journal::{self, JournalKind};
+use super::journal_line::JournalLine;
+use super::replay::ReplayState;
+use super::state::StoreState;
+use super::store_dir::StoreDir;
+use longhaul_ports::StoreError;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, RwLock};
+
+/// What the writer, the readers and the checkpoints of a store share.
+#[derive(Debug)]
+pub(super) struct JournalShared {
+    pub(super) place: StoreDir,
+    /// Whoever writes holds it until what it wrote is on the disk: nobody sees what a crash may undo.
+    pub(super) book: RwLock<JournalView>,
+    /// Told after every write; whoever parks looks whether it concerns them.
+    pub(super) changed: Notify,
+    /// The last commit that the checkpoint takes in.
+    pub(super) taken_in: AtomicU64,
+    /// Held by the one who writes a checkpoint.
+    checkpointing: Mutex<()>,
+    /// Held by whoever replaces many files, or reads all; whoever holds it waits for nothing else.
+    files: Mutex<()>,
+    failed: Mutex<Option<String>>,
+}
+
+/// The records and the last commit that they show.
+#[derive(Debug)]
+pub(super) struct JournalView {
+    pub(super) core: StoreState,
+    pub(super) last: u64,
+    /// Why the records cannot be told any more.
+    pub(super) lost: Option<String>,
+}
+
+impl JournalShared {
+    /// Reads the whole store.
+    pub(super) fn open(place: StoreDir) -> Result<Self, StoreError> {
+        let (book, taken_in) = JournalView::read(&place)?;
+        Ok(Self {
+            place,
+            book: RwLock::new(book),
+            changed: Notify::new(),
+            taken_in: AtomicU64::new(taken_in),
+            checkpointing: Mutex::default(),
+            files: Mutex::default(),
+            failed: Mutex::default(),
+        })
+    }
+
+    /// To be taken without the book.
+    pub(super) fn checkpointing(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From here on nothing is acknowledged.
+    pub(super) fn fail(&self, why: String) {
+        tracing::error!(why, "the store is read-only from here on");
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+    }
+
+    /// Why nothing is acknowledged any more.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl JournalView {
+    /// The records as the files tell them, and the last commit that the checkpoint takes in.
+    pub(super) fn read(place: &StoreDir) -> Result<(Self, u64), StoreError> {
+        let mut core = StoreState::default();
+        let (taken_in, until) = read_checkpoint(place, &mut core)?;
+        let mut last = taken_in;
+        for no in place.commits()?.into_keys().filter(|no| *no > taken_in) {
+            if no != last.saturating_add(1) {
+                return Err(missing(place, last.saturating_add(1)));
+            }
+            let known = if no <= until { ReplayState::InPart } else { ReplayState::Exactly };
+            let path = place.commit(no);
+            let title = |title| match title {
+                JournalKind::Commit(named) if named == no => Ok(()),
+                JournalKind::Commit(_) | JournalKind::Checkpoint(_) => {
+                    Err(corrupt("it is not the commit of its name"))
+                }
+            };
+            journal::read(&path, title, |line| core.read(line, known))?;
+            last = no;
+        }
+        if last < until {
+            return Err(missing(place, last.saturating_add(1)));
+        }
+        core.as_written();
+        Ok((Self { core, last, lost: None }, taken_in))
+    }
+}
+
+/// Gives the commit that it takes in and the last one that it may show parts of.
+fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64), StoreError> {
+    let path = place.checkpoint();
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) => return Ok((0, 0)),
+        Err(error) => return Err(blocked(&path, error)),
+    }
+    let (mut taken_in, mut until) = (0, None);
+    let title = |title| match title {
+        JournalKind::Checkpoint(no) => {
+            taken_in = no;
+            Ok(())
+        }
+        JournalKind::Commit(_) => Err(corrupt("it is no checkpoint")),
+    };
+    journal::read(&path, title, |line| {
+        if let JournalLine::Until { commit } = line {
+            until = Some(commit);
+            return Ok(());
+        }
+        core.read(line, ReplayState::InPart)
+    })?;
+    let until = until.ok_or_else(|| within(&path)(corrupt("it does not say how far it goes")))?;
+    Ok((taken_in, until))
+}
+
+fn missing(place: &StoreDir, no: u64) -> StoreError {
+    corrupt(format!("{} is missing", place.commit(no).display()))
+}

@@ -1,0 +1,321 @@
+//! The store in memory, with a note of what changed since it was last written.
+
+use super::journal_line::{JournalLine, WrittenExtent};
+use crate::fingerprint::Fingerprint;
+use crate::memory::state::{MemoryRow, MemoryState, Node, OpReply};
+use longhaul_domain::{
+    ActionSeq, AttemptNo, LaunchKey, LiveStats, NodeId, OpId, PendingAction, Policy, PolicyVersion,
+    ProcessId, Retention, Revision, SessionId, SlotKey, Timestamp,
+};
+use longhaul_ports::{
+    Change, ClaimCapacity, EventCursor, Lease, LoggedEvent, NodeDescriptor, PrunedBatch, RegisteredNode,
+    RetiredLaunchKey, StoreError, StoreMetadata, StoreRejection, StoredProcess, Submission, SubmitOutcome,
+    Tombstone, Writer,
+};
+use longhaul_wire::record;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The largest specification that is kept, in bytes.
+const MAX_SPEC_BYTES: usize = 1024 * 1024;
+
+/// Everything that a store knows.
+#[derive(Debug, Default)]
+pub(super) struct StoreState {
+    pub(super) ledger: MemoryState,
+    /// Launch keys whose process was let go: such a key never starts a second copy.
+    pub(super) old_keys: BTreeMap<(Option<SessionId>, LaunchKey), RetiredLaunchKey>,
+    news: DirtySet,
+}
+
+/// What changed since it was last written.
+#[derive(Debug, Default)]
+struct DirtySet {
+    rows: BTreeMap<ProcessId, WrittenExtent>,
+    live_stats: BTreeSet<ProcessId>,
+    nodes: BTreeSet<NodeId>,
+    swept: Vec<(ProcessId, u64)>,
+    old_keys: Vec<RetiredLaunchKey>,
+    answers: Vec<(OpId, OpReply)>,
+    policy: bool,
+    /// Everything after it is new.
+    cursor: EventCursor,
+    claims: u64,
+}
+
+impl StoreState {
+    pub(super) fn submit(&mut self, now: Timestamp, new: Submission) -> Result<SubmitOutcome, StoreError> {
+        if let Some(existing) = self.bygone(&new) {
+            return Ok(existing);
+        }
+        let bytes = record::encode_spec(&new.process).len();
+        if bytes > MAX_SPEC_BYTES {
+            let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            return Err(StoreError::Refused(StoreRejection::TooLarge { bytes }));
+        }
+        let submitted = self.ledger.submit(now, new)?;
+        match &submitted {
+            SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => {
+                self.news.rows.insert(stored.process.id, WrittenExtent::Whole);
+            }
+            SubmitOutcome::Existing { .. } => {}
+        }
+        Ok(submitted)
+    }
+
+    /// What the ledger has forgotten: the same id, or the same launch key in the same session, of a process that was
+    /// let go.
+    fn bygone(&self, new: &Submission) -> Option<SubmitOutcome> {
+        let (id, spec) = (new.process.id, &new.process.spec);
+        if self.ledger.stored(&id).is_some() {
+            return None;
+        }
+        if let Some(buried) = self.ledger.buried(new) {
+            return Some(buried);
+        }
+        let old = self.old_keys.get(&(spec.session.clone(), spec.launch_key.clone()?))?;
+        let same_spec = old.launch == Fingerprint::of(&spec.launch_part());
+        Some(SubmitOutcome::Existing { id: old.id, stored: None, same_spec })
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        now: Timestamp,
+        by: &Lease,
+        room: &ClaimCapacity,
+    ) -> Result<Vec<StoredProcess>, StoreError> {
+        let claimed = self.ledger.claim(now, by, room)?;
+        claimed.iter().for_each(|stored| self.changed(stored.process.id));
+        Ok(claimed)
+    }
+
+    pub(super) fn commit(&mut self, change: Change) -> Result<Revision, StoreError> {
+        let (id, op) = (change.next.id, change.op);
+        let repeated = self.ledger.answered(&op).is_some();
+        let revision = self.ledger.commit(change)?;
+        if !repeated {
+            self.changed(id);
+            self.news.answers.push((op, OpReply::Committed(revision)));
+        }
+        Ok(revision)
+    }
+
+    pub(super) fn enqueue_action(
+        &mut self,
+        id: &ProcessId,
+        op: OpId,
+        wish: PendingAction,
+    ) -> Result<ActionSeq, StoreError> {
+        let repeated = self.ledger.answered(&op).is_some();
+        let no = self.ledger.enqueue_action(id, op, wish)?;
+        if !repeated {
+            self.changed(*id);
+            self.news.answers.push((op, OpReply::Wished(no)));
+        }
+        Ok(no)
+    }
+
+    pub(super) fn update_live_stats(
+        &mut self,
+        by: &Writer,
+        live_stats: &[(ProcessId, AttemptNo, LiveStats)],
+    ) -> Vec<Result<(), StoreError>> {
+        let touch = |(id, attempt, live_stats): &(ProcessId, AttemptNo, LiveStats)| {
+            self.ledger.update_live_stats(by, *id, *attempt, live_stats)?;
+            self.news.live_stats.insert(*id);
+            Ok(())
+        };
+        live_stats.iter().map(touch).collect()
+    }
+
+    /// Who has which row for itself need not outlive a restart.
+    pub(super) fn claim_due(
+        &mut self,
+        now: Timestamp,
+        by: &Lease,
+        most: u32,
+    ) -> Result<Vec<StoredProcess>, StoreError> {
+        self.ledger.claim_due(now, by, most)
+    }
+
+    pub(super) fn sweep(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
+        let (gone, more) = self.ledger.let_go(now, rule, most);
+        let mut swept = PrunedBatch { ids: Vec::new(), more, total: self.ledger.swept };
+        for MemoryRow { stored, .. } in gone {
+            let (id, spec) = (stored.process.id, &stored.process.spec);
+            self.news.rows.remove(&id);
+            self.news.live_stats.remove(&id);
+            self.news.swept.push((id, Fingerprint::of(spec)));
+            if let Some(key) = spec.launch_key.clone() {
+                let launch = Fingerprint::of(&spec.launch_part());
+                let old = RetiredLaunchKey { session: spec.session.clone(), key, id, launch };
+                self.news.old_keys.push(old.clone());
+                self.retire(old);
+            }
+            swept.ids.push(id);
+        }
+        swept
+    }
+
+    /// Keeps a launch key without its process.
+    pub(super) fn retire(&mut self, old: RetiredLaunchKey) {
+        let scope = (old.session.clone(), old.key.clone());
+        self.ledger.launch_keys.remove(&scope);
+        self.old_keys.insert(scope, old);
+    }
+
+    pub(super) fn set_policy(
+        &mut self,
+        expected: PolicyVersion,
+        policy: &Policy,
+    ) -> Result<PolicyVersion, StoreError> {
+        let version = self.ledger.set_policy(expected, policy)?;
+        self.news.policy = true;
+        Ok(version)
+    }
+
+    pub(super) fn register(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<Lease, StoreError> {
+        let lease = self.ledger.register(now, me)?;
+        self.news.nodes.insert(me.id.clone());
+        Ok(lease)
+    }
+
+    pub(super) fn leave(&mut self, by: &Lease) {
+        self.ledger.leave(by);
+        self.news.nodes.insert(by.node.clone());
+    }
+
+    /// What is kept beside processes and events.
+    pub(super) fn store_metadata(&self) -> StoreMetadata {
+        let ledger = &self.ledger;
+        let mut served: Vec<(u64, Option<SlotKey>)> =
+            ledger.served.iter().map(|(key, at)| (*at, key.clone())).collect();
+        served.sort();
+        let member =
+            |node: &Node| RegisteredNode { facts: node.facts.clone(), epoch: node.epoch, left: node.left };
+        let tombstone = |id: &ProcessId| Some(Tombstone { id: *id, spec: *ledger.tombs.get(id)? });
+        StoreMetadata {
+            policy: ledger.policy.clone(),
+            nodes: ledger.nodes.values().map(member).collect(),
+            served: served.into_iter().map(|(_, key)| key).collect(),
+            old_keys: self.old_keys.values().cloned().collect(),
+            swept: ledger.tombs_in_order.iter().filter_map(tombstone).collect(),
+            swept_total: ledger.swept,
+            last_seq: ledger.last_seq,
+            end: ledger.last_cursor,
+        }
+    }
+
+    pub(super) fn take_process(&mut self, stored: StoredProcess) {
+        let id = stored.process.id;
+        let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or_default();
+        self.news.rows.insert(id, WrittenExtent::Whole);
+        self.ledger.last_seq = self.ledger.last_seq.max(stored.seq);
+        self.place(MemoryRow { stored, last_wish, handed_until: None, orphaned: None, given: None });
+    }
+
+    pub(super) fn take_event(&mut self, logged: LoggedEvent) {
+        self.ledger.last_cursor = self.ledger.last_cursor.max(logged.cursor);
+        self.ledger.log.push_back(logged);
+    }
+
+    pub(super) fn import_metadata(&mut self, store_metadata: &StoreMetadata) {
+        let ledger = &mut self.ledger;
+        ledger.policy = store_metadata.policy.clone();
+        self.news.policy = true;
+        for member in &store_metadata.nodes {
+            let RegisteredNode { facts, epoch, left } = member.clone();
+            self.news.nodes.insert(facts.id.clone());
+            ledger.nodes.insert(facts.id.clone(), Node { facts, epoch, left, forgotten: false });
+        }
+        for key in &store_metadata.served {
+            ledger.claims += 1;
+            ledger.served.insert(key.clone(), ledger.claims);
+        }
+        ledger.swept = store_metadata.swept_total;
+        ledger.last_seq = ledger.last_seq.max(store_metadata.last_seq);
+        ledger.last_cursor = ledger.last_cursor.max(store_metadata.end);
+        for old in &store_metadata.old_keys {
+            self.news.old_keys.push(old.clone());
+            self.retire(old.clone());
+        }
+        for tombstone in &store_metadata.swept {
+            self.news.swept.push((tombstone.id, tombstone.spec));
+            self.ledger.mark_pruned(tombstone.id, tombstone.spec);
+        }
+    }
+
+    /// Puts a row into the ledger, with all by which it is found.
+    pub(super) fn place(&mut self, row: MemoryRow) {
+        let (id, spec) = (row.stored.process.id, &row.stored.process.spec);
+        if let Some(key) = &spec.launch_key {
+            let scope = (spec.session.clone(), key.clone());
+            self.ledger.launch_keys.insert(scope, (id, Arc::clone(spec)));
+        }
+        self.ledger.rows.insert(row);
+    }
+
+    fn changed(&mut self, id: ProcessId) {
+        self.news.rows.entry(id).or_insert(WrittenExtent::Change);
+    }
+
+    /// Whether anything changed but vitals, which may wait a moment.
+    pub(super) fn wants_writing(&self) -> bool {
+        let news = &self.news;
+        news.policy
+            || news.cursor != self.ledger.last_cursor
+            || !(news.rows.is_empty()
+                && news.nodes.is_empty()
+                && news.swept.is_empty()
+                && news.old_keys.is_empty()
+                && news.answers.is_empty())
+    }
+
+    /// Whether anything changed at all.
+    pub(super) fn has_news(&self) -> bool {
+        self.wants_writing() || !self.news.live_stats.is_empty()
+    }
+
+    /// What changed since the last time, as it is now.
+    pub(super) fn take_news(&mut self) -> Vec<JournalLine> {
+        let next =
+            DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
+        let news = std::mem::replace(&mut self.news, next);
+        let ledger = &self.ledger;
+        let mut lines = vec![self.counters()];
+        lines.extend(news.nodes.iter().filter_map(|node| ledger.nodes.get(node)).map(JournalLine::node));
+        if news.policy {
+            lines.push(JournalLine::policy(ledger.policy.0, &ledger.policy.1));
+        }
+        let served = ledger.served.iter().filter(|(_, at)| **at > news.claims);
+        lines.extend(served.map(|(key, at)| JournalLine::served(key.as_ref(), *at)));
+        for (id, extent) in &news.rows {
+            lines.extend(ledger.rows.get(id).map(|row| JournalLine::process(row, *extent)));
+        }
+        for id in news.live_stats.iter().filter(|id| !news.rows.contains_key(id)) {
+            lines.extend(ledger.rows.get(id).map(|row| JournalLine::live_stats(&row.stored)));
+        }
+        lines.extend(news.old_keys.iter().map(JournalLine::launch_key));
+        lines.extend(news.swept.iter().map(|(id, spec)| JournalLine::swept(*id, *spec)));
+        let fresh = ledger.log.iter().rev().take_while(|logged| logged.cursor > news.cursor);
+        let fresh: Vec<JournalLine> = fresh.map(JournalLine::event).collect();
+        lines.extend(fresh.into_iter().rev());
+        lines.extend(news.answers.iter().map(|(op, answer)| JournalLine::answer(*op, *answer)));
+        lines
+    }
+
+    pub(super) fn counters(&self) -> JournalLine {
+        JournalLine::Counters(super::journal_line::Counters {
+            seq: self.ledger.last_seq.0,
+            cursor: self.ledger.last_cursor.0,
+            claims: self.ledger.claims,
+            swept: self.ledger.swept,
+        })
+    }
+
+    /// Forgets that anything changed: all of it was read from files.
+    pub(super) fn as_written(&mut self) {
+        self.news =
+            DirtySet { cursor: self.ledger.last_cursor, claims: self.ledger.claims, ..DirtySet::default() };
+    }
+}

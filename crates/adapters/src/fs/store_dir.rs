@@ -1,0 +1,396 @@
+//! The directory of a store: what lies where, and whose it is.
+//!
+//! ```text
+//! FORMAT              the kind of this directory and its version
+//! lock                held by the one program that uses it
+//! checkpoint.jsonl    everything, as it was after some commit
+//! commits/N.jsonl     what changed since, one file a commit
+//! ```
+
+use super::FORMAT;
+use super::failure::{WriteError, blocked, corrupt};
+use longhaul_failpoint::failpoint;
+use longhaul_ports::StoreError;
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+#[cfg(test)]
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// What a store of this kind calls itself.
+pub(super) const KIND: &str = "fs";
+
+const MARK: &str = "FORMAT";
+const LOCK: &str = "lock";
+const CHECKPOINT: &str = "checkpoint.jsonl";
+const COMMITS: &str = "commits";
+const LINES: &str = ".jsonl";
+const DRAFT: &str = ".tmp";
+/// `O_NONBLOCK` where this is built for: nothing waits for a writer of a pipe.
+const NONBLOCK: i32 = 0o4000;
+/// No holder writes more about itself.
+const MAX_HOLDER_LEN: u64 = 4_096;
+/// So much room must be there before a store that was full is written again.
+const PROBE: usize = 16 * 1024;
+
+/// The directory of a store, locked.
+#[derive(Debug)]
+pub(super) struct StoreDir {
+    root: PathBuf,
+    lock: File,
+    /// The most bytes that its files may take.
+    most: Option<u64>,
+    #[cfg(test)]
+    pub(super) fails: AtomicU8,
+}
+
+/// A file that is written under another name first.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum JournalFileId {
+    Commit(u64),
+    Checkpoint,
+}
+
+impl StoreDir {
+    /// Takes the directory for this program; makes it if there is none. What is not ours is left as it is.
+    pub(super) fn take(root: &Path, most: Option<u64>) -> Result<Self, StoreError> {
+        let known = kind_of(root)?;
+        if known == StoreFileKind::Missing {
+            make_directory(root)?;
+        }
+        let path = root.join(LOCK);
+        if path.is_symlink() {
+            return Err(blocked(root, io::Error::other("its lock is a symbolic link; remove it")));
+        }
+        let lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(NONBLOCK)
+            .open(path)
+            .map_err(|error| blocked(root, error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(held(root, lock)),
+            Err(TryLockError::Error(error)) => return Err(blocked(root, error)),
+        }
+        let place = Self {
+            root: root.to_owned(),
+            lock,
+            most,
+            #[cfg(test)]
+            fails: AtomicU8::new(0),
+        };
+        // Whoever had the lock may have made it whole meanwhile.
+        if kind_of(root)? != StoreFileKind::Ours {
+            place.populate().map_err(|error| blocked(root, error))?;
+        }
+        Ok(place)
+    }
+
+    /// Takes the directory of a store that is there; none if there is none.
+    pub(super) fn of_existing(root: &Path) -> Result<Option<Self>, StoreError> {
+        match kind_of(root)? {
+            StoreFileKind::Ours => Self::take(root, None).map(Some),
+            StoreFileKind::Missing | StoreFileKind::Unfinished => Ok(None),
+        }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Says who holds the lock, once everything was found in order.
+    pub(super) fn sign(&self) {
+        let mut file = &self.lock;
+        let text = format!("pid={}\n", std::process::id());
+        // It is for people only.
+        let _ = self.lock.set_len(0).and_then(|()| file.write_all(text.as_bytes()));
+    }
+
+    pub(super) fn checkpoint(&self) -> PathBuf {
+        self.root.join(CHECKPOINT)
+    }
+
+    pub(super) fn commit(&self, no: u64) -> PathBuf {
+        self.root.join(COMMITS).join(format!("{no:012}{LINES}"))
+    }
+
+    /// The commits that are there, with their sizes.
+    pub(super) fn commits(&self) -> Result<BTreeMap<u64, u64>, StoreError> {
+        let directory = self.root.join(COMMITS);
+        let failed = |error| blocked(&directory, error);
+        let mut commits = BTreeMap::new();
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            let Some(no) = name.to_str().and_then(|name| name.strip_suffix(LINES)) else {
+                continue;
+            };
+            let no = no.parse().map_err(|_| corrupt(format!("{} is no commit", entry.path().display())))?;
+            commits.insert(no, entry.metadata().map_err(failed)?.len());
+        }
+        Ok(commits)
+    }
+
+    /// Removes what a sudden end left half-written.
+    pub(super) fn tidy(&self) {
+        for sheet in [JournalFileId::Commit(0), JournalFileId::Checkpoint] {
+            // It is written anew before it is used again.
+            let _ = fs::remove_file(self.draft(sheet));
+        }
+    }
+
+    /// Lets go of commits that a checkpoint has taken in.
+    pub(super) fn remove_commits(&self, upto: u64) -> Result<(), StoreError> {
+        for no in self.commits()?.into_keys().take_while(|no| *no <= upto) {
+            let path = self.commit(no);
+            failpoint!("fs.commit.remove").map_err(|error| blocked(&path, error))?;
+            fs::remove_file(&path).map_err(|error| blocked(&path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Writes a file under another name, where it counts for nothing.
+    pub(super) fn prepare(
+        &self,
+        sheet: JournalFileId,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        let draft = self.draft(sheet);
+        let written = self.write_draft(sheet, &draft, fill);
+        if written.is_err() {
+            // What matters is the first error; a leftover counts for nothing.
+            let _ = fs::remove_file(&draft);
+        }
+        written
+    }
+
+    /// Gives a prepared file its name: from here on it counts.
+    pub(super) fn publish(&self, sheet: JournalFileId) -> Result<(), WriteError> {
+        let path = match sheet {
+            JournalFileId::Commit(no) => self.commit(no),
+            JournalFileId::Checkpoint => self.checkpoint(),
+        };
+        sheet.before_rename().map_err(WriteError::before)?;
+        fs::rename(self.draft(sheet), &path).map_err(WriteError::before)?;
+        let parent = path.parent().unwrap_or(&self.root);
+        let fails = self.may_fail(4).and_then(|()| sheet.before_directory());
+        let synced = fails.and_then(|()| File::open(parent)?.sync_all());
+        synced.map_err(WriteError::Unsure)
+    }
+
+    fn write_draft(
+        &self,
+        sheet: JournalFileId,
+        draft: &Path,
+        fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<(), WriteError> {
+        self.may_fail(1).and_then(|()| sheet.before_write()).map_err(WriteError::before)?;
+        let file = begin(draft).map_err(WriteError::before)?;
+        let mut buffer = BufWriter::new(file);
+        fill(&mut buffer).map_err(WriteError::before)?;
+        let file = buffer.into_inner().map_err(|error| WriteError::before(error.into_error()))?;
+        match sheet {
+            JournalFileId::Commit(_) => self.bounded(&file)?,
+            // It takes the place of what is there.
+            JournalFileId::Checkpoint => {}
+        }
+        let fails = self.may_fail(2).and_then(|()| sheet.before_sync());
+        fails.and_then(|()| file.sync_all()).map_err(WriteError::at_sync)
+    }
+
+    /// Whether there is room for a little, without writing anything that counts.
+    pub(super) fn has_room(&self, bytes: usize) -> Result<(), WriteError> {
+        let draft = self.draft(JournalFileId::Commit(0));
+        let probed = self.may_fail(1).and_then(|()| {
+            let mut file = begin(&draft)?;
+            file.write_all(&vec![b' '; bytes.saturating_add(PROBE)])
+        });
+        // It is written anew before it is used again.
+        let _ = fs::remove_file(&draft);
+        probed.map_err(WriteError::before)
+    }
+
+    /// Only a bound of our own can be met here; the disk's own shows when it is written.
+    fn bounded(&self, file: &File) -> Result<(), WriteError> {
+        let Some(most) = self.most else {
+            return Ok(());
+        };
+        let there: u64 = self.commits().map_or(0, |commits| commits.values().sum());
+        let checkpoint = fs::metadata(self.checkpoint()).map_or(0, |found| found.len());
+        let new = file.metadata().map_or(0, |found| found.len());
+        if there.saturating_add(checkpoint).saturating_add(new) > most {
+            Err(WriteError::Full)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn draft(&self, sheet: JournalFileId) -> PathBuf {
+        match sheet {
+            JournalFileId::Commit(_) => self.root.join(COMMITS).join(format!("next{DRAFT}")),
+            JournalFileId::Checkpoint => self.root.join(format!("{CHECKPOINT}{DRAFT}")),
+        }
+    }
+
+    /// Puts in what a store begins with; the mark comes last.
+    fn populate(&self) -> io::Result<()> {
+        match DirBuilder::new().mode(0o700).create(self.root.join(COMMITS)) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+        let draft = self.root.join(format!("{MARK}{DRAFT}"));
+        let mut file = begin(&draft)?;
+        file.write_all(format!("longhaul {KIND} {FORMAT}\n").as_bytes())?;
+        failpoint!("fs.create.sync")?;
+        file.sync_all()?;
+        failpoint!("fs.create.rename")?;
+        fs::rename(&draft, self.root.join(MARK))?;
+        failpoint!("fs.create.directory")?;
+        File::open(&self.root)?.sync_all()?;
+        failpoint!("fs.create.parent")?;
+        let parent = self.root.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    }
+
+    #[cfg(test)]
+    fn may_fail(&self, step: u8) -> io::Result<()> {
+        match self.fails.load(Ordering::Relaxed) {
+            fails if fails == step => Err(io::Error::from_raw_os_error(if step == 1 { 28 } else { 5 })),
+            _ => Ok(()),
+        }
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "it fails in tests")]
+    const fn may_fail(&self, _step: u8) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Makes a draft. What has its name was left behind by a crash, or is a link, which is not followed.
+fn begin(draft: &Path) -> io::Result<File> {
+    match fs::remove_file(draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(draft)
+}
+
+/// The crash points of a sheet.
+#[cfg_attr(
+    not(debug_assertions),
+    expect(clippy::unnecessary_wraps, clippy::missing_const_for_fn, reason = "they fail where points are")
+)]
+impl JournalFileId {
+    fn before_write(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.write"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.write"),
+        }
+    }
+
+    fn before_sync(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.sync"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.sync"),
+        }
+    }
+
+    fn before_rename(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.rename"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.rename"),
+        }
+    }
+
+    fn before_directory(self) -> io::Result<()> {
+        match self {
+            Self::Commit(_) => failpoint!("fs.commit.directory"),
+            Self::Checkpoint => failpoint!("fs.checkpoint.directory"),
+        }
+    }
+}
+
+impl Drop for StoreDir {
+    fn drop(&mut self) {
+        // Who is gone should not be named any more.
+        let _ = self.lock.set_len(0);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StoreFileKind {
+    Missing,
+    /// A store whose making was cut short, or an empty directory.
+    Unfinished,
+    Ours,
+}
+
+/// Whose directory it is, without touching it.
+fn kind_of(root: &Path) -> Result<StoreFileKind, StoreError> {
+    match fs::metadata(root) {
+        Ok(found) if !found.is_dir() => return Err(corrupt(format!("{} is no directory", root.display()))),
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(StoreFileKind::Missing),
+        Err(error) => return Err(blocked(root, error)),
+    }
+    let mark = root.join(MARK);
+    let mut text = String::new();
+    let opened = OpenOptions::new().read(true).custom_flags(NONBLOCK).open(&mark);
+    match opened.and_then(|file| file.take(MAX_HOLDER_LEN).read_to_string(&mut text)) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return unfinished(root),
+        Err(error) if error.kind() == ErrorKind::InvalidData => text.clear(),
+        Err(error) => return Err(blocked(&mark, error)),
+    }
+    let version = text.trim_end().strip_prefix("longhaul ").and_then(|rest| rest.strip_prefix(KIND));
+    match version.and_then(|version| version.trim_start().parse::<u32>().ok()) {
+        Some(found) if found > FORMAT => Err(StoreError::Format { found, supported: FORMAT }),
+        Some(found) if found > 0 => Ok(StoreFileKind::Ours),
+        Some(_) | None => Err(corrupt(format!("{} does not name a store of ours", mark.display()))),
+    }
+}
+
+/// A directory without a mark is ours if nothing is in it but what we put there first.
+fn unfinished(root: &Path) -> Result<StoreFileKind, StoreError> {
+    let failed = |error| blocked(root, error);
+    for entry in fs::read_dir(root).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        let ours = name.to_str().is_some_and(|name| {
+            name == LOCK || name == COMMITS || name.strip_suffix(DRAFT).is_some_and(|name| name == MARK)
+        });
+        let empty = name != *COMMITS || fs::read_dir(root.join(COMMITS)).map_err(failed)?.next().is_none();
+        if !ours || !empty {
+            let shown = name.to_string_lossy();
+            return Err(corrupt(format!("{} holds {shown} but no {MARK}", root.display())));
+        }
+    }
+    Ok(StoreFileKind::Unfinished)
+}
+
+fn make_directory(root: &Path) -> Result<(), StoreError> {
+    match DirBuilder::new().mode(0o700).create(root) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(blocked(root, error)),
+    }
+}
+
+fn held(root: &Path, lock: File) -> StoreError {
+    let mut text = String::new();
+    // What cannot be read is simply not told.
+    let _ = lock.take(MAX_HOLDER_LEN).read_to_string(&mut text);
+    let by = match text.lines().find_map(|line| line.strip_prefix("pid=")) {
+        Some(pid) => format!("process {pid}"),
+        None => "another program".to_owned(),
+    };
+    StoreError::Unavailable { source: format!("{} is in use by {by}", root.display()).into() }
+}

@@ -1,0 +1,22 @@
+//! The last output of processes, for when their node cannot be asked any more.
+
+use super::state::MemoryState;
+use longhaul_ports::{AttemptKey, Lease, OutputTail, StoreError, Writer};
+
+impl MemoryState {
+    /// Keeps the last output of an attempt, where leases end: elsewhere the whole of it is at hand.
+    pub(super) fn store_tail(
+        &mut self,
+        by: &Lease,
+        key: AttemptKey,
+        tail: &OutputTail,
+    ) -> Result<bool, StoreError> {
+        let stored = self.stored(&key.id).ok_or(StoreError::Missing { id: key.id })?;
+        self.check_author(stored, &Writer::Owner(by.clone()))?;
+        let counts = self.leases.end() && stored.process.attempt == key.attempt;
+        if counts {
+            self.tails.insert(key.id, (key.attempt, tail.clone()));
+        }
+        Ok(counts)
+    }
+}

@@ -1,0 +1,109 @@
+//! Lists, queues and the event log.
+
+use super::index::{InOrder, Queue};
+use super::state::MemoryState;
+use crate::prefix;
+use longhaul_domain::{ProcessId, Seq, SlotKey};
+use longhaul_ports::{
+    EventCursor, EventPage, Listing, PageKey, PageRequest, ProcessFilter, QueueState, SortOrder,
+    StoredProcess,
+};
+use std::ops::Bound;
+use uuid::Uuid;
+
+/// Rows that have to be put into order first are worth it if they are so many times fewer.
+const SORT_RATIO: usize = 16;
+/// The most records on a page.
+const MAX_PAGE: u32 = 1_000;
+
+impl MemoryState {
+    pub(crate) fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Listing {
+        let most = usize::try_from(page.most.clamp(1, MAX_PAGE)).unwrap_or(usize::MAX);
+        let narrowest = self.rows.index().narrowest(filter);
+        let few = self.few(filter, narrowest.len() / SORT_RATIO);
+        let rest = few.as_ref().unwrap_or(narrowest).range(rest(page)).map(|(_, id)| id);
+        let mut processes = match page.order {
+            SortOrder::NewestFirst => self.admitted(filter, rest.rev(), most.saturating_add(1)),
+            SortOrder::OldestFirst => self.admitted(filter, rest, most.saturating_add(1)),
+        };
+        let more = processes.len() > most;
+        processes.truncate(most);
+        Listing {
+            next: processes.last().filter(|_| more).map(|stored| PageKey(stored.seq)),
+            processes,
+            damaged: Vec::new(),
+        }
+    }
+
+    /// Rows among which is everything that a filter admits, put into order for it, if they are no more than `most`.
+    fn few(&self, filter: &ProcessFilter, most: usize) -> Option<InOrder> {
+        if let Some(begin) = &filter.id_prefix {
+            // Nothing else is printed so either.
+            let Some((low, high)) = prefix::range(begin) else { return Some(InOrder::new()) };
+            let [low, high] = [low, high].map(|id| ProcessId::new(Uuid::from_bytes(id)));
+            let rows = self.rows.between(low, high).take(most.saturating_add(1));
+            let found: InOrder = rows.map(|row| (row.stored.seq, row.stored.process.id)).collect();
+            return Some(found).filter(|found| found.len() <= most);
+        }
+        self.rows.index().ended_as(&filter.statuses, most)
+    }
+
+    fn admitted<'a>(
+        &self,
+        filter: &ProcessFilter,
+        among: impl Iterator<Item = &'a ProcessId>,
+        most: usize,
+    ) -> Vec<StoredProcess> {
+        let among = among.filter_map(|id| self.stored(id));
+        among.filter(|stored| filter.admits(stored)).take(most).cloned().collect()
+    }
+
+    pub(crate) fn queues(&self, only: Option<&SlotKey>) -> Vec<QueueState> {
+        let queues = self.rows.index().queues().iter();
+        let asked = queues.filter(|(key, _)| only.is_none() || key.as_ref() == only);
+        asked.map(|(key, queue)| self.queue(key, queue)).collect()
+    }
+
+    fn queue(&self, key: &Option<SlotKey>, queue: &Queue) -> QueueState {
+        let waiters = queue.ranked();
+        let since = waiters.iter().filter_map(|id| self.stored(id)).map(|stored| stored.process.queued_at);
+        QueueState {
+            slots: key.as_ref().and_then(|key| self.policy.1.slots_of(key)),
+            held: key.as_ref().and_then(|key| self.policy.1.held.get(key)).cloned(),
+            holders: queue.holders().values().copied().collect(),
+            oldest: since.min(),
+            waiters,
+            key: key.clone(),
+        }
+    }
+
+    pub(crate) fn events(&self, after: Option<EventCursor>, most: u32) -> EventPage {
+        let first = self.log.front().map(|logged| logged.cursor);
+        EventPage {
+            gap: match (after, first) {
+                (Some(after), Some(first)) => after.0.saturating_add(1) < first.0,
+                (Some(_) | None, _) => false,
+            },
+            events: self
+                .log
+                .range(self.log.partition_point(|logged| Some(logged.cursor) <= after)..)
+                .take(usize::try_from(most).unwrap_or(usize::MAX))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// The place after the newest event.
+    pub(crate) const fn end(&self) -> EventCursor {
+        self.last_cursor
+    }
+}
+
+/// What is left of a list.
+fn rest(page: &PageRequest) -> (Bound<Seq>, Bound<Seq>) {
+    let after = page.after.map_or(Bound::Unbounded, |PageKey(after)| Bound::Excluded(after));
+    match page.order {
+        SortOrder::NewestFirst => (Bound::Unbounded, after),
+        SortOrder::OldestFirst => (after, Bound::Unbounded),
+    }
+}

@@ -1,0 +1,99 @@
+//! What is new for each node since it last waited for a call.
+
+use super::state::{MemoryState, Node};
+use longhaul_domain::{Epoch, NodeId, Timestamp};
+use longhaul_ports::{Lease, NodeDescriptor, NodeUpdates, PlacementClass, StoreError};
+use std::collections::BTreeMap;
+
+/// Counts of what is new, for all nodes and for single ones. Only waiting for a call takes them in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct UpdateCounters {
+    for_all: u64,
+    for_one: BTreeMap<NodeId, u64>,
+    taken: BTreeMap<NodeId, u64>,
+}
+
+impl UpdateCounters {
+    pub(crate) fn for_all(&mut self) {
+        self.for_all += 1;
+    }
+
+    pub(crate) fn for_one(&mut self, node: &NodeId) {
+        *self.for_one.entry(node.clone()).or_default() += 1;
+    }
+
+    /// A waiter concerns those who may run it.
+    pub(crate) fn waiter(&mut self, class: &PlacementClass) {
+        match class {
+            PlacementClass::Node(node) => self.for_one(node),
+            PlacementClass::Shared(_) => self.for_all(),
+        }
+    }
+
+    /// Whether there is something new; from here on it is not.
+    pub(crate) fn take(&mut self, node: &NodeId) -> bool {
+        let now = self.for_all + self.for_one.get(node).copied().unwrap_or(0);
+        let before = self.taken.insert(node.clone(), now);
+        before.unwrap_or(0) < now
+    }
+}
+
+impl MemoryState {
+    pub(crate) fn register(&mut self, now: Timestamp, me: &NodeDescriptor) -> Result<Lease, StoreError> {
+        self.check_home(now, me)?;
+        let node = self.nodes.entry(me.id.clone()).or_insert_with(|| Node {
+            facts: me.clone(),
+            epoch: Epoch(0),
+            left: false,
+            forgotten: false,
+        });
+        node.facts = me.clone();
+        node.epoch = node.epoch.max(self.epochs_from).next();
+        (node.left, node.forgotten) = (false, false);
+        let lease = Lease { node: me.id.clone(), epoch: node.epoch };
+        self.renew(&lease);
+        self.begin_lease(now, &lease.node);
+        if self.has_work_for(&lease) {
+            self.news.for_one(&lease.node);
+        }
+        Ok(lease)
+    }
+
+    /// What an earlier life of the node took in is new to this one.
+    fn has_work_for(&self, lease: &Lease) -> bool {
+        let index = self.rows.index();
+        let mut owned = index.owned_by(&lease.node).values().filter_map(|id| self.stored(id));
+        index.first_due().is_some()
+            || index.queues().values().any(|queue| queue.first(|_| true).is_some())
+            || owned.any(|own| !own.pending_actions.is_empty())
+    }
+
+    /// An older life that leaves late does not take the new one with it.
+    pub(crate) fn leave(&mut self, by: &Lease) {
+        if let Some(node) = self.nodes.get_mut(&by.node)
+            && node.epoch == by.epoch
+        {
+            node.left = true;
+        }
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = &NodeDescriptor> {
+        self.nodes.values().filter(|node| !node.left && !node.forgotten).map(|node| &node.facts)
+    }
+
+    pub(crate) fn calls(&self, now: Timestamp, by: &Lease) -> NodeUpdates {
+        let index = self.rows.index();
+        let owned = index.owned_by(&by.node).values().filter_map(|id| self.stored(id));
+        NodeUpdates {
+            now,
+            lease_until: self.nodes.get(&by.node).filter(|node| !node.left).and(self.leases.until(&by.node)),
+            pending_actions: owned
+                .filter(|own| !own.pending_actions.is_empty())
+                .map(|own| own.process.id)
+                .collect(),
+            due: index.first_due().into_iter().chain(self.next_loss()).min(),
+            policy: self.policy.0,
+            history: self.leases.end().then(|| self.history()),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What there is of attempts and control groups, for who only looks.
+
+use super::options::ContainmentChoice;
+use super::{attempt_mark, cgroups, launch, procfs};
+use longhaul_domain::Containment;
+use longhaul_shim::{AttemptDirectory, ExitRecord, FileIdentity, Identity, ProcessStat};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// So many attempts are looked at, and no more.
+const MAX_ATTEMPTS: usize = 20_000;
+
+/// What there is of attempts that have begun.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HostSurvey {
+    /// Those that have a living supervisor, or a manager that stands in for it.
+    pub supervised: Vec<SupervisedAttempt>,
+    /// How many have a supervisor in another directory, of which this one is a copy.
+    pub elsewhere: usize,
+    /// How many have neither, and processes that are alive.
+    pub unsupervised: usize,
+    /// The processes of those, and of attempts that have ended and did not leave them behind on purpose.
+    pub survivors: Vec<u32>,
+    /// There are more attempts than were looked at.
+    pub more: bool,
+}
+
+/// A live attempt that somebody supervises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupervisedAttempt {
+    /// Its directory, whose parent is named by the id of its process.
+    pub directory: PathBuf,
+    /// The process id of its supervisor; none where a manager stands in for it.
+    pub supervisor: Option<u32>,
+    /// Whether a signal has stopped its supervisor.
+    pub is_stopped: bool,
+    /// The process id of its command, if that lives.
+    pub command: Option<u32>,
+}
+
+impl SupervisedAttempt {
+    fn of(path: &Path, identity: Option<&Identity>, living: &LiveProcesses) -> Self {
+        let supervisor = identity.and_then(supervisor_of);
+        Self {
+            directory: path.to_owned(),
+            supervisor: supervisor.map(|stat| stat.pid),
+            is_stopped: supervisor.is_some_and(|stat| stat.is_stopped()),
+            command: identity.and_then(|identity| living.leader(identity)),
+        }
+    }
+
+    /// Whether it has not ended since.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        AttemptDirectory::open(&self.directory).is_ok_and(|directory| {
+            let has_ended = directory.exit_record().ok().flatten().is_some_and(|record| !record.sweeping);
+            !has_ended && directory.is_locked().unwrap_or(false)
+        })
+    }
+
+    /// The id of its process.
+    #[must_use]
+    pub fn id(&self) -> Option<&str> {
+        self.directory.parent()?.file_name()?.to_str()
+    }
+}
+
+impl HostSurvey {
+    /// Looks at a directory of attempts, which may be absent; nothing is made or changed.
+    ///
+    /// # Errors
+    /// If it cannot be listed.
+    pub fn of(attempts: &Path) -> io::Result<Self> {
+        let processes = match fs::read_dir(attempts) {
+            Ok(processes) => processes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(error),
+        };
+        let mut seen = Self::default();
+        let living = LiveProcesses::now();
+        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        let mut all = processes.flatten().flat_map(|process| below(process.path()));
+        for attempt in all.by_ref().take(MAX_ATTEMPTS) {
+            seen.count(&attempt.path(), &living);
+        }
+        seen.more = all.next().is_some();
+        seen.survivors.sort_unstable();
+        Ok(seen)
+    }
+
+    fn count(&mut self, path: &Path, living: &LiveProcesses) {
+        let Ok(directory) = AttemptDirectory::open(path) else { return };
+        let record = directory.exit_record().ok().flatten();
+        if record.as_ref().is_some_and(keeps_leftovers) {
+            return;
+        }
+        let has_ended = record.is_some_and(|record| !record.sweeping);
+        let identity = directory.identity().ok().flatten();
+        let mut alive = living.started_for(path);
+        if !has_ended {
+            alive.extend(identity.as_ref().and_then(|identity| living.leader(identity)));
+        } else if alive.is_empty() {
+            return;
+        }
+        match directory.is_locked() {
+            Ok(true) if has_ended => {}
+            Ok(true) => self.supervised.push(SupervisedAttempt::of(path, identity.as_ref(), living)),
+            // A supervisor locks the directory that it was started for: this one is a copy.
+            Ok(false) if identity.as_ref().and_then(supervisor_of).is_some() => {
+                self.elsewhere = self.elsewhere.saturating_add(1);
+            }
+            // What never opened its gate never ran; and of what is gone altogether its record tells.
+            Ok(false) => {
+                let is_local_only = !has_ended && !alive.is_empty();
+                self.unsupervised = self.unsupervised.saturating_add(usize::from(is_local_only));
+                self.survivors.extend(alive);
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+/// The supervisor of an attempt, if it lives.
+fn supervisor_of(identity: &Identity) -> Option<ProcessStat> {
+    ProcessStat::read(identity.shim_pid)
+        .filter(|stat| stat.start_time == identity.shim_start && !stat.is_dead())
+}
+
+/// Whether processes that outlived the command were to be left alone.
+const fn keeps_leftovers(record: &ExitRecord) -> bool {
+    record.leftovers > 0 && record.swept == 0 && !record.sweeping && record.stopped.is_none()
+}
+
+/// The processes on this machine that were started for attempts.
+#[derive(Debug)]
+struct LiveProcesses {
+    /// Process ids with their start times.
+    processes: BTreeSet<(u32, u64)>,
+    by_attempt: BTreeMap<(String, u64), Vec<u32>>,
+    /// Those of which nothing but their limit may tell for which attempt.
+    by_limit: BTreeMap<u64, Vec<u32>>,
+}
+
+impl LiveProcesses {
+    fn now() -> Self {
+        let mut all = ProcessStat::everyone();
+        all.retain(|stat| !stat.is_dead());
+        let processes = all.iter().map(ProcessStat::birth).collect();
+        // A manager or supervisor that work started is no part of that work.
+        let this = FileIdentity::of_process(std::process::id());
+        all.retain(|stat| this.is_none() || FileIdentity::of_process(stat.pid) != this);
+        all.retain(|stat| !ProcessStat::has_shim_arguments(stat.pid));
+        let (mut by_attempt, mut by_limit) = (BTreeMap::<_, Vec<u32>>::new(), BTreeMap::<_, Vec<u32>>::new());
+        for ProcessStat { pid, .. } in all {
+            let variables = procfs::entries(pid, launch::MARKS).and_then(|found| launch::attempt_of(&found));
+            match (variables.or_else(|| cgroups::attempt_of(pid)), attempt_mark::limit_on(pid)) {
+                (Some(attempt), _) => by_attempt.entry(attempt).or_default().push(pid),
+                (None, Some(limit)) => by_limit.entry(limit).or_default().push(pid),
+                (None, None) => {}
+            }
+        }
+        Self { processes, by_attempt, by_limit }
+    }
+
+    /// Who was started for an attempt, which is named by the last two parts of its path.
+    fn started_for(&self, path: &Path) -> BTreeSet<u32> {
+        let mut names = path.iter().rev().filter_map(|name| name.to_str());
+        let (Some(Ok(attempt)), Some(id)) = (names.next().map(str::parse::<u64>), names.next()) else {
+            return BTreeSet::new();
+        };
+        let named = self.by_attempt.get(&(id.to_owned(), attempt));
+        let limited = self.by_limit.get(&attempt_mark::limit_of(id, attempt));
+        named.into_iter().chain(limited).flatten().copied().collect()
+    }
+
+    /// The command of an attempt.
+    fn leader(&self, identity: &Identity) -> Option<u32> {
+        self.processes.contains(&(identity.pid, identity.start_time)).then_some(identity.pid)
+    }
+}
+
+/// What would keep the descendants of a command together here, and why that is not a control group, if so.
+///
+/// To find out, a control group is made and removed.
+#[must_use]
+pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<String>) {
+    match choice {
+        ContainmentChoice::Subreaper => (Containment::Subreaper, Some("it is configured so".to_owned())),
+        ContainmentChoice::Group => (Containment::Group, Some("it is configured so".to_owned())),
+        ContainmentChoice::Auto | ContainmentChoice::Cgroup => match cgroups::probe() {
+            Ok(()) => (Containment::Cgroup, None),
+            Err(error) => (Containment::Subreaper, Some(format!("no control group can be made: {error}"))),
+        },
+    }
+}
+
+/// How many control groups lie about that managers left behind and nobody is in.
+#[must_use]
+pub fn deserted_groups() -> usize {
+    cgroups::deserted()
+}
+
+/// What the file system of a directory has left in names of files; none where it does not count them.
+///
+/// # Errors
+/// What the system says.
+pub fn names_left(directory: &Path) -> io::Result<Option<u64>> {
+    let told = rustix::fs::fstatvfs(File::open(directory)?)?;
+    Ok((told.f_files > 0).then_some(told.f_favail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::os::attempts::Attempts;
+    use longhaul_domain::{AttemptNo, ProcessId};
+    use longhaul_ports::AttemptKey;
+    use longhaul_shim::ProgramEnd;
+    use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+    #[test]
+    fn attempts_are_told_apart_by_lock_records_and_who_lives() {
+        let top = tempfile::tempdir().unwrap();
+        let absent = top.path().join("attempts");
+        assert_eq!(HostSurvey::of(&absent).unwrap(), HostSurvey::default());
+        assert!(!absent.exists(), "who looks makes nothing");
+        let attempts = Attempts::open(&absent).unwrap();
+        let key =
+            |n: u128| AttemptKey { id: ProcessId::new(uuid::Uuid::from_u128(n)), attempt: AttemptNo(1) };
+        for n in 1..=9 {
+            attempts.create(key(n)).unwrap();
+        }
+        let me = ProcessStat::read(std::process::id()).unwrap();
+        let mut marked = std::process::Command::new("sleep");
+        for attempt_mark in launch::marks(key(6)) {
+            let (name, value) = attempt_mark.split_once('=').unwrap();
+            marked.env(name, value);
+        }
+        let mut marked = marked.arg("600").spawn().unwrap();
+        // Those of 7 and 8 show nothing but their limit, as one does whose variables cannot be read.
+        let mut limited = [7, 8].map(|n| {
+            let child = std::process::Command::new("sleep").arg("600").env_clear().spawn().unwrap();
+            let limit = attempt_mark::limit_of(&key(n).id.to_string(), 1);
+            let limit = Rlimit { current: Some(limit), maximum: None };
+            prlimit(Some(Pid::from_child(&child)), Resource::Locks, limit).unwrap();
+            child
+        });
+        let copied = (me.pid, me.start_time);
+        for (n, start_time, (shim_pid, shim_start)) in [
+            (2, me.start_time, (1, u64::MAX)),
+            (3, 2, (1, u64::MAX)),
+            (4, 2, copied),
+            (5, 2, (1, u64::MAX)),
+            (6, 2, (1, u64::MAX)),
+            (9, me.start_time, copied),
+        ] {
+            let identity = Identity {
+                process: key(n).id.to_string(),
+                attempt: 1,
+                boot_id: "b".to_owned(),
+                shim_pid,
+                shim_start,
+                pid: me.pid,
+                start_time,
+                cgroup: None,
+                mechanism: longhaul_shim::Containment::Subreaper,
+                started_at: 3,
+                wall: 4,
+            };
+            fs::write(attempts.path_of(key(n)).join(longhaul_shim::IDENTITY), identity.encode()).unwrap();
+        }
+        let ended = ExitRecord { ending: ProgramEnd::Exited { code: 0 }, ..ExitRecord::never_ran(1, 2) };
+        let kept = ExitRecord { leftovers: 1, ..ended };
+        for (n, record) in [(3, &ended), (7, &ended), (8, &kept)] {
+            fs::write(attempts.path_of(key(n)).join(longhaul_shim::EXIT), record.encode()).unwrap();
+        }
+        let _lock = attempts.attempt(key(4)).unwrap().unwrap().lock().unwrap().unwrap();
+        let locked = SupervisedAttempt {
+            directory: attempts.path_of(key(4)),
+            supervisor: Some(me.pid),
+            is_stopped: false,
+            command: None,
+        };
+        assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
+        // The commands of 3 and 5 are gone; the directory of 9 is a copy; of 6 and of 7, which has ended, something lives, and what lives of 8 may.
+        let told = HostSurvey::of(attempts.path()).unwrap();
+        let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
+        survivors.sort_unstable();
+        for child in limited.iter_mut().chain([&mut marked]) {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let expected =
+            HostSurvey { supervised: vec![locked], elsewhere: 1, unsupervised: 2, survivors, more: false };
+        assert_eq!(told, expected);
+        let told = HostSurvey::of(attempts.path()).unwrap();
+        assert_eq!(told, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });
+    }
+}

@@ -1,0 +1,210 @@
+//! A look into the tree of a live attempt: whether it waits for input, and where it listens.
+//!
+//! A process waits for input when one of its threads sleeps in a read of a terminal, or of a pipe that nobody in the tree
+//! can write to: whoever reads what another of them is going to write, as in `job | tee log`, does not. Whoever polls
+//! does not either, except for those who poll nothing but the terminal that is their standard input, as line editors do.
+//! What is blocked otherwise, in a sleep, an accept, a futex, waits for something else.
+//!
+//! The kernel tells the system call a thread sleeps in to root, to ancestors, and to the same user where
+//! `kernel.yama.ptrace_scope` is 0. Without that its wait channel is taken, which names neither the descriptor nor what is
+//! polled: a read of anything but the standard input is not found then. Of programs that may not be looked into at all,
+//! such as those with the rights of another user, nothing is known, and then pipes are left out, because one of them may
+//! be the writer.
+
+mod files;
+mod idle;
+mod ports;
+mod scan;
+mod sleeping;
+
+use super::procfs;
+use super::usage::TreeMembers;
+use files::{OpenFile, PipeId};
+use idle::IdleFingerprint;
+use longhaul_ports::{MAX_MEMBERS, TreeSnapshot};
+use longhaul_shim::ProcessStat;
+use scan::TreeScan;
+use sleeping::WaitChannel;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const STDIN: u64 = 0;
+/// What was found is found again without a look for so long at most: somebody may have put a process of his own into the
+/// control group of a tree.
+const LASTS: Duration = Duration::from_secs(600);
+
+/// What a look found, and until when another one finds the same.
+#[derive(Clone, Debug)]
+pub(super) struct CachedSnapshot {
+    tree: TreeSnapshot,
+    at: Instant,
+    idle: Option<IdleFingerprint>,
+}
+
+/// Looks at the processes of a census; none if nobody is left.
+pub(super) fn into(census: &TreeMembers, cgroup: Option<&Path>) -> Option<CachedSnapshot> {
+    let members = census.members.as_slice();
+    if members.is_empty() {
+        return None;
+    }
+    let (at, idle) = (Instant::now(), IdleFingerprint::of(members));
+    let awaited = awaited_by(members);
+    let scan = TreeScan::of(members, &awaited.pipes);
+    let waits_for_pipe = awaited.pipes.iter().any(|pipe| scan.surely_lacks_writer(*pipe));
+    let tree = TreeSnapshot {
+        waits_for_input: awaited.terminal || waits_for_pipe,
+        has_terminal: scan.has_terminal || members.iter().any(|stat| stat.has_terminal),
+        listening: ports::listening(&scan.sockets),
+        cpu: census.processor_time(cgroup),
+        members: members.iter().map(|stat| stat.pid).take(MAX_MEMBERS).collect(),
+    };
+    Some(CachedSnapshot { tree, at, idle })
+}
+
+impl CachedSnapshot {
+    /// What was found.
+    pub(super) const fn tree(&self) -> &TreeSnapshot {
+        &self.tree
+    }
+
+    /// Tells whether a look would find the same now, by a few small reads that wait for nobody.
+    pub(super) fn lasts(&self) -> bool {
+        self.at.elapsed() < LASTS && self.idle.as_ref().is_some_and(IdleFingerprint::lasts)
+    }
+}
+
+/// What the threads of a tree wait for.
+#[derive(Default)]
+struct AwaitedInputs {
+    terminal: bool,
+    pipes: Vec<PipeId>,
+}
+
+fn awaited_by(members: &[ProcessStat]) -> AwaitedInputs {
+    let mut all = AwaitedInputs::default();
+    // What is halted waits for whoever halted it.
+    for stat in members.iter().filter(|stat| !stat.is_stopped()) {
+        for thread in procfs::threads(stat) {
+            match awaited(stat.pid, WaitChannel::of(stat.pid, thread)) {
+                AwaitedInput::Terminal => all.terminal = true,
+                AwaitedInput::Pipe(pipe) => all.pipes.push(pipe),
+                AwaitedInput::Other => {}
+            }
+        }
+    }
+    all
+}
+
+/// What input a thread waits for.
+#[derive(Debug)]
+enum AwaitedInput {
+    Terminal,
+    Pipe(PipeId),
+    Other,
+}
+
+fn awaited(pid: u32, sleep: WaitChannel) -> AwaitedInput {
+    match sleep {
+        WaitChannel::Reading { fd } => match OpenFile::of(pid, fd) {
+            OpenFile::Terminal => AwaitedInput::Terminal,
+            OpenFile::Pipe(pipe) => AwaitedInput::Pipe(pipe),
+            OpenFile::Other => AwaitedInput::Other,
+        },
+        WaitChannel::Polling { only: STDIN } if OpenFile::of(pid, STDIN).is_terminal() => {
+            AwaitedInput::Terminal
+        }
+        WaitChannel::InPipe => match OpenFile::of(pid, STDIN) {
+            OpenFile::Pipe(pipe) => AwaitedInput::Pipe(pipe),
+            OpenFile::Terminal | OpenFile::Other => AwaitedInput::Other,
+        },
+        WaitChannel::InTerminal { surely } => {
+            // Who reads from a connection sleeps in the same place.
+            let reads_it = surely || !scan::has_sockets(pid);
+            if reads_it && OpenFile::of(pid, STDIN).is_terminal() {
+                AwaitedInput::Terminal
+            } else {
+                AwaitedInput::Other
+            }
+        }
+        WaitChannel::Polling { .. } | WaitChannel::Otherwise => AwaitedInput::Other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{BorrowedFd, RawFd};
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    const SOON: Duration = Duration::from_secs(20);
+    const STEP: Duration = Duration::from_millis(5);
+
+    /// Asks again and again until something is so.
+    fn until(mut is_so: impl FnMut() -> bool) {
+        let end = Instant::now() + SOON;
+        while !is_so() {
+            assert!(Instant::now() < end, "it did not come to be");
+            std::thread::sleep(STEP);
+        }
+    }
+
+    /// What a process waits for as far as its wait channel tells, as where the kernel tells no system calls.
+    fn by_channel(pid: u32) -> AwaitedInput {
+        awaited(pid, WaitChannel::by_channel(pid, pid))
+    }
+
+    /// Lets no child inherit more than the first three descriptors: a socket that whoever runs the tests left open would
+    /// make a reader of a terminal look like one of a connection.
+    fn keep_descriptors() {
+        let open = std::fs::read_dir("/proc/self/fd").unwrap();
+        let numbers = open.map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap());
+        for number in numbers.filter(|number: &RawFd| *number > 2) {
+            #[expect(unsafe_code, reason = "a descriptor that was left open has no owner here")]
+            // SAFETY: the mark changes nothing in this process, and a descriptor that is closed by now is refused.
+            let inherited = unsafe { BorrowedFd::borrow_raw(number) };
+            let _ = rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC);
+        }
+    }
+
+    fn end(mut child: Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn reader_of_its_input_is_recognised_by_its_wait_channel() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let cat = Command::new("cat").stdin(reader).spawn().unwrap();
+        until(|| matches!(by_channel(cat.id()), AwaitedInput::Pipe(_)));
+        end(cat);
+    }
+
+    #[test]
+    fn reader_of_its_terminal_is_recognised_by_its_wait_channel() {
+        let mut script = Command::new("script");
+        script.args(["-qc", "exec cat", "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        keep_descriptors();
+        let Ok(script) = script.spawn() else {
+            eprintln!("SKIPPED: script is not installed");
+            return;
+        };
+        until(|| {
+            let children = ProcessStat::read(script.id()).map(|stat| procfs::children(&stat));
+            children.into_iter().flatten().any(|cat| matches!(by_channel(cat), AwaitedInput::Terminal))
+        });
+        end(script);
+    }
+
+    #[test]
+    fn reader_of_something_else_is_not_taken_for_one_of_its_input_by_its_wait_channel() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let mut sh = Command::new("sh");
+        sh.args(["-c", "exec cat /dev/fd/3 3<&0 </dev/null"]).stdin(reader);
+        let sh = sh.spawn().unwrap();
+        let pid = sh.id();
+        until(|| matches!(awaited(pid, WaitChannel::of(pid, pid)), AwaitedInput::Pipe(_)));
+        assert!(matches!(by_channel(pid), AwaitedInput::Other));
+        end(sh);
+    }
+}

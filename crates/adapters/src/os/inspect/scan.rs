@@ -1,0 +1,221 @@
+//! What is open in all of a tree, found in one pass: there may be thousands of descriptors.
+
+use super::files::{OpenFile, PipeId};
+use longhaul_shim::ProcessStat;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::io::Errno;
+use std::collections::BTreeSet;
+use std::ffi::CStr;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+const DIRENT_BUFFER: usize = 2 << 10;
+/// Enough to tell numbered things and the null device from the rest.
+const TARGET: usize = 64;
+
+/// What is open in a tree.
+#[derive(Debug, Default)]
+pub(super) struct TreeScan {
+    /// The sockets of each process that has some, by inode.
+    pub(super) sockets: Vec<(u32, Vec<u64>)>,
+    /// Somebody has a terminal as its standard input.
+    pub(super) has_terminal: bool,
+    /// Those of the pipes asked about that somebody can write to.
+    written: BTreeSet<PipeId>,
+    /// Somebody may not be looked at or is gone, and he or a child of his may write to any.
+    has_unknown: bool,
+}
+
+impl TreeScan {
+    /// Looks at what processes have open, above all at who can write to these pipes.
+    pub(super) fn of(members: &[ProcessStat], pipes: &[PipeId]) -> Self {
+        let mut survey = Self::default();
+        for stat in members {
+            let seen = survey.add(stat.pid, pipes).unwrap_or(0);
+            // Somebody who has gone may have left what he had open to a child that was not there before.
+            survey.has_unknown |= seen == 0 && !is_empty_handed(stat);
+        }
+        survey
+    }
+
+    /// Tells whether nobody can write to one of the pipes that were asked about, for sure.
+    pub(super) fn surely_lacks_writer(&self, pipe: PipeId) -> bool {
+        !self.has_unknown && !self.written.contains(&pipe)
+    }
+
+    /// Looks at one process; returns how many descriptors were seen.
+    fn add(&mut self, pid: u32, pipes: &[PipeId]) -> io::Result<usize> {
+        let mut sockets = Vec::new();
+        let mut seen = 0_usize;
+        visit(pid, |place, target| {
+            seen = seen.saturating_add(1);
+            if let Some(inode) = numbered(target, "socket:[") {
+                sockets.push(inode);
+            } else if target != "/dev/null" {
+                let may_be_terminal = target.starts_with("/dev/") && place.is_stdin();
+                self.has_terminal |= may_be_terminal && place.opened().is_terminal();
+                if may_be_one_of(target, pipes)
+                    && place.is_writable()
+                    && let OpenFile::Pipe(pipe) = place.opened()
+                {
+                    self.written.insert(pipe);
+                }
+            }
+        })?;
+        if !sockets.is_empty() {
+            self.sockets.push((pid, sockets));
+        }
+        Ok(seen)
+    }
+}
+
+/// Whether a process lives that has nothing open.
+fn is_empty_handed(stat: &ProcessStat) -> bool {
+    visit(stat.pid, |_, _| {}).is_ok()
+        && ProcessStat::read(stat.pid).is_some_and(|now| now.start_time == stat.start_time && !now.is_dead())
+}
+
+/// Whether a process has sockets, or may have some.
+pub(super) fn has_sockets(pid: u32) -> bool {
+    let mut found = false;
+    let looked = visit(pid, |_, target| found |= numbered(target, "socket:[").is_some());
+    found || looked.is_err()
+}
+
+/// One descriptor of a process.
+struct DescriptorOwner<'a> {
+    directory: &'a OwnedFd,
+    name: &'a CStr,
+}
+
+impl DescriptorOwner<'_> {
+    fn is_stdin(&self) -> bool {
+        self.name == c"0"
+    }
+
+    fn opened(&self) -> OpenFile {
+        OpenFile::at(self.directory, self.name)
+    }
+
+    /// Whether it is open for writing, which the rights of its link tell.
+    fn is_writable(&self) -> bool {
+        let link = statat(self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW);
+        link.is_ok_and(|link| Mode::from_raw_mode(link.st_mode).contains(Mode::WUSR))
+    }
+}
+
+/// Shows every descriptor of a process, with the beginning of what the kernel calls that which is open there.
+///
+/// An error means that some may not be looked at, or that the process is gone.
+fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Result<()> {
+    let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
+    let directory = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
+    let mut entries = [MaybeUninit::uninit(); DIRENT_BUFFER];
+    let mut entries = RawDir::new(&directory, &mut entries);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_bytes().starts_with(b".") {
+            continue;
+        }
+        let mut target = [MaybeUninit::uninit(); TARGET];
+        match readlinkat_raw(&directory, name, &mut target) {
+            Ok((target, _)) => {
+                let place = DescriptorOwner { directory: &directory, name };
+                see(&place, &String::from_utf8_lossy(target));
+            }
+            // Closed meanwhile.
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn numbered(target: &str, kind: &str) -> Option<u64> {
+    target.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()
+}
+
+/// Whether what is open there can be one of these pipes; whichever has a name can be any that has one.
+fn may_be_one_of(target: &str, pipes: &[PipeId]) -> bool {
+    match numbered(target, "pipe:[") {
+        Some(inode) => pipes.iter().any(|pipe| pipe.inode == inode),
+        None => target.starts_with('/') && !pipes.is_empty(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::fd::AsRawFd as _;
+
+    fn this() -> Vec<ProcessStat> {
+        ProcessStat::read(std::process::id()).into_iter().collect()
+    }
+
+    fn pipe_of(fd: &impl std::os::fd::AsFd) -> PipeId {
+        let number = u64::try_from(fd.as_fd().as_raw_fd()).unwrap();
+        match OpenFile::of(std::process::id(), number) {
+            OpenFile::Pipe(pipe) => pipe,
+            other @ (OpenFile::Terminal | OpenFile::Other) => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn only_the_end_to_write_to_makes_a_writer() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let pipe = pipe_of(&reader);
+        assert!(!TreeScan::of(&this(), &[pipe]).surely_lacks_writer(pipe));
+        drop(writer);
+        assert!(TreeScan::of(&this(), &[pipe]).surely_lacks_writer(pipe));
+    }
+
+    #[test]
+    fn pipe_with_a_name_is_recognised_whatever_it_is_opened_as() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pipe");
+        rustix::fs::mkfifoat(CWD, &path, Mode::RWXU).unwrap();
+        fs::hard_link(&path, dir.path().join("other")).unwrap();
+        let both = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let pipe = pipe_of(&both);
+        assert!(!TreeScan::of(&this(), &[pipe]).surely_lacks_writer(pipe));
+        let writer = fs::OpenOptions::new().write(true).open(dir.path().join("other")).unwrap();
+        let reader = fs::File::open(&path).unwrap();
+        drop(both);
+        assert!(!TreeScan::of(&this(), &[pipe]).surely_lacks_writer(pipe));
+        drop(writer);
+        assert!(TreeScan::of(&this(), &[pipe]).surely_lacks_writer(pipe));
+        drop(reader);
+    }
+
+    #[test]
+    fn open_sockets_are_found() {
+        let _socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let survey = TreeScan::of(&this(), &[]);
+        assert_eq!(survey.sockets.len(), 1);
+        assert!(has_sockets(std::process::id()));
+    }
+
+    #[test]
+    fn process_that_is_gone_may_have_left_a_writer_behind() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let pipe = pipe_of(&reader);
+        drop(writer);
+        let mut child = std::process::Command::new("sleep").arg("3600").spawn().unwrap();
+        let members: Vec<_> = ProcessStat::read(child.id()).into_iter().collect();
+        assert!(TreeScan::of(&members, &[pipe]).surely_lacks_writer(pipe));
+        child.kill().unwrap();
+        while !ProcessStat::read(child.id()).unwrap().is_dead() {}
+        assert!(!TreeScan::of(&members, &[pipe]).surely_lacks_writer(pipe));
+        child.wait().unwrap();
+        assert!(!TreeScan::of(&members, &[pipe]).surely_lacks_writer(pipe));
+    }
+
+    #[test]
+    fn nobody_writes_to_nothing() {
+        assert_eq!(TreeScan::of(&[], &[]).sockets, []);
+        assert!(!TreeScan::of(&[], &[]).has_terminal);
+    }
+}

@@ -1,0 +1,145 @@
+//! News of growing files: one inotify instance for all, a watch only while somebody waits.
+
+use crate::os::pidfd;
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
+use std::collections::BTreeMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::net::unix::pipe::Receiver;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
+use tokio::task::JoinHandle;
+
+const BUFFER: usize = 4 << 10;
+
+/// Tells whoever waits that something has changed in a directory.
+#[derive(Debug, Default)]
+pub(super) struct OutputWatcher {
+    state: Mutex<GrowthState>,
+}
+
+#[derive(Debug, Default)]
+struct GrowthState {
+    source: Option<InotifySource>,
+    watches: BTreeMap<i32, WatchedDir>,
+}
+
+/// The kernel's side, and the task that listens to it.
+#[derive(Debug)]
+struct InotifySource {
+    inotify: Arc<OwnedFd>,
+    listener: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct WatchedDir {
+    news: Arc<Notify>,
+    waiters: usize,
+}
+
+/// The wish to hear of one directory; the watch ends with the last of them.
+#[derive(Debug)]
+pub(super) struct WatchGuard {
+    growth: Arc<OutputWatcher>,
+    watch: i32,
+    news: Arc<Notify>,
+}
+
+impl OutputWatcher {
+    /// Begins to listen for changes in a directory.
+    pub(super) fn interest(this: &Arc<Self>, directory: &Path) -> io::Result<WatchGuard> {
+        let mut state = this.lock();
+        let inotify = Self::listening(this, &mut state)?;
+        let kinds = WatchFlags::MODIFY | WatchFlags::CREATE | WatchFlags::MOVED_TO | WatchFlags::DELETE_SELF;
+        let watch = add_watch(&*inotify, directory, kinds | WatchFlags::ONLYDIR | WatchFlags::DONT_FOLLOW)?;
+        let fresh = || WatchedDir { news: Arc::default(), waiters: 0 };
+        let watched = state.watches.entry(watch).or_insert_with(fresh);
+        watched.waiters = watched.waiters.saturating_add(1);
+        Ok(WatchGuard { growth: Arc::clone(this), watch, news: Arc::clone(&watched.news) })
+    }
+
+    /// Makes sure that somebody listens to the kernel, also after the runtime of the first listener has ended.
+    fn listening(this: &Arc<Self>, state: &mut GrowthState) -> io::Result<Arc<OwnedFd>> {
+        if let Some(source) = state.source.as_ref().filter(|source| !source.listener.is_finished()) {
+            return Ok(Arc::clone(&source.inotify));
+        }
+        let inotify = Arc::new(init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?);
+        let readiness = pidfd::watch(&*inotify)?;
+        let listener = tokio::spawn(listen(Arc::downgrade(this), Arc::clone(&inotify), readiness));
+        for (_, watched) in std::mem::take(&mut state.watches) {
+            watched.news.notify_waiters();
+        }
+        state.source = Some(InotifySource { inotify: Arc::clone(&inotify), listener });
+        Ok(inotify)
+    }
+
+    fn tell(&self, watch: i32, everybody: bool, gone: bool) {
+        let mut state = self.lock();
+        for (_, watched) in state.watches.iter().filter(|(each, _)| everybody || **each == watch) {
+            watched.news.notify_waiters();
+        }
+        if gone {
+            // The kernel gives the number to another directory from now on.
+            state.watches.remove(&watch);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, GrowthState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for OutputWatcher {
+    fn drop(&mut self) {
+        if let Some(source) = &self.lock().source {
+            source.listener.abort();
+        }
+    }
+}
+
+impl WatchGuard {
+    /// News from now on, not only from when it is first waited for.
+    pub(super) fn news(&self) -> std::pin::Pin<Box<OwnedNotified>> {
+        let mut news = Box::pin(Arc::clone(&self.news).notified_owned());
+        news.as_mut().enable();
+        news
+    }
+}
+
+impl Drop for WatchGuard {
+    fn drop(&mut self) {
+        let mut state = self.growth.lock();
+        let GrowthState { source, watches } = &mut *state;
+        let Some(watched) = watches.get_mut(&self.watch).filter(|each| Arc::ptr_eq(&each.news, &self.news))
+        else {
+            return;
+        };
+        watched.waiters = watched.waiters.saturating_sub(1);
+        if watched.waiters == 0 {
+            watches.remove(&self.watch);
+            if let Some(source) = source {
+                // A directory that is gone has taken its watch with it.
+                let _gone = remove_watch(&*source.inotify, self.watch);
+            }
+        }
+    }
+}
+
+async fn listen(growth: Weak<OutputWatcher>, inotify: Arc<OwnedFd>, readiness: Receiver) {
+    while readiness.readable().await.is_ok() {
+        let Some(growth) = growth.upgrade() else {
+            return;
+        };
+        let mut buffer = [MaybeUninit::uninit(); BUFFER];
+        let mut events = Reader::new(&*inotify, &mut buffer);
+        // Ends with the error that there is nothing left, by which the runtime knows to wait again.
+        while let Ok((watch, kinds)) =
+            readiness.try_io(|| Ok(events.next().map(|event| (event.wd(), event.events()))?))
+        {
+            growth.tell(watch, kinds.contains(ReadFlags::QUEUE_OVERFLOW), kinds.contains(ReadFlags::IGNORED));
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! One command that tells by its exit code whether another works.
+
+use crate::os::pidfd::{self, EndStatus};
+use crate::os::procfs;
+use crate::os::program;
+use crate::os::spawner::SpawnerShared;
+use longhaul_ports::ProbeCommand;
+use longhaul_shim::ProcessStat;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The variable by which all is found that such a command has started.
+const VARIABLE: &str = "LONGHAUL_PROBE";
+const KILL: i32 = 9;
+/// How often it is looked for what is left, and how long apart at most.
+const MAX_PASSES: u32 = 100;
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// A command that was started; dropping it ends it with all that it started.
+#[derive(Debug)]
+pub(super) struct ProbeProcess {
+    shared: Arc<SpawnerShared>,
+    pid: u32,
+    /// None once it was waited for.
+    pidfd: Option<OwnedFd>,
+    mark: String,
+}
+
+impl ProbeProcess {
+    /// Starts the command in a process group of its own.
+    pub(super) async fn start(shared: &Arc<SpawnerShared>, order: ProbeCommand) -> Result<Self, String> {
+        let shared = Arc::clone(shared);
+        // If nobody waits for it any more, the trial is dropped as soon as it has begun.
+        let (begun, started) = oneshot::channel();
+        drop(tokio::task::spawn_blocking(move || drop(begun.send(Self::begin(shared, &order)))));
+        started.await.unwrap_or_else(|_| Err("the start was given up".to_owned()))
+    }
+
+    fn begin(shared: Arc<SpawnerShared>, order: &ProbeCommand) -> Result<Self, String> {
+        program::check_directory(&order.directory).map_err(|failure| failure.detail)?;
+        let found = program::find(&order.program, &order.directory, &order.environment);
+        let found = found.map_err(|failure| failure.detail)?;
+        let value =
+            format!("{}#{}.{}", scope(&shared), std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let mut command = Command::new(found);
+        command
+            .arg0(&order.program)
+            .args(&order.args)
+            .env_clear()
+            .envs(order.environment.iter().map(|(name, value)| (name, value)))
+            .env(VARIABLE, &value)
+            .current_dir(&order.directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0);
+        let (child, ()) =
+            shared.reaper.start(|| Ok((command.spawn()?, ()))).map_err(|error| error.to_string())?;
+        let pid = child.id();
+        let mark = format!("{VARIABLE}={value}");
+        let Some(pidfd) = pidfd::open_child(pid) else {
+            // Not to be watched, so not to be run.
+            end_group(pid);
+            let mut child = child;
+            let waited = child.wait();
+            shared.reaper.release(pid);
+            end_marked(&shared, &mark);
+            return Err(waited.map_or_else(|error| error.to_string(), |_| "it cannot be watched".to_owned()));
+        };
+        Ok(Self { shared, pid, pidfd: Some(pidfd), mark })
+    }
+
+    /// Waits for its end; false if it is not 0, or does not come in time.
+    pub(super) async fn succeeds(mut self, patience: Duration) -> bool {
+        let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok()) else {
+            return false;
+        };
+        let ended = tokio::time::timeout(patience, pidfd::ended(watched)).await;
+        if !matches!(ended, Ok(Ok(()))) {
+            return false;
+        }
+        let Some(pidfd) = self.pidfd.take() else {
+            return false;
+        };
+        let (shared, pid, mark) = (Arc::clone(&self.shared), self.pid, self.mark.clone());
+        let status = tokio::task::spawn_blocking(move || conclude(&shared, pid, &pidfd, &mark)).await;
+        matches!(status, Ok(Some(EndStatus::Code(0))))
+    }
+}
+
+impl Drop for ProbeProcess {
+    fn drop(&mut self) {
+        let Some(pidfd) = self.pidfd.take() else {
+            return;
+        };
+        end_group(self.pid);
+        let (shared, pid, mark) = (Arc::clone(&self.shared), self.pid, std::mem::take(&mut self.mark));
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || conclude(&shared, pid, &pidfd, &mark))),
+            // Without a runtime this program is about to end, or this is a thread that may wait.
+            Err(_) => drop(conclude(&shared, pid, &pidfd, &mark)),
+        }
+    }
+}
+
+/// Ends what a command that is ending has started, waits for it, and returns how it ended.
+fn conclude(shared: &SpawnerShared, pid: u32, pidfd: &OwnedFd, mark: &str) -> Option<EndStatus> {
+    end_group(pid);
+    let status = pidfd::wait(pidfd);
+    shared.reaper.release(pid);
+    end_marked(shared, mark);
+    status
+}
+
+/// Ends what an earlier life of this program has left of its trials.
+pub(super) fn end_what_is_left(shared: &SpawnerShared) {
+    let mine = format!("{VARIABLE}={}#", scope(shared));
+    let this = format!("{mine}{}.", std::process::id());
+    end_all(|| {
+        let is_left = |stat: &ProcessStat| {
+            procfs::was_started_with_any(stat.pid, |entry| {
+                entry.starts_with(mine.as_bytes()) && !entry.starts_with(this.as_bytes())
+            })
+        };
+        ProcessStat::everyone().into_iter().filter(is_left).collect()
+    });
+}
+
+/// Ends whoever carries a mark, wherever it went.
+fn end_marked(shared: &SpawnerShared, mark: &str) {
+    end_all(|| {
+        let is_marked =
+            |stat: &ProcessStat| procfs::was_started_with_any(stat.pid, |entry| entry == mark.as_bytes());
+        // Where this program adopts orphans, whoever lost its parent is a child of it.
+        let near = if shared.options.adopt_orphans { procfs::own_children() } else { None };
+        match near {
+            Some(children) => children.into_iter().filter_map(ProcessStat::read).filter(is_marked).collect(),
+            None => ProcessStat::everyone().into_iter().filter(is_marked).collect(),
+        }
+    });
+}
+
+fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
+    let mut pause = Duration::from_micros(500);
+    for _ in 0..MAX_PASSES {
+        let mut found = find();
+        found.retain(|stat| !stat.is_dead());
+        if found.is_empty() {
+            return;
+        }
+        for stat in &found {
+            if let Ok(Some(fd)) = pidfd::open(stat.pid, stat.start_time) {
+                // One that has ended meanwhile needs no signal.
+                drop(pidfd::send(&fd, KILL));
+            }
+        }
+        std::thread::sleep(pause);
+        pause = pause.saturating_mul(2).min(MAX_POLL_INTERVAL);
+    }
+    tracing::warn!("something that a command for a look has started cannot be killed");
+}
+
+/// Kills a group whose first process was not waited for yet, so that its number is nobody else's.
+fn end_group(pid: u32) {
+    if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // An empty one needs no signal.
+        let _is_empty = kill_process_group(group, Signal::KILL);
+    }
+}
+
+/// What tells the trials of this state directory from those of others.
+fn scope(shared: &SpawnerShared) -> String {
+    shared.attempts.path().display().to_string()
+}

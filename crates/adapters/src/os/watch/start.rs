@@ -1,0 +1,270 @@
+//! The start of an attempt.
+
+use super::child::ShimChild;
+use super::{AttemptRequest, AttemptState, AttemptWatch, ShimRefusal, WatchStage};
+use crate::os::input::InputError;
+use crate::os::launch;
+use crate::os::link::ShimLink;
+use crate::os::spawner::SpawnerShared;
+use longhaul_domain::{Observation, StartFailure, StartStage};
+use longhaul_failpoint::{crashpoint, failpoint};
+use longhaul_ports::{AttemptKey, StartRequest};
+use longhaul_shim::{ExitRecord, LaunchOrder, ShimRequest, is_shortage};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long to wait at first for what ran short, and at most.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
+
+/// How a watch begins.
+#[derive(Debug)]
+pub(crate) enum WatchBegin {
+    /// With the order to start, answered once it is taken or refused.
+    Start {
+        /// The order.
+        order: Box<StartRequest>,
+        /// The answer.
+        answer: oneshot::Sender<Result<(), StartFailure>>,
+    },
+    /// With a look at what another life has started.
+    Adopt,
+}
+
+/// A start that has not led to a command yet, and may have to be tried again.
+#[derive(Debug)]
+pub(super) struct PendingStart {
+    order: Arc<StartRequest>,
+    /// Who is told whether the order is taken, until that is told.
+    answer: Option<oneshot::Sender<Result<(), StartFailure>>>,
+    /// How long to wait before the next try.
+    pause: Duration,
+    /// The directory was made by an earlier try, and no shim was started in it.
+    made: bool,
+}
+
+/// What became of one try to start.
+enum StartAttempt {
+    /// A shim was started and waits for this launch.
+    Shim { child: Child, socket: UnixStream, launch: Box<LaunchOrder> },
+    /// It was started before.
+    Before,
+    /// Nothing was started, for want of something that may be there later.
+    Short { why: String, made: bool },
+}
+
+impl PendingStart {
+    pub(super) fn new(order: Box<StartRequest>, answer: oneshot::Sender<Result<(), StartFailure>>) -> Self {
+        let order = Arc::from(order);
+        Self { order, answer: Some(answer), pause: MIN_RETRY_DELAY, made: false }
+    }
+
+    /// Tells that the order is taken, once.
+    fn accept(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            drop(answer.send(Ok(())));
+        }
+    }
+
+    fn next_pause(&mut self) -> Duration {
+        let pause = self.pause;
+        self.pause = pause.saturating_mul(2).min(MAX_RETRY_DELAY);
+        pause
+    }
+}
+
+impl AttemptWatch {
+    /// Starts the shim and gives it the launch; while something runs short, the order is taken and tried again.
+    pub(super) async fn start(&mut self) -> WatchStage {
+        let Some(mut starting) = self.starting.take() else {
+            return WatchStage::Examine;
+        };
+        loop {
+            let (shared, order, made) =
+                (Arc::clone(&self.shared), Arc::clone(&starting.order), starting.made);
+            let begun = tokio::task::spawn_blocking(move || begin(&shared, &order, made)).await;
+            match begun.unwrap_or_else(|error| Err(unstarted(&io::Error::other(error)))) {
+                Err(failure) => return self.refuse_start(*starting, failure),
+                Ok(StartAttempt::Before) => {
+                    starting.accept();
+                    return WatchStage::Examine;
+                }
+                Ok(StartAttempt::Shim { child, socket, launch }) => {
+                    starting.accept();
+                    starting.made = false;
+                    self.starting = Some(starting);
+                    return self.launch(child, socket, launch).await;
+                }
+                Ok(StartAttempt::Short { why, made }) => {
+                    starting.accept();
+                    starting.made = made;
+                    if let Some(stage) = self.wait_out(&why, starting.next_pause()).await {
+                        return stage;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tries again after a shim that refused because something ran short; what it left is cleared away.
+    pub(super) async fn start_over(&mut self, why: &str) -> WatchStage {
+        let Some(mut starting) = self.starting.take() else {
+            return WatchStage::Examine;
+        };
+        loop {
+            if let Some(stage) = self.wait_out(why, starting.next_pause()).await {
+                return stage;
+            }
+            let (shared, key) = (Arc::clone(&self.shared), self.key);
+            let cleared = tokio::task::spawn_blocking(move || shared.attempts.clear(key)).await;
+            match cleared.unwrap_or_else(|error| Err(io::Error::other(error))) {
+                Ok(true) => {
+                    self.starting = Some(starting);
+                    return WatchStage::Starting;
+                }
+                Ok(false) => return WatchStage::Examine,
+                Err(error) if is_shortage(&error) => {}
+                Err(error) => {
+                    tracing::warn!(id = %self.key.id, %error, "what a supervisor left cannot be cleared away");
+                    return WatchStage::Examine;
+                }
+            }
+        }
+    }
+
+    fn refuse_start(&mut self, starting: PendingStart, failure: StartFailure) -> WatchStage {
+        match starting.answer {
+            Some(answer) => {
+                // Forgotten before the answer, so that whoever has it finds no watch any more.
+                self.leave();
+                drop(answer.send(Err(failure)));
+                WatchStage::Left
+            }
+            None => {
+                self.see(AttemptState::Over(Observation::SpawnFailed { attempt: self.key.attempt, failure }));
+                WatchStage::Over
+            }
+        }
+    }
+
+    /// Waits until the next try; a stop ends the attempt, of which nothing ran.
+    async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
+        tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
+        let unstarted = || "it has not started yet".to_owned();
+        let next = tokio::time::Instant::now() + pause;
+        loop {
+            if self.stop.is_some() || self.settled {
+                self.see_end(&ExitRecord::never_ran(0, 0));
+                return Some(WatchStage::Over);
+            }
+            tokio::select! {
+                ask = self.asks.recv() => match ask {
+                    Some(AttemptRequest::Find(answer)) => self.find(answer),
+                    Some(AttemptRequest::Stop(order)) => self.note_stop(order),
+                    Some(
+                        AttemptRequest::Pause(answer)
+                        | AttemptRequest::Signal(_, answer)
+                        | AttemptRequest::CloseInput(answer)
+                        | AttemptRequest::Kept(answer),
+                    ) => {
+                        drop(answer.send(Err(unstarted())));
+                    }
+                    // None of it is halted.
+                    Some(AttemptRequest::Resume(answer)) => drop(answer.send(Ok(()))),
+                    Some(AttemptRequest::Usage(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(AttemptRequest::Look(answer)) => drop(answer.send(Err(unstarted()))),
+                    Some(AttemptRequest::Input(answer)) => drop(answer.send(Err(InputError::Failed(unstarted())))),
+                    Some(AttemptRequest::Settle) => self.settled = true,
+                    None => return Some(WatchStage::Left),
+                },
+                () = tokio::time::sleep_until(next) => return None,
+            }
+        }
+    }
+
+    async fn launch(&mut self, child: Child, socket: UnixStream, launch: Box<LaunchOrder>) -> WatchStage {
+        self.shim = Some(ShimChild::new(child));
+        let link = match ShimLink::new(socket) {
+            Ok(link) => link,
+            Err(error) => {
+                tracing::warn!(%error, "the connection to a new supervisor cannot be used");
+                // Its socket is closed with this, so that it leaves without a launch.
+                self.refused = Some(ShimRefusal { short: is_shortage(&error), detail: error.to_string() });
+                return self.outlive_shim().await;
+            }
+        };
+        if let Err(error) = link.send(&ShimRequest::Launch(launch)).await {
+            // It may have said why before it left.
+            tracing::debug!(id = %self.key.id, %error, "a new supervisor took no launch");
+        }
+        crashpoint!("os.launch.sent");
+        WatchStage::Supervised(Box::new(link))
+    }
+}
+
+/// Makes the directory of the attempt and starts its shim.
+fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<StartAttempt, StartFailure> {
+    let key = order.key;
+    let short = |error: &io::Error, made| Ok(StartAttempt::Short { why: error.to_string(), made });
+    if !made {
+        match shared.attempts.attempt(key) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Ok(StartAttempt::Before),
+            Err(error) if is_shortage(&error) => return short(&error, false),
+            Err(error) => return Err(unstarted(&error)),
+        }
+    }
+    let launch = match launch::prepare(order, &shared.options, shared.lease.path(), shared.cgroup(key)) {
+        Ok(launch) => Box::new(launch),
+        Err(failure) => match failure.errno.map(io::Error::from_raw_os_error) {
+            Some(error) if is_shortage(&error) => {
+                return Ok(StartAttempt::Short { why: failure.detail, made });
+            }
+            Some(_) | None => {
+                discard(shared, key, made);
+                return Err(failure);
+            }
+        },
+    };
+    if !made {
+        match shared.attempts.create(key) {
+            Ok(true) => {}
+            Ok(false) => return Ok(StartAttempt::Before),
+            Err(error) if is_shortage(&error) => return short(&error, false),
+            Err(error) => return Err(unstarted(&error)),
+        }
+    }
+    let path = shared.attempts.path_of(key);
+    let started = shared.reaper.start(|| {
+        failpoint!("os.shim.start")?;
+        longhaul_shim::start(&shared.options.shim, &path)
+    });
+    crashpoint!("os.shim.started");
+    match started {
+        Ok((child, socket)) => Ok(StartAttempt::Shim { child, socket, launch }),
+        Err(error) if is_shortage(&error) => short(&error, true),
+        Err(error) => {
+            discard(shared, key, true);
+            let shim = shared.options.shim.display();
+            let detail = format!("the supervisor {shim} cannot be started: {error}");
+            Err(StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail })
+        }
+    }
+}
+
+/// Takes the directory back, if one was made.
+fn discard(shared: &SpawnerShared, key: AttemptKey, made: bool) {
+    // If it cannot be taken back, an empty directory is closed as one that never ran by whoever looks at it.
+    if made && let Err(kept) = shared.attempts.discard(key) {
+        tracing::debug!(%kept, "an empty attempt directory stays");
+    }
+}
+
+fn unstarted(error: &io::Error) -> StartFailure {
+    let detail = format!("the directory of the attempt cannot be made: {error}");
+    StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail }
+}

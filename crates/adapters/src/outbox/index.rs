@@ -1,0 +1,446 @@
+//! What is kept, as this program has it in mind: enough to tell what an answer of the store changes.
+
+use super::row::{HandoffStage, OutboxMeta, OutboxRow, RowHeader};
+use super::writer::{OutboxChange, OutboxWriter};
+use longhaul_domain::{
+    ActionSeq, LiveStats, NodeId, PendingAction, Placement, Policy, PolicyVersion, Process, ProcessId,
+    Revision, Seq, SlotState, Timestamp,
+};
+use longhaul_ports::{Change, History, Lease, StoreError, StoredProcess, Submission, Writer};
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// What is kept, without the records themselves.
+#[derive(Debug)]
+pub(super) struct OutboxIndex {
+    /// This node, once it has registered.
+    me: Option<Lease>,
+    /// So long an ended record is kept after its end was acknowledged.
+    keeps_ended: Duration,
+    most_ended: usize,
+    known: HashMap<ProcessId, IndexedRecord>,
+    /// Those of them that this node accepted alone, and the store does not know of yet. Few, and mostly none.
+    alone: BTreeSet<ProcessId>,
+    ended: BTreeSet<(Timestamp, ProcessId)>,
+    mark: OutboxMeta,
+    /// The most roots that this node holds at once, once it has claimed.
+    roots: Option<u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct IndexedRecord {
+    offer: LaunchState,
+    revision: Revision,
+    seq: Seq,
+    owner: Option<Lease>,
+    pending_actions: Vec<(ActionSeq, PendingAction)>,
+    ended_at: Option<Timestamp>,
+    is_root: bool,
+}
+
+/// What comes of a change of what this node alone may know.
+#[derive(Debug)]
+pub(super) enum LocalOnlyChange {
+    /// The store knows of it, and is to be asked.
+    Shared,
+    /// It may not be made.
+    Refused(StoreError),
+    /// It is made, and counts once it is written.
+    Changed {
+        revision: Revision,
+        entry: Box<OutboxRow>,
+        /// What it was before, in case it cannot be written.
+        before: IndexedRecord,
+    },
+}
+
+/// How it stands with a launch that this node was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LaunchState {
+    /// It is just being handed to the store.
+    Open,
+    /// It was, and no answer came.
+    Doubtful,
+    /// The store has acknowledged it.
+    Accepted,
+}
+
+impl OutboxIndex {
+    pub(super) fn new(
+        keeps_ended: Duration,
+        most_ended: usize,
+        mark: OutboxMeta,
+        found: Vec<RowHeader>,
+    ) -> Self {
+        // What was accepted alone is what the store lacks now: it is found out by comparing.
+        let (known, alone, ended) = (HashMap::new(), BTreeSet::new(), BTreeSet::new());
+        let mut shelf = Self { me: None, keeps_ended, most_ended, known, alone, ended, mark, roots: None };
+        for heading in found {
+            let offer = match heading.stage {
+                HandoffStage::Offered => LaunchState::Doubtful,
+                HandoffStage::Accepted => LaunchState::Accepted,
+            };
+            if let Some(at) = heading.ended_at {
+                shelf.ended.insert((at, heading.id));
+            }
+            let RowHeader { id, revision, seq, owner, ended_at, pending_actions, .. } = heading;
+            shelf.known.insert(
+                id,
+                IndexedRecord { offer, revision, seq, owner, pending_actions, ended_at, is_root: true },
+            );
+        }
+        shelf
+    }
+
+    pub(super) const fn mark(&self) -> &OutboxMeta {
+        &self.mark
+    }
+
+    /// Changes what is known of the store as a whole; it is written soon if it did change.
+    pub(super) fn note_mark(&mut self, keeper: &OutboxWriter, change: impl FnOnce(&mut OutboxMeta)) {
+        let mut next = self.mark.clone();
+        change(&mut next);
+        if next != self.mark {
+            self.mark = next.clone();
+            keeper.soon(OutboxChange::Mark(Box::new(next)));
+        }
+    }
+
+    /// The store told how far it has come. What it lost is not forgotten before it was compared.
+    pub(super) fn reached(&mut self, keeper: &OutboxWriter, history: &History) {
+        self.note_mark(keeper, |mark| {
+            mark.end = mark.end.max(history.end);
+            if mark.history.as_ref().is_none_or(|earlier| history.continues(earlier)) {
+                mark.history = Some(history.clone());
+            }
+        });
+    }
+
+    /// The policy in force; an older one than was known comes from a store that lost it.
+    pub(super) fn in_force(&mut self, keeper: &OutboxWriter, version: PolicyVersion, policy: &Policy) {
+        if self.mark.policy.as_ref().is_none_or(|(known, _)| *known < version) {
+            self.note_mark(keeper, |mark| mark.policy = Some((version, policy.clone())));
+        }
+    }
+
+    /// The node works under this lease now.
+    pub(super) fn is_mine(&mut self, lease: &Lease) {
+        self.me = Some(lease.clone());
+    }
+
+    pub(super) fn is_me(&self, node: &NodeId) -> bool {
+        self.me.as_ref().is_some_and(|me| me.node == *node)
+    }
+
+    pub(super) fn revision_of(&self, id: &ProcessId) -> Option<Revision> {
+        self.known.get(id).map(|known| known.revision)
+    }
+
+    /// Every process that the store has acknowledged, in the order in which they are given back: what ended, what
+    /// lives, what waits.
+    pub(super) fn accepted(&self) -> Vec<ProcessId> {
+        let accepted = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Accepted);
+        let mut ids: Vec<_> = accepted
+            .map(|(id, known)| (known.ended_at.is_none(), known.owner.is_none(), known.seq, *id))
+            .collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(.., id)| id).collect()
+    }
+
+    pub(super) fn is_doubtful(&self, id: &ProcessId) -> bool {
+        self.known.get(id).is_some_and(|known| known.offer == LaunchState::Doubtful)
+    }
+
+    /// Launches of which it is not known whether the store has them.
+    pub(super) fn doubtful(&self) -> Vec<ProcessId> {
+        let doubtful = self.known.iter().filter(|(_, known)| known.offer == LaunchState::Doubtful);
+        doubtful.map(|(id, _)| *id).collect()
+    }
+
+    /// A launch is about to be handed to the store; none if it is known already.
+    pub(super) fn offer(&mut self, process: &Process) -> Option<OutboxChange> {
+        if let Some(known) = self.known.get_mut(&process.id) {
+            if known.offer == LaunchState::Doubtful {
+                known.offer = LaunchState::Open;
+            }
+            return None;
+        }
+        let stored = StoredProcess {
+            process: process.clone(),
+            revision: Revision(1),
+            seq: Seq(0),
+            owner: None,
+            pending_actions: Vec::new(),
+            live_stats: LiveStats::default(),
+        };
+        self.known.insert(process.id, IndexedRecord::of(&stored, LaunchState::Open, None));
+        let line = OutboxRow {
+            stage: HandoffStage::Offered,
+            stored,
+            vitals_told: false,
+            ended_at: None,
+            is_new: true,
+        };
+        Some(OutboxChange::Put(Box::new(line)))
+    }
+
+    /// The store gave no answer to a launch.
+    pub(super) fn doubt(&mut self, id: &ProcessId) {
+        if let Some(known) = self.known.get_mut(id).filter(|known| known.offer == LaunchState::Open) {
+            known.offer = LaunchState::Doubtful;
+        }
+    }
+
+    /// Whether a launch is neither acknowledged nor refused.
+    pub(super) fn is_offered(&self, id: &ProcessId) -> bool {
+        self.known.get(id).is_some_and(|known| known.offer != LaunchState::Accepted)
+    }
+
+    /// The most roots that this node holds at once.
+    pub(super) fn has_room_for(&mut self, roots: u32) {
+        self.roots = Some(roots);
+    }
+
+    /// Under which lease this node may take a launch without asking; none if it has no place for it.
+    pub(super) fn place_for(&self, new: &Submission) -> Option<Lease> {
+        let me = self.me.clone()?;
+        let holds = |known: &&IndexedRecord| {
+            known.is_root && known.ended_at.is_none() && self.is_owned_here(known.owner.as_ref())
+        };
+        let held = u32::try_from(self.known.values().filter(holds).count()).unwrap_or(u32::MAX);
+        let is_here = new.process.spec.placement == Placement::Node(me.node.clone());
+        (is_here && !self.mark.draining && held < self.roots?).then_some(me)
+    }
+
+    /// The sequence of a launch that the store does not number.
+    pub(super) const fn next_seq(&self) -> Seq {
+        Seq(self.mark.seq.0.saturating_add(1))
+    }
+
+    /// This node accepts a launch that it had offered.
+    pub(super) fn take_alone(&mut self, stored: &StoredProcess) -> OutboxChange {
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        self.known.insert(stored.process.id, IndexedRecord::of(stored, LaunchState::Accepted, None));
+        self.alone.insert(stored.process.id);
+        let (stage, stored) = (HandoffStage::Accepted, stored.clone());
+        OutboxChange::Put(Box::new(OutboxRow {
+            stage,
+            stored,
+            vitals_told: false,
+            ended_at: None,
+            is_new: false,
+        }))
+    }
+
+    /// What this node accepted alone, and the store has not yet.
+    pub(super) fn alone(&self) -> BTreeSet<ProcessId> {
+        self.alone.clone()
+    }
+
+    /// The places that are taken by what the store does not count.
+    pub(super) fn roots_alone(&self) -> u32 {
+        let holds = |known: &&IndexedRecord| known.owner.is_some() && known.ended_at.is_none();
+        let alone = self.alone.iter().filter_map(|id| self.known.get(id));
+        u32::try_from(alone.filter(holds).count()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn is_local_only(&self, id: &ProcessId) -> bool {
+        self.alone.contains(id)
+    }
+
+    /// Changes what this node alone knows, as a store would.
+    pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
+        let Some(before) =
+            self.known.get(&change.next.id).filter(|_| self.is_local_only(&change.next.id)).cloned()
+        else {
+            return LocalOnlyChange::Shared;
+        };
+        if before.revision != change.expected {
+            return LocalOnlyChange::Refused(StoreError::Conflict { found: before.revision });
+        }
+        if let Writer::Owner(lease) = &change.author
+            && !self.is_me(&lease.node)
+        {
+            return LocalOnlyChange::Refused(StoreError::Fenced {
+                node: lease.node.clone(),
+                epoch: lease.epoch,
+            });
+        }
+        let revision = before.revision.next();
+        let stored = before.changed(change.next.clone(), revision, &change.author, change.taken);
+        LocalOnlyChange::Changed { revision, entry: self.line(now, stored, false), before }
+    }
+
+    /// A change was not written.
+    pub(super) fn undo(&mut self, id: ProcessId, before: IndexedRecord) {
+        self.known.insert(id, before);
+    }
+
+    /// Nothing of it is kept any more.
+    pub(super) fn let_go(&mut self, id: &ProcessId) -> Option<OutboxChange> {
+        let known = self.known.remove(id)?;
+        self.alone.remove(id);
+        if let Some(at) = known.ended_at {
+            self.ended.remove(&(at, *id));
+        }
+        Some(OutboxChange::LetGo(*id))
+    }
+
+    /// The store acknowledged the launch of this node.
+    pub(super) fn accepted_as(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+        self.learn(now, stored, true)
+    }
+
+    /// The store told of a record.
+    pub(super) fn heard(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        if self.known.contains_key(&stored.process.id) || self.belongs_here(stored) {
+            return self.learn(now, stored, false);
+        }
+        Vec::new()
+    }
+
+    /// What the store has is what counts, however much further it was known to be.
+    pub(super) fn corrected(&mut self, now: Timestamp, stored: &StoredProcess) -> Vec<OutboxChange> {
+        if let Some(known) = self.known.get_mut(&stored.process.id) {
+            known.revision = Revision(0);
+        }
+        self.alone.remove(&stored.process.id);
+        self.heard(now, stored)
+    }
+
+    /// The store acknowledged a change; of what is not kept nothing is known.
+    pub(super) fn committed(
+        &mut self,
+        now: Timestamp,
+        next: Process,
+        revision: Revision,
+        author: &Writer,
+        taken: ActionSeq,
+    ) -> Vec<OutboxChange> {
+        let Some(known) = self.known.get(&next.id) else { return Vec::new() };
+        let stored = known.changed(next, revision, author, taken);
+        self.put(now, stored, false)
+    }
+
+    /// What ended long enough ago, and what is too much.
+    pub(super) fn outdated(&mut self, now: Timestamp) -> Vec<OutboxChange> {
+        let mut gone = Vec::new();
+        while let Some(&(at, id)) = self.ended.first()
+            && (self.ended.len() > self.most_ended || at.plus(self.keeps_ended) <= now)
+        {
+            self.ended.pop_first();
+            self.known.remove(&id);
+            gone.push(OutboxChange::LetGo(id));
+        }
+        gone
+    }
+
+    /// Whether this node owns it, or nobody else may run what waits.
+    fn belongs_here(&self, stored: &StoredProcess) -> bool {
+        let Some(me) = &self.me else { return false };
+        match stored.process.state.standing() {
+            SlotState::Holding => self.is_owned_here(stored.owner.as_ref()),
+            SlotState::Waiting | SlotState::Idle => {
+                stored.process.spec.placement == Placement::Node(me.node.clone())
+            }
+            SlotState::Ended => false,
+        }
+    }
+
+    fn is_owned_here(&self, owner: Option<&Lease>) -> bool {
+        matches!((owner, &self.me), (Some(owner), Some(me)) if owner.node == me.node)
+    }
+
+    /// Takes over what is newer, and lets go of what another node has to keep.
+    fn learn(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
+        let id = stored.process.id;
+        if let Some(known) = self.known.get(&id) {
+            // It is the store's only once it was given to it.
+            if self.is_local_only(&id) {
+                return Vec::new();
+            }
+            let is_same = known.revision == stored.revision
+                && known.offer == LaunchState::Accepted
+                && known.owner == stored.owner
+                && known.pending_actions == stored.pending_actions;
+            if is_same || known.revision > stored.revision {
+                return Vec::new();
+            }
+            // Its answer is on its way, and knows more than whoever looked meanwhile.
+            if known.offer == LaunchState::Open && !is_answer {
+                return Vec::new();
+            }
+        }
+        if stored.owner.is_some() && self.me.is_some() && !self.is_owned_here(stored.owner.as_ref()) {
+            return self.let_go(&id).into_iter().collect();
+        }
+        self.put(now, stored.clone(), true)
+    }
+
+    fn put(&mut self, now: Timestamp, stored: StoredProcess, vitals_told: bool) -> Vec<OutboxChange> {
+        let id = stored.process.id;
+        self.mark.seq = self.mark.seq.max(stored.seq);
+        let known = self.known.get(&id);
+        if known.is_some_and(|known| known.revision > stored.revision) {
+            return Vec::new();
+        }
+        if stored.process.status().is_ended() && self.keeps_ended.is_zero() {
+            return self.let_go(&id).into_iter().collect();
+        }
+        let mut entries = vec![OutboxChange::Put(self.line(now, stored, vitals_told))];
+        entries.extend(self.outdated(now));
+        entries
+    }
+
+    /// Takes it in mind, and says what is to be written. What the store does not know is never outdated.
+    fn line(&mut self, now: Timestamp, stored: StoredProcess, vitals_told: bool) -> Box<OutboxRow> {
+        let id = stored.process.id;
+        let known = self.known.get(&id);
+        let before = known.and_then(|known| known.ended_at);
+        let is_local_only = self.is_local_only(&id);
+        let is_new = known.is_none();
+        let ended_at = stored.process.status().is_ended().then(|| before.unwrap_or(now));
+        if let Some(at) = before.filter(|_| before != ended_at) {
+            self.ended.remove(&(at, id));
+        }
+        if let Some(at) = ended_at.filter(|_| !is_local_only) {
+            self.ended.insert((at, id));
+        }
+        self.known.insert(id, IndexedRecord::of(&stored, LaunchState::Accepted, ended_at));
+        Box::new(OutboxRow { stage: HandoffStage::Accepted, stored, vitals_told, ended_at, is_new })
+    }
+}
+
+impl IndexedRecord {
+    fn of(stored: &StoredProcess, offer: LaunchState, ended_at: Option<Timestamp>) -> Self {
+        Self {
+            offer,
+            revision: stored.revision,
+            seq: stored.seq,
+            owner: stored.owner.clone(),
+            pending_actions: stored.pending_actions.clone(),
+            ended_at,
+            is_root: stored.process.lineage.ancestors.is_empty(),
+        }
+    }
+
+    /// The record after a change of it.
+    fn changed(&self, next: Process, revision: Revision, author: &Writer, taken: ActionSeq) -> StoredProcess {
+        let owner = match (next.state.standing(), author) {
+            (SlotState::Holding, Writer::Owner(lease)) if next.spec.command().is_some() => {
+                Some(lease.clone())
+            }
+            (SlotState::Holding | SlotState::Waiting | SlotState::Idle | SlotState::Ended, _) => None,
+        };
+        let pending_actions = self.pending_actions.iter().filter(|(no, _)| *no > taken).copied().collect();
+        StoredProcess {
+            process: next,
+            revision,
+            seq: self.seq,
+            owner,
+            pending_actions,
+            live_stats: LiveStats::default(),
+        }
+    }
+}

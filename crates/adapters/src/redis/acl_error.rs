@@ -1,0 +1,102 @@
+//! What a server does not allow.
+
+use redis::RedisError;
+
+/// Why a server turns away whoever connects with the user of a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AclError {
+    /// It wants a user, and none was named.
+    #[error("the server wants a user and a password, and the URL of the store has none")]
+    NoUser,
+    /// It knows no such user, or the password is another.
+    #[error("the server lets this user in with another password only, or not at all")]
+    WrongUser,
+    /// The user may not touch the keys of the namespace.
+    #[error("the user of the store may not use the keys of its namespace: {said}")]
+    Keys {
+        /// What the server says.
+        said: String,
+    },
+    /// The user may not use a command.
+    #[error("the user of the store may not use a command that is needed: {said}")]
+    Command {
+        /// What the server says.
+        said: String,
+    },
+}
+
+impl AclError {
+    /// What a refusal of the server means.
+    pub(super) fn of(error: &RedisError) -> Self {
+        let said = match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => format!("{code} {detail}"),
+            (None, Some(detail)) => detail.to_owned(),
+            (_, None) => error.to_string(),
+        };
+        let names = |words: &[&str]| words.iter().any(|word| said.contains(word));
+        if names(&["NOAUTH", "Authentication required"]) {
+            Self::NoUser
+        } else if names(&["WRONGPASS", "invalid username-password", "authentication failed"]) {
+            Self::WrongUser
+        } else if names(&["access a key", "one of the keys", "the key "]) {
+            Self::Keys { said }
+        } else {
+            Self::Command { said }
+        }
+    }
+
+    /// What to do about it on the server.
+    #[must_use]
+    pub fn help(&self, namespace: &str) -> String {
+        match self {
+            Self::NoUser => {
+                "name them: redis://USER:PASSWORD@HOST, or redis+unix:///PATH?user=USER&pass=PASSWORD"
+                    .to_owned()
+            }
+            Self::WrongUser => {
+                "look at name and password in the URL of the store, and at `ACL LIST` on the server"
+                    .to_owned()
+            }
+            Self::Keys { .. } => format!("allow them to it: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
+            Self::Command { .. } => {
+                "allow it to the user; docs/many-machines.md has the whole line (\"A user for it\")"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What servers of the version 7 answer, as the client reads it.
+    fn denied(line: &str) -> AclError {
+        let parsed = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
+        let error = parsed.and_then(redis::Value::extract_error).unwrap_err();
+        AclError::of(&error)
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_what_has_to_be_done() {
+        assert_eq!(denied("NOAUTH Authentication required."), AclError::NoUser);
+        let wrong = "WRONGPASS invalid username-password pair or user is disabled.";
+        assert_eq!(denied(wrong), AclError::WrongUser);
+        for keys in [
+            "NOPERM this user has no permissions to access one of the keys used as arguments",
+            "NOPERM No permissions to access a key",
+            "ERR ACL failure in script: No permissions to access a key script: 1f, on @user_script:3.",
+        ] {
+            assert!(matches!(denied(keys), AclError::Keys { .. }), "{keys}: {:?}", denied(keys));
+        }
+        let command = "NOPERM this user has no permissions to run the 'info' command";
+        assert!(matches!(denied(command), AclError::Command { .. }), "{:?}", denied(command));
+    }
+
+    #[test]
+    fn help_names_the_keys_of_the_namespace() {
+        let keys = AclError::Keys { said: String::new() };
+        assert!(keys.help("team.copying").contains("~lh:{team.copying}:*"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Where the server is.
+
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
+use super::Durability;
+use super::options::{RedisOptions, RedisTlsFiles};
+#[cfg(feature = "redis-cluster")]
+use super::shards::Shards;
+use super::tls::TlsFault;
+use redis::{Client, RedisError};
+
+/// The scheme of URLs that name sentinels.
+#[cfg(feature = "redis-sentinel")]
+const SENTINELS: &str = "redis+sentinel://";
+/// The schemes of URLs that name nodes of a cluster, and of those by which each of them is reached.
+#[cfg(feature = "redis-cluster")]
+const CLUSTERS: [(&str, &str); 2] = [("redis+cluster://", "redis"), ("rediss+cluster://", "rediss")];
+
+/// Where the server is.
+pub(super) enum Endpoint {
+    /// Always there.
+    Fixed(Client),
+    /// Where these sentinels say, which is asked for each new connection.
+    #[cfg(feature = "redis-sentinel")]
+    Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
+    /// Where the nodes of a cluster say that the keys are, who are asked for each new connection.
+    #[cfg(feature = "redis-cluster")]
+    Sharded(Shards),
+}
+
+/// Why there is no such place.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EndpointError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] RedisError),
+    /// The files of a connection through TLS cannot.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// Another server may be promoted that need not have what was acknowledged.
+    #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
+    #[error(transparent)]
+    Alone(#[from] UnguardedFailover),
+}
+
+/// Why neither sentinels nor a cluster go with the durability of one server.
+#[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "behind sentinels and in a cluster `durability=single` would let both sides of a cut network start the same work; \
+     ask for `durability=replicated:N`, N being all replicas that may be promoted, or name one server by itself"
+)]
+pub struct UnguardedFailover;
+
+impl Endpoint {
+    pub(super) fn of(options: &RedisOptions) -> Result<Self, EndpointError> {
+        let url = &options.url;
+        #[cfg(feature = "redis-sentinel")]
+        if let Some(rest) = url.strip_prefix(SENTINELS) {
+            if options.tls != RedisTlsFiles::default() {
+                return Err(TlsFault::NotThroughTls.into());
+            }
+            if options.durability == Durability::Single {
+                return Err(UnguardedFailover.into());
+            }
+            return Ok(Self::Told(tokio::sync::Mutex::new(sentinels(rest)?)));
+        }
+        #[cfg(feature = "redis-cluster")]
+        if let Some((rest, scheme)) =
+            CLUSTERS.iter().find_map(|(prefix, scheme)| Some((url.strip_prefix(prefix)?, scheme)))
+        {
+            if options.durability == Durability::Single {
+                return Err(UnguardedFailover.into());
+            }
+            return Ok(Self::Sharded(Shards::read(scheme, rest, &options.tls, &options.prefix())?));
+        }
+        Ok(Self::Fixed(client(url, &options.tls)?))
+    }
+
+    pub(super) async fn client(&self) -> Result<Client, RedisError> {
+        match self {
+            Self::Fixed(client) => Ok(client.clone()),
+            #[cfg(feature = "redis-sentinel")]
+            // Boxed, because everything that awaits a connection would hold its many layers of futures otherwise, which
+            // are more than the compiler looks through.
+            Self::Told(sentinels) => {
+                Box::pin(async { sentinels.lock().await.async_get_client().await }).await
+            }
+            #[cfg(feature = "redis-cluster")]
+            Self::Sharded(shards) => Box::pin(shards.client()).await,
+        }
+    }
+}
+
+pub(super) fn client(url: &str, files: &RedisTlsFiles) -> Result<Client, EndpointError> {
+    let plain = Client::open(url)?;
+    if *files == RedisTlsFiles::default() {
+        return Ok(plain);
+    }
+    if !matches!(plain.get_connection_info().addr(), redis::ConnectionAddr::TcpTls { .. }) {
+        return Err(TlsFault::NotThroughTls.into());
+    }
+    #[cfg(feature = "redis-tls")]
+    return Ok(Client::build_with_tls(url, files.read()?)?);
+    #[cfg(not(feature = "redis-tls"))]
+    Ok(plain)
+}
+
+/// Reads `user:password@host:port,host:port/name?db=number`.
+#[cfg(feature = "redis-sentinel")]
+fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> {
+    use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
+    use redis::{ConnectionAddr, ErrorKind};
+    /// Where sentinels listen unless it is said otherwise.
+    const PORT: u16 = 26_379;
+    let unreadable = |what: &'static str| RedisError::from((ErrorKind::InvalidClientConfig, what));
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user, rest) = match rest.rsplit_once('@') {
+        Some((user, rest)) => (Some(user), rest),
+        None => (None, rest),
+    };
+    let named = rest.split_once('/').filter(|(_, name)| !name.is_empty());
+    let (hosts, name) =
+        named.ok_or_else(|| unreadable("the URL does not say what the sentinels call the primary"))?;
+    let mut addresses = Vec::new();
+    for host in hosts.split(',') {
+        let (host, port) = match host.rsplit_once(':') {
+            Some((host, port)) => {
+                (host, port.parse().map_err(|_| unreadable("the port of a sentinel is no number"))?)
+            }
+            None => (host, PORT),
+        };
+        addresses.push(ConnectionAddr::Tcp(host.to_owned(), port));
+    }
+    let mut builder = SentinelClientBuilder::new(addresses, name, SentinelServerType::Master)?;
+    if let Some((name, password)) = user.map(|user| user.split_once(':').unwrap_or(("", user))) {
+        builder = builder.set_client_to_redis_password(password);
+        if !name.is_empty() {
+            builder = builder.set_client_to_redis_username(name);
+        }
+    }
+    if let Some(db) = query.split('&').find_map(|part| part.strip_prefix("db=")) {
+        let db = db.parse().map_err(|_| unreadable("the database is no number"))?;
+        builder = builder.set_client_to_redis_db(db);
+    }
+    builder.build()
+}
+
+#[cfg(all(test, feature = "redis-sentinel"))]
+mod tests {
+    use super::*;
+
+    fn behind(url: &str) -> RedisOptions {
+        RedisOptions { durability: Durability::Cache, ..RedisOptions::at(url) }
+    }
+
+    #[test]
+    fn sentinels_need_a_name_for_the_primary() {
+        for url in
+            ["redis+sentinel://a,b:1/main", "redis+sentinel://u:p@a:1/main?db=2", "redis+sentinel://p@a/m"]
+        {
+            assert!(matches!(Endpoint::of(&behind(url)), Ok(Endpoint::Told(_))), "{url}");
+        }
+        for url in [
+            "redis+sentinel://a,b",
+            "redis+sentinel://a/",
+            "redis+sentinel://a:x/m",
+            "redis+sentinel://a/m?db=x",
+        ] {
+            assert!(Endpoint::of(&behind(url)).is_err(), "{url}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+use super::RedisStore;
+use super::codec::{id, ids, push_lease, sound};
+use super::membership::fenced;
+use super::process::NO_OP;
+use super::script::{ATTENTION, ENDED, PRUNE, ScriptArgs};
+use async_trait::async_trait;
+use longhaul_domain::{ProcessId, Retention, Timestamp};
+use longhaul_ports::{Lease, Maintenance, PrunedBatch, StoreError, StoredProcess};
+use std::time::Duration;
+
+/// A row is handed to one engine for so long.
+const DUE_LEASE: Duration = Duration::from_secs(5);
+/// So many that have ended are looked at in one step.
+const SCAN_BATCH: u64 = 512;
+/// So many are let go of in one step, so that nobody waits long for the server.
+const PRUNE_BATCH: usize = 100;
+
+#[async_trait]
+impl Maintenance for RedisStore {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let mut args = ScriptArgs::default();
+        self.push_times(push_lease(&mut args, by))
+            .number(most.into())
+            .text(&DUE_LEASE.as_millis().to_string());
+        let mut reply = self.link.take(&ATTENTION, NO_OP, args).await?;
+        match reply.word()?.as_str() {
+            "ok" => {}
+            "fenced" => return Err(fenced(by)),
+            other => return Err(reply.strange(format!("a look at what is due was answered {other:?}"))),
+        }
+        let mut rows = Vec::with_capacity(reply.len());
+        while !reply.is_empty() {
+            rows.extend(sound(&mut reply.list()?, &self.named)?);
+        }
+        Ok(rows)
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let mut covered = self.covered(rule, most.saturating_add(1)).await?;
+        let more = covered.len() > most;
+        covered.truncate(most);
+        let mut swept = PrunedBatch { more, ..PrunedBatch::default() };
+        // Without anybody to let go of there still is the total.
+        let mut pieces = covered.chunks(PRUNE_BATCH);
+        loop {
+            let piece = pieces.next();
+            if piece.is_none() && swept.total > 0 {
+                return Ok(swept);
+            }
+            let mut args = ScriptArgs::default();
+            for id in piece.unwrap_or_default() {
+                args.bytes(id.as_uuid().as_bytes());
+            }
+            let mut reply = self.link.write(&PRUNE, NO_OP, args).await?;
+            swept.total = reply.number()?;
+            swept.ids.extend(ids(reply.list()?)?);
+            if piece.is_none() {
+                return Ok(swept);
+            }
+        }
+    }
+}
+
+impl RedisStore {
+    /// The oldest that the rule covers and that want no decision.
+    async fn covered(&self, rule: &Retention, most: usize) -> Result<Vec<ProcessId>, StoreError> {
+        let mut covered = Vec::new();
+        let mut place = 0_u64;
+        loop {
+            let mut args = ScriptArgs::default();
+            args.number(place).number(SCAN_BATCH);
+            let mut reply = self.link.read(&ENDED, args).await?;
+            let (now, all) = (Timestamp(reply.signed()?), reply.number()?);
+            if reply.is_empty() {
+                return Ok(covered);
+            }
+            while !reply.is_empty() {
+                let (id, completed_at) = (id(&reply.bytes()?)?, Timestamp(reply.signed()?));
+                let busy = reply.word()? == "1";
+                place = place.saturating_add(1);
+                // What ended later is younger and has fewer after it: behind the first that stays all stay.
+                if covered.len() >= most || !rule.lets_go(now, completed_at, all.saturating_sub(place)) {
+                    return Ok(covered);
+                }
+                if !busy {
+                    covered.push(id);
+                }
+            }
+        }
+    }
+}

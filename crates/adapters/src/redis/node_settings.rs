@@ -1,0 +1,65 @@
+//! What the nodes of a namespace keep to, which has to be the same for all of them.
+
+use super::RedisOptions;
+use super::failure::RedisFailureClass;
+use redis::RedisError;
+use redis::aio::MultiplexedConnection;
+
+/// Another node, and what it keeps to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSettings {
+    /// Its name.
+    pub node: String,
+    /// Its durability and its times, as the URL of a store says them.
+    pub terms: String,
+}
+
+impl RedisOptions {
+    /// What a node with these options keeps to: durability and times, as a URL says them.
+    #[must_use]
+    pub fn terms(&self) -> String {
+        let durability = self.durability;
+        match self.leases {
+            None => format!("durability={durability}"),
+            Some(times) => {
+                let [lease, grace] = [times.lease, times.grace].map(|time| time.as_secs_f64());
+                format!("durability={durability}&lease={lease}&grace={grace}")
+            }
+        }
+    }
+}
+
+/// The nodes that have neither left nor are lost and keep to something else. Those of older programs do not say to what.
+pub(super) async fn differing(
+    connection: &mut MultiplexedConnection,
+    prefix: &str,
+    terms: &str,
+) -> Result<Vec<NodeSettings>, RedisError> {
+    let mut ask = redis::cmd("ZRANGE");
+    ask.arg(format!("{prefix}nodes")).arg(0).arg(-1);
+    let nodes: Vec<Vec<u8>> = sound(ask.query_async(connection).await)?.unwrap_or_default();
+    let mut differing = Vec::new();
+    for node in nodes {
+        let mut ask = redis::cmd("HMGET");
+        ask.arg([format!("{prefix}node:").as_bytes(), &node].concat()).arg(&["left", "lost", "terms"]);
+        let known: Option<[Option<Vec<u8>>; 3]> = sound(ask.query_async(connection).await)?;
+        let [left, lost, theirs] = known.unwrap_or_default().map(|known| text(&known.unwrap_or_default()));
+        let is_there = left != "1" && lost.is_empty();
+        if is_there && !theirs.is_empty() && theirs != terms {
+            differing.push(NodeSettings { node: text(&node), terms: theirs });
+        }
+    }
+    Ok(differing)
+}
+
+/// None of what is damaged, which is told elsewhere.
+fn sound<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
+    match answer {
+        Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

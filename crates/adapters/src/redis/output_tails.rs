@@ -1,0 +1,110 @@
+use super::RedisStore;
+use super::codec::{SEPARATOR, push_lease, refusal};
+use super::failure::corrupt;
+use super::process::NO_OP;
+use super::script::{ScriptArgs, TAIL, TAIL_OF};
+use async_trait::async_trait;
+use longhaul_domain::{AttemptNo, ProcessId, Timestamp};
+use longhaul_ports::{AttemptKey, Lease, OutputChunk, OutputSource, OutputTail, OutputTails, StoreError};
+use longhaul_wire::output::{FrameKind, OutputFrame};
+
+#[async_trait]
+impl OutputTails for RedisStore {
+    async fn store_tail(&self, by: &Lease, key: AttemptKey, tail: &OutputTail) -> Result<bool, StoreError> {
+        let mut args = ScriptArgs::default();
+        args.bytes(key.id.as_uuid().as_bytes());
+        push_lease(&mut args, by).number(key.attempt.0.into()).number(tail.total).bytes(&frames(tail));
+        let mut reply = self.link.write(&TAIL, NO_OP, args).await?;
+        match reply.word()?.as_str() {
+            "ok" => Ok(true),
+            "later" => Ok(false),
+            "missing" => Err(StoreError::Missing { id: key.id }),
+            word => Err(refusal(word, &mut reply)),
+        }
+    }
+
+    async fn load_tail(&self, id: ProcessId) -> Result<Option<(AttemptNo, OutputTail)>, StoreError> {
+        let mut args = ScriptArgs::default();
+        args.bytes(id.as_uuid().as_bytes());
+        let kept = self.link.read(&TAIL_OF, args).await?.bytes()?;
+        if kept.is_empty() { Ok(None) } else { tail(&kept).map(Some) }
+    }
+}
+
+fn frames(tail: &OutputTail) -> Vec<u8> {
+    let mut out = Vec::new();
+    for OutputChunk { offset, source, at, bytes } in &tail.chunks {
+        let kind = match source {
+            OutputSource::Stdout => FrameKind::Stdout,
+            OutputSource::Stderr => FrameKind::Stderr,
+        };
+        OutputFrame { kind, offset: *offset, at: at.0, bytes: bytes.clone() }.encode(&mut out);
+    }
+    out
+}
+
+/// Reads what the script wrote: attempt, total and frames. Whoever may write here could have written anything.
+pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
+    let mut parts = kept.splitn(3, |byte| char::from(*byte) == SEPARATOR);
+    let mut part = || parts.next().ok_or_else(|| corrupt("what is kept of an output lacks a part"));
+    let attempt = number(part()?).and_then(|number| u32::try_from(number).ok());
+    let total = number(part()?);
+    let (Some(attempt), Some(total)) = (attempt, total) else {
+        return Err(corrupt("what is kept of an output has no place"));
+    };
+    let mut rest = part()?.to_vec();
+    let (mut chunks, mut end) = (Vec::new(), 0);
+    while let Some(OutputFrame { kind, offset, at, bytes }) =
+        OutputFrame::take(&mut rest).map_err(|error| corrupt(error.to_string()))?
+    {
+        let source = match kind {
+            FrameKind::Stdout => OutputSource::Stdout,
+            FrameKind::Stderr => OutputSource::Stderr,
+            FrameKind::Gap | FrameKind::End | FrameKind::Note => {
+                return Err(corrupt("what is kept of an output is no output"));
+            }
+        };
+        let next = u64::try_from(bytes.len()).ok().and_then(|length| offset.checked_add(length));
+        end = match next {
+            Some(next) if offset >= end && next <= total => next,
+            Some(_) | None => return Err(corrupt("what is kept of an output is out of order")),
+        };
+        chunks.push(OutputChunk { offset, source, at: Timestamp(at), bytes });
+    }
+    if !rest.is_empty() {
+        return Err(corrupt("what is kept of an output breaks off"));
+    }
+    Ok((AttemptNo(attempt), OutputTail { total, chunks }))
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_comes_back_as_it_was_and_nothing_else_is_taken() {
+        let chunk = |offset, source, bytes: &[u8]| OutputChunk {
+            offset,
+            source,
+            at: Timestamp(7),
+            bytes: bytes.to_vec(),
+        };
+        let chunks = vec![
+            chunk(90, OutputSource::Stdout, b"one\x1f\n"),
+            chunk(95, OutputSource::Stderr, b"\xfftwo\n"),
+        ];
+        let whole = OutputTail { total: 100, chunks };
+        let stored = [b"3\x1f100\x1f".as_slice(), &frames(&whole)].concat();
+        assert_eq!(tail(&stored).unwrap(), (AttemptNo(3), whole.clone()));
+        for cut in 0..stored.len() {
+            let read = tail(&stored[..cut]);
+            assert!(read.is_err() || cut == 6 || cut == 36, "{cut}: {read:?}");
+        }
+        let late = OutputTail { total: 99, ..whole };
+        assert!(tail(&[b"3\x1f99\x1f".as_slice(), &frames(&late)].concat()).is_err(), "beyond the total");
+    }
+}

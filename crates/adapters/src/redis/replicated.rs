@@ -1,0 +1,28 @@
+//! Claims that were acknowledged and not started yet.
+
+use longhaul_domain::{AttemptNo, ProcessId};
+use longhaul_ports::StoredProcess;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+
+/// So many are remembered; of the others the server is asked.
+const MAX_CLAIMS: usize = 10_000;
+
+/// Claims whose answers said that every replica has them which has to have them.
+#[derive(Debug, Default)]
+pub(super) struct ReplicatedClaims(Mutex<BTreeSet<(ProcessId, AttemptNo)>>);
+
+impl ReplicatedClaims {
+    pub(super) fn add(&self, claimed: &StoredProcess) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MAX_CLAIMS {
+            known.clear();
+        }
+        known.insert((claimed.process.id, claimed.process.attempt));
+    }
+
+    /// Whether this one was acknowledged; it is asked for once.
+    pub(super) fn take(&self, id: ProcessId, attempt: AttemptNo) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id, attempt))
+    }
+}

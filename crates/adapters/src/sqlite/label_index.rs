@@ -1,0 +1,71 @@
+//! Labels, by which old processes are found. New ones are filed many at a time, which changes far fewer pages than
+//! filing each at once; until then they are few enough to be looked through.
+
+use super::failure::StepAbort;
+use super::write_connection::WriteConnection;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params};
+
+/// So many processes are filed together.
+const STEP: i64 = 256;
+
+impl WriteConnection {
+    /// Files the new processes once they are many.
+    pub(super) fn file(&self) -> rusqlite::Result<()> {
+        let (filed, newest): (i64, i64) = self
+            .sql("SELECT filed, coalesce((SELECT max(seq) FROM process), 0) FROM mark")?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        if newest < filed.saturating_add(STEP) {
+            return Ok(());
+        }
+        self.sql(
+            "INSERT INTO label (what, value, seq)
+            SELECT what, value, seq FROM labels WHERE seq > ?1 AND seq <= ?2 ORDER BY what, value, seq",
+        )?
+        .execute([filed, newest])?;
+        self.sql("UPDATE mark SET filed = ?1")?.execute([newest])?;
+        Ok(())
+    }
+}
+
+/// The latest process that was filed, or a place after it.
+pub(super) fn filed(connection: &Connection) -> Result<i64, StepAbort> {
+    Ok(connection.prepare_cached("SELECT filed FROM mark")?.query_row([], |row| row.get(0))?)
+}
+
+/// Of all that a label says, the node alone can change.
+pub(super) fn moved(
+    connection: &Connection,
+    seq: i64,
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<(), StepAbort> {
+    if from == to || seq > filed(connection)? {
+        return Ok(());
+    }
+    if let Some(from) = from {
+        connection
+            .prepare_cached("DELETE FROM label WHERE what = 'node' AND value = ?1 AND seq = ?2")?
+            .execute(params![from, seq])?;
+    }
+    if let Some(to) = to {
+        connection
+            .prepare_cached("INSERT INTO label (what, value, seq) VALUES ('node', ?1, ?2)")?
+            .execute(params![to, seq])?;
+    }
+    Ok(())
+}
+
+/// Takes out the labels of a process that is still there.
+pub(super) fn unfile(connection: &Connection, seq: i64) -> Result<(), StepAbort> {
+    let mut labels = connection.prepare_cached("SELECT what, value FROM labels WHERE seq = ?1")?;
+    let mut labels = labels.query([seq])?;
+    // One by one: only with all that a label says is it found at once.
+    let mut delete =
+        connection.prepare_cached("DELETE FROM label WHERE what = ?1 AND value = ?2 AND seq = ?3")?;
+    while let Some(label) = labels.next()? {
+        let (what, value): (Value, Value) = (label.get(0)?, label.get(1)?);
+        delete.execute(params![what, value, seq])?;
+    }
+    Ok(())
+}

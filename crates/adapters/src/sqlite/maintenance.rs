@@ -1,0 +1,85 @@
+use super::failure::StepAbort;
+use super::issued::IssuedRows;
+use super::process::NO_OP;
+use super::write_connection::check;
+use super::{SqliteStore, row};
+use async_trait::async_trait;
+use longhaul_domain::{Retention, Revision, Timestamp};
+use longhaul_ports::{Lease, Maintenance, PrunedBatch, StoreError, StoredProcess};
+use rusqlite::Connection;
+use std::sync::Arc;
+
+#[async_trait]
+impl Maintenance for SqliteStore {
+    async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError> {
+        let (by, now, handed) = (by.clone(), self.clock.now(), Arc::clone(&self.issued));
+        self.read(move |connection| {
+            check(connection, &by)?;
+            due(connection, now, &handed, most)
+        })
+        .await
+    }
+
+    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let rule = *rule;
+        self.write(NO_OP, move |ledger| ledger.sweep(&rule, most)).await
+    }
+}
+
+/// Rows without owner that want a decision at some time, as (due, id, revision), the earliest `?1` of them. The cross
+/// join begins with the wishes, of which there are few.
+const DUE_WITHOUT_OWNER: &str = "
+    SELECT min(due), id, revision FROM (
+        SELECT * FROM (
+            SELECT due, seq, id, revision FROM process WHERE due IS NOT NULL AND owner_node IS NULL
+            ORDER BY due, seq LIMIT ?1
+        ) UNION ALL
+        SELECT p.queued_at, p.seq, p.id, p.revision FROM wish w CROSS JOIN process p ON p.seq = w.seq
+        WHERE p.owner_node IS NULL
+    ) GROUP BY seq ORDER BY min(due), seq LIMIT ?1";
+
+fn due(
+    connection: &Connection,
+    now: Timestamp,
+    handed: &IssuedRows,
+    most: u32,
+) -> Result<Vec<StoredProcess>, StepAbort> {
+    let mut statement = connection.prepare_cached(DUE_WITHOUT_OWNER)?;
+    let mut found = statement.query([row::count(handed.len()).saturating_add(most)])?;
+    let mut candidates = Vec::new();
+    while let Some(row) = found.next()? {
+        if Timestamp(row.get(0)?) > now {
+            break;
+        }
+        candidates.push((row::id(row.get(1)?), Revision(row::uint(row.get(2)?))));
+    }
+    let mut rows = Vec::new();
+    for id in handed.take(now, &candidates, most as usize) {
+        match row::by_id(connection, &id) {
+            Ok(stored) => rows.extend(stored),
+            Err(StepAbort::Answer(error)) if error.is_damage() => {
+                tracing::error!(%id, %error, "a record is damaged, and nothing is done about it");
+            }
+            Err(halt) => return Err(halt),
+        }
+    }
+    Ok(rows)
+}
+
+/// When the next row without owner is due. One that an engine has for itself is due again when its time is over, so
+/// that a timer set by this never fires in vain.
+pub(super) fn first_due(
+    connection: &Connection,
+    handed: &IssuedRows,
+) -> Result<Option<Timestamp>, StepAbort> {
+    let mut statement = connection.prepare_cached(DUE_WITHOUT_OWNER)?;
+    let mut rows = statement.query([row::count(handed.len()).saturating_add(1)])?;
+    let mut first: Option<Timestamp> = None;
+    while let Some(row) = rows.next()? {
+        let due = Timestamp(row.get(0)?);
+        let revision = Revision(row::uint(row.get(2)?));
+        let due = due.max(handed.until(&row::id(row.get(1)?), revision).unwrap_or(due));
+        first = Some(first.map_or(due, |first| first.min(due)));
+    }
+    Ok(first)
+}

@@ -1,0 +1,95 @@
+//! Letting go of what is old.
+
+use super::answers::OpReplies;
+use super::failure::StepAbort;
+use super::label_index;
+use super::row;
+use super::submit::fingerprint;
+use super::write_connection::WriteConnection;
+use longhaul_domain::{ProcessId, Retention, Timestamp};
+use longhaul_ports::{PrunedBatch, StoreError};
+use rusqlite::params;
+
+/// So many swept ids are remembered, so that sending one again does not start it again.
+const MAX_TOMBSTONES: i64 = 100_000;
+/// So many of the answers that a swept process gave are remembered, so that sending a write again gets the same one.
+const MAX_PRUNED_REPLIES: usize = 4;
+/// A key that was not served while so many events were logged counts as never served.
+const MAX_UNSERVED_EVENTS: i64 = 40_000;
+
+impl WriteConnection {
+    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, StepAbort> {
+        let mut swept = PrunedBatch::default();
+        for (seq, id) in self.covered(rule, most.saturating_add(1))? {
+            if row::count(swept.ids.len()) >= most {
+                swept.more = true;
+                break;
+            }
+            self.forget(seq, id)?;
+            swept.ids.push(id);
+        }
+        self.sql("DELETE FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1")?
+            .execute([MAX_TOMBSTONES])?;
+        let forgotten = self
+            .sql("DELETE FROM served WHERE at <= (SELECT max(at) FROM served) - ?1")?
+            .execute([MAX_UNSERVED_EVENTS])?;
+        if forgotten > 0 {
+            self.lines.forget();
+        }
+        swept.total = self
+            .sql("SELECT coalesce(max(no), 0) FROM swept")?
+            .query_row([], |row| row.get::<_, i64>(0))
+            .map(row::uint)?;
+        Ok(swept)
+    }
+
+    /// The oldest ended records that the rule covers.
+    fn covered(&self, rule: &Retention, most: u32) -> Result<Vec<(i64, ProcessId)>, StepAbort> {
+        let now = self.now();
+        let ended: i64 = self
+            .sql("SELECT count(*) FROM process WHERE completed_at IS NOT NULL")?
+            .query_row([], |row| row.get(0))?;
+        let mut newer = row::uint(ended);
+        let mut statement = self.sql(
+            "SELECT seq, id, completed_at,
+                due IS NOT NULL OR (wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = process.seq))
+            FROM process WHERE completed_at IS NOT NULL ORDER BY completed_at, seq",
+        )?;
+        let mut rows = statement.query([])?;
+        let mut covered = Vec::new();
+        while let Some(row) = rows.next()?.filter(|_| row::count(covered.len()) < most) {
+            newer = newer.saturating_sub(1);
+            if !rule.lets_go(now, Timestamp(row.get(2)?), newer) {
+                break;
+            }
+            // What still has something to do, or to answer, stays.
+            if !row.get::<_, bool>(3)? {
+                covered.push((row.get(0)?, row::id(row.get(1)?)));
+            }
+        }
+        Ok(covered)
+    }
+
+    fn forget(&self, seq: i64, id: ProcessId) -> Result<(), StepAbort> {
+        let stored = row::by_seq(&self.connection, seq)?.ok_or(StoreError::Missing { id })?;
+        let answers: Vec<u8> =
+            self.sql("SELECT answers FROM process WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
+        let mut answers = OpReplies::new(answers);
+        answers.keep(MAX_PRUNED_REPLIES);
+        label_index::unfile(&self.connection, seq)?;
+        // A sequence is never used again, in whatever order the records go.
+        self.sql("UPDATE mark SET highest = ?1 WHERE highest < ?1")?.execute([seq])?;
+        for sql in [
+            "DELETE FROM process WHERE seq = ?1",
+            "DELETE FROM spec WHERE seq = ?1",
+            "DELETE FROM vitals WHERE seq = ?1",
+            "DELETE FROM wish WHERE seq = ?1",
+        ] {
+            self.sql(sql)?.execute([seq])?;
+        }
+        // Written last, into room that was just made: a full store can still be swept.
+        self.sql("INSERT OR REPLACE INTO swept (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
+            .execute(params![id.as_uuid().as_bytes(), fingerprint(&stored.process.spec), answers.bytes()])?;
+        Ok(())
+    }
+}

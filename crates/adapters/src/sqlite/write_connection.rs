@@ -1,0 +1,288 @@
+//! What the writing thread works on: the connection, and what it keeps in mind beside it.
+
+use super::failure::StepAbort;
+use super::notifiers::NodeEvent;
+use super::opening;
+use super::ready_keys::ReadyKeyCache;
+use super::row;
+use super::writer::SyncMode;
+use crate::database;
+use longhaul_domain::{Epoch, Event, NodeId, Policy, PolicyVersion, ProcessId, Revision, Timestamp};
+use longhaul_failpoint::failpoint;
+use longhaul_ports::{Clock, EventCursor, Lease, StoreError, Writer};
+use longhaul_wire::record;
+use rusqlite::hooks::Wal;
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+/// The log is moved into the database beyond so many bytes.
+const LONG_LOG: i32 = 4_096_000;
+/// So many events may be there beyond those that are kept, so that trimming is rare.
+const TRIM_BATCH: u64 = 1_000;
+
+/// The connection of the writer.
+pub(super) struct WriteConnection {
+    pub(super) connection: Connection,
+    clock: Arc<dyn Clock>,
+    /// Pages in the log after the last commit.
+    log_pages: Arc<AtomicI32>,
+    /// So many pages in the log are too many.
+    long_log: i32,
+    kept_events: u64,
+    /// Processes were added that are not filed.
+    grown: bool,
+    pub(super) lines: ReadyKeyCache,
+    /// A place at or before the oldest event.
+    oldest: i64,
+    newest: i64,
+    policy: Option<(PolicyVersion, Policy)>,
+    effort: Option<SyncMode>,
+    news: Vec<NodeEvent>,
+    marked: usize,
+}
+
+impl WriteConnection {
+    pub(super) fn open(
+        mut connection: Connection,
+        clock: Arc<dyn Clock>,
+        kept_events: u64,
+    ) -> Result<Self, StepAbort> {
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let seen = Arc::clone(&log_pages);
+        connection.wal_hook(Some(move |_: &mut Wal, pages| {
+            seen.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        let page_size = opening::page_size(&connection)?;
+        let page_size = i32::try_from(page_size).unwrap_or(LONG_LOG).max(1);
+        let oldest =
+            connection.query_row("SELECT coalesce(min(cursor), 0) FROM event", [], |row| row.get(0))?;
+        let newest =
+            connection.query_row("SELECT coalesce(max(cursor), 0) FROM event", [], |row| row.get(0))?;
+        Ok(Self {
+            connection,
+            clock,
+            log_pages,
+            long_log: LONG_LOG / page_size,
+            grown: false,
+            lines: ReadyKeyCache::default(),
+            kept_events: kept_events.max(1),
+            oldest,
+            newest,
+            policy: None,
+            effort: None,
+            news: Vec::new(),
+            marked: 0,
+        })
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The place of the newest event.
+    pub(super) fn newest(&self) -> EventCursor {
+        EventCursor(row::uint(self.newest))
+    }
+
+    /// An event was added at this place.
+    pub(super) fn logged(&mut self, place: EventCursor) {
+        self.newest = self.newest.max(row::int(place.0));
+        self.tell(NodeEvent::Logged);
+    }
+
+    pub(super) fn sql(&self, sql: &str) -> rusqlite::Result<CachedStatement<'_>> {
+        self.connection.prepare_cached(sql)
+    }
+
+    /// Keeps news for the moment after the commit.
+    pub(super) fn tell(&mut self, news: NodeEvent) {
+        if !self.news.contains(&news) {
+            self.news.push(news);
+        }
+    }
+
+    pub(super) fn append(
+        &mut self,
+        id: &ProcessId,
+        revision: Revision,
+        events: &[Event],
+    ) -> Result<(), StepAbort> {
+        for (index, event) in (0_u32..).zip(events) {
+            self.sql("INSERT INTO event (id, revision, idx, body) VALUES (?1, ?2, ?3, ?4)")?.execute(
+                params![id.as_uuid().as_bytes(), row::int(revision.0), index, record::encode_event(event)],
+            )?;
+            self.newest = self.connection.last_insert_rowid();
+        }
+        if !events.is_empty() {
+            self.tell(NodeEvent::Logged);
+        }
+        Ok(())
+    }
+
+    /// Refuses a lease that is not the newest of its node.
+    pub(super) fn check(&self, lease: &Lease) -> Result<(), StepAbort> {
+        check(&self.connection, lease)
+    }
+
+    /// Refuses whoever may not write a row with this owner.
+    pub(super) fn check_author(&self, owner: Option<&Lease>, author: &Writer) -> Result<(), StepAbort> {
+        match (owner, author) {
+            (None, Writer::Anyone) => Ok(()),
+            (None, Writer::Owner(lease)) => self.check(lease),
+            (Some(owner), Writer::Anyone) => Err(fenced(owner).into()),
+            (Some(owner), Writer::Owner(lease)) if owner == lease => self.check(lease),
+            (Some(_), Writer::Owner(lease)) => Err(fenced(lease).into()),
+        }
+    }
+
+    /// The policy in force, read again only when it has changed.
+    pub(super) fn policy(&mut self) -> Result<(PolicyVersion, Policy), StepAbort> {
+        let version = policy_version(&self.connection)?;
+        match &self.policy {
+            Some((known, policy)) if *known == version => Ok((version, policy.clone())),
+            Some(_) | None => {
+                let fresh = policy(&self.connection)?;
+                self.policy = Some(fresh.clone());
+                Ok(fresh)
+            }
+        }
+    }
+
+    pub(super) fn begin(&mut self, effort: SyncMode) -> rusqlite::Result<()> {
+        if self.effort != Some(effort) {
+            let level = match effort {
+                SyncMode::Durable => "FULL",
+                SyncMode::Light => "NORMAL",
+            };
+            self.connection.pragma_update(None, "synchronous", level)?;
+            self.effort = Some(effort);
+        }
+        self.news.clear();
+        self.grown = false;
+        self.lines.begin();
+        self.run("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn mark(&mut self) -> rusqlite::Result<()> {
+        self.marked = self.news.len();
+        self.run("SAVEPOINT step")
+    }
+
+    pub(super) fn keep(&self) -> rusqlite::Result<()> {
+        self.run("RELEASE step")
+    }
+
+    pub(super) fn revert(&mut self) -> rusqlite::Result<()> {
+        self.news.truncate(self.marked);
+        self.policy = None;
+        self.lines.doubt();
+        self.run("ROLLBACK TO step")?;
+        self.run("RELEASE step")
+    }
+
+    /// Whether the database still has the transaction that was begun.
+    pub(super) fn is_open(&self) -> bool {
+        !self.connection.is_autocommit()
+    }
+
+    /// A process was added.
+    pub(super) const fn grew(&mut self) {
+        self.grown = true;
+    }
+
+    /// Does what is only due now and then, as part of what was done. Only what added something can make it fail for
+    /// want of room.
+    pub(super) fn upkeep(&mut self) -> rusqlite::Result<()> {
+        if self.grown {
+            self.file()?;
+        }
+        self.trim()
+    }
+
+    /// Lets go of events beyond those that are kept, some at a time.
+    fn trim(&mut self) -> rusqlite::Result<()> {
+        let there = u64::try_from(self.newest.saturating_sub(self.oldest)).unwrap_or(0);
+        if there < self.kept_events.saturating_add(TRIM_BATCH) {
+            return Ok(());
+        }
+        let last = self.newest.saturating_sub(row::int(self.kept_events));
+        // The newest stays whatever happens, because the next one gets its place from it.
+        self.sql("DELETE FROM event WHERE cursor <= ?1 AND cursor < (SELECT max(cursor) FROM event)")?
+            .execute([last])?;
+        self.oldest = last;
+        Ok(())
+    }
+
+    pub(super) fn commit(&mut self) -> rusqlite::Result<Vec<NodeEvent>> {
+        failpoint!("sqlite.commit").map_err(database::failure)?;
+        self.run("COMMIT")?;
+        failpoint!("sqlite.committed").map_err(database::failure)?;
+        Ok(std::mem::take(&mut self.news))
+    }
+
+    /// Undoes whatever is left of a transaction; the database may have undone it already.
+    pub(super) fn abandon(&mut self) {
+        self.news.clear();
+        self.policy = None;
+        self.lines.forget();
+        if self.is_open()
+            && let Err(error) = self.run("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction could not be undone");
+        }
+        self.oldest = 0;
+    }
+
+    /// Moves the log into the database if it is long.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        if self.log_pages.load(Ordering::Relaxed) < self.long_log {
+            return Ok(());
+        }
+        self.log_pages.store(0, Ordering::Relaxed);
+        failpoint!("sqlite.checkpoint").map_err(database::failure)?;
+        self.sql("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))
+    }
+
+    fn run(&self, sql: &str) -> rusqlite::Result<()> {
+        self.sql(sql)?.execute([]).map(|_| ())
+    }
+}
+
+/// Refuses a lease that is not the newest of its node.
+pub(super) fn check(connection: &Connection, lease: &Lease) -> Result<(), StepAbort> {
+    if epoch(connection, &lease.node)? == Some(lease.epoch) { Ok(()) } else { Err(fenced(lease).into()) }
+}
+
+pub(super) fn epoch(connection: &Connection, node: &NodeId) -> Result<Option<Epoch>, StepAbort> {
+    let epoch = connection
+        .prepare_cached("SELECT epoch FROM node WHERE id = ?1")?
+        .query_row([node.as_str()], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(epoch.map(|epoch| Epoch(row::uint(epoch))))
+}
+
+pub(super) fn fenced(lease: &Lease) -> StoreError {
+    StoreError::Fenced { node: lease.node.clone(), epoch: lease.epoch }
+}
+
+pub(super) fn policy_version(connection: &Connection) -> Result<PolicyVersion, StepAbort> {
+    let version = connection
+        .prepare_cached("SELECT version FROM policy")?
+        .query_row([], |row| row.get::<_, i64>(0))
+        .optional()?;
+    Ok(PolicyVersion(version.map_or(0, row::uint)))
+}
+
+/// The policy in force; before the first change it is the default.
+pub(super) fn policy(connection: &Connection) -> Result<(PolicyVersion, Policy), StepAbort> {
+    let found = connection
+        .prepare_cached("SELECT version, body FROM policy")?
+        .query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    match found {
+        Some((version, body)) => Ok((PolicyVersion(row::uint(version)), record::decode_policy(&body)?)),
+        None => Ok((PolicyVersion(0), Policy::default())),
+    }
+}

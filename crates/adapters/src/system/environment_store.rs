@@ -1,0 +1,348 @@
+//! Captured environments, each kept once under its content hash.
+
+use crate::durable;
+use crate::system::plain;
+use async_trait::async_trait;
+use longhaul_domain::EnvironmentHash;
+use longhaul_failpoint::failpoint;
+use longhaul_ports::{EnvironmentStore, EnvironmentStoreError};
+use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
+use std::collections::{BTreeSet, VecDeque};
+use std::fmt::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The largest environment that is kept, in bytes.
+const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
+
+/// So many environments are kept in memory.
+const MAX_CACHED: usize = 8;
+
+const HASH_LETTERS: usize = 64;
+
+/// Keeps environments as files of a directory that only its owner may enter.
+///
+/// A file is named by the SHA-256 of its content: names and values in turn, each ended by a zero byte, sorted.
+#[derive(Clone, Debug)]
+pub struct FileEnvironmentStore {
+    inner: Arc<FileStoreInner>,
+}
+
+struct FileStoreInner {
+    directory: PathBuf,
+    known: Mutex<BTreeSet<String>>,
+    /// The ones that were opened last, newest first: launches come in rows that share one.
+    recent: Mutex<VecDeque<OpenedDirectory>>,
+    drafts: AtomicU64,
+}
+
+struct OpenedDirectory {
+    hash: String,
+    variables: Vec<(String, String)>,
+}
+
+impl fmt::Debug for FileStoreInner {
+    /// Leaves out what is in the environments.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl FileEnvironmentStore {
+    /// Opens the vault of a state directory, `<state_dir>/vault`, which is made if absent.
+    ///
+    /// # Errors
+    /// If it can be neither found nor made.
+    pub fn open(state_dir: &Path) -> io::Result<Self> {
+        let directory = state_dir.join("vault");
+        durable::make_private_directory(&directory)?;
+        let inner = FileStoreInner {
+            directory,
+            known: Mutex::default(),
+            recent: Mutex::default(),
+            drafts: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Counts the environments of a state directory, and names the damaged ones; nothing is made or changed.
+    ///
+    /// # Errors
+    /// If they cannot be listed or read.
+    pub fn look(state_dir: &Path) -> io::Result<(usize, Vec<String>)> {
+        let entries = match std::fs::read_dir(state_dir.join("vault")) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
+            Err(error) => return Err(error),
+        };
+        let (mut kept, mut damaged) = (0_usize, Vec::new());
+        for entry in entries {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if !is_hash(&name) {
+                continue;
+            }
+            match read_bounded(&entry.path()) {
+                Ok(bytes) if hash_of(&bytes) == name => {}
+                // A manager removed the environment in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
+                Ok(_) | Err(_) => damaged.push(name),
+            }
+            kept = kept.saturating_add(1);
+        }
+        damaged.sort_unstable();
+        Ok((kept, damaged))
+    }
+
+    async fn beside<T: Send + 'static>(
+        &self,
+        tried: &'static str,
+        work: impl FnOnce(&FileStoreInner) -> Result<T, EnvironmentStoreError> + Send + 'static,
+    ) -> Result<T, EnvironmentStoreError> {
+        let inner = Arc::clone(&self.inner);
+        let done = tokio::task::spawn_blocking(move || work(&inner)).await;
+        done.unwrap_or_else(|error| Err(failed(tried)(io::Error::other(error))))
+    }
+}
+
+#[async_trait]
+impl EnvironmentStore for FileEnvironmentStore {
+    async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, EnvironmentStoreError> {
+        let bytes = encode(variables).map_err(failed("written"))?;
+        let hash = hash_of(&bytes);
+        if !self.inner.knows(&hash) {
+            let name = hash.clone();
+            self.beside("written", move |inner| inner.keep(name, &bytes).map_err(failed("written"))).await?;
+        }
+        Ok(EnvironmentHash(hash))
+    }
+
+    async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
+        if let Some(variables) = self.inner.remembered(&hash.0) {
+            return Ok(variables);
+        }
+        let asked = hash.clone();
+        let variables = self.beside("read", move |inner| inner.open(asked)).await?;
+        self.inner.remember(&hash.0, &variables);
+        Ok(variables)
+    }
+}
+
+impl FileStoreInner {
+    fn knows(&self, hash: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(hash)
+    }
+
+    fn remembered(&self, hash: &str) -> Option<Vec<(String, String)>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.iter().find(|opened| opened.hash == hash).map(|opened| opened.variables.clone())
+    }
+
+    fn remember(&self, hash: &str, variables: &[(String, String)]) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.retain(|opened| opened.hash != hash);
+        recent.push_front(OpenedDirectory { hash: hash.to_owned(), variables: variables.to_vec() });
+        recent.truncate(MAX_CACHED);
+    }
+
+    fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
+        let path = self.directory.join(&hash);
+        // One that another life left behind may not have become durable, or be damaged.
+        if read_bounded(&path).ok().as_deref() == Some(bytes) {
+            failpoint!("vault.again")?;
+            plain::open(&path)?.sync_all()?;
+            File::open(&self.directory)?.sync_all()?;
+        } else {
+            let draft = self.drafts.fetch_add(1, Ordering::Relaxed);
+            let temporary = self.directory.join(format!("{}-{draft}.tmp", std::process::id()));
+            durable::replace(&path, &temporary, bytes)?;
+        }
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(hash);
+        Ok(())
+    }
+
+    fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
+        // A hash comes from a record; as a path it must not lead elsewhere.
+        if !is_hash(&hash.0) {
+            return Err(EnvironmentStoreError::Missing { hash });
+        }
+        let read = read_bounded(&self.directory.join(&hash.0))
+            .and_then(|bytes| if hash_of(&bytes) == hash.0 { decode(&bytes) } else { Err(damaged()) });
+        let error = match read {
+            Ok(variables) => return Ok(variables),
+            Err(error) if may_pass(&error) => return Err(failed("read")(error)),
+            Err(error) => error,
+        };
+        // The next launch with these variables writes it again.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.0);
+        if error.kind() == io::ErrorKind::NotFound {
+            return Err(EnvironmentStoreError::Missing { hash });
+        }
+        Err(EnvironmentStoreError::Unusable { hash, why: error.to_string() })
+    }
+}
+
+pub(super) fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
+    let mut sorted: Vec<&(String, String)> = variables.iter().collect();
+    sorted.sort_unstable();
+    let mut bytes = Vec::new();
+    for (name, value) in sorted {
+        if name.contains('\0') || value.contains('\0') {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a zero byte is in it"));
+        }
+        for part in [name, value] {
+            bytes.extend_from_slice(part.as_bytes());
+            bytes.push(0);
+        }
+        if bytes.len() > MAX_ENVIRONMENT_BYTES {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 1 MiB"));
+        }
+    }
+    Ok(bytes)
+}
+
+pub(super) fn decode(bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+    let mut parts = text.split_terminator('\0');
+    let mut variables = Vec::new();
+    while let Some(name) = parts.next() {
+        let value = parts.next().ok_or_else(damaged)?;
+        variables.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(variables)
+}
+
+fn is_hash(name: &str) -> bool {
+    name.len() == HASH_LETTERS && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn hash_of(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(HASH_LETTERS);
+    for byte in Sha256::digest(bytes) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain::open(path)?.take(MAX_ENVIRONMENT_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > MAX_ENVIRONMENT_BYTES { Err(damaged()) } else { Ok(bytes) }
+}
+
+/// Whether the system ran short of something that others give back.
+fn may_pass(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOMEM | Errno::NFILE | Errno::MFILE | Errno::AGAIN | Errno::INTR)
+    )
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
+}
+
+fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> EnvironmentStoreError {
+    move |error| EnvironmentStoreError::Failed { tried, source: Box::new(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::plain::tests::{SpecialFile, at_once};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    fn vault() -> (tempfile::TempDir, FileEnvironmentStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = FileEnvironmentStore::open(dir.path()).unwrap();
+        (dir, vault)
+    }
+
+    #[tokio::test]
+    async fn the_same_variables_in_any_order_are_kept_once() {
+        let (dir, vault) = vault();
+        let (a, b) = (pair("A", "1=\n"), pair("B", "ü"));
+        let hash = vault.keep(&[b.clone(), a.clone()]).await.unwrap();
+        assert_eq!(vault.keep(&[a.clone(), b.clone()]).await.unwrap(), hash);
+        assert_eq!(EnvironmentStore::open(&vault, &hash).await.unwrap(), [a, b]);
+        assert_eq!(std::fs::read_dir(dir.path().join("vault")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_never_read_and_is_replaced_at_once() {
+        for stands in SpecialFile::ALL {
+            let (dir, vault) = vault();
+            let bytes = encode(&[pair("A", "1")]).unwrap();
+            let hash = hash_of(&bytes);
+            vault.inner.keep(hash.clone(), &bytes).unwrap();
+            let file = dir.path().join("vault").join(&hash);
+            stands.put(&file);
+            let (inner, name) = (Arc::clone(&vault.inner), EnvironmentHash(hash.clone()));
+            let error = at_once(move || inner.open(name)).unwrap_err();
+            assert!(matches!(error, EnvironmentStoreError::Unusable { .. }), "{stands:?}: {error}");
+            let inner = Arc::clone(&vault.inner);
+            at_once(move || inner.keep(hash, &bytes)).unwrap();
+            assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "{stands:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_else_may_read_it() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[pair("TOKEN", "hunter2")]).await.unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&dir.path().join("vault")), 0o700);
+        assert_eq!(mode(&dir.path().join("vault").join(hash.0)), 0o600);
+    }
+
+    #[tokio::test]
+    async fn another_life_finds_what_was_kept() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[]).await.unwrap();
+        drop(vault);
+        let again = FileEnvironmentStore::open(dir.path()).unwrap();
+        assert_eq!(EnvironmentStore::open(&again, &hash).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_told_and_kept_again() {
+        let (dir, vault) = vault();
+        let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
+        std::fs::write(dir.path().join("vault").join(&hash.0), "A\x002\0").unwrap();
+        let damaged = EnvironmentStore::open(&vault, &hash).await.unwrap_err();
+        assert!(matches!(damaged, EnvironmentStoreError::Unusable { .. }), "{damaged:?}");
+        // This one has kept it before, another one has not.
+        for vault in [&vault, &FileEnvironmentStore::open(dir.path()).unwrap()] {
+            assert_eq!(vault.keep(&[pair("A", "1")]).await.unwrap(), hash);
+            assert!(EnvironmentStore::open(vault, &hash).await.is_ok());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_is_a_path_leads_nowhere() {
+        let (dir, vault) = vault();
+        std::fs::write(dir.path().join("secret"), "A\x001\0").unwrap();
+        for bad in ["../secret", "", &"é".repeat(32)] {
+            let opened = EnvironmentStore::open(&vault, &EnvironmentHash(bad.to_owned())).await;
+            assert!(matches!(opened, Err(EnvironmentStoreError::Missing { .. })));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_an_environment_is_refused() {
+        let (_dir, vault) = vault();
+        for bad in [pair("A\0B", "x"), pair("A", "\0"), pair("A", &"x".repeat(MAX_ENVIRONMENT_BYTES))] {
+            assert!(vault.keep(&[bad]).await.is_err());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What is let go, and what is brought back.
+
+use crate::api::Api;
+use crate::api::list::parsed;
+use crate::convert::{DetailLevel, views};
+use crate::error::ApiError;
+use longhaul_domain::{ProcessId, ProjectName, Retention};
+use longhaul_engine::{
+    InterruptedRestart, InterruptedRestartOptions, RestartScope, SkipReason, SkippedRestart,
+};
+use longhaul_wire::api::{
+    PruneReply, PruneRequest, ResetReply, ResetRequest, RestartInterruptedReply, RestartInterruptedRequest,
+    SkippedView,
+};
+use std::time::Duration;
+
+/// The most processes that one request names.
+const MAX_IDS: usize = 1_000;
+
+impl Api {
+    /// Lets ended records and their output go.
+    ///
+    /// # Errors
+    /// There is no bound, or the store does not answer.
+    pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, ApiError> {
+        if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
+            return Err(ApiError::invalid("prune", "it has no bound")
+                .help("give `older_than_ms`, `keep`, `bytes` or several of them"));
+        }
+        let rule = Retention {
+            age: request.older_than_ms.map(Duration::from_millis),
+            count: request.keep,
+            before: None,
+        };
+        let pruned = self.engine.prune(&rule, request.bytes, request.dry_run).await?;
+        Ok(PruneReply {
+            dry_run: request.dry_run,
+            count: u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX),
+            ids: texts(&pruned.ids),
+            bytes: pruned.bytes,
+            total: pruned.total,
+        })
+    }
+
+    /// Stops everything and lets every record go.
+    ///
+    /// # Errors
+    /// It is not confirmed, or not everything could be cleared.
+    pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
+        if request.dry_run == request.confirm {
+            return Err(ApiError::invalid("clear", "it stops everything and lets every record go")
+                .help("give `confirm` to do so, or `dry_run` to see what would be stopped"));
+        }
+        let cleared = self.engine.clear(request.dry_run).await?;
+        Ok(ResetReply {
+            dry_run: request.dry_run,
+            stopped: texts(&cleared.stopped),
+            removed: cleared.removed,
+            left: texts(&cleared.left),
+        })
+    }
+
+    /// Runs interrupted work again.
+    ///
+    /// # Errors
+    /// Somebody that is named is not there, or the store does not answer.
+    pub async fn restart_interrupted(
+        &self,
+        request: RestartInterruptedRequest,
+    ) -> Result<RestartInterruptedReply, ApiError> {
+        let engine = &self.engine;
+        if request.ids.len() > MAX_IDS {
+            return Err(ApiError::invalid("restart", format!("more than {MAX_IDS} processes are named")));
+        }
+        let mut ids = Vec::new();
+        for reference in &request.ids {
+            ids.push(engine.find(reference).await?);
+        }
+        let project = parsed::<ProjectName>(request.project.as_deref(), "project")?;
+        let revived = match (&project, ids.as_slice()) {
+            (None, []) => RestartScope::All,
+            (Some(project), []) => RestartScope::OfProject(project),
+            (_, ids) => RestartScope::These(ids),
+        };
+        let RestartInterruptedRequest { with_children, dry_run, .. } = request;
+        let options = InterruptedRestartOptions { with_children, dry_run };
+        let InterruptedRestart { launched, planned, skipped } =
+            engine.restart_interrupted(revived, options).await?;
+        let launched: Vec<_> = launched.into_iter().map(|launched| launched.stored).collect();
+        Ok(RestartInterruptedReply {
+            dry_run,
+            processes: views(engine, &launched, DetailLevel::Records).await,
+            planned: views(engine, &planned, DetailLevel::Records).await,
+            skipped: skipped.iter().map(skipped_view).collect(),
+        })
+    }
+}
+
+fn skipped_view(SkippedRestart { stored, reason }: &SkippedRestart) -> SkippedView {
+    let (word, detail) = match reason {
+        SkipReason::AncestorRestarted { ancestor } => (
+            "ancestor_restarted",
+            format!(
+                "process {} counts as its launcher and is restarted, so it launches it again itself",
+                ancestor.short()
+            ),
+        ),
+        SkipReason::Replaced { by } => (
+            "replaced",
+            format!("the restarted process above it launched process {} in its place", by.short()),
+        ),
+        SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
+        SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
+        SkipReason::Reported => {
+            ("reported", "its reporter starts it again: `longhaul track start`".to_owned())
+        }
+        SkipReason::Unexamined => {
+            ("unexamined", "the manager does not know yet whether it still runs; ask again".to_owned())
+        }
+        SkipReason::LaunchFailed { error } => ("launch_failed", error.clone()),
+    };
+    let ancestor_id = match reason {
+        SkipReason::AncestorRestarted { ancestor } => Some(ancestor.to_string()),
+        SkipReason::Cancelled
+        | SkipReason::EndKnown
+        | SkipReason::Replaced { .. }
+        | SkipReason::Reported
+        | SkipReason::Unexamined
+        | SkipReason::LaunchFailed { .. } => None,
+    };
+    let process = &stored.process;
+    SkippedView {
+        id: process.id.to_string(),
+        name: process.spec.name.as_ref().map(ToString::to_string),
+        reason: word.to_owned(),
+        detail,
+        ancestor_id,
+    }
+}
+
+fn texts(ids: &[ProcessId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}

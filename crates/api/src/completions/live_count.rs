@@ -1,0 +1,101 @@
+//! Who of a session is not over.
+
+use crate::events::log_reader::patiently;
+use longhaul_domain::{Fact, ProcessId, SessionId, Status, Timestamp};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{EventCursor, PageRequest, ProcessFilter, SortOrder, StoredProcess};
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+const PAGE: u32 = 500;
+/// What happened not longer ago is as good as now: the log tells the rest.
+const RECENT: Duration = Duration::from_secs(1);
+/// An end is dated when it was, and may stand so many events behind what happened later.
+const LOOKBACK_EVENTS: u32 = 512;
+/// What is not over.
+const LIVE: [Status; 5] =
+    [Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
+
+/// When somebody counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CountTime {
+    /// At this moment; what the log tells after the place where counting began is taken in twice without harm.
+    Now,
+    /// When the event at a place became true.
+    Past(Timestamp, EventCursor),
+}
+
+impl CountTime {
+    /// The moment after the event at a place; without one, before the oldest event that is kept. None when the engine
+    /// has ended.
+    pub(crate) async fn behind(engine: &Engine, place: Option<EventCursor>) -> Option<Self> {
+        let before = place.map(|place| EventCursor(place.0.saturating_sub(1)));
+        let page = patiently(engine, || engine.log(before, 1, false)).await?;
+        let there = page.events.first().filter(|logged| place.is_none_or(|place| logged.cursor == place));
+        Some(there.map_or(Self::Now, |logged| Self::Past(logged.event.at, place.unwrap_or_default())))
+    }
+
+    /// The moment of an event that is being read.
+    pub(crate) fn of(engine: &Engine, at: Timestamp, place: EventCursor) -> Self {
+        if engine.now().since(at) < RECENT { Self::Now } else { Self::Past(at, place) }
+    }
+}
+
+/// The processes of a session that were not over then; none when the engine has ended.
+pub(crate) async fn live(
+    engine: &Engine,
+    session: &SessionId,
+    moment: CountTime,
+) -> Option<BTreeSet<ProcessId>> {
+    let statuses = match moment {
+        CountTime::Now => LIVE.to_vec(),
+        CountTime::Past(..) => Vec::new(),
+    };
+    let filter = ProcessFilter { statuses, session: Some(session.clone()), ..ProcessFilter::default() };
+    let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
+    let mut live = BTreeSet::new();
+    loop {
+        let listing = patiently(engine, || engine.list(&filter, &page)).await?;
+        let counted = listing.processes.iter().filter(|stored| was_live(stored, moment));
+        live.extend(counted.map(|stored| stored.process.id));
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    if let CountTime::Past(_, place) = moment {
+        for id in ended_before(engine, place).await? {
+            live.remove(&id);
+        }
+    }
+    Some(live)
+}
+
+/// Whether anything of a session is kept, live or ended; none when the engine has ended.
+pub(crate) async fn has_any(engine: &Engine, session: &SessionId) -> Option<bool> {
+    let filter = ProcessFilter { session: Some(session.clone()), ..ProcessFilter::default() };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
+    let listing = patiently(engine, || engine.list(&filter, &page)).await?;
+    Some(!listing.processes.is_empty())
+}
+
+fn was_live(stored: &StoredProcess, moment: CountTime) -> bool {
+    let process = &stored.process;
+    match moment {
+        CountTime::Now => true,
+        CountTime::Past(at, _) => {
+            process.queued_at <= at && process.completed_at().is_none_or(|completed| completed > at)
+        }
+    }
+}
+
+/// What ended shortly before a place in the log.
+async fn ended_before(engine: &Engine, place: EventCursor) -> Option<Vec<ProcessId>> {
+    let from = EventCursor(place.0.saturating_sub(LOOKBACK_EVENTS.into()));
+    let page = patiently(engine, || engine.log(Some(from), LOOKBACK_EVENTS, false)).await?;
+    let ended = page
+        .events
+        .into_iter()
+        .filter(|logged| logged.cursor <= place && matches!(logged.event.fact, Fact::Ended { .. }));
+    Some(ended.map(|logged| logged.id).collect())
+}

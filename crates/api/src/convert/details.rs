@@ -1,0 +1,162 @@
+//! Looks at processes with what stands around them.
+
+use crate::convert::moment::rfc3339;
+use crate::convert::process::{BlockedBy, ProcessContext, output_at_end, seen};
+use crate::peers::elsewhere;
+use futures_util::{StreamExt, stream};
+use longhaul_domain::{Pending, Placement, Policy, State};
+use longhaul_engine::ports::{AttemptKey, OutputError, StoredProcess};
+use longhaul_engine::{EligibleNodes, Engine, EngineError};
+use longhaul_wire::api::ProcessView;
+
+/// So many processes are asked for their usage side by side.
+const MAX_CONCURRENT: usize = 16;
+
+/// How much is found out beside the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DetailLevel {
+    /// The records, what hinders those that wait, and how long those that run have been silent.
+    Records,
+    /// Where the trees of those that run listen as well.
+    Ports,
+    /// And what they use.
+    Usage,
+}
+
+/// A process as clients see it now.
+pub async fn view(engine: &Engine, stored: &StoredProcess, depth: DetailLevel) -> ProcessView {
+    let waits = WaitReasons::of(engine, std::slice::from_ref(stored)).await;
+    let mut seen = look(engine, stored, depth, &waits).await;
+    // What another node keeps of its output is known there alone.
+    if elsewhere(engine, stored, stored.process.attempt).await.is_none()
+        && output_is_gone(engine, stored).await
+    {
+        seen.conditions.push("output_removed".to_owned());
+        seen.log_path = None;
+    }
+    seen
+}
+
+/// Whether the output of the latest attempt was kept, and is not kept any more.
+pub async fn output_is_gone(engine: &Engine, stored: &StoredProcess) -> bool {
+    if output_at_end(stored) == 0 {
+        return false;
+    }
+    let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
+    match engine.output_size(key).await {
+        // There was some at its end.
+        Ok(size) => size.end == 0,
+        Err(error) => matches!(error, EngineError::Output { source: OutputError::Missing { .. } }),
+    }
+}
+
+/// Processes as clients see them now, in their order.
+pub async fn views(engine: &Engine, all: &[StoredProcess], depth: DetailLevel) -> Vec<ProcessView> {
+    let waits = WaitReasons::of(engine, all).await;
+    let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, &waits)).collect();
+    stream::iter(looks).buffered(MAX_CONCURRENT).collect().await
+}
+
+/// What cannot be found out now is left out: the record is worth more than what stands around it.
+async fn look(
+    engine: &Engine,
+    stored: &StoredProcess,
+    depth: DetailLevel,
+    waits: &WaitReasons,
+) -> ProcessView {
+    let process = &stored.process;
+    let key = AttemptKey { id: process.id, attempt: process.attempt };
+    let has_output = process.spec.command().is_some() && process.attempt.0 > 0;
+    let elsewhere = elsewhere(engine, stored, process.attempt).await;
+    let usage = match (depth, process.state.execution()) {
+        (DetailLevel::Usage, Some(_)) => engine.usage(process.id).await.unwrap_or_default(),
+        (DetailLevel::Usage, None) | (DetailLevel::Records | DetailLevel::Ports, _) => None,
+    };
+    let (silent_for, listening, members) = match (depth, process.state.execution()) {
+        (DetailLevel::Ports | DetailLevel::Usage, Some(_)) => {
+            let look = engine.look(process.id).await.unwrap_or_default();
+            look.map_or((None, None, None), |look| (Some(look.silent_for), look.listening, look.members))
+        }
+        (DetailLevel::Ports | DetailLevel::Usage, None) | (DetailLevel::Records, _) => {
+            (engine.silent_for(stored).await, None, None)
+        }
+    };
+    let around = ProcessContext {
+        now: engine.now(),
+        log_path: (has_output && elsewhere.is_none()).then(|| engine.output_place(key).0),
+        hindrance: waits.hindrance(engine, stored),
+        written: engine.written(stored).await,
+        usage,
+        silent_for,
+        listening,
+        elsewhere,
+        members,
+    };
+    let mut seen = seen(stored, around);
+    if engine.unreachable_since(stored).is_some() {
+        seen.conditions.push("unreachable".to_owned());
+    }
+    if engine.is_unexamined(stored) {
+        seen.conditions.push("unexamined".to_owned());
+    }
+    if engine.is_orphaned(stored) {
+        seen.conditions.push("lives_on".to_owned());
+    }
+    if engine.is_local_only(process.id) {
+        seen.conditions.push("unshared".to_owned());
+    } else if let Some(since) = engine.away_since() {
+        seen.conditions.push("stale".to_owned());
+        seen.stale_since = Some(rfc3339(since));
+    }
+    seen
+}
+
+/// What may hinder any of some processes that wait, found out once for all of them.
+struct WaitReasons {
+    /// The policy, if one of them waits for what it may withhold.
+    policy: Option<Policy>,
+    /// The nodes, if one of them waits for others than this one.
+    runners: Option<EligibleNodes>,
+}
+
+impl WaitReasons {
+    async fn of(engine: &Engine, all: &[StoredProcess]) -> Self {
+        let waits_for =
+            |what: &dyn Fn(&StoredProcess) -> bool| all.iter().any(|each| is_queued(each) && what(each));
+        let may_be_held = waits_for(&|stored| stored.process.spec.key.is_some());
+        let may_lack_a_node = waits_for(&|stored| is_bound_elsewhere(engine, stored));
+        Self {
+            policy: if may_be_held { engine.policy().await.ok() } else { None },
+            runners: if may_lack_a_node { engine.runners().await.ok() } else { None },
+        }
+    }
+
+    fn hindrance(&self, engine: &Engine, stored: &StoredProcess) -> BlockedBy {
+        if !is_queued(stored) {
+            return BlockedBy::None;
+        }
+        let spec = &stored.process.spec;
+        let runners = self.runners.as_ref().filter(|_| is_bound_elsewhere(engine, stored));
+        if let Some(draining) = runners.and_then(|runners| runners.lacking(&spec.placement)) {
+            return BlockedBy::NoNode { draining };
+        }
+        let hold = spec.key.as_ref().and_then(|key| self.policy.as_ref()?.held.get(key));
+        match (hold, engine.settles_until(stored)) {
+            (Some(hold), _) => BlockedBy::Held(hold.clone()),
+            (None, Some(until)) => BlockedBy::Settling { until },
+            (None, None) => BlockedBy::None,
+        }
+    }
+}
+
+fn is_bound_elsewhere(engine: &Engine, stored: &StoredProcess) -> bool {
+    match &stored.process.spec.placement {
+        Placement::Here | Placement::Anywhere => false,
+        Placement::Node(node) => node != engine.node(),
+        Placement::Labels(_) => true,
+    }
+}
+
+const fn is_queued(stored: &StoredProcess) -> bool {
+    matches!(stored.process.state, State::Pending(Pending::Queued))
+}

@@ -1,0 +1,588 @@
+//! Errors as clients see them.
+
+use crate::convert::{command_line, span};
+use longhaul_domain::{
+    ActionKind, InvalidSignal, InvalidText, Level, NodeId, Process, ProcessId, Rejection, Status, Work,
+};
+use longhaul_engine::ports::{StoreError, StoreRejection};
+use longhaul_engine::{Candidate, EngineError, InputRefusal, LaunchBlocked, ReferenceField, with_causes};
+use longhaul_wire::api::Problem;
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io;
+
+/// An error on its way to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError(Box<Problem>);
+
+impl ApiError {
+    /// An error of its kind, with what happened; `status` is that of HTTP.
+    #[must_use]
+    pub fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
+        Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
+    }
+
+    /// What another manager told.
+    pub(crate) fn of_problem(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
+    /// What was asked for makes no sense.
+    #[must_use]
+    pub fn invalid(what: &str, why: impl Into<String>) -> Self {
+        Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
+    }
+
+    /// A word cannot be read as what it should be.
+    #[must_use]
+    pub fn unreadable(what: &str, text: &str, why: &dyn Display) -> Self {
+        Self::new(400, "invalid_request", format!("{text:?} is no {what}")).because(why.to_string())
+    }
+
+    /// Says why it went wrong.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        self.0.detail = Some(why.into());
+        self
+    }
+
+    /// Says what to do next.
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = Some(help.into());
+        self
+    }
+
+    /// The same as another kind of error, where a face has a word of its own for it.
+    #[must_use]
+    pub fn of_kind(mut self, status: u16, slug: &str) -> Self {
+        self.0.status = status;
+        slug.clone_into(&mut self.0.slug);
+        self
+    }
+
+    /// What a client is told.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+
+    /// What a client is told, for keeps.
+    #[must_use]
+    pub fn into_problem(self) -> Problem {
+        *self.0
+    }
+
+    /// A report says `running` of a process that is not.
+    pub(crate) fn not_running(process: &Process) -> Self {
+        let (slug, status) = ("invalid_status_transition", process.status());
+        let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
+        let reported = matches!(process.spec.work, Work::Reported(_));
+        if status.is_ended() {
+            fault =
+                fault.because(ALREADY_ENDED_HELP).help(again(reported).replace("ID", &process.id.short()));
+        }
+        fault.0.reported = reported;
+        fault.0.current_status = Some(status.as_str().to_owned());
+        fault.0.attempted = Some(Status::Running.as_str().to_owned());
+        fault
+    }
+
+    /// A launch names a parent that nobody knows.
+    pub(crate) fn of_parent(error: EngineError) -> Self {
+        let is_unknown = matches!(error, EngineError::NotFound { .. });
+        let fault = Self::from(error);
+        if !is_unknown {
+            return fault;
+        }
+        fault
+            .because("it was named as the parent")
+            .help("launch it without a parent, or under one that is there")
+    }
+
+    /// No node of the store is called so.
+    fn unknown_node(title: String) -> Self {
+        Self::new(404, "node_not_found", title)
+            .help("`longhaul nodes` lists every node that shares the store")
+    }
+
+    /// A launch names a node that never joined the store, where it would wait for ever; these did.
+    pub(crate) fn of_place(node: NodeId, known: impl IntoIterator<Item = NodeId>) -> Self {
+        const MAX_CANDIDATES: usize = 10;
+        let known: Vec<String> = known.into_iter().map(|node| node.to_string()).collect();
+        let mut named = known.iter().take(MAX_CANDIDATES).cloned().collect::<Vec<_>>().join(", ");
+        if known.len() > MAX_CANDIDATES {
+            named.push_str(", …");
+        }
+        Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
+            .because(format!(
+                "it would wait for ever: no node of that name has ever joined the store; these have: {named}"
+            ))
+            .among(known)
+    }
+
+    /// The same under another title, with its own as the reason where it had none.
+    fn under(mut self, title: String) -> Self {
+        let own = std::mem::replace(&mut self.0.title, title);
+        self.0.detail.get_or_insert(own);
+        self
+    }
+
+    fn at_level(mut self, level: Level, used: Option<u32>, max: u32) -> Self {
+        self.0.level = Some(level.0);
+        self.0.used = used.map(u64::from);
+        self.0.max = Some(max.into());
+        self
+    }
+
+    fn among(mut self, candidates: impl IntoIterator<Item = String>) -> Self {
+        self.0.candidates = candidates.into_iter().collect();
+        self
+    }
+}
+
+impl Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.title)
+    }
+}
+
+impl Error for ApiError {}
+
+impl From<InvalidText> for ApiError {
+    fn from(error: InvalidText) -> Self {
+        Self::invalid(error.what, error.why)
+    }
+}
+
+impl From<InvalidSignal> for ApiError {
+    fn from(error: InvalidSignal) -> Self {
+        let help = match &error {
+            InvalidSignal::Unknown { .. } => "say a name, such as USR1 or SIGHUP, or a number from 1 to 64",
+            InvalidSignal::Kills => "`longhaul cancel --now ID` kills it with everything that it started",
+            InvalidSignal::Halts { .. } => "`longhaul pause ID` halts it with everything that it started",
+            InvalidSignal::LetsGoOn => "`longhaul resume ID` lets it go on with everything that it started",
+        };
+        Self::invalid("signal", error.to_string()).help(help)
+    }
+}
+
+impl From<EngineError> for ApiError {
+    fn from(error: EngineError) -> Self {
+        let title = error.to_string();
+        match error {
+            EngineError::NotFound { .. } => Self::new(404, "process_not_found", title).help(
+                "`longhaul status -a` lists every process; ended ones go after a while (`retention.*`)",
+            ),
+            EngineError::Ambiguous { by, candidates, .. } => Self::new(409, "ambiguous_id", title)
+                .help(match by {
+                    ReferenceField::IdPrefix => "use more characters of the id",
+                    ReferenceField::Name => "several processes of that name are live: give the id of one of them",
+                })
+                .among(candidates.iter().map(described)),
+            EngineError::OtherSessions { candidates, .. } => Self::new(404, "process_not_found", title)
+                .because("processes of other sessions have that name; they are found by id only")
+                .help("give the id of the one you mean")
+                .among(candidates.iter().map(described)),
+            EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
+            EngineError::Refused { refusal } => refused(&refusal),
+            EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
+            EngineError::RevisionMoved { found, .. } => {
+                let mut fault =
+                    Self::new(409, "revision_moved", title).help("look at the process and decide again");
+                fault.0.revision = Some(found.0);
+                fault
+            }
+            EngineError::Invalid { why, help, .. } => {
+                let fault = Self::new(400, "invalid_request", title).because(why);
+                match help {
+                    Some(help) => fault.help(help),
+                    None => fault,
+                }
+            }
+            EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Vault { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
+                .because(with_causes(&source))
+                .help("make room on the disk of the state directory: `longhaul doctor` shows how much is free, and `longhaul prune` lets old records go; what runs goes on"),
+            EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::Store { source } => unstored(&source),
+            EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
+                .because("captured variables are kept on the node that took them in, and nowhere else")
+                .help("capture nothing, and declare what it needs: --clear-env -e NAME=VALUE; what is declared can be read in the store, so let a secret be in a file there"),
+            EngineError::NotAtOnce { standstill } => Self::new(409, "no_slot", title).help(match standstill {
+                LaunchBlocked::Drains { node } => format!(
+                    "`longhaul node undrain {node}` lets it start work again; without --no-queue the launch waits for that"
+                ),
+                LaunchBlocked::Settles | LaunchBlocked::Elsewhere => {
+                    "launch without --no-queue to let it wait for its turn".to_owned()
+                }
+            }),
+            EngineError::NodeUnknown { .. } => Self::unknown_node(title),
+            EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
+                .because("only what left, or is lost, can be forgotten")
+                .help(format!("`longhaul node drain {node}` lets it claim nothing more")),
+            EngineError::DrainUnsupported { .. } => Self::new(409, "unsupported", title)
+                .because("no other node could claim in its place")
+                .help("hold its queues: `longhaul queue KEY --hold`"),
+            EngineError::StopUnrecorded { source: source @ StoreError::Unavailable { .. }, .. } => {
+                Self::new(503, "store_unavailable", title)
+                    .because(with_causes(&source))
+                    .help("nothing more is to be done: it is recorded when the store is back")
+            }
+            EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write (is there room on the disk of the state directory?)",
+            ),
+            EngineError::ClearUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
+                Self::new(503, "store_unavailable", title)
+                    .because(with_causes(&source))
+                    .help("clear again when the store is back: what was told to stop ends meanwhile")
+            }
+            EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
+                "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
+            ),
+            EngineError::Clearing => Self::new(503, "clearing", title)
+                .because("everything is being stopped and let go")
+                .help("launch again when that is over"),
+            EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
+                .help("ask again: the next command starts a new manager"),
+            EngineError::Unvouched { fault, .. } => Self::new(409, "not_trusted", title).help(fault.help()),
+            EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
+            EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
+        }
+    }
+}
+
+/// A candidate in one line: what tells it apart from the others that have its name.
+fn described(candidate: &Candidate) -> String {
+    const MAX_COMMAND_LEN: usize = 60;
+    let mut line = candidate.id.to_string();
+    let mut add = |text: &str| line.push_str(text);
+    if let Some(name) = &candidate.name {
+        add(&format!(" {name}"));
+    }
+    add(&format!(" ({}, launched {} ago", candidate.status, span(candidate.age)));
+    if let Some(session) = &candidate.session {
+        add(&format!(", session {session}"));
+    }
+    if let Some(directory) = &candidate.directory {
+        add(&format!(", in {directory}"));
+    }
+    if !candidate.command.is_empty() {
+        let command = command_line(&candidate.command);
+        let begin: String = command.chars().take(MAX_COMMAND_LEN).collect();
+        let more = if begin.len() < command.len() { "…" } else { "" };
+        add(&format!(": {begin}{more}"));
+    }
+    add(")");
+    line
+}
+
+fn unwritten(title: String, refusal: &InputRefusal) -> ApiError {
+    match refusal {
+        InputRefusal::NoPipe => ApiError::new(409, "unsupported", title)
+            .because("what a command reads is decided at its launch")
+            .help("launch it with `stdin_pipe` (`longhaul run --stdin-pipe`) to write to it while it runs"),
+        InputRefusal::NotRunning { status } => {
+            let mut fault = ApiError::new(409, "invalid_status_transition", title)
+                .because("only what runs can read")
+                .help("wait until it runs, or look at how it ended");
+            fault.0.current_status = Some(status.as_str().to_owned());
+            fault.0.attempted = Some("send".to_owned());
+            fault
+        }
+        InputRefusal::Elsewhere { .. } => {
+            ApiError::new(409, "elsewhere", title).help("ask the manager there")
+        }
+        InputRefusal::Closed => ApiError::new(409, "input_closed", title)
+            .because("it was closed with `close`, or nobody reads it any more")
+            .help("its input cannot be opened again: restart it to begin anew"),
+        InputRefusal::Unreachable { .. } => ApiError::new(503, "unreachable", title).help("ask again"),
+    }
+}
+
+fn conflict(title: String, holder: ProcessId, differs: &[&'static str]) -> ApiError {
+    let mut fault = ApiError::new(409, "key_conflict", title)
+        .because("a launch key stands for one command, directory, type, key, limits and declared variables")
+        .help("take another launch key, or launch what the first one asked for")
+        .among([holder.to_string()]);
+    fault.0.differs = differs.iter().map(ToString::to_string).collect();
+    fault
+}
+
+fn rejected(rejection: &Rejection, id: &str) -> ApiError {
+    let fault = ApiError::new(409, rejection.slug(), rejection.to_string());
+    let (status, attempted) = match rejection {
+        Rejection::InvalidStatusTransition { from, attempted, .. } => (*from, *attempted),
+        Rejection::Unsupported { status, attempted, .. } => (*status, *attempted),
+    };
+    let mut fault = match remedy(rejection, status, attempted) {
+        Some(ErrorAdvice { why, help }) => fault.because(why).help(help.replace("ID", id)),
+        None => fault,
+    };
+    fault.0.current_status = Some(status.as_str().to_owned());
+    fault.0.attempted = Some(attempted.as_str().to_owned());
+    fault.0.reported = match rejection {
+        Rejection::InvalidStatusTransition { reported, .. } => *reported,
+        // Nothing else cannot be restarted.
+        Rejection::Unsupported { attempted, .. } => *attempted == ActionKind::Restart,
+    };
+    fault
+}
+
+const ALREADY_ENDED_HELP: &str = "what has ended stays as it is";
+const RESTART_REPORTING: &str = "its reporter starts it again: `longhaul track start`";
+
+/// How to run something again that has ended.
+const fn again(reported: bool) -> &'static str {
+    if reported { RESTART_REPORTING } else { "`longhaul restart ID` runs it again as a new process" }
+}
+
+struct ErrorAdvice {
+    why: &'static str,
+    help: &'static str,
+}
+
+fn remedy(rejection: &Rejection, status: Status, attempted: ActionKind) -> Option<ErrorAdvice> {
+    let way = |why, help| Some(ErrorAdvice { why, help });
+    match (rejection, attempted) {
+        (Rejection::Unsupported { .. }, ActionKind::Complete | ActionKind::Fail) => {
+            way("how a command ends is seen, not told", "`longhaul cancel ID` ends it")
+        }
+        (Rejection::Unsupported { .. }, ActionKind::Restart) => {
+            way("this manager only keeps its record, and has no command to run", RESTART_REPORTING)
+        }
+        (Rejection::Unsupported { .. }, _) => None,
+        (_, ActionKind::Restart) => {
+            way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
+        }
+        (Rejection::InvalidStatusTransition { reported, .. }, _) if status.is_ended() => {
+            way(ALREADY_ENDED_HELP, again(*reported))
+        }
+        (_, ActionKind::Pause) => {
+            way("only what runs can be paused", "`longhaul status ID` says why it waits")
+        }
+        (_, ActionKind::Resume) => {
+            way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
+        }
+        (_, ActionKind::Signal) => {
+            way("only what runs can be sent a signal", "`longhaul status ID` says where it stands")
+        }
+        (_, ActionKind::RetryNow) => {
+            way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")
+        }
+        (_, ActionKind::Prioritize) => {
+            way("only what waits can be moved in its queue", "`longhaul status ID` says where it stands")
+        }
+        (
+            _,
+            ActionKind::Progress
+            | ActionKind::Complete
+            | ActionKind::Fail
+            | ActionKind::Cancel
+            | ActionKind::Force
+            | ActionKind::Terminate
+            | ActionKind::EndSession,
+        ) => None,
+    }
+}
+
+/// Whether an error comes from a disk that has no room for this user.
+fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn refused(refusal: &StoreRejection) -> ApiError {
+    let title = refusal.to_string();
+    match refusal {
+        StoreRejection::ParentMissing { parent } => {
+            ApiError::new(409, "parent_missing", title).among([parent.to_string()])
+        }
+        StoreRejection::AncestorClosing { ancestor } => ApiError::new(409, "ancestor_closing", title)
+            .because("what is ending takes no new children")
+            .among([ancestor.to_string()]),
+        StoreRejection::TooDeep { level, deepest } => ApiError::new(409, "too_deep", title)
+            .because("each child stands one level below its parent")
+            .help("`limits.max_levels` sets the deepest level")
+            .at_level(*level, None, deepest.0.into()),
+        StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_full", title)
+            .because("a level of a tree takes so many live processes and no more")
+            .help("wait for one of them, or raise `limits.max_per_level`")
+            .at_level(*level, Some(*live), *most),
+        StoreRejection::NoSlot { key, holders } => {
+            let fault = ApiError::new(409, "no_slot", title);
+            match key {
+                Some(key) if holders.is_empty() => {
+                    fault.because(format!("the queue of the key {key} is held, or others wait in it"))
+                }
+                Some(key) => fault.because(format!("every slot of the key {key} is taken")),
+                None if holders.is_empty() => fault.because("others wait before it, or its node takes nothing now"),
+                None => fault
+                    .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
+            }
+            .help("`longhaul queue` shows the queues; launch without --no-queue to let it wait for its turn")
+            .among(holders.iter().map(ToString::to_string))
+        }
+        StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "held_by_ancestors", title)
+            .because("they wait for it, and it would wait for them: for ever")
+            .help("give the child another key, or the key more slots (`keys.limit`)")
+            .among(holders.iter().map(ToString::to_string)),
+        StoreRejection::StalePolicy { .. } => ApiError::new(409, "stale_policy", title).help("ask again"),
+        StoreRejection::TooManyWishes => ApiError::new(409, "too_many_wishes", title)
+            .because("its owner does not answer the orders that it was left"),
+        StoreRejection::TooLarge { .. } => ApiError::new(413, "payload_too_large", title)
+            .help("large inputs belong into a file that the command reads"),
+        StoreRejection::Full => ApiError::new(507, "store_full", title)
+            .because("its disk is full or, of a server, its memory (`maxmemory`); what runs goes on")
+            .help("make room: on that disk, by a larger `maxmemory`, or by letting old records go: `longhaul prune`"),
+        StoreRejection::DescendantLives { .. } | _ => ApiError::new(409, "refused", title),
+    }
+}
+
+fn unstored(error: &StoreError) -> ApiError {
+    let title = "the store cannot do it";
+    let why = with_causes(error);
+    match error {
+        StoreError::ReadOnly { .. } => {
+            ApiError::new(503, "store_read_only", title).because(why).help(DOCTOR_HELP)
+        }
+        StoreError::Refused(refusal) => refused(refusal),
+        StoreError::Missing { .. } => ApiError::new(404, "process_not_found", error.to_string()),
+        StoreError::Conflict { .. } => ApiError::new(409, "revision_moved", title)
+            .because(why)
+            .help("look at the process and decide again"),
+        StoreError::Unavailable { .. } => ApiError::new(503, "store_unavailable", title)
+            .because(format!("{why}; nothing was done, and what runs goes on"))
+            .help(DOCTOR_HELP),
+        StoreError::Unknown { .. } => {
+            ApiError::new(503, "outcome_unknown", "nobody knows whether the store took it").because(why).help(
+                "look whether it is there before you ask again; a launch with a key can be sent again safely",
+            )
+        }
+        StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
+            .because(why)
+            .help("ask again in a second: the node joins anew"),
+        StoreError::Corrupt { what, remedy } => ApiError::new(503, "store_unavailable", title)
+            .because(format!("it is damaged: {what}"))
+            .help(remedy.clone()),
+        StoreError::Format { .. } => ApiError::new(503, "store_unavailable", title)
+            .because(why)
+            .help("use the newer program that wrote it; nothing was changed"),
+        StoreError::NewerRecord { .. } => ApiError::new(503, "store_unavailable", title)
+            .because(why)
+            .help("ask a node that runs the newer program, or upgrade this one; nothing was changed"),
+        _ => ApiError::new(500, "internal", title).because(why),
+    }
+}
+
+/// What to do about a store that does not do what it should.
+const DOCTOR_HELP: &str = "`longhaul doctor` says what is wrong with it, and what to do; then ask again";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::SlotKey;
+    use longhaul_engine::StopReach;
+    use longhaul_engine::ports::EnvironmentStoreError;
+
+    #[test]
+    fn full_disk_that_keeps_no_environment_is_told_as_a_full_disk() {
+        for (kind, slug) in [(io::ErrorKind::StorageFull, "store_full"), (io::ErrorKind::Other, "internal")] {
+            let source =
+                EnvironmentStoreError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
+            let problem = ApiError::from(EngineError::Vault { source }).problem().clone();
+            assert_eq!(problem.slug, slug);
+            assert_eq!(problem.help.is_some_and(|help| help.contains("make room")), slug == "store_full");
+        }
+    }
+
+    #[test]
+    fn rejection_names_status_attempt_and_way_out() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let rejection = Rejection::InvalidStatusTransition {
+            from: Status::Completed,
+            attempted: ActionKind::Pause,
+            reported: false,
+        };
+        let ApiError(problem) = ApiError::from(EngineError::Rejected { id, rejection });
+        assert_eq!(problem.status, 409);
+        assert_eq!(problem.slug, "invalid_status_transition");
+        assert_eq!(problem.current_status.as_deref(), Some("completed"));
+        assert_eq!(problem.attempted.as_deref(), Some("pause"));
+        assert!(problem.help.unwrap().contains("longhaul restart 3f2a9c1b"));
+    }
+
+    #[test]
+    fn refusal_for_want_of_a_slot_names_the_holders() {
+        let holder: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let ApiError(problem) = refused(&StoreRejection::NoSlot {
+            key: Some(SlotKey::new("opus").unwrap()),
+            holders: vec![holder],
+        });
+        assert_eq!((problem.status, problem.slug.as_str()), (409, "no_slot"));
+        assert_eq!(problem.candidates, [holder.to_string()]);
+    }
+
+    #[test]
+    fn stop_that_went_ahead_on_a_full_disk_says_both() {
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let full = || StoreError::Refused(StoreRejection::Full);
+        for (reached, word) in [(StopReach::Told, "was told to stop"), (StopReach::Ended, "has ended")] {
+            let ApiError(problem) =
+                ApiError::from(EngineError::StopUnrecorded { id, reached, source: full() });
+            assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+            assert!(problem.title.contains(word), "{}", problem.title);
+            assert!(problem.detail.unwrap().contains("disk is full"));
+            assert!(problem.help.unwrap().contains("room"));
+        }
+        let away = || StoreError::Unavailable { source: "it does not answer".into() };
+        for error in [
+            EngineError::StopUnrecorded { id, reached: StopReach::Told, source: away() },
+            EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: away() },
+        ] {
+            let ApiError(problem) = ApiError::from(error);
+            assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
+            let why = problem.detail.unwrap();
+            assert!(why.contains("does not answer") && !why.contains("nothing was done"), "{why}");
+        }
+        let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
+        let ApiError(problem) = ApiError::from(cleared);
+        assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
+        assert_eq!(problem.title, "not everything could be cleared: 1 told to stop, 0 let go");
+        assert!(!problem.help.unwrap().contains("running work goes on"));
+    }
+
+    #[test]
+    fn what_may_have_been_done_has_a_word_of_its_own() {
+        let source = Box::new(std::io::Error::other("no answer"));
+        let id: ProcessId = "5b7ee1ff-4abb-4c0a-9e5d-0f1de14b6a53".parse().unwrap();
+        let op = Some(longhaul_domain::OpId::new(*id.as_uuid()));
+        let ApiError(problem) = unstored(&StoreError::Unknown { op, source });
+        assert_eq!((problem.status, problem.slug.as_str()), (503, "outcome_unknown"));
+        assert!(problem.help.unwrap().contains("before you ask again"));
+    }
+
+    #[test]
+    fn store_error_tells_what_is_behind_it() {
+        let source = Box::new(std::io::Error::other("disk on fire"));
+        let ApiError(problem) = unstored(&StoreError::Unavailable { source });
+        assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
+        assert_eq!(problem.detail.unwrap().matches("disk on fire").count(), 1);
+        assert!(problem.help.unwrap().contains("longhaul doctor"));
+    }
+
+    #[test]
+    fn damage_is_told_apart_from_what_to_do_about_it() {
+        let (what, remedy) = ("there is nothing any more".to_owned(), "ask again".to_owned());
+        let ApiError(problem) = unstored(&StoreError::Corrupt { what, remedy });
+        assert_eq!(problem.detail.as_deref(), Some("it is damaged: there is nothing any more"));
+        assert_eq!(problem.help.as_deref(), Some("ask again"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The task that reads for all.
+
+use super::ring_buffer::{BroadcastItem, RingBuffer};
+use super::wakers::{MAX_WAKEUPS, WakerGroup};
+use crate::events::EventFilter;
+use crate::events::log_reader::{LogItem, LogReader};
+use crate::events::shape::EventSnapshot;
+use crate::events::subject::SubjectCache;
+use longhaul_engine::Engine;
+use longhaul_engine::ports::EventCursor;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// So long others have the processor before the next listeners are woken.
+const WAKE_INTERVAL: Duration = Duration::from_millis(1);
+
+/// Reads on from a place, for as long as somebody listens.
+pub(super) async fn feed(
+    engine: Engine,
+    place: EventCursor,
+    mut subjects: SubjectCache,
+    ring: Weak<RingBuffer>,
+) {
+    let _end = FeedGuard(ring.clone());
+    let everything = EventFilter::default();
+    let mut trail = LogReader::behind(&engine, place);
+    loop {
+        let relayed = match trail.look().await {
+            Some(LogItem::Event(logged)) => {
+                match EventSnapshot::of(&engine, &mut subjects, logged, &everything).await {
+                    Some(shape) => shape.map(|shape| BroadcastItem::Event(Arc::new(shape))),
+                    None => return,
+                }
+            }
+            Some(LogItem::Gap { from, to }) => {
+                Some(BroadcastItem::Gap { from: from.unwrap_or(place), to: *to })
+            }
+            Some(LogItem::CaughtUp(_)) => None,
+            None => return,
+        };
+        trail.take();
+        let Some(kept) = ring.upgrade() else { return };
+        if let Some(relayed) = relayed {
+            kept.push(relayed);
+        }
+        let waiting = if trail.has_more() { Vec::new() } else { kept.waiting() };
+        // The last listener may leave meanwhile.
+        drop(kept);
+        wake(&waiting).await;
+    }
+}
+
+/// Wakes a few at a time, so that a thousand do not come before whoever has work to do.
+async fn wake(benches: &[Arc<WakerGroup>]) {
+    let mut woken = 0;
+    for bench in benches {
+        let waiting = bench.waiting();
+        if woken > 0 && woken + waiting > MAX_WAKEUPS {
+            sleep(WAKE_INTERVAL).await;
+            woken = 0;
+        }
+        woken += waiting;
+        bench.ring();
+    }
+}
+
+/// However it ends, nobody waits for it any longer.
+struct FeedGuard(Weak<RingBuffer>);
+
+impl Drop for FeedGuard {
+    fn drop(&mut self) {
+        if let Some(ring) = self.0.upgrade() {
+            ring.end();
+        }
+    }
+}

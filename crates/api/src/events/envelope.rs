@@ -1,0 +1,192 @@
+//! From a fact to what subscribers are told of it.
+
+use crate::convert::{dating, ending, rfc3339, seconds};
+use crate::events::place::cursor_text;
+use crate::events::subject::EventSubject;
+use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, Status, StopCause};
+use longhaul_engine::ports::{EventCursor, LoggedEvent};
+use longhaul_wire::event::{Envelope, EventData, EventKind, StartTrigger};
+
+/// The envelope of an event, without the tail of the output.
+pub(crate) fn envelope(
+    kind: EventKind,
+    logged: &LoggedEvent,
+    subject: Option<&EventSubject>,
+    here: &NodeId,
+) -> Envelope {
+    let LoggedEvent { cursor, id, revision, index, event } = logged;
+    let node = subject.and_then(|subject| subject.node.as_ref()).unwrap_or(here);
+    Envelope {
+        id: format!("{id}/{revision}/{index}"),
+        source: format!("/nodes/{}", in_path(node.as_str())),
+        subject: Some(id.to_string()),
+        time: rfc3339(event.at),
+        cursor: cursor_text(*cursor),
+        sequence: Some(format!("{:010}", revision.0)),
+        data: data(logged, subject),
+        ..Envelope::of(kind)
+    }
+}
+
+/// The envelope that says that events are missing.
+pub(crate) fn gap(from: Option<EventCursor>, to: EventCursor, now: String, here: &NodeId) -> Envelope {
+    let (before, after) = (from.map(cursor_text), cursor_text(to));
+    Envelope {
+        id: format!("gap/{}/{after}", before.as_deref().unwrap_or("start")),
+        source: format!("/nodes/{}", in_path(here.as_str())),
+        time: now,
+        cursor: after.clone(),
+        data: EventData { from: before, to: Some(after), ..EventData::default() },
+        ..Envelope::of(EventKind::Gap)
+    }
+}
+
+fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
+    let event = &logged.event;
+    let begins = subject.map(|subject| subject.begins);
+    let mut data = EventData {
+        id: Some(logged.id.to_string()),
+        status: status(&event.fact, begins).map(|status| status.as_str().to_owned()),
+        ..EventData::default()
+    };
+    if let Some(subject) = subject {
+        data.kind = Some(subject.kind.to_string());
+        data.name = subject.name.as_ref().map(ToString::to_string);
+        data.command.clone_from(&subject.command);
+        data.pid = subject.pid;
+        data.session_id = subject.session.as_ref().map(ToString::to_string);
+        data.parent_id = subject.parent.map(|parent| parent.to_string());
+        data.project = subject.project.as_ref().map(ToString::to_string);
+        data.agent_id = subject.agent.as_ref().map(ToString::to_string);
+        data.attempt = subject.attempt.map(|attempt| attempt.0);
+    }
+    let began = subject.and_then(|subject| subject.started_at);
+    let lasted = began.map(|began| seconds(event.at.since(began)));
+    match &event.fact {
+        Fact::RetryScheduled { due, after } => {
+            add_ending(&mut data, after);
+            (data.due_at, data.duration_s) = (Some(rfc3339(*due)), lasted);
+        }
+        Fact::Ended { ending, live_stats } => {
+            add_ending(&mut data, ending);
+            data.duration_s = lasted;
+            data.stage = live_stats.stage.as_ref().map(ToString::to_string);
+            data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
+        }
+        Fact::Lingered { ending, live_stats } => {
+            add_ending(&mut data, ending);
+            data.condition = Some("waits_for_children".to_owned());
+            data.stage = live_stats.stage.as_ref().map(ToString::to_string);
+            data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
+        }
+        Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
+        Fact::StopBegan { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
+        Fact::ConditionBegan { condition } => data.condition = Some(condition.as_str().to_owned()),
+        Fact::OutputMatched { pattern, offset, line } => {
+            (data.pattern, data.line) = (Some(pattern.clone()), Some(line.clone()));
+            data.offset = Some(*offset);
+        }
+        Fact::BecameStuck => data.condition = Some("stuck".to_owned()),
+        Fact::Submitted
+        | Fact::Claimed { .. }
+        | Fact::Spawned { .. }
+        | Fact::NeverRan
+        | Fact::BecameDue
+        | Fact::Paused { .. }
+        | Fact::Resumed { .. }
+        | Fact::KillBegan { .. }
+        | Fact::CascadeBegan { .. }
+        | Fact::CascadeEnded
+        | Fact::Prioritized { .. }
+        | Fact::SessionEnded { .. }
+        | Fact::SessionKept
+        | Fact::ConditionEnded { .. }
+        | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
+        | Fact::LateExit { .. } => {}
+    }
+    data
+}
+
+fn add_ending(data: &mut EventData, how: &Ending) {
+    (data.exit_code, data.signal) = exit_of(how);
+    data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
+    data.error = error_of(how);
+    data.completed_at_is = dating(how).map(ToOwned::to_owned);
+}
+
+/// Code or signal of an end.
+pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
+    match how.exit().map(|exit| exit.status) {
+        Some(ExitStatus::Code(code)) => (Some(code), None),
+        Some(ExitStatus::Signal { number, .. }) => (None, Some(number)),
+        None => (None, None),
+    }
+}
+
+/// What went wrong, for every end but a good or a wanted one.
+pub(crate) fn error_of(how: &Ending) -> Option<String> {
+    match how {
+        Ending::Completed { .. } | Ending::Cancelled { .. } => None,
+        Ending::Failed { .. } | Ending::Timeout { .. } | Ending::Interrupted { .. } => Some(ending(how)),
+    }
+}
+
+const fn cause_of(how: &Ending) -> Option<StopCause> {
+    match how {
+        Ending::Cancelled { by, .. } => Some(*by),
+        Ending::Timeout { .. } => Some(StopCause::Timeout),
+        Ending::Completed { .. } | Ending::Failed { .. } | Ending::Interrupted { .. } => None,
+    }
+}
+
+/// Where it stands after a fact, as far as the fact alone tells.
+const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
+    match fact {
+        Fact::Submitted => match begins {
+            Some(StartTrigger::AtOnce) => Some(Status::Running),
+            Some(StartTrigger::AtItsTurn | StartTrigger::WhenSpawned) | None => Some(Status::Pending),
+        },
+        Fact::Claimed { .. } => match begins {
+            Some(StartTrigger::WhenSpawned) => Some(Status::Starting),
+            Some(StartTrigger::AtOnce | StartTrigger::AtItsTurn) | None => Some(Status::Running),
+        },
+        Fact::NeverRan | Fact::BecameDue | Fact::RetryScheduled { .. } => Some(Status::Pending),
+        // What holds of it is told of work in progress.
+        Fact::Spawned { .. }
+        | Fact::Resumed { .. }
+        | Fact::StageChanged { .. }
+        | Fact::Lingered { .. }
+        | Fact::ConditionBegan { .. }
+        | Fact::OutputMatched { .. } => Some(Status::Running),
+        Fact::Paused { .. } => Some(Status::Paused),
+        Fact::StopBegan { .. } | Fact::KillBegan { .. } | Fact::BecameStuck => Some(Status::Stopping),
+        Fact::Ended { ending, .. } => Some(ending.status()),
+        Fact::CascadeBegan { .. }
+        | Fact::CascadeEnded
+        | Fact::Prioritized { .. }
+        | Fact::SessionEnded { .. }
+        | Fact::SessionKept
+        | Fact::ConditionEnded { .. }
+        | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
+        | Fact::LateExit { .. } => None,
+    }
+}
+
+/// A name as it may stand in a path.
+fn in_path(name: &str) -> String {
+    let mut text = String::new();
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}

@@ -1,0 +1,46 @@
+//! An event in the words of subscribers.
+
+use longhaul_wire::event::Envelope;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
+
+/// An envelope with its texts, each of which is written once for all who are told of it. Clones share them.
+#[derive(Clone, Debug)]
+pub struct SerializedEvent(Arc<SerializedText>);
+
+#[derive(Debug)]
+struct SerializedText {
+    envelope: Envelope,
+    event: OnceLock<Arc<[u8]>>,
+    line: OnceLock<Arc<[u8]>>,
+}
+
+impl SerializedEvent {
+    pub(crate) fn of(envelope: Envelope) -> Self {
+        Self(Arc::new(SerializedText { envelope, event: OnceLock::new(), line: OnceLock::new() }))
+    }
+
+    /// Its text as a server-sent event, which the first who asks writes.
+    pub fn as_event(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
+        self.0.event.get_or_init(|| write(self).into_bytes().into()).clone()
+    }
+
+    /// Its text as a line of JSON, which the first who asks writes.
+    pub fn as_line(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
+        self.0.line.get_or_init(|| write(self).into_bytes().into()).clone()
+    }
+}
+
+impl Deref for SerializedEvent {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        &self.0.envelope
+    }
+}
+
+impl PartialEq for SerializedEvent {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}

@@ -1,0 +1,134 @@
+//! A store whose writes are timed, and counted.
+
+use crate::metrics::{Metrics, StoreWrite};
+use async_trait::async_trait;
+use longhaul_domain::{Event, Fact, Revision, SlotState, Timestamp};
+use longhaul_engine::ports::{
+    Change, ClaimCapacity, Clock, Lease, Store, StoreDecorator, StoreError, StoredProcess, Submission,
+    SubmitOutcome,
+};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// A store whose writes are timed, and from which it is known who lives; it does what the one inside does.
+#[derive(Debug)]
+pub struct InstrumentedStore {
+    inner: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+impl InstrumentedStore {
+    /// Times the writes of a store. The clock is the one that its events are told by.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
+        // Others write there too.
+        metrics.inner.is_shared.store(inner.leases_expire(), Ordering::Relaxed);
+        Self { inner, clock, metrics }
+    }
+
+    async fn timed<T>(
+        &self,
+        write: StoreWrite,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let begun = Instant::now();
+        let done = work.await;
+        self.metrics.wrote(write, begun.elapsed());
+        if let Err(StoreError::Unknown { .. }) = done {
+            self.metrics.doubt();
+        }
+        done
+    }
+}
+
+#[async_trait]
+impl StoreDecorator for InstrumentedStore {
+    type Inner = dyn Store;
+
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
+    }
+
+    async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError> {
+        let answer = self.timed(StoreWrite::Submit, self.inner.submit(new)).await?;
+        if let SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) = &answer {
+            self.metrics.roll().take(&stored.process, stored.revision);
+        }
+        Ok(answer)
+    }
+
+    async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError> {
+        let claimed = self.timed(StoreWrite::Claim, self.inner.claim(by, room)).await?;
+        for stored in &claimed {
+            self.metrics.roll().take(&stored.process, stored.revision);
+        }
+        Ok(claimed)
+    }
+
+    async fn commit(&self, change: Change) -> Result<Revision, StoreError> {
+        let exited_at = change.events.iter().find_map(exited_at);
+        let next = change.next.clone();
+        let revision = self.timed(StoreWrite::Commit, self.inner.commit(change)).await?;
+        let before = self.metrics.roll().take(&next, revision);
+        // What waited for its children told of its exit when its own work was over; what ended while no manager was there
+        // is no measure of this one.
+        if let Some(exited_at) = exited_at
+            && before == Some(SlotState::Holding)
+        {
+            self.metrics.tally().detection.take(self.clock.now().since(exited_at));
+        }
+        Ok(revision)
+    }
+}
+
+/// When the last attempt exited, if it tells of that.
+fn exited_at(event: &Event) -> Option<Timestamp> {
+    match &event.fact {
+        Fact::Lingered { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),
+        Fact::Submitted
+        | Fact::BecameDue
+        | Fact::NeverRan
+        | Fact::Claimed { .. }
+        | Fact::Spawned { .. }
+        | Fact::RetryScheduled { .. }
+        | Fact::StageChanged { .. }
+        | Fact::Paused { .. }
+        | Fact::Resumed { .. }
+        | Fact::StopBegan { .. }
+        | Fact::KillBegan { .. }
+        | Fact::BecameStuck
+        | Fact::CascadeBegan { .. }
+        | Fact::CascadeEnded
+        | Fact::Prioritized { .. }
+        | Fact::SessionEnded { .. }
+        | Fact::SessionKept
+        | Fact::ConditionBegan { .. }
+        | Fact::ConditionEnded { .. }
+        | Fact::OutputMatched { .. }
+        | Fact::NodeLost { .. }
+        | Fact::Signalled { .. }
+        | Fact::RestTold { .. }
+        | Fact::GivenBack { .. }
+        | Fact::LateExit { .. } => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_adapters::memory::MemoryStore;
+    use longhaul_testkit::fakes::{ProbeStore, VirtualClock};
+    use longhaul_testkit::suite::{StoreFixture, wrapper};
+
+    #[tokio::test]
+    async fn every_method_reaches_the_store_inside() {
+        let clock = VirtualClock::default();
+        let probe = ProbeStore::new(Arc::new(MemoryStore::new(Arc::new(clock.clone()))));
+        let store =
+            InstrumentedStore::new(Arc::new(probe.clone()), Arc::new(clock.clone()), Metrics::default());
+        let world = StoreFixture::new(Arc::new(store), clock);
+        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+    }
+}

@@ -1,0 +1,142 @@
+//! Pages and searches of output that lies on another node.
+
+use super::available::AvailableOutput;
+use super::budget::{Budget, length};
+use super::log::AttemptLog;
+use super::pages::PageReader;
+use super::place::{ReadPosition, ReadStart};
+use super::scan::LogScan;
+use super::{SearchQuery, manner};
+use crate::api::Api;
+use crate::error::ApiError;
+use crate::peers::{PROMPT, PeerRequest, PeerRequestError, Unreachable};
+use longhaul_domain::NodeId;
+use longhaul_engine::ports::StoredProcess;
+use longhaul_wire::api::{OutputView, ReadRequest, SearchRequest, SearchView, TailOnlyReason};
+use serde::Serialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// A search takes a second, and may have to wait for its turn.
+const SEARCH: Duration = Duration::from_secs(10);
+/// The most bytes of what is said of a node that cannot be reached.
+const MAX_REASON_LEN: usize = 200;
+
+impl Api {
+    /// A page of output that lies on another node, or of what is kept of it beside the record.
+    pub(super) async fn read_there(
+        &self,
+        node: &NodeId,
+        stored: &StoredProcess,
+        request: &ReadRequest,
+        budget: Budget,
+    ) -> Result<OutputView, ApiError> {
+        let target = target(stored, "text", request);
+        let patience = PROMPT.saturating_add(Duration::from_millis(request.wait_ms.unwrap_or(0)));
+        let question = PeerRequest { target, body: None, patience };
+        let most = budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<OutputView>(&self.engine, node, question, most).await {
+            Ok(view) => return Ok(view),
+            Err(PeerRequestError::Refused(fault)) => return Err(fault),
+            Err(PeerRequestError::Away(away)) => away,
+        };
+        let place = ReadPosition::of_read(stored, request)?;
+        let Some((kept, only_tail)) = self.left_of(stored, &place, &away).await? else {
+            return Err(away.output(stored.process.id));
+        };
+        let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
+        let budget = budget.less(length(&only_tail).saturating_add(16));
+        let pages = PageReader { log, manner: manner(request.raw), budget };
+        let begin = match place.begin {
+            ReadStart::Line(number) => ReadStart::Cursor(pages.line(place.cursor, number).await?),
+            // Its begin is not here.
+            ReadStart::Ends => ReadStart::LastLines(u32::MAX),
+            begin @ (ReadStart::Cursor(_) | ReadStart::LastLines(_)) => begin,
+        };
+        let shown = pages.read(&place, begin).await?;
+        Ok(OutputView { only_tail: Some(only_tail), ..shown.view })
+    }
+
+    /// A search in output that lies on another node, or in what is kept of it beside the record.
+    pub(super) async fn search_there(
+        &self,
+        node: &NodeId,
+        stored: &StoredProcess,
+        request: &SearchRequest,
+        search: SearchQuery,
+    ) -> Result<SearchView, ApiError> {
+        let question =
+            PeerRequest { target: target(stored, "search", request), body: None, patience: SEARCH };
+        let most = search.budget.bytes().saturating_mul(2);
+        let away = match self.peers.fetch::<SearchView>(&self.engine, node, question, most).await {
+            Ok(view) => return Ok(view),
+            Err(PeerRequestError::Refused(fault)) => return Err(fault),
+            Err(PeerRequestError::Away(away)) => away,
+        };
+        let place = ReadPosition::of_search(stored, request)?;
+        let Some((kept, only_tail)) = self.left_of(stored, &place, &away).await? else {
+            return Err(away.output(stored.process.id));
+        };
+        let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
+        let SearchQuery { pattern, budget, context, most } = search;
+        let manner = manner(request.raw);
+        let scan = LogScan {
+            log,
+            manner,
+            budget,
+            most,
+            context,
+            expired: place.expired,
+            only_tail: Some(&only_tail),
+            lost_bytes: None,
+        };
+        scan.run(pattern, place.cursor).await
+    }
+
+    /// What is left of the output of an attempt whose node cannot be asked.
+    async fn left_of(
+        &self,
+        stored: &StoredProcess,
+        place: &ReadPosition,
+        away: &Unreachable,
+    ) -> Result<Option<(AvailableOutput, TailOnlyReason)>, ApiError> {
+        let kept = self.kept_beside(stored.process.id, place.cursor.attempt).await?;
+        let end = away.why.floor_char_boundary(MAX_REASON_LEN);
+        let why = away.why.get(..end).unwrap_or_default().to_owned();
+        Ok(kept.map(|kept| {
+            let from_byte = kept.tail.begin();
+            (kept, TailOnlyReason { node: away.node.to_string(), why, from_byte })
+        }))
+    }
+}
+
+/// The path and the query of a request, as a client would send it.
+fn target(stored: &StoredProcess, part: &str, request: &impl Serialize) -> String {
+    let mut target = format!("/v1/processes/{}/{part}", stored.process.id);
+    let Ok(Value::Object(fields)) = serde_json::to_value(request) else { return target };
+    let mut separator = '?';
+    for (name, value) in fields {
+        let text = match value {
+            Value::Null | Value::Bool(false) | Value::Array(_) | Value::Object(_) => continue,
+            Value::Bool(true) => "true".to_owned(),
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text,
+        };
+        target.push(separator);
+        target.push_str(&name);
+        target.push('=');
+        push_encoded(&mut target, &text);
+        separator = '&';
+    }
+    target
+}
+
+fn push_encoded(target: &mut String, text: &str) {
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            target.push(char::from(byte));
+        } else {
+            target.push_str(&format!("%{byte:02X}"));
+        }
+    }
+}

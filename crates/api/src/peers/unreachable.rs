@@ -1,0 +1,100 @@
+//! Nodes that cannot be asked.
+
+use crate::error::ApiError;
+use longhaul_domain::{NodeId, ProcessId};
+use longhaul_engine::ports::PeerError;
+use longhaul_engine::with_causes;
+
+/// A node that could not be asked, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreachable {
+    pub(crate) node: NodeId,
+    /// What kept it from being asked.
+    pub(crate) why: String,
+    /// What has to change.
+    cure: PeerErrorRemedy,
+}
+
+/// What has to change before a node can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum PeerErrorRemedy {
+    /// It has to be there.
+    Return,
+    /// Its certificate has to be trusted.
+    Trust,
+    /// How it is reached has to be set.
+    Address,
+}
+
+/// What came of a question to another node.
+#[derive(Clone, Debug)]
+pub(crate) enum PeerRequestError {
+    /// It was not asked, or gave no answer that counts.
+    Away(Unreachable),
+    /// It answered that this cannot be.
+    Refused(ApiError),
+}
+
+impl Unreachable {
+    pub(crate) fn of(node: &NodeId, why: impl Into<String>) -> Self {
+        Self { node: node.clone(), why: why.into(), cure: PeerErrorRemedy::Return }
+    }
+
+    /// There is no way to it, whether it is there or not.
+    pub(super) fn by_no_way(node: &NodeId, why: impl Into<String>) -> Self {
+        Self { cure: PeerErrorRemedy::Address, ..Self::of(node, why) }
+    }
+
+    /// What went wrong on the way.
+    pub(crate) fn by(node: &NodeId, error: &PeerError) -> Self {
+        let cure = if matches!(error, PeerError::Untrusted { .. }) {
+            PeerErrorRemedy::Trust
+        } else {
+            PeerErrorRemedy::Return
+        };
+        Self { cure, ..Self::of(node, with_causes(error)) }
+    }
+
+    /// The output is there, and nothing of it is here.
+    pub(crate) fn output(self, id: ProcessId) -> ApiError {
+        let Self { node, why, cure } = self;
+        let help = match cure {
+            PeerErrorRemedy::Return => format!("ask there, or again when `longhaul nodes` shows {node} here"),
+            PeerErrorRemedy::Trust => format!(
+                "ask there, or let this node trust the certificate of {node}: `node.peer_authorities` names a file of \
+                 those that it trusts, and the host of `node.address` there has to be in it"
+            ),
+            PeerErrorRemedy::Address => {
+                format!("ask there, or set `node.address` on {node} to one that this node reaches")
+            }
+        };
+        ApiError::new(503, "node_unreachable", format!("the output of {} is on node {node}", id.short()))
+            .because(why)
+            .help(help)
+    }
+
+    /// The input is read there. Whether it was taken is not known if it had been sent before the answer was lost.
+    pub(crate) fn input(self, id: ProcessId) -> ApiError {
+        let Self { node, why, .. } = self;
+        ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))
+            .because(why)
+            .help("input is never kept for later; if it was sent, it may have been taken: look at the output")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_that_is_not_trusted_is_not_waited_for() {
+        let node: NodeId = "b".parse().unwrap();
+        let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
+        let address = "https://b:7337".to_owned();
+        let help = |error: &PeerError| Unreachable::by(&node, error).output(id).into_problem().help.unwrap();
+        let untrusted = PeerError::Untrusted { address: address.clone(), source: "UnknownIssuer".into() };
+        assert!(help(&untrusted).contains("node.peer_authorities"), "{}", help(&untrusted));
+        let gone = PeerError::Silent { address };
+        assert!(help(&gone).contains("when `longhaul nodes` shows b here"), "{}", help(&gone));
+    }
+}

@@ -1,0 +1,346 @@
+//! The courier: events carried to programs elsewhere, as the Standard Webhooks specification describes.
+//!
+//! Each receiver has a task of its own, which reads the event log at its own pace, one event after the other, and keeps
+//! its place on disk: one that is slow, broken or gone delays nobody else. Every event comes at least once, in order.
+
+mod address;
+mod backoff;
+mod delivery;
+mod signature;
+
+pub use address::{BadAddress, WebhookAddress};
+pub use signature::{BadSecret, WebhookSecret};
+
+use crate::api::Api;
+use crate::events::log_reader::{LogReader, patiently};
+use crate::events::reader::EventReader;
+use crate::events::{EventBroadcast, EventFilter, EventItem, Events};
+use crate::hooks::HOOK_TYPE;
+use delivery::{Delivery, DeliveryResult};
+use longhaul_domain::{InvalidText, SessionId, Timestamp};
+use longhaul_engine::Engine;
+use longhaul_engine::ports::{EventCursor, ReaderCursorError, ReaderCursors, WebhookTransport};
+use longhaul_wire::event::{Envelope, EventKind, UnknownEvent};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::select;
+
+/// So long after a delivery its place is kept at the latest; a power cut repeats what was delivered since. A manager that
+/// is killed repeats no more than what was under way: every delivery is noted.
+const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// And after so many deliveries.
+const MAX_UNSAVED_DELIVERIES: u32 = 100;
+/// The longest name of a receiver.
+const MAX_NAME_LEN: usize = 64;
+
+/// A receiver of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Webhook {
+    name: String,
+    address: WebhookAddress,
+    secret: WebhookSecret,
+    wanted: EventFilter,
+    hooks: bool,
+}
+
+/// How a receiver is configured.
+#[derive(Clone, Debug)]
+pub struct WebhookPlan {
+    /// What it is called: letters, digits, `-` and `_`.
+    pub name: String,
+    /// Where it is.
+    pub url: String,
+    /// What it checks signatures with.
+    pub secret: WebhookSecret,
+    /// The words of the events that it wants; all if there are none.
+    pub events: Vec<String>,
+    /// The session whose events it wants; all if there is none.
+    pub session: Option<String>,
+    /// Whether it also wants the events of the processes that hooks run as.
+    pub hooks: bool,
+}
+
+/// Why there can be no such receiver.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BadWebhook {
+    /// Its name.
+    #[error("a webhook is named with 1 to 64 letters, digits, - and _")]
+    Name,
+    /// Its address.
+    #[error("{url:?} is no address to send events to")]
+    Address {
+        /// The address.
+        url: String,
+        /// Why.
+        #[source]
+        source: BadAddress,
+    },
+    /// Its address is not on the list of those that may be written to.
+    #[error("{url:?} is not allowed by webhooks.allow")]
+    Forbidden {
+        /// The address.
+        url: String,
+    },
+    /// An event that it wants.
+    #[error("{word:?} is no event")]
+    Event {
+        /// The word.
+        word: String,
+        /// Why.
+        #[source]
+        source: UnknownEvent,
+    },
+    /// Its session.
+    #[error("its session is none")]
+    Session {
+        /// Why.
+        #[source]
+        source: InvalidText,
+    },
+}
+
+impl Webhook {
+    /// Checks a plan against the addresses that may be written to: nothing that exists leads anywhere else.
+    ///
+    /// # Errors
+    /// [`BadWebhook`] says what is wrong with it.
+    pub fn new(plan: WebhookPlan, allowed: &[WebhookAddress]) -> Result<Self, BadWebhook> {
+        let WebhookPlan { name, url, secret, events, session, hooks } = plan;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.is_empty() || name.len() > MAX_NAME_LEN || !name.bytes().all(is_name) {
+            return Err(BadWebhook::Name);
+        }
+        let address = match WebhookAddress::new(&url) {
+            Ok(address) => address,
+            Err(source) => return Err(BadWebhook::Address { url, source }),
+        };
+        if !allowed.iter().any(|allowed| address.is_within(allowed)) {
+            return Err(BadWebhook::Forbidden { url });
+        }
+        let kind = |word: String| match word.parse() {
+            Ok(kind) => Ok(kind),
+            Err(source) => Err(BadWebhook::Event { word, source }),
+        };
+        let kinds: Vec<EventKind> = events.into_iter().map(kind).collect::<Result<_, _>>()?;
+        let session: Option<SessionId> = session
+            .map(|session| session.parse())
+            .transpose()
+            .map_err(|source| BadWebhook::Session { source })?;
+        Ok(Self { name, address, secret, wanted: EventFilter { session, process: None, kinds }, hooks })
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its secret has fewer than 16 bytes: whoever guesses it can write letters that look like ours.
+    #[must_use]
+    pub const fn has_short_secret(&self) -> bool {
+        self.secret.is_short()
+    }
+
+    fn wants(&self, envelope: &Envelope) -> bool {
+        self.hooks || envelope.data.kind.as_deref() != Some(HOOK_TYPE)
+    }
+}
+
+/// Carries events to receivers for as long as the engine goes on. A new receiver gets what happens from now on.
+pub fn start(
+    api: &Api,
+    webhooks: Vec<Webhook>,
+    post: &Arc<dyn WebhookTransport>,
+    bookmarks: &Arc<dyn ReaderCursors>,
+) {
+    for webhook in webhooks {
+        let round = DispatchRound {
+            engine: api.engine.clone(),
+            relay: api.relay.clone(),
+            webhook,
+            post: post.clone(),
+            place: DeliveryCursor {
+                bookmarks: bookmarks.clone(),
+                kept: None,
+                reached: None,
+                kept_at: Timestamp::default(),
+                unkept: 0,
+            },
+        };
+        tokio::spawn(async move {
+            // It ends with the engine, or is switched off.
+            let _ended = round.go().await;
+        });
+    }
+}
+
+/// The round of one receiver.
+struct DispatchRound {
+    engine: Engine,
+    relay: EventBroadcast,
+    webhook: Webhook,
+    post: Arc<dyn WebhookTransport>,
+    place: DeliveryCursor,
+}
+
+/// How far a receiver has come, in memory and on disk.
+struct DeliveryCursor {
+    bookmarks: Arc<dyn ReaderCursors>,
+    kept: Option<EventCursor>,
+    reached: Option<EventCursor>,
+    kept_at: Timestamp,
+    /// Deliveries since then.
+    unkept: u32,
+}
+
+impl DispatchRound {
+    /// None when the engine has ended, or when the receiver wants nothing any more.
+    async fn go(mut self) -> Option<()> {
+        let engine = self.engine.clone();
+        let name = self.webhook.name.clone();
+        if self.is_switched_off().await {
+            return None;
+        }
+        let place = first_place(&engine, self.place.bookmarks.as_ref(), &name).await?;
+        (self.place.kept, self.place.reached) = (Some(place), Some(place));
+        let trail = patiently(&engine, || LogReader::after(&engine, Some(place), true)).await?;
+        let reader = EventReader::of(&engine, &self.relay, trail, self.webhook.wanted.clone());
+        let mut events = Events::of(&engine, reader);
+        loop {
+            let told = select! {
+                biased;
+                told = events.step() => told,
+                () = engine.sleep(CURSOR_SYNC_INTERVAL), if self.place.is_ahead(events.read()) => {
+                    self.place.keep(&engine, &name, events.read()).await;
+                    continue;
+                }
+            };
+            match told {
+                Some(Some(EventItem::Event(envelope))) if !self.webhook.wants(&envelope) => {}
+                Some(Some(EventItem::Event(envelope) | EventItem::Gap(envelope))) => {
+                    if self.deliver(&envelope).await? == DeliveryResult::NeverAgain {
+                        // Whoever switches it on again gets this one first.
+                        self.switch_off().await;
+                        return None;
+                    }
+                    self.place.delivered(&engine, &name, events.read()).await;
+                }
+                Some(Some(EventItem::CaughtUp { .. }) | None) => {}
+                None => {
+                    self.place.keep(&engine, &name, events.read()).await;
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Whether the receiver once said that it is gone, and nobody said anything else since.
+    async fn is_switched_off(&self) -> bool {
+        let Webhook { name, address, .. } = &self.webhook;
+        let bookmarks = self.place.bookmarks.as_ref();
+        let closed = match bookmarks.closed(name).await {
+            Ok(None) => return false,
+            Ok(Some(closed)) => closed,
+            Err(error) => {
+                tracing::warn!(webhook = name, %error, "whether it is switched off is not known: it is on");
+                return false;
+            }
+        };
+        if closed.why == address.to_string() {
+            let remedy = closed.remedy;
+            tracing::warn!(
+                webhook = name,
+                %address,
+                "it is switched off since its receiver answered 410 (gone): to switch it on again, {remedy}, or \
+                 give it another url, and start the manager anew"
+            );
+            return true;
+        }
+        if let Err(error) = bookmarks.reopen(name).await {
+            tracing::warn!(webhook = name, %error, "it has another url now and is on, and looks switched off");
+        }
+        false
+    }
+
+    async fn switch_off(&self) {
+        let Webhook { name, address, .. } = &self.webhook;
+        let bookmarks = self.place.bookmarks.as_ref();
+        match bookmarks.close(name, &address.to_string()).await {
+            Ok(()) => {
+                let remedy = bookmarks.closed(name).await.ok().flatten().map(|closed| closed.remedy);
+                tracing::warn!(
+                    webhook = name,
+                    %address,
+                    remedy,
+                    "its receiver answered 410 (gone): it is switched off"
+                );
+            }
+            Err(error) => {
+                tracing::warn!(webhook = name, %error, "its receiver is gone (410): it is off until the next start");
+            }
+        }
+    }
+
+    async fn deliver(&self, envelope: &Envelope) -> Option<DeliveryResult> {
+        let Webhook { name, address, secret, .. } = &self.webhook;
+        Delivery { engine: &self.engine, post: self.post.as_ref(), name, address, secret }
+            .carry(envelope)
+            .await
+    }
+}
+
+impl DeliveryCursor {
+    fn is_ahead(&self, reached: Option<EventCursor>) -> bool {
+        reached.or(self.reached) > self.kept
+    }
+
+    /// What cannot be noted is delivered again after a crash.
+    async fn delivered(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
+        self.reached = reached.or(self.reached);
+        self.unkept += 1;
+        if self.unkept >= MAX_UNSAVED_DELIVERIES || engine.now().since(self.kept_at) >= CURSOR_SYNC_INTERVAL {
+            return self.keep(engine, name, reached).await;
+        }
+        let Some(place) = self.reached else { return };
+        if let Err(error) = self.bookmarks.note(name, place).await {
+            tracing::debug!(webhook = name, %error, "an event may be delivered twice");
+        }
+    }
+
+    /// What cannot be kept is delivered again after a power cut.
+    async fn keep(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
+        self.reached = reached.or(self.reached);
+        (self.kept_at, self.unkept) = (engine.now(), 0);
+        let Some(place) = self.reached.filter(|_| self.reached != self.kept) else { return };
+        match self.bookmarks.keep(name, place).await {
+            Ok(()) => self.kept = Some(place),
+            Err(error) => tracing::warn!(webhook = name, %error, "events may be delivered twice"),
+        }
+    }
+}
+
+/// Where a reader goes on: where it was, or here and now, which is kept before anything happens. None when the engine has
+/// ended.
+pub(crate) async fn first_place(
+    engine: &Engine,
+    bookmarks: &dyn ReaderCursors,
+    name: &str,
+) -> Option<EventCursor> {
+    let found = match bookmarks.find(name).await {
+        Ok(found) => found,
+        Err(error) => {
+            let error: &ReaderCursorError = &error;
+            tracing::warn!(reader = name, %error, "its place is lost: it begins with what happens from now on");
+            None
+        }
+    };
+    if let Some(place) = found {
+        return Some(place);
+    }
+    let end = patiently(engine, || engine.log_end()).await?;
+    if let Err(error) = bookmarks.keep(name, end).await {
+        tracing::warn!(reader = name, %error, "its place is not kept");
+    }
+    Some(end)
+}

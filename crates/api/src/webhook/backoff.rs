@@ -1,0 +1,39 @@
+//! The waits between two tries.
+
+use std::time::Duration;
+
+/// The longest wait after the first try.
+const FIRST: Duration = Duration::from_secs(1);
+/// The longest wait of all.
+const MAX_BACKOFF: Duration = Duration::from_secs(300);
+
+/// The wait after so many tries that failed: any time up to a bound that doubles, so that many receivers that went away
+/// together are not asked together. A receiver that asks for more is left alone for longer.
+pub(crate) fn wait(failed: u32, chance: u64, asked: Option<Duration>) -> Duration {
+    let bound = FIRST
+        .saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX))
+        .min(MAX_BACKOFF);
+    let millis = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis(chance % (millis + 1)).max(asked.unwrap_or_default().min(MAX_BACKOFF))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn wait_is_any_time_up_to_a_bound_that_doubles(failed in 1_u32..100, chance: u64) {
+            let bound = Duration::from_secs(1_u64 << (failed - 1).min(9)).min(MAX_BACKOFF);
+            prop_assert!(wait(failed, chance, None) <= bound);
+            prop_assert_eq!(wait(failed, u64::try_from(bound.as_millis()).unwrap(), None), bound);
+        }
+    }
+
+    #[test]
+    fn receiver_that_asks_for_more_is_left_alone_but_not_for_ever() {
+        assert_eq!(wait(1, 0, Some(Duration::from_secs(60))), Duration::from_secs(60));
+        assert_eq!(wait(1, 0, Some(Duration::MAX)), MAX_BACKOFF);
+    }
+}

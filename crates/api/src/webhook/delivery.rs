@@ -1,0 +1,171 @@
+//! One event on its way to one receiver.
+
+use crate::webhook::address::WebhookAddress;
+use crate::webhook::backoff::wait;
+use crate::webhook::signature::WebhookSecret;
+use longhaul_engine::ports::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};
+use longhaul_engine::{Engine, with_causes};
+use longhaul_wire::event::{ENVELOPE_TYPE, Envelope};
+use std::time::Duration;
+use tokio::select;
+
+/// An event that could not be delivered for so long is given up.
+const DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
+/// The most bytes of a letter.
+const MAX_REQUEST_BYTES: usize = 64 * 1_024;
+
+/// One event on its way.
+pub(super) struct Delivery<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) post: &'a dyn WebhookTransport,
+    pub(super) name: &'a str,
+    pub(super) address: &'a WebhookAddress,
+    pub(super) secret: &'a WebhookSecret,
+}
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum DeliveryResult {
+    /// The receiver has it, or will never get it.
+    Done,
+    /// The receiver wants nothing any more.
+    NeverAgain,
+}
+
+enum SendOutcome {
+    Taken,
+    Gone,
+    Refused(u16),
+    Later { why: String, asked: Option<Duration> },
+    Impossible(String),
+}
+
+impl Delivery<'_> {
+    /// Tries until it is delivered or given up; none when the engine has ended.
+    pub(super) async fn carry(&self, envelope: &Envelope) -> Option<DeliveryResult> {
+        let body = body(envelope);
+        let (name, event) = (self.name, envelope.id.as_str());
+        let begun = self.engine.now();
+        let mut failed = 0;
+        loop {
+            let letter = self.letter(event, body.clone());
+            let outcome = select! {
+                answer = self.post.post(&letter) => outcome(answer),
+                () = self.engine.over() => return None,
+            };
+            match outcome {
+                SendOutcome::Taken => return Some(DeliveryResult::Done),
+                SendOutcome::Gone => return Some(DeliveryResult::NeverAgain),
+                SendOutcome::Refused(status) => {
+                    tracing::warn!(
+                        webhook = name,
+                        event,
+                        status,
+                        why = refusal(status),
+                        "the receiver refuses an event: it is dropped"
+                    );
+                    return Some(DeliveryResult::Done);
+                }
+                SendOutcome::Impossible(why) => {
+                    tracing::warn!(webhook = name, event, why, "an event cannot be sent: it is dropped");
+                    return Some(DeliveryResult::Done);
+                }
+                SendOutcome::Later { why, asked } => {
+                    failed += 1;
+                    let wait = wait(failed, self.engine.chance(), asked);
+                    if self.engine.now().plus(wait).since(begun) > DELIVERY_TIMEOUT {
+                        tracing::warn!(webhook = name, event, why, "an event is given up after a day");
+                        return Some(DeliveryResult::Done);
+                    }
+                    tracing::debug!(webhook = name, event, why, failed, "an event is sent again later");
+                    select! {
+                        () = self.engine.sleep_until(self.engine.now().plus(wait)) => {}
+                        () = self.engine.over() => return None,
+                    }
+                }
+            }
+        }
+    }
+
+    fn letter(&self, event: &str, body: Vec<u8>) -> WebhookRequest {
+        let seconds = self.engine.wall().0.div_euclid(1_000);
+        let headers = [
+            ("content-type", ENVELOPE_TYPE.to_owned()),
+            ("webhook-id", event.to_owned()),
+            ("webhook-timestamp", seconds.to_string()),
+            ("webhook-signature", self.secret.sign(event, seconds, &body)),
+        ];
+        WebhookRequest {
+            address: self.address.to_string(),
+            headers: headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            body,
+        }
+    }
+}
+
+fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcome {
+    match answer {
+        Ok(WebhookResponse { status: 200..=299, .. }) => SendOutcome::Taken,
+        Ok(WebhookResponse { status: 410, .. }) => SendOutcome::Gone,
+        Ok(WebhookResponse { status: status @ (408 | 429 | 500..), retry_after }) => {
+            SendOutcome::Later { why: format!("it answered {status}"), asked: retry_after }
+        }
+        Ok(WebhookResponse { status, .. }) => SendOutcome::Refused(status),
+        Err(WebhookTransportError::Unusable { why }) => SendOutcome::Impossible(why),
+        Err(error) => SendOutcome::Later { why: with_causes(&error), asked: None },
+    }
+}
+
+/// What a refusal means. Nothing is sent to an address that the configuration does not name.
+const fn refusal(status: u16) -> &'static str {
+    match status {
+        300..=399 => {
+            "it answered with a redirect, which is not followed: set the url of the webhook to the final address"
+        }
+        _ => "it answered with an error that sending again does not change",
+    }
+}
+
+/// The letter of an event; what is long goes where it would be too large.
+fn body(envelope: &Envelope) -> Vec<u8> {
+    let write = |envelope: &Envelope| serde_json::to_vec(envelope).unwrap_or_default();
+    let whole = write(envelope);
+    if whole.len() <= MAX_REQUEST_BYTES {
+        return whole;
+    }
+    let mut short = envelope.clone();
+    (short.data.tail, short.data.line) = (None, None);
+    short.data.command.truncate(1);
+    for text in [&mut short.data.error, &mut short.data.stage].into_iter().flatten() {
+        let end = (0..=1_024.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+    }
+    write(&short)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_wire::event::EventKind;
+
+    #[test]
+    fn refusal_by_a_redirect_says_what_to_change() {
+        for status in [301, 302, 307, 308] {
+            assert!(refusal(status).contains("redirect, which is not followed"));
+        }
+        assert!(!refusal(404).contains("redirect"));
+    }
+
+    #[test]
+    fn letter_is_never_too_large() {
+        let mut envelope = Envelope::of(EventKind::Failed);
+        let small = body(&envelope);
+        assert_eq!(serde_json::from_slice::<Envelope>(&small).unwrap(), envelope);
+        envelope.data.error = Some("ü\u{1}".repeat(100_000));
+        envelope.data.tail = Some("\u{1}".repeat(100_000));
+        envelope.data.command = vec!["x".repeat(4_096), "y".repeat(100_000)];
+        let large = body(&envelope);
+        assert!(large.len() <= MAX_REQUEST_BYTES, "{}", large.len());
+        serde_json::from_slice::<Envelope>(&large).unwrap();
+    }
+}

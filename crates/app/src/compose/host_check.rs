@@ -1,0 +1,471 @@
+//! How well the parts of this machine are, as `longhaul doctor` tells it: the store, what holds trees together, the clock,
+//! and what runs without anybody.
+
+use super::containment;
+use crate::config::{ManagerConfig, StoreChoice};
+use crate::doctor::{DoctorCheck, amount};
+use crate::enclosing_shim::ATTEMPTS;
+use crate::failure::causes;
+use crate::state_dir::StateDir;
+use crate::store_mark;
+use crate::stores::{Stores, unknown};
+use longhaul_adapters::fs::FsStore;
+pub(crate) use longhaul_adapters::os::SupervisedAttempt;
+use longhaul_adapters::os::{HostSurvey, containment_here, deserted_groups, names_left};
+use longhaul_adapters::sqlite::SqliteStore;
+use longhaul_adapters::system::{FileEnvironmentStore, SystemClock};
+use longhaul_cli::shell_word;
+use longhaul_domain::{Containment, ProcessId};
+use longhaul_engine::ports::{Clock, EventCursor, StoreError};
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A store that says nothing for so long is away.
+const STORE_TIMEOUT: Duration = Duration::from_secs(6);
+/// What to do about a store that cannot be reached.
+const UNREACHABLE_HELP: &str =
+    "see whether it is there, and whether the configuration names it rightly: longhaul config show --origin";
+/// With fewer names of files left, launches are refused before long.
+const LOW_INODES: u64 = 1_000;
+/// So many process ids are shown to people; the JSON form has all.
+const MAX_PIDS: usize = 20;
+/// So much of a command line is shown.
+const MAX_COMMAND_LEN: usize = 80;
+/// A wall clock that was changed by more is told.
+const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
+
+/// Looks at a database; nothing is made or changed.
+pub(crate) fn of_database(path: &Path) -> DoctorCheck {
+    const NAME: &str = "store";
+    let shown = format!("sqlite:{}", path.display());
+    let error = match SqliteStore::look(path) {
+        Ok(None) => return DoctorCheck::ok(NAME, format!("{shown}, which the first manager makes")),
+        Ok(Some(found)) => {
+            let told = format!("{shown}, {}", amount(found.bytes));
+            let check = if found.whole {
+                DoctorCheck::ok(NAME, format!("{told}, every page in order"))
+            } else {
+                DoctorCheck::ok(NAME, told).because("it is too large to read every page of it here")
+            };
+            return check.with("bytes", found.bytes);
+        }
+        Err(error) => error,
+    };
+    let check = DoctorCheck::obstacle(NAME, shown).because(error.to_string());
+    check.so(if let StoreError::Corrupt { .. } = error {
+        "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
+         manager begins with an empty one"
+    } else if let StoreError::Format { .. } | StoreError::NewerRecord { .. } = error {
+        "use the newer program; nothing was changed"
+    } else if let StoreError::ReadOnly { .. } = error {
+        "make it writable for its user: chmod u+rw, or mount it so"
+    } else {
+        "look at the file and its directory"
+    })
+}
+
+/// Looks at a store of files; one that a manager uses was read by it.
+pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> DoctorCheck {
+    const NAME: &str = "store";
+    let found = if is_managed { Ok(Some(EventCursor::default())) } else { FsStore::end_of(path) };
+    match found {
+        Ok(Some(_)) => DoctorCheck::ok(NAME, choice.to_string()),
+        Ok(None) => DoctorCheck::ok(NAME, format!("{choice}, which the first manager makes")),
+        Err(error) => DoctorCheck::obstacle(NAME, choice.to_string())
+            .because(causes(&error).unwrap_or_else(|| error.to_string()))
+            .so("nothing was changed; keep a copy of it before anything is done to it"),
+    }
+}
+
+/// Asks a store that the program added something, as a manager would at its start; a state directory is not needed for it.
+pub(crate) async fn of_added(
+    state_dir: &Path,
+    choice: &StoreChoice,
+    url: &str,
+    stores: &Stores,
+) -> DoctorCheck {
+    const NAME: &str = "store";
+    let reached = async {
+        let clock = SystemClock::for_looking(state_dir)
+            .map_err(|error| StoreError::Unavailable { source: error.into() })?;
+        let clock: Arc<dyn Clock> = Arc::new(clock);
+        match stores.open(url, &clock, None).await {
+            Some(opened) => {
+                let opened = opened?;
+                opened.policy().await?;
+                Ok(match StateDir::find(state_dir) {
+                    Ok(state) => store_mark::lost_of(&state, choice, opened.as_ref()).await,
+                    Err(_) => None,
+                })
+            }
+            None => Err(StoreError::Unavailable { source: unknown(url).into() }),
+        }
+    };
+    let shown = choice.to_string();
+    match tokio::time::timeout(STORE_TIMEOUT, reached).await {
+        Ok(Ok(None)) => DoctorCheck::ok(NAME, format!("{shown}, which answers")),
+        Ok(Ok(Some(lost))) => {
+            DoctorCheck::obstacle(NAME, lost.to_string()).because(lost.why()).so(lost.help())
+        }
+        Ok(Err(error)) => {
+            let check = DoctorCheck::obstacle(NAME, format!("{shown} cannot be used: {error}"));
+            let check = match causes(&error) {
+                Some(why) => check.because(why),
+                None => check,
+            };
+            check.so(UNREACHABLE_HELP)
+        }
+        Err(_) => DoctorCheck::obstacle(
+            NAME,
+            format!("{shown} gave no answer within {} s", STORE_TIMEOUT.as_secs()),
+        )
+        .so(UNREACHABLE_HELP),
+    }
+}
+
+/// Looks at what holds the descendants of commands together here.
+pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
+    const NAME: &str = "containment";
+    let (mechanism, why_not_better) = containment_here(containment(settings.containment));
+    let check = match mechanism {
+        Containment::Cgroup => DoctorCheck::ok(NAME, "cgroup"),
+        Containment::Subreaper => DoctorCheck::ok(NAME, "subreaper"),
+        Containment::Group => DoctorCheck::warning(NAME, "group")
+            .so("leave out `shim.containment`; what leaves its process group is out of reach"),
+    };
+    match why_not_better {
+        Some(why) => check.because(why),
+        None => check,
+    }
+}
+
+/// Looks how far the wall clock was changed since the first manager of this boot.
+pub(crate) fn of_clock(state_dir: &Path) -> DoctorCheck {
+    const NAME: &str = "clock";
+    match SystemClock::wall_ahead_ms(state_dir) {
+        Ok(ahead_ms) => of_drift(NAME, ahead_ms),
+        Err(error) => DoctorCheck::obstacle(NAME, error.to_string())
+            .because("without it times could go back, so no manager starts")
+            .so("bring the file back, or remove it if no other version wrote it"),
+    }
+}
+
+fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
+    let Some(ahead_ms) = ahead_ms else { return DoctorCheck::ok(name, "no manager began in this boot") };
+    let apart = Duration::from_millis(ahead_ms.unsigned_abs());
+    if apart < MAX_WALL_CLOCK_JUMP {
+        return DoctorCheck::ok(name, "as when the first manager of this boot began")
+            .with("ahead_ms", ahead_ms);
+    }
+    let (seconds, way) = (apart.as_secs(), if ahead_ms < 0 { "back" } else { "ahead" });
+    DoctorCheck::warning(
+        name,
+        format!("the wall clock was moved {seconds} s {way} since the first manager of this boot"),
+    )
+    .because("nothing depends on it but the times that are shown, which go on as before until the next boot")
+    .so("nothing, unless shown times matter: then start the machine anew")
+    .with("ahead_ms", ahead_ms)
+}
+
+/// Looks at the live attempts of a state directory.
+pub(crate) fn attempts(state_dir: &Path) -> io::Result<HostSurvey> {
+    HostSurvey::of(&state_dir.join(ATTEMPTS))
+}
+
+/// Tells of work that lives without its supervisor, and of what such work left behind.
+pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_managed: bool) -> DoctorCheck {
+    const NAME: &str = "orphans";
+    match seen {
+        Ok(seen) => of_seen(NAME, seen, deserted_groups(), is_managed),
+        Err(error) => {
+            DoctorCheck::problem(NAME, format!("the directory of attempts cannot be listed: {error}")).so(
+                format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
+            )
+        }
+    }
+}
+
+fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: bool) -> DoctorCheck {
+    let HostSurvey { supervised, elsewhere, unsupervised, survivors, more } = seen;
+    let supervised = supervised.len();
+    let also = if *more { ", of those that were looked at" } else { "" };
+    let told = match unsupervised {
+        0 => format!("none; {supervised} live with their supervisor{also}"),
+        _ => format!("{unsupervised} live without their supervisor, {supervised} with it{also}"),
+    };
+    let told = match survivors.as_slice() {
+        [] => told,
+        pids => format!("{told}; alive: {}", listed(pids)),
+    };
+    let told = match elsewhere {
+        0 => told,
+        _ => format!("{told}; {elsewhere} live in the directory that this one is a copy of"),
+    };
+    let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
+        DoctorCheck::warning(name, told)
+            .because(
+                "their attempts have ended, or nobody supervises them: supervisor and manager were killed",
+            )
+            .so("look at them with ps -f; if they are still listed a minute later, end them with kill")
+    } else if *unsupervised > 0 {
+        DoctorCheck::warning(name, told)
+            .because("their supervisor was killed, and no manager is there that stands in for it")
+            .so("longhaul status: it starts a manager, which does")
+    } else if supervised > 0 && !is_managed {
+        DoctorCheck::ok(name, told)
+            .because("no manager is there; the next one takes over those that its store has a record of")
+    } else if groups > 0 {
+        DoctorCheck::ok(name, format!("{told}; {groups} empty control groups"))
+            .because("managers that were killed left them; the next one that begins removes them")
+    } else {
+        DoctorCheck::ok(name, told)
+    };
+    check
+        .with("supervised", supervised)
+        .with("unsupervised", *unsupervised)
+        .with("survivors", survivors.clone())
+        .with("empty_groups", groups)
+}
+
+/// Tells of supervisors that a signal has stopped; none if there are none.
+pub(crate) fn of_supervisors(seen: &HostSurvey) -> Option<DoctorCheck> {
+    let stopped: Vec<u32> =
+        seen.supervised.iter().filter(|each| each.is_stopped).filter_map(|each| each.supervisor).collect();
+    let pids: Vec<String> = stopped.iter().map(u32::to_string).collect();
+    (!stopped.is_empty()).then(|| {
+        DoctorCheck::warning("supervisors", format!("stopped by a signal: {}", listed(&stopped)))
+            .because("while a supervisor is stopped, the end of its command is not recorded")
+            .so(format!("let it go on: kill -CONT {}", pids.join(" ")))
+            .with("stopped", stopped)
+    })
+}
+
+/// The live attempts of some processes, as whoever has to end them needs to see them.
+pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<LiveAttempt> {
+    let seen = attempts(state_dir).unwrap_or_default();
+    let supervised = seen.supervised.into_iter().filter_map(|each| {
+        let id = each.id()?.parse().ok()?;
+        ids.contains(&id).then(|| LiveAttempt {
+            id,
+            pid: each.command.or(each.supervisor),
+            command: each.command.map(command_of).unwrap_or_default(),
+            directory: each.directory,
+        })
+    });
+    let mut live: Vec<LiveAttempt> = supervised.collect();
+    let found: BTreeSet<ProcessId> = live.iter().map(|each| each.id).collect();
+    live.extend(ids.difference(&found).map(|id| LiveAttempt {
+        id: *id,
+        pid: None,
+        command: String::new(),
+        directory: state_dir.join(ATTEMPTS).join(id.to_string()),
+    }));
+    live
+}
+
+/// A live attempt of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveAttempt {
+    /// Which process.
+    pub(crate) id: ProcessId,
+    /// Its command, or its supervisor where that does not tell.
+    pub(crate) pid: Option<u32>,
+    /// The command line; empty where it cannot be read.
+    pub(crate) command: String,
+    /// Its directory.
+    pub(crate) directory: PathBuf,
+}
+
+/// What a process was started with, in one line that is safe to print.
+fn command_of(pid: u32) -> String {
+    let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    if bytes.is_empty() {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(bytes.strip_suffix(b"\0").unwrap_or(&bytes)).into_owned();
+    let words: Vec<String> = text.split('\0').map(shell_word).collect();
+    let line = words.join(" ");
+    let shown = |c: char| {
+        if c.is_ascii_graphic() || c == ' ' { c.to_string() } else { c.escape_unicode().to_string() }
+    };
+    line.chars().take(MAX_COMMAND_LEN).map(shown).collect()
+}
+
+/// Looks at the captured environments of a state directory; none where there are none.
+pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
+    const NAME: &str = "vault";
+    let (kept, damaged) = match FileEnvironmentStore::look(state_dir) {
+        Ok((0, _)) => return None,
+        Ok(found) => found,
+        Err(error) => {
+            return Some(
+                DoctorCheck::problem(NAME, format!("the captured environments cannot be read: {error}")).so(
+                    format!(
+                        "make them readable for their user: chmod -R u+rwX {}",
+                        state_dir.join("vault").display()
+                    ),
+                ),
+            );
+        }
+    };
+    let Some(first) = damaged.first() else {
+        return Some(DoctorCheck::ok(NAME, format!("{kept} captured environments")));
+    };
+    Some(
+        DoctorCheck::problem(
+            NAME,
+            format!("{} of {kept} captured environments damaged: {first}", damaged.len()),
+        )
+        .because(
+            "a waiting process that was launched with one of them cannot start, and no other can be retried",
+        )
+        .so("launch it again from a shell with the same variables: that writes its environment anew")
+        .with("damaged", damaged),
+    )
+}
+
+/// The first of some process ids, and how many more there are.
+fn listed(pids: &[u32]) -> String {
+    let first: Vec<String> = pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
+    match pids.len().saturating_sub(MAX_PIDS) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// Looks how many names of files are left where the state directory lies; none where that is not counted, or plenty.
+pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<DoctorCheck>> {
+    Ok(names_left(state_dir)?.filter(|left| *left < LOW_INODES).map(|left| {
+        DoctorCheck::problem("inodes", format!("{left} left where the state directory lies"))
+            .because("each attempt takes a few, and launches are refused where there are none")
+            .so("remove files there; `longhaul prune` lets old records go, with their output")
+            .with("left", left)
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::empty_store;
+    use crate::doctor::{CheckResult, DoctorReport};
+
+    fn told(check: DoctorCheck) -> (CheckResult, String) {
+        let report = DoctorReport::of(vec![check]);
+        (report.health(), report.text())
+    }
+
+    #[test]
+    fn work_without_anybody_is_told_and_who_finds_out_about_it() {
+        let seen = |supervised, unsupervised| {
+            let survivors = (0..unsupervised).map(|pid| u32::try_from(pid).unwrap() + 70).collect();
+            let supervised = vec![supervised_by(7, false); supervised];
+            HostSurvey { supervised, unsupervised, survivors, ..HostSurvey::default() }
+        };
+        assert_eq!(told(of_seen("o", &seen(0, 0), 0, false)).0, CheckResult::Ok);
+        assert_eq!(told(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
+        let (health, text) = told(of_seen("o", &seen(3, 1), 0, false));
+        assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
+        // A manager that stands in for a supervisor counts as one, so this one is left alone.
+        let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
+        for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
+            let (health, text) = told(of_seen("o", &seen, 0, is_managed));
+            assert!(health == CheckResult::Warning && text.contains("alive: 70"), "{text}");
+            assert!(!text.contains("all is well"), "{text}");
+        }
+        assert!(told(of_seen("o", &seen(0, 0), 7, false)).1.contains("7 empty control groups"));
+    }
+
+    fn supervised_by(pid: u32, is_stopped: bool) -> SupervisedAttempt {
+        SupervisedAttempt { directory: "/a/b/1".into(), supervisor: Some(pid), is_stopped, command: None }
+    }
+
+    #[test]
+    fn stopped_supervisor_is_told_with_the_command_that_continues_it() {
+        let seen = |is_stopped| HostSurvey {
+            supervised: vec![supervised_by(7, false), supervised_by(8, is_stopped)],
+            ..HostSurvey::default()
+        };
+        assert_eq!(of_supervisors(&seen(false)), None);
+        let (health, text) = told(of_supervisors(&seen(true)).unwrap());
+        assert!(health == CheckResult::Warning && text.contains("kill -CONT 8\n"), "{text}");
+    }
+
+    #[test]
+    fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
+        let (health, text) =
+            told(of_seen("o", &HostSurvey { elsewhere: 1, ..HostSurvey::default() }, 0, false));
+        assert!(health == CheckResult::Ok && text.contains("is a copy of"), "{text}");
+    }
+
+    #[test]
+    fn damaged_environment_is_told() {
+        let top = tempfile::tempdir().unwrap();
+        assert_eq!(of_vault(top.path()), None);
+        let vault = top.path().join("vault");
+        std::fs::create_dir(&vault).unwrap();
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        std::fs::write(vault.join(empty), "").unwrap();
+        assert_eq!(told(of_vault(top.path()).unwrap()).0, CheckResult::Ok);
+        std::fs::write(vault.join(empty), "A").unwrap();
+        let (health, text) = told(of_vault(top.path()).unwrap());
+        assert!(health == CheckResult::Problem && text.contains(empty), "{text}");
+    }
+
+    #[test]
+    fn a_wall_clock_that_was_moved_is_told_and_harms_nothing() {
+        assert_eq!(told(of_drift("c", None)).0, CheckResult::Ok);
+        assert_eq!(told(of_drift("c", Some(-900))).0, CheckResult::Ok);
+        for (moved, way) in [(864_000_000, "864000 s ahead"), (-864_000_000, "864000 s back")] {
+            let (health, text) = told(of_drift("c", Some(moved)));
+            assert!(health == CheckResult::Warning && text.contains(way), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_that_the_program_added_is_asked_and_its_secrets_are_not_shown() {
+        let mut stores = Stores::default();
+        stores.add("away", |_| async { Err(StoreError::Unavailable { source: "no route to host".into() }) });
+        stores.add("there", |opening| async move { Ok(empty_store(&opening.clock)) });
+        let top = tempfile::tempdir().unwrap();
+        let state = top.path().join("state");
+        for (scheme, health) in
+            [("there", CheckResult::Ok), ("away", CheckResult::Problem), ("unknown", CheckResult::Problem)]
+        {
+            let url = format!("{scheme}:host=x password=hunter2");
+            let choice = StoreChoice::Other(url.clone());
+            let (found, text) = told(of_added(&state, &choice, &url, &stores).await);
+            assert_eq!(found, health, "{text}");
+            assert!(!text.contains("hunter2") && !text.contains("host=x"), "{text}");
+            assert_eq!(text.contains("no route to host"), scheme == "away", "{text}");
+        }
+        assert!(!state.exists(), "a look makes nothing");
+    }
+
+    #[test]
+    fn a_damaged_store_of_files_is_a_problem_and_is_left_alone() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("store");
+        let choice = StoreChoice::Fs(path.clone());
+        assert_eq!(told(of_files(&path, &choice, false)).0, CheckResult::Ok);
+        assert!(!path.exists());
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(path.join("FORMAT"), "precious").unwrap();
+        assert_eq!(told(of_files(&path, &choice, false)).0, CheckResult::Problem);
+        assert_eq!(std::fs::read_to_string(path.join("FORMAT")).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_damaged_database_is_a_problem_and_is_left_alone() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("store.db");
+        assert_eq!(told(of_database(&path)).0, CheckResult::Ok);
+        assert!(!path.exists());
+        std::fs::write(&path, "precious").unwrap();
+        let (health, text) = told(of_database(&path));
+        assert!(health == CheckResult::Problem && text.contains("help:"), "{text}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
+    }
+}

@@ -1,0 +1,26 @@
+//! Telling others what happens.
+
+use crate::config::NotificationSettings;
+use crate::state_dir::StateDir;
+use longhaul_adapters::webhook::{FileReaderCursors, HttpWebhookTransport, WebhookOptions};
+use longhaul_api::{Api, hooks, webhook};
+use longhaul_engine::ports::{ReaderCursors, WebhookTransport};
+use std::sync::Arc;
+
+/// Begins to tell others what happens, for as long as the engine goes on.
+pub(crate) fn start_notifications(api: &Api, state: &StateDir, outgoing: &NotificationSettings) {
+    for warning in outgoing.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let bookmarks =
+        |name: &str| -> Arc<dyn ReaderCursors> { Arc::new(FileReaderCursors::new(state.path().join(name))) };
+    if !outgoing.webhooks.is_empty() {
+        let options =
+            WebhookOptions { authorities: outgoing.authorities.clone(), ..WebhookOptions::default() };
+        let post: Arc<dyn WebhookTransport> = Arc::new(HttpWebhookTransport::new(&options));
+        webhook::start(api, outgoing.webhooks.clone(), &post, &bookmarks("webhooks"));
+    }
+    if !outgoing.hooks.is_empty() {
+        hooks::start(api, outgoing.hooks.clone(), outgoing.window, &bookmarks("hooks"));
+    }
+}

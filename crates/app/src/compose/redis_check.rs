@@ -1,0 +1,580 @@
+//! How well the server of a store of many machines is, as `longhaul doctor` tells it.
+
+pub(crate) use super::shared::knows;
+
+use super::trust::key_file;
+use super::{ComposeError, have, shared, url_hints};
+use crate::config::ManagerConfig;
+use crate::doctor::{DoctorCheck, amount};
+use crate::failure::causes;
+use longhaul_adapters::redis::{
+    AclError, ClockSkew, Durability, LeaseTimes, NamespaceState, NodeSettings, RedisOptions, RedisStore,
+    RoundTrips, ServerCheck, ServerInfo, SyncPolicy, TlsFault, UnsuitableServer,
+};
+use longhaul_adapters::signing::{ClusterKeys, KeyId};
+use longhaul_engine::ports::StoreError;
+use std::time::Duration;
+
+/// A server that says nothing for so long is away.
+const STORE_TIMEOUT: Duration = Duration::from_secs(6);
+/// A change is one question to the server: with slower answers all is slow.
+const SLOW: Duration = Duration::from_millis(5);
+/// With answers that take so long, beats come late.
+const TOO_SLOW: Duration = Duration::from_millis(500);
+/// Clocks that differ by more are told, in microseconds.
+const MAX_CLOCK_SKEW_US: u64 = 1_000_000;
+/// Above this part of its limit, in percent, memory is told.
+const NEARLY_FULL: u64 = 80;
+/// Shorter leases end when one or two beats are late.
+const MIN_SAFE_LEASE: Duration = Duration::from_secs(3);
+
+/// Looks at the server of the store, and at the key that its nodes share. What cannot be found out because it does not
+/// answer is left out.
+pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorCheck> {
+    let mut checks = of_server(url).await;
+    let reached = tokio::time::timeout(STORE_TIMEOUT, cluster_key(settings, url)).await;
+    match reached {
+        Ok(Err(ComposeError::Store { .. })) | Err(_) => {}
+        Ok(found) => checks.push(of_key(found)),
+    }
+    checks
+}
+
+/// The key that launches are sealed with, and the one that is trusted besides.
+struct KeyCheck {
+    /// Its id; none if the first manager makes it.
+    current: Option<String>,
+    /// The id of the other one, and how many launches that have not ended were sealed with it.
+    older: Option<(KeyId, usize)>,
+}
+
+/// What the nodes of a store sign with. Nothing is made here.
+async fn cluster_key(settings: &ManagerConfig, url: &str) -> Result<KeyCheck, ComposeError> {
+    let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
+    let file = key_file(settings)?;
+    let theirs = shared::cluster_key(url).await.map_err(failed)?;
+    let ours = if file.is_there() {
+        Some(file.keys().map_err(|source| ComposeError::ClusterKey { source })?)
+    } else {
+        None
+    };
+    let older = match ours.as_ref().and_then(ClusterKeys::trusted) {
+        Some(older) => Some((older.clone(), shared::sealed_with(url, older).await.map_err(failed)?)),
+        None => None,
+    };
+    let Some(theirs) = theirs else {
+        return Ok(KeyCheck { current: ours.map(|keys| keys.signing().to_string()), older });
+    };
+    let is_ours = |keys: &ClusterKeys| {
+        std::iter::once(keys.signing()).chain(keys.trusted()).any(|key| key.as_str() == theirs)
+    };
+    if ours.as_ref().is_some_and(is_ours) {
+        return Ok(KeyCheck { current: Some(theirs), older });
+    }
+    Err(ComposeError::OtherKey {
+        store: settings.store.to_string(),
+        theirs,
+        ours: ours.map(|keys| keys.signing().to_string()),
+        path: file.path().to_owned(),
+    })
+}
+
+fn of_key(found: Result<KeyCheck, ComposeError>) -> DoctorCheck {
+    const NAME: &str = "redis.cluster_key";
+    let error = match found {
+        Ok(KeyCheck { current: Some(key), older: None }) => return DoctorCheck::ok(NAME, key),
+        Ok(KeyCheck { current: Some(key), older: Some((older, 0)) }) => {
+            return DoctorCheck::ok(NAME, key)
+                .because(format!(
+                    "{older} is in the file too, and nothing that has not ended was sealed with it"
+                ))
+                .so("`longhaul store key --retire` lets go of it, when all nodes sign with the new one");
+        }
+        Ok(KeyCheck { current: Some(key), older: Some((older, open)) }) => {
+            return DoctorCheck::ok(NAME, key)
+                .because(format!("{older} is needed still: {} not ended that it sealed", have(open)))
+                .with("sealed_by_older", open as u64);
+        }
+        Ok(KeyCheck { current: None, .. }) => {
+            return DoctorCheck::ok(NAME, "none yet, the first manager makes it");
+        }
+        Err(error) => error,
+    };
+    let check = DoctorCheck::obstacle(NAME, error.to_string());
+    let check = match error.why() {
+        Some(why) => check.because(why),
+        None => check,
+    };
+    match error.help() {
+        Some(help) => check.so(help),
+        None => check,
+    }
+}
+
+async fn of_server(url: &str) -> Vec<DoctorCheck> {
+    let options = match shared::options(url) {
+        Ok(options) => options,
+        Err(error) => {
+            let why = causes(&error).unwrap_or_else(|| error.to_string());
+            return vec![DoctorCheck::obstacle("redis.url", "it cannot be read").because(why)];
+        }
+    };
+    match tokio::time::timeout(STORE_TIMEOUT, RedisStore::examine(&options)).await {
+        Ok(Ok(found)) => {
+            let mut checks = of_found(&found, &options);
+            if let Ok(Ok(lacking)) = tokio::time::timeout(STORE_TIMEOUT, RedisStore::lacking(&options)).await
+            {
+                checks.push(rights(&lacking));
+            }
+            checks
+        }
+        Ok(Err(error)) => vec![away(&error, &options.namespace, url), leases(&options)],
+        Err(_) => {
+            let said = format!("no answer within {} s", STORE_TIMEOUT.as_secs());
+            vec![not_reached(said, url), leases(&options)]
+        }
+    }
+}
+
+fn rights(lacking: &[String]) -> DoctorCheck {
+    const NAME: &str = "redis.rights";
+    if lacking.is_empty() {
+        return DoctorCheck::ok(NAME, "the user of the store may do what it needs");
+    }
+    let allowed: String = lacking.iter().map(|name| format!(" +{name}")).collect();
+    DoctorCheck::problem(NAME, format!("the user of the store may not use {}", lacking.join(", ")))
+        .because("what needs them fails, and the error names one at a time")
+        .so(format!("as an administrator of the server: ACL SETUSER USER{allowed}"))
+}
+
+fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
+    let why = causes(error).unwrap_or_else(|| error.to_string());
+    if let StoreError::Unavailable { source } = error
+        && let Some(denial) = source.downcast_ref::<AclError>()
+    {
+        return DoctorCheck::obstacle("redis.server", "it answers, and turns the user of the store away")
+            .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+            .so(denial.help(namespace));
+    }
+    if let StoreError::Unavailable { source } = error
+        && source.is::<UnsuitableServer>()
+    {
+        return DoctorCheck::obstacle("redis.server", "it answers, and does not tell what has to be known")
+            .because(why);
+    }
+    if let StoreError::Unavailable { source } = error
+        && source.is::<TlsFault>()
+    {
+        return DoctorCheck::obstacle("redis.server", "there is no connection to it through TLS")
+            .because(why);
+    }
+    not_reached(why, url)
+}
+
+fn not_reached(why: String, url: &str) -> DoctorCheck {
+    let usual = "start it, or correct `store`; a manager goes on by itself when it is back";
+    let help = url_hints::advice(url, &why).unwrap_or(usual);
+    DoctorCheck::obstacle("redis.server", "it does not answer")
+        .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+        .so(help)
+}
+
+fn of_found(found: &ServerCheck, options: &RedisOptions) -> Vec<DoctorCheck> {
+    let ServerCheck { server, round_trips, skew, namespace, differing } = found;
+    vec![
+        version(server),
+        role(server, options.durability),
+        eviction(server),
+        memory(server),
+        disk(server, options.durability),
+        latency(round_trips),
+        clock(skew),
+        of_namespace(*namespace, &options.namespace),
+        leases(options),
+        agreement(options.terms(), differing),
+    ]
+}
+
+fn version(server: &ServerInfo) -> DoctorCheck {
+    const NAME: &str = "redis.server";
+    let told = format!("{} {}", server.product, server.version);
+    let is_old = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::TooOld { .. });
+    match server.faults(Durability::Cache).into_iter().find(is_old) {
+        Some(fault) => {
+            DoctorCheck::obstacle(NAME, told).because(fault.to_string()).so("no manager starts on it")
+        }
+        None => DoctorCheck::ok(NAME, told).with("version", server.version.clone()),
+    }
+}
+
+fn role(server: &ServerInfo, durability: Durability) -> DoctorCheck {
+    const NAME: &str = "redis.replicas";
+    if let Some(primary) = &server.primary {
+        return DoctorCheck::obstacle(NAME, format!("a replica of {primary}"))
+            .because("nothing can be written to it")
+            .so(format!("name {primary} in `store`, or sentinels: redis+sentinel://"));
+    }
+    let told = match server.replicas {
+        0 => "a primary without replicas".to_owned(),
+        1 => "a primary with 1 replica".to_owned(),
+        many => format!("a primary with {many} replicas"),
+    };
+    let of_replicas = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::OtherReplicas { .. });
+    let check = match (server.faults(durability).into_iter().find(of_replicas), durability) {
+        (Some(fault), _) => DoctorCheck::obstacle(NAME, told).because(fault.to_string()),
+        (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, told)
+            .because(
+                "`durability=single` does not wait for them: one that is promoted may lack the latest writes",
+            )
+            .so(format!("ask for `durability=replicated:{}` if they may be promoted", server.replicas)),
+        (None, Durability::Single | Durability::Cache | Durability::Replicated { .. }) => {
+            DoctorCheck::ok(NAME, told)
+        }
+    };
+    check.with("replicas", server.replicas)
+}
+
+fn eviction(server: &ServerInfo) -> DoctorCheck {
+    const NAME: &str = "redis.maxmemory_policy";
+    if server.eviction == "noeviction" {
+        return DoctorCheck::ok(NAME, "noeviction");
+    }
+    DoctorCheck::obstacle(NAME, server.eviction.clone())
+        .because("a server that is full would forget processes")
+        .so("CONFIG SET maxmemory-policy noeviction, and the same in its file of settings")
+}
+
+fn memory(server: &ServerInfo) -> DoctorCheck {
+    const NAME: &str = "redis.memory";
+    let used = server.used_memory;
+    let Some(most) = server.most_memory else {
+        let told = format!("{} used, no limit", amount(used));
+        return DoctorCheck::ok(NAME, told).with("used_bytes", used);
+    };
+    let percent = used.saturating_mul(100).checked_div(most).unwrap_or(100);
+    let told = format!("{} of {} used, {percent} %", amount(used), amount(most));
+    let check = if used >= most {
+        DoctorCheck::problem(NAME, told)
+            .because("it is full: launches are refused; ends and stops are still recorded")
+    } else if percent >= NEARLY_FULL {
+        DoctorCheck::warning(NAME, told)
+            .because("a full server refuses launches; ends and stops are still recorded")
+    } else {
+        return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", most);
+    };
+    check
+        .so("raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`")
+        .with("used_bytes", used)
+        .with("limit_bytes", most)
+}
+
+fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
+    const NAME: &str = "redis.durability";
+    let appends = if server.appends { "yes" } else { "no" };
+    let synced = match &server.synced {
+        SyncPolicy::When(when) => format!("appendfsync {when}"),
+        SyncPolicy::Untold => "appendfsync not told".to_owned(),
+    };
+    let told = format!("{durability}; appendonly {appends}, {synced}");
+    if !server.disk_is_well {
+        return DoctorCheck::problem(NAME, told)
+            .because("its latest write to its disk failed, so that it may refuse all writes")
+            .so("look at its disk and its log");
+    }
+    let of_disk = |fault: &UnsuitableServer| {
+        matches!(fault, UnsuitableServer::NotDurable { .. } | UnsuitableServer::Silent { .. })
+    };
+    if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
+        return DoctorCheck::obstacle(NAME, told)
+            .because(fault.to_string())
+            .so("a manager refuses to start, or to write");
+    }
+    let is_promised = durability != Durability::Cache;
+    if is_promised && server.begins_torn {
+        return DoctorCheck::warning(NAME, format!("{told}, aof-load-truncated yes"))
+            .because("of a change that a kill or a power cut tore, half takes effect when the server begins a second time")
+            .so("aof-load-truncated no: after such an end the server asks for `redis-check-aof --fix`, which takes it out");
+    }
+    match durability {
+        Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
+            .because("nothing is promised, and all is lost when the server ends")
+            .so("for more than tries: appendonly yes, appendfsync always, and `durability=single`"),
+        Durability::Cache => DoctorCheck::ok(NAME, told)
+            .because("nothing is promised: the latest writes may be lost with the server"),
+        Durability::Single => DoctorCheck::ok(NAME, told)
+            .because("what was acknowledged outlives the end of the server, and a power cut"),
+        Durability::Replicated { .. } => {
+            DoctorCheck::ok(NAME, told).because("what was acknowledged outlives the loss of the server")
+        }
+    }
+}
+
+fn latency(trips: &RoundTrips) -> DoctorCheck {
+    const NAME: &str = "redis.latency";
+    let RoundTrips { count, median, longest } = *trips;
+    let told = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
+    let why = "each change of a process costs at least one answer of the server";
+    let check = if median >= TOO_SLOW {
+        DoctorCheck::problem(NAME, told).because(format!("{why}; beats come too late, and leases end"))
+    } else if median >= SLOW || longest >= TOO_SLOW {
+        DoctorCheck::warning(NAME, told).because(why)
+    } else {
+        return DoctorCheck::ok(NAME, told).with("p50_ms", rounded(median)).with("max_ms", rounded(longest));
+    };
+    check
+        .so("look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor")
+        .with("p50_ms", rounded(median))
+        .with("max_ms", rounded(longest))
+}
+
+fn clock(skew: &ClockSkew) -> DoctorCheck {
+    const NAME: &str = "redis.clock";
+    let ClockSkew { ahead, within } = *skew;
+    let apart = Duration::from_micros(ahead.unsigned_abs());
+    let told = match ahead {
+        0 => format!("the same, within {}", millis(within)),
+        1.. => format!("the server is {} ahead, within {}", millis(apart), millis(within)),
+        ..0 => format!("the server is {} behind, within {}", millis(apart), millis(within)),
+    };
+    let figure = if ahead < 0 { -rounded(apart) } else { rounded(apart) };
+    let surely = ahead.unsigned_abs().saturating_sub(u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
+    let check = if surely >= MAX_CLOCK_SKEW_US {
+        DoctorCheck::warning(NAME, told)
+            .because("leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it")
+            .so("set both clocks by NTP")
+    } else {
+        DoctorCheck::ok(NAME, told)
+    };
+    check.with("ahead_ms", figure)
+}
+
+fn of_namespace(namespace: NamespaceState, name: &str) -> DoctorCheck {
+    const NAME: &str = "redis.namespace";
+    match namespace {
+        NamespaceState::Absent => DoctorCheck::ok(NAME, format!("{name}, which the first manager founds")),
+        NamespaceState::Readable => DoctorCheck::ok(NAME, name),
+        NamespaceState::Newer { needs, knows } => DoctorCheck::obstacle(NAME, name)
+            .because(format!(
+                "it was written by a newer program: its layout is {needs}, and this one knows {knows}"
+            ))
+            .so("use the newer program; nothing was changed"),
+    }
+}
+
+fn leases(options: &RedisOptions) -> DoctorCheck {
+    const NAME: &str = "redis.leases";
+    let Some(LeaseTimes { lease, grace }) = options.leases else {
+        return DoctorCheck::ok(NAME, "they last for ever");
+    };
+    let told = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
+    let check = if lease < MIN_SAFE_LEASE {
+        DoctorCheck::warning(NAME, told)
+            .because("a node gives a sign of life each second: a few that come late end such a lease")
+            .so("leave out `lease` in the URL of the store for 5 s")
+    } else {
+        DoctorCheck::ok(NAME, told)
+    };
+    check.with("lease_ms", whole_millis(lease)).with("grace_ms", whole_millis(grace))
+}
+
+fn agreement(ours: String, differing: &[NodeSettings]) -> DoctorCheck {
+    const NAME: &str = "redis.agreement";
+    if differing.is_empty() {
+        return DoctorCheck::ok(NAME, format!("no node keeps to anything but {ours}"));
+    }
+    let others: Vec<String> =
+        differing.iter().map(|NodeSettings { node, terms }| format!("{node} keeps to {terms}")).collect();
+    DoctorCheck::warning(NAME, format!("{}; this one to {ours}", others.join(", ")))
+        .because(
+            "who counts on a shorter lease or grace gives others up too early, and what a node with less durability \
+             acknowledges may be lost",
+        )
+        .so("say the same in the URL of the store on all nodes, and start their managers anew")
+        .with("differing", differing.len() as u64)
+}
+
+fn millis(span: Duration) -> String {
+    format!("{:.2} ms", span.as_secs_f64() * 1_000.0)
+}
+
+/// In milliseconds, with two digits after the point.
+fn rounded(span: Duration) -> f64 {
+    (span.as_secs_f64() * 100_000.0).round() / 100.0
+}
+
+fn whole_millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::{CheckResult, DoctorReport};
+
+    fn healthy() -> ServerCheck {
+        ServerCheck {
+            server: ServerInfo::well(),
+            round_trips: RoundTrips {
+                count: 30,
+                median: Duration::from_micros(120),
+                longest: Duration::from_micros(900),
+            },
+            skew: ClockSkew { ahead: -340, within: Duration::from_micros(60) },
+            namespace: NamespaceState::Readable,
+            differing: Vec::new(),
+        }
+    }
+
+    fn options(query: &str) -> RedisOptions {
+        RedisOptions::of_url(&format!("redis://user:hunter2@host/0?namespace=team&{query}")).unwrap()
+    }
+
+    fn told(found: &ServerCheck, query: &str) -> (CheckResult, String) {
+        let report = DoctorReport::of(of_found(found, &options(query)));
+        assert!(!format!("{}{}", report.text(), report.json()).contains("hunter2"));
+        (report.health(), report.text())
+    }
+
+    #[test]
+    fn server_that_begins_on_half_a_change_is_named() {
+        let mut found = healthy();
+        found.server.begins_torn = true;
+        let (health, text) = told(&found, "durability=single");
+        assert!(health == CheckResult::Warning && text.contains("redis-check-aof --fix"), "{text}");
+        assert_eq!(told(&found, "durability=cache").0, CheckResult::Ok);
+    }
+
+    #[test]
+    fn everything_of_a_healthy_server_is_told() {
+        let (health, text) = told(&healthy(), "durability=single");
+        assert_eq!(health, CheckResult::Ok);
+        assert_eq!(
+            text,
+            "\
+ok       redis.server            Redis 7.0.15
+ok       redis.replicas          a primary without replicas
+ok       redis.maxmemory_policy  noeviction
+ok       redis.memory            12.0 MiB used, no limit
+ok       redis.durability        single; appendonly yes, appendfsync always
+  why:  what was acknowledged outlives the end of the server, and a power cut
+ok       redis.latency           p50 0.12 ms, max 0.90 ms of 30
+ok       redis.clock             the server is 0.34 ms behind, within 0.06 ms
+ok       redis.namespace         team
+ok       redis.leases            lease 5 s, grace 10 s
+ok       redis.agreement         no node keeps to anything but durability=single&lease=5&grace=10
+all is well
+"
+        );
+    }
+
+    #[test]
+    fn everything_that_is_wrong_is_told_with_what_to_do() {
+        let mut found = healthy();
+        found.server.version = "6.0.16".to_owned();
+        found.server.primary = Some("10.0.0.1:6379".to_owned());
+        found.server.eviction = "allkeys-lru".to_owned();
+        found.server.most_memory = Some(15 << 20);
+        found.server.appends = false;
+        found.round_trips.median = Duration::from_millis(7);
+        found.skew.ahead = 2_500_000;
+        found.namespace = NamespaceState::Newer { needs: 9, knows: 1 };
+        let terms = "durability=cache&lease=5&grace=10".to_owned();
+        found.differing = vec![NodeSettings { node: "beta".to_owned(), terms }];
+        let (health, text) = told(&found, "durability=single&lease=2");
+        assert_eq!(health, CheckResult::Problem);
+        assert_eq!(
+            text,
+            "\
+problem  redis.server            Redis 6.0.16
+  why:  Redis 6.0.16 is older than 6.2; use a newer one
+  help: no manager starts on it
+problem  redis.replicas          a replica of 10.0.0.1:6379
+  why:  nothing can be written to it
+  help: name 10.0.0.1:6379 in `store`, or sentinels: redis+sentinel://
+problem  redis.maxmemory_policy  allkeys-lru
+  why:  a server that is full would forget processes
+  help: CONFIG SET maxmemory-policy noeviction, and the same in its file of settings
+warning  redis.memory            12.0 MiB of 15.0 MiB used, 80 %
+  why:  a full server refuses launches; ends and stops are still recorded
+  help: raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`
+problem  redis.durability        single; appendonly no, appendfsync always
+  why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or ask for `durability=cache` in the URL, which alone takes any setting, and promises nothing
+  help: a manager refuses to start, or to write
+warning  redis.latency           p50 7.00 ms, max 0.90 ms of 30
+  why:  each change of a process costs at least one answer of the server
+  help: look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor
+warning  redis.clock             the server is 2500.00 ms ahead, within 0.06 ms
+  why:  leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it
+  help: set both clocks by NTP
+problem  redis.namespace         team
+  why:  it was written by a newer program: its layout is 9, and this one knows 1
+  help: use the newer program; nothing was changed
+warning  redis.leases            lease 2 s, grace 10 s
+  why:  a node gives a sign of life each second: a few that come late end such a lease
+  help: leave out `lease` in the URL of the store for 5 s
+warning  redis.agreement         beta keeps to durability=cache&lease=5&grace=10; this one to durability=single&lease=2&grace=10
+  why:  who counts on a shorter lease or grace gives others up too early, and what a node with less durability acknowledges may be lost
+  help: say the same in the URL of the store on all nodes, and start their managers anew
+5 problems, 5 warnings
+"
+        );
+    }
+
+    #[test]
+    fn each_fault_alone_has_its_weight() {
+        type Spoil = fn(&mut ServerCheck);
+        let spoils: [(Spoil, &str, CheckResult); 9] = [
+            (|found| found.server.most_memory = Some(12 << 20), "durability=single", CheckResult::Problem),
+            (|found| found.server.most_memory = Some(16 << 20), "durability=single", CheckResult::Ok),
+            (|found| found.server.disk_is_well = false, "durability=cache", CheckResult::Problem),
+            (|found| found.server.appends = false, "durability=cache", CheckResult::Warning),
+            (|found| found.server.synced = SyncPolicy::Untold, "durability=single", CheckResult::Problem),
+            (|found| found.server.replicas = 1, "durability=single", CheckResult::Warning),
+            (|found| found.server.replicas = 1, "durability=replicated:1", CheckResult::Ok),
+            (|found| found.server.replicas = 1, "durability=replicated:2", CheckResult::Problem),
+            (|found| found.round_trips.median = TOO_SLOW, "durability=cache", CheckResult::Problem),
+        ];
+        for (number, (spoil, query, expected)) in spoils.into_iter().enumerate() {
+            let mut found = healthy();
+            spoil(&mut found);
+            let (health, text) = told(&found, query);
+            assert_eq!(health, expected, "{number}: {text}");
+        }
+    }
+
+    #[test]
+    fn clocks_are_apart_only_by_what_is_sure() {
+        let mut found = healthy();
+        found.skew = ClockSkew { ahead: 1_400_000, within: Duration::from_millis(500) };
+        assert_eq!(told(&found, "").0, CheckResult::Ok);
+        found.skew.within = Duration::from_millis(300);
+        assert_eq!(told(&found, "").0, CheckResult::Warning);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_told_with_the_reason() {
+        let checks = of_server("redis+unix:///nowhere/socket?pass=hunter2&lease=7").await;
+        let report = DoctorReport::of(checks);
+        let text = report.text();
+        assert_eq!(report.health(), CheckResult::Problem);
+        assert!(text.contains("does not answer") && text.contains("No such file"), "{text}");
+        assert!(text.contains("lease 7 s") && !text.contains("hunter2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_takes_the_connection_and_says_nothing_is_waited_for_so_long_and_no_longer() {
+        let top = tempfile::tempdir().unwrap();
+        let socket = top.path().join("socket");
+        let _silent = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let begun = std::time::Instant::now();
+        let report = DoctorReport::of(of_server(&format!("redis+unix://{}", socket.display())).await);
+        assert_eq!(report.health(), CheckResult::Problem);
+        assert!(begun.elapsed() < STORE_TIMEOUT + Duration::from_secs(2), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_url_that_says_nonsense_is_told() {
+        let report = DoctorReport::of(of_server("redis://host?durability=always").await);
+        assert!(report.text().contains("is none of cache, single"), "{}", report.text());
+    }
+}

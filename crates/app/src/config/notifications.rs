@@ -1,0 +1,398 @@
+//! Who is told what happened: webhooks and hooks.
+
+use crate::config::error::ConfigError;
+use crate::config::key::{ConfigKey, find, key_of};
+use crate::config::kind::{ConfigValue, ValueKind};
+use crate::config::layers::{ConfigEntry, Layers};
+use crate::config::origin::ValueOrigin;
+use crate::config::settings::{span, text};
+use longhaul_api::hooks::{Hook, HookPlan, HookTrigger, PLACEHOLDERS};
+use longhaul_api::webhook::{Webhook, WebhookAddress, WebhookPlan, WebhookSecret};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The table of receivers of events, by their names.
+pub(crate) const WEBHOOKS: &str = "webhook";
+/// What each receiver has.
+pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
+    WebhookField {
+        name: "events",
+        kind: ValueKind::List,
+        meaning: "the events that it wants, such as PROCESS_FAILED; all without it",
+    },
+    WebhookField {
+        name: HOOKS,
+        kind: ValueKind::Flag,
+        meaning: "whether it also gets the events of the processes that hooks run as; false without it",
+    },
+    WebhookField {
+        name: SECRET,
+        kind: ValueKind::Text,
+        meaning: "what it checks signatures with: whsec_ and base64",
+    },
+    WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "a file with that secret" },
+    WebhookField {
+        name: "session",
+        kind: ValueKind::Name,
+        meaning: "the session whose events it wants; all without it",
+    },
+    WebhookField { name: URL, kind: ValueKind::Text, meaning: "where it is; webhooks.allow has to allow it" },
+];
+
+const HOOKS: &str = "hooks";
+const URL: &str = "url";
+const SECRET: &str = "secret";
+const SECRET_FILE: &str = "secret_file";
+/// Where programs are found that hooks run.
+const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Who is told what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NotificationSettings {
+    /// Programs elsewhere.
+    pub webhooks: Vec<Webhook>,
+    /// Commands here.
+    pub hooks: Vec<Hook>,
+    /// What ends within such a time is told at once.
+    pub window: Duration,
+    /// The certificates that are trusted, if not those of this machine.
+    pub authorities: Option<PathBuf>,
+}
+
+/// Something that a receiver has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WebhookField {
+    /// Its name below that of the receiver.
+    pub(crate) name: &'static str,
+    /// What it holds.
+    pub(crate) kind: ValueKind,
+    /// What it means.
+    pub(crate) meaning: &'static str,
+}
+
+impl NotificationSettings {
+    pub(super) fn of(
+        layers: &Layers,
+        state_dir: &Path,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self {
+            webhooks: webhooks(layers, state_dir)?,
+            hooks: hooks(layers, state_dir, &variable)?,
+            window: span(layers, key_of!("notices.window")),
+            authorities: path(layers, state_dir, key_of!("webhooks.authorities")),
+        })
+    }
+
+    /// What works and is probably not what was meant.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        let short = self.webhooks.iter().filter(|webhook| webhook.has_short_secret());
+        let short = short.map(|webhook| {
+            format!(
+                "the secret of webhook.{} has fewer than 16 bytes and can be guessed: use a longer one, such as from \
+                 `openssl rand -base64 24`",
+                webhook.name()
+            )
+        });
+        let unknown = self.hooks.iter().flat_map(|hook| {
+            let names = hook.unknown_placeholders().into_iter();
+            names.map(|name| {
+                format!(
+                    "{} has no placeholder {{{name}}} and passes it on as it stands; the placeholders are {}",
+                    hook.moment().as_str(),
+                    PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ")
+                )
+            })
+        });
+        short.chain(unknown).collect()
+    }
+}
+
+/// The receiver and what it has there, of a key in the table of receivers.
+pub(super) fn below_webhooks(key: &str) -> Option<(&str, &str)> {
+    key.strip_prefix(WEBHOOKS)?.strip_prefix('.')?.rsplit_once('.')
+}
+
+/// Whether a key holds something that is never shown.
+pub(super) fn is_secret(key: &str) -> bool {
+    below_webhooks(key).is_some_and(|(_, field)| field == SECRET)
+}
+
+fn webhooks(layers: &Layers, state_dir: &Path) -> Result<Vec<Webhook>, ConfigError> {
+    let mut allowed = Vec::new();
+    if let Some(setting) = layers.setting(key_of!("webhooks.allow")) {
+        for text in list(Some(setting)) {
+            let address = WebhookAddress::new(text).map_err(|error| {
+                let help = "give scheme, host and what else it has to begin with, such as \"https://example.com/hooks\"";
+                bad("webhooks.allow", text, setting, error.to_string(), help)
+            })?;
+            allowed.push(address);
+        }
+    }
+    let mut plans: BTreeMap<&str, BTreeMap<&str, &ConfigEntry>> = BTreeMap::new();
+    for (name, field, setting) in layers.webhooks() {
+        plans.entry(name).or_default().insert(field, setting);
+    }
+    plans.into_iter().map(|(name, fields)| webhook(name, &fields, state_dir, &allowed)).collect()
+}
+
+fn webhook(
+    name: &str,
+    fields: &BTreeMap<&str, &ConfigEntry>,
+    state_dir: &Path,
+    allowed: &[WebhookAddress],
+) -> Result<Webhook, ConfigError> {
+    let key = |field: &str| format!("{WEBHOOKS}.{name}.{field}");
+    let text = |field: &str| match fields.get(field).map(|setting| &setting.value) {
+        Some(ConfigValue::Text(text)) => Some(text.as_str()),
+        Some(
+            ConfigValue::Count(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Span(_)
+            | ConfigValue::Never
+            | ConfigValue::Size(_)
+            | ConfigValue::List(_),
+        )
+        | None => None,
+    };
+    // There is at least one field, or the receiver would not be there.
+    let any = |field: &str| fields.get(field).or_else(|| fields.values().next()).copied();
+    let refused = |field: &str, text: &str, why: String, help: &str| match any(field) {
+        Some(setting) => bad(&key(field), text, setting, why, help),
+        None => bad(
+            &key(field),
+            text,
+            &ConfigEntry { value: ConfigValue::Never, origin: ValueOrigin::Default },
+            why,
+            help,
+        ),
+    };
+    let Some(url) = text(URL) else {
+        return Err(refused(
+            URL,
+            "",
+            "a webhook without an address reaches nobody".to_owned(),
+            "give its url",
+        ));
+    };
+    let secret = match (text(SECRET), text(SECRET_FILE)) {
+        (Some(secret), None) => secret.to_owned(),
+        (None, Some(file)) => match std::fs::read_to_string(state_dir.join(file)) {
+            Ok(secret) => secret.trim().to_owned(),
+            Err(error) => {
+                let help = "give a file that the manager may read";
+                return Err(refused(SECRET_FILE, file, error.to_string(), help));
+            }
+        },
+        (Some(_), Some(_)) | (None, None) => {
+            let why =
+                "a receiver needs exactly one secret to tell our letters from those of others".to_owned();
+            return Err(refused(SECRET, "", why, "give its secret or its secret_file"));
+        }
+    };
+    let secret = WebhookSecret::new(&secret).map_err(|error| {
+        refused(SECRET, "…", error.to_string(), "give whsec_ and base64, or any other text")
+    })?;
+    let plan = WebhookPlan {
+        name: name.to_owned(),
+        url: url.to_owned(),
+        secret,
+        events: list(fields.get("events").copied()).to_vec(),
+        session: text("session").map(str::to_owned),
+        hooks: fields.get(HOOKS).is_some_and(|setting| setting.value == ConfigValue::Flag(true)),
+    };
+    Webhook::new(plan, allowed).map_err(|error| {
+        let why = std::error::Error::source(&error)
+            .map_or_else(|| error.to_string(), |why| format!("{error}: {why}"));
+        refused(URL, url, why, "every address has to be within one of `webhooks.allow`")
+    })
+}
+
+fn hooks(
+    layers: &Layers,
+    state_dir: &Path,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Result<Vec<Hook>, ConfigError> {
+    let home = variable("HOME").filter(|home| home.starts_with('/'));
+    let directory =
+        path(layers, state_dir, key_of!("hooks.directory")).map(|path| path.to_string_lossy().into_owned());
+    let directory =
+        directory.or_else(|| home.clone()).unwrap_or_else(|| state_dir.to_string_lossy().into_owned());
+    let mut environment = BTreeMap::from([("PATH".to_owned(), DEFAULT_PATH.to_owned())]);
+    environment.extend(home.map(|home| ("HOME".to_owned(), home)));
+    for declared in list(layers.setting(key_of!("hooks.environment"))) {
+        match declared.split_once('=') {
+            Some((name, value)) => environment.insert(name.to_owned(), value.to_owned()),
+            // Only what is named is handed on of what the manager has.
+            None => variable(declared).and_then(|value| environment.insert(declared.clone(), value)),
+        };
+    }
+    let mut hooks = Vec::new();
+    for moment in HookTrigger::ALL {
+        let Some(setting) = find(moment.as_str()).and_then(|key| layers.setting(key)) else { continue };
+        let command = list(Some(setting)).to_vec();
+        if command.is_empty() {
+            continue;
+        }
+        let plan = HookPlan {
+            command,
+            directory: directory.clone(),
+            environment: environment.clone(),
+            timeout: span(layers, key_of!("hooks.timeout")),
+        };
+        hooks.push(Hook::new(moment, plan).map_err(|error| {
+            let help = "give a program and its arguments, such as [\"notify-send\", \"{name} {status}\"]";
+            bad(moment.as_str(), "", setting, error.to_string(), help)
+        })?);
+    }
+    Ok(hooks)
+}
+
+fn path(layers: &Layers, state_dir: &Path, key: &'static ConfigKey) -> Option<PathBuf> {
+    text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path))
+}
+
+fn list(setting: Option<&ConfigEntry>) -> &[String] {
+    match setting.map(|setting| &setting.value) {
+        Some(ConfigValue::List(texts)) => texts,
+        Some(
+            ConfigValue::Text(_)
+            | ConfigValue::Count(_)
+            | ConfigValue::Flag(_)
+            | ConfigValue::Span(_)
+            | ConfigValue::Never
+            | ConfigValue::Size(_),
+        )
+        | None => &[],
+    }
+}
+
+fn bad(key: &str, text: &str, setting: &ConfigEntry, why: String, help: &str) -> ConfigError {
+    ConfigError::BadValue {
+        key: key.to_owned(),
+        text: format!("{text:?}"),
+        origin: Box::new(setting.origin.clone()),
+        why,
+        help: help.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::show::{schema, show, show_json};
+    use crate::config::sources::ConfigSources;
+
+    const CHAT: &str = "webhooks.allow = [\"https://example.com/hooks\"]\n[webhook.chat]\n";
+
+    fn layers(user: &str, project: &str) -> Result<Layers, ConfigError> {
+        let top = tempfile::tempdir().unwrap();
+        let (mine, its) = (top.path().join("config.toml"), top.path().join("longhaul.toml"));
+        std::fs::write(&mine, user).unwrap();
+        std::fs::write(&its, project).unwrap();
+        ConfigSources { user_file: Some(mine), project_files: vec![its], ..ConfigSources::default() }.read()
+    }
+
+    fn of(user: &str) -> Result<NotificationSettings, ConfigError> {
+        let variable = |name: &str| match name {
+            "HOME" => Some("/home/me".to_owned()),
+            "DISPLAY" => Some(":0".to_owned()),
+            "TOKEN" => Some("hush".to_owned()),
+            _ => None,
+        };
+        NotificationSettings::of(&layers(user, "")?, Path::new("/state"), variable)
+    }
+
+    #[test]
+    fn nobody_is_told_anything_unless_somebody_says_so() {
+        let found = of("").unwrap();
+        assert_eq!((found.webhooks.len(), found.hooks.len()), (0, 0));
+        assert_eq!(found.window, Duration::from_millis(250));
+    }
+
+    #[test]
+    fn webhook_has_an_allowed_address_and_one_secret() {
+        let good =
+            "url = \"https://example.com/hooks/7\"\nsecret = \"hush\"\nevents = [\"PROCESS_FAILED\"]\n";
+        let found = of(&format!("{CHAT}{good}")).unwrap();
+        assert_eq!(found.webhooks.iter().map(Webhook::name).collect::<Vec<_>>(), ["chat"]);
+        for (wrong, words) in [
+            ("url = \"https://evil.org\"\nsecret = \"hush\"\n", "webhooks.allow"),
+            ("url = \"https://example.com/hooks\"\n", "exactly one secret"),
+            (
+                "url = \"https://example.com/hooks\"\nsecret = \"a\"\nsecret_file = \"b\"\n",
+                "exactly one secret",
+            ),
+            ("url = \"https://example.com/hooks\"\nsecret_file = \"/nowhere\"\n", "No such file"),
+            ("secret = \"hush\"\n", "without an address"),
+            ("url = \"https://example.com/hooks\"\nsecret = \"hush\"\nevents = [\"X\"]\n", "no event"),
+        ] {
+            let error = of(&format!("{CHAT}{wrong}")).unwrap_err();
+            assert!(error.why().unwrap().contains(words), "{error:?}");
+            assert!(!format!("{error:?}").contains("hush"));
+        }
+        assert!(matches!(of(&format!("{CHAT}colour = \"red\"\n")), Err(ConfigError::UnknownKey { .. })));
+    }
+
+    #[test]
+    fn hook_has_nothing_of_the_managers_environment_but_what_is_named() {
+        let found = of("on_end = [\"notify-send\", \"{name}\"]\nhooks.environment = [\"DISPLAY\", \"A=b=c\", \"NONE\"]\n").unwrap();
+        let plan = HookPlan {
+            command: vec!["notify-send".to_owned(), "{name}".to_owned()],
+            directory: "/home/me".to_owned(),
+            environment: [("A", "b=c"), ("DISPLAY", ":0"), ("HOME", "/home/me"), ("PATH", DEFAULT_PATH)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            timeout: Duration::from_secs(30),
+        };
+        assert_eq!(found.hooks, [Hook::new(HookTrigger::End, plan).unwrap()]);
+        assert!(of("on_end = [\"\"]\n").is_err());
+    }
+
+    #[test]
+    fn unknown_placeholder_of_a_hook_is_warned_of_with_the_list_of_known_ones() {
+        let hook = r#"on_end = ["sh", "-c", "echo '{nosuch}' {id}{exit_code} {\"a\": 1} ${HOME} {} {"]"#;
+        let warnings = of(hook).unwrap().warnings();
+        let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
+        assert!(warning.contains("on_end has no placeholder {nosuch}"), "{warning}");
+        assert!(warning.contains("{id}, {name}, {status}, {exit_code}, {event}, {session}"), "{warning}");
+        assert!(
+            of(r#"on_end = ["notify", "{name} {status} {event} {session}"]"#).unwrap().warnings().is_empty()
+        );
+    }
+
+    #[test]
+    fn secret_of_a_webhook_that_can_be_guessed_is_warned_of() {
+        let with = |secret| {
+            let lines = format!("{CHAT}url = \"https://example.com/hooks\"\nsecret = \"{secret}\"\n");
+            of(&lines).unwrap().warnings()
+        };
+        assert!(with("fifteen-letters").concat().contains("webhook.chat"));
+        assert!(with("whsec_aHVzaA==").len() == 1, "what counts is what the text stands for");
+        assert!(with("sixteen--letters").is_empty());
+    }
+
+    #[test]
+    fn project_may_neither_run_hooks_nor_send_anything_anywhere() {
+        for line in [
+            "on_start = [\"evil\"]",
+            "on_session_complete = [\"evil\"]",
+            "webhooks.allow = [\"https://evil.org\"]",
+            "webhook.chat.url = \"https://evil.org\"",
+            "hooks.environment = [\"TOKEN\"]",
+        ] {
+            let refused = layers("", line);
+            assert!(matches!(refused, Err(ConfigError::NotForProjects { .. })), "{line}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn secret_is_never_shown() {
+        let layers = layers("[webhook.chat]\nurl = \"https://a\"\nsecret = \"hush\"\n", "").unwrap();
+        let shown = format!("{}{}", show(&layers, true), show_json(&layers));
+        assert!(shown.contains("webhook.chat.secret") && !shown.contains("hush"), "{shown}");
+        assert!(schema().to_string().contains("secret_file"));
+    }
+}

@@ -1,0 +1,85 @@
+//! Variables of the environment that look like ours and are none.
+
+use crate::config::key::{ConfigKey, KEYS};
+use crate::config::layers::{SLOTS_VARIABLE, below_levels_of};
+use crate::config::nearest::nearest;
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// A variable that begins as ours do and that nobody reads.
+///
+/// It is no error: environments are handed down, and carry what other versions and other tools have put in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// The variable that is most like it.
+    pub nearest: Option<String>,
+}
+
+/// Variables that are no keys: the client reads them, or a managed process gets them.
+const OTHERS: &[&str] = &[
+    "LONGHAUL_ATTEMPT",
+    "LONGHAUL_ID",
+    "LONGHAUL_NO_AUTOSTART",
+    "LONGHAUL_SESSION",
+    longhaul_shim::SHIM_VARIABLE,
+    "LONGHAUL_SOCKET",
+    SLOTS_VARIABLE,
+];
+
+/// What the variables of hooks begin with.
+const HOOKS: &str = "LONGHAUL_EVENT";
+
+/// Every variable of an environment that nobody reads, although its name begins as ours do.
+#[must_use]
+pub fn strays(environment: &BTreeMap<String, String>) -> Vec<UnknownVariable> {
+    let keys: Vec<String> = KEYS.iter().map(ConfigKey::variable).collect();
+    let known: Vec<&str> = keys.iter().map(String::as_str).chain(OTHERS.iter().copied()).collect();
+    environment
+        .keys()
+        .filter(|name| name.starts_with("LONGHAUL_"))
+        .filter(|name| {
+            !name.starts_with(HOOKS) && !known.contains(&name.as_str()) && below_levels_of(name).is_none()
+        })
+        .map(|name| UnknownVariable {
+            name: name.clone(),
+            nearest: nearest(name, known.iter().copied()).map(str::to_owned),
+        })
+        .collect()
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "nobody reads the environment variable {}", self.name)?;
+        match &self.nearest {
+            Some(nearest) => write!(f, "; did you mean {nearest}?"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_variable_is_told_with_the_one_that_was_meant() {
+        let environment = |names: &[&str]| {
+            names.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect::<BTreeMap<_, _>>()
+        };
+        let found =
+            strays(&environment(&["LONGHAUL_LIMITS_MAX_PARALEL", "LONGHAUL_XYZZY_OF_OTHERS", "HOME"]));
+        let told: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            told,
+            [
+                "nobody reads the environment variable LONGHAUL_LIMITS_MAX_PARALEL; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?",
+                "nobody reads the environment variable LONGHAUL_XYZZY_OF_OTHERS",
+            ]
+        );
+        let ours =
+            ["LONGHAUL_STATE_DIR", "LONGHAUL_LIMITS_LEVEL_2_MEMORY", "LONGHAUL_KEYS_LIMIT", "LONGHAUL_ID"];
+        assert_eq!(strays(&environment(&ours)), []);
+    }
+}

@@ -1,0 +1,78 @@
+//! A manager that a managed process started is no part of that process.
+
+use longhaul_domain::ProcessId;
+use longhaul_shim::{AttemptDirectory, ShimHello, ShimRequest};
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where attempts lie in a state directory.
+pub(crate) const ATTEMPTS: &str = "attempts";
+/// A shim answers at once or is busy ending.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Tells the shim above, if there is one, that this process is a manager: it is neither counted nor stopped with the
+/// work that started it.
+///
+/// Without an answer the manager goes on all the same; it then ends with that work, as anything else would.
+pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
+    let Some(directory) = attempt_above(variable) else {
+        return;
+    };
+    match greet(&directory) {
+        Ok(()) => tracing::debug!(attempt = %directory.display(), "started by a managed process"),
+        Err(error) => tracing::debug!(attempt = %directory.display(), %error, "no shim above answers"),
+    }
+}
+
+/// The directory of the attempt that this process was started in.
+fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let socket = PathBuf::from(variable("LONGHAUL_SOCKET")?);
+    let id: ProcessId = variable("LONGHAUL_ID")?.to_str()?.parse().ok()?;
+    let attempt: u32 = variable("LONGHAUL_ATTEMPT")?.to_str()?.parse().ok()?;
+    let attempts = socket.parent()?.join(ATTEMPTS);
+    Some(attempts.join(id.to_string()).join(attempt.to_string()))
+}
+
+fn greet(directory: &Path) -> io::Result<()> {
+    // Work that has only just begun may start a manager before its shim has a socket.
+    let mut shim = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
+    shim.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    shim.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
+    let hello = ShimHello { manager: true, ..ShimHello::default() };
+    shim.write_all(&ShimRequest::Hello(hello).encode())?;
+    // Its welcome says that it knows.
+    shim.read_exact(&mut [0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    const ID: &str = "3f2a9c1b-0000-4000-8000-000000000000";
+
+    #[test]
+    fn attempt_above_is_found_by_what_every_command_is_told() {
+        let complete = BTreeMap::from([
+            ("LONGHAUL_SOCKET", "/state/longhaul.sock"),
+            ("LONGHAUL_ID", ID),
+            ("LONGHAUL_ATTEMPT", "2"),
+        ]);
+        let above =
+            |variables: &BTreeMap<&str, &str>| attempt_above(|name| variables.get(name).map(OsString::from));
+        assert_eq!(above(&complete), Some(format!("/state/attempts/{ID}/2").into()));
+        for name in complete.keys() {
+            let mut partial = complete.clone();
+            partial.remove(name);
+            assert_eq!(above(&partial), None, "without {name}");
+        }
+        let hostile = BTreeMap::from([
+            ("LONGHAUL_SOCKET", "/state/longhaul.sock"),
+            ("LONGHAUL_ID", "../../etc"),
+            ("LONGHAUL_ATTEMPT", "2"),
+        ]);
+        assert_eq!(above(&hostile), None);
+    }
+}

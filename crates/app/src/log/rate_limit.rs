@@ -1,0 +1,143 @@
+//! Warnings that say the same again and again.
+
+use std::collections::HashMap;
+use std::fmt::{self, Write as _};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// The same warning is written again after this long.
+const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// So many warnings are remembered.
+const MAX_WARNINGS: usize = 1_024;
+
+/// Writes as another format does, but of warnings that are the same in every word one in thirty seconds: what is tried
+/// again twice a second while a store is away would fill the disk and hide all else.
+#[derive(Debug)]
+pub(super) struct RepeatFilter<F> {
+    format: F,
+    written: Mutex<HashMap<u64, Instant>>,
+}
+
+impl<F> RepeatFilter<F> {
+    pub(super) fn of(format: F) -> Self {
+        Self { format, written: Mutex::default() }
+    }
+
+    /// Whether a warning is to be written now, which is remembered if it is.
+    fn is_due(&self, warning: u64, now: Instant) -> bool {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.get(&warning).is_some_and(|at| now.duration_since(*at) < REPEAT_INTERVAL) {
+            return false;
+        }
+        if written.len() >= MAX_WARNINGS {
+            written.retain(|_, at| now.duration_since(*at) < REPEAT_INTERVAL);
+        }
+        if written.len() < MAX_WARNINGS {
+            written.insert(warning, now);
+        }
+        true
+    }
+}
+
+impl<S, N, F> FormatEvent<S, N> for RepeatFilter<F>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+    F: FormatEvent<S, N>,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        if *event.metadata().level() == Level::WARN && !self.is_due(words_of(event), Instant::now()) {
+            return Ok(());
+        }
+        self.format.format_event(context, writer, event)
+    }
+}
+
+/// What stands for all that an event says.
+fn words_of(event: &Event<'_>) -> u64 {
+    let mut words = RepeatCounts(DefaultHasher::new());
+    event.metadata().callsite().hash(&mut words.0);
+    event.record(&mut words);
+    words.0.finish()
+}
+
+struct RepeatCounts(DefaultHasher);
+
+impl Visit for RepeatCounts {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // What cannot be written says nothing.
+        let _ = write!(self, "{}={value:?};", field.name());
+    }
+}
+
+impl fmt::Write for RepeatCounts {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0.write(text.as_bytes());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::Arc;
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn warning_that_says_the_same_again_is_written_once() {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let log = tracing_subscriber::fmt::layer()
+            .with_writer(move || writer.clone())
+            .event_format(RepeatFilter::of(tracing_subscriber::fmt::format()));
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(log), || {
+            for _ in 0..5 {
+                for id in 1..=2 {
+                    tracing::warn!(id, "it waits");
+                }
+                tracing::info!("it goes on");
+            }
+        });
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        let count = |words: &str| text.matches(words).count();
+        assert_eq!((count("it waits"), count("it goes on"), text.lines().count()), (2, 5, 7), "{text}");
+    }
+
+    #[test]
+    fn warning_is_written_again_after_a_while_and_few_are_remembered() {
+        let sparing = RepeatFilter::of(());
+        let begin = Instant::now();
+        assert!(sparing.is_due(1, begin) && !sparing.is_due(1, begin + REPEAT_INTERVAL / 2));
+        assert!(sparing.is_due(1, begin + REPEAT_INTERVAL));
+        for warning in 0..5_000 {
+            assert!(sparing.is_due(warning + 10, begin + REPEAT_INTERVAL), "{warning}");
+        }
+        assert!(sparing.written.lock().unwrap().len() <= MAX_WARNINGS);
+    }
+}

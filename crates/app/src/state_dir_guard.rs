@@ -1,0 +1,486 @@
+//! Whether a manager still stands where it began: on the state directory that its path leads to.
+//!
+//! A directory that was removed, moved or replaced has another lock than the one that is held, or none. Whoever comes to
+//! that path then may be its manager too, so that the first one has to leave: it acknowledges nothing from there on, and
+//! what runs is found by whoever serves the directory that it was started in.
+//!
+//! A store that was removed, replaced or truncated is lost in the same way, though the directory is there: what is written
+//! to it is found by no other manager.
+
+mod checked_store;
+mod path_watcher;
+
+pub(crate) use checked_store::CheckedStore;
+pub(crate) use path_watcher::POLL_INTERVAL;
+
+use crate::compose::MAX_WAL_BYTES;
+use crate::config::StoreChoice;
+use crate::lock::{LOCK, ManagerLock};
+use crate::state_dir::StateDir;
+use path_watcher::PathWatcher;
+use rustix::io::Errno;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::watch;
+
+/// What a database keeps beside its file, and needs as much: the newest commits are there alone.
+const JOURNAL: &str = "-wal";
+
+/// The lock of a manager and the files of its store, and the paths where others look for them. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDirGuard {
+    lock: Arc<GuardedFile>,
+    store: Arc<OnceLock<Vec<GuardedFile>>>,
+    lost: Arc<watch::Sender<Option<LostResource>>>,
+    path_watcher: Arc<PathWatcher>,
+    looked: Arc<watch::Sender<()>>,
+}
+
+/// What a manager does not have any more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LostResource {
+    /// Its state directory.
+    StateDir,
+    /// A file or directory of its store, which was truncated or is not at its path: no other manager finds what is written
+    /// to it.
+    Store(PathBuf),
+}
+
+/// A file that is held open, at the path where others look for it.
+#[derive(Debug)]
+struct GuardedFile {
+    path: PathBuf,
+    place: Inode,
+    /// The length that it keeps at least; none for a directory, and for a file that may become shorter.
+    length: Option<MinLength>,
+}
+
+/// The length that a file in use had, as far as it keeps it.
+#[derive(Debug)]
+struct MinLength {
+    kept: AtomicU64,
+    most: u64,
+}
+
+/// A file, whatever it is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inode {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+}
+
+impl StateDirGuard {
+    /// Where this lock is held.
+    pub(crate) fn of(state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
+        Self::hearing_by(PathWatcher::open(), state, lock)
+    }
+
+    fn hearing_by(path_watcher: PathWatcher, state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
+        let place = Inode::of(rustix::fs::fstat(lock)?);
+        let lock = Arc::new(GuardedFile { path: state.path().join(LOCK), place, length: None });
+        path_watcher.guard(&lock.path);
+        Ok(Self {
+            lock,
+            store: Arc::default(),
+            lost: Arc::new(watch::Sender::new(None)),
+            path_watcher: Arc::new(path_watcher),
+            looked: Arc::default(),
+        })
+    }
+
+    /// Stands on a store as well, which was opened just now. Only the first one counts.
+    pub(crate) fn watch_store(&self, choice: &StoreChoice) -> io::Result<()> {
+        let held = match choice {
+            StoreChoice::Memory | StoreChoice::Other(_) => Vec::new(),
+            StoreChoice::Fs(path) => vec![GuardedFile::at(path)?],
+            StoreChoice::Sqlite(path) => {
+                let mut journal = path.clone().into_os_string();
+                journal.push(JOURNAL);
+                let mut held = vec![GuardedFile::growing(path, u64::MAX)?];
+                held.extend(GuardedFile::growing(Path::new(&journal), MAX_WAL_BYTES));
+                held
+            }
+        };
+        held.iter().for_each(|held| self.path_watcher.guard(&held.path));
+        let _ = self.store.set(held);
+        Ok(())
+    }
+
+    /// Hears of a file beside those that it stands on: whoever waits for [`looks`](Self::looks) is told.
+    pub(crate) fn hear_of(&self, path: &Path) {
+        self.path_watcher.guard(path);
+    }
+
+    /// Changes with each look that is taken while somebody waits for it to be [`lost`](Self::lost).
+    pub(crate) fn looks(&self) -> watch::Receiver<()> {
+        self.looked.subscribe()
+    }
+
+    /// Looks whether every path still leads to what is held; once one did not, it never does again.
+    pub(crate) fn holds(&self) -> bool {
+        if self.is_lost() {
+            return false;
+        }
+        let loss = self.missing();
+        let holds = loss.is_none();
+        if !holds {
+            self.lost.send_if_modified(|known| {
+                let is_first = known.is_none();
+                if is_first {
+                    *known = loss;
+                }
+                is_first
+            });
+        }
+        holds
+    }
+
+    /// Whether somebody saw that it is lost.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+
+    /// What is lost, if somebody saw it.
+    pub(crate) fn loss(&self) -> Option<LostResource> {
+        self.lost.borrow().clone()
+    }
+
+    /// Parks until it is lost. For one at a time: it is the one who looks whenever something was heard.
+    pub(crate) async fn lost(&self) {
+        let mut lost = self.lost.subscribe();
+        let mut ear = self.path_watcher.ear();
+        while self.holds() {
+            self.looked.send_replace(());
+            tokio::select! {
+                _ = lost.wait_for(Option::is_some) => return,
+                () = ear.rings() => {}
+            }
+        }
+    }
+
+    fn missing(&self) -> Option<LostResource> {
+        if self.lock.is_lost() {
+            return Some(LostResource::StateDir);
+        }
+        let store = self.store.get()?.iter().find(|held| held.is_lost())?;
+        Some(LostResource::Store(store.path.clone()))
+    }
+}
+
+impl fmt::Display for LostResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::StateDir => f.write_str("the state directory")?,
+            Self::Store(path) => write!(f, "the store at {}", path.display())?,
+        }
+        f.write_str(match self {
+            Self::StateDir => " was removed, moved or replaced",
+            Self::Store(_) => " was removed, moved, replaced or truncated",
+        })
+    }
+}
+
+impl GuardedFile {
+    fn at(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
+    }
+
+    /// A file whose user never makes it shorter than this length once it is that long.
+    fn growing(path: &Path, most: u64) -> io::Result<Self> {
+        let length = Some(MinLength { kept: AtomicU64::new(0), most });
+        let held = Self { length, ..Self::at(path)? };
+        // Takes in its length.
+        let _ = held.is_lost();
+        Ok(held)
+    }
+
+    fn is_lost(&self) -> bool {
+        // Read before the look: what somebody else sees of a file that grows meanwhile says nothing about this look.
+        let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
+        match rustix::fs::stat(&self.path) {
+            Ok(found) if Inode::of(found) != self.place => true,
+            Ok(found) => before.is_some_and(|(length, kept)| length.is_cut_to(found.st_size, kept)),
+            // What cannot be looked at may be there: a file system that fails drives nobody away.
+            Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
+        }
+    }
+}
+
+impl MinLength {
+    /// Whether somebody cut the file to this length; `before` is what it kept before this length was read.
+    fn is_cut_to(&self, found: i64, before: u64) -> bool {
+        let found = u64::try_from(found).unwrap_or(0).min(self.most);
+        self.kept.fetch_max(found, Ordering::AcqRel);
+        found < before
+    }
+}
+
+impl Inode {
+    pub(crate) const fn of(stat: rustix::fs::Stat) -> Self {
+        Self { device: stat.st_dev, inode: stat.st_ino }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::time::Duration;
+
+    type TakeAway = fn(&Path);
+    const WAYS: [TakeAway; 8] = [
+        removed,
+        moved,
+        replaced,
+        without_its_lock,
+        below_a_moved_one,
+        below_a_removed_one,
+        below_another_link,
+        with_another_lock,
+    ];
+    /// What is heard is heard at once, unless the machine is busy; the look behind it comes much later.
+    const SOON: Duration = Duration::from_secs(10);
+
+    #[tokio::test]
+    async fn directory_that_is_removed_moved_or_replaced_is_lost_at_once() {
+        const { assert!(SOON.as_secs() * 3 < path_watcher::BEHIND.as_secs()) };
+        for take_away in WAYS {
+            let top = tempfile::tempdir().unwrap();
+            let (path, foothold, _lock) = standing(top.path(), PathWatcher::open());
+            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            take_away(&path);
+            waiting.await.unwrap();
+            assert!(foothold.is_lost() && !foothold.clone().holds());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_heard_of_is_looked_at_every_second() {
+        for take_away in WAYS {
+            let top = tempfile::tempdir().unwrap();
+            let (path, foothold, _lock) = standing(top.path(), PathWatcher::deaf());
+            let waiting = tokio::time::timeout(Duration::from_millis(1_100), foothold.lost());
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
+            take_away(&path);
+            waiting.await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_in_the_directory_and_in_its_store_wakes_nobody() {
+        let top = tempfile::tempdir().unwrap();
+        let (path, foothold, _lock) = standing(top.path(), PathWatcher::open());
+        let (database, files) = (path.join("longhaul.db"), path.join("store"));
+        fs::write(&database, "").unwrap();
+        fs::create_dir_all(files.join("commits")).unwrap();
+        for store in [StoreChoice::Sqlite(database.clone()), StoreChoice::Fs(files.clone())] {
+            let foothold = StateDirGuard { store: Arc::default(), ..foothold.clone() };
+            foothold.watch_store(&store).unwrap();
+        }
+        let mut looks = foothold.looks();
+        let losing = tokio::spawn(async move { foothold.lost().await });
+        let work = |round: u32| {
+            let attempt = path.join(format!("attempts/{round}"));
+            fs::create_dir_all(&attempt).unwrap();
+            fs::remove_dir(attempt).unwrap();
+            fs::write(path.join("draft"), "more").unwrap();
+            fs::rename(path.join("draft"), path.join("kept")).unwrap();
+            fs::write(&database, "more").unwrap();
+            fs::write(files.join("draft"), "more").unwrap();
+            fs::rename(files.join("draft"), files.join("checkpoint.jsonl")).unwrap();
+            fs::write(files.join("commits/1.jsonl"), "more").unwrap();
+            fs::remove_file(files.join("commits/1.jsonl")).unwrap();
+        };
+        let is_looked = async |looks: &watch::Receiver<()>| {
+            for _ in 0..10 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            looks.has_changed().unwrap()
+        };
+        // Other tests change what lies beside it in the shared temporary directory, which is heard: one calm round will do.
+        let mut is_calm = false;
+        for _ in 0..10 {
+            // The first look, and that for what was guarded or heard meanwhile.
+            while tokio::time::timeout(Duration::from_secs(3), looks.changed()).await.is_ok() {}
+            (0..100).for_each(work);
+            is_calm = !is_looked(&looks).await;
+            if is_calm {
+                break;
+            }
+        }
+        assert!(is_calm);
+        fs::rename(path.join("manager.lock"), path.join("aside")).unwrap();
+        fs::rename(path.join("aside"), path.join("manager.lock")).unwrap();
+        assert!(is_looked(&looks).await, "that is heard");
+        assert!(!losing.is_finished());
+        losing.abort();
+    }
+
+    #[tokio::test]
+    async fn store_that_is_removed_or_moved_is_lost_at_once() {
+        type Kind = fn(PathBuf) -> StoreChoice;
+        let cases: [(Kind, TakeAway); 5] = [
+            (StoreChoice::Sqlite, |path| fs::remove_file(path.join("db")).unwrap()),
+            (StoreChoice::Sqlite, |path| fs::remove_file(path.join("db-wal")).unwrap()),
+            (StoreChoice::Sqlite, |path| fs::rename(path.join("db"), path.join("other")).unwrap()),
+            (StoreChoice::Fs, |path| fs::remove_dir_all(path.join("db")).unwrap()),
+            (StoreChoice::Fs, |path| fs::rename(path.join("db"), path.join("other")).unwrap()),
+        ];
+        for (choice, change) in cases {
+            let top = tempfile::tempdir().unwrap();
+            let (_, foothold, _lock) = standing(top.path(), PathWatcher::open());
+            let choice = choice(top.path().join("db"));
+            // As a store has it: what lies in it is open, so that the kernel keeps it.
+            let _open = match &choice {
+                StoreChoice::Fs(path) => {
+                    fs::create_dir_all(path.join("commits")).unwrap();
+                    fs::write(path.join("lock"), "").unwrap();
+                    fs::File::open(path.join("lock")).unwrap()
+                }
+                StoreChoice::Sqlite(path) => {
+                    fs::write(top.path().join("db-wal"), "").unwrap();
+                    fs::write(path, "").unwrap();
+                    fs::File::open(path).unwrap()
+                }
+                StoreChoice::Memory | StoreChoice::Other(_) => unreachable!(),
+            };
+            foothold.watch_store(&choice).unwrap();
+            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            tokio::pin!(waiting);
+            assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
+            change(top.path());
+            waiting.await.unwrap();
+            assert!(matches!(foothold.loss(), Some(LostResource::Store(_))));
+        }
+    }
+
+    #[test]
+    fn look_that_a_later_look_overtakes_loses_nothing() {
+        let length = MinLength { kept: AtomicU64::new(0), most: u64::MAX };
+        assert!(!length.is_cut_to(104, 0));
+        assert!(!length.is_cut_to(100, 0), "it began while nothing was known");
+        assert!(length.is_cut_to(100, 104));
+    }
+
+    #[test]
+    fn what_was_lost_once_stays_lost() {
+        let top = tempfile::tempdir().unwrap();
+        let (path, aside) = (top.path().join("state"), top.path().join("aside"));
+        let state = StateDir::prepare(&path).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        fs::rename(&path, &aside).unwrap();
+        assert!(!foothold.holds());
+        fs::rename(&aside, &path).unwrap();
+        assert!(!foothold.holds(), "another manager may have been there meanwhile");
+    }
+
+    #[test]
+    fn store_that_is_removed_replaced_or_truncated_is_lost_and_one_that_fills_is_not() {
+        type Change = fn(&Path);
+        let removed: Change = |path| fs::remove_file(path).unwrap();
+        let replaced: Change = |path| {
+            fs::write(path.with_extension("new"), "").unwrap();
+            fs::rename(path.with_extension("new"), path).unwrap();
+        };
+        let without_journal: Change = |path| fs::remove_file(path.with_extension("db-wal")).unwrap();
+        let filled: Change = |path| fs::write(path, "much more").unwrap();
+        let truncated: Change = |path| fs::write(path, "").unwrap();
+        let cut_short: Change = |path| fs::write(path, "s").unwrap();
+        let without_commits: Change = |path| fs::write(path.with_extension("db-wal"), "").unwrap();
+        let cases = [
+            (truncated, Some("db")),
+            (cut_short, Some("db")),
+            (without_commits, Some("db-wal")),
+            (removed, Some("db")),
+            (replaced, Some("db")),
+            (without_journal, Some("db-wal")),
+            (filled, None),
+        ];
+        for (change, lost) in cases {
+            let top = tempfile::tempdir().unwrap();
+            let state = StateDir::prepare(&top.path().join("state")).unwrap();
+            let lock = ManagerLock::take(&state).unwrap();
+            let foothold = StateDirGuard::of(&state, &lock).unwrap();
+            let path = top.path().join("store.db");
+            for ending in ["db", "db-wal"] {
+                fs::write(path.with_extension(ending), "some").unwrap();
+            }
+            foothold.watch_store(&StoreChoice::Sqlite(path.clone())).unwrap();
+            assert!(foothold.holds());
+            change(&path);
+            assert_eq!(foothold.holds(), lost.is_none());
+            assert_eq!(foothold.loss(), lost.map(|ending| LostResource::Store(path.with_extension(ending))));
+        }
+    }
+
+    #[test]
+    fn path_that_leads_there_another_way_is_no_loss() {
+        let top = tempfile::tempdir().unwrap();
+        let (real, link) = (top.path().join("real"), top.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        let state = StateDir::prepare(&link.join("state")).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        fs::remove_file(&link).unwrap();
+        fs::rename(&real, &link).unwrap();
+        assert!(foothold.holds());
+    }
+
+    /// A manager's place, below a directory that a link leads to.
+    fn standing(top: &Path, path_watcher: PathWatcher) -> (PathBuf, StateDirGuard, ManagerLock) {
+        fs::create_dir(top.join("real")).unwrap();
+        symlink("real", top.join("link")).unwrap();
+        let path = top.join("link/above/state");
+        let state = StateDir::prepare(&path).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = StateDirGuard::hearing_by(path_watcher, &state, &lock).unwrap();
+        assert!(foothold.holds());
+        (path, foothold, lock)
+    }
+
+    fn removed(path: &Path) {
+        fs::remove_dir_all(path).unwrap();
+    }
+
+    fn moved(path: &Path) {
+        fs::rename(path, path.with_extension("aside")).unwrap();
+    }
+
+    fn replaced(path: &Path) {
+        moved(path);
+        let other = StateDir::prepare(path).unwrap();
+        ManagerLock::take(&other).unwrap();
+    }
+
+    fn without_its_lock(path: &Path) {
+        fs::remove_file(path.join(LOCK)).unwrap();
+    }
+
+    fn below_a_moved_one(path: &Path) {
+        moved(path.parent().unwrap());
+    }
+
+    fn below_a_removed_one(path: &Path) {
+        fs::remove_dir_all(path.parent().unwrap()).unwrap();
+    }
+
+    fn below_another_link(path: &Path) {
+        let link = path.parent().unwrap().parent().unwrap();
+        symlink("elsewhere", link.with_extension("new")).unwrap();
+        fs::rename(link.with_extension("new"), link).unwrap();
+    }
+
+    fn with_another_lock(path: &Path) {
+        without_its_lock(path);
+        ManagerLock::take(&StateDir::find(path).unwrap()).unwrap();
+    }
+}

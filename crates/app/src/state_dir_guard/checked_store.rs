@@ -1,0 +1,168 @@
+//! A store that says nothing any more when its manager has lost its foothold.
+
+use crate::state_dir_guard::{LostResource, StateDirGuard};
+use crate::store_mark::StoreMark;
+use async_trait::async_trait;
+use longhaul_domain::{OpId, ProcessId};
+use longhaul_engine::ports::{
+    Listing, PageRequest, ProcessFilter, Store, StoreCall, StoreDecorator, StoreError, StoredProcess,
+};
+use std::error::Error;
+use std::sync::Arc;
+use tokio::sync::watch;
+
+/// A store that does what the one inside does, and whose writes are acknowledged only on the state directory and the
+/// files that they were asked on.
+#[derive(Debug)]
+pub(crate) struct CheckedStore {
+    inner: Arc<dyn Store>,
+    foothold: StateDirGuard,
+    /// Changes with each write that was acknowledged.
+    written: watch::Sender<()>,
+}
+
+impl CheckedStore {
+    /// Wraps a store, and keeps its mark up to date from here on. Must be called inside a runtime.
+    pub(crate) fn new(inner: Arc<dyn Store>, foothold: StateDirGuard, mark: Option<StoreMark>) -> Self {
+        let written = watch::Sender::new(());
+        if let Some(mark) = mark {
+            mark.follow(&inner, written.subscribe());
+        }
+        Self { inner, foothold, written }
+    }
+
+    /// Why it says nothing.
+    fn gone(&self) -> Box<dyn Error + Send + Sync> {
+        self.foothold.loss().unwrap_or(LostResource::StateDir).to_string().into()
+    }
+
+    async fn guard<T>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if call.method.is_write() { self.write(call.op, work).await } else { self.read(work).await }
+    }
+
+    /// A write: looked at before, so that nothing is begun in vain, and after, before anybody is told.
+    async fn write<T>(
+        &self,
+        op: Option<OpId>,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        if !self.foothold.holds() {
+            return Err(StoreError::Unavailable { source: self.gone() });
+        }
+        let answer = work.await;
+        if !self.foothold.holds() {
+            return Err(StoreError::Unknown { op, source: self.gone() });
+        }
+        self.written.send_replace(());
+        answer
+    }
+
+    /// A read: it promises nothing, so that what was seen of the path before is enough.
+    async fn read<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let answer = work.await;
+        if self.foothold.is_lost() { Err(StoreError::Unavailable { source: self.gone() }) } else { answer }
+    }
+}
+
+#[async_trait]
+impl StoreDecorator for CheckedStore {
+    type Inner = dyn Store;
+
+    fn inner(&self) -> &dyn Store {
+        self.inner.as_ref()
+    }
+
+    fn around<T: Send>(
+        &self,
+        call: StoreCall,
+        work: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send {
+        self.guard(call, work)
+    }
+
+    async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
+        if self.foothold.is_lost() { vec![None; ids.len()] } else { self.inner.load_cached(ids).await }
+    }
+
+    async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
+        if self.foothold.is_lost() { None } else { self.inner.list_cached(filter, page).await }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose;
+    use crate::lock::ManagerLock;
+    use crate::state_dir::StateDir;
+    use longhaul_domain::NodeId;
+    use longhaul_engine::ports::{Clock, NodeDescriptor};
+    use longhaul_testkit::fakes::{FaultyStore, PortCall, ProbeStore, VirtualClock};
+    use longhaul_testkit::suite::{StoreFixture, wrapper};
+    use std::path::Path;
+
+    fn facts() -> NodeDescriptor {
+        NodeDescriptor {
+            id: NodeId::new("here").unwrap(),
+            home: None,
+            boot: "boot".to_owned(),
+            version: "1".to_owned(),
+        }
+    }
+
+    fn guarded(path: &Path) -> (Arc<FaultyStore>, CheckedStore, ManagerLock) {
+        let state = StateDir::prepare(path).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let clock: Arc<dyn Clock> = Arc::new(VirtualClock::default());
+        let inner = Arc::new(FaultyStore::new(compose::empty_store(&clock), clock));
+        (inner.clone(), CheckedStore::new(inner, foothold, None), lock)
+    }
+
+    #[tokio::test]
+    async fn nothing_is_begun_without_a_foothold() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("state");
+        let (inner, store, _lock) = guarded(&path);
+        store.register(&facts()).await.unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        let refused = store.register(&facts()).await;
+        assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+        assert_eq!(inner.calls(), [PortCall::Register]);
+        assert!(store.policy().await.is_err(), "and nothing is told");
+    }
+
+    #[tokio::test]
+    async fn every_method_reaches_the_store_inside() {
+        let top = tempfile::tempdir().unwrap();
+        let state = StateDir::prepare(&top.path().join("state")).unwrap();
+        let lock = ManagerLock::take(&state).unwrap();
+        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let clock = VirtualClock::default();
+        let inner: Arc<dyn Clock> = Arc::new(clock.clone());
+        let probe = ProbeStore::new(compose::empty_store(&inner));
+        let store = CheckedStore::new(Arc::new(probe.clone()), foothold, None);
+        let world = StoreFixture::new(Arc::new(store), clock);
+        wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
+    }
+
+    #[tokio::test]
+    async fn write_under_which_the_directory_went_away_is_not_acknowledged() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("state");
+        let (_, store, _lock) = guarded(&path);
+        let written = store.write(None, async {
+            std::fs::rename(&path, top.path().join("aside")).unwrap();
+            Ok(())
+        });
+        let answer = written.await;
+        assert!(matches!(answer, Err(StoreError::Unknown { .. })), "{answer:?}");
+    }
+}

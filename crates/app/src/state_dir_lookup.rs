@@ -1,0 +1,142 @@
+//! Where the state directory is.
+
+use crate::config::{self, ConfigError};
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Why no state directory was found.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum StateDirLookupError {
+    /// Nothing says where it is.
+    #[error("it is not known where the state directory is")]
+    NoHome,
+    /// The working directory is gone or cannot be seen.
+    #[error("the working directory cannot be found")]
+    NoWorkingDirectory {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The user's file is broken.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+/// What is asked to find a state directory.
+pub(crate) struct LookupRequest<V> {
+    /// The flag, which clap also fills from `LONGHAUL_STATE_DIR`.
+    pub(crate) flag: Option<PathBuf>,
+    /// Reads a variable of the environment.
+    pub(crate) variable: V,
+    /// The working directory.
+    pub(crate) here: io::Result<PathBuf>,
+}
+
+impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
+    /// The state directory, as an absolute path: by flag or `LONGHAUL_STATE_DIR`, by the socket that a process was
+    /// given, in the nearest directory above with a `.longhaul`, as the user's file says, else the usual one.
+    pub(crate) fn seek(self) -> Result<PathBuf, StateDirLookupError> {
+        let variable =
+            |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let flag = self.flag.filter(|path| !path.as_os_str().is_empty());
+        if let Some(path) = flag.or_else(|| variable("LONGHAUL_STATE_DIR")) {
+            return absolute(path, self.here);
+        }
+        if let Some(socket) = variable("LONGHAUL_SOCKET")
+            && let Some(directory) = socket.parent().filter(|directory| directory.is_absolute())
+        {
+            return Ok(directory.to_owned());
+        }
+        // Whoever stands in a directory that is gone still has a manager of their own.
+        if let Some(found) = self.here.as_deref().ok().and_then(project_state) {
+            return Ok(found);
+        }
+        if let Some(file) = config::user_file(&self.variable)
+            && let Some(path) = config::state_of_user_file(&file, variable("HOME").as_deref())?
+        {
+            return Ok(path);
+        }
+        usual(variable)
+    }
+}
+
+/// The nearest `.longhaul` of our own; one of another user's is nobody's business here.
+fn project_state(here: &Path) -> Option<PathBuf> {
+    let me = rustix::process::geteuid().as_raw();
+    here.ancestors()
+        .map(|directory| directory.join(config::PROJECT_STATE))
+        .find(|path| path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == me))
+}
+
+fn usual(variable: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
+    let absolute = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
+    absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .map(|base| base.join("longhaul"))
+        .ok_or(StateDirLookupError::NoHome)
+}
+
+fn absolute(path: PathBuf, here: io::Result<PathBuf>) -> Result<PathBuf, StateDirLookupError> {
+    if path.is_absolute() {
+        return Ok(path);
+    }
+    match here {
+        Ok(here) => Ok(here.join(path)),
+        Err(source) => Err(StateDirLookupError::NoWorkingDirectory { source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn flag_wins_then_environment_then_socket_then_project_then_the_users_file() {
+        let top = tempfile::tempdir().unwrap();
+        let project = top.path().join("project");
+        let deep = project.join("src/deep");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::create_dir(project.join(".longhaul")).unwrap();
+        let home = top.path().join("home");
+        std::fs::create_dir_all(home.join(".config/longhaul")).unwrap();
+        std::fs::write(home.join(".config/longhaul/config.toml"), "state = \"/from/file\"\n").unwrap();
+        let mut variables = BTreeMap::from([
+            ("LONGHAUL_STATE_DIR", "/from/environment".to_owned()),
+            ("LONGHAUL_SOCKET", "/from/socket/longhaul.sock".to_owned()),
+            ("HOME", home.display().to_string()),
+        ]);
+
+        let seek = |flag: Option<&str>, variables: &BTreeMap<&str, String>, here: &Path| {
+            let seeker = LookupRequest {
+                flag: flag.map(PathBuf::from),
+                variable: |name: &str| variables.get(name).map(OsString::from),
+                here: Ok(here.to_owned()),
+            };
+            seeker.seek().unwrap()
+        };
+        assert_eq!(seek(Some("/from/flag"), &variables, &deep), Path::new("/from/flag"));
+        assert_eq!(seek(Some("near"), &variables, &deep), deep.join("near"));
+        assert_eq!(seek(None, &variables, &deep), Path::new("/from/environment"));
+        variables.insert("LONGHAUL_STATE_DIR", String::new());
+        assert_eq!(seek(Some(""), &variables, &deep), Path::new("/from/socket"));
+        variables.remove("LONGHAUL_STATE_DIR");
+        assert_eq!(seek(None, &variables, &deep), Path::new("/from/socket"));
+        variables.remove("LONGHAUL_SOCKET");
+        assert_eq!(seek(None, &variables, &deep), project.join(".longhaul"));
+        assert_eq!(seek(None, &variables, top.path()), Path::new("/from/file"));
+        std::fs::remove_file(home.join(".config/longhaul/config.toml")).unwrap();
+        assert_eq!(seek(None, &variables, top.path()), home.join(".local/state/longhaul"));
+        variables.insert("XDG_STATE_HOME", "/xdg".to_owned());
+        assert_eq!(seek(None, &variables, top.path()), Path::new("/xdg/longhaul"));
+    }
+
+    #[test]
+    fn without_a_home_the_place_is_unknown() {
+        let seeker = LookupRequest { flag: None, variable: |_: &str| None, here: Ok(PathBuf::from("/")) };
+        assert!(matches!(seeker.seek(), Err(StateDirLookupError::NoHome)));
+    }
+}

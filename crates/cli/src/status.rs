@@ -1,0 +1,158 @@
+//! Where a process stands: the manager's word, understood.
+
+use anstyle::{AnsiColor, Style};
+use longhaul_wire::api::ProcessView;
+
+/// Where a process stands, with a place for words of later versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ParsedStatus {
+    Pending,
+    Starting,
+    Running,
+    Paused,
+    Stopping,
+    Completed,
+    Failed,
+    Timeout,
+    Cancelled,
+    Interrupted,
+    /// A word that this version does not know, of a process that lives.
+    OtherLive,
+    /// A word that this version does not know, of a process that has ended.
+    OtherEnded,
+}
+
+impl ParsedStatus {
+    /// Understands the status of a process.
+    pub(crate) fn of(process: &ProcessView) -> Self {
+        match process.status.as_str() {
+            "pending" => Self::Pending,
+            "starting" => Self::Starting,
+            "running" => Self::Running,
+            "paused" => Self::Paused,
+            "stopping" => Self::Stopping,
+            "completed" => Self::Completed,
+            "failed" => Self::Failed,
+            "timeout" => Self::Timeout,
+            "cancelled" => Self::Cancelled,
+            "interrupted" => Self::Interrupted,
+            _ if process.completed_at.is_some() => Self::OtherEnded,
+            _ => Self::OtherLive,
+        }
+    }
+
+    /// Tells whether it is final.
+    pub(crate) const fn is_ended(self) -> bool {
+        match self {
+            Self::Completed
+            | Self::Failed
+            | Self::Timeout
+            | Self::Cancelled
+            | Self::Interrupted
+            | Self::OtherEnded => true,
+            Self::Pending
+            | Self::Starting
+            | Self::Running
+            | Self::Paused
+            | Self::Stopping
+            | Self::OtherLive => false,
+        }
+    }
+
+    /// Tells whether it has come as far as running, or further.
+    pub(crate) const fn has_started(self) -> bool {
+        match self {
+            Self::Pending | Self::Starting | Self::OtherLive => false,
+            Self::Running
+            | Self::Paused
+            | Self::Stopping
+            | Self::Completed
+            | Self::Failed
+            | Self::Timeout
+            | Self::Cancelled
+            | Self::Interrupted
+            | Self::OtherEnded => true,
+        }
+    }
+
+    /// Gives its sign, in characters that the terminal can show.
+    pub(crate) const fn glyph(self, unicode: bool) -> &'static str {
+        match (self, unicode) {
+            (Self::Pending, true) => "◌",
+            (Self::Pending, false) => ".",
+            (Self::Starting, true) => "◔",
+            (Self::Starting, false) => "+",
+            (Self::Running, true) => "●",
+            (Self::Running, false) => "*",
+            (Self::Paused, true) => "‖",
+            (Self::Paused, false) => "=",
+            (Self::Stopping, true) => "◍",
+            (Self::Stopping, false) => "-",
+            (Self::Completed, true) => "✓",
+            (Self::Completed, false) => "v",
+            (Self::Failed, true) => "✗",
+            (Self::Failed, false) => "x",
+            (Self::Timeout, true) => "⧖",
+            (Self::Timeout, false) => "t",
+            (Self::Cancelled, true) => "⊘",
+            (Self::Cancelled, false) => "o",
+            (Self::Interrupted | Self::OtherLive | Self::OtherEnded, _) => "?",
+        }
+    }
+
+    /// Gives its colour.
+    pub(crate) const fn colour(self) -> Option<AnsiColor> {
+        match self {
+            Self::Pending | Self::Cancelled => Some(AnsiColor::BrightBlack),
+            Self::Starting | Self::Stopping => Some(AnsiColor::Cyan),
+            Self::Running => Some(AnsiColor::Blue),
+            Self::Paused | Self::Timeout => Some(AnsiColor::Yellow),
+            Self::Completed => Some(AnsiColor::Green),
+            Self::Failed => Some(AnsiColor::Red),
+            Self::Interrupted => Some(AnsiColor::Magenta),
+            Self::OtherLive | Self::OtherEnded => None,
+        }
+    }
+
+    /// Gives its colour as a style.
+    pub(crate) const fn style(self) -> Style {
+        match self.colour() {
+            Some(colour) => Style::new().fg_color(Some(anstyle::Color::Ansi(colour))),
+            None => Style::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_word_of_a_later_version_lives_until_it_has_an_end() {
+        let mut process = ProcessView { status: "hibernating".to_owned(), ..ProcessView::default() };
+        assert!(!ParsedStatus::of(&process).is_ended());
+        process.completed_at = Some("2026-11-21T00:00:00Z".to_owned());
+        assert!(ParsedStatus::of(&process).is_ended());
+    }
+
+    #[test]
+    fn signs_differ_in_both_sets() {
+        let all = [
+            ParsedStatus::Pending,
+            ParsedStatus::Starting,
+            ParsedStatus::Running,
+            ParsedStatus::Paused,
+            ParsedStatus::Stopping,
+            ParsedStatus::Completed,
+            ParsedStatus::Failed,
+            ParsedStatus::Timeout,
+            ParsedStatus::Cancelled,
+            ParsedStatus::Interrupted,
+        ];
+        for unicode in [true, false] {
+            let signs: std::collections::BTreeSet<_> = all.iter().map(|each| each.glyph(unicode)).collect();
+            assert_eq!(signs.len(), all.len());
+        }
+        assert!(all.iter().all(|each| each.glyph(false).is_ascii()));
+    }
+}

@@ -1,0 +1,196 @@
+//! `pause`, `resume`, `retry` and `signal`: an order to each process that is named.
+
+use super::{check_expected, complained, first_failed};
+use crate::arguments::{OutputFormat, RetryArgs, RevisionArgs, SignalArgs, TargetArgs};
+use crate::client::RequestPath;
+use crate::dispatch::VerbContext;
+use crate::exit_code::DONE;
+use crate::failure::CliError;
+use crate::render::{RenderTime, label};
+use crate::status::ParsedStatus;
+use longhaul_view::clean_label;
+use longhaul_wire::api::{ActionReply, OutcomeView, OutcomesReply, PauseReply, PauseRequest, SignalRequest};
+use serde::Serialize;
+use serde_json::json;
+
+/// What is said of an order that another node was given and has not carried out yet.
+const ASKED: &str = "asked";
+
+/// Halts processes.
+pub(crate) async fn pause(context: &VerbContext, args: &TargetArgs) -> Result<i32, CliError> {
+    set(context, args, "pause").await
+}
+
+/// Lets paused processes go on.
+pub(crate) async fn resume(context: &VerbContext, args: &TargetArgs) -> Result<i32, CliError> {
+    set(context, args, "resume").await
+}
+
+/// Tries again now what waits for its next attempt.
+pub(crate) async fn retry(context: &VerbContext, args: &RetryArgs) -> Result<i32, CliError> {
+    order(context, &args.ids, args.expected, "retry", &json!({})).await
+}
+
+/// Sends a signal to a process.
+pub(crate) async fn signal(context: &VerbContext, args: &SignalArgs) -> Result<i32, CliError> {
+    let path = RequestPath::process_part(&args.id, "signal").with_some("revision", args.expected.revision);
+    // By its number: the names of some are those of this machine.
+    let request = SignalRequest { signal: args.signal.number().to_string(), tree: args.tree };
+    let outcome: ActionReply = context.client.send(&path, &request).await?;
+    print_as(context, &outcome, |outcome, _| signal_line(outcome))?;
+    Ok(DONE)
+}
+
+fn signal_line(ActionReply { process, note, .. }: &ActionReply) -> String {
+    let label = label(process);
+    match note.as_deref() {
+        Some(ASKED) => {
+            let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
+            format!(
+                "no signal has reached {label} yet: its node {node} was asked, and will send it when it can"
+            )
+        }
+        Some(_) | None => {
+            format!("a signal is sent to {label}, which is {}", clean_label(&process.status))
+        }
+    }
+}
+
+async fn set(context: &VerbContext, args: &TargetArgs, verb: &str) -> Result<i32, CliError> {
+    check_expected(args.expected, args.ids.len())?;
+    let mut codes = Vec::new();
+    for id in &args.ids {
+        let path = RequestPath::process_part(id, verb).with_some("revision", args.expected.revision);
+        codes.push(match context.client.send_slowly(&path, &PauseRequest { alone: args.alone }).await {
+            Ok(reply) => print_paced(context, reply)?,
+            Err(failure) => complained(context, failure),
+        });
+    }
+    Ok(first_failed(codes))
+}
+
+/// Tells what came of a pause or of its end, and gives the code of the first descendant that refused it.
+fn print_paced(context: &VerbContext, reply: PauseReply) -> Result<i32, CliError> {
+    let is_json = context.console.is_json();
+    if is_json {
+        context.console.print_json(&reply)?;
+    }
+    let PauseReply { process, changed, note, descendants } = reply;
+    if !is_json {
+        tell(context, &ActionReply { process, changed, note })?;
+    }
+    print_each(context, &descendants, line)
+}
+
+async fn order<B: Serialize>(
+    context: &VerbContext,
+    ids: &[String],
+    expected: RevisionArgs,
+    verb: &str,
+    body: &B,
+) -> Result<i32, CliError> {
+    check_expected(expected, ids.len())?;
+    let mut codes = Vec::new();
+    for id in ids {
+        let path = RequestPath::process_part(id, verb).with_some("revision", expected.revision);
+        codes.push(match context.client.send(&path, body).await {
+            Ok(outcome) => {
+                tell(context, &outcome)?;
+                DONE
+            }
+            Err(failure) => complained(context, failure),
+        });
+    }
+    Ok(first_failed(codes))
+}
+
+/// Tells what came of an order to one process.
+pub(super) fn tell(context: &VerbContext, outcome: &ActionReply) -> Result<(), CliError> {
+    print_as(context, outcome, line)
+}
+
+fn print_as(context: &VerbContext, outcome: &ActionReply, line: OutcomeText) -> Result<(), CliError> {
+    match context.console.format {
+        Some(OutputFormat::Json | OutputFormat::Ndjson) => context.console.print_json(outcome)?,
+        Some(OutputFormat::Name) => context.console.print(&format!("{}\n", outcome.process.id))?,
+        Some(OutputFormat::Table | OutputFormat::Wide) | None => {
+            context.console.say(&line(outcome, RenderTime::here(context.console.utc)));
+        }
+    }
+    Ok(())
+}
+
+/// Tells what came of the end of a session, and gives the code of the first that was refused.
+pub(super) fn print_session_end(context: &VerbContext, reply: &OutcomesReply) -> Result<i32, CliError> {
+    if context.console.is_json() {
+        context.console.print_json(reply)?;
+    }
+    print_each(context, &reply.outcomes, session_line)
+}
+
+/// How an outcome is put into words.
+type OutcomeText = fn(&ActionReply, RenderTime) -> String;
+
+/// Tells people what came of an order to each of many, and complains of each refusal.
+fn print_each(context: &VerbContext, outcomes: &[OutcomeView], line: OutcomeText) -> Result<i32, CliError> {
+    let mut codes = Vec::new();
+    for view in outcomes {
+        match outcome(view) {
+            Ok(outcome) if !context.console.is_json() => print_as(context, &outcome, line)?,
+            Ok(_) => {}
+            Err(failure) => codes.push(complained(context, failure)),
+        }
+    }
+    Ok(first_failed(codes))
+}
+
+/// Understands what came of an order to one of many.
+pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
+    match (&view.process, &view.problem) {
+        (_, Some(problem)) => Err(CliError::from(problem.clone())),
+        (Some(process), None) => {
+            Ok(ActionReply { process: process.clone(), changed: view.changed, note: view.note.clone() })
+        }
+        (None, None) => {
+            Err(CliError::Broken { why: format!("its answer does not say what came of {}", view.id) })
+        }
+    }
+}
+
+/// Of a session that ends once more, the earlier end of a process stands.
+fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
+    let process = &outcome.process;
+    match process.leave_by.as_deref().filter(|_| !outcome.changed && !ParsedStatus::of(process).is_ended()) {
+        Some(by) => format!(
+            "{} is {}, and is still cancelled at {}, as was said before",
+            label(process),
+            clean_label(&process.status),
+            now.clock(by)
+        ),
+        None => line(outcome, now),
+    }
+}
+
+fn line(outcome: &ActionReply, now: RenderTime) -> String {
+    let process = &outcome.process;
+    let status = clean_label(&process.status);
+    let label = label(process);
+    let told_to_end =
+        matches!(ParsedStatus::of(process), ParsedStatus::Stopping) || ParsedStatus::of(process).is_ended();
+    if let Some(by) = process.leave_by.as_deref().filter(|_| outcome.changed && !told_to_end) {
+        return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
+    }
+    match outcome.note.as_deref() {
+        Some("rest_told") => {
+            format!("{label} had ended already: {status}; what is left of it on its node is stopped")
+        }
+        Some(ASKED) => {
+            let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
+            format!("{label} is still {status}: its node {node} was asked, and will do it when it can")
+        }
+        _ if outcome.changed => format!("{label} is {status}"),
+        Some("already_ended") => format!("{label} had ended already: {status}"),
+        Some("goes_on") => format!("{label} goes on, {status}"),
+        Some(_) | None => format!("{label} was already {status}"),
+    }
+}

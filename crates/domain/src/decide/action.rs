@@ -1,0 +1,440 @@
+//! What follows from a command.
+
+use super::{Decider, stopped};
+use crate::effect::{Decision, Effect, NoOpReason};
+use crate::ending::{Ending, Failure, Interruption, StopCause};
+use crate::event::{Event, Fact};
+use crate::id::Priority;
+use crate::input::{Action, ActionKind};
+use crate::json::JsonText;
+use crate::progress::ProgressReport;
+use crate::rejection::Rejection;
+use crate::signal::{Signal, SignalTarget};
+use crate::spec::{ChildrenPolicy, SessionPolicy, Work};
+use crate::state::{Ended, OrphanStop, Pending, State, StopPhase};
+use crate::time::AwakeTime;
+
+impl Decider<'_> {
+    pub(super) fn asked(&self, command: &Action) -> Result<Decision, Rejection> {
+        match command {
+            Action::Progress(report) => self.progress(report),
+            Action::Complete { result } => self.complete(result.as_ref()),
+            Action::Fail { error } => self.fail(error),
+            Action::Cancel { cause } => Ok(self.cancel(*cause)),
+            Action::Force { cause } => Ok(self.force(*cause)),
+            Action::Pause => self.pause(),
+            Action::Resume => self.resume(),
+            Action::Restart => self.restart(),
+            Action::RetryNow => self.retry_now(),
+            Action::Terminate { cause, force } => Ok(self.terminate(*cause, *force)),
+            Action::Prioritize { priority } => self.prioritize(*priority),
+            Action::Signal { signal, target } => self.signal(*signal, *target),
+            Action::EndSession { policy } => Ok(self.end_session(*policy)),
+        }
+    }
+
+    /// A report is kept while anything of the attempt is alive: it may arrive before the start was noted.
+    fn progress(&self, report: &ProgressReport) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. } => {
+                let mut step = Decision::nothing();
+                if let Some(stage) = &report.stage
+                    && self.live_stats.stage.as_ref() != Some(stage)
+                {
+                    step.events.push(self.event(Fact::StageChanged { stage: stage.clone() }));
+                }
+                step.effects.push(Effect::Keep { report: report.clone() });
+                Ok(step)
+            }
+            State::Lingering(_) => Err(self.over(ActionKind::Progress)),
+            State::Pending(_) | State::Ended(_) => Err(self.forbidden(ActionKind::Progress)),
+        }
+    }
+
+    fn complete(&self, result: Option<&JsonText>) -> Result<Decision, Rejection> {
+        self.only_reported(ActionKind::Complete)?;
+        match &self.process.state {
+            State::Reported { .. } | State::Withdrawing { .. } => {
+                let mut live_stats = self.live_stats.clone();
+                live_stats.progress = Some(crate::progress::Progress::DONE);
+                let ending = Ending::Completed { exit: None, result: result.cloned() };
+                Ok(self.ended_with(ending, live_stats))
+            }
+            State::Lingering(lingering) => match &lingering.ending {
+                Ending::Completed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+                Ending::Failed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.over(ActionKind::Complete)),
+            },
+            State::Ended(ended) => match &ended.ending {
+                Ending::Completed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+                Ending::Failed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.forbidden(ActionKind::Complete)),
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => Err(self.forbidden(ActionKind::Complete)),
+        }
+    }
+
+    /// A reporter that fails after it was asked to end has acknowledged the cancel.
+    fn fail(&self, error: &str) -> Result<Decision, Rejection> {
+        self.only_reported(ActionKind::Fail)?;
+        match &self.process.state {
+            State::Reported { .. } => {
+                let failure = Failure::Reported { error: error.to_owned() };
+                Ok(self.ended(Ending::Failed { failure }))
+            }
+            State::Withdrawing { cause, .. } => Ok(self.ended(stopped(*cause, None))),
+            State::Lingering(lingering) => match &lingering.ending {
+                Ending::Failed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+                Ending::Completed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.over(ActionKind::Fail)),
+            },
+            State::Ended(ended) => match &ended.ending {
+                Ending::Failed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+                Ending::Completed { .. }
+                | Ending::Timeout { .. }
+                | Ending::Cancelled { .. }
+                | Ending::Interrupted { .. } => Err(self.forbidden(ActionKind::Fail)),
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. } => Err(self.forbidden(ActionKind::Fail)),
+        }
+    }
+
+    pub(super) fn cancel(&self, cause: StopCause) -> Decision {
+        match &self.process.state {
+            State::Pending(_) => self.ended(stopped(cause, None)),
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Reported { .. } => self.stop(cause),
+            State::Stopping { cause: before, urgency, .. } if self.outranks(cause, *before) => Decision {
+                events: vec![self.cause_changed(cause, *urgency)],
+                effects: vec![self.stop_or_kill(*urgency, cause)],
+                note: None,
+            },
+            State::Stopping { .. } | State::Withdrawing { .. } => Decision::noted(NoOpReason::NoChange),
+            State::Lingering(lingering) => {
+                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            }
+            State::Ended(ended) => self.stop_rest(ended, cause, false),
+        }
+    }
+
+    fn force(&self, cause: StopCause) -> Decision {
+        let attempt = self.process.attempt;
+        match &self.process.state {
+            State::Pending(_) | State::Reported { .. } => self.ended(stopped(cause, None)),
+            State::Withdrawing { cause, .. } => self.ended(stopped(*cause, None)),
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                let began = Fact::StopBegan { cause, kill_at: self.ctx.awake, until: self.ctx.now };
+                Decision {
+                    events: vec![self.event(began), self.kill_began()],
+                    effects: vec![Effect::Kill { attempt, cause }],
+                    note: None,
+                }
+            }
+            State::Stopping { cause: before, urgency, .. } => {
+                let mut step = Decision::nothing();
+                let mut why = *before;
+                if self.outranks(cause, why) {
+                    step.events.push(self.cause_changed(cause, *urgency));
+                    why = cause;
+                }
+                match urgency {
+                    StopPhase::Asked { .. } => step.events.push(self.kill_began()),
+                    StopPhase::Killing { .. } | StopPhase::Stuck => {}
+                }
+                step.effects.push(Effect::Kill { attempt, cause: why });
+                step
+            }
+            State::Lingering(lingering) => {
+                Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
+            }
+            State::Ended(ended) => self.stop_rest(ended, cause, true),
+        }
+    }
+
+    /// Ended is final; what may live on of it on a node that was lost and is back is stopped there.
+    fn stop_rest(&self, ended: &Ended, cause: StopCause, force: bool) -> Decision {
+        if !self.process.may_live_on() {
+            return Decision::noted(NoOpReason::AlreadyEnded);
+        }
+        let attempt = self.process.attempt;
+        match ended.rest {
+            Some(OrphanStop { cause, force: before }) if before || !force => Decision {
+                effects: vec![Effect::StopOrphan { attempt, cause, force: before }],
+                note: Some(NoOpReason::NoChange),
+                ..Decision::nothing()
+            },
+            Some(_) | None => Decision {
+                events: vec![self.event(Fact::RestTold { cause, force })],
+                effects: vec![Effect::StopOrphan { attempt, cause, force }],
+                note: Some(NoOpReason::OrphanStopRequested),
+            },
+        }
+    }
+
+    /// What is halted gets it when it goes on, and what is told to end may still have something to say.
+    fn signal(&self, signal: Signal, target: SignalTarget) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
+                if !self.ctx.capabilities.signals {
+                    return Err(self.unsupported(ActionKind::Signal, "work on this spawner"));
+                }
+                Ok(Decision {
+                    events: vec![self.event(Fact::Signalled { signal, target })],
+                    effects: vec![Effect::Signal { attempt: self.process.attempt, signal, target }],
+                    note: None,
+                })
+            }
+            State::Lingering(_) => Err(self.over(ActionKind::Signal)),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Stopping { execution: None, .. }
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.not_haltable(ActionKind::Signal)),
+        }
+    }
+
+    /// The mark comes with the same commit, so that no child can join in between, and the descendants are told before
+    /// the process itself: signals leave deepest first.
+    pub(super) fn terminate(&self, cause: StopCause, force: bool) -> Decision {
+        let mut step = match &self.process.state {
+            // It ends as it did when the last of them has ended.
+            State::Lingering(_) => Decision::noted(NoOpReason::NoChange),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => {
+                if force {
+                    self.force(cause)
+                } else {
+                    self.cancel(cause)
+                }
+            }
+        };
+        let forced = self.process.cascade.map(|cascade| cascade.force);
+        let under_way = forced.is_some_and(|forced| forced || !force);
+        if !under_way {
+            step.events.push(self.event(Fact::CascadeBegan { cause, force }));
+            step.note = step.note.filter(|note| *note == NoOpReason::OrphanStopRequested);
+        }
+        step.effects.insert(0, Effect::Cascade { force: force || forced == Some(true) });
+        step
+    }
+
+    fn prioritize(&self, priority: Priority) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Pending(_) if priority == self.process.priority => {
+                Ok(Decision::noted(NoOpReason::NoChange))
+            }
+            State::Pending(_) => Ok(Decision {
+                events: vec![self.event(Fact::Prioritized { priority })],
+                ..Decision::nothing()
+            }),
+            State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Err(self.forbidden(ActionKind::Prioritize)),
+        }
+    }
+
+    /// Its descendants go with it, except those of another session: whoever performs the cascade leaves them alone.
+    fn end_session(&self, policy: Option<SessionPolicy>) -> Decision {
+        match &self.process.state {
+            State::Ended(ended) => {
+                // Nothing is left that could wait for the end of a grace.
+                return match policy.unwrap_or(self.process.spec.on_session_end) {
+                    SessionPolicy::Cancel => self.stop_rest(ended, StopCause::Session, false),
+                    SessionPolicy::Keep | SessionPolicy::Grace(_) => {
+                        Decision::noted(NoOpReason::AlreadyEnded)
+                    }
+                };
+            }
+            State::Withdrawing { .. } => return Decision::noted(NoOpReason::NoChange),
+            State::Stopping { cause, .. } if !self.outranks(StopCause::Session, *cause) => {
+                return Decision::noted(NoOpReason::NoChange);
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Lingering(_) => {}
+        }
+        match policy.unwrap_or(self.process.spec.on_session_end) {
+            SessionPolicy::Keep if self.process.leave_by.is_none() => {
+                Decision::noted(NoOpReason::KeptByPolicy)
+            }
+            // A grace that it was given before stands until somebody takes it back in so many words.
+            SessionPolicy::Keep if policy.is_none() => Decision::noted(NoOpReason::NoChange),
+            SessionPolicy::Keep => {
+                Decision { events: vec![self.event(Fact::SessionKept)], ..Decision::nothing() }
+            }
+            SessionPolicy::Cancel => self.terminate(StopCause::Session, false),
+            SessionPolicy::Grace(grace) => {
+                let leave_by = self.ctx.now.plus(grace);
+                if self.process.leave_by.is_some_and(|before| before <= leave_by) {
+                    return Decision::noted(NoOpReason::NoChange);
+                }
+                Decision { events: vec![self.event(Fact::SessionEnded { leave_by })], ..Decision::nothing() }
+            }
+        }
+    }
+
+    /// A timeout that is followed by another attempt, or by a wait for the descendants, ends only the attempt: whoever
+    /// asks for the end of the process meanwhile must not see it go on.
+    fn outranks(&self, cause: StopCause, before: StopCause) -> bool {
+        let covers = |ending| self.process.spec.retry.covers(&ending, self.process.retries);
+        let lost = Ending::Interrupted { why: Interruption::NodeGone };
+        matches!(before, StopCause::Timeout)
+            && !matches!(cause, StopCause::Timeout)
+            && (matches!(self.process.spec.children, ChildrenPolicy::Wait)
+                || covers(Ending::Timeout { exit: None })
+                || covers(lost))
+    }
+
+    /// A stop under way that goes on for another cause, with the grace that it has.
+    fn cause_changed(&self, cause: StopCause, urgency: StopPhase) -> Event {
+        self.event(Fact::StopBegan {
+            cause,
+            kill_at: match urgency {
+                StopPhase::Asked { kill_at } => kill_at,
+                StopPhase::Killing { .. } | StopPhase::Stuck => self.ctx.awake,
+            },
+            until: self.ctx.now,
+        })
+    }
+
+    fn pause(&self) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Running { timeout_at, .. } => {
+                if !self.ctx.capabilities.pause {
+                    return Err(self.unsupported(ActionKind::Pause, "work on this spawner"));
+                }
+                let timeout_left = timeout_at.map(|at| at.since(self.ctx.awake));
+                Ok(Decision {
+                    events: vec![self.event(Fact::Paused { timeout_left })],
+                    effects: vec![Effect::Pause { attempt: self.process.attempt }],
+                    note: None,
+                })
+            }
+            State::Paused { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+            State::Lingering(_) => Err(self.over(ActionKind::Pause)),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.not_haltable(ActionKind::Pause)),
+        }
+    }
+
+    fn resume(&self) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Paused { .. } => Ok(Decision {
+                events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
+                effects: vec![Effect::Resume { attempt: self.process.attempt }],
+                note: None,
+            }),
+            State::Running { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
+            State::Lingering(_) => Err(self.over(ActionKind::Resume)),
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Ended(_) => Err(self.not_haltable(ActionKind::Resume)),
+        }
+    }
+
+    /// Reported work can never be halted or signalled, so a later try is not worth hinting at; only its end is a better reason.
+    fn not_haltable(&self, verb: ActionKind) -> Rejection {
+        match self.process.spec.work {
+            Work::Reported(_) if !self.process.status().is_ended() => self.unsupported(verb, "reported work"),
+            Work::Reported(_) | Work::Command(_) => self.forbidden(verb),
+        }
+    }
+
+    /// When the time of a paused process is over if it goes on now.
+    pub(super) fn timeout_resumed(&self) -> Option<AwakeTime> {
+        match &self.process.state {
+            State::Paused { timeout_left, .. } => timeout_left.map(|left| self.ctx.awake.plus(left)),
+            State::Running { timeout_at, .. } => *timeout_at,
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => None,
+        }
+    }
+
+    fn restart(&self) -> Result<Decision, Rejection> {
+        if matches!(self.process.spec.work, Work::Reported(_)) {
+            return Err(self.unsupported(ActionKind::Restart, "reported work"));
+        }
+        if self.process.status().is_ended() {
+            return Ok(Decision { effects: vec![Effect::Relaunch], ..Decision::nothing() });
+        }
+        Err(self.forbidden(ActionKind::Restart))
+    }
+
+    fn retry_now(&self) -> Result<Decision, Rejection> {
+        match &self.process.state {
+            State::Pending(Pending::Retrying { .. }) => {
+                Ok(Decision { events: vec![self.event(Fact::BecameDue)], ..Decision::nothing() })
+            }
+            State::Pending(Pending::Queued | Pending::Delayed { .. })
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Err(self.forbidden(ActionKind::RetryNow)),
+        }
+    }
+
+    fn over(&self, verb: ActionKind) -> Rejection {
+        self.unsupported(verb, "a process whose own work is over: it only waits for its children")
+    }
+
+    /// The end of a command is seen, not reported.
+    fn only_reported(&self, verb: ActionKind) -> Result<(), Rejection> {
+        match self.process.spec.work {
+            Work::Reported(_) => Ok(()),
+            Work::Command(_) => Err(self.unsupported(verb, "a command: its end is observed")),
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! What follows from an observation. What comes too late, or from another attempt, changes nothing.
+
+use super::{Decider, stopped};
+use crate::condition::Condition;
+use crate::effect::{Decision, Effect, NoOpReason};
+use crate::ending::{Ending, Exit, ExitStatus, Failure, Interruption, StartFailure, StopCause};
+use crate::event::{Event, Fact};
+use crate::id::{AttemptNo, NodeId};
+use crate::input::Observation;
+use crate::process::MAX_NEVER_RAN;
+use crate::spec::Work;
+use crate::state::{Containment, Pending, State};
+use crate::time::Timestamp;
+
+impl Decider<'_> {
+    pub(super) fn seen(&self, observation: &Observation) -> Decision {
+        match observation {
+            Observation::Claimed { attempt, node } => self.claimed(*attempt, node),
+            Observation::OwnerLost => self.orphaned(),
+            Observation::NodeLost { why } => self.node_lost(why),
+            // Answered like the command that it stands for, before this function is asked.
+            Observation::ActionRequested(_) => Decision::noted(NoOpReason::Stale),
+            Observation::Spawned { attempt, pid, containment, at } => {
+                self.of(*attempt, || self.spawned(*pid, *containment, *at))
+            }
+            Observation::SpawnFailed { attempt, failure } => self.of(*attempt, || self.spawn_failed(failure)),
+            Observation::NeverRan { attempt } => self.of(*attempt, || self.never_ran()),
+            Observation::AlreadyRan { attempt, earlier, exit } => {
+                self.of(*attempt, || self.already_ran(*earlier, exit.as_ref()))
+            }
+            Observation::Exited { attempt, exit } => self.exited(*attempt, exit),
+            Observation::SupervisorLost { attempt, why } => self.of(*attempt, || self.node_lost(why)),
+            Observation::HeartbeatMissed { last } => self.heartbeat_missed(*last),
+            Observation::DescendantsEnded => self.descendants_ended(),
+            Observation::PauseFailed { attempt } => self.of(*attempt, || self.pause_failed()),
+            Observation::ConditionObserved { attempt, condition, holds, at } => {
+                self.of(*attempt, || self.noticed(*condition, *holds, *at))
+            }
+            Observation::OutputMatched { attempt, pattern, offset, line, at } => self.of(*attempt, || {
+                let (pattern, line) = (pattern.clone(), line.clone());
+                self.output_matched(Fact::OutputMatched { pattern, offset: *offset, line }, *at)
+            }),
+        }
+    }
+
+    /// Only what was seen of the present attempt counts.
+    fn of(&self, attempt: AttemptNo, decide: impl FnOnce() -> Decision) -> Decision {
+        if attempt == self.process.attempt { decide() } else { Decision::noted(NoOpReason::Stale) }
+    }
+
+    fn claimed(&self, attempt: AttemptNo, node: &NodeId) -> Decision {
+        match &self.process.state {
+            State::Pending(Pending::Queued) if attempt > self.process.attempt => Decision {
+                events: vec![self.event(Fact::Claimed { attempt, node: node.clone() })],
+                effects: match &self.process.spec.work {
+                    Work::Command(_) => vec![Effect::Spawn { attempt }],
+                    Work::Reported(_) => Vec::new(),
+                },
+                note: None,
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// A start that is answered after the stop was asked is stopped now that there is something to stop.
+    fn spawned(&self, pid: Option<u32>, containment: Option<Containment>, at: Timestamp) -> Decision {
+        let timeout = match &self.process.spec.work {
+            Work::Command(command) => command.timeout,
+            Work::Reported(_) => None,
+        };
+        let timeout_at = timeout.map(|timeout| self.ctx.awake.plus(timeout));
+        let spawned = Event { at, fact: Fact::Spawned { pid, containment, timeout_at } };
+        match &self.process.state {
+            State::Starting { .. } => Decision { events: vec![spawned], ..Decision::nothing() },
+            State::Stopping { execution: None, cause, urgency, .. } => Decision {
+                events: vec![spawned],
+                effects: vec![self.stop_or_kill(*urgency, *cause)],
+                note: None,
+            },
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    fn spawn_failed(&self, failure: &StartFailure) -> Decision {
+        match &self.process.state {
+            State::Starting { .. } => self.ended(Ending::Failed { failure: Failure::Start(failure.clone()) }),
+            State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    fn never_ran(&self) -> Decision {
+        match &self.process.state {
+            State::Starting { .. } => {
+                let times = self.process.never_ran.saturating_add(1);
+                if times >= MAX_NEVER_RAN {
+                    return self.ended(Ending::Failed { failure: Failure::NeverRan { times } });
+                }
+                Decision { events: vec![self.event(Fact::NeverRan)], ..Decision::nothing() }
+            }
+            State::Stopping { execution: None, cause, .. } => self.ended(stopped(*cause, None)),
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// The process is interrupted, since nobody recorded the end of what ran. How that ended is attached.
+    fn already_ran(&self, earlier: AttemptNo, exit: Option<&Exit>) -> Decision {
+        match &self.process.state {
+            State::Starting { .. } | State::Stopping { execution: None, .. } => {
+                let found = format!("attempt {earlier} ran, and the store lost its record");
+                let why = Interruption::RecordLost { found };
+                let mut step = self.ended(Ending::Interrupted { why });
+                let late = exit.map(|exit| Fact::LateExit { attempt: earlier, exit: exit.clone() });
+                step.events.extend(late.map(|late| self.event(late)));
+                step
+            }
+            State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// What ran is said never to have run: whatever told so has lost what it knew of the attempt.
+    fn record_lost(&self) -> Decision {
+        let found = "it ran, and its attempt has no files on its node any more".to_owned();
+        self.node_lost(&Interruption::RecordLost { found })
+    }
+
+    fn exited(&self, attempt: AttemptNo, exit: &Exit) -> Decision {
+        if let State::Ended(ended) = &self.process.state {
+            let news = attempt == self.process.attempt
+                && matches!(self.process.spec.work, Work::Command(_))
+                && ended.late.is_none()
+                && matches!(ended.ending, Ending::Interrupted { .. });
+            if !news {
+                return Decision::noted(NoOpReason::Stale);
+            }
+            let fact = Fact::LateExit { attempt, exit: exit.clone() };
+            return Decision { events: vec![self.event(fact)], ..Decision::nothing() };
+        }
+        if let Some(cause) = exit.stopped
+            && ends_the_process(cause)
+            && self.is_past(attempt)
+        {
+            // Its node could record neither the stop nor the end before it was lost, and it was to be tried again.
+            return self.cancel(cause);
+        }
+        let began = self.begun_unheard(exit);
+        let mut step = self.of(attempt, || self.exited_now(exit));
+        if !step.events.is_empty() {
+            step.events.splice(..0, began);
+        }
+        step
+    }
+
+    /// Whether another attempt followed on one, or is waited for.
+    const fn is_past(&self, attempt: AttemptNo) -> bool {
+        let present = self.process.attempt.0;
+        attempt.0 < present
+            || (attempt.0 == present && present > 0 && matches!(self.process.state, State::Pending(_)))
+    }
+
+    /// The begin of an attempt of which nothing was heard before its end.
+    fn begun_unheard(&self, exit: &Exit) -> Option<Event> {
+        let claimed = match &self.process.state {
+            State::Starting { since } => *since,
+            State::Stopping { execution: None, .. } => self.process.queued_at,
+            State::Pending(_)
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => return None,
+        };
+        let at = exit.began?.min(exit.at).min(self.ctx.now).max(claimed);
+        Some(Event { at, fact: Fact::Spawned { pid: None, containment: None, timeout_at: None } })
+    }
+
+    fn exited_now(&self, exit: &Exit) -> Decision {
+        match &self.process.state {
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                self.attempt_ended(ending_of(exit, exit.stopped))
+            }
+            State::Stopping { cause, since, .. } => {
+                // A stop that reached only the supervisor is a wish to end the process all the same, but what was only
+                // waiting for the end of what it had left behind when somebody asked had ended by itself.
+                let by_itself = exit.stopped.is_none() && exit.leftovers > 0 && exit.at < *since;
+                match cause {
+                    StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
+                    StopCause::Timeout => {
+                        self.attempt_ended(ending_of(exit, Some(exit.stopped.unwrap_or(*cause))))
+                    }
+                    StopCause::User
+                    | StopCause::Parent
+                    | StopCause::Session
+                    | StopCause::Shutdown
+                    | StopCause::Limit => self.ended(ending_of(exit, (!by_itself).then_some(*cause))),
+                }
+            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    /// Its node is lost: that is told before what follows from it.
+    fn orphaned(&self) -> Decision {
+        let mut step = self.node_lost(&Interruption::NodeGone);
+        if !step.events.is_empty()
+            && let Some(node) = &self.process.node
+        {
+            step.events.insert(0, self.event(Fact::NodeLost { node: node.clone() }));
+        }
+        step
+    }
+
+    /// The owner, its machine or the supervisor is gone: nobody saw the end.
+    fn node_lost(&self, why: &Interruption) -> Decision {
+        let interrupted = Ending::Interrupted { why: why.clone() };
+        match &self.process.state {
+            State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
+                self.attempt_ended(interrupted)
+            }
+            State::Stopping { cause, .. } => match cause {
+                StopCause::Timeout => self.attempt_ended(interrupted),
+                StopCause::User
+                | StopCause::Parent
+                | StopCause::Session
+                | StopCause::Shutdown
+                | StopCause::Limit => self.ended(interrupted),
+            },
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    fn heartbeat_missed(&self, last: Timestamp) -> Decision {
+        match &self.process.state {
+            State::Reported { .. } | State::Withdrawing { .. } => {
+                self.ended(Ending::Interrupted { why: Interruption::HeartbeatMissed { last } })
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Paused { .. }
+            | State::Stopping { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    fn descendants_ended(&self) -> Decision {
+        let mut step = Decision::nothing();
+        if self.process.cascade.is_some() {
+            step.events.push(self.event(Fact::CascadeEnded));
+        }
+        if let State::Lingering(lingering) = &self.process.state {
+            step.events.push(self.released(lingering));
+        }
+        if step.events.is_empty() { Decision::noted(NoOpReason::Stale) } else { step }
+    }
+
+    /// Conditions are told of work in progress; what is halted or told to end is silent for that reason.
+    fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Decision {
+        if !self.can_be(condition) || self.is_sweeping() {
+            return Decision::noted(NoOpReason::Stale);
+        }
+        let is_final = matches!(condition, Condition::Ready) && !holds;
+        if is_final || self.process.conditions.holds(condition) == holds {
+            return Decision::noted(NoOpReason::NoChange);
+        }
+        let at = self.moment_seen(at);
+        let fact =
+            if holds { Fact::ConditionBegan { condition } } else { Fact::ConditionEnded { condition } };
+        Decision { events: vec![Event { at, fact }], ..Decision::nothing() }
+    }
+
+    /// When something was seen of a running attempt, which may become known later.
+    fn moment_seen(&self, at: Timestamp) -> Timestamp {
+        let began = self.process.started_at.unwrap_or(self.process.queued_at);
+        at.min(self.ctx.now).max(began)
+    }
+
+    /// Of a command that has ended, nothing begins any more.
+    const fn is_sweeping(&self) -> bool {
+        self.process.conditions.holds(Condition::Sweeping)
+    }
+
+    fn can_be(&self, condition: Condition) -> bool {
+        match &self.process.state {
+            State::Running { .. } => match condition {
+                Condition::Ready => {
+                    self.process.spec.command().is_some_and(|command| command.ready_when.is_some())
+                }
+                Condition::Idle
+                | Condition::Stalled
+                | Condition::WaitingForInput
+                | Condition::Sweeping
+                | Condition::SupervisorStopped => true,
+            },
+            State::Paused { .. } => matches!(condition, Condition::Sweeping | Condition::SupervisorStopped),
+            State::Reported { .. } => match condition {
+                Condition::Idle | Condition::Stalled => true,
+                Condition::Ready
+                | Condition::WaitingForInput
+                | Condition::Sweeping
+                | Condition::SupervisorStopped => false,
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => false,
+        }
+    }
+
+    /// What a command says while it is halted or stopped is said all the same.
+    fn output_matched(&self, fact: Fact, at: Timestamp) -> Decision {
+        match &self.process.state {
+            State::Running { .. } | State::Paused { .. } | State::Stopping { execution: Some(_), .. } => {
+                Decision { events: vec![Event { at: self.moment_seen(at), fact }], ..Decision::nothing() }
+            }
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Reported { .. }
+            | State::Stopping { execution: None, .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+
+    fn pause_failed(&self) -> Decision {
+        match &self.process.state {
+            // It may have been carried out all the same, by a later try even: nobody else would let it go on.
+            State::Paused { .. } => Decision {
+                events: vec![self.event(Fact::Resumed { timeout_at: self.timeout_resumed() })],
+                effects: vec![Effect::Resume { attempt: self.process.attempt }],
+                note: None,
+            },
+            State::Pending(_)
+            | State::Starting { .. }
+            | State::Running { .. }
+            | State::Reported { .. }
+            | State::Stopping { .. }
+            | State::Withdrawing { .. }
+            | State::Lingering(_)
+            | State::Ended(_) => Decision::noted(NoOpReason::Stale),
+        }
+    }
+}
+
+/// Whether an attempt that was stopped so was to be the last one.
+const fn ends_the_process(cause: StopCause) -> bool {
+    match cause {
+        StopCause::User | StopCause::Parent | StopCause::Session => true,
+        // The time of one attempt, the end of a manager, and the loss of a node are no word about the process.
+        StopCause::Timeout | StopCause::Shutdown | StopCause::Limit => false,
+    }
+}
+
+/// What an exit is called: by the stop that caused it, else by its code.
+fn ending_of(exit: &Exit, cause: Option<StopCause>) -> Ending {
+    match (cause, exit.status) {
+        (Some(cause), _) => stopped(cause, Some(exit.clone())),
+        (None, ExitStatus::Code(0)) => Ending::Completed { exit: Some(exit.clone()), result: None },
+        (None, ExitStatus::Code(_) | ExitStatus::Signal { .. }) => {
+            Ending::Failed { failure: Failure::Exit(exit.clone()) }
+        }
+    }
+}

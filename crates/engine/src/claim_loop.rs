@@ -1,0 +1,222 @@
+//! The loops: claim what may run, take in what was seen.
+
+use crate::engine::EngineShared;
+use crate::error::EngineError;
+use crate::transact::is_orphan;
+use longhaul_domain::{AwakeTime, Deadline, Observation, Placement, Status, Timestamp, Work};
+use longhaul_failpoint::crashpoint;
+use longhaul_ports::{
+    AttemptKey, ClaimCapacity, Lease, NodeUpdates, PageRequest, PlacementClass, ProcessFilter, SortOrder,
+    StoreError, StoredProcess,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The most that one claim takes.
+const BATCH: u32 = 64;
+/// The most starting processes that one look takes in.
+const MAX_STARTING_BATCH: u32 = 1_000;
+/// The wait before a store that failed is asked again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Claims and starts what may run, whenever the store calls.
+pub(crate) async fn claim(core: Arc<EngineShared>) {
+    let mut closing = core.closing.subscribe();
+    let (mut greeted, mut worked) = (None, core.lease());
+    loop {
+        if core.is_closing() {
+            return;
+        }
+        let lease = core.lease();
+        if worked != lease {
+            start_unheard(&core).await;
+        }
+        worked = lease.clone();
+        let outcome = tokio::select! {
+            biased;
+            outcome = round(&core, greeted.as_ref() == Some(&lease)) => outcome,
+            _ = closing.changed() => return,
+        };
+        match outcome {
+            Ok(()) => greeted = Some(lease),
+            Err(EngineError::Store { source: StoreError::Fenced { node, epoch } }) => {
+                if core.verify_lease(Lease { node, epoch }).await {
+                    greeted = None;
+                    continue;
+                }
+                tracing::error!("another manager has taken over this node: nothing more is claimed");
+                return;
+            }
+            Err(error) => {
+                core.unanswered(None, &error, "the store did not answer a claim");
+                core.regard.missed();
+                // The call may have been taken and not heeded: it is asked for once more.
+                greeted = None;
+                let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
+                core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            }
+        }
+    }
+}
+
+/// Claims what may run, then parks until there is news; at first it asks what an earlier life left behind.
+async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineError> {
+    let mut changed = core.tenure.changes();
+    let greeted = greeted && core.parts.store.away_since().is_none();
+    if !greeted {
+        // Before anything is taken: a store that was away may stand as it stood before.
+        let (lease, asked) = (core.lease(), core.asking());
+        let calls = core.parts.store.renew_lease(&lease).await?;
+        core.heard(&lease, &asked, &calls);
+        handle_updates(core, &calls).await?;
+    }
+    while core.tenure.is_living(core.parts.clock.now()) && fill(core).await? {}
+    let (lease, asked) = (core.lease(), core.asking());
+    if !core.tenure.is_living(asked.at) {
+        // What waits meanwhile calls nobody again.
+        changed.next().await;
+        return Ok(());
+    }
+    if !greeted {
+        return Ok(());
+    }
+    let calls = core.parts.store.wait_for_updates(&lease).await?;
+    core.heard(&lease, &asked, &calls);
+    handle_updates(core, &calls).await
+}
+
+/// A node that joined anew starts what it was given and never heard of.
+async fn start_unheard(core: &Arc<EngineShared>) {
+    for stored in taken_unheard(core).await {
+        core.settle(&stored);
+        core.answer_beside(stored.process.id);
+    }
+}
+
+/// Claims once; true if there may be more.
+async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
+    let claimed = match core.parts.store.claim(&core.lease(), &room(core).await?).await {
+        Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
+        answer => answer?,
+    };
+    if !claimed.is_empty() {
+        crashpoint!("engine.claimed");
+    }
+    let more = u32::try_from(claimed.len()).unwrap_or(u32::MAX) >= BATCH;
+    for stored in claimed {
+        core.settle(&stored);
+        if stored.pending_actions.is_empty() {
+            core.perform_beside(stored);
+        } else {
+            core.answer_beside(stored.process.id);
+        }
+    }
+    Ok(more)
+}
+
+/// After a claim without an answer: what it may have taken. Until that is known nothing else would ever start it.
+async fn taken_unheard(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
+    loop {
+        match arm_reported(core).await {
+            Ok(()) => match starting(core).await {
+                Ok(taken) => return taken,
+                Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+            },
+            Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+        }
+        let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
+        core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+    }
+}
+
+/// Reported work has no owner: its heartbeats are watched for whoever claimed it.
+async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
+    let filter =
+        ProcessFilter { statuses: vec![Status::Running, Status::Stopping], ..ProcessFilter::default() };
+    for stored in core.all(&filter).await? {
+        if matches!(stored.process.spec.work, Work::Reported(_)) {
+            core.arm(&stored);
+            core.attend_to(&stored);
+        }
+    }
+    Ok(())
+}
+
+/// What this node owns and has not started. A start that is under way is not harmed.
+async fn starting(core: &EngineShared) -> Result<Vec<StoredProcess>, EngineError> {
+    let filter = ProcessFilter {
+        statuses: vec![Status::Starting],
+        owner: Some(core.here().clone()),
+        ..ProcessFilter::default()
+    };
+    let page = PageRequest { order: SortOrder::OldestFirst, after: None, most: MAX_STARTING_BATCH };
+    Ok(core.parts.store.list(&filter, &page).await?.processes)
+}
+
+async fn room(core: &EngineShared) -> Result<ClaimCapacity, EngineError> {
+    let mut classes = vec![
+        PlacementClass::Node(core.here().clone()),
+        PlacementClass::Shared(Placement::Anywhere),
+        PlacementClass::Shared(Placement::Here),
+    ];
+    let offer = &core.settings.offer;
+    if !offer.labels.is_empty() {
+        let labelled = core.parts.store.label_classes().await?;
+        classes.extend(labelled.into_iter().filter(|class| offer.takes(core.here(), class)));
+    }
+    Ok(ClaimCapacity { roots: core.settings.roots(), batch: BATCH, classes })
+}
+
+pub(crate) async fn handle_updates(core: &Arc<EngineShared>, calls: &NodeUpdates) -> Result<(), EngineError> {
+    if calls.policy != core.policy_version() {
+        core.refresh_policy().await?;
+    }
+    for id in &calls.pending_actions {
+        core.execute_pending_actions(*id).await?;
+    }
+    core.timers.attend_at(calls.due);
+    Ok(())
+}
+
+/// Looks after rows without an owner that are due; answers when the next one is.
+pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>, EngineError> {
+    if let Some(until) = core.tenure.held_until(core.parts.clock.now()) {
+        // What looks due may be what the store has not back yet.
+        return Ok(Some(until));
+    }
+    loop {
+        let due = core.parts.store.claim_due(&core.lease(), BATCH).await?;
+        let more = u32::try_from(due.len()).unwrap_or(u32::MAX) >= BATCH;
+        for stored in due {
+            let id = stored.process.id;
+            if is_orphan(&stored) {
+                core.lanes.seen(id, Observation::OwnerLost);
+            } else {
+                core.lanes.tick(id);
+            }
+            if !stored.pending_actions.is_empty() {
+                core.answer_if_ownerless(stored.process.id);
+            }
+            if stored.process.wanted_below().is_some() {
+                core.perform_beside(stored);
+            }
+        }
+        if !more {
+            let (lease, asked) = (core.lease(), core.asking());
+            let calls = core.parts.store.renew_lease(&lease).await?;
+            core.heard(&lease, &asked, &calls);
+            return Ok(calls.due);
+        }
+    }
+}
+
+/// Takes in what the spawner sees.
+pub(crate) async fn observe(core: Arc<EngineShared>) {
+    loop {
+        let seen = core.parts.spawner.next().await;
+        if let Observation::Spawned { attempt, .. } = seen.observation {
+            core.unexamined.remove(AttemptKey { id: seen.id, attempt });
+        }
+        core.take_in(seen.id, core.copies.seen(seen.id, seen.observation));
+    }
+}

@@ -1,0 +1,259 @@
+//! Effects become calls of ports; what they lead to comes back as observations.
+
+use crate::engine::EngineShared;
+use crate::error::EngineError;
+use crate::rejoin::runs_again_if_lost;
+use longhaul_domain::{
+    AttemptNo, Deadline, Effect, Observation, Process, ProcessId, StartFailure, StartStage, Status,
+    StopCause, Work,
+};
+use longhaul_failpoint::crashpoint;
+use longhaul_ports::{
+    Adopted, AttemptKey, EnvironmentStoreError, SpawnError, StartRequest, StopRequest, StoredProcess,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The wait before what met a shortage is tried again.
+const RESOURCE_RETRY_DELAY: Duration = Duration::from_millis(500);
+
+impl EngineShared {
+    pub(crate) async fn perform_all(self: &Arc<Self>, stored: &StoredProcess, effects: Vec<Effect>) {
+        let mut effects = effects.into_iter();
+        while let Some(effect) = effects.next() {
+            if let Effect::Cascade { force } = effect {
+                return self.cascade(stored, force, effects.collect());
+            }
+            self.perform(stored, effect).await;
+        }
+    }
+
+    /// Performs what the state of a record wants done.
+    pub(crate) async fn perform_wanted(self: &Arc<Self>, stored: &StoredProcess) {
+        let wanted = stored.process.wanted_below().into_iter().chain(stored.process.wanted());
+        self.perform_all(stored, wanted.collect()).await;
+    }
+
+    /// The same beside what the caller does.
+    pub(crate) fn perform_beside(self: &Arc<Self>, stored: StoredProcess) {
+        let core = self.clone();
+        tokio::spawn(async move { core.perform_wanted(&stored).await });
+    }
+
+    async fn perform(self: &Arc<Self>, stored: &StoredProcess, effect: Effect) {
+        let id = stored.process.id;
+        match effect {
+            Effect::Spawn { attempt } => self.spawn(stored, AttemptKey { id, attempt }).await,
+            Effect::Stop { attempt, cause } => self.stop(stored, attempt, cause, false).await,
+            Effect::Kill { attempt, cause } => self.stop(stored, attempt, cause, true).await,
+            Effect::Pause { attempt } => {
+                let key = AttemptKey { id, attempt };
+                let mut paused = self.parts.spawner.pause(key).await;
+                if self.is_found_now(&stored.process, &paused).await {
+                    paused = self.parts.spawner.pause(key).await;
+                }
+                if let Err(error) = paused {
+                    tracing::warn!(%id, %error, "the pause could not be carried out");
+                    self.lanes.seen(id, Observation::PauseFailed { attempt });
+                    // It may have been carried out all the same, and nobody else would let it go on.
+                    self.again_later(key);
+                } else {
+                    self.check_halt(stored).await;
+                }
+            }
+            Effect::Resume { attempt } => {
+                if let Err(error) = self.parts.spawner.resume(AttemptKey { id, attempt }).await {
+                    tracing::warn!(%id, %error, "the resume could not be carried out");
+                    self.again_later(AttemptKey { id, attempt });
+                } else {
+                    self.check_halt(stored).await;
+                }
+            }
+            Effect::Signal { attempt, signal, target } => {
+                let key = AttemptKey { id, attempt };
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
+                let mut sent = self.parts.spawner.signal(key, signal, target).await;
+                if self.is_found_now(&stored.process, &sent).await {
+                    sent = self.parts.spawner.signal(key, signal, target).await;
+                }
+                if let Err(error) = sent {
+                    tracing::warn!(%id, %signal, %error, "the signal reached nobody");
+                }
+            }
+            Effect::StopOrphan { attempt, cause, force } => {
+                self.stop_rest(stored, AttemptKey { id, attempt }, StopRequest { cause, force });
+            }
+            Effect::Keep { report } => self.keep(stored, &report).await,
+            // A restart is a launch of its own: whoever asked for it goes on with it.
+            Effect::Relaunch => {}
+            Effect::Cascade { force } => self.cascade(stored, force, Vec::new()),
+            Effect::AwaitDescendants => self.await_descendants(id),
+        }
+    }
+
+    async fn spawn(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey) {
+        let Work::Command(command) = &stored.process.spec.work else {
+            return;
+        };
+        if !self.starts.begin(&stored.process) {
+            return;
+        }
+        // Looked at after the start was noted: a shutdown waits for each start that it finds noted.
+        if self.is_closing() {
+            return self.starts.failed(&stored.process);
+        }
+        // What this node alone knows nobody can take from it.
+        let is_living =
+            self.tenure.is_living(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
+        if !is_living || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
+            tracing::warn!(id = %key.id, is_living, "the start waits for the lease and for older copies to end");
+            self.starts.failed(&stored.process);
+            return self.again_later(key);
+        }
+        // A claim that was only read, because its answer was lost, may be gone with the server that has it.
+        match self.parts.store.is_durable(&key.id, key.attempt).await {
+            Ok(true) => {}
+            answer @ (Ok(false) | Err(_)) => {
+                self.starts.failed(&stored.process);
+                if let Err(error) = answer {
+                    self.unanswered(Some(key.id), &error, "the start waits until its claim is kept");
+                }
+                return self.again_later(key);
+            }
+        }
+        if !self.admit(&stored.process, key).await {
+            return;
+        }
+        let environment = match self.environment_of(command, stored.process.spec.session.as_ref()).await {
+            Ok(environment) => environment,
+            Err(error @ (EnvironmentStoreError::Missing { .. } | EnvironmentStoreError::Unusable { .. })) => {
+                let failure =
+                    StartFailure { stage: StartStage::Environment, errno: None, detail: error.to_string() };
+                self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "the start waits until the environment can be read");
+                self.starts.failed(&stored.process);
+                return self.again_later(key);
+            }
+        };
+        self.copies.began(&stored.process, key);
+        let leased = self.parts.store.leases_expire() && runs_again_if_lost(&stored.process);
+        let order = StartRequest { key, command: command.as_ref().clone(), environment, leased };
+        crashpoint!("engine.spawn");
+        let started = self.parts.spawner.start(order).await;
+        crashpoint!("engine.spawned");
+        match started {
+            Ok(()) => {}
+            Err(SpawnError::Refused { failure }) => {
+                self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
+            }
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "the start was not answered");
+                self.starts.failed(&stored.process);
+                self.look_again(&stored.process, key).await;
+            }
+        }
+    }
+
+    /// What could not be done or told now is tried again until it can be, as long as the attempt is the present one.
+    pub(crate) fn again_later(self: &Arc<Self>, key: AttemptKey) {
+        let core = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let again = core.parts.clock.awake().plus(RESOURCE_RETRY_DELAY);
+                core.parts.clock.sleep_until(Deadline::Awake(again)).await;
+                if core.is_closing() {
+                    return;
+                }
+                match core.load(key.id).await {
+                    Ok(stored) => return Box::pin(core.try_again(&stored, key)).await,
+                    Err(EngineError::NotFound { .. }) => return,
+                    Err(error) => tracing::warn!(id = %key.id, %error, "another try waits for the store"),
+                }
+            }
+        });
+    }
+
+    /// A pause and a resume may overtake each other on their way: what the record says now counts.
+    async fn check_halt(self: &Arc<Self>, done: &StoredProcess) {
+        let (id, attempt) = (done.process.id, done.process.attempt);
+        match self.load(id).await {
+            Ok(now) if now.process.attempt == attempt && now.process.wanted() != done.process.wanted() => {
+                Box::pin(self.perform_wanted(&now)).await;
+            }
+            Ok(_) | Err(EngineError::NotFound { .. }) => {}
+            Err(_) => self.again_later(AttemptKey { id, attempt }),
+        }
+    }
+
+    async fn try_again(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey) {
+        let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
+        if stored.process.attempt != key.attempt || !is_mine {
+            return self.unexamined.remove(key);
+        }
+        if stored.process.status() == Status::Starting || self.look_again(&stored.process, key).await {
+            self.perform_wanted(stored).await;
+        }
+    }
+
+    async fn stop(
+        self: &Arc<Self>,
+        stored: &StoredProcess,
+        attempt: AttemptNo,
+        cause: StopCause,
+        force: bool,
+    ) {
+        let key = AttemptKey { id: stored.process.id, attempt };
+        crashpoint!("engine.stop");
+        if let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await {
+            tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
+            if self.look_again(&stored.process, key).await
+                && let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await
+            {
+                tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
+                self.again_later(key);
+            }
+        }
+    }
+
+    /// Whether an order reached nobody only because its attempt was not watched here, and is now: what was asked while no
+    /// manager was here is decided before its attempts are looked for.
+    async fn is_found_now(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
+        match done {
+            Err(SpawnError::Unknown { key }) => self.look_again(process, *key).await,
+            Ok(()) | Err(_) => false,
+        }
+    }
+
+    /// Finds out what became of an attempt that the spawner does not watch; true if it lives and is watched now.
+    async fn look_again(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
+        let Some(command) = process.spec.command() else { return false };
+        match self.parts.spawner.adopt(key, command).await {
+            Ok(Adopted::Alive(observation)) => {
+                self.unexamined.remove(key);
+                self.lanes.seen(key.id, observation);
+                true
+            }
+            Ok(Adopted::Over(observation)) => {
+                self.lanes.seen(key.id, self.copies.seen(key.id, observation));
+                false
+            }
+            Err(error) => {
+                tracing::error!(id = %key.id, %error, "nothing can be told about an attempt yet");
+                self.again_later(key);
+                false
+            }
+        }
+    }
+
+    /// Tells the spawner that the end of an attempt is durable.
+    pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
+        crashpoint!("engine.settle");
+        self.starts.over(id, attempt);
+        self.copies.is_over(AttemptKey { id, attempt });
+        self.unexamined.remove(AttemptKey { id, attempt });
+        self.parts.spawner.settled(AttemptKey { id, attempt }).await;
+    }
+}

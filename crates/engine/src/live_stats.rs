@@ -1,0 +1,111 @@
+//! The latest facts about live attempts: shown at once, written at most once a second.
+
+use crate::engine::EngineShared;
+use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
+use longhaul_ports::{AttemptKey, StoredProcess, Writer};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Between two writes of one process lies at least this.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Vitals that are newer than the store's.
+#[derive(Debug, Default)]
+pub(crate) struct LiveStatsCache {
+    live: Mutex<HashMap<ProcessId, CachedLiveStats>>,
+    away_until: Mutex<Option<Timestamp>>,
+}
+
+#[derive(Clone, Debug)]
+struct CachedLiveStats {
+    attempt: AttemptNo,
+    author: Writer,
+    live_stats: LiveStats,
+    written: Timestamp,
+    dirty: bool,
+}
+
+impl LiveStatsCache {
+    /// Shows the latest vitals in a record that was loaded.
+    pub(crate) fn overlay(&self, stored: &mut StoredProcess) {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = live.get(&stored.process.id)
+            && kept.attempt == stored.process.attempt
+            && !stored.process.status().is_ended()
+        {
+            stored.live_stats = kept.live_stats.clone();
+        }
+    }
+
+    pub(crate) fn forget(&self, id: ProcessId) {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+
+    /// Until when no reporter could reach this engine.
+    pub(crate) fn away_until(&self) -> Option<Timestamp> {
+        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn was_away_until(&self, now: Timestamp) {
+        *self.away_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+}
+
+impl EngineShared {
+    /// Keeps a report: shown from now on, written now or when a second has passed since the last write.
+    pub(crate) async fn keep(self: &Arc<Self>, stored: &StoredProcess, report: &ProgressReport) {
+        let now = self.parts.clock.now();
+        let id = stored.process.id;
+        let Some(author) = self.author_of(stored) else {
+            return;
+        };
+        let write_at = {
+            let mut live = self.live_stats.live.lock().unwrap_or_else(PoisonError::into_inner);
+            let fresh = || CachedLiveStats {
+                attempt: stored.process.attempt,
+                author: author.clone(),
+                live_stats: stored.live_stats.clone(),
+                written: Timestamp(i64::MIN),
+                dirty: false,
+            };
+            let kept = live.entry(id).or_insert_with(fresh);
+            if kept.attempt != stored.process.attempt {
+                *kept = CachedLiveStats { live_stats: LiveStats::default(), ..fresh() };
+            }
+            kept.live_stats = kept.live_stats.reported(now, report);
+            kept.author = author;
+            kept.dirty = true;
+            kept.written.plus(INTERVAL)
+        };
+        if write_at <= now {
+            self.write_vitals(id).await;
+        } else {
+            self.timers.write_vitals_at(id, write_at);
+        }
+        self.reported(AttemptKey { id, attempt: stored.process.attempt });
+        self.hub.changed(id);
+    }
+
+    pub(crate) async fn write_vitals(self: &Arc<Self>, id: ProcessId) {
+        let now = self.parts.clock.now();
+        let kept = {
+            let mut live = self.live_stats.live.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(kept) = live.get_mut(&id).filter(|kept| kept.dirty) else {
+                return;
+            };
+            kept.dirty = false;
+            kept.written = now;
+            kept.clone()
+        };
+        let author = match kept.author {
+            Writer::Owner(_) => Writer::Owner(self.lease()),
+            Writer::Anyone => Writer::Anyone,
+        };
+        let written =
+            self.parts.store.update_live_stats(&author, &[(id, kept.attempt, kept.live_stats)]).await;
+        if let Err(error) = written {
+            tracing::warn!(%id, %error, "vitals could not be written");
+        }
+    }
+}

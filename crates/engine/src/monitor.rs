@@ -1,0 +1,394 @@
+//! What may want attention beside the status: input that nobody gives, silence, readiness, lines to watch for.
+//!
+//! One task looks at all live work of this node, and only while it is silent. It sleeps until the next moment at which
+//! something could come of a look; moments that lie close together are moved into one. What has been silent for a while
+//! is listened to instead: whoever asks for input says so first, as a rule.
+
+use crate::engine::EngineShared;
+use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
+use longhaul_ports::{AttemptKey, OutputError, OutputSize, SpawnError, StoredProcess, TreeSnapshot};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+mod earlier_runs;
+mod lines;
+mod monitored;
+mod pattern;
+mod ready;
+mod scan;
+mod silence;
+mod watch;
+
+use earlier_runs::EarlierRuns;
+use monitored::{MonitorPhase, MonitoredWork};
+pub(crate) use pattern::check;
+use silence::ConditionChange;
+use watch::{PatternWatch, WatchStart};
+
+/// So many are looked after side by side, so that they share the wake-ups of whoever does the work.
+const MAX_CONCURRENT: usize = 4;
+/// A look that takes longer is given up.
+const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// After input was written the tree is looked at so soon.
+const AFTER_INPUT: Duration = Duration::from_millis(250);
+/// So many that are gone are remembered, so that an older record does not bring one back.
+const MAX_FINISHED_ATTEMPTS: usize = 256;
+
+/// All live work of this node that something may be told of.
+#[derive(Debug, Default)]
+pub(crate) struct Monitor {
+    subjects: Mutex<MonitoredSet>,
+    changed: Notify,
+    earlier_runs: EarlierRuns,
+}
+
+#[derive(Debug, Default)]
+struct MonitoredSet {
+    due: BTreeSet<(AwakeTime, ProcessId)>,
+    of: BTreeMap<ProcessId, MonitoredWork>,
+    gone: VecDeque<(ProcessId, Revision)>,
+    /// Nothing is watched any more.
+    is_over: bool,
+}
+
+impl Monitor {
+    /// Lets go of everything, and takes nothing in any more.
+    pub(crate) fn end(&self) {
+        let over = MonitoredSet { is_over: true, ..MonitoredSet::default() };
+        let before = std::mem::replace(&mut *self.subjects(), over);
+        drop(before);
+    }
+
+    /// Asks about an attempt at that moment, or before.
+    fn poke(&self, key: AttemptKey, at: AwakeTime) {
+        let mut subjects = self.subjects();
+        if let Some(monitored) = subjects.present(key) {
+            monitored.listened();
+            monitored.due = Some(monitored.due.map_or(at, |due| due.min(at)));
+        }
+        self.rearm(subjects, key.id);
+    }
+
+    /// Puts the next moment of a subject in its place, and wakes the task if it is the first of all.
+    fn rearm(&self, mut subjects: MutexGuard<'_, MonitoredSet>, id: ProcessId) {
+        let first = subjects.due.first().map(|(at, _)| *at);
+        let Some(due) = subjects.put(id) else { return };
+        drop(subjects);
+        if first.is_none_or(|first| due < first) {
+            self.changed.notify_one();
+        }
+    }
+
+    fn first(&self) -> Option<AwakeTime> {
+        self.subjects().due.first().map(|(at, _)| *at)
+    }
+
+    fn take_due(&self, awake: AwakeTime) -> Vec<AttemptKey> {
+        let mut subjects = self.subjects();
+        let due: Vec<ProcessId> =
+            subjects.due.iter().take_while(|(at, _)| *at <= awake).map(|(_, id)| *id).collect();
+        let mut keys = Vec::with_capacity(due.len());
+        for id in due {
+            if let Some(monitored) = subjects.of.get_mut(&id) {
+                monitored.due = None;
+                keys.push(monitored.key);
+            }
+            subjects.put(id);
+        }
+        keys
+    }
+
+    /// Asks or tells something of an attempt, if it is still the present one.
+    fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
+        self.subjects().present(key).map(change)
+    }
+
+    fn forget(&self, key: AttemptKey) {
+        let mut subjects = self.subjects();
+        let gone = subjects.present(key).is_some().then(|| subjects.take(key.id));
+        drop(subjects);
+        drop(gone);
+    }
+
+    fn subjects(&self) -> MutexGuard<'_, MonitoredSet> {
+        self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl MonitoredSet {
+    fn present(&mut self, key: AttemptKey) -> Option<&mut MonitoredWork> {
+        self.of.get_mut(&key.id).filter(|monitored| monitored.key == key)
+    }
+
+    /// Puts the next moment of a subject in its place, and tells it.
+    fn put(&mut self, id: ProcessId) -> Option<AwakeTime> {
+        let monitored = self.of.get_mut(&id)?;
+        if let Some(before) = std::mem::replace(&mut monitored.armed, monitored.due) {
+            self.due.remove(&(before, id));
+        }
+        let due = monitored.due?;
+        self.due.insert((due, id));
+        Some(due)
+    }
+
+    fn take(&mut self, id: ProcessId) -> Option<MonitoredWork> {
+        let gone = self.of.remove(&id)?;
+        if let Some(armed) = gone.armed {
+            self.due.remove(&(armed, id));
+        }
+        Some(gone)
+    }
+
+    fn knows_newer(&self, stored: &StoredProcess) -> bool {
+        let id = stored.process.id;
+        let gone = || self.gone.iter().rev().find(|(gone, _)| *gone == id).map(|(_, as_of)| *as_of);
+        let newest = self.of.get(&id).map(|monitored| monitored.as_of).or_else(gone);
+        newest.is_some_and(|newest| stored.revision < newest)
+    }
+
+    fn remove(&mut self, stored: &StoredProcess) -> Option<MonitoredWork> {
+        let id = stored.process.id;
+        let gone = self.take(id)?;
+        self.gone.push_back((id, stored.revision));
+        if self.gone.len() > MAX_FINISHED_ATTEMPTS {
+            self.gone.pop_front();
+        }
+        Some(gone)
+    }
+}
+
+impl EngineShared {
+    /// Takes in what a record says that was committed or claimed here.
+    pub(crate) fn attend_to(self: &Arc<Self>, stored: &StoredProcess) {
+        self.attend(stored, WatchStart::Here);
+    }
+
+    /// Takes in a record of an earlier life of this manager.
+    pub(crate) fn attend_again(self: &Arc<Self>, stored: &StoredProcess) {
+        self.attend(stored, WatchStart::Before);
+    }
+
+    fn attend(self: &Arc<Self>, stored: &StoredProcess, begin: WatchStart) {
+        let id = stored.process.id;
+        let mut subjects = self.attention.subjects();
+        if subjects.is_over || subjects.knows_newer(stored) {
+            return;
+        }
+        let phase = MonitorPhase::of(self, stored);
+        let is_other = subjects.of.get(&id).is_some_and(|known| known.key.attempt != stored.process.attempt);
+        let before = if is_other || phase.is_none() { subjects.remove(stored) } else { None };
+        if let Some(phase) = phase {
+            if !subjects.of.contains_key(&id)
+                && let Some(monitored) = MonitoredWork::of(self, stored, phase, begin)
+            {
+                subjects.of.insert(id, monitored);
+            }
+            if let Some(monitored) = subjects.of.get_mut(&id) {
+                monitored.take_in(self, stored, phase);
+            }
+        }
+        self.attention.rearm(subjects, id);
+        drop(before);
+    }
+
+    /// A worker reported, which is a sign of life.
+    pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
+        let awake = self.parts.clock.awake();
+        let news = self.attention.with(key, |monitored| {
+            let news = monitored.silence.reported(awake);
+            monitored.settle(self);
+            news
+        });
+        self.attention.rearm(self.attention.subjects(), key.id);
+        self.tell(key, news.unwrap_or_default());
+    }
+
+    /// Input was written to an attempt.
+    pub(crate) fn input_given(&self, key: AttemptKey) {
+        self.attention.with(key, |monitored| monitored.silence.hurry());
+        self.attention.poke(key, self.parts.clock.awake().plus(AFTER_INPUT));
+    }
+
+    /// Takes in what the spawner saw. What an attempt said last is told before its end.
+    pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
+        let Some((key, written, watch)) = self.last_words(id, &observation) else {
+            return self.lanes.seen(id, observation);
+        };
+        let core = self.clone();
+        tokio::spawn(async move {
+            tracing::trace!(id = %key.id, "the last words of an attempt are searched");
+            watch.finish(&core, written).await;
+            core.lanes.seen(id, observation);
+        });
+    }
+
+    /// What an attempt of an earlier life said before its end, and nobody was told.
+    pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
+        match written_until(end) {
+            Some((attempt, written)) if attempt == stored.process.attempt => {
+                watch::missed(self, stored, written).await
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    fn last_words(
+        self: &Arc<Self>,
+        id: ProcessId,
+        observation: &Observation,
+    ) -> Option<(AttemptKey, u64, PatternWatch)> {
+        let (attempt, written) = written_until(observation)?;
+        let key = AttemptKey { id, attempt };
+        let watch = self.attention.with(key, |monitored| monitored.last_watch(self)).flatten()?;
+        Some((key, written, watch))
+    }
+
+    /// Finds out what became of the silence of an attempt.
+    async fn look_after(self: &Arc<Self>, key: AttemptKey) {
+        let attention = &self.attention;
+        let Some(Some(is_command)) = attention.with(key, |monitored| {
+            (monitored.phase == MonitorPhase::Working).then(|| monitored.is_command())
+        }) else {
+            return;
+        };
+        let mut news = Vec::new();
+        let awake = self.parts.clock.awake();
+        let is_heard = attention.with(key, |monitored| monitored.is_heard(awake)).unwrap_or(false);
+        if is_command
+            && !is_heard
+            && let Some(size) = self.said(key).await
+        {
+            let (now, awake) = self.times();
+            let heard = attention.with(key, |monitored| monitored.silence.heard(now, awake, &size));
+            news.extend(heard.unwrap_or_default());
+        }
+        let (_, awake) = self.times();
+        let looks = attention.with(key, |monitored| monitored.silence.wants(awake)).unwrap_or(false);
+        if looks {
+            let look = self.see(key).await;
+            let (now, awake) = self.times();
+            news.extend(
+                attention
+                    .with(key, |monitored| monitored.silence.seen(now, awake, look.as_ref()))
+                    .unwrap_or_default(),
+            );
+        }
+        let (now, awake) = self.times();
+        news.extend(
+            attention.with(key, |monitored| monitored.silence.passed(now, awake)).unwrap_or_default(),
+        );
+        if news.iter().any(|(_, holds)| *holds) && !self.is_present(key).await {
+            return attention.forget(key);
+        }
+        attention.with(key, |monitored| monitored.settle(self));
+        attention.rearm(attention.subjects(), key.id);
+        self.tell(key, news);
+    }
+
+    /// How much an attempt said; none if that cannot be told now.
+    async fn said(&self, key: AttemptKey) -> Option<OutputSize> {
+        match self.parts.output.size(key).await {
+            Ok(size) => Some(size),
+            Err(OutputError::Missing { .. }) => Some(OutputSize::default()),
+            Err(error) => {
+                tracing::debug!(id = %key.id, %error, "it cannot be told what it said");
+                None
+            }
+        }
+    }
+
+    async fn see(&self, key: AttemptKey) -> Option<TreeSnapshot> {
+        let until = self.parts.clock.awake().plus(INSPECT_TIMEOUT);
+        let look = tokio::select! {
+            biased;
+            look = self.parts.spawner.look(key) => look,
+            () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
+                let what = "it did not answer in time".to_owned();
+                Err(SpawnError::Unreachable { key, what })
+            }
+        };
+        look.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its tree cannot be looked at")).ok()
+    }
+
+    /// A record that was told late may have brought back what has ended.
+    async fn is_present(&self, key: AttemptKey) -> bool {
+        match self.load(key.id).await {
+            Ok(stored) => stored.process.attempt == key.attempt && MonitorPhase::of(self, &stored).is_some(),
+            // Whoever decides what follows has the record.
+            Err(crate::error::EngineError::NotFound { .. }) => false,
+            Err(_) => true,
+        }
+    }
+
+    fn tell(&self, key: AttemptKey, news: Vec<ConditionChange>) {
+        let at = self.parts.clock.now();
+        for (condition, holds) in news {
+            let observation = Observation::ConditionObserved { attempt: key.attempt, condition, holds, at };
+            self.lanes.seen(key.id, observation);
+        }
+    }
+
+    fn times(&self) -> (longhaul_domain::Timestamp, AwakeTime) {
+        (self.parts.clock.now(), self.parts.clock.awake())
+    }
+}
+
+/// How much an attempt said, as far as its end tells; none of what is no end.
+const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
+    match observation {
+        Observation::Exited { attempt, exit } => Some((*attempt, exit.output_bytes)),
+        Observation::SupervisorLost { attempt, .. } => Some((*attempt, 0)),
+        Observation::Claimed { .. }
+        | Observation::OwnerLost
+        | Observation::ActionRequested(_)
+        | Observation::Spawned { .. }
+        | Observation::SpawnFailed { .. }
+        | Observation::NeverRan { .. }
+        | Observation::AlreadyRan { .. }
+        | Observation::NodeLost { .. }
+        | Observation::HeartbeatMissed { .. }
+        | Observation::DescendantsEnded
+        | Observation::PauseFailed { .. }
+        | Observation::ConditionObserved { .. }
+        | Observation::OutputMatched { .. } => None,
+    }
+}
+
+/// Looks after whatever is due, as long as the engine runs.
+pub(crate) async fn run_monitor(core: Arc<EngineShared>) {
+    loop {
+        let due = core.attention.take_due(core.parts.clock.awake());
+        side_by_side(due.into_iter().map(|key| {
+            let core = core.clone();
+            async move { core.look_after(key).await }
+        }))
+        .await;
+        let first = core.attention.first();
+        tokio::select! {
+            biased;
+            () = core.attention.changed.notified() => {}
+            () = core.parts.clock.sleep_until(Deadline::Awake(first.unwrap_or_default())), if first.is_some() => {}
+        }
+    }
+}
+
+/// Does everything, a few at a time, and wakes nobody for what is done at once: most looks are, where nobody stirs.
+async fn side_by_side<F: Future<Output = ()> + Send>(mut all: impl Iterator<Item = F> + Send) {
+    let mut begun: Vec<Pin<Box<F>>> = Vec::with_capacity(MAX_CONCURRENT);
+    std::future::poll_fn(|context: &mut Context<'_>| {
+        begun.retain_mut(|each| each.as_mut().poll(context).is_pending());
+        while begun.len() < MAX_CONCURRENT {
+            let Some(next) = all.next() else { break };
+            let mut next = Box::pin(next);
+            if next.as_mut().poll(context).is_pending() {
+                begun.push(next);
+            }
+        }
+        if begun.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

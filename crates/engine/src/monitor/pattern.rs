@@ -1,0 +1,141 @@
+//! Regular expressions that others chose, compiled with bounds.
+
+use crate::error::EngineError;
+use longhaul_domain::{CommandSpec, ReadyWhen, WatchSource};
+use longhaul_ports::OutputSource;
+use regex::{Regex, RegexBuilder};
+
+/// A launch may watch for so many patterns.
+const MAX_PATTERNS: usize = 16;
+/// A pattern may be so long, in bytes.
+const MAX_PATTERN_LEN: usize = 1_024;
+/// A name of a pattern may be so long, in bytes.
+const MAX_NAME_LEN: usize = 64;
+/// A compiled pattern may take so many bytes: counted repetitions grow fast.
+const MAX_PROGRAM_BYTES: usize = 1024 * 1024;
+
+/// A pattern to watch for, compiled.
+#[derive(Debug)]
+pub(super) struct CompiledPattern {
+    pub(super) name: String,
+    pub(super) expression: Regex,
+    source: WatchSource,
+}
+
+impl CompiledPattern {
+    /// The patterns of a command that can be compiled. A launch is refused for any other; one that an older program let
+    /// through is passed over.
+    pub(super) fn of(command: &CommandSpec) -> Vec<Self> {
+        let compiled = command.watch.iter().filter_map(|watch| {
+            let expression = compile(&watch.pattern)
+                .inspect_err(|why| tracing::warn!(name = watch.name, %why, "a pattern is not watched for"))
+                .ok()?;
+            Some(Self { name: watch.name.clone(), expression, source: watch.source })
+        });
+        compiled.collect()
+    }
+
+    /// Whether it is looked for in this stream.
+    pub(super) const fn covers(&self, source: OutputSource) -> bool {
+        match (self.source, source) {
+            (WatchSource::Both, _)
+            | (WatchSource::Stdout, OutputSource::Stdout)
+            | (WatchSource::Stderr, OutputSource::Stderr) => true,
+            (WatchSource::Stdout, OutputSource::Stderr) | (WatchSource::Stderr, OutputSource::Stdout) => {
+                false
+            }
+        }
+    }
+}
+
+/// Compiles a pattern; it is matched in time that grows with the text alone.
+pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.is_empty() {
+        return Err("a pattern is empty".to_owned());
+    }
+    if pattern.len() > MAX_PATTERN_LEN {
+        return Err(format!("a pattern is longer than {MAX_PATTERN_LEN} bytes"));
+    }
+    RegexBuilder::new(pattern).size_limit(MAX_PROGRAM_BYTES).build().map_err(|error| error.to_string())
+}
+
+/// Whether what a command asks to be told of can be found out.
+///
+/// # Errors
+/// [`EngineError::Invalid`] with what makes no sense.
+pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
+    if command.watch.len() > MAX_PATTERNS {
+        return Err(invalid("watch", format!("more than {MAX_PATTERNS} patterns")));
+    }
+    for watch in &command.watch {
+        if watch.name.is_empty() || watch.name.len() > MAX_NAME_LEN {
+            return Err(invalid("watch", format!("a name has 1 to {MAX_NAME_LEN} bytes")));
+        }
+        if command.watch.iter().filter(|other| other.name == watch.name).count() > 1 {
+            return Err(invalid("watch", format!("the name {:?} stands for two patterns", watch.name)));
+        }
+        compile(&watch.pattern).map_err(|why| invalid("watch", why))?;
+    }
+    match &command.ready_when {
+        Some(ReadyWhen::Port(0)) => Err(invalid("ready_when", "nobody listens on port 0".to_owned())),
+        Some(ReadyWhen::Http { url }) if !url.starts_with("http://") => {
+            Err(invalid("ready_when", "the address does not begin with http://".to_owned()))
+        }
+        Some(ReadyWhen::Log { pattern }) => {
+            compile(pattern).map(drop).map_err(|why| invalid("ready_when", why))
+        }
+        Some(ReadyWhen::Command { program, .. }) if program.is_empty() => {
+            Err(invalid("ready_when", "the command names no program".to_owned()))
+        }
+        Some(ReadyWhen::Port(_) | ReadyWhen::Http { .. } | ReadyWhen::Command { .. }) | None => Ok(()),
+    }
+}
+
+const fn invalid(what: &'static str, why: String) -> EngineError {
+    EngineError::Invalid { what, why, help: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use longhaul_domain::WatchPattern;
+
+    #[test]
+    fn what_cannot_be_found_out_is_refused() {
+        let watching = |name: &str, pattern: &str| WatchPattern {
+            name: name.to_owned(),
+            pattern: pattern.to_owned(),
+            source: WatchSource::Both,
+        };
+        let command = |change: &dyn Fn(&mut CommandSpec)| {
+            let mut command = CommandSpec::of("make", &[], "/");
+            change(&mut command);
+            check(&command)
+        };
+        let ready = |ready_when: ReadyWhen| {
+            command(&|command: &mut CommandSpec| command.ready_when = Some(ready_when.clone()))
+        };
+        let watch = |patterns: &[WatchPattern]| {
+            command(&|command: &mut CommandSpec| command.watch = patterns.to_vec())
+        };
+        let many: Vec<WatchPattern> = (0..17).map(|number| watching(&number.to_string(), "x")).collect();
+        for refused in [
+            watch(&[watching("e", "(")]),
+            watch(&[watching("e", "")]),
+            watch(&[watching("e", &"x".repeat(1_025))]),
+            watch(&[watching("e", r"(\w{1000}){1000}")]),
+            watch(&[watching("", "x")]),
+            watch(&[watching("e", "x"), watching("e", "y")]),
+            watch(&many),
+            ready(ReadyWhen::Port(0)),
+            ready(ReadyWhen::Http { url: "file:///etc/passwd".to_owned() }),
+            ready(ReadyWhen::Log { pattern: "[".to_owned() }),
+            ready(ReadyWhen::Command { program: String::new(), args: Vec::new() }),
+        ] {
+            assert!(matches!(refused, Err(EngineError::Invalid { .. })), "{refused:?}");
+        }
+        assert!(watch(&[watching("e", "(?i)error"), watching("w", "warn")]).is_ok());
+        assert!(ready(ReadyWhen::Http { url: "http://127.0.0.1:1".to_owned() }).is_ok());
+        assert!(ready(ReadyWhen::Port(80)).is_ok());
+    }
+}

@@ -1,0 +1,114 @@
+//! Finds out whether a command does what it was started for.
+
+use super::pattern::compile;
+use super::scan::scan;
+use crate::engine::EngineShared;
+use longhaul_domain::{AwakeTime, CommandSpec, Condition, Deadline, Observation, ReadyWhen, Spec};
+use longhaul_ports::{AttemptKey, ProbeCommand};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// After the start it is asked at these moments, in milliseconds.
+const FIRST: [u64; 4] = [50, 100, 200, 400];
+/// Then it is asked so long after the last answer.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// An address has so long to answer.
+const ANSWER: Duration = Duration::from_secs(2);
+/// A command has so long to end.
+const END: Duration = Duration::from_secs(5);
+
+/// Asks until it is so, and tells that.
+pub(super) async fn ask(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec>) {
+    let Some((command, ready_when)) =
+        spec.command().and_then(|command| Some((command, command.ready_when.as_ref()?)))
+    else {
+        return;
+    };
+    if let ReadyWhen::Log { pattern } = ready_when {
+        if !said(&core, key, pattern).await {
+            return;
+        }
+    } else {
+        asked_in_turn(&core, key, command, &spec, ready_when).await;
+    }
+    let (attempt, at) = (key.attempt, core.parts.clock.now());
+    core.lanes.seen(
+        key.id,
+        Observation::ConditionObserved { attempt, condition: Condition::Ready, holds: true, at },
+    );
+}
+
+/// Follows the output until a line matches; false if none ever will.
+async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
+    let expression = match compile(pattern) {
+        Ok(expression) => expression,
+        Err(why) => {
+            tracing::warn!(id = %key.id, %why, "it will never be known whether it is ready");
+            return false;
+        }
+    };
+    // Nobody tells of the end: it takes this task along.
+    let (_over, told) = watch::channel(None);
+    let mut said = false;
+    scan(core, key, 0, told, |line| {
+        said = expression.is_match(&line.text());
+        !said
+    })
+    .await;
+    said
+}
+
+async fn asked_in_turn(
+    core: &EngineShared,
+    key: AttemptKey,
+    command: &CommandSpec,
+    spec: &Spec,
+    ready_when: &ReadyWhen,
+) {
+    let clock = &core.parts.clock;
+    let begin = clock.awake();
+    let mut first = FIRST.into_iter().map(|millis| begin.plus(Duration::from_millis(millis)));
+    loop {
+        let at: AwakeTime = first.next().unwrap_or_else(|| clock.awake().plus(PROBE_INTERVAL));
+        clock.sleep_until(Deadline::Awake(at)).await;
+        if is_ready(core, key, command, spec, ready_when).await {
+            return;
+        }
+    }
+}
+
+async fn is_ready(
+    core: &EngineShared,
+    key: AttemptKey,
+    command: &CommandSpec,
+    spec: &Spec,
+    ready_when: &ReadyWhen,
+) -> bool {
+    let prober = &core.parts.prober;
+    match ready_when {
+        ReadyWhen::Port(port) => match core.parts.spawner.look(key).await {
+            Ok(look) => look.listening.iter().any(|listening| listening.port == *port),
+            Err(error) => {
+                tracing::debug!(id = %key.id, %error, "it cannot be told where it listens");
+                false
+            }
+        },
+        ReadyWhen::Http { url } => prober.answers(url, ANSWER).await,
+        ReadyWhen::Command { program, args } => {
+            match core.environment_of(command, spec.session.as_ref()).await {
+                Ok(environment) => {
+                    let (program, args) = (program.clone(), args.clone());
+                    let directory = command.directory.clone();
+                    prober.succeeds(ProbeCommand { program, args, directory, environment }, END).await
+                }
+                Err(error) => {
+                    tracing::warn!(id = %key.id, %error, "whether it is ready cannot be asked now");
+                    false
+                }
+            }
+        }
+        // Followed instead of asked.
+        ReadyWhen::Log { .. } => false,
+    }
+}

@@ -1,0 +1,109 @@
+//! Follows the output of an attempt line by line.
+
+use super::lines::{LineFeed, OutputLine};
+use crate::engine::EngineShared;
+use longhaul_domain::{AwakeTime, Deadline};
+use longhaul_ports::{AttemptKey, OutputError, OutputRead};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// One look takes in so many bytes.
+const PAGE: u32 = 64 * 1024;
+/// A line that is not ended is shown when nothing came after it for so long.
+const UNFINISHED: Duration = Duration::from_millis(200);
+/// The wait before output is looked for again that is not there, or that should have grown and has not.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// So long after an exit the rest of its output is waited for.
+const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// Shows each line from an offset on until `show` has had enough, or the attempt is over and its output at an end.
+///
+/// `over` tells how many bytes the attempt wrote once that is known.
+pub(super) async fn scan(
+    core: &EngineShared,
+    key: AttemptKey,
+    from: u64,
+    mut over: watch::Receiver<Option<u64>>,
+    mut show: impl FnMut(OutputLine<'_>) -> bool,
+) {
+    let clock = &core.parts.clock;
+    let mut scan = OutputScan { next: from, feed: LineFeed::default(), goes_on: true, woken: false };
+    let mut until: Option<AwakeTime> = None;
+    while scan.goes_on {
+        if scan.read(core, key, &mut show).await {
+            continue;
+        }
+        if let Some(written) = *over.borrow_and_update() {
+            let until = *until.get_or_insert_with(|| clock.awake().plus(OUTPUT_DRAIN_TIMEOUT));
+            if scan.next >= written || until <= clock.awake() {
+                return scan.show_unfinished(&mut show);
+            }
+        }
+        let soon = clock.awake().plus(RETRY_DELAY);
+        tokio::select! {
+            biased;
+            changed = over.changed(), if until.is_none() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            () = grown(core, key, scan.next), if !scan.woken => scan.woken = true,
+            () = clock.sleep_until(Deadline::Awake(soon)), if scan.woken => scan.woken = false,
+            () = clock.sleep_until(Deadline::Awake(clock.awake().plus(UNFINISHED))), if scan.feed.waits() => {
+                scan.show_unfinished(&mut show);
+            }
+            () = clock.sleep_until(Deadline::Awake(until.unwrap_or(soon))), if until.is_some() => {}
+        }
+    }
+}
+
+struct OutputScan {
+    next: u64,
+    feed: LineFeed,
+    goes_on: bool,
+    /// It was told of new output and has not found any since.
+    woken: bool,
+}
+
+impl OutputScan {
+    /// Takes in one page; false if there is nothing new.
+    async fn read(
+        &mut self,
+        core: &EngineShared,
+        key: AttemptKey,
+        show: &mut impl FnMut(OutputLine<'_>) -> bool,
+    ) -> bool {
+        let page =
+            match core.parts.output.read(key, OutputRead { from: self.next, most: PAGE, only: None }).await {
+                Ok(page) if page.next > self.next => page,
+                Ok(_) | Err(OutputError::Missing { .. }) => return false,
+                Err(error) => {
+                    tracing::debug!(id = %key.id, %error, "the output cannot be followed now");
+                    return false;
+                }
+            };
+        if page.gap > 0 {
+            self.feed.interrupt();
+        }
+        let goes_on = &mut self.goes_on;
+        for chunk in &page.chunks {
+            self.feed.take(chunk, |line| *goes_on = *goes_on && show(line));
+        }
+        self.next = page.next;
+        self.woken = false;
+        true
+    }
+
+    fn show_unfinished(&mut self, show: &mut impl FnMut(OutputLine<'_>) -> bool) {
+        let goes_on = &mut self.goes_on;
+        self.feed.show_unfinished(|line| *goes_on = *goes_on && show(line));
+    }
+}
+
+/// Returns when there may be more; what cannot be watched is looked at now and then.
+async fn grown(core: &EngineShared, key: AttemptKey, beyond: u64) {
+    if core.parts.output.grown(key, beyond).await.is_err() {
+        let again = core.parts.clock.awake().plus(RETRY_DELAY);
+        core.parts.clock.sleep_until(Deadline::Awake(again)).await;
+    }
+}

@@ -1,0 +1,239 @@
+//! Clearing: everything that runs is stopped, and every record and its output goes.
+
+use crate::cascade::LIVE;
+use crate::detached::run_to_completion;
+use crate::engine::{Engine, EngineShared};
+use crate::error::EngineError;
+use crate::retention::ENDED;
+use crate::tree::MemberOutcome;
+use longhaul_domain::{Action, Deadline, ProcessId, Retention, Status, StopCause, Timestamp};
+use longhaul_ports::{PageRequest, ProcessFilter, SortOrder, StoreError, StoreRejection, StoredProcess};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Past its longest grace a stop gets this long to be verified.
+const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
+/// After a kill this long.
+const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// What was on its way in when the launches were closed is stopped in another round.
+const MAX_ROUNDS: u32 = 3;
+/// Ended records that still have something to do about their descendants are looked at again after this long, so often.
+const SETTLING: Duration = Duration::from_millis(50);
+const MAX_CHECKS: u32 = 40;
+
+/// What a clear came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResetResult {
+    /// What lived and was told to end, oldest first.
+    pub stopped: Vec<ProcessId>,
+    /// How many records went.
+    pub removed: u64,
+    /// What would not end; its records stay.
+    pub left: Vec<ProcessId>,
+}
+
+/// Whether everything is being cleared.
+#[derive(Debug, Default)]
+pub(crate) struct ResetState {
+    under_way: AtomicBool,
+}
+
+impl ResetState {
+    /// Whether nothing new is taken.
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.under_way.load(Ordering::SeqCst)
+    }
+}
+
+impl Engine {
+    /// Stops everything that has not ended, and lets go of every record with its output. Nothing is launched meanwhile.
+    /// A dry run changes nothing and tells what would be stopped and how many records would go.
+    ///
+    /// # Errors
+    /// [`EngineError::Clearing`] while another one is under way, [`EngineError::Store`] if the store cannot be read,
+    /// [`EngineError::ClearUnfinished`] if it cannot be written: what runs is told to stop all the same.
+    pub async fn clear(&self, dry_run: bool) -> Result<ResetResult, EngineError> {
+        let core = self.core.clone();
+        if dry_run {
+            return core.would_clear().await;
+        }
+        run_to_completion(async move {
+            let _gate = LaunchGate::close(&core)?;
+            core.clear().await
+        })
+        .await
+    }
+}
+
+/// Keeps launches out; opens again however the clear ends.
+struct LaunchGate<'a>(&'a ResetState);
+
+impl<'a> LaunchGate<'a> {
+    fn close(core: &'a EngineShared) -> Result<Self, EngineError> {
+        if core.clearing.under_way.swap(true, Ordering::SeqCst) {
+            return Err(EngineError::Clearing);
+        }
+        Ok(Self(&core.clearing))
+    }
+}
+
+impl Drop for LaunchGate<'_> {
+    fn drop(&mut self) {
+        self.0.under_way.store(false, Ordering::SeqCst);
+    }
+}
+
+impl EngineShared {
+    async fn would_clear(&self) -> Result<ResetResult, EngineError> {
+        let mut cleared = ResetResult::default();
+        self.each(&ProcessFilter::default(), |stored| {
+            cleared.removed = cleared.removed.saturating_add(1);
+            if !stored.process.status().is_ended() {
+                cleared.stopped.push(stored.process.id);
+            }
+        })
+        .await?;
+        Ok(cleared)
+    }
+
+    async fn clear(self: &Arc<Self>) -> Result<ResetResult, EngineError> {
+        let mut cleared = ResetResult::default();
+        let mut told = BTreeSet::new();
+        for _ in 0..MAX_ROUNDS {
+            let live = self.all(&live()).await?;
+            if live.is_empty() {
+                break;
+            }
+            let fresh = live.iter().map(|stored| stored.process.id).filter(|id| told.insert(*id));
+            cleared.stopped.extend(fresh);
+            if let Some(StoreUnwritable { reached, source }) = self.stop_live(&live).await? {
+                let stopped = live.iter().map(|stored| stored.process.id).filter(|id| reached.contains(id));
+                return Err(EngineError::ClearUnfinished { stopped: stopped.collect(), removed: 0, source });
+            }
+        }
+        let source = match self.remove_ended(&mut cleared.removed).await {
+            Ok(()) => {
+                cleared.left = self.all(&live()).await?.iter().map(|stored| stored.process.id).collect();
+                return Ok(cleared);
+            }
+            Err(EngineError::Store { source }) => source,
+            Err(EngineError::Refused { refusal }) => StoreError::Refused(refusal),
+            Err(error) => return Err(error),
+        };
+        let ResetResult { stopped, removed, .. } = cleared;
+        Err(EngineError::ClearUnfinished { stopped, removed, source })
+    }
+
+    /// Asks them to end, and kills what has not ended within its grace. Where nothing can be written, whoever supervises
+    /// them sees to that, and waiting for their records would be in vain.
+    async fn stop_live(
+        self: &Arc<Self>,
+        live: &[StoredProcess],
+    ) -> Result<Option<StoreUnwritable>, EngineError> {
+        // What waits comes first, so that nothing is started in the place of what is stopped.
+        let waits = |stored: &&StoredProcess| stored.process.status() == Status::Pending;
+        let (waiting, running): (Vec<&StoredProcess>, Vec<&StoredProcess>) = live.iter().partition(waits);
+        let ids: Vec<ProcessId> =
+            waiting.into_iter().chain(running).map(|stored| stored.process.id).collect();
+        let graces = live.iter().filter_map(|stored| stored.process.spec.command());
+        let grace = graces.map(|command| command.stop.patience()).max().unwrap_or_default();
+        let cause = StopCause::User;
+        if let Err(unwritable) = self.cancel_or_warn(ids.clone(), &Action::Cancel { cause }).await {
+            return Ok(Some(unwritable));
+        }
+        if self.all_end_within(&ids, grace.saturating_add(VERIFY_TIMEOUT)).await? {
+            return Ok(None);
+        }
+        let stubborn: Vec<ProcessId> =
+            self.all(&self::live()).await?.iter().map(|stored| stored.process.id).collect();
+        if let Err(unwritable) = self.cancel_or_warn(stubborn.clone(), &Action::Force { cause }).await {
+            return Ok(Some(unwritable));
+        }
+        self.all_end_within(&stubborn, KILL_TIMEOUT).await?;
+        Ok(None)
+    }
+
+    async fn cancel_or_warn(
+        self: &Arc<Self>,
+        ids: Vec<ProcessId>,
+        command: &Action,
+    ) -> Result<(), StoreUnwritable> {
+        let mut reached = BTreeSet::new();
+        let mut unwritten = None;
+        for MemberOutcome { id, outcome } in (Engine { core: self.clone() }).tell(ids, command).await {
+            match outcome {
+                Ok(_) => {
+                    reached.insert(id);
+                }
+                Err(EngineError::NotFound { .. }) => {}
+                Err(EngineError::StopUnrecorded { source, .. }) => {
+                    reached.insert(id);
+                    unwritten = lasting(source).or(unwritten);
+                }
+                Err(EngineError::Store { source }) => unwritten = lasting(source).or(unwritten),
+                Err(EngineError::Refused { refusal }) => {
+                    unwritten = lasting(StoreError::Refused(refusal)).or(unwritten);
+                }
+                Err(error) => tracing::warn!(%id, %error, "a process could not be told to end"),
+            }
+        }
+        unwritten.map_or(Ok(()), |source| Err(StoreUnwritable { reached, source }))
+    }
+
+    /// Parks until nothing lives any more; false if the time is over first.
+    async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
+        let deadline = self.parts.clock.awake().plus(patience);
+        let ear = self.hub.subscribe(ids);
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        loop {
+            let listing = self.parts.store.list(&live(), &one).await?;
+            if listing.processes.is_empty() && listing.damaged.is_empty() && listing.next.is_none() {
+                return Ok(true);
+            }
+            if self.parts.clock.awake() >= deadline {
+                return Ok(false);
+            }
+            tokio::select! {
+                () = ear.changed() => {}
+                () = self.parts.clock.sleep_until(Deadline::Awake(deadline)) => {}
+            }
+        }
+    }
+
+    /// Lets go of every ended record; one whose descendants are still being seen to gets a moment.
+    async fn remove_ended(self: &Arc<Self>, removed: &mut u64) -> Result<(), EngineError> {
+        let everything = Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
+        let ended = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
+        let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
+        for _ in 0..MAX_CHECKS {
+            let pruned = self.let_go(&everything).await?;
+            *removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));
+            let listing = self.parts.store.list(&ended, &one).await?;
+            if listing.processes.is_empty() && listing.next.is_none() {
+                break;
+            }
+            let again = self.parts.clock.awake().plus(SETTLING);
+            self.parts.clock.sleep_until(Deadline::Awake(again)).await;
+        }
+        Ok(())
+    }
+}
+
+/// The store can write nothing, and that will not pass by itself.
+#[derive(Debug)]
+struct StoreUnwritable {
+    /// Who was told to end all the same.
+    reached: BTreeSet<ProcessId>,
+    source: StoreError,
+}
+
+/// An error of the store that waiting does not mend.
+fn lasting(error: StoreError) -> Option<StoreError> {
+    matches!(error, StoreError::ReadOnly { .. } | StoreError::Refused(StoreRejection::Full)).then_some(error)
+}
+
+fn live() -> ProcessFilter {
+    ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() }
+}

@@ -1,0 +1,158 @@
+//! Attempts that outlived their manager, and whose process went on elsewhere meanwhile.
+
+use crate::engine::EngineShared;
+use crate::rejoin::runs_again_if_lost;
+use crate::transact::is_orphan;
+use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Ending, Exit, Observation, ProcessId, State};
+use longhaul_ports::{Adopted, AttemptKey, StoredProcess};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// So many processes are looked at in one go.
+const PAGE: u32 = 500;
+/// The wait before what could not be told is looked at again.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// Looks for attempts on this machine that are not this node's any more, before anything new is taken: copies of what
+/// goes on elsewhere are stopped, and of what was interrupted with this node the end is told as late. What cannot be told
+/// now is looked at later, and until then no later attempt of anything starts here.
+pub(crate) async fn look_for_leftovers(core: &Arc<EngineShared>) {
+    if pass(core).await {
+        return core.copies.are_known();
+    }
+    let core = core.clone();
+    tokio::spawn(async move {
+        while !core.is_closing() {
+            let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
+            core.parts.clock.sleep_until(Deadline::Awake(until)).await;
+            if pass(&core).await {
+                return core.copies.are_known();
+            }
+        }
+    });
+}
+
+/// Looks at everything once; false if something could not be told.
+async fn pass(core: &Arc<EngineShared>) -> bool {
+    let mut after: Option<ProcessId> = None;
+    let mut is_whole = true;
+    let mut unknown = Vec::new();
+    loop {
+        let kept = match core.parts.output.kept(after, PAGE).await {
+            Ok(kept) => kept,
+            Err(error) => {
+                tracing::warn!(%error, "what ran here before cannot be listed yet");
+                return false;
+            }
+        };
+        let Some(last) = kept.last().copied() else {
+            if is_whole {
+                leave_alone(&unknown);
+            }
+            return is_whole;
+        };
+        let found = match core.parts.store.load_each(&kept).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::warn!(%error, "what became of work that ran here cannot be told yet");
+                return false;
+            }
+        };
+        for (id, stored) in kept.iter().zip(&found) {
+            is_whole &= match stored {
+                Ok(Some(stored)) => look(core, stored).await,
+                Ok(None) => {
+                    unknown.push(*id);
+                    true
+                }
+                Err(error) => {
+                    tracing::warn!(%id, %error, "what ran here has a record that cannot be read");
+                    true
+                }
+            };
+        }
+        after = Some(last);
+    }
+}
+
+/// What the store has no record of is left alone: nothing says that it runs elsewhere. Had it been run again there after
+/// the loss of this node, its record would be there until that ended; and what is run again in that case ends with the
+/// lease by itself, manager or not.
+fn leave_alone(unknown: &[ProcessId]) {
+    if let Some(first) = unknown.first() {
+        let count = unknown.len();
+        tracing::warn!(%first, count, "the store has no record of what ran here: if it lives it is left alone");
+    }
+}
+
+async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
+    let process = &stored.process;
+    let Some(command) = process.spec.command() else {
+        return true;
+    };
+    let mut is_told = true;
+    let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
+    let is_interrupted = match &process.state {
+        State::Ended(ended) => ended.late.is_none() && matches!(ended.ending, Ending::Interrupted { .. }),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => false,
+    };
+    // It was taken from this node while that was away, and nobody has said yet that it is lost.
+    let is_orphan = is_orphan(stored) && process.node.as_ref() == Some(core.here());
+    if is_orphan {
+        core.lanes.seen(process.id, Observation::OwnerLost);
+    }
+    let goes_on = is_interrupted || (is_orphan && !runs_again_if_lost(process));
+    let is_over_here = process.status().is_ended() && process.node.as_ref() == Some(core.here());
+    let is_settled = is_over_here && !is_interrupted && !is_unseen(&process.state);
+    for number in 1..=process.attempt.0 {
+        let key = AttemptKey { id: process.id, attempt: AttemptNo(number) };
+        let is_latest = key.attempt == process.attempt;
+        if core.copies.is_known(key) || (is_latest && (is_mine || is_settled)) {
+            continue;
+        }
+        match core.parts.spawner.adopt(key, command).await {
+            Ok(Adopted::Alive(_)) if is_latest && goes_on => {
+                core.copies.began(process, key);
+                core.stop_orphan(stored);
+            }
+            Ok(Adopted::Alive(_)) => core.end_copy(process, key),
+            // What was stopped here for good, while the store could not be told, may have gone on elsewhere.
+            Ok(Adopted::Over(seen)) if is_latest && goes_on || was_stopped(&seen) => {
+                core.lanes.seen(key.id, core.copies.seen(key.id, seen));
+            }
+            Ok(Adopted::Over(_)) => {}
+            Err(error) => {
+                tracing::warn!(id = %key.id, %error, "nothing can be told about an older attempt yet");
+                is_told = false;
+            }
+        }
+    }
+    is_told
+}
+
+/// Whether it was cancelled while it waited: what the last attempt came to is in no record, and if that was lost with this
+/// node it may live on here.
+const fn is_unseen(state: &State) -> bool {
+    match state {
+        State::Ended(ended) => matches!(ended.ending, Ending::Cancelled { exit: None, .. }),
+        State::Pending(_)
+        | State::Starting { .. }
+        | State::Running { .. }
+        | State::Reported { .. }
+        | State::Paused { .. }
+        | State::Stopping { .. }
+        | State::Withdrawing { .. }
+        | State::Lingering(_) => false,
+    }
+}
+
+fn was_stopped(seen: &Observation) -> bool {
+    matches!(seen, Observation::Exited { exit: Exit { stopped: Some(_), .. }, .. })
+}

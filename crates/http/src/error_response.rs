@@ -1,0 +1,43 @@
+//! Errors on their way out.
+
+use crate::precondition::tag;
+use crate::reply::json;
+use axum::http::header::ETAG;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use longhaul_api::ApiError;
+use longhaul_engine::EngineError;
+
+/// A fault that is answered as `application/problem+json`.
+#[derive(Debug)]
+pub(crate) struct ErrorResponse(pub(crate) ApiError);
+
+impl From<ApiError> for ErrorResponse {
+    fn from(fault: ApiError) -> Self {
+        Self(fault)
+    }
+}
+
+impl From<EngineError> for ErrorResponse {
+    fn from(error: EngineError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl IntoResponse for ErrorResponse {
+    fn into_response(self) -> Response {
+        let problem = self.0.into_problem();
+        if problem.status >= 500 {
+            tracing::warn!(slug = problem.slug, why = problem.detail, "{}", problem.title);
+        }
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = json(status, "application/problem+json", &problem);
+        let known = problem.revision.filter(|_| status == StatusCode::PRECONDITION_FAILED);
+        if let Some(tag) = known.and_then(|revision| HeaderValue::from_str(&tag(revision)).ok()) {
+            response.headers_mut().insert(ETAG, tag);
+        }
+        // It goes along, so that whoever knows more of the request can add to it.
+        response.extensions_mut().insert(problem);
+        response
+    }
+}

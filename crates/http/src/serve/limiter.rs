@@ -1,0 +1,321 @@
+//! Who is connected over the network, and who has to leave when there is no more room.
+
+use crate::guard::Access;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// Who is connected over the network, and who has to leave when there is no more room.
+///
+/// A client has a standing of its own with its first request that carries a token. Those without one compete for a
+/// small number of places among themselves: whoever waits longest goes, of the address that holds most of them. So
+/// strangers can crowd out strangers, and nobody else. Those who may only read have a share of the places, so that they
+/// cannot keep out who may do everything.
+#[derive(Clone, Debug)]
+pub(super) struct ConnectionLimiter(Arc<Mutex<ConnectionSlots>>);
+
+/// How many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ConnectionLimits {
+    /// Connections in all.
+    pub(super) most: usize,
+    /// Connections without a standing.
+    pub(super) strangers: usize,
+    /// Connections whose last request was of one who may only read.
+    pub(super) readers: usize,
+}
+
+#[derive(Debug)]
+struct ConnectionSlots {
+    room: ConnectionLimits,
+    /// Counts up, so that what is older has the smaller number.
+    turn: u64,
+    taken: BTreeMap<u64, SlotEntry>,
+}
+
+#[derive(Debug)]
+struct SlotEntry {
+    peer: IpAddr,
+    standing: ConnectionState,
+    /// Dropped, it tells the connection to go.
+    _leave: oneshot::Sender<()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ConnectionState {
+    Stranger,
+    Idle { access: Access, since: u64 },
+    AtWork { access: Access, requests: u32 },
+}
+
+/// A place in the crowd; dropped, it is free again.
+#[derive(Debug)]
+pub(super) struct ConnectionSlot {
+    crowd: ConnectionLimiter,
+    seat: u64,
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+pub(super) struct ActiveRequest(Arc<ConnectionSlot>);
+
+impl ConnectionLimiter {
+    pub(super) fn new(room: ConnectionLimits) -> Self {
+        Self(Arc::new(Mutex::new(ConnectionSlots { room, turn: 0, taken: BTreeMap::new() })))
+    }
+
+    /// Takes a place, of someone else if need be; none if all are at work. What is received tells to leave.
+    pub(super) fn acquire(&self, peer: IpAddr) -> Option<(Arc<ConnectionSlot>, oneshot::Receiver<()>)> {
+        let mut seats = self.seats();
+        let ConnectionLimits { most, strangers, readers: _ } = seats.room;
+        if seats.strangers().count() >= strangers {
+            let eldest = seats.oldest_of_busiest_peer();
+            seats.free(eldest);
+        }
+        if seats.taken.len() >= most {
+            let leaves = seats.longest_idle().or_else(|| seats.oldest_of_busiest_peer());
+            seats.free(Some(leaves?));
+        }
+        let (leave, told) = oneshot::channel();
+        let seat = seats.next();
+        seats.taken.insert(seat, SlotEntry { peer, standing: ConnectionState::Stranger, _leave: leave });
+        Some((Arc::new(ConnectionSlot { crowd: self.clone(), seat }), told))
+    }
+
+    fn seats(&self) -> MutexGuard<'_, ConnectionSlots> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ConnectionSlots {
+    fn next(&mut self) -> u64 {
+        self.turn += 1;
+        self.turn
+    }
+
+    fn strangers(&self) -> impl Iterator<Item = (u64, IpAddr)> {
+        let strangers = self.taken.iter().filter(|(_, seat)| seat.standing == ConnectionState::Stranger);
+        strangers.map(|(number, seat)| (*number, seat.peer))
+    }
+
+    fn oldest_of_busiest_peer(&self) -> Option<u64> {
+        let mut held: HashMap<IpAddr, (usize, u64)> = HashMap::new();
+        for (number, peer) in self.strangers() {
+            // The first that is met is the eldest.
+            held.entry(peer).or_insert((0, number)).0 += 1;
+        }
+        held.into_values().max_by_key(|(count, eldest)| (*count, u64::MAX - eldest)).map(|(_, eldest)| eldest)
+    }
+
+    fn longest_idle(&self) -> Option<u64> {
+        let idle = self.taken.iter().filter_map(|(number, seat)| match seat.standing {
+            ConnectionState::Idle { since, .. } => Some((since, *number)),
+            ConnectionState::Stranger | ConnectionState::AtWork { .. } => None,
+        });
+        idle.min().map(|(_, number)| number)
+    }
+
+    /// Whether one more may read, at the cost of the reader that is idle longest if need be.
+    fn admit_reader(&mut self, newcomer: u64) -> bool {
+        let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
+        let (mut readers, mut longest_idle) = (0, None);
+        for (number, seat) in others {
+            match seat.standing {
+                ConnectionState::Idle { access: Access::ReadOnly, since } => {
+                    readers += 1;
+                    longest_idle = longest_idle.into_iter().chain([(since, *number)]).min();
+                }
+                ConnectionState::AtWork { access: Access::ReadOnly, .. } => readers += 1,
+                ConnectionState::Stranger
+                | ConnectionState::Idle { access: Access::Control, .. }
+                | ConnectionState::AtWork { access: Access::Control, .. } => {}
+            }
+        }
+        if readers < self.room.readers {
+            return true;
+        }
+        self.free(longest_idle.map(|(_, number)| number));
+        longest_idle.is_some()
+    }
+
+    fn free(&mut self, seat: Option<u64>) {
+        if let Some(seat) = seat {
+            self.taken.remove(&seat);
+        }
+    }
+}
+
+impl ConnectionState {
+    fn is_of_reader(self) -> bool {
+        match self {
+            Self::Idle { access, .. } | Self::AtWork { access, .. } => access == Access::ReadOnly,
+            Self::Stranger => false,
+        }
+    }
+}
+
+impl ConnectionSlot {
+    /// A known client asks: from now on it has a standing of its own. None if there are as many as may only read.
+    pub(super) fn work(self: &Arc<Self>, access: Access) -> Option<ActiveRequest> {
+        let mut seats = self.crowd.seats();
+        let is_reader = seats.taken.get(&self.seat).is_some_and(|seat| seat.standing.is_of_reader());
+        match access {
+            // Counting is for newcomers alone: it takes as long as there are connections.
+            Access::ReadOnly if !is_reader && !seats.admit_reader(self.seat) => return None,
+            Access::ReadOnly | Access::Control => {}
+        }
+        if let Some(seat) = seats.taken.get_mut(&self.seat) {
+            let requests = match seat.standing {
+                ConnectionState::Stranger | ConnectionState::Idle { .. } => 1,
+                ConnectionState::AtWork { requests, .. } => requests.saturating_add(1),
+            };
+            seat.standing = ConnectionState::AtWork { access, requests };
+        }
+        Some(ActiveRequest(self.clone()))
+    }
+
+    /// Whether no known client has asked yet.
+    pub(super) fn is_of_stranger(&self) -> bool {
+        let seats = self.crowd.seats();
+        seats.taken.get(&self.seat).is_some_and(|seat| seat.standing == ConnectionState::Stranger)
+    }
+}
+
+impl Drop for ConnectionSlot {
+    fn drop(&mut self) {
+        self.crowd.seats().free(Some(self.seat));
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        let mut seats = self.0.crowd.seats();
+        let since = seats.next();
+        if let Some(seat) = seats.taken.get_mut(&self.0.seat) {
+            seat.standing = match seat.standing {
+                ConnectionState::AtWork { access, requests } if requests > 1 => {
+                    ConnectionState::AtWork { access, requests: requests - 1 }
+                }
+                ConnectionState::AtWork { access, .. } => ConnectionState::Idle { access, since },
+                other @ (ConnectionState::Stranger | ConnectionState::Idle { .. }) => other,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+    const THERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1));
+
+    #[test]
+    fn strangers_crowd_out_the_eldest_stranger_and_nobody_known() {
+        let crowd = ConnectionLimiter::new(room(10, 2));
+        let mut known = crowd.acquire(HERE).unwrap();
+        let work = known.0.work(Access::Control).unwrap();
+        let mut strangers: Vec<_> = (0..5).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        let gone: Vec<bool> = strangers.iter_mut().map(|(_, told)| is_told(told)).collect();
+        assert_eq!(gone, [true, true, true, false, false]);
+        assert!(!is_told(&mut known.1));
+        drop(work);
+        for _ in 0..5 {
+            strangers.push(crowd.acquire(HERE).unwrap());
+        }
+        assert!(!is_told(&mut known.1), "an idle one stays while there is room");
+    }
+
+    #[test]
+    fn address_that_holds_most_places_loses_one_first() {
+        let crowd = ConnectionLimiter::new(room(10, 3));
+        let mut lone = crowd.acquire(THERE).unwrap();
+        let mut many: Vec<_> = (0..20).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        assert!(!is_told(&mut lone.1), "it is the eldest of all, and the only one from there");
+        let stay = many.iter_mut().filter_map(|(_, told)| (!is_told(told)).then_some(()));
+        assert_eq!(stay.count(), 2);
+    }
+
+    #[test]
+    fn longest_idle_leaves_first_and_none_at_work() {
+        let crowd = ConnectionLimiter::new(room(3, 2));
+        let mut places: Vec<_> = (0..3)
+            .map(|_| {
+                let (place, told) = crowd.acquire(HERE).unwrap();
+                let work = place.work(Access::Control).unwrap();
+                (place, told, Some(work))
+            })
+            .collect();
+        assert!(crowd.acquire(HERE).is_none(), "all are at work");
+        drop(places[1].2.take());
+        drop(places[0].2.take());
+        let (newcomer, _told) = crowd.acquire(HERE).unwrap();
+        let gone: Vec<bool> = places.iter_mut().map(|(_, told, _)| is_told(told)).collect();
+        assert_eq!(gone, [false, true, false]);
+        let _work = newcomer.work(Access::Control).unwrap();
+        let _next = crowd.acquire(HERE).unwrap();
+        assert!(is_told(&mut places[0].1));
+    }
+
+    #[test]
+    fn place_is_free_again_when_it_is_left() {
+        let crowd = ConnectionLimiter::new(room(1, 1));
+        let (place, _told) = crowd.acquire(HERE).unwrap();
+        let first = place.work(Access::Control).unwrap();
+        let second = place.work(Access::Control).unwrap();
+        drop(first);
+        assert!(crowd.acquire(HERE).is_none(), "a second request is being answered");
+        drop((second, place));
+        assert!(crowd.seats().taken.is_empty());
+    }
+
+    #[test]
+    fn standing_comes_with_the_first_known_request() {
+        let crowd = ConnectionLimiter::new(room(9, 9));
+        let (place, _told) = crowd.acquire(HERE).unwrap();
+        assert!(place.is_of_stranger());
+        drop(place.work(Access::Control).unwrap());
+        assert!(!place.is_of_stranger());
+    }
+
+    #[test]
+    fn readers_have_a_share_and_leave_the_rest_to_control() {
+        let crowd = ConnectionLimiter::new(ConnectionLimits { most: 4, strangers: 4, readers: 2 });
+        let mut readers: Vec<_> = (0..2).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        let mut works: Vec<_> = readers.iter().map(|(place, _)| place.work(Access::ReadOnly)).collect();
+        assert!(works.iter().all(Option::is_some));
+        let (third, mut third_told) = crowd.acquire(HERE).unwrap();
+        assert!(third.work(Access::ReadOnly).is_none(), "all readers are at work");
+        assert!(readers[0].0.work(Access::ReadOnly).is_some(), "one that is in goes on asking");
+        let control: Vec<_> = (0..2).map(|_| crowd.acquire(HERE).unwrap()).collect();
+        assert!(control.iter().all(|(place, _)| place.work(Access::Control).is_some()));
+        assert!(is_told(&mut third_told), "it has no standing");
+        drop(third);
+        drop(control);
+        works.swap_remove(1);
+        let (fourth, _told) = crowd.acquire(HERE).unwrap();
+        let work = fourth.work(Access::ReadOnly);
+        assert!(work.is_some() && is_told(&mut readers[1].1) && !is_told(&mut readers[0].1));
+    }
+
+    #[test]
+    fn connection_counts_as_what_it_was_last_asked_with() {
+        let crowd = ConnectionLimiter::new(ConnectionLimits { most: 4, strangers: 4, readers: 1 });
+        let (one, mut told) = crowd.acquire(HERE).unwrap();
+        drop(one.work(Access::ReadOnly));
+        drop(one.work(Access::Control));
+        let (other, _told) = crowd.acquire(HERE).unwrap();
+        let work = other.work(Access::ReadOnly);
+        assert!(work.is_some() && !is_told(&mut told));
+        assert!(one.work(Access::ReadOnly).is_none());
+    }
+
+    fn room(most: usize, strangers: usize) -> ConnectionLimits {
+        ConnectionLimits { most, strangers, readers: most }
+    }
+
+    fn is_told(told: &mut oneshot::Receiver<()>) -> bool {
+        told.try_recv() == Err(oneshot::error::TryRecvError::Closed)
+    }
+}

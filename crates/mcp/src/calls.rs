@@ -1,0 +1,99 @@
+//! What the tools do.
+
+mod control;
+mod list;
+mod output;
+mod reference;
+mod report;
+mod start;
+mod status;
+mod wait;
+
+pub(crate) use output::MIN_BYTES;
+pub(crate) use reference::ProcessReference;
+pub(crate) use wait::{answered, check, request};
+
+use crate::answer::JsonObject;
+use crate::caller::Caller;
+use crate::error::ToolError;
+use crate::parameters;
+use crate::tool::Tool;
+use longhaul_api::Api;
+use rmcp::model::CallToolResult;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+
+/// What the tools work with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ToolContext<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) caller: &'a Caller,
+}
+
+impl ToolContext<'_> {
+    /// Does what a tool does.
+    pub(crate) async fn perform(
+        self,
+        tool: Tool,
+        arguments: JsonObject,
+    ) -> Result<CallToolResult, ToolError> {
+        let answer = match tool {
+            Tool::StartBackgroundProcess => self.start(read(arguments)?).await,
+            Tool::GetProcessStatus | Tool::GetBackgroundProcessStatus => self.status(read(arguments)?).await,
+            Tool::ListBackgroundProcesses => self.list(read(arguments)?).await,
+            Tool::StopBackgroundProcess => self.stop(read(arguments)?).await,
+            Tool::PauseProcess => self.pause(read(arguments)?).await,
+            Tool::ResumeProcess => self.resume(read(arguments)?).await,
+            Tool::RestartProcess => self.restart(read(arguments)?).await,
+            Tool::ReadProcessOutput => self.read_output(read(arguments)?).await,
+            Tool::SendProcessInput => self.send_input(read(arguments)?).await,
+            Tool::SearchProcessOutput => self.search_output(read(arguments)?).await,
+            Tool::RegisterProcess => self.register(read(arguments)?).await,
+            Tool::ReportProgress => self.report(read(arguments)?).await,
+            Tool::CompleteProcess => self.complete(read(arguments)?).await,
+            Tool::FailProcess => self.fail(read(arguments)?).await,
+            Tool::WaitForProcess => self.wait(read(arguments)?).await,
+        };
+        Ok(CallToolResult::structured(answer?.into()))
+    }
+
+    /// The session that something is bound to.
+    fn session(self, asked: Option<String>) -> Result<Option<String>, ToolError> {
+        match (&self.caller.session, asked) {
+            (Some(bound), Some(asked)) if *bound != asked => Err(ToolError::invalid(format!(
+                "everything here belongs to the session {bound:?}, not to {asked:?}"
+            ))
+            .hint("leave session_id out")),
+            (Some(bound), _) => Ok(Some(bound.clone())),
+            (None, asked) => Ok(asked),
+        }
+    }
+}
+
+/// Reads the arguments of a tool.
+pub(crate) fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ToolError> {
+    parameters::read(arguments).map_err(ToolError::invalid)
+}
+
+/// A span that was given in seconds; the schema of the tool has bounded it.
+fn span(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or_default()
+}
+
+/// A span as it goes over the wire; what is more than nothing stays so.
+pub(crate) fn millis(span: Duration) -> u64 {
+    let whole = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    if whole == 0 && !span.is_zero() { 1 } else { whole }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn span_that_is_more_than_nothing_stays_so() {
+        assert_eq!(span(1.5), Duration::from_millis(1_500));
+        assert_eq!(millis(span(0.000_1)), 1);
+        assert_eq!(millis(Duration::ZERO), 0);
+    }
+}

@@ -1,0 +1,88 @@
+//! Stopping, halting, and running again.
+
+use crate::answer::JsonObject;
+use crate::calls::ToolContext;
+use crate::error::ToolError;
+use crate::tool::input::{ProcessInput, RestartInput, StopInput};
+use longhaul_wire::api::{ActionReply, CancelRequest, PauseReply, PauseRequest, ProcessView, WaitRequest};
+use std::time::Duration;
+
+/// What was told to stop is waited for so long: longer than it has to obey.
+const STOP_TIMEOUT: Duration = Duration::from_secs(15);
+
+impl ToolContext<'_> {
+    /// Stops a process with all its descendants, and waits until the last of them has ended.
+    pub(super) async fn stop(self, asked: StopInput) -> Result<JsonObject, ToolError> {
+        let request = CancelRequest { force: asked.force, alone: false };
+        let id = self.find(&asked.process_id).await?;
+        Ok(self.came_of(&self.stopped(&id, request).await?).await)
+    }
+
+    async fn stopped(self, id: &str, request: CancelRequest) -> Result<ActionReply, ToolError> {
+        let mut outcome = self.api.cancel(id, request, None).await?;
+        if let Some(seen) = self.waited(&outcome.process.id, Some("tree_ended"), STOP_TIMEOUT).await? {
+            outcome.process = seen;
+        }
+        Ok(outcome)
+    }
+
+    /// Halts a process with all its descendants.
+    pub(super) async fn pause(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
+        let reply =
+            self.api.pause(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
+        Ok(self.paced(reply).await)
+    }
+
+    /// Lets a process go on with all its descendants.
+    pub(super) async fn resume(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
+        let reply =
+            self.api.resume(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
+        Ok(self.paced(reply).await)
+    }
+
+    /// Runs a process again, as a new one; if it is live and that is asked for, it is stopped first.
+    pub(super) async fn restart(self, asked: RestartInput) -> Result<JsonObject, ToolError> {
+        let id = self.find(&asked.process_id).await?;
+        if asked.stop {
+            let stopped = self.stopped(&id, CancelRequest::default()).await?;
+            if stopped.process.ending_descendants || stopped.process.completed_at.is_none() {
+                return Err(ToolError::still_ending(&stopped.process.id));
+            }
+        }
+        let launched = self.api.restart(&id, None).await?;
+        let mut answer = self.brief(&launched.process).await;
+        answer.insert("outcome".to_owned(), launched.outcome.into());
+        Ok(answer)
+    }
+
+    /// What came of a command to one process.
+    pub(super) async fn came_of(self, outcome: &ActionReply) -> JsonObject {
+        let mut answer = self.brief(&outcome.process).await;
+        answer.insert("changed".to_owned(), outcome.changed.into());
+        if let Some(note) = &outcome.note {
+            answer.insert("outcome".to_owned(), note.as_str().into());
+        }
+        answer
+    }
+
+    /// The process as it is when it has got so far (by default: has ended), or when the time is over.
+    pub(super) async fn waited(
+        self,
+        id: &str,
+        goal: Option<&str>,
+        patience: Duration,
+    ) -> Result<Option<ProcessView>, ToolError> {
+        let request = WaitRequest {
+            ids: vec![id.to_owned()],
+            goal: goal.map(str::to_owned),
+            timeout_ms: Some(super::millis(patience)),
+            ..WaitRequest::default()
+        };
+        let reply = self.api.wait(&request).await?;
+        Ok(reply.processes.into_iter().next())
+    }
+
+    async fn paced(self, PauseReply { process, changed, note, .. }: PauseReply) -> JsonObject {
+        self.came_of(&ActionReply { process, changed, note }).await
+    }
+}

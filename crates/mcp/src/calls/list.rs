@@ -1,0 +1,82 @@
+//! Lists.
+
+use crate::answer::{JsonObject, ListResult, counts, items, object};
+use crate::calls::ToolContext;
+use crate::error::ToolError;
+use crate::tool::input::{FilterType, ListInput};
+use longhaul_domain::{SessionId, Status};
+use longhaul_engine::ports::ProcessFilter;
+use longhaul_wire::api::ListRequest;
+use std::collections::BTreeMap;
+
+/// A page unless another size is asked for.
+const DEFAULT_PAGE: u32 = 20;
+/// The most damaged ones that are named.
+const MAX_NAMED: usize = 20;
+
+impl ToolContext<'_> {
+    /// Lists processes, newest first.
+    pub(super) async fn list(self, asked: ListInput) -> Result<JsonObject, ToolError> {
+        let session = asked.session_id;
+        let parent = match &asked.parent_id {
+            Some(reference) => Some(self.find(reference).await?),
+            None => None,
+        };
+        let request = ListRequest {
+            statuses: statuses(asked.filter_type),
+            all: Some(true).filter(|_| asked.filter_type == FilterType::All),
+            kind: asked.process_type,
+            session: session.clone(),
+            parent,
+            limit: Some(asked.limit.unwrap_or(DEFAULT_PAGE)),
+            cursor: asked.cursor,
+            ..ListRequest::default()
+        };
+        let listed = self.api.list(&request).await?;
+        let live = ProcessFilter {
+            statuses: Status::ALL.into_iter().filter(|status| !status.is_ended()).collect(),
+            session: session.as_deref().and_then(|session| SessionId::new(session).ok()),
+            ..ProcessFilter::default()
+        };
+        let live = match self.api.engine.stats(&live).await {
+            Ok(stats) => {
+                counts(stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count)))
+            }
+            // Nobody can count now.
+            Err(_) if listed.stale_since.is_some() => BTreeMap::new(),
+            Err(error) => return Err(longhaul_api::ApiError::from(error).into()),
+        };
+        Ok(object(&ListResult {
+            processes: items(&listed.processes),
+            live,
+            next_cursor: listed.cursor,
+            stale_since: listed.stale_since,
+            damaged: (!listed.damaged.is_empty())
+                .then(|| listed.damaged.into_iter().take(MAX_NAMED).collect()),
+        }))
+    }
+}
+
+/// The statuses that a filter means; none means all.
+fn statuses(filter: FilterType) -> Vec<String> {
+    let wanted = |status: &Status| match filter {
+        FilterType::All => false,
+        FilterType::Running => !status.is_ended(),
+        FilterType::Completed => *status == Status::Completed,
+        FilterType::Failed => matches!(status, Status::Failed | Status::Timeout | Status::Interrupted),
+    };
+    Status::ALL.into_iter().filter(wanted).map(|status| status.as_str().to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn running_is_every_live_status_and_failed_all_that_did_not_end_well() {
+        assert_eq!(statuses(FilterType::Running), ["pending", "starting", "running", "paused", "stopping"]);
+        assert_eq!(statuses(FilterType::Completed), ["completed"]);
+        assert_eq!(statuses(FilterType::Failed), ["failed", "timeout", "interrupted"]);
+        assert!(statuses(FilterType::All).is_empty());
+    }
+}

@@ -1,0 +1,56 @@
+//! Work that agents do themselves.
+
+use crate::answer::JsonObject;
+use crate::calls::start::metadata;
+use crate::calls::{ToolContext, millis, span};
+use crate::error::ToolError;
+use crate::tool::input::{CompleteInput, FailInput, RegisterInput, ReportInput};
+use longhaul_wire::api::{CompleteRequest, FailRequest, LaunchRequest, ReportedRequest, UpdateRequest};
+
+impl ToolContext<'_> {
+    /// Registers work that its caller does.
+    pub(super) async fn register(self, asked: RegisterInput) -> Result<JsonObject, ToolError> {
+        let heartbeat = asked.heartbeat_seconds.map(span);
+        let request = LaunchRequest {
+            reported: Some(ReportedRequest {
+                node_id: asked.node_id,
+                heartbeat_ms: heartbeat.map(millis).filter(|millis| *millis > 0),
+                ..ReportedRequest::default()
+            }),
+            agent_id: asked.agent_id,
+            kind: Some(asked.process_type),
+            name: Some(asked.name),
+            description: asked.description,
+            metadata: metadata(asked.metadata),
+            session_id: self.session(asked.session_id)?,
+            launcher: self.launcher(asked.parent_id.as_ref()),
+            parent_id: self.parent(asked.parent_id.as_ref()).await?,
+            ..LaunchRequest::default()
+        };
+        let launched = self.api.launch(request).await?;
+        let mut answer = self.brief(&launched.process).await;
+        answer.insert("outcome".to_owned(), launched.outcome.into());
+        Ok(answer)
+    }
+
+    /// Takes in how far it has come.
+    pub(super) async fn report(self, asked: ReportInput) -> Result<JsonObject, ToolError> {
+        let request = UpdateRequest { progress: asked.progress, stage: asked.stage, status: None };
+        let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+
+    /// Ends it well.
+    pub(super) async fn complete(self, asked: CompleteInput) -> Result<JsonObject, ToolError> {
+        let request = CompleteRequest { result: asked.result };
+        let outcome = self.api.complete(&self.find(&asked.process_id).await?, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+
+    /// Ends it badly.
+    pub(super) async fn fail(self, asked: FailInput) -> Result<JsonObject, ToolError> {
+        let request = FailRequest { error: asked.error };
+        let outcome = self.api.fail(&self.find(&asked.process_id).await?, request, None).await?;
+        Ok(self.came_of(&outcome).await)
+    }
+}

@@ -1,0 +1,111 @@
+//! Starting commands.
+
+use crate::answer::{JsonObject, object};
+use crate::calls::{ToolContext, millis, span};
+use crate::error::ToolError;
+use crate::tool::input::{ReadyWhenInput, StartInput, StdinInput};
+use longhaul_wire::api::{
+    CommandRequest, EnvironmentRequest, LaunchReply, LaunchRequest, ReadRequest, ReadyWhenRequest,
+    RetryRequest,
+};
+use serde_json::{Map, Value};
+use std::path::Path;
+
+impl ToolContext<'_> {
+    /// Starts a command; with a wait, its output comes along if it ends meanwhile.
+    pub(super) async fn start(self, asked: StartInput) -> Result<JsonObject, ToolError> {
+        let wait = span(asked.wait_seconds);
+        let LaunchReply { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
+        let id = process.id.clone();
+        if !wait.is_zero()
+            && let Some(seen) = self.waited(&id, None, wait).await?
+        {
+            process = seen;
+        }
+        let mut answer = self.brief(&process).await;
+        if !wait.is_zero() && process.completed_at.is_some() {
+            let read = self.api.read_output(&id, &ReadRequest::default()).await;
+            // Without its output the answer still says how it ended.
+            if let Ok(page) = read {
+                answer.remove("tail");
+                let output = answer.entry("output").or_insert_with(|| JsonObject::new().into());
+                if let Some(output) = output.as_object_mut() {
+                    output.extend(object(&page));
+                }
+            }
+        }
+        answer.insert("outcome".to_owned(), outcome.into());
+        Ok(answer)
+    }
+
+    async fn launch(self, asked: StartInput) -> Result<LaunchRequest, ToolError> {
+        let directory = self.directory(asked.cwd.as_deref())?;
+        let (program, args) = match asked.args {
+            Some(args) => (asked.command, args),
+            None => ("/bin/sh".to_owned(), vec!["-c".to_owned(), checked(asked.command)?]),
+        };
+        let retry = RetryRequest { retries: asked.retries, ..RetryRequest::default() };
+        Ok(LaunchRequest {
+            command: Some(CommandRequest {
+                program,
+                args,
+                directory,
+                environment: EnvironmentRequest {
+                    captured: self.caller.environment.as_deref().cloned(),
+                    declared: asked.env,
+                    ..EnvironmentRequest::default()
+                },
+                timeout_ms: millis(span(asked.timeout)),
+                stdin_pipe: asked.stdin == StdinInput::Pipe,
+                ready_when: asked.ready_when.map(|ReadyWhenInput { port, http, log, command }| {
+                    ReadyWhenRequest { port, http, log, command }
+                }),
+                ..CommandRequest::default()
+            }),
+            kind: Some(asked.process_type),
+            name: Some(asked.name),
+            session_id: self.session(asked.session_id)?,
+            metadata: metadata(asked.metadata),
+            launcher: self.launcher(asked.parent_id.as_ref()),
+            parent_id: self.parent(asked.parent_id.as_ref()).await?,
+            key: asked.concurrency_key,
+            launch_key: asked.launch_key,
+            idle_after_ms: asked.idle_after_seconds.map(span).map(millis),
+            stall_after_ms: asked.stall_after_seconds.map(span).map(millis),
+            retry: (asked.retries > 0).then_some(retry),
+            ..LaunchRequest::default()
+        })
+    }
+
+    /// The absolute directory that is meant.
+    fn directory(self, asked: Option<&str>) -> Result<String, ToolError> {
+        let base = self.caller.directory.as_deref();
+        let directory = match (asked.map(Path::new), base) {
+            (Some(asked), _) if asked.is_absolute() => asked.to_owned(),
+            (Some(asked), Some(base)) => base.join(asked),
+            (None, Some(base)) => base.to_owned(),
+            (Some(_), None) => {
+                return Err(ToolError::invalid("cwd must be an absolute path here")
+                    .hint("over HTTP the client's directory is not known: give an absolute path"));
+            }
+            (None, None) => {
+                return Err(ToolError::invalid("cwd is required here")
+                    .hint("over HTTP the client's directory is not known: give an absolute path"));
+            }
+        };
+        match directory.into_os_string().into_string() {
+            Ok(text) => Ok(text),
+            Err(_) => Err(ToolError::invalid("the working directory is no UTF-8 text")),
+        }
+    }
+}
+
+/// A shell takes an empty line for success.
+fn checked(line: String) -> Result<String, ToolError> {
+    if line.trim().is_empty() { Err(ToolError::invalid("command is empty")) } else { Ok(line) }
+}
+
+/// Metadata, unless it says nothing.
+pub(super) fn metadata(fields: Map<String, Value>) -> Option<Value> {
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}

@@ -1,0 +1,93 @@
+//! Looking at processes.
+
+use crate::answer::{Children, JsonObject, StatusContext, brief, whole};
+use crate::calls::ToolContext;
+use crate::error::ToolError;
+use crate::tool::input::ProcessInput;
+use longhaul_api::{Api, DetailLevel};
+use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder};
+use longhaul_wire::api::{ProcessView, ReadRequest};
+
+/// The last words of a process that did not end well: so many lines.
+const TAIL_LINES: u32 = 5;
+/// And so many characters of them.
+const TAIL_LETTERS: usize = 400;
+/// And so many bytes.
+const TAIL_BYTES: usize = 600;
+/// What reading them may cost.
+const TAIL_TOKENS: u32 = 400;
+/// The most children that are counted.
+const MAX_CHILDREN: u32 = 100;
+
+impl ToolContext<'_> {
+    /// Tells everything about a process.
+    pub(super) async fn status(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
+        let view = self.api.show(&self.find(&asked.process_id).await?, DetailLevel::Usage).await?;
+        let mut around = around(self.api, &view).await;
+        around.children = children(self.api, &view).await;
+        Ok(whole(&view, &around))
+    }
+
+    /// Tells what is enough to go on with.
+    pub(super) async fn brief(self, view: &ProcessView) -> JsonObject {
+        brief(view, &around(self.api, view).await)
+    }
+}
+
+/// What stands around a process. What cannot be found out now is left out: the record is worth more.
+pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
+    let is_pending = view.status == "pending";
+    let went_wrong = matches!(view.status.as_str(), "failed" | "timeout" | "interrupted");
+    // What it asks for is among its last words.
+    let asks = view.conditions.iter().any(|condition| condition == "waiting_for_input");
+    let mut around = StatusContext::default();
+    if is_pending {
+        around.why = api.why(&view.id).await.ok();
+    }
+    if (went_wrong || asks) && view.output_bytes.is_some_and(|bytes| bytes > 0) {
+        let request = ReadRequest {
+            tail_lines: Some(TAIL_LINES),
+            max_tokens: Some(TAIL_TOKENS),
+            ..ReadRequest::default()
+        };
+        if let Ok(read) = api.read_output(&view.id, &request).await {
+            around.tail = Some(last_letters(&read.text)).filter(|tail| !tail.is_empty());
+            around.next_cursor = Some(read.next_cursor);
+        }
+    }
+    around
+}
+
+/// Counts the children of a process; none if it has none.
+async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
+    let filter = ProcessFilter { parent: Some(view.id.parse().ok()?), ..ProcessFilter::default() };
+    let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: MAX_CHILDREN };
+    let found = api.engine.list(&filter, &page).await.ok()?;
+    let total = found.processes.len();
+    let live = found.processes.iter().filter(|stored| !stored.process.status().is_ended()).count();
+    (total > 0).then_some(Children { total, live, more: found.next.is_some() })
+}
+
+/// The end of a text, between two letters.
+fn last_letters(text: &str) -> String {
+    let text = text.trim_end();
+    let count = text.chars().count();
+    let tail: String = text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect();
+    // Letters that take several bytes each leave room for fewer.
+    let over = tail.len().saturating_sub(TAIL_BYTES);
+    let from = (over..=tail.len()).find(|place| tail.is_char_boundary(*place)).unwrap_or_default();
+    tail.get(from..).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn last_words_are_cut_between_letters() {
+        assert_eq!(last_letters("one\ntwo\n"), "one\ntwo");
+        assert_eq!(last_letters(&"a".repeat(500)), "a".repeat(400));
+        assert_eq!(last_letters(&"ä".repeat(500)), "ä".repeat(300));
+        assert_eq!(last_letters(&"€".repeat(500)), "€".repeat(200));
+    }
+}

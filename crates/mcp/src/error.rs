@@ -1,0 +1,271 @@
+//! What a tool says when it could not do its job.
+
+use crate::truncate::shortened;
+use longhaul_api::ApiError;
+use longhaul_wire::api::Problem;
+use rmcp::ErrorData;
+use rmcp::model::{CallToolResult, ContentBlock};
+use serde::Serialize;
+
+/// The longest message, in bytes: what was asked may be repeated in it.
+const MAX_MESSAGE_LEN: usize = 1_000;
+/// What is left of a message at least, in bytes, and of it the mark of what was left out.
+const MIN_MESSAGE_LEN: usize = 16;
+const MARK: usize = '…'.len_utf8();
+/// The most that may have been meant.
+const MAX_CANDIDATES: usize = 20;
+
+/// Why a tool could not do its job. A process that failed is none: that is an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ToolError(Box<ErrorText>);
+
+/// What is said of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+struct ErrorText {
+    /// One word for one kind of error, the same on every face.
+    code: String,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+    /// Whether asking again may help, without asking for something else.
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_status: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<String>,
+}
+
+impl ToolError {
+    /// What was asked for makes no sense.
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::of("invalid_request", message)
+    }
+
+    /// Only looking is allowed.
+    pub(crate) fn read_only(tool: &str) -> Self {
+        Self::of("read_only", format!("{tool} is not allowed here: only tools that read are"))
+    }
+
+    /// There are as many waits as there may be.
+    pub(crate) fn crowded() -> Self {
+        let mut refusal = Self::of("too_many_waits", "as many calls wait as there may be");
+        refusal.0.retryable = true;
+        refusal.hint("end some of them, then ask again")
+    }
+
+    /// What has to end first is still ending.
+    pub(crate) fn still_ending(id: &str) -> Self {
+        let mut refusal = Self::of(
+            "invalid_status_transition",
+            format!("process {id} or a descendant of it is still ending"),
+        );
+        refusal.0.retryable = true;
+        refusal.hint("ask again, or stop_background_process with force first")
+    }
+
+    fn of(code: &str, message: impl Into<String>) -> Self {
+        Self(Box::new(ErrorText {
+            code: code.to_owned(),
+            message: shortened(message.into(), MAX_MESSAGE_LEN),
+            hint: None,
+            retryable: false,
+            current_status: None,
+            candidates: Vec::new(),
+        }))
+    }
+
+    /// Says what to do next.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// Its kind.
+    pub(crate) fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// Whether there is nothing of that name.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.0.code == "process_not_found"
+    }
+
+    /// The same where there is no result that could say so.
+    pub(crate) fn into_error(self) -> ErrorData {
+        let json = serde_json::to_value(&self.0).ok();
+        ErrorData::internal_error(self.0.message, json)
+    }
+
+    /// The same of a request that nobody should make.
+    pub(crate) fn into_request_error(self) -> ErrorData {
+        let json = serde_json::to_value(&self.0).ok();
+        ErrorData::invalid_request(self.0.message, json)
+    }
+
+    /// The answer of a tool whose results have at most so many bytes.
+    pub(crate) fn into_result_within(mut self, bytes: usize) -> CallToolResult {
+        loop {
+            let result = self.clone().into_result();
+            let length = serde_json::to_vec(&result).map_or(0, |json| json.len());
+            if length <= bytes || !self.lessen() {
+                return result;
+            }
+        }
+    }
+
+    /// Says less, as long as there is less to say: what may have been meant goes first.
+    fn lessen(&mut self) -> bool {
+        let said = &mut self.0;
+        let longest = said.message.len().max(said.hint.as_ref().map_or(0, String::len));
+        if said.candidates.pop().is_none() {
+            if longest <= MIN_MESSAGE_LEN {
+                return false;
+            }
+            let longest = (longest * 3 / 4).max(MIN_MESSAGE_LEN - MARK);
+            said.message = shortened(std::mem::take(&mut said.message), longest);
+            said.hint = said.hint.take().map(|hint| shortened(hint, longest));
+        }
+        true
+    }
+
+    /// The answer of the tool. Its text is JSON, and it has no structured content: that has to be of the tool's output
+    /// schema, which describes successes, and clients that hold it to that schema would show their complaint about it
+    /// instead of the error.
+    pub(crate) fn into_result(self) -> CallToolResult {
+        let json = serde_json::to_string(&self.0).unwrap_or_default();
+        CallToolResult::error(vec![ContentBlock::text(json)])
+    }
+}
+
+impl From<ApiError> for ToolError {
+    fn from(fault: ApiError) -> Self {
+        fault.into_problem().into()
+    }
+}
+
+impl From<Problem> for ToolError {
+    fn from(problem: Problem) -> Self {
+        let is_retryable = problem.status >= 500 || is_too_early(&problem);
+        let remedy = hint(&problem);
+        let message = match &problem.detail {
+            Some(detail) => format!("{}: {detail}", problem.title),
+            None => problem.title,
+        };
+        Self(Box::new(ErrorText {
+            retryable: is_retryable,
+            hint: remedy.map(str::to_owned).or(problem.help).map(|hint| shortened(hint, MAX_MESSAGE_LEN)),
+            code: problem.slug,
+            message: shortened(message, MAX_MESSAGE_LEN),
+            current_status: problem.current_status,
+            candidates: problem.candidates.into_iter().take(MAX_CANDIDATES).collect(),
+        }))
+    }
+}
+
+/// Whether what needs a running process was asked of one that is on its way there, and takes only a moment.
+fn is_too_early(problem: &Problem) -> bool {
+    problem.slug == "invalid_status_transition"
+        && problem.current_status.as_deref() == Some("starting")
+        && matches!(problem.attempted.as_deref(), Some("pause" | "send"))
+}
+
+/// What to do, in the words of tools where the shared words are those of the command line.
+fn hint(problem: &Problem) -> Option<&'static str> {
+    match (problem.slug.as_str(), problem.current_status.as_deref()) {
+        // With candidates, the error itself says how to name one of them.
+        ("process_not_found", _) if problem.candidates.is_empty() => {
+            Some("list_background_processes shows what there is")
+        }
+        ("unsupported", _) if problem.reported => {
+            Some("the reporter of the work registers it again: register_process")
+        }
+        (
+            "invalid_status_transition",
+            Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
+        ) if problem.reported => {
+            Some("the work has ended and stays so; register_process starts a new record")
+        }
+        (
+            "invalid_status_transition",
+            Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
+        ) => Some("it has ended and stays so; restart_process runs it again"),
+        ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
+            Some("it runs in a moment: ask again, the same")
+        }
+        ("invalid_status_transition", Some(_)) if problem.attempted.as_deref() == Some("restart") => {
+            Some("it is live: with stop it is stopped first")
+        }
+        ("invalid_status_transition", Some(_)) => Some("get_process_status says where it stands"),
+        ("output_removed", _) => Some("get_process_status still tells how it ended"),
+        ("no_slot", _) => Some("wait for one of its holders, or launch it under another concurrency_key"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn error_is_told_as_json_and_never_as_structured_content() {
+        let problem = Problem {
+            slug: "process_not_found".to_owned(),
+            title: "there is no process x".to_owned(),
+            status: 404,
+            help: Some("`longhaul status -a` lists every process".to_owned()),
+            ..Problem::default()
+        };
+        let result = ToolError::from(problem).into_result();
+        assert_eq!(result.is_error, Some(true));
+        let expected = json!({
+            "code": "process_not_found",
+            "message": "there is no process x",
+            "hint": "list_background_processes shows what there is",
+            "retryable": false,
+        });
+        assert_eq!(result.structured_content, None);
+        let text = &result.content.first().and_then(ContentBlock::as_text).unwrap().text;
+        assert_eq!(serde_json::from_str::<Value>(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn refusal_repeats_only_so_much_of_what_was_asked() {
+        let problem = Problem {
+            title: "é".repeat(60_000),
+            candidates: vec!["c".repeat(100); 1_000],
+            ..Problem::default()
+        };
+        let result = serde_json::to_string(&ToolError::from(problem).into_result()).unwrap();
+        assert!(result.len() < 4_000);
+    }
+
+    #[test]
+    fn what_the_manager_could_not_do_may_be_asked_again() {
+        let problem = |status| Problem { status, ..Problem::default() };
+        assert!(ToolError::from(problem(503)).0.retryable);
+        assert!(!ToolError::from(problem(409)).0.retryable);
+    }
+
+    #[test]
+    fn what_runs_in_a_moment_may_be_asked_again() {
+        let refused = |status: &str, attempted: &str| {
+            let problem = Problem {
+                slug: "invalid_status_transition".to_owned(),
+                status: 409,
+                current_status: Some(status.to_owned()),
+                attempted: Some(attempted.to_owned()),
+                ..Problem::default()
+            };
+            ToolError::from(problem).0
+        };
+        for attempted in ["pause", "send"] {
+            let said = refused("starting", attempted);
+            assert!(said.retryable, "{attempted}");
+            assert_eq!(said.hint.as_deref(), Some("it runs in a moment: ask again, the same"));
+        }
+        for (status, attempted) in [("starting", "resume"), ("queued", "send"), ("completed", "pause")] {
+            assert!(!refused(status, attempted).retryable, "{status} {attempted}");
+        }
+    }
+}

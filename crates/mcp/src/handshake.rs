@@ -1,0 +1,171 @@
+//! The first line of a stream: on whose behalf it speaks.
+
+use crate::caller::Caller;
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt};
+
+/// The form of the line.
+const FORM: u32 = 1;
+/// The longest line, in bytes: an environment is at most half of it on Linux.
+const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
+
+/// What the line says.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Handshake {
+    longhaul_mcp: u32,
+    directory: Option<PathBuf>,
+    environment: Option<BTreeMap<String, String>>,
+    session: Option<String>,
+    parent: Option<String>,
+    read_only: bool,
+}
+
+/// Why a stream is not served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum HandshakeError {
+    /// The client went away.
+    #[error("the stream ended before it said who it is")]
+    Gone,
+    /// The line does not end.
+    #[error("the opening line is longer than {MAX_LINE_LEN} bytes")]
+    TooLong,
+    /// It is no such line.
+    #[error("the opening line cannot be understood: {why}")]
+    Unreadable {
+        /// What is wrong with it.
+        why: String,
+    },
+    /// It is of another form.
+    #[error("the opening line has form {theirs}, this manager understands {FORM}")]
+    Form {
+        /// The form that it has.
+        theirs: u32,
+    },
+    /// The stream broke.
+    #[error("the opening line cannot be read")]
+    Io {
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl HandshakeError {
+    /// The one line that a client gets instead of being served.
+    pub(crate) fn line(&self) -> String {
+        let code = match self {
+            Self::Form { .. } => "other_protocol",
+            Self::Gone | Self::TooLong | Self::Unreadable { .. } | Self::Io { .. } => "invalid_request",
+        };
+        let hint = "use `longhaul mcp` of the same version as the manager";
+        format!(
+            "{}\n",
+            json!({ "longhaul_mcp_error": { "type": code, "title": self.to_string(), "help": hint } })
+        )
+    }
+}
+
+/// Reads the opening line.
+pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Caller, HandshakeError> {
+    let line = line(stream).await?;
+    let opening: Handshake = serde_json::from_slice(&line)
+        // The line holds an environment: what is wrong with it is told without showing any of it.
+        .map_err(|error| HandshakeError::Unreadable { why: format!("{:?} error", error.classify()) })?;
+    if opening.longhaul_mcp != FORM {
+        return Err(HandshakeError::Form { theirs: opening.longhaul_mcp });
+    }
+    if opening.directory.as_ref().is_some_and(|directory| !directory.is_absolute()) {
+        return Err(HandshakeError::Unreadable { why: "its directory is not absolute".to_owned() });
+    }
+    Ok(Caller {
+        directory: opening.directory,
+        environment: opening.environment.map(Arc::new),
+        session: opening.session,
+        parent: opening.parent,
+        read_only: opening.read_only,
+    })
+}
+
+async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, HandshakeError> {
+    let mut line = Vec::new();
+    loop {
+        let there = stream.fill_buf().await.map_err(|source| HandshakeError::Io { source })?;
+        if there.is_empty() {
+            return Err(HandshakeError::Gone);
+        }
+        let end = there.iter().position(|byte| *byte == b'\n');
+        let taken = end.map_or(there.len(), |end| end + 1);
+        if line.len() + taken > MAX_LINE_LEN {
+            return Err(HandshakeError::TooLong);
+        }
+        line.extend(there.iter().take(taken));
+        stream.consume(taken);
+        if end.is_some() {
+            return Ok(line);
+        }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    /// Prints names of variables only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening")
+            .field("form", &self.longhaul_mcp)
+            .field("directory", &self.directory)
+            .field("environment", &self.environment.as_ref().map(|all| all.keys().collect::<Vec<_>>()))
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn opened(mut bytes: &[u8]) -> Result<(Caller, usize), HandshakeError> {
+        let caller = read(&mut bytes).await?;
+        Ok((caller, bytes.len()))
+    }
+
+    #[tokio::test]
+    async fn opening_line_says_on_whose_behalf_and_takes_no_byte_more() {
+        let line = "{\"longhaul_mcp\":1,\"version\":\"9\",\"directory\":\"/w\",\"environment\":{\"A\":\"1\"},\
+                    \"session\":\"s\",\"read_only\":true}\nrest";
+        let (caller, left) = opened(line.as_bytes()).await.unwrap();
+        assert_eq!(left, 4);
+        assert_eq!(caller.directory, Some(PathBuf::from("/w")));
+        assert_eq!(caller.environment.unwrap()["A"], "1");
+        assert_eq!(caller.session.as_deref(), Some("s"));
+        assert!(caller.read_only);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_opening_line_is_refused_in_one_line() {
+        let long = vec![b' '; MAX_LINE_LEN + 1];
+        for (bytes, code) in [
+            (&b"{\"longhaul_mcp\":2}\n"[..], "other_protocol"),
+            (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "other_protocol"),
+            (b"nonsense\n", "invalid_request"),
+            (b"{\"longhaul_mcp\":1,\"directory\":\"here\"}\n", "invalid_request"),
+            (b"{\"longhaul_mcp\":1", "invalid_request"),
+            (&long, "invalid_request"),
+        ] {
+            let line = opened(bytes).await.unwrap_err().line();
+            assert_eq!(line.matches('\n').count(), 1);
+            let said: serde_json::Value = serde_json::from_str(&line).unwrap();
+            assert_eq!(said["longhaul_mcp_error"]["type"], code, "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn refusal_repeats_nothing_of_an_environment() {
+        let error = opened(b"{\"longhaul_mcp\":1,\"environment\":{\"A\":\"secret\",}}\n").await.unwrap_err();
+        assert!(!error.line().contains("secret"));
+    }
+}

@@ -1,0 +1,64 @@
+//! What changes of processes, as the log tells it.
+
+use crate::error::ToolError;
+use longhaul_api::{Api, ProcessChange};
+use longhaul_domain::ProcessId;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tokio::time::sleep;
+
+/// Changes that come within this time are told once.
+const WINDOW: Duration = Duration::from_millis(250);
+
+/// Gathers what changes within a window.
+pub(super) struct ChangeBatcher {
+    log: longhaul_api::ChangeStream,
+}
+
+/// What changed within a window.
+pub(super) enum ChangedResources {
+    These(BTreeSet<ProcessId>),
+    /// Events were missed: anything may have.
+    Anything,
+}
+
+impl ChangedResources {
+    pub(super) fn has(&self, id: ProcessId) -> bool {
+        match self {
+            Self::These(ids) => ids.contains(&id),
+            Self::Anything => true,
+        }
+    }
+}
+
+impl ChangeBatcher {
+    pub(super) async fn from_now(api: &Api) -> Result<Self, ToolError> {
+        Ok(Self { log: api.changes().await? })
+    }
+
+    /// What changes next, with what changes right after it; none when the engine has ended.
+    pub(super) async fn next(&mut self, is_wanted: impl Fn(ProcessId) -> bool) -> Option<ChangedResources> {
+        let mut ids = BTreeSet::new();
+        while ids.is_empty() {
+            match self.log.next().await? {
+                ProcessChange::Of(id) if is_wanted(id) => drop(ids.insert(id)),
+                ProcessChange::Of(_) => {}
+                ProcessChange::Anything => return Some(ChangedResources::Anything),
+            }
+        }
+        let window = sleep(WINDOW);
+        tokio::pin!(window);
+        loop {
+            let change = tokio::select! {
+                () = &mut window => return Some(ChangedResources::These(ids)),
+                change = self.log.next() => change,
+            };
+            match change {
+                Some(ProcessChange::Of(id)) if is_wanted(id) => drop(ids.insert(id)),
+                Some(ProcessChange::Of(_)) => {}
+                Some(ProcessChange::Anything) => return Some(ChangedResources::Anything),
+                None => return Some(ChangedResources::These(ids)),
+            }
+        }
+    }
+}

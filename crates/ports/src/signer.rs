@@ -1,0 +1,125 @@
+//! Whether a launch is what somebody asked for who may ask.
+
+use crate::NodeAdvertisement;
+use longhaul_domain::{AttemptNo, LaunchSignature, NodeId, Process, Timestamp};
+use std::fmt::Debug;
+
+/// Vouches for launches, where whoever can write to the store shall not thereby run commands.
+///
+/// A seal covers everything that decides what is executed, by whom and where: the identity of the process, its whole
+/// specification, its place in its tree, the user that commands run as, and until when it may be started. It does not
+/// cover what changes in a life, such as status, priority, and times.
+pub trait LaunchSigner: Debug + Send + Sync + 'static {
+    /// Vouches for a process that is accepted now; none where nobody asks for it.
+    fn seal(&self, process: &Process) -> Option<LaunchSignature>;
+
+    /// Whether the specification of a process, as it was read, is the one that was vouched for. It may be too late to
+    /// start it.
+    ///
+    /// # Errors
+    /// [`SignatureError`] if it is not, or nobody here can tell.
+    fn verify(&self, process: &Process) -> Result<(), SignatureError>;
+
+    /// Whether the present attempt of a process may be started here and now.
+    ///
+    /// # Errors
+    /// [`SignatureError`] if it may not.
+    fn admit(&self, process: &Process, here: &LaunchTarget<'_>) -> Result<(), SignatureError>;
+}
+
+/// Where and when something would be started.
+#[derive(Clone, Copy, Debug)]
+pub struct LaunchTarget<'a> {
+    /// The node.
+    pub node: &'a NodeId,
+    /// What it offers.
+    pub offer: &'a NodeAdvertisement,
+    /// The moment.
+    pub now: Timestamp,
+}
+
+/// Why a launch is not trusted. Whatever is told of it may be read by whoever can read the store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SignatureError {
+    /// Nobody vouched for it.
+    #[error("nobody vouched for this launch: it has no seal")]
+    Missing,
+    /// Its seal cannot be read.
+    #[error("the seal of this launch cannot be read")]
+    Unreadable,
+    /// It was sealed with a key that is not here.
+    #[error("this launch was sealed with the cluster key {key}, which this node does not have")]
+    UnknownKey {
+        /// The id of the key, as the seal tells it.
+        key: String,
+    },
+    /// It is not what was vouched for.
+    #[error("this launch is not what was sealed: its record was changed, or the seal is that of another one")]
+    Altered,
+    /// Its commands would run as somebody else than who accepted it.
+    #[error("this launch was accepted by the user {sealed:?}, and commands of this node run as {here:?}")]
+    OtherUser {
+        /// Who accepted it.
+        sealed: String,
+        /// Whose node this is.
+        here: String,
+    },
+    /// It may not run on this node.
+    #[error("this launch was sealed for other nodes than {here}")]
+    WrongNode {
+        /// This node.
+        here: NodeId,
+    },
+    /// It waited too long.
+    #[error("this launch waited for longer than it is valid")]
+    Expired {
+        /// Until when it was.
+        until: Timestamp,
+    },
+    /// Its policy leads to fewer attempts.
+    #[error("attempt {attempt} of this launch is one more than its policy can lead to, which is {most}")]
+    TooOften {
+        /// Which.
+        attempt: AttemptNo,
+        /// The most.
+        most: u32,
+    },
+}
+
+impl SignatureError {
+    /// What to do about it.
+    #[must_use]
+    pub const fn help(&self) -> &'static str {
+        match self {
+            Self::Missing | Self::Unreadable => "launch it anew",
+            Self::UnknownKey { .. } => {
+                "copy the file of the cluster key from the node that accepted it, and launch it anew"
+            }
+            Self::OtherUser { .. } => "launch it anew where managers run as that user",
+            Self::WrongNode { .. } => "launch it anew for a node where it may run",
+            Self::Expired { .. } => "launch it anew; node.launch_valid_for says how long launches are valid",
+            Self::Altered | Self::TooOften { .. } => {
+                "find out who writes to the store beside the managers; launch it anew if it is wanted"
+            }
+        }
+    }
+}
+
+/// Vouches for nothing and asks for nothing, which is right where the store is as private as the state of the manager.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoopSigner;
+
+impl LaunchSigner for NoopSigner {
+    fn seal(&self, _process: &Process) -> Option<LaunchSignature> {
+        None
+    }
+
+    fn verify(&self, _process: &Process) -> Result<(), SignatureError> {
+        Ok(())
+    }
+
+    fn admit(&self, _process: &Process, _here: &LaunchTarget<'_>) -> Result<(), SignatureError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,68 @@
+//! What scripted children show and take in: where they listen, what they wait for, what was written to them.
+
+use longhaul_domain::AwakeTime;
+use longhaul_ports::{AttemptKey, TreeSnapshot};
+use std::collections::BTreeMap;
+
+/// What a test said of single children, and what was asked of them.
+#[derive(Debug, Default)]
+pub(super) struct FakeIo {
+    looks: BTreeMap<AttemptKey, TreeSnapshot>,
+    looked: Vec<(AwakeTime, AttemptKey)>,
+    inputs: BTreeMap<AttemptKey, FakeInput>,
+    blind: bool,
+}
+
+/// What was written to a child.
+#[derive(Clone, Debug, Default)]
+pub(super) struct FakeInput {
+    pub(super) bytes: Vec<u8>,
+    pub(super) closed: bool,
+    /// So many bytes it takes yet; none means all.
+    pub(super) room: Option<usize>,
+}
+
+impl FakeIo {
+    pub(super) fn set_look(&mut self, key: AttemptKey, look: TreeSnapshot) {
+        self.looks.insert(key, look);
+    }
+
+    pub(super) fn set_room(&mut self, key: AttemptKey, room: usize) {
+        self.inputs.entry(key).or_default().room = Some(room);
+    }
+
+    pub(super) const fn set_blind(&mut self, blind: bool) {
+        self.blind = blind;
+    }
+
+    pub(super) const fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// Notes a look; gives what a test said it finds.
+    pub(super) fn look(&mut self, key: AttemptKey, at: AwakeTime) -> Option<TreeSnapshot> {
+        self.looked.push((at, key));
+        self.looks.get(&key).cloned()
+    }
+
+    pub(super) fn looked(&self) -> Vec<(AwakeTime, AttemptKey)> {
+        self.looked.clone()
+    }
+
+    pub(super) fn input(&self, key: AttemptKey) -> FakeInput {
+        self.inputs.get(&key).cloned().unwrap_or_default()
+    }
+
+    /// Writes to a child; the bytes that it took, or none if its input was closed.
+    pub(super) fn write(&mut self, key: AttemptKey, bytes: &[u8], close: bool) -> Option<usize> {
+        let input = self.inputs.entry(key).or_default();
+        if input.closed {
+            return None;
+        }
+        let taken = input.room.map_or(bytes.len(), |room| room.min(bytes.len()));
+        input.room = input.room.map(|room| room.saturating_sub(taken));
+        input.bytes.extend(bytes.iter().take(taken));
+        input.closed = close && taken == bytes.len();
+        Some(taken)
+    }
+}

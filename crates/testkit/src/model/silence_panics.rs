@@ -1,0 +1,45 @@
+//! Panics that are expected are not printed while the shortest script is looked for.
+
+use std::cell::{Cell, RefCell};
+use std::panic;
+use std::sync::Once;
+
+thread_local! {
+    static SILENCED: Cell<bool> = const { Cell::new(false) };
+    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+static HOOK: Once = Once::new();
+
+/// As long as it lives, panics of this thread are kept instead of printed. Those of other threads are printed as ever.
+#[derive(Debug)]
+pub(super) struct SilencePanics(());
+
+impl SilencePanics {
+    pub(super) fn begin() -> Self {
+        HOOK.call_once(|| {
+            let loud = panic::take_hook();
+            panic::set_hook(Box::new(move |panic| {
+                if SILENCED.get() {
+                    LAST.set(Some(panic.to_string()));
+                } else {
+                    loud(panic);
+                }
+            }));
+        });
+        LAST.take();
+        SILENCED.set(true);
+        Self(())
+    }
+
+    /// The last panic that was not printed.
+    pub(super) fn last(&self) -> Option<String> {
+        LAST.take()
+    }
+}
+
+impl Drop for SilencePanics {
+    fn drop(&mut self) {
+        SILENCED.set(false);
+    }
+}

@@ -1,0 +1,160 @@
+//! What every keeper of bookmarks promises.
+
+use crate::suite::must;
+use longhaul_ports::{ClosedReader, EventCursor, ReaderCursors};
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+/// Bookmarks of their own for each rule, empty, that can be opened again.
+pub struct ReaderCursorsFixture {
+    /// The bookmarks.
+    pub bookmarks: Arc<dyn ReaderCursors>,
+    reopen: Box<dyn Fn() -> Arc<dyn ReaderCursors> + Send + Sync>,
+    _guard: Option<Box<dyn Any + Send + Sync>>,
+}
+
+impl ReaderCursorsFixture {
+    /// A world around bookmarks where nothing is kept; `reopen` opens what the next life of the node would find.
+    #[must_use]
+    pub fn new(reopen: impl Fn() -> Arc<dyn ReaderCursors> + Send + Sync + 'static) -> Self {
+        Self { bookmarks: reopen(), reopen: Box::new(reopen), _guard: None }
+    }
+
+    /// The same; what is given lives as long as the world, such as a temporary directory.
+    #[must_use]
+    pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
+        Self { _guard: Some(Box::new(guard)), ..self }
+    }
+
+    /// Where a reader is found in the next life.
+    async fn found_later(&self, reader: &str) -> Option<EventCursor> {
+        must((self.reopen)().find(reader).await)
+    }
+}
+
+impl fmt::Debug for ReaderCursorsFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReaderCursorsFixture").field("bookmarks", &self.bookmarks).finish_non_exhaustive()
+    }
+}
+
+/// Opens a world.
+pub fn open(open: impl FnOnce() -> ReaderCursorsFixture) -> ReaderCursorsFixture {
+    open()
+}
+
+/// A reader that never kept anything is nowhere.
+pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
+    assert_eq!(must(world.bookmarks.find("chat").await), None);
+    must(world.bookmarks.keep("mail", EventCursor(1)).await);
+    assert_eq!(must(world.bookmarks.find("chat").await), None);
+    assert_eq!(must(world.bookmarks.closed("chat").await), None);
+}
+
+/// What was kept last is found, at once and in the next life, by each reader its own.
+pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture) {
+    for place in [0, 7, 4_711, u64::MAX, 12] {
+        must(world.bookmarks.keep("chat", EventCursor(place)).await);
+        must(world.bookmarks.keep("mail", EventCursor(1)).await);
+        assert_eq!(must(world.bookmarks.find("chat").await), Some(EventCursor(place)));
+        assert_eq!(world.found_later("chat").await, Some(EventCursor(place)));
+    }
+    assert_eq!(world.found_later("mail").await, Some(EventCursor(1)));
+}
+
+/// What was noted is found by whoever comes after an end without a farewell.
+pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) {
+    must(world.bookmarks.keep("chat", EventCursor(3)).await);
+    for place in [4, 9, 10, u64::MAX, 11] {
+        must(world.bookmarks.note("chat", EventCursor(place)).await);
+        assert_eq!(must(world.bookmarks.find("chat").await), Some(EventCursor(place)));
+        assert_eq!(world.found_later("chat").await, Some(EventCursor(place)));
+    }
+    must(world.bookmarks.note("new", EventCursor(5)).await);
+    assert_eq!(world.found_later("new").await, Some(EventCursor(5)), "also without anything kept before");
+}
+
+/// A place that is kept stands above every note before it, also where it lies behind it: a log may begin anew.
+pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
+    must(world.bookmarks.keep("chat", EventCursor(50)).await);
+    must(world.bookmarks.note("chat", EventCursor(99)).await);
+    must(world.bookmarks.keep("chat", EventCursor(2)).await);
+    assert_eq!(world.found_later("chat").await, Some(EventCursor(2)));
+    must(world.bookmarks.note("chat", EventCursor(3)).await);
+    assert_eq!(world.found_later("chat").await, Some(EventCursor(3)));
+}
+
+/// A reader that was closed is closed in the next life, with the reason, and nobody else is.
+pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCursorsFixture) {
+    must(world.bookmarks.keep("chat", EventCursor(7)).await);
+    must(world.bookmarks.close("chat", "gone: https://example.com").await);
+    let later = (world.reopen)();
+    let closed = must(later.closed("chat").await);
+    assert!(
+        matches!(&closed, Some(ClosedReader { why, remedy }) if why == "gone: https://example.com" && !remedy.is_empty()),
+        "{closed:?}"
+    );
+    assert_eq!(must(later.closed("mail").await), None);
+    assert_eq!(world.found_later("chat").await, Some(EventCursor(7)), "its place stays");
+    for _ in 0..2 {
+        must(later.reopen("chat").await);
+        assert_eq!(must((world.reopen)().closed("chat").await), None);
+    }
+}
+
+/// A name that could lead elsewhere is an error, whatever is asked.
+pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture) {
+    let bookmarks = &world.bookmarks;
+    for name in ["", ".", "..", "../chat", "a/b", "a.note", "nul\0"] {
+        assert!(bookmarks.find(name).await.is_err(), "{name:?}");
+        assert!(bookmarks.keep(name, EventCursor(1)).await.is_err(), "{name:?}");
+        assert!(bookmarks.note(name, EventCursor(1)).await.is_err(), "{name:?}");
+        assert!(bookmarks.close(name, "gone").await.is_err(), "{name:?}");
+        assert!(bookmarks.reopen(name).await.is_err(), "{name:?}");
+    }
+}
+
+/// Readers that keep their places at the same time do not disturb each other.
+pub async fn many_readers_keep_at_once(world: &ReaderCursorsFixture) {
+    let readers: Vec<_> = (0..8_u64)
+        .map(|number| {
+            let bookmarks = Arc::clone(&world.bookmarks);
+            tokio::spawn(async move {
+                let name = format!("reader-{number}");
+                for place in 0..20 {
+                    must(bookmarks.note(&name, EventCursor(number * 100 + place)).await);
+                    must(bookmarks.keep(&name, EventCursor(number * 100 + place)).await);
+                }
+            })
+        })
+        .collect();
+    for reader in readers {
+        must(reader.await);
+    }
+    for number in 0..8_u64 {
+        assert_eq!(
+            world.found_later(&format!("reader-{number}")).await,
+            Some(EventCursor(number * 100 + 19))
+        );
+    }
+}
+
+/// Runs every rule for bookmarks, one test each.
+///
+/// Takes a function that opens a [`ReaderCursorsFixture`].
+#[macro_export]
+macro_rules! reader_cursors_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, reader_cursors,
+            an_unknown_reader_is_nowhere
+            the_last_place_that_was_kept_is_found
+            the_last_note_is_found_after_a_crash
+            what_is_kept_replaces_every_note
+            a_closed_reader_stays_closed_until_it_is_opened
+            a_name_that_leads_elsewhere_is_refused
+            many_readers_keep_at_once
+        }
+    };
+}

@@ -1,0 +1,127 @@
+//! Vitals: the latest facts about live attempts.
+
+use super::world::{StoreFixture, author, spawned};
+use crate::suite::{must, refused, some};
+use longhaul_domain::{AttemptNo, LiveStats, Progress, Stage};
+use longhaul_ports::{Clock, StoreError, StoredProcess, Writer};
+
+fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
+    LiveStats {
+        progress: Some(must(Progress::from_percent(12.5))),
+        stage: Some(must(Stage::new("linking"))),
+        last_beat: Some(world.clock.now()),
+        pace: None,
+        output_bytes: bytes,
+    }
+}
+
+async fn update_live_stats(
+    world: &StoreFixture,
+    by: &Writer,
+    stored: &StoredProcess,
+    attempt: AttemptNo,
+    bytes: u64,
+) -> Result<(), StoreError> {
+    let told = [(stored.process.id, attempt, live_stats(world, bytes))];
+    let mut answers = must(world.store.update_live_stats(by, &told).await);
+    assert_eq!(answers.len(), 1);
+    some(answers.pop())
+}
+
+/// The latest vitals are kept, without a revision and without an event.
+pub async fn the_latest_vitals_win(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let end = must(world.store.end().await);
+    let attempt = running.process.attempt;
+    must(update_live_stats(world, &author(&running), &running, attempt, 1).await);
+    must(update_live_stats(world, &author(&running), &running, attempt, 2).await);
+    let found = world.load(running.process.id).await;
+    assert_eq!(found.live_stats, live_stats(world, 2));
+    assert_eq!(found.revision, running.revision);
+    assert_eq!(must(world.store.end().await), end);
+}
+
+/// What is known about an attempt stays through commits, its end included, until the next attempt begins.
+pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let attempt = starting.process.attempt;
+    must(update_live_stats(world, &author(&starting), &starting, attempt, 5).await);
+    let known = live_stats(world, 5);
+    let running = must(world.turn(&world.load(starting.process.id).await, spawned(&starting)).await);
+    assert_eq!(running.live_stats, known, "a commit says nothing about vitals");
+    assert_eq!(world.exit(&running, 0).await.live_stats, known, "not even the end does");
+}
+
+/// Vitals of what ended are late, too.
+pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let ended = world.exit(&running, 0).await;
+    for author in [Writer::Anyone, Writer::Owner(node)] {
+        refused!(
+            update_live_stats(world, &author, &ended, ended.process.attempt, 1).await,
+            StoreError::Conflict { found } if *found == ended.revision
+        );
+    }
+    assert_eq!(world.load(ended.process.id).await, ended);
+}
+
+/// Vitals of an attempt that is over are late.
+pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    for attempt in [AttemptNo(0), AttemptNo(2)] {
+        refused!(
+            update_live_stats(world, &author(&running), &running, attempt, 1).await,
+            StoreError::Conflict { .. }
+        );
+    }
+    assert_eq!(world.load(running.process.id).await.live_stats, LiveStats::default());
+}
+
+/// Only the owner, under its newest lease, tells the vitals of what it owns.
+pub async fn only_the_owner_tells_vitals(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let other = world.node("b").await;
+    let running = world.run(world.draft(), &node).await;
+    let attempt = running.process.attempt;
+    for stranger in [Writer::Anyone, Writer::Owner(other)] {
+        refused!(update_live_stats(world, &stranger, &running, attempt, 1).await, StoreError::Fenced { .. });
+    }
+    let old = author(&running);
+    world.node("a").await;
+    refused!(update_live_stats(world, &old, &running, attempt, 1).await, StoreError::Fenced { .. });
+    assert_eq!(world.load(running.process.id).await.live_stats, LiveStats::default());
+}
+
+/// Any engine tells the vitals of reported work.
+pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
+    let reported = world.submit(world.draft().reported()).await;
+    let attempt = reported.process.attempt;
+    must(update_live_stats(world, &Writer::Anyone, &reported, attempt, 3).await);
+    assert_eq!(world.load(reported.process.id).await.live_stats, live_stats(world, 3));
+}
+
+/// Each question gets its answer, in order, and a late one harms no other.
+pub async fn vitals_are_answered_in_order(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let first = world.run(world.draft(), &node).await;
+    let second = world.run(world.draft(), &node).await;
+    let nobody = world.draft().id;
+    let told = [
+        (first.process.id, AttemptNo(7), live_stats(world, 1)),
+        (nobody, AttemptNo(1), live_stats(world, 2)),
+        (second.process.id, AttemptNo(1), live_stats(world, 3)),
+    ];
+    let answers = must(world.store.update_live_stats(&author(&first), &told).await);
+    assert!(
+        matches!(
+            answers.as_slice(),
+            [Err(StoreError::Conflict { .. }), Err(StoreError::Missing { .. }), Ok(())]
+        ),
+        "found {answers:?}"
+    );
+    assert_eq!(world.load(second.process.id).await.live_stats, live_stats(world, 3));
+}

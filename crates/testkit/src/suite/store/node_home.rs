@@ -1,0 +1,152 @@
+//! Homes: whose attempts a name of a node stands for.
+
+use super::lease::{GRACE, LEASE};
+use super::world::{StoreFixture, node_id};
+use crate::suite::{instead_of, kept, must, refused};
+use longhaul_ports::{Lease, NodeDescriptor, NodeHome, StoreError, StoreRejection, StoredProcess};
+use std::time::Duration;
+
+const S: Duration = Duration::from_secs(1);
+
+async fn join(world: &StoreFixture, name: &str, home: Option<&str>) -> Result<Lease, StoreError> {
+    world.store.register(&facts(name, home)).await
+}
+
+fn facts(name: &str, home: Option<&str>) -> NodeDescriptor {
+    let home = home.map(|home| NodeHome { id: home.to_owned(), place: place(home) });
+    NodeDescriptor { id: node_id(name), home, boot: "a boot".to_owned(), version: "0.0.0".to_owned() }
+}
+
+fn place(home: &str) -> String {
+    format!("/var/lib/{home} on a machine")
+}
+
+/// Fails unless the registration was refused for this home, whichever of the two reasons applies.
+fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
+    match answer {
+        Err(StoreError::Refused(
+            StoreRejection::NameTaken { home: named, .. } | StoreRejection::NameHeld { home: named, .. },
+        )) => assert_eq!(*named, NodeHome { id: home.to_owned(), place: place(home) }),
+        answer => instead_of("a refusal that names the other home", &answer),
+    }
+}
+
+/// Another home is refused while the node owns a process, and the refusal changes nothing: the lease of the first home
+/// stays good and its process stays its own.
+pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture) {
+    let lease = must(join(world, "a", Some("first")).await);
+    let running = world.run(world.draft(), &lease).await;
+    refused_for("first", join(world, "a", Some("second")).await);
+    assert_eq!(world.load(running.process.id).await, running);
+    must(world.store.renew_lease(&lease).await);
+    let again = kept("its own home has the name at once", join(world, "a", Some("first")).await);
+    assert_eq!(world.load(running.process.id).await, StoredProcess { owner: Some(again), ..running });
+    kept("another name is free", join(world, "b", Some("second")).await);
+}
+
+/// So it does after the node left: what it owns waits for its own home.
+pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixture) {
+    let lease = must(join(world, "a", Some("first")).await);
+    let running = world.run(world.draft(), &lease).await;
+    must(world.store.leave(&lease).await);
+    refused!(
+        join(world, "a", Some("second")).await,
+        StoreError::Refused(StoreRejection::NameHeld { node, home, open: 1, free_in: None })
+            if *node == node_id("a") && home.id == "first"
+    );
+    let again = kept("its own home has the name at once", join(world, "a", Some("first")).await);
+    assert_eq!(world.load(running.process.id).await.owner, Some(again));
+}
+
+/// A node that left and owns nothing is any home's.
+pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
+    let lease = must(join(world, "a", Some("first")).await);
+    let running = world.run(world.draft(), &lease).await;
+    world.exit(&running, 0).await;
+    must(world.store.leave(&lease).await);
+    let next = kept("nothing is owned", join(world, "a", Some("second")).await);
+    assert!(next.epoch > lease.epoch, "{next:?} after {lease:?}");
+    world.run(world.draft(), &next).await;
+    refused_for("second", join(world, "a", Some("first")).await);
+}
+
+/// A home is told by its id alone: it may have been moved.
+pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
+    let lease = must(join(world, "a", Some("first")).await);
+    world.run(world.draft(), &lease).await;
+    let mut moved = facts("a", Some("first"));
+    if let Some(home) = &mut moved.home {
+        "/elsewhere".clone_into(&mut home.place);
+    }
+    kept("its id is the same", world.store.register(&moved).await);
+    let refused = join(world, "a", Some("second")).await;
+    refused!(
+        refused,
+        StoreError::Refused(StoreRejection::NameTaken { home, .. } | StoreRejection::NameHeld { home, .. })
+            if home.place == "/elsewhere"
+    );
+}
+
+/// A registration without a home gets the name at once, whoever has it, and afterwards any home does: this is how a
+/// person gives the work of a home that is gone to another one.
+pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
+    let lease = must(join(world, "a", Some("first")).await);
+    let running = world.run(world.draft(), &lease).await;
+    let nobody = kept("it names no home", join(world, "a", None).await);
+    refused!(world.store.renew_lease(&lease).await, StoreError::Fenced { .. });
+    assert_eq!(world.load(running.process.id).await.owner, Some(nobody));
+    let second = kept("the home is not known", join(world, "a", Some("second")).await);
+    assert_eq!(world.load(running.process.id).await.owner, Some(second));
+    refused_for("second", join(world, "a", Some("first")).await);
+}
+
+/// The home of a node is listed with all else that the node said.
+pub async fn homes_are_listed(world: &StoreFixture) {
+    must(join(world, "a", Some("first")).await);
+    must(join(world, "b", None).await);
+    let expected = [facts("a", Some("first")), facts("b", None)];
+    let mut listed = must(world.store.nodes().await);
+    listed.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(listed, expected);
+    let known: Vec<NodeDescriptor> =
+        must(world.store.list_nodes().await).into_iter().map(|node| node.facts).collect();
+    assert_eq!(known, expected);
+}
+
+/// Where leases end, another home is refused while the lease lasts, also if nothing is owned.
+pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixture) {
+    must(join(world, "a", None).await);
+    must(join(world, "a", Some("first")).await);
+    world.clock.advance(S * 2);
+    refused!(
+        join(world, "a", Some("second")).await,
+        StoreError::Refused(StoreRejection::NameTaken { node, home, heard })
+            if *node == node_id("a") && home.id == "first" && *heard == S * 2
+    );
+    let lease = kept("its own home is back at once", join(world, "a", Some("first")).await);
+    must(world.store.leave(&lease).await);
+    kept("it was left", join(world, "a", Some("second")).await);
+    refused_for("second", join(world, "a", Some("first")).await);
+    world.clock.advance(LEASE + S);
+    let lease = kept("the other lease is over", join(world, "a", Some("first")).await);
+    must(world.store.renew_lease(&lease).await);
+    refused_for("first", join(world, "a", Some("second")).await);
+}
+
+/// Where leases end, what a silent node owns is lost when lease and grace are over, and another home gets the name then.
+pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &StoreFixture) {
+    let id = world.submit(world.draft()).await.process.id;
+    let lease = must(join(world, "a", Some("first")).await);
+    assert_eq!(world.claim(&lease).await.len(), 1);
+    world.clock.advance(LEASE + S);
+    refused!(
+        join(world, "a", Some("second")).await,
+        StoreError::Refused(StoreRejection::NameHeld { open: 1, free_in: Some(free_in), .. }) if *free_in == GRACE - S
+    );
+    kept("nobody took anything", world.store.renew_lease(&lease).await);
+    world.clock.advance(LEASE + GRACE);
+    kept("what it owned is lost now", join(world, "a", Some("second")).await);
+    let orphan = world.load(id).await;
+    assert_eq!(orphan.owner, None, "{orphan:?}");
+    refused!(world.store.renew_lease(&lease).await, StoreError::Fenced { .. });
+}

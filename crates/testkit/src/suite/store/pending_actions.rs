@@ -1,0 +1,118 @@
+//! Orders for the owner of a process.
+
+use super::world::{StoreFixture, cancel, spawned};
+use crate::suite::{must, refused, soon};
+use longhaul_domain::{ActionSeq, PendingAction, StopCause};
+use longhaul_ports::{IdSource, StoreError, StoreRejection};
+
+const CANCEL: PendingAction = PendingAction::Cancel { cause: StopCause::User };
+
+/// Wishes are numbered in the order in which they arrive, and the owner finds them in the record.
+pub async fn wishes_are_numbered(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    let id = running.process.id;
+    let first = must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await);
+    let second = must(world.store.enqueue_action(&id, world.ids.op(), CANCEL).await);
+    assert!(ActionSeq(0) < first && first < second);
+    let found = world.load(id).await;
+    assert_eq!(found.pending_actions, [(first, PendingAction::Pause), (second, CANCEL)]);
+    assert_eq!(found.revision, running.revision);
+}
+
+/// A wish that is sent again is the same wish.
+pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
+    let stored = world.submit(world.draft()).await;
+    let op = world.ids.op();
+    let first = must(world.store.enqueue_action(&stored.process.id, op, CANCEL).await);
+    assert_eq!(must(world.store.enqueue_action(&stored.process.id, op, CANCEL).await), first);
+    assert_eq!(world.load(stored.process.id).await.pending_actions, [(first, CANCEL)]);
+}
+
+/// Where no other order has a place any more, one to end it has.
+pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let id = world.run(world.draft(), &node).await.process.id;
+    for _ in 0..16 {
+        must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await);
+    }
+    for _ in 0..4 {
+        must(world.store.enqueue_action(&id, world.ids.op(), CANCEL).await);
+    }
+    let force = PendingAction::Force { cause: StopCause::User };
+    for late in [PendingAction::Resume, CANCEL, force] {
+        refused!(
+            world.store.enqueue_action(&id, world.ids.op(), late).await,
+            StoreError::Refused(StoreRejection::TooManyWishes)
+        );
+    }
+    assert_eq!(world.load(id).await.pending_actions.len(), 20);
+}
+
+/// Sixteen are open at most; an answered one makes room.
+pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let id = starting.process.id;
+    let mut first = ActionSeq(0);
+    for _ in 0..16 {
+        let no = must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await);
+        if first == ActionSeq(0) {
+            first = no;
+        }
+    }
+    refused!(
+        world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await,
+        StoreError::Refused(StoreRejection::TooManyWishes)
+    );
+    let mut change = world.change(&starting, spawned(&starting));
+    change.taken = first;
+    must(world.store.commit(change).await);
+    must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await);
+}
+
+/// The commit that acts on wishes takes them, and no later ones; their numbers are not used again.
+pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let starting = world.start(world.draft(), &node).await;
+    let id = starting.process.id;
+    let first = must(world.store.enqueue_action(&id, world.ids.op(), CANCEL).await);
+    let second = must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await);
+    let mut change = world.change(&starting, cancel());
+    change.taken = first;
+    must(world.store.commit(change).await);
+    let stopping = world.load(id).await;
+    assert_eq!(stopping.pending_actions, [(second, PendingAction::Pause)]);
+    let mut change = world.change(&stopping, spawned(&stopping));
+    change.taken = second;
+    must(world.store.commit(change).await);
+    assert_eq!(world.load(id).await.pending_actions, []);
+    let third = must(world.store.enqueue_action(&id, world.ids.op(), CANCEL).await);
+    assert!(third > second);
+}
+
+/// A wish for nobody is told so.
+pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
+    let nobody = world.draft().id;
+    refused!(
+        world.store.enqueue_action(&nobody, world.ids.op(), CANCEL).await,
+        StoreError::Missing { id } if *id == nobody
+    );
+}
+
+/// A wish calls the owner, and tells it which process.
+pub async fn a_wish_calls_the_owner(world: &StoreFixture) {
+    let node = world.node("a").await;
+    let running = world.run(world.draft(), &node).await;
+    world.hear_out(&node).await;
+    let wait_for_updates = {
+        let store = world.store.clone();
+        let node = node.clone();
+        tokio::spawn(async move { store.wait_for_updates(&node).await })
+    };
+    let wait_for_updates = crate::suite::parked(wait_for_updates).await;
+    must(world.store.enqueue_action(&running.process.id, world.ids.op(), CANCEL).await);
+    let calls = must(must(soon(wait_for_updates).await));
+    assert_eq!(calls.pending_actions, [running.process.id]);
+    assert_eq!(must(world.store.renew_lease(&node).await).pending_actions, [running.process.id]);
+}

@@ -1,0 +1,235 @@
+//! What everything that carries letters promises.
+
+mod receiver;
+
+use crate::suite::{must, refused};
+use longhaul_ports::{WebhookRequest, WebhookResponse, WebhookTransport, WebhookTransportError};
+use receiver::{ReceiverBehavior, TestReceiver};
+use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const OK_RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A post of its own for each rule. Its receivers are on this machine, and are asked without TLS.
+pub struct WebhookFixture {
+    post: Arc<dyn WebhookTransport>,
+    patience: Duration,
+}
+
+impl WebhookFixture {
+    /// A world around a post that gives a receiver so much time for its answer; less than a second makes the rules fast.
+    #[must_use]
+    pub fn new(post: Arc<dyn WebhookTransport>, patience: Duration) -> Self {
+        Self { post, patience }
+    }
+
+    async fn send(&self, address: &str) -> Result<WebhookResponse, WebhookTransportError> {
+        self.post.post(&letter(address, "1")).await
+    }
+}
+
+impl fmt::Debug for WebhookFixture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookFixture").field("post", &self.post).finish_non_exhaustive()
+    }
+}
+
+/// Opens a world.
+pub fn open(open: impl FnOnce() -> WebhookFixture) -> WebhookFixture {
+    open()
+}
+
+fn letter(address: &str, id: &str) -> WebhookRequest {
+    WebhookRequest {
+        address: address.to_owned(),
+        headers: vec![
+            ("webhook-id".to_owned(), id.to_owned()),
+            ("x-odd".to_owned(), "a b;c=\"d\"".to_owned()),
+        ],
+        body: format!("{{\"id\":\"{id}\",\"text\":\"größe\\n\"}}").into_bytes(),
+    }
+}
+
+/// An address where nobody is.
+fn nobody() -> SocketAddr {
+    let listener = must(TcpListener::bind("127.0.0.1:0"));
+    must(listener.local_addr())
+}
+
+/// A letter arrives as it was written: method, path, headers and body.
+pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
+    let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
+    let address = receiver.url("/hooks/a%20b?c=d");
+    let receipt = must(world.send(&address).await);
+    assert_eq!(receipt, WebhookResponse { status: 204, retry_after: None });
+    let (requests, letter) = (receiver.requests(), letter(&address, "1"));
+    let [request] = requests.as_slice() else { crate::suite::instead_of("one request", &requests) };
+    assert_eq!(request.line, "POST /hooks/a%20b?c=d HTTP/1.1");
+    for (name, value) in &letter.headers {
+        assert_eq!(request.header(name), Some(value.as_str()), "{name}");
+    }
+    assert!(request.header("host").is_some_and(|host| address.contains(host)));
+    assert_eq!(request.body, letter.body);
+}
+
+/// Every answer is a receipt, also one that refuses.
+pub async fn every_answer_is_a_receipt(world: &WebhookFixture) {
+    for status in [200, 202, 204, 400, 404, 410, 429, 500, 503, 599] {
+        let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n");
+        let receiver = TestReceiver::saying(&answer, ReceiverBehavior::Reads).await;
+        assert_eq!(must(world.send(&receiver.url("/")).await).status, status);
+    }
+}
+
+/// A redirect is an answer like any other: nobody but the address of the letter is contacted.
+pub async fn a_redirect_leads_nowhere(world: &WebhookFixture) {
+    let elsewhere = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
+    for status in [301, 302, 303, 307, 308] {
+        let to = elsewhere.url("/");
+        let answer = format!("HTTP/1.1 {status} There\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = TestReceiver::saying(&answer, ReceiverBehavior::Reads).await;
+        assert_eq!(must(world.send(&receiver.url("/")).await).status, status);
+        assert_eq!(receiver.requests().len(), 1);
+    }
+    assert_eq!(elsewhere.requests(), []);
+}
+
+/// How long a receiver wants to be left alone is told, in seconds; what makes no sense is not.
+pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
+    for (text, seconds) in [("120", Some(120)), ("0", Some(0)), ("soon", None), ("-1", None)] {
+        let answer = format!("HTTP/1.1 503 Slow\r\nretry-after: {text}\r\ncontent-length: 0\r\n\r\n");
+        let receiver = TestReceiver::saying(&answer, ReceiverBehavior::Reads).await;
+        let receipt = must(world.send(&receiver.url("/")).await);
+        assert_eq!(receipt.retry_after, seconds.map(Duration::from_secs), "{text}");
+    }
+}
+
+/// A receiver that is not there, hangs up, or speaks something else cannot be reached.
+pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
+    refused!(world.send(&format!("http://{}/", nobody())).await, WebhookTransportError::Unreachable { .. });
+    let endless = format!("HTTP/1.1 200 OK\r\n{}", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(40_000));
+    for answer in ["", "SSH-2.0-OpenSSH_9.2\r\n", "HTTP/1.1 200 OK\r\nx", &endless] {
+        let receiver = TestReceiver::saying(answer, ReceiverBehavior::HangsUp).await;
+        refused!(world.send(&receiver.url("/")).await, WebhookTransportError::Unreachable { .. });
+    }
+}
+
+/// A receiver that is there and says nothing is given up in a bounded time.
+pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
+    for answer in ["", "HTTP/1.1 200 OK\r\nx: "] {
+        let receiver = TestReceiver::saying(answer, ReceiverBehavior::Stays).await;
+        let begun = Instant::now();
+        refused!(world.send(&receiver.url("/")).await, WebhookTransportError::Silent { .. });
+        assert!(begun.elapsed() < world.patience * 4, "{:?}", begun.elapsed());
+    }
+}
+
+/// Of an answer nothing but the head counts: what follows it may come slowly, be endless, or make no sense.
+pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
+    for (answer, then) in [
+        ("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{", ReceiverBehavior::Stays),
+        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnonsense", ReceiverBehavior::Reads),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nshort", ReceiverBehavior::HangsUp),
+        ("HTTP/1.1 200 OK\r\n\r\nuntil the end", ReceiverBehavior::HangsUp),
+    ] {
+        let receiver = TestReceiver::saying(answer, then).await;
+        for _ in 0..2 {
+            let begun = Instant::now();
+            assert_eq!(must(world.send(&receiver.url("/")).await).status, 200, "{answer:?}");
+            assert!(begun.elapsed() < world.patience, "{answer:?}: {:?}", begun.elapsed());
+        }
+        assert_eq!(receiver.requests().len(), 2);
+    }
+}
+
+/// Letters one after the other arrive once each, in order, also at a receiver that hangs up after each.
+pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
+    for then in [ReceiverBehavior::Reads, ReceiverBehavior::HangsUp] {
+        let receiver = TestReceiver::saying(OK_RESPONSE, then).await;
+        let ids: Vec<String> = (0..50).map(|number| number.to_string()).collect();
+        for id in &ids {
+            must(world.post.post(&letter(&receiver.url("/"), id)).await);
+        }
+        let found: Vec<_> = receiver
+            .requests()
+            .iter()
+            .filter_map(|request| request.header("webhook-id").map(str::to_owned))
+            .collect();
+        assert_eq!(found, ids, "{then:?}");
+    }
+}
+
+/// Letters of several senders at once arrive once each, and each sender gets its own answer.
+pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
+    let mut receivers = Vec::new();
+    for status in [200, 404, 503] {
+        let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 2\r\n\r\n{{}}");
+        receivers.push((status, TestReceiver::saying(&answer, ReceiverBehavior::Reads).await));
+    }
+    let senders: Vec<_> = (0..24)
+        .flat_map(|number| {
+            receivers.iter().map(move |(status, receiver)| (number, *status, receiver.url("/")))
+        })
+        .map(|(number, status, address)| {
+            let post = Arc::clone(&world.post);
+            tokio::spawn(async move {
+                let receipt = must(post.post(&letter(&address, &number.to_string())).await);
+                assert_eq!(receipt.status, status);
+            })
+        })
+        .collect();
+    for sender in senders {
+        must(sender.await);
+    }
+    for (status, receiver) in receivers {
+        let mut found: Vec<String> = receiver
+            .requests()
+            .iter()
+            .filter_map(|request| request.header("webhook-id").map(str::to_owned))
+            .collect();
+        found.sort();
+        let mut sent: Vec<String> = (0..24).map(|number| number.to_string()).collect();
+        sent.sort();
+        assert_eq!(found, sent, "{status}");
+    }
+}
+
+/// What can never be sent says so, and nobody is contacted.
+pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
+    let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
+    let with = |name: &str, value: &str| {
+        let mut letter = letter(&receiver.url("/"), "1");
+        letter.headers.push((name.to_owned(), value.to_owned()));
+        letter
+    };
+    let unusable =
+        [letter("nowhere", "1"), letter("http://", "1"), with("x", "a\r\nevil: b"), with("not a name", "x")];
+    for letter in &unusable {
+        refused!(world.post.post(letter).await, WebhookTransportError::Unusable { .. });
+    }
+    assert_eq!(receiver.requests(), []);
+}
+
+/// Runs every rule for what carries letters, one test each.
+///
+/// Takes a function that opens a [`WebhookFixture`].
+#[macro_export]
+macro_rules! webhook_suite {
+    ($open:expr $(,)?) => {
+        $crate::rules_of! {
+            $open, webhook,
+            a_letter_arrives_as_it_was_written
+            every_answer_is_a_receipt
+            a_redirect_leads_nowhere
+            a_wish_for_time_is_told
+            who_gives_no_answer_cannot_be_reached
+            a_silent_receiver_is_given_up
+            what_follows_the_head_holds_nobody_up
+            letters_arrive_once_and_in_order
+            many_letters_at_once_do_not_mix
+            what_can_never_be_sent_says_so
+        }
+    };
+}
