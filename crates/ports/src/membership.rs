@@ -10,7 +10,7 @@ use std::fmt::Debug;
 /// In a store of one machine leases never end. A store of many machines ends them. All of them go by one clock, that of
 /// the database: a registration and each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
 /// nothing is claimed for the node, and it keeps what it owns: its writes under that lease still count, and a beat or a
-/// registration brings it back with everything. When the grace is over too, the next [`claim_due`](crate::Upkeep) of any
+/// registration brings it back with everything. When the grace is over too, the next [`claim_due`](crate::Maintenance) of any
 /// node takes from it what it owns: those rows have no owner and are due, keep their slots until they are decided, and
 /// the epoch of the node is raised in the same step, so that its old lease is fenced in every call
 /// ([`Presence::Lost`]). Taking twice is taking once. A beat that comes before anybody took anything is in time.
@@ -30,17 +30,17 @@ pub trait Membership: Debug + Send + Sync + 'static {
 
     /// Joins with a new epoch, higher than any before; the older one of this node is fenced from here on, and what the
     /// node still owns belongs to the new lease. That it drains stays as it was; what it offers has to be
-    /// [announced](Self::announce) anew.
+    /// [announced](Self::advertise) anew.
     ///
-    /// Only the [home](Home) that started an attempt can find it again, so the store keeps the home of each node and
+    /// Only the [home](NodeHome) that started an attempt can find it again, so the store keeps the home of each node and
     /// refuses a registration that names another one while the node owns a process. In a store of many machines it also
     /// refuses it while the lease of the node lasts, and takes what the node owns when lease and grace are over; the
     /// registration succeeds then. A registration with the same home always succeeds. So does one without a home, and one
     /// for a node whose home the store does not know.
     ///
     /// # Errors
-    /// [`Refusal::NameTaken`](crate::Refusal::NameTaken) if the lease of the node lasts in another home,
-    /// [`Refusal::NameHeld`](crate::Refusal::NameHeld) if it does not, or never ends, and the node owns something; else
+    /// [`Refusal::NameTaken`](crate::StoreRejection::NameTaken) if the lease of the node lasts in another home,
+    /// [`Refusal::NameHeld`](crate::StoreRejection::NameHeld) if it does not, or never ends, and the node owns something; else
     /// only when the store as a whole cannot be written.
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
 

@@ -8,7 +8,7 @@ use std::fmt::Debug;
 /// Takes in what another store gives out, as it is there: revisions, sequences, owners, cursors and all.
 ///
 /// Processes and events are given out by [`ProcessStore::list`](crate::ProcessStore::list) and
-/// [`EventLog::read`](crate::EventLog::read), the rest by [`store_metadata`](Self::books). Only a store in which nothing was
+/// [`EventLog::read`](crate::EventLog::read), the rest by [`store_metadata`](Self::store_metadata). Only a store in which nothing was
 /// ever kept takes anything in, processes first and the books last, and nobody else may use either store meanwhile.
 /// What writes were answered is not moved: nobody sends a write again through another store.
 #[async_trait]

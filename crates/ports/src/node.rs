@@ -42,7 +42,7 @@ pub enum Presence {
     Unreachable {
         /// When the lease ended.
         since: Timestamp,
-        /// When the grace is over: from then on [`claim_due`](crate::Upkeep::attention) takes from it what it owns.
+        /// When the grace is over: from then on [`claim_due`](crate::Maintenance::claim_due) takes from it what it owns.
         lost_at: Timestamp,
     },
     /// What it owned was taken from it; its epoch was raised, so that its last lease writes nothing any more.

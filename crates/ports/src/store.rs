@@ -34,7 +34,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// is delayed is accepted, and so is reported work that begins at once, which needs no slot.
     ///
     /// Its ancestors are open if its parent neither is ending nor has ended, and none further above
-    /// [is ending](longhaul_domain::Head::is_ending); one that was let go had ended.
+    /// [is ending](longhaul_domain::ProcessHeader::is_ending); one that was let go had ended.
     ///
     /// Submitting the same id again gives what it became: `Existing` with the same specification, without the record if
     /// that was let go; the latest 100,000 that were are known.
@@ -170,7 +170,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
 }
 
 /// Everything that a store does. One value implements all six traits, because a claim checks the lease. A store around
-/// another store implements [`Decorator`](crate::Decorator) instead.
+/// another store implements [`Decorator`](crate::StoreDecorator) instead.
 pub trait Store: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails {}
 
 impl<T: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails> Store for T {}

@@ -17,7 +17,7 @@ const FORM: &str = "longhaul-lease";
 pub struct LeaseNote {
     /// The id of the boot that the clock belongs to.
     pub boot_id: String,
-    /// When it is over, in milliseconds since boot; [`NEVER`](Self::NEVER) if it does not end.
+    /// When it is over, in milliseconds since boot; [`NEVER`](Self::NO_EXPIRY) if it does not end.
     pub until: u64,
 }
 

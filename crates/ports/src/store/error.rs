@@ -20,7 +20,7 @@ pub enum StoreError {
     /// Not yours any more: stop owning, register again.
     #[error("node {node} at epoch {epoch} no longer owns it")]
     Fenced {
-        /// The node that wrote; if it was [`Author::Anyone`](crate::Author::Anyone), the one that owns it.
+        /// The node that wrote; if it was [`Author::Anyone`](crate::Writer::Anyone), the one that owns it.
         node: NodeId,
         /// The epoch of its lease.
         epoch: Epoch,
