@@ -6,16 +6,16 @@
 //! same script gives the same steps, byte for byte.
 //!
 //! ```
-//! use longhaul_domain::{Capabilities, Chance, Command, Context, Input, Lineage, Process, ProcessId, Spec};
-//! use longhaul_domain::{Awake, ReportedSpec, Status, Timestamp, Vitals, Work};
+//! use longhaul_domain::{Capabilities, RandomBits, Action, DecisionContext, Input, Lineage, Process, ProcessId, Spec};
+//! use longhaul_domain::{AwakeTime, ReportedSpec, Status, Timestamp, LiveStats, Work};
 //! use std::sync::Arc;
 //!
-//! let ctx = Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
+//! let ctx = DecisionContext { now: Timestamp(0), awake: AwakeTime(0), chance: RandomBits(0), capabilities: Capabilities::ALL };
 //! let spec = Spec::of(Work::Reported(ReportedSpec::default()));
 //! let id = ProcessId::new(uuid::Uuid::from_u128(1));
 //! let (mut process, _) = Process::submit(&ctx, id, Lineage::default(), Arc::new(spec));
-//! let done = Input::Command(Command::Complete { result: None });
-//! let step = process.decide(&ctx, &Vitals::default(), &done).unwrap();
+//! let done = Input::Action(Action::Complete { result: None });
+//! let step = process.decide(&ctx, &LiveStats::default(), &done).unwrap();
 //! process.evolve(&step.events);
 //! assert_eq!(process.status(), Status::Completed);
 //! ```

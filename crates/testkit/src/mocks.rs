@@ -7,7 +7,7 @@
 //! use longhaul_testkit::mocks::MockIdSource;
 //!
 //! let mut ids = MockIdSource::new();
-//! ids.expect_chance().times(1).returning(|| longhaul_domain::Chance(7));
+//! ids.expect_chance().times(1).returning(|| longhaul_domain::RandomBits(7));
 //! assert_eq!(ids.chance().0, 7);
 //! ```
 #![expect(missing_docs, reason = "what mockall makes is documented by mockall")]

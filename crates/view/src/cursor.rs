@@ -18,11 +18,11 @@ const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 ///
 /// ```
 /// use longhaul_domain::{AttemptNo, ProcessId};
-/// use longhaul_view::{Choice, Cursor};
+/// use longhaul_view::{StreamSelection, OutputCursor};
 ///
 /// let owner: ProcessId = "6b1f0a52-4d36-4b1e-9a57-0b6f3c0d9e11".parse()?;
-/// let cursor = Cursor::new(owner, AttemptNo(1), Choice::Both).at(4_096);
-/// assert_eq!(Cursor::parse(&cursor.to_string(), owner)?, cursor);
+/// let cursor = OutputCursor::new(owner, AttemptNo(1), StreamSelection::Both).at(4_096);
+/// assert_eq!(OutputCursor::parse(&cursor.to_string(), owner)?, cursor);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

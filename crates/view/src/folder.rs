@@ -13,9 +13,9 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::Folder;
+/// use longhaul_view::LineCollapser;
 ///
-/// let mut folder = Folder::new();
+/// let mut folder = LineCollapser::new();
 /// let mut shown = folder.push(b" 10%\r100%\nsame\nsa");
 /// shown += &folder.push(b"me\nother\n");
 /// shown += &folder.finish();

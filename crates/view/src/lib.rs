@@ -11,12 +11,12 @@
 //! # Examples
 //!
 //! ```
-//! use longhaul_view::{Terminal, last_lines, sanitize};
+//! use longhaul_view::{TerminalPolicy, last_lines, sanitize};
 //!
 //! let output = b"one\ntwo \x1b]0;owned\x07\x1b[31mred\x1b[0m\nthree";
 //!
 //! assert_eq!(last_lines(output, 1), b"three");
-//! assert_eq!(sanitize(output, Terminal::Plain), b"one\ntwo red\nthree");
+//! assert_eq!(sanitize(output, TerminalPolicy::Plain), b"one\ntwo red\nthree");
 //! ```
 
 mod budget;

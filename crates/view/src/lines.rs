@@ -9,9 +9,9 @@ use std::iter::FusedIterator;
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::Lines;
+/// use longhaul_view::LineSplitter;
 ///
-/// let texts: Vec<&[u8]> = Lines::new(b"one\r\n\ntwo").map(|line| line.text()).collect();
+/// let texts: Vec<&[u8]> = LineSplitter::new(b"one\r\n\ntwo").map(|line| line.text()).collect();
 /// assert_eq!(texts, [&b"one"[..], b"", b"two"]);
 /// ```
 #[derive(Clone, Debug)]

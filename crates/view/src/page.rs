@@ -47,14 +47,14 @@ pub enum PageStop {
 ///
 /// ```
 /// use longhaul_domain::{AttemptNo, ProcessId};
-/// use longhaul_view::{Choice, Cursor, Ending, Manner, PageStop, Window, page};
+/// use longhaul_view::{StreamSelection, OutputCursor, WindowEnd, RenderMode, PageStop, Window, page};
 ///
 /// let owner: ProcessId = "6b1f0a52-4d36-4b1e-9a57-0b6f3c0d9e11".parse()?;
-/// let from = Cursor::new(owner, AttemptNo(1), Choice::Both);
+/// let from = OutputCursor::new(owner, AttemptNo(1), StreamSelection::Both);
 /// let mut window = Window::new(0);
 /// window.push(0, b" 50%\r100%\nok\nok\ndone\n");
-/// window.close(21, Ending::Over);
-/// let first = page(&window, &from, 14, Manner::Folded);
+/// window.close(21, WindowEnd::Over);
+/// let first = page(&window, &from, 14, RenderMode::Folded);
 /// assert_eq!((first.text.as_str(), first.stop), ("100%\nok ×2\n", PageStop::Full));
 /// # Ok::<(), longhaul_domain::InvalidText>(())
 /// ```

@@ -17,9 +17,9 @@ const DEPTH: u32 = 64;
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::{Case, Pattern};
+/// use longhaul_view::{CaseMode, Pattern};
 ///
-/// let pattern = Pattern::new(r"error(\[E\d+\])?:", Case::Ignored)?;
+/// let pattern = Pattern::new(r"error(\[E\d+\])?:", CaseMode::Ignored)?;
 /// assert!(pattern.is_match(b"Error[E0308]: mismatched types"));
 /// # Ok::<(), longhaul_view::PatternError>(())
 /// ```

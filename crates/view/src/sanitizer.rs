@@ -25,10 +25,10 @@ pub enum TerminalPolicy {
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::{Sanitizer, Terminal};
+/// use longhaul_view::{Sanitizer, TerminalPolicy};
 ///
 /// let mut shown = Vec::new();
-/// let mut sanitizer = Sanitizer::new(Terminal::Colour);
+/// let mut sanitizer = Sanitizer::new(TerminalPolicy::Colour);
 /// sanitizer.push(b"\x1b[3", &mut shown);
 /// sanitizer.push(b"1mred \x1b[2Jstays", &mut shown);
 /// sanitizer.finish(&mut shown);

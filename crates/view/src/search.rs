@@ -42,13 +42,13 @@ pub struct SearchHit {
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::{Case, Ending, Manner, Pattern, Searcher};
+/// use longhaul_view::{CaseMode, WindowEnd, RenderMode, Pattern, Searcher};
 ///
-/// let pattern = Pattern::new("^error", Case::Kept)?;
-/// let mut searcher = Searcher::new(pattern, 0, Some(1), Manner::Folded).context(1);
+/// let pattern = Pattern::new("^error", CaseMode::Kept)?;
+/// let mut searcher = Searcher::new(pattern, 0, Some(1), RenderMode::Folded).context(1);
 /// searcher.push(0, b"one\n\x1b[31merror\x1b[0m: two\nth");
 /// searcher.push(25, b"ree\n");
-/// searcher.finish(29, Ending::Over);
+/// searcher.finish(29, WindowEnd::Over);
 /// let hits = searcher.take();
 /// assert_eq!((hits[0].line, hits[0].text.as_str()), (Some(2), "error: two"));
 /// assert_eq!((&hits[0].before[..], &hits[0].after[..]), (&["one".to_owned()][..], &["three".to_owned()][..]));

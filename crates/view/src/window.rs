@@ -7,12 +7,12 @@
 /// # Examples
 ///
 /// ```
-/// use longhaul_view::{Ending, Window};
+/// use longhaul_view::{WindowEnd, Window};
 ///
 /// let mut window = Window::new(0);
 /// window.push(0, b"one\n");
 /// window.push(9, b"two\n");
-/// window.close(13, Ending::Over);
+/// window.close(13, WindowEnd::Over);
 /// assert_eq!(window.bytes(), b"one\ntwo\n");
 /// assert_eq!(window.offset(4), 9);
 /// ```

@@ -14,11 +14,11 @@
 //! program does not open it.
 //!
 //! ```
-//! use longhaul_domain::{Awake, Capabilities, Chance, Context, Lineage, Process, ProcessId, ReportedSpec, Spec};
+//! use longhaul_domain::{AwakeTime, Capabilities, RandomBits, DecisionContext, Lineage, Process, ProcessId, ReportedSpec, Spec};
 //! use longhaul_domain::{Timestamp, Work};
 //! use longhaul_wire::record;
 //!
-//! let ctx = Context { now: Timestamp(0), awake: Awake(0), chance: Chance(0), capabilities: Capabilities::ALL };
+//! let ctx = DecisionContext { now: Timestamp(0), awake: AwakeTime(0), chance: RandomBits(0), capabilities: Capabilities::ALL };
 //! let spec = Spec::of(Work::Reported(ReportedSpec::default()));
 //! let (process, _) = Process::submit(&ctx, ProcessId::new(uuid::Uuid::nil()), Lineage::default(), spec.into());
 //! let again = record::decode(&record::encode_spec(&process), &record::encode_life(&process)).unwrap();
