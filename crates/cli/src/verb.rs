@@ -11,6 +11,7 @@ mod inspect;
 mod logs;
 mod mcp;
 mod node;
+mod outage;
 mod progress;
 mod prune;
 mod queue;

@@ -1,6 +1,7 @@
 //! `cancel`
 
 use super::action::outcome;
+use super::outage::refuse_during_outage;
 use super::status::all_pages;
 use super::{check_expected, complained, first_failed};
 use crate::arguments::CancelArgs;
@@ -205,7 +206,11 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
         return Ok(args.ids.clone());
     }
     let path = RequestPath::processes().with_some("project", context.global.project.as_deref());
-    let live = all_pages(context, path, None).await?.processes;
+    let list = all_pages(context, path, None).await?;
+    if args.all || list.processes.is_empty() {
+        refuse_during_outage(list.stale_since.as_deref())?;
+    }
+    let live = list.processes;
     if live.is_empty() {
         context.console.say("nothing lives that could be cancelled");
         return Ok(Vec::new());

@@ -1,6 +1,7 @@
 //! `session`
 
 use super::action::print_session_end;
+use super::outage::{emptiness, print_outage};
 use crate::arguments::{OutputFormat, SessionArgs, SessionEndArgs, SessionRule, SessionVerb};
 use crate::client::RequestPath;
 use crate::dispatch::VerbContext;
@@ -32,6 +33,7 @@ struct SessionJson<'a> {
 async fn list(context: &VerbContext) -> Result<i32, CliError> {
     let listing: SessionListing = context.client.fetch(&RequestPath::sessions()).await?;
     let console = &context.console;
+    print_outage(context, listing.stale_since.as_deref(), &listing.at);
     match console.format {
         Some(OutputFormat::Json) => {
             console.print_json(&SessionJson { schema: "longhaul/sessions/v1", listing: &listing })?;
@@ -44,7 +46,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
             console.print(&names.collect::<String>())?;
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None if listing.sessions.is_empty() => {
-            console.say("no session has processes");
+            console.say(&emptiness(listing.stale_since.as_deref(), "no session has processes"));
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
             let now = RenderTime::said(&listing.at, console.utc);

@@ -1,5 +1,6 @@
 //! `status`
 
+use super::outage::{emptiness, print_outage};
 use super::{complained, first_failed};
 use crate::arguments::{OutputFormat, StatusArgs};
 use crate::client::RequestPath;
@@ -58,7 +59,8 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
                 seen.print_outage(context, &list);
                 seen.print_damaged(context, &list);
                 if !args.watch && list.processes.is_empty() && !context.console.is_json() {
-                    context.console.say(&nothing(args, project.as_deref()));
+                    let nothing = nothing(args, project.as_deref());
+                    context.console.say(&emptiness(list.stale_since.as_deref(), &nothing));
                 } else {
                     if args.watch && !redraws(context) {
                         seen.add_ended(context, &mut list).await;
@@ -284,10 +286,8 @@ impl ShownStatus {
 
     /// Says once that nobody can tell how all else stands.
     fn print_outage(&mut self, context: &VerbContext, list: &ProcessList) {
-        if let Some(since) = list.stale_since.as_deref().filter(|_| list.stale_since != self.stale_since) {
-            let since = RenderTime::said(&list.at, context.console.utc).clock(since);
-            let text = "this is what its node keeps of its own work";
-            context.console.say(&format!("the store does not answer since {since}: {text}"));
+        if list.stale_since != self.stale_since {
+            print_outage(context, list.stale_since.as_deref(), &list.at);
         }
         self.stale_since.clone_from(&list.stale_since);
     }
@@ -316,7 +316,8 @@ impl ShownStatus {
             text_of(context, list)?
         };
         if redraw {
-            let note = if list.processes.is_empty() { "nothing is running\n" } else { "" };
+            let nothing = emptiness(list.stale_since.as_deref(), "nothing is running");
+            let note = if list.processes.is_empty() { format!("{nothing}\n") } else { String::new() };
             return console.print(&format!("\u{1b}[H\u{1b}[2J{text}{note}"));
         }
         console.print(&text)

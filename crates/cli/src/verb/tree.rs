@@ -1,5 +1,6 @@
 //! `tree`
 
+use super::outage::{emptiness, print_outage};
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, TreeArgs};
 use crate::client::RequestPath;
@@ -8,7 +9,7 @@ use crate::exit_code::DONE;
 use crate::failure::CliError;
 use crate::render::{TableFormat, tree as drawn};
 use crate::status::ParsedStatus;
-use longhaul_wire::api::{ProcessView, ProcessesReply};
+use longhaul_wire::api::{ProcessList, ProcessView, ProcessesReply};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,8 +23,8 @@ struct TreeJson<'a> {
 /// Shows processes below those that started them.
 pub(crate) async fn tree(context: &VerbContext, args: &TreeArgs) -> Result<i32, CliError> {
     let console = &context.console;
-    let processes = match &args.id {
-        Some(id) => below(context, id).await?,
+    let (processes, stale_since) = match &args.id {
+        Some(id) => (below(context, id).await?, None),
         None => forest(context, args.all).await?,
     };
     match console.format {
@@ -36,11 +37,12 @@ pub(crate) async fn tree(context: &VerbContext, args: &TreeArgs) -> Result<i32, 
             console.print(&ids)?;
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None if processes.is_empty() => {
-            console.say(if args.all {
+            let nothing = if args.all {
                 "nothing was run yet; begin with: longhaul run -b -- COMMAND"
             } else {
                 "nothing is running; longhaul tree -a shows what has ended"
-            })
+            };
+            console.say(&emptiness(stale_since.as_deref(), nothing))
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {
             console.print(&drawn(&processes, TableFormat::of(console)))?
@@ -55,11 +57,12 @@ async fn below(context: &VerbContext, id: &str) -> Result<Vec<ProcessView>, CliE
 }
 
 /// Collects what lives with the ancestors that lead to it, or everything; oldest first.
-async fn forest(context: &VerbContext, all: bool) -> Result<Vec<ProcessView>, CliError> {
+async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, Option<String>), CliError> {
     let path = RequestPath::processes()
         .with_some("all", all.then_some(true))
         .with_some("project", context.global.project.as_deref());
-    let mut processes = all_pages(context, path, None).await?.processes;
+    let ProcessList { mut processes, stale_since, at, .. } = all_pages(context, path, None).await?;
+    print_outage(context, stale_since.as_deref(), &at);
     processes.reverse();
     let known: BTreeSet<&str> = processes.iter().map(|process| process.id.as_str()).collect();
     let is_lost =
@@ -74,7 +77,7 @@ async fn forest(context: &VerbContext, all: bool) -> Result<Vec<ProcessView>, Cl
             Err(failure) => return Err(failure),
         }
     }
-    Ok(processes)
+    Ok((processes, stale_since))
 }
 
 /// Adds those of a whole tree that lead to what is known, and what lives.

@@ -17,6 +17,26 @@ fn status_of_nothing_is_one_sentence_on_standard_error() {
 }
 
 #[test]
+fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
+    fn away(_: &FakeRequest) -> FakeResponse {
+        let list = json!({"processes": [], "cursor": null, "at": samples::NOW, "stale_since": samples::NOW});
+        FakeResponse::Json(200, list)
+    }
+    for verb in ["status", "status -a", "tree", "tree -a"] {
+        let came = said(verb, false, away);
+        assert_eq!((came.code(), came.out.as_str()), (0, ""), "{verb}");
+        let told = "\nthis node keeps no such work; what other nodes run is not known now\n";
+        assert!(
+            came.err.starts_with("the store does not answer since ") && came.err.ends_with(told),
+            "{verb}: {}",
+            came.err
+        );
+    }
+    let came = said("cancel --all --yes", false, away);
+    assert_eq!(came.code(), 6, "{}", came.err);
+}
+
+#[test]
 fn status_in_json_has_a_schema_even_when_empty() {
     let came = said("status --json", false, |_| list(&[]));
     let document: Value = serde_json::from_str(&came.out).unwrap();
