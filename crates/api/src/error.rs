@@ -187,6 +187,10 @@ impl From<EngineError> for ApiError {
             EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
             EngineError::Refused { refusal } => refused(&refusal),
             EngineError::KeyConflict { holder, differs, .. } => conflict(title, holder, &differs),
+            EngineError::LaunchPruned { id, .. } => Self::new(409, "launch_pruned", title)
+                .because("a launch key starts one process, also after its record was pruned")
+                .help("use another launch key to run the command once more")
+                .among([id.to_string()]),
             EngineError::RevisionMoved { found, .. } => {
                 let mut fault =
                     Self::new(409, "revision_moved", title).help("look at the process and decide again");

@@ -158,8 +158,8 @@ impl HookRunner {
             let problem = fault.problem();
             let (hook, why) = (self.hook.moment.as_str(), problem.title.as_str());
             match (problem.slug.as_str(), problem.status) {
-                // It was run before, with other words in its environment.
-                ("key_conflict", _) => return Some(()),
+                // The hook ran before: with another environment, or so long ago that its record was pruned.
+                ("key_conflict" | "launch_pruned", _) => return Some(()),
                 ("shutting_down", _) => return None,
                 (_, 503 | 507) => tracing::warn!(hook, why, "a hook waits until it can be launched"),
                 _ => {

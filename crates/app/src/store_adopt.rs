@@ -9,7 +9,7 @@ use crate::last_store::{self, StoreMismatch};
 use crate::location;
 use crate::lock::ManagerLock;
 use crate::state_dir::StateDir;
-use crate::store_copy::{CopyError, counted};
+use crate::store_copy::{CopyError, counted, counted_waiting};
 use crate::store_mark::{self, MissingRecords};
 use crate::stores::Stores;
 use longhaul_engine::ports::{Clock, NodeHome, Store};
@@ -104,7 +104,12 @@ pub(crate) fn store_adopt(
     {
         return Ok(String::new());
     }
+    let mut waiting = 0;
     if let Some(copied) = &copied {
+        waiting = runtime.block_on(waiting_in(&state, store))?;
+        if waiting > 0 && !starts_waiting(consent, waiting, &copied.original)? {
+            return Ok(String::new());
+        }
         copied.adopt(&state).map_err(ComposeError::from)?;
     }
     let was_so = last_store::is_last(&state, store);
@@ -123,7 +128,19 @@ pub(crate) fn store_adopt(
         return Ok(format!("{store} is the store of {} already\n", state.path().display()));
     }
     let unrecorded = lost_records.map(|lost| live_attempts(state.path(), &lost.live)).unwrap_or_default();
-    Ok(told(&state, store, lost, left.as_ref(), &unrecorded, json))
+    Ok(told(&state, store, &Adoption { lost, waiting, left: left.as_ref(), unrecorded: &unrecorded }, json))
+}
+
+/// The consequences of an adoption.
+struct Adoption<'a> {
+    /// Number of processes of another state directory that are interrupted now.
+    lost: usize,
+    /// Number of processes of a copied state directory that start here, although the original may have started them.
+    waiting: usize,
+    /// The store that this state directory used before.
+    left: Option<&'a StoreMismatch>,
+    /// Attempts that run and have no record.
+    unrecorded: &'a [LiveAttempt],
 }
 
 /// What a store is to the state directory that it is given to.
@@ -136,19 +153,14 @@ enum AdoptionState {
     Missing,
 }
 
-fn told(
-    state: &StateDir,
-    store: &StoreChoice,
-    lost: usize,
-    left: Option<&StoreMismatch>,
-    unrecorded: &[LiveAttempt],
-    json: bool,
-) -> String {
+fn told(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bool) -> String {
+    let &Adoption { lost, waiting, left, unrecorded } = adoption;
     let left_behind = left.map_or(0, |left| left.live.len());
     if json {
         let place = state.path().to_string_lossy();
         let told = json!({
             "store": store.to_string(), "state_dir": place, "interrupted": lost, "left": left_behind,
+            "waiting": waiting,
             "unrecorded": unrecorded.iter().map(|live| live.id.to_string()).collect::<BTreeSet<_>>(),
             "unrecorded_attempts": unrecorded.iter().map(|live| json!({
                 "id": live.id.to_string(), "pid": live.pid, "command": live.command,
@@ -164,6 +176,10 @@ fn told(
              there lists it\n",
             counted(lost)
         ),
+    };
+    let copied = match waiting {
+        0 => String::new(),
+        _ => format!("{} of the copy have not started there: they start here\n", counted_waiting(waiting)),
     };
     let left = left.map_or_else(String::new, |left| {
         format!(
@@ -183,7 +199,16 @@ fn told(
     if !unrecorded.is_empty() {
         alive.push_str("without a record, end it with `kill PROCESS`; `longhaul doctor` lists such work\n");
     }
-    format!("{store} is the store of {} from here on\n{warning}{left}{alive}", state.path().display())
+    format!("{store} is the store of {} from here on\n{warning}{copied}{left}{alive}", state.path().display())
+}
+
+/// Returns the number of processes of a copied store that have not started, which its next manager starts.
+async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, ProgramError> {
+    let failed = |source| CopyError::Store { store: store.to_string(), source };
+    let clock = compose::clock(state)?;
+    let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else { return Ok(0) };
+    let live = live(opened.as_ref()).await.map_err(failed)?;
+    Ok(live.len() - LiveProcess::attempted(&live))
 }
 
 /// What a store that a program added has lost. Whatever keeps it from being opened is reported by the adoption itself.
@@ -287,6 +312,16 @@ fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, Pr
     );
     let unasked = || CopyError::Unconfirmed { running, state_dir: owner.to_owned() };
     consent.to(&question, unasked)
+}
+
+/// Asks whether processes may start that the original of a copied state directory may have started.
+fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Result<bool, ProgramError> {
+    let question = format!(
+        "{} of this copy would start here, also if {} has started them meanwhile. Adopt it? [y/N] ",
+        counted_waiting(waiting),
+        original.display()
+    );
+    consent.to(&question, || CopyError::WaitingInCopy { waiting, original: original.to_owned() })
 }
 
 /// Whether somebody agrees that what another store has records of goes on unseen.

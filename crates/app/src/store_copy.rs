@@ -307,6 +307,10 @@ async fn compare(
 }
 
 /// Counts running processes in words.
+pub(crate) fn counted_waiting(waiting: usize) -> String {
+    if waiting == 1 { "1 waiting process".to_owned() } else { format!("{waiting} waiting processes") }
+}
+
 pub(crate) fn counted(running: usize) -> String {
     if running == 1 { "1 running process".to_owned() } else { format!("{running} running processes") }
 }

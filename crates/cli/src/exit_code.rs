@@ -110,9 +110,8 @@ fn of_problem(problem: &Problem) -> i32 {
         slug if is_unknown(slug) => NOT_FOUND,
         "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => INVALID_TRANSITION,
         "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
-        | "parent_missing" | "held_by_ancestors" | "key_conflict" | "stale_policy" | "too_many_wishes" => {
-            REFUSED
-        }
+        | "parent_missing" | "held_by_ancestors" | "key_conflict" | "launch_pruned" | "stale_policy"
+        | "too_many_wishes" => REFUSED,
         "store_unavailable"
         | "outcome_unknown"
         | "cluster_key_unusable"
@@ -197,6 +196,7 @@ mod tests {
             ("parent_missing", 5),
             ("held_by_ancestors", 5),
             ("key_conflict", 5),
+            ("launch_pruned", 5),
             ("stale_policy", 5),
             ("too_many_wishes", 5),
             ("revision_moved", 1),

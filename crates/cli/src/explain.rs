@@ -82,6 +82,10 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "key_conflict",
         "The launch key was used in this session for another launch.\nA launch key compares command, arguments, directory, type, key, limits and declared variables;\nthe error names what differs.",
     ),
+    (
+        "launch_pruned",
+        "The launch key started a process before. That process has ended, and its record was pruned.\nNothing was started. Use another launch key to run the command once more.",
+    ),
     ("stale_policy", "The limits were changed while the launch was under way. Ask again."),
     (
         "too_many_wishes",

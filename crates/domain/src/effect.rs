@@ -127,6 +127,8 @@ pub enum NoOpReason {
     OrphanStopRequested,
     /// Its policy says that it goes on.
     KeptByPolicy,
+    /// The process is cancelled together with an ancestor, whatever its own policy says.
+    EndsWithAncestor,
     /// What was seen comes too late, or belongs to another attempt.
     Stale,
 }

@@ -70,6 +70,14 @@ pub enum EngineError {
         /// What differs, in words; nothing if its record was let go and cannot be compared or shown.
         differs: Vec<&'static str>,
     },
+    /// The process of this launch key has ended, and its record was pruned.
+    #[error("process {id} was launched with the launch key {key:?}; it has ended and its record was pruned")]
+    LaunchPruned {
+        /// The key.
+        key: String,
+        /// The process.
+        id: ProcessId,
+    },
     /// The caller decided on an older revision.
     #[error("process {id} moved on to revision {found}")]
     RevisionMoved {

@@ -115,16 +115,26 @@ impl Engine {
                 None => engine.interrupted(project.as_ref()).await?,
             };
             choice.decide(is_named, options.with_children);
-            let RestartSelection { candidates, mut skipped, .. } = choice;
+            let RestartSelection { candidates, mut skipped, mut restarted, .. } = choice;
             if options.dry_run {
                 return Ok(InterruptedRestart { planned: candidates, skipped, ..InterruptedRestart::default() });
             }
             let (mut launched, mut failed) = (Vec::new(), None);
             for stored in candidates {
-                match engine.core.run_once_more(&stored.process).await {
-                    // Whoever asks for all of them wants to know what that began.
-                    Ok(one) if is_named || one.created => launched.push(one),
-                    Ok(_) => {}
+                let process = &stored.process;
+                let parent = process.lineage.ancestors.last().and_then(|old| latest_restart(&restarted, *old));
+                let parent = match parent {
+                    Some(id) => engine.core.load(id).await.ok(),
+                    None => None,
+                };
+                match engine.core.run_once_more(process, parent.as_ref()).await {
+                    Ok(one) => {
+                        restarted.insert(process.id, one.stored.process.id);
+                        // Without names, only the processes that this call started are reported.
+                        if is_named || one.created {
+                            launched.push(one);
+                        }
+                    }
                     Err(error) => {
                         tracing::warn!(id = %stored.process.id, %error, "interrupted work could not be run again");
                         let reason = SkipReason::LaunchFailed { error: error.to_string() };
@@ -200,8 +210,12 @@ impl Engine {
 
 impl EngineShared {
     /// The launch key makes it at most once, whoever asks how often.
-    async fn run_once_more(self: &Arc<Self>, old: &Process) -> Result<LaunchOutcome, EngineError> {
-        match self.run_again(old, key_for(old.id)).await {
+    async fn run_once_more(
+        self: &Arc<Self>,
+        old: &Process,
+        parent: Option<&StoredProcess>,
+    ) -> Result<LaunchOutcome, EngineError> {
+        match self.run_again(old, key_for(old.id), parent).await {
             // What is filled in at a launch may have changed in between; it is the same restart all the same.
             Err(conflict @ EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await?;
@@ -303,6 +317,11 @@ impl RestartSelection {
     fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
         std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }
+}
+
+/// Returns the process that runs `old` now, through all restarts.
+fn latest_restart(restarted: &BTreeMap<ProcessId, ProcessId>, old: ProcessId) -> Option<ProcessId> {
+    std::iter::successors(restarted.get(&old), |id| restarted.get(id)).last().copied()
 }
 
 fn same_name(one: &Spec, other: &Spec) -> bool {

@@ -290,8 +290,11 @@ impl EngineShared {
             SubmitOutcome::Existing { stored: Some(stored), same_spec: true, .. } => {
                 Ok(LaunchOutcome { stored, created: false })
             }
+            SubmitOutcome::Existing { id, stored: None, same_spec: true } => {
+                Err(EngineError::LaunchPruned { key: launch_key_of(process), id })
+            }
             SubmitOutcome::Existing { id, stored, .. } => {
-                let key = process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string);
+                let key = launch_key_of(process);
                 let first = stored.map(|stored| stored.process.spec);
                 let differs = first.map(|first| first.launch_differences(&process.spec)).unwrap_or_default();
                 Err(EngineError::KeyConflict { key, holder: id, differs })
@@ -370,8 +373,12 @@ impl EngineShared {
     }
 }
 
+fn launch_key_of(process: &Process) -> String {
+    process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
 /// Whether a store that refuses so looked first whether the process is there: then it is not.
 const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
-    looked || matches!(error, EngineError::KeyConflict { .. })
+    looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })
 }

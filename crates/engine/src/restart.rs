@@ -5,7 +5,7 @@ use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
 use crate::launch::LaunchOutcome;
 use longhaul_domain::{Action, LaunchKey, Lineage, Process, ProcessId, Revision, Spec};
-use longhaul_ports::StoreRejection;
+use longhaul_ports::{StoreRejection, StoredProcess};
 use std::sync::Arc;
 
 impl Engine {
@@ -22,7 +22,7 @@ impl Engine {
     ) -> Result<LaunchOutcome, EngineError> {
         let old = self.command(id, Action::Restart, expected).await?.stored.process;
         let core = self.core.clone();
-        run_to_completion(async move { core.run_again(&old, None).await }).await
+        run_to_completion(async move { core.run_again(&old, None, None).await }).await
     }
 
     /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
@@ -49,7 +49,7 @@ impl EngineShared {
     ) -> Result<LaunchOutcome, EngineError> {
         let conflict =
             |holder| EngineError::KeyConflict { key: key.to_string(), holder, differs: Vec::new() };
-        let launched = match self.run_again(old, Some(key.clone())).await {
+        let launched = match self.run_again(old, Some(key.clone()), None).await {
             // What is filled in at a launch may have changed in between.
             Err(EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await.map_err(|_| conflict(holder))?;
@@ -61,17 +61,24 @@ impl EngineShared {
         if process.lineage.restarted_from == Some(old.id) { Ok(launched) } else { Err(conflict(process.id)) }
     }
 
-    /// Launches what an ended process was asked for. Its own launch key still names it, and its moment has passed.
+    /// Launches the spec of an ended process once more, without the launch key, which still names the ended process, and
+    /// without the start time, which has passed. The new process is a child of `parent`; if that is `None`, of the parent
+    /// of the ended process.
     pub(crate) async fn run_again(
         self: &Arc<Self>,
         old: &Process,
         launch_key: Option<LaunchKey>,
+        parent: Option<&StoredProcess>,
     ) -> Result<LaunchOutcome, EngineError> {
         // What is launched is vouched for by this node.
         self.verify(old)?;
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);
-        let lineage = Lineage { restarted_from, ..old.lineage.clone() };
+        let place = match parent.map(|parent| &parent.process) {
+            Some(parent) => parent.lineage.child_of(parent.id).attached(),
+            None => old.lineage.clone(),
+        };
+        let lineage = Lineage { restarted_from, ..place };
         match self.submit(spec.clone(), lineage, false, self.settings.roots()).await {
             Err(EngineError::Refused {
                 refusal: StoreRejection::AncestorClosing { .. } | StoreRejection::ParentMissing { .. },

@@ -4,8 +4,9 @@ use crate::detached::run_to_completion;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::tree::MemberOutcome;
-use longhaul_domain::{Action, ProcessId, SessionId, SessionPolicy};
+use longhaul_domain::{Action, NoOpReason, Process, ProcessId, SessionId, SessionPolicy, Timestamp};
 use longhaul_ports::{ProcessFilter, StoredProcess};
+use std::collections::BTreeMap;
 
 impl Engine {
     /// Tells every live process of a session that it ended; `policy` instead of what each declared. Nothing of another
@@ -36,6 +37,32 @@ impl Engine {
         }
         let ids: Vec<ProcessId> = found.into_iter().map(|stored| stored.process.id).collect();
         let (engine, command) = (self.clone(), Action::EndSession { policy });
-        run_to_completion(async move { Ok(engine.tell(ids, &command).await) }).await
+        run_to_completion(async move {
+            let mut outcomes = engine.tell(ids, &command).await;
+            note_cancelled_ancestors(&mut outcomes);
+            Ok(outcomes)
+        })
+        .await
     }
+}
+
+/// Marks the live processes that an ancestor of the same session takes with it, sooner than their own policy does.
+fn note_cancelled_ancestors(outcomes: &mut [MemberOutcome]) {
+    let cancelled_at: BTreeMap<ProcessId, Timestamp> = outcomes
+        .iter()
+        .filter_map(|member| Some((member.id, cancelled_at(&member.outcome.as_ref().ok()?.stored.process)?)))
+        .collect();
+    for outcome in outcomes.iter_mut().filter_map(|member| member.outcome.as_mut().ok()) {
+        let process = &outcome.stored.process;
+        let own = cancelled_at.get(&process.id);
+        let mut above = process.lineage.ancestors.iter().filter_map(|ancestor| cancelled_at.get(ancestor));
+        if !process.status().is_ended() && above.any(|above| own.is_none_or(|own| above < own)) {
+            outcome.note = Some(NoOpReason::EndsWithAncestor);
+        }
+    }
+}
+
+/// Returns when a process is cancelled with all its descendants, `Timestamp::default()` if that is under way.
+fn cancelled_at(process: &Process) -> Option<Timestamp> {
+    if process.cascade.is_some() { Some(Timestamp::default()) } else { process.session_deadline() }
 }

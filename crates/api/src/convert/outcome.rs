@@ -63,6 +63,7 @@ fn note(note: NoOpReason) -> String {
         NoOpReason::AlreadyEnded => "already_ended",
         NoOpReason::OrphanStopRequested => "rest_told",
         NoOpReason::KeptByPolicy => "goes_on",
+        NoOpReason::EndsWithAncestor => "ends_with_ancestor",
         NoOpReason::Stale => "stale",
     }
     .to_owned()

@@ -1,6 +1,6 @@
 //! Why a store was not copied or adopted, and what to do about it.
 
-use super::counted;
+use super::{counted, counted_waiting};
 use crate::binding::UnusableFile;
 use crate::compose::{ComposeError, shared};
 use crate::stores::{is_left_out, unknown};
@@ -91,6 +91,16 @@ pub enum CopyError {
         /// The state directory that the store is bound to.
         state_dir: PathBuf,
     },
+    /// Waiting processes of a copied state directory would start, and nobody agreed.
+    #[error(
+        "{} would start here, which {} may have started already, and nobody can be asked", counted_waiting(*waiting), original.display()
+    )]
+    WaitingInCopy {
+        /// Number of processes that have not started.
+        waiting: usize,
+        /// The state directory that was copied.
+        original: PathBuf,
+    },
     /// Work would go on without a record, and nobody agreed.
     #[error(
         "{} of this state directory may be in the records of {last} alone, and nobody can be asked whether to give that up",
@@ -150,6 +160,7 @@ impl CopyError {
             | Self::Immovable { .. }
             | Self::Memory
             | Self::Unconfirmed { .. }
+            | Self::WaitingInCopy { .. }
             | Self::Unwatched { .. }
             | Self::Unrecorded { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
@@ -169,7 +180,10 @@ impl CopyError {
             | Self::Exists { .. } => "invalid_request",
             Self::Partial { source, .. } => source.slug(),
             Self::InUse { .. } | Self::OriginalAtWork { .. } => "already_running",
-            Self::Unconfirmed { .. } | Self::Unwatched { .. } | Self::Unrecorded { .. } => "input_needed",
+            Self::Unconfirmed { .. }
+            | Self::WaitingInCopy { .. }
+            | Self::Unwatched { .. }
+            | Self::Unrecorded { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
             // Where the namespace keeps the id of its key cannot be looked at.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
@@ -207,6 +221,10 @@ impl CopyError {
                 "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
                 shell_word(&state_dir.to_string_lossy())
             )),
+            Self::WaitingInCopy { .. } => Some(
+                "`longhaul store adopt --yes` starts them here; `longhaul cancel` there ends them first"
+                    .to_owned(),
+            ),
             Self::Unwatched { .. } => {
                 Some("`longhaul store adopt --yes` gives it up: what lives goes on unseen".to_owned())
             }

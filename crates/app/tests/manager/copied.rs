@@ -48,9 +48,15 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         assert!(served.code == 6 && served.err.contains("the original"), "{store} {served:?}");
 
         bench.end_manager(Signal::TERM);
-        until("the supervisors of what has ended are gone", || {
-            at(&bench, "copy", &["store", "adopt", "--yes"]).code == 0
+        until("the supervisors of what has ended are gone, and the delayed process is asked about", || {
+            let asked = at(&bench, "copy", &["store", "adopt"]);
+            asked.code == 2 && asked.err.contains("1 waiting process would start here")
         });
+        let adopted = at(&bench, "copy", &["store", "adopt", "--yes"]);
+        assert!(
+            adopted.code == 0 && adopted.out.contains("1 waiting process of the copy"),
+            "{store} {adopted:?}"
+        );
         assert_eq!(bench.run(&["status"]).code, 0, "{store}: the original is what it was");
         bench.end_manager(Signal::TERM);
         let ids = ["state", "copy"]

@@ -58,7 +58,7 @@ pub struct RestartArgs {
     /// What was interrupted and was not restarted yet, in the background: all of it, or what is named
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children that a restarted process launched itself and has not launched again yet
+    /// With --interrupted: also restart children that a restarted process launched itself and has not launched again yet; if their parent launches them again later, they run twice
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
     /// With --interrupted: show what would be restarted, and what would be skipped and why; restart nothing

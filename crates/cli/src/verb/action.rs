@@ -160,7 +160,11 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
 /// Of a session that ends once more, the earlier end of a process stands.
 fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
     let process = &outcome.process;
-    match process.leave_by.as_deref().filter(|_| !outcome.changed && !ParsedStatus::of(process).is_ended()) {
+    let earlier = process
+        .leave_by
+        .as_deref()
+        .filter(|_| !outcome.changed && outcome.note.as_deref() != Some("ends_with_ancestor"));
+    match earlier.filter(|_| !ParsedStatus::of(process).is_ended()) {
         Some(by) => format!(
             "{} is {}, and is still cancelled at {}, as was said before",
             label(process),
@@ -177,7 +181,10 @@ fn line(outcome: &ActionReply, now: RenderTime) -> String {
     let label = label(process);
     let told_to_end =
         matches!(ParsedStatus::of(process), ParsedStatus::Stopping) || ParsedStatus::of(process).is_ended();
-    if let Some(by) = process.leave_by.as_deref().filter(|_| outcome.changed && !told_to_end) {
+    let ends_with_ancestor = outcome.note.as_deref() == Some("ends_with_ancestor");
+    if let Some(by) =
+        process.leave_by.as_deref().filter(|_| outcome.changed && !told_to_end && !ends_with_ancestor)
+    {
         return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
     }
     match outcome.note.as_deref() {
@@ -187,6 +194,9 @@ fn line(outcome: &ActionReply, now: RenderTime) -> String {
         Some(ASKED) => {
             let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
             format!("{label} is still {status}: its node {node} was asked, and will do it when it can")
+        }
+        Some("ends_with_ancestor") => {
+            format!("{label} is {status}, and is cancelled together with the process that it is below")
         }
         _ if outcome.changed => format!("{label} is {status}"),
         Some("already_ended") => format!("{label} had ended already: {status}"),

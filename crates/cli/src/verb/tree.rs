@@ -38,7 +38,7 @@ pub(crate) async fn tree(context: &VerbContext, args: &TreeArgs) -> Result<i32, 
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None if processes.is_empty() => {
             let nothing = if args.all {
-                "nothing was run yet; begin with: longhaul run -b -- COMMAND"
+                "the store has no processes; start one with: longhaul run -b -- COMMAND"
             } else {
                 "nothing is running; longhaul tree -a shows what has ended"
             };

@@ -217,7 +217,8 @@ fn conclude(
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
-    Ok(first.unwrap_or(WAIT_TIMED_OUT))
+    // A failure among those that have ended does not hide that others still run.
+    Ok(first.filter(|_| !timed_out).unwrap_or(WAIT_TIMED_OUT))
 }
 
 fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {

@@ -94,6 +94,7 @@ fn done(process: &Process, step: &Decision) -> String {
         NoOpReason::AlreadyEnded => "note:already_ended",
         NoOpReason::OrphanStopRequested => "note:rest_told",
         NoOpReason::KeptByPolicy => "note:goes_on",
+        NoOpReason::EndsWithAncestor => "note:ends_with_ancestor",
         NoOpReason::Stale => "note:stale",
     });
     if step.events.is_empty() && step.effects.is_empty() {

@@ -205,6 +205,15 @@ async fn child_that_was_attached_from_outside_is_restarted_beside_its_parent() {
     assert_eq!(origins(&done), [parent, attached, other, from_other]);
     let left = |id, ancestor| (id, SkipReason::AncestorRestarted { ancestor });
     assert_eq!(skipped(&done), [left(below_attached, attached), left(own, attached)]);
+    let restart_of = |old| {
+        let one = done.launched.iter().find(|one| one.stored.process.lineage.restarted_from == Some(old));
+        one.unwrap().stored.process.clone()
+    };
+    for child in [attached, from_other] {
+        let lineage = restart_of(child).lineage;
+        assert_eq!(lineage.ancestors, [restart_of(parent).id], "a child of the parent that runs now");
+        assert_eq!(lineage.launchers(), [], "which did not launch it");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 use crate::world::{World, command, reported, seconds};
-use longhaul_domain::{Action, LaunchKey, Policy, Priority, ProcessId, SlotKey, Spec, Status};
-use longhaul_engine::ports::StoreRejection;
+use longhaul_domain::{Action, LaunchKey, Policy, Priority, ProcessId, Retention, SlotKey, Spec, Status};
+use longhaul_engine::ports::{Maintenance, StoreRejection};
 use longhaul_engine::{EngineError, Launch, Launcher};
 use std::collections::BTreeMap;
 
@@ -146,6 +146,23 @@ async fn a_launch_key_never_starts_a_second_copy() {
     assert!(matches!(other, Err(EngineError::KeyConflict { .. })), "{other:?}");
     world.settle().await;
     assert_eq!(world.spawner.live().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn launch_key_of_a_pruned_process_starts_nothing_and_names_the_process() {
+    let world = World::new().await;
+    let spec = |words: &str| Spec { launch_key: Some(LaunchKey::new("once").unwrap()), ..command(words) };
+    let first = world.try_launch(spec("exit 0")).await.unwrap().stored.process.id;
+    world.end(first).await;
+    world.pass(seconds(3_600)).await;
+    let everything = Retention { age: Some(seconds(60)), count: None, before: None };
+    assert_eq!(world.store.sweep(&everything, 10).await.unwrap().ids, [first]);
+    let again = world.try_launch(spec("exit 0")).await;
+    assert!(matches!(&again, Err(EngineError::LaunchPruned { id, .. }) if *id == first), "{again:?}");
+    let other = world.try_launch(spec("run")).await;
+    assert!(matches!(&other, Err(EngineError::KeyConflict { .. })), "{other:?}");
+    world.settle().await;
+    assert_eq!(world.spawner.live().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -48,6 +48,33 @@ async fn each_process_of_a_session_does_what_it_declared_when_the_session_ends()
 }
 
 #[tokio::test(start_paused = true)]
+async fn process_whose_ancestor_is_cancelled_with_the_session_is_not_reported_as_kept() {
+    let world = World::new().await;
+    let cancelled = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
+    let below = child(&world, cancelled, of("s", SessionPolicy::Keep, command("run"))).await;
+    let leaves = world.launch_spec(of("s", SessionPolicy::Grace(seconds(10)), command("run"))).await;
+    let later = child(&world, leaves, of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
+    let sooner = child(&world, leaves, of("s", SessionPolicy::Grace(seconds(5)), command("run"))).await;
+    let kept = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
+    let told = world.engine.end_session(&session("s"), None).await.unwrap();
+    let notes: BTreeMap<ProcessId, Option<NoOpReason>> =
+        told.iter().map(|told| (told.id, told.outcome.as_ref().unwrap().note)).collect();
+    let ends = Some(NoOpReason::EndsWithAncestor);
+    let expected = [
+        (cancelled, None),
+        (below, ends),
+        (leaves, None),
+        (later, ends),
+        (sooner, None),
+        (kept, Some(NoOpReason::KeptByPolicy)),
+    ];
+    assert_eq!(notes, BTreeMap::from(expected));
+    world.pass(seconds(20)).await;
+    let live = world.spawner.live().len();
+    assert_eq!((live, world.status(kept).await), (1, Status::Running));
+}
+
+#[tokio::test(start_paused = true)]
 async fn nothing_of_another_session_is_touched() {
     let world = World::new().await;
     let mine = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;

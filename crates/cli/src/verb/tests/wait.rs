@@ -32,6 +32,15 @@ fn wait_that_is_over_is_75_and_says_where_it_stands() {
 }
 
 #[test]
+fn failure_beside_a_running_process_does_not_hide_that_the_time_is_over() {
+    let came = said("wait 0a1b b7d0 --timeout 10ms", false, |_| {
+        std::thread::sleep(std::time::Duration::from_millis(15));
+        waited(&[samples::failed(), samples::running()], true)
+    });
+    assert_eq!(came.code(), 75);
+}
+
+#[test]
 fn wait_for_any_takes_the_first_that_ended() {
     let came =
         said("wait --any 0a1b b7d0", false, |_| waited(&[samples::running(), samples::failed()], false));
