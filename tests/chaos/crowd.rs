@@ -95,9 +95,9 @@ impl Client {
             match self.chance.below(20) {
                 0..=10 => self.launch(),
                 11 | 12 => self.launch_again(),
-                13..=15 => self.tell("cancel", &json!({ "force": seldom, "alone": often })),
-                16 => self.tell("pause", &json!({ "alone": !often })),
-                17 | 18 => self.tell("resume", &json!({ "alone": !often })),
+                13..=15 => self.tell("cancel", &json!({ "force": seldom, "no_descendants": often })),
+                16 => self.tell("pause", &json!({ "no_descendants": !often })),
+                17 | 18 => self.tell("resume", &json!({ "no_descendants": !often })),
                 _ => self.tell("priority", &json!({ "first": true })),
             }
             // The pace of a client, and no wait for anything.

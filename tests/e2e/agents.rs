@@ -226,7 +226,7 @@ fn thousand_parked_waits_do_not_delay_a_launch_and_all_are_answered() {
         (0..MANY).map(|_| parked(&home, &format!("/v1/wait?id={id}&timeout_ms=60000"))).collect();
     launches_at_once(&home, "a launch beside a thousand waits");
     assert!(waits.iter_mut().all(is_silent), "all of them wait");
-    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
     for wait in &mut waits {
         wait.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let mut answer = String::new();
@@ -310,7 +310,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.home.run(&["cancel", "--all", "--now", "--yes", "--no-autostart"]);
+        let _ = self.home.run(&["cancel", "--all", "--force", "--yes", "--no-autostart"]);
         let _ = self.manager.kill();
         let _ = self.manager.wait();
     }

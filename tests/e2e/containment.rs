@@ -45,7 +45,7 @@ fn a_paused_tree_gains_no_tick_and_goes_on_after_resume() {
     assert_eq!(all(), before, "no tick within a second after pause");
     assert_eq!(home.run(&["resume", &id]).code, 0);
     until("they burn again", || (all() != before).then_some(()));
-    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
     assert!(tree.iter().all(|pid| !is_alive(*pid)));
 }
 

@@ -82,7 +82,7 @@ fn cancel_without_an_id_and_without_a_terminal_lists_what_could_be_meant() {
     let answer = home.run(&["cancel"]);
     assert_eq!(answer.code, 2);
     assert!(answer.err.contains(&id[..8]), "{answer:?}");
-    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn past_the_limit_a_launch_queues_or_is_refused_on_request() {
     assert_eq!(home.status(&third), "pending");
     let refused = home.run(&["run", "-b", "--no-queue", "--", "true"]);
     assert_eq!(refused.code, 5, "{refused:?}");
-    assert_eq!(home.run(&["cancel", "--now", &first]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &first]).code, 0);
     assert_eq!(home.run(&["wait", &third]).code, 0);
 }
 
@@ -178,7 +178,7 @@ fn progress_from_inside_shows_stage_percent_and_an_estimate() {
         (record["eta_ms"].is_u64() && record["progress"] == 30.0).then_some(record)
     });
     assert_eq!(record["stage"].as_str(), Some("step-30"));
-    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
 }
 
 #[test]

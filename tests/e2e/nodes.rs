@@ -49,7 +49,7 @@ impl Two {
     }
 
     fn node(&self, id: &str) -> Option<Value> {
-        let listing: Value = serde_json::from_str(&self.alpha.ok(&["nodes", "--json"])).unwrap();
+        let listing: Value = serde_json::from_str(&self.alpha.ok(&["node", "list", "--json"])).unwrap();
         listing["nodes"].as_array().unwrap().iter().find(|node| node["id"] == id).cloned()
     }
 
@@ -73,7 +73,7 @@ impl Two {
 #[test]
 fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
     let Some(two) = Two::new() else { return };
-    let table = two.alpha.ok(&["nodes"]);
+    let table = two.alpha.ok(&["node", "list"]);
     assert_eq!(table.lines().count(), 3, "{table}");
     assert_eq!(two.node("beta").unwrap()["labels"], serde_json::json!(["gpu", "os=linux"]));
     let stamp = "echo run >> runs; exec sleep 60";
@@ -95,7 +95,7 @@ fn work_runs_on_the_node_that_is_asked_for_and_is_cancelled_from_another() {
     let nobody = two.launch(&["--node-label", "none"], "true");
     let why = two.alpha.ok(&["why", &nobody, "--json"]);
     assert!(why.contains("no_node"), "{why}");
-    let _ = two.alpha.run(&["cancel", "--all", "--now", "--yes"]);
+    let _ = two.alpha.run(&["cancel", "--all", "--force", "--yes"]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
     kill("-CONT", manager);
     assert!(asked.code == 0 && asked.err.contains("is still running: its node beta was asked"), "{asked:?}");
     two.alpha.until_status(&id, "paused");
-    let _ = two.alpha.run(&["cancel", "--now", &id]);
+    let _ = two.alpha.run(&["cancel", "--force", &id]);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn what_may_run_elsewhere_takes_no_environment_and_no_directory_from_here() {
     let refused = two.alpha.run(&["run", "-b", "--node", "beta", "--", "true"]);
     assert_ne!(refused.code, 0, "{refused:?}");
     assert!(
-        refused.err.contains("[environment_stays]") && refused.err.contains("--clear-env"),
+        refused.err.contains("[environment_not_portable]") && refused.err.contains("--clear-env"),
         "{refused:?}"
     );
     for flags in [&["--any-node"] as &[&str], &["--any-node", "--clear-env"], &["--node-label", "gpu"]] {
@@ -250,7 +250,7 @@ fn node_that_drains_starts_nothing_and_goes_on_with_what_it_has() {
     assert!(alive.code != 0 && alive.err.contains("[node_alive]"), "{alive:?}");
     let unknown = two.alpha.run(&["node", "drain", "gamma"]);
     assert_eq!(unknown.code, 3, "{unknown:?}");
-    let _ = two.alpha.run(&["cancel", "--all", "--now", "--yes"]);
+    let _ = two.alpha.run(&["cancel", "--all", "--force", "--yes"]);
 }
 
 #[test]
@@ -297,8 +297,8 @@ fn work_that_runs_again_elsewhere_ends_with_the_lease_of_a_killed_manager() {
     let _ = two.beta.ok(&["status"]);
     two.alpha.until_status(&id, "running");
     assert_eq!(std::fs::read_to_string(two.beta.work().join("runs")).unwrap(), "run\nrun\n");
-    let _ = two.alpha.run(&["cancel", &id, "--now"]);
-    let _ = two.alpha.run(&["cancel", &stays, "--now"]);
+    let _ = two.alpha.run(&["cancel", &id, "--force"]);
+    let _ = two.alpha.run(&["cancel", &stays, "--force"]);
     until("its command is gone", || (!is_alive(other)).then_some(()));
 }
 
@@ -315,7 +315,7 @@ fn work_that_runs_again_elsewhere_outlives_a_manager_that_is_back_in_time() {
     std::thread::sleep(Duration::from_secs(5));
     assert!(is_alive(pid));
     assert_eq!((two.alpha.status(&id), two.alpha.pid(&id)), ("running".to_owned(), pid));
-    let _ = two.alpha.run(&["cancel", &id, "--now"]);
+    let _ = two.alpha.run(&["cancel", &id, "--force"]);
 }
 
 #[test]
@@ -329,7 +329,7 @@ fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
     let _ = two.beta.ok(&["status"]);
     within(LOST, "its node sees that it lives", || {
         let record = two.beta.record(&id);
-        record["conditions"].as_array()?.iter().any(|each| each == "lives_on").then_some(())
+        record["conditions"].as_array()?.iter().any(|each| each == "orphaned").then_some(())
     });
     assert!(is_alive(pid));
     let told = two.alpha.run(&["cancel", &id]);
@@ -353,5 +353,5 @@ fn signal_reaches_work_on_another_node() {
     assert_eq!(refused.code, 2, "{refused:?}");
     assert!(refused.err.contains("longhaul pause"), "{refused:?}");
     assert_eq!(two.alpha.status(&id), "running");
-    let _ = two.alpha.run(&["cancel", &id, "--now"]);
+    let _ = two.alpha.run(&["cancel", &id, "--force"]);
 }

@@ -48,7 +48,7 @@ fn output_of_another_node_is_read_searched_and_followed_from_here() {
     let mut agent = Agent::connect(&two.alpha, &[]);
     let page = agent.call("read_process_output", &json!({"process_id": id}));
     assert!(page["text"].as_str().unwrap().contains("first"), "{page}");
-    assert_eq!((page["eof"].as_bool(), page.get("only_tail")), (Some(false), None), "{page}");
+    assert_eq!((page["eof"].as_bool(), page.get("tail_only")), (Some(false), None), "{page}");
     let found = agent.call("search_process_output", &json!({"process_id": id, "pattern": "o{2}ps"}));
     assert_eq!(found["total_matches"], 1, "{found}");
     let mut following = spawned(&two.alpha, &["logs", "-f", "--stream", "stdout", &id]);
@@ -117,16 +117,16 @@ fn end_of_an_output_outlives_its_node() {
     let mut agent = Agent::connect(&two.alpha, &[]);
     let page = agent.call("read_process_output", &json!({"process_id": id, "tail_lines": 3}));
     assert_eq!(
-        (page["only_tail"]["node"].as_str(), page["eof"].as_bool()),
+        (page["tail_only"]["node"].as_str(), page["eof"].as_bool()),
         (Some("beta"), Some(true)),
         "{page}"
     );
     assert!(page["text"].as_str().unwrap().ends_with("the very end\n"), "{page}");
-    let first = page["only_tail"]["from_byte"].as_u64().unwrap();
+    let first = page["tail_only"]["from_byte"].as_u64().unwrap();
     assert_eq!(usize::try_from(first).unwrap() + 4_096, whole.len() + 1);
     let found = agent.call("search_process_output", &json!({"process_id": id, "pattern": "^line 19\\d\\d$"}));
     assert_eq!(
-        (found["total_matches"].as_u64(), found["only_tail"]["node"].as_str()),
+        (found["total_matches"].as_u64(), found["tail_only"]["node"].as_str()),
         (Some(100), Some("beta"))
     );
     let _ = two.beta.ok(&["status"]);
@@ -161,7 +161,7 @@ fn node_that_is_gone_is_named_within_seconds_and_takes_no_input() {
         }
     }
     // Its work ends with its next manager, and not with the lease.
-    let _ = two.beta.run(&["cancel", "--all", "--now", "--yes"]);
+    let _ = two.beta.run(&["cancel", "--all", "--force", "--yes"]);
 }
 
 #[test]
@@ -170,14 +170,14 @@ fn manager_that_could_trust_no_other_node_does_not_begin() {
     let config = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&config).unwrap();
     let file = config.join("ca.pem");
-    std::fs::write(config.join("config.toml"), format!("node.peer_authorities = {file:?}\n")).unwrap();
+    std::fs::write(config.join("config.toml"), format!("node.peer_ca_file = {file:?}\n")).unwrap();
     for (text, why) in [(None, "cannot be read"), (Some("no certificate"), "holds no certificates")] {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }
         let refused = home.run(&["status"]);
         assert_eq!(refused.code, 2, "{refused:?}");
-        for said in ["[invalid_configuration]", "node.peer_authorities", file.to_str().unwrap(), why] {
+        for said in ["[invalid_configuration]", "node.peer_ca_file", file.to_str().unwrap(), why] {
             assert!(refused.err.contains(said), "{said}: {refused:?}");
         }
     }

@@ -31,7 +31,7 @@ fn reported_work_runs_at_once_reports_and_completes_once() {
     let (code, again) = http(&home, "POST", &format!("{path}/complete"), &json!({ "result": { "rows": 6 } }));
     assert_eq!(
         (code, again["changed"].as_bool(), again["note"].as_str()),
-        (200, Some(false), Some("already_so"))
+        (200, Some(false), Some("no_change"))
     );
     let record = http(&home, "GET", &path, &Value::Null).1;
     assert_eq!((record["status"].as_str(), record["progress"].as_f64()), (Some("completed"), Some(100.0)));

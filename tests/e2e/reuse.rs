@@ -27,7 +27,7 @@ while :; do
     [ "$tries" -lt 50 ] || { echo "no stranger got the id" >&2; exit 98; }
 done
 echo "status $(longhaul inspect "$id" | sed -n 's/^ *"status": "\(.*\)",$/\1/p' | head -n 1)"
-longhaul cancel --now "$id" >/dev/null 2>&1 || true
+longhaul cancel --force "$id" >/dev/null 2>&1 || true
 kill -0 "$pid" && echo "the stranger lives"
 longhaul status >/dev/null
 kill -TERM "$(sed -n 's/^pid=//p' "$LONGHAUL_STATE_DIR/manager.lock")"

@@ -20,7 +20,7 @@ fn c6_ten_roots_run_at_once_and_the_next_queues_or_is_refused_on_request() {
     assert!(refused.code == 5 && refused.err.contains("limits.max_parallel"), "{refused:?}");
     let child = home.ok(&["run", "-b", "--parent", &running[0], "--", "sleep", "60"]);
     home.until_status(&child, "running");
-    assert_eq!(home.run(&["cancel", "--now", &running[1]]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &running[1]]).code, 0);
     assert_eq!(home.run(&["wait", &next]).code, 0, "a place was free");
     configure(&home, "[limits]\nmax_parallel = 2\n");
     home.end_manager("-TERM");
@@ -77,7 +77,7 @@ fn a_launch_key_never_gives_two_copies_and_tells_what_differs() {
         other.err.contains("program") || other.err.contains("command"),
         "it names what differs: {other:?}"
     );
-    assert_eq!(home.run(&["cancel", "--now", id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", id]).code, 0);
     let ended = launch(&["sh", "-c", "echo x >> runs; sleep 60"]);
     assert_eq!((ended.code, ended.out.trim()), (0, id), "{ended:?}");
     assert_eq!(std::fs::read_to_string(home.work().join("runs")).unwrap(), "x\n");

@@ -23,7 +23,7 @@ fn one_of_each(home: &Home, session: &str) -> [String; 5] {
         let _ = home.run(&["wait", id]);
     }
     home.until_status(&cancelled, "running");
-    assert_eq!(home.run(&["cancel", "--now", &cancelled]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &cancelled]).code, 0);
     home.until_status(&interrupted, "running");
     kill_together("-KILL", &[home.shim(&interrupted), home.pid(&interrupted)]);
     home.until_status(&interrupted, "interrupted");
@@ -263,7 +263,7 @@ fn d7_the_status_tool_gives_the_whole_record_or_not_found() {
 fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
     let home = Home::new();
     // As long as a machine may take that does much else.
-    configure(&home, "notices.window = \"3s\"\nlimits.max_per_level = 60\n");
+    configure(&home, "completions.window = \"3s\"\nlimits.max_per_level = 60\n");
     let parent = home.ok(&["track", "start", "--session", "s"]);
     for _ in 0..50 {
         let command = json!({"program": "sh", "args": ["-c", GATED], "directory": home.work()});
@@ -279,19 +279,19 @@ fn q9_fifty_children_that_end_together_are_one_notice_with_fifty() {
         http(&home, "GET", &format!("/v1/sessions/s?limit=200&status={status}"), &Value::Null).1
     };
     until("all run", || (live("running")["processes"].as_array()?.len() == 51).then_some(()));
-    let mut notices = Stream::open(&home, "/v1/sessions/s/notices?format=sse");
-    assert_eq!(notices.until(|_| true)["still_live"], 51, "where the session stands");
+    let mut notices = Stream::open(&home, "/v1/sessions/s/completions?format=sse");
+    assert_eq!(notices.until(|_| true)["live_count"], 51, "where the session stands");
     let mut wait = home.command(&["wait", "--session", "s", "--json"]);
     let mut waiting = wait.stdout(Stdio::piped()).spawn().unwrap();
     let mut told = BufReader::new(waiting.stdout.take().unwrap())
         .lines()
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    assert_eq!(told.next().unwrap()["still_live"], 51);
+    assert_eq!(told.next().unwrap()["live_count"], 51);
     home.open_gate();
     let notice = notices.until(|_| true);
     assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{notice}");
     assert_eq!(notice["counts"], json!({"completed": 50}));
-    assert_eq!((&notice["still_live"], &notice["all_complete"]), (&json!(1), &json!(false)));
+    assert_eq!((&notice["live_count"], &notice["all_complete"]), (&json!(1), &json!(false)));
     assert_eq!(home.run(&["track", "complete", &parent]).code, 0);
     let last = notices.until(|_| true);
     assert_eq!((last["ended"].as_array().unwrap().len(), &last["all_complete"]), (1, &json!(true)));

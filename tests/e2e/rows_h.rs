@@ -76,7 +76,7 @@ fn h1_an_unknown_an_ended_and_an_ending_parent_are_refused() {
     assert_eq!(home.run(&["cancel", "--no-wait", &stubborn]).code, 0);
     let refused = under(&stubborn);
     assert!(refused.code == 5 && refused.err.contains("is ending or has ended"), "{refused:?}");
-    assert_eq!(home.run(&["cancel", "--now", &stubborn]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &stubborn]).code, 0);
 }
 
 #[test]
@@ -131,12 +131,12 @@ fn h3_a_tree_is_paused_and_resumed_with_all_its_processes() {
     assert_eq!(burners.map(ticks), before, "no process of the tree gains a tick");
     assert_eq!(home.run(&["resume", &parent]).code, 0);
     until("they go on", || burners.iter().zip(before).all(|(pid, was)| ticks(*pid) > was).then_some(()));
-    assert_eq!(home.run(&["pause", "--alone", &parent]).code, 0);
+    assert_eq!(home.run(&["pause", "--no-descendants", &parent]).code, 0);
     assert_eq!(home.status(&below), "running", "alone it is only itself");
     assert_eq!(home.run(&["resume", &parent]).code, 0);
     assert_eq!(home.run(&["pause", &below]).code, 0);
     assert_eq!(home.status(&parent), "running", "what is above is never meant");
-    assert_eq!(home.run(&["cancel", "--now", &parent]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &parent]).code, 0);
     assert!(burners.iter().all(|pid| !is_alive(*pid)));
 }
 
@@ -209,7 +209,7 @@ fn h4_children_of_a_parent_that_ends_by_itself_are_kept_cancelled_or_waited_for(
         (home.record(waits)["conditions"][0] == "waits_for_children").then_some(())
     });
     assert_eq!(home.status(waits), "running", "it has not ended before its children");
-    assert_eq!(home.run(&["cancel", "--now", awaited]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", awaited]).code, 0);
     assert_eq!(home.run(&["wait", waits]).code, 0);
 }
 
@@ -252,7 +252,7 @@ fn h5_both_outputs_are_apart_together_in_order_and_readable_at_any_time() {
     assert_eq!(stream("stdout"), "out1\nout2\nout3");
     let together = home.ok(&["logs", &id]);
     assert_eq!(together, "out1\nerr1\nout2\nerr2\nout3\nerr3", "in the order in which they were written");
-    assert_eq!(home.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &id]).code, 0);
     assert_eq!((stream("stderr").as_str(), home.ok(&["logs", &id])), ("err1\nerr2\nerr3", together));
 }
 
@@ -287,7 +287,7 @@ fn h7_ended_records_go_when_they_are_old_enough_and_live_ones_never() {
     let done = home.launch(&["echo", "some output"]);
     assert_eq!(home.run(&["wait", &done]).code, 0);
     let (_, health) = http(&home, "GET", "/v1/health", &Value::Null);
-    assert_eq!((&health["retention"]["age_ms"], &health["swept"]), (&json!(60_000), &json!(0)));
+    assert_eq!((&health["retention"]["age_ms"], &health["pruned"]), (&json!(60_000), &json!(0)));
     let dry = json_of(&home, &["prune", "--older-than", "0s", "--dry-run", "--json"]);
     assert_eq!((&dry["ids"], home.run(&["inspect", &done]).code), (&json!([done]), 0));
     assert_eq!(json_of(&home, &["prune", "--older-than", "1h", "--json"])["count"], 0);
@@ -295,7 +295,7 @@ fn h7_ended_records_go_when_they_are_old_enough_and_live_ones_never() {
     assert_eq!(home.run(&["inspect", &done]).code, 3);
     assert_eq!((home.status(&live).as_str(), home.status(&reports).as_str()), ("running", "running"));
     let (_, health) = http(&home, "GET", "/v1/health", &Value::Null);
-    assert_eq!(health["swept"], 1, "how many went is told");
+    assert_eq!(health["pruned"], 1, "how many went is told");
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn q2_slots_are_taken_in_order_within_a_priority_and_return_on_every_ending() {
     let urgent = run(&["--priority", "5"], &["sh", "-c", &log("urgent", "kill -KILL $$")]);
     let last = run(&["--priority", "-5"], &["sh", "-c", &log("last", "true")]);
     assert!([&second, &third, &urgent, &last].iter().all(|id| home.status(id) == "pending"));
-    assert_eq!(home.run(&["cancel", "--now", &holder]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &holder]).code, 0);
     assert_eq!(home.run(&["wait", &last]).code, 0, "a slot came back after a cancel and after each ending");
     assert_eq!(std::fs::read_to_string(home.work().join("order")).unwrap(), "urgent\nsecond\nthird\nlast\n");
     let ends = [&second, &third, &missing, &urgent].map(|id| home.status(id));
@@ -244,12 +244,12 @@ fn q8_clear_stops_and_removes_everything_only_when_it_is_asked_to() {
     let pid = home.pid(&runs);
     let done = home.launch(&["echo", "hello"]);
     assert_eq!(home.run(&["wait", &done]).code, 0);
-    let told = json_of(&home, &["clear", "--dry-run", "--json"]);
+    let told = json_of(&home, &["reset", "--dry-run", "--json"]);
     assert_eq!(told["stopped"], json!([runs]));
-    let refused = home.run(&["clear"]);
+    let refused = home.run(&["reset"]);
     assert_eq!(refused.code, 2, "there is nobody to ask: {refused:?}");
     assert!(refused.err.contains("--yes") && is_alive(pid), "{refused:?}");
-    assert_eq!(home.run(&["clear", "--yes"]).code, 0);
+    assert_eq!(home.run(&["reset", "--yes"]).code, 0);
     until("it is stopped", || (!is_alive(pid)).then_some(()));
     assert_eq!(ids(&json_of(&home, &["status", "-a", "--json"])), Vec::<String>::new());
     assert_eq!(home.run(&["inspect", &done]).code, 3);

@@ -75,7 +75,7 @@ fn what_waits_is_still_queued_in_order_after_a_crash() {
         .collect();
     home.end_manager("-KILL");
     assert!(ids.iter().all(|id| home.status(id) == "pending"));
-    assert_eq!(home.run(&["cancel", "--now", &blocker]).code, 0);
+    assert_eq!(home.run(&["cancel", "--force", &blocker]).code, 0);
     for id in &ids {
         assert_eq!(home.run(&["wait", id]).code, 0);
     }
@@ -163,7 +163,7 @@ fn an_end_that_nobody_saw_is_told_as_the_latest_possible_one() {
     home.open_gate();
     until("it has ended", || (!is_alive(runs)).then_some(()));
     assert_eq!(home.run(&["wait", &id]).code, 9);
-    assert_eq!(home.record(&id)["completed_at_is"], "latest");
+    assert_eq!(home.record(&id)["completed_at_precision"], "latest");
     let shown = home.ok(&["status", &id]);
     assert!(shown.contains("at or before ") && shown.contains("at most "), "{shown}");
 }

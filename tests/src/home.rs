@@ -170,7 +170,7 @@ impl Drop for Home {
     /// Ends by their ids the manager and the commands that are still recorded as live.
     fn drop(&mut self) {
         let Some(manager) = self.manager() else { return };
-        let _ = self.command(&["cancel", "--all", "--now", "--yes", "--no-autostart"]).output();
+        let _ = self.command(&["cancel", "--all", "--force", "--yes", "--no-autostart"]).output();
         crate::kill("-TERM", manager);
         let begin = std::time::Instant::now();
         while crate::is_alive(manager) && begin.elapsed().as_secs() < 5 {

@@ -262,7 +262,7 @@ impl CompletionBatches {
             session: session.to_string(),
             ended: batch.ends,
             counts,
-            still_live: u32::try_from(batch.live).unwrap_or(u32::MAX),
+            live_count: u32::try_from(batch.live).unwrap_or(u32::MAX),
             all_complete: batch.live == 0,
             time: Some(rfc3339(batch.since)),
             gap: std::mem::take(&mut self.has_gap),
@@ -276,7 +276,7 @@ impl CompletionBatches {
         let live = group.map_or(0, |group| group.live.len());
         BatchView {
             session: session.to_string(),
-            still_live: u32::try_from(live).unwrap_or(u32::MAX),
+            live_count: u32::try_from(live).unwrap_or(u32::MAX),
             all_complete: live == 0 && group.is_some_and(|group| group.is_known),
             gap: std::mem::take(&mut self.has_gap),
             cursor: cursor_text(self.read),
@@ -303,6 +303,6 @@ fn view_of(logged: &LoggedEvent, subject: &EventSubject, ending: &Ending) -> End
         signal,
         error: error_of(ending),
         duration_s: subject.started_at.map(|began| seconds(logged.event.at.since(began))),
-        completed_at_is: dating(ending).map(ToOwned::to_owned),
+        completed_at_precision: dating(ending).map(ToOwned::to_owned),
     }
 }

@@ -103,7 +103,7 @@ impl ApiError {
     /// No node of the store is called so.
     fn unknown_node(title: String) -> Self {
         Self::new(404, "node_not_found", title)
-            .help("`longhaul nodes` lists every node that shares the store")
+            .help("`longhaul node list` lists every node that shares the store")
     }
 
     /// A launch names a node that never joined the store, where it would wait for ever; these did.
@@ -159,7 +159,7 @@ impl From<InvalidSignal> for ApiError {
     fn from(error: InvalidSignal) -> Self {
         let help = match &error {
             InvalidSignal::Unknown { .. } => "say a name, such as USR1 or SIGHUP, or a number from 1 to 64",
-            InvalidSignal::Kills => "`longhaul cancel --now ID` kills it with everything that it started",
+            InvalidSignal::Kills => "`longhaul cancel --force ID` kills it with everything that it started",
             InvalidSignal::Halts { .. } => "`longhaul pause ID` halts it with everything that it started",
             InvalidSignal::LetsGoOn => "`longhaul resume ID` lets it go on with everything that it started",
         };
@@ -193,7 +193,7 @@ impl From<EngineError> for ApiError {
                 .among([id.to_string()]),
             EngineError::RevisionMoved { found, .. } => {
                 let mut fault =
-                    Self::new(409, "revision_moved", title).help("look at the process and decide again");
+                    Self::new(409, "revision_conflict", title).help("look at the process and decide again");
                 fault.0.revision = Some(found.0);
                 fault
             }
@@ -210,7 +210,7 @@ impl From<EngineError> for ApiError {
                 .help("make room on the disk of the state directory: `longhaul doctor` shows how much is free, and `longhaul prune` lets old records go; what runs goes on"),
             EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
-            EngineError::EnvironmentStays { .. } => Self::new(400, "environment_stays", title)
+            EngineError::EnvironmentStays { .. } => Self::new(400, "environment_not_portable", title)
                 .because("captured variables are kept on the node that took them in, and nowhere else")
                 .help("capture nothing, and declare what it needs: --clear-env -e NAME=VALUE; what is declared can be read in the store, so let a secret be in a file there"),
             EngineError::NotAtOnce { standstill } => Self::new(409, "no_slot", title).help(match standstill {
@@ -239,17 +239,17 @@ impl From<EngineError> for ApiError {
             EngineError::ClearUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("clear again when the store is back: what was told to stop ends meanwhile")
+                    .help("reset again when the store is back: what was told to stop ends meanwhile")
             }
             EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
                 "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
             ),
-            EngineError::Clearing => Self::new(503, "clearing", title)
+            EngineError::Clearing => Self::new(503, "resetting", title)
                 .because("everything is being stopped and let go")
                 .help("launch again when that is over"),
             EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
                 .help("ask again: the next command starts a new manager"),
-            EngineError::Unvouched { fault, .. } => Self::new(409, "not_trusted", title).help(fault.help()),
+            EngineError::Unvouched { fault, .. } => Self::new(409, "launch_not_trusted", title).help(fault.help()),
             EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
@@ -295,12 +295,12 @@ fn unwritten(title: String, refusal: &InputRefusal) -> ApiError {
             fault
         }
         InputRefusal::Elsewhere { .. } => {
-            ApiError::new(409, "elsewhere", title).help("ask the manager there")
+            ApiError::new(409, "wrong_node", title).help("ask the manager there")
         }
         InputRefusal::Closed => ApiError::new(409, "input_closed", title)
             .because("it was closed with `close`, or nobody reads it any more")
             .help("its input cannot be opened again: restart it to begin anew"),
-        InputRefusal::Unreachable { .. } => ApiError::new(503, "unreachable", title).help("ask again"),
+        InputRefusal::Unreachable { .. } => ApiError::new(503, "input_unavailable", title).help("ask again"),
     }
 }
 
@@ -407,16 +407,16 @@ fn refused(refusal: &StoreRejection) -> ApiError {
     let title = refusal.to_string();
     match refusal {
         StoreRejection::ParentMissing { parent } => {
-            ApiError::new(409, "parent_missing", title).among([parent.to_string()])
+            ApiError::new(409, "parent_not_found", title).among([parent.to_string()])
         }
-        StoreRejection::AncestorClosing { ancestor } => ApiError::new(409, "ancestor_closing", title)
+        StoreRejection::AncestorClosing { ancestor } => ApiError::new(409, "ancestor_stopping", title)
             .because("what is ending takes no new children")
             .among([ancestor.to_string()]),
         StoreRejection::TooDeep { level, deepest } => ApiError::new(409, "too_deep", title)
             .because("each child stands one level below its parent")
             .help("`limits.max_levels` sets the deepest level")
             .at_level(*level, None, deepest.0.into()),
-        StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_full", title)
+        StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_limit_reached", title)
             .because("a level of a tree takes so many live processes and no more")
             .help("wait for one of them, or raise `limits.max_per_level`")
             .at_level(*level, Some(*live), *most),
@@ -434,19 +434,19 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .help("`longhaul queue` shows the queues; launch without --no-queue to let it wait for its turn")
             .among(holders.iter().map(ToString::to_string))
         }
-        StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "held_by_ancestors", title)
+        StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "deadlock_with_ancestors", title)
             .because("they wait for it, and it would wait for them: for ever")
             .help("give the child another key, or the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
-        StoreRejection::StalePolicy { .. } => ApiError::new(409, "stale_policy", title).help("ask again"),
-        StoreRejection::TooManyWishes => ApiError::new(409, "too_many_wishes", title)
+        StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("ask again"),
+        StoreRejection::TooManyWishes => ApiError::new(409, "too_many_pending_actions", title)
             .because("its owner does not answer the orders that it was left"),
         StoreRejection::TooLarge { .. } => ApiError::new(413, "payload_too_large", title)
             .help("large inputs belong into a file that the command reads"),
         StoreRejection::Full => ApiError::new(507, "store_full", title)
             .because("its disk is full or, of a server, its memory (`maxmemory`); what runs goes on")
             .help("make room: on that disk, by a larger `maxmemory`, or by letting old records go: `longhaul prune`"),
-        StoreRejection::DescendantLives { .. } | _ => ApiError::new(409, "refused", title),
+        StoreRejection::DescendantLives { .. } | _ => ApiError::new(409, "rejected", title),
     }
 }
 
@@ -459,7 +459,7 @@ fn unstored(error: &StoreError) -> ApiError {
         }
         StoreError::Refused(refusal) => refused(refusal),
         StoreError::Missing { .. } => ApiError::new(404, "process_not_found", error.to_string()),
-        StoreError::Conflict { .. } => ApiError::new(409, "revision_moved", title)
+        StoreError::Conflict { .. } => ApiError::new(409, "revision_conflict", title)
             .because(why)
             .help("look at the process and decide again"),
         StoreError::Unavailable { .. } => ApiError::new(503, "store_unavailable", title)

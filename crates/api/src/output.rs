@@ -122,7 +122,7 @@ impl Api {
             most,
             context,
             expired: place.expired,
-            only_tail: None,
+            tail_only: None,
             lost_bytes: lost,
         };
         scan.run(pattern, place.cursor).await

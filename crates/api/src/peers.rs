@@ -128,7 +128,7 @@ impl PeerClient {
             }
             PeerAccess::Forbidden => {
                 return Err(PeerRequestError::Refused(
-                    ApiError::new(421, "elsewhere", format!("that is on node {node}"))
+                    ApiError::new(421, "wrong_node", format!("that is on node {node}"))
                         .because("what one node asks another is not passed on to a third one")
                         .help(format!("ask node {node}")),
                 ));

@@ -141,8 +141,8 @@ pub enum ComposeError {
     /// It is not known where the key is.
     #[error("it is not known where the cluster key is")]
     NoKeyPlace,
-    /// What `node.peer_authorities` names.
-    #[error("no node can be trusted by what node.peer_authorities names")]
+    /// What `node.peer_ca_file` names.
+    #[error("no node can be trusted by what node.peer_ca_file names")]
     PeerAuthorities {
         /// Why.
         #[source]

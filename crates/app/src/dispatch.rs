@@ -121,10 +121,9 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
         | Verb::Inspect(_)
         | Verb::Progress(_)
         | Verb::Send(_)
-        | Verb::Clear(_)
+        | Verb::Reset(_)
         | Verb::Prune(_)
         | Verb::Queue(_)
-        | Verb::Nodes
         | Verb::Node(_)
         | Verb::Session(_)
         | Verb::Stats(_)

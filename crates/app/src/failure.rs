@@ -239,13 +239,13 @@ impl ProgramError {
                 ("state_dir_copied", error.why(), error.help())
             }
             Self::Compose(error @ ComposeError::Foreign { .. }) => {
-                ("foreign_store", error.why(), error.help())
+                ("store_owned_elsewhere", error.why(), error.help())
             }
             Self::Compose(error @ ComposeError::OtherStore { .. }) => {
-                ("other_store", error.why(), error.help())
+                ("store_mismatch", error.why(), error.help())
             }
             Self::Compose(error @ ComposeError::OtherNode { .. }) => {
-                ("other_node", error.why(), error.help())
+                ("node_id_mismatch", error.why(), error.help())
             }
             Self::Compose(
                 error @ (ComposeError::ClusterKey { .. }
@@ -257,7 +257,7 @@ impl ProgramError {
             }
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Displaced { state_dir } => (
-                "state_dir_gone",
+                "state_dir_lost",
                 Some("another manager may serve that path by now; nothing was acknowledged since".to_owned()),
                 Some(format!(
                     "what runs goes on; where the directory was moved to, `longhaul --state-dir DIR serve` finds it again, \
@@ -266,7 +266,7 @@ impl ProgramError {
                 )),
             ),
             Self::Unstored { path } => (
-                "state_dir_gone",
+                "state_dir_lost",
                 Some(
                     "what would be written to it is found by nobody; nothing was acknowledged since"
                         .to_owned(),

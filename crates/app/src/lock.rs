@@ -171,7 +171,7 @@ impl LockError {
     pub(crate) const fn slug(&self) -> &'static str {
         match self {
             Self::Held { .. } => "already_running",
-            Self::Silent { .. } => "manager_silent",
+            Self::Silent { .. } => "manager_timeout",
             Self::SymbolicLink { .. } | Self::Failed { .. } => "state_dir_unusable",
         }
     }

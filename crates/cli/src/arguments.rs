@@ -1,5 +1,6 @@
 //! What may be said on the command line.
 
+mod command_groups;
 mod control;
 mod fast_path;
 mod launch;
@@ -40,22 +41,23 @@ use std::path::PathBuf;
 /// The table of exit codes, as people read it.
 const EXIT_CODES: &str = "\
 Exit codes:
-  0    done, or already so
+  0    success, or nothing had to change
   1    the operation failed
-  2    wrong usage, or an answer was needed and there was nobody to ask
+  2    wrong usage, or a question could not be asked
   3    no such process or session, or more than one
-  4    the process stands where this cannot be done
-  5    refused by a limit or a queue
-  6    the manager or its store cannot be reached, or speaks another version
+  4    not possible in the current status of the process
+  5    rejected by a limit or a queue
+  6    the manager or its store cannot be reached, or has another version
   7    not authorised
-  8    of `serve`: its state directory or its store was removed, moved, replaced or truncated
-Of `run` in the foreground, `restart` in the foreground, `wait` and `logs --exit-status`:
-  the command's own code, 2 and 3 as above, or
-  75   `wait --timeout` is over and the process still lives: ask again
+  8    serve: the state directory or the store was removed, moved, replaced or truncated
+Of `run` and `restart` in the foreground, `wait` and `logs --exit-status`:
+  the exit code of the command, 2 and 3 as above, or
+  75   `wait --timeout` has expired and a process is still live
   124  the process was stopped at its timeout
-  125  longhaul itself failed, or the end of the process was not seen
-  126  the command cannot be executed          127  it was not found
-  128+n  ended by signal n (cancelled: 143 or 137)
+  125  longhaul failed, or nobody observed the exit of the command
+  126  the command cannot be executed
+  127  the command was not found
+  128+n  the command was killed by signal n (cancelled: 143 or 137)
   130  Ctrl-C";
 
 /// A background process manager that agents, developers and CI can trust.
@@ -80,37 +82,37 @@ pub struct Cli {
 
 /// Flags that every verb takes.
 #[derive(Clone, Debug, Default, Args)]
-#[command(next_help_heading = "Everywhere")]
+#[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
-    /// How data is printed
+    /// Output format
     #[arg(short, long, global = true, value_name = "FORMAT", value_enum)]
     pub output: Option<OutputFormat>,
-    /// The same as -o json
+    /// Same as -o json
     #[arg(long, global = true, conflicts_with = "output")]
     pub json: bool,
     /// Print no hints
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Print hints even where no person reads
+    /// Print hints even if the output is not a terminal
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
-    /// When to use colours
+    /// Use colours
     #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t = ColorChoice::Auto)]
     pub color: ColorChoice,
-    /// Never ask; fail where an answer would be needed
+    /// Never ask a question; fail instead
     #[arg(long, global = true)]
     pub no_input: bool,
-    /// Answer every question with yes
+    /// Answer yes to every question
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// The project that is meant
+    /// Project to act on
     #[arg(short, long, global = true, value_name = "NAME", value_parser = word)]
     pub project: Option<String>,
-    /// The state directory of the manager
+    /// State directory of the manager
     #[arg(long, global = true, value_name = "DIR", env = "LONGHAUL_STATE_DIR", hide_env_values = true,
           value_parser = OsStringValueParser::new().map(PathBuf::from))]
     pub state_dir: Option<PathBuf>,
-    /// Do not start a manager when none answers
+    /// Do not start a manager if none is running
     #[arg(long, global = true, env = "LONGHAUL_NO_AUTOSTART", hide_env_values = true,
           value_parser = FalseyValueParser::new())]
     pub no_autostart: bool,
@@ -130,22 +132,22 @@ impl GlobalArgs {
 /// How data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
-    /// For people: what fits
+    /// Table with the columns that fit
     Table,
-    /// For people: all columns
+    /// Table with all columns
     Wide,
-    /// One JSON document; one a line of what `events`, `logs`, `inspect` and `wait --session` tell
+    /// One JSON document; `events`, `logs`, `inspect` and `wait --session` print one for each line
     Json,
-    /// One JSON document a line, on a terminal too
+    /// One JSON document for each line
     Ndjson,
-    /// Ids alone
+    /// Only the ids
     Name,
 }
 
 /// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// On a terminal, unless the environment says otherwise
+    /// Only on a terminal, and not if NO_COLOR is set
     #[default]
     Auto,
     /// Always
@@ -159,74 +161,72 @@ pub enum ColorChoice {
 pub enum Verb {
     /// Run a command, in the foreground or with -b in the background
     Run(Box<RunArgs>),
-    /// Show what lives, or everything about one process
+    /// List live processes, or show one in detail
     #[command(visible_alias = "ps")]
     Status(StatusArgs),
-    /// Show processes below those that started them
+    /// Show processes as a tree of parents and children
     Tree(TreeArgs),
     /// Show the output of processes
     #[command(visible_alias = "log")]
     Logs(LogsArgs),
-    /// Wait until processes have ended, and exit as they did
+    /// Wait until processes end, and exit with their exit code
     Wait(WaitArgs),
     /// Write to the standard input of a process
     Send(SendArgs),
-    /// Show what happened, and with -f what happens
+    /// Show past events, and with -f new ones as they happen
     Events(EventsArgs),
-    /// Stop processes with all their descendants
+    /// Stop processes and all their descendants
     #[command(visible_alias = "stop")]
     Cancel(CancelArgs),
-    /// Run a process again, as a new one
+    /// Run an ended process again, as a new process
     Restart(RestartArgs),
-    /// Try again now what waits for its next attempt
+    /// Start the next attempt of a process now
     Retry(RetryArgs),
-    /// Halt processes with all their descendants until they are resumed
+    /// Pause processes and all their descendants
     Pause(TargetArgs),
-    /// Let paused processes go on with all their descendants
+    /// Resume paused processes and all their descendants
     Resume(TargetArgs),
-    /// Send a signal to what runs
+    /// Send a signal to a running process
     Signal(SignalArgs),
-    /// Say why a process waits, and for whom
+    /// Explain why a process waits, and for which processes
     Why(WhyArgs),
-    /// Show the queues of concurrency keys, or change one
+    /// List the queues of concurrency keys, or change one
     Queue(QueueArgs),
-    /// Show the machines that share the store
-    Nodes,
-    /// Take a machine out of work, or back into it
+    /// List, drain and forget the nodes of a cluster
     Node(NodeArgs),
-    /// End a session
+    /// List sessions, or end one
     Session(SessionArgs),
-    /// Report work that you do yourself: its begin, its progress, its end
+    /// Report work that you do yourself: start, progress and end
     Track(TrackArgs),
-    /// Count processes by level: how many live, how they ended, how long they took
+    /// Count processes by level, ending and run time
     Stats(StatsArgs),
-    /// Let records of ended processes go, with their output
+    /// Delete ended processes and their output
     Prune(PruneArgs),
-    /// Stop everything and let all records go
-    Clear(ResetArgs),
-    /// Print everything that is known about processes, as JSON
+    /// Stop all processes and delete all records
+    Reset(ResetArgs),
+    /// Print all details of processes as JSON
     Inspect(InspectArgs),
-    /// Report how far the work has come, from inside of it
+    /// Report progress from inside a command
     Progress(ProgressArgs),
-    /// Serve an agent over MCP, or enter longhaul into its configuration
+    /// Serve an agent over MCP, or add longhaul to its configuration
     Mcp(McpArgs),
-    /// Run the manager
+    /// Run the manager in the foreground
     Serve(ServeArgs),
-    /// Print the token by which clients are known over the network
+    /// Print the token that network clients send
     Token(TokenArgs),
-    /// Keep the state of this project in its own directory
+    /// Create a state directory for this project
     Init(InitArgs),
-    /// Copy one store to another
+    /// Copy a store, adopt one, or manage the cluster key
     Store(StoreArgs),
     /// Show and check the configuration
     Config(ConfigArgs),
-    /// Look whether all is in order: files, programs, the manager, and the store of many machines
+    /// Check files, programs, the manager and the store
     Doctor(DoctorArgs),
-    /// Show the versions of the program and of the manager
+    /// Show the versions of the client and the manager
     Version,
-    /// Print completions for a shell
+    /// Print the completion script of a shell
     Completions(CompletionsArgs),
-    /// Explain an error
+    /// Explain an error code
     Explain(ExplainArgs),
 }
 
@@ -259,7 +259,7 @@ fn without_variables(arguments: &[std::ffi::OsString], error: clap::Error) -> cl
 }
 
 fn read_whole(arguments: &[std::ffi::OsString]) -> Result<Cli, clap::Error> {
-    let mut command = Cli::command();
+    let mut command = command_groups::grouped();
     let matches =
         command.try_get_matches_from_mut(arguments).map_err(|error| without_variables(arguments, error))?;
     Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))

@@ -268,7 +268,7 @@ mod tests {
         let (console, _out, err) = Console::kept(Some(OutputFormat::Ndjson), false);
         console.complain(CliError::Silent { waited: std::time::Duration::from_secs(3), stopped: None });
         let problem: Problem = serde_json::from_str(&err.text()).unwrap();
-        assert_eq!(problem.slug, "manager_silent");
+        assert_eq!(problem.slug, "manager_timeout");
         assert_eq!(problem.title, "the manager did not answer within 3 s");
     }
 

@@ -143,7 +143,7 @@ pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Ve
             match found {
                 // The list may be older than the process, and leaves out processes of hooks.
                 Ok(process) if process.completed_at.is_none() => {}
-                Ok(process) if process.conditions.iter().any(|condition| condition == "lives_on") => {}
+                Ok(process) if process.conditions.iter().any(|condition| condition == "orphaned") => {}
                 Ok(_) => lacking.push(id.clone()),
                 Err(CliError::Problem { problem }) if problem.slug == NOT_FOUND_CODE => {
                     lacking.push(id.clone())
@@ -216,13 +216,12 @@ pub(crate) async fn outcome_of(
         Verb::Tree(args) => (verb::tree(context, args).await, ExitCodeMode::Control),
         Verb::Why(args) => (verb::why(context, args).await, ExitCodeMode::Control),
         Verb::Queue(args) => (verb::queue(context, args).await, ExitCodeMode::Control),
-        Verb::Nodes => (verb::nodes(context).await, ExitCodeMode::Control),
         Verb::Node(args) => (verb::node(context, args).await, ExitCodeMode::Control),
         Verb::Session(args) => (verb::session(context, args).await, ExitCodeMode::Control),
         Verb::Track(args) => (verb::track(context, args).await, ExitCodeMode::Control),
         Verb::Stats(args) => (verb::stats(context, args).await, ExitCodeMode::Control),
         Verb::Prune(args) => (verb::prune(context, args).await, ExitCodeMode::Control),
-        Verb::Clear(args) => (verb::reset(context, args).await, ExitCodeMode::Control),
+        Verb::Reset(args) => (verb::reset(context, args).await, ExitCodeMode::Control),
         Verb::Inspect(args) => (verb::inspect(context, args).await, ExitCodeMode::Control),
         Verb::Progress(args) => (verb::progress(context, args).await, ExitCodeMode::Control),
         Verb::Mcp(args) => (verb::mcp(context, args).await, ExitCodeMode::Control),
@@ -327,7 +326,7 @@ mod tests {
         let other = "HTTP/1.1 200 OK\r\nlonghaul-protocol: 99\r\nlonghaul-version: 9.9.9\r\ncontent-length: 2\r\n\r\n{}";
         let foreign = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         for (answer, slug, words) in [
-            (other, "other_protocol", "99"),
+            (other, "protocol_mismatch", "99"),
             (foreign, "not_a_manager", "no longhaul manager"),
             ("SSH-2.0-OpenSSH_9.2\r\n", "not_a_manager", "no longhaul manager"),
         ] {

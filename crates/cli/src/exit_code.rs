@@ -53,7 +53,7 @@ pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
         CliError::Usage { .. } | CliError::Choice { .. } | CliError::NotText { .. } => return USAGE,
         // Nothing was run, so that the code can be about nothing else.
         CliError::Problem { problem }
-            if matches!(problem.slug.as_str(), "invalid_request" | "environment_stays") =>
+            if matches!(problem.slug.as_str(), "invalid_request" | "environment_not_portable") =>
         {
             return USAGE;
         }
@@ -108,32 +108,42 @@ pub(crate) fn of_process(process: &ProcessView) -> i32 {
 fn of_problem(problem: &Problem) -> i32 {
     match problem.slug.as_str() {
         slug if is_unknown(slug) => NOT_FOUND,
-        "invalid_status_transition" | "unsupported" | "input_closed" | "elsewhere" => INVALID_TRANSITION,
-        "limit_reached" | "refused" | "no_slot" | "level_full" | "too_deep" | "ancestor_closing"
-        | "parent_missing" | "held_by_ancestors" | "key_conflict" | "launch_pruned" | "stale_policy"
-        | "too_many_wishes" => REFUSED,
+        "invalid_status_transition" | "unsupported" | "input_closed" | "wrong_node" => INVALID_TRANSITION,
+        "limit_reached"
+        | "rejected"
+        | "no_slot"
+        | "level_limit_reached"
+        | "too_deep"
+        | "ancestor_stopping"
+        | "parent_not_found"
+        | "deadlock_with_ancestors"
+        | "key_conflict"
+        | "launch_pruned"
+        | "policy_conflict"
+        | "too_many_pending_actions" => REFUSED,
         "store_unavailable"
         | "outcome_unknown"
         | "cluster_key_unusable"
         | "store_lost"
         | "state_dir_copied"
-        | "foreign_store"
-        | "other_store"
-        | "other_node"
+        | "store_owned_elsewhere"
+        | "store_mismatch"
+        | "node_id_mismatch"
         | "node_name_taken"
         | "store_read_only"
         | "store_full"
         | "shutting_down"
-        | "unreachable"
-        | "clearing"
+        | "node_unreachable"
+        | "input_unavailable"
+        | "resetting"
         | "not_found"
         | "method_not_allowed"
         | "state_dir_unusable"
         | "already_running"
-        | "manager_silent" => UNREACHABLE,
-        "state_dir_gone" => STATE_DIR_LOST,
-        "revision_moved" => FAILED,
-        "invalid_request" | "environment_stays" | "invalid_configuration" => USAGE,
+        | "manager_timeout" => UNREACHABLE,
+        "state_dir_lost" => STATE_DIR_LOST,
+        "revision_conflict" => FAILED,
+        "invalid_request" | "environment_not_portable" | "invalid_configuration" => USAGE,
         _ => match problem.status {
             400 | 422 => USAGE,
             401 | 403 => FORBIDDEN,
@@ -188,20 +198,20 @@ mod tests {
             ("invalid_status_transition", 4),
             ("unsupported", 4),
             ("limit_reached", 5),
-            ("refused", 5),
+            ("rejected", 5),
             ("no_slot", 5),
-            ("level_full", 5),
+            ("level_limit_reached", 5),
             ("too_deep", 5),
-            ("ancestor_closing", 5),
-            ("parent_missing", 5),
-            ("held_by_ancestors", 5),
+            ("ancestor_stopping", 5),
+            ("parent_not_found", 5),
+            ("deadlock_with_ancestors", 5),
             ("key_conflict", 5),
             ("launch_pruned", 5),
-            ("stale_policy", 5),
-            ("too_many_wishes", 5),
-            ("revision_moved", 1),
+            ("policy_conflict", 5),
+            ("too_many_pending_actions", 5),
+            ("revision_conflict", 1),
             ("shutting_down", 6),
-            ("clearing", 6),
+            ("resetting", 6),
             ("method_not_allowed", 6),
             ("not_found", 6),
             ("store_unavailable", 6),

@@ -23,23 +23,23 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The standard input of the process was closed, or nobody reads it any more. It cannot be opened again.\nTo run it anew: longhaul restart ID",
     ),
     (
-        "elsewhere",
+        "wrong_node",
         "The process runs on another node, and only the manager there reaches it. The error names the node.",
     ),
     (
-        "environment_stays",
+        "environment_not_portable",
         "What may run on another node needs an environment that can travel. Captured variables stay on the node that\ntook them in: hand over none of them, and declare what is needed: --clear-env -e NAME=VALUE\nWhat is declared is part of the record: whoever reads the store reads it. A secret belongs into a file on the node\nthat runs the command, which reads it there.",
     ),
     (
         "node_not_found",
-        "No node of this name ever joined the store, or it was forgotten. What is launched for it would wait for ever.\nSee: longhaul nodes",
+        "No node of this name ever joined the store, or it was forgotten. What is launched for it would wait for ever.\nSee: longhaul node list",
     ),
     (
         "node_alive",
-        "The node is there, or its lease and its grace are not over yet: it may come back with everything that it runs.\nOnly a node that left or is lost can be forgotten. See: longhaul nodes",
+        "The node is there, or its lease and its grace are not over yet: it may come back with everything that it runs.\nOnly a node that left or is lost can be forgotten. See: longhaul node list",
     ),
     (
-        "not_trusted",
+        "launch_not_trusted",
         "The record of the process is not what a node of this cluster sealed when it was launched, or has no seal: whoever\ncan write to the store shall not thereby run commands. The reason says what is wrong with it.\nLaunch it anew if it is wanted. See docs/security.md",
     ),
     (
@@ -48,34 +48,34 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "node_unreachable",
-        "What was asked for is on another node, and its manager cannot be asked: the reason says what stands in the way.\nIf that node is not there, ask again when it is back. If it is there, look at node.address and at its certificate\n(node.peer_authorities). Of an attempt that has ended, the end of the output may be kept beside its record.\nSee: longhaul nodes, docs/many-machines.md",
+        "What was asked for is on another node, and its manager cannot be asked: the reason says what stands in the way.\nIf that node is not there, ask again when it is back. If it is there, look at node.address and at its certificate\n(node.peer_ca_file). Of an attempt that has ended, the end of the output may be kept beside its record.\nSee: longhaul node list, docs/many-machines.md",
     ),
-    ("unreachable", "The process could not be reached just now. Ask again."),
+    ("input_unavailable", "The input of the process could not be reached just now. Try again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),
     (
         "limit_reached",
         "A limit stands in the way. Wait for something to end, or raise the limit in the configuration.\nSee: longhaul config show",
     ),
-    ("refused", "The launch was refused by a rule of admission; the reason names which."),
+    ("rejected", "The launch was refused by a rule of admission; the reason names which."),
     (
         "no_slot",
         "No slot is free, and --no-queue says not to wait for one.\nWithout --no-queue the launch waits for its turn.",
     ),
     (
-        "level_full",
+        "level_limit_reached",
         "As many processes of this tree live on this level as may (limits.max_per_level).\nSee: longhaul tree ID",
     ),
     ("too_deep", "The process would lie deeper in its tree than is allowed (limits.max_levels)."),
     (
-        "ancestor_closing",
+        "ancestor_stopping",
         "An ancestor is being ended with all its descendants, so that no new ones are taken.",
     ),
     (
-        "parent_missing",
+        "parent_not_found",
         "The parent that was named is not known, or has ended.\nA launch from inside of a process is its child unless --no-parent says otherwise.",
     ),
     (
-        "held_by_ancestors",
+        "deadlock_with_ancestors",
         "All slots of the key are held by ancestors of this process, which wait for it: it would never start.\nGive it another key, or raise the limit of this one.",
     ),
     (
@@ -86,19 +86,19 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "launch_pruned",
         "The launch key started a process before. That process has ended, and its record was pruned.\nNothing was started. Use another launch key to run the command once more.",
     ),
-    ("stale_policy", "The limits were changed while the launch was under way. Ask again."),
+    ("policy_conflict", "The limits were changed while the launch was under way. Ask again."),
     (
-        "too_many_wishes",
+        "too_many_pending_actions",
         "Too much was asked of this process that its owner has not answered yet. Ask again later.",
     ),
-    ("revision_moved", "Something else changed the process at the same time. Look at it, and ask again."),
+    ("revision_conflict", "Something else changed the process at the same time. Look at it, and ask again."),
     (
         "shutting_down",
         "The manager is ending. What runs goes on, or is stopped if it was told to; ask the next one.",
     ),
     (
-        "clearing",
-        "Everything is being stopped and let go, because somebody said: longhaul clear\nLaunch again when that is over.",
+        "resetting",
+        "Everything is being stopped and let go, because somebody said: longhaul reset\nLaunch again when that is over.",
     ),
     (
         "already_running",
@@ -110,7 +110,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The state directory must be yours, writable, and closed to others; the error names what is wrong.",
     ),
     (
-        "state_dir_gone",
+        "state_dir_lost",
         "The manager lost its state directory, or the store in it, and acknowledges nothing more. What runs goes on.\nWhere the directory was moved to, a manager finds it again: longhaul --state-dir DIR serve",
     ),
     (
@@ -134,15 +134,15 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
         "The state directory is a copy of another one, or was moved to another file system. Served beside its original, it\nwould run again what waits or is to be tried again. Use the original; or, to go on with this one and never again\nwith the original: longhaul store adopt",
     ),
     (
-        "foreign_store",
+        "store_owned_elsewhere",
         "Processes that live in this store were started from another state directory. From here they would not be\nfound. Use that directory, or, if it is gone for good: longhaul store adopt",
     ),
     (
-        "other_store",
+        "store_mismatch",
         "Processes live in this state directory whose records are in another store: the one that it was served with\nlast. Go back to that one until they have ended; or take them along, while no manager runs and the new store is not\nthere yet: longhaul store copy FROM TO\nIf the old store is gone for good: longhaul store adopt. What lives goes on then, unseen.",
     ),
     (
-        "other_node",
+        "node_id_mismatch",
         "This state directory was served under another name of its node, and work under that name has not ended. It\nwould be stranded under a new one. Without node.id a directory keeps its name, whatever the machine is called. To\ngive it another one, let that work end, or cancel it under the old name: longhaul cancel --all",
     ),
     (
@@ -177,12 +177,12 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     ("not_a_manager", "Something else answers at the socket."),
     (
-        "other_protocol",
+        "protocol_mismatch",
         "Program and manager are of versions that do not understand each other.\nEnd the old manager, and start the new one with: longhaul serve. What runs goes on meanwhile.",
     ),
     ("connection_broken", "The manager went away in the middle of an answer. What runs goes on; ask again."),
     (
-        "manager_silent",
+        "manager_timeout",
         "The manager took the request and did not answer, or is still starting, or is halted. Its log says more.",
     ),
     (

@@ -151,14 +151,14 @@ mod tests {
             text: "Do it?".to_owned(),
             would: "2 processes would be stopped".to_owned(),
             list: vec!["a".to_owned(), "b".to_owned()],
-            help: "longhaul clear --yes",
+            help: "longhaul reset --yes",
         };
         let (mut console, _out, err) = Console::kept(None, false);
         let Err(CliError::Choice { what, candidates, help }) = question().ask(&console) else {
             panic!("it was answered");
         };
         assert_eq!(what, "2 processes would be stopped, and nobody can be asked");
-        assert_eq!((candidates.len(), help.as_str()), (2, "longhaul clear --yes"));
+        assert_eq!((candidates.len(), help.as_str()), (2, "longhaul reset --yes"));
         console.yes = true;
         assert!(question().ask(&console).unwrap());
         assert_eq!(err.text(), "");

@@ -35,7 +35,7 @@ pub(crate) use explain::explain;
 pub(crate) use inspect::inspect;
 pub(crate) use logs::logs;
 pub(crate) use mcp::mcp;
-pub(crate) use node::{node, nodes};
+pub(crate) use node::node;
 pub(crate) use progress::progress;
 pub(crate) use prune::prune;
 pub(crate) use queue::queue;

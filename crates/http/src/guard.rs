@@ -339,28 +339,28 @@ mod tests {
             check(request, true, 7337)
         };
         let json = ("content-type", "application/json");
-        assert_eq!(ask(&[], "/v1/clear"), Ok(Access::Control));
-        assert_eq!(ask(&[("content-length", "0")], "/v1/clear"), Ok(Access::Control));
-        assert_eq!(ask(&[json, ("content-length", "1048576")], "/v1/clear"), Ok(Access::Control));
+        assert_eq!(ask(&[], "/v1/reset"), Ok(Access::Control));
+        assert_eq!(ask(&[("content-length", "0")], "/v1/reset"), Ok(Access::Control));
+        assert_eq!(ask(&[json, ("content-length", "1048576")], "/v1/reset"), Ok(Access::Control));
         let charset = ("content-type", "Application/JSON; charset=utf-8");
-        assert_eq!(ask(&[charset, ("transfer-encoding", "chunked")], "/v1/clear"), Ok(Access::Control));
+        assert_eq!(ask(&[charset, ("transfer-encoding", "chunked")], "/v1/reset"), Ok(Access::Control));
         for kind in
             ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "json"]
         {
             for length in ["0", "2"] {
                 let headers = [("content-type", kind), ("content-length", length)];
-                assert_eq!(ask(&headers, "/v1/clear"), Err(RequestRejection::Kind), "{kind}");
+                assert_eq!(ask(&headers, "/v1/reset"), Err(RequestRejection::Kind), "{kind}");
                 assert_eq!(ask(&headers, "/mcp"), Err(RequestRejection::Kind), "{kind}");
             }
         }
-        assert_eq!(ask(&[("content-length", "2")], "/v1/clear"), Err(RequestRejection::Kind));
-        assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/clear"), Err(RequestRejection::Kind));
-        assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/clear"), Err(RequestRejection::Kind));
+        assert_eq!(ask(&[("content-length", "2")], "/v1/reset"), Err(RequestRejection::Kind));
+        assert_eq!(ask(&[("transfer-encoding", "chunked")], "/v1/reset"), Err(RequestRejection::Kind));
+        assert_eq!(ask(&[json, json, ("content-length", "2")], "/v1/reset"), Err(RequestRejection::Kind));
         let large = |path, length| ask(&[json, ("content-length", length)], path);
-        assert_eq!(large("/v1/clear", "1048577"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/v1/reset", "1048577"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
         assert_eq!(large("/mcp", "1048577"), Ok(Access::Control));
         assert_eq!(large("/mcp", "4194305"), Err(RequestRejection::TooLarge { most: 4 << 20 }));
-        assert_eq!(large("/v1/clear", "-1"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
+        assert_eq!(large("/v1/reset", "-1"), Err(RequestRejection::TooLarge { most: 1 << 20 }));
     }
 
     fn asked(headers: &[(&str, &str)]) -> Result<Access, RequestRejection> {

@@ -21,10 +21,10 @@
 //! | `POST /v1/nodes/{node}/drain`, `/undrain` | lets it claim nothing, or claim again |
 //! | `GET /v1/sessions/{id}`, `POST /v1/sessions/{id}/end` | lists a session, ends it |
 //! | `GET /v1/stats` | counts by level and in total |
-//! | `POST /v1/prune`, `/v1/clear` | lets ended records go, or everything |
+//! | `POST /v1/prune`, `/v1/reset` | lets ended records go, or everything |
 //! | `POST /v1/restart-interrupted` | runs interrupted work again |
 //! | `GET /v1/wait` | parks until processes have ended or run |
-//! | `GET /v1/events`, `GET /v1/sessions/{id}/notices` | streams what becomes true, and the ends of a session |
+//! | `GET /v1/events`, `GET /v1/sessions/{id}/completions` | streams what becomes true, and the ends of a session |
 //! | `GET /v1/version`, `/v1/health`, `/v1/ready` | who answers, that it does, and that it can work |
 //! | `GET /v1/openapi.json`, `GET /metrics` | describes all this; numbers for Prometheus |
 //!

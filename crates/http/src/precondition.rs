@@ -31,8 +31,8 @@ impl Precondition {
     /// A precondition of the header that does not hold has a status of its own.
     pub(crate) fn judge<T>(self, outcome: Result<T, ApiError>) -> Result<T, ErrorResponse> {
         outcome.map_err(|fault| match self {
-            Self::Matched(_) if fault.problem().slug == "revision_moved" => {
-                fault.of_kind(412, "revision_moved").into()
+            Self::Matched(_) if fault.problem().slug == "revision_conflict" => {
+                fault.of_kind(412, "revision_conflict").into()
             }
             Self::Matched(_) | Self::Asked(_) | Self::Any => fault.into(),
         })
@@ -92,7 +92,7 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     };
     let revision = tag.quoted.trim_matches('"').parse().ok().filter(|_| !tag.is_weak);
     revision.map(|revision| Some(Revision(revision))).ok_or_else(|| {
-        ApiError::new(412, "revision_moved", format!("no revision has the tag {text}"))
+        ApiError::new(412, "revision_conflict", format!("no revision has the tag {text}"))
             .help("look at the process and decide again")
     })
 }

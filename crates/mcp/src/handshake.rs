@@ -61,7 +61,7 @@ impl HandshakeError {
     /// The one line that a client gets instead of being served.
     pub(crate) fn line(&self) -> String {
         let code = match self {
-            Self::Form { .. } => "other_protocol",
+            Self::Form { .. } => "protocol_mismatch",
             Self::Gone | Self::TooLong | Self::Unreadable { .. } | Self::Io { .. } => "invalid_request",
         };
         let hint = "use `longhaul mcp` of the same version as the manager";
@@ -149,8 +149,8 @@ mod tests {
     async fn what_is_no_opening_line_is_refused_in_one_line() {
         let long = vec![b' '; MAX_LINE_LEN + 1];
         for (bytes, code) in [
-            (&b"{\"longhaul_mcp\":2}\n"[..], "other_protocol"),
-            (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "other_protocol"),
+            (&b"{\"longhaul_mcp\":2}\n"[..], "protocol_mismatch"),
+            (b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\"}\n", "protocol_mismatch"),
             (b"nonsense\n", "invalid_request"),
             (b"{\"longhaul_mcp\":1,\"directory\":\"here\"}\n", "invalid_request"),
             (b"{\"longhaul_mcp\":1", "invalid_request"),

@@ -154,15 +154,15 @@ impl Tool {
 
     const fn description(self) -> &'static str {
         match self {
-            Self::CompleteProcess => "Say that registered work is done.",
-            Self::FailProcess => "Say that registered work failed, and why.",
-            Self::GetBackgroundProcessStatus => "The same as get_process_status.",
+            Self::CompleteProcess => "Report that registered work is done.",
+            Self::FailProcess => "Report that registered work failed.",
+            Self::GetBackgroundProcessStatus => "Same as get_process_status.",
             Self::GetProcessStatus => {
                 "The whole record of a process: status, progress, times, exit code, metadata. \
                  Do not poll it: use wait_for_process."
             }
-            Self::ListBackgroundProcesses => "List processes, newest first, and count what lives.",
-            Self::PauseProcess => "Halt a process with all its descendants until it is resumed.",
+            Self::ListBackgroundProcesses => "List processes, newest first, and count live ones.",
+            Self::PauseProcess => "Pause a process and all its descendants.",
             Self::ReadProcessOutput => {
                 "Read output under a token budget: head and tail at first (what lies between can be fetched by \
                  its cursor), then what is new since next_cursor."
@@ -171,9 +171,9 @@ impl Tool {
                 "Register work that you do yourself, so that others see it. Report its progress, then complete or \
                  fail it."
             }
-            Self::ReportProgress => "Report how far registered work has come; it is also a sign of life.",
-            Self::RestartProcess => "Run an ended process again, as a new one with an id of its own.",
-            Self::ResumeProcess => "Let a paused process go on with all its descendants.",
+            Self::ReportProgress => "Report progress of registered work; counts as a heartbeat.",
+            Self::RestartProcess => "Run an ended process again, as a new process with a new id.",
+            Self::ResumeProcess => "Resume a paused process and its descendants.",
             Self::SearchProcessOutput => "Find lines of output by a regular expression.",
             Self::SendProcessInput => {
                 "Write to the standard input of a process that was started with stdin: pipe."

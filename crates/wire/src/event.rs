@@ -120,7 +120,7 @@ pub struct EventData {
     /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
     /// is the longest possible one) or `given_up` (nobody knows when it ended).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub completed_at_is: Option<String>,
+    pub completed_at_precision: Option<String>,
     /// What went wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -19,7 +19,7 @@ WORK = [
 ]
 # So many requests are made of one set of processes: some requests end them, and one clears all away.
 SHARED_BY = 60
-STREAMS = ("/v1/events", "/v1/sessions/{id}/notices")
+STREAMS = ("/v1/events", "/v1/sessions/{id}/completions")
 WAITS = ("timeout_ms", "wait_ms")
 
 chance = random.Random(1)

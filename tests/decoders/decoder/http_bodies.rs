@@ -30,7 +30,7 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
         "complete" => body_of::<api::CompleteRequest>(body),
         "fail" => body_of::<api::FailRequest>(body),
         "prune" => body_of::<api::PruneRequest>(body),
-        "clear" => body_of::<api::ResetRequest>(body),
+        "reset" => body_of::<api::ResetRequest>(body),
         "restart-interrupted" => body_of::<api::RestartInterruptedRequest>(body),
         "end-session" => body_of::<api::EndSessionRequest>(body),
         "cancel-level" => body_of::<api::CancelLevelRequest>(body),

@@ -30,7 +30,7 @@ fn storms(cell: &Cell) {
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(9), Some("user"), Some(9)), "{view}");
     assert!(creature.census.born().len() > 10, "no storm");
-    assert!(view["exit"]["swept"].as_u64().unwrap() >= 5, "{view}");
+    assert!(view["exit"]["leftovers_killed"].as_u64().unwrap() >= 5, "{view}");
 }
 
 fn re_parents(cell: &Cell) {
@@ -38,7 +38,10 @@ fn re_parents(cell: &Cell) {
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(9), Some("user"), Some(9)), "{view}");
     // A group is killed at one moment, whoever was seen of it before.
-    assert!(view["exit"]["swept"].as_u64().unwrap() >= 1 || cell.containment == Containment::Group, "{view}");
+    assert!(
+        view["exit"]["leftovers_killed"].as_u64().unwrap() >= 1 || cell.containment == Containment::Group,
+        "{view}"
+    );
 }
 
 fn hops(cell: &Cell) {
@@ -55,14 +58,14 @@ fn daemon(cell: &Cell) {
     let view = cell.show(&["daemon"], &hasty()).ends_or_escapes();
     assert_eq!(end(&view), ("completed", Some(0), None, None, None), "{view}");
     if cell.containment != Containment::Group {
-        assert_eq!(view["exit"]["leftovers"], 1, "{view}");
+        assert_eq!(view["exit"]["leftovers_found"], 1, "{view}");
     }
 }
 
 fn leaves_storm(cell: &Cell) {
     let view = cell.show(&["leaves-storm"], &hasty()).ends();
     assert_eq!(end(&view), ("failed", Some(4), None, None, None), "{view}");
-    assert_eq!(view["exit"]["leftovers"], 1, "{view}");
+    assert_eq!(view["exit"]["leftovers_found"], 1, "{view}");
 }
 
 fn holds_output(cell: &Cell) {
@@ -83,7 +86,7 @@ fn forks_only(cell: &Cell) {
     assert_eq!(end(&view).1, None, "{view}");
     if cell.containment != Containment::Group {
         assert_eq!(view["exit"]["last_signal"], 9, "{view}");
-        assert_eq!(view["exit"]["swept"], 3, "{view}");
+        assert_eq!(view["exit"]["leftovers_killed"], 3, "{view}");
     }
 }
 

@@ -27,13 +27,13 @@ impl Api {
     pub async fn cancel(
         &self,
         reference: &str,
-        CancelRequest { force, alone }: CancelRequest,
+        CancelRequest { force, no_descendants }: CancelRequest,
         expected: Option<Revision>,
     ) -> Result<ActionReply, ApiError> {
         let engine = &self.engine;
         let id = engine.find(reference).await?;
         let cause = StopCause::User;
-        let answer = match (alone, force) {
+        let answer = match (no_descendants, force) {
             (false, force) => engine.terminate(id, force, expected).await?,
             (true, true) => engine.command(id, Action::Force { cause }, expected).await?,
             (true, false) => engine.command(id, Action::Cancel { cause }, expected).await?,
@@ -109,7 +109,7 @@ impl Api {
     async fn pace<T>(
         &self,
         reference: &str,
-        PauseRequest { alone }: PauseRequest,
+        PauseRequest { no_descendants }: PauseRequest,
         command: Action,
         expected: Option<Revision>,
         tree: impl FnOnce(ProcessId) -> T,
@@ -121,7 +121,7 @@ impl Api {
         let id = engine.find(reference).await?;
         let ActionReply { process, changed, note } = ask(engine, id, command, expected).await?;
         let mut descendants = Vec::new();
-        if !alone {
+        if !no_descendants {
             let below = tree(id).await?.into_iter().filter(|told| told.id != id).collect();
             descendants = all_heard(engine, below).await.outcomes;
         }

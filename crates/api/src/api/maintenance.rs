@@ -48,7 +48,7 @@ impl Api {
     /// It is not confirmed, or not everything could be cleared.
     pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
         if request.dry_run == request.confirm {
-            return Err(ApiError::invalid("clear", "it stops everything and lets every record go")
+            return Err(ApiError::invalid("reset", "it stops everything and lets every record go")
                 .help("give `confirm` to do so, or `dry_run` to see what would be stopped"));
         }
         let cleared = self.engine.clear(request.dry_run).await?;
@@ -56,7 +56,7 @@ impl Api {
             dry_run: request.dry_run,
             stopped: texts(&cleared.stopped),
             removed: cleared.removed,
-            left: texts(&cleared.left),
+            remaining: texts(&cleared.left),
         })
     }
 
@@ -115,7 +115,7 @@ fn skipped_view(SkippedRestart { stored, reason }: &SkippedRestart) -> SkippedVi
             ("reported", "its reporter starts it again: `longhaul track start`".to_owned())
         }
         SkipReason::Unexamined => {
-            ("unexamined", "the manager does not know yet whether it still runs; ask again".to_owned())
+            ("recovery_pending", "the manager does not know yet whether it still runs; ask again".to_owned())
         }
         SkipReason::LaunchFailed { error } => ("launch_failed", error.clone()),
     };

@@ -62,7 +62,11 @@ impl Api {
     /// Tells that the manager answers, and what it lets go.
     #[must_use]
     pub fn health(&self) -> HealthReply {
-        HealthReply { status: "ok".to_owned(), swept: self.engine.swept(), retention: self.retention.clone() }
+        HealthReply {
+            status: "ok".to_owned(),
+            pruned: self.engine.swept(),
+            retention: self.retention.clone(),
+        }
     }
 
     /// Tells whether the manager can do its work: whether its store answers within a second.
@@ -79,7 +83,7 @@ impl Api {
             }
             Ok(Ok(_)) => Ok(ReadyReply {
                 status: "ready".to_owned(),
-                unexamined: u64::try_from(self.engine.unexamined()).unwrap_or(u64::MAX),
+                recovery_pending: u64::try_from(self.engine.unexamined()).unwrap_or(u64::MAX),
             }),
             Ok(Err(error)) => Err(not_ready().because(error.to_string())),
             Err(_) => Err(not_ready().because("it took longer than a second")),

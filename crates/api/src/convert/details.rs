@@ -97,13 +97,13 @@ async fn look(
         seen.conditions.push("unreachable".to_owned());
     }
     if engine.is_unexamined(stored) {
-        seen.conditions.push("unexamined".to_owned());
+        seen.conditions.push("recovery_pending".to_owned());
     }
     if engine.is_orphaned(stored) {
-        seen.conditions.push("lives_on".to_owned());
+        seen.conditions.push("orphaned".to_owned());
     }
     if engine.is_local_only(process.id) {
-        seen.conditions.push("unshared".to_owned());
+        seen.conditions.push("local_only".to_owned());
     } else if let Some(since) = engine.away_since() {
         seen.conditions.push("stale".to_owned());
         seen.stale_since = Some(rfc3339(since));

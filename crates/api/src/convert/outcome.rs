@@ -59,10 +59,10 @@ pub(crate) async fn outcomes(engine: &Engine, told: Vec<MemberOutcome>) -> Outco
 /// The word for why nothing changed.
 fn note(note: NoOpReason) -> String {
     match note {
-        NoOpReason::NoChange => "already_so",
+        NoOpReason::NoChange => "no_change",
         NoOpReason::AlreadyEnded => "already_ended",
-        NoOpReason::OrphanStopRequested => "rest_told",
-        NoOpReason::KeptByPolicy => "goes_on",
+        NoOpReason::OrphanStopRequested => "orphan_stop_requested",
+        NoOpReason::KeptByPolicy => "kept_by_policy",
         NoOpReason::EndsWithAncestor => "ends_with_ancestor",
         NoOpReason::Stale => "stale",
     }

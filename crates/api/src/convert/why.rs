@@ -58,7 +58,7 @@ fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now:
             position: Some(*position),
             ahead: Some(*ahead),
             slots: *slots,
-            stalled: *stalled,
+            deadlocked: *stalled,
             ..common
         },
         WaitReason::Held { hold: held, position, .. } => WhyView {

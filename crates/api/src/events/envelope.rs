@@ -114,7 +114,7 @@ fn add_ending(data: &mut EventData, how: &Ending) {
     (data.exit_code, data.signal) = exit_of(how);
     data.cause = cause_of(how).map(|cause| cause.as_str().to_owned());
     data.error = error_of(how);
-    data.completed_at_is = dating(how).map(ToOwned::to_owned);
+    data.completed_at_precision = dating(how).map(ToOwned::to_owned);
 }
 
 /// Code or signal of an end.

@@ -29,8 +29,8 @@ impl Api {
         present(&mut text, &self.metrics.roll());
         counted(&mut text, &self.metrics.tally());
         self.metrics.about_store(&mut text);
-        text.counter("longhaul_swept_total", "Ended records that were ever let go");
-        text.sample("longhaul_swept_total", &[], self.engine.swept());
+        text.counter("longhaul_pruned_total", "Ended records that were ever let go");
+        text.sample("longhaul_pruned_total", &[], self.engine.swept());
         Ok(text.finish())
     }
 
@@ -100,9 +100,9 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> B
 fn counted(text: &mut MetricsText, tally: &EventCounters) {
     text.counter("longhaul_launches_total", "Processes that were accepted");
     text.sample("longhaul_launches_total", &[], tally.launches);
-    text.counter("longhaul_endings_total", "Processes that ended, by status");
+    text.counter("longhaul_processes_ended_total", "Processes that ended, by status");
     for (status, count) in &tally.endings {
-        text.sample("longhaul_endings_total", &[("status", status.as_str())], count);
+        text.sample("longhaul_processes_ended_total", &[("status", status.as_str())], count);
     }
     text.counter("longhaul_retries_total", "Further attempts that were scheduled");
     text.sample("longhaul_retries_total", &[], tally.retries);
@@ -118,7 +118,7 @@ fn counted(text: &mut MetricsText, tally: &EventCounters) {
         ),
         ("longhaul_spawn_seconds", "From the claim until the command runs", &tally.spawn),
         ("longhaul_process_duration_seconds", "From the begin of an attempt to its end", &tally.duration),
-        ("longhaul_detection_seconds", "From an exit until it is on record", &tally.detection),
+        ("longhaul_exit_detection_seconds", "From an exit until it is on record", &tally.detection),
     ] {
         text.histogram(name, help);
         text.spans(name, &[], histogram);

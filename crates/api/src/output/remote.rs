@@ -41,11 +41,11 @@ impl Api {
             Err(PeerRequestError::Away(away)) => away,
         };
         let place = ReadPosition::of_read(stored, request)?;
-        let Some((kept, only_tail)) = self.left_of(stored, &place, &away).await? else {
+        let Some((kept, tail_only)) = self.left_of(stored, &place, &away).await? else {
             return Err(away.output(stored.process.id));
         };
         let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
-        let budget = budget.less(length(&only_tail).saturating_add(16));
+        let budget = budget.less(length(&tail_only).saturating_add(16));
         let pages = PageReader { log, manner: manner(request.raw), budget };
         let begin = match place.begin {
             ReadStart::Line(number) => ReadStart::Cursor(pages.line(place.cursor, number).await?),
@@ -54,7 +54,7 @@ impl Api {
             begin @ (ReadStart::Cursor(_) | ReadStart::LastLines(_)) => begin,
         };
         let shown = pages.read(&place, begin).await?;
-        Ok(OutputView { only_tail: Some(only_tail), ..shown.view })
+        Ok(OutputView { tail_only: Some(tail_only), ..shown.view })
     }
 
     /// A search in output that lies on another node, or in what is kept of it beside the record.
@@ -74,7 +74,7 @@ impl Api {
             Err(PeerRequestError::Away(away)) => away,
         };
         let place = ReadPosition::of_search(stored, request)?;
-        let Some((kept, only_tail)) = self.left_of(stored, &place, &away).await? else {
+        let Some((kept, tail_only)) = self.left_of(stored, &place, &away).await? else {
             return Err(away.output(stored.process.id));
         };
         let log = AttemptLog { kept: Some(&kept), ..AttemptLog::new(&self.engine, stored, &place.cursor) };
@@ -87,7 +87,7 @@ impl Api {
             most,
             context,
             expired: place.expired,
-            only_tail: Some(&only_tail),
+            tail_only: Some(&tail_only),
             lost_bytes: None,
         };
         scan.run(pattern, place.cursor).await

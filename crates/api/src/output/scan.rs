@@ -32,7 +32,7 @@ pub(super) struct LogScan<'e> {
     pub(super) context: u32,
     pub(super) expired: bool,
     /// Why no more than the end is searched.
-    pub(super) only_tail: Option<&'e TailOnlyReason>,
+    pub(super) tail_only: Option<&'e TailOnlyReason>,
     /// The bytes behind the begin of the search that could not be stored.
     pub(super) lost_bytes: Option<u64>,
 }
@@ -116,7 +116,7 @@ impl LogScan<'_> {
                     dropped_bytes: (dropped > 0).then_some(dropped),
                     lost_bytes: self.lost_bytes,
                     cursor_expired: expired,
-                    only_tail: self.only_tail.cloned(),
+                    tail_only: self.tail_only.cloned(),
                 });
             }
             begun = Some(searcher);
@@ -136,7 +136,7 @@ impl LogScan<'_> {
             dropped_bytes: (dropped > 0).then_some(end),
             lost_bytes: self.lost_bytes,
             cursor_expired: expired,
-            only_tail: self.only_tail.cloned(),
+            tail_only: self.tail_only.cloned(),
         }
     }
 }

@@ -261,7 +261,7 @@ mod tests {
         for secret in [1, 2] {
             let said = proof(&[secret], "beta");
             assert_eq!(gate.admit(&said, "GET", TARGET), Err(PeerAuthError::Wrong), "another method");
-            assert_eq!(gate.admit(&said, "POST", "/v1/clear"), Err(PeerAuthError::Wrong), "another target");
+            assert_eq!(gate.admit(&said, "POST", "/v1/reset"), Err(PeerAuthError::Wrong), "another target");
             assert_eq!(gate.admit(&said, "POST", TARGET), Ok(digest(b"{}")));
             assert_eq!(gate.admit(&said, "POST", TARGET), Err(PeerAuthError::Repeated));
         }

@@ -59,9 +59,11 @@ impl Unreachable {
     pub(crate) fn output(self, id: ProcessId) -> ApiError {
         let Self { node, why, cure } = self;
         let help = match cure {
-            PeerErrorRemedy::Return => format!("ask there, or again when `longhaul nodes` shows {node} here"),
+            PeerErrorRemedy::Return => {
+                format!("ask there, or again when `longhaul node list` shows {node} here")
+            }
             PeerErrorRemedy::Trust => format!(
-                "ask there, or let this node trust the certificate of {node}: `node.peer_authorities` names a file of \
+                "ask there, or let this node trust the certificate of {node}: `node.peer_ca_file` names a file of \
                  those that it trusts, and the host of `node.address` there has to be in it"
             ),
             PeerErrorRemedy::Address => {
@@ -93,8 +95,8 @@ mod tests {
         let address = "https://b:7337".to_owned();
         let help = |error: &PeerError| Unreachable::by(&node, error).output(id).into_problem().help.unwrap();
         let untrusted = PeerError::Untrusted { address: address.clone(), source: "UnknownIssuer".into() };
-        assert!(help(&untrusted).contains("node.peer_authorities"), "{}", help(&untrusted));
+        assert!(help(&untrusted).contains("node.peer_ca_file"), "{}", help(&untrusted));
         let gone = PeerError::Silent { address };
-        assert!(help(&gone).contains("when `longhaul nodes` shows b here"), "{}", help(&gone));
+        assert!(help(&gone).contains("when `longhaul node list` shows b here"), "{}", help(&gone));
     }
 }

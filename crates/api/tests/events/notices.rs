@@ -31,11 +31,11 @@ async fn fifty_that_end_together_are_told_at_once() {
     let together = next_of(&world, &mut notices).await;
     assert_eq!(together.ended.len(), 50);
     assert_eq!((together.counts["completed"], together.counts["failed"]), (25, 25));
-    assert_eq!((together.still_live, together.all_complete), (1, false));
+    assert_eq!((together.live_count, together.all_complete), (1, false));
     assert!(together.ended.iter().any(|ended| ended.error.as_deref() == Some("exited with code 1")));
     assert_eq!(together.ended[0].duration_s, Some(1.0));
     let last = next_of(&world, &mut notices).await;
-    assert_eq!((last.ended.len(), last.still_live, last.all_complete), (1, 0, true));
+    assert_eq!((last.ended.len(), last.live_count, last.all_complete), (1, 0, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -56,7 +56,7 @@ async fn whoever_comes_late_with_a_cursor_gets_the_same_notices() {
     for known in 0..along.len() {
         let late = all_after(&world, "s", Some(&along[known].cursor)).await;
         let (standing, rest) = late.split_first().unwrap();
-        assert_eq!(standing.still_live, along[known].still_live);
+        assert_eq!(standing.live_count, along[known].live_count);
         assert_eq!(rest, &along[known + 1..]);
     }
     let all = all_after(&world, "s", None).await;
@@ -73,7 +73,7 @@ async fn what_joins_within_the_window_keeps_the_session_from_being_complete() {
     world.pass(Duration::from_millis(100)).await;
     world.launch(of_session("exit 0 10000", "s")).await;
     let notice = next_of(&world, &mut notices).await;
-    assert_eq!((notice.ended.len(), notice.still_live, notice.all_complete), (1, 1, false));
+    assert_eq!((notice.ended.len(), notice.live_count, notice.all_complete), (1, 1, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,13 +79,13 @@ const NO_TIME: Duration = Duration::ZERO;
 /// Every key but those of `keys.limit` and `limits.level`, by name.
 pub const KEYS: &[ConfigKey] = &[
     key(
-        "attention.idle_after",
+        "monitor.idle_after",
         ValueKind::SpanOrNever(SECOND),
         "never",
         "after so long without output or report a process counts as idle",
     ),
     key(
-        "attention.stall_after",
+        "monitor.stall_after",
         ValueKind::SpanOrNever(SECOND),
         "never",
         "after so long without output, report or use of the processor it counts as stalled",
@@ -101,12 +101,6 @@ pub const KEYS: &[ConfigKey] = &[
         ValueKind::Text,
         None,
         "the file of the key that all nodes of a store of many machines share; cluster.key beside the user's file by default",
-    ),
-    key(
-        "detection.deadline",
-        ValueKind::Span(NO_TIME),
-        "500ms",
-        "how soon an end has to be seen; checked, not waited for",
     ),
     own("hooks.directory", ValueKind::Text, Some(""), "where hooks are run; the home directory by default"),
     own(
@@ -208,13 +202,13 @@ pub const KEYS: &[ConfigKey] = &[
         "how long after it was accepted here a launch may be started, in a store of many machines",
     ),
     own(
-        "node.peer_authorities",
+        "node.peer_ca_file",
         ValueKind::Text,
         Some(""),
         "a file of the certificates, in PEM, that other nodes are trusted by; those of this machine by default",
     ),
     key(
-        "notices.window",
+        "completions.window",
         ValueKind::Span(NO_TIME),
         "250ms",
         "processes of a session that end within such a time are reported to it at once",
@@ -246,7 +240,7 @@ pub const KEYS: &[ConfigKey] = &[
     key("output.head", ValueKind::Size, "1MiB", "output kept from the beginning of an attempt"),
     key("output.tail", ValueKind::Size, "64MiB", "output kept from the end of an attempt"),
     own(
-        "output.tail_beside_record",
+        "output.replicated_tail",
         ValueKind::Size,
         Some("4KiB"),
         "output kept beside the record where machines share the store, for when its node is gone; at most 64KiB, 0 keeps none",
@@ -258,7 +252,7 @@ pub const KEYS: &[ConfigKey] = &[
         "output kept in all; past it that of ended processes goes, 0 means no limit",
     ),
     own(
-        "ready.beyond_loopback",
+        "ready.allow_remote",
         ValueKind::Flag,
         Some("false"),
         "let ready_when ask HTTP addresses of other machines too, whoever launches names them",
@@ -332,15 +326,12 @@ pub const KEYS: &[ConfigKey] = &[
         "the only addresses that events are sent to, each with all that is below it: https://host:port/path",
     ),
     own(
-        "webhooks.authorities",
+        "webhooks.ca_file",
         ValueKind::Text,
         Some(""),
         "the file of the certificates that receivers are trusted by, in PEM; those of this machine by default",
     ),
 ];
-
-/// Keys that are known and checked, but that nothing obeys yet.
-pub(crate) const NOT_IN_EFFECT: &[&str] = &["detection.deadline"];
 
 const fn key(name: &'static str, kind: ValueKind, default: &'static str, meaning: &'static str) -> ConfigKey {
     ConfigKey { name, kind, default: Some(default), trust: KeyAuthority::Anyone, meaning }
@@ -413,10 +404,5 @@ mod tests {
         variables.sort();
         variables.dedup();
         assert_eq!(variables.len(), KEYS.len());
-    }
-
-    #[test]
-    fn keys_that_nothing_obeys_exist() {
-        assert!(NOT_IN_EFFECT.iter().all(|name| find(name).is_some()));
     }
 }

@@ -80,8 +80,8 @@ impl NotificationSettings {
         Ok(Self {
             webhooks: webhooks(layers, state_dir)?,
             hooks: hooks(layers, state_dir, &variable)?,
-            window: span(layers, key_of!("notices.window")),
-            authorities: path(layers, state_dir, key_of!("webhooks.authorities")),
+            window: span(layers, key_of!("completions.window")),
+            authorities: path(layers, state_dir, key_of!("webhooks.ca_file")),
         })
     }
 

@@ -26,7 +26,7 @@ impl PeerSettings {
         let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
         Ok(Self {
             address: address(layers)?,
-            authorities: path(key_of!("node.peer_authorities")),
+            authorities: path(key_of!("node.peer_ca_file")),
             in_the_clear: flag(layers, key_of!("node.insecure_peers")),
         })
     }

@@ -149,10 +149,10 @@ impl ManagerConfig {
                 Some(_) | None => ChildrenPolicy::Keep,
             },
             session_grace: span(layers, key_of!("session.grace")),
-            ready_beyond_loopback: flag(layers, key_of!("ready.beyond_loopback")),
+            ready_beyond_loopback: flag(layers, key_of!("ready.allow_remote")),
             silence: SilencePolicy {
-                idle_after: span_or_never(layers, key_of!("attention.idle_after")),
-                stall_after: span_or_never(layers, key_of!("attention.stall_after")),
+                idle_after: span_or_never(layers, key_of!("monitor.idle_after")),
+                stall_after: span_or_never(layers, key_of!("monitor.stall_after")),
             },
             on_session_end: match text(layers, key_of!("session.on_end")) {
                 Some("cancel") => SessionPolicy::Cancel,
@@ -182,7 +182,7 @@ impl ManagerConfig {
             },
             listening: ListenSettings::of(layers, state_dir)?,
             neighbourhood: PeerSettings::of(layers, state_dir)?,
-            tail_beside_record: small(layers, key_of!("output.tail_beside_record")).min(MAX_TAIL_BYTES),
+            tail_beside_record: small(layers, key_of!("output.replicated_tail")).min(MAX_TAIL_BYTES),
             outgoing: NotificationSettings::of(layers, state_dir, |name| std::env::var(name).ok())?,
         })
     }
@@ -445,10 +445,10 @@ mod tests {
 
     #[test]
     fn silence_is_told_of_only_where_it_is_configured() {
-        let settings = from_file("attention.idle_after = \"2m\"\n").unwrap();
+        let settings = from_file("monitor.idle_after = \"2m\"\n").unwrap();
         assert_eq!(settings.silence.idle_after, Some(Duration::from_secs(120)));
         assert_eq!(settings.silence.stall_after, None);
-        assert!(from_file("attention.stall_after = \"10ms\"\n").is_err());
+        assert!(from_file("monitor.stall_after = \"10ms\"\n").is_err());
     }
 
     #[test]
@@ -472,10 +472,10 @@ mod tests {
     #[test]
     fn readiness_is_asked_of_this_machine_alone_unless_the_user_says_so() {
         assert!(!from_file("").unwrap().ready_beyond_loopback);
-        assert!(from_file("ready.beyond_loopback = true\n").unwrap().ready_beyond_loopback);
+        assert!(from_file("ready.allow_remote = true\n").unwrap().ready_beyond_loopback);
         let top = tempfile::tempdir().unwrap();
         let path = top.path().join("longhaul.toml");
-        std::fs::write(&path, "ready.beyond_loopback = true\n").unwrap();
+        std::fs::write(&path, "ready.allow_remote = true\n").unwrap();
         let of_project = ConfigSources { project_files: vec![path], ..ConfigSources::default() }.read();
         assert!(matches!(of_project, Err(ConfigError::NotForProjects { .. })));
     }

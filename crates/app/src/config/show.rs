@@ -1,6 +1,6 @@
 //! The configuration as people and programs read it.
 
-use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, NOT_IN_EFFECT, SLOTS, SLOTS_MEANING};
+use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{ConfigValue, RawValue, ValueKind};
 use crate::config::layers::{ConfigEntry, Layers};
 use crate::config::notifications::{WEBHOOK_FIELDS, WEBHOOKS, is_secret};
@@ -204,9 +204,8 @@ fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
 }
 
 fn schema_of(key: &ConfigKey) -> serde_json::Value {
-    let effect = if NOT_IN_EFFECT.contains(&key.name) { " (not in effect yet)" } else { "" };
     let mut schema = Map::new();
-    schema.insert("description".to_owned(), json!(format!("{}{effect}", key.meaning)));
+    schema.insert("description".to_owned(), json!(key.meaning));
     if let Some(default) = key.default {
         schema.insert("x-default".to_owned(), json!(default));
     }

@@ -143,7 +143,7 @@ fn facts(process: &ProcessView) -> serde_json::Value {
         "exit": process.exit,
         "start_failure": process.start_failure,
         "conditions": process.conditions,
-        "ending_descendants": process.ending_descendants,
+        "cancelling_descendants": process.cancelling_descendants,
         "queued_at": process.queued_at,
         "started_at": process.started_at,
         "completed_at": process.completed_at,

@@ -188,7 +188,7 @@ impl CopyError {
             // Where the namespace keeps the id of its key cannot be looked at.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
             Self::Key(_) => "cluster_key_unusable",
-            Self::Untrusted { .. } => "not_trusted",
+            Self::Untrusted { .. } => "launch_not_trusted",
             Self::File { .. } | Self::Differs { .. } => "internal",
         }
     }

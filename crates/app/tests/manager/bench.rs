@@ -112,7 +112,7 @@ impl Drop for Bench {
     fn drop(&mut self) {
         if self.is_serving() {
             // Nothing that a test started outlives it.
-            self.run(&["cancel", "--all", "--now", "--yes"]);
+            self.run(&["cancel", "--all", "--force", "--yes"]);
             if let Some(pid) = self.manager() {
                 let _ = kill_process(pid, Signal::TERM);
             }

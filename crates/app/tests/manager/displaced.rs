@@ -39,7 +39,7 @@ impl Scene {
         let said = Said::of(self.manager.wait_with_output().unwrap());
         assert_eq!(said.code, DISPLACED, "{said:?}");
         assert!(said.err.contains("removed, moved"), "{said:?}");
-        assert!(said.err.contains("state_dir_gone"), "{said:?}");
+        assert!(said.err.contains("state_dir_lost"), "{said:?}");
         assert!(test_kill_process(self.command).is_ok(), "its work goes on");
         (said, self.bench, self.id)
     }

@@ -121,7 +121,7 @@ fn stats_and_the_wide_table_tell_what_live_work_uses() {
     let columns: Vec<Vec<&str>> = wide.lines().map(|line| line.split('\t').collect()).collect();
     let of = |head: &str| columns[1][columns[0].iter().position(|found| *found == head).unwrap()];
     assert!(of("WRITTEN").parse::<u64>().is_ok() && of("READ").parse::<u64>().is_ok(), "{wide}");
-    assert_eq!(bench.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(bench.run(&["cancel", "--force", &id]).code, 0);
     assert_eq!(used()["usage"], serde_json::Value::Null);
 }
 

@@ -87,7 +87,7 @@ fn web_page_gets_nowhere() {
         assert_eq!(web.get(path, &[&host, &host, &control]).slug(), "forbidden_host");
     }
     for kind in [FORM, "text/plain", "multipart/form-data; boundary=x"] {
-        for path in ["/v1/processes", "/v1/clear", "/mcp"] {
+        for path in ["/v1/processes", "/v1/reset", "/mcp"] {
             let kind = format!("Content-Type: {kind}");
             let posted =
                 web.ask("POST", path, &[&host, &control, &kind], "{\"command\":{\"program\":\"true\"}}");
@@ -153,7 +153,7 @@ fn who_is_turned_away_is_told_why_though_its_body_comes_late() {
     for (token, slug) in [(reading.as_str(), "read_only"), ("Authorization: Bearer x", "token_unknown")] {
         let mut stream = TcpStream::connect(&web.address).unwrap();
         let head = [&web.host(), token, "Content-Type: application/json", "Content-Length: 2"].join("\r\n");
-        write!(stream, "POST /v1/clear HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "POST /v1/reset HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n").unwrap();
         // So late that whoever did not wait has hung up.
         std::thread::sleep(Duration::from_millis(100));
         write!(stream, "{{}}").unwrap();

@@ -18,7 +18,9 @@ fn live_work_of_a_node_is_not_stranded_by_another_name() {
         let bench = bench.with_config(&named("node.id = \"uu\"\n"));
         let said = bench.run(&["status"]);
         assert_eq!(said.code, 6, "{store} {said:?}");
-        for part in ["other_node", "is node u, of which 1 process has not ended", &id, "node.id = \"u\""] {
+        for part in
+            ["node_id_mismatch", "is node u, of which 1 process has not ended", &id, "node.id = \"u\""]
+        {
             assert!(said.err.contains(part), "{store}: {part} in {}", said.err);
         }
 
@@ -46,7 +48,7 @@ fn waiting_work_of_a_node_is_not_stranded_by_another_name() {
     let other =
         |words: &[&str]| Said::of(bench.command(words).env("LONGHAUL_NODE_ID", "uu").output().unwrap());
     let said = other(&["status"]);
-    assert!(said.code == 6 && said.err.contains("other_node") && said.err.contains(&id), "{said:?}");
+    assert!(said.code == 6 && said.err.contains("node_id_mismatch") && said.err.contains(&id), "{said:?}");
     assert_eq!(bench.run(&["cancel", &id]).code, 0);
     bench.end_manager(Signal::TERM);
     assert_eq!(other(&["status"]).code, 0);

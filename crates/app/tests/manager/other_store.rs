@@ -17,7 +17,7 @@ fn live_work_of_one_store_outlives_the_change_to_another_one() {
         let bench = bench.with_config(&format!("store = \"{other}\"\n"));
         let said = bench.run(&["status"]);
         assert_eq!(said.code, 6, "{other} {said:?}");
-        for part in ["other_store", &id, "longhaul.db", "store copy"] {
+        for part in ["store_mismatch", &id, "longhaul.db", "store copy"] {
             assert!(said.err.contains(part), "{other}: {part} in {}", said.err);
         }
         assert!(!bench.state().join("store").exists(), "nothing is in the way of a copy");

@@ -56,7 +56,7 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     until("its end is recorded", || a.show(&stopped)["status"] == "cancelled");
     let shown = a.show(&lives);
     assert_eq!((&shown["status"], &shown["stale_since"]), (&"running".into(), &Value::Null), "{shown}");
-    a.run(&["cancel", "--now", &lives]);
+    a.run(&["cancel", "--force", &lives]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     assert_eq!(a.run(&["wait", &fails]).code, 3);
     until("both run", || [&runs, &stopped].iter().all(|id| a.show(id)["status"] == "running"));
     let shown = a.show(&runs);
-    assert!(shown["conditions"].as_array().unwrap().contains(&"unshared".into()), "{shown}");
+    assert!(shown["conditions"].as_array().unwrap().contains(&"local_only".into()), "{shown}");
     assert!(shown["stale_since"].is_null(), "it is the truth: {shown}");
     assert_eq!(a.run(&["cancel", &stopped]).code, 0, "nobody else need be asked");
     for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
@@ -134,9 +134,9 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
         });
     }
     assert_eq!(b.show(&fails)["exit_code"], 3);
-    assert!(!a.show(&runs)["conditions"].as_array().unwrap().contains(&"unshared".into()));
+    assert!(!a.show(&runs)["conditions"].as_array().unwrap().contains(&"local_only".into()));
     assert_eq!(pid_of(&a, &runs), pid);
-    assert_eq!(b.run(&["cancel", "--now", &runs]).code, 0);
+    assert_eq!(b.run(&["cancel", "--force", &runs]).code, 0);
     until("it is gone", || !is_alive(pid));
     let ran = fs::read_to_string(&marks).unwrap();
     assert_eq!(ran.lines().count(), 3, "each ran once: {ran}");
@@ -156,7 +156,7 @@ fn namespace_that_is_emptied_under_running_managers_gets_back_what_it_lost() {
     let after: usize = [&a, &b].iter().map(|node| node.log().lines().count()).sum();
     assert!(after - before < FEW_LINES, "{} lines: {}\n{}", after - before, a.log(), b.log());
     let events = a.run(&["--json", "events", "--after", &format!("e-{cursor:x}")]);
-    let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_GIVEN_BACK")).collect();
+    let given: Vec<&str> = events.out.lines().filter(|line| line.contains("PROCESS_RESTORED")).collect();
     assert!(work.ids().iter().all(|id| given.iter().any(|line| line.contains(id.as_str()))), "{events:?}");
     assert!(newest_cursor(&a) > cursor, "places in the log never go back");
     work.ends_well(&a, &b);
@@ -215,7 +215,7 @@ fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
     server.ask(&["FLUSHALL"]);
     work.is_there_again(&a, &b);
     until("what was acknowledged last is there", || a.show(&last)["status"] == "running");
-    assert_eq!(a.run(&["cancel", "--now", &last]).code, 0);
+    assert_eq!(a.run(&["cancel", "--force", &last]).code, 0);
     work.ends_well(&a, &b);
 }
 
@@ -305,10 +305,10 @@ impl Work {
     fn ends_well(&self, a: &Bench, b: &Bench) {
         let late = until_launched(b, "exit 6");
         assert_eq!(b.run(&["wait", &late]).code, 6);
-        assert_eq!(a.run(&["cancel", "--now", &self.holds]).code, 0);
+        assert_eq!(a.run(&["cancel", "--force", &self.holds]).code, 0);
         assert_eq!(a.run(&["wait", &self.waits]).code, 5, "its limit holds: {:?}", a.show(&self.waits));
-        assert_eq!(b.run(&["cancel", "--now", &self.runs]).code, 0, "from the other node");
-        assert_eq!(a.run(&["cancel", "--now", &self.beyond]).code, 0);
+        assert_eq!(b.run(&["cancel", "--force", &self.runs]).code, 0, "from the other node");
+        assert_eq!(a.run(&["cancel", "--force", &self.beyond]).code, 0);
         until("all has ended", || !self.pids.iter().any(|pid| is_alive(*pid)));
         let marks = fs::read_to_string(&self.marks).unwrap();
         for what in ["failed", "runs", "holds", "waits", "beyond"] {

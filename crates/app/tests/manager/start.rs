@@ -59,7 +59,7 @@ fn manager_that_holds_the_lock_and_answers_nobody_is_told_as_silent() {
     std::fs::write(&lock, "pid=4242\nversion=9.9.9\n").unwrap();
     let said = bench.run(&["run", "-b", "--", "true"]);
     assert_eq!(said.code, 6, "{said:?}");
-    for part in ["manager_silent", "process 4242, version 9.9.9", "still starting", "kill -CONT 4242"] {
+    for part in ["manager_timeout", "process 4242, version 9.9.9", "still starting", "kill -CONT 4242"] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
     drop(holder);

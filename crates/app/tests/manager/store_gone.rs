@@ -69,7 +69,7 @@ fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and
             let next = bench.run(&["run", "-b", "--", "true"]);
             assert!(next.code != 0 && next.err.contains("store_lost"), "{lost}: {next:?}");
         }
-        for part in [lost, "removed, moved, replaced or truncated", "state_dir_gone"] {
+        for part in [lost, "removed, moved, replaced or truncated", "state_dir_lost"] {
             assert!(said.err.contains(part), "{part} in {}", said.err);
         }
     }
@@ -293,6 +293,6 @@ fn socket_that_is_removed_is_bound_again_by_the_same_manager() {
     });
     assert_eq!(bench.manager(), manager);
     assert!(waiting.try_wait().unwrap().is_none(), "who was connected stays so");
-    assert_eq!(bench.run(&["cancel", "--now", &id]).code, 0);
+    assert_eq!(bench.run(&["cancel", "--force", &id]).code, 0);
     waiting.wait().unwrap();
 }

@@ -100,7 +100,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     // Nor is it when it is run again, from either node.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);
-        assert!(said.code != 0 && said.err.contains("[not_trusted]"), "{said:?}");
+        assert!(said.code != 0 && said.err.contains("[launch_not_trusted]"), "{said:?}");
     }
     nodes.end();
 }

@@ -8,7 +8,7 @@ use clap_complete::engine::ArgValueCandidates;
 /// The revision that a command is about.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct RevisionArgs {
-    /// Do it only if the process still has this revision
+    /// Act only if the process still has this revision
     #[arg(long = "expect-revision", value_name = "N")]
     pub revision: Option<u64>,
 }
@@ -16,28 +16,28 @@ pub struct RevisionArgs {
 /// What `cancel` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CancelArgs {
-    /// The processes: ids, unique prefixes, names or @last; without them there is a choice
+    /// Processes: ids, unique prefixes, names or @last [default: ask]
     #[arg(value_name = "ID", conflicts_with_all = ["all", "level"], value_parser = reference,
           add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
-    /// Kill at once instead of asking first
-    #[arg(long, visible_alias = "force")]
-    pub now: bool,
-    /// Leave their descendants alone
+    /// Send KILL at once, without the stop signal
+    #[arg(long)]
+    pub force: bool,
+    /// Do not act on descendants
     #[arg(long, conflicts_with = "level")]
-    pub alone: bool,
-    /// Everything that lives; with --project, in that project
+    pub no_descendants: bool,
+    /// Cancel all live processes; with --project, those of the project
     #[arg(long)]
     pub all: bool,
-    /// Everything on this level, and below it; the roots are on level 0
+    /// Cancel all processes on this level and below; roots are on level 0
     #[arg(long, value_name = "N", conflicts_with_all = ["all", "revision"],
           allow_negative_numbers = true)]
     pub level: Option<u8>,
-    /// With --level: only in the tree of this process
+    /// With --level: only the tree of this process
     #[arg(long, value_name = "ID", requires = "level", value_parser = reference,
           add = ArgValueCandidates::new(references))]
     pub tree: Option<String>,
-    /// Do not wait for the end
+    /// Return without waiting for the end
     #[arg(long)]
     pub no_wait: bool,
     /// The revision that it is about.
@@ -48,20 +48,20 @@ pub struct CancelArgs {
 /// What `restart` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RestartArgs {
-    /// The process: an id, a unique prefix, a name or @last; several with -b or --interrupted
+    /// Process: an id, a unique prefix, a name or @last; several with -b or --interrupted
     #[arg(value_name = "ID", required_unless_present = "interrupted", value_parser = reference,
           add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
-    /// Leave it to the background and print its id
+    /// Run in the background and print the id
     #[arg(short, long)]
     pub background: bool,
-    /// What was interrupted and was not restarted yet, in the background: all of it, or what is named
+    /// Restart interrupted processes in the background: all that were not restarted yet, or the named ones
     #[arg(long, conflicts_with = "revision")]
     pub interrupted: bool,
-    /// With --interrupted: also restart children that a restarted process launched itself and has not launched again yet; if their parent launches them again later, they run twice
+    /// With --interrupted: also restart children that a restarted parent has not launched again yet; they run twice if the parent launches them later
     #[arg(long, requires = "interrupted")]
     pub with_children: bool,
-    /// With --interrupted: show what would be restarted, and what would be skipped and why; restart nothing
+    /// With --interrupted: print which processes would be restarted or skipped, and why
     #[arg(long, requires = "interrupted")]
     pub dry_run: bool,
     /// The revision that it is about.
@@ -72,7 +72,7 @@ pub struct RestartArgs {
 /// What `retry` takes.
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
-    /// The processes: ids, unique prefixes, names or @last
+    /// Processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
     /// The revision that it is about.
@@ -83,12 +83,12 @@ pub struct RetryArgs {
 /// What `pause` and `resume` take.
 #[derive(Clone, Debug, Args)]
 pub struct TargetArgs {
-    /// The processes: ids, unique prefixes, names or @last
+    /// Processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
-    /// Leave their descendants alone
+    /// Do not act on descendants
     #[arg(long)]
-    pub alone: bool,
+    pub no_descendants: bool,
     /// The revision that it is about.
     #[command(flatten)]
     pub expected: RevisionArgs,
@@ -97,13 +97,13 @@ pub struct TargetArgs {
 /// What `signal` takes.
 #[derive(Clone, Debug, Args)]
 pub struct SignalArgs {
-    /// The process: an id, a unique prefix, a name or @last
+    /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub id: String,
-    /// The signal: a name such as USR1 or SIGHUP, or a number; cancel, pause and resume are for KILL, STOP and CONT
+    /// Signal: a name such as USR1, or a number; use cancel, pause and resume instead of KILL, STOP and CONT
     #[arg(value_name = "SIGNAL", add = ArgValueCandidates::new(signals))]
     pub signal: SignalArg,
-    /// To everything that its command started too
+    /// Send it to all descendants of the command too
     #[arg(long)]
     pub tree: bool,
     /// The revision that it is about.
@@ -114,13 +114,13 @@ pub struct SignalArgs {
 /// What `progress` takes.
 #[derive(Clone, Debug, Args)]
 pub struct ProgressArgs {
-    /// How far: 42, 42% or 412/1000
+    /// Progress: 42, 42% or 412/1000
     #[arg(value_name = "N", required_unless_present = "stage", allow_negative_numbers = true)]
     pub progress: Option<PercentArg>,
-    /// What it is doing
+    /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
-    /// The process; inside of one that one is the default
+    /// Process [default inside a process: that process]
     #[arg(long, value_name = "ID", env = "LONGHAUL_ID", hide_env_values = true, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
 }

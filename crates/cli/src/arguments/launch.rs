@@ -28,44 +28,44 @@ before the end of the input, the input stays open: `longhaul send ID` writes to 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
-    /// Leave it to the background and print its id
+    /// Run in the background and print the id
     #[arg(short, long)]
     pub background: bool,
     /// What every launch takes.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// Work in this directory
+    /// Working directory of the command
     #[arg(short = 'C', long, value_name = "DIR")]
     pub directory: Option<PathBuf>,
-    /// Declare a variable; NAME alone takes the value that it has here
+    /// Set an environment variable; NAME alone copies the current value
     #[arg(short, long = "env", value_name = "NAME[=VALUE]")]
     pub env: Vec<EnvArg>,
-    /// Declare the variables of a file with NAME=VALUE lines
+    /// Set the environment variables of a file with NAME=VALUE lines
     #[arg(long, value_name = "FILE")]
     pub env_file: Vec<PathBuf>,
-    /// Hand over none of the variables that are set here
+    /// Do not pass the current environment to the command
     #[arg(long)]
     pub clear_env: bool,
-    /// Let sh read the words as one command line
+    /// Run the words as one command line of sh
     #[arg(long)]
     pub shell: bool,
-    /// Stop it after this time; 0 means never
+    /// Stop the process after this time; 0 means never
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub timeout: Option<DurationArg>,
-    /// From the stop signal to KILL
+    /// Time between the stop signal and KILL [default: 5s]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub grace: Option<DurationArg>,
-    /// Ask it to end with this signal
+    /// Signal that asks the process to end [default: TERM]
     #[arg(long, value_name = "SIGNAL")]
     pub stop_signal: Option<SignalArg>,
-    /// Try again after a failure, so many times
+    /// Maximum number of retries after a failure [default: 0]
     #[arg(long, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retry: Option<u32>,
-    /// The first and the longest wait between attempts, such as 1s..60s
+    /// First and longest delay between attempts, such as 1s..60s
     #[arg(long, value_name = "FIRST[..LONGEST]", requires = "retry", allow_hyphen_values = true)]
     pub backoff: Option<BackoffArg>,
-    /// Try again only after these exit codes; timeout and interrupted count when they are named
+    /// Retry only after these exit codes; `timeout` and `interrupted` may be listed too
     #[arg(
         long,
         value_name = "CODES",
@@ -74,34 +74,34 @@ pub struct RunArgs {
         allow_negative_numbers = true
     )]
     pub retry_on: Vec<RetryOnArg>,
-    /// Where its standard input comes from: a file; - or /dev/fd/N for an input of this program; none for an empty one
+    /// Standard input: a file, - or /dev/fd/N for an input of this program, none for empty input
     #[arg(long, value_name = "FILE|-|none", value_parser = OsStringValueParser::new().map(StdinArg::from))]
     pub stdin: Option<StdinArg>,
-    /// Keep its standard input open for `longhaul send`
+    /// Keep the standard input open for `longhaul send`
     #[arg(long, conflicts_with = "stdin")]
     pub stdin_pipe: bool,
-    /// Leave descendants alone that outlive the command
+    /// Do not kill descendants that outlive the command
     #[arg(long)]
     pub keep_leftovers: bool,
-    /// Keep so much output from the beginning
+    /// Size of the stored start of the output [default: 1MiB]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_head: Option<SizeArg>,
-    /// Keep so much output from the end
+    /// Size of the stored end of the output [default: 64MiB]
     #[arg(long, value_name = "SIZE", allow_negative_numbers = true)]
     pub log_tail: Option<SizeArg>,
-    /// Let each attempt use so much processor time
+    /// Maximum CPU time of each attempt
     #[arg(long, help_heading = "Limits", value_name = "TIME", allow_hyphen_values = true)]
     pub max_cpu: Option<DurationArg>,
-    /// Let it use so much memory
+    /// Maximum memory
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_memory: Option<SizeArg>,
-    /// Let it open so many files at once
+    /// Maximum number of open files
     #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
     pub max_files: Option<u64>,
-    /// Let it run so many processes at once
+    /// Maximum number of operating system processes
     #[arg(long, help_heading = "Limits", value_name = "N", allow_negative_numbers = true)]
     pub max_processes: Option<u64>,
-    /// Let no file that it writes become larger
+    /// Maximum size of a file that it writes
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_file_size: Option<SizeArg>,
     /// Where it runs.
@@ -110,10 +110,10 @@ pub struct RunArgs {
     /// What is told of it.
     #[command(flatten)]
     pub attention: MonitorArgs,
-    /// Print what would be asked for, and ask for nothing
+    /// Print the launch request; start nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// The command with its arguments
+    /// Command with its arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     pub command: Vec<OsString>,
 }

@@ -9,83 +9,83 @@ use std::path::PathBuf;
 /// What every launch takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WorkArgs {
-    /// A name that people may use in place of the id
+    /// Name that can be used instead of the id
     #[arg(short, long)]
     pub name: Option<String>,
-    /// A sentence about it
+    /// Description
     #[arg(long, value_name = "TEXT")]
     pub description: Option<String>,
-    /// jules_session, test_suite, build, server, analysis, custom or custom:NAME
+    /// Type: jules_session, test_suite, build, server, analysis, custom or custom:NAME
     #[arg(long = "type", value_name = "TYPE")]
     pub kind: Option<String>,
-    /// Something to remember about it; a JSON object is taken as a whole
+    /// Add metadata: KEY=VALUE, or a JSON object
     #[arg(long, value_name = "KEY=VALUE")]
     pub meta: Vec<String>,
-    /// The session that asks; inside of a process its own is the default
+    /// Session of the process [default inside a process: its session]
     #[arg(long, value_name = "ID", add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
-    /// The same key in the same session never starts a second copy
+    /// Never start a second process with this key in the session
     #[arg(long, value_name = "KEY")]
     pub launch_key: Option<String>,
-    /// Write its id to this file too
+    /// Also write the id to this file
     #[arg(long, value_name = "FILE")]
     pub id_file: Option<PathBuf>,
 
-    /// Its concurrency key
-    #[arg(long, help_heading = "When it starts", value_parser = key, add = ArgValueCandidates::new(keys))]
+    /// Concurrency key: processes with the same key share slots
+    #[arg(long, help_heading = "Scheduling", value_parser = key, add = ArgValueCandidates::new(keys))]
     pub key: Option<String>,
-    /// −100 to 100, higher first
-    #[arg(long, help_heading = "When it starts", allow_negative_numbers = true,
+    /// Priority from −100 to 100; higher starts first [default: 0]
+    #[arg(long, help_heading = "Scheduling", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(-100..=100))]
     pub priority: Option<i64>,
-    /// Refuse it instead of letting it wait for a slot
-    #[arg(long, help_heading = "When it starts")]
+    /// Fail instead of waiting for a slot
+    #[arg(long, help_heading = "Scheduling")]
     pub no_queue: bool,
-    /// Start it not before this time has passed
-    #[arg(long, help_heading = "When it starts", value_name = "TIME", allow_hyphen_values = true)]
+    /// Start after this delay
+    #[arg(long, help_heading = "Scheduling", value_name = "TIME", allow_hyphen_values = true)]
     pub delay: Option<DurationArg>,
-    /// Start it not before this moment: 15:00, 2026-11-21 15:00, or with a zone as in RFC 3339
-    #[arg(long, help_heading = "When it starts", value_name = "MOMENT", conflicts_with = "delay")]
+    /// Start at this time: 15:00, 2026-11-21 15:00, or RFC 3339 with a time zone
+    #[arg(long, help_heading = "Scheduling", value_name = "MOMENT", conflicts_with = "delay")]
     pub at: Option<StartTime>,
 
-    /// Make it a child of this process; inside of a process that one is the default
-    #[arg(long, help_heading = "Its tree", value_name = "ID", conflicts_with = "no_parent",
+    /// Parent process [default inside a process: that process]
+    #[arg(long, help_heading = "Tree and session", value_name = "ID", conflicts_with = "no_parent",
           value_parser = reference, add = ArgValueCandidates::new(references))]
     pub parent: Option<String>,
-    /// Make it nobody's child
-    #[arg(long, help_heading = "Its tree")]
+    /// Start a root process, without a parent
+    #[arg(long, help_heading = "Tree and session")]
     pub no_parent: bool,
-    /// What becomes of its own children when it ends by itself; keep is the default
-    #[arg(long, help_heading = "Its tree", value_name = "POLICY", value_enum)]
+    /// Action on its children when it ends without being stopped [default: keep]
+    #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub children: Option<ChildrenRule>,
-    /// What becomes of it when its session ends; keep is the default
-    #[arg(long, help_heading = "Its tree", value_name = "POLICY", value_enum)]
+    /// Action when its session ends [default: keep]
+    #[arg(long, help_heading = "Tree and session", value_name = "POLICY", value_enum)]
     pub on_session_end: Option<SessionRule>,
-    /// How long it may go on after the end of its session, with --on-session-end grace; session.grace if absent
+    /// With --on-session-end grace: time until it is cancelled [default: session.grace]
     #[arg(
         long,
-        help_heading = "Its tree",
+        help_heading = "Tree and session",
         value_name = "TIME",
         requires = "on_session_end",
         allow_hyphen_values = true
     )]
     pub session_grace: Option<DurationArg>,
 
-    /// Call it idle after this time without output or report; 0 means never, attention.idle_after if absent
-    #[arg(long, help_heading = "What is told of it", value_name = "TIME", allow_hyphen_values = true)]
+    /// Report `idle` after this time without output; 0 means never [default: monitor.idle_after]
+    #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub idle_after: Option<DurationArg>,
-    /// Call it stalled after this time without using the processor either; attention.stall_after if absent
-    #[arg(long, help_heading = "What is told of it", value_name = "TIME", allow_hyphen_values = true)]
+    /// Report `stalled` after this time without output and CPU use [default: monitor.stall_after]
+    #[arg(long, help_heading = "Monitoring", value_name = "TIME", allow_hyphen_values = true)]
     pub stall_after: Option<DurationArg>,
 
-    /// The agent behind it
-    #[arg(long, help_heading = "Its agent", value_name = "ID", add = ArgValueCandidates::new(agents))]
+    /// Id of the agent that launches it
+    #[arg(long, help_heading = "Agent", value_name = "ID", add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,
-    /// The kind of agent
-    #[arg(long, help_heading = "Its agent", value_name = "TYPE")]
+    /// Type of the agent
+    #[arg(long, help_heading = "Agent", value_name = "TYPE")]
     pub agent_type: Option<String>,
-    /// Something that the agent can do
-    #[arg(long, help_heading = "Its agent", value_name = "WORD", value_delimiter = ',')]
+    /// Capability of the agent
+    #[arg(long, help_heading = "Agent", value_name = "WORD", value_delimiter = ',')]
     pub capability: Vec<String>,
 }
 

@@ -17,22 +17,22 @@ pub struct SessionArgs {
 /// What to do with a session.
 #[derive(Clone, Debug, Subcommand)]
 pub enum SessionVerb {
-    /// List the sessions that have live processes, and those of the newest processes
+    /// List sessions with live or recent processes
     List,
-    /// End it: each of its processes goes on or ends, as it was launched to
+    /// End a session: each of its processes follows its --on-session-end
     End(SessionEndArgs),
 }
 
 /// What `session end` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SessionEndArgs {
-    /// The session
+    /// Session
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(sessions))]
     pub id: String,
-    /// Do this with all of them instead
+    /// Apply this policy to all processes of the session
     #[arg(long, value_enum)]
     pub policy: Option<SessionRule>,
-    /// How long they may go on, with --policy grace; session.grace of the configuration if absent
+    /// With --policy grace: time until the processes are cancelled [default: session.grace]
     #[arg(long, value_name = "TIME", requires = "policy", allow_hyphen_values = true)]
     pub grace: Option<DurationArg>,
 }
@@ -40,7 +40,7 @@ pub struct SessionEndArgs {
 /// What `stats` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatsArgs {
-    /// Count only what this session asked for
+    /// Count only processes of this session
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
     /// Count only the tree of this process
@@ -52,24 +52,24 @@ pub struct StatsArgs {
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("rule").multiple(true).required(true))]
 pub struct PruneArgs {
-    /// What ended longer ago than this
+    /// Delete processes that ended longer ago than this
     #[arg(long, group = "rule", value_name = "TIME", allow_hyphen_values = true)]
     pub older_than: Option<AgeArg>,
-    /// All but so many of what ended last
+    /// Delete all but the newest N ended processes
     #[arg(long, group = "rule", value_name = "N", allow_negative_numbers = true)]
     pub keep: Option<u64>,
-    /// The oldest, until the output of what is left takes no more than this
+    /// Delete the oldest until the remaining output is at most this size
     #[arg(long, group = "rule", value_name = "SIZE", allow_negative_numbers = true)]
     pub bytes: Option<SizeArg>,
-    /// Only say what would go
+    /// Print what would be deleted
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What `clear` takes.
+/// What `reset` takes.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct ResetArgs {
-    /// Only say what would be stopped and let go
+    /// Print what would be stopped and deleted
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -85,27 +85,27 @@ pub struct StoreArgs {
 /// What to do with stores.
 #[derive(Clone, Debug, Subcommand)]
 pub enum StoreVerb {
-    /// Copy everything from one store to another, which must be empty, and compare; no manager may run
+    /// Copy a store to an empty one and compare all records; no manager may be running
     Copy {
-        /// The store with everything in it, such as sqlite:PATH or fs:PATH
+        /// Source store, such as sqlite:PATH or fs:PATH
         #[arg(value_name = "FROM")]
         from: String,
-        /// The store that it goes to
+        /// Target store
         #[arg(value_name = "TO")]
         to: String,
     },
-    /// Show the id of the cluster key, which vouches for launches in a store of many machines, and where it is
+    /// Show the id and location of the cluster key, which signs launches
     Key {
-        /// Put a new key before it first; the old one is trusted on
+        /// Create a new key first; the old one stays trusted
         #[arg(long, conflicts_with = "retire")]
         rotate: bool,
-        /// Let go of the old one after a rotation; with --yes also while launches wait that it sealed
+        /// Remove the old key after a rotation; with --yes even if waiting launches are signed with it
         #[arg(long)]
         retire: bool,
     },
-    /// Give a store to this state directory, when the one that its live work was started from is gone for good
+    /// Bind a store to this state directory, if its former state directory is gone
     Adopt {
-        /// The store, such as sqlite:PATH or fs:PATH; that of the configuration if absent
+        /// Store, such as sqlite:PATH or fs:PATH [default: the configured store]
         #[arg(value_name = "STORE")]
         store: Option<String>,
     },

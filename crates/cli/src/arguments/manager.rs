@@ -7,37 +7,37 @@ use std::path::PathBuf;
 /// What `serve` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServeArgs {
-    /// Stop all processes when the manager is told to end, instead of leaving them to the next one
+    /// Stop all processes when the manager ends, instead of leaving them running
     #[arg(long)]
     pub stop_processes: bool,
-    /// The store: sqlite:PATH, memory, …
+    /// Store URL: sqlite:PATH, fs:PATH, memory or redis://…
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// The name of this node; it must be unique in a cluster
+    /// Name of this node; unique in a cluster
     #[arg(long, value_name = "NAME")]
     pub node_id: Option<String>,
-    /// How many roots may run at once; 0 means as many as are asked for
+    /// Maximum number of running root processes; 0 is unlimited
     #[arg(long, value_name = "N")]
     pub max_parallel: Option<u32>,
-    /// Listen on this address too, such as 127.0.0.1:7337; port 0 takes a free one
+    /// Also listen on this address, such as 127.0.0.1:7337; port 0 picks a free port
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<String>,
-    /// Let other machines connect; wants a certificate, or --insecure-behind-proxy
+    /// Accept connections from other machines; requires a certificate or --insecure-behind-proxy
     #[arg(long)]
     pub allow_remote: bool,
-    /// The file of the certificate and its chain, in PEM
+    /// Certificate chain file in PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
-    /// The file of its key, in PEM
+    /// Private key file in PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
-    /// Listen for other machines without a certificate: a proxy in front of the manager has it
+    /// Accept other machines without TLS, because a proxy in front terminates TLS
     #[arg(long)]
     pub insecure_behind_proxy: bool,
-    /// Write the log to this file instead of standard error
+    /// Log file [default: standard error]
     #[arg(long, value_name = "FILE")]
     pub log: Option<PathBuf>,
-    /// Stay with the terminal that started it; this is what happens anyway
+    /// Stay in the foreground; this is the default
     #[arg(long, conflicts_with = "autostarted")]
     pub foreground: bool,
     /// A client started it and is waiting for it
@@ -48,7 +48,7 @@ pub struct ServeArgs {
 /// What `doctor` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DoctorArgs {
-    /// Write all that helps to find a fault to one file, without secrets; longhaul-doctor-SECONDS.txt if no name is given
+    /// Write a diagnostic file without secrets [default: longhaul-doctor-SECONDS.txt]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub bundle: Option<Option<PathBuf>>,
 }
@@ -56,10 +56,10 @@ pub struct DoctorArgs {
 /// What `token` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TokenArgs {
-    /// The token that lets its holder read, and change nothing
+    /// Print the read-only token
     #[arg(long)]
     pub read_only: bool,
-    /// Make a new one first; the old one is known no more
+    /// Create a new token first; the old one stops working
     #[arg(long)]
     pub rotate: bool,
 }
@@ -67,7 +67,7 @@ pub struct TokenArgs {
 /// What `init` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct InitArgs {
-    /// Do it although the directory is there already
+    /// Continue if the directory exists
     #[arg(long)]
     pub force: bool,
 }
@@ -83,17 +83,17 @@ pub struct ConfigArgs {
 /// What to do with the configuration.
 #[derive(Clone, Debug, Subcommand)]
 pub enum ConfigVerb {
-    /// Print every key with its value
+    /// Print every key and its value
     Show {
-        /// Say where each value comes from
+        /// Show where each value comes from
         #[arg(long)]
         origin: bool,
     },
-    /// Check all files, and exit with 1 if one is wrong
+    /// Check all configuration files; exit with 1 if one is wrong
     Check,
     /// Print the JSON Schema of a configuration file
     Schema,
-    /// Print the paths of the files that are read
+    /// Print the paths of the configuration files
     Path,
 }
 

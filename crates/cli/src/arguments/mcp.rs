@@ -26,10 +26,10 @@ pub struct McpArgs {
 /// How far a client may go.
 #[derive(Clone, Debug, Default, Args)]
 pub struct McpScope {
-    /// Bind everything that it starts to this session
+    /// Session of all processes that the agent starts
     #[arg(long, value_name = "NAME", value_parser = word)]
     pub session: Option<String>,
-    /// Offer only tools that read
+    /// Offer only tools that change nothing
     #[arg(long)]
     pub read_only: bool,
 }
@@ -37,26 +37,26 @@ pub struct McpScope {
 /// What else to do for agents.
 #[derive(Clone, Debug, Subcommand)]
 pub enum McpVerb {
-    /// Enter longhaul into the configuration of an agent
+    /// Add longhaul to the configuration of an agent
     Install(McpInstallArgs),
-    /// Print what belongs into an agent's own instructions
+    /// Print text for the instructions file of an agent
     Instructions,
-    /// List the tools that an agent may call
+    /// List the MCP tools
     Tools(McpToolsArgs),
 }
 
 /// What `mcp install` takes.
 #[derive(Clone, Debug, Args)]
 pub struct McpInstallArgs {
-    /// The agent
+    /// Agent
     #[arg(value_enum, value_name = "CLIENT")]
     pub client: McpClient,
-    /// Only print what belongs into its configuration
+    /// Print the configuration entry; change nothing
     #[arg(long)]
     pub print: bool,
-    /// For the project in this directory alone, instead of for everything of yours
+    /// Configure only the project in this directory
     #[arg(long)]
-    pub here: bool,
+    pub local: bool,
     /// How far it may go.
     #[command(flatten)]
     pub scope: McpScope,

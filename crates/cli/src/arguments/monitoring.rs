@@ -8,26 +8,26 @@ use clap_complete::engine::ArgValueCandidates;
 /// What `run` takes beside what every launch takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MonitorArgs {
-    /// It is ready when it listens on this TCP port
-    #[arg(long, help_heading = "What is told of it", value_name = "PORT", group = "ready", value_parser = clap::value_parser!(u16).range(1..))]
+    /// Ready when it listens on this TCP port
+    #[arg(long, help_heading = "Monitoring", value_name = "PORT", group = "ready", value_parser = clap::value_parser!(u16).range(1..))]
     pub ready_port: Option<u16>,
-    /// It is ready when this http:// address answers
-    #[arg(long, help_heading = "What is told of it", value_name = "URL", group = "ready")]
+    /// Ready when this http:// URL answers
+    #[arg(long, help_heading = "Monitoring", value_name = "URL", group = "ready")]
     pub ready_http: Option<String>,
-    /// It is ready when a line of its output matches this regular expression
+    /// Ready when a line of output matches this regular expression
     #[arg(
         long,
-        help_heading = "What is told of it",
+        help_heading = "Monitoring",
         value_name = "REGEX",
         group = "ready",
         allow_hyphen_values = true
     )]
     pub ready_log: Option<String>,
-    /// It is ready when this command line of sh ends with 0
-    #[arg(long, help_heading = "What is told of it", value_name = "COMMAND", group = "ready")]
+    /// Ready when this sh command line exits with 0
+    #[arg(long, help_heading = "Monitoring", value_name = "COMMAND", group = "ready")]
     pub ready_cmd: Option<String>,
-    /// Tell each line of its output that matches as an event; stderr:NAME=REGEX looks at one stream alone
-    #[arg(long, help_heading = "What is told of it", value_name = "NAME=REGEX")]
+    /// Raise an event for each matching line of output; stderr:NAME=REGEX matches one stream
+    #[arg(long, help_heading = "Monitoring", value_name = "NAME=REGEX")]
     pub watch: Vec<WatchArg>,
 }
 
@@ -42,16 +42,16 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SendArgs {
-    /// The process, launched with --stdin-pipe: an id, a unique prefix, a name or @last
+    /// Process that was launched with --stdin-pipe: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// A line to write; - for all that is read here, which is the default unless --close is given
+    /// Line to write; - copies standard input, which is the default without --close
     #[arg(value_name = "TEXT", allow_hyphen_values = true)]
     pub text: Option<String>,
-    /// Write no line feed behind the text
+    /// Do not add a newline
     #[arg(long, requires = "text")]
     pub no_newline: bool,
-    /// Let its input end there; alone it writes nothing
+    /// Close the input afterwards; without TEXT only close it
     #[arg(long)]
     pub close: bool,
 }

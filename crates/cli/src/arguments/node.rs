@@ -16,18 +16,20 @@ pub struct NodeArgs {
 /// What to do with a node.
 #[derive(Clone, Debug, Subcommand)]
 pub enum NodeVerb {
-    /// Let it start nothing more; what it runs goes on
+    /// List the nodes that share the store
+    List,
+    /// Start no new processes on a node; running ones continue
     Drain(NodeName),
-    /// Let it start work again
+    /// Start processes on a node again
     Undrain(NodeName),
-    /// Let go of one that left or is lost; what still runs there is called interrupted, and asked about before
+    /// Remove a node that left or is lost; its running processes become interrupted (asks first)
     Forget(NodeName),
 }
 
 /// Which node is meant.
 #[derive(Clone, Debug, Args)]
 pub struct NodeName {
-    /// The node
+    /// Node
     #[arg(value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes))]
     pub id: String,
 }
@@ -35,14 +37,14 @@ pub struct NodeName {
 /// Where a launch may run.
 #[derive(Clone, Debug, Default, Args)]
 pub struct PlacementArgs {
-    /// On this node, which has to have joined; with --clear-env unless that is the manager's own
-    #[arg(long, help_heading = "Where it runs", value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes),
+    /// Run on this node; needs --clear-env unless it is the node of this manager
+    #[arg(long, help_heading = "Placement", value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes),
           conflicts_with_all = ["node_label", "any_node"])]
     pub node: Option<String>,
-    /// On any node with this label as it is spelled there, or with all of several; with -C and --clear-env
-    #[arg(long, help_heading = "Where it runs", value_name = "KEY[=VALUE]", value_parser = node_label, conflicts_with = "any_node")]
+    /// Run on a node with this label; repeat to require several; needs -C and --clear-env
+    #[arg(long, help_heading = "Placement", value_name = "KEY[=VALUE]", value_parser = node_label, conflicts_with = "any_node")]
     pub node_label: Vec<String>,
-    /// On any node; with -C and --clear-env
-    #[arg(long, help_heading = "Where it runs")]
+    /// Run on any node; needs -C and --clear-env
+    #[arg(long, help_heading = "Placement")]
     pub any_node: bool,
 }

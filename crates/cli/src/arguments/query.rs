@@ -10,33 +10,33 @@ use std::str::FromStr;
 /// What `status` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
-    /// Processes of which all is told: ids, unique prefixes, names or @last; one project by its name, as with --project
+    /// Processes to show in detail: ids, unique prefixes, names or @last; or one project name
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub targets: Vec<String>,
-    /// Show what has ended too
+    /// Include ended processes
     #[arg(short, long)]
     pub all: bool,
-    /// Show only the newest, so many
+    /// Show only the newest N
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// Show only the newest one, ended or not
+    /// Show only the newest process, live or ended
     #[arg(short, long, conflicts_with = "limit")]
     pub latest: bool,
-    /// Show only these statuses
+    /// Show only processes with these statuses
     #[arg(long, value_name = "STATUS", value_parser = word, value_delimiter = ',',
           add = ArgValueCandidates::new(statuses))]
     pub status: Vec<String>,
-    /// Show only what this session asked for
+    /// Show only processes of this session
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
-    /// Show only what this node runs or ran
+    /// Show only processes of this node
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(nodes))]
     pub node: Option<String>,
-    /// Show only this level; the roots are on level 0
+    /// Show only this level; roots are on level 0
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub level: Option<u8>,
-    /// Show only what is behind this agent
+    /// Show only processes of this agent
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(agents))]
     pub agent_id: Option<String>,
     /// Show only the children of this process
@@ -48,7 +48,7 @@ pub struct StatusArgs {
     /// Show only this type
     #[arg(long = "type", value_name = "TYPE", value_parser = word)]
     pub kind: Option<String>,
-    /// Show it again whenever it changes
+    /// Update the list whenever it changes
     #[arg(short, long)]
     pub watch: bool,
 }
@@ -56,10 +56,10 @@ pub struct StatusArgs {
 /// What `tree` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TreeArgs {
-    /// The process at the top: an id, a unique prefix, a name or @last; without it everything that lives
+    /// Root of the tree: an id, a unique prefix, a name or @last [default: all live processes]
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
-    /// Show what has ended too; below a process that is named that is always so
+    /// Include ended processes; always so below a named process
     #[arg(short, long)]
     pub all: bool,
 }
@@ -84,47 +84,47 @@ With --json: one document at the end; with --session, unless more is said, a doc
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LOGS_AS_JSON)]
 pub struct LogsArgs {
-    /// The processes: ids, unique prefixes, names or @last
+    /// Processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
-    /// Go on until they have ended
+    /// Follow the output until the processes end
     #[arg(short, long, default_value_if("exit_status", ArgPredicate::IsPresent, "true"))]
     pub follow: bool,
-    /// How many lines from the end, or all; 50 unless --since says where to begin
+    /// Number of lines from the end, or all [default: 50; all with --since]
     #[arg(short = 'n', long, value_name = "N", allow_hyphen_values = true)]
     pub lines: Option<LineCount>,
-    /// Only this stream
+    /// Show only this stream
     #[arg(long, value_enum)]
     pub stream: Option<StreamName>,
-    /// Only what is not older than this
+    /// Show only output since this time or duration
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub since: Option<DurationArg>,
-    /// Another attempt than the latest
+    /// Attempt to show [default: the latest]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub attempt: Option<u32>,
-    /// Begin each line with its time
+    /// Print the time before each line
     #[arg(short, long)]
     pub timestamps: bool,
-    /// Pass control characters on to the terminal
+    /// Do not escape control characters
     #[arg(long)]
     pub raw: bool,
-    /// Show only the lines that match this regular expression, with their numbers; exit with 1 if none does
+    /// Show only lines that match this regular expression, with line numbers; exit with 1 if none matches
     #[arg(long, value_name = "PATTERN", allow_hyphen_values = true, conflicts_with = "timestamps")]
     pub grep: Option<String>,
-    /// With --grep: so many lines around each match
+    /// With --grep: lines of context around each match
     #[arg(short = 'C', long, value_name = "N", requires = "grep",
           value_parser = clap::value_parser!(u32).range(..=100))]
     pub context: Option<u32>,
-    /// With --grep: upper and lower case are the same
+    /// With --grep: ignore case
     #[arg(short, long, requires = "grep")]
     pub ignore_case: bool,
-    /// With --grep: at most so many matches of each process
+    /// With --grep: maximum number of matches of each process
     #[arg(long, value_name = "N", requires = "grep", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max: Option<u32>,
-    /// Fold redrawn and repeated lines
+    pub max_matches: Option<u32>,
+    /// Collapse redrawn and repeated lines
     #[arg(long, conflicts_with_all = ["follow", "raw", "grep", "timestamps"])]
     pub fold: bool,
-    /// Go on until the process has ended, and exit as it did
+    /// Follow until the process ends, and exit with its exit code
     #[arg(long, conflicts_with_all = ["grep", "fold"])]
     pub exit_status: bool,
 }
@@ -164,22 +164,22 @@ pub enum StreamName {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = WAIT_AS_JSON)]
 pub struct WaitArgs {
-    /// The processes: ids, unique prefixes, names or @last
+    /// Processes: ids, unique prefixes, names or @last
     #[arg(required_unless_present = "session", value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
-    /// All processes of this session, those that have ended already too
+    /// Wait for all processes of this session, including those that have ended
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
-    /// Until the first of them
+    /// Wait until the first one ends
     #[arg(long, conflicts_with = "all")]
     pub any: bool,
-    /// Until the last of them; this is what happens anyway
+    /// Wait until all end; this is the default
     #[arg(long)]
     pub all: bool,
-    /// What to wait for
+    /// State to wait for
     #[arg(long = "for", value_name = "STATUS", value_enum, default_value_t = WaitGoal::Ended)]
     pub goal: WaitGoal,
-    /// Give up after this time, with exit code 75
+    /// Stop waiting after this time, with exit code 75
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub timeout: Option<DurationArg>,
 }
@@ -207,19 +207,19 @@ pub enum WaitGoal {
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = EVENTS_AS_JSON)]
 pub struct EventsArgs {
-    /// Only of this process: an id, a unique prefix, a name or @last
+    /// Show only events of this process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
-    /// Go on with what happens from now on
+    /// Follow new events
     #[arg(short, long)]
     pub follow: bool,
-    /// Only what comes after this cursor; start for everything that is kept
+    /// Show only events after this cursor; `start` shows all stored events
     #[arg(long, value_name = "CURSOR", value_parser = word)]
     pub after: Option<String>,
-    /// Only of this session
+    /// Show only events of this session
     #[arg(long, value_name = "ID", value_parser = word, add = ArgValueCandidates::new(sessions))]
     pub session: Option<String>,
-    /// Only these events, such as PROCESS_FAILED
+    /// Show only these event types, such as PROCESS_FAILED
     #[arg(long = "type", value_name = "EVENT", value_parser = word, value_delimiter = ',')]
     pub types: Vec<String>,
 }
@@ -228,7 +228,7 @@ pub struct EventsArgs {
 #[derive(Clone, Debug, Args)]
 #[command(after_help = INSPECT_AS_JSON)]
 pub struct InspectArgs {
-    /// The processes: ids, unique prefixes, names or @last
+    /// Processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub ids: Vec<String>,
 }

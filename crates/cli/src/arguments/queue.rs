@@ -18,16 +18,16 @@ Examples:
 #[derive(Clone, Debug, Default, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct QueueArgs {
-    /// One concurrency key; with --limit also a pattern such as claude-*
+    /// Concurrency key; with --limit also a pattern such as claude-*
     #[arg(value_name = "KEY", value_parser = key, add = ArgValueCandidates::new(keys))]
     pub key: Option<String>,
-    /// Let so many run at once, 0 for as many as are asked for, default for what covers the key else
+    /// Maximum number of running processes; 0 is unlimited, `default` uses the limit of the next pattern
     #[arg(long, value_name = "N|default", requires = "key", allow_hyphen_values = true)]
     pub limit: Option<SlotsArg>,
-    /// Let nobody start who waits; what runs goes on
+    /// Do not start waiting processes; running ones continue
     #[arg(long, requires = "key", conflicts_with = "release")]
     pub hold: bool,
-    /// Let them start again
+    /// Release the hold
     #[arg(long, requires = "key")]
     pub release: bool,
     /// What else to do.
@@ -38,7 +38,7 @@ pub struct QueueArgs {
 /// What to do with one that waits.
 #[derive(Clone, Debug, Subcommand)]
 pub enum QueueVerb {
-    /// Move a process that waits
+    /// Move a waiting process
     Move(MoveArgs),
 }
 
@@ -46,13 +46,13 @@ pub enum QueueVerb {
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("where").required(true))]
 pub struct MoveArgs {
-    /// The process: an id, a unique prefix, a name or @last
+    /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// Before all others that wait for the same key
+    /// Move before all others that wait for the same key
     #[arg(long, group = "where")]
     pub first: bool,
-    /// To this priority: −100 to 100, higher first
+    /// Set this priority: −100 to 100, higher starts first
     #[arg(long, group = "where", value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(-100..=100))]
     pub priority: Option<i64>,
@@ -64,7 +64,7 @@ pub struct MoveArgs {
 /// What `why` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WhyArgs {
-    /// The process: an id, a unique prefix, a name or @last; without it there is a choice
+    /// Process: an id, a unique prefix, a name or @last [default: ask]
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: Option<String>,
 }

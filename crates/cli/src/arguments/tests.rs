@@ -123,7 +123,7 @@ fn debug_output_of_a_launch_hides_values() {
 fn help_of_every_verb_is_as_it_is_written_down() {
     let mut command = Cli::command();
     command.build();
-    let mut text = command.render_help().to_string();
+    let mut text = super::command_groups::grouped().render_help().to_string();
     append(&mut command, &mut text);
     let text: String = text.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
     let written = include_str!("tests/help.txt");

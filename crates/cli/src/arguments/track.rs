@@ -26,13 +26,13 @@ pub struct TrackArgs {
 /// What to report.
 #[derive(Clone, Debug, Subcommand)]
 pub enum TrackVerb {
-    /// Say that work begins, and print its id
+    /// Register the work and print its id
     Start(Box<TrackStartArgs>),
-    /// Say how far it has come; without anything more, that it goes on
+    /// Report progress; without arguments, send a heartbeat
     Progress(TrackProgressArgs),
-    /// Say that it is done
+    /// Report success
     Complete(TrackCompleteArgs),
-    /// Say that it went wrong
+    /// Report failure
     Fail(TrackFailArgs),
 }
 
@@ -42,16 +42,16 @@ pub struct TrackStartArgs {
     /// What every launch takes.
     #[command(flatten)]
     pub work: WorkArgs,
-    /// Where it is done: any label; it never changes
+    /// Label of the place where the work runs
     #[arg(long, value_name = "LABEL")]
     pub node: Option<String>,
-    /// Let it wait for a slot of its key instead of starting at once
+    /// Wait for a slot of its key instead of starting at once
     #[arg(long)]
     pub queued: bool,
-    /// Call it interrupted when it gives no sign of life for so long
+    /// Mark it interrupted after this time without a report
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub heartbeat: Option<DurationArg>,
-    /// How long a cancel waits for its answer
+    /// Time that a cancel waits for an answer
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub grace: Option<DurationArg>,
 }
@@ -59,13 +59,13 @@ pub struct TrackStartArgs {
 /// What `track progress` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackProgressArgs {
-    /// The process: an id, a unique prefix, a name or @last
+    /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// How far: 42, 42% or 412/1000
+    /// Progress: 42, 42% or 412/1000
     #[arg(value_name = "N", allow_negative_numbers = true)]
     pub progress: Option<PercentArg>,
-    /// What it is doing
+    /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
     /// The revision that it is about.
@@ -76,13 +76,13 @@ pub struct TrackProgressArgs {
 /// What `track complete` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackCompleteArgs {
-    /// The process: an id, a unique prefix, a name or @last
+    /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// What came of it, as JSON
+    /// Result as JSON
     #[arg(long, value_name = "JSON", conflicts_with = "result_file", allow_negative_numbers = true)]
     pub result: Option<String>,
-    /// A file with what came of it, as JSON; - is standard input
+    /// File with the result as JSON; - is standard input
     #[arg(long, value_name = "FILE")]
     pub result_file: Option<PathBuf>,
     /// The revision that it is about.
@@ -93,10 +93,10 @@ pub struct TrackCompleteArgs {
 /// What `track fail` takes.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackFailArgs {
-    /// The process: an id, a unique prefix, a name or @last
+    /// Process: an id, a unique prefix, a name or @last
     #[arg(value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(references))]
     pub id: String,
-    /// Why, for whoever looks at it later
+    /// Reason for the failure
     #[arg(long, value_name = "TEXT", required = true)]
     pub error: String,
     /// The revision that it is about.

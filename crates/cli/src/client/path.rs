@@ -41,7 +41,7 @@ impl RequestPath {
     /// What ends of a session.
     pub(crate) fn notices(session: &str) -> Self {
         let mut path = Self::of("/v1/sessions").below(session);
-        path.text.push_str("/notices");
+        path.text.push_str("/completions");
         path
     }
 
@@ -102,7 +102,7 @@ impl RequestPath {
 
     /// What lets everything go.
     pub(crate) fn clear() -> Self {
-        Self::of("/v1/clear")
+        Self::of("/v1/reset")
     }
 
     /// What runs interrupted work again.

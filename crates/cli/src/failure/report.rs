@@ -247,7 +247,7 @@ mod tests {
         };
         assert!(text(&conflict.into()).contains("why:  what differs: command, directory\n"));
         let full = |title: &str| Problem {
-            slug: "level_full".to_owned(),
+            slug: "level_limit_reached".to_owned(),
             title: title.to_owned(),
             level: Some(1),
             used: Some(20),

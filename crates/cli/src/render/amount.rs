@@ -17,9 +17,9 @@ pub(crate) fn length(millis: u64) -> String {
 
 /// Writes how long something took that has ended, given what the moment of its end is: an end that nobody saw may have been
 /// earlier, and of one that was given up nobody knows.
-pub(crate) fn after(millis: Option<u64>, completed_at_is: Option<&str>) -> Option<String> {
+pub(crate) fn after(millis: Option<u64>, completed_at_precision: Option<&str>) -> Option<String> {
     let length = length(millis?);
-    match completed_at_is {
+    match completed_at_precision {
         Some("latest") => Some(format!("after at most {length}")),
         Some("given_up") => None,
         _ => Some(format!("after {length}")),

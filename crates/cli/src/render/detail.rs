@@ -50,7 +50,10 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("why", why(process, now));
     add("conditions", Some(process.conditions.join(", ")).filter(|text| !text.is_empty()));
     add("as of", process.stale_since.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
-    add("ending", process.ending_descendants.then(|| "its descendants, which have not all ended".to_owned()));
+    add(
+        "ending",
+        process.cancelling_descendants.then(|| "its descendants, which have not all ended".to_owned()),
+    );
     add("ready", ready(process));
     add("silent", silent(process));
     add("listens", listens(process));
@@ -83,7 +86,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("key", process.key.clone());
     add("queued", Some(process.queued_at.as_str()).filter(|at| !at.is_empty()).map(|at| now.clock(at)));
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
-    let (before, most) = match process.completed_at_is.as_deref() {
+    let (before, most) = match process.completed_at_precision.as_deref() {
         Some("latest") => ("at or before ", "at most "),
         Some("given_up") => ("not known, given up ", ""),
         Some(_) | None => ("", ""),
@@ -92,7 +95,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
         "ended",
         process.completed_at.as_deref().map(|at| format!("{before}{} ({})", now.clock(at), now.ago(at))),
     );
-    let is_given_up = process.completed_at_is.as_deref() == Some("given_up");
+    let is_given_up = process.completed_at_precision.as_deref() == Some("given_up");
     let took = process.duration_ms.filter(|_| process.completed_at.is_some() && !is_given_up);
     add("took", took.map(|millis| format!("{most}{}", length(millis))));
     add("exit", process.exit.as_ref().and_then(exit).map(|told| told + sent_by(process)));
@@ -166,7 +169,7 @@ fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
         ("grace", Some(grace)) => Some(format!("it is cancelled {} after the end of that", length(grace))),
         _ => None,
     };
-    let rule = match process.leave_by.as_deref() {
+    let rule = match process.cancel_at.as_deref() {
         Some(by) => Some(format!("which ended; it is cancelled at {}", now.clock(by))),
         None => rule,
     };
@@ -252,11 +255,15 @@ fn exit(exit: &ExitView) -> Option<String> {
     }
     parts.extend(exit.stopped_by.as_ref().map(|by| format!("stopped by {by}")));
     parts.extend(exit.paused.then(|| "while paused".to_owned()));
-    parts.extend(exit.unwatched.then(|| "while no manager was there".to_owned()));
+    parts.extend(exit.exit_unobserved.then(|| "while no manager was there".to_owned()));
     parts.extend(exit.limit.as_ref().map(|limit| format!("over its limit of {limit}")));
-    parts.extend((exit.swept > 0).then(|| format!("{} swept", descendants(exit.swept))));
-    parts.extend((exit.leftovers > 0).then(|| format!("{} left over", descendants(exit.leftovers))));
-    parts.extend(exit.pipe_held.then(|| "its output was held open by others".to_owned()));
+    parts.extend(
+        (exit.leftovers_killed > 0).then(|| format!("{} killed", descendants(exit.leftovers_killed))),
+    );
+    parts.extend(
+        (exit.leftovers_found > 0).then(|| format!("{} left over", descendants(exit.leftovers_found))),
+    );
+    parts.extend(exit.output_open.then(|| "its output was held open by others".to_owned()));
     parts.extend((exit.dropped_bytes > 0).then(|| format!("{} of output lost", bytes(exit.dropped_bytes))));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -278,7 +285,7 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
             vec![step("wait", "until it ends"), step("cancel", "stop it")]
         }
         ParsedStatus::Paused => vec![step("resume", "let it go on"), step("cancel", "stop it")],
-        ParsedStatus::Stopping => vec![step("wait", "until it ends"), step("cancel --now", "kill it")],
+        ParsedStatus::Stopping => vec![step("wait", "until it ends"), step("cancel --force", "kill it")],
         ParsedStatus::Failed
         | ParsedStatus::Timeout
         | ParsedStatus::Cancelled
@@ -377,7 +384,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         ] {
             assert!(shown.contains(line), "{line}{shown}");
         }
-        process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
+        process.cancel_at = Some("2026-11-21T01:51:00Z".to_owned());
         assert!(page(&process).contains("s1, which ended; it is cancelled at 2026-11-21 01:51:00 UTC\n"));
     }
 
@@ -437,10 +444,10 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     #[test]
     fn page_of_what_was_stopped_tells_the_signal_and_the_swept() {
         let page = page(&samples::cancelled());
-        assert!(page.contains("  exit       by SIGKILL, stopped by user, 3 descendants swept\n"), "{page}");
+        assert!(page.contains("  exit       by SIGKILL, stopped by user, 3 descendants killed\n"), "{page}");
         assert!(page.contains("longhaul restart -b c0ffee00"), "{page}");
-        let one = ExitView { swept: 1, leftovers: 1, ..ExitView::default() };
-        assert_eq!(exit(&one).as_deref(), Some("1 descendant swept, 1 descendant left over"));
+        let one = ExitView { leftovers_killed: 1, leftovers_found: 1, ..ExitView::default() };
+        assert_eq!(exit(&one).as_deref(), Some("1 descendant killed, 1 descendant left over"));
     }
 
     #[test]
@@ -450,8 +457,8 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         process.exit = Some(ExitView {
             signal: Some(9),
             paused: true,
-            unwatched: true,
-            pipe_held: true,
+            exit_unobserved: true,
+            output_open: true,
             ..ExitView::default()
         });
         let page = page(&process);
@@ -464,7 +471,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
     fn end_that_nobody_saw_is_shown_as_the_latest_possible_one() {
         let mut process = samples::interrupted();
         assert!(page(&process).contains("  ended      2026"), "{}", page(&process));
-        process.completed_at_is = Some("latest".to_owned());
+        process.completed_at_precision = Some("latest".to_owned());
         let page = page(&process);
         for line in ["  ended      at or before 2026-11-21 01:00:00 UTC (", "  took       at most 1h\n"] {
             assert!(page.contains(line), "{line}{page}");

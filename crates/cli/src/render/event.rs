@@ -36,7 +36,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
             .map(|pattern| format!("{pattern}: {}", data.line.as_deref().unwrap_or_default())),
         exit.clone(),
         data.error.clone().filter(|_| exit.is_none()),
-        after(data.duration_s.map(millis), data.completed_at_is.as_deref()),
+        after(data.duration_s.map(millis), data.completed_at_precision.as_deref()),
         data.due_at.as_ref().map(|due| format!("again at {}", now.clock(due))),
     ];
     let words: Vec<String> = words.into_iter().flatten().collect();
@@ -48,7 +48,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
 
 /// Gives a notice in one line: who ended how, and how many still live.
 pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
-    let rest = match batch.still_live {
+    let rest = match batch.live_count {
         0 => "all are complete".to_owned(),
         1 => "1 still lives".to_owned(),
         live => format!("{live} still live"),
@@ -82,7 +82,7 @@ fn ended_words(ended: &EndedProcessView, unicode: bool) -> String {
     if let Some(why) = exit_words(ended.exit_code, ended.signal).or_else(|| ended.error.clone()) {
         words.push_str(&format!(" ({})", clean_label(&why)));
     }
-    if let Some(after) = after(ended.duration_s.map(millis), ended.completed_at_is.as_deref()) {
+    if let Some(after) = after(ended.duration_s.map(millis), ended.completed_at_precision.as_deref()) {
         words.push_str(&format!(" {after}"));
     }
     words
@@ -150,14 +150,14 @@ mod tests {
     #[test]
     fn notice_names_one_and_counts_many() {
         let mut batch =
-            BatchView { ended: vec![ended("aaaaaaaa", "failed", 1)], still_live: 2, ..BatchView::default() };
+            BatchView { ended: vec![ended("aaaaaaaa", "failed", 1)], live_count: 2, ..BatchView::default() };
         assert_eq!(
             batch_line(&batch, true),
             "aaaaaaaa job aaaaaaaa␛ ✗ failed (exit 1) after 48s; 2 still live"
         );
         batch.ended.push(ended("bbbbbbbb", "completed", 0));
         batch.counts = BTreeMap::from([("completed".to_owned(), 1), ("failed".to_owned(), 1)]);
-        batch.still_live = 0;
+        batch.live_count = 0;
         assert_eq!(
             batch_line(&batch, true),
             "2 ended: 1 completed, 1 failed (aaaaaaaa job aaaaaaaa␛); all are complete"

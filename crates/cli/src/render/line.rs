@@ -82,7 +82,7 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     if let Some(why) = how_it_ended(process) {
         line.push_str(&format!(" ({})", clean_label(&why)));
     }
-    if let Some(after) = after(process.duration_ms, process.completed_at_is.as_deref()) {
+    if let Some(after) = after(process.duration_ms, process.completed_at_precision.as_deref()) {
         line.push_str(&format!(" {after}"));
     }
     line
@@ -114,7 +114,8 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
     let stop = || {
         let exit = process.exit.as_ref()?;
         let signal = exit.last_signal.or(exit.signal).map(|number| SignalArg::of(number).to_string());
-        let swept = (exit.swept > 0).then(|| format!("{} swept", descendants(exit.swept)));
+        let swept =
+            (exit.leftovers_killed > 0).then(|| format!("{} killed", descendants(exit.leftovers_killed)));
         let said: Vec<String> = signal.into_iter().chain(swept).collect();
         (!said.is_empty()).then(|| said.join(", "))
     };
@@ -164,7 +165,7 @@ mod tests {
         assert_eq!(ended_line(&samples::failed(), true), "b7d0ha00 ruff ✗ failed (exit 1) after 48s");
         assert_eq!(
             ended_line(&samples::cancelled(), true),
-            "c0ffee00 server ⊘ cancelled (SIGKILL, 3 descendants swept) after 49m"
+            "c0ffee00 server ⊘ cancelled (SIGKILL, 3 descendants killed) after 49m"
         );
         assert_eq!(
             ended_line(&samples::interrupted(), false),

@@ -87,7 +87,7 @@ pub(crate) fn cancelled() -> ProcessView {
             signal: Some(9),
             stopped_by: Some("user".to_owned()),
             last_signal: Some(9),
-            swept: 3,
+            leftovers_killed: 3,
             ..ExitView::default()
         }),
         attempt: 1,

@@ -61,10 +61,16 @@ async fn set(context: &VerbContext, args: &TargetArgs, verb: &str) -> Result<i32
     let mut codes = Vec::new();
     for id in &args.ids {
         let path = RequestPath::process_part(id, verb).with_some("revision", args.expected.revision);
-        codes.push(match context.client.send_slowly(&path, &PauseRequest { alone: args.alone }).await {
-            Ok(reply) => print_paced(context, reply)?,
-            Err(failure) => complained(context, failure),
-        });
+        codes.push(
+            match context
+                .client
+                .send_slowly(&path, &PauseRequest { no_descendants: args.no_descendants })
+                .await
+            {
+                Ok(reply) => print_paced(context, reply)?,
+                Err(failure) => complained(context, failure),
+            },
+        );
     }
     Ok(first_failed(codes))
 }
@@ -161,7 +167,7 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
 fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
     let process = &outcome.process;
     let earlier = process
-        .leave_by
+        .cancel_at
         .as_deref()
         .filter(|_| !outcome.changed && outcome.note.as_deref() != Some("ends_with_ancestor"));
     match earlier.filter(|_| !ParsedStatus::of(process).is_ended()) {
@@ -183,12 +189,12 @@ fn line(outcome: &ActionReply, now: RenderTime) -> String {
         matches!(ParsedStatus::of(process), ParsedStatus::Stopping) || ParsedStatus::of(process).is_ended();
     let ends_with_ancestor = outcome.note.as_deref() == Some("ends_with_ancestor");
     if let Some(by) =
-        process.leave_by.as_deref().filter(|_| outcome.changed && !told_to_end && !ends_with_ancestor)
+        process.cancel_at.as_deref().filter(|_| outcome.changed && !told_to_end && !ends_with_ancestor)
     {
         return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
     }
     match outcome.note.as_deref() {
-        Some("rest_told") => {
+        Some("orphan_stop_requested") => {
             format!("{label} had ended already: {status}; what is left of it on its node is stopped")
         }
         Some(ASKED) => {
@@ -200,7 +206,7 @@ fn line(outcome: &ActionReply, now: RenderTime) -> String {
         }
         _ if outcome.changed => format!("{label} is {status}"),
         Some("already_ended") => format!("{label} had ended already: {status}"),
-        Some("goes_on") => format!("{label} goes on, {status}"),
+        Some("kept_by_policy") => format!("{label} goes on, {status}"),
         Some(_) | None => format!("{label} was already {status}"),
     }
 }

@@ -53,7 +53,7 @@ async fn told(
     }
     let ids = chosen(context, args).await?;
     check_expected(args.expected, ids.len())?;
-    let request = CancelRequest { force: args.now, alone: args.alone };
+    let request = CancelRequest { force: args.force, no_descendants: args.no_descendants };
     let mut outcomes = Vec::new();
     for id in &ids {
         let path = RequestPath::process_part(id, "cancel").with_some("revision", args.expected.revision);
@@ -81,7 +81,7 @@ async fn told_level(
             return Ok(Vec::new());
         }
     }
-    let request = CancelLevelRequest { level: Some(level), tree: args.tree.clone(), force: args.now };
+    let request = CancelLevelRequest { level: Some(level), tree: args.tree.clone(), force: args.force };
     let reply: OutcomesReply = context.client.send_slowly(&RequestPath::cancel_level(), &request).await?;
     if reply.outcomes.is_empty() {
         context.console.say(&format!("nothing lives on level {level}"));
@@ -96,7 +96,7 @@ async fn see_off(
     mut outcome: ActionReply,
 ) -> Result<i32, CliError> {
     let console = &context.console;
-    if outcome.note.as_deref() == Some("rest_told") {
+    if outcome.note.as_deref() == Some("orphan_stop_requested") {
         let label = label(&outcome.process);
         console.say(&format!(
             "{label} had ended already; what is left of it on its node is stopped, as soon as that is there"
@@ -133,10 +133,10 @@ async fn see_off(
         });
         return Ok(FAILED);
     }
-    let help = if args.now {
+    let help = if args.force {
         format!("longhaul status {}      see what stands in the way", short(&outcome.process.id))
     } else {
-        format!("longhaul cancel --now {}      kill it", short(&outcome.process.id))
+        format!("longhaul cancel --force {}      kill it", short(&outcome.process.id))
     };
     console.complain(CliError::Unfinished {
         what: waiting_line(&outcome.process, console.unicode),
@@ -184,7 +184,7 @@ async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessVie
 
 /// Whether it has ended with all that it was to take along.
 fn is_over(process: &ProcessView) -> bool {
-    ParsedStatus::of(process).is_ended() && !process.ending_descendants
+    ParsedStatus::of(process).is_ended() && !process.cancelling_descendants
 }
 
 fn is_stuck(process: &ProcessView) -> bool {
@@ -223,9 +223,9 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
             "longhaul cancel ID, or longhaul cancel --all --yes",
         );
     }
-    let alone = if args.alone { "" } else { " with all descendants" };
+    let descendants = if args.no_descendants { "" } else { " with all descendants" };
     let question = Prompt {
-        text: format!("Cancel {}{alone}?", counted(live.len())),
+        text: format!("Cancel {}{descendants}?", counted(live.len())),
         would: format!("{} would be cancelled", counted(live.len())),
         list: live.iter().map(label).collect(),
         help: "longhaul cancel --all --yes",

@@ -228,7 +228,8 @@ async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
 
 async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliError> {
     let path = RequestPath::process_part(id, "cancel");
-    let _outcome: ActionReply = context.client.send(&path, &CancelRequest { force, alone: false }).await?;
+    let _outcome: ActionReply =
+        context.client.send(&path, &CancelRequest { force, no_descendants: false }).await?;
     Ok(())
 }
 

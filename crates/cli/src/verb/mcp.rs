@@ -108,7 +108,7 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
         console.print(&mcp::snippet(args.client, &entry))?;
         return Ok(DONE);
     }
-    let plan = mcp::plan(args.client, &entry, &homes(context, args.here)?)?;
+    let plan = mcp::plan(args.client, &entry, &homes(context, args.local)?)?;
     let path = plan.path().display();
     let is_done = plan.is_done();
     if is_done {
@@ -135,7 +135,7 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
     if plan.stays_off() {
         console.say("its entry longhaul is switched off there, and stays so");
     }
-    if args.here && args.client == McpClient::Codex {
+    if args.local && args.client == McpClient::Codex {
         console.hint("Codex reads it in projects that it was told to trust");
     }
     if console.is_json() {
@@ -146,7 +146,7 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
 
 /// What the agent is to call: for everything of a user this very program, for a project one that each member has.
 fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, CliError> {
-    let program = if args.here {
+    let program = if args.local {
         "longhaul".to_owned()
     } else {
         let own =
@@ -155,7 +155,7 @@ fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, Cl
     };
     let mut words = vec!["mcp".to_owned()];
     // What a team shares names no place of one member.
-    if let Some(state) = context.global.state_dir.as_ref().filter(|_| !args.here) {
+    if let Some(state) = context.global.state_dir.as_ref().filter(|_| !args.local) {
         let state = std::path::absolute(state).unwrap_or_else(|_| state.clone());
         words.extend(["--state-dir".to_owned(), state.to_string_lossy().into_owned()]);
     }

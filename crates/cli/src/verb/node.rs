@@ -1,4 +1,4 @@
-//! `nodes` and `node`
+//! `node`
 
 use super::status::all_pages;
 use crate::arguments::{NodeArgs, NodeName, NodeVerb, OutputFormat};
@@ -23,7 +23,7 @@ struct NodeJson<'a> {
 }
 
 /// Shows every node.
-pub(crate) async fn nodes(context: &VerbContext) -> Result<i32, CliError> {
+async fn list(context: &VerbContext) -> Result<i32, CliError> {
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
     let console = &context.console;
     match console.format {
@@ -42,11 +42,12 @@ pub(crate) async fn nodes(context: &VerbContext) -> Result<i32, CliError> {
     Ok(DONE)
 }
 
-/// Takes a node out of work, or back into it.
+/// Lists the nodes, or changes one of them.
 pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, CliError> {
     let nothing = Map::<String, Value>::new();
     let part = |named: &NodeName, part: &str| RequestPath::node_part(&named.id, part);
     let (node, told): (NodeView, _) = match &args.verb {
+        NodeVerb::List => return list(context).await,
         NodeVerb::Drain(named) => (
             context.client.send(&part(named, "drain"), &nothing).await?,
             "drains: what it runs goes on, and it starts nothing more",

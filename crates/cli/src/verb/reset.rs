@@ -1,4 +1,4 @@
-//! `clear`
+//! `reset`
 
 use super::status::all_pages;
 use crate::arguments::ResetArgs;
@@ -45,7 +45,7 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
         text: format!("Stop {}, and let all records and their output go?", counted(lines.len())),
         would: sentence(&would, "would be stopped", "would go"),
         list: lines,
-        help: "longhaul clear --yes",
+        help: "longhaul reset --yes",
     };
     if !question.ask(console)? {
         return Ok(DONE);
@@ -59,12 +59,12 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
         console.say(&format!("stopped {told}"));
     }
     console.say(&sentence(&done, "stopped", "let go"));
-    if done.left.is_empty() {
+    if done.remaining.is_empty() {
         return Ok(DONE);
     }
-    let left: Vec<&str> = done.left.iter().map(|id| short(id)).collect();
+    let left: Vec<&str> = done.remaining.iter().map(|id| short(id)).collect();
     console.complain(CliError::Unfinished {
-        what: format!("{} would not end", counted(done.left.len())),
+        what: format!("{} would not end", counted(done.remaining.len())),
         why: Some(left.join(", ")),
         help: "longhaul status      see what stands in the way".to_owned(),
     });

@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
 fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
     if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
-        let what = format!("{} waits: {reason}; `longhaul nodes` lists all", label(process));
+        let what = format!("{} waits: {reason}; `longhaul node list` lists all", label(process));
         context.console.say(&clean_label(&what));
     }
 }
@@ -116,7 +116,7 @@ pub(super) async fn submit(
 ) -> Result<LaunchReply, CliError> {
     let mut outcome = ask(context, &request).await;
     if let (Err(failure), None, Some(adopted)) = (&outcome, &work.parent, &request.parent_id)
-        && matches!(failure.slug(), "process_not_found" | "parent_missing")
+        && matches!(failure.slug(), "process_not_found" | "parent_not_found")
         && is_unknown(context, adopted).await
     {
         let adopted = clean_label(short(adopted)).into_owned();
@@ -137,7 +137,7 @@ pub(super) async fn submit(
             .console
             .say(&format!("the launch key was used before: this is {}, {stands}", label(&launched.process)));
     }
-    if launched.process.conditions.iter().any(|condition| condition == "unshared") {
+    if launched.process.conditions.iter().any(|condition| condition == "local_only") {
         let label = label(&launched.process);
         context.console.say(&format!("the store is away: only this node knows of {label} until it is back"));
     }

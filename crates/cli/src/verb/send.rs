@@ -46,7 +46,7 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
 
 /// Whether the manager refused the bytes before it wrote any of them, and may take them later.
 fn is_untouched(failure: &CliError) -> bool {
-    failure.is_of_store() || matches!(failure.slug(), "unreachable" | "shutting_down")
+    failure.is_of_store() || matches!(failure.slug(), "input_unavailable" | "shutting_down")
 }
 
 /// What becomes of input that the process does not read.

@@ -90,10 +90,10 @@ fn outcome(situation: &Situation, input: &Input) -> String {
 
 fn done(process: &Process, step: &Decision) -> String {
     let note = step.note.map(|note| match note {
-        NoOpReason::NoChange => "note:already_so",
+        NoOpReason::NoChange => "note:no_change",
         NoOpReason::AlreadyEnded => "note:already_ended",
-        NoOpReason::OrphanStopRequested => "note:rest_told",
-        NoOpReason::KeptByPolicy => "note:goes_on",
+        NoOpReason::OrphanStopRequested => "note:orphan_stop_requested",
+        NoOpReason::KeptByPolicy => "note:kept_by_policy",
         NoOpReason::EndsWithAncestor => "note:ends_with_ancestor",
         NoOpReason::Stale => "note:stale",
     });

@@ -71,7 +71,7 @@ mod tests {
         }
         assert!(may(Method::POST, "/v1/processes/x/input"));
         for path in
-            ["/v1/processes", "/v1/clear", "/v1/processes/x", "/v1/processes/x/cancel", "/mcp", "/metrics"]
+            ["/v1/processes", "/v1/reset", "/v1/processes/x", "/v1/processes/x/cancel", "/mcp", "/metrics"]
         {
             assert!(!may(Method::GET, path) && !may(Method::POST, path), "{path}");
         }

@@ -51,7 +51,7 @@ pub(crate) fn entries() -> Vec<Route> {
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
             )
             .answers_raw(200, "Events; what is no longer kept is told as a gap. Of server-sent events, `caught_up` is no CloudEvent: its data is the cursor up to which all was told", MEDIA),
-        common(Route::get("/v1/sessions/{id}/notices", notices))
+        common(Route::get("/v1/sessions/{id}/completions", notices))
             .named(
                 "stream_notices",
                 "Streams the ends of a session's processes, those that come together as one",
@@ -80,7 +80,7 @@ async fn events(
     Ok(streamed(format, told.map(line)))
 }
 
-/// `GET /v1/sessions/{id}/notices`.
+/// `GET /v1/sessions/{id}/completions`.
 async fn notices(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,

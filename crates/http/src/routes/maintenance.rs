@@ -17,8 +17,8 @@ pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
             .named("prune", "Lets ended records and their output go")
             .needs::<PruneRequest>()
             .answers::<PruneReply>(200, "What went, or would go"),
-        Route::post("/v1/clear", clear)
-            .named("clear", "Stops everything and lets every record go")
+        Route::post("/v1/reset", clear)
+            .named("reset", "Stops everything and lets every record go")
             .needs::<ResetRequest>()
             .answers::<ResetReply>(200, "What was stopped and let go, or would be"),
         Route::post("/v1/restart-interrupted", restart_interrupted)
@@ -37,7 +37,7 @@ async fn prune(
     Ok(JsonReply::ok(api.prune(request).await?))
 }
 
-/// `POST /v1/clear`.
+/// `POST /v1/reset`.
 async fn clear(
     State(api): State<Api>,
     JsonBody(request): JsonBody<ResetRequest>,

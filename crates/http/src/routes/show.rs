@@ -68,7 +68,7 @@ async fn show(
 /// the record of a live process do.
 fn is_final(process: &ProcessView) -> bool {
     let is_ended = process.status.parse().is_ok_and(Status::is_ended);
-    is_ended && !process.ending_descendants && process.conditions.is_empty()
+    is_ended && !process.cancelling_descendants && process.conditions.is_empty()
 }
 
 /// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.

@@ -52,7 +52,7 @@ async fn input_without_a_reader_is_refused_with_the_way_out() {
     assert_eq!(world.post(&input("nobody"), json!({ "close": true })).await.problem().status, 404);
     let stale = format!("{}?revision=1", input(&asking));
     let moved = world.post(&stale, json!({ "text": "x" })).await.problem();
-    assert_eq!((moved.status, moved.slug.as_str()), (409, "revision_moved"));
+    assert_eq!((moved.status, moved.slug.as_str()), (409, "revision_conflict"));
 }
 
 #[tokio::test(start_paused = true)]

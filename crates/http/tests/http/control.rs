@@ -58,7 +58,7 @@ async fn signal_is_sent_once_and_changes_no_status() {
     let sent = world.post(&path, json!({ "signal": "SIGUSR1", "tree": true })).await.json();
     assert_eq!((&sent["changed"], &sent["process"]["status"]), (&json!(true), &json!("running")));
     for (signal, help) in [
-        (json!("KILL"), "longhaul cancel --now"),
+        (json!("KILL"), "longhaul cancel --force"),
         (json!("19"), "longhaul pause"),
         (json!("SIGCONT"), "longhaul resume"),
         (json!("USER1"), "USR1"),

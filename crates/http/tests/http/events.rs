@@ -49,9 +49,9 @@ async fn notices_of_a_session_begin_with_where_it_stands() {
     world.submit(with(command("run"), "session_id", json!("s"))).await;
     let id = world.submit(with(command("exit 0"), "session_id", json!("s"))).await;
     world.pass(millis(1_000)).await;
-    let notices = lines(&world.get("/v1/sessions/s/notices?follow=false").await, "application/x-ndjson");
+    let notices = lines(&world.get("/v1/sessions/s/completions?follow=false").await, "application/x-ndjson");
     assert_eq!((&notices[0]["ended"], &notices[0]["all_complete"]), (&json!([]), &json!(false)));
-    let after = world.get("/v1/sessions/s/notices?follow=false&after=start").await;
+    let after = world.get("/v1/sessions/s/completions?follow=false&after=start").await;
     let ended = lines(&after, "application/x-ndjson")
         .into_iter()
         .flat_map(|notice| notice["ended"].as_array().unwrap().clone());

@@ -217,7 +217,7 @@ async fn version_and_health_answer() {
     assert_eq!(world.get("/v1/version").await.json()["version"], "1.2.3");
     let health = world.get("/v1/health").await;
     let retention = json!({ "age_ms": 60_000, "count": 7, "bytes": null });
-    let expected = json!({ "status": "ok", "swept": 0, "retention": retention });
+    let expected = json!({ "status": "ok", "pruned": 0, "retention": retention });
     assert_eq!((health.status.as_u16(), health.json()), (200, expected));
     assert_eq!(health.headers["longhaul-protocol"], "1");
 }

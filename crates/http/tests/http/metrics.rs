@@ -18,9 +18,9 @@ async fn numbers_follow_what_happens() {
     let seen = numbers(&world).await;
     for (sample, value) in [
         ("longhaul_launches_total", "4"),
-        ("longhaul_endings_total{status=\"completed\"}", "1"),
-        ("longhaul_endings_total{status=\"failed\"}", "1"),
-        ("longhaul_endings_total{status=\"interrupted\"}", "0"),
+        ("longhaul_processes_ended_total{status=\"completed\"}", "1"),
+        ("longhaul_processes_ended_total{status=\"failed\"}", "1"),
+        ("longhaul_processes_ended_total{status=\"interrupted\"}", "0"),
         ("longhaul_processes{status=\"running\"}", "1"),
         ("longhaul_processes{status=\"pending\"}", "1"),
         ("longhaul_queue_waiting{key=\"opus\"}", "1"),
@@ -29,7 +29,7 @@ async fn numbers_follow_what_happens() {
         ("longhaul_spawn_seconds_count", "3"),
         ("longhaul_process_duration_seconds_count", "2"),
         ("longhaul_process_duration_seconds_sum", "0.1"),
-        ("longhaul_detection_seconds_count", "2"),
+        ("longhaul_exit_detection_seconds_count", "2"),
         ("longhaul_store_write_seconds_count{operation=\"submit\"}", "4"),
         ("longhaul_build_info{version=\"1.2.3\",protocol=\"1\"}", "1"),
     ] {
@@ -106,8 +106,8 @@ async fn counting_does_not_read_the_log_for_every_launch() {
     let seen = numbers(&world).await;
     for sample in [
         "longhaul_launches_total",
-        "longhaul_endings_total{status=\"completed\"}",
-        "longhaul_detection_seconds_count",
+        "longhaul_processes_ended_total{status=\"completed\"}",
+        "longhaul_exit_detection_seconds_count",
     ] {
         assert_eq!(seen[sample], "20", "{sample}");
     }
@@ -135,12 +135,12 @@ async fn exit_of_what_waits_for_its_children_is_detected_once() {
     world.submit(child("exit 0 5000", &top)).await;
     world.pass(millis(200)).await;
     assert_eq!(world.show(&top).await["status"], "running");
-    assert_eq!(numbers(&world).await["longhaul_detection_seconds_count"], "1");
+    assert_eq!(numbers(&world).await["longhaul_exit_detection_seconds_count"], "1");
     world.pass(millis(10_000)).await;
     assert_eq!(world.show(&top).await["status"], "completed");
     let seen = numbers(&world).await;
-    assert_eq!(seen["longhaul_detection_seconds_count"], "2");
-    assert!(seen["longhaul_detection_seconds_sum"].parse::<f64>().unwrap() < 1.0, "{seen:?}");
+    assert_eq!(seen["longhaul_exit_detection_seconds_count"], "2");
+    assert!(seen["longhaul_exit_detection_seconds_sum"].parse::<f64>().unwrap() < 1.0, "{seen:?}");
 }
 
 fn reads_of_log(world: &World) -> usize {

@@ -77,7 +77,7 @@ async fn captured_environment_goes_to_no_other_node() {
     for place in [json!({"node": "there/2"}), json!({"node_labels": ["gpu"]}), json!({"any_node": true})] {
         let refused = world.post("/v1/processes", launch(place.clone(), captured())).await;
         assert_eq!(refused.status, 400, "{place}");
-        assert_eq!(refused.json()["type"], "environment_stays", "{place}");
+        assert_eq!(refused.json()["type"], "environment_not_portable", "{place}");
         assert!(refused.json()["help"].as_str().unwrap().contains("--clear-env"));
         let declared =
             world.post("/v1/processes", launch(place.clone(), json!({"declared": {"A": "1"}}))).await;

@@ -30,7 +30,7 @@ async fn node_that_proves_itself_reads_output_and_writes_input_and_does_nothing_
         ("GET", format!("/v1/processes/{id}")),
         ("GET", "/metrics".to_owned()),
         ("POST", format!("/v1/processes/{id}/cancel")),
-        ("POST", "/v1/clear".to_owned()),
+        ("POST", "/v1/reset".to_owned()),
         ("POST", "/mcp".to_owned()),
     ] {
         let answer = door.ask(method, &path, "", Lie::None).await;

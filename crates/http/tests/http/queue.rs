@@ -96,7 +96,7 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
             "ahead": 0,
             "slots": null,
             "holders": [],
-            "stalled": false,
+            "deadlocked": false,
             "held": { "since": NOON, "by": "ada" },
             "due_at": null,
             "next_attempt": null,
@@ -183,10 +183,10 @@ async fn slots_that_ancestors_of_waiters_hold_are_said_to_be_stalled() {
     .await;
     let (one, two) = two(&world).await;
     let below = world.submit(with(keyed(), "parent_id", json!(one))).await;
-    assert_eq!(why(&world, &below).await["stalled"], false);
+    assert_eq!(why(&world, &below).await["deadlocked"], false);
     world.submit(with(keyed(), "parent_id", json!(two))).await;
     let told = why(&world, &below).await;
-    assert_eq!(told["stalled"], true);
+    assert_eq!(told["deadlocked"], true);
     assert!(told["reason"].as_str().unwrap().contains("raise the limit"), "{told}");
 }
 
@@ -202,7 +202,7 @@ async fn waiter_is_moved_by_number_or_before_all_others() {
     assert_eq!(moved["process"]["priority"], 8);
     assert_eq!(waiters(&world).await, json!([second, third, first]));
     let again = move_to(&world, &second, json!({ "first": true })).await;
-    assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("already_so")));
+    assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("no_change")));
     let path = format!("/v1/processes/{holder}/priority");
     let problem = world.post(&path, json!({ "priority": 1 })).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (409, "invalid_status_transition"));

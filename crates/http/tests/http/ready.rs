@@ -5,7 +5,7 @@ async fn manager_is_ready_while_its_store_answers() {
     let world = World::new().await;
     let answer = world.get("/v1/ready").await;
     assert_eq!((answer.status.as_u16(), answer.json()["status"].as_str()), (200, Some("ready")));
-    assert_eq!(answer.json()["unexamined"].as_u64(), Some(0));
+    assert_eq!(answer.json()["recovery_pending"].as_u64(), Some(0));
     world.store.set_down(true);
     let problem = world.get("/v1/ready").await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (503, "not_ready"));

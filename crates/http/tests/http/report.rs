@@ -108,7 +108,7 @@ async fn update_with_an_end_that_is_there_changes_nothing() {
     let body = json!({"status": "completed", "progress": 90, "stage": "last"});
     assert_eq!(update(&world, &id, body.clone()).await["changed"], true);
     let again = update(&world, &id, body).await;
-    assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("already_so")));
+    assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("no_change")));
     let problem = refused(&world, &id, json!({"status": "failed", "progress": 1})).await;
     assert_eq!((problem.status, problem.attempted.as_deref()), (409, Some("fail")));
 }
@@ -119,7 +119,7 @@ async fn running_is_nothing_new_while_it_runs_and_refused_after_the_end() {
     let id = reported(&world).await;
     for body in [json!({"status": "running"}), json!({})] {
         let quiet = update(&world, &id, body).await;
-        assert_eq!((&quiet["changed"], &quiet["note"]), (&json!(false), &json!("already_so")));
+        assert_eq!((&quiet["changed"], &quiet["note"]), (&json!(false), &json!("no_change")));
     }
     assert_eq!(update(&world, &id, json!({"status": "running", "progress": 5})).await["changed"], true);
     update(&world, &id, json!({"status": "completed"})).await;

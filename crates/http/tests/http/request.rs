@@ -58,7 +58,7 @@ async fn change_that_matches_no_more_is_refused_with_the_present_revision() {
     };
     let refused = ask(&pause, "\"999\"").await;
     let problem = refused.problem();
-    assert_eq!((problem.status, problem.slug.as_str()), (412, "revision_moved"));
+    assert_eq!((problem.status, problem.slug.as_str()), (412, "revision_conflict"));
     assert_eq!(problem.revision, Some(revision));
     assert_eq!(refused.headers["etag"], format!("\"{revision}\"").as_str());
     assert_eq!(ask(&pause, "W/\"1\"").await.problem().status, 412);

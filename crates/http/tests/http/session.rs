@@ -15,10 +15,10 @@ async fn end_of_a_session_does_to_each_what_it_declared() {
     let outcomes = reply.json()["outcomes"].as_array().unwrap().clone();
     let of = |id: &str| outcomes.iter().find(|outcome| outcome["id"] == id).unwrap().clone();
     assert_eq!(outcomes.len(), 3);
-    assert_eq!((&of(&keeps)["changed"], &of(&keeps)["note"]), (&json!(false), &json!("goes_on")));
+    assert_eq!((&of(&keeps)["changed"], &of(&keeps)["note"]), (&json!(false), &json!("kept_by_policy")));
     assert_eq!(of(&cancels)["process"]["status"], "stopping");
     let leaving = &of(&leaves)["process"];
-    assert_eq!(leaving["leave_by"], "2023-11-14T22:13:25.010Z");
+    assert_eq!(leaving["cancel_at"], "2023-11-14T22:13:25.010Z");
     assert_eq!(leaving["reason"], "its session ended; it is cancelled at 2023-11-14T22:13:25.010Z");
     world.pass(millis(6_000)).await;
     assert_eq!(world.show(&keeps).await["status"], "running");
@@ -33,7 +33,7 @@ async fn end_of_a_session_may_say_otherwise_for_all() {
     world.pass(millis(1)).await;
     let body = json!({ "policy": "grace", "grace_ms": 1_000 });
     world.post("/v1/sessions/s%201/end", body).await;
-    assert_eq!(world.show(&id).await["leave_by"], "2023-11-14T22:13:21.001Z");
+    assert_eq!(world.show(&id).await["cancel_at"], "2023-11-14T22:13:21.001Z");
     world.post("/v1/sessions/s%201/end", json!({ "policy": "cancel" })).await;
     world.pass(millis(20)).await;
     assert_eq!(world.show(&id).await["status"], "cancelled");
@@ -66,11 +66,11 @@ async fn grace_that_nobody_measures_is_the_configured_one() {
     let keeps = world.submit(of_session("run", json!({}))).await;
     world.post("/v1/sessions/s%201/end", json!({ "policy": "grace" })).await;
     for id in [&declared, &keeps] {
-        assert_eq!(world.show(id).await["leave_by"], "2023-11-14T22:13:50.000Z");
+        assert_eq!(world.show(id).await["cancel_at"], "2023-11-14T22:13:50.000Z");
     }
     let kept = world.post("/v1/sessions/s%201/end", json!({ "policy": "keep" })).await.json();
     assert_eq!(kept["outcomes"][0]["changed"], true);
-    assert_eq!(world.show(&keeps).await["leave_by"], json!(null));
+    assert_eq!(world.show(&keeps).await["cancel_at"], json!(null));
 }
 
 #[tokio::test(start_paused = true)]
@@ -99,7 +99,7 @@ async fn policies_of_a_launch_are_shown_and_absurd_ones_refused() {
     let shown = world.submit(of_session("run", declared)).await;
     let shown = world.show(&shown).await;
     assert_eq!((&shown["children"], &shown["on_session_end"]), (&json!("cancel"), &json!("grace")));
-    assert_eq!((&shown["session_grace_ms"], &shown["leave_by"]), (&json!(2_500), &json!(null)));
+    assert_eq!((&shown["session_grace_ms"], &shown["cancel_at"]), (&json!(2_500), &json!(null)));
     let usual = world.launch("run").await;
     let usual = world.show(&usual).await;
     assert_eq!((&usual["children"], &usual["on_session_end"]), (&json!("keep"), &json!("keep")));

@@ -60,7 +60,7 @@ async fn request_that_cannot_be_read_is_told_why_as_any_other() {
     for (request, status) in [
         (&b"\0nonsense\r\n\r\n"[..], 400),
         (b"GET /v1/health HTTP/9.9\r\nhost: x\r\n\r\n", 400),
-        (b"POST /v1/clear HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
+        (b"POST /v1/reset HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n", 400),
         (large.as_bytes(), 431),
     ] {
         let answer = server.answer(request).await;

@@ -7,19 +7,19 @@ async fn cancel_reaches_all_descendants_and_alone_only_itself() {
     let world = World::new().await;
     let [top, middle, leaf] = line(&world).await;
     let outcome =
-        world.post(&format!("/v1/processes/{middle}/cancel"), json!({ "alone": true })).await.json();
+        world.post(&format!("/v1/processes/{middle}/cancel"), json!({ "no_descendants": true })).await.json();
     assert_eq!(
-        (&outcome["changed"], &outcome["process"]["ending_descendants"]),
+        (&outcome["changed"], &outcome["process"]["cancelling_descendants"]),
         (&json!(true), &json!(false))
     );
     world.pass(millis(20)).await;
     assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["running", "cancelled", "running"]);
     let outcome = world.post(&format!("/v1/processes/{top}/cancel"), json!({})).await.json();
-    assert_eq!(outcome["process"]["ending_descendants"], true);
+    assert_eq!(outcome["process"]["cancelling_descendants"], true);
     world.pass(millis(20)).await;
     assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["cancelled"; 3]);
     assert_eq!(world.show(&leaf).await["exit"]["stopped_by"], "parent");
-    assert_eq!(world.show(&top).await["ending_descendants"], false);
+    assert_eq!(world.show(&top).await["cancelling_descendants"], false);
     let again = world.post(&format!("/v1/processes/{top}/cancel"), json!({})).await.json();
     assert_eq!((&again["changed"], &again["note"]), (&json!(false), &json!("already_ended")));
 }
@@ -31,11 +31,11 @@ async fn wait_for_the_end_of_a_tree_lasts_as_long_as_its_last_process() {
     world.submit(child("stubborn", &top)).await;
     world.pass(millis(20)).await;
     let outcome = world.post(&format!("/v1/processes/{top}/cancel"), json!({})).await.json();
-    assert_eq!(outcome["process"]["ending_descendants"], true);
+    assert_eq!(outcome["process"]["cancelling_descendants"], true);
     world.pass(millis(1_000)).await;
     let wait = async |goal: &str| {
         let reply = world.get(&format!("/v1/wait?id={top}&for={goal}&timeout_ms=0")).await.json();
-        (reply["timed_out"].clone(), reply["processes"][0]["ending_descendants"].clone())
+        (reply["timed_out"].clone(), reply["processes"][0]["cancelling_descendants"].clone())
     };
     assert_eq!(wait("ended").await, (json!(false), json!(true)), "the process itself has ended");
     assert_eq!(wait("tree_ended").await, (json!(true), json!(true)), "its child has not");
@@ -85,11 +85,11 @@ async fn pause_halts_all_descendants_and_says_who_could_not() {
     }
     assert_eq!((&of(&waits)["changed"], &of(&waits)["process"]), (&json!(false), &json!(null)));
     assert_eq!(of(&waits)["problem"]["type"], "invalid_status_transition");
-    world.post(&format!("/v1/processes/{top}/resume"), json!({ "alone": true })).await;
+    world.post(&format!("/v1/processes/{top}/resume"), json!({ "no_descendants": true })).await;
     assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["running", "paused", "paused"]);
     world.post(&format!("/v1/processes/{top}/resume"), json!({})).await;
     assert_eq!(statuses(&world, [&top, &middle, &leaf]).await, ["running"; 3]);
-    world.post(&format!("/v1/processes/{top}/pause"), json!({ "alone": true })).await;
+    world.post(&format!("/v1/processes/{top}/pause"), json!({ "no_descendants": true })).await;
     assert_eq!(statuses(&world, [&top, &middle]).await, ["paused", "running"]);
 }
 
@@ -168,7 +168,7 @@ async fn full_level_and_too_deep_a_tree_name_level_used_and_max() {
     let first = world.submit(child("run", &top)).await;
     world.submit(child("run", &top)).await;
     let problem = world.post("/v1/processes", child("run", &top)).await.problem();
-    assert_eq!((problem.status, problem.slug.as_str()), (409, "level_full"));
+    assert_eq!((problem.status, problem.slug.as_str()), (409, "level_limit_reached"));
     assert_eq!((problem.level, problem.used, problem.max), (Some(1), Some(2), Some(2)));
     assert!(problem.detail.is_some() && problem.help.is_some());
     let problem = world.post("/v1/processes", child("run", &first)).await.problem();
@@ -185,13 +185,13 @@ async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let problem = world.post("/v1/processes", child("run", &ended)).await.problem();
-    assert_eq!((problem.status, problem.slug.as_str()), (409, "ancestor_closing"));
+    assert_eq!((problem.status, problem.slug.as_str()), (409, "ancestor_stopping"));
     assert_eq!(problem.candidates, [ended]);
     let stubborn = world.launch("stubborn").await;
     world.pass(millis(1)).await;
     world.post(&format!("/v1/processes/{stubborn}/cancel"), json!({})).await;
     let problem = world.post("/v1/processes", child("run", &stubborn)).await.problem();
-    assert_eq!(problem.slug, "ancestor_closing");
+    assert_eq!(problem.slug, "ancestor_stopping");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,7 +17,7 @@ async fn prune_says_beforehand_what_it_then_lets_go() {
     assert_eq!(done, json!({ "dry_run": false, "ids": [old], "count": 1, "bytes": bytes, "total": 1 }));
     assert_eq!(world.get(&format!("/v1/processes/{old}")).await.problem().slug, "process_not_found");
     assert_eq!(world.show(&live).await["status"], "running");
-    assert_eq!(world.get("/v1/health").await.json()["swept"], 1);
+    assert_eq!(world.get("/v1/health").await.json()["pruned"], 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,18 +42,18 @@ async fn clear_says_what_it_stops_and_does_nothing_unless_it_is_meant() {
     let live = world.launch("run").await;
     world.pass(millis(10)).await;
     for body in [json!({}), json!({ "dry_run": true, "confirm": true })] {
-        let problem = world.post("/v1/clear", body).await.problem();
+        let problem = world.post("/v1/reset", body).await.problem();
         assert_eq!((problem.status, problem.slug.as_str()), (400, "invalid_request"));
     }
-    let dry = world.post("/v1/clear", json!({ "dry_run": true })).await.json();
-    assert_eq!(dry, json!({ "dry_run": true, "stopped": [live], "removed": 2, "left": [] }));
+    let dry = world.post("/v1/reset", json!({ "dry_run": true })).await.json();
+    assert_eq!(dry, json!({ "dry_run": true, "stopped": [live], "removed": 2, "remaining": [] }));
     assert_eq!(world.show(&live).await["status"], "running");
-    let clear = async { world.post("/v1/clear", json!({ "confirm": true })).await.json() };
+    let clear = async { world.post("/v1/reset", json!({ "confirm": true })).await.json() };
     let done = tokio::select! {
         done = clear => done,
         () = async { loop { world.pass(millis(100)).await } } => unreachable!(),
     };
-    assert_eq!(done, json!({ "dry_run": false, "stopped": [live], "removed": 2, "left": [] }));
+    assert_eq!(done, json!({ "dry_run": false, "stopped": [live], "removed": 2, "remaining": [] }));
     for id in [ended, live] {
         assert_eq!(world.get(&format!("/v1/processes/{id}")).await.status, 404);
     }

@@ -21,12 +21,12 @@ const BRIEF: &[&str] = &[
     "progress",
     "eta_s",
     "pid",
-    "ending_descendants",
+    "cancelling_descendants",
     "exit_code",
     "error",
     "started_at",
     "completed_at",
-    "completed_at_is",
+    "completed_at_precision",
     "elapsed_s",
     "parent_id",
     "session_id",
@@ -49,7 +49,7 @@ const DESCRIBED: &[&str] = &[
     "process_type",
     "status",
     "terminal",
-    "ending_descendants",
+    "cancelling_descendants",
     "exit_code",
     "error",
     "progress",
@@ -165,7 +165,7 @@ fn renamed(name: &str) -> String {
 }
 
 fn add(fields: &mut JsonObject, view: &ProcessView, around: &StatusContext) {
-    let terminal = is_terminal(&view.status) && !view.ending_descendants;
+    let terminal = is_terminal(&view.status) && !view.cancelling_descendants;
     fields.insert("terminal".to_owned(), terminal.into());
     let mut output = JsonObject::new();
     if let Some(bytes) = fields.remove("output_bytes") {
@@ -206,7 +206,7 @@ fn next(view: &ProcessView) -> Option<&'static str> {
             }
         });
     }
-    if view.ending_descendants && is_terminal(&view.status) {
+    if view.cancelling_descendants && is_terminal(&view.status) {
         return Some(
             "descendants of it are still ending: stop_background_process waits for them, with force it kills them",
         );
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(fields["exit"]["usage"]["user_s"], 0.02);
         assert_eq!(fields["terminal"], true);
         assert_eq!(fields["output"], json!({ "bytes": 7 }));
-        for absent in ["name", "conditions", "ending_descendants", "output_bytes", "id", "pid"] {
+        for absent in ["name", "conditions", "cancelling_descendants", "output_bytes", "id", "pid"] {
             assert!(!fields.contains_key(absent), "{absent}");
         }
     }

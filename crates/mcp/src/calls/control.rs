@@ -13,7 +13,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 impl ToolContext<'_> {
     /// Stops a process with all its descendants, and waits until the last of them has ended.
     pub(super) async fn stop(self, asked: StopInput) -> Result<JsonObject, ToolError> {
-        let request = CancelRequest { force: asked.force, alone: false };
+        let request = CancelRequest { force: asked.force, no_descendants: false };
         let id = self.find(&asked.process_id).await?;
         Ok(self.came_of(&self.stopped(&id, request).await?).await)
     }
@@ -45,7 +45,7 @@ impl ToolContext<'_> {
         let id = self.find(&asked.process_id).await?;
         if asked.stop {
             let stopped = self.stopped(&id, CancelRequest::default()).await?;
-            if stopped.process.ending_descendants || stopped.process.completed_at.is_none() {
+            if stopped.process.cancelling_descendants || stopped.process.completed_at.is_none() {
                 return Err(ToolError::still_ending(&stopped.process.id));
             }
         }

@@ -120,7 +120,7 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
         assert_eq!(told["params"]["uri"], json!(uri), "{told}");
         let notice = &told["params"]["_meta"]["dev.longhaul/notice"];
         assert_eq!(notice["ended"].as_array().unwrap().len(), 50, "{era:?}");
-        assert_eq!((&notice["still_live"], &notice["all_complete"]), (&json!(1), &json!(false)));
+        assert_eq!((&notice["live_count"], &notice["all_complete"]), (&json!(1), &json!(false)));
         let standing = read(&client, &uri).await;
         assert_eq!(standing["live"].as_array().unwrap().len(), 1);
         assert_eq!(standing["all_complete"], false);

@@ -202,11 +202,11 @@ async fn stop_that_cannot_wait_longer_says_that_descendants_are_ending() {
     let stop = json!({ "process_id": root });
     let stopped = world.until(client.call("stop_background_process", stop.clone())).await;
     assert_eq!((&stopped["status"], &stopped["terminal"]), (&json!("cancelled"), &json!(false)), "{stopped}");
-    assert_eq!(stopped["ending_descendants"], true);
+    assert_eq!(stopped["cancelling_descendants"], true);
     assert!(stopped["next"].as_str().unwrap().contains("still ending"), "{stopped}");
     let stopped = world.until(client.call("stop_background_process", with(stop, "force", json!(true)))).await;
     assert_eq!(
-        (&stopped["terminal"], &stopped["ending_descendants"]),
+        (&stopped["terminal"], &stopped["cancelling_descendants"]),
         (&json!(true), &Value::Null),
         "{stopped}"
     );

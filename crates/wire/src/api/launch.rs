@@ -74,11 +74,11 @@ pub struct LaunchRequest {
     pub no_queue: bool,
     /// Further attempts after a failure.
     pub retry: Option<RetryRequest>,
-    /// After so many milliseconds without output or report it counts as idle; 0 for never, `attention.idle_after` by
+    /// After so many milliseconds without output or report it counts as idle; 0 for never, `monitor.idle_after` by
     /// default.
     pub idle_after_ms: Option<u64>,
     /// After so many milliseconds without output, report or use of the processor it counts as stalled; 0 for never,
-    /// `attention.stall_after` by default.
+    /// `monitor.stall_after` by default.
     pub stall_after_ms: Option<u64>,
 }
 

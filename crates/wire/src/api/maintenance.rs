@@ -13,7 +13,7 @@ pub struct HealthReply {
     /// `ok`.
     pub status: String,
     /// How many ended records were ever let go.
-    pub swept: u64,
+    pub pruned: u64,
     /// The rule by which ended records are let go; null if they are kept for ever.
     pub retention: Option<RetentionView>,
 }
@@ -25,8 +25,8 @@ pub struct ReadyReply {
     /// `ready`.
     pub status: String,
     /// How many records have the status that an earlier manager wrote because this one has not found out yet what became of
-    /// them: they have the condition `unexamined`.
-    pub unexamined: u64,
+    /// them: they have the condition `recovery_pending`.
+    pub recovery_pending: u64,
 }
 
 /// Which ended records are let go, by whichever bound comes first. Null bounds nothing.
@@ -167,7 +167,7 @@ pub struct ResetReply {
     /// How many ended records went.
     pub removed: u64,
     /// What would not end.
-    pub left: Vec<String>,
+    pub remaining: Vec<String>,
 }
 
 /// Asks for interrupted work to be run again.
@@ -211,7 +211,7 @@ pub struct SkippedView {
     pub name: Option<String>,
     /// `ancestor_restarted` (the process that counts as its launcher is run again and launches it again itself),
     /// `replaced` (that process has launched another one in its place), `cancelled` (after it was called interrupted),
-    /// `end_known` (its true end became known later), `reported` (whoever does the work begins it anew), `unexamined` (the
+    /// `end_known` (its true end became known later), `reported` (whoever does the work begins it anew), `recovery_pending` (the
     /// manager does not know yet whether it still runs), or `launch_failed`.
     pub reason: String,
     /// The same for people.

@@ -71,7 +71,7 @@ pub struct OutputView {
     pub cursor_expired: bool,
     /// Says why this is the last output that was kept beside the record, and not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_tail: Option<TailOnlyReason>,
+    pub tail_only: Option<TailOnlyReason>,
 }
 
 /// Why no more than the last output can be shown.
@@ -165,7 +165,7 @@ pub struct SearchView {
     pub cursor_expired: bool,
     /// Says why only the last output was searched that was kept beside the record, and not all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub only_tail: Option<TailOnlyReason>,
+    pub tail_only: Option<TailOnlyReason>,
 }
 
 /// A line that matches.

@@ -61,13 +61,13 @@ pub struct ProcessView {
     /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
     pub children: String,
     /// True while its descendants have to end and not all have; no child can join it any more.
-    pub ending_descendants: bool,
+    pub cancelling_descendants: bool,
     /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
     pub on_session_end: String,
     /// How long it may go on after the end of its session, in milliseconds; null unless that is `grace`.
     pub session_grace_ms: Option<u64>,
     /// Its session ended: when it is cancelled for that.
-    pub leave_by: Option<String>,
+    pub cancel_at: Option<String>,
     /// Its concurrency key.
     pub key: Option<String>,
     /// How urgent it is: −100 to 100 as it was asked for, above that only by a move to the front of its queue.
@@ -110,10 +110,10 @@ pub struct ProcessView {
     pub late_exit: Option<ExitView>,
     /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `sweeping` (the command has ended by itself,
     /// and what it left behind is being ended), `supervisor_stopped` (somebody halted its supervisor, and its output is not
-    /// read until that goes on), `detached_children`, `waits_for_children`, `unexamined` (the manager has begun again and
+    /// read until that goes on), `detached_children`, `waits_for_children`, `recovery_pending` (the manager has begun again and
     /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of
     /// life), `is_orphaned` (it was called interrupted while this
-    /// node was away, and goes on here), `tree_unverified` (it has ended, and nobody could verify that nothing of it lives), `stale` (the store does not answer, see `stale_since`), `unshared` (this node
+    /// node was away, and goes on here), `tree_unverified` (it has ended, and nobody could verify that nothing of it lives), `stale` (the store does not answer, see `stale_since`), `local_only` (this node
     /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
     /// that was asked for, `output_removed` as well.
     pub conditions: Vec<String>,
@@ -135,7 +135,7 @@ pub struct ProcessView {
     /// What `completed_at` means where it is not the moment of the end: `latest` (nobody saw the end, which was at that moment
     /// or before; `duration_ms` is the longest possible) or `given_up` (nobody knows whether the process has ended). Null
     /// while the process lives, and where somebody saw the end.
-    pub completed_at_is: Option<String>,
+    pub completed_at_precision: Option<String>,
     /// From the begin of the latest attempt to its end, or until now, in milliseconds.
     pub duration_ms: Option<u64>,
     /// How long it may run, in milliseconds; null means as long as it likes.
@@ -191,17 +191,17 @@ pub struct ExitView {
     /// The last signal that was needed to end its tree.
     pub last_signal: Option<u8>,
     /// Descendants that were killed after the command itself was gone.
-    pub swept: u32,
+    pub leftovers_killed: u32,
     /// Descendants that were alive when the command exited by itself.
-    pub leftovers: u32,
+    pub leftovers_found: u32,
     /// Bytes of output that could not be kept.
     pub dropped_bytes: u64,
     /// Whether it was paused when it ended.
     pub paused: bool,
     /// Whether somebody still held its output open when its end was told.
-    pub pipe_held: bool,
+    pub output_open: bool,
     /// Whether no manager was there to see it end.
-    pub unwatched: bool,
+    pub exit_unobserved: bool,
     /// What it used.
     pub usage: UsageView,
 }

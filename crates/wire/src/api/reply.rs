@@ -24,7 +24,7 @@ pub struct ActionReply {
     pub process: ProcessView,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `orphan_stop_requested`: it had ended, and what may be left of
+    /// Why nothing changed: `no_change`, `already_ended` or `kept_by_policy`; or `orphan_stop_requested`: it had ended, and what may be left of
     /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
 }
@@ -47,7 +47,7 @@ pub struct OutcomeView {
     pub process: Option<ProcessView>,
     /// Whether anything changed.
     pub changed: bool,
-    /// Why nothing changed: `already_so`, `already_ended` or `goes_on`; or `orphan_stop_requested`: it had ended, and what may be left of
+    /// Why nothing changed: `no_change`, `already_ended` or `kept_by_policy`; or `orphan_stop_requested`: it had ended, and what may be left of
     /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
     pub note: Option<String>,
     /// Why it was refused.
@@ -87,7 +87,7 @@ pub struct CancelRequest {
     /// Kill at once instead of asking first.
     pub force: bool,
     /// Leave its descendants alone.
-    pub alone: bool,
+    pub no_descendants: bool,
 }
 
 /// Asks for the end of one level, of one tree or of all.
@@ -107,7 +107,7 @@ pub struct CancelLevelRequest {
 #[serde(default, deny_unknown_fields)]
 pub struct PauseRequest {
     /// Leave its descendants alone.
-    pub alone: bool,
+    pub no_descendants: bool,
 }
 
 /// The answer to a pause, or to its end: an [`ActionReply`], and what came of it for the descendants.

@@ -30,7 +30,7 @@ pub struct WhyView {
     pub holders: Vec<HolderView>,
     /// Every slot is held by an ancestor of somebody who waits for one: nothing moves until a limit is raised or one of
     /// them ends.
-    pub stalled: bool,
+    pub deadlocked: bool,
     /// Since when and by whom its queue is held.
     pub held: Option<HoldView>,
     /// When it is due, if it waits for a moment.

@@ -16,7 +16,7 @@ pub struct BatchView {
     /// How many of `ended` have which status.
     pub counts: BTreeMap<String, u32>,
     /// How many processes of the session are not over.
-    pub still_live: u32,
+    pub live_count: u32,
     /// Whether none is left.
     pub all_complete: bool,
     /// When the first of them ended; missing where nothing did.
@@ -57,5 +57,5 @@ pub struct EndedProcessView {
     /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
     /// is the longest possible one) or `given_up` (nobody knows when it ended).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub completed_at_is: Option<String>,
+    pub completed_at_precision: Option<String>,
 }

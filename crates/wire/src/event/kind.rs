@@ -93,7 +93,7 @@ impl EventKind {
             Self::Stopped => "PROCESS_STOPPED",
             Self::Failed => "PROCESS_FAILED",
             Self::NodeLost => "NODE_LOST",
-            Self::GivenBack => "PROCESS_GIVEN_BACK",
+            Self::GivenBack => "PROCESS_RESTORED",
             Self::Gap => "GAP",
         }
     }

@@ -315,12 +315,12 @@ async fn refusal_of_the_manager_is_what_the_client_is_told() {
     let mut manager = world.manager();
     world.say(json!({ "id": 0, "method": "initialize" })).await;
     manager.hear().await;
-    let refusal = json!({ "type": "other_protocol", "title": "it has form 2", "help": "update" });
+    let refusal = json!({ "type": "protocol_mismatch", "title": "it has form 2", "help": "update" });
     manager.say(json!({ "longhaul_mcp_error": refusal })).await;
     drop(manager);
     let told = world.hear().await;
     assert_eq!(told["error"]["message"], "it has form 2 (update)");
-    assert_eq!(told["error"]["data"]["type"], "other_protocol");
+    assert_eq!(told["error"]["data"]["type"], "protocol_mismatch");
 }
 
 #[tokio::test]

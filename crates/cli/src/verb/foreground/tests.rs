@@ -68,14 +68,17 @@ fn end_that_was_not_its_own_is_told() {
 fn first_ctrl_c_cancels() {
     let came = accompanied(&[UserSignal::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
-    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
+    assert_eq!(came.cancels, ["{\"force\":false,\"no_descendants\":false}"]);
 }
 
 #[test]
 fn second_ctrl_c_kills() {
     let came = accompanied(&[UserSignal::Interrupt, UserSignal::Interrupt], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 130);
-    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}", "{\"force\":true,\"alone\":false}"]);
+    assert_eq!(
+        came.cancels,
+        ["{\"force\":false,\"no_descendants\":false}", "{\"force\":true,\"no_descendants\":false}"]
+    );
 }
 
 #[test]
@@ -98,7 +101,7 @@ fn process_that_completes_in_spite_of_ctrl_c_keeps_its_code() {
 fn termination_cancels_and_exits_by_signal() {
     let came = accompanied(&[UserSignal::Terminate], &samples::cancelled());
     assert_eq!(came.outcome.unwrap(), 137);
-    assert_eq!(came.cancels, ["{\"force\":false,\"alone\":false}"]);
+    assert_eq!(came.cancels, ["{\"force\":false,\"no_descendants\":false}"]);
 }
 
 #[test]

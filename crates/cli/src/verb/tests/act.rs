@@ -4,16 +4,16 @@ use super::*;
 
 #[test]
 fn cancel_waits_and_says_what_happened() {
-    let came = said("cancel c0ff --now", false, |asked| {
+    let came = said("cancel c0ff --force", false, |asked| {
         if asked.method == "POST" {
-            assert_eq!(asked.body, "{\"force\":true,\"alone\":false}");
+            assert_eq!(asked.body, "{\"force\":true,\"no_descendants\":false}");
             changed(&samples::running(), true)
         } else {
             waited(&[samples::cancelled()], false)
         }
     });
     assert_eq!(came.code(), 0);
-    assert_eq!(came.err, "c0ffee00 server ⊘ cancelled (SIGKILL, 3 descendants swept) after 49m\n");
+    assert_eq!(came.err, "c0ffee00 server ⊘ cancelled (SIGKILL, 3 descendants killed) after 49m\n");
 }
 
 #[test]
@@ -28,12 +28,12 @@ fn cancel_waits_for_the_descendants_too() {
     let looks = Rc::new(Cell::new(0));
     let came = said("cancel c0ff", false, move |asked| {
         let mut process = samples::cancelled();
-        process.ending_descendants = true;
+        process.cancelling_descendants = true;
         if asked.method == "POST" {
             return changed(&process, true);
         }
         looks.set(looks.get() + 1);
-        process.ending_descendants = looks.get() < 2;
+        process.cancelling_descendants = looks.get() < 2;
         answered(&process)
     });
     assert_eq!((came.code(), came.asked.len()), (0, 3), "{:?}", came.asked);
@@ -69,7 +69,7 @@ fn cancel_that_is_stuck_is_a_failure_with_a_way_out() {
         if asked.method == "POST" { changed(&stuck, true) } else { waited(&[stuck], true) }
     });
     assert_eq!(came.code(), 1);
-    assert!(came.err.contains("longhaul cancel --now 0a1b2c3d"), "{}", came.err);
+    assert!(came.err.contains("longhaul cancel --force 0a1b2c3d"), "{}", came.err);
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn expected_revision_is_handed_over_and_is_that_of_one_process() {
         let came = said(&format!("{line} --expect-revision 7"), false, |_| FakeResponse::Silence);
         assert_eq!((came.code(), came.asked.len()), (2, 0), "{line}");
     }
-    assert_eq!(said("pause x --expect-revision 7", false, |_| problem(409, "revision_moved")).code(), 1);
+    assert_eq!(said("pause x --expect-revision 7", false, |_| problem(409, "revision_conflict")).code(), 1);
 }
 
 #[test]

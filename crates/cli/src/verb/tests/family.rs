@@ -39,7 +39,7 @@ fn paced() -> FakeResponse {
 fn pause_tells_of_the_process_and_each_descendant_and_of_those_that_could_not() {
     let came = said("pause 0a1b", false, |_| paced());
     assert_eq!(came.asked, ["POST /v1/processes/0a1b/pause"]);
-    assert_eq!((came.body(0), came.code()), (json!({"alone": false}), 4));
+    assert_eq!((came.body(0), came.code()), (json!({"no_descendants": false}), 4));
     assert!(
         came.err.starts_with("0a1b2c3d tests is running\nb7d0ha00 ruff had ended already: failed\n"),
         "{}",
@@ -47,8 +47,9 @@ fn pause_tells_of_the_process_and_each_descendant_and_of_those_that_could_not() 
     );
     assert!(came.err.contains("cannot pause a process that is pending"), "{}", came.err);
     for verb in ["pause", "resume"] {
-        let came = said(&format!("{verb} 0a1b --alone"), false, |_| changed(&samples::running(), true));
-        assert_eq!((came.body(0), came.code()), (json!({"alone": true}), 0));
+        let came =
+            said(&format!("{verb} 0a1b --no-descendants"), false, |_| changed(&samples::running(), true));
+        assert_eq!((came.body(0), came.code()), (json!({"no_descendants": true}), 0));
     }
 }
 
@@ -63,7 +64,7 @@ fn outcomes_are_one_document_for_programs() {
 
 #[test]
 fn level_of_one_tree_is_cancelled_without_a_question() {
-    let came = said("cancel --level 1 --tree 0a1b --now", false, |asked| {
+    let came = said("cancel --level 1 --tree 0a1b --force", false, |asked| {
         if asked.method == "POST" {
             let mut reply = outcomes();
             reply.outcomes.truncate(1);
@@ -143,7 +144,7 @@ fn end_of_a_session_tells_what_becomes_of_each() {
         let mut reply = outcomes();
         reply.outcomes.truncate(2);
         reply.outcomes[0].changed = false;
-        reply.outcomes[0].note = Some("goes_on".to_owned());
+        reply.outcomes[0].note = Some("kept_by_policy".to_owned());
         answered(&reply)
     });
     assert_eq!((came.code(), came.asked[0].as_str()), (0, "POST /v1/sessions/s%2F1/end"));
@@ -162,7 +163,7 @@ fn grace_of_a_session_is_told_with_its_end() {
         let mut reply = outcomes();
         reply.outcomes.truncate(1);
         if let Some(process) = &mut reply.outcomes[0].process {
-            process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
+            process.cancel_at = Some("2026-11-21T01:51:00Z".to_owned());
         }
         answered(&reply)
     });
@@ -175,9 +176,9 @@ fn later_grace_of_a_session_is_told_that_the_earlier_one_stays() {
         let mut reply = outcomes();
         reply.outcomes.truncate(1);
         reply.outcomes[0].changed = false;
-        reply.outcomes[0].note = Some("already_so".to_owned());
+        reply.outcomes[0].note = Some("no_change".to_owned());
         if let Some(process) = &mut reply.outcomes[0].process {
-            process.leave_by = Some("2026-11-21T01:51:00Z".to_owned());
+            process.cancel_at = Some("2026-11-21T01:51:00Z".to_owned());
         }
         answered(&reply)
     });

@@ -309,7 +309,7 @@ fn adopted_parent_that_is_unknown_is_given_up_with_a_hint() {
 #[test]
 fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
     let came = inside("run -b -- true", false, |asked| {
-        if asked.method == "GET" { process(&samples::failed()) } else { problem(409, "parent_missing") }
+        if asked.method == "GET" { process(&samples::failed()) } else { problem(409, "parent_not_found") }
     });
     assert_eq!(
         (came.code(), came.asked.len()),
@@ -318,7 +318,7 @@ fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
     );
     let came = inside("track start --parent nope", false, |_| problem(404, "process_not_found"));
     assert_eq!((came.code(), came.asked.len()), (3, 1));
-    let came = inside("run -b -- true", false, |_| problem(409, "ancestor_closing"));
+    let came = inside("run -b -- true", false, |_| problem(409, "ancestor_stopping"));
     assert_eq!((came.code(), came.asked.len()), (5, 1));
 }
 

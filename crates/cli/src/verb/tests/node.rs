@@ -5,14 +5,14 @@ use longhaul_wire::api::{NodeListing, NodeView};
 
 #[test]
 fn nodes_are_a_table_a_document_and_names() {
-    let came = said("nodes", true, |_| answered(&listing()));
+    let came = said("node list", true, |_| answered(&listing()));
     assert_eq!((came.code(), came.asked), (0, vec!["GET /v1/nodes".to_owned()]));
     assert_eq!(came.out.lines().count(), 3, "{}", came.out);
     let document: Value =
-        serde_json::from_str(&said("nodes --json", false, |_| answered(&listing())).out).unwrap();
+        serde_json::from_str(&said("node list --json", false, |_| answered(&listing())).out).unwrap();
     assert_eq!(document["schema"], json!("longhaul/nodes/v1"));
     assert_eq!(document.pointer("/nodes/1/presence"), Some(&json!("left")));
-    assert_eq!(said("nodes -o name", false, |_| answered(&listing())).out, "alpha\nb/c\n");
+    assert_eq!(said("node list -o name", false, |_| answered(&listing())).out, "alpha\nb/c\n");
 }
 
 #[test]

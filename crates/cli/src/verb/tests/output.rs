@@ -115,7 +115,7 @@ fn matches_are_printed_like_grep_prints_them() {
     assert_eq!(came.asked, ["GET /v1/processes/x/output"]);
     let none = said("logs x --grep error", false, some);
     assert_eq!((none.code(), none.out.as_str()), (1, ""));
-    let raw = said("logs x --grep e$ --raw --max 1", false, some);
+    let raw = said("logs x --grep e$ --raw --max-matches 1", false, some);
     assert_eq!((raw.code(), raw.out.as_str()), (0, "1:one\n"));
     let broken = said("logs x --grep (", false, some);
     assert_eq!((broken.code(), broken.asked.len()), (2, 0));

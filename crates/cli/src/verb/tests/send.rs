@@ -53,9 +53,12 @@ fn rest_is_sent_until_nobody_reads() {
 
 #[test]
 fn refusal_has_its_code() {
-    for (slug, status, code) in
-        [("unsupported", 409, 4), ("input_closed", 409, 4), ("unreachable", 503, 6), ("elsewhere", 409, 4)]
-    {
+    for (slug, status, code) in [
+        ("unsupported", 409, 4),
+        ("input_closed", 409, 4),
+        ("input_unavailable", 503, 6),
+        ("wrong_node", 409, 4),
+    ] {
         let came = said("send tests yes", false, move |_| problem(status, slug));
         assert_eq!(came.code(), code, "{slug}");
     }

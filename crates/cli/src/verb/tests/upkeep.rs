@@ -49,25 +49,25 @@ fn cleared(asked: &FakeRequest) -> FakeResponse {
         dry_run: body["dry_run"] == json!(true),
         stopped: vec![samples::running().id],
         removed: 3,
-        left: Vec::new(),
+        remaining: Vec::new(),
     })
 }
 
 #[test]
 fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
-    let came = said("clear", false, cleared);
+    let came = said("reset", false, cleared);
     assert_eq!(came.code(), 2);
     assert!(came.bodies.iter().all(|body| !body.contains("\"confirm\":true")), "{:?}", came.bodies);
     let Err(CliError::Choice { what, candidates, help }) = came.outcome else {
         panic!("it went on");
     };
     assert_eq!(what, "1 process would be stopped, 3 records would go, and nobody can be asked");
-    assert!(candidates[0].starts_with("0a1b2c3d tests") && help == "longhaul clear --yes", "{candidates:?}");
+    assert!(candidates[0].starts_with("0a1b2c3d tests") && help == "longhaul reset --yes", "{candidates:?}");
 }
 
 #[test]
 fn clear_with_a_yes_stops_and_says_what_it_stopped() {
-    let came = said("clear --yes", false, cleared);
+    let came = said("reset --yes", false, cleared);
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
     assert_eq!(came.body(2), json!({"dry_run": false, "confirm": true}));
     assert_eq!(came.err, "stopped 0a1b2c3d tests\n1 process stopped, 3 records let go\n");
@@ -75,7 +75,7 @@ fn clear_with_a_yes_stops_and_says_what_it_stopped() {
 
 #[test]
 fn dry_run_of_clear_stops_nothing() {
-    let came = said("clear --dry-run", false, cleared);
+    let came = said("reset --dry-run", false, cleared);
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
     assert_eq!(came.err, "1 process would be stopped, 3 records would go\n");
     assert_eq!(came.asked.iter().filter(|asked| asked.starts_with("POST")).count(), 1);
@@ -83,16 +83,16 @@ fn dry_run_of_clear_stops_nothing() {
 
 #[test]
 fn clear_that_leaves_something_behind_is_a_failure() {
-    let came = said("clear -y", false, |asked| {
+    let came = said("reset -y", false, |asked| {
         if asked.method == "GET" {
             return list(&[]);
         }
         let stopped = vec![samples::running().id];
-        answered(&ResetReply { left: stopped.clone(), stopped, ..ResetReply::default() })
+        answered(&ResetReply { remaining: stopped.clone(), stopped, ..ResetReply::default() })
     });
     assert_eq!(came.code(), 1);
     assert!(came.err.contains("1 process would not end"), "{}", came.err);
-    let came = said("clear", false, |asked| {
+    let came = said("reset", false, |asked| {
         if asked.method == "GET" { list(&[]) } else { answered(&ResetReply::default()) }
     });
     assert_eq!((came.code(), came.err.as_str()), (0, "there is nothing to clear\n"));

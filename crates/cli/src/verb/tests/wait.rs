@@ -122,7 +122,7 @@ fn notice(cursor: &str, ended: &[(&str, &str)], live: u32) -> Vec<u8> {
         .map(|(name, status)| json!({"id": "0a1b2c3d-1", "name": name, "status": status}))
         .collect();
     let data = json!({
-        "session": "s1", "ended": ended, "counts": counts, "still_live": live, "all_complete": live == 0,
+        "session": "s1", "ended": ended, "counts": counts, "live_count": live, "all_complete": live == 0,
         "cursor": cursor,
     });
     format!("id: {cursor}\nevent: notice\ndata: {data}\n\n").into_bytes()
@@ -137,7 +137,7 @@ fn wait_for_a_session_tells_of_each_batch_and_counts_what_has_ended_before() {
     let asked_before = Cell::new(false);
     let came = said("wait --session s1", false, move |asked| {
         if asked.path.starts_with("/v1/sessions") {
-            assert_eq!(asked.path, "/v1/sessions/s1/notices?format=sse&follow=true");
+            assert_eq!(asked.path, "/v1/sessions/s1/completions?format=sse&follow=true");
             return notices(&[
                 b":\n\n".to_vec(),
                 notice("e-1", &[], 3),
@@ -175,8 +175,8 @@ fn wait_for_a_session_that_is_over_says_so() {
 #[test]
 fn wait_for_a_session_goes_on_where_it_was_when_the_manager_is_replaced() {
     let came = said("wait --session s1 --json", false, |asked| match asked.path.as_str() {
-        "/v1/sessions/s1/notices?format=sse&follow=true" => notices(&[notice("e-1", &[], 1)]),
-        "/v1/sessions/s1/notices?format=sse&follow=true&after=e-1" => {
+        "/v1/sessions/s1/completions?format=sse&follow=true" => notices(&[notice("e-1", &[], 1)]),
+        "/v1/sessions/s1/completions?format=sse&follow=true&after=e-1" => {
             notices(&[notice("e-1", &[], 1), notice("e-9", &[("tests", "failed")], 0)])
         }
         _ => list(&[ended(samples::running(), 7)]),
@@ -218,7 +218,7 @@ fn wait_for_a_session_tells_programs_what_had_ended_before_and_tells_nothing_twi
     let failed = samples::failed();
     let again = json!({
         "session": "s1", "ended": [{"id": failed.id, "status": "failed"}, {"id": "b", "status": "completed"}],
-        "counts": {"failed": 1, "completed": 1}, "still_live": 0, "all_complete": true, "cursor": "e-5",
+        "counts": {"failed": 1, "completed": 1}, "live_count": 0, "all_complete": true, "cursor": "e-5",
     });
     let second = format!("id: e-5\nevent: notice\ndata: {again}\n\n").into_bytes();
     let came = said("wait --session s1 --json", false, move |asked| {
@@ -229,7 +229,7 @@ fn wait_for_a_session_tells_programs_what_had_ended_before_and_tells_nothing_twi
     });
     let lines: Vec<Value> = came.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines[0].pointer("/ended/0/id"), Some(&json!(failed.id)));
-    assert_eq!((&lines[0]["counts"], &lines[0]["still_live"]), (&json!({"failed": 1}), &json!(1)));
+    assert_eq!((&lines[0]["counts"], &lines[0]["live_count"]), (&json!({"failed": 1}), &json!(1)));
     assert_eq!(lines[1]["ended"].as_array().unwrap().len(), 1, "{}", came.out);
     assert_eq!(lines[1]["counts"], json!({"completed": 1}));
 }

@@ -43,7 +43,7 @@ pub(super) async fn wait_for_session(
         match &before {
             None => {
                 let known = of_session(context, session).await?;
-                if known.is_empty() && batch.still_live == 0 {
+                if known.is_empty() && batch.live_count == 0 {
                     return Err(unknown(session));
                 }
                 say_what_was(context, &known);
@@ -110,7 +110,7 @@ fn as_ended(process: &ProcessView) -> EndedProcessView {
         signal: process.exit.as_ref().and_then(|exit| exit.signal),
         error: process.error.clone(),
         duration_s: process.duration_ms.map(|spent| Duration::from_millis(spent).as_secs_f64()),
-        completed_at_is: process.completed_at_is.clone(),
+        completed_at_precision: process.completed_at_precision.clone(),
     }
 }
 

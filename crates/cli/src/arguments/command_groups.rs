@@ -1,0 +1,73 @@
+//! The list of commands in the help of the program, in groups.
+
+use super::Cli;
+use clap::{Command, CommandFactory};
+
+/// The groups of commands, in the order of the help.
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Start", &["run", "track", "restart", "retry"]),
+    ("Look", &["status", "logs", "wait", "why", "tree", "inspect", "events", "stats"]),
+    ("Control", &["cancel", "pause", "resume", "signal", "send", "progress"]),
+    ("Queue", &["queue", "session"]),
+    ("Agents", &["mcp"]),
+    (
+        "Admin",
+        &[
+            "serve",
+            "doctor",
+            "version",
+            "config",
+            "init",
+            "store",
+            "node",
+            "token",
+            "prune",
+            "reset",
+            "completions",
+            "explain",
+        ],
+    ),
+];
+
+/// Examples at the top of the help.
+const EXAMPLES: &str = "\
+Examples:
+  longhaul run -b --name tests -- cargo test   start in the background
+  longhaul status                              list live processes
+  longhaul logs -f tests                       follow the output
+  longhaul wait tests                          wait, and exit with the exit code";
+
+/// Returns the program's command, whose help lists the commands in groups instead of in one list.
+pub(crate) fn grouped() -> Command {
+    let command = Cli::command();
+    let mut groups = String::new();
+    for (title, names) in GROUPS {
+        groups.push_str(&format!("{title}:\n"));
+        for verb in names.iter().filter_map(|name| command.find_subcommand(name)) {
+            let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+            let aliases: Vec<&str> = verb.get_visible_aliases().collect();
+            let aliases =
+                if aliases.is_empty() { String::new() } else { format!(" [alias: {}]", aliases.join(", ")) };
+            groups.push_str(&format!("  {:<12} {about}{aliases}\n", verb.get_name()));
+        }
+        groups.push('\n');
+    }
+    command.override_usage("longhaul [OPTIONS] <COMMAND>").mut_subcommands(|verb| verb.hide(true)).help_template(format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{EXAMPLES}\n\n{groups}{{all-args}}{{after-help}}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_command_is_in_one_group() {
+        let command = Cli::command();
+        let all: BTreeSet<&str> = command.get_subcommands().map(Command::get_name).collect();
+        let grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        assert_eq!(grouped.iter().copied().collect::<BTreeSet<_>>(), all);
+        assert_eq!(grouped.len(), all.len());
+    }
+}
