@@ -4,10 +4,12 @@
 
 mod durable;
 mod imports;
+mod links;
 mod map;
 mod release;
 mod sources;
 mod type_names;
+mod words;
 mod workspace;
 
 use std::error::Error;
@@ -62,6 +64,38 @@ fn every_durable_step_has_a_crash_point() -> Outcome {
 fn every_path_in_the_architecture_exists() -> Outcome {
     let workspace = Workspace::read()?;
     assert_eq!(listed(&map::breaches(&workspace.architecture, &workspace.paths)), "");
+    Ok(())
+}
+
+#[test]
+fn every_link_of_the_documentation_leads_somewhere() -> Outcome {
+    let workspace = Workspace::read()?;
+    let pages: Vec<links::Page<'_>> =
+        workspace.pages.iter().map(|page| links::Page { path: &page.path, text: &page.text }).collect();
+    assert!(pages.len() >= 12, "too few pages were found");
+    assert_eq!(listed(&links::breaches(&pages, &workspace.paths)), "");
+    Ok(())
+}
+
+/// Files that are free of the banned words, or folders of such files. The list grows until it is the whole workspace.
+const PLAIN: &[&str] = &[
+    "README.md",
+    "docs/SUMMARY.md",
+    "docs/cookbook.md",
+    "docs/glossary.md",
+    "docs/migrating.md",
+    "docs/operations.md",
+    "docs/reference/",
+    "docs/tour.md",
+];
+
+#[test]
+fn plain_texts_use_no_banned_word() -> Outcome {
+    let workspace = Workspace::read()?;
+    let files = workspace.pages.iter().chain(&workspace.sources);
+    let plain = files.filter(|file| PLAIN.iter().any(|plain| file.path.starts_with(plain)));
+    let found: Vec<words::Breach> = plain.flat_map(|file| words::breaches(&file.path, &file.text)).collect();
+    assert_eq!(listed(&found), "");
     Ok(())
 }
 

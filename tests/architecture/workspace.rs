@@ -10,9 +10,11 @@ use std::{env, fs};
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
     pub(crate) sources: Vec<Source>,
+    /// The pages of the documentation: those at the root, and those of docs.
+    pub(crate) pages: Vec<Source>,
     /// The text of ARCHITECTURE.md.
     pub(crate) architecture: String,
-    /// Every file and folder of crates, tests, docs and fuzz, by its path from the root of the workspace.
+    /// Every file and folder at the root, and of crates, tests, docs and fuzz, by its path from the root of the workspace.
     pub(crate) paths: Vec<String>,
 }
 
@@ -40,7 +42,7 @@ impl Workspace {
             find_below(root.join(folder), &mut found)?;
         }
         found.sort();
-        let paths = found.iter().map(|path| from_root(root, path)).collect::<Result<Vec<_>, _>>()?;
+        let mut paths = found.iter().map(|path| from_root(root, path)).collect::<Result<Vec<_>, _>>()?;
         let of_rust =
             |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "rs") && path.is_file();
         let inside =
@@ -51,8 +53,20 @@ impl Workspace {
             .filter(of_rust)
             .map(|file| read_source(root, file))
             .collect::<Result<_, _>>()?;
+        let at_root =
+            fs::read_dir(root)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, std::io::Error>>()?;
+        for path in &at_root {
+            paths.push(from_root(root, path)?);
+        }
+        let in_docs = found.iter().filter(|path| path.starts_with(root.join("docs"))).cloned();
+        let pages = at_root
+            .into_iter()
+            .chain(in_docs)
+            .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+            .map(|file| read_source(root, &file))
+            .collect::<Result<_, _>>()?;
         let architecture = fs::read_to_string(root.join("ARCHITECTURE.md"))?;
-        Ok(Self { packages: read_packages(root)?, sources, architecture, paths })
+        Ok(Self { packages: read_packages(root)?, sources, pages, architecture, paths })
     }
 }
 

@@ -150,7 +150,7 @@ fn silence_is_told_as_a_launch_or_the_configuration_asks() {
     let home = Home::new();
     let config = home.state().parent().unwrap().join("config/longhaul");
     std::fs::create_dir_all(&config).unwrap();
-    std::fs::write(config.join("config.toml"), "[attention]\nidle_after = \"1s\"\n").unwrap();
+    std::fs::write(config.join("config.toml"), "[monitor]\nidle_after = \"1s\"\n").unwrap();
     let configured = home.launch(&["sleep", "60"]);
     let stalls = home.ok(&["run", "-b", "--idle-after", "0", "--stall-after", "2s", "--", "sleep", "60"]);
     until("the first is idle", || has(&home, &configured, "idle").then_some(()));

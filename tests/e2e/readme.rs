@@ -1,23 +1,37 @@
-//! Every command block of the README runs and prints what it says.
+//! Every command block of the README and of the tour runs and prints what the page shows.
 //!
-//! In a `console` block a line that begins with `$ ` is a command; what follows is its output, standard error included.
-//! `[..]` stands for anything within a line, and a line that is only `...` for any number of lines. The blocks run in
-//! order in one shell, as a reader would type them. A `sh` block holds commands without output, checked to exist.
+//! In a `console` block a line that begins with `$ ` is a command; the lines below it are its output, standard error
+//! included. Ids, times, durations and the space between columns are normalised before they are compared. `[..]` matches
+//! anything within a line, and a line that is only `...` any number of lines. The blocks of a page run in order in one
+//! shell. A `sh` block holds commands that are not run; their programs must exist.
 
 use longhaul_tests::{Home, program};
+use regex::Regex;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const README: &str = include_str!("../../README.md");
+const TOUR: &str = include_str!("../../docs/tour.md");
+const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
 /// Printed by the shell after each command, with its exit code.
 const MARK: &str = "-- done --";
 
 #[test]
-fn every_console_block_prints_what_it_says() {
+fn every_console_block_of_the_readme_prints_what_it_shows() {
+    run_console_blocks(README);
+}
+
+#[test]
+fn every_console_block_of_the_tour_prints_what_it_shows() {
+    run_console_blocks(TOUR);
+}
+
+fn run_console_blocks(page: &'static str) {
     let home = Home::new();
-    let steps: Vec<Step> = blocks("console").flat_map(|block| steps(&block)).collect();
-    assert!(steps.len() > 10, "the tour is gone");
+    let patterns = Patterns::new();
+    let steps: Vec<Step> = blocks(page, "console").flat_map(|block| steps(&block)).collect();
+    assert!(steps.len() > 10, "the page has no commands");
     let bin = program("longhaul");
     let path = format!("{}:{}", bin.parent().unwrap().display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("bash")
@@ -35,11 +49,17 @@ fn every_console_block_prints_what_it_says() {
     for step in steps {
         // The shell reads its script from its standard input, which a command in the foreground would be handed.
         writeln!(stdin, "{{ {}\n}} < /dev/null\necho \"{MARK}\"", step.command).unwrap();
-        let printed: Vec<String> =
-            lines.by_ref().map(Result::unwrap).take_while(|line| line != MARK).collect();
-        let expected: Vec<&str> = step.output.iter().map(String::as_str).collect();
+        let printed: Vec<String> = lines
+            .by_ref()
+            .map(Result::unwrap)
+            .take_while(|line| line != MARK)
+            .map(|line| patterns.normalised(&line))
+            .collect();
+        let expected: Vec<String> = step.output.iter().map(|line| patterns.normalised(line)).collect();
+        let (expected, printed): (Vec<&str>, Vec<&str>) =
+            (expected.iter().map(String::as_str).collect(), printed.iter().map(String::as_str).collect());
         assert!(
-            matches_all(&expected, &printed.iter().map(String::as_str).collect::<Vec<_>>()),
+            matches_all(&expected, &printed),
             "$ {}\nexpected:\n{}\nprinted:\n{}",
             step.command,
             expected.join("\n"),
@@ -51,15 +71,41 @@ fn every_console_block_prints_what_it_says() {
 }
 
 #[test]
-fn every_script_that_the_readme_names_is_there() {
+fn every_program_that_the_pages_name_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let commands: Vec<String> = blocks("sh").flatten().filter(|line| !line.trim().is_empty()).collect();
-    assert!(commands.len() >= 3);
-    for command in commands {
-        let first = command.split_whitespace().next().unwrap();
-        let known =
-            matches!(first, "cargo" | "git" | "cd" | "longhaul" | "curl") || root.join(first).is_file();
-        assert!(known, "{command}");
+    for page in [README, TOUR, COOKBOOK] {
+        let commands: Vec<String> =
+            blocks(page, "sh").flatten().filter(|line| !line.trim().is_empty()).collect();
+        assert!(commands.len() >= 3);
+        for command in commands {
+            let first = command.split_whitespace().next().unwrap();
+            let known = matches!(first, "cargo" | "longhaul" | "curl" | "for") || root.join(first).is_file();
+            assert!(known, "{command}");
+        }
+    }
+}
+
+/// The parts of an output that differ from run to run, with the words that replace them.
+struct Patterns(Vec<(Regex, &'static str)>);
+
+impl Patterns {
+    fn new() -> Self {
+        let patterns = [
+            (r"\t|  +", "\t"),
+            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "ID"),
+            (r"\b[0-9a-f]{8}\b", "ID"),
+            (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "DURATION"),
+            (r"\b\d+(\.\d+)?(ms|s|m|h)\b( ago)?", "DURATION"),
+            (r"\tnow(\t|$)", "\tDURATION$1"),
+        ];
+        Self(patterns.map(|(pattern, word)| (Regex::new(pattern).unwrap(), word)).into())
+    }
+
+    fn normalised(&self, line: &str) -> String {
+        let replace = |line: String, (pattern, word): &(Regex, &'static str)| {
+            pattern.replace_all(&line, *word).into_owned()
+        };
+        self.0.iter().fold(line.trim_end().to_owned(), replace)
     }
 }
 
@@ -68,9 +114,9 @@ struct Step {
     output: Vec<String>,
 }
 
-fn blocks(language: &str) -> impl Iterator<Item = Vec<String>> {
+fn blocks(page: &'static str, language: &str) -> impl Iterator<Item = Vec<String>> {
     let open = format!("```{language}");
-    let mut lines = README.lines();
+    let mut lines = page.lines();
     std::iter::from_fn(move || {
         lines.by_ref().find(|line| *line == open)?;
         Some(lines.by_ref().take_while(|line| *line != "```").map(str::to_owned).collect())

@@ -101,7 +101,7 @@ fn q2_a_slot_is_not_given_on_while_what_a_command_left_behind_lives() {
     assert_eq!(std::fs::read_to_string(home.work().join("seen")).unwrap(), "after\n");
     let first = home.record(&first);
     assert_eq!((&first["status"], &first["conditions"]), (&json!("failed"), &json!([])));
-    assert!(first["exit"]["swept"].as_u64().unwrap() > 0, "{first}");
+    assert!(first["exit"]["leftovers_killed"].as_u64().unwrap() > 0, "{first}");
     let ended = first["completed_at"].as_str().unwrap();
     assert!(ended < home.record(&second)["started_at"].as_str().unwrap(), "{first}");
 }

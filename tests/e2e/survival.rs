@@ -48,7 +48,7 @@ fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
     until("the command is over", || (!is_alive(runs)).then_some(()));
     let said = |id: &str| {
         let record = home.record(id);
-        let facts = ["paused", "pipe_held", "unwatched"].map(|fact| record["exit"][fact].clone());
+        let facts = ["paused", "output_open", "exit_unobserved"].map(|fact| record["exit"][fact].clone());
         assert_eq!(record["containment"], in_force, "it is known for ever: {record}");
         (record["ended_by"].as_str().unwrap_or("nobody").to_owned(), facts.map(|fact| fact == true))
     };

@@ -54,7 +54,7 @@ Of `run` and `restart` in the foreground, `wait` and `logs --exit-status`:
   the exit code of the command, 2 and 3 as above, or
   75   `wait --timeout` has expired and a process is still live
   124  the process was stopped at its timeout
-  125  longhaul failed, or nobody observed the exit of the command
+  125  longhaul failed, or the exit of the command was not observed
   126  the command cannot be executed
   127  the command was not found
   128+n  the command was killed by signal n (cancelled: 143 or 137)

@@ -48,7 +48,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ),
     (
         "node_unreachable",
-        "What was asked for is on another node, and its manager cannot be asked: the reason says what stands in the way.\nIf that node is not there, ask again when it is back. If it is there, look at node.address and at its certificate\n(node.peer_ca_file). Of an attempt that has ended, the end of the output may be kept beside its record.\nSee: longhaul node list, docs/many-machines.md",
+        "What was asked for is on another node, and its manager cannot be asked: the reason says what stands in the way.\nIf that node is not there, ask again when it is back. If it is there, look at node.address and at its certificate\n(node.peer_ca_file). Of an attempt that has ended, the end of the output may be kept beside its record.\nSee: longhaul node list, docs/clustering.md",
     ),
     ("input_unavailable", "The input of the process could not be reached just now. Try again."),
     ("invalid_request", "Something that was asked for makes no sense. The reason names what."),

@@ -60,8 +60,7 @@ impl AclError {
             }
             Self::Keys { .. } => format!("allow them to it: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
             Self::Command { .. } => {
-                "allow it to the user; docs/many-machines.md has the whole line (\"A user for it\")"
-                    .to_owned()
+                "allow it to the user; docs/clustering.md has the whole line (\"A user for it\")".to_owned()
             }
         }
     }

@@ -46,7 +46,7 @@ pub(crate) const SLOTS: &str = "keys.limit";
 /// What each key of [`SLOTS`] holds.
 pub(crate) const SLOTS_KIND: ValueKind = ValueKind::Count(MAX_COUNT);
 /// What each key of [`SLOTS`] means.
-pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key or of all that begin so (`opus*`); 0 means no limit, the longest pattern wins";
+pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key, or of all keys with this prefix (`opus*`); 0 means no limit, the longest pattern wins";
 
 /// The table of what a command may use up, by the level that it is on.
 pub(crate) const LEVELS: &str = "limits.level";
@@ -54,11 +54,15 @@ pub(crate) const LEVELS: &str = "limits.level";
 pub(crate) const MAX_LEVEL: u8 = 64;
 /// What stands in [`LEVELS`] for each level.
 pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
-    LevelField { name: "cpu", kind: ValueKind::Span(SECOND), meaning: "processor time of an attempt" },
+    LevelField { name: "cpu", kind: ValueKind::Span(SECOND), meaning: "CPU time of an attempt" },
     LevelField { name: "file_size", kind: ValueKind::Size, meaning: "the size of one written file" },
     LevelField { name: "memory", kind: ValueKind::Size, meaning: "memory of an attempt" },
     LevelField { name: "open_files", kind: ValueKind::Count(MAX_COUNT), meaning: "open files" },
-    LevelField { name: "processes", kind: ValueKind::Count(MAX_COUNT), meaning: "processes at once" },
+    LevelField {
+        name: "processes",
+        kind: ValueKind::Count(MAX_COUNT),
+        meaning: "operating system processes",
+    },
 ];
 
 /// What a command on some level may use up of one thing, where its launch does not say.
@@ -76,260 +80,230 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 const SECOND: Duration = Duration::from_secs(1);
 const NO_TIME: Duration = Duration::ZERO;
 
-/// Every key but those of `keys.limit` and `limits.level`, by name.
+/// Every key except those of `keys.limit` and `limits.level`.
 pub const KEYS: &[ConfigKey] = &[
     key(
         "monitor.idle_after",
         ValueKind::SpanOrNever(SECOND),
         "never",
-        "after so long without output or report a process counts as idle",
+        "time without output or report after which a process is reported as idle",
     ),
     key(
         "monitor.stall_after",
         ValueKind::SpanOrNever(SECOND),
         "never",
-        "after so long without output, report or use of the processor it counts as stalled",
+        "time without output, report or CPU use after which a process is reported as stalled",
     ),
     key(
         "children.on_end",
         ValueKind::Word(&["keep", "cancel", "wait"]),
         "keep",
-        "what becomes of the live descendants of a process that ends by itself",
+        "action on live descendants when a process ends without being stopped",
     ),
     own(
         "cluster_key",
         ValueKind::Text,
         None,
-        "the file of the key that all nodes of a store of many machines share; cluster.key beside the user's file by default",
+        "file of the key that all nodes of a cluster share; default: cluster.key next to the user's configuration file",
     ),
-    own("hooks.directory", ValueKind::Text, Some(""), "where hooks are run; the home directory by default"),
+    own(
+        "hooks.directory",
+        ValueKind::Text,
+        Some(""),
+        "working directory of hooks; default: the home directory",
+    ),
     own(
         "hooks.environment",
         ValueKind::List,
         Some(""),
-        "variables of hooks beside PATH and HOME: NAME=VALUE, or a NAME that the manager hands on",
+        "environment variables of hooks in addition to PATH and HOME: NAME=VALUE, or NAME to copy it from the manager",
     ),
-    own("hooks.timeout", ValueKind::Span(SECOND), Some("30s"), "how long a hook may take"),
-    key(
-        "keys.default",
-        ValueKind::Name,
-        "sonnet",
-        "the concurrency key of an agent launch that names no model",
-    ),
-    key("limits.max_levels", ValueKind::Count(64), "10", "the deepest level under a root"),
+    own("hooks.timeout", ValueKind::Span(SECOND), Some("30s"), "time limit of a hook"),
+    key("keys.default", ValueKind::Name, "sonnet", "concurrency key of agent launches that name no model"),
+    key("limits.max_levels", ValueKind::Count(64), "10", "maximum level below a root process"),
     key(
         "limits.max_parallel",
         ValueKind::Count(MAX_COUNT),
         "10",
-        "roots that run at once on a node; 0 means no limit",
+        "maximum number of running root processes on a node; 0 means no limit",
     ),
     key(
         "limits.max_per_level",
         ValueKind::Count(MAX_COUNT),
         "20",
-        "live processes on one level of a tree; 0 means no limit",
+        "maximum number of live processes on one level of a tree; 0 means no limit",
     ),
     own(
         "listen.addresses",
         ValueKind::List,
         Some(""),
-        "where the manager listens on the network besides its socket: 127.0.0.1:PORT; port 0 takes a free one",
+        "network addresses on which the manager listens in addition to its socket: 127.0.0.1:PORT; port 0 picks a free port",
     ),
     own(
         "listen.allow_remote",
         ValueKind::Flag,
         Some("false"),
-        "let other machines connect; wants TLS, or listen.insecure_behind_proxy",
+        "accept connections from other machines; requires TLS or listen.insecure_behind_proxy",
     ),
     own(
         "listen.hosts",
         ValueKind::List,
         Some(""),
-        "names besides its addresses by which the manager may be asked: host or host:port, as clients send it",
+        "host names that clients may send in addition to the addresses: host or host:port",
     ),
     own(
         "listen.insecure_behind_proxy",
         ValueKind::Flag,
         Some("false"),
-        "listen for other machines without TLS, because a proxy in front of the manager has it",
+        "accept other machines without TLS, because a proxy in front of the manager terminates TLS",
     ),
     own(
         "listen.origins",
         ValueKind::List,
         Some(""),
-        "web pages that may ask the manager: https://host or http://host:port",
+        "origins of web pages that may send requests: https://host or http://host:port",
     ),
     own(
         "listen.tls_cert",
         ValueKind::Text,
         Some(""),
-        "the file of the certificate and its chain, in PEM; with it all of listen speaks TLS",
+        "certificate chain file in PEM; all listen addresses then use TLS",
     ),
     own(
         "listen.tls_key",
         ValueKind::Text,
         Some(""),
-        "the file of the key of listen.tls_cert, in PEM; nobody else may read it",
+        "private key file of listen.tls_cert in PEM; other users must not be able to read it",
     ),
     own(
         "node.address",
         ValueKind::Text,
         Some(""),
-        "where other nodes of the store reach this one: https://HOST:PORT; what it listens on by default",
+        "address at which other nodes reach this one: https://HOST:PORT; default: the listen address",
     ),
     own(
         "node.id",
         ValueKind::Name,
         None,
-        "the name of this node, unique in a cluster; by default the one it had, at first its host name",
+        "name of this node, unique in a cluster; default: its previous name, at first the host name",
     ),
     own(
         "node.insecure_peers",
         ValueKind::Flag,
         Some("false"),
-        "ask nodes on other machines over plain http too: others on the way can read output and input",
+        "allow plain http between nodes on different machines: the network can then read output and input",
     ),
-    own(
-        "node.labels",
-        ValueKind::List,
-        Some(""),
-        "what this node calls itself for work that is placed by labels: gpu, os=linux",
-    ),
+    own("node.labels", ValueKind::List, Some(""), "labels of this node for placement: gpu, os=linux"),
     own(
         "node.launch_valid_for",
         ValueKind::Span(SECOND),
         Some("30d"),
-        "how long after it was accepted here a launch may be started, in a store of many machines",
+        "in a cluster: time after acceptance during which a launch may be started",
     ),
     own(
         "node.peer_ca_file",
         ValueKind::Text,
         Some(""),
-        "a file of the certificates, in PEM, that other nodes are trusted by; those of this machine by default",
+        "CA file in PEM that verifies other nodes; default: the CAs of this machine",
     ),
     key(
         "completions.window",
         ValueKind::Span(NO_TIME),
         "250ms",
-        "processes of a session that end within such a time are reported to it at once",
+        "ends of a session within this time are delivered as one batch",
     ),
-    own(
-        "on_end",
-        ValueKind::List,
-        Some(""),
-        "a command that is run when a process ended, with its arguments",
-    ),
-    own(
-        "on_failure",
-        ValueKind::List,
-        Some(""),
-        "a command that is run when a process failed, with its arguments",
-    ),
+    own("on_end", ValueKind::List, Some(""), "hook after a process ended: program and arguments"),
+    own("on_failure", ValueKind::List, Some(""), "hook after a process failed: program and arguments"),
     own(
         "on_session_complete",
         ValueKind::List,
         Some(""),
-        "a command that is run when the last process of a session ended, with its arguments",
+        "hook after the last process of a session ended: program and arguments",
     ),
-    own(
-        "on_start",
-        ValueKind::List,
-        Some(""),
-        "a command that is run when a process began, with its arguments",
-    ),
-    key("output.head", ValueKind::Size, "1MiB", "output kept from the beginning of an attempt"),
-    key("output.tail", ValueKind::Size, "64MiB", "output kept from the end of an attempt"),
+    own("on_start", ValueKind::List, Some(""), "hook after a process started: program and arguments"),
+    key("output.head", ValueKind::Size, "1MiB", "size of the stored start of an attempt's output"),
+    key("output.tail", ValueKind::Size, "64MiB", "size of the stored end of an attempt's output"),
     own(
         "output.replicated_tail",
         ValueKind::Size,
         Some("4KiB"),
-        "output kept beside the record where machines share the store, for when its node is gone; at most 64KiB, 0 keeps none",
+        "in a cluster: size of the end of the output that is stored with the record, readable when the node is lost; at most 64KiB, 0 stores none",
     ),
     key(
         "output.total",
         ValueKind::Size,
         "20GiB",
-        "output kept in all; past it that of ended processes goes, 0 means no limit",
+        "maximum size of all output; above it, output of ended processes is deleted; 0 means no limit",
     ),
     own(
         "ready.allow_remote",
         ValueKind::Flag,
         Some("false"),
-        "let ready_when ask HTTP addresses of other machines too, whoever launches names them",
+        "allow readiness checks against HTTP addresses of other machines, which the launch names",
     ),
     key(
         "retention.age",
         ValueKind::SpanOrNever(Duration::from_secs(60)),
         "7d",
-        "how long ended processes are kept",
+        "age at which ended processes are deleted",
     ),
-    key("retention.auto", ValueKind::Flag, "true", "let go of ended processes that are old"),
+    key("retention.auto", ValueKind::Flag, "true", "delete old ended processes automatically"),
     key(
         "retention.bytes",
         ValueKind::Size,
         "5GiB",
-        "output of ended processes; past it the oldest go, 0 means no limit",
+        "maximum size of the output of ended processes; above it, the oldest are deleted; 0 means no limit",
     ),
     key(
         "retention.count",
         ValueKind::CountOrNever(u64::MAX),
         "100000",
-        "ended processes that are kept, and all of the last 24 h",
+        "maximum number of ended processes; those of the last 24 h are always kept",
     ),
-    own(
-        "serve.stop_processes",
-        ValueKind::Flag,
-        Some("false"),
-        "stop all processes when the manager is told to end",
-    ),
+    own("serve.stop_processes", ValueKind::Flag, Some("false"), "stop all processes when the manager ends"),
     key(
         "session.grace",
         ValueKind::Span(NO_TIME),
         "30s",
-        "how long a process goes on after its session by the policy grace, where nobody says",
+        "default time until a process is cancelled after its session ended, with the policy grace",
     ),
     key(
         "session.on_end",
         ValueKind::Word(&["keep", "cancel", "grace"]),
         "keep",
-        "what becomes of a process when its session ends",
+        "default action on a process when its session ends",
     ),
     own(
         "shim.containment",
         ValueKind::Word(&["auto", "cgroup", "subreaper", "group"]),
         Some("auto"),
-        "what keeps the descendants of a command together",
+        "mechanism that holds the process tree of a command together",
     ),
-    own(
-        "shim.path",
-        ValueKind::Text,
-        None,
-        "the program that supervises an attempt; found beside this one by default",
-    ),
+    own("shim.path", ValueKind::Text, None, "path of the shim program; default: next to this program"),
     own(
         STATE,
         ValueKind::Text,
         None,
-        "the state directory; per project after `longhaul init`, else per user",
+        "state directory; default: the project's after `longhaul init`, else the user's",
     ),
-    key("stop.grace", ValueKind::Span(NO_TIME), "5s", "from the stop signal to KILL"),
+    key("stop.grace", ValueKind::Span(NO_TIME), "5s", "time between the stop signal and KILL"),
     own(
         "store",
         ValueKind::Text,
         Some("sqlite:"),
-        "where processes are kept: sqlite:, sqlite:PATH, fs:PATH, memory",
+        "store URL: sqlite:, sqlite:PATH, fs:PATH, memory, redis://…",
     ),
     own(
         "webhooks.allow",
         ValueKind::List,
         Some(""),
-        "the only addresses that events are sent to, each with all that is below it: https://host:port/path",
+        "allowed webhook addresses, each with all paths below it: https://host:port/path",
     ),
     own(
         "webhooks.ca_file",
         ValueKind::Text,
         Some(""),
-        "the file of the certificates that receivers are trusted by, in PEM; those of this machine by default",
+        "CA file in PEM that verifies webhook receivers; default: the CAs of this machine",
     ),
 ];
 

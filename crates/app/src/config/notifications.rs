@@ -19,25 +19,29 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
     WebhookField {
         name: "events",
         kind: ValueKind::List,
-        meaning: "the events that it wants, such as PROCESS_FAILED; all without it",
+        meaning: "event types to send, such as PROCESS_FAILED; default: all",
     },
     WebhookField {
         name: HOOKS,
         kind: ValueKind::Flag,
-        meaning: "whether it also gets the events of the processes that hooks run as; false without it",
+        meaning: "also send events of hook processes; default: false",
     },
     WebhookField {
         name: SECRET,
         kind: ValueKind::Text,
-        meaning: "what it checks signatures with: whsec_ and base64",
+        meaning: "secret of the signatures: whsec_ and base64, or any text of 16 bytes or more",
     },
-    WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "a file with that secret" },
+    WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "file with the secret" },
     WebhookField {
         name: "session",
         kind: ValueKind::Name,
-        meaning: "the session whose events it wants; all without it",
+        meaning: "session whose events are sent; default: all",
     },
-    WebhookField { name: URL, kind: ValueKind::Text, meaning: "where it is; webhooks.allow has to allow it" },
+    WebhookField {
+        name: URL,
+        kind: ValueKind::Text,
+        meaning: "URL of the receiver; webhooks.allow must allow it",
+    },
 ];
 
 const HOOKS: &str = "hooks";

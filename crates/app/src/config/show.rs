@@ -219,6 +219,73 @@ fn schema_of(key: &ConfigKey) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::key::KeyAuthority;
+    use std::fmt::Write;
+
+    #[test]
+    fn reference_of_the_configuration_lists_every_key() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/configuration.md");
+        let text = reference();
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(page, &text).unwrap();
+        }
+        let written = std::fs::read_to_string(page).unwrap();
+        assert!(
+            text == written,
+            "the keys differ from the page: read it, then write it with UPDATE_GOLDEN=1"
+        );
+    }
+
+    /// Returns the page that lists every key.
+    fn reference() -> String {
+        let mut page = String::from(
+            "# Configuration\n\nEvery key of the configuration. A dot stands for a TOML table: `stop.grace` is `grace` in \
+             `[stop]`. Each key can be set\nby a variable: `LONGHAUL_` and the key in capitals, with `_` for the dot \
+             (`LONGHAUL_STOP_GRACE`). A key marked with * is\nignored in the `longhaul.toml` of a project. `longhaul config \
+             schema` prints the JSON Schema. A test of `crates/app` writes this\npage with UPDATE_GOLDEN=1.\n\n\
+             | key | value | default | meaning |\n| --- | --- | --- | --- |\n",
+        );
+        let mut keys: Vec<&ConfigKey> = KEYS.iter().collect();
+        keys.sort_by_key(|key| key.name);
+        for key in keys {
+            let star = if key.trust == KeyAuthority::User { " *" } else { "" };
+            let default = match key.default {
+                Some("") => "empty".to_owned(),
+                Some(default) => format!("`{default}`"),
+                None => "–".to_owned(),
+            };
+            let (name, value, meaning) = (key.name, value_of(key.kind), key.meaning);
+            writeln!(page, "| `{name}`{star} | {value} | {default} | {meaning} |").unwrap();
+        }
+        writeln!(page, "| `{SLOTS}.KEY` | number | – | {SLOTS_MEANING} |").unwrap();
+        for field in LEVEL_FIELDS {
+            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
+            writeln!(page, "| `{LEVELS}.N.{name}` | {value} | – | limit of commands on level N: {meaning} |")
+                .unwrap();
+        }
+        for field in WEBHOOK_FIELDS {
+            let (name, value, meaning) = (field.name, value_of(field.kind), field.meaning);
+            writeln!(page, "| `webhook.NAME.{name}` * | {value} | – | {meaning} |").unwrap();
+        }
+        page
+    }
+
+    fn value_of(kind: ValueKind) -> String {
+        match kind {
+            ValueKind::Count(_) => "number".to_owned(),
+            ValueKind::CountOrNever(_) => "number or `never`".to_owned(),
+            ValueKind::Flag => "`true` or `false`".to_owned(),
+            ValueKind::Span(_) => "duration".to_owned(),
+            ValueKind::SpanOrNever(_) => "duration or `never`".to_owned(),
+            ValueKind::Size => "size".to_owned(),
+            ValueKind::Word(words) => {
+                words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ")
+            }
+            ValueKind::Text => "text".to_owned(),
+            ValueKind::Name => "name".to_owned(),
+            ValueKind::List => "list of texts".to_owned(),
+        }
+    }
     use crate::config::sources::{ConfigSources, Flags};
 
     #[test]

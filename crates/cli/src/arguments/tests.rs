@@ -120,19 +120,27 @@ fn debug_output_of_a_launch_hides_values() {
 }
 
 #[test]
-fn help_of_every_verb_is_as_it_is_written_down() {
+fn reference_of_the_command_line_is_the_help() {
     let mut command = Cli::command();
     command.build();
-    let mut text = super::command_groups::grouped().render_help().to_string();
+    let mut text = String::from(
+        "# Command line\n\nThis page is the output of `longhaul --help` and of the help of each command. A test of \
+         `crates/cli` compares it, and writes it with UPDATE_GOLDEN=1.\n\n```text\n",
+    );
+    text.push_str(&super::command_groups::grouped().render_long_help().to_string());
+    text.push_str("```\n");
     append(&mut command, &mut text);
     let text: String = text.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
-    let written = include_str!("tests/help.txt");
-    if text != written {
-        let line = text.lines().zip(written.lines()).position(|(new, old)| new != old);
-        let place = std::env::temp_dir().join("longhaul-help.txt");
-        std::fs::write(&place, text).unwrap();
-        panic!("the help differs in line {line:?}; it is in {} now", place.display());
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/cli.md");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(page, &text).unwrap();
     }
+    let written = std::fs::read_to_string(page).unwrap();
+    let line = text.lines().zip(written.lines()).position(|(new, old)| new != old);
+    assert!(
+        text == written,
+        "the help differs in line {line:?}: read it, then write it with UPDATE_GOLDEN=1"
+    );
 }
 
 /// Appends the help of all subcommands; that of flags which every verb takes is told once.
@@ -147,8 +155,9 @@ fn append(command: &mut clap::Command, text: &mut String) {
         for global in globals {
             alone = alone.mut_arg(global, |argument| argument.hide(true));
         }
-        text.push_str(&format!("\n==== {}\n", each.get_bin_name().unwrap_or(each.get_name())));
+        text.push_str(&format!("\n## {}\n\n```text\n", each.get_bin_name().unwrap_or(each.get_name())));
         text.push_str(&alone.render_help().to_string());
+        text.push_str("```\n");
         append(each, text);
     }
 }
