@@ -84,6 +84,8 @@ const PLAIN: &[&str] = &[
     "README.md",
     "docs/SUMMARY.md",
     "docs/cookbook.md",
+    "docs/events.md",
+    "docs/security.md",
     "docs/glossary.md",
     "docs/migrating.md",
     "docs/operations.md",

@@ -148,6 +148,8 @@ impl Client {
                 latest.push(id.clone());
                 Fate::Accepted { id }
             }
+            // The ancestors may free a slot, so the same launch may be accepted later.
+            Answer::Said { body, .. } if body["type"] == "deadlock_with_ancestors" => Fate::Unanswered,
             Answer::Said { .. } => Fate::Refused,
         };
         self.shared.ledger().answered(&key, fate);

@@ -23,9 +23,7 @@ const PLACES: [&str; 5] = [
 #[non_exhaustive]
 pub enum TrustError {
     /// There is no file of certificates.
-    #[error(
-        "no certificates of authorities are on this machine: install them, or name a file of them in the configuration"
-    )]
+    #[error("this machine has no CA certificates: install them, or name a CA file in the configuration")]
     Nowhere,
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]
@@ -37,7 +35,7 @@ pub enum TrustError {
         source: io::Error,
     },
     /// The file cannot be used.
-    #[error("{} holds no certificates that can be trusted", path.display())]
+    #[error("{} contains no usable CA certificates", path.display())]
     Unusable {
         /// Which.
         path: PathBuf,

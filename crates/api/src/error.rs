@@ -95,15 +95,12 @@ impl ApiError {
         if !is_unknown {
             return fault;
         }
-        fault
-            .because("it was named as the parent")
-            .help("launch it without a parent, or under one that is there")
+        fault.because("the launch names it as its parent").help("launch without a parent, or name a live one")
     }
 
     /// No node of the store is called so.
     fn unknown_node(title: String) -> Self {
-        Self::new(404, "node_not_found", title)
-            .help("`longhaul node list` lists every node that shares the store")
+        Self::new(404, "node_not_found", title).help("`longhaul node list` lists the nodes")
     }
 
     /// A launch names a node that never joined the store, where it would wait for ever; these did.
@@ -116,7 +113,7 @@ impl ApiError {
         }
         Self::unknown_node(EngineError::NodeUnknown { node }.to_string())
             .because(format!(
-                "it would wait for ever: no node of that name has ever joined the store; these have: {named}"
+                "the launch would wait forever: no node of this name has joined the store; these have: {named}"
             ))
             .among(known)
     }
@@ -158,10 +155,10 @@ impl From<InvalidText> for ApiError {
 impl From<InvalidSignal> for ApiError {
     fn from(error: InvalidSignal) -> Self {
         let help = match &error {
-            InvalidSignal::Unknown { .. } => "say a name, such as USR1 or SIGHUP, or a number from 1 to 64",
-            InvalidSignal::Kills => "`longhaul cancel --force ID` kills it with everything that it started",
-            InvalidSignal::Halts { .. } => "`longhaul pause ID` halts it with everything that it started",
-            InvalidSignal::LetsGoOn => "`longhaul resume ID` lets it go on with everything that it started",
+            InvalidSignal::Unknown { .. } => "use a name, such as USR1 or SIGHUP, or a number from 1 to 64",
+            InvalidSignal::Kills => "`longhaul cancel --force ID` kills the process and its descendants",
+            InvalidSignal::Halts { .. } => "`longhaul pause ID` pauses the process and its descendants",
+            InvalidSignal::LetsGoOn => "`longhaul resume ID` resumes the process and its descendants",
         };
         Self::invalid("signal", error.to_string()).help(help)
     }
@@ -172,17 +169,17 @@ impl From<EngineError> for ApiError {
         let title = error.to_string();
         match error {
             EngineError::NotFound { .. } => Self::new(404, "process_not_found", title).help(
-                "`longhaul status -a` lists every process; ended ones go after a while (`retention.*`)",
+                "`longhaul status -a` lists all processes; ended ones are deleted after a while (`retention.*`)",
             ),
             EngineError::Ambiguous { by, candidates, .. } => Self::new(409, "ambiguous_id", title)
                 .help(match by {
                     ReferenceField::IdPrefix => "use more characters of the id",
-                    ReferenceField::Name => "several processes of that name are live: give the id of one of them",
+                    ReferenceField::Name => "several live processes have this name: use an id",
                 })
                 .among(candidates.iter().map(described)),
             EngineError::OtherSessions { candidates, .. } => Self::new(404, "process_not_found", title)
-                .because("processes of other sessions have that name; they are found by id only")
-                .help("give the id of the one you mean")
+                .because("processes of other sessions have this name; use an id for them")
+                .help("use the id of the process")
                 .among(candidates.iter().map(described)),
             EngineError::Rejected { id, rejection } => rejected(&rejection, &id.short()),
             EngineError::Refused { refusal } => refused(&refusal),
@@ -193,7 +190,7 @@ impl From<EngineError> for ApiError {
                 .among([id.to_string()]),
             EngineError::RevisionMoved { found, .. } => {
                 let mut fault =
-                    Self::new(409, "revision_conflict", title).help("look at the process and decide again");
+                    Self::new(409, "revision_conflict", title).help("check the process, and try again");
                 fault.0.revision = Some(found.0);
                 fault
             }
@@ -207,48 +204,48 @@ impl From<EngineError> for ApiError {
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Vault { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
                 .because(with_causes(&source))
-                .help("make room on the disk of the state directory: `longhaul doctor` shows how much is free, and `longhaul prune` lets old records go; what runs goes on"),
+                .help("free space on the disk of the state directory: `longhaul doctor` shows the free space, `longhaul prune` deletes old records; running work continues"),
             EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
             EngineError::EnvironmentStays { .. } => Self::new(400, "environment_not_portable", title)
-                .because("captured variables are kept on the node that took them in, and nowhere else")
-                .help("capture nothing, and declare what it needs: --clear-env -e NAME=VALUE; what is declared can be read in the store, so let a secret be in a file there"),
+                .because("captured variables are stored only on the node that captured them")
+                .help("declare the variables instead: --clear-env -e NAME=VALUE; declared variables are readable in the store, so put secrets in a file on that node"),
             EngineError::NotAtOnce { standstill } => Self::new(409, "no_slot", title).help(match standstill {
                 LaunchBlocked::Drains { node } => format!(
-                    "`longhaul node undrain {node}` lets it start work again; without --no-queue the launch waits for that"
+                    "`longhaul node undrain {node}` ends the drain; without --no-queue the launch waits"
                 ),
                 LaunchBlocked::Settles | LaunchBlocked::Elsewhere => {
-                    "launch without --no-queue to let it wait for its turn".to_owned()
+                    "launch without --no-queue to wait".to_owned()
                 }
             }),
             EngineError::NodeUnknown { .. } => Self::unknown_node(title),
             EngineError::NodeAlive { node } => Self::new(409, "node_alive", title)
-                .because("only what left, or is lost, can be forgotten")
-                .help(format!("`longhaul node drain {node}` lets it claim nothing more")),
+                .because("only a node that left or is lost can be forgotten")
+                .help(format!("`longhaul node drain {node}` stops it from starting work")),
             EngineError::DrainUnsupported { .. } => Self::new(409, "unsupported", title)
-                .because("no other node could claim in its place")
-                .help("hold its queues: `longhaul queue KEY --hold`"),
+                .because("there is no other node that could start work instead")
+                .help("hold the queues: `longhaul queue KEY --hold`"),
             EngineError::StopUnrecorded { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("nothing more is to be done: it is recorded when the store is back")
+                    .help("nothing to do: the stop is recorded when the store is back")
             }
             EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
-                "see to it that the store can write (is there room on the disk of the state directory?)",
+                "make the store writable (is the disk of the state directory full?)",
             ),
             EngineError::ClearUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
-                    .help("reset again when the store is back: what was told to stop ends meanwhile")
+                    .help("reset again when the store is back; processes that were asked to stop end meanwhile")
             }
             EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
-                "see to it that the store can write, then clear again: what was told to stop ends meanwhile",
+                "make the store writable, then reset again; processes that were asked to stop end meanwhile",
             ),
             EngineError::Clearing => Self::new(503, "resetting", title)
-                .because("everything is being stopped and let go")
-                .help("launch again when that is over"),
+                .because("all processes are being stopped and deleted")
+                .help("launch again when the reset has finished"),
             EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
-                .help("ask again: the next command starts a new manager"),
+                .help("try again: the next command starts a new manager"),
             EngineError::Unvouched { fault, .. } => Self::new(409, "launch_not_trusted", title).help(fault.help()),
             EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
@@ -284,30 +281,30 @@ fn described(candidate: &Candidate) -> String {
 fn unwritten(title: String, refusal: &InputRefusal) -> ApiError {
     match refusal {
         InputRefusal::NoPipe => ApiError::new(409, "unsupported", title)
-            .because("what a command reads is decided at its launch")
-            .help("launch it with `stdin_pipe` (`longhaul run --stdin-pipe`) to write to it while it runs"),
+            .because("the input of a command is chosen at its launch")
+            .help("launch it with `stdin_pipe` (`longhaul run --stdin-pipe`) to send input while it runs"),
         InputRefusal::NotRunning { status } => {
             let mut fault = ApiError::new(409, "invalid_status_transition", title)
-                .because("only what runs can read")
-                .help("wait until it runs, or look at how it ended");
+                .because("only a running process reads input")
+                .help("wait until it runs, or check how it ended");
             fault.0.current_status = Some(status.as_str().to_owned());
             fault.0.attempted = Some("send".to_owned());
             fault
         }
         InputRefusal::Elsewhere { .. } => {
-            ApiError::new(409, "wrong_node", title).help("ask the manager there")
+            ApiError::new(409, "wrong_node", title).help("use the manager of that node")
         }
         InputRefusal::Closed => ApiError::new(409, "input_closed", title)
-            .because("it was closed with `close`, or nobody reads it any more")
-            .help("its input cannot be opened again: restart it to begin anew"),
-        InputRefusal::Unreachable { .. } => ApiError::new(503, "input_unavailable", title).help("ask again"),
+            .because("it was closed with `close`, or no program reads it any more")
+            .help("the input cannot be opened again: restart the process"),
+        InputRefusal::Unreachable { .. } => ApiError::new(503, "input_unavailable", title).help("try again"),
     }
 }
 
 fn conflict(title: String, holder: ProcessId, differs: &[&'static str]) -> ApiError {
     let mut fault = ApiError::new(409, "key_conflict", title)
-        .because("a launch key stands for one command, directory, type, key, limits and declared variables")
-        .help("take another launch key, or launch what the first one asked for")
+        .because("a launch key identifies one command, directory, type, key, limits and declared variables")
+        .help("use another launch key, or repeat the first launch exactly")
         .among([holder.to_string()]);
     fault.0.differs = differs.iter().map(ToString::to_string).collect();
     fault
@@ -333,8 +330,8 @@ fn rejected(rejection: &Rejection, id: &str) -> ApiError {
     fault
 }
 
-const ALREADY_ENDED_HELP: &str = "what has ended stays as it is";
-const RESTART_REPORTING: &str = "its reporter starts it again: `longhaul track start`";
+const ALREADY_ENDED_HELP: &str = "an ended process does not change any more";
+const RESTART_REPORTING: &str = "its reporter registers it again: `longhaul track start`";
 
 /// How to run something again that has ended.
 const fn again(reported: bool) -> &'static str {
@@ -350,32 +347,33 @@ fn remedy(rejection: &Rejection, status: Status, attempted: ActionKind) -> Optio
     let way = |why, help| Some(ErrorAdvice { why, help });
     match (rejection, attempted) {
         (Rejection::Unsupported { .. }, ActionKind::Complete | ActionKind::Fail) => {
-            way("how a command ends is seen, not told", "`longhaul cancel ID` ends it")
+            way("the end of a command is observed, not reported", "`longhaul cancel ID` ends it")
         }
         (Rejection::Unsupported { .. }, ActionKind::Restart) => {
-            way("this manager only keeps its record, and has no command to run", RESTART_REPORTING)
+            way("reported work has no command that longhaul could run", RESTART_REPORTING)
         }
         (Rejection::Unsupported { .. }, _) => None,
         (_, ActionKind::Restart) => {
-            way("only what has ended can be run again", "`longhaul cancel ID` ends it, then restart it")
+            way("only an ended process can be restarted", "cancel it first: `longhaul cancel ID`")
         }
         (Rejection::InvalidStatusTransition { reported, .. }, _) if status.is_ended() => {
             way(ALREADY_ENDED_HELP, again(*reported))
         }
         (_, ActionKind::Pause) => {
-            way("only what runs can be paused", "`longhaul status ID` says why it waits")
+            way("only a running process can be paused", "`longhaul status ID` shows why it waits")
         }
         (_, ActionKind::Resume) => {
-            way("only what is paused can be resumed", "`longhaul status ID` says where it stands")
+            way("only a paused process can be resumed", "`longhaul status ID` shows its status")
         }
         (_, ActionKind::Signal) => {
-            way("only what runs can be sent a signal", "`longhaul status ID` says where it stands")
+            way("only a running process can receive a signal", "`longhaul status ID` shows its status")
         }
-        (_, ActionKind::RetryNow) => {
-            way("only what waits for its retry can be hurried", "`longhaul status ID` says where it stands")
-        }
+        (_, ActionKind::RetryNow) => way(
+            "only a process that waits for its next attempt can be retried",
+            "`longhaul status ID` shows its status",
+        ),
         (_, ActionKind::Prioritize) => {
-            way("only what waits can be moved in its queue", "`longhaul status ID` says where it stands")
+            way("only a waiting process can be moved in its queue", "`longhaul status ID` shows its status")
         }
         (
             _,
@@ -410,48 +408,48 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             ApiError::new(409, "parent_not_found", title).among([parent.to_string()])
         }
         StoreRejection::AncestorClosing { ancestor } => ApiError::new(409, "ancestor_stopping", title)
-            .because("what is ending takes no new children")
+            .because("a process that is ending accepts no new children")
             .among([ancestor.to_string()]),
         StoreRejection::TooDeep { level, deepest } => ApiError::new(409, "too_deep", title)
-            .because("each child stands one level below its parent")
-            .help("`limits.max_levels` sets the deepest level")
+            .because("a child is one level below its parent")
+            .help("`limits.max_levels` sets the maximum level")
             .at_level(*level, None, deepest.0.into()),
         StoreRejection::LevelFull { level, live, most } => ApiError::new(409, "level_limit_reached", title)
-            .because("a level of a tree takes so many live processes and no more")
-            .help("wait for one of them, or raise `limits.max_per_level`")
+            .because("the number of live processes on a level of a tree is limited")
+            .help("wait until one of them ends, or raise `limits.max_per_level`")
             .at_level(*level, Some(*live), *most),
         StoreRejection::NoSlot { key, holders } => {
             let fault = ApiError::new(409, "no_slot", title);
             match key {
                 Some(key) if holders.is_empty() => {
-                    fault.because(format!("the queue of the key {key} is held, or others wait in it"))
+                    fault.because(format!("the queue of the key {key} is on hold, or others wait in it"))
                 }
                 Some(key) => fault.because(format!("every slot of the key {key} is taken")),
-                None if holders.is_empty() => fault.because("others wait before it, or its node takes nothing now"),
+                None if holders.is_empty() => fault.because("others wait before it, or its node starts nothing now"),
                 None => fault
-                    .because("the limit of processes that run at once is reached (`limits.max_parallel`)"),
+                    .because("the maximum number of running processes is reached (`limits.max_parallel`)"),
             }
-            .help("`longhaul queue` shows the queues; launch without --no-queue to let it wait for its turn")
+            .help("`longhaul queue` shows the queues; launch without --no-queue to wait")
             .among(holders.iter().map(ToString::to_string))
         }
         StoreRejection::HeldByAncestors { holders, .. } => ApiError::new(409, "deadlock_with_ancestors", title)
-            .because("they wait for it, and it would wait for them: for ever")
-            .help("give the child another key, or the key more slots (`keys.limit`)")
+            .because("the ancestors wait for the process, and the process would wait for them")
+            .help("use another key for the child, or give the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
-        StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("ask again"),
+        StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("try again"),
         StoreRejection::TooManyWishes => ApiError::new(409, "too_many_pending_actions", title)
-            .because("its owner does not answer the orders that it was left"),
+            .because("the node of the process does not execute its pending actions"),
         StoreRejection::TooLarge { .. } => ApiError::new(413, "payload_too_large", title)
-            .help("large inputs belong into a file that the command reads"),
+            .help("put large inputs in a file that the command reads"),
         StoreRejection::Full => ApiError::new(507, "store_full", title)
-            .because("its disk is full or, of a server, its memory (`maxmemory`); what runs goes on")
-            .help("make room: on that disk, by a larger `maxmemory`, or by letting old records go: `longhaul prune`"),
+            .because("the disk of the store is full, or the memory of the server (`maxmemory`); running work continues")
+            .help("free space on that disk, raise `maxmemory`, or delete old records: `longhaul prune`"),
         StoreRejection::DescendantLives { .. } | _ => ApiError::new(409, "rejected", title),
     }
 }
 
 fn unstored(error: &StoreError) -> ApiError {
-    let title = "the store cannot do it";
+    let title = "the store failed";
     let why = with_causes(error);
     match error {
         StoreError::ReadOnly { .. } => {
@@ -461,14 +459,14 @@ fn unstored(error: &StoreError) -> ApiError {
         StoreError::Missing { .. } => ApiError::new(404, "process_not_found", error.to_string()),
         StoreError::Conflict { .. } => ApiError::new(409, "revision_conflict", title)
             .because(why)
-            .help("look at the process and decide again"),
+            .help("check the process, and try again"),
         StoreError::Unavailable { .. } => ApiError::new(503, "store_unavailable", title)
-            .because(format!("{why}; nothing was done, and what runs goes on"))
+            .because(format!("{why}; nothing was changed, and running work continues"))
             .help(DOCTOR_HELP),
         StoreError::Unknown { .. } => {
-            ApiError::new(503, "outcome_unknown", "nobody knows whether the store took it").because(why).help(
-                "look whether it is there before you ask again; a launch with a key can be sent again safely",
-            )
+            ApiError::new(503, "outcome_unknown", "the store may or may not have made the change")
+                .because(why)
+                .help("check before you try again; a launch with a key can be repeated safely")
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
@@ -503,7 +501,7 @@ mod tests {
                 EnvironmentStoreError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
             let problem = ApiError::from(EngineError::Vault { source }).problem().clone();
             assert_eq!(problem.slug, slug);
-            assert_eq!(problem.help.is_some_and(|help| help.contains("make room")), slug == "store_full");
+            assert_eq!(problem.help.is_some_and(|help| help.contains("free space")), slug == "store_full");
         }
     }
 
@@ -559,7 +557,7 @@ mod tests {
         let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
-        assert_eq!(problem.title, "not everything could be cleared: 1 told to stop, 0 let go");
+        assert_eq!(problem.title, "the reset is incomplete: 1 told to stop, 0 let go");
         assert!(!problem.help.unwrap().contains("running work goes on"));
     }
 

@@ -65,10 +65,10 @@ pub struct WebhookPlan {
 #[non_exhaustive]
 pub enum BadWebhook {
     /// Its name.
-    #[error("a webhook is named with 1 to 64 letters, digits, - and _")]
+    #[error("the name of a webhook has 1 to 64 letters, digits, - and _")]
     Name,
     /// Its address.
-    #[error("{url:?} is no address to send events to")]
+    #[error("{url:?} is not a valid webhook URL")]
     Address {
         /// The address.
         url: String,
@@ -83,7 +83,7 @@ pub enum BadWebhook {
         url: String,
     },
     /// An event that it wants.
-    #[error("{word:?} is no event")]
+    #[error("{word:?} is not an event type")]
     Event {
         /// The word.
         word: String,
@@ -92,7 +92,7 @@ pub enum BadWebhook {
         source: UnknownEvent,
     },
     /// Its session.
-    #[error("its session is none")]
+    #[error("invalid session id")]
     Session {
         /// Why.
         #[source]

@@ -71,7 +71,7 @@ pub enum ComposeError {
     #[error(transparent)]
     Copied(#[from] CopiedStateDir),
     /// Work lives in the store that another state directory started.
-    #[error("the store {store} holds live work of another state directory")]
+    #[error("the store {store} has live work of another state directory")]
     Foreign {
         /// Which store.
         store: String,
@@ -81,7 +81,7 @@ pub enum ComposeError {
         state_dir: Option<PathBuf>,
     },
     /// Work lives in the state directory that another store knows.
-    #[error("the store {store} knows nothing of the work that lives in this state directory")]
+    #[error("the store {store} has no records of the live work of this state directory")]
     OtherStore {
         /// The store.
         store: String,
@@ -114,7 +114,7 @@ pub enum ComposeError {
         source: io::Error,
     },
     /// A directory where that file belongs.
-    #[error("{} is a directory, and a file belongs there", path.display())]
+    #[error("{} is a directory instead of a file", path.display())]
     NoFile {
         /// Where.
         path: PathBuf,
@@ -139,10 +139,10 @@ pub enum ComposeError {
         path: PathBuf,
     },
     /// It is not known where the key is.
-    #[error("it is not known where the cluster key is")]
+    #[error("the location of the cluster key is unknown")]
     NoKeyPlace,
     /// What `node.peer_ca_file` names.
-    #[error("no node can be trusted by what node.peer_ca_file names")]
+    #[error("the file of node.peer_ca_file cannot verify any node")]
     PeerAuthorities {
         /// Why.
         #[source]

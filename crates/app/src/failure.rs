@@ -31,7 +31,7 @@ pub enum ProgramError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// It is not known where the state directory is.
-    #[error("it is not known where the state directory is")]
+    #[error("the location of the state directory is unknown")]
     Place {
         /// Why.
         why: String,
@@ -99,7 +99,7 @@ pub enum ProgramError {
         free_in: Option<Duration>,
     },
     /// Another manager came into the cluster under the name of this node, after its lease was over.
-    #[error("another manager has come into the cluster under the name of this node, {node}")]
+    #[error("another manager joined the cluster with the name of this node, {node}")]
     Replaced {
         /// The name.
         node: NodeId,
@@ -147,7 +147,7 @@ pub enum ProgramError {
         problem: Box<Problem>,
     },
     /// The store goes by the key that was to be let go.
-    #[error("the key {key} is that of {store}, and cannot be let go")]
+    #[error("the key {key} is the key of {store} and cannot be removed")]
     KeyNamed {
         /// Its id.
         key: String,

@@ -28,7 +28,7 @@ const TEMPLATE: &str = "\
 #[non_exhaustive]
 pub(crate) enum InitError {
     /// It has it already.
-    #[error("{} is there already", path.display())]
+    #[error("{} already exists", path.display())]
     Exists {
         /// The directory.
         path: PathBuf,

@@ -49,7 +49,7 @@ pub enum LockError {
         holder: LockHolder,
     },
     /// Its file is a symbolic link.
-    #[error("{} is a symbolic link, and a lock file belongs there", path.display())]
+    #[error("{} is a symbolic link instead of a lock file", path.display())]
     SymbolicLink {
         /// The path of the file.
         path: PathBuf,

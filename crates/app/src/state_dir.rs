@@ -37,7 +37,7 @@ pub struct StateDir {
 #[non_exhaustive]
 pub enum StateDirError {
     /// It is not there and cannot be made.
-    #[error("the state directory {} cannot be made", path.display())]
+    #[error("the state directory {} cannot be created", path.display())]
     Make {
         /// Its path.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum StateDirError {
         path: PathBuf,
     },
     /// It is something else.
-    #[error("the state directory {} is no directory", path.display())]
+    #[error("the state directory {} is not a directory", path.display())]
     NoDirectory {
         /// Its path.
         path: PathBuf,
@@ -77,7 +77,7 @@ pub enum StateDirError {
         me: u32,
     },
     /// Others may write in it.
-    #[error("others may write in the state directory {}", path.display())]
+    #[error("other users can write to the state directory {}", path.display())]
     Writable {
         /// Its path.
         path: PathBuf,
@@ -85,7 +85,7 @@ pub enum StateDirError {
         mode: u32,
     },
     /// Nothing can be written in it.
-    #[error("nothing can be written in the state directory {}", path.display())]
+    #[error("the state directory {} is not writable", path.display())]
     ReadOnly {
         /// Its path.
         path: PathBuf,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub(crate) enum StateDirLookupError {
     /// Nothing says where it is.
-    #[error("it is not known where the state directory is")]
+    #[error("the location of the state directory is unknown")]
     NoHome,
     /// The working directory is gone or cannot be seen.
     #[error("the working directory cannot be found")]

@@ -306,7 +306,7 @@ async fn adopt_by_node(
 
 fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, ProgramError> {
     let question = format!(
-        "{} still has {}, which would be called interrupted. Adopt the store all the same? [y/N] ",
+        "{} still has {}, which would become interrupted. Adopt the store anyway? [y/N] ",
         owner.display(),
         counted(running)
     );
@@ -328,7 +328,7 @@ fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Resu
 fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
-        "{} of this state directory may be in the records of {} alone, and would go on unseen. Give that store up? [y/N] ",
+        "{} of this state directory may only have records in {} and would continue without a record. Abandon that store? [y/N] ",
         counted(live),
         left.store
     );
@@ -339,7 +339,7 @@ fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, Progr
 fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, ProgramError> {
     let live = lost.live.len();
     let question = format!(
-        "{lost}. {} may have no record, and no manager would see them. Accept the loss? [y/N] ",
+        "{lost}. {} may have no record, so no manager would show them. Accept the loss? [y/N] ",
         counted(live)
     );
     consent.to(&question, || CopyError::Unrecorded { live, store: lost.store.clone() })

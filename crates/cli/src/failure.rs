@@ -24,13 +24,13 @@ pub(crate) enum CliError {
     #[error("you may not use the manager at {}", socket.display())]
     Forbidden { socket: PathBuf, source: io::Error },
     /// Something answers that is no manager.
-    #[error("what answers at {} is no longhaul manager", socket.display())]
+    #[error("the program that answers at {} is not a longhaul manager", socket.display())]
     Stranger { socket: PathBuf },
     /// The manager speaks another version.
     #[error("the manager speaks protocol {theirs}, this program speaks {PROTOCOL}")]
     Protocol { theirs: String, manager: Option<String> },
     /// The connection ended in the middle of an answer.
-    #[error("the connection to the manager broke")]
+    #[error("the connection to the manager was lost")]
     Broken { why: String },
     /// No answer came in time.
     #[error("the manager did not answer within {} s", waited.as_secs())]
@@ -41,7 +41,7 @@ pub(crate) enum CliError {
         stopped: Option<u32>,
     },
     /// The answer to a launch was lost, so that nobody knows whether it was taken.
-    #[error("it is not known whether it was launched: {cause}")]
+    #[error("the launch may or may not have happened: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
     /// It was launched, and its id could not be told.
     #[error("{id} was launched, but its id cannot be written to {to}")]

@@ -32,7 +32,7 @@ impl Prompt {
         }
         if !console.can_ask {
             return Err(CliError::Choice {
-                what: format!("{}, and nobody can be asked", self.would),
+                what: format!("{}, and there is no terminal to ask", self.would),
                 candidates: self.list,
                 help: self.help.to_owned(),
             });
@@ -96,7 +96,7 @@ pub(crate) fn counted(count: usize) -> String {
 fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec<String>, CliError> {
     if !console.can_ask {
         return Err(CliError::Choice {
-            what: "no process is named, and nobody can be asked".to_owned(),
+            what: "no process is named, and there is no terminal to ask".to_owned(),
             candidates: processes.iter().map(label).collect(),
             help: help.to_owned(),
         });
@@ -133,7 +133,7 @@ fn unanswered(error: inquire::InquireError, help: &str) -> CliError {
         | inquire::InquireError::InvalidConfiguration(_)
         | inquire::InquireError::IO(_)
         | inquire::InquireError::Custom(_) => CliError::Choice {
-            what: "nobody can be asked".to_owned(),
+            what: "there is no terminal to ask".to_owned(),
             candidates: Vec::new(),
             help: help.to_owned(),
         },
@@ -157,7 +157,7 @@ mod tests {
         let Err(CliError::Choice { what, candidates, help }) = question().ask(&console) else {
             panic!("it was answered");
         };
-        assert_eq!(what, "2 processes would be stopped, and nobody can be asked");
+        assert_eq!(what, "2 processes would be stopped, and there is no terminal to ask");
         assert_eq!((candidates.len(), help.as_str()), (2, "longhaul reset --yes"));
         console.yes = true;
         assert!(question().ask(&console).unwrap());

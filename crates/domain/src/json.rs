@@ -30,7 +30,7 @@ impl JsonText {
 
 /// A JSON text beyond 64 KiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{bytes} bytes of JSON are more than the {MAX_JSON_BYTES} that are kept")]
+#[error("{bytes} bytes of JSON exceed the maximum of {MAX_JSON_BYTES}")]
 pub struct JsonTooLarge {
     /// Its size.
     pub bytes: usize,

@@ -48,22 +48,22 @@ const LAST: u8 = 64;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSignal {
     /// No signal is called so.
-    #[error("no signal is called {asked:?}")]
+    #[error("there is no signal {asked:?}")]
     Unknown {
         /// What was asked for.
         asked: String,
     },
     /// It would end the main process alone, without a word to whoever started it.
-    #[error("KILL is not sent as a signal: a cancel kills the whole tree, and says so")]
+    #[error("KILL is not available as a signal: use cancel, which kills the whole tree")]
     Kills,
     /// It would halt what every face calls running.
-    #[error("{name} is not sent as a signal: a pause halts the whole tree, and its status says so")]
+    #[error("{name} is not available as a signal: use pause, which stops the whole tree")]
     Halts {
         /// The signal.
         name: &'static str,
     },
     /// It would let go on what every face calls paused.
-    #[error("CONT is not sent as a signal: a resume lets the whole tree go on, and its status says so")]
+    #[error("CONT is not available as a signal: use resume, which continues the whole tree")]
     LetsGoOn,
 }
 

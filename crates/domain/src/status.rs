@@ -78,7 +78,7 @@ impl fmt::Display for Status {
 
 /// A word that names no status.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no status is called {word:?}")]
+#[error("there is no status {word:?}")]
 pub struct UnknownStatus {
     /// The word.
     pub word: String,

@@ -16,7 +16,7 @@ pub enum EngineError {
         reference: String,
     },
     /// Several processes answer to that.
-    #[error("{reference:?} could be {} processes", candidates.len())]
+    #[error("{reference:?} matches {} processes", candidates.len())]
     Ambiguous {
         /// What was asked for.
         reference: String,
@@ -79,7 +79,7 @@ pub enum EngineError {
         id: ProcessId,
     },
     /// The caller decided on an older revision.
-    #[error("process {id} moved on to revision {found}")]
+    #[error("process {id} has changed: it has revision {found}")]
     RevisionMoved {
         /// The process.
         id: ProcessId,
@@ -104,7 +104,7 @@ pub enum EngineError {
         source: OutputError,
     },
     /// The captured environment cannot be kept.
-    #[error("the captured environment cannot be kept")]
+    #[error("the captured environment cannot be stored")]
     Vault {
         /// Why.
         #[source]
@@ -118,7 +118,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// Nothing can be written to its standard input.
-    #[error("process {id} takes no input: {refusal}")]
+    #[error("process {id} accepts no input: {refusal}")]
     InputRefused {
         /// The process.
         id: ProcessId,
@@ -133,7 +133,7 @@ pub enum EngineError {
         here: NodeId,
     },
     /// It would have to wait, and waiting was not wanted, however many slots are free.
-    #[error("no slot is given away: {standstill}")]
+    #[error("cannot start now: {standstill}")]
     NotAtOnce {
         /// Why.
         standstill: LaunchBlocked,
@@ -145,13 +145,13 @@ pub enum EngineError {
         node: NodeId,
     },
     /// A node is there, or may come back in time.
-    #[error("node {node} is there, or may come back in time")]
+    #[error("node {node} is present, or may still return")]
     NodeAlive {
         /// The node.
         node: NodeId,
     },
     /// The store is one of a single machine, whose node always claims.
-    #[error("node {node} is alone in its store, and cannot be drained")]
+    #[error("node {node} is the only node of its store and cannot be drained")]
     DrainUnsupported {
         /// The node.
         node: NodeId,
@@ -168,7 +168,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// A clear stopped what it could and came no further.
-    #[error("not everything could be cleared: {} told to stop, {} let go", stopped.len(), removed)]
+    #[error("the reset is incomplete: {} asked to stop, {} deleted", stopped.len(), removed)]
     ClearUnfinished {
         /// What was told to end, oldest first.
         stopped: Vec<ProcessId>,
@@ -185,7 +185,7 @@ pub enum EngineError {
         what: String,
     },
     /// Everything is being cleared, and nothing new is taken meanwhile.
-    #[error("everything is being cleared")]
+    #[error("a reset is under way")]
     Clearing,
     /// The manager is ending and takes nothing new.
     #[error("the manager is shutting down")]
@@ -214,7 +214,7 @@ pub enum InputRefusal {
     #[error("its standard input is closed")]
     Closed,
     /// It could not be reached; asking again may help.
-    #[error("it could not be reached: {what}")]
+    #[error("its input could not be reached: {what}")]
     Unreachable {
         /// What failed.
         what: String,
@@ -225,18 +225,16 @@ pub enum InputRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchBlocked {
     /// The node drains.
-    #[error("node {node} drains, and starts nothing more")]
+    #[error("node {node} is draining and starts nothing")]
     Drains {
         /// The node.
         node: NodeId,
     },
     /// The store had lost something, which others may not have given back yet.
-    #[error(
-        "the store had lost something, and nothing new is started before all had the time to give it back"
-    )]
+    #[error("the store has lost data, and nothing starts until all nodes had time to restore their records")]
     Settles,
     /// The node that was asked may not run it.
-    #[error("it runs on another node, which starts it when it looks for work")]
+    #[error("another node starts it at its next claim")]
     Elsewhere,
 }
 

@@ -169,5 +169,5 @@ impl EngineShared {
 
 /// Why a sign of life is given up.
 #[derive(Debug, thiserror::Error)]
-#[error("it takes too long")]
+#[error("it took too long")]
 struct RenewalTimeout;

@@ -46,7 +46,7 @@ pub(crate) struct HistoryQuery {
 
 /// A record that this node knows is not there, or stands as it stood before.
 #[derive(Debug, thiserror::Error)]
-#[error("the store lost what it knew of process {id}, and is given it back")]
+#[error("the store lost the record of process {id}, which is being restored")]
 struct LostRecord {
     id: ProcessId,
 }

@@ -93,12 +93,12 @@ impl EngineShared {
 /// Why it cannot be told yet whether a launch may be started.
 #[derive(Debug, thiserror::Error)]
 enum VerifyPostponed {
-    #[error("earlier attempts cannot be looked at: {source}")]
+    #[error("earlier attempts cannot be inspected: {source}")]
     Unseen {
         #[from]
         source: SpawnError,
     },
-    #[error("attempt {attempt} of it still runs on this node")]
+    #[error("its attempt {attempt} still runs on this node")]
     Lives { attempt: AttemptNo },
 }
 

@@ -178,7 +178,7 @@ pub(crate) async fn whole(body: Body) -> Result<Vec<u8>, ApiError> {
 
 fn too_large() -> ApiError {
     ApiError::new(413, "payload_too_large", format!("the body of a request may have {MAX_BODY_BYTES} bytes"))
-        .help("large inputs belong into a file that the command reads")
+        .help("put large inputs in a file that the command reads")
 }
 
 #[cfg(test)]

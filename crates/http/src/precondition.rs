@@ -93,7 +93,7 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     let revision = tag.quoted.trim_matches('"').parse().ok().filter(|_| !tag.is_weak);
     revision.map(|revision| Some(Revision(revision))).ok_or_else(|| {
         ApiError::new(412, "revision_conflict", format!("no revision has the tag {text}"))
-            .help("look at the process and decide again")
+            .help("check the process, and try again")
     })
 }
 

@@ -31,7 +31,7 @@ struct Handshake {
 #[non_exhaustive]
 pub(crate) enum HandshakeError {
     /// The client went away.
-    #[error("the stream ended before it said who it is")]
+    #[error("the stream ended before its opening line")]
     Gone,
     /// The line does not end.
     #[error("the opening line is longer than {MAX_LINE_LEN} bytes")]
@@ -43,7 +43,7 @@ pub(crate) enum HandshakeError {
         why: String,
     },
     /// It is of another form.
-    #[error("the opening line has form {theirs}, this manager understands {FORM}")]
+    #[error("the opening line has format {theirs}; this manager supports {FORM}")]
     Form {
         /// The form that it has.
         theirs: u32,

@@ -28,7 +28,7 @@ pub trait EnvironmentStore: Debug + Send + Sync + 'static {
 pub enum EnvironmentStoreError {
     /// This node does not have it.
     #[error(
-        "the environment that was captured at the launch is not in the vault of this node (hash {}); a new launch captures \
+        "the environment that was captured at the launch is not in the environment store of this node (hash {}); a new launch captures \
          its own",
         hash.0
     )]

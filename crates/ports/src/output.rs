@@ -157,7 +157,7 @@ pub enum OutputError {
         key: AttemptKey,
     },
     /// It cannot be told of which processes anything is kept.
-    #[error("what is kept could not be listed")]
+    #[error("the stored outputs could not be listed")]
     Unlisted {
         /// Why.
         #[source]

@@ -70,7 +70,7 @@ pub trait PeerBody: fmt::Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub enum PeerError {
     /// It must not be asked.
-    #[error("{address} is not asked: {why}")]
+    #[error("{address} is not contacted: {why}")]
     Unusable {
         /// Where.
         address: String,

@@ -56,7 +56,7 @@ pub struct ClosedReader {
 
 /// Why a place cannot be found or kept.
 #[derive(Debug, thiserror::Error)]
-#[error("the place of {reader} cannot be {tried}")]
+#[error("the cursor of {reader} cannot be {tried}")]
 pub struct ReaderCursorError {
     /// Whose.
     pub reader: String,

@@ -43,19 +43,21 @@ pub struct LaunchTarget<'a> {
 #[non_exhaustive]
 pub enum SignatureError {
     /// Nobody vouched for it.
-    #[error("nobody vouched for this launch: it has no seal")]
+    #[error("this launch has no signature")]
     Missing,
     /// Its seal cannot be read.
-    #[error("the seal of this launch cannot be read")]
+    #[error("the signature of this launch cannot be read")]
     Unreadable,
     /// It was sealed with a key that is not here.
-    #[error("this launch was sealed with the cluster key {key}, which this node does not have")]
+    #[error("this launch was signed with the cluster key {key}, which this node does not have")]
     UnknownKey {
         /// The id of the key, as the seal tells it.
         key: String,
     },
     /// It is not what was vouched for.
-    #[error("this launch is not what was sealed: its record was changed, or the seal is that of another one")]
+    #[error(
+        "the signature does not match this launch: its record was changed, or the signature is that of another launch"
+    )]
     Altered,
     /// Its commands would run as somebody else than who accepted it.
     #[error("this launch was accepted by the user {sealed:?}, and commands of this node run as {here:?}")]
@@ -66,19 +68,19 @@ pub enum SignatureError {
         here: String,
     },
     /// It may not run on this node.
-    #[error("this launch was sealed for other nodes than {here}")]
+    #[error("this launch was signed for other nodes than {here}")]
     WrongNode {
         /// This node.
         here: NodeId,
     },
     /// It waited too long.
-    #[error("this launch waited for longer than it is valid")]
+    #[error("this launch has expired")]
     Expired {
         /// Until when it was.
         until: Timestamp,
     },
     /// Its policy leads to fewer attempts.
-    #[error("attempt {attempt} of this launch is one more than its policy can lead to, which is {most}")]
+    #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, which is {most}")]
     TooOften {
         /// Which.
         attempt: AttemptNo,

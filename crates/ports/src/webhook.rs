@@ -55,7 +55,7 @@ pub struct WebhookResponse {
 #[non_exhaustive]
 pub enum WebhookTransportError {
     /// It can never be sent.
-    #[error("the letter cannot be sent: {why}")]
+    #[error("the webhook cannot be delivered: {why}")]
     Unusable {
         /// Why.
         why: String,

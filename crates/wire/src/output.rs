@@ -47,7 +47,7 @@ pub enum FrameKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFrame {
     /// The kind is not known.
-    #[error("no frame is of kind {kind}")]
+    #[error("there is no frame kind {kind}")]
     Kind {
         /// The kind.
         kind: u8,

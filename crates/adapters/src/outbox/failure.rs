@@ -96,7 +96,7 @@ pub(super) fn closed() -> StoreError {
 
 /// The file of a node keeps live work of another store than the one that it is opened for. Nothing is damaged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{} keeps live work of the store {place}, {live} for one, which is not this one", path.display())]
+#[error("{} has live work of another store, {place}, for example {live}", path.display())]
 pub struct ForeignOutbox {
     /// The file.
     pub path: PathBuf,

@@ -13,8 +13,8 @@ use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, 
 /// A launch in which others could have a say, while the store is away.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "while the store is away this node takes only what concerns nobody else: a command for this node, at once and into a free \
-     place, without a key, a launch key, a parent, a delay, or an attempt elsewhere"
+    "while the store is unavailable, this node accepts only commands that no other node is concerned with: on this node, at once, in a free \
+     slot, without a key, a launch key, a parent, a delay or an attempt on another node"
 )]
 pub(super) struct NotLocalOnly {
     /// Why the store did not take it.

@@ -7,10 +7,10 @@ use redis::RedisError;
 #[non_exhaustive]
 pub enum AclError {
     /// It wants a user, and none was named.
-    #[error("the server wants a user and a password, and the URL of the store has none")]
+    #[error("the server requires a user and a password, and the store URL has none")]
     NoUser,
     /// It knows no such user, or the password is another.
-    #[error("the server lets this user in with another password only, or not at all")]
+    #[error("the server rejects this user or password")]
     WrongUser,
     /// The user may not touch the keys of the namespace.
     #[error("the user of the store may not use the keys of its namespace: {said}")]

@@ -22,7 +22,7 @@ pub enum Durability {
 
 /// A durability that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the durability {text:?} is none of cache, single and replicated:COUNT")]
+#[error("the durability {text:?} is not cache, single or replicated:COUNT")]
 pub struct UnknownDurability {
     /// What was asked for.
     pub text: String,

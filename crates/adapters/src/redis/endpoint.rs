@@ -46,8 +46,8 @@ pub(super) enum EndpointError {
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "behind sentinels and in a cluster `durability=single` would let both sides of a cut network start the same work; \
-     ask for `durability=replicated:N`, N being all replicas that may be promoted, or name one server by itself"
+    "behind sentinels and in a cluster `durability=single` could start the same work on both sides of a network partition; \
+     use `durability=replicated:N` with the number of replicas that may be promoted, or name a single server"
 )]
 pub struct UnguardedFailover;
 

@@ -26,7 +26,7 @@ struct HistoryState {
 
 /// Why nothing is taken from a namespace that lost something.
 #[derive(Debug, thiserror::Error)]
-#[error("the store lost something since it was heard last: nothing is taken before all could give it back")]
+#[error("the store has lost data: no process starts until all nodes had time to restore their records")]
 pub(super) struct StoreRegressed;
 
 impl HistoryGuard {

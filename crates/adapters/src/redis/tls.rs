@@ -25,7 +25,7 @@ pub enum TlsFault {
         why: String,
     },
     /// Files are named for a connection that does not go through TLS, or is to sentinels.
-    #[error("`ca`, `cert` and `key` are for `rediss://` and `valkeys://` alone")]
+    #[error("`ca`, `cert` and `key` are only for `rediss://` and `valkeys://`")]
     NotThroughTls,
     /// Nobody who is trusted vouches for the server.
     #[error(
@@ -44,7 +44,7 @@ pub enum TlsFault {
     },
     /// Its certificate is not valid now.
     #[error(
-        "the certificate of the server is not valid at this time; renew it, or set the clocks right ({why})"
+        "the certificate of the server is not valid at this time; renew it, or correct the clocks ({why})"
     )]
     OutOfDate {
         /// When it is.

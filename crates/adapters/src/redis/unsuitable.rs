@@ -17,7 +17,7 @@ pub enum UnsuitableServer {
         floor: String,
     },
     /// It would forget processes when its memory is full.
-    #[error("the server may evict what it keeps; set `maxmemory-policy` to `noeviction`, it is `{policy}`")]
+    #[error("the server may evict records; set `maxmemory-policy` to `noeviction`, it is `{policy}`")]
     Evicts {
         /// The value of `maxmemory-policy`.
         policy: String,
@@ -25,7 +25,7 @@ pub enum UnsuitableServer {
     /// It keeps nothing on its disk, or not in time.
     #[error(
         "the server cannot keep the durability `{durability}`: `{setting}` is `{found}`; set it to `{wanted}`, \
-         or ask for `durability=cache` in the URL, which alone takes any setting, and promises nothing"
+         or use `durability=cache` in the URL, which accepts any setting and guarantees nothing"
     )]
     NotDurable {
         /// What was asked for.
@@ -45,8 +45,8 @@ pub enum UnsuitableServer {
     },
     /// Another number of replicas is connected than was said.
     #[error(
-        "the server has {}, the durability `{durability}` counts on another number; \
-         say how many may be promoted, and see to it that they are connected", counted(*connected)
+        "the server has {}, the durability `{durability}` requires another number; \
+         name the number of replicas that may be promoted, and connect them", counted(*connected)
     )]
     OtherReplicas {
         /// What was asked for.
@@ -55,7 +55,7 @@ pub enum UnsuitableServer {
         connected: u32,
     },
     /// It does not tell what has to be known.
-    #[error("the server does not tell its {what}; allow `{command}` to the user of the store")]
+    #[error("the server does not report its {what}; allow the user of the store to run `{command}`")]
     Silent {
         /// What is not known.
         what: &'static str,

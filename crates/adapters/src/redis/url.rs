@@ -21,23 +21,21 @@ pub enum RedisUrlError {
     #[error(transparent)]
     Durability(#[from] UnknownDurability),
     /// Its namespace cannot be part of the names of keys.
-    #[error(
-        "the namespace {namespace:?} has other characters than letters, digits, `-`, `_` and `.`, none or too many"
-    )]
+    #[error("the namespace {namespace:?} must have 1 to 64 letters, digits, `-`, `_` or `.`")]
     Namespace {
         /// What was asked for.
         namespace: String,
     },
     /// Something is said that nobody understands, which may be misspelt.
     #[error(
-        "{name:?} means nothing in the URL of a store; there are namespace, durability, lease, grace, away, ca, cert, key, db, user and pass"
+        "{name:?} is not a parameter of a store URL; known are namespace, durability, lease, grace, away, ca, cert, key, db, user and pass"
     )]
     Unknown {
         /// Its name; not its value, which may be a password.
         name: String,
     },
     /// It does not say where the server is.
-    #[error("the URL does not say where the server is: {why}")]
+    #[error("the URL has no valid server address: {why}")]
     Place {
         /// What it lacks.
         why: String,
@@ -59,7 +57,7 @@ pub enum RedisUrlError {
         text: String,
     },
     /// A time is none.
-    #[error("{name}={text} is no number of seconds from 1 to 86400")]
+    #[error("{name}={text} is not a number of seconds from 1 to 86400")]
     Time {
         /// Which.
         name: String,

@@ -33,7 +33,7 @@ pub enum KeyFileError {
         path: PathBuf,
     },
     /// Something else has its name.
-    #[error("the cluster key {} is no plain file", path.display())]
+    #[error("the cluster key {} is not a regular file", path.display())]
     NoFile {
         /// Its path.
         path: PathBuf,
@@ -47,7 +47,7 @@ pub enum KeyFileError {
         owner: u32,
     },
     /// Others may read or write it.
-    #[error("others may reach the cluster key {}: its mode is {mode:04o}", path.display())]
+    #[error("other users can access the cluster key {}: its mode is {mode:04o}", path.display())]
     Open {
         /// Its path.
         path: PathBuf,
@@ -63,13 +63,13 @@ pub enum KeyFileError {
         why: String,
     },
     /// A key takes the place of another one already.
-    #[error("the cluster key {} has two keys already", path.display())]
+    #[error("the cluster key {} already has two keys", path.display())]
     Rotating {
         /// Its path.
         path: PathBuf,
     },
     /// There is only one key.
-    #[error("the cluster key {} has one key only", path.display())]
+    #[error("the cluster key {} has only one key", path.display())]
     Alone {
         /// Its path.
         path: PathBuf,

@@ -112,7 +112,7 @@ fn skipped_view(SkippedRestart { stored, reason }: &SkippedRestart) -> SkippedVi
         SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
         SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
         SkipReason::Reported => {
-            ("reported", "its reporter starts it again: `longhaul track start`".to_owned())
+            ("reported", "its reporter registers it again: `longhaul track start`".to_owned())
         }
         SkipReason::Unexamined => {
             ("recovery_pending", "the manager does not know yet whether it still runs; ask again".to_owned())

@@ -119,10 +119,7 @@ pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
 
 /// That nothing is started until then because the store had lost something.
 pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
-    format!(
-        "the store had lost something and is given it back: nothing new is started for {}",
-        span(until.since(now))
-    )
+    format!("the store has lost data, which is being restored: nothing starts for {}", span(until.since(now)))
 }
 
 /// That nobody may run it, in one sentence; these would if they did not drain.

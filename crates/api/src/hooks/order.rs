@@ -82,7 +82,7 @@ pub enum HookError {
     #[error("a hook names no program")]
     NoProgram,
     /// It would be run nowhere in particular.
-    #[error("the directory of a hook is no absolute path")]
+    #[error("the directory of a hook is not an absolute path")]
     Directory,
     /// It would be waited for without end.
     #[error("a hook needs a timeout")]

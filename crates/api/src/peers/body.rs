@@ -33,7 +33,7 @@ pub(crate) struct PeerFrames {
 /// Why there is no further frame.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
-    #[error("the output broke off")]
+    #[error("the output ended early")]
     Over,
     #[error(transparent)]
     Lost(#[from] PeerError),

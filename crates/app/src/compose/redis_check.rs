@@ -498,7 +498,7 @@ warning  redis.memory            12.0 MiB of 15.0 MiB used, 80 %
   why:  a full server refuses launches; ends and stops are still recorded
   help: raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`
 problem  redis.durability        single; appendonly no, appendfsync always
-  why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or ask for `durability=cache` in the URL, which alone takes any setting, and promises nothing
+  why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or use `durability=cache` in the URL, which accepts any setting and guarantees nothing
   help: a manager refuses to start, or to write
 warning  redis.latency           p50 7.00 ms, max 0.90 ms of 30
   why:  each change of a process costs at least one answer of the server
@@ -575,6 +575,6 @@ warning  redis.agreement         beta keeps to durability=cache&lease=5&grace=10
     #[tokio::test]
     async fn a_url_that_says_nonsense_is_told() {
         let report = DoctorReport::of(of_server("redis://host?durability=always").await);
-        assert!(report.text().contains("is none of cache, single"), "{}", report.text());
+        assert!(report.text().contains("is not cache, single"), "{}", report.text());
     }
 }

@@ -18,7 +18,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A file is no TOML.
-    #[error("the configuration file {} is no TOML", path.display())]
+    #[error("the configuration file {} is not valid TOML", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
@@ -38,7 +38,7 @@ pub enum ConfigError {
         nearest: Option<String>,
     },
     /// A value does not fit its key.
-    #[error("{text} is no value for the configuration key {key}")]
+    #[error("{text} is not a valid value of the configuration key {key}")]
     BadValue {
         /// The key.
         key: String,
@@ -52,7 +52,7 @@ pub enum ConfigError {
         help: String,
     },
     /// A project's file must not say this.
-    #[error("the configuration key {key} must not stand in the project file {}", path.display())]
+    #[error("the configuration key {key} is not allowed in the project file {}", path.display())]
     NotForProjects {
         /// The key.
         key: String,

@@ -367,7 +367,7 @@ mod tests {
     fn bad_value_says_what_would_be_right() {
         let world = World::new();
         let error = world.sources("stop.grace = \"soon\"\n", "").read().unwrap_err();
-        assert_eq!(error.to_string(), "\"soon\" is no value for the configuration key stop.grace");
+        assert_eq!(error.to_string(), "\"soon\" is not a valid value of the configuration key stop.grace");
         assert!(error.why().unwrap().contains("config.toml:1"));
         assert!(error.help().unwrap().contains("\"5s\""));
     }

@@ -35,7 +35,7 @@ pub enum ListenError {
         source: io::Error,
     },
     /// Everyone may read the key.
-    #[error("others may read the key {}", path.display())]
+    #[error("other users can read the key {}", path.display())]
     OpenKey {
         /// The file.
         path: PathBuf,

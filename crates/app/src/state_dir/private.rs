@@ -16,7 +16,7 @@ const MAX_FILE_LEN: u64 = 4_096;
 #[non_exhaustive]
 pub enum PrivateError {
     /// Something else has its name.
-    #[error("{} is no plain file", path.display())]
+    #[error("{} is not a regular file", path.display())]
     NoFile {
         /// Its path.
         path: PathBuf,
@@ -32,7 +32,7 @@ pub enum PrivateError {
         me: u32,
     },
     /// Others may read or write it.
-    #[error("others may reach {}", path.display())]
+    #[error("other users can access {}", path.display())]
     Open {
         /// Its path.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum PrivateError {
         mode: u32,
     },
     /// It holds nothing of use.
-    #[error("{} holds no token", path.display())]
+    #[error("{} contains no token", path.display())]
     Useless {
         /// Its path.
         path: PathBuf,

@@ -23,15 +23,13 @@ pub enum CopyError {
         choices: String,
     },
     /// The program added it without what a copy needs.
-    #[error(
-        "the content of a store {scheme:?} cannot be moved: this program added it without the port Migrate"
-    )]
+    #[error("a store {scheme:?} cannot be copied: this program added it without the port Migrate")]
     Immovable {
         /// The part of the URL before the colon.
         scheme: String,
     },
     /// The copy failed, and what was copied of it stays in the store.
-    #[error("the copy into {store} is not whole")]
+    #[error("the copy into {store} is incomplete")]
     Partial {
         /// The store.
         store: String,
@@ -49,7 +47,7 @@ pub enum CopyError {
         store: String,
     },
     /// Something is in the way.
-    #[error("{place} is there already")]
+    #[error("{place} already exists")]
     Exists {
         /// Where.
         place: String,
@@ -82,7 +80,7 @@ pub enum CopyError {
     },
     /// Work would be lost from sight, and nobody agreed.
     #[error(
-        "{} would be called interrupted, while {} is still there to find them, and nobody can be asked",
+        "{} would become interrupted, although {} still exists and can find them; there is no terminal to ask",
         counted(*running), state_dir.display()
     )]
     Unconfirmed {
@@ -93,7 +91,7 @@ pub enum CopyError {
     },
     /// Waiting processes of a copied state directory would start, and nobody agreed.
     #[error(
-        "{} would start here, which {} may have started already, and nobody can be asked", counted_waiting(*waiting), original.display()
+        "{} would start here, although {} may have started them already; there is no terminal to ask", counted_waiting(*waiting), original.display()
     )]
     WaitingInCopy {
         /// Number of processes that have not started.
@@ -103,7 +101,7 @@ pub enum CopyError {
     },
     /// Work would go on without a record, and nobody agreed.
     #[error(
-        "{} of this state directory may be in the records of {last} alone, and nobody can be asked whether to give that up",
+        "{} of this state directory may only have records in {last}; there is no terminal to ask whether to abandon them",
         counted(*live)
     )]
     Unwatched {
@@ -113,7 +111,7 @@ pub enum CopyError {
         last: String,
     },
     /// Work would go on without a record, because the store has lost them, and nobody agreed.
-    #[error("{} may have no record in {store}, which has lost some, and nobody can be asked whether to accept that", counted(*live))]
+    #[error("{} may have no record in {store}, which has lost records; there is no terminal to ask whether to accept that", counted(*live))]
     Unrecorded {
         /// How many processes live.
         live: usize,
@@ -121,7 +119,7 @@ pub enum CopyError {
         store: String,
     },
     /// A copy of a state directory would work beside the original.
-    #[error("the original, {}, is served by a manager or has work that runs", original.display())]
+    #[error("the original, {}, is served by a manager or has running work", original.display())]
     OriginalAtWork {
         /// The original.
         original: PathBuf,

@@ -59,7 +59,7 @@ fn live_work_of_a_store_that_is_given_up_is_left_alone() {
     bench.end_manager(Signal::KILL);
     let bench = bench.with_config(&format!("store = \"{}\"\n", server.url("new")));
     let unasked = bench.run(&["store", "adopt"]);
-    assert!(unasked.code == 2 && unasked.err.contains("nobody can be asked"), "{unasked:?}");
+    assert!(unasked.code == 2 && unasked.err.contains("no terminal to ask"), "{unasked:?}");
     assert_eq!(bench.run(&["status"]).code, 6, "nothing was done");
     let adopted = bench.run(&["store", "adopt", "--yes"]);
     assert!(adopted.code == 0 && adopted.out.contains("1 running process"), "{adopted:?}");

@@ -113,7 +113,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     for flags in [&["--key", "k"], &["--launch-key", "k"], &["--delay", "1s"]] {
         let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
         assert!(
-            refused.code == 6 && refused.err.contains("takes only what concerns nobody else"),
+            refused.code == 6 && refused.err.contains("accepts only commands that no other node is concerned with"),
             "{refused:?}"
         );
     }
@@ -175,10 +175,10 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["why"], "settling", "{told}");
     for reason in [&told["reason"], &a.show(&waits)["reason"]] {
-        assert!(reason.as_str().unwrap().contains("nothing new is started for "), "{reason}");
+        assert!(reason.as_str().unwrap().contains("nothing starts for "), "{reason}");
     }
     let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);
-    assert!(refused.err.contains("[no_slot]") && refused.err.contains("had lost something"), "{refused:?}");
+    assert!(refused.err.contains("[no_slot]") && refused.err.contains("has lost data"), "{refused:?}");
     until("it runs then", || a.show(&waits)["status"] == "completed");
     a.end_manager(Signal::TERM);
 }

@@ -75,7 +75,7 @@ fn store_of_ones_own_is_copied_in_both_directions() {
         assert!(said.code == 0 && said.out.contains("1 process,"), "{from} {to}: {said:?}");
     }
     let again = bench.run(&["store", "copy", &between, &back]);
-    assert!(again.code == 1 && again.err.contains("is there already"), "{again:?}");
+    assert!(again.code == 1 && again.err.contains("already exists"), "{again:?}");
     let bench = bench.with_config(&format!("store = \"{back}\"\n"));
     assert_eq!(bench.show(&id)["exit"]["code"], 7);
 }

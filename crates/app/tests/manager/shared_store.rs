@@ -21,7 +21,7 @@ fn store_of_many_machines_is_copied_there_and_back_unless_a_node_is_there() {
     assert_eq!((&told["processes"], &told["compared"]), (&1.into(), &true.into()));
     assert_eq!(server.keys("team.copying"), 0);
     let taken = bench.run(&["store", "copy", "sqlite:", &url]);
-    assert!(taken.code == 1 && taken.err.contains("is there already"), "{taken:?}");
+    assert!(taken.code == 1 && taken.err.contains("already exists"), "{taken:?}");
 
     let config = format!("store = \"{url}&lease=1\"\n");
     let bench = bench.with_config(&config);

@@ -62,7 +62,7 @@ fn store_is_copied_there_and_back_with_everything() {
 
     let again = bench.run(&["store", "copy", "fs:", "sqlite:"]);
     assert_eq!(again.code, 1, "{again:?}");
-    assert!(again.err.contains("is there already"), "{}", again.err);
+    assert!(again.err.contains("already exists"), "{}", again.err);
     std::fs::remove_file(bench.state().join("longhaul.db")).unwrap();
     let back = bench.run(&["store", "copy", "fs:", "sqlite:"]);
     assert_eq!(back.code, 0, "{back:?}");
@@ -118,7 +118,7 @@ fn leftover_of_a_copy_that_was_cut_short_is_taken_away_and_told() {
     }
     std::fs::write(place("y.db.copying"), "precious").unwrap();
     let said = bench.run(&["store", "copy", "sqlite:", "sqlite:y.db"]);
-    assert!(said.code == 1 && said.err.contains("y.db.copying is there already"), "{said:?}");
+    assert!(said.code == 1 && said.err.contains("y.db.copying already exists"), "{said:?}");
     assert_eq!(std::fs::read_to_string(place("y.db.copying")).unwrap(), "precious");
 }
 

@@ -83,7 +83,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     nodes.forge("lured", lure, &[]);
     let refused = [
         (&changed, "was changed"),
-        (&unsealed, "has no seal"),
+        (&unsealed, "has no signature"),
         (&moved, "was changed"),
         (&lured, "for other nodes than a"),
     ];

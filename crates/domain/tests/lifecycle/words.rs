@@ -20,7 +20,7 @@ fn every_status_is_read_by_its_word_and_error_means_failed() {
     }
     assert_eq!("error".parse(), Ok(Status::Failed));
     let unknown = "lost".parse::<Status>().unwrap_err();
-    assert_eq!(unknown.to_string(), "no status is called \"lost\"");
+    assert_eq!(unknown.to_string(), "there is no status \"lost\"");
     assert_eq!(unknown, UnknownStatus { word: "lost".into() });
 }
 
@@ -283,7 +283,7 @@ fn records_go_by_age_and_by_count_but_the_count_takes_none_of_the_last_day() {
 fn too_much_json_is_refused() {
     assert!(JsonText::checked("x".repeat(MAX_JSON_BYTES)).is_ok());
     let refused = JsonText::checked("x".repeat(MAX_JSON_BYTES + 1)).unwrap_err();
-    assert_eq!(refused.to_string(), "65537 bytes of JSON are more than the 65536 that are kept");
+    assert_eq!(refused.to_string(), "65537 bytes of JSON exceed the maximum of 65536");
 }
 
 #[test]

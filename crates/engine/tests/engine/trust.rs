@@ -80,7 +80,7 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
     forge(&world, unsealed, |process| process.seal = None).await;
     forge(&world, swapped, |process| process.seal = other).await;
     begin_now(&world, fine).await;
-    for (id, words) in [(changed, "was changed"), (unsealed, "has no seal"), (swapped, "that of another")] {
+    for (id, words) in [(changed, "was changed"), (unsealed, "has no signature"), (swapped, "that of another")] {
         let (stage, detail) = refusal(&world, id).await;
         assert!(stage == StartStage::Seal && detail.contains(words), "{detail}");
         assert!(detail.contains("launch it anew"), "{detail}");

@@ -117,7 +117,7 @@ impl RequestRejection {
                 "payload_too_large",
                 format!("the body of a request may have {most} bytes"),
             )
-            .help("large inputs belong into a file that the command reads"),
+            .help("put large inputs in a file that the command reads"),
             Self::Broken => ApiError::new(400, "invalid_request", "the body of the request broke off"),
             Self::Late => ApiError::new(408, "invalid_request", "the body of the request did not come"),
             Self::Unreadable => return None,

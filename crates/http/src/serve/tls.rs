@@ -17,14 +17,14 @@ pub struct ServerTls(pub(super) TlsAcceptor);
 #[non_exhaustive]
 pub enum TlsError {
     /// No certificate can be read in the text.
-    #[error("there is no certificate in PEM")]
+    #[error("the file contains no certificate in PEM")]
     Certificate {
         /// Why, if it is known.
         #[source]
         source: Option<rustls::pki_types::pem::Error>,
     },
     /// No key can be read in the text.
-    #[error("there is no private key in PEM")]
+    #[error("the file contains no private key in PEM")]
     Key {
         /// Why.
         #[source]

@@ -63,5 +63,5 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
 }
 
 fn no_plain_file(path: &Path) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, format!("{} is no plain file", path.display()))
+    io::Error::new(ErrorKind::InvalidData, format!("{} is not a regular file", path.display()))
 }

@@ -74,7 +74,7 @@ async fn name_of_another_session_reaches_nothing_of_it() {
         for part in [web.as_str(), "web", "running", "session bob", "/work", "run"] {
             assert!(candidate.contains(part), "{tool}: {part} in {candidate}");
         }
-        assert_eq!(refused["hint"], "give the id of the one you mean", "{tool}");
+        assert_eq!(refused["hint"], "use the id of the process", "{tool}");
     }
     for tool in ["start_background_process", "register_process", "list_background_processes"] {
         let asked = match tool {
@@ -109,7 +109,7 @@ async fn ambiguous_name_lists_what_tells_its_processes_apart() {
     let refused = world.client(Era::Initialize).await;
     let refused = refused.refusal("stop_background_process", json!({ "process_id": "web" })).await;
     assert_eq!(refused["code"], "ambiguous_id");
-    assert_eq!(refused["hint"], "several processes of that name are live: give the id of one of them");
+    assert_eq!(refused["hint"], "several live processes have this name: use an id");
     let candidates = refused["candidates"].to_string();
     for part in ["session alice, in /work: run 2)", "session bob, in /work: run)", "launched 1 s ago"] {
         assert!(candidates.contains(part), "{part} in {candidates}");

@@ -12,7 +12,7 @@ pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 #[non_exhaustive]
 pub enum StoreError {
     /// Nothing was written: load and decide again.
-    #[error("the process moved on to revision {found}")]
+    #[error("the process has changed: it has revision {found}")]
     Conflict {
         /// Where it is now.
         found: Revision,
@@ -43,7 +43,7 @@ pub enum StoreError {
     },
     /// Perhaps applied: send the same op again. What has no op can be sent again as it is, except that after a claim the
     /// caller lists what it owns.
-    #[error("no answer to a write, it may have been applied")]
+    #[error("the store did not answer a write, which may have been applied")]
     Unknown {
         /// The op of the write, or the id of the process that was submitted; none for a write that has neither.
         op: Option<OpId>,
@@ -117,13 +117,13 @@ pub enum StoreRejection {
         ancestor: ProcessId,
     },
     /// The change was meant for one below which nobody lives.
-    #[error("its descendant {descendant} lives")]
+    #[error("its descendant {descendant} is live")]
     DescendantLives {
         /// One of those that live.
         descendant: ProcessId,
     },
     /// The tree would be too deep.
-    #[error("level {level} is deeper than the {deepest} that are allowed")]
+    #[error("level {level} is deeper than the maximum of {deepest}")]
     TooDeep {
         /// The level asked for.
         level: Level,
@@ -151,7 +151,7 @@ pub enum StoreRejection {
     },
     /// Its key is held entirely by its own ancestors, and it stands waiting or has a time at which it
     /// will: it would wait for ever.
-    #[error("every slot of {key} is held by its own ancestors")]
+    #[error("every slot of {key} is held by an ancestor of the process")]
     HeldByAncestors {
         /// The key.
         key: SlotKey,
@@ -159,7 +159,7 @@ pub enum StoreRejection {
         holders: Vec<ProcessId>,
     },
     /// The limits were resolved from an older policy: resolve and submit again.
-    #[error("the queue policy moved on to version {found}")]
+    #[error("the queue policy has changed: it has version {found}")]
     StalePolicy {
         /// Where it is now.
         found: PolicyVersion,
@@ -188,7 +188,7 @@ pub enum StoreRejection {
         free_in: Option<Duration>,
     },
     /// The order is not taken any more.
-    #[error("too many open wishes for one process")]
+    #[error("too many pending actions for one process")]
     TooManyWishes,
     /// The record is larger than the store takes. Every store takes a specification of 1 MiB, as `longhaul-wire` writes
     /// it; whether a larger one is refused, and before which other guard, each store says for itself.

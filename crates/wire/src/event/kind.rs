@@ -234,7 +234,7 @@ impl fmt::Display for EventKind {
 
 /// A word that names no event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no event")]
+#[error("unknown event type")]
 pub struct UnknownEvent;
 
 impl FromStr for EventKind {

@@ -24,7 +24,7 @@ pub(super) enum ProbeScope {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
     /// It is no address to ask.
-    #[error("only http://host[:port][/path] can be asked")]
+    #[error("only http://host[:port][/path] can be checked")]
     Url,
     /// It is that of another machine, or of none.
     #[error("{host} is not this machine")]

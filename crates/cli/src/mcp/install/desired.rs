@@ -40,15 +40,15 @@ pub(super) struct EditedConfig {
 /// Why a text cannot be changed without changing more of it than one entry.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EditError {
-    #[error("it is not plain JSON, in which there are no comments and no trailing commas: {error}")]
+    #[error("it is not plain JSON (comments and trailing commas are not supported): {error}")]
     Json { error: String },
-    #[error("it is no TOML that can be read: {error}")]
+    #[error("it is not valid TOML: {error}")]
     Toml { error: String },
     #[error("{place} is no {wanted}")]
     Shape { place: String, wanted: &'static str },
-    #[error("its entry longhaul is of another kind: it says {key}")]
+    #[error("its entry longhaul has another kind: it contains {key}")]
     Elsewhere { key: &'static str },
-    #[error("it is written in a way that this program does not know how to change")]
+    #[error("this program cannot change its format")]
     Layout,
 }
 

@@ -21,7 +21,7 @@ pub(super) struct ConfigFile {
 /// What is not replaced, and why.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileProblem {
-    #[error("it is a link to {}, and nothing is there", to.display())]
+    #[error("it is a link to {}, which does not exist", to.display())]
     Dangling { to: PathBuf },
     #[error("it is no file")]
     NoFile,

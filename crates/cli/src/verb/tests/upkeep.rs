@@ -61,7 +61,7 @@ fn clear_without_a_terminal_needs_a_yes_and_names_what_it_would_stop() {
     let Err(CliError::Choice { what, candidates, help }) = came.outcome else {
         panic!("it went on");
     };
-    assert_eq!(what, "1 process would be stopped, 3 records would go, and nobody can be asked");
+    assert_eq!(what, "1 process would be stopped, 3 records would go, and there is no terminal to ask");
     assert!(candidates[0].starts_with("0a1b2c3d tests") && help == "longhaul reset --yes", "{candidates:?}");
 }
 
