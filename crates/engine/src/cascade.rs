@@ -179,8 +179,7 @@ impl EngineShared {
     }
 
     /// Retries until every descendant has accepted the action, or until the record no longer contains a cascade with
-    /// this
-    /// `force`.
+    /// this `force`.
     async fn cancel_until_accepted(
         self: &Arc<Self>,
         top: &StoredProcess,
@@ -209,8 +208,7 @@ impl EngineShared {
     }
 
     /// Cancels every live descendant, deepest level first, with a time limit for each level. Returns true if all of
-    /// them
-    /// have accepted the action.
+    /// them have accepted the action.
     async fn cancel_descendants(
         self: &Arc<Self>,
         top: &StoredProcess,

@@ -158,8 +158,7 @@ impl EngineShared {
         }
     }
 
-    /// Repeats the failed work of an attempt in the background until it succeeds or the attempt is no longer the
-    /// current
+    /// Repeats the failed work of an attempt in the background until it succeeds or the attempt is not the current
     /// one.
     pub(crate) fn again_later(self: &Arc<Self>, key: AttemptKey) {
         let core = self.clone();
@@ -180,8 +179,7 @@ impl EngineShared {
     }
 
     /// Reads the record again after a pause or resume, because the two may arrive in the wrong order. If the wanted
-    /// state
-    /// has changed, applies the new one.
+    /// state has changed, applies the new one.
     async fn check_halt(self: &Arc<Self>, done: &StoredProcess) {
         let (id, attempt) = (done.process.id, done.process.attempt);
         match self.load(id).await {

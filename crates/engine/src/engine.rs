@@ -138,8 +138,7 @@ impl Engine {
     }
 
     /// Returns the record of a process with its latest live stats. While the store is unreachable, this is the record
-    /// in
-    /// this node's own copy (see [`away_since`](Self::away_since)).
+    /// in this node's own copy (see [`away_since`](Self::away_since)).
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -155,8 +154,7 @@ impl Engine {
     }
 
     /// Returns true if this node accepted the process while the store was unreachable. Other nodes do not know the
-    /// process
-    /// until the store answers again.
+    /// process until the store answers again.
     #[must_use]
     pub fn is_local_only(&self, id: ProcessId) -> bool {
         self.core.parts.store.is_local_only(&id)
@@ -208,8 +206,7 @@ impl Engine {
     }
 
     /// Returns the current resource usage of the process and its descendants. Returns `None` if the process does not
-    /// run
-    /// on this node, or if its usage cannot be read.
+    /// run on this node, or if its usage cannot be read.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -226,8 +223,7 @@ impl Engine {
 
     /// Returns the time at which the lease of the process's owner expired, as far as this node knows. For an owner that
     /// left the cluster properly, this is the time at which its lease would have expired. From then on the actual state
-    /// of
-    /// the process is unknown. Returns `None` if no other node owns the process. The time is not part of the record.
+    /// of the process is unknown. Returns `None` if no other node owns the process. The time is not part of the record.
     #[must_use]
     pub fn unreachable_since(&self, stored: &StoredProcess) -> Option<Timestamp> {
         let owner = stored.owner.as_ref().filter(|owner| owner.node != *self.core.here())?;

@@ -27,8 +27,7 @@ impl Engine {
     }
 
     /// Like [`find`](Self::find), for a caller that is bound to a session: a name, a prefix and `@last` mean processes
-    /// of
-    /// that session. A process of another session is found only by its id or a unique prefix of the id.
+    /// of that session. A process of another session is found only by its id or a unique prefix of the id.
     ///
     /// # Errors
     /// As for [`find`](Self::find); [`EngineError::OtherSessions`] if only processes of other sessions have that name.

@@ -16,7 +16,6 @@ const PAGE: u32 = 500;
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.
-/// [`StoreError`] if the store cannot be read or written.
 pub async fn interrupt_attempts<S: Store + ?Sized>(
     store: &S,
     clock: &dyn Clock,

@@ -39,8 +39,7 @@ impl Engine {
     }
 
     /// Returns the time since the last output or heartbeat. Returns `None` unless the process is a running command of
-    /// this
-    /// node or reported work that has not ended.
+    /// this node or reported work that has not ended.
     ///
     /// The call reads only the size of the output, so it is cheap enough for each process of a list.
     pub async fn silent_for(&self, stored: &StoredProcess) -> Option<Duration> {

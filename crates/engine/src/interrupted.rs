@@ -55,8 +55,7 @@ pub struct SkippedRestart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
     /// An ancestor that counts as the launcher of the process is restarted now or was restarted earlier. The ancestor
-    /// is
-    /// expected to launch the process again.
+    /// is expected to launch the process again.
     AncestorRestarted {
         /// The restarted ancestor.
         ancestor: ProcessId,
@@ -272,8 +271,7 @@ impl RestartSelection {
     }
 
     /// Pairs candidates with processes that were launched by restarts of their ancestors. Each launched process
-    /// replaces
-    /// one candidate.
+    /// replaces one candidate.
     fn replacements(&self, launched: &[(ProcessId, Lineage, Arc<Spec>)]) -> BTreeMap<ProcessId, ProcessId> {
         let (mut replaced, mut taken) = (BTreeMap::new(), BTreeSet::new());
         let mut candidates: Vec<&Process> = self.candidates.iter().map(|stored| &stored.process).collect();

@@ -79,10 +79,8 @@ impl Engine {
     }
 
     /// Like [`Engine::launch`], but not subject to the limit on roots: for short work of the engine's owner. The
-    /// process
-    /// counts as a root while it runs. Processes that wait for a free root are claimed before it unless their priority
-    /// is
-    /// lower.
+    /// process counts as a root while it runs. Processes that wait for a free root are claimed before it unless their
+    /// priority is lower.
     ///
     /// # Errors
     /// As for [`Engine::launch`].
@@ -130,8 +128,7 @@ impl EngineShared {
     }
 
     /// Checks the patterns and readiness condition of the spec. If the process is to run here, also checks that this
-    /// node
-    /// supports the spec.
+    /// node supports the spec.
     fn check(&self, spec: &Spec) -> Result<(), EngineError> {
         if let Some(command) = spec.command() {
             crate::monitor::check(command)?;
@@ -156,8 +153,7 @@ impl EngineShared {
     }
 
     /// Returns the lineage of a child of `parent`. Without a session of its own the child joins the session of its
-    /// parent,
-    /// so that completions of the session include all work that it led to.
+    /// parent, so that completions of the session include all work that it led to.
     async fn join(&self, parent: ProcessId, spec: &mut Spec) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
             Ok(stored) => {
@@ -219,8 +215,7 @@ impl EngineShared {
     }
 
     /// Returns the reason for which no immediate start is possible, or `None` if only a slot or the queue order
-    /// prevents
-    /// the start.
+    /// prevents the start.
     async fn standstill(&self, process: &Process) -> Option<LaunchBlocked> {
         if !self.may_run(process) {
             return Some(LaunchBlocked::Elsewhere);
@@ -235,8 +230,7 @@ impl EngineShared {
     }
 
     /// Submits the process until the store answers. An error in `unheard` means that an earlier submission may have
-    /// been
-    /// accepted.
+    /// been accepted.
     async fn send(
         self: &Arc<Self>,
         process: &Process,
@@ -314,8 +308,7 @@ impl EngineShared {
     }
 
     /// Starts the process if a submission without an answer was accepted after all. The process may already be claimed
-    /// by
-    /// this node, and then no other code path would start it.
+    /// by this node, and then no other code path would start it.
     fn begin_if_accepted(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {

@@ -143,8 +143,7 @@ pub(crate) async fn publish_lease_end(core: Arc<EngineShared>) {
 
 impl EngineShared {
     /// Returns the time since which a node is unreachable: when its lease expired or, if the node left the cluster,
-    /// when
-    /// the lease would have expired.
+    /// when the lease would have expired.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         let since_left = || {
             let since = self.tenure.after(self.neighbours.left_at(node)?);

@@ -68,8 +68,7 @@ impl LeaseState {
     }
 
     /// Returns the time until which this node must not claim, start or take over processes, because lost records may
-    /// not
-    /// be restored yet. Returns `None` if there is no such restriction.
+    /// not be restored yet. Returns `None` without such a restriction.
     pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         Some(self.held.borrow().held_until).filter(|until| now < *until)
     }

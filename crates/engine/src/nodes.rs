@@ -34,8 +34,7 @@ impl Engine {
     }
 
     /// Removes a node that left, or whose lease and grace period have expired. Returns the node as it was. The other
-    /// nodes
-    /// then handle the processes that it owned.
+    /// nodes then handle the processes that it owned.
     ///
     /// # Errors
     /// [`EngineError::NodeUnknown`], or [`EngineError::NodeAlive`] if the node is present or may still return in time.

@@ -13,8 +13,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Returns true if the command of an ended process is still running on this node, as far as this node knows. The
-    /// process
-    /// was recorded as interrupted while the node was unreachable.
+    /// process was recorded as interrupted while the node was unreachable.
     #[must_use]
     pub fn is_orphaned(&self, stored: &StoredProcess) -> bool {
         let process = &stored.process;
@@ -36,8 +35,7 @@ impl EngineShared {
     }
 
     /// Stops the orphan of an attempt, if the attempt belongs to this node. Returns at once; the exit is recorded as a
-    /// late
-    /// exit.
+    /// late exit.
     pub(crate) fn stop_rest(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey, order: StopRequest) {
         if stored.process.node.as_ref() != Some(self.here()) {
             return;

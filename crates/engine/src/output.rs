@@ -43,8 +43,8 @@ impl Engine {
     }
 
     /// Returns the current output size in bytes of the latest attempt. Returns `None` if the record already contains
-    /// the
-    /// size, if the latest attempt is not on this node, if the process is reported work, or if the size cannot be read.
+    /// the size, if the latest attempt is not on this node, if the process is reported work, or if the size cannot be
+    /// read.
     pub async fn written(&self, stored: &StoredProcess) -> Option<u64> {
         let process = &stored.process;
         let is_here = process.node.as_ref() == Some(self.node());

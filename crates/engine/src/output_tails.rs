@@ -31,8 +31,7 @@ impl EngineShared {
     }
 
     /// Stores the output tail of an attempt that has ended. Returns false if the store did not answer and the call
-    /// should be
-    /// repeated. A failure must never prevent the end from being reported.
+    /// should be repeated. A failure must never prevent the end from being reported.
     pub(crate) async fn store_tail(&self, key: AttemptKey) -> bool {
         let until = Deadline::At(self.parts.clock.now().plus(TAIL_TIMEOUT));
         let kept = async {

@@ -44,8 +44,7 @@ pub struct EngineSettings {
     /// Limits of a process tree.
     pub tree: TreeLimits,
     /// Configured limits of the queues. Only limits that differ from the configuration of the last start are written,
-    /// so that
-    /// changes at run time survive a restart; holds are preserved. `None` changes nothing.
+    /// so that changes at run time survive a restart; holds are preserved. `None` changes nothing.
     pub policy: Option<Policy>,
     /// Address under which child processes reach this manager; passed as `LONGHAUL_SOCKET`.
     pub socket: Option<String>,

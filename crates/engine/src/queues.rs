@@ -33,8 +33,7 @@ impl Engine {
     /// Sets the number of slots of a key or pattern; 0 means no limit. Running processes continue.
     ///
     /// `None` restores the configured number; without one, the entry is removed and the next matching pattern applies.
-    /// The
-    /// pattern `*` covers every key that no other pattern covers.
+    /// The pattern `*` covers every key that no other pattern covers.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a pattern that no key can match.
@@ -80,14 +79,12 @@ impl Engine {
     }
 
     /// Moves a waiting process to the front of its queue: its priority becomes one higher than that of the first
-    /// waiting
-    /// process. This may exceed the maximum that a launch may request, so that the call can be repeated. The priority
-    /// remains until it is changed again.
+    /// waiting process. This may exceed the maximum that a launch may request, so that the call can be repeated. The
+    /// priority remains until it is changed again.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] if the process is not waiting, [`EngineError::Invalid`] if the first process of the
-    /// queue
-    /// has the highest possible priority.
+    /// queue has the highest possible priority.
     pub async fn move_first(&self, id: ProcessId) -> Result<ActionOutcome, EngineError> {
         let stored = self.process(id).await?;
         let priority = match (&stored.process.state, self.best_of(&stored).await?) {

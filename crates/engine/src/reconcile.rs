@@ -1,6 +1,5 @@
 //! Reconciliation after data loss in a shared store: the store was emptied, was restored from an old dump, or failed
-//! over
-//! to a server that lacks the latest writes.
+//! over to a server that lacks the latest writes.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -134,8 +133,7 @@ impl EngineShared {
     }
 
     /// Restores lost records in the store, and then examines this node's processes again. Retries until it succeeds or
-    /// the
-    /// lease is invalid.
+    /// the lease is invalid.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the node has a newer lease; any [`StoreError`] if the engine shuts down.
@@ -149,8 +147,7 @@ impl EngineShared {
     }
 
     /// Compares with the store until it answers. If records were lost, they are then restored, and no process is
-    /// started for
-    /// one lease length.
+    /// started for one lease length.
     ///
     /// # Errors
     /// [`StoreError::Fenced`] if the node has a newer lease; any [`StoreError`] if the engine shuts down.
@@ -185,8 +182,7 @@ impl EngineShared {
     }
 
     /// Returns the record of a process for display. If the store is unreachable, or has lost a live process of this
-    /// node,
-    /// the record comes from this node's own copy.
+    /// node, the record comes from this node's own copy.
     pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<StoredProcess, EngineError> {
         let stored = match self.load(id).await {
             Err(error) => match self.recalled(id, &error).await {
@@ -237,8 +233,7 @@ impl EngineShared {
     }
 
     /// Returns an error if this node's own copy contains a live process that the store does not have. The store has
-    /// then
-    /// lost the record, and the caller must wait until it is restored.
+    /// then lost the record, and the caller must wait until it is restored.
     pub(crate) async fn lost_if_kept(self: &Arc<Self>, id: ProcessId) -> Option<EngineError> {
         let kept = self.load_cached(id).await?;
         (!kept.process.status().is_ended()).then(|| self.lost(id))

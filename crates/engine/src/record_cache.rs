@@ -29,8 +29,7 @@ impl RecordCache {
     }
 
     /// Caches a record that was claimed or committed, as long as this node owns it and it holds a slot. Otherwise
-    /// removes
-    /// the record.
+    /// removes the record.
     ///
     /// Returns true if the record no longer holds a slot but still has an owner.
     pub(crate) fn keep(&self, me: &NodeId, after: &StoredProcess) -> bool {

@@ -48,8 +48,8 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
 }
 
 /// Examines live attempts of this node that the engine does not know, after the store was found to be in an older
-/// state.
-/// In such a state, ended attempts may appear as live. If the store cannot be read, the next start examines them.
+/// state. In such a state, ended attempts may appear as live. If the store cannot be read, the next start examines
+/// them.
 ///
 /// The future is boxed because it may be part of a turn, and must not contain itself.
 pub(crate) fn look_at_unheard(core: &Arc<EngineShared>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
@@ -143,8 +143,8 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
     }
 }
 
-/// Executes the pending actions of a process and returns its new record. Returns `None` if the process is no longer
-/// live.
+/// Executes the pending actions of a process and returns its new record. Returns `None` if the process is not
+/// live any more.
 async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<StoredProcess> {
     if stored.pending_actions.is_empty() {
         return Some(stored);

@@ -171,8 +171,7 @@ impl EngineShared {
     }
 
     /// Stops a local attempt whose process now runs elsewhere. An attempt of an interrupted process may continue; its
-    /// exit
-    /// is recorded as a late exit.
+    /// exit is recorded as a late exit.
     fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
         let Some(found) = found else {
             self.owned.take(key.id);

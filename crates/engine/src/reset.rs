@@ -49,8 +49,7 @@ impl ResetState {
 
 impl Engine {
     /// Stops all live processes and deletes all records with their output. No launch is accepted meanwhile. A dry run
-    /// changes
-    /// nothing and returns the processes that would be stopped and the number of records that would be deleted.
+    /// changes nothing and returns the processes that would be stopped and the number of records that would be deleted.
     ///
     /// # Errors
     /// - [`EngineError::Clearing`] while another reset is running.
@@ -129,8 +128,7 @@ impl EngineShared {
     }
 
     /// Cancels live processes and kills those that have not ended after their grace period. If the store cannot be
-    /// written,
-    /// returns at once: the spawner stops the attempts, but their records would never show it.
+    /// written, returns at once: the spawner stops the attempts, but their records would never show it.
     async fn stop_live(
         self: &Arc<Self>,
         live: &[StoredProcess],

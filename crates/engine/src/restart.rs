@@ -10,13 +10,11 @@ use std::sync::Arc;
 
 impl Engine {
     /// Restarts an ended process as a new process. If `expected` is given, only at that revision. The new process has
-    /// the
-    /// same parent as long as the parent accepts children.
+    /// the same parent as long as the parent accepts children.
     ///
     /// # Errors
     /// [`EngineError::Rejected`] if the process has not ended, [`EngineError::RevisionMoved`] if it has another
-    /// revision;
-    /// otherwise as for [`launch`](Self::launch).
+    /// revision; otherwise as for [`launch`](Self::launch).
     pub async fn restart(
         &self,
         id: ProcessId,

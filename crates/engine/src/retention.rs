@@ -42,16 +42,14 @@ pub(crate) struct PruneStatus {
 
 impl Engine {
     /// Prunes the ended records that a rule covers, with their output. With `bytes`, also prunes the oldest records
-    /// until the
-    /// output of ended processes is at most that size. A dry run changes nothing and returns the records that would be
-    /// pruned.
+    /// until the output of ended processes is at most that size. A dry run changes nothing and returns the records that
+    /// would be pruned.
     ///
     /// Unlike in automatic pruning, the count of the rule also applies to records that have just ended.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read or written, [`EngineError::Output`] if the size of the output
-    /// cannot
-    /// be read.
+    /// cannot be read.
     pub async fn prune(
         &self,
         rule: &Retention,
@@ -126,8 +124,7 @@ impl EngineShared {
     }
 
     /// Prunes everything that a rule covers: first the record, then its output. A failure in between therefore never
-    /// leaves
-    /// a record without its output.
+    /// leaves a record without its output.
     pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {
@@ -176,8 +173,7 @@ impl EngineShared {
     }
 
     /// Calls `look` with every record that matches a filter, oldest first, one page at a time. Returns the ids of
-    /// damaged
-    /// records that may match.
+    /// damaged records that may match.
     pub(crate) async fn each(
         &self,
         filter: &ProcessFilter,

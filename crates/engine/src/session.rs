@@ -9,12 +9,10 @@ use longhaul_ports::{ProcessFilter, StoredProcess};
 
 impl Engine {
     /// Ends a session: each live process of the session follows its own policy, or `policy` if that is given. Processes
-    /// of
-    /// other sessions are not affected, even as descendants.
+    /// of other sessions are not affected, even as descendants.
     ///
     /// A session can be used again after its end: new processes can join, and the next end applies to them and to
-    /// remaining
-    /// processes. A `policy` of keep also cancels the grace period of an earlier end.
+    /// remaining processes. A `policy` of keep also cancels the grace period of an earlier end.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.

@@ -26,8 +26,7 @@ const PAGE: u32 = 500;
 
 impl Engine {
     /// Shuts the engine down: accepts nothing new, records attempts that are starting, stops running processes if
-    /// requested,
-    /// and leaves the store. Waiting processes remain queued.
+    /// requested, and leaves the store. Waiting processes remain queued.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read or left.
@@ -65,8 +64,7 @@ impl Engine {
     }
 
     /// Waits until each starting attempt is recorded as running or ended. The status `starting` does not show whether
-    /// the
-    /// command ran.
+    /// the command ran.
     async fn record_starts(&self) -> Result<(), EngineError> {
         let filter = ProcessFilter {
             statuses: vec![Status::Starting],

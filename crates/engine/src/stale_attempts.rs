@@ -76,9 +76,8 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
 }
 
 /// Logs the attempts without a record, which are not stopped because nothing suggests that their process runs
-/// elsewhere.
-/// If it did, its record would exist until it ended, and a process that is retried after the loss of its node ends with
-/// the lease, even without a manager.
+/// elsewhere. If it did, its record would exist until it ended, and a process that is retried after the loss of its
+/// node ends with the lease, even without a manager.
 fn leave_alone(unknown: &[ProcessId]) {
     if let Some(first) = unknown.first() {
         let count = unknown.len();
@@ -139,8 +138,7 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
 }
 
 /// Returns true if the process was cancelled while it waited. No record then contains the exit of its last attempt,
-/// which
-/// may still run on this node if the attempt was lost with the node.
+/// which may still run on this node if the attempt was lost with the node.
 const fn is_unseen(state: &State) -> bool {
     match state {
         State::Ended(ended) => matches!(ended.ending, Ending::Cancelled { exit: None, .. }),

@@ -42,8 +42,7 @@ impl StartDedup {
     }
 
     /// Records that the end of an attempt is durable. The attempt is remembered until [`MAX_FINISHED_ATTEMPTS`] later
-    /// ones
-    /// have ended.
+    /// ones have ended.
     pub(crate) fn over(&self, id: ProcessId, attempt: AttemptNo) {
         let mut known = self.known();
         let of_it = (id, attempt, u32::MIN)..=(id, attempt, u32::MAX);

@@ -7,8 +7,7 @@ use std::error::Error;
 
 impl EngineShared {
     /// Logs a store request that failed and will be repeated, with all causes. While the store is known to be
-    /// unreachable, the
-    /// level is only debug, because the outage itself is logged once elsewhere.
+    /// unreachable, the level is only debug, because the outage itself is logged once elsewhere.
     pub(crate) fn unanswered(
         &self,
         id: Option<ProcessId>,

@@ -34,8 +34,7 @@ pub enum SubscriptionItem {
     /// An event. The events of one process arrive in the order of their revisions and indexes.
     Event(LoggedEvent),
     /// The subscription has ended because the subscriber was too slow, or because the log no longer contains the next
-    /// events.
-    /// The subscriber must read the current records and then subscribe again.
+    /// events. The subscriber must read the current records and then subscribe again.
     Resync {
         /// The cursor from which to subscribe again.
         from: EventCursor,
@@ -59,8 +58,7 @@ pub(crate) struct SubscriptionShared {
 
 impl Engine {
     /// Subscribes to events after a cursor, or from now on. At most `capacity` events are buffered. If the buffer is
-    /// full for
-    /// one second, the subscription ends with [`SubscriptionItem::Resync`].
+    /// full for one second, the subscription ends with [`SubscriptionItem::Resync`].
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.

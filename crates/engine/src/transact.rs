@@ -110,8 +110,7 @@ impl EngineShared {
     }
 
     /// Loads the record from the store. If the store does not answer, an action uses this node's own copy, so that a
-    /// stop can
-    /// be carried out without being recorded.
+    /// stop can be carried out without being recorded.
     async fn told(
         self: &Arc<Self>,
         id: ProcessId,
@@ -169,8 +168,7 @@ impl EngineShared {
     }
 
     /// Records a process without an owner as lost. This precedes every action on it, because an action could only be
-    /// carried
-    /// out on the lost node.
+    /// carried out on the lost node.
     async fn give_up_orphan(self: &Arc<Self>, stored: StoredProcess) -> Result<(), EngineError> {
         let lost = Input::Observation(Observation::OwnerLost);
         let step = stored.process.decide(&self.context(), &stored.live_stats, &lost).unwrap_or_default();
@@ -270,8 +268,7 @@ impl EngineShared {
     }
 
     /// Performs the effects of a write that may have succeeded although its answer was lost. No other code path would.
-    /// The
-    /// effects are derived from the record.
+    /// The effects are derived from the record.
     fn catch_up(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {

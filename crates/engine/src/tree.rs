@@ -51,8 +51,7 @@ impl Engine {
     }
 
     /// Terminates every live process of one level with its descendants. Applies to the tree that contains the process
-    /// `tree`,
-    /// or to all trees.
+    /// `tree`, or to all trees.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown process; [`EngineError::Store`] if the store cannot be read.
@@ -91,8 +90,7 @@ impl Engine {
     }
 
     /// Resumes a process and all its live descendants, including those that were paused individually. Returns the
-    /// outcome for
-    /// each process.
+    /// outcome for each process.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -122,8 +120,7 @@ impl Engine {
     }
 
     /// Applies an action level by level. Repeats until no new descendants appear, because a process may launch children
-    /// until
-    /// the action reaches it.
+    /// until the action reaches it.
     async fn apply_to_tree(
         &self,
         id: ProcessId,

@@ -1,8 +1,7 @@
 //! Verification of launch signatures.
 //!
 //! Any program with write access to the store can write records. A record is therefore verified before anything in it
-//! is
-//! executed: before an attempt starts, before a readiness probe, and before a restart.
+//! is executed: before an attempt starts, before a readiness probe, and before a restart.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -32,8 +31,7 @@ impl EngineShared {
     }
 
     /// Returns the observation to record instead of a start if a signed launch has no attempts left according to the
-    /// attempt
-    /// directories of this node. The store, or the record alone, may have been reset to an earlier state.
+    /// attempt directories of this node. The store, or the record alone, may have been reset to an earlier state.
     async fn already_ran(
         &self,
         process: &Process,
@@ -72,8 +70,7 @@ impl EngineShared {
     }
 
     /// Records `instead` in place of a start. If the attempt has already started, its real state is recorded, because
-    /// the
-    /// launch was trusted when it started.
+    /// the launch was trusted when it started.
     async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, instead: Observation) {
         let Some(command) = process.spec.command() else { return };
         let observation = match self.parts.spawner.adopt(key, command).await {

@@ -47,8 +47,7 @@ impl UncommittedExits {
 
 impl EngineShared {
     /// Returns the record as it will be after the observed end is committed; for display only. A process that will be
-    /// retried
-    /// is returned unchanged, because the time of the retry is not decided yet.
+    /// retried is returned unchanged, because the time of the retry is not decided yet.
     pub(crate) fn with_unrecorded(&self, mut stored: StoredProcess) -> StoredProcess {
         let process = &stored.process;
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());

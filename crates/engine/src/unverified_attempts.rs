@@ -6,8 +6,7 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Attempts whose records may be outdated: an earlier manager wrote them, and the spawner has not reported yet whether
-/// the
-/// attempts are alive.
+/// the attempts are alive.
 #[derive(Debug, Default)]
 pub(crate) struct UnverifiedAttempts {
     keys: Mutex<BTreeSet<AttemptKey>>,
@@ -38,8 +37,7 @@ impl UnverifiedAttempts {
 
 impl Engine {
     /// Returns true if the status of a record was written by an earlier manager and could not be verified since this
-    /// manager
-    /// started.
+    /// manager started.
     #[must_use]
     pub fn is_unexamined(&self, stored: &StoredProcess) -> bool {
         let process = &stored.process;

@@ -45,8 +45,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for [`WaitCondition::Ready`] on a process
-    /// without
-    /// a readiness condition.
+    /// without a readiness condition.
     pub async fn wait(
         &self,
         ids: &[ProcessId],

@@ -34,8 +34,7 @@ pub enum WaitReason {
         /// The processes that hold the slots.
         holders: Vec<ProcessId>,
         /// True if every slot is held by an ancestor of a process that waits for a slot of this key. If each ancestor
-        /// waits for its
-        /// child, this is a deadlock until the limit is raised or one of them ends.
+        /// waits for its child, this is a deadlock until the limit is raised or one of them ends.
         stalled: bool,
     },
     /// The queue of the process is on hold.
@@ -88,8 +87,7 @@ pub enum WaitReason {
 
 impl Engine {
     /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
-    /// there is
-    /// no such restriction or this node cannot run the process.
+    /// nothing is restricted or this node cannot run the process.
     #[must_use]
     pub fn settles_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
         self.core.settles_until(&stored.process)
@@ -159,8 +157,7 @@ impl EngineShared {
     }
 
     /// Returns the time until which this node starts nothing new because the store had lost data, if this node may run
-    /// the
-    /// process.
+    /// the process.
     pub(crate) fn settles_until(&self, process: &Process) -> Option<Timestamp> {
         self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
@@ -231,8 +228,7 @@ struct SlotUsers<'a> {
 
 impl SlotUsers<'_> {
     /// Returns true if a root can only run on this node and this node has no free root slot. The root slots of other
-    /// nodes are
-    /// unknown here.
+    /// nodes are unknown here.
     fn shuts_out(&self, stored: &StoredProcess) -> bool {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,

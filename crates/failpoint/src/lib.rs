@@ -6,10 +6,9 @@
 //!
 //! # Arming
 //! `LONGHAUL_FAILPOINTS` contains rules of the form `NAME=ACTION@N`, separated by commas. A rule applies when the point
-//! is
-//! passed for the N-th time, or each time with `@*`; without `@`, the first time. Actions are `kill` (SIGKILL to
-//! itself),
-//! `eio` and `enospc` (the step fails with that error, at points that can fail), `panic`, and `delay:MILLISECONDS`.
+//! is passed for the N-th time, or each time with `@*`; without `@`, the first time. Actions are `kill` (SIGKILL to
+//! itself), `eio` and `enospc` (the step fails with that error, at points that can fail), `panic`, and
+//! `delay:MILLISECONDS`.
 //!
 //! `LONGHAUL_FAILPOINTS_SEEN` is the path of the pass log, to which each pass adds a line. Without it no rule is armed.
 //! Passes are counted over all programs that share the file, so that only one of several shims dies.

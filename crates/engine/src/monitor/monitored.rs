@@ -51,7 +51,7 @@ pub(super) enum MonitorPhase {
 
 #[derive(Debug)]
 enum MonitorState {
-    /// The output is not watched yet, or there is no pattern to watch for.
+    /// The output is not watched yet, or the command has no patterns.
     No,
     Yes(PatternWatch),
     /// The end of the attempt was observed, and its last output is being searched.
@@ -169,8 +169,7 @@ impl MonitoredWork {
     }
 
     /// Returns true if the process is known to be silent without reading its output size: a task waits for new output,
-    /// and
-    /// no condition is due that requires the exact size.
+    /// and no condition is due that requires the exact size.
     pub(super) fn is_heard(&mut self, awake: AwakeTime) -> bool {
         let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
         listens && self.silence.goes_on(awake)

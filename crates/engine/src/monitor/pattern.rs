@@ -24,8 +24,7 @@ pub(super) struct CompiledPattern {
 
 impl CompiledPattern {
     /// Compiles the patterns of a command. Launches with invalid patterns are rejected; an invalid pattern that an
-    /// older
-    /// version accepted is skipped.
+    /// older version accepted is skipped.
     pub(super) fn of(command: &CommandSpec) -> Vec<Self> {
         let compiled = command.watch.iter().filter_map(|watch| {
             let expression = compile(&watch.pattern)

@@ -17,8 +17,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(100);
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Calls `show` with each line from an offset on, until `show` returns false or the output of the ended attempt has
-/// been
-/// read completely.
+/// been read completely.
 ///
 /// `over` carries the total output size in bytes as soon as the attempt has ended.
 pub(super) async fn scan(
@@ -68,7 +67,7 @@ struct OutputScan {
 }
 
 impl OutputScan {
-    /// Reads one page. Returns false if there is no new output.
+    /// Reads one page. Returns false without new output.
     async fn read(
         &mut self,
         core: &EngineShared,

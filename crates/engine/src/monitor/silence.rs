@@ -1,8 +1,7 @@
 //! Tracks the silence of one attempt: its length, the next inspection time, and the conditions that follow from it.
 //!
 //! This module performs no I/O. The caller passes observations in and receives the conditions that started or ended.
-//! All
-//! times are awake time, so that the time in which the machine was suspended does not count as silence.
+//! All times are awake time, so that the time in which the machine was suspended does not count as silence.
 
 use longhaul_domain::{AwakeTime, Condition, Conditions, SilencePolicy, Timestamp};
 use longhaul_ports::{OutputSize, TreeSnapshot};
@@ -143,8 +142,7 @@ impl SilenceMonitor {
     }
 
     /// Records that no output was written until now. Returns false if the output size must be checked first, because an
-    /// idle
-    /// or stalled condition is due.
+    /// idle or stalled condition is due.
     pub(super) fn goes_on(&mut self, awake: AwakeTime) -> bool {
         let is_due = |at: AwakeTime| at <= awake;
         let goes_on = self.end.is_some()

@@ -74,8 +74,7 @@ impl Drop for PatternWatch {
 }
 
 /// Returns the unreported matches in the output of an attempt of an earlier run, in line order. `written` is the size
-/// of
-/// that output in bytes.
+/// of that output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let patterns = stored.process.spec.command().map(CompiledPattern::of).unwrap_or_default();

@@ -29,8 +29,7 @@ pub(super) struct OutputUsage {
 
 impl OutputUsage {
     /// Returns the time before which records must have ended to be pruned, so that the output of the others is at most
-    /// `most`
-    /// bytes. Returns `None` if nothing has to be pruned.
+    /// `most` bytes. Returns `None` if nothing has to be pruned.
     pub(super) fn first_to_stay(&self, most: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
         for each in self.ended.iter().rev() {
@@ -127,8 +126,7 @@ impl EngineShared {
 }
 
 /// Returns the output size from the record of an ended process. Returns `None` if the process had several attempts or
-/// its
-/// exit is unknown.
+/// its exit is unknown.
 fn recorded_bytes(process: &Process) -> Option<u64> {
     let State::Ended(ended) = &process.state else {
         return None;

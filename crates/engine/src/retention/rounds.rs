@@ -87,8 +87,7 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
 /// Deletes output whose record was pruned, if the deletion was interrupted.
 ///
 /// Deletes nothing if there is more such output than the store has ever pruned records: the output then belongs to
-/// another
-/// store.
+/// another store.
 async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
     let mut unknown = Vec::new();

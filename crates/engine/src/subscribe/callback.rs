@@ -27,8 +27,7 @@ impl Engine {
     /// Calls a function with every event from now on, on a separate thread.
     ///
     /// A callback that panics is not called again. A callback that is too slow receives [`SubscriptionItem::Resync`]
-    /// and is
-    /// not called again. Neither commits nor the shutdown of the engine wait for callbacks.
+    /// and is not called again. Neither commits nor the shutdown of the engine wait for callbacks.
     pub fn on_event(&self, callback: impl FnMut(&SubscriptionItem) + Send + 'static) -> CallbackGuard {
         let dropped = Arc::new(AtomicBool::new(false));
         let (follower, subscription) = self.follower(CAPACITY);

@@ -8,12 +8,10 @@ use std::time::Duration;
 
 impl Engine {
     /// Returns a page of the event log after a cursor, or from the oldest stored event. With `wait`, waits for an
-    /// event; an
-    /// empty page then means that the engine has ended.
+    /// event; an empty page then means that the engine has ended.
     ///
     /// The engine stores no state for the reader. A slow reader misses only events that the log has dropped, and the
-    /// page
-    /// reports that gap.
+    /// page reports that gap.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.

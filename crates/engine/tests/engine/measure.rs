@@ -25,8 +25,7 @@ async fn launches(world: &World) -> (Duration, Duration) {
 }
 
 /// Rounds with and without subscribers alternate, so that other load on the machine affects both. The result of each
-/// kind
-/// is its median round.
+/// kind is its median round.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "a measurement tells its numbers")]

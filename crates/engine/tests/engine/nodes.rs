@@ -842,8 +842,7 @@ async fn what_a_killed_manager_stopped_in_vain_does_not_go_on_elsewhere() {
 }
 
 /// Returns an orphan: a process without retries that was recorded as interrupted while its node was unreachable. The
-/// node
-/// is connected again.
+/// node is connected again.
 async fn living_on(cluster: &Cluster, a: &Node) -> ProcessId {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(3)).await;
