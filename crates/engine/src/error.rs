@@ -65,7 +65,7 @@ pub enum EngineError {
     KeyConflict {
         /// The launch key.
         key: String,
-        /// The process that has the key.
+        /// The process that has the launch key.
         holder: ProcessId,
         /// Names of the parameters that differ; empty if the record was pruned and cannot be compared or shown.
         differs: Vec<&'static str>,

@@ -231,7 +231,7 @@ struct RestartSelection {
     interrupted: BTreeSet<ProcessId>,
     /// The processes that were restarted earlier, each with its restart.
     restarted: BTreeMap<ProcessId, ProcessId>,
-    /// The candidates that have a replacement, which the restart of an ancestor launched.
+    /// The candidates that have a replacement, each with the replacement that the restart of an ancestor launched.
     replaced: BTreeMap<ProcessId, ProcessId>,
 }
 

@@ -31,7 +31,7 @@ impl RecordCache {
     /// Caches a record that was claimed or committed, as long as this node owns it and it holds a slot. Otherwise
     /// removes the record.
     ///
-    /// Returns true if the record no longer holds a slot but still has an owner.
+    /// Returns true if this write released the process: the record has an owner but holds no slot any more.
     pub(crate) fn keep(&self, me: &NodeId, after: &StoredProcess) -> bool {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         let is_live = after.process.state.standing() == longhaul_domain::SlotState::Holding;

@@ -7,7 +7,7 @@ use longhaul_ports::ProcessFilter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The percentile that [`LevelStats::p95`] contains.
+/// Percentile of the durations that [`LevelStats::p95`] contains, in percent.
 const SHARE: usize = 95;
 
 /// Statistics of a selection of processes.
