@@ -1,9 +1,9 @@
 //! The monitor: detects conditions of live work, such as silence, readiness, waiting for input and matching output.
 //!
 //! One task inspects all live work of this node, and only work that is silent. The task sleeps until the next useful
-//! inspection time; times that are close together are merged. For work that has been silent for a while, inspections are
-//! rare and the monitor watches for new output instead, because a command usually prints a prompt before it waits for
-//! input.
+//! inspection time; times that are close together are merged. For work that has been silent for a while, inspections
+//! are rare and the monitor watches for new output instead, because a command usually prints a prompt before it waits
+//! for input.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
