@@ -470,7 +470,7 @@ fn unstored(error: &StoreError) -> ApiError {
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
-            .help("ask again in a second: the node joins anew"),
+            .help("try again in a second: the node joins anew"),
         StoreError::Corrupt { what, remedy } => ApiError::new(503, "store_unavailable", title)
             .because(format!("it is damaged: {what}"))
             .help(remedy.clone()),
@@ -485,7 +485,7 @@ fn unstored(error: &StoreError) -> ApiError {
 }
 
 /// What to do about a store that does not do what it should.
-const DOCTOR_HELP: &str = "`longhaul doctor` says what is wrong with it, and what to do; then ask again";
+const DOCTOR_HELP: &str = "`longhaul doctor` says what is wrong with it, and what to do; then try again";
 
 #[cfg(test)]
 mod tests {
@@ -541,8 +541,8 @@ mod tests {
                 ApiError::from(EngineError::StopUnrecorded { id, reached, source: full() });
             assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
             assert!(problem.title.contains(word), "{}", problem.title);
-            assert!(problem.detail.unwrap().contains("disk is full"));
-            assert!(problem.help.unwrap().contains("room"));
+            assert!(problem.detail.unwrap().contains("the store is full"));
+            assert!(problem.help.unwrap().contains("writable"));
         }
         let away = || StoreError::Unavailable { source: "it does not answer".into() };
         for error in [
@@ -552,12 +552,12 @@ mod tests {
             let ApiError(problem) = ApiError::from(error);
             assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
             let why = problem.detail.unwrap();
-            assert!(why.contains("does not answer") && !why.contains("nothing was done"), "{why}");
+            assert!(why.contains("does not answer") && !why.contains("nothing was changed"), "{why}");
         }
         let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
-        assert_eq!(problem.title, "the reset is incomplete: 1 told to stop, 0 let go");
+        assert_eq!(problem.title, "the reset is incomplete: 1 asked to stop, 0 deleted");
         assert!(!problem.help.unwrap().contains("running work goes on"));
     }
 
@@ -568,7 +568,7 @@ mod tests {
         let op = Some(longhaul_domain::OpId::new(*id.as_uuid()));
         let ApiError(problem) = unstored(&StoreError::Unknown { op, source });
         assert_eq!((problem.status, problem.slug.as_str()), (503, "outcome_unknown"));
-        assert!(problem.help.unwrap().contains("before you ask again"));
+        assert!(problem.help.unwrap().contains("before you try again"));
     }
 
     #[test]
@@ -582,9 +582,9 @@ mod tests {
 
     #[test]
     fn damage_is_told_apart_from_what_to_do_about_it() {
-        let (what, remedy) = ("there is nothing any more".to_owned(), "ask again".to_owned());
+        let (what, remedy) = ("there is nothing any more".to_owned(), "try again".to_owned());
         let ApiError(problem) = unstored(&StoreError::Corrupt { what, remedy });
         assert_eq!(problem.detail.as_deref(), Some("it is damaged: there is nothing any more"));
-        assert_eq!(problem.help.as_deref(), Some("ask again"));
+        assert_eq!(problem.help.as_deref(), Some("try again"));
     }
 }

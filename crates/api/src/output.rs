@@ -281,7 +281,7 @@ fn patience(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
     match request.wait_ms {
         Some(wait) if wait > MAX_WAIT_MS => {
             Err(ApiError::invalid("wait_ms", format!("{MAX_WAIT_MS} is the most"))
-                .help("ask again with the same cursor"))
+                .help("try again with the same cursor"))
         }
         Some(wait) => Ok(i64::try_from(wait).ok()),
         None => Ok(None),

@@ -314,7 +314,7 @@ impl ProgramError {
                 "key_in_use",
                 Some("no manager was started with the new key yet; without the old one none would start on it again".to_owned()),
                 Some(
-                    "copy the file to every node, start the managers anew, one after the other, and ask again then".to_owned(),
+                    "copy the file to every node, start the managers anew, one after the other, and try again then".to_owned(),
                 ),
             ),
             Self::KeyNeeded { .. } => (

@@ -205,7 +205,7 @@ impl LockError {
             Self::Silent { state_dir, holder } => {
                 let pid = holder.pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
                 format!(
-                    "ask again in a moment; {} says what it does; kill -CONT {pid} if it is halted, or kill -9 {pid} (its \
+                    "try again in a moment; {} says what it does; kill -CONT {pid} if it is halted, or kill -9 {pid} (its \
                      processes go on)",
                     state_dir.join(LOG).display()
                 )

@@ -327,8 +327,8 @@ mod tests {
         let foreign = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
         for (answer, slug, words) in [
             (other, "protocol_mismatch", "99"),
-            (foreign, "not_a_manager", "no longhaul manager"),
-            ("SSH-2.0-OpenSSH_9.2\r\n", "not_a_manager", "no longhaul manager"),
+            (foreign, "not_a_manager", "not a longhaul manager"),
+            ("SSH-2.0-OpenSSH_9.2\r\n", "not_a_manager", "not a longhaul manager"),
         ] {
             let top = tempfile::tempdir().unwrap();
             let socket = top.path().join("longhaul.sock");

@@ -1,7 +1,7 @@
-//! What is done about the descendants of a process: they are told to end, and their end is waited for.
+//! Cascades: the descendants of a process are cancelled, and the process waits for their end.
 //!
-//! All of it goes on beside whoever asked, and can be done again at any time: what has to be done stands in the record
-//! of the process, and who was told already is left alone.
+//! Cascades run in background tasks and can be repeated at any time: the record of the process says what has to be
+//! done, and a descendant that already received the action is skipped.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -16,31 +16,31 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// So many descendants are told side by side.
+/// Maximum number of descendants that receive the action concurrently.
 const MAX_CONCURRENT: usize = 32;
-/// One level waits for the answers of the level below it at most this long: the whole tree has one grace.
+/// Time limit for the answers of one level of the tree. It is short because all levels share one grace period.
 const LEVEL_TIMEOUT: Duration = Duration::from_millis(50);
-/// The process itself waits for that at most this long.
+/// Maximum time for which the stop of the process itself is delayed by the cascade.
 const CASCADE_TIMEOUT: Duration = Duration::from_millis(500);
-/// The first wait before what could not be done is tried again; it doubles.
+/// Delay before the first retry; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The longest such wait.
+/// Maximum delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 const PAGE: u32 = 500;
 pub(crate) const LIVE: [Status; 5] =
     [Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// The processes whose descendants matter to this engine just now.
+/// The cascades that this engine runs, and the processes that wait for the end of their descendants.
 #[derive(Debug, Default)]
 pub(crate) struct CascadeTracker {
     awaited: Mutex<HashMap<ProcessId, CascadeCheck>>,
-    /// Whose descendants are being told, and whether without a grace.
+    /// The processes whose descendants are being cancelled; the flag is true for a cancel without a grace period.
     telling: Mutex<HashSet<(ProcessId, bool)>>,
-    /// Before the work of an earlier life was looked at, nobody can be told anything.
+    /// True once the work of the previous run has been recovered. No cascade starts before that.
     open: watch::Sender<bool>,
 }
 
-/// Whether somebody looks after the descendants right now, and whether they have to be looked at once more.
+/// State of the check for live descendants of one process: whether it is running, and whether it has to be repeated.
 #[derive(Clone, Copy, Debug, Default)]
 struct CascadeCheck {
     under_way: bool,
@@ -48,17 +48,17 @@ struct CascadeCheck {
 }
 
 impl CascadeTracker {
-    /// From here on descendants can be told.
+    /// Allows cascades to start.
     pub(crate) fn open(&self) {
         self.open.send_replace(true);
     }
 
     async fn opened(&self) {
-        // The sender lives as long as this does.
+        // Cannot fail: `self` owns the sender.
         let _ = self.open.subscribe().wait_for(|open| *open).await;
     }
 
-    /// Notes that a look begins; false if one is under way, which will then be repeated.
+    /// Marks a check as running. Returns false if one is running already, which is then repeated.
     fn begin(&self, id: ProcessId) -> bool {
         let mut awaited = locked(&self.awaited);
         let look = awaited.entry(id).or_default();
@@ -67,7 +67,7 @@ impl CascadeTracker {
         free
     }
 
-    /// Notes that a look is over; true if it has to be repeated.
+    /// Marks a check as finished. Returns true if it has to be repeated.
     fn finish(&self, id: ProcessId) -> bool {
         let mut awaited = locked(&self.awaited);
         let look = awaited.entry(id).or_default();
@@ -82,8 +82,8 @@ impl CascadeTracker {
 }
 
 impl EngineShared {
-    /// Tells every live descendant to end, then does the rest: all of a tree are asked at about the same time, deepest
-    /// first. Returns at once; what cannot be told now is told later.
+    /// Cancels all live descendants, deepest level first, and then performs the effects in `rest`. Returns at once; a
+    /// background task does the work and retries failed requests.
     pub(crate) fn cascade(self: &Arc<Self>, stored: &StoredProcess, force: bool, rest: Vec<Effect>) {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {
@@ -95,7 +95,7 @@ impl EngineShared {
             let until: AwakeTime = core.parts.clock.awake().plus(CASCADE_TIMEOUT);
             let telling = core.cancel_descendants(&stored, force);
             tokio::pin!(telling);
-            // A store that does not answer does not keep the process itself from being asked.
+            // A store that does not answer must not delay the stop of the process itself.
             let told = tokio::select! {
                 biased;
                 told = &mut telling => Some(told),
@@ -112,7 +112,7 @@ impl EngineShared {
         });
     }
 
-    /// Tells them once, for a stop that no record tells of.
+    /// Cancels the descendants once, without retries, for a stop that could not be recorded.
     pub(crate) fn cascade_unrecorded(
         self: &Arc<Self>,
         stored: &StoredProcess,
@@ -123,20 +123,21 @@ impl EngineShared {
         tokio::spawn(async move {
             core.kin.opened().await;
             let id = stored.process.id;
-            // What the store cannot tell, this node knows of its own.
+            // If the store cannot list the descendants, the processes that this node owns are used.
             let below = core.live_below(id).await.unwrap_or_else(|_| core.owned.below(id));
             core.apply_to_all(&stored, below, force).await;
             core.perform_all(&stored, rest).await;
         });
     }
 
-    /// Tells the rules when no descendant lives any more; looks now, and again whenever one ends. Returns at once.
+    /// Reports `DescendantsEnded` when no descendant is alive. Checks now and again whenever a descendant ends. Returns
+    /// at once.
     pub(crate) fn await_descendants(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move { core.look_below(id).await });
     }
 
-    /// A process ended: whoever waits for its descendants looks again.
+    /// Repeats the check for live descendants of every ancestor that waits for the process that ended.
     pub(crate) fn descendant_ended(self: &Arc<Self>, after: &StoredProcess) {
         for ancestor in after.process.lineage.ancestors.iter().copied() {
             if self.kin.is_awaited(ancestor) {
@@ -145,12 +146,12 @@ impl EngineShared {
         }
     }
 
-    /// Every live descendant of a process.
+    /// Returns every live descendant of a process.
     pub(crate) async fn live_below(&self, id: ProcessId) -> Result<Vec<StoredProcess>, EngineError> {
         self.all(&below(id)).await
     }
 
-    /// Whether a process has a live descendant.
+    /// Returns true if a process has a live descendant.
     pub(crate) async fn has_live_below(&self, id: ProcessId) -> Result<bool, EngineError> {
         let mut page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
         loop {
@@ -163,7 +164,7 @@ impl EngineShared {
         }
     }
 
-    /// Every record that a filter admits, oldest first.
+    /// Returns every record that matches a filter, oldest first.
     pub(crate) async fn all(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
         let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
         let mut found = Vec::new();
@@ -177,7 +178,8 @@ impl EngineShared {
         }
     }
 
-    /// Goes on until everybody was told, or somebody else does it: the mark is gone, or its force is another.
+    /// Retries until every descendant has accepted the action, or until the record no longer contains a cascade with
+    /// this `force`.
     async fn cancel_until_accepted(
         self: &Arc<Self>,
         top: &StoredProcess,
@@ -205,7 +207,8 @@ impl EngineShared {
         }
     }
 
-    /// Tells every live descendant, deepest first, with a bounded wait between levels; true if all know now.
+    /// Cancels every live descendant, deepest level first, with a time limit for each level. Returns true if all of
+    /// them have accepted the action.
     async fn cancel_descendants(
         self: &Arc<Self>,
         top: &StoredProcess,
@@ -237,7 +240,7 @@ impl EngineShared {
         all
     }
 
-    /// Whether a process would do nothing new about it, or finds an order for it.
+    /// Returns true if the action is already pending for the process or would change nothing.
     fn is_told(&self, stored: &StoredProcess, command: &Action) -> bool {
         let asked = stored.pending_actions.iter().any(|(_, wish)| match wish {
             PendingAction::Cancel { .. } | PendingAction::Force { .. } => wish.command() == *command,
@@ -253,7 +256,7 @@ impl EngineShared {
         asked || decided.is_ok_and(|step| step.events.is_empty())
     }
 
-    /// Tells some processes side by side; true if all of them answered in time.
+    /// Cancels the given processes concurrently. Returns true if all of them accepted the action in time.
     async fn cancel_level(self: &Arc<Self>, ids: Vec<ProcessId>, command: &Action) -> bool {
         let until: AwakeTime = self.parts.clock.awake().plus(LEVEL_TIMEOUT);
         let mut left = ids.into_iter();
@@ -272,7 +275,7 @@ impl EngineShared {
                     None => return all,
                 },
                 () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
-                    // Those who do not answer are not waited for, and nobody is left out.
+                    // After the time limit, the remaining processes are still cancelled, but in the background.
                     for id in left {
                         telling.spawn(self.clone().apply_to_one(id, command.clone()));
                     }
@@ -319,7 +322,7 @@ impl EngineShared {
         }
     }
 
-    /// Waits before another try, longer each time; false if this engine ends.
+    /// Waits before a retry and doubles the next delay. Returns false if the engine is shutting down.
     async fn rest(&self, wait: &mut Duration) -> bool {
         if self.is_closing() {
             return false;
@@ -331,7 +334,8 @@ impl EngineShared {
     }
 }
 
-/// Whether a descendant has to end with the top. The end of a session touches nothing of another one.
+/// Returns true if a cascade from `top` includes the descendant. The end of a session does not affect processes of
+/// other sessions.
 fn goes_with(top: &StoredProcess, descendant: &StoredProcess) -> bool {
     let by_session = top.process.cascade.is_some_and(|cascade| cascade.cause == StopCause::Session);
     let theirs = &descendant.process.spec.session;

@@ -1,4 +1,4 @@
-//! The loops: claim what may run, take in what was seen.
+//! The loops that claim processes and that receive observations from the spawner.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -12,14 +12,14 @@ use longhaul_ports::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most that one claim takes.
+/// Maximum number of processes in one claim.
 const BATCH: u32 = 64;
-/// The most starting processes that one look takes in.
+/// Maximum number of starting processes that are listed at once.
 const MAX_STARTING_BATCH: u32 = 1_000;
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Claims and starts what may run, whenever the store calls.
+/// Claims and starts waiting processes whenever the store reports new work, until the engine shuts down.
 pub(crate) async fn claim(core: Arc<EngineShared>) {
     let mut closing = core.closing.subscribe();
     let (mut greeted, mut worked) = (None, core.lease());
@@ -50,7 +50,7 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
             Err(error) => {
                 core.unanswered(None, &error, "the store did not answer a claim");
                 core.regard.missed();
-                // The call may have been taken and not heeded: it is asked for once more.
+                // The store may have delivered updates that were not handled, so all pending work is requested again.
                 greeted = None;
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -59,12 +59,13 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
     }
 }
 
-/// Claims what may run, then parks until there is news; at first it asks what an earlier life left behind.
+/// Claims processes and then waits for updates. In the first round, also requests the work that the previous run left
+/// pending.
 async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineError> {
     let mut changed = core.tenure.changes();
     let greeted = greeted && core.parts.store.away_since().is_none();
     if !greeted {
-        // Before anything is taken: a store that was away may stand as it stood before.
+        // Renew before any claim: a store that was unavailable may have lost data.
         let (lease, asked) = (core.lease(), core.asking());
         let calls = core.parts.store.renew_lease(&lease).await?;
         core.heard(&lease, &asked, &calls);
@@ -73,7 +74,7 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     while core.tenure.is_living(core.parts.clock.now()) && fill(core).await? {}
     let (lease, asked) = (core.lease(), core.asking());
     if !core.tenure.is_living(asked.at) {
-        // What waits meanwhile calls nobody again.
+        // Processes that are queued while the lease is invalid cause no further update, so wait for a lease change.
         changed.next().await;
         return Ok(());
     }
@@ -85,7 +86,7 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     handle_updates(core, &calls).await
 }
 
-/// A node that joined anew starts what it was given and never heard of.
+/// Starts the processes that were claimed for this node although the answer was lost, after the node has joined again.
 async fn start_unheard(core: &Arc<EngineShared>) {
     for stored in taken_unheard(core).await {
         core.settle(&stored);
@@ -93,7 +94,7 @@ async fn start_unheard(core: &Arc<EngineShared>) {
     }
 }
 
-/// Claims once; true if there may be more.
+/// Claims once. Returns true if more processes may be waiting.
 async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
     let claimed = match core.parts.store.claim(&core.lease(), &room(core).await?).await {
         Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
@@ -114,7 +115,7 @@ async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
     Ok(more)
 }
 
-/// After a claim without an answer: what it may have taken. Until that is known nothing else would ever start it.
+/// Returns the processes that a claim without an answer may have taken. No other code path would start them.
 async fn taken_unheard(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
     loop {
         match arm_reported(core).await {
@@ -129,7 +130,7 @@ async fn taken_unheard(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
     }
 }
 
-/// Reported work has no owner: its heartbeats are watched for whoever claimed it.
+/// Arms the heartbeat timers of reported work, which has no owner and is therefore watched by every node.
 async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let filter =
         ProcessFilter { statuses: vec![Status::Running, Status::Stopping], ..ProcessFilter::default() };
@@ -142,7 +143,7 @@ async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// What this node owns and has not started. A start that is under way is not harmed.
+/// Returns the processes that this node owns and that are starting. A start that is already running is not disturbed.
 async fn starting(core: &EngineShared) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter {
         statuses: vec![Status::Starting],
@@ -178,10 +179,10 @@ pub(crate) async fn handle_updates(core: &Arc<EngineShared>, calls: &NodeUpdates
     Ok(())
 }
 
-/// Looks after rows without an owner that are due; answers when the next one is.
+/// Handles due records that have no owner. Returns the time at which the next record is due.
 pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>, EngineError> {
     if let Some(until) = core.tenure.held_until(core.parts.clock.now()) {
-        // What looks due may be what the store has not back yet.
+        // A record may look due only because newer data has not been restored yet.
         return Ok(Some(until));
     }
     loop {
@@ -210,7 +211,7 @@ pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>
     }
 }
 
-/// Takes in what the spawner sees.
+/// Receives observations from the spawner and passes them to the engine.
 pub(crate) async fn observe(core: Arc<EngineShared>) {
     loop {
         let seen = core.parts.spawner.next().await;

@@ -1,12 +1,12 @@
-//! Work that goes on when its caller goes away.
+//! Work that continues when its caller is dropped.
 
 use crate::error::EngineError;
 
-/// Brings work to its end whether or not somebody waits for the answer: between a commit and its effects a dropped
-/// future would leave a process half changed.
+/// Runs a future to its end even if the caller is dropped. Otherwise a call that is dropped between a commit and its
+/// effects would leave a process half changed.
 ///
 /// # Errors
-/// Those of the work, and [`EngineError::Broken`] if it panicked.
+/// The errors of the future; [`EngineError::Broken`] if it panicked.
 pub(crate) async fn run_to_completion<T: Send + 'static>(
     work: impl Future<Output = Result<T, EngineError>> + Send + 'static,
 ) -> Result<T, EngineError> {

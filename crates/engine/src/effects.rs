@@ -1,4 +1,4 @@
-//! Effects become calls of ports; what they lead to comes back as observations.
+//! Executes effects as calls of ports; their results return as observations.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -14,7 +14,7 @@ use longhaul_ports::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before what met a shortage is tried again.
+/// Delay before an effect that failed is tried again.
 const RESOURCE_RETRY_DELAY: Duration = Duration::from_millis(500);
 
 impl EngineShared {
@@ -28,13 +28,13 @@ impl EngineShared {
         }
     }
 
-    /// Performs what the state of a record wants done.
+    /// Performs the effects that follow from the state of a record.
     pub(crate) async fn perform_wanted(self: &Arc<Self>, stored: &StoredProcess) {
         let wanted = stored.process.wanted_below().into_iter().chain(stored.process.wanted());
         self.perform_all(stored, wanted.collect()).await;
     }
 
-    /// The same beside what the caller does.
+    /// Performs the effects that follow from the state of a record, in a background task.
     pub(crate) fn perform_beside(self: &Arc<Self>, stored: StoredProcess) {
         let core = self.clone();
         tokio::spawn(async move { core.perform_wanted(&stored).await });
@@ -55,7 +55,8 @@ impl EngineShared {
                 if let Err(error) = paused {
                     tracing::warn!(%id, %error, "the pause could not be carried out");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
-                    // It may have been carried out all the same, and nobody else would let it go on.
+                    // The pause may have happened although the call failed. Without a retry nothing would resume the
+                    // process.
                     self.again_later(key);
                 } else {
                     self.check_halt(stored).await;
@@ -84,7 +85,7 @@ impl EngineShared {
                 self.stop_rest(stored, AttemptKey { id, attempt }, StopRequest { cause, force });
             }
             Effect::Keep { report } => self.keep(stored, &report).await,
-            // A restart is a launch of its own: whoever asked for it goes on with it.
+            // A restart is a separate launch, made by the caller that requested it.
             Effect::Relaunch => {}
             Effect::Cascade { force } => self.cascade(stored, force, Vec::new()),
             Effect::AwaitDescendants => self.await_descendants(id),
@@ -98,11 +99,11 @@ impl EngineShared {
         if !self.starts.begin(&stored.process) {
             return;
         }
-        // Looked at after the start was noted: a shutdown waits for each start that it finds noted.
+        // Checked after `starts.begin`, because a shutdown waits for every start that it finds registered.
         if self.is_closing() {
             return self.starts.failed(&stored.process);
         }
-        // What this node alone knows nobody can take from it.
+        // A process that is local-only cannot be taken over by another node, so it needs no valid lease.
         let is_living =
             self.tenure.is_living(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !is_living || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
@@ -110,7 +111,7 @@ impl EngineShared {
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
-        // A claim that was only read, because its answer was lost, may be gone with the server that has it.
+        // A claim whose answer was lost was only read back. A failover of the store could still lose that claim.
         match self.parts.store.is_durable(&key.id, key.attempt).await {
             Ok(true) => {}
             answer @ (Ok(false) | Err(_)) => {
@@ -157,7 +158,8 @@ impl EngineShared {
         }
     }
 
-    /// What could not be done or told now is tried again until it can be, as long as the attempt is the present one.
+    /// Repeats the failed work of an attempt in the background until it succeeds or the attempt is not the current
+    /// one.
     pub(crate) fn again_later(self: &Arc<Self>, key: AttemptKey) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -176,7 +178,8 @@ impl EngineShared {
         });
     }
 
-    /// A pause and a resume may overtake each other on their way: what the record says now counts.
+    /// Reads the record again after a pause or resume, because the two may arrive in the wrong order. If the wanted
+    /// state has changed, applies the new one.
     async fn check_halt(self: &Arc<Self>, done: &StoredProcess) {
         let (id, attempt) = (done.process.id, done.process.attempt);
         match self.load(id).await {
@@ -218,8 +221,8 @@ impl EngineShared {
         }
     }
 
-    /// Whether an order reached nobody only because its attempt was not watched here, and is now: what was asked while no
-    /// manager was here is decided before its attempts are looked for.
+    /// Returns true if a call failed only because the attempt was not watched, and the attempt has now been adopted. An
+    /// action that was stored while no manager ran may be executed before its attempt is adopted.
     async fn is_found_now(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
         match done {
             Err(SpawnError::Unknown { key }) => self.look_again(process, *key).await,
@@ -227,7 +230,7 @@ impl EngineShared {
         }
     }
 
-    /// Finds out what became of an attempt that the spawner does not watch; true if it lives and is watched now.
+    /// Adopts an attempt that the spawner does not watch. Returns true if the attempt is alive and now watched.
     async fn look_again(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let Some(command) = process.spec.command() else { return false };
         match self.parts.spawner.adopt(key, command).await {
@@ -248,7 +251,7 @@ impl EngineShared {
         }
     }
 
-    /// Tells the spawner that the end of an attempt is durable.
+    /// Reports to the spawner that the end of an attempt is durable.
     pub(crate) async fn settled(&self, id: ProcessId, attempt: AttemptNo) {
         crashpoint!("engine.settle");
         self.starts.over(id, attempt);

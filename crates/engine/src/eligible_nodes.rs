@@ -1,20 +1,20 @@
-//! The nodes that may run what waits.
+//! The nodes that can run waiting processes.
 
 use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
 use longhaul_domain::{NodeId, Placement};
 use longhaul_ports::{KnownNode, Presence};
 
-/// The nodes that are there, as of one moment: who looks at many processes asks for them once.
+/// The nodes that are present, at one moment. Load this once to examine many processes.
 #[derive(Clone, Debug)]
 pub struct EligibleNodes {
-    /// Those that take work.
+    /// Nodes that are not draining.
     pub(crate) nodes: Vec<KnownNode>,
     draining: Vec<KnownNode>,
 }
 
 impl EligibleNodes {
-    /// Of a placement that no node takes, the nodes that would if they did not drain; none if there is one.
+    /// Returns `None` if a node that is not draining fits the placement. Otherwise returns the draining nodes that fit.
     #[must_use]
     pub fn lacking(&self, placement: &Placement) -> Option<Vec<NodeId>> {
         if fits_any(placement, &self.nodes) {
@@ -26,17 +26,17 @@ impl EligibleNodes {
 }
 
 impl Engine {
-    /// The nodes that are there now.
+    /// Returns the nodes that are present now.
     ///
     /// # Errors
-    /// If the store does not tell.
+    /// [`EngineError::Store`] if the store cannot list the nodes.
     pub async fn runners(&self) -> Result<EligibleNodes, EngineError> {
         self.core.runners().await
     }
 }
 
 impl EngineShared {
-    /// What this node offers it knows of its own, whether or not the store keeps that.
+    /// Returns the nodes that are present now. The offer of this node is taken from its settings, not from the store.
     pub(crate) async fn runners(&self) -> Result<EligibleNodes, EngineError> {
         let mut known = self.parts.store.list_nodes().await?;
         known.retain(|node| matches!(node.presence, Presence::Present { .. }));
@@ -48,7 +48,7 @@ impl EngineShared {
     }
 }
 
-/// Whether a node that takes work takes such waiters.
+/// Returns true if one of the nodes fits the placement.
 pub(crate) fn fits_any(placement: &Placement, nodes: &[KnownNode]) -> bool {
     nodes.iter().any(|node| node.fits(placement))
 }

@@ -1,4 +1,4 @@
-//! The handle of an engine.
+//! The engine: its handle for callers, and the state that its tasks share.
 
 use crate::cascade::CascadeTracker;
 use crate::detached::run_to_completion;
@@ -35,13 +35,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A running engine: one per node. Clones are handles of the same one.
+/// A running engine; each node has one. Clones are handles of the same engine.
 #[derive(Clone, Debug)]
 pub struct Engine {
     pub(crate) core: Arc<EngineShared>,
 }
 
-/// What the tasks of an engine share.
+/// State that the tasks of an engine share.
 #[derive(Debug)]
 pub(crate) struct EngineShared {
     pub(crate) parts: EnginePorts,
@@ -51,7 +51,7 @@ pub(crate) struct EngineShared {
     pub(crate) regard: HistoryTracker,
     pub(crate) copies: LocalAttempts,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
-    /// Whoever changes the policy here does it one after the other: each reads what the one before wrote.
+    /// Serializes policy changes of this node, so that each change is based on the previous one.
     pub(crate) policy_turns: tokio::sync::Mutex<()>,
     pub(crate) hub: Notifier,
     pub(crate) timers: Timers,
@@ -66,27 +66,28 @@ pub(crate) struct EngineShared {
     pub(crate) sweeps: PruneStatus,
     pub(crate) clearing: ResetState,
     pub(crate) listeners: SubscriptionShared,
-    /// Becomes true when the engine takes nothing new.
+    /// True once the engine has started to shut down.
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What came of a command.
+/// Outcome of an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionOutcome {
-    /// The process as it is now.
+    /// The process after the action.
     pub stored: StoredProcess,
-    /// Whether anything changed.
+    /// True if the action changed the process.
     pub changed: bool,
-    /// Why nothing changed although nothing was refused.
+    /// Reason for which an accepted action changed nothing.
     pub note: Option<NoOpReason>,
 }
 
 impl Engine {
-    /// Joins the store, finds out what became of the work of an earlier life, and goes to work.
+    /// Starts an engine: registers with the store, recovers the work of the previous run, and starts the background
+    /// tasks.
     ///
     /// # Errors
-    /// [`EngineError::Store`] if the store cannot be joined or read.
+    /// [`EngineError::Store`] if the node cannot register, or if the store cannot be read.
     pub async fn start(parts: EnginePorts, settings: EngineSettings) -> Result<Self, EngineError> {
         let (ends, sent) = (parts.store.leases_expire(), parts.clock.now());
         let lease = parts.store.register(&settings.node).await?;
@@ -136,8 +137,8 @@ impl Engine {
         Ok(Self { core })
     }
 
-    /// The record of a process, with its latest vitals. While the store does not answer it is the one that this node
-    /// keeps for itself, as [`away_since`](Self::away_since) says.
+    /// Returns the record of a process with its latest live stats. While the store is unreachable, this is the record
+    /// in this node's own copy (see [`away_since`](Self::away_since)).
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -145,22 +146,22 @@ impl Engine {
         self.core.load_or_recall(id).await
     }
 
-    /// Since when the store does not answer: what is read meanwhile is what this node keeps of its own work. None while
-    /// it answers.
+    /// Returns the time since which the store has been unreachable, or `None` if it answers. Meanwhile, reads return
+    /// only this node's own copy of its work.
     #[must_use]
     pub fn away_since(&self) -> Option<Timestamp> {
         self.core.parts.store.away_since()
     }
 
-    /// Whether this node accepted a process alone while the store was away: what is told of it is true, and no other node
-    /// knows of it until the store is back.
+    /// Returns true if this node accepted the process while the store was unreachable. Other nodes do not know the
+    /// process until the store answers again.
     #[must_use]
     pub fn is_local_only(&self, id: ProcessId) -> bool {
         self.core.parts.store.is_local_only(&id)
     }
 
-    /// One page of records. While the store does not answer it has what this node keeps for itself, which is only of its
-    /// own work, as [`away_since`](Self::away_since) says.
+    /// Returns one page of records. While the store is unreachable, the page contains only this node's own work (see
+    /// [`away_since`](Self::away_since)).
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -184,12 +185,16 @@ impl Engine {
         Ok(listing)
     }
 
-    /// Asks something of a process; with `expected` only if it still is at that revision. Dropping the call does not
-    /// take it back.
+    /// Performs an action on a process. If `expected` is given, the action applies only at that revision.
     ///
     /// # Errors
-    /// [`EngineError::Rejected`] with its status and what was tried, [`EngineError::RevisionMoved`],
-    /// [`EngineError::NotFound`]; [`EngineError::StopUnrecorded`] if the store cannot write while a stop goes ahead.
+    /// - [`EngineError::Rejected`] with the status of the process and the rejected action.
+    /// - [`EngineError::RevisionMoved`] if the process has another revision.
+    /// - [`EngineError::NotFound`] for an unknown id.
+    /// - [`EngineError::StopUnrecorded`] if the stop is carried out but the store cannot record it.
+    ///
+    /// # Cancel safety
+    /// The action continues if the future is dropped.
     pub async fn command(
         &self,
         id: ProcessId,
@@ -200,7 +205,8 @@ impl Engine {
         run_to_completion(async move { core.turn(id, &Input::Action(command), expected).await }).await
     }
 
-    /// What the tree of a process uses at this moment; none if it does not run on this node, or cannot be told.
+    /// Returns the current resource usage of the process and its descendants. Returns `None` if the process does not
+    /// run on this node, or if its usage cannot be read.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -215,35 +221,36 @@ impl Engine {
         Ok(used.inspect_err(|error| tracing::debug!(%id, %error, "its usage cannot be told")).ok())
     }
 
-    /// Since when the lease of the node that runs a process is over, or would be if it had not left in good order, as far
-    /// as this node has heard: nobody can tell now
-    /// how it is. None for what nobody runs. It is no part of the record, which stays as its node left it.
+    /// Returns the time at which the lease of the process's owner expired, as far as this node knows. For an owner that
+    /// left the cluster properly, this is the time at which its lease would have expired. From then on the actual state
+    /// of the process is unknown. Returns `None` if no other node owns the process. The time is not part of the record.
     #[must_use]
     pub fn unreachable_since(&self, stored: &StoredProcess) -> Option<Timestamp> {
         let owner = stored.owner.as_ref().filter(|owner| owner.node != *self.core.here())?;
         self.core.unreachable_since(&owner.node)
     }
 
-    /// Done once another manager works under the name of this node: this one claims nothing more, and no write of it
-    /// counts. What runs here goes on.
+    /// Waits until another manager has registered under this node's name. This engine then claims nothing more, and the
+    /// store rejects its writes. Commands that run here continue.
     pub async fn replaced(&self) {
         self.core.tenure.until_replaced().await;
     }
 
-    /// The present moment.
+    /// Returns the current time of the engine's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.core.parts.clock.now()
     }
 
-    /// The node that this engine runs.
+    /// Returns the id of the node that this engine runs.
     #[must_use]
     pub fn node(&self) -> &NodeId {
         self.core.here()
     }
 }
 
-/// Takes up the work of an earlier life, while the lease is kept if it could end meanwhile.
+/// Recovers the work of the previous run. If leases expire in this store, also starts the lease renewal, so that the
+/// lease stays valid during recovery.
 async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandle<()>>, EngineError> {
     let mut tasks = Vec::new();
     if ends {
@@ -255,7 +262,7 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
         tasks.push(tokio::spawn(publish_lease_end(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
     } else {
-        // The work of an earlier life may have begun where leases end.
+        // Attempts of the previous run may have been started under a store with expiring leases.
         core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
     }
     let recovered = recover::recover(core).await;
@@ -275,12 +282,12 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
 }
 
 impl EngineShared {
-    /// The node that this engine runs.
+    /// Returns the id of the node that this engine runs.
     pub(crate) const fn here(&self) -> &NodeId {
         self.tenure.node()
     }
 
-    /// The lease under which this node works now.
+    /// Returns the current lease of this node.
     pub(crate) fn lease(&self) -> Lease {
         self.tenure.lease()
     }
@@ -306,7 +313,7 @@ impl EngineShared {
         stored
     }
 
-    /// In whose name this engine writes a record; none if another node owns it.
+    /// Returns the writer under which this engine may change a record, or `None` if another node owns the record.
     pub(crate) fn author_of(&self, stored: &StoredProcess) -> Option<Writer> {
         match &stored.owner {
             None => Some(Writer::Anyone),

@@ -1,11 +1,11 @@
-//! The environment of a command, put together at its start.
+//! Builds the environment of a command when an attempt starts.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{CommandSpec, SessionId};
 use longhaul_ports::EnvironmentStoreError;
 use std::collections::BTreeMap;
 
-/// Defaults for commands that nobody watches: no questions, no pagers. A captured or declared variable wins.
+/// Default variables that disable prompts and pagers. Captured and declared variables take precedence.
 const NON_INTERACTIVE: &[(&str, &str)] = &[
     ("CI", "1"),
     ("PAGER", "cat"),
@@ -17,12 +17,13 @@ const NON_INTERACTIVE: &[(&str, &str)] = &[
     ("NPM_CONFIG_YES", "true"),
 ];
 
-/// Set anew for every attempt; a captured value belongs to another process.
+/// Variables that are set for every attempt. Captured values are dropped because they belong to another process.
 const RESERVED_VARIABLES: &[&str] =
     &["LONGHAUL_ID", "LONGHAUL_ATTEMPT", "LONGHAUL_SOCKET", "LONGHAUL_SESSION"];
 
 impl EngineShared {
-    /// Captured variables without the removed and the hidden ones, then defaults, then declared ones.
+    /// Returns the environment: the captured variables without removed and hidden ones, then defaults, then declared
+    /// variables.
     pub(crate) async fn environment_of(
         &self,
         command: &CommandSpec,

@@ -1,73 +1,73 @@
-//! Why a use case did not do what it was asked.
+//! Errors of the engine.
 
 use longhaul_domain::{NodeId, ProcessId, ProcessName, Rejection, Revision, SessionId, Status};
 use longhaul_ports::{EnvironmentStoreError, OutputError, SignatureError, StoreError, StoreRejection};
 use std::fmt;
 use std::time::Duration;
 
-/// Why a use case did not do what it was asked.
+/// Error of an engine operation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// No process answers to that.
+    /// No process matches the reference.
     #[error("no process is called {reference:?}")]
     NotFound {
-        /// What was asked for.
+        /// The reference that the caller gave.
         reference: String,
     },
-    /// Several processes answer to that.
+    /// Several processes match the reference.
     #[error("{reference:?} matches {} processes", candidates.len())]
     Ambiguous {
-        /// What was asked for.
+        /// The reference that the caller gave.
         reference: String,
-        /// Whether it was read as an id or as a name.
+        /// The field that the reference was compared with.
         by: ReferenceField,
-        /// The processes, newest first; at most ten.
+        /// The matching processes, newest first; at most ten.
         candidates: Vec<Candidate>,
     },
     /// No process of the caller's session has that name, but processes of other sessions do.
     #[error("no process of session {:?} is called {reference:?}", session.as_str())]
     OtherSessions {
-        /// What was asked for.
+        /// The name that the caller gave.
         reference: String,
         /// The session of the caller.
         session: SessionId,
-        /// The processes of that name, newest first; at most ten.
+        /// The processes with that name, newest first; at most ten.
         candidates: Vec<Candidate>,
     },
-    /// The rules refuse it.
+    /// The domain rules reject the action.
     #[error("{rejection}")]
     Rejected {
-        /// The process.
+        /// The process that the action was for.
         id: ProcessId,
-        /// Why.
+        /// The reason for the rejection.
         #[source]
         rejection: Rejection,
     },
-    /// A guard of the store refuses it.
+    /// A guard of the store rejects the operation.
     #[error("{refusal}")]
     Refused {
-        /// Why.
+        /// The reason for the rejection.
         #[source]
         refusal: StoreRejection,
     },
-    /// Nobody vouches for what its record asks for.
+    /// The launch signature of the process is missing or invalid.
     #[error("process {id} is not trusted: {fault}")]
     Unvouched {
-        /// The process.
+        /// The process with the bad signature.
         id: ProcessId,
-        /// Why.
+        /// The fault of the signature.
         #[source]
         fault: SignatureError,
     },
-    /// The launch key belongs to a process that was asked for in another way.
+    /// The launch key belongs to a process that was launched with other parameters.
     #[error("the launch key {key:?} belongs to process {holder}, {}", conflict(differs))]
     KeyConflict {
-        /// The key.
+        /// The launch key.
         key: String,
-        /// Its process.
+        /// The process that has the launch key.
         holder: ProcessId,
-        /// What differs, in words; nothing if its record was let go and cannot be compared or shown.
+        /// Names of the parameters that differ; empty if the record was pruned and cannot be compared or shown.
         differs: Vec<&'static str>,
     },
     /// The process of this launch key has ended, and its record was pruned.
@@ -78,172 +78,172 @@ pub enum EngineError {
         /// The process.
         id: ProcessId,
     },
-    /// The caller decided on an older revision.
+    /// The caller's expected revision is out of date.
     #[error("process {id} has changed: it has revision {found}")]
     RevisionMoved {
-        /// The process.
+        /// The process that has changed.
         id: ProcessId,
-        /// Where it is now.
+        /// The current revision of the process.
         found: Revision,
     },
-    /// What was asked for makes no sense.
+    /// The request is not valid.
     #[error("invalid {what}: {why}")]
     Invalid {
-        /// What.
+        /// Name of the invalid part of the request.
         what: &'static str,
-        /// Why.
+        /// The reason for which the part is invalid.
         why: String,
-        /// What to do.
+        /// Advice on how to correct the request.
         help: Option<String>,
     },
     /// The output cannot be read.
     #[error("the output cannot be read")]
     Output {
-        /// Why.
+        /// The error of the output log.
         #[source]
         source: OutputError,
     },
-    /// The captured environment cannot be kept.
+    /// The captured environment cannot be stored.
     #[error("the captured environment cannot be stored")]
     Vault {
-        /// Why.
+        /// The error of the environment store.
         #[source]
         source: EnvironmentStoreError,
     },
-    /// The store cannot do it.
+    /// The store failed to execute the operation.
     #[error("the store cannot do it")]
     Store {
-        /// Why.
+        /// The error of the store.
         #[source]
         source: StoreError,
     },
-    /// Nothing can be written to its standard input.
+    /// The standard input of the process cannot be written.
     #[error("process {id} accepts no input: {refusal}")]
     InputRefused {
-        /// The process.
+        /// The process that the input was for.
         id: ProcessId,
-        /// Why.
+        /// The reason for which the process accepts no input.
         #[source]
         refusal: InputRefusal,
     },
-    /// A captured environment is kept on the node that it was captured for, and the launch may go to another one.
+    /// The launch has a captured environment, which is stored only on this node, but may run on another node.
     #[error("a captured environment stays on node {here}, and this launch may run on another one")]
     EnvironmentStays {
-        /// The node that would keep it.
+        /// The node on which the environment would be stored.
         here: NodeId,
     },
-    /// It would have to wait, and waiting was not wanted, however many slots are free.
+    /// The caller requested an immediate start, which is impossible now even with free slots.
     #[error("cannot start now: {standstill}")]
     NotAtOnce {
-        /// Why.
+        /// The reason for which no immediate start is possible.
         standstill: LaunchBlocked,
     },
-    /// No node is called so.
+    /// No node has that name.
     #[error("no node is called {node}")]
     NodeUnknown {
-        /// What was asked for.
+        /// The name that the caller gave.
         node: NodeId,
     },
-    /// A node is there, or may come back in time.
+    /// The node is present, or its lease has not expired yet, so the operation is not allowed.
     #[error("node {node} is present, or may still return")]
     NodeAlive {
-        /// The node.
+        /// The node that was named.
         node: NodeId,
     },
-    /// The store is one of a single machine, whose node always claims.
+    /// The store is a local store, whose only node cannot be drained.
     #[error("node {node} is the only node of its store and cannot be drained")]
     DrainUnsupported {
-        /// The node.
+        /// The node that was named.
         node: NodeId,
     },
-    /// A stop went ahead that the store cannot record.
+    /// A stop is carried out although the store cannot record it.
     #[error("process {id} {reached}, and its record follows when the store can write")]
     StopUnrecorded {
-        /// The process.
+        /// The process that is stopped.
         id: ProcessId,
-        /// How far the stop has come.
+        /// The progress of the stop.
         reached: StopReach,
-        /// Why it cannot be recorded.
+        /// The error of the store.
         #[source]
         source: StoreError,
     },
-    /// A clear stopped what it could and came no further.
+    /// A reset was aborted by an error of the store after part of its work.
     #[error("the reset is incomplete: {} asked to stop, {} deleted", stopped.len(), removed)]
     ClearUnfinished {
-        /// What was told to end, oldest first.
+        /// The processes that were told to stop, oldest first.
         stopped: Vec<ProcessId>,
-        /// How many records went.
+        /// Number of records that were deleted.
         removed: u64,
-        /// What it met.
+        /// The error of the store.
         #[source]
         source: StoreError,
     },
-    /// A defect of ours: the request was given up, everything else goes on.
+    /// A bug in longhaul: the request was abandoned; other requests are not affected.
     #[error("an internal error: {what}")]
     Broken {
-        /// What is known of it.
+        /// Description of the bug, such as the panic message.
         what: String,
     },
-    /// Everything is being cleared, and nothing new is taken meanwhile.
+    /// A reset is running, and nothing new is accepted until it has ended.
     #[error("a reset is under way")]
     Clearing,
-    /// The manager is ending and takes nothing new.
+    /// The manager is shutting down and accepts nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,
 }
 
-/// Why a process takes no input.
+/// Reason for which a process accepts no input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputRefusal {
-    /// It was not launched with a pipe as its standard input, or is no command.
+    /// The process was not launched with a pipe as its standard input, or it is not a command.
     #[error("it was not launched with a pipe as its standard input")]
     NoPipe,
-    /// Its command does not run now.
+    /// The command is not running.
     #[error("it is {status}")]
     NotRunning {
-        /// Where it stands.
+        /// Status of the process.
         status: Status,
     },
-    /// Its command runs on another node.
+    /// The command runs on another node.
     #[error("it runs on node {node}")]
     Elsewhere {
-        /// Which.
+        /// The node that runs the command.
         node: NodeId,
     },
-    /// Its input was closed, or nobody reads it any more.
+    /// The standard input was closed, or no program reads it any more.
     #[error("its standard input is closed")]
     Closed,
-    /// It could not be reached; asking again may help.
+    /// The command could not be reached; a retry may succeed.
     #[error("its input could not be reached: {what}")]
     Unreachable {
-        /// What failed.
+        /// Description of the failure.
         what: String,
     },
 }
 
-/// Why nothing is started at once, however much room there is.
+/// Reason for which no process can be started at once, independent of free slots.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchBlocked {
-    /// The node drains.
+    /// The node is draining.
     #[error("node {node} is draining and starts nothing")]
     Drains {
-        /// The node.
+        /// The draining node.
         node: NodeId,
     },
-    /// The store had lost something, which others may not have given back yet.
+    /// The store had lost data, which other nodes may not have restored yet.
     #[error("the store has lost data, and nothing starts until all nodes had time to restore their records")]
     Settles,
-    /// The node that was asked may not run it.
+    /// The placement of the process excludes the node that received the request.
     #[error("another node starts it at its next claim")]
     Elsewhere,
 }
 
-/// How far a stop has come that no record tells of.
+/// Progress of a stop that could not be recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReach {
-    /// Its tree was told to end.
+    /// The process and its descendants were told to stop.
     Told,
-    /// It had ended before.
+    /// The process had already ended.
     Ended,
 }
 
@@ -256,31 +256,31 @@ impl fmt::Display for StopReach {
     }
 }
 
-/// What a reference was compared with.
+/// The field that a process reference was compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReferenceField {
-    /// The beginning of an id.
+    /// The first characters of a process id.
     IdPrefix,
-    /// A name.
+    /// The name of a process.
     Name,
 }
 
-/// A process that may have been meant, and what tells it apart from the others.
+/// A process that matches an ambiguous reference, with facts that distinguish it from the other matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Its id.
+    /// Id of the process.
     pub id: ProcessId,
-    /// Its name.
+    /// Name of the process.
     pub name: Option<ProcessName>,
-    /// Its status.
+    /// Current status of the process.
     pub status: Status,
-    /// Its session.
+    /// Session of the process.
     pub session: Option<SessionId>,
-    /// How long ago it was accepted.
+    /// Time since the process was accepted.
     pub age: Duration,
-    /// The working directory of a command.
+    /// Working directory of the command; `None` for reported work.
     pub directory: Option<String>,
-    /// The program and arguments of a command.
+    /// Program and arguments of the command; empty for reported work.
     pub command: Vec<String>,
 }
 

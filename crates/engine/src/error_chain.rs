@@ -1,8 +1,8 @@
-//! What is behind an error.
+//! Formats an error together with its causes.
 
 use std::error::Error;
 
-/// An error and everything behind it, in one line. Some say themselves what their cause says.
+/// Returns an error and all its causes in one line. A cause that the text already ends with is not repeated.
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let (mut told, mut cause) = (error.to_string(), error.source());

@@ -1,4 +1,4 @@
-//! Finds the process that a person means.
+//! Finds the process that a reference from a user means.
 
 use crate::cascade::LIVE;
 use crate::engine::Engine;
@@ -6,16 +6,19 @@ use crate::error::{Candidate, EngineError, ReferenceField};
 use longhaul_domain::{AgentId, CommandSpec, ProcessId, ProcessName, SessionId};
 use longhaul_ports::{PageRequest, ProcessFilter, SortOrder, StoredProcess};
 
-/// The shortest prefix of an id that is looked up.
+/// Minimum length of an id prefix that is looked up.
 const MIN_PREFIX_LEN: usize = 4;
-/// The most candidates that an answer names.
+/// Maximum number of candidates in an error.
 const MAX_CANDIDATES: u32 = 10;
-/// The type of commands that are run because of what others do: nobody means those by the newest.
+/// Type of hook processes. `@last` skips them, because a user did not start them.
 const HOOK: &str = "custom:hook";
 
 impl Engine {
-    /// The process that is meant by a whole id, `bg-<id>`, a unique prefix of 4 or more characters, a name (its live
-    /// process, else the newest), or `@last` (the newest of all but hooks).
+    /// Returns the id of the process that `reference` means. A reference is one of:
+    /// - a full id, or `bg-<id>`
+    /// - a unique prefix of an id with at least 4 characters
+    /// - a name: its live process, or otherwise its newest process
+    /// - `@last`: the newest process that is not a hook
     ///
     /// # Errors
     /// [`EngineError::NotFound`]; [`EngineError::Ambiguous`] with the matches.
@@ -23,8 +26,8 @@ impl Engine {
         self.find_for(reference, None).await
     }
 
-    /// The same for a caller that is bound to a session: a name, a prefix and `@last` mean processes of that session. A
-    /// process of another session is found by its id or a unique prefix of it, and never by its name.
+    /// Like [`find`](Self::find), for a caller that is bound to a session: a name, a prefix and `@last` mean processes
+    /// of that session. A process of another session is found only by its id or a unique prefix of the id.
     ///
     /// # Errors
     /// As for [`find`](Self::find); [`EngineError::OtherSessions`] if only processes of other sessions have that name.
@@ -34,7 +37,7 @@ impl Engine {
         session: Option<&SessionId>,
     ) -> Result<ProcessId, EngineError> {
         match self.find_among_told(reference, session).await {
-            // What is not kept here may be another node's.
+            // While the store is unreachable, the process may belong to another node, so ask the store once more.
             Err(EngineError::NotFound { .. }) if self.away_since().is_some() => {
                 let ask = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
                 self.core.parts.store.list(&ProcessFilter::default(), &ask).await?;
@@ -111,7 +114,7 @@ impl Engine {
         }
     }
 
-    /// The process behind which an agent stands: the newest live one, else the newest.
+    /// Returns the process that represents an agent: its newest live process, or otherwise its newest process.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -124,7 +127,7 @@ impl Engine {
         }
     }
 
-    /// The newest that is no hook.
+    /// Returns the newest process that is not a hook.
     async fn newest(&self, among: &ProcessFilter) -> Result<Option<ProcessId>, EngineError> {
         let others = ProcessFilter { not_kind: HOOK.parse().ok(), ..among.clone() };
         Ok(self.page(others, 1).await?.first().map(|stored| stored.process.id))
@@ -161,7 +164,7 @@ fn argv(command: &CommandSpec) -> Vec<String> {
     std::iter::once(&command.program).chain(&command.args).cloned().collect()
 }
 
-/// The text as the beginning of a printed id, if it can be one.
+/// Returns the text as an id prefix, or `None` if no id can start with it.
 fn as_prefix(reference: &str) -> Option<String> {
     let text = reference.strip_prefix("bg-").unwrap_or(reference).to_ascii_lowercase();
     let fits = (MIN_PREFIX_LEN..=36).contains(&text.len());

@@ -1,4 +1,4 @@
-//! What other nodes did: one reader of the event log per engine, where the store is shared.
+//! Follows the event log of a shared store, to learn what other nodes did. Each engine has one reader.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AwakeTime, Deadline, ProcessId, Work};
@@ -7,12 +7,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most events of one look.
+/// Maximum number of events in one read.
 const PAGE: u32 = 500;
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Follows the log from a place on, for whoever waits here for what happens elsewhere.
+/// Follows the event log from a cursor and notifies local waiters of changes on other nodes.
 pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
     loop {
         match core.parts.store.read(Some(after), PAGE, true).await {
@@ -34,14 +34,14 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
 }
 
 impl EngineShared {
-    /// These processes changed, perhaps elsewhere.
+    /// Handles changes of the given processes, which this node or another one made.
     async fn hear_of(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
         let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
         match self.parts.store.load_each(&elsewhere).await {
             Ok(found) => {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
-            // Whoever waits looks for itself.
+            // Each waiter is notified below and reads the record again.
             Err(error) => self.unanswered(None, &error, "what changed elsewhere cannot be read now"),
         }
         ids.into_iter().for_each(|id| self.hub.changed(id));
@@ -53,7 +53,7 @@ impl EngineShared {
             self.descendant_ended(stored);
             self.stop_orphan(stored);
         }
-        // Reported work belongs to nobody: whoever is there watches over its heartbeat.
+        // Reported work has no owner, so every node monitors its heartbeat.
         if matches!(stored.process.spec.work, Work::Reported(_)) {
             self.arm(stored);
             self.attend_to(stored);

@@ -1,4 +1,4 @@
-//! What becomes of live attempts when a store passes to another state directory.
+//! Interrupts live attempts when a store moves to another state directory.
 
 use crate::recover::LIVE;
 use longhaul_domain::{ActionSeq, Capabilities, DecisionContext, Input, Interruption, Observation, Status};
@@ -8,11 +8,11 @@ use longhaul_ports::{
 
 const PAGE: u32 = 500;
 
-/// Interrupts each live attempt of a node before another state directory takes over the name of the node. `home` names the
-/// state directory that is left. Gives how many it interrupted.
+/// Interrupts each live attempt of a node before another state directory uses the name of the node. `home` is the old
+/// state directory. Returns the number of interrupted attempts.
 ///
-/// Only the directory of an attempt tells what became of it, and it lies in the state directory that is left. A manager of
-/// another one finds nothing, would conclude of a start that the command never ran, and would start it a second time.
+/// The attempt directories remain in the old state directory, and only they show how an attempt ended. A manager of
+/// another state directory would find no attempt directory, assume that the command never ran, and start it again.
 ///
 /// # Errors
 /// [`StoreError`] if the store cannot be read or written.

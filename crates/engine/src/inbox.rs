@@ -1,4 +1,4 @@
-//! Lanes for what was seen: in order per process, side by side for different ones.
+//! The inbox for observations: in order for each process, concurrent for different processes.
 
 use crate::engine::{ActionOutcome, EngineShared};
 use crate::error::EngineError;
@@ -10,20 +10,20 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Side by side, so that their commits share one write to the disk.
+/// Number of lanes. Lanes run concurrently, so that their commits share one disk write.
 const LANES: usize = 16;
-/// The first wait before an observation that could not be committed is tried again; it doubles.
+/// Delay before the first retry of an observation that could not be committed; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The longest such wait.
+/// Maximum delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// Where observations and ticks are put in.
+/// Sending side of the inbox, for observations and ticks.
 #[derive(Debug)]
 pub(crate) struct InboxSender {
     entries: Vec<mpsc::UnboundedSender<(ProcessId, Input)>>,
 }
 
-/// Where they come out.
+/// Receiving side of the inbox.
 pub(crate) struct InboxReceiver {
     exits: Vec<mpsc::UnboundedReceiver<(ProcessId, Input)>>,
 }
@@ -34,12 +34,12 @@ impl InboxSender {
         (Self { entries }, InboxReceiver { exits })
     }
 
-    /// Puts in what was seen of a process.
+    /// Sends an observation of a process to the inbox.
     pub(crate) fn seen(&self, id: ProcessId, observation: Observation) {
         self.put(id, Input::Observation(observation));
     }
 
-    /// Puts in that a deadline of a process has passed.
+    /// Sends a tick: a deadline of the process has passed.
     pub(crate) fn tick(&self, id: ProcessId) {
         self.put(id, Input::Tick);
     }
@@ -47,27 +47,27 @@ impl InboxSender {
     fn put(&self, id: ProcessId, input: Input) {
         let first = usize::from(id.as_uuid().as_bytes().first().copied().unwrap_or(0));
         if let Some(entry) = self.entries.get(first % LANES) {
-            // The receiver is gone only when the engine is; recovery then sees the same again.
+            // The receiver is dropped only together with the engine; recovery then makes the observation again.
             let _ = entry.send((id, input));
         }
     }
 }
 
 impl InboxReceiver {
-    /// One task a lane.
+    /// Starts one task for each lane.
     pub(crate) fn work(self, core: &Arc<EngineShared>) -> Vec<JoinHandle<()>> {
         self.exits.into_iter().map(|exit| tokio::spawn(run(core.clone(), exit))).collect()
     }
 }
 
-/// Works off one lane. What the store refuses is tried again beside what comes after it, which may be for another place
-/// or hold better: only what is behind in the same process waits for it.
+/// Processes one lane of the inbox. A commit that fails is retried in the background, so that it delays only later
+/// observations of the same process.
 async fn run(core: Arc<EngineShared>, mut exit: mpsc::UnboundedReceiver<(ProcessId, Input)>) {
     let mut owed = RetryQueue::default();
     loop {
         tokio::select! {
             biased;
-            // What panics here ends the manager.
+            // A panic in this task ends the manager.
             Some(Ok(id)) = owed.trying.join_next() => owed.go_on(&core, id),
             arrived = exit.recv() => {
                 let Some((id, input)) = arrived else { return };
@@ -80,18 +80,18 @@ async fn run(core: Arc<EngineShared>, mut exit: mpsc::UnboundedReceiver<(Process
     }
 }
 
-/// What a lane owes to a store that refused some of it.
+/// Inputs of one lane that could not be committed yet.
 #[derive(Default)]
 struct RetryQueue {
-    /// The oldest of each process.
+    /// The retry tasks: one for each process, for its oldest input.
     trying: JoinSet<ProcessId>,
-    /// What came after it, oldest first.
+    /// The later inputs of each process, oldest first.
     behind: HashMap<ProcessId, VecDeque<PendingInput>>,
 }
 
 impl RetryQueue {
     fn put(&mut self, core: &Arc<EngineShared>, mut digestion: PendingInput) {
-        // Whatever has to be written before it: whoever waits for the end need not wait for its record.
+        // Waiters can see this end before the inputs ahead of it are committed.
         digestion.note(core);
         match self.behind.get_mut(&digestion.id) {
             Some(behind) => behind.push_back(digestion),
@@ -102,7 +102,7 @@ impl RetryQueue {
         }
     }
 
-    /// The oldest of a process came to its end.
+    /// Starts the next input of a process after its oldest one was committed.
     fn go_on(&mut self, core: &Arc<EngineShared>, id: ProcessId) {
         match self.behind.get_mut(&id).and_then(VecDeque::pop_front) {
             Some(next) => {
@@ -115,7 +115,7 @@ impl RetryQueue {
     }
 }
 
-/// Brings one input to its end. What was seen is never dropped: until it can be committed it is tried again.
+/// Commits one input and retries until the commit succeeds. An observation is never dropped.
 pub(crate) async fn commit_with_retry(core: &Arc<EngineShared>, id: ProcessId, input: Input) {
     let mut digestion = PendingInput::of(id, input);
     if !digestion.is_done(core).await {
@@ -123,15 +123,16 @@ pub(crate) async fn commit_with_retry(core: &Arc<EngineShared>, id: ProcessId, i
     }
 }
 
-/// An input on the way to its end.
+/// An input that is being committed.
 struct PendingInput {
     id: ProcessId,
     input: Input,
-    /// The attempt that it is the end of, until the end of its output is kept.
+    /// The attempt that this input ends; `None` once its output tail is stored.
     over: Option<AttemptKey>,
-    /// Before the next try.
+    /// Delay before the next try.
     wait: Duration,
-    /// Sees to it that the end is shown before it is recorded, and ends with this.
+    /// Background task that shows the end of the attempt to waiters before it is recorded. Dropping this aborts the
+    /// task.
     noting: Option<JoinSet<()>>,
 }
 
@@ -141,7 +142,7 @@ impl PendingInput {
         Self { id, input, over, wait: Duration::ZERO, noting: None }
     }
 
-    /// Goes on until it is done.
+    /// Retries until the input is committed.
     async fn finish(mut self, core: Arc<EngineShared>) -> ProcessId {
         loop {
             if !self.wait.is_zero() {
@@ -154,10 +155,11 @@ impl PendingInput {
         }
     }
 
-    /// Tries once.
+    /// Tries once to commit the input. Returns true if no further try is needed.
     async fn is_done(&mut self, core: &Arc<EngineShared>) -> bool {
         let (id, input) = (self.id, &self.input);
-        // Before the end is told: whoever hears of it may find the node gone when it asks for the output.
+        // Store the output tail before the end is visible: a reader of the end may ask for the output after this node
+        // is gone.
         if let Some(key) = self.over.take_if(|_| core.keeps_tails())
             && !core.store_tail(key).await
         {
@@ -184,7 +186,8 @@ impl PendingInput {
         }
     }
 
-    /// An end that cannot be recorded now is shown, and ends waits, once its spawner would tell it again whatever happens.
+    /// Shows an end that cannot be recorded now, which also wakes waiters. Happens only once the exit is durable on the
+    /// spawner's side, so that a crash cannot undo the end.
     fn note(&mut self, core: &Arc<EngineShared>) {
         if let Input::Observation(seen) = &self.input
             && let Some(attempt) = last_of(seen)
@@ -207,7 +210,7 @@ async fn note(core: Arc<EngineShared>, key: AttemptKey, seen: Observation) {
     }
 }
 
-/// What begins after it was given to others, or after its end was told, is stopped at once.
+/// Stops an attempt that started after its process was assigned to another node or had ended. Returns true if so.
 fn began_too_late(core: &Arc<EngineShared>, answer: &ActionOutcome, input: &Input) -> bool {
     let Input::Observation(Observation::Spawned { attempt, .. }) = input else { return false };
     let stored = &answer.stored;
@@ -226,7 +229,7 @@ const fn last(input: &Input) -> Option<AttemptNo> {
     }
 }
 
-/// The attempt that an observation is the last of.
+/// Returns the attempt that an observation ends, or `None` if the observation does not end an attempt.
 pub(crate) const fn last_of(observation: &Observation) -> Option<AttemptNo> {
     match observation {
         Observation::Exited { attempt, .. }

@@ -6,22 +6,24 @@ use crate::error::{EngineError, InputRefusal};
 use longhaul_domain::{ProcessId, Stdin};
 use longhaul_ports::{AttemptKey, SpawnError};
 
-/// What became of input.
+/// Result of a write to standard input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InputResult {
-    /// So many bytes were taken, from the first on. Fewer than were given if nobody reads them: the rest was not written.
+    /// Number of bytes that were written, counted from the first. Fewer than given if the command stopped reading.
     pub bytes: usize,
-    /// Whether the input ends there, as it was asked; it does not while bytes are left.
+    /// True if the input was closed as requested. It is not closed if some bytes could not be written.
     pub closed: bool,
 }
 
 impl Engine {
-    /// Writes to the standard input of a running command, and closes it then if that is asked. Dropping the call does not
-    /// take it back.
+    /// Writes to the standard input of a running command and, if `close` is true, closes the input afterwards.
     ///
     /// # Errors
-    /// [`EngineError::InputRefused`] if its input is no pipe, is closed, or it does not run here;
-    /// [`EngineError::NotFound`] for an unknown id.
+    /// - [`EngineError::InputRefused`] if the input is not a pipe or is closed, or if the command does not run here.
+    /// - [`EngineError::NotFound`] for an unknown id.
+    ///
+    /// # Cancel safety
+    /// The write continues if the future is dropped.
     pub async fn write_input(
         &self,
         id: ProcessId,

@@ -1,4 +1,4 @@
-//! What a live process shows of itself beside its record.
+//! Facts about a live process that are not in its record.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -6,23 +6,23 @@ use longhaul_domain::{ProcessId, Timestamp};
 use longhaul_ports::{AttemptKey, ListeningPort, StoredProcess};
 use std::time::Duration;
 
-/// What a running command shows at this moment.
+/// Current facts about a running command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LiveView {
-    /// Where its tree listens for connections; none if that cannot be told.
+    /// Ports on which the command and its descendants listen; `None` if unknown.
     pub listening: Option<Vec<ListeningPort>>,
-    /// Who of its tree is alive, by process ids; none if that cannot be told.
+    /// OS process ids of the command and its live descendants; `None` if unknown.
     pub members: Option<Vec<u32>>,
-    /// For how long it has said nothing, and not reported anything.
+    /// Time since the last output or heartbeat.
     pub silent_for: Duration,
-    /// When it last wrote something; none if it never did.
+    /// Time of the last output; `None` if the command never wrote any.
     pub last_output_at: Option<Timestamp>,
 }
 
 impl Engine {
-    /// Looks at a running command; none if it does not run on this node.
+    /// Inspects a running command. Returns `None` if the command does not run on this node.
     ///
-    /// It looks into the tree of the command: to be asked for one process, not for each of a list.
+    /// The call examines the whole process tree: use it for a single process, not for each process of a list.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -38,9 +38,10 @@ impl Engine {
         Ok(Some(LiveView { listening, members, silent_for, last_output_at }))
     }
 
-    /// For how long a running command of this node, or reported work under way, has said nothing; none of any other.
+    /// Returns the time since the last output or heartbeat. Returns `None` unless the process is a running command of
+    /// this node or reported work that has not ended.
     ///
-    /// It reads only the size of the output: cheap enough for each of a list.
+    /// The call reads only the size of the output, so it is cheap enough for each process of a list.
     pub async fn silent_for(&self, stored: &StoredProcess) -> Option<Duration> {
         let is_reported = matches!(stored.process.state, longhaul_domain::State::Reported { .. });
         if !is_reported && self.runs_here(stored).is_none() {

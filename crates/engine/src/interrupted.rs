@@ -1,4 +1,4 @@
-//! Interrupted work: what a crash or a reboot cut off is run again when somebody asks for it.
+//! Restarts of interrupted processes, for example after a crash or a reboot, on request of a user.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -11,85 +11,88 @@ use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Which interrupted processes are run again.
+/// The interrupted processes that a restart applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartScope<'a> {
-    /// Every command whose last end is that it was interrupted, and that is wanted still: see [`InterruptedRestart::skipped`].
+    /// Every interrupted command, except those that [`InterruptedRestart::skipped`] lists.
     All,
-    /// Those of a project.
+    /// The interrupted commands of one project.
     OfProject(&'a ProjectName),
-    /// These, whatever became of them since.
+    /// The given processes, even if they were cancelled or restarted after the interruption.
     These(&'a [ProcessId]),
 }
 
-/// How they are run again.
+/// Options for a restart of interrupted processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InterruptedRestartOptions {
-    /// Also children that a restarted process launched itself, unless it has launched them again already.
+    /// Also restarts children that a restarted process launches itself, unless it has already launched them again.
     pub with_children: bool,
-    /// Only say what would be done.
+    /// Only reports the processes that would be restarted.
     pub dry_run: bool,
 }
 
-/// What came of running interrupted work again.
+/// Result of a restart of interrupted processes.
 #[derive(Clone, Debug, Default)]
 pub struct InterruptedRestart {
-    /// What was started, oldest first.
+    /// The started processes, oldest first.
     pub launched: Vec<LaunchOutcome>,
-    /// Without a start: the interrupted processes that would be run again, oldest first.
+    /// With `dry_run`: the interrupted processes that would be restarted, oldest first.
     pub planned: Vec<StoredProcess>,
-    /// What was not run again, oldest first. It does not list processes that were run again earlier.
+    /// The processes that were skipped, oldest first. Processes that were restarted earlier are not listed.
     pub skipped: Vec<SkippedRestart>,
 }
 
-/// A process that was not run again.
+/// A process that was not restarted.
 #[derive(Clone, Debug)]
 pub struct SkippedRestart {
-    /// The process.
+    /// The process that was skipped.
     pub stored: StoredProcess,
-    /// Why.
+    /// The reason for which the process was skipped.
     pub reason: SkipReason,
 }
 
-/// Why a process was not run again.
+/// Reason for which an interrupted process was not restarted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SkipReason {
-    /// This process above it, which counts as its launcher, is run again now or was earlier: it is expected to launch it
-    /// again.
+    /// An ancestor that counts as the launcher of the process is restarted now or was restarted earlier. The ancestor
+    /// is expected to launch the process again.
     AncestorRestarted {
-        /// Which.
+        /// The restarted ancestor.
         ancestor: ProcessId,
     },
-    /// A process above it was run again, and has launched this one in its place.
+    /// A restarted ancestor has already launched a replacement of the process.
     Replaced {
-        /// Which.
+        /// The replacement.
         by: ProcessId,
     },
-    /// It was cancelled after it was called interrupted.
+    /// The process was cancelled after it was recorded as interrupted.
     Cancelled,
-    /// Its true end became known after it was called interrupted.
+    /// The real exit of the process became known after it was recorded as interrupted.
     EndKnown,
-    /// It is reported work, which its reporter starts again.
+    /// The process is reported work, which only its reporter can start again.
     Reported,
-    /// The manager does not know yet whether it still runs.
+    /// The manager does not know yet whether the process is still running.
     Unexamined,
-    /// Its launch failed.
+    /// The launch of the new process failed.
     LaunchFailed {
-        /// Why.
+        /// The error of the launch.
         error: String,
     },
 }
 
 impl Engine {
-    /// Runs interrupted processes again, each as a new one. Asking twice starts nothing twice; who names them is then
-    /// told what was started before.
+    /// Restarts interrupted processes, each as a new process. A second call starts nothing twice; if the processes are
+    /// given by id, it returns the processes that the first call started.
     ///
-    /// A process that was launched from inside of another one that is run again is left out, because that one launches it
-    /// again itself. A child that somebody attached from outside is run again.
+    /// A process that another restarted process had launched from inside its command is skipped, because the restarted
+    /// process launches it again. A child that was attached from outside is restarted.
     ///
     /// # Errors
-    /// [`EngineError::Invalid`] if one of `ids` was not interrupted, [`EngineError::Rejected`] if it has not ended, or is
-    /// reported work: then nothing is started. Else the first one that could not be launched, if it was named or none was.
+    /// Before any start:
+    /// - [`EngineError::Invalid`] if one of the given ids was not interrupted.
+    /// - [`EngineError::Rejected`] if a given process has not ended, or is reported work.
+    ///
+    /// Afterwards, the first launch error, if processes were given by id or no process could be launched.
     pub async fn restart_interrupted(
         &self,
         revived: RestartScope<'_>,
@@ -107,7 +110,7 @@ impl Engine {
         run_to_completion(async move {
             let is_named = named.is_some();
             let mut choice = match named {
-                // Who names a process wants it back, whatever a process above it has launched since.
+                // A process that is given by id is restarted even if an ancestor has already launched a replacement.
                 Some(candidates) if !options.with_children => RestartSelection { candidates, ..RestartSelection::default() },
                 Some(candidates) => {
                     RestartSelection { candidates, skipped: Vec::new(), ..engine.interrupted(None).await? }
@@ -130,7 +133,7 @@ impl Engine {
                 match engine.core.run_once_more(process, parent.as_ref()).await {
                     Ok(one) => {
                         restarted.insert(process.id, one.stored.process.id);
-                        // Without names, only the processes that this call started are reported.
+                    // Without ids, only the processes that this call started are reported.
                         if is_named || one.created {
                             launched.push(one);
                         }
@@ -144,7 +147,7 @@ impl Engine {
                 }
             }
             match failed {
-                // Of many, those that can be run again are.
+                // Without ids, a failed launch does not prevent the others.
                 Some(error) if is_named || launched.is_empty() => Err(error),
                 Some(_) | None => Ok(InterruptedRestart { launched, skipped, ..InterruptedRestart::default() }),
             }
@@ -152,7 +155,7 @@ impl Engine {
         .await
     }
 
-    /// Every interrupted command that was not run again yet, and what is left out whatever is asked for.
+    /// Returns every interrupted command as a candidate, and the processes that are skipped in any case.
     async fn interrupted(&self, project: Option<&ProjectName>) -> Result<RestartSelection, EngineError> {
         let mut choice = RestartSelection::default();
         let (mut restarts, mut launched) = (BTreeSet::new(), Vec::new());
@@ -163,7 +166,7 @@ impl Engine {
                 choice.restarted.insert(old, process.id);
                 restarts.insert(process.id);
             }
-            // A launcher is listed before what it launches.
+            // The listing contains a launcher before the processes that it launched.
             if process.lineage.launchers().iter().any(|above| restarts.contains(above)) {
                 launched.push((process.id, process.lineage.clone(), process.spec.clone()));
             }
@@ -186,7 +189,10 @@ impl Engine {
         Ok(choice)
     }
 
-    /// The processes of these ids, if all of them were interrupted.
+    /// Returns the processes with the given ids.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] if one of them was not interrupted.
     async fn named(&self, ids: &[ProcessId]) -> Result<Vec<StoredProcess>, EngineError> {
         let mut named = Vec::new();
         for id in ids.iter().copied() {
@@ -201,7 +207,7 @@ impl Engine {
             }
             named.push(stored);
         }
-        // Ancestors come first.
+        // Sorted so that ancestors come before their descendants.
         named.sort_by_key(|stored| stored.seq);
         named.dedup_by_key(|stored| stored.seq);
         Ok(named)
@@ -209,14 +215,15 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// The launch key makes it at most once, whoever asks how often.
+    /// Restarts a process at most once: the launch key is derived from the id of the old process.
     async fn run_once_more(
         self: &Arc<Self>,
         old: &Process,
         parent: Option<&StoredProcess>,
     ) -> Result<LaunchOutcome, EngineError> {
         match self.run_again(old, key_for(old.id), parent).await {
-            // What is filled in at a launch may have changed in between; it is the same restart all the same.
+            // Defaults that are filled in at a launch may have changed since the first restart; the two are still the
+            // same.
             Err(conflict @ EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await?;
                 if stored.process.lineage.restarted_from != Some(old.id) {
@@ -229,27 +236,27 @@ impl EngineShared {
     }
 }
 
-/// Which processes are run again, oldest first.
+/// Selection of the processes to restart, oldest first.
 #[derive(Debug, Default)]
 struct RestartSelection {
     candidates: Vec<StoredProcess>,
     skipped: Vec<SkippedRestart>,
     /// Every interrupted process.
     interrupted: BTreeSet<ProcessId>,
-    /// What was run again earlier, and as which process.
+    /// The processes that were restarted earlier, each with its restart.
     restarted: BTreeMap<ProcessId, ProcessId>,
-    /// What has a replacement, and which: the restart of a process above launched it.
+    /// The candidates that have a replacement, each with the replacement that the restart of an ancestor launched.
     replaced: BTreeMap<ProcessId, ProcessId>,
 }
 
 impl RestartSelection {
-    /// Leaves out whom nobody wants back, and whom another one brings back.
+    /// Moves the candidates that must not be restarted, or that a restarted ancestor launches again, to `skipped`.
     fn decide(&mut self, is_named: bool, with_children: bool) {
         let mut chosen: BTreeSet<ProcessId> = BTreeSet::new();
         for stored in std::mem::take(&mut self.candidates) {
             let process = &stored.process;
             let replacement = self.replaced.get(&process.id).copied();
-            // Without `with_children`, a replaced process counts as run again.
+            // Without `with_children`, a replaced process counts as restarted.
             let is_back =
                 self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children);
             if is_back && !is_named {
@@ -272,18 +279,19 @@ impl RestartSelection {
         self.skipped.sort_by_key(|skipped| skipped.stored.seq);
     }
 
-    /// Whether a process was interrupted and run again earlier.
+    /// Returns true if a process was interrupted and restarted earlier.
     fn is_back(&self, id: &ProcessId) -> bool {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
-    /// Pairs candidates with what restarts of interrupted processes above them launched. Each replaces one candidate.
+    /// Pairs candidates with processes that were launched by restarts of their ancestors. Each launched process
+    /// replaces one candidate.
     fn replacements(&self, launched: &[(ProcessId, Lineage, Arc<Spec>)]) -> BTreeMap<ProcessId, ProcessId> {
         let (mut replaced, mut taken) = (BTreeMap::new(), BTreeSet::new());
         let mut candidates: Vec<&Process> = self.candidates.iter().map(|stored| &stored.process).collect();
-        // A candidate that was run again itself needs a replacement least.
+        // Candidates that were already restarted come last.
         candidates.sort_by_key(|process| self.restarted.contains_key(&process.id));
-        // Several names may run the same command, so names are compared first.
+        // Names are compared first, because processes with different names may run the same command.
         let ways: [fn(&Spec, &Spec) -> bool; 2] = [same_name, Spec::same_launch];
         for is_same in ways {
             for process in &candidates {
@@ -299,7 +307,7 @@ impl RestartSelection {
                 if let Some((id, _, _)) = found {
                     replaced.insert(process.id, *id);
                     taken.insert(*id);
-                    // A restart of the replacement has the same place.
+                    // A restart of the replacement belongs to the same candidate.
                     taken.extend(self.restarts_of(*id));
                 }
             }
@@ -307,13 +315,13 @@ impl RestartSelection {
         replaced
     }
 
-    /// The restarts of the interrupted processes that launched this one.
+    /// Returns all restarts of the interrupted processes that launched this process.
     fn restarts_above(&self, process: &Process) -> BTreeSet<ProcessId> {
         let above = process.lineage.launchers().iter().filter(|above| self.is_back(above));
         above.flat_map(|above| self.restarts_of(*above)).collect()
     }
 
-    /// The process that runs this one again, the one that runs that one again, and so on.
+    /// Returns the restart of a process, the restart of that restart, and so on.
     fn restarts_of(&self, old: ProcessId) -> impl Iterator<Item = ProcessId> {
         std::iter::successors(self.restarted.get(&old), |id| self.restarted.get(*id)).copied()
     }
@@ -328,7 +336,7 @@ fn same_name(one: &Spec, other: &Spec) -> bool {
     one.name.is_some() && one.name == other.name
 }
 
-/// Why nobody who names nothing wants it back, if so.
+/// Returns the reason for which a process is only restarted if it is given by id, or `None`.
 fn unwanted(process: &Process) -> Option<SkipReason> {
     match &process.state {
         State::Ended(ended) if ended.rest.is_some() => Some(SkipReason::Cancelled),

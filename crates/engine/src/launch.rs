@@ -14,71 +14,76 @@ use longhaul_ports::{
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-/// So often a launch is tried again when the queue policy changed under it.
+/// Maximum number of tries if the queue policy changes during a launch.
 const MAX_POLICY_RETRIES: u32 = 20;
-/// So often a launch is sent again whose answer was lost. Each of them may take as long as the store has patience.
+/// Maximum number of resends of a launch whose answer was lost. Each may take as long as the timeout of the store.
 const MAX_RESENDS: u32 = 2;
 
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What to launch.
+/// Request to launch a process.
 #[derive(Clone, Debug)]
 pub struct Launch {
-    /// What is asked for.
+    /// Spec of the new process.
     pub spec: Spec,
-    /// Whose child it is.
+    /// Parent of the new process; `None` for a root.
     pub parent: Option<ProcessId>,
-    /// From inside of which process it is launched.
+    /// The process from inside of which the new process is launched.
     pub launcher: Launcher,
-    /// The caller's environment, to be kept under its hash.
+    /// Environment of the caller, which is stored under the hash of its content.
     pub captured: Option<Vec<(String, String)>>,
-    /// Refuse it instead of letting it wait for a slot. Reported work with a key takes one then.
+    /// Rejects the launch if it would have to wait for a slot. Reported work with a concurrency key then uses a slot.
     pub no_queue: bool,
 }
 
-/// From inside of which process something is launched: only that one launches it again when it is restarted.
+/// The process from inside of which something is launched. Only the restart of that process is expected to launch it
+/// again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Launcher {
-    /// Its parent.
+    /// The parent of the new process.
     #[default]
     Parent,
-    /// This one, which may be its parent or another process.
+    /// The given process, which may be the parent or another process.
     Process(ProcessId),
-    /// None of ours: a person, or another program.
+    /// No managed process: the launch comes from a person or another program.
     Outside,
 }
 
-/// What came of a launch.
+/// Outcome of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchOutcome {
-    /// The process.
+    /// The launched process, or the earlier process with the same launch key.
     pub stored: StoredProcess,
-    /// False if its launch key was taken before: this is the process that has it.
+    /// False if `stored` is an earlier process with the same launch key.
     pub created: bool,
 }
 
 impl Engine {
-    /// Accepts new work: durable when it returns, and started as soon as its turn comes. Dropping the call does not
-    /// take it back.
+    /// Accepts a new process. The process is durable when the call returns, and starts when a slot is free.
     ///
     /// # Errors
-    /// [`EngineError::Refused`] with the guard that it met, [`EngineError::KeyConflict`],
-    /// [`EngineError::ShuttingDown`]; [`EngineError::EnvironmentStays`] for a captured environment of what may run on
-    /// another node; [`EngineError::Invalid`] for what waits for a moment and may not wait for a slot,
-    /// or asks to be told of something that cannot be found out.
+    /// - [`EngineError::Refused`] with the guard of the store that rejected the launch.
+    /// - [`EngineError::KeyConflict`] if the launch key belongs to a process with other parameters.
+    /// - [`EngineError::ShuttingDown`] if the engine is shutting down.
+    /// - [`EngineError::EnvironmentStays`] for a captured environment if the process may run on another node.
+    /// - [`EngineError::Invalid`] for a delayed launch with `no_queue`, or for a watch or readiness check that is not
+    ///   supported.
+    ///
+    /// # Cancel safety
+    /// The launch continues if the future is dropped.
     pub async fn launch(&self, launch: Launch) -> Result<LaunchOutcome, EngineError> {
         let core = self.core.clone();
         let roots = core.settings.roots();
         run_to_completion(async move { core.launch(launch, roots).await }).await
     }
 
-    /// The same for short work of this engine's owner that must not wait behind others: the limit on roots does not hold
-    /// it back, though it counts there while it runs. What waits for a free root goes before it unless its priority is
-    /// lower.
+    /// Like [`Engine::launch`], but not subject to the limit on roots: for short work of the engine's owner. The
+    /// process counts as a root while it runs. Processes that wait for a free root are claimed before it unless their
+    /// priority is lower.
     ///
     /// # Errors
-    /// As [`Engine::launch`].
+    /// As for [`Engine::launch`].
     pub async fn launch_beside(&self, launch: Launch) -> Result<LaunchOutcome, EngineError> {
         let core = self.core.clone();
         run_to_completion(async move { core.launch(launch, u32::MAX).await }).await
@@ -122,7 +127,8 @@ impl EngineShared {
         self.submit(spec, lineage, launch.no_queue, roots).await
     }
 
-    /// Whether what the launch asks to be told of makes sense, and this node can do it if it is to run here.
+    /// Checks the patterns and readiness condition of the spec. If the process is to run here, also checks that this
+    /// node supports the spec.
     fn check(&self, spec: &Spec) -> Result<(), EngineError> {
         if let Some(command) = spec.command() {
             crate::monitor::check(command)?;
@@ -137,7 +143,7 @@ impl EngineShared {
         }
     }
 
-    /// Whether what is placed so runs on this node and no other.
+    /// Returns true if the placement allows this node only.
     fn is_here(&self, placement: &Placement) -> bool {
         match placement {
             Placement::Here => true,
@@ -146,8 +152,8 @@ impl EngineShared {
         }
     }
 
-    /// The place of a child of `parent`. It belongs to the session of its parent, unless it names one of its own: whoever
-    /// listens for the ends of a session is told of all the work that it led to.
+    /// Returns the lineage of a child of `parent`. Without a session of its own the child joins the session of its
+    /// parent, so that completions of the session include all work that it led to.
     async fn join(&self, parent: ProcessId, spec: &mut Spec) -> Result<Lineage, EngineError> {
         match self.load(parent).await {
             Ok(stored) => {
@@ -208,7 +214,8 @@ impl EngineShared {
         }
     }
 
-    /// What keeps it from being started at once, whatever room there is; none if it is a matter of slots and turns.
+    /// Returns the reason for which no immediate start is possible, or `None` if only a slot or the queue order
+    /// prevents the start.
     async fn standstill(&self, process: &Process) -> Option<LaunchBlocked> {
         if !self.may_run(process) {
             return Some(LaunchBlocked::Elsewhere);
@@ -216,13 +223,14 @@ impl EngineShared {
         if self.tenure.held_until(self.parts.clock.now()).is_some() {
             return Some(LaunchBlocked::Settles);
         }
-        // Who cannot be asked leaves the cause that the store told.
+        // If the nodes cannot be listed, the caller reports the rejection of the store.
         let known = self.parts.store.list_nodes().await.unwrap_or_default();
         let drains = known.iter().any(|node| node.facts.id == *self.here() && node.draining);
         drains.then(|| LaunchBlocked::Drains { node: self.here().clone() })
     }
 
-    /// Sends it until there is an answer; what is left in `unheard` may have been accepted before that.
+    /// Submits the process until the store answers. An error in `unheard` means that an earlier submission may have
+    /// been accepted.
     async fn send(
         self: &Arc<Self>,
         process: &Process,
@@ -254,7 +262,7 @@ impl EngineShared {
                         return Err(StoreError::Fenced { node, epoch }.into());
                     }
                 }
-                // The id makes sure that it counts once.
+                // A resend is safe: the process id ensures that the submission counts once.
                 Err(error @ StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
                     *unheard = Some(error);
@@ -266,7 +274,7 @@ impl EngineShared {
         Err(EngineError::Refused { refusal: StoreRejection::StalePolicy { found } })
     }
 
-    /// Waits while the nodes give back what the store lost: the holder of a launch key may be part of that.
+    /// Waits while nodes restore records that the store has lost: the holder of the launch key may be among them.
     async fn until_given_back(&self) {
         while let Some(until) = self.tenure.held_until(self.parts.clock.now()) {
             if self.is_closing() {
@@ -283,7 +291,7 @@ impl EngineShared {
     ) -> Result<LaunchOutcome, EngineError> {
         match submitted {
             SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => Ok(self.begun(stored)),
-            // The first answer was lost.
+            // An earlier submission succeeded, but its answer was lost.
             SubmitOutcome::Existing { id, stored: Some(stored), .. } if id == process.id => {
                 Ok(self.begun(stored))
             }
@@ -302,8 +310,8 @@ impl EngineShared {
         }
     }
 
-    /// The launch failed after an answer was lost: if it was accepted all the same, it may be this node's already, and
-    /// nobody else would ever start it.
+    /// Starts the process if a submission without an answer was accepted after all. The process may already be claimed
+    /// by this node, and then no other code path would start it.
     fn begin_if_accepted(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -324,17 +332,17 @@ impl EngineShared {
         });
     }
 
-    /// Whoever launched need not wait for the start.
+    /// Starts the accepted process in the background, so that the caller does not wait for the start.
     fn begun(self: &Arc<Self>, stored: StoredProcess) -> LaunchOutcome {
         self.settle(&stored);
-        // Another node may have claimed it before an answer that was lost.
+        // If an answer was lost, another node may have claimed the process in the meantime.
         if self.author_of(&stored).is_some() {
             self.perform_beside(stored.clone());
         }
         LaunchOutcome { stored, created: true }
     }
 
-    /// What a launch does not bound itself is bounded as its level is.
+    /// Fills in the resource limits of the level where the launch has no limits of its own.
     fn bound(&self, spec: &mut Spec, level: Level) {
         let (Work::Command(command), Some(bounds)) = (&mut spec.work, self.settings.level_limits.get(&level))
         else {
@@ -356,7 +364,8 @@ impl EngineShared {
         SubmitLimits { policy: known.0, slots, tree: self.settings.tree }
     }
 
-    /// The key of a launch for an agent: its model, else the configured one.
+    /// Returns the concurrency key for the launch of an agent: its model, or otherwise the configured default. Returns
+    /// `None` if the launch has no prompt and is therefore not an agent.
     fn key_of_agent(&self, spec: &Spec) -> Option<SlotKey> {
         spec.agent.prompt.as_ref()?;
         let model = spec.agent.model.as_ref().and_then(|model| SlotKey::new(model).ok());
@@ -377,7 +386,8 @@ fn launch_key_of(process: &Process) -> String {
     process.spec.launch_key.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// Whether a store that refuses so looked first whether the process is there: then it is not.
+/// Returns true for errors which prove that the process does not exist: the store checks for its id before it reports
+/// them.
 const fn is_decided(error: &EngineError) -> bool {
     let looked = matches!(error, EngineError::Refused { refusal } if !matches!(refusal, StoreRejection::Full | StoreRejection::StalePolicy { .. }));
     looked || matches!(error, EngineError::KeyConflict { .. } | EngineError::LaunchPruned { .. })

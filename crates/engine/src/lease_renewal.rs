@@ -1,4 +1,4 @@
-//! Signs of life, where leases end without them.
+//! Lease renewal, for stores with expiring leases.
 
 use crate::claim_loop::handle_updates;
 use crate::engine::EngineShared;
@@ -10,19 +10,19 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What this node hears from the others when it gives a sign of life.
+/// State of the other nodes, as of the last lease renewal.
 #[derive(Debug, Default)]
 pub(crate) struct PeerState {
-    /// Nodes whose lease is over, since when.
+    /// Nodes whose lease has expired, with the time of the expiry.
     unreachable: Mutex<BTreeMap<NodeId, Timestamp>>,
-    /// Nodes that left in good order, since they were first seen so.
+    /// Nodes that left the cluster, with the time at which this node first saw that.
     left: Mutex<BTreeMap<NodeId, Timestamp>>,
-    /// What the last sign of life told is being heeded.
+    /// True while the updates of a lease renewal are being handled.
     heeding: AtomicBool,
 }
 
 impl PeerState {
-    /// Since when the lease of a node is over, as far as this node has heard.
+    /// Returns the time at which the lease of a node expired, as far as this node knows.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         self.unreachable.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
     }
@@ -31,7 +31,8 @@ impl PeerState {
         self.left.lock().unwrap_or_else(PoisonError::into_inner).get(node).copied()
     }
 
-    /// A node that leaves may be back in a moment, so it counts from when it was seen first.
+    /// Records the nodes that have left. The time of the first sighting is preserved, because a node may return
+    /// shortly.
     fn note_left(&self, known: &[KnownNode], now: Timestamp) {
         let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let nodes = known.iter().filter(|node| node.presence == Presence::Left).map(|node| &node.facts.id);
@@ -39,7 +40,7 @@ impl PeerState {
     }
 }
 
-/// Gives a sign of life again and again, and heeds what is answered.
+/// Renews the lease periodically and handles the updates in the answers.
 pub(crate) async fn keep_lease(core: Arc<EngineShared>) {
     while !core.tenure.is_replaced() {
         renew_lease(&core).await;
@@ -75,7 +76,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
     }
 }
 
-/// What has to be done must not keep the next sign of life waiting.
+/// Handles updates in the background, so that they do not delay the next lease renewal.
 fn handle_updates_concurrently(core: &Arc<EngineShared>, calls: NodeUpdates) {
     if core.neighbours.heeding.swap(true, Ordering::Relaxed) {
         return;
@@ -111,7 +112,7 @@ async fn refresh_members(core: &EngineShared) {
     *before = unreachable;
 }
 
-/// Stops in time what must not run on when the lease is over.
+/// Stops local attempts when the lease expires, because other nodes may then start the same processes.
 pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
     let mut changed = core.tenure.changes();
     while let Some(until) = core.tenure.until() {
@@ -129,7 +130,7 @@ pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
     }
 }
 
-/// Tells those who have to end without this manager, should it be killed, how long the lease lasts.
+/// Publishes the end of the lease to the shims, so that they can stop their attempts even if this manager is killed.
 pub(crate) async fn publish_lease_end(core: Arc<EngineShared>) {
     let mut changed = core.tenure.changes();
     loop {
@@ -141,7 +142,8 @@ pub(crate) async fn publish_lease_end(core: Arc<EngineShared>) {
 }
 
 impl EngineShared {
-    /// Since when nobody works at a node: its lease is over, or would be if it had not left in good order.
+    /// Returns the time since which a node is unreachable: when its lease expired or, if the node left the cluster,
+    /// when the lease would have expired.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         let since_left = || {
             let since = self.tenure.after(self.neighbours.left_at(node)?);
@@ -150,7 +152,7 @@ impl EngineShared {
         self.neighbours.unreachable_since(node).or_else(since_left)
     }
 
-    /// Begins to work under a lease that was just given.
+    /// Starts to work under a new lease: advertises the offer of this node and renews the lease once.
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<(), EngineError> {
         let lease = self.lease();
         self.parts.store.advertise(&lease, &self.settings.offer).await?;
@@ -160,14 +162,14 @@ impl EngineShared {
         Ok(())
     }
 
-    /// A sign of life that was sent then was answered.
+    /// Records the answer to a lease renewal that was sent at `asked`.
     pub(crate) fn heard(self: &Arc<Self>, lease: &Lease, asked: &HistoryQuery, calls: &NodeUpdates) {
         self.tenure.prolong(lease, asked.at, calls);
         self.regard(asked, calls);
     }
 }
 
-/// Why a sign of life is given up.
+/// Error of a lease renewal that was not answered in time.
 #[derive(Debug, thiserror::Error)]
 #[error("it took too long")]
 struct RenewalTimeout;

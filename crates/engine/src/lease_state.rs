@@ -1,19 +1,19 @@
-//! The lease under which this node works, as it is at the moment.
+//! The lease of this node and its current validity.
 
 use longhaul_domain::{NodeId, Timestamp};
 use longhaul_ports::{Lease, NodeUpdates};
 use std::time::Duration;
 use tokio::sync::{Mutex, watch};
 
-/// How long a lease lasts where that was not heard yet.
+/// Assumed length of a lease before the store has reported the real one.
 const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
-/// The lease of this node: it changes when the node has to join anew.
+/// The lease of this node. The lease changes when the node registers again.
 #[derive(Debug)]
 pub(crate) struct LeaseState {
     node: NodeId,
     held: watch::Sender<HeldLease>,
-    /// Whoever finds a lease refused finds out why one after the other.
+    /// Serializes the checks of rejected leases.
     pub(crate) doubts: Mutex<()>,
 }
 
@@ -21,25 +21,25 @@ pub(crate) struct LeaseState {
 struct HeldLease {
     lease: Lease,
     term: LeaseValidity,
-    /// How long a lease lasted last.
+    /// Length of the lease at the last renewal.
     length: Duration,
-    /// Nothing is taken or started before: the store has lost what others may not have given back yet.
+    /// No process is claimed or started before this time, because other nodes may still be restoring lost records.
     held_until: Timestamp,
 }
 
-/// How long a lease counts, by the clock of this node.
+/// Validity of a lease, by the clock of this node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseValidity {
-    /// The store ends none.
+    /// Leases of this store do not expire.
     Endless,
-    /// Until then at least: counted from before the sign of life was sent.
+    /// The lease is valid at least until this time, which is counted from before the renewal was sent.
     Until(Timestamp),
-    /// Another manager works under the name of this node.
+    /// Another manager has registered under the name of this node.
     Replaced,
 }
 
 impl LeaseState {
-    /// A lease that was just given; if leases end here, it counts from the first sign of life that is answered.
+    /// Creates the state of a new lease. If `ends` is true, the lease is valid only after its first renewal.
     pub(crate) fn new(lease: Lease, ends: bool, now: Timestamp) -> Self {
         let term = if ends { LeaseValidity::Until(now) } else { LeaseValidity::Endless };
         Self {
@@ -57,7 +57,7 @@ impl LeaseState {
         self.held.borrow().lease.clone()
     }
 
-    /// Whether this node may take and start something new now.
+    /// Returns true if this node may claim and start processes now.
     pub(crate) fn is_living(&self, now: Timestamp) -> bool {
         let held = self.held.borrow();
         match held.term {
@@ -67,7 +67,8 @@ impl LeaseState {
         }
     }
 
-    /// Until when nothing is decided for others, because the store may not have back what it lost; none if it has.
+    /// Returns the time until which this node must not claim, start or take over processes, because lost records may
+    /// not be restored yet. Returns `None` without such a restriction.
     pub(crate) fn held_until(&self, now: Timestamp) -> Option<Timestamp> {
         Some(self.held.borrow().held_until).filter(|until| now < *until)
     }
@@ -76,7 +77,7 @@ impl LeaseState {
         self.held.borrow().term == LeaseValidity::Replaced
     }
 
-    /// When the lease is over for this node; none if it never is, or is no more its own.
+    /// Returns the time at which the lease expires. Returns `None` if it never expires or was taken by another manager.
     pub(crate) fn until(&self) -> Option<Timestamp> {
         match self.held.borrow().term {
             LeaseValidity::Until(until) => Some(until),
@@ -84,7 +85,7 @@ impl LeaseState {
         }
     }
 
-    /// A sign of life that was sent then was answered.
+    /// Extends the lease after the answer to a renewal that was sent at `sent`.
     pub(crate) fn prolong(&self, of: &Lease, sent: Timestamp, calls: &NodeUpdates) {
         let Some(store_until) = calls.lease_until else { return };
         let length = store_until.since(calls.now);
@@ -98,40 +99,41 @@ impl LeaseState {
         });
     }
 
-    /// The node joined anew, under a lease that counts until then.
+    /// Sets the new lease after this node has registered again.
     pub(crate) fn begin(&self, lease: Lease, until: Timestamp) {
         self.held.send_modify(|held| (held.lease, held.term) = (lease, LeaseValidity::Until(until)));
     }
 
-    /// Until when a lease lasts after a sign of life that was sent then, as far as was heard.
+    /// Returns the time at which a lease that was renewed at `sent` expires, by the last known lease length.
     pub(crate) fn after(&self, sent: Timestamp) -> Timestamp {
         sent.plus(self.held.borrow().length)
     }
 
-    /// Takes and starts nothing for as long as a lease lasts: in that time every node that is there has been heard.
+    /// Forbids claims and starts for one lease length, in which every live node renews its lease and can restore
+    /// records.
     pub(crate) fn hold(&self, now: Timestamp) {
         self.held.send_modify(|held| held.held_until = held.held_until.max(now.plus(held.length)));
     }
 
-    /// Another manager has joined under the name of this node.
+    /// Records that another manager has registered under the name of this node.
     pub(crate) fn replaced(&self) {
         tracing::error!("another manager works under the name of this node: nothing more is claimed");
         self.held.send_modify(|held| held.term = LeaseValidity::Replaced);
     }
 
-    /// Done once another manager has joined under the name of this node.
+    /// Waits until another manager has registered under the name of this node.
     pub(crate) async fn until_replaced(&self) {
-        // The sender lives as long as the engine.
+        // Cannot fail: `self` owns the sender.
         let _ = self.held.subscribe().wait_for(|held| held.term == LeaseValidity::Replaced).await;
     }
 
-    /// Tells of every change from now on.
+    /// Returns a receiver of all later changes.
     pub(crate) fn changes(&self) -> LeaseChanges {
         LeaseChanges { held: self.held.subscribe() }
     }
 }
 
-/// Tells of every change of a tenure.
+/// Receiver of lease changes.
 #[derive(Debug)]
 pub(crate) struct LeaseChanges {
     held: watch::Receiver<HeldLease>,
@@ -139,7 +141,7 @@ pub(crate) struct LeaseChanges {
 
 impl LeaseChanges {
     pub(crate) async fn next(&mut self) {
-        // The sender lives as long as the engine, and whoever listens ends with it.
+        // Cannot fail while the engine runs, and all receivers end with the engine.
         let _ = self.held.changed().await;
     }
 }

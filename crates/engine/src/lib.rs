@@ -1,10 +1,13 @@
-//! The use cases of longhaul over its ports: the only impure loop.
+//! The engine: loads processes, makes decisions, commits them and executes their effects.
 //!
-//! Every change goes the same way: load the record, [decide](longhaul_domain::Process::decide) the input, commit the
-//! events under the revision that the decision was made on, perform the effects; what they lead to comes back as an
-//! observation and goes the same way. On a conflict the record is loaded and the input decided anew. Effects are
-//! idempotent per attempt, and recovery derives them again from the records alone, so the engine may die between any
-//! two steps.
+//! Every change follows the same steps:
+//! 1. Load the record.
+//! 2. [Decide](longhaul_domain::Process::decide) on the input.
+//! 3. Commit the events, on condition that the record still has the revision of step 1. On a conflict, start again.
+//! 4. Perform the effects. Their results return as observations, which are inputs of step 2.
+//!
+//! Effects are idempotent for each attempt, and recovery derives them from the records alone. The engine may therefore
+//! crash between any two steps.
 
 mod cascade;
 mod claim_loop;

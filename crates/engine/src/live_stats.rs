@@ -1,4 +1,4 @@
-//! The latest facts about live attempts: shown at once, written at most once a second.
+//! Live stats of running attempts: visible at once, written to the store at most once a second.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, LiveStats, ProcessId, ProgressReport, Timestamp};
@@ -7,10 +7,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Between two writes of one process lies at least this.
+/// Minimum time between two writes for the same process.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Vitals that are newer than the store's.
+/// Cache of live stats that are newer than those in the store.
 #[derive(Debug, Default)]
 pub(crate) struct LiveStatsCache {
     live: Mutex<HashMap<ProcessId, CachedLiveStats>>,
@@ -27,7 +27,7 @@ struct CachedLiveStats {
 }
 
 impl LiveStatsCache {
-    /// Shows the latest vitals in a record that was loaded.
+    /// Replaces the live stats of a loaded record by the cached ones.
     pub(crate) fn overlay(&self, stored: &mut StoredProcess) {
         let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = live.get(&stored.process.id)
@@ -42,7 +42,7 @@ impl LiveStatsCache {
         self.live.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
     }
 
-    /// Until when no reporter could reach this engine.
+    /// Returns the end of the time in which no reporter could reach this engine.
     pub(crate) fn away_until(&self) -> Option<Timestamp> {
         *self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,7 +53,7 @@ impl LiveStatsCache {
 }
 
 impl EngineShared {
-    /// Keeps a report: shown from now on, written now or when a second has passed since the last write.
+    /// Caches a report, which is visible at once. Writes it now or when one second has passed since the last write.
     pub(crate) async fn keep(self: &Arc<Self>, stored: &StoredProcess, report: &ProgressReport) {
         let now = self.parts.clock.now();
         let id = stored.process.id;

@@ -1,4 +1,4 @@
-//! The attempts on this machine, as far as this engine has begun or found them.
+//! The attempts on this machine that this engine has started or found.
 
 use crate::inbox::last_of;
 use longhaul_domain::{AttemptNo, Interruption, Observation, Process, ProcessId, StopCause};
@@ -7,46 +7,46 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The attempts on this machine, until their ends are durable: whatever a record says, they are here.
+/// The attempts on this machine, independent of their records. An attempt is removed when its end is durable.
 #[derive(Debug, Default)]
 pub(crate) struct LocalAttempts {
     here: Mutex<BTreeMap<AttemptKey, LocalAttempt>>,
-    /// What outlived an earlier life of this engine was looked for.
+    /// True once the attempts of the previous run have been found.
     complete: AtomicBool,
 }
 
 #[derive(Debug)]
 struct LocalAttempt {
-    /// Its record when it was begun or found; none if that was let go.
+    /// The process at the time the attempt was started or found; `None` if its record was pruned.
     process: Option<Process>,
     course: AttemptProgress,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum AttemptProgress {
-    /// It was begun, or found alive.
+    /// The attempt was started, or found alive.
     Lives,
-    /// It is being stopped, because it may run elsewhere.
+    /// The attempt is being stopped, because the process may run on another node.
     GivenUp,
-    /// Its end was seen.
+    /// The end of the attempt was observed.
     Ended,
 }
 
 impl LocalAttempts {
-    /// The attempt of a record is begun here, or was found alive.
+    /// Adds an attempt that is started here or was found alive.
     pub(crate) fn began(&self, process: &Process, key: AttemptKey) {
         let fresh = || LocalAttempt { process: Some(process.clone()), course: AttemptProgress::Lives };
         self.here().entry(key).or_insert_with(fresh);
     }
 
-    /// Everything that is not being stopped and has not ended.
+    /// Returns all attempts that are not being stopped and have not ended.
     pub(crate) fn living(&self) -> Vec<(AttemptKey, Process)> {
         let here = self.here();
         let living = here.iter().filter(|(_, copy)| copy.course == AttemptProgress::Lives);
         living.filter_map(|(key, copy)| Some((*key, copy.process.clone()?))).collect()
     }
 
-    /// Everything that outlived an earlier life of this engine is in here from now on.
+    /// Records that all attempts of the previous run have been added.
     pub(crate) fn are_known(&self) {
         self.complete.store(true, Ordering::Relaxed);
     }
@@ -55,7 +55,7 @@ impl LocalAttempts {
         self.here().contains_key(&key)
     }
 
-    /// Whether an older attempt of a process may not be over here.
+    /// Returns true if an older attempt of the process may still run on this machine.
     pub(crate) fn may_be_left_before(&self, key: AttemptKey) -> bool {
         if key.attempt <= AttemptNo(1) {
             return false;
@@ -67,7 +67,7 @@ impl LocalAttempts {
         self.here().range(first..key).any(|(_, copy)| copy.course != AttemptProgress::Ended)
     }
 
-    /// Notes that it is being stopped; false if it is so already, or has ended.
+    /// Marks an attempt as being stopped. Returns false if it is being stopped already, or has ended.
     pub(crate) fn give_up(&self, key: AttemptKey) -> bool {
         let mut here = self.here();
         let copy = here.entry(key).or_insert(LocalAttempt { process: None, course: AttemptProgress::Lives });
@@ -82,17 +82,17 @@ impl LocalAttempts {
         self.here().get(&key).is_some_and(|copy| copy.course == AttemptProgress::GivenUp)
     }
 
-    /// Whether its end was not seen yet.
+    /// Returns true if the attempt is known and its end was not observed yet.
     pub(crate) fn is_alive(&self, key: AttemptKey) -> bool {
         self.here().get(&key).is_some_and(|copy| copy.course != AttemptProgress::Ended)
     }
 
-    /// Its end is durable, or there never was anything of it here.
+    /// Removes an attempt because its end is durable, or because it never ran here.
     pub(crate) fn is_over(&self, key: AttemptKey) {
         self.here().remove(&key);
     }
 
-    /// Takes in what was seen, and answers what it counts as.
+    /// Records the end of an attempt, and returns the observation as it is to be processed (see [`counted`]).
     pub(crate) fn seen(&self, id: ProcessId, seen: Observation) -> Observation {
         let Some(attempt) = last_of(&seen) else { return seen };
         if let Some(copy) = self.here().get_mut(&AttemptKey { id, attempt }) {
@@ -106,10 +106,11 @@ impl LocalAttempts {
     }
 }
 
-/// Why an attempt is stopped that may run elsewhere: nothing else is stopped for it.
+/// Stop cause of an attempt that may run on another node. No other stop has this cause.
 pub(crate) const GIVEN_UP: StopCause = StopCause::Limit;
 
-/// The end of an attempt that was given up is the loss of its node. What ended by itself ended so.
+/// Converts the exit of an attempt that was stopped with [`GIVEN_UP`] into the loss of its node. Other observations
+/// are returned unchanged.
 pub(crate) fn counted(seen: Observation) -> Observation {
     match seen {
         Observation::Exited { attempt, exit } if exit.stopped == Some(GIVEN_UP) => {

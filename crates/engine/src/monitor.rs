@@ -1,8 +1,9 @@
-//! What may want attention beside the status: input that nobody gives, silence, readiness, lines to watch for.
+//! The monitor: detects conditions of live work, such as silence, readiness, waiting for input and matching output.
 //!
-//! One task looks at all live work of this node, and only while it is silent. It sleeps until the next moment at which
-//! something could come of a look; moments that lie close together are moved into one. What has been silent for a while
-//! is listened to instead: whoever asks for input says so first, as a rule.
+//! One task inspects all live work of this node, and only work that is silent. The task sleeps until the next useful
+//! inspection time; times that are close together are merged. For work that has been silent for a while, inspections
+//! are rare and the monitor watches for new output instead, because a command usually prints a prompt before it waits
+//! for input.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, AwakeTime, Deadline, Observation, ProcessId, Revision};
@@ -29,16 +30,16 @@ pub(crate) use pattern::check;
 use silence::ConditionChange;
 use watch::{PatternWatch, WatchStart};
 
-/// So many are looked after side by side, so that they share the wake-ups of whoever does the work.
+/// Maximum number of concurrent inspections, so that they share the wake-ups of the threads that do the work.
 const MAX_CONCURRENT: usize = 4;
-/// A look that takes longer is given up.
+/// Time limit of one inspection.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After input was written the tree is looked at so soon.
+/// Delay of the inspection after input was written.
 const AFTER_INPUT: Duration = Duration::from_millis(250);
-/// So many that are gone are remembered, so that an older record does not bring one back.
+/// Maximum number of finished attempts to remember, so that an outdated record does not restore one.
 const MAX_FINISHED_ATTEMPTS: usize = 256;
 
-/// All live work of this node that something may be told of.
+/// All live work of this node that is monitored.
 #[derive(Debug, Default)]
 pub(crate) struct Monitor {
     subjects: Mutex<MonitoredSet>,
@@ -51,19 +52,19 @@ struct MonitoredSet {
     due: BTreeSet<(AwakeTime, ProcessId)>,
     of: BTreeMap<ProcessId, MonitoredWork>,
     gone: VecDeque<(ProcessId, Revision)>,
-    /// Nothing is watched any more.
+    /// True once the monitor has ended.
     is_over: bool,
 }
 
 impl Monitor {
-    /// Lets go of everything, and takes nothing in any more.
+    /// Ends the monitor: drops all monitored work and accepts no more.
     pub(crate) fn end(&self) {
         let over = MonitoredSet { is_over: true, ..MonitoredSet::default() };
         let before = std::mem::replace(&mut *self.subjects(), over);
         drop(before);
     }
 
-    /// Asks about an attempt at that moment, or before.
+    /// Schedules an inspection of an attempt at the given time, or earlier if one is already scheduled.
     fn poke(&self, key: AttemptKey, at: AwakeTime) {
         let mut subjects = self.subjects();
         if let Some(monitored) = subjects.present(key) {
@@ -73,7 +74,7 @@ impl Monitor {
         self.rearm(subjects, key.id);
     }
 
-    /// Puts the next moment of a subject in its place, and wakes the task if it is the first of all.
+    /// Updates the position of a process in the schedule, and wakes the task if the process is now the first.
     fn rearm(&self, mut subjects: MutexGuard<'_, MonitoredSet>, id: ProcessId) {
         let first = subjects.due.first().map(|(at, _)| *at);
         let Some(due) = subjects.put(id) else { return };
@@ -102,7 +103,7 @@ impl Monitor {
         keys
     }
 
-    /// Asks or tells something of an attempt, if it is still the present one.
+    /// Calls `change` with an attempt, if the attempt is still the current one.
     fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
         self.subjects().present(key).map(change)
     }
@@ -124,7 +125,7 @@ impl MonitoredSet {
         self.of.get_mut(&key.id).filter(|monitored| monitored.key == key)
     }
 
-    /// Puts the next moment of a subject in its place, and tells it.
+    /// Updates the position of a process in the schedule, and returns its next inspection time.
     fn put(&mut self, id: ProcessId) -> Option<AwakeTime> {
         let monitored = self.of.get_mut(&id)?;
         if let Some(before) = std::mem::replace(&mut monitored.armed, monitored.due) {
@@ -162,12 +163,12 @@ impl MonitoredSet {
 }
 
 impl EngineShared {
-    /// Takes in what a record says that was committed or claimed here.
+    /// Updates the monitor from a record that was committed or claimed here.
     pub(crate) fn attend_to(self: &Arc<Self>, stored: &StoredProcess) {
         self.attend(stored, WatchStart::Here);
     }
 
-    /// Takes in a record of an earlier life of this manager.
+    /// Updates the monitor from a record of an earlier run of this manager.
     pub(crate) fn attend_again(self: &Arc<Self>, stored: &StoredProcess) {
         self.attend(stored, WatchStart::Before);
     }
@@ -195,7 +196,7 @@ impl EngineShared {
         drop(before);
     }
 
-    /// A worker reported, which is a sign of life.
+    /// Records a report of an attempt, which ends its silence.
     pub(crate) fn reported(self: &Arc<Self>, key: AttemptKey) {
         let awake = self.parts.clock.awake();
         let news = self.attention.with(key, |monitored| {
@@ -207,13 +208,13 @@ impl EngineShared {
         self.tell(key, news.unwrap_or_default());
     }
 
-    /// Input was written to an attempt.
+    /// Schedules an inspection soon after input was written to an attempt.
     pub(crate) fn input_given(&self, key: AttemptKey) {
         self.attention.with(key, |monitored| monitored.silence.hurry());
         self.attention.poke(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
-    /// Takes in what the spawner saw. What an attempt said last is told before its end.
+    /// Passes on an observation of the spawner. Before the end of an attempt, its last output is searched for patterns.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
         let Some((key, written, watch)) = self.last_words(id, &observation) else {
             return self.lanes.seen(id, observation);
@@ -226,7 +227,7 @@ impl EngineShared {
         });
     }
 
-    /// What an attempt of an earlier life said before its end, and nobody was told.
+    /// Returns the pattern matches in the last output of an attempt of an earlier run that were not reported yet.
     pub(crate) async fn missed(&self, stored: &StoredProcess, end: &Observation) -> Vec<Observation> {
         match written_until(end) {
             Some((attempt, written)) if attempt == stored.process.attempt => {
@@ -247,7 +248,7 @@ impl EngineShared {
         Some((key, written, watch))
     }
 
-    /// Finds out what became of the silence of an attempt.
+    /// Checks an attempt for silence, and inspects its process tree if that is due.
     async fn look_after(self: &Arc<Self>, key: AttemptKey) {
         let attention = &self.attention;
         let Some(Some(is_command)) = attention.with(key, |monitored| {
@@ -289,7 +290,7 @@ impl EngineShared {
         self.tell(key, news);
     }
 
-    /// How much an attempt said; none if that cannot be told now.
+    /// Returns the output size of an attempt, or `None` if it cannot be read now.
     async fn said(&self, key: AttemptKey) -> Option<OutputSize> {
         match self.parts.output.size(key).await {
             Ok(size) => Some(size),
@@ -314,11 +315,11 @@ impl EngineShared {
         look.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its tree cannot be looked at")).ok()
     }
 
-    /// A record that was told late may have brought back what has ended.
+    /// Returns true if the attempt has not ended. An outdated record may have added an attempt that has already ended.
     async fn is_present(&self, key: AttemptKey) -> bool {
         match self.load(key.id).await {
             Ok(stored) => stored.process.attempt == key.attempt && MonitorPhase::of(self, &stored).is_some(),
-            // Whoever decides what follows has the record.
+            // On other errors, assume that it is present: the decision about the observation loads the record again.
             Err(crate::error::EngineError::NotFound { .. }) => false,
             Err(_) => true,
         }
@@ -337,7 +338,8 @@ impl EngineShared {
     }
 }
 
-/// How much an attempt said, as far as its end tells; none of what is no end.
+/// Returns the attempt that an observation ends and its output size in bytes; 0 if the size is unknown. Returns `None`
+/// if the observation does not end an attempt.
 const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
     match observation {
         Observation::Exited { attempt, exit } => Some((*attempt, exit.output_bytes)),
@@ -358,7 +360,7 @@ const fn written_until(observation: &Observation) -> Option<(AttemptNo, u64)> {
     }
 }
 
-/// Looks after whatever is due, as long as the engine runs.
+/// Inspects all work that is due, as long as the engine runs.
 pub(crate) async fn run_monitor(core: Arc<EngineShared>) {
     loop {
         let due = core.attention.take_due(core.parts.clock.awake());
@@ -376,7 +378,8 @@ pub(crate) async fn run_monitor(core: Arc<EngineShared>) {
     }
 }
 
-/// Does everything, a few at a time, and wakes nobody for what is done at once: most looks are, where nobody stirs.
+/// Runs all futures, at most [`MAX_CONCURRENT`] at a time. Futures that complete on their first poll, as most
+/// inspections do, cause no wake-up.
 async fn side_by_side<F: Future<Output = ()> + Send>(mut all: impl Iterator<Item = F> + Send) {
     let mut begun: Vec<Pin<Box<F>>> = Vec::with_capacity(MAX_CONCURRENT);
     std::future::poll_fn(|context: &mut Context<'_>| {

@@ -1,4 +1,4 @@
-//! The nodes of the store: who is there, who claims nothing, and who is let go of.
+//! Operations on nodes: list, drain and forget.
 
 use crate::detached::run_to_completion;
 use crate::engine::Engine;
@@ -7,8 +7,8 @@ use longhaul_domain::NodeId;
 use longhaul_ports::{ForgetOutcome, KnownNode};
 
 impl Engine {
-    /// Every node that ever joined the store and was not forgotten, in the order of their names. A store of one machine
-    /// knows those that run.
+    /// Returns every node that ever registered and was not forgotten, in name order. A local store returns only running
+    /// nodes.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -16,16 +16,16 @@ impl Engine {
         Ok(self.core.parts.store.list_nodes().await?)
     }
 
-    /// Whether other machines may share the store, so that a process may run, and its output lie, on another node.
+    /// Returns true if the store is a shared store, so that a process may run, and its output may be, on another node.
     #[must_use]
     pub fn is_shared(&self) -> bool {
         self.core.parts.store.leases_expire()
     }
 
-    /// Lets a node claim nothing from now on, or claim again, and gives it as it is then. What it has goes on.
+    /// Drains a node or ends its drain, and returns the updated node. Running processes of the node continue.
     ///
     /// # Errors
-    /// [`EngineError::NodeUnknown`], or [`EngineError::DrainUnsupported`] if the store is one of a single machine.
+    /// [`EngineError::NodeUnknown`], or [`EngineError::DrainUnsupported`] for a local store.
     pub async fn drain(&self, node: &NodeId, drain: bool) -> Result<KnownNode, EngineError> {
         let (core, named) = (self.core.clone(), node.clone());
         let done = run_to_completion(async move { Ok(core.parts.store.drain(&named, drain).await?) }).await?;
@@ -33,17 +33,17 @@ impl Engine {
         if done { Ok(known) } else { Err(EngineError::DrainUnsupported { node: node.clone() }) }
     }
 
-    /// Lets go of a node that left, or that gave no sign of life until its lease and its grace were over, and gives it as
-    /// it was. What it owned is decided by the others.
+    /// Removes a node that left, or whose lease and grace period have expired. Returns the node as it was. The other
+    /// nodes then handle the processes that it owned.
     ///
     /// # Errors
-    /// [`EngineError::NodeUnknown`], or [`EngineError::NodeAlive`] if it is there or may come back in time.
+    /// [`EngineError::NodeUnknown`], or [`EngineError::NodeAlive`] if the node is present or may still return in time.
     pub async fn forget(&self, node: &NodeId) -> Result<KnownNode, EngineError> {
         let known = self.known(node).await?;
         let (core, named) = (self.core.clone(), node.clone());
         match run_to_completion(async move { Ok(core.parts.store.forget(&named).await?) }).await? {
             ForgetOutcome::Forgotten => Ok(known),
-            // A store of one machine lists none but those that run.
+            // A local store lists only running nodes.
             ForgetOutcome::Unknown if !self.core.parts.store.leases_expire() => {
                 Err(EngineError::NodeAlive { node: node.clone() })
             }

@@ -1,17 +1,17 @@
-//! Wakes whoever waits for a change of a process.
+//! Notifies tasks that wait for changes of processes.
 
 use longhaul_domain::ProcessId;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
-/// Who waits for which process. A change wakes only those who asked for it.
+/// The subscriptions of each process. A change wakes only the subscribers of that process.
 #[derive(Debug, Default)]
 pub(crate) struct Notifier {
     waiting: Mutex<HashMap<ProcessId, Vec<Arc<PendingNotification>>>>,
 }
 
-/// What one subscription has not been told yet.
+/// The changes that one subscriber has not received yet.
 #[derive(Debug, Default)]
 struct PendingNotification {
     changed: Mutex<BTreeSet<ProcessId>>,
@@ -26,7 +26,7 @@ impl PendingNotification {
 }
 
 impl Notifier {
-    /// Listens to some processes, from now on: subscribe first, then look.
+    /// Subscribes to changes of some processes. Subscribe before reading a record, so that no change is missed.
     pub(crate) fn subscribe(&self, ids: &[ProcessId]) -> HubSubscription<'_> {
         let bell = Arc::new(PendingNotification::default());
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -36,7 +36,7 @@ impl Notifier {
         HubSubscription { hub: self, ids: ids.to_vec(), bell }
     }
 
-    /// Something changed, and nobody can tell what.
+    /// Wakes all subscribers, because it is unknown which processes have changed.
     pub(crate) fn all_changed(&self) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for (id, bells) in waiting.iter() {
@@ -44,7 +44,7 @@ impl Notifier {
         }
     }
 
-    /// A process changed.
+    /// Wakes the subscribers of a process.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for bell in waiting.get(&id).into_iter().flatten() {
@@ -53,7 +53,7 @@ impl Notifier {
     }
 }
 
-/// An open ear; dropping it closes it.
+/// A subscription to changes. Dropping it ends the subscription.
 #[derive(Debug)]
 pub(crate) struct HubSubscription<'a> {
     hub: &'a Notifier,
@@ -62,12 +62,12 @@ pub(crate) struct HubSubscription<'a> {
 }
 
 impl HubSubscription<'_> {
-    /// Returns at the next change since the last call, or since the subscription.
+    /// Waits for the next change after the last call, or after the subscription.
     pub(crate) async fn changed(&self) {
         self.next().await;
     }
 
-    /// The same; tells which processes changed.
+    /// Like [`changed`](Self::changed), and returns the processes that have changed.
     pub(crate) async fn next(&self) -> BTreeSet<ProcessId> {
         loop {
             self.bell.ringing.notified().await;

@@ -1,4 +1,4 @@
-//! What lives on of processes that ended because their node was lost: ended is final, and what is left can be stopped.
+//! Orphans: commands that are still running although their processes were recorded as interrupted. They can be stopped.
 
 use crate::cascade::below;
 use crate::engine::{Engine, EngineShared};
@@ -8,12 +8,12 @@ use longhaul_ports::{Adopted, AttemptKey, ProcessFilter, StopRequest, StoredProc
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before what could not be stopped is asked again.
+/// Delay before a failed stop is tried again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 impl Engine {
-    /// Whether a process that has ended goes on here all the same, as far as this node has seen: it was called
-    /// interrupted while the node was away.
+    /// Returns true if the command of an ended process is still running on this node, as far as this node knows. The
+    /// process was recorded as interrupted while the node was unreachable.
     #[must_use]
     pub fn is_orphaned(&self, stored: &StoredProcess) -> bool {
         let process = &stored.process;
@@ -23,7 +23,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Does what a record says of the rest of an ended process.
+    /// Stops the orphan of a process if its record requests that.
     pub(crate) fn stop_orphan(self: &Arc<Self>, stored: &StoredProcess) {
         if let Some(Effect::StopOrphan { attempt, cause, force }) = stored.process.wanted() {
             self.stop_rest(
@@ -34,7 +34,8 @@ impl EngineShared {
         }
     }
 
-    /// Stops what is left of an attempt if this is its node; returns at once. Its end is told as a late one.
+    /// Stops the orphan of an attempt, if the attempt belongs to this node. Returns at once; the exit is recorded as a
+    /// late exit.
     pub(crate) fn stop_rest(self: &Arc<Self>, stored: &StoredProcess, key: AttemptKey, order: StopRequest) {
         if stored.process.node.as_ref() != Some(self.here()) {
             return;
@@ -62,12 +63,13 @@ impl EngineShared {
         });
     }
 
-    /// Those below a process that ended with their nodes and may live on there.
+    /// Returns the interrupted descendants of a process whose commands may still be running.
     pub(crate) async fn left_below(&self, id: ProcessId) -> Result<Vec<StoredProcess>, EngineError> {
         self.left_of(&below(id)).await
     }
 
-    /// Those that a filter of live processes would admit, had they not ended with their nodes.
+    /// Returns the interrupted processes whose commands may still be running and that match the filter except for its
+    /// statuses.
     pub(crate) async fn left_of(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
         if !self.parts.store.leases_expire() {
             return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! Output: read it, and wait for more.
+//! Reads and follows the output of attempts.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -8,42 +8,43 @@ use longhaul_ports::{
     StoredProcess,
 };
 
-/// What a follower learned.
+/// Result of waiting for more output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FollowProgress {
-    /// There may be more output, or the process changed: look again.
+    /// There may be more output, or the process has changed.
     Changed,
-    /// The attempt is over: what there is now is all.
+    /// The attempt has ended, and its output is complete.
     Over,
 }
 
 impl Engine {
-    /// A page of output of an attempt.
+    /// Returns a page of the output of an attempt.
     ///
     /// # Errors
-    /// [`EngineError::Output`] if there is none or it cannot be read.
+    /// [`EngineError::Output`] if the output is missing or cannot be read.
     pub async fn output(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, EngineError> {
         self.core.parts.output.read(key, wanted).await.map_err(|source| EngineError::Output { source })
     }
 
-    /// Where output of an attempt could not be stored.
+    /// Returns the parts of the output of an attempt that could not be stored.
     ///
     /// # Errors
-    /// [`EngineError::Output`] if there is none or it cannot be read.
+    /// [`EngineError::Output`] if the output is missing or cannot be read.
     pub async fn output_losses(&self, key: AttemptKey) -> Result<Vec<Loss>, EngineError> {
         self.core.parts.output.losses(key).await.map_err(|source| EngineError::Output { source })
     }
 
-    /// How much output an attempt has.
+    /// Returns the size of the output of an attempt.
     ///
     /// # Errors
-    /// [`EngineError::Output`] if there is none or it cannot be read.
+    /// [`EngineError::Output`] if the output is missing or cannot be read.
     pub async fn output_size(&self, key: AttemptKey) -> Result<OutputSize, EngineError> {
         self.core.parts.output.size(key).await.map_err(|source| EngineError::Output { source })
     }
 
-    /// Bytes of output that the latest attempt of a command has written so far, while no record tells: as the log is at
-    /// this moment. None where a record does, before the first attempt, on another node, and if it cannot be told.
+    /// Returns the current output size in bytes of the latest attempt. Returns `None` if the record already contains
+    /// the size, if the latest attempt is not on this node, if the process is reported work, or if the size cannot be
+    /// read.
     pub async fn written(&self, stored: &StoredProcess) -> Option<u64> {
         let process = &stored.process;
         let is_here = process.node.as_ref() == Some(self.node());
@@ -68,10 +69,10 @@ impl Engine {
             .map(|size| size.end)
     }
 
-    /// Where the last `lines` lines begin.
+    /// Returns the offset at which the last `lines` lines start.
     ///
     /// # Errors
-    /// [`EngineError::Output`] if there is none or it cannot be read.
+    /// [`EngineError::Output`] if the output is missing or cannot be read.
     pub async fn output_tail(
         &self,
         key: AttemptKey,
@@ -82,24 +83,24 @@ impl Engine {
         tail.map_err(|source| EngineError::Output { source })
     }
 
-    /// Where output begins that is not older than a moment.
+    /// Returns the offset of the first output that is not older than `moment`.
     ///
     /// # Errors
-    /// [`EngineError::Output`] if there is none or it cannot be read.
+    /// [`EngineError::Output`] if the output is missing or cannot be read.
     pub async fn output_since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, EngineError> {
         self.core.parts.output.since(key, moment).await.map_err(|source| EngineError::Output { source })
     }
 
-    /// Where a person finds the output of an attempt.
+    /// Returns the location of the output of an attempt, for display to a user.
     #[must_use]
     pub fn output_place(&self, key: AttemptKey) -> OutputLocation {
         self.core.parts.output.place(key)
     }
 
-    /// Parks until there may be output beyond an offset, or the attempt is over, or the process changes.
+    /// Waits until there may be output beyond an offset, or the attempt has ended, or the process changes.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] for an unknown id, [`EngineError::Output`] if output cannot be watched.
+    /// [`EngineError::NotFound`] for an unknown id, [`EngineError::Output`] if the output cannot be watched.
     pub async fn follow(
         &self,
         id: ProcessId,
@@ -115,9 +116,9 @@ impl Engine {
         tokio::select! {
             () = ear.changed() => {}
             grown = core.parts.output.grown(key, beyond) => match grown {
-                // An output that has ended grows no more, and tells so at once: whoever records the end gets a turn.
+                // `grown` returns at once for complete output. Yield, so that the task that commits the end can run.
                 Ok(()) => tokio::task::yield_now().await,
-                // Its directory is not there yet: its start is a change.
+                // The attempt directory does not exist yet. The start of the attempt is a change of the process.
                 Err(OutputError::Missing { .. }) => ear.changed().await,
                 Err(source) => return Err(EngineError::Output { source }),
             },
@@ -126,7 +127,8 @@ impl Engine {
     }
 }
 
-/// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
+/// Returns true if no more output of the attempt will follow: the process waits for its next attempt, is in a later
+/// attempt, or has ended.
 fn attempt_is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt > AttemptNo(0) && process.attempt == attempt && process.status() == Status::Pending;

@@ -1,4 +1,4 @@
-//! The last output of attempts, beside their records: for when the node that has all of it cannot be asked.
+//! Output tails: the last output of each attempt, stored next to its record for when its node cannot be reached.
 
 use crate::engine::{Engine, EngineShared};
 use crate::error::EngineError;
@@ -6,15 +6,16 @@ use longhaul_domain::{AttemptNo, Deadline, ProcessId};
 use longhaul_ports::{AttemptKey, OutputChunk, OutputError, OutputRead, OutputTail, StoreError};
 use std::time::Duration;
 
-/// An end is never held up for longer than this by what is kept of its output.
+/// Maximum delay of the end of an attempt by storing its output tail.
 const TAIL_TIMEOUT: Duration = Duration::from_secs(1);
-/// The most bytes that are read for a tail at once.
+/// Maximum number of bytes in one read of a tail.
 const PIECE: u32 = 64 * 1024;
-/// The most pieces of a tail: each costs a head of its own.
+/// Maximum number of chunks in a tail, because each chunk has a header.
 const MAX_CHUNKS: usize = 64;
 
 impl Engine {
-    /// The last output that is kept beside the record of a process, and of which attempt; none if nothing is.
+    /// Returns the stored output tail of a process, with the attempt that wrote it. Returns `None` if no tail is
+    /// stored.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -24,13 +25,13 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// Whether the ends of outputs are kept beside the records.
+    /// Returns true if output tails are stored.
     pub(crate) fn keeps_tails(&self) -> bool {
         self.settings.tail_beside_record > 0 && self.parts.store.leases_expire()
     }
 
-    /// Keeps the end of the output of an attempt that is over. False if it should be tried again; it never keeps an end
-    /// from being told.
+    /// Stores the output tail of an attempt that has ended. Returns false if the store did not answer and the call
+    /// should be repeated. A failure must never prevent the end from being reported.
     pub(crate) async fn store_tail(&self, key: AttemptKey) -> bool {
         let until = Deadline::At(self.parts.clock.now().plus(TAIL_TIMEOUT));
         let kept = async {
@@ -45,7 +46,7 @@ impl EngineShared {
             match self.parts.store.store_tail(&self.lease(), key, &tail).await {
                 Ok(_) => true,
                 Err(StoreError::Unavailable { .. } | StoreError::Unknown { .. }) => false,
-                // Of what this node owns no more, somebody else tells the end.
+                // The node no longer owns the process, so another node reports its end.
                 Err(error) => {
                     tracing::debug!(id = %key.id, %error, "the end of an output is not kept beside its record");
                     true
@@ -62,7 +63,7 @@ impl EngineShared {
         }
     }
 
-    /// The end of the output of an attempt.
+    /// Reads the output tail of an attempt.
     async fn tail_of(&self, key: AttemptKey) -> Result<OutputTail, OutputError> {
         let output = &self.parts.output;
         let total = output.size(key).await?.end;
@@ -84,7 +85,7 @@ impl EngineShared {
     }
 }
 
-/// Puts a piece behind the others; what goes on in the same stream is one piece, so that it costs one head.
+/// Appends a chunk. A chunk that continues the last one is merged into it, which saves a header.
 fn append(chunks: &mut Vec<OutputChunk>, chunk: OutputChunk) {
     match chunks.last_mut() {
         Some(last)

@@ -1,4 +1,4 @@
-//! What an engine is put together from.
+//! The ports and settings of an engine.
 
 use longhaul_domain::{Level, Policy, ResourceLimits, Retention, SilencePolicy, SlotKey, TreeLimits};
 use longhaul_ports::{
@@ -12,68 +12,68 @@ use std::time::Duration;
 /// The ports of an engine.
 #[derive(Clone, Debug)]
 pub struct EnginePorts {
-    /// Keeps processes.
+    /// Stores processes.
     pub store: Arc<dyn Store>,
     /// Runs commands.
     pub spawner: Arc<dyn Spawner>,
-    /// Reads their output.
+    /// Reads the output of commands.
     pub output: Arc<dyn OutputLog>,
-    /// Finds out whether a command does what it was started for.
+    /// Runs readiness probes.
     pub prober: Arc<dyn Prober>,
-    /// Vouches for launches; [`NoopSigner`](longhaul_ports::NoopSigner) where the store is trusted with them.
+    /// Signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
     pub notary: Arc<dyn LaunchSigner>,
-    /// Keeps captured environments.
+    /// Stores captured environments.
     pub vault: Arc<dyn EnvironmentStore>,
-    /// Tells the time.
+    /// Provides the time.
     pub clock: Arc<dyn Clock>,
-    /// Draws ids and chance.
+    /// Generates ids and random numbers.
     pub ids: Arc<dyn IdSource>,
 }
 
-/// The choices of a deployment.
+/// Settings of an engine.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// Who this engine is.
+    /// The node that this engine runs.
     pub node: NodeDescriptor,
-    /// What it tells of itself to other nodes; its labels let work come to it.
+    /// Facts that this node advertises to other nodes, such as its labels, which placements refer to.
     pub offer: NodeAdvertisement,
-    /// The time between two signs of life, where leases end without them.
+    /// Time between two lease renewals, for stores with expiring leases.
     pub lease_renew_interval: Duration,
-    /// The most roots that run at once on this node; 0 means no limit.
+    /// Maximum number of roots that run at once on this node; 0 means no limit.
     pub max_parallel: u32,
-    /// The bounds of a tree.
+    /// Limits of a process tree.
     pub tree: TreeLimits,
-    /// The configured limits of the queues. Of these, what is other than at the last start is set, so that what was
-    /// changed while running outlives a restart; holds are kept. None leaves all.
+    /// Configured limits of the queues. Only limits that differ from the configuration of the last start are written,
+    /// so that changes at run time survive a restart; holds are preserved. `None` changes nothing.
     pub policy: Option<Policy>,
-    /// Where children reach this manager: their `LONGHAUL_SOCKET`.
+    /// Address under which child processes reach this manager; passed as `LONGHAUL_SOCKET`.
     pub socket: Option<String>,
-    /// The key of an agent launch that names neither key nor model.
+    /// Concurrency key of an agent launch that has neither a key nor a model.
     pub default_key: Option<SlotKey>,
-    /// Variables that no child ever gets, because they are secrets of the manager's.
+    /// Names of variables that no child receives, because they contain secrets of the manager.
     pub hidden: Vec<String>,
-    /// What a command on such a level may use up, where its launch does not say.
+    /// Resource limits of commands by level, for launches without limits.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
-    /// When ended records go by themselves; none keeps them by age and number.
+    /// Age and number of ended records after which they are pruned; `None` prunes none by age or number.
     pub retention: Option<Retention>,
-    /// The most bytes of output of ended records: past it the oldest records go.
+    /// Maximum total output of ended records in bytes; beyond it the oldest records are pruned.
     pub retention_bytes: Option<u64>,
-    /// The most bytes of output in all: past it the output of ended records goes, oldest first, and the records stay.
+    /// Maximum total output in bytes; beyond it the output of ended records is deleted, oldest first, without the
+    /// records.
     pub output_total: Option<u64>,
-    /// So many bytes of the end of an output are kept beside the record, where the store is one of many machines; 0 keeps
-    /// none.
+    /// Maximum size of an output tail in bytes, for shared stores; 0 stores no tails.
     pub tail_beside_record: u32,
-    /// How long work may be silent before that is told, where its launch does not say; none never tells.
+    /// Default times of silence after which work is reported as idle or stalled, for launches without such times.
     pub silence: SilencePolicy,
 }
 
 impl EngineSettings {
-    /// The time between two signs of life unless another is chosen.
+    /// Default time between two lease renewals.
     pub const DEFAULT_LEASE_RENEW_INTERVAL: Duration = Duration::from_secs(1);
-    /// The bytes of output beside a record unless others are chosen.
+    /// Default maximum size of an output tail in bytes.
     pub const TAIL: u32 = 4_096;
 
-    /// A node by itself with nothing else chosen: 10 roots, default trees, everything kept.
+    /// Returns the default settings of a single node: at most 10 roots, default tree limits, no pruning.
     #[must_use]
     pub fn of(node: NodeDescriptor) -> Self {
         Self {
@@ -95,7 +95,7 @@ impl EngineSettings {
         }
     }
 
-    /// The most roots, in the words of the store.
+    /// Returns the maximum number of roots, as the store expects it: `u32::MAX` means no limit.
     pub(crate) const fn roots(&self) -> u32 {
         if self.max_parallel == 0 { u32::MAX } else { self.max_parallel }
     }

@@ -1,4 +1,4 @@
-//! The queues: what they look like, and how their policy is changed while they run.
+//! Queues: their state, and changes of their policy at run time.
 
 use crate::detached::run_to_completion;
 use crate::engine::{ActionOutcome, Engine, EngineShared};
@@ -10,11 +10,11 @@ use longhaul_domain::{
 use longhaul_ports::{QueueState, Store, StoreError, StoreRejection, StoredProcess};
 use std::sync::PoisonError;
 
-/// So often a change is made anew when the policy changed under it, or the answer was lost.
+/// Maximum number of tries if the policy changes during an update, or an answer is lost.
 const MAX_ATTEMPTS: u32 = 8;
 
 impl Engine {
-    /// Every key that has a waiter or a holder, or only this one.
+    /// Returns the queue of every concurrency key with a waiting or running process, or only the queue of `only`.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -22,7 +22,7 @@ impl Engine {
         Ok(self.core.parts.store.queues(only).await?)
     }
 
-    /// The policy in force.
+    /// Returns the current policy.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -30,8 +30,10 @@ impl Engine {
         Ok(self.core.parts.store.policy().await?.1)
     }
 
-    /// Sets the slots of a key or of a pattern, from now on; 0 means no limit. `None` goes back to what is configured for
-    /// it, else to what else covers the key. The pattern `*` stands for every key that nothing else covers. What runs goes on.
+    /// Sets the number of slots of a key or pattern; 0 means no limit. Running processes continue.
+    ///
+    /// `None` restores the configured number; without one, the entry is removed and the next matching pattern applies.
+    /// The pattern `*` covers every key that no other pattern covers.
     ///
     /// # Errors
     /// [`EngineError::Invalid`] for a pattern that no key can match.
@@ -52,7 +54,7 @@ impl Engine {
         .await
     }
 
-    /// Holds the waiters of a key back; what runs goes on. A hold that stands keeps its moment and its name.
+    /// Puts the queue of a key on hold; running processes continue. An existing hold is not changed.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be written.
@@ -64,7 +66,7 @@ impl Engine {
         .await
     }
 
-    /// Ends a hold: its waiters get their turns.
+    /// Releases the hold of a queue, so that its waiting processes can start.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be written.
@@ -76,13 +78,13 @@ impl Engine {
         .await
     }
 
-    /// Makes a waiting process the most urgent one of its key, by a priority one above that of the best waiter: beyond
-    /// what anybody may ask for, if need be, so that it can be done again and again. It keeps that priority until it is
-    /// moved elsewhere.
+    /// Moves a waiting process to the front of its queue: its priority becomes one higher than that of the first
+    /// waiting process. This may exceed the maximum that a launch may request, so that the call can be repeated. The
+    /// priority remains until it is changed again.
     ///
     /// # Errors
-    /// [`EngineError::Rejected`] if it does not wait, [`EngineError::Invalid`] if the best waiter of its key has the
-    /// highest priority there can be.
+    /// [`EngineError::Rejected`] if the process is not waiting, [`EngineError::Invalid`] if the first process of the
+    /// queue has the highest possible priority.
     pub async fn move_first(&self, id: ProcessId) -> Result<ActionOutcome, EngineError> {
         let stored = self.process(id).await?;
         let priority = match (&stored.process.state, self.best_of(&stored).await?) {
@@ -90,13 +92,13 @@ impl Engine {
                 return Ok(ActionOutcome { stored, changed: false, note: Some(NoOpReason::NoChange) });
             }
             (State::Pending(_), Some(best)) if best.process.id != id => above(&stored, &best)?,
-            // Nobody is ahead; and whether it may be moved at all is for the rules to say.
+            // No process is ahead, or the process is not waiting; `Prioritize` then rejects the action if needed.
             _ => stored.process.priority,
         };
         self.command(id, Action::Prioritize { priority }, None).await
     }
 
-    /// The first waiter of the key of a process.
+    /// Returns the first waiting process of the queue that a process belongs to.
     async fn best_of(&self, stored: &StoredProcess) -> Result<Option<StoredProcess>, EngineError> {
         let view = self.core.queue_of(&stored.process).await?;
         let Some(best) = view.and_then(|view| view.waiters.first().copied()) else {
@@ -105,7 +107,7 @@ impl Engine {
         Ok(self.core.parts.store.load(&[best]).await?.pop().flatten())
     }
 
-    /// Changes the policy that the store has now; what came in between is kept.
+    /// Applies a change to the current policy of the store. Concurrent changes are preserved.
     async fn change_policy(
         &self,
         change: impl Fn(&mut Policy) + Send + Sync + 'static,
@@ -126,7 +128,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// The queue that a process stands in; none if nobody holds or waits there.
+    /// Returns the queue of a process, or `None` if no process holds a slot or waits there.
     pub(crate) async fn queue_of(&self, process: &Process) -> Result<Option<QueueState>, EngineError> {
         let key = process.spec.key.as_ref();
         let views = self.parts.store.queues(key).await?;
@@ -134,7 +136,7 @@ impl EngineShared {
     }
 }
 
-/// Takes over what is configured otherwise than it was at the last start; all else is as it was left.
+/// Applies configured limits that have changed since the last start. All other parts of the policy are preserved.
 pub(crate) async fn settled_policy(
     store: &dyn Store,
     configured: Option<&Policy>,
@@ -146,7 +148,7 @@ pub(crate) async fn settled_policy(
     replace_policy(store, |policy| policy.configure(&configured)).await
 }
 
-/// Replaces the policy by a changed one, on the newest; a change that changes nothing is not written.
+/// Reads the policy, changes it and writes it, with retries on conflicts. An unchanged policy is not written.
 async fn replace_policy(
     store: &dyn Store,
     change: impl Fn(&mut Policy) + Send + Sync,
@@ -162,7 +164,7 @@ async fn replace_policy(
         }
         match store.set_policy(version, &wanted).await {
             Ok(version) => return Ok((version, wanted)),
-            // Overtaken, or perhaps applied: the newest one tells.
+            // The policy changed meanwhile, or the write may have succeeded: read the newest policy and try again.
             Err(StoreError::Refused(StoreRejection::StalePolicy { .. }) | StoreError::Unknown { .. })
                 if tries < MAX_ATTEMPTS => {}
             Err(error) => return Err(error.into()),
@@ -187,12 +189,12 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// A priority that puts a waiter before the best one of its key.
+/// Returns a priority that puts a process before the first one of its queue.
 fn above(waiter: &StoredProcess, best: &StoredProcess) -> Result<Priority, EngineError> {
     let highest = best.process.priority;
     match highest.above() {
         Some(higher) => Ok(higher),
-        // Among equals the earlier submit goes first.
+        // With equal priority, the process that was submitted earlier goes first.
         None if waiter.seq < best.seq => Ok(highest),
         None => Err(EngineError::Invalid {
             what: "move",

@@ -1,5 +1,5 @@
-//! What follows when a store of many machines turns out to have lost something: it was emptied, stands as it stood
-//! earlier, or another server took over that lacks the latest writes.
+//! Reconciliation after data loss in a shared store: the store was emptied, was restored from an old dump, or failed
+//! over to a server that lacks the latest writes.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -10,41 +10,42 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// The most records that are asked for in one call.
+/// Maximum number of records in one request.
 const MAX_BATCH: usize = 500;
-/// What this node keeps for itself is compared so often, whatever is heard.
+/// Time between two routine comparisons of the outbox with the store.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What this node has heard of how far the store has come.
+/// The newest history position of the store that this node has seen, and the state of comparisons.
 #[derive(Debug, Default)]
 pub(crate) struct HistoryTracker {
     heard: Mutex<HistoryMark>,
-    /// Somebody compares now.
+    /// True while a comparison is running.
     comparing: AtomicBool,
-    /// It has to be compared, once more if somebody does so now.
+    /// True if a comparison is required; a running comparison is then repeated.
     wanted: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 struct HistoryMark {
     history: Option<History>,
-    /// The store did not answer the latest question.
+    /// True if the store did not answer the last request.
     was_away: bool,
     compared: Option<Timestamp>,
 }
 
-/// A question to the store that is answered by how far it has come.
+/// State at the time of a request whose answer contains the store's history position.
 #[derive(Debug)]
 pub(crate) struct HistoryQuery {
-    /// When it was asked.
+    /// Time of the request.
     pub(crate) at: Timestamp,
-    /// How far it had come by then: what it answers must not be earlier.
+    /// Newest history position that was known at the time of the request. An older position in the answer means data
+    /// loss.
     known: Option<History>,
 }
 
-/// A record that this node knows is not there, or stands as it stood before.
+/// Error: the store has lost a record that this node knows, or has an older revision of it.
 #[derive(Debug, thiserror::Error)]
 #[error("the store lost the record of process {id}, which is being restored")]
 struct LostRecord {
@@ -52,26 +53,26 @@ struct LostRecord {
 }
 
 impl HistoryTracker {
-    /// Whether an answer tells that the store went back since the question.
+    /// Returns true if an answer proves that the store has lost data since the request.
     fn went_back(&self, asked: &HistoryQuery, now: &History) -> bool {
         let mut heard = self.heard();
         let is_older = |known: &History| !now.continues(known) || now.server != known.server;
-        // Somebody may have noticed since it was asked.
+        // The loss may have been noticed after the request was sent.
         let went_back =
             asked.known.as_ref().is_some_and(is_older) && heard.history.as_ref().is_none_or(is_older);
-        // Answers may overtake each other, and an earlier place is news only to whoever knew of it when he asked.
+        // Answers may arrive out of order, so an older position counts only if the request knew a newer one.
         if went_back || heard.history.as_ref().is_none_or(|latest| latest.end <= now.end) {
             heard.history = Some(now.clone());
         }
         went_back
     }
 
-    /// A question had no answer: who answers the next one may have lost something.
+    /// Records that a request was not answered: the server that answers the next one may have lost data.
     pub(crate) fn missed(&self) {
         self.heard().was_away = true;
     }
 
-    /// Whether it is time to compare, though nothing was heard.
+    /// Returns true if a comparison is due without evidence of a loss.
     fn is_due(&self, now: Timestamp) -> bool {
         let mut heard = self.heard();
         let is_back = std::mem::take(&mut heard.was_away);
@@ -88,12 +89,13 @@ impl HistoryTracker {
 }
 
 impl EngineShared {
-    /// To be asked before a question that [`heard`](Self::heard) takes the answer of.
+    /// Returns the state to pass to [`heard`](Self::heard). Call this before the request is sent.
     pub(crate) fn asking(&self) -> HistoryQuery {
         HistoryQuery { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
     }
 
-    /// Takes in how far the store has come; if it went back, nothing is started until it was given what it lost.
+    /// Checks the history position in an answer. After data loss, no process is started until the records were
+    /// restored.
     pub(crate) fn regard(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.regard.went_back(asked, history) {
@@ -108,7 +110,7 @@ impl EngineShared {
         }
     }
 
-    /// Compares what this node keeps with what the store has, beside what the caller does.
+    /// Compares this node's own copy with the store, in a background task.
     pub(crate) fn compare_beside(self: &Arc<Self>) {
         self.regard.wanted.store(true, Ordering::SeqCst);
         if self.regard.comparing.swap(true, Ordering::SeqCst) {
@@ -123,18 +125,18 @@ impl EngineShared {
                 }
             }
             core.regard.comparing.store(false, Ordering::SeqCst);
-            // Who wanted it since then was told that somebody is at it.
+            // A request that arrived between the loop's last check and this line started no task of its own.
             if core.regard.wanted.load(Ordering::SeqCst) {
                 core.compare_beside();
             }
         });
     }
 
-    /// Gives the store back what it lost, and looks anew at what is this node's. Goes on until it is done or the lease
-    /// counts no more.
+    /// Restores lost records in the store, and then examines this node's processes again. Retries until it succeeds or
+    /// the lease is invalid.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
+    /// [`StoreError::Fenced`] if the node has a newer lease; any [`StoreError`] if the engine shuts down.
     async fn restore_records(self: &Arc<Self>, by: &Lease) -> Result<(), StoreError> {
         let reconciled = self.reconciled(by).await?;
         if reconciled.went_back || !reconciled.restored_records.is_empty() {
@@ -144,10 +146,11 @@ impl EngineShared {
         Ok(())
     }
 
-    /// Compares until the store has answered. What it lost it has back then, and nothing is started for a while.
+    /// Compares with the store until it answers. If records were lost, they are then restored, and no process is
+    /// started for one lease length.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of this node, or the engine ends.
+    /// [`StoreError::Fenced`] if the node has a newer lease; any [`StoreError`] if the engine shuts down.
     pub(crate) async fn reconciled(self: &Arc<Self>, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let mut is_told = false;
         loop {
@@ -178,8 +181,8 @@ impl EngineShared {
         }
     }
 
-    /// The record of a process to show: what this node keeps of its own work while the store does not answer,
-    /// and what lives here although the store has lost it.
+    /// Returns the record of a process for display. If the store is unreachable, or has lost a live process of this
+    /// node, the record comes from this node's own copy.
     pub(crate) async fn load_or_recall(&self, id: ProcessId) -> Result<StoredProcess, EngineError> {
         let stored = match self.load(id).await {
             Err(error) => match self.recalled(id, &error).await {
@@ -191,7 +194,8 @@ impl EngineShared {
         stored.map(|stored| self.with_unrecorded(stored))
     }
 
-    /// The same of many, asked for together where the store tells of all of them.
+    /// Like [`load_or_recall`](Self::load_or_recall) for many processes; one request suffices if the store has all of
+    /// them.
     pub(crate) async fn load_or_recall_all(
         &self,
         ids: &[ProcessId],
@@ -213,14 +217,14 @@ impl EngineShared {
         Ok(all)
     }
 
-    /// What this node keeps of a process that the store does not tell of for this reason.
+    /// Returns this node's own copy of a process that could not be loaded because of the error `unread`.
     pub(crate) async fn recalled(&self, id: ProcessId, unread: &EngineError) -> Option<StoredProcess> {
         let is_away = matches!(unread, EngineError::Store { source: StoreError::Unavailable { .. } });
         let is_missing = matches!(unread, EngineError::NotFound { .. });
         if !is_away && !is_missing {
             return None;
         }
-        // What lives is never let go of.
+        // A live process is never pruned, so a missing record of one means data loss.
         self.load_cached(id).await.filter(|kept| is_away || !kept.process.status().is_ended())
     }
 
@@ -228,20 +232,20 @@ impl EngineShared {
         self.parts.store.load_cached(&[id]).await.pop().flatten()
     }
 
-    /// A store that answers so has lost what this node knows; the error with which whatever follows from a record waits
-    /// until it is there again.
+    /// Returns an error if this node's own copy contains a live process that the store does not have. The store has
+    /// then lost the record, and the caller must wait until it is restored.
     pub(crate) async fn lost_if_kept(self: &Arc<Self>, id: ProcessId) -> Option<EngineError> {
         let kept = self.load_cached(id).await?;
         (!kept.process.status().is_ended()).then(|| self.lost(id))
     }
 
-    /// The same if this node keeps a later record than the store told of.
+    /// Returns an error if this node's own copy has a newer revision than the store.
     pub(crate) async fn lost_if_kept_after(self: &Arc<Self>, found: &StoredProcess) -> Option<EngineError> {
         let kept = self.load_cached(found.process.id).await?;
         (kept.revision > found.revision).then(|| self.lost(found.process.id))
     }
 
-    /// The store stands before what it told of a process.
+    /// Starts a comparison, and returns the error for a record that the store has lost.
     pub(crate) fn lost(self: &Arc<Self>, id: ProcessId) -> EngineError {
         self.compare_beside();
         StoreError::Unavailable { source: Box::new(LostRecord { id }) }.into()

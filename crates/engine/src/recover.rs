@@ -1,4 +1,4 @@
-//! The start: what became of the work of an earlier life.
+//! Recovery: at its start, the engine determines the state of the attempts of the previous run.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -13,24 +13,24 @@ use std::time::Duration;
 use tokio::task::{JoinHandle, JoinSet};
 
 const PAGE: u32 = 200;
-/// So many attempts are looked at side by side.
+/// Maximum number of attempts that are examined concurrently.
 const MAX_CONCURRENT: usize = 32;
-/// The longest time for which the manager answers no question after its start. A client that started the manager gives up
-/// after five seconds.
+/// Maximum time for which recovery delays the start of the manager. A client that started the manager waits for five
+/// seconds.
 const BOUND: Duration = Duration::from_secs(3);
-/// The statuses in which a command may be there.
+/// Statuses in which a command may be running.
 pub(crate) const LIVE: [Status; 4] = [Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// Finds out what became of every live record of this node: ends that were missed are recorded, what lives is watched again.
+/// Examines every live attempt of this node: missed ends are recorded, and live attempts are watched again.
 ///
-/// No status is older than this start when it returns, except of what is [`Unexamined`](crate::unexamined::Unexamined):
-/// no client waits for longer than [`BOUND`], and the returned task examines the rest.
+/// Returns after [`BOUND`] at the latest. Attempts that are not examined by then are in
+/// [`UnverifiedAttempts`](crate::unverified_attempts::UnverifiedAttempts), and the returned task examines them.
 pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandle<()>>, EngineError> {
     core.live_stats.was_away_until(core.parts.clock.now());
     crashpoint!("engine.recover.begin");
     let until = core.parts.clock.awake().plus(BOUND);
     let listed = listed(core, false).await?;
-    // Dropping the set ends it, if this start is given up.
+    // Dropping the set aborts the examination if this function is cancelled.
     let mut looking = JoinSet::new();
     looking.spawn(look_at(core.clone(), listed));
     let rest = tokio::select! {
@@ -47,10 +47,11 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
     Ok(rest)
 }
 
-/// The same for what this node does not know of, after the store turned out to stand as it stood earlier: what ended
-/// since then has not ended there. What cannot be read now is looked at with the next start.
+/// Examines live attempts of this node that the engine does not know, after the store was found to be in an older
+/// state. In such a state, ended attempts may appear as live. If the store cannot be read, the next start examines
+/// them.
 ///
-/// Its future may be part of a turn, and must not contain itself.
+/// The future is boxed because it may be part of a turn, and must not contain itself.
 pub(crate) fn look_at_unheard(core: &Arc<EngineShared>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async move {
         match listed(core, true).await {
@@ -60,7 +61,7 @@ pub(crate) fn look_at_unheard(core: &Arc<EngineShared>) -> Pin<Box<dyn Future<Ou
     })
 }
 
-/// The live commands of this node, all of which count as unexamined from now on. Reported work is attended to at once.
+/// Returns the live commands of this node and marks them as unverified. Reported work is monitored at once.
 async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<StoredProcess>, EngineError> {
     let filter = ProcessFilter { statuses: LIVE.to_vec(), ..ProcessFilter::default() };
     let mut page = PageRequest { order: SortOrder::OldestFirst, after: None, most: PAGE };
@@ -106,7 +107,7 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
     let Some(command) = spec.command() else {
         return core.unexamined.remove(listed);
     };
-    // First of all, so that an order that was accepted while nobody was here is not overtaken by what is found.
+    // Execute pending actions first, so that the result of the examination does not overtake them.
     let Some(stored) = answered(core, stored).await else {
         return core.unexamined.remove(listed);
     };
@@ -142,7 +143,8 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
     }
 }
 
-/// The record with the orders answered that were left for it; as it is if they cannot be answered now.
+/// Executes the pending actions of a process and returns its new record. Returns `None` if the process is not
+/// live any more.
 async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<StoredProcess> {
     if stored.pending_actions.is_empty() {
         return Some(stored);
@@ -151,7 +153,7 @@ async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<Sto
     if let Err(error) = core.execute_pending_actions(id).await {
         tracing::warn!(%id, %error, "orders wait until they can be answered");
     }
-    // A store that does not tell now was heard when the orders were answered: an older record would undo that.
+    // If the store does not answer, use the record as committed with the actions. An older one would undo them.
     let stored = match core.load(id).await {
         Ok(stored) => stored,
         Err(_) => core.owned.take(id).unwrap_or(stored),

@@ -1,5 +1,5 @@
-//! What follows when a lease is refused: another manager works under the name of this node, or the node was lost and
-//! comes back.
+//! Reaction to a rejected lease: either another manager uses the name of this node, or the node was declared lost and
+//! registers again.
 
 use crate::detached::run_to_completion;
 use crate::engine::EngineShared;
@@ -15,25 +15,26 @@ use longhaul_ports::{
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// So many records are looked at in one go.
+/// Maximum number of records in one request.
 const CHUNK: usize = 500;
 
-/// How a node came to be without a lease.
+/// Reason for which a node has no valid lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseLoss {
-    /// Its work was taken from it.
+    /// The node was declared lost, and other nodes may have taken over its processes.
     Lost,
-    /// The store does not know it, or not under so late a lease.
+    /// The store does not know the node, or only with an older lease, because data was lost.
     Forgotten,
 }
 
 impl EngineShared {
-    /// Finds out why a lease was refused, and joins anew if this node was lost. True if there is a lease that counts.
+    /// Determines why a lease was rejected, and registers again if this node was lost. Returns true if there is a valid
+    /// lease.
     pub(crate) async fn verify_lease(self: &Arc<Self>, refused: Lease) -> bool {
         let core = self.clone();
-        // A registration that is given up half way would look like another manager later.
+        // Must not be cancelled: a registration without a known result would later look like another manager.
         let found = run_to_completion(async move { Ok(core.find_out(&refused).await) }).await;
         found.unwrap_or(false)
     }
@@ -63,7 +64,7 @@ impl EngineShared {
     async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
         let asked = self.asking();
         match self.parts.store.renew_lease(refused).await {
-            // It was over for a while and nobody acted upon that, or what was refused belongs to somebody else.
+            // The lease had expired without consequences, or the rejected write was for a process of another node.
             Ok(calls) => {
                 self.heard(refused, &asked, &calls);
                 return Ok(true);
@@ -73,7 +74,7 @@ impl EngineShared {
         }
         let known = self.parts.store.list_nodes().await?;
         let me = known.into_iter().find(|node| node.facts.id == *self.here());
-        // Nobody gives a lower epoch than it gave before: it is the store that stands as it stood earlier.
+        // Epochs never decrease, so a lower epoch means that the store is in an older state.
         let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
             None => self.join_anew(LeaseLoss::Forgotten).await,
@@ -85,7 +86,7 @@ impl EngineShared {
         }
     }
 
-    /// False if another home has the name of this node meanwhile.
+    /// Registers the node again. Returns false if another state directory uses the name of this node now.
     async fn join_anew(self: &Arc<Self>, parted: LeaseLoss) -> Result<bool, EngineError> {
         let (lease, sent) = loop {
             let sent = self.parts.clock.now();
@@ -108,13 +109,13 @@ impl EngineShared {
         );
         match parted {
             LeaseLoss::Lost => self.tenure.begin(lease.clone(), sent),
-            // A registration is a sign of life, and nobody took anything: what runs here is not given up.
+            // A registration renews the lease, and no other node took over the processes, so local attempts continue.
             LeaseLoss::Forgotten => {
                 self.tenure.hold(sent);
                 self.tenure.begin(lease.clone(), self.tenure.after(sent));
             }
         }
-        // First of all: what a store has lost looks like what was given to others.
+        // Restore records first: a lost record looks like a process that another node has taken over.
         let reconciled = self.reconciled(&lease).await?;
         self.come_back().await;
         if reconciled.went_back {
@@ -128,14 +129,15 @@ impl EngineShared {
         Ok(true)
     }
 
-    /// Tells the other nodes what this one offers; what fails is told again by whoever joins next.
+    /// Advertises the offer of this node to the other nodes. A failure is only logged; the next registration repeats
+    /// it.
     pub(crate) async fn advertise(&self) {
         if let Err(error) = self.parts.store.advertise(&self.lease(), &self.settings.offer).await {
             tracing::warn!(%error, "what this node offers could not be announced");
         }
     }
 
-    /// What this node took for its own is looked at anew: some of it may have been given to others.
+    /// Examines the live local attempts again, because other nodes may have taken over their processes.
     pub(crate) async fn come_back(self: &Arc<Self>) {
         for kept in self.copies.living().chunks(CHUNK) {
             let ids: Vec<_> = kept.iter().map(|(key, _)| key.id).collect();
@@ -168,7 +170,8 @@ impl EngineShared {
         });
     }
 
-    /// A copy of what goes on elsewhere is stopped here. What was interrupted may come to its end: it is told as late.
+    /// Stops a local attempt whose process now runs elsewhere. An attempt of an interrupted process may continue; its
+    /// exit is recorded as a late exit.
     fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
         let Some(found) = found else {
             self.owned.take(key.id);
@@ -188,8 +191,8 @@ impl EngineShared {
         }
     }
 
-    /// A store that has no record of it let it go after its end, or has lost what it knew. Only what may have been run
-    /// again elsewhere is stopped; nobody asked for the end of anything else.
+    /// Handles a local attempt without a record, because the record was pruned or lost. The attempt is stopped only if
+    /// another node may have started the process again.
     fn look_back_at_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
@@ -197,7 +200,7 @@ impl EngineShared {
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt goes on here that the store does not know any more");
     }
 
-    /// At the end of the lease: what runs again elsewhere if this node is lost must not run on here.
+    /// Stops the local attempts that another node starts again when the lease of this node has expired.
     pub(crate) fn stop_local_attempts(self: &Arc<Self>) {
         for (key, process) in self.copies.living() {
             if runs_again_if_lost(&process) {
@@ -206,7 +209,7 @@ impl EngineShared {
         }
     }
 
-    /// Stops an attempt whose end nobody is to be told as its own: it counts as lost with its node.
+    /// Stops an attempt whose process may run on another node. The exit counts as the loss of this node.
     pub(crate) fn end_copy(self: &Arc<Self>, process: &Process, key: AttemptKey) {
         if !self.copies.give_up(key) {
             return;
@@ -223,7 +226,7 @@ impl EngineShared {
         });
     }
 
-    /// Goes on until the stop was taken, or there is nothing to stop.
+    /// Repeats the stop of an attempt until it succeeds or the attempt has ended.
     async fn stop_copy(self: &Arc<Self>, key: AttemptKey, command: &CommandSpec, force: bool) {
         while self.copies.is_given_up(key) && !self.is_closing() {
             match self.parts.spawner.stop(key, StopRequest { cause: GIVEN_UP, force }).await {
@@ -239,12 +242,12 @@ impl EngineShared {
     }
 }
 
-/// The wait before a stop that was not taken is asked again.
+/// Delay before a failed stop is tried again.
 const STOP_RETRY_DELAY: Duration = Duration::from_millis(100);
-/// From the first signal to KILL for what may run elsewhere: well within the grace after a lease.
+/// Maximum time from the first signal to SIGKILL; well below the grace period after the end of a lease.
 const LOST_LEASE_GRACE: Duration = Duration::from_secs(5);
 
-/// Whether it is started again if its node is lost now.
+/// Returns true if the process would be retried after the loss of its node.
 pub(crate) fn runs_again_if_lost(process: &Process) -> bool {
     let lost = Ending::Interrupted { why: Interruption::NodeGone };
     process.spec.retry.covers(&lost, process.retries)

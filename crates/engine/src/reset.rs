@@ -1,4 +1,4 @@
-//! Clearing: everything that runs is stopped, and every record and its output goes.
+//! Reset: stops all processes and deletes all records with their output.
 
 use crate::cascade::LIVE;
 use crate::detached::run_to_completion;
@@ -13,47 +13,48 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Past its longest grace a stop gets this long to be verified.
+/// Additional time, after the longest grace period, in which the stops must be confirmed.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
-/// After a kill this long.
+/// Time in which processes must end after SIGKILL.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
-/// What was on its way in when the launches were closed is stopped in another round.
+/// Maximum number of stop rounds. Launches that were in progress when the reset started need a further round.
 const MAX_ROUNDS: u32 = 3;
-/// Ended records that still have something to do about their descendants are looked at again after this long, so often.
+/// Delay between two checks, at most [`MAX_CHECKS`], for ended records whose cascade is not finished.
 const SETTLING: Duration = Duration::from_millis(50);
 const MAX_CHECKS: u32 = 40;
 
-/// What a clear came to.
+/// Result of a reset.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResetResult {
-    /// What lived and was told to end, oldest first.
+    /// The live processes that were told to stop, oldest first.
     pub stopped: Vec<ProcessId>,
-    /// How many records went.
+    /// Number of deleted records.
     pub removed: u64,
-    /// What would not end; its records stay.
+    /// The processes that did not end; their records remain.
     pub left: Vec<ProcessId>,
 }
 
-/// Whether everything is being cleared.
+/// State of the current reset.
 #[derive(Debug, Default)]
 pub(crate) struct ResetState {
     under_way: AtomicBool,
 }
 
 impl ResetState {
-    /// Whether nothing new is taken.
+    /// Returns true while a reset is running, so that no launch is accepted.
     pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.load(Ordering::SeqCst)
     }
 }
 
 impl Engine {
-    /// Stops everything that has not ended, and lets go of every record with its output. Nothing is launched meanwhile.
-    /// A dry run changes nothing and tells what would be stopped and how many records would go.
+    /// Stops all live processes and deletes all records with their output. No launch is accepted meanwhile. A dry run
+    /// changes nothing and returns the processes that would be stopped and the number of records that would be deleted.
     ///
     /// # Errors
-    /// [`EngineError::Clearing`] while another one is under way, [`EngineError::Store`] if the store cannot be read,
-    /// [`EngineError::ClearUnfinished`] if it cannot be written: what runs is told to stop all the same.
+    /// - [`EngineError::Clearing`] while another reset is running.
+    /// - [`EngineError::Store`] if the store cannot be read.
+    /// - [`EngineError::ClearUnfinished`] if the store cannot be written; running processes are stopped nevertheless.
     pub async fn clear(&self, dry_run: bool) -> Result<ResetResult, EngineError> {
         let core = self.core.clone();
         if dry_run {
@@ -67,7 +68,7 @@ impl Engine {
     }
 }
 
-/// Keeps launches out; opens again however the clear ends.
+/// Guard that blocks launches until it is dropped.
 struct LaunchGate<'a>(&'a ResetState);
 
 impl<'a> LaunchGate<'a> {
@@ -126,13 +127,13 @@ impl EngineShared {
         Err(EngineError::ClearUnfinished { stopped, removed, source })
     }
 
-    /// Asks them to end, and kills what has not ended within its grace. Where nothing can be written, whoever supervises
-    /// them sees to that, and waiting for their records would be in vain.
+    /// Cancels live processes and kills those that have not ended after their grace period. If the store cannot be
+    /// written, returns at once: the spawner stops the attempts, but their records would never show it.
     async fn stop_live(
         self: &Arc<Self>,
         live: &[StoredProcess],
     ) -> Result<Option<StoreUnwritable>, EngineError> {
-        // What waits comes first, so that nothing is started in the place of what is stopped.
+        // Cancel waiting processes first, so that they do not start when slots become free.
         let waits = |stored: &&StoredProcess| stored.process.status() == Status::Pending;
         let (waiting, running): (Vec<&StoredProcess>, Vec<&StoredProcess>) = live.iter().partition(waits);
         let ids: Vec<ProcessId> =
@@ -182,7 +183,7 @@ impl EngineShared {
         unwritten.map_or(Ok(()), |source| Err(StoreUnwritable { reached, source }))
     }
 
-    /// Parks until nothing lives any more; false if the time is over first.
+    /// Waits until no process is live. Returns false if the time limit passes first.
     async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
         let deadline = self.parts.clock.awake().plus(patience);
         let ear = self.hub.subscribe(ids);
@@ -202,7 +203,7 @@ impl EngineShared {
         }
     }
 
-    /// Lets go of every ended record; one whose descendants are still being seen to gets a moment.
+    /// Deletes all ended records. Waits for a short time for records whose cascade is not finished.
     async fn remove_ended(self: &Arc<Self>, removed: &mut u64) -> Result<(), EngineError> {
         let everything = Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
         let ended = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -221,15 +222,15 @@ impl EngineShared {
     }
 }
 
-/// The store can write nothing, and that will not pass by itself.
+/// The store cannot be written, and waiting does not help.
 #[derive(Debug)]
 struct StoreUnwritable {
-    /// Who was told to end all the same.
+    /// The processes that were told to stop nevertheless.
     reached: BTreeSet<ProcessId>,
     source: StoreError,
 }
 
-/// An error of the store that waiting does not mend.
+/// Returns the error if it is permanent, so that waiting does not help.
 fn lasting(error: StoreError) -> Option<StoreError> {
     matches!(error, StoreError::ReadOnly { .. } | StoreError::Refused(StoreRejection::Full)).then_some(error)
 }

@@ -1,4 +1,4 @@
-//! Restarts: the same details as a new process, linked to the old one.
+//! Restarts: launches the spec of an ended process again, as a new process that is linked to the old one.
 
 use crate::detached::run_to_completion;
 use crate::engine::{Engine, EngineShared};
@@ -9,12 +9,12 @@ use longhaul_ports::{StoreRejection, StoredProcess};
 use std::sync::Arc;
 
 impl Engine {
-    /// Runs an ended process again, as a new one; with `expected` only if it still is at that revision. It keeps its
-    /// place under its parent while that may have children.
+    /// Restarts an ended process as a new process. If `expected` is given, only at that revision. The new process has
+    /// the same parent as long as the parent accepts children.
     ///
     /// # Errors
-    /// [`EngineError::Rejected`] while it has not ended, [`EngineError::RevisionMoved`]; else as
-    /// [`launch`](Self::launch).
+    /// [`EngineError::Rejected`] if the process has not ended, [`EngineError::RevisionMoved`] if it has another
+    /// revision; otherwise as for [`launch`](Self::launch).
     pub async fn restart(
         &self,
         id: ProcessId,
@@ -25,10 +25,10 @@ impl Engine {
         run_to_completion(async move { core.run_again(&old, None, None).await }).await
     }
 
-    /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
+    /// Like [`restart`](Self::restart), but at most once for a launch key, which the new process receives.
     ///
     /// # Errors
-    /// As [`restart`](Self::restart); [`EngineError::KeyConflict`] if the key stands for something else.
+    /// As for [`restart`](Self::restart); [`EngineError::KeyConflict`] if the key belongs to another launch.
     pub async fn restart_once(
         &self,
         id: ProcessId,
@@ -50,7 +50,7 @@ impl EngineShared {
         let conflict =
             |holder| EngineError::KeyConflict { key: key.to_string(), holder, differs: Vec::new() };
         let launched = match self.run_again(old, Some(key.clone()), None).await {
-            // What is filled in at a launch may have changed in between.
+            // Defaults that are filled in at a launch may have changed since the first restart.
             Err(EngineError::KeyConflict { holder, .. }) => {
                 let stored = self.load(holder).await.map_err(|_| conflict(holder))?;
                 LaunchOutcome { stored, created: false }
@@ -61,16 +61,15 @@ impl EngineShared {
         if process.lineage.restarted_from == Some(old.id) { Ok(launched) } else { Err(conflict(process.id)) }
     }
 
-    /// Launches the spec of an ended process once more, without the launch key, which still names the ended process, and
-    /// without the start time, which has passed. The new process is a child of `parent`; if that is `None`, of the parent
-    /// of the ended process.
+    /// Launches the spec of an ended process again, without its launch key, which the old process keeps, and without
+    /// delay. The new process is a child of `parent`; if that is `None`, of the parent of the old process.
     pub(crate) async fn run_again(
         self: &Arc<Self>,
         old: &Process,
         launch_key: Option<LaunchKey>,
         parent: Option<&StoredProcess>,
     ) -> Result<LaunchOutcome, EngineError> {
-        // What is launched is vouched for by this node.
+        // This node signs the new launch, so the old one must have a valid signature.
         self.verify(old)?;
         let spec = Spec { launch_key, not_before: None, ..old.spec.as_ref().clone() };
         let restarted_from = Some(old.id);

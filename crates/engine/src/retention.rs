@@ -1,4 +1,4 @@
-//! Retention: ended records and their output go when their time is over.
+//! Retention: prunes ended records and their output.
 
 mod output;
 mod rounds;
@@ -13,42 +13,43 @@ pub(crate) use rounds::keep_tidy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-/// The most records that one write lets go.
+/// Maximum number of records that one write prunes.
 const BATCH: u32 = 200;
 const PAGE: u32 = 500;
-/// A sweep without an answer is sent again so often.
+/// Maximum number of resends of a prune request without an answer.
 const MAX_RESENDS: u32 = 5;
 pub(crate) const ENDED: [Status; 5] =
     [Status::Completed, Status::Failed, Status::Timeout, Status::Cancelled, Status::Interrupted];
 
-/// What was let go.
+/// Result of pruning.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PruneResult {
-    /// These processes, oldest first.
+    /// The pruned processes, oldest first.
     pub ids: Vec<ProcessId>,
-    /// The bytes of storage that their output took.
+    /// Disk space of the deleted output in bytes.
     pub bytes: u64,
-    /// How many records the store has ever let go.
+    /// Number of records that the store has ever pruned.
     pub total: u64,
 }
 
-/// What an engine knows of its sweeps.
+/// State of pruning.
 #[derive(Debug, Default)]
 pub(crate) struct PruneStatus {
     total: AtomicU64,
-    /// Output may be left whose record is gone.
+    /// True if there may be output of pruned records.
     leftover: AtomicBool,
 }
 
 impl Engine {
-    /// Lets go of the ended records that the rule covers, and of their output. With `bytes`, the newest ended records
-    /// whose output comes to so much are the most that stay. A dry run changes nothing and tells what would go.
+    /// Prunes the ended records that a rule covers, with their output. With `bytes`, also prunes the oldest records
+    /// until the output of ended processes is at most that size. A dry run changes nothing and returns the records that
+    /// would be pruned.
     ///
-    /// Who asks by name means what has just ended too: the count of the rule has no youngest age here.
+    /// Unlike in automatic pruning, the count of the rule also applies to records that have just ended.
     ///
     /// # Errors
-    /// [`EngineError::Store`] if the store cannot be read or written, [`EngineError::Output`] if it cannot be told what
-    /// output there is.
+    /// [`EngineError::Store`] if the store cannot be read or written, [`EngineError::Output`] if the size of the output
+    /// cannot be read.
     pub async fn prune(
         &self,
         rule: &Retention,
@@ -71,7 +72,7 @@ impl Engine {
         .await
     }
 
-    /// How many records the store has ever let go, as far as this engine has seen.
+    /// Returns the number of records that the store has ever pruned, as far as this engine knows.
     #[must_use]
     pub fn swept(&self) -> u64 {
         self.core.sweeps.total.load(Ordering::Relaxed)
@@ -79,7 +80,7 @@ impl Engine {
 }
 
 impl EngineShared {
-    /// What a rule covers now, in the words of [`Retention::lets_go`].
+    /// Returns the records that a rule covers now, as defined by [`Retention::lets_go`].
     async fn covered(&self, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -104,8 +105,8 @@ impl EngineShared {
         Ok(pruned)
     }
 
-    /// The moment before which records go so that so many of the newest stay; of those that ended in the same
-    /// millisecond rather a few more.
+    /// Returns the time before which records must have ended to be pruned, so that the newest `most` records remain. If
+    /// several records ended in the same millisecond, a few more may remain.
     async fn first_to_stay(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
@@ -122,8 +123,8 @@ impl EngineShared {
         })
     }
 
-    /// Lets go of everything that a rule covers: the record first, then the output, so that no record ever tells of
-    /// output that a sweep which failed half-way took along.
+    /// Prunes everything that a rule covers: first the record, then its output. A failure in between therefore never
+    /// leaves a record without its output.
     pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {
@@ -156,7 +157,7 @@ impl EngineShared {
                 }
                 Err(StoreError::Unknown { .. }) if repeats < MAX_RESENDS => {
                     repeats += 1;
-                    // What went with the lost answer is named by nobody any more.
+                    // The lost answer named pruned records, whose output must now be found by a search.
                     self.sweeps.leftover.store(true, Ordering::Relaxed);
                 }
                 Err(error) => return Err(error.into()),
@@ -171,8 +172,8 @@ impl EngineShared {
         }
     }
 
-    /// Shows every record that a filter admits, oldest first, and holds only one page of them. Answers which may be among
-    /// them and are damaged.
+    /// Calls `look` with every record that matches a filter, oldest first, one page at a time. Returns the ids of
+    /// damaged records that may match.
     pub(crate) async fn each(
         &self,
         filter: &ProcessFilter,

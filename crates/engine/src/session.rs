@@ -1,4 +1,4 @@
-//! The end of a session: what each of its processes declared for it happens.
+//! The end of a session, which applies the policy of each of its processes.
 
 use crate::detached::run_to_completion;
 use crate::engine::Engine;
@@ -9,11 +9,11 @@ use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::BTreeMap;
 
 impl Engine {
-    /// Tells every live process of a session that it ended; `policy` instead of what each declared. Nothing of another
-    /// session is touched, descendants included.
+    /// Ends a session: each live process of the session follows its own policy, or `policy` if that is given. Processes
+    /// of other sessions are not affected, even as descendants.
     ///
-    /// A session is a label and may be used again: it takes new processes after its end, and another end reaches them and
-    /// whoever is left. A `policy` of keep takes back the grace that an end before gave.
+    /// A session can be used again after its end: new processes can join, and the next end applies to them and to
+    /// remaining processes. A `policy` of keep also cancels the grace period of an earlier end.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -28,7 +28,7 @@ impl Engine {
             ..ProcessFilter::default()
         };
         let mut found = self.core.all(&filter).await?;
-        // A grace or a word to keep it is for what can still hear it.
+        // Orphans can only be cancelled; the other policies apply to live processes only.
         if policy == Some(SessionPolicy::Cancel) || policy.is_none() {
             let left = self.core.left_of(&filter).await?;
             let is_told =

@@ -1,4 +1,4 @@
-//! The end of an engine: processes go on, or are all stopped.
+//! Shutdown of an engine, in which running processes continue or are all stopped.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -8,25 +8,25 @@ use longhaul_ports::{LeaseEnd, PageRequest, ProcessFilter, SortOrder, StoredProc
 use std::sync::PoisonError;
 use std::time::Duration;
 
-/// What becomes of running processes.
+/// Treatment of running processes at shutdown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shutdown {
-    /// They go on; the next manager adopts them.
+    /// Running processes continue; the next manager adopts them.
     #[default]
     Leave,
-    /// They are stopped within their grace.
+    /// Running processes are stopped within their grace period.
     StopAll,
 }
 
-/// Past its longest grace a stop gets this long to be verified.
+/// Additional time, after the longest grace period, in which the stops must be confirmed.
 const VERIFY_TIMEOUT: Duration = Duration::from_secs(1);
-/// A start that is under way gets this long to be recorded. A client that waits for the next manager gives up later.
+/// Maximum time to wait until started attempts are recorded. Clients that wait for the next manager wait longer.
 const STARTS: Duration = Duration::from_secs(2);
 const PAGE: u32 = 500;
 
 impl Engine {
-    /// Takes nothing new, records the starts that are under way, stops what runs if asked, and leaves the store in good
-    /// order. Waiting processes stay queued.
+    /// Shuts the engine down: accepts nothing new, records attempts that are starting, stops running processes if
+    /// requested, and leaves the store. Waiting processes remain queued.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read or left.
@@ -45,14 +45,15 @@ impl Engine {
         self.core.listeners.end();
         let is_living = self.core.tenure.is_living(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
-        // What it owns stays its own from here on. Whoever lost its lease before may have nothing left to keep.
+        // After leaving properly, this node keeps its processes. With an expired lease, other nodes may own them
+        // already.
         if is_living {
             self.core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
         }
         Ok(())
     }
 
-    /// Ends every task of this engine at once, as a crash would: nothing is said to the store.
+    /// Aborts every task of this engine at once, as a crash would. The store is not informed.
     pub fn abandon(&self) {
         self.core.closing.send_replace(true);
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
@@ -62,8 +63,8 @@ impl Engine {
         self.core.listeners.end();
     }
 
-    /// Waits until the record of each start that is under way says that it runs or has ended: a record that says `starting`
-    /// does not tell whether the command ran.
+    /// Waits until each starting attempt is recorded as running or ended. The status `starting` does not show whether
+    /// the command ran.
     async fn record_starts(&self) -> Result<(), EngineError> {
         let filter = ProcessFilter {
             statuses: vec![Status::Starting],

@@ -1,4 +1,4 @@
-//! Attempts that outlived their manager, and whose process went on elsewhere meanwhile.
+//! Stale attempts: attempts on this machine that outlived their manager while their process continued elsewhere.
 
 use crate::engine::EngineShared;
 use crate::rejoin::runs_again_if_lost;
@@ -8,14 +8,14 @@ use longhaul_ports::{Adopted, AttemptKey, StoredProcess};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// So many processes are looked at in one go.
+/// Maximum number of processes in one request.
 const PAGE: u32 = 500;
-/// The wait before what could not be told is looked at again.
+/// Delay before attempts that could not be examined are examined again.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// Looks for attempts on this machine that are not this node's any more, before anything new is taken: copies of what
-/// goes on elsewhere are stopped, and of what was interrupted with this node the end is told as late. What cannot be told
-/// now is looked at later, and until then no later attempt of anything starts here.
+/// Searches this machine for attempts that this node no longer owns, before anything is claimed. Attempts of processes
+/// that run elsewhere are stopped; exits of interrupted processes are recorded as late exits. Failed examinations are
+/// repeated, and until they succeed no later attempt of any process starts here.
 pub(crate) async fn look_for_leftovers(core: &Arc<EngineShared>) {
     if pass(core).await {
         return core.copies.are_known();
@@ -32,7 +32,7 @@ pub(crate) async fn look_for_leftovers(core: &Arc<EngineShared>) {
     });
 }
 
-/// Looks at everything once; false if something could not be told.
+/// Examines all attempts once. Returns false if some could not be examined.
 async fn pass(core: &Arc<EngineShared>) -> bool {
     let mut after: Option<ProcessId> = None;
     let mut is_whole = true;
@@ -75,9 +75,9 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
     }
 }
 
-/// What the store has no record of is left alone: nothing says that it runs elsewhere. Had it been run again there after
-/// the loss of this node, its record would be there until that ended; and what is run again in that case ends with the
-/// lease by itself, manager or not.
+/// Logs the attempts without a record, which are not stopped because nothing suggests that their process runs
+/// elsewhere. If it did, its record would exist until it ended, and a process that is retried after the loss of its
+/// node ends with the lease, even without a manager.
 fn leave_alone(unknown: &[ProcessId]) {
     if let Some(first) = unknown.first() {
         let count = unknown.len();
@@ -103,7 +103,7 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
         | State::Withdrawing { .. }
         | State::Lingering(_) => false,
     };
-    // It was taken from this node while that was away, and nobody has said yet that it is lost.
+    // The process was taken from this node while the node was unreachable, and is not recorded as lost yet.
     let is_orphan = is_orphan(stored) && process.node.as_ref() == Some(core.here());
     if is_orphan {
         core.lanes.seen(process.id, Observation::OwnerLost);
@@ -123,7 +123,7 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
                 core.stop_orphan(stored);
             }
             Ok(Adopted::Alive(_)) => core.end_copy(process, key),
-            // What was stopped here for good, while the store could not be told, may have gone on elsewhere.
+            // The attempt was stopped here while the store was unreachable, and the process may continue elsewhere.
             Ok(Adopted::Over(seen)) if is_latest && goes_on || was_stopped(&seen) => {
                 core.lanes.seen(key.id, core.copies.seen(key.id, seen));
             }
@@ -137,8 +137,8 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
     is_told
 }
 
-/// Whether it was cancelled while it waited: what the last attempt came to is in no record, and if that was lost with this
-/// node it may live on here.
+/// Returns true if the process was cancelled while it waited. No record then contains the exit of its last attempt,
+/// which may still run on this node if the attempt was lost with the node.
 const fn is_unseen(state: &State) -> bool {
     match state {
         State::Ended(ended) => matches!(ended.ending, Ending::Cancelled { exit: None, .. }),

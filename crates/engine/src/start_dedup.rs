@@ -1,19 +1,19 @@
-//! Which attempts were told to start, so that none is told twice.
+//! Registry of started attempts, so that no attempt is started twice.
 
 use longhaul_domain::{AttemptNo, Process, ProcessId};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// So many attempts that are over are remembered. A record that is older than all of them meets what its attempt left.
+/// Number of finished attempts to remember. An even older record is caught by its attempt directory.
 const MAX_FINISHED_ATTEMPTS: usize = 8_192;
 
-/// One start: an attempt that turned out never to have run is started once more under the same number.
+/// Identity of one start. An attempt that never ran is started again with the same number, so a counter is included.
 type StartOnce = (ProcessId, AttemptNo, u32);
 
-/// The starts of this node.
+/// The attempts that this node has started.
 ///
-/// A record may be read twice, or told late: without this a second start of it could come after the first has failed
-/// and its end is on record, and something would run of which no record says so.
+/// A record may be read twice or arrive late. Without this registry, an attempt could be started again after its first
+/// start failed and its end was recorded, and a command would run without a record of it.
 #[derive(Debug, Default)]
 pub(crate) struct StartDedup {
     known: Mutex<StartHistory>,
@@ -26,22 +26,23 @@ struct StartHistory {
 }
 
 impl StartDedup {
-    /// Whether this start is the first of its kind, and may go ahead.
+    /// Registers a start. Returns false if the attempt was started before.
     pub(crate) fn begin(&self, process: &Process) -> bool {
         self.known().begun.insert(start_of(process))
     }
 
-    /// Whether this start went ahead, and was not put off.
+    /// Returns true if the attempt was started and the start was not postponed.
     pub(crate) fn is_begun(&self, process: &Process) -> bool {
         self.known().begun.contains(&start_of(process))
     }
 
-    /// A start that came to nothing for now may be tried again.
+    /// Removes a start that was postponed, so that it can be tried again.
     pub(crate) fn failed(&self, process: &Process) {
         self.known().begun.remove(&start_of(process));
     }
 
-    /// An attempt is over, and its end durable: it is remembered for a while.
+    /// Records that the end of an attempt is durable. The attempt is remembered until [`MAX_FINISHED_ATTEMPTS`] later
+    /// ones have ended.
     pub(crate) fn over(&self, id: ProcessId, attempt: AttemptNo) {
         let mut known = self.known();
         let of_it = (id, attempt, u32::MIN)..=(id, attempt, u32::MAX);

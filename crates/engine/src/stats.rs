@@ -1,4 +1,4 @@
-//! Statistics: how much lives, how work ended, how long it took.
+//! Statistics of processes: numbers by status, failures and durations.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -7,41 +7,42 @@ use longhaul_ports::ProcessFilter;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The share of durations that [`LevelStats::p95`] is not exceeded by, in percent.
+/// Percentile of the durations that [`LevelStats::p95`] contains, in percent.
 const SHARE: usize = 95;
 
-/// Statistics of some processes.
+/// Statistics of a selection of processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessStats {
-    /// By depth in the tree.
+    /// Statistics by level in the tree.
     pub levels: BTreeMap<Level, LevelStats>,
-    /// Of all together.
+    /// Statistics of all levels together.
     pub total: LevelStats,
-    /// Those that may belong to them and are damaged, and are not counted.
+    /// Damaged records that may match the selection; they are not counted.
     pub damaged: Vec<ProcessId>,
-    /// Those that have ended, and of which nobody could verify that nothing lives.
+    /// Ended processes of which it could not be verified that nothing is still running.
     pub unverified: Vec<ProcessId>,
 }
 
-/// Statistics of the processes of one level, or of all.
+/// Statistics of the processes of one level, or of all levels.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LevelStats {
-    /// How many have not ended.
+    /// Number of processes that have not ended.
     pub live: u64,
-    /// How many have each status; one that none has is absent.
+    /// Number of processes by status; a status without processes is absent.
     pub by_status: BTreeMap<Status, u64>,
-    /// How many ended as failed, timeout or interrupted.
+    /// Number of processes that ended as failed, timeout or interrupted.
     pub failures: u64,
-    /// Retries spent, and processes that run an ended one again.
+    /// Number of retries, plus the number of processes that are restarts.
     pub restarts: u64,
-    /// The mean time from start to end, of those that started and ended.
+    /// Mean time from start to end, over the processes that started and ended.
     pub mean: Option<Duration>,
-    /// The time that 95 % of them did not exceed: the smallest such one that occurred.
+    /// 95th percentile of the time from start to end, by nearest rank: the smallest duration that 95 % do not exceed.
     pub p95: Option<Duration>,
 }
 
 impl Engine {
-    /// Statistics of the processes that a filter admits. With an ancestor, that one is counted with its descendants.
+    /// Returns statistics of the processes that match a filter. If the filter has an ancestor, the ancestor is
+    /// included.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -70,12 +71,12 @@ impl Engine {
     }
 }
 
-/// What is counted of one level.
+/// Counters of one level.
 #[derive(Clone, Debug, Default)]
 struct LevelTally {
     by_status: BTreeMap<Status, u64>,
     restarts: u64,
-    /// In milliseconds.
+    /// Durations from start to end in milliseconds.
     durations: Vec<i64>,
 }
 
@@ -133,7 +134,7 @@ fn mean(durations: &[i64]) -> Option<Duration> {
     u64::try_from(mean).ok().map(Duration::from_millis)
 }
 
-/// The smallest of the sorted durations that so many percent do not exceed.
+/// Returns the percentile [`SHARE`] of sorted durations, by nearest rank.
 fn nearest_rank(sorted: &[i64]) -> Option<Duration> {
     let rank = sorted.len().saturating_mul(SHARE).div_ceil(100);
     let duration = sorted.get(rank.checked_sub(1)?)?;

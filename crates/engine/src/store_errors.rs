@@ -1,4 +1,4 @@
-//! Questions that the store did not answer.
+//! Logging of store requests that failed.
 
 use crate::engine::EngineShared;
 use crate::error_chain::with_causes;
@@ -6,8 +6,8 @@ use longhaul_domain::ProcessId;
 use std::error::Error;
 
 impl EngineShared {
-    /// Tells of a question that the store did not answer and that is asked again, with all causes. A store that is known
-    /// to be away tells of its absence itself, once and not for each question.
+    /// Logs a store request that failed and will be repeated, with all causes. While the store is known to be
+    /// unreachable, the level is only debug, because the outage itself is logged once elsewhere.
     pub(crate) fn unanswered(
         &self,
         id: Option<ProcessId>,

@@ -1,7 +1,6 @@
-//! Subscriptions: programs that embed the engine follow what becomes true.
+//! Subscriptions to events, for programs that embed the engine.
 //!
-//! Each follows the event log of the store in a task of its own, which reads behind the commits: whatever a subscriber
-//! does, no commit waits for it.
+//! Each subscription reads the event log in a task of its own, so a slow subscriber never delays a commit.
 
 mod callback;
 mod log;
@@ -16,33 +15,33 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
-/// The most events that one look at the log takes.
+/// Maximum number of events in one read of the log.
 const PAGE: u32 = 256;
-/// A channel that stays full for so long is cut off.
+/// Time after which a subscription is cancelled if its channel remains full.
 const FULL: Duration = Duration::from_secs(1);
-/// The first wait before a log that could not be read is read again; it doubles.
+/// Delay before the first retry of a failed read; each further delay is twice as long.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The longest such wait.
+/// Maximum delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// What a subscriber is told.
+/// An item that a subscriber receives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every notice is an event, and they are handed over one by one"
 )]
 pub enum SubscriptionItem {
-    /// Something became true. The events of one process come in the order of their revisions and indexes.
+    /// An event. The events of one process arrive in the order of their revisions and indexes.
     Event(LoggedEvent),
-    /// The subscription is over because the subscriber fell behind, or because the log no longer keeps what comes next:
-    /// take stock anew, then subscribe from here.
+    /// The subscription has ended because the subscriber was too slow, or because the log no longer contains the next
+    /// events. The subscriber must read the current records and then subscribe again.
     Resync {
-        /// The place after the last event that need not be told again.
+        /// The cursor from which to subscribe again.
         from: EventCursor,
     },
 }
 
-/// A bounded stream of notices; dropping it ends it.
+/// A bounded stream of events. Dropping it ends the subscription.
 #[derive(Debug)]
 pub struct Subscription {
     events: mpsc::Receiver<LoggedEvent>,
@@ -50,7 +49,7 @@ pub struct Subscription {
     is_over: bool,
 }
 
-/// What the subscriptions of an engine share.
+/// State that all subscriptions of an engine share.
 #[derive(Debug)]
 pub(crate) struct SubscriptionShared {
     over: watch::Sender<bool>,
@@ -58,8 +57,8 @@ pub(crate) struct SubscriptionShared {
 }
 
 impl Engine {
-    /// Follows what becomes true from a place in the log on, or from now on. At most `capacity` events are held for a
-    /// subscriber that does not take them; when there is no room for a second, it is cut off with [`SubscriptionItem::Resync`].
+    /// Subscribes to events after a cursor, or from now on. At most `capacity` events are buffered. If the buffer is
+    /// full for one second, the subscription ends with [`SubscriptionItem::Resync`].
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
@@ -71,7 +70,7 @@ impl Engine {
         let end = self.core.parts.store.end().await?;
         let (follower, subscription) = self.follower(capacity);
         match from {
-            // Another log, or one that was started anew: nothing would ever come after that place.
+            // The cursor is from another log or from before a reset of the log, so no event would ever follow it.
             Some(from) if from > end => follower.cut_off(end),
             Some(from) => drop(self.core.listeners.runtime.spawn(follower.follow(from))),
             None => drop(self.core.listeners.runtime.spawn(follower.follow(end))),
@@ -93,19 +92,20 @@ impl Engine {
     }
 }
 
-/// More cannot be asked of a channel.
+/// Returns the maximum capacity of a tokio channel.
 const fn mpsc_limit() -> usize {
     tokio::sync::Semaphore::MAX_PERMITS
 }
 
 impl Subscription {
-    /// Parks until there is a notice; none when the subscription is over: after a resync, and when the engine has ended.
+    /// Waits for the next item. Returns `None` after the subscription has ended: after a resync, or when the engine has
+    /// ended.
     pub async fn next(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.recv().await;
         self.told(event)
     }
 
-    /// The same on a thread that may block.
+    /// Like [`next`](Self::next), for threads that may block.
     fn next_blocking(&mut self) -> Option<SubscriptionItem> {
         let event = self.events.blocking_recv();
         self.told(event)
@@ -123,18 +123,18 @@ impl Subscription {
 }
 
 impl SubscriptionShared {
-    /// For subscriptions that are served by the runtime of the caller.
+    /// Creates the shared state. The current tokio runtime runs the tasks of the subscriptions.
     pub(crate) fn new() -> Self {
         Self { over: watch::Sender::new(false), runtime: Handle::current() }
     }
 
-    /// The engine has ended: what was committed is still told, then every subscription is over.
+    /// Ends all subscriptions after they have received the events that are already committed.
     pub(crate) fn end(&self) {
         self.over.send_replace(true);
     }
 }
 
-/// Follows the log for one subscriber.
+/// Reads the event log for one subscriber.
 struct LogFollower {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -145,7 +145,7 @@ struct LogFollower {
 
 impl LogFollower {
     fn cut_off(&self, from: EventCursor) {
-        // Nobody else sets it.
+        // Cannot fail: the value is set only here, and only once.
         let _ = self.cut_off.set(from);
     }
 
@@ -176,7 +176,7 @@ impl LogFollower {
         }
     }
 
-    /// Hands on a page; none if the subscriber is gone or was cut off.
+    /// Sends the events of a page to the subscriber. Returns `None` if the subscriber is gone or was cut off.
     async fn pass_on(&self, mut after: EventCursor, page: EventPage) -> Option<EventCursor> {
         if let Some(first) = page.events.first().filter(|_| page.gap) {
             self.cut_off(EventCursor(first.cursor.0.saturating_sub(1)));
@@ -207,7 +207,7 @@ impl LogFollower {
     }
 
     async fn wait_out(&self, error: &StoreError, wait: Duration) {
-        // Once is enough: each that waits would fill the log of a manager otherwise.
+        // Logged only for the first retry, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
             tracing::warn!(%error, "a subscriber waits until the log can be read");
         }

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Between two looks at what is due lies at least this.
+/// Minimum time between two requests for due records.
 const MIN_INTERVAL: Duration = Duration::from_millis(200);
 
-/// What is due when.
+/// The schedule of timer jobs.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: Mutex<DueTimer>,
@@ -27,7 +27,7 @@ struct DueTimer {
     of: HashMap<TimerJob, TimerEntry>,
 }
 
-/// A deadline, and the revision that it follows from if it is one of a record.
+/// A deadline, with the revision of the record that it was derived from, if any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct TimerEntry {
     deadline: Deadline,
@@ -38,23 +38,23 @@ struct TimerEntry {
 enum TimerJob {
     /// A deadline of a process that this node owns.
     Tick(ProcessId),
-    /// A process of this node whose session ended.
+    /// The end of the grace period of a process whose session has ended.
     Leave(ProcessId),
-    /// The heartbeat of reported work.
+    /// The heartbeat deadline of reported work.
     Heartbeat(ProcessId),
-    /// Vitals that wait to be written.
+    /// The delayed write of live stats.
     Vitals(ProcessId),
-    /// Rows without an owner.
+    /// The check for due records without an owner.
     Attend,
 }
 
 impl Timers {
-    /// Looks after rows without an owner at that moment.
+    /// Schedules the check for due records without an owner.
     pub(crate) fn attend_at(&self, due: Option<Timestamp>) {
         self.set(TimerJob::Attend, due.map(Deadline::At));
     }
 
-    /// Writes the vitals of a process at that moment.
+    /// Schedules the write of the live stats of a process.
     pub(crate) fn write_vitals_at(&self, id: ProcessId, at: Timestamp) {
         self.set(TimerJob::Vitals(id), Some(Deadline::At(at)));
     }
@@ -63,7 +63,8 @@ impl Timers {
         self.set_as_of(None, job, deadline);
     }
 
-    /// What an older record says takes nothing away: the answer to the write of it may have come late.
+    /// Sets or clears a deadline. A deadline from an older revision is ignored, because answers to writes may arrive
+    /// late.
     fn set_as_of(&self, as_of: Option<Revision>, job: TimerJob, deadline: Option<Deadline>) {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let known = due.of.get(&job).copied();
@@ -90,7 +91,7 @@ impl Timers {
         (due.steady.first().map(|(at, _)| *at), due.awake.first().map(|(at, _)| *at))
     }
 
-    /// What is due, with the revision that each follows from.
+    /// Removes and returns the due jobs, each with the revision that its deadline was derived from.
     fn take_due(&self, now: Timestamp, awake: AwakeTime) -> Vec<(TimerJob, Option<Revision>)> {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let steady = due.steady.iter().take_while(|(at, _)| *at <= now).map(|(_, job)| *job);
@@ -120,7 +121,7 @@ impl DueTimer {
 }
 
 impl EngineShared {
-    /// Sets the deadlines of a record. Moments of steady time of rows without an owner are the store's to watch.
+    /// Sets the deadlines of a record. For records without an owner, the store watches deadlines in steady time.
     pub(crate) fn arm(&self, stored: &StoredProcess) {
         let id = stored.process.id;
         let deadline = match stored.process.next_deadline() {
@@ -135,13 +136,14 @@ impl EngineShared {
         self.timers.set_as_of(as_of, TimerJob::Heartbeat(id), heartbeat.map(Deadline::At));
     }
 
-    /// A reporter could not give a sign of life while this engine was away.
+    /// Returns the time from which the heartbeat timeout counts. Time in which this engine was unreachable does not
+    /// count.
     fn last_beat(&self, stored: &StoredProcess) -> Option<Timestamp> {
         stored.live_stats.last_beat.max(self.live_stats.away_until())
     }
 }
 
-/// Sends ticks when deadlines pass.
+/// Runs timer jobs when their deadlines pass.
 pub(crate) async fn keep_time(core: Arc<EngineShared>) {
     loop {
         let clock = &core.parts.clock;
@@ -150,7 +152,7 @@ pub(crate) async fn keep_time(core: Arc<EngineShared>) {
         }
         let (steady, awake) = core.timers.first();
         tokio::select! {
-            // In a fixed order, so that a simulation can be replayed.
+            // Biased polling has a fixed order, so that a simulation can be replayed.
             biased;
             () = core.timers.changed.notified() => {}
             () = until(&core, steady.map(Deadline::At)), if steady.is_some() => {}
@@ -174,8 +176,8 @@ async fn run(core: &Arc<EngineShared>, job: TimerJob, as_of: Option<Revision>) {
     }
 }
 
-/// Hands out what is due, and sets the next moment. A row that was handed out stays due until it is decided, so the
-/// store is not asked again at once.
+/// Handles due records without an owner and schedules the next check. A record remains due until its decision is
+/// committed, so the next check is delayed by at least [`MIN_INTERVAL`].
 async fn attend(core: &Arc<EngineShared>) {
     let due = match claim_loop::attend(core).await {
         Ok(due) => due,
@@ -188,7 +190,7 @@ async fn attend(core: &Arc<EngineShared>) {
     core.timers.attend_at(due.map(|due| due.max(soonest)));
 }
 
-/// A due heartbeat is checked against the last beat; only a miss is an input to the rules.
+/// Compares a due heartbeat deadline with the last heartbeat, and reports a missed heartbeat.
 async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<Revision>) {
     let stored = match core.load(id).await {
         Ok(stored) => stored,
@@ -202,7 +204,7 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
     let last = core.last_beat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
-            // What is told is the last sign of life, not since when one could have arrived.
+            // The event contains the time of the last real heartbeat, without the correction for unreachable time.
             let signs = stored.live_stats.last_beat.max(stored.process.started_at);
             let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });

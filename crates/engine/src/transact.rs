@@ -1,4 +1,4 @@
-//! One turn: decide, commit, perform.
+//! Turns: each turn decides one input, commits the decision and performs its effects.
 
 use crate::engine::{ActionOutcome, EngineShared};
 use crate::error::{EngineError, StopReach};
@@ -12,37 +12,37 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The wait before a store that failed is asked again.
+/// Delay before the next request to a store after an error.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// A write without an answer is sent again so often before it counts as failed.
+/// Maximum number of resends of a write without an answer.
 const MAX_RESENDS: u32 = 5;
-/// So often one turn goes on after its lease was refused and the node has joined anew.
+/// Maximum number of tries of one turn after its lease was rejected and the node has registered again.
 const MAX_FENCED_RETRIES: u32 = 3;
 
-/// Where a record comes from on which something is decided.
+/// Source of the record that a decision is based on.
 #[derive(Debug)]
 enum RecordSource {
-    /// The store told it just now.
+    /// The store returned the record just now.
     Told,
-    /// This node committed it last, and nobody else does.
+    /// The record cache: this node owns the process and committed this record last.
     Kept,
-    /// The store does not answer, for this reason, and this is what it told last.
+    /// This node's own copy, because the store failed with this error.
     Recalled(EngineError),
 }
 
 impl EngineShared {
-    /// Decides one input for one process and makes it so.
+    /// Decides one input for one process, commits the decision and performs its effects.
     pub(crate) async fn turn(
         self: &Arc<Self>,
         id: ProcessId,
         input: &Input,
         expected: Option<Revision>,
     ) -> Result<ActionOutcome, EngineError> {
-        // Only the owner moves a record on, so that what it committed last is usually what the store has. Where nothing
-        // would be committed, nothing would tell that it is old: then the store is asked.
+        // Only the owner writes a record, so its cached record is usually current. If nothing is to be committed, no
+        // conflict would reveal an outdated record, so the record is then loaded from the store.
         let mut kept = self.owned.take(id).filter(|_| expected.is_none());
         let mut fenced = 0;
-        // Between the look that saw nobody left and this somebody may have joined.
+        // A descendant may have been launched since the check that found no live descendant.
         let require_no_live_descendants = matches!(input, Input::Observation(Observation::DescendantsEnded));
         loop {
             let (stored, known) = match kept.take() {
@@ -54,7 +54,7 @@ impl EngineShared {
             {
                 return Err(EngineError::RevisionMoved { id, found: stored.revision });
             }
-            // Whoever has it now knows more than whoever saw it without an owner.
+            // The process has an owner again, so the observation that it had no owner is outdated.
             if matches!(input, Input::Observation(Observation::OwnerLost)) && stored.owner.is_some() {
                 return Ok(ActionOutcome { stored, changed: false, note: None });
             }
@@ -84,7 +84,7 @@ impl EngineShared {
             };
             let at = stored.revision;
             match self.carry_out(stored, author, step, ActionSeq(0), require_no_live_descendants).await {
-                // Revisions only grow, so that it is the store that went back.
+                // Revisions only grow, so a lower revision means that the store has lost data.
                 Err(EngineError::Store { source: StoreError::Conflict { found } }) if found < at => {
                     return Err(self.lost(id));
                 }
@@ -109,8 +109,8 @@ impl EngineShared {
         }
     }
 
-    /// The record as the store tells it. While it does not answer, what this node keeps of its own work does for a command,
-    /// whose stop then goes ahead unrecorded.
+    /// Loads the record from the store. If the store does not answer, an action uses this node's own copy, so that a
+    /// stop can be carried out without being recorded.
     async fn told(
         self: &Arc<Self>,
         id: ProcessId,
@@ -119,7 +119,7 @@ impl EngineShared {
     ) -> Result<(StoredProcess, RecordSource), EngineError> {
         let is_seen = matches!(input, Input::Observation(_));
         match self.load(id).await {
-            // What was seen is told once: it must not be judged by a record from before it began.
+            // An observation is made only once, so it must not be decided on an outdated record.
             Ok(stored) if is_seen => match self.lost_if_kept_after(&stored).await {
                 Some(lost) => Err(lost),
                 None => Ok((stored, RecordSource::Told)),
@@ -134,7 +134,7 @@ impl EngineShared {
         }
     }
 
-    /// The same for a caller that is itself part of a turn, whose future must not contain itself.
+    /// Like [`turn`](Self::turn) for an action, boxed for callers inside a turn, whose future must not contain itself.
     pub(crate) fn turn_boxed(
         self: Arc<Self>,
         id: ProcessId,
@@ -143,7 +143,7 @@ impl EngineShared {
         Box::pin(async move { self.turn(id, &Input::Action(command), None).await })
     }
 
-    /// Answers the orders that were left for this node, oldest first.
+    /// Executes the pending actions of a process that this node may write, oldest first.
     pub(crate) async fn execute_pending_actions(self: &Arc<Self>, id: ProcessId) -> Result<(), EngineError> {
         loop {
             let stored = self.load(id).await?;
@@ -158,7 +158,7 @@ impl EngineShared {
                 continue;
             }
             let input = Input::Observation(Observation::ActionRequested(wish));
-            // A wish that the rules refuse is answered too: by a commit that takes it and changes nothing.
+            // A rejected pending action is also removed, by a commit that changes nothing more.
             let step = stored.process.decide(&self.context(), &stored.live_stats, &input).unwrap_or_default();
             match self.carry_out(stored, author, step, taken, false).await {
                 Ok(_) | Err(EngineError::Store { source: StoreError::Conflict { .. } }) => {}
@@ -167,8 +167,8 @@ impl EngineShared {
         }
     }
 
-    /// Of work that was taken from its node it is decided first that it is lost: whatever is asked of it could only be
-    /// done there.
+    /// Records a process without an owner as lost. This precedes every action on it, because an action could only be
+    /// carried out on the lost node.
     async fn give_up_orphan(self: &Arc<Self>, stored: StoredProcess) -> Result<(), EngineError> {
         let lost = Input::Observation(Observation::OwnerLost);
         let step = stored.process.decide(&self.context(), &stored.live_stats, &lost).unwrap_or_default();
@@ -248,7 +248,8 @@ impl EngineShared {
         Ok(ActionOutcome { stored: after, changed: true, note })
     }
 
-    /// Commits, and sends a write without an answer again: the op makes sure that it counts once.
+    /// Commits a change, and resends it if no answer arrives. The operation id ensures that the change is applied only
+    /// once.
     async fn commit(self: &Arc<Self>, change: Change) -> Result<Revision, StoreError> {
         let mut repeats = 0;
         loop {
@@ -266,8 +267,8 @@ impl EngineShared {
         }
     }
 
-    /// The write failed after an answer was lost: if it was done all the same, nobody else would do what follows from
-    /// it. That can be told from the record alone.
+    /// Performs the effects of a write that may have succeeded although its answer was lost. No other code path would.
+    /// The effects are derived from the record.
     fn catch_up(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -289,7 +290,7 @@ impl EngineShared {
         });
     }
 
-    /// A stop goes ahead even when the store cannot commit it; the exit record of the attempt tells of it later.
+    /// Carries out a stop that the store cannot record. The exit record of the attempt reports the stop later.
     async fn unrecorded(
         self: &Arc<Self>,
         stored: StoredProcess,
@@ -319,7 +320,7 @@ impl EngineShared {
             Some(force) => self.cascade_unrecorded(&stored, force, stops),
             None => self.perform_all(&stored, stops).await,
         }
-        // It is still what the store has: whoever asks again must not need the store for it.
+        // The record is unchanged in the store. Cache it, so that a repeated action works without the store.
         self.owned.keep(self.here(), &stored);
         if !is_stop {
             return source.into();
@@ -328,7 +329,7 @@ impl EngineShared {
         EngineError::StopUnrecorded { id, reached, source }
     }
 
-    /// After a commit: tell those who wait, and set the next deadline.
+    /// Updates the engine after a commit: wakes waiters, sets deadlines and updates the monitor.
     pub(crate) fn settle(self: &Arc<Self>, after: &StoredProcess) {
         let id = after.process.id;
         if after.process.status().is_ended() {
@@ -343,7 +344,7 @@ impl EngineShared {
         self.hub.changed(id);
     }
 
-    /// Answers the orders of a process that nobody owns any more; returns at once.
+    /// Executes the pending actions of a process without an owner, in a background task.
     pub(crate) fn answer_if_ownerless(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -363,7 +364,7 @@ impl EngineShared {
         });
     }
 
-    /// Answers the orders that a process brought along from the queue, then performs what it wants; returns at once.
+    /// Executes the pending actions of a claimed process and then performs its effects, in a background task.
     pub(crate) fn answer_beside(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
         tokio::spawn(async move {
@@ -383,7 +384,7 @@ impl EngineShared {
         });
     }
 
-    /// Leaves an order for the node that owns the process.
+    /// Stores a pending action for the node that owns the process.
     async fn leave_action(
         self: &Arc<Self>,
         stored: StoredProcess,
@@ -403,13 +404,13 @@ impl EngineShared {
                 PendingAction::Signal { signal: *signal, target: *target }
             }
             Input::Action(Action::EndSession { policy }) => PendingAction::EndSession { policy: *policy },
-            // It was stopped here for good while the store could not be told, and runs elsewhere meanwhile.
+            // The attempt was stopped here while the store was unreachable, and the process now runs elsewhere.
             Input::Observation(Observation::Exited { attempt, exit: Exit { stopped: Some(cause), .. } })
                 if *attempt < stored.process.attempt && !step.events.is_empty() =>
             {
                 PendingAction::Cancel { cause: *cause }
             }
-            // Only the owner sees and reports what happens to a process.
+            // Only the owner observes a process and reports about it.
             Input::Action(
                 Action::Progress(_)
                 | Action::Complete { .. }
@@ -425,19 +426,19 @@ impl EngineShared {
         let op: OpId = self.parts.ids.op();
         let id = stored.process.id;
         self.parts.store.enqueue_action(&id, op, wish).await?;
-        // Its owner may have let go of it just before: then the order is anybody's to answer.
+        // The owner may have released the process just before; then any node may execute the action.
         self.answer_if_ownerless(id);
         Ok(ActionOutcome { stored, changed: true, note: None })
     }
 }
 
-/// Whether it holds a slot and was taken from its node.
+/// Returns true if a command holds a slot but has no owner, because it was taken from its node.
 pub(crate) fn is_orphan(stored: &StoredProcess) -> bool {
     let holds = stored.process.state.standing() == SlotState::Holding;
     holds && stored.owner.is_none() && stored.process.spec.command().is_some()
 }
 
-/// Whether a store that answers so could write nothing.
+/// Returns true if the error means that the store could not write.
 pub(crate) const fn cannot_write(error: &StoreError) -> bool {
     matches!(
         error,

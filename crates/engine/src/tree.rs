@@ -1,4 +1,4 @@
-//! Trees: a process with all that stands below it, looked at and told as one.
+//! Actions on trees: a process together with all its descendants.
 
 use crate::cascade::LIVE;
 use crate::detached::run_to_completion;
@@ -9,32 +9,32 @@ use longhaul_ports::{ProcessFilter, StoredProcess};
 use std::collections::{BTreeMap, HashSet};
 use tokio::task::JoinSet;
 
-/// So many processes are told side by side.
+/// Maximum number of processes that receive an action concurrently.
 const MAX_CONCURRENT: usize = 32;
 
-/// What one of several processes said to the same command.
+/// Outcome of an action for one of several processes.
 #[derive(Debug)]
 pub struct MemberOutcome {
-    /// Which.
+    /// Id of the process.
     pub id: ProcessId,
-    /// What came of it.
+    /// Outcome of the action.
     pub outcome: Result<ActionOutcome, EngineError>,
 }
 
 impl Engine {
-    /// Ends a process and all processes below it; none can join them any more. It returns when that is durable.
+    /// Terminates a process and all its descendants; no new descendants are accepted. Returns when that is durable.
     ///
-    /// One that has ended is asked all the same while there is life below it.
+    /// A process that has ended is terminated too, as long as it has live descendants.
     ///
     /// # Errors
-    /// As [`command`](Self::command).
+    /// As for [`command`](Self::command).
     pub async fn terminate(
         &self,
         id: ProcessId,
         force: bool,
         expected: Option<Revision>,
     ) -> Result<ActionOutcome, EngineError> {
-        // What lives here is asked even if the store cannot be.
+        // A live process of this node is terminated even if the store cannot be reached.
         if !self.core.owned.knows(id)
             && let Some(stored) = self.is_over_with_all_below(id).await?
         {
@@ -50,11 +50,11 @@ impl Engine {
         self.command(id, Action::Terminate { cause: StopCause::User, force }, expected).await
     }
 
-    /// Ends every live process of one level with all that stands below it: of one tree, which any of its members names,
-    /// or of all.
+    /// Terminates every live process of one level with its descendants. Applies to the tree that contains the process
+    /// `tree`, or to all trees.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] for an unknown member; [`EngineError::Store`] if the store cannot be read.
+    /// [`EngineError::NotFound`] for an unknown process; [`EngineError::Store`] if the store cannot be read.
     pub async fn terminate_level(
         &self,
         level: Level,
@@ -80,7 +80,7 @@ impl Engine {
         run_to_completion(async move { Ok(engine.tell(ids, &command).await) }).await
     }
 
-    /// Halts a process and all that live below it, from the top down. Those that cannot be halted say why.
+    /// Pauses a process and all its live descendants, top level first. Returns the outcome for each process.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -89,7 +89,8 @@ impl Engine {
         run_to_completion(async move { engine.apply_to_tree(id, &Action::Pause).await }).await
     }
 
-    /// Lets a process and all that live below it go on, whoever halted them. Those that cannot say why.
+    /// Resumes a process and all its live descendants, including those that were paused individually. Returns the
+    /// outcome for each process.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -98,7 +99,7 @@ impl Engine {
         run_to_completion(async move { engine.apply_to_tree(id, &Action::Resume).await }).await
     }
 
-    /// A process and all that were ever below it, oldest first.
+    /// Returns a process and all its descendants, live or ended, oldest first.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -108,7 +109,7 @@ impl Engine {
         Ok(tree)
     }
 
-    /// A process, if it has ended and nothing lives below it.
+    /// Returns a process if it has ended and has no live descendants, otherwise `None`.
     async fn is_over_with_all_below(&self, id: ProcessId) -> Result<Option<StoredProcess>, EngineError> {
         let stored = self.process(id).await?;
         let is_over = stored.process.status().is_ended() && stored.process.cascade.is_none();
@@ -118,7 +119,8 @@ impl Engine {
         Ok(if self.core.left_below(id).await?.is_empty() { Some(stored) } else { None })
     }
 
-    /// Whoever was told may have had children until then: the levels below are looked at afterwards.
+    /// Applies an action level by level. Repeats until no new descendants appear, because a process may launch children
+    /// until the action reaches it.
     async fn apply_to_tree(
         &self,
         id: ProcessId,
@@ -143,7 +145,7 @@ impl Engine {
         }
     }
 
-    /// Asks the same of several processes, side by side; the answers stand in their order.
+    /// Applies an action to several processes concurrently. The outcomes are in the order of `ids`.
     pub(crate) async fn tell(&self, ids: Vec<ProcessId>, command: &Action) -> Vec<MemberOutcome> {
         let mut telling = JoinSet::new();
         let mut told = BTreeMap::new();

@@ -1,7 +1,7 @@
-//! Whether what a record asks for was asked by somebody who may.
+//! Verification of launch signatures.
 //!
-//! Whoever can write to the store can write records. What one of them would execute is looked at before any of it is
-//! used: at the start of an attempt, before a question whether it is ready, and before it is run again.
+//! Any program with write access to the store can write records. A record is therefore verified before anything in it
+//! is executed: before an attempt starts, before a readiness probe, and before a restart.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -10,7 +10,7 @@ use longhaul_ports::{Adopted, AttemptKey, LaunchTarget, SignatureError, SpawnErr
 use std::sync::Arc;
 
 impl EngineShared {
-    /// Whether the present attempt of a record may be started here and now. If not, what follows is taken care of.
+    /// Returns true if the current attempt may be started here and now. Otherwise handles the rejection.
     pub(crate) async fn admit(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let here =
             LaunchTarget { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
@@ -30,8 +30,8 @@ impl EngineShared {
         false
     }
 
-    /// What to record instead of a start if a sealed launch has no attempts left, as far as this node knows from what it ran
-    /// itself: the store may have been put back to an earlier state, or somebody may have put the record back.
+    /// Returns the observation to record instead of a start if a signed launch has no attempts left according to the
+    /// attempt directories of this node. The store, or the record alone, may have been reset to an earlier state.
     async fn already_ran(
         &self,
         process: &Process,
@@ -63,14 +63,14 @@ impl EngineShared {
         Ok(Some(Observation::AlreadyRan { attempt: key.attempt, earlier, exit }))
     }
 
-    /// Whether a record still asks for what was accepted.
+    /// Verifies that a record still matches its launch signature.
     pub(crate) fn verify(&self, process: &Process) -> Result<(), EngineError> {
         let verified = self.parts.notary.verify(process);
         verified.map_err(|fault| EngineError::Unvouched { id: process.id, fault })
     }
 
-    /// Records something else than a start, unless the attempt turns out to have begun: what runs was trusted when it
-    /// began, and its end is told as it is.
+    /// Records `instead` in place of a start. If the attempt has already started, its real state is recorded, because
+    /// the launch was trusted when it started.
     async fn refuse(self: &Arc<Self>, process: &Process, key: AttemptKey, instead: Observation) {
         let Some(command) = process.spec.command() else { return };
         let observation = match self.parts.spawner.adopt(key, command).await {
@@ -90,7 +90,7 @@ impl EngineShared {
     }
 }
 
-/// Why it cannot be told yet whether a launch may be started.
+/// Reason for which the check before a start is postponed.
 #[derive(Debug, thiserror::Error)]
 enum VerifyPostponed {
     #[error("earlier attempts cannot be inspected: {source}")]
@@ -102,7 +102,7 @@ enum VerifyPostponed {
     Lives { attempt: AttemptNo },
 }
 
-/// The end of a launch that is not trusted.
+/// Returns the observation that ends an attempt with an invalid launch signature.
 fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
     tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "a launch is refused");
     let detail = format!("{fault}; {}", fault.help());

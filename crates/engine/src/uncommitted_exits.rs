@@ -1,4 +1,4 @@
-//! The ends that were seen and cannot be recorded yet.
+//! Ends of attempts that were observed but cannot be committed yet.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{AttemptNo, Input, Observation, ProcessId};
@@ -6,14 +6,15 @@ use longhaul_ports::StoredProcess;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The processes whose end was seen and cannot be recorded yet: their records still tell of a life.
+/// Processes whose end was observed but not committed, so that their records still show them as live.
 #[derive(Debug, Default)]
 pub(crate) struct UncommittedExits {
     ended: Mutex<HashMap<ProcessId, (AttemptNo, Observation)>>,
 }
 
 impl UncommittedExits {
-    /// True if it was not noted before. What is seen after the end of an attempt does not change how it ended.
+    /// Adds the end of an attempt. Returns false if an end of this or a later attempt is already known; the first end
+    /// counts.
     pub(crate) fn note(&self, id: ProcessId, attempt: AttemptNo, seen: &Observation) -> bool {
         let mut ended = self.ended();
         let is_news = ended.get(&id).is_none_or(|(known, _)| *known < attempt);
@@ -23,7 +24,7 @@ impl UncommittedExits {
         is_news
     }
 
-    /// The end of an attempt is recorded. That of a later one may not be.
+    /// Removes the end of an attempt after it was committed. The end of a later attempt remains.
     pub(crate) fn recorded(&self, id: ProcessId, attempt: AttemptNo) {
         let mut ended = self.ended();
         if ended.get(&id).is_some_and(|(known, _)| *known <= attempt) {
@@ -45,8 +46,8 @@ impl UncommittedExits {
 }
 
 impl EngineShared {
-    /// The record as it will be once the end that was seen here is recorded: to be shown, and for nothing else. One that
-    /// is to be tried again is left as it is, since nobody has decided yet when.
+    /// Returns the record as it will be after the observed end is committed; for display only. A process that will be
+    /// retried is returned unchanged, because the time of the retry is not decided yet.
     pub(crate) fn with_unrecorded(&self, mut stored: StoredProcess) -> StoredProcess {
         let process = &stored.process;
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *self.here());

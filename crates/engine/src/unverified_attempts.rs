@@ -1,12 +1,12 @@
-//! The attempts of an earlier life of which this one does not know yet what became of them.
+//! Attempts of the previous run whose state is not known yet.
 
 use crate::engine::Engine;
 use longhaul_ports::{AttemptKey, StoredProcess};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The attempts whose records may be out of date: an earlier manager wrote them, and their spawner has not told this one
-/// whether they are alive.
+/// Attempts whose records may be outdated: an earlier manager wrote them, and the spawner has not reported yet whether
+/// the attempts are alive.
 #[derive(Debug, Default)]
 pub(crate) struct UnverifiedAttempts {
     keys: Mutex<BTreeSet<AttemptKey>>,
@@ -17,7 +17,7 @@ impl UnverifiedAttempts {
         self.keys().insert(key);
     }
 
-    /// It is known to be alive, or its end is recorded.
+    /// Removes an attempt that is known to be alive or whose end is recorded.
     pub(crate) fn remove(&self, key: AttemptKey) {
         self.keys().remove(&key);
     }
@@ -36,8 +36,8 @@ impl UnverifiedAttempts {
 }
 
 impl Engine {
-    /// Whether the status of a record is the one that an earlier manager wrote, and nobody has been able to tell since this
-    /// one began whether it is still true.
+    /// Returns true if the status of a record was written by an earlier manager and could not be verified since this
+    /// manager started.
     #[must_use]
     pub fn is_unexamined(&self, stored: &StoredProcess) -> bool {
         let process = &stored.process;
@@ -45,7 +45,7 @@ impl Engine {
             && self.core.unexamined.has(AttemptKey { id: process.id, attempt: process.attempt })
     }
 
-    /// How many records have such a status.
+    /// Returns the number of records with an unverified status.
     #[must_use]
     pub fn unexamined(&self) -> usize {
         self.core.unexamined.count()

@@ -1,4 +1,4 @@
-//! Waits: parked until something is true of processes.
+//! Waits until processes reach a condition.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -7,44 +7,45 @@ use longhaul_ports::StoredProcess;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-/// What to wait for.
+/// The condition to wait for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitCondition {
-    /// It has ended.
+    /// The process has ended.
     #[default]
     Ended,
-    /// It has ended, and so has every descendant that has to end with it.
+    /// The process and every descendant that its cascade cancels have ended.
     TreeEnded,
-    /// It runs, or has ended.
+    /// The process is running, or has ended.
     Running,
-    /// It is ready, or has ended. Only for commands that were launched with a way to find that out.
+    /// The process is ready, or has ended. Only for commands with a readiness condition.
     Ready,
 }
 
-/// Of how many processes it has to be true.
+/// Number of processes that must reach the condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum WaitMode {
-    /// Of all.
+    /// All processes.
     #[default]
     All,
-    /// Of one.
+    /// At least one process.
     Any,
 }
 
-/// What a wait came to.
+/// Outcome of a wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitOutcome {
-    /// The processes, in the order in which they were named.
+    /// The processes, in the order of the given ids.
     pub processes: Vec<StoredProcess>,
-    /// True if the time was over first.
+    /// True if the time limit passed before the condition was reached.
     pub timed_out: bool,
 }
 
 impl Engine {
-    /// Parks until the goal is reached, or the patience is over. It costs nothing meanwhile; dropping it ends it.
+    /// Waits until the condition is reached or `patience` has passed. Cancel safe.
     ///
     /// # Errors
-    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for one that never tells that it is ready.
+    /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Invalid`] for [`WaitCondition::Ready`] on a process
+    /// without a readiness condition.
     pub async fn wait(
         &self,
         ids: &[ProcessId],
@@ -92,7 +93,7 @@ impl Engine {
                     }
                 }
             };
-            // A process that has ended and reached the goal needs no further look: an end is final.
+            // A process that has ended and reached the condition cannot change, so it is not loaded again.
             changed.retain(|id| {
                 let has_ended = known.get(id).is_some_and(|stored| stored.process.status().is_ended());
                 !(has_ended && reached.contains(id))
@@ -102,7 +103,7 @@ impl Engine {
 }
 
 impl Engine {
-    /// Parks until a process is past a revision, and gives it as it is then; none if the patience is over first.
+    /// Waits until a process has a later revision, and returns its record. Returns `None` if `patience` passes first.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
@@ -144,7 +145,7 @@ impl WaitCondition {
         }
     }
 
-    /// Nobody waits for what never comes.
+    /// Rejects a wait for readiness of a process that has no readiness condition.
     fn check(self, stored: &StoredProcess) -> Result<(), EngineError> {
         let process = &stored.process;
         let tells = process.spec.command().is_some_and(|command| command.ready_when.is_some());

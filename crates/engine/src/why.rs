@@ -1,4 +1,4 @@
-//! Why a process waits: the same facts that a claim goes by, told instead of used.
+//! Reasons for which a process waits, derived from the same facts that a claim uses.
 
 use crate::cascade::LIVE;
 use crate::eligible_nodes::fits_any;
@@ -10,89 +10,90 @@ use longhaul_domain::{
 };
 use longhaul_ports::{KnownNode, ProcessFilter, QueueState, StoredProcess};
 
-/// So many waiters are looked at in one call.
+/// Maximum number of waiting processes in one request.
 const CHUNK: usize = 500;
 
-/// Why a process waits.
+/// Reason for which a process waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WaitReason {
-    /// It does not wait.
+    /// The process does not wait.
     NotWaiting {
-        /// Where it stands.
+        /// Status of the process.
         status: Status,
     },
-    /// For a slot of its key, or for those ahead of it.
+    /// The process waits for a slot of its concurrency key, or for the processes ahead of it.
     Queued {
-        /// The key; none is the queue of processes without one.
+        /// The concurrency key; `None` for the queue of processes without a key.
         key: Option<SlotKey>,
-        /// Its place among those of its key that may go; 1 is next.
+        /// Position among the processes of the queue that could start; 1 is next.
         position: u32,
-        /// How many of them are ahead.
+        /// Number of processes ahead.
         ahead: u32,
-        /// The slots of the key; none means no limit.
+        /// Number of slots of the key; `None` means no limit.
         slots: Option<u32>,
-        /// Who holds them.
+        /// The processes that hold the slots.
         holders: Vec<ProcessId>,
-        /// Every slot is held by an ancestor of somebody who waits for one: if each waits for its child, nothing moves
-        /// until a limit is raised or one of them ends.
+        /// True if every slot is held by an ancestor of a process that waits for a slot of this key. If each ancestor
+        /// waits for its child, this is a deadlock until the limit is raised or one of them ends.
         stalled: bool,
     },
-    /// Its queue is held back.
+    /// The queue of the process is on hold.
     Held {
-        /// The key.
+        /// The concurrency key of the queue.
         key: SlotKey,
-        /// Since when and by whom.
+        /// Start and author of the hold.
         hold: QueueHold,
-        /// Its place once it goes on; 1 is next.
+        /// Position after the queue is released; 1 is next.
         position: u32,
     },
-    /// Its key has room, its node has not.
+    /// The key has a free slot, but the node already runs its maximum number of roots.
     NodeFull {
-        /// The most roots that its node runs at once.
+        /// Maximum number of roots that the node runs at once.
         limit: u32,
-        /// Those that it runs.
+        /// The roots that the node runs.
         holders: Vec<ProcessId>,
-        /// Its place among those of its key; 1 is next.
+        /// Position in the queue of the key; 1 is next.
         position: u32,
     },
-    /// The store had lost something: its node starts nothing new until all had the time to give it back.
+    /// The store had lost data: the node starts nothing new until all nodes had time to restore their records.
     Settling {
-        /// Until when.
+        /// End of the restriction.
         until: Timestamp,
-        /// Its place among those of its key; 1 is next.
+        /// Position in the queue of the key; 1 is next.
         position: u32,
     },
-    /// For a moment that was chosen at its launch.
+    /// The process waits for the start time that its launch specified.
     Delayed {
-        /// That moment.
+        /// The specified start time.
         until: Timestamp,
     },
-    /// For its next attempt.
+    /// The process waits for its next attempt.
     Retrying {
-        /// The next attempt: 2, 3, …
+        /// Number of the next attempt: 2, 3, …
         attempt: u32,
-        /// When it is due.
+        /// Time at which the next attempt is due.
         at: Timestamp,
-        /// How the last one ended.
+        /// Ending of the last attempt.
         after: Ending,
     },
-    /// No node may run it.
+    /// No present node fits the placement of the process.
     NoNode {
-        /// Which would.
+        /// The placement of the process.
         placement: Placement,
-        /// Those that are there and would, if they did not drain.
+        /// Present nodes that fit but are draining.
         draining: Vec<NodeId>,
     },
 }
 
 impl Engine {
-    /// Until when nothing new is started for want of what the store had lost; none of what does not wait for this node.
+    /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
+    /// nothing is restricted or this node cannot run the process.
     #[must_use]
     pub fn settles_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
         self.core.settles_until(&stored.process)
     }
 
-    /// Why a process waits, as of now.
+    /// Returns the reason for which a process waits now.
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id.
@@ -128,7 +129,7 @@ impl EngineShared {
         let roots = self.roots_held().await?;
         let crowd = SlotUsers { node: self.here(), nodes: &runners.nodes, full: self.is_full(roots.len()) };
         let Some(queue) = self.queue_of(&stored.process).await? else {
-            // It was claimed between the two looks.
+            // The process was claimed after its record was loaded.
             return Ok(WaitReason::NotWaiting {
                 status: self.load(stored.process.id).await?.process.status(),
             });
@@ -155,12 +156,13 @@ impl EngineShared {
         })
     }
 
-    /// Until when this node starts nothing because the store had lost something, if it is one that may run the process.
+    /// Returns the time until which this node starts nothing new because the store had lost data, if this node may run
+    /// the process.
     pub(crate) fn settles_until(&self, process: &Process) -> Option<Timestamp> {
         self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
 
-    /// The roots that this node runs, in the order of their submits.
+    /// Returns the roots that this node runs, in the order of submission.
     async fn roots_held(&self) -> Result<Vec<ProcessId>, EngineError> {
         if self.settings.max_parallel == 0 {
             return Ok(Vec::new());
@@ -178,7 +180,7 @@ impl EngineShared {
         count(roots) >= self.settings.roots()
     }
 
-    /// How many waiters of its key go before it, leaving out those that it passes.
+    /// Returns the number of waiting processes ahead in the queue, without those that cannot start now.
     async fn ahead_of(
         &self,
         stored: &StoredProcess,
@@ -198,7 +200,7 @@ impl EngineShared {
         Ok(ahead)
     }
 
-    /// Whether every holder is an ancestor of somebody who waits for a slot of the same key.
+    /// Returns true if every slot holder is an ancestor of a process that waits for a slot of the same key.
     async fn is_stalled(&self, queue: &QueueState) -> Result<bool, EngineError> {
         for holder in &queue.holders {
             let filter = ProcessFilter {
@@ -216,16 +218,17 @@ impl EngineShared {
     }
 }
 
-/// Who may run what just now.
+/// The present nodes, and the free root slots of this node.
 struct SlotUsers<'a> {
     node: &'a NodeId,
     nodes: &'a [KnownNode],
-    /// This node runs as many roots as it may.
+    /// True if this node runs its maximum number of roots.
     full: bool,
 }
 
 impl SlotUsers<'_> {
-    /// Whether a waiter cannot go because its node has no room for roots; of other nodes that is not known here.
+    /// Returns true if a root can only run on this node and this node has no free root slot. The root slots of other
+    /// nodes are unknown here.
     fn shuts_out(&self, stored: &StoredProcess) -> bool {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,

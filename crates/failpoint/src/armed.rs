@@ -1,4 +1,4 @@
-//! Points that do something.
+//! Armed failpoints, which perform an action when they are passed.
 #![expect(unsafe_code, reason = "a program can end itself by a signal through the C library only")]
 
 use std::fmt;
@@ -9,23 +9,23 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The variable that says what happens where.
+/// Name of the variable that contains the rules.
 pub(super) const POINTS: &str = "LONGHAUL_FAILPOINTS";
-/// The variable that names the file of passes.
+/// Name of the variable that contains the path of the pass log.
 pub(super) const SEEN: &str = "LONGHAUL_FAILPOINTS_SEEN";
 
 const SIGKILL: i32 = 9;
 const EIO: i32 = 5;
 const ENOSPC: i32 = 28;
 
-/// What this program was told.
+/// Failpoint configuration of this program.
 struct ArmedFailpoints {
     rules: Vec<PointRule>,
     seen: PathBuf,
     passes: AtomicU64,
 }
 
-/// What happens at one point.
+/// Rule for one failpoint.
 #[derive(Debug, PartialEq, Eq)]
 struct PointRule {
     point: String,
@@ -47,13 +47,13 @@ enum FailpointTrigger {
     Nth(usize),
 }
 
-/// Passes a point: does what was asked for there, and fails if that is it.
+/// Passes a failpoint: records the pass and performs the action that a rule requests.
 ///
 /// # Errors
-/// The error that the point was armed with.
+/// The error that the rule requests.
 ///
 /// # Panics
-/// If that is what the point was armed with.
+/// If the rule requests a panic.
 #[track_caller]
 pub fn pass(point: &str) -> io::Result<()> {
     static ARMED: OnceLock<Option<ArmedFailpoints>> = OnceLock::new();
@@ -76,7 +76,7 @@ impl ArmedFailpoints {
 
     #[track_caller]
     fn pass(&self, point: &str) -> io::Result<()> {
-        // Where the pass cannot be recorded, nobody could tell what was done: then nothing is.
+        // If the pass cannot be recorded, the action could not be traced, so no action is performed.
         let Ok(no) = self.record(point) else {
             return Ok(());
         };
@@ -88,17 +88,18 @@ impl ArmedFailpoints {
                 }
         };
         match self.rules.iter().find(is_due) {
-            // Not in a closure, so that a panic tells where the point is.
+            // Not in a closure, so that a panic reports the source line of the failpoint.
             Some(rule) => rule.action.act(point),
             None => Ok(()),
         }
     }
 
-    /// Adds a line for this pass, and tells the how many-th of this point it is for all who write there.
+    /// Appends this pass to the pass log. Returns its number among the passes of this failpoint in all programs, from
+    /// 1.
     fn record(&self, point: &str) -> io::Result<usize> {
         let mine =
             format!("{point} {} {}\n", std::process::id(), self.passes.fetch_add(1, Ordering::Relaxed));
-        // One write at the end of the file: the order of the lines is the same for everybody.
+        // A single append, so that all programs see the lines in the same order.
         OpenOptions::new().append(true).create(true).open(&self.seen)?.write_all(mine.as_bytes())?;
         let all = std::fs::read_to_string(&self.seen)?;
         let of_point = |line: &&str| line.strip_prefix(point).is_some_and(|rest| rest.starts_with(' '));
@@ -150,9 +151,9 @@ impl fmt::Debug for ArmedFailpoints {
     }
 }
 
-/// Ends this program at once, and nothing of it goes on.
+/// Kills this program at once with SIGKILL.
 fn end() -> ! {
-    // SAFETY: both take and return plain numbers, and the C library is part of every program of this one.
+    // SAFETY: both functions take and return plain integers, and every supported platform links the C library.
     unsafe extern "C" {
         safe fn getpid() -> i32;
         safe fn kill(pid: i32, signal: i32) -> i32;
@@ -196,7 +197,7 @@ mod tests {
         let rules = || ["a=eio@3", "b=enospc@*"].into_iter().filter_map(PointRule::parse).collect();
         let armed = || ArmedFailpoints { rules: rules(), seen: seen.clone(), passes: AtomicU64::new(0) };
         let (mut one, mut other) = (armed(), armed());
-        // As if of another program.
+        // Simulates the pass counter of another program.
         *other.passes.get_mut() = 100;
         let errno = |result: io::Result<()>| result.err().and_then(|error| error.raw_os_error());
         assert_eq!(errno(one.pass("a")), None);

@@ -1,16 +1,17 @@
-//! Points beside durable steps at which the tests of longhaul let a program die, fail, break or dawdle.
+//! Failpoints: named points next to durable steps, at which tests can kill, fail, panic or delay a program.
 //!
-//! They exist only where debug assertions do: in a release build the macros of this crate stand for nothing, the names of
-//! points are in no program, and the variables are not read. The crate has no dependencies and keeps no list: a point is a
-//! line of code with a name, and the sweep of crash points finds all of them in the sources.
+//! Failpoints exist only with debug assertions. In a release build the macros expand to nothing, the binary contains no
+//! names of failpoints, and the variables are not read. The crate has no dependencies and no list of failpoints: a
+//! failpoint is a line of code with a name, and the crash tests find all of them in the sources.
 //!
 //! # Arming
-//! `LONGHAUL_FAILPOINTS` holds `NAME=ACTION@N`, separated by commas: what happens when the point is passed for the N-th
-//! time, or each time with `@*`; the first time if nothing is said. Actions are `kill` (SIGKILL to itself), `eio` and
-//! `enospc` (the step fails so, at points that can fail), `panic`, and `delay:MILLISECONDS`.
+//! `LONGHAUL_FAILPOINTS` contains rules of the form `NAME=ACTION@N`, separated by commas. A rule applies when the point
+//! is passed for the N-th time, or each time with `@*`; without `@`, the first time. Actions are `kill` (SIGKILL to
+//! itself), `eio` and `enospc` (the step fails with that error, at points that can fail), `panic`, and
+//! `delay:MILLISECONDS`.
 //!
-//! `LONGHAUL_FAILPOINTS_SEEN` names a file to which each pass adds a line, and without which nothing is armed. Passes are
-//! counted over all programs that share it, so that of many supervisors one dies, and the next manager goes on.
+//! `LONGHAUL_FAILPOINTS_SEEN` is the path of the pass log, to which each pass adds a line. Without it no rule is armed.
+//! Passes are counted over all programs that share the file, so that only one of several shims dies.
 
 #[cfg(debug_assertions)]
 mod armed;
@@ -21,7 +22,7 @@ pub use armed::pass;
 
 use std::ffi::OsString;
 
-/// A point that can fail: an `io::Result<()>`, to be put right before the step that it stands for.
+/// A failpoint that can fail: evaluates to an `io::Result<()>`. Place it directly before the step that it represents.
 #[cfg(debug_assertions)]
 #[macro_export]
 macro_rules! failpoint {
@@ -30,7 +31,7 @@ macro_rules! failpoint {
     };
 }
 
-/// A point that can fail: an `io::Result<()>`, to be put right before the step that it stands for.
+/// A failpoint that can fail: evaluates to an `io::Result<()>`. Place it directly before the step that it represents.
 #[cfg(not(debug_assertions))]
 #[macro_export]
 macro_rules! failpoint {
@@ -39,7 +40,7 @@ macro_rules! failpoint {
     };
 }
 
-/// A point where nothing can fail, but a program may die, break or dawdle.
+/// A failpoint without an error result, at which a program can be killed, panic or be delayed.
 #[cfg(debug_assertions)]
 #[macro_export]
 macro_rules! crashpoint {
@@ -48,21 +49,21 @@ macro_rules! crashpoint {
     };
 }
 
-/// A point where nothing can fail, but a program may die, break or dawdle.
+/// A failpoint without an error result, at which a program can be killed, panic or be delayed.
 #[cfg(not(debug_assertions))]
 #[macro_export]
 macro_rules! crashpoint {
     ($name:expr) => {};
 }
 
-/// The variables that arm points; none in a release build.
+/// Names of the variables that arm failpoints; empty in a release build.
 #[cfg(debug_assertions)]
 pub const VARIABLES: &[&str] = &[armed::POINTS, armed::SEEN];
-/// The variables that arm points; none in a release build.
+/// Names of the variables that arm failpoints; empty in a release build.
 #[cfg(not(debug_assertions))]
 pub const VARIABLES: &[&str] = &[];
 
-/// What a program has to hand on to one that it starts with an environment of its own.
+/// Returns the failpoint variables to pass to a child program that is started with its own environment.
 pub fn variables() -> impl Iterator<Item = (&'static str, OsString)> {
     VARIABLES.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value)))
 }

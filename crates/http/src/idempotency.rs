@@ -118,7 +118,7 @@ impl IdempotencyCache {
             }
             Some(ReplaySlot { answer: None, .. }) => {
                 Err(ApiError::new(409, "idempotency_key_in_use", "the same request is still being answered")
-                    .help("ask again in a moment"))
+                    .help("try again in a moment"))
             }
         }
     }
@@ -199,7 +199,7 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     if all.next().is_some() {
         return Err(invalid("it is there twice"));
     }
-    let text = value.to_str().map_err(|_| invalid("it is no plain text"))?.trim();
+    let text = value.to_str().map_err(|_| invalid("it is not plain text"))?.trim();
     let text = match text.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"').ok_or_else(|| invalid("its quotation mark is not closed"))?,
         None => text,

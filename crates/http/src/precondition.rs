@@ -118,7 +118,7 @@ impl<'a> EntityTag<'a> {
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, ApiError> {
     let mut all = Vec::new();
     for value in headers.get_all(name) {
-        let text = value.to_str().map_err(|_| ApiError::invalid(name.as_str(), "it is no plain text"))?;
+        let text = value.to_str().map_err(|_| ApiError::invalid(name.as_str(), "it is not plain text"))?;
         all.push(text);
     }
     Ok((!all.is_empty()).then(|| all.join(",")))

@@ -72,7 +72,7 @@ pub async fn serve(
         limiter: refusing(|| {
             ApiError::new(503, "too_many_connections", "the manager has as many connections as it takes")
                 .because("each wait and each followed output holds one")
-                .help("end some of them, then ask again")
+                .help("end some of them, then try again")
         }),
         room: Arc::new(Semaphore::new(bounds.connections)),
         told: Arc::new(Semaphore::new(MAX_REJECTIONS)),

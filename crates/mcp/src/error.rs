@@ -50,7 +50,7 @@ impl ToolError {
     pub(crate) fn crowded() -> Self {
         let mut refusal = Self::of("too_many_waits", "as many calls wait as there may be");
         refusal.0.retryable = true;
-        refusal.hint("end some of them, then ask again")
+        refusal.hint("end some of them, then try again")
     }
 
     /// What has to end first is still ending.
@@ -60,7 +60,7 @@ impl ToolError {
             format!("process {id} or a descendant of it is still ending"),
         );
         refusal.0.retryable = true;
-        refusal.hint("ask again, or stop_background_process with force first")
+        refusal.hint("try again, or stop_background_process with force first")
     }
 
     fn of(code: &str, message: impl Into<String>) -> Self {
@@ -190,7 +190,7 @@ fn hint(problem: &Problem) -> Option<&'static str> {
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
         ) => Some("it has ended and stays so; restart_process runs it again"),
         ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
-            Some("it runs in a moment: ask again, the same")
+            Some("it runs in a moment: try again, the same")
         }
         ("invalid_status_transition", Some(_)) if problem.attempted.as_deref() == Some("restart") => {
             Some("it is live: with stop it is stopped first")
@@ -262,7 +262,7 @@ mod tests {
         for attempted in ["pause", "send"] {
             let said = refused("starting", attempted);
             assert!(said.retryable, "{attempted}");
-            assert_eq!(said.hint.as_deref(), Some("it runs in a moment: ask again, the same"));
+            assert_eq!(said.hint.as_deref(), Some("it runs in a moment: try again, the same"));
         }
         for (status, attempted) in [("starting", "resume"), ("queued", "send"), ("completed", "pause")] {
             assert!(!refused(status, attempted).retryable, "{status} {attempted}");

@@ -186,7 +186,7 @@ impl Tool {
                 "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until all of them have ended, at most 15 s."
             }
             Self::WaitForProcess => {
-                "Wait until processes have ended, run, are ready, or print a match. After a timeout, ask again; for more than a \
+                "Wait until processes have ended, run, are ready, or print a match. After a timeout, try again; for more than a \
                  minute, run `longhaul wait ID` in a background shell of your own instead."
             }
         }

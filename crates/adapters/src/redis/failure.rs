@@ -20,7 +20,7 @@ const RECORD_HELP: &str =
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
 /// What to do about one that is founded anew by the next sign of life of any node.
 const RECREATED_HELP: &str =
-    "ask again in a second: each manager gives back what is its own, and nothing has to be restored";
+    "try again in a second: each manager gives back what is its own, and nothing has to be restored";
 
 /// What a failure says about the request that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

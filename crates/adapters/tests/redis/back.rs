@@ -147,7 +147,7 @@ async fn nothing_is_taken_from_a_server_that_went_back_before_that_was_told() {
         let (StoreError::Unavailable { source } | StoreError::Unknown { source, .. }) = refused else {
             unreachable!("{refused:?}")
         };
-        assert!(source.to_string().contains("lost something"), "{source}");
+        assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter, own.process.id]).await.unwrap();
     assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");
@@ -187,7 +187,7 @@ async fn nothing_is_taken_from_a_namespace_that_was_emptied_and_filled_again_bef
     ];
     for refused in refused {
         let StoreError::Unavailable { source } = refused else { unreachable!("{refused:?}") };
-        assert!(source.to_string().contains("lost something"), "{source}");
+        assert!(source.to_string().contains("has lost data"), "{source}");
     }
     let there = store.load(&[waiter.process.id, keyed.process.id]).await.unwrap();
     assert_eq!(there[0].as_ref().unwrap().process.status(), Status::Pending, "nobody took it");

@@ -115,7 +115,7 @@ fn skipped_view(SkippedRestart { stored, reason }: &SkippedRestart) -> SkippedVi
             ("reported", "its reporter registers it again: `longhaul track start`".to_owned())
         }
         SkipReason::Unexamined => {
-            ("recovery_pending", "the manager does not know yet whether it still runs; ask again".to_owned())
+            ("recovery_pending", "the manager does not know yet whether it still runs; try again".to_owned())
         }
         SkipReason::LaunchFailed { error } => ("launch_failed", error.clone()),
     };

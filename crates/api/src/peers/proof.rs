@@ -208,7 +208,7 @@ impl fmt::Display for PeerAuthError {
         f.write_str(match self {
             Self::Wrong => "it was made with another secret, or for something else",
             Self::Untimely => "the clocks of the two nodes differ by more than two minutes",
-            Self::Early => "it is older than the manager here; ask again",
+            Self::Early => "it is older than the manager here; try again",
             Self::Repeated => "it was taken before",
             Self::Crowded => "too many requests came within two minutes",
         })

@@ -331,7 +331,10 @@ mod tests {
             ),
             ("url = \"https://example.com/hooks\"\nsecret_file = \"/nowhere\"\n", "No such file"),
             ("secret = \"hush\"\n", "without an address"),
-            ("url = \"https://example.com/hooks\"\nsecret = \"hush\"\nevents = [\"X\"]\n", "not an event type"),
+            (
+                "url = \"https://example.com/hooks\"\nsecret = \"hush\"\nevents = [\"X\"]\n",
+                "not an event type",
+            ),
         ] {
             let error = of(&format!("{CHAT}{wrong}")).unwrap_err();
             assert!(error.why().unwrap().contains(words), "{error:?}");

@@ -126,9 +126,9 @@ fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
     let mut help = vec!["longhaul status -a      see whether it is there".to_owned()];
     match launch_key {
         Some(true) => {
-            help.push("or ask again with the same --launch-key: it never starts a second copy".to_owned())
+            help.push("or try again with the same --launch-key: it never starts a second copy".to_owned())
         }
-        Some(false) => help.push("with --launch-key KEY it is safe to ask again".to_owned()),
+        Some(false) => help.push("with --launch-key KEY it is safe to try again".to_owned()),
         None => {}
     }
     help

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What a client gets for a call that the end of a manager cut off.
-const LOST: &str = "the manager was restarted, ask again";
+const LOST: &str = "the manager was restarted, try again";
 /// What it gets for one that may have changed something.
 const OUTCOME_UNKNOWN_HELP: &str = "it may have been done: look first";
 /// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
@@ -282,7 +282,7 @@ impl Session {
         let why = if why == LOST { "the manager was restarted" } else { why };
         match open.launch_key() {
             Some(key) => {
-                let why = format!("{why}; it may have been started: ask again with launch_key {key}");
+                let why = format!("{why}; it may have been started: try again with launch_key {key}");
                 refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false, "launch_key": key }))
             }
             None => {
@@ -434,7 +434,7 @@ mod tests {
         session.lost(&[], true);
         let answers = session.gave_up("no manager answers", "manager_unreachable");
         let error = &parsed(&answers[0])["error"];
-        let said = "no manager answers; it may have been started: ask again with launch_key mcp-";
+        let said = "no manager answers; it may have been started: try again with launch_key mcp-";
         assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
         assert_eq!(error["data"]["retryable"], false);
     }

@@ -1,4 +1,4 @@
-//! What earlier lives of this manager told of the output that they watched, as the event log has it.
+//! Conditions that earlier runs of this manager reported about watched output, read from the event log.
 
 use crate::engine::EngineShared;
 use longhaul_domain::{Deadline, Fact, ProcessId, Timestamp};
@@ -7,28 +7,28 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 use tokio::sync::OnceCell;
 
-/// The log is read in pages of so many events.
+/// Maximum number of events in one read.
 const PAGE: u32 = 1_000;
-/// The wait before a log is read again that could not be read.
+/// Delay before the next read of the event log after an error.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// What earlier lives told; read when it is first asked for.
+/// Reports of earlier runs, read from the log on first use.
 #[derive(Debug, Default)]
 pub(super) struct EarlierRuns(OnceCell<EarlierReports>);
 
 #[derive(Debug, Default)]
 struct EarlierReports {
-    /// When the oldest event was that is kept: what was told before it is forgotten.
+    /// Time of the oldest stored event; older reports are unknown.
     since: Option<Timestamp>,
     of: HashMap<ProcessId, ReportedConditions>,
 }
 
-/// What was told of one attempt: where the lines begin, by pattern.
+/// Matches that were reported for one attempt: the start offsets of the matching lines, by pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct ReportedConditions(BTreeMap<String, BTreeSet<u64>>);
 
 impl EarlierRuns {
-    /// What was told of a live attempt, and the first offset of which that is known.
+    /// Returns the reported matches of a live attempt, and the output offset from which on they are complete.
     pub(super) async fn of(&self, core: &EngineShared, key: AttemptKey) -> (u64, ReportedConditions) {
         let told = self.0.get_or_init(|| read(core)).await;
         let from = match told.since {
@@ -53,7 +53,7 @@ impl EarlierReports {
                 let told = self.of.entry(logged.id).or_default();
                 told.0.entry(pattern).or_default().insert(offset);
             }
-            // Another attempt has output of its own.
+            // The next attempt has a new output log, so the offsets no longer apply.
             Fact::Claimed { .. } | Fact::Ended { .. } => {
                 self.of.remove(&logged.id);
             }
@@ -96,7 +96,7 @@ async fn read(core: &EngineShared) -> EarlierReports {
     }
 }
 
-/// Reads the log as it is now. Nobody adds to what was told of the attempts of an earlier life before that is known.
+/// Reads the log up to its current end. No matches for attempts of earlier runs are added before this has finished.
 async fn all(core: &EngineShared) -> Result<EarlierReports, StoreError> {
     let (store, mut told) = (&core.parts.store, EarlierReports::default());
     let end = store.end().await?;

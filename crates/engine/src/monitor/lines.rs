@@ -1,43 +1,43 @@
-//! Output taken apart into lines, stream by stream.
+//! Splits output into lines, separately for stdout and stderr.
 
 use longhaul_domain::Timestamp;
 use longhaul_ports::{OutputChunk, OutputSource};
 use longhaul_view::{LineSplitter, TerminalPolicy, sanitize};
 use std::borrow::Cow;
 
-/// A longer line is taken in pieces of this size.
+/// Maximum length of a line in bytes; a longer line is split into pieces of about this size.
 const MAX_LINE_LEN: usize = 64 * 1024;
 
-/// Puts lines together from chunks of output.
+/// Assembles lines from chunks of output.
 #[derive(Debug, Default)]
 pub(super) struct LineFeed {
     stdout: PartialLine,
     stderr: PartialLine,
 }
 
-/// The begin of a line whose end has not been read yet.
+/// The start of a line whose end has not been read yet.
 #[derive(Debug, Default)]
 struct PartialLine {
     offset: u64,
     at: Timestamp,
     bytes: Vec<u8>,
-    /// Whether it was shown as it is.
+    /// True if the partial line was already shown in its current length.
     shown: bool,
 }
 
 /// One line of output.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OutputLine<'a> {
-    /// The offset of its first byte; a line has one line of its stream beginning there.
+    /// Offset of the first byte of the line; unique among the lines of a stream.
     pub(super) offset: u64,
     pub(super) source: OutputSource,
-    /// When the last of it was read.
+    /// Time at which the last part of the line was read.
     pub(super) at: Timestamp,
     bytes: &'a [u8],
 }
 
 impl LineFeed {
-    /// Takes in a chunk and shows each line that it finishes.
+    /// Adds a chunk and calls `show` with each completed line.
     pub(super) fn take(&mut self, chunk: &OutputChunk, mut show: impl FnMut(OutputLine<'_>)) {
         let source = chunk.source;
         let unfinished = match source {
@@ -60,17 +60,17 @@ impl LineFeed {
         }
     }
 
-    /// Forgets what was begun: its end is missing.
+    /// Drops the partial lines, because the output after them is missing.
     pub(super) fn interrupt(&mut self) {
         *self = Self::default();
     }
 
-    /// Whether the begin of a line has not been shown as it is now.
+    /// Returns true if a partial line has not been shown in its current length.
     pub(super) const fn waits(&self) -> bool {
         self.stdout.waits() || self.stderr.waits()
     }
 
-    /// Shows lines that nobody has ended yet, such as prompts.
+    /// Calls `show` with lines that have no end yet, such as prompts.
     pub(super) fn show_unfinished(&mut self, mut show: impl FnMut(OutputLine<'_>)) {
         for (source, unfinished) in
             [(OutputSource::Stdout, &mut self.stdout), (OutputSource::Stderr, &mut self.stderr)]
@@ -94,7 +94,7 @@ impl PartialLine {
 }
 
 impl OutputLine<'_> {
-    /// Its text, without what a terminal would obey.
+    /// Returns the text of the line without its line end and terminal control sequences.
     pub(super) fn text(&self) -> Cow<'_, str> {
         let bytes = match self.bytes {
             [text @ .., b'\r', b'\n'] | [text @ .., b'\n'] => text,

@@ -1,4 +1,4 @@
-//! One piece of live work that something may be told of.
+//! One monitored process.
 
 use super::pattern::CompiledPattern;
 use super::silence::{InspectMode, SilenceMonitor};
@@ -13,12 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// The wait before output is listened to again that was said to have grown and has not; it doubles.
+/// Delay before the next wait for output growth after a wait that ended without growth; each further delay is twice as
+/// long.
 const GROWTH_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The longest such wait.
+/// Maximum delay between two waits for output growth.
 const MAX_GROWTH_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// A live attempt, or reported work.
+/// A monitored live attempt or reported work.
 #[derive(Debug)]
 pub(super) struct MonitoredWork {
     pub(super) key: AttemptKey,
@@ -26,10 +27,10 @@ pub(super) struct MonitoredWork {
     pub(super) phase: MonitorPhase,
     pub(super) silence: SilenceMonitor,
     pub(super) due: Option<AwakeTime>,
-    /// The moment under which it is filed.
+    /// The inspection time under which the process is in the schedule.
     pub(super) armed: Option<AwakeTime>,
     spec: Arc<Spec>,
-    /// Whether it may be asked from here if it is ready.
+    /// True if this node may run the readiness check, because the launch signature is valid.
     may_ask: bool,
     begin: WatchStart,
     watch: MonitorState,
@@ -37,32 +38,32 @@ pub(super) struct MonitoredWork {
     ear: Option<TaskGuard>,
 }
 
-/// How far it is, as far as attention goes.
+/// Phase of a process, as far as the monitor distinguishes phases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MonitorPhase {
-    /// Its start is not answered yet.
+    /// The start of the attempt is not confirmed yet.
     Starting,
-    /// It works.
+    /// The process is running.
     Working,
-    /// It is halted or told to end: silent for that reason.
+    /// The process is paused or stopping, so its silence means nothing.
     Halted,
 }
 
 #[derive(Debug)]
 enum MonitorState {
-    /// Not begun, or nothing to watch for.
+    /// The output is not watched yet, or the command has no patterns.
     No,
     Yes(PatternWatch),
-    /// Its end was seen, and its last words are being searched.
+    /// The end of the attempt was observed, and its last output is being searched.
     Over,
 }
 
-/// A task that ends with whoever holds it.
+/// A task that is aborted when this guard is dropped.
 #[derive(Debug)]
 struct TaskGuard(JoinHandle<()>);
 
 impl MonitorPhase {
-    /// Where a record stands for this node; none if it is of no concern here.
+    /// Returns the phase of a process, or `None` if this node does not monitor the process.
     pub(super) fn of(core: &EngineShared, stored: &StoredProcess) -> Option<Self> {
         let is_mine = stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here());
         match &stored.process.state {
@@ -87,7 +88,7 @@ impl MonitorPhase {
 }
 
 impl MonitoredWork {
-    /// Work that something may be told of; none if nothing ever will be.
+    /// Creates the monitored state of a process, or returns `None` if no condition of the process can be detected.
     pub(super) fn of(
         core: &EngineShared,
         stored: &StoredProcess,
@@ -125,12 +126,12 @@ impl MonitoredWork {
         })
     }
 
-    /// Takes in what the record says now.
+    /// Updates the state from a newer record.
     pub(super) fn take_in(&mut self, core: &Arc<EngineShared>, stored: &StoredProcess, phase: MonitorPhase) {
         self.as_of = stored.revision;
         self.silence.hold(stored.process.conditions);
         if self.phase != phase && phase == MonitorPhase::Working {
-            // Whatever it did not say while it was halted or starting is no silence.
+            // Time without output while the process was paused or starting does not count as silence.
             self.silence.broken(core.parts.clock.awake());
             self.silence.hold(stored.process.conditions);
         }
@@ -149,7 +150,7 @@ impl MonitoredWork {
         self.settle(core);
     }
 
-    /// Sets its next moment, and listens for what would end its silence.
+    /// Sets the next inspection time, and starts to wait for new output if that would end a silence.
     pub(super) fn settle(&mut self, core: &Arc<EngineShared>) {
         self.due = match self.phase {
             MonitorPhase::Working => self.silence.due(),
@@ -167,19 +168,20 @@ impl MonitoredWork {
         self.spec.command().is_some()
     }
 
-    /// Whether it is known without asking that it has said nothing: somebody listens, and nothing is about to be told for
-    /// which his word would not do.
+    /// Returns true if the process is known to be silent without reading its output size: a task waits for new output,
+    /// and no condition is due that requires the exact size.
     pub(super) fn is_heard(&mut self, awake: AwakeTime) -> bool {
         let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
         listens && self.silence.goes_on(awake)
     }
 
-    /// Whoever listened has heard something, or it is looked at anyway.
+    /// Stops waiting for new output, because some was found or the process is inspected anyway.
     pub(super) fn listened(&mut self) {
         self.ear = None;
     }
 
-    /// Its end was seen: its watch, for whoever waits for its last words; it is not begun again.
+    /// Returns the pattern watch, to search the last output after the end of the attempt. The watch is not started
+    /// again.
     pub(super) fn last_watch(&mut self, core: &Arc<EngineShared>) -> Option<PatternWatch> {
         self.watch_from_here(core);
         match std::mem::replace(&mut self.watch, MonitorState::Over) {
@@ -210,7 +212,8 @@ impl MonitoredWork {
     }
 }
 
-/// The question may be a command, or go to an address: nobody but who launched it may choose those.
+/// Returns true if the launch signature is valid. The readiness check may run a command or connect to an address, so
+/// only the launcher may choose it.
 fn may_ask(core: &EngineShared, process: &Process) -> bool {
     let verified = if asks_if_ready(&process.spec) { core.verify(process) } else { Ok(()) };
     verified.inspect_err(|error| tracing::error!(%error, "whether it is ready is not asked")).is_ok()
@@ -226,7 +229,7 @@ impl Drop for TaskGuard {
     }
 }
 
-/// Asks about an attempt as soon as there is new output.
+/// Waits for output beyond the offset `end`, and then schedules an inspection of the attempt.
 async fn listen(core: Arc<EngineShared>, key: AttemptKey, end: u64) {
     let mut wait = GROWTH_RETRY_DELAY;
     loop {
@@ -256,7 +259,7 @@ const fn asks(command: &CommandSpec) -> bool {
     command.ready_when.is_some() || !command.watch.is_empty()
 }
 
-/// The awake time of a moment of steady time, if the machine was not suspended since.
+/// Converts a time to awake time, on the assumption that the machine was not suspended since.
 fn awake_at(core: &EngineShared, moment: Timestamp) -> AwakeTime {
     let (now, awake) = (core.parts.clock.now(), core.parts.clock.awake());
     AwakeTime(awake.0.saturating_sub(millis(now.since(moment))))

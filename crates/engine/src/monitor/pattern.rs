@@ -1,20 +1,20 @@
-//! Regular expressions that others chose, compiled with bounds.
+//! Compiles regular expressions that users choose, within limits on size and number.
 
 use crate::error::EngineError;
 use longhaul_domain::{CommandSpec, ReadyWhen, WatchSource};
 use longhaul_ports::OutputSource;
 use regex::{Regex, RegexBuilder};
 
-/// A launch may watch for so many patterns.
+/// Maximum number of patterns for one process.
 const MAX_PATTERNS: usize = 16;
-/// A pattern may be so long, in bytes.
+/// Maximum length of a pattern in bytes.
 const MAX_PATTERN_LEN: usize = 1_024;
-/// A name of a pattern may be so long, in bytes.
+/// Maximum length of the name of a pattern in bytes.
 const MAX_NAME_LEN: usize = 64;
-/// A compiled pattern may take so many bytes: counted repetitions grow fast.
+/// Maximum size of a compiled pattern in bytes. Counted repetitions grow fast.
 const MAX_PROGRAM_BYTES: usize = 1024 * 1024;
 
-/// A pattern to watch for, compiled.
+/// A compiled pattern to search for in the output.
 #[derive(Debug)]
 pub(super) struct CompiledPattern {
     pub(super) name: String,
@@ -23,8 +23,8 @@ pub(super) struct CompiledPattern {
 }
 
 impl CompiledPattern {
-    /// The patterns of a command that can be compiled. A launch is refused for any other; one that an older program let
-    /// through is passed over.
+    /// Compiles the patterns of a command. Launches with invalid patterns are rejected; an invalid pattern that an
+    /// older version accepted is skipped.
     pub(super) fn of(command: &CommandSpec) -> Vec<Self> {
         let compiled = command.watch.iter().filter_map(|watch| {
             let expression = compile(&watch.pattern)
@@ -35,7 +35,7 @@ impl CompiledPattern {
         compiled.collect()
     }
 
-    /// Whether it is looked for in this stream.
+    /// Returns true if the pattern applies to this stream.
     pub(super) const fn covers(&self, source: OutputSource) -> bool {
         match (self.source, source) {
             (WatchSource::Both, _)
@@ -48,7 +48,7 @@ impl CompiledPattern {
     }
 }
 
-/// Compiles a pattern; it is matched in time that grows with the text alone.
+/// Compiles a pattern. Matching takes time linear in the length of the text.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() {
         return Err("a pattern is empty".to_owned());
@@ -59,10 +59,10 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     RegexBuilder::new(pattern).size_limit(MAX_PROGRAM_BYTES).build().map_err(|error| error.to_string())
 }
 
-/// Whether what a command asks to be told of can be found out.
+/// Checks that the patterns and the readiness condition of a command are valid.
 ///
 /// # Errors
-/// [`EngineError::Invalid`] with what makes no sense.
+/// [`EngineError::Invalid`] with the invalid part.
 pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
     if command.watch.len() > MAX_PATTERNS {
         return Err(invalid("watch", format!("more than {MAX_PATTERNS} patterns")));

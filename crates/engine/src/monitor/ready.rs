@@ -1,4 +1,4 @@
-//! Finds out whether a command does what it was started for.
+//! Detects when a command is ready.
 
 use super::pattern::compile;
 use super::scan::scan;
@@ -9,16 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// After the start it is asked at these moments, in milliseconds.
+/// Times of the first probes after the start, in milliseconds.
 const FIRST: [u64; 4] = [50, 100, 200, 400];
-/// Then it is asked so long after the last answer.
+/// Delay between two later probes, counted from the last answer.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// An address has so long to answer.
+/// Time limit of an HTTP probe.
 const ANSWER: Duration = Duration::from_secs(2);
-/// A command has so long to end.
+/// Time limit of a probe command.
 const END: Duration = Duration::from_secs(5);
 
-/// Asks until it is so, and tells that.
+/// Probes until the command is ready, and then reports the condition.
 pub(super) async fn ask(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec>) {
     let Some((command, ready_when)) =
         spec.command().and_then(|command| Some((command, command.ready_when.as_ref()?)))
@@ -39,7 +39,7 @@ pub(super) async fn ask(core: Arc<EngineShared>, key: AttemptKey, spec: Arc<Spec
     );
 }
 
-/// Follows the output until a line matches; false if none ever will.
+/// Follows the output until a line matches. Returns false if the output or the pattern makes a match impossible.
 async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     let expression = match compile(pattern) {
         Ok(expression) => expression,
@@ -48,7 +48,7 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
             return false;
         }
     };
-    // Nobody tells of the end: it takes this task along.
+    // No end is ever sent on this channel: this task is aborted when the attempt ends.
     let (_over, told) = watch::channel(None);
     let mut said = false;
     scan(core, key, 0, told, |line| {
@@ -108,7 +108,7 @@ async fn is_ready(
                 }
             }
         }
-        // Followed instead of asked.
+        // Handled by the caller, which follows the output.
         ReadyWhen::Log { .. } => false,
     }
 }

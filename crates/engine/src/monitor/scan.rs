@@ -7,18 +7,19 @@ use longhaul_ports::{AttemptKey, OutputError, OutputRead};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// One look takes in so many bytes.
+/// Maximum number of bytes in one read.
 const PAGE: u32 = 64 * 1024;
-/// A line that is not ended is shown when nothing came after it for so long.
+/// Time without new output after which a line without an end is shown.
 const UNFINISHED: Duration = Duration::from_millis(200);
-/// The wait before output is looked for again that is not there, or that should have grown and has not.
+/// Delay before output is read again that is missing, or that was reported as grown but has not.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// So long after an exit the rest of its output is waited for.
+/// Maximum time after an exit for which the rest of the output is awaited.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// Shows each line from an offset on until `show` has had enough, or the attempt is over and its output at an end.
+/// Calls `show` with each line from an offset on, until `show` returns false or the output of the ended attempt has
+/// been read completely.
 ///
-/// `over` tells how many bytes the attempt wrote once that is known.
+/// `over` carries the total output size in bytes as soon as the attempt has ended.
 pub(super) async fn scan(
     core: &EngineShared,
     key: AttemptKey,
@@ -61,12 +62,12 @@ struct OutputScan {
     next: u64,
     feed: LineFeed,
     goes_on: bool,
-    /// It was told of new output and has not found any since.
+    /// True after a notification of new output, until new output has been read.
     woken: bool,
 }
 
 impl OutputScan {
-    /// Takes in one page; false if there is nothing new.
+    /// Reads one page. Returns false without new output.
     async fn read(
         &mut self,
         core: &EngineShared,
@@ -100,7 +101,7 @@ impl OutputScan {
     }
 }
 
-/// Returns when there may be more; what cannot be watched is looked at now and then.
+/// Waits until the output may have grown. If growth cannot be watched, returns after [`RETRY_DELAY`].
 async fn grown(core: &EngineShared, key: AttemptKey, beyond: u64) {
     if core.parts.output.grown(key, beyond).await.is_err() {
         let again = core.parts.clock.awake().plus(RETRY_DELAY);

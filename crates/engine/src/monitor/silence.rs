@@ -1,68 +1,68 @@
-//! How long an attempt has been silent, when to look at it again, and what holds of it for that.
+//! Tracks the silence of one attempt: its length, the next inspection time, and the conditions that follow from it.
 //!
-//! Pure: it is told what was heard and seen, and answers what began and what is over. All times are awake time, so that
-//! nobody is called silent for the time that the machine was suspended.
+//! This module performs no I/O. The caller passes observations in and receives the conditions that started or ended.
+//! All times are awake time, so that the time in which the machine was suspended does not count as silence.
 
 use longhaul_domain::{AwakeTime, Condition, Conditions, SilencePolicy, Timestamp};
 use longhaul_ports::{OutputSize, TreeSnapshot};
 use std::time::Duration;
 
-/// The first look at a silent tree comes after so long, and the second.
+/// Silence before the first and the second inspection of a process tree.
 const FIRST_INSPECT_DELAY: Duration = Duration::from_millis(700);
 const SECOND_INSPECT_DELAY: Duration = Duration::from_millis(1_500);
-/// What may ask for input any time is looked at as often as this while it is silent.
+/// Inspection interval of a silent process that may ask for input at any time.
 const ACTIVE_INSPECT_INTERVAL: Duration = Duration::from_secs(1);
-/// What waits for input is looked at ever more rarely down to this: what ends its wait is heard.
+/// Maximum inspection interval of a process that waits for input. New output ends the wait without an inspection.
 const MAX_INPUT_INSPECT_INTERVAL: Duration = Duration::from_secs(10);
-/// What nobody can give input to is looked at ever more rarely down to this, for who opens a terminal later and asks
-/// there without a word.
+/// Maximum inspection interval of a process without an input pipe or terminal, which may still open a terminal and wait
+/// for input without a prompt.
 const MAX_INSPECT_INTERVAL: Duration = Duration::from_secs(60);
-/// From one look to the next passes so many times what has passed until then.
+/// Backoff factor: the next inspection comes after this multiple of the silence so far.
 const BACKOFF_FACTOR: u32 = 3;
-/// Moments are moved to the next one of a raster, so that all looks of that time share one wake-up.
+/// Grids to which inspection times are rounded up, so that many timers share one wake-up.
 const RASTERS: [Duration; 4] =
     [Duration::from_secs(60), Duration::from_secs(15), Duration::from_secs(5), Duration::from_secs(1)];
 const MIN_TIMER_GRID: Duration = Duration::from_millis(250);
-/// A tree that uses less than this part of one processor does nothing: one in so many.
+/// Divisor of the idle limit: a tree that uses less than 1/100 of a processor counts as inactive.
 const IDLE_SHARE: u32 = 100;
 
-/// What is known of the silence of one attempt.
+/// State of the silence of one attempt.
 #[derive(Clone, Debug)]
 pub(super) struct SilenceMonitor {
     policy: SilencePolicy,
     eyes: InspectMode,
-    /// What holds, as far as it was told.
+    /// The conditions that hold, as far as they were reported.
     held: Conditions,
     since: AwakeTime,
-    /// When it was last asked how much output there is.
+    /// Time at which the output size was last checked.
     asked: AwakeTime,
-    /// How much output there was; none before that was asked.
+    /// Last known output size in bytes; `None` before the first check.
     end: Option<u64>,
-    /// How long it had been silent at the last look; none before the first one in this silence.
+    /// Length of the silence at the last inspection; `None` before the first inspection of this silence.
     looked: Option<Duration>,
     has_terminal: bool,
-    /// Something happened that a look may find, whatever the time is.
+    /// True if an event, such as written input, requires an inspection regardless of the schedule.
     is_urgent: bool,
-    /// Since when its tree uses no processor, and what it had used then.
+    /// Start of the time in which the tree has used almost no CPU, and its total CPU time at that start.
     calm: Option<(AwakeTime, Duration)>,
 }
 
-/// Whether its tree can be looked at.
+/// Possible inspection of the process tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InspectMode {
-    /// There is none, or none that can be seen.
+    /// The process has no tree, or the tree cannot be inspected.
     Closed,
-    /// There is.
+    /// The tree can be inspected.
     Open,
-    /// There is, and its standard input is a pipe.
+    /// The tree can be inspected, and its standard input is a pipe.
     OnInput,
 }
 
-/// A condition that begins or ends.
+/// A condition and its change: true if it starts, false if it ends.
 pub(super) type ConditionChange = (Condition, bool);
 
 impl SilenceMonitor {
-    /// Silent since then. `end` is how much output there was by then, if that is known.
+    /// Creates the state of an attempt that is silent since `since`. `end` is the output size at that time, if known.
     pub(super) fn new(
         policy: SilencePolicy,
         eyes: InspectMode,
@@ -84,7 +84,7 @@ impl SilenceMonitor {
         }
     }
 
-    /// What the record says holds.
+    /// Sets the conditions that hold according to the record.
     pub(super) const fn hold(&mut self, held: Conditions) {
         self.held = held;
     }
@@ -93,24 +93,24 @@ impl SilenceMonitor {
         &self.held
     }
 
-    /// The next time that it is asked about, its tree is looked at.
+    /// Requires an inspection of the tree at the next check.
     pub(super) fn hurry(&mut self) {
         self.is_urgent = self.eyes != InspectMode::Closed;
     }
 
-    /// It was not silent until now.
+    /// Starts a new silence at `now`, and ends all conditions that follow from silence.
     pub(super) fn broken(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
         self.over([Condition::Idle, Condition::Stalled, Condition::WaitingForInput])
     }
 
-    /// It reported, which is a sign of life; whether it waits for input is another matter.
+    /// Starts a new silence at a report. The waiting-for-input condition is not affected.
     pub(super) fn reported(&mut self, now: AwakeTime) -> Vec<ConditionChange> {
         self.begin(now);
         self.over([Condition::Idle, Condition::Stalled])
     }
 
-    /// How much output there is.
+    /// Records the current output size. If the output has grown, the silence starts again.
     pub(super) fn heard(
         &mut self,
         now: Timestamp,
@@ -141,7 +141,8 @@ impl SilenceMonitor {
         }
     }
 
-    /// It has said nothing until now; false if that has to be asked, because something holds by it.
+    /// Records that no output was written until now. Returns false if the output size must be checked first, because an
+    /// idle or stalled condition is due.
     pub(super) fn goes_on(&mut self, awake: AwakeTime) -> bool {
         let is_due = |at: AwakeTime| at <= awake;
         let goes_on = self.end.is_some()
@@ -153,13 +154,13 @@ impl SilenceMonitor {
         goes_on
     }
 
-    /// Whether its tree should be looked at now: it is time, or only a look can prove that it is stalled.
+    /// Returns true if the tree must be inspected now: an inspection is due, or is required to prove a stall.
     pub(super) fn wants(&self, awake: AwakeTime) -> bool {
         let proves = self.eyes != InspectMode::Closed && self.stalled_at().is_some_and(|at| at <= awake);
         proves || self.is_urgent || self.look_at().is_some_and(|at| at <= awake)
     }
 
-    /// What a look found; none if it came to nothing.
+    /// Records the result of an inspection; `None` if the inspection failed.
     pub(super) fn seen(
         &mut self,
         now: Timestamp,
@@ -190,7 +191,7 @@ impl SilenceMonitor {
         news
     }
 
-    /// What holds by the mere passing of time.
+    /// Returns the conditions that start because their time limit has passed.
     pub(super) fn passed(&mut self, now: Timestamp, awake: AwakeTime) -> Vec<ConditionChange> {
         let mut news = Vec::new();
         if self.idle_at().is_some_and(|at| at <= awake) {
@@ -202,7 +203,7 @@ impl SilenceMonitor {
         news
     }
 
-    /// When to ask again; none if nothing can come of it.
+    /// Returns the time of the next check, or `None` if no check can change a condition.
     pub(super) fn due(&self) -> Option<AwakeTime> {
         let pause = self.pause();
         let look = self.look_at().map(|at| later(at, raster(pause)));
@@ -211,7 +212,8 @@ impl SilenceMonitor {
         look.into_iter().chain(rest).min()
     }
 
-    /// Whether the end of its silence has to be heard: it would end something, or nobody looks for a while.
+    /// Returns true if new output must be reported at once: it would end a condition, or the next inspection is far
+    /// away.
     pub(super) fn wants_ear(&self) -> bool {
         let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
             .into_iter()
@@ -254,7 +256,7 @@ impl SilenceMonitor {
         vec![(condition, holds)]
     }
 
-    /// From one look to the next.
+    /// Returns the delay from the last inspection to the next.
     fn pause(&self) -> Duration {
         match self.looked {
             None => FIRST_INSPECT_DELAY,
@@ -281,7 +283,9 @@ impl SilenceMonitor {
         Some(self.since.plus(after))
     }
 
-    /// Where no tree can be seen, silence alone counts. It is known to be calm only by a look after all that time.
+    /// Returns the time at which the process counts as stalled. If the tree cannot be inspected, only silence counts.
+    /// Otherwise the tree must also have been inactive for the whole time, which an inspection at the end has to
+    /// confirm.
     fn stalled_at(&self) -> Option<AwakeTime> {
         let after = self.policy.stall_after.filter(|_| !self.held.holds(Condition::Stalled))?;
         match (self.eyes, self.calm) {
@@ -292,12 +296,12 @@ impl SilenceMonitor {
     }
 }
 
-/// The raster for a pause.
+/// Returns the grid for a delay between inspections.
 fn raster(pause: Duration) -> Duration {
     RASTERS.into_iter().find(|raster| *raster * 2 <= pause || *raster == pause).unwrap_or(MIN_TIMER_GRID)
 }
 
-/// The next moment of a raster that is not before this one.
+/// Rounds a time up to the next point of a grid.
 fn later(at: AwakeTime, raster: Duration) -> AwakeTime {
     let step = millis(raster).max(1);
     let over = at.0.rem_euclid(step);
@@ -326,7 +330,7 @@ mod tests {
         TreeSnapshot { waits_for_input: waits, cpu: Duration::from_millis(cpu), ..TreeSnapshot::default() }
     }
 
-    /// Looks at each due moment until then; gives the moments, in milliseconds since the start.
+    /// Performs each due inspection up to `until`. Returns the inspection times in milliseconds since the start.
     fn looks(silence: &mut SilenceMonitor, until: i64, found: &TreeSnapshot) -> Vec<i64> {
         let mut moments = Vec::new();
         while let Some(due) = silence.due().filter(|due| due.0 <= START.0 + until) {
@@ -417,7 +421,7 @@ mod tests {
             }
         }
         assert_eq!(stalled_at, Some(11_250));
-        // What works again is stalled no more, though it says nothing.
+        // CPU usage ends the stalled condition even without output.
         let (now, awake) = at(70_000);
         assert_eq!(calm.seen(now, awake, Some(&look(false, 2_000))), [(Condition::Stalled, false)]);
     }
@@ -452,7 +456,7 @@ mod tests {
         let mut silence = fresh(policy, InspectMode::Closed);
         let (now, awake) = at(1_000);
         silence.heard(now, awake, &OutputSize::default());
-        // Said something after that, then an hour of suspend.
+        // Output is written after the last check, and then the machine is suspended for one hour.
         let later = Timestamp(now.0 + 3_601_000);
         let size = OutputSize { end: 1, gap: None, last_at: Some(Timestamp(now.0 + 500)) };
         silence.heard(later, AwakeTime(awake.0 + 1_000), &size);

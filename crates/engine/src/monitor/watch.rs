@@ -13,23 +13,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Of each pattern so many lines are told for one attempt; what matches then is a flood that nobody reads.
+/// Maximum number of reported matches for each pattern of an attempt.
 const MAX_MATCHES: usize = 100;
-/// So much of a line is told, in characters.
+/// Maximum number of characters of a matching line that are reported.
 const MAX_REPORTED_LEN: usize = 200;
-/// The end of an attempt waits so long for what it said last to be told before it.
+/// Maximum time for which the end of an attempt is delayed, so that matches in its last output are reported first.
 const OUTPUT_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// In whose life an attempt began.
+/// The run of the manager in which an attempt started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WatchStart {
-    /// In this one: nothing of it was told.
+    /// The current run: no match has been reported yet.
     Here,
-    /// In an earlier one of this manager: what was told then is told by the event log.
+    /// An earlier run: the event log contains the reported matches.
     Before,
 }
 
-/// A running watch; dropping it ends it.
+/// A running search for patterns. Dropping it stops the search.
 #[derive(Debug)]
 pub(super) struct PatternWatch {
     over: watch::Sender<Option<u64>>,
@@ -53,7 +53,7 @@ impl PatternWatch {
         Self { over, task }
     }
 
-    /// Returns when all that the attempt wrote was searched, or that takes too long.
+    /// Waits until all `written` bytes of the attempt were searched, at most [`OUTPUT_DRAIN_TIMEOUT`].
     pub(super) async fn finish(mut self, core: &EngineShared, written: u64) {
         self.over.send_replace(Some(written));
         let until = Deadline::Awake(core.parts.clock.awake().plus(OUTPUT_DRAIN_TIMEOUT));
@@ -73,7 +73,8 @@ impl Drop for PatternWatch {
     }
 }
 
-/// What an attempt of an earlier life said and nobody was told, in the order of its lines. `written` is how much it said.
+/// Returns the unreported matches in the output of an attempt of an earlier run, in line order. `written` is the size
+/// of that output in bytes.
 pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written: u64) -> Vec<Observation> {
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     let patterns = stored.process.spec.command().map(CompiledPattern::of).unwrap_or_default();
@@ -100,12 +101,12 @@ struct WatchSearch {
 
 struct PatternCount {
     pattern: CompiledPattern,
-    /// Where the lines begin that were told: one may be looked at again when it has grown.
+    /// Start offsets of the reported lines. A line is searched again when it has grown, but reported only once.
     told: BTreeSet<u64>,
 }
 
 impl WatchSearch {
-    /// Also gives where it begins.
+    /// Creates a search. Also returns the offset at which it starts.
     async fn new(
         core: &EngineShared,
         key: AttemptKey,
@@ -132,7 +133,7 @@ impl WatchSearch {
         }
     }
 
-    /// Tells what matches; false when nothing more would be told.
+    /// Reports the patterns that match a line. Returns false once every pattern has reached [`MAX_MATCHES`].
     fn look_at(&mut self, line: OutputLine<'_>, tell: &mut impl FnMut(Observation)) -> bool {
         let text = line.text();
         for PatternCount { pattern, told } in &mut self.patterns {

@@ -1,4 +1,4 @@
-//! How much output is kept, and letting go of it.
+//! Measures stored output and determines which output has to be deleted.
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
@@ -6,10 +6,10 @@ use longhaul_domain::{AttemptNo, Process, ProcessId, Seq, State, Timestamp};
 use longhaul_ports::{OutputError, ProcessFilter};
 use std::collections::HashSet;
 
-/// The most processes that one look at the output names.
+/// Maximum number of processes in one page of the output listing.
 const PAGE: u32 = 10_000;
 
-/// The output of one ended process.
+/// The output size of one ended process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct EndedOutput {
     ended_at: Timestamp,
@@ -18,17 +18,18 @@ struct EndedOutput {
     bytes: u64,
 }
 
-/// All output that there is.
+/// The size of all stored output.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutputUsage {
-    /// Oldest end first.
+    /// Output of ended processes, oldest end first.
     ended: Vec<EndedOutput>,
-    /// The bytes of all others together.
+    /// Total output of live processes in bytes.
     live: u64,
 }
 
 impl OutputUsage {
-    /// The moment before which records go so that the output of the newer ones comes to at most so much.
+    /// Returns the time before which records must have ended to be pruned, so that the output of the others is at most
+    /// `most` bytes. Returns `None` if nothing has to be pruned.
     pub(super) fn first_to_stay(&self, most: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
         for each in self.ended.iter().rev() {
@@ -40,8 +41,8 @@ impl OutputUsage {
         None
     }
 
-    /// The processes that ended before a moment whose output has to go, oldest first, so that the rest comes to at most
-    /// so much.
+    /// Returns the processes, oldest first, whose output must be deleted so that the rest is at most `most` bytes. Only
+    /// processes that ended before `before` are included.
     pub(super) fn beyond(&self, most: u64, before: Timestamp) -> Vec<ProcessId> {
         let mut total = self.ended.iter().fold(self.live, |total, each| total.saturating_add(each.bytes));
         let mut beyond = Vec::new();
@@ -57,7 +58,7 @@ impl OutputUsage {
         beyond
     }
 
-    /// The rest when these are gone.
+    /// Returns the output without that of the given processes.
     pub(super) fn without(mut self, gone: &[ProcessId]) -> Self {
         let gone: HashSet<&ProcessId> = gone.iter().collect();
         self.ended.retain(|each| !gone.contains(&each.id));
@@ -66,7 +67,7 @@ impl OutputUsage {
 }
 
 impl EngineShared {
-    /// How much output there is, and of whom.
+    /// Measures all stored output.
     pub(super) async fn outputs(&self) -> Result<OutputUsage, EngineError> {
         let ids = self.all_kept().await?;
         let mut outputs = OutputUsage::default();
@@ -96,7 +97,7 @@ impl EngineShared {
         Ok(outputs)
     }
 
-    /// Every process of which anything is kept.
+    /// Returns every process that has stored output.
     pub(super) async fn all_kept(&self) -> Result<HashSet<ProcessId>, EngineError> {
         let mut all = HashSet::new();
         let mut after = None;
@@ -111,7 +112,7 @@ impl EngineShared {
         }
     }
 
-    /// The bytes of storage that removing the output of a process gives back.
+    /// Returns the disk space in bytes that deleting the output of a process would free.
     pub(super) async fn size_on_disk(&self, id: ProcessId) -> u64 {
         match self.parts.output.size_on_disk(id).await {
             Ok(bytes) => bytes,
@@ -124,8 +125,8 @@ impl EngineShared {
     }
 }
 
-/// What the record of an ended process tells of its output: nothing if it had several attempts, or if its exit is not
-/// known.
+/// Returns the output size from the record of an ended process. Returns `None` if the process had several attempts or
+/// its exit is unknown.
 fn recorded_bytes(process: &Process) -> Option<u64> {
     let State::Ended(ended) = &process.state else {
         return None;

@@ -1,4 +1,4 @@
-//! The task that lets go of what is old by itself.
+//! The task that prunes old records and output automatically.
 
 use super::output::OutputUsage;
 use crate::engine::EngineShared;
@@ -9,29 +9,29 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The longest pause between two rounds.
+/// Maximum delay between two prune rounds.
 const HOUR: Duration = Duration::from_secs(3600);
-/// The shortest one.
+/// Minimum delay between two prune rounds.
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
-/// Where records are kept for less than some hours, rounds come so much more often than records go.
+/// Number of prune rounds within the maximum age of records, if that age is only a few hours.
 const ROUNDS_PER_AGE: u32 = 4;
-/// The pause after a round that failed.
+/// Delay after a prune round that failed.
 const RETRY_DELAY: Duration = Duration::from_secs(60);
-/// Bounds in bytes let go of nothing that ended later than this long ago: whoever waited for it shall see it.
+/// Minimum age of records that are pruned because of size limits, so that waiting clients can still read them.
 const MIN_PRUNE_AGE: Duration = Duration::from_secs(60);
-/// Output without a record is looked for again after this long.
+/// Time between two searches for output without a record.
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// So many records are asked for at once, and so long is the pause afterwards, when output without a record is sought.
+/// Number of records in one request of the search for output without a record, and the delay after each request.
 const PAGE_SIZE: usize = 200;
 const PAGE_DELAY: Duration = Duration::from_millis(20);
-/// The first round comes so long after the start.
+/// Delay of the first prune round after the start of the engine.
 const START: Duration = Duration::from_secs(1);
 const NO_RETENTION: Retention = Retention { age: None, count: None, before: None };
 
-/// Lets go of old records and output: at the start, and from then on once an hour.
+/// Prunes old records and output: shortly after the start, and then at least once an hour.
 pub(crate) async fn keep_tidy(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
-    // Whoever started this engine wants something of it first; only how many ever went is told at once.
+    // The first requests of clients go first. Only the total number of pruned records is read at once.
     if let Err(error) = core.sweep(&NO_RETENTION, 0).await {
         core.unanswered(None, &error, "the store did not tell how many records it has let go");
     }
@@ -84,9 +84,10 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Removes output whose record was swept while its removal was cut off.
+/// Deletes output whose record was pruned, if the deletion was interrupted.
 ///
-/// A store that never let go of so many is not the one that this output was kept for: then it all stays.
+/// Deletes nothing if there is more such output than the store has ever pruned records: the output then belongs to
+/// another store.
 async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let kept: Vec<ProcessId> = core.all_kept().await?.into_iter().collect();
     let mut unknown = Vec::new();

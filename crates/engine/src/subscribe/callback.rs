@@ -1,4 +1,4 @@
-//! Callbacks: subscribers that are called, each on a thread of its own.
+//! Callbacks for events, each called on its own thread.
 
 use super::{LogFollower, MAX_RETRY_DELAY, MIN_RETRY_DELAY, Subscription, SubscriptionItem};
 use crate::engine::Engine;
@@ -11,10 +11,10 @@ use std::thread;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-/// So many events are held for a callback that is at work.
+/// Maximum number of events that are buffered for a busy callback.
 const CAPACITY: usize = 1024;
 
-/// A registered callback; dropping it ends it, and a call under way is not waited for.
+/// A registered callback. Dropping it ends the callback without waiting for a call in progress.
 #[derive(Debug)]
 #[must_use = "dropping it ends the callback"]
 pub struct CallbackGuard {
@@ -24,10 +24,10 @@ pub struct CallbackGuard {
 }
 
 impl Engine {
-    /// Calls a function with everything that becomes true from now on, on a thread of its own.
+    /// Calls a function with every event from now on, on a separate thread.
     ///
-    /// One that panics is called no more. One that falls so far behind that events are lost is told with
-    /// [`SubscriptionItem::Resync`], and is called no more. Neither a commit nor the end of the engine waits for one.
+    /// A callback that panics is not called again. A callback that is too slow receives [`SubscriptionItem::Resync`]
+    /// and is not called again. Neither commits nor the shutdown of the engine wait for callbacks.
     pub fn on_event(&self, callback: impl FnMut(&SubscriptionItem) + Send + 'static) -> CallbackGuard {
         let dropped = Arc::new(AtomicBool::new(false));
         let (follower, subscription) = self.follower(CAPACITY);
@@ -48,9 +48,9 @@ impl Engine {
 }
 
 impl CallbackGuard {
-    /// Returns when everything that becomes true from here on will be told; at once if it is.
+    /// Waits until the callback is active: every later event will be delivered.
     pub async fn listening(&mut self) {
-        // Without a sender it has ended, and nothing will be told.
+        // An error means that the sender was dropped: the callback has ended and receives nothing.
         let _ = self.listening.wait_for(|listening| *listening).await;
     }
 }
@@ -63,7 +63,7 @@ impl Drop for CallbackGuard {
 }
 
 impl LogFollower {
-    /// The place after the newest event, as soon as it can be told; none if the subscriber went away before.
+    /// Returns the cursor of the newest event, with retries. Returns `None` if the subscriber or the engine ends first.
     async fn end_of_log(&self) -> Option<EventCursor> {
         let mut wait = MIN_RETRY_DELAY;
         loop {

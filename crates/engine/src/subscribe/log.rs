@@ -1,4 +1,4 @@
-//! The event log as it is read page by page, by whoever keeps the place himself.
+//! Paged access to the event log, for readers that keep their own cursor.
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -7,11 +7,11 @@ use longhaul_ports::{EventCursor, EventPage, StoredProcess, WallTime};
 use std::time::Duration;
 
 impl Engine {
-    /// A page of the event log after a place, from the oldest event kept without one. With `wait` it parks until there is
-    /// an event; an empty page then means that the engine has ended.
+    /// Returns a page of the event log after a cursor, or from the oldest stored event. With `wait`, waits for an
+    /// event; an empty page then means that the engine has ended.
     ///
-    /// Nothing is kept for whoever reads so: a reader that is slow costs nobody anything, and misses only what the log
-    /// lets go of meanwhile, which the page says.
+    /// The engine stores no state for the reader. A slow reader misses only events that the log has dropped, and the
+    /// page reports that gap.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
@@ -29,11 +29,11 @@ impl Engine {
                 _ = over.wait_for(|over| *over) => {}
             }
         }
-        // What was committed before the end is still told.
+        // Events that were committed before the engine ended are still returned.
         Ok(store.read(after, most, false).await?)
     }
 
-    /// The place after the newest event.
+    /// Returns the cursor of the newest event.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the log cannot be read.
@@ -41,7 +41,7 @@ impl Engine {
         Ok(self.core.parts.store.end().await?)
     }
 
-    /// The records of these ids, in the same order; none for an id that is not known, or whose record is damaged.
+    /// Returns the records of the given ids, in the same order, with `None` for an unknown id or a damaged record.
     ///
     /// # Errors
     /// [`EngineError::Store`] if the store cannot be read.
@@ -50,31 +50,31 @@ impl Engine {
         Ok(found.into_iter().map(|stored| stored.ok().flatten()).collect())
     }
 
-    /// What a clock on the wall shows.
+    /// Returns the current wall-clock time.
     #[must_use]
     pub fn wall(&self) -> WallTime {
         self.core.parts.clock.wall()
     }
 
-    /// Returns when a moment has come, at once if it is past.
+    /// Waits until the given time; returns at once if it has passed.
     pub async fn sleep_until(&self, moment: Timestamp) {
         self.core.parts.clock.sleep_until(Deadline::At(moment)).await;
     }
 
-    /// Returns after a span in which this machine was awake.
+    /// Waits for a duration, in which time that the machine is suspended does not count.
     pub async fn sleep(&self, span: Duration) {
         let until = self.core.parts.clock.awake().plus(span);
         self.core.parts.clock.sleep_until(Deadline::Awake(until)).await;
     }
 
-    /// Returns when the engine has ended.
+    /// Waits until the engine has ended.
     pub async fn over(&self) {
         let mut over = self.core.listeners.over.subscribe();
-        // Without a sender it has ended as well.
+        // An error means that the sender was dropped, so the engine has ended.
         let _ = over.wait_for(|over| *over).await;
     }
 
-    /// A number that nobody can foresee.
+    /// Returns an unpredictable random number.
     #[must_use]
     pub fn chance(&self) -> u64 {
         self.core.parts.ids.chance().0

@@ -8,7 +8,7 @@ use longhaul_engine::{EngineError, Shutdown};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A command that asks for input through a pipe.
+/// Returns the spec of a command whose standard input is a pipe.
 pub(crate) fn piped(words: &str) -> Spec {
     adjusted(words, |command| command.stdin = Stdin::Pipe)
 }
@@ -40,7 +40,7 @@ impl World {
         self.stored(id).await.process.conditions.holds(condition)
     }
 
-    /// What became true of it, by name, with the condition if it is about one.
+    /// Returns the names of the events of a process, each with its condition if the event has one.
     pub(crate) async fn told(&self, id: ProcessId) -> Vec<String> {
         let facts = self.facts(id).await;
         let words = facts.iter().map(|fact| {
@@ -62,7 +62,7 @@ impl World {
         page.events.into_iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact).collect()
     }
 
-    /// The different moments since then at which anything was looked into.
+    /// Returns the number of different times since `since` at which a process tree was inspected.
     fn wake_ups(&self, since: AwakeTime) -> usize {
         let moments: BTreeSet<AwakeTime> =
             self.spawner.looked().into_iter().map(|(at, _)| at).filter(|at| *at > since).collect();

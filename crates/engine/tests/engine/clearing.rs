@@ -19,7 +19,7 @@ impl World {
         self.engine.list(&ProcessFilter::default(), &page).await.unwrap().processes
     }
 
-    /// One of every sort; the second half of the answer lives.
+    /// Launches a process of every kind. Returns the ended and the live processes.
     async fn populated(&self) -> (Vec<ProcessId>, Vec<ProcessId>) {
         let ended = vec![self.launch("exit 0").await, self.launch("exit 1").await];
         for id in &ended {
@@ -177,7 +177,7 @@ async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
         panic!("{cleared:?}")
     };
     assert!(matches!(source, StoreError::Refused(StoreRejection::Full)), "{source:?}");
-    // What is only reported, or waits, has nothing that could be stopped.
+    // Reported work and waiting processes have no command that could be stopped.
     assert_eq!((stopped, removed), ([&live[..4], &live[6..]].concat(), 0));
     assert!(world.clock.now().since(asked_at) < seconds(2), "nothing is waited for in vain");
     world.pass(seconds(10)).await;

@@ -85,13 +85,13 @@ async fn an_end_that_could_not_be_recorded_for_long_is_dated_when_it_was() {
     world.store.set_down(false);
     world.end(id).await;
     assert_eq!(ran(&world, id).await, seconds(1));
-    // An end is shown before it is recorded, and counted afterwards.
+    // An end is visible before it is recorded, but counts in statistics only afterwards.
     world.pass(seconds(30)).await;
     let stats = world.engine.stats(&ProcessFilter::default()).await.unwrap();
     assert_eq!(stats.total.mean, Some(seconds(1)), "durations follow");
 }
 
-/// More processes than anything is done side by side.
+/// Number of processes, above every limit on concurrent work in the engine.
 const MANY: usize = 64;
 
 async fn roomy() -> World {
@@ -107,14 +107,14 @@ async fn launch_many(world: &World, words: &str) -> Vec<ProcessId> {
     ids
 }
 
-/// Refuses the next write of a record: the wait between two tries doubles, and comes to six seconds.
+/// Makes the next seven commits fail. The delay between retries doubles, so the failures last about six seconds.
 fn refuse_for_seconds(world: &World) {
     for _ in 0..7 {
         world.store.fail_on(PortCall::Commit, 1, Fault::ReadOnly);
     }
 }
 
-/// What the store itself says.
+/// Returns the statuses in the store, without the overlays of the engine.
 async fn recorded(world: &World, ids: &[ProcessId]) -> Vec<Status> {
     let found = world.store.load(ids).await.unwrap();
     found.into_iter().map(|stored| stored.unwrap().process.status()).collect()

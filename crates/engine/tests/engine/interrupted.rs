@@ -134,7 +134,8 @@ async fn a_restart_on_an_older_revision_is_refused() {
     assert!(world.engine.restart(id, Some(now)).await.unwrap().created);
 }
 
-/// What a reboot interrupts: a grandparent, a parent and a child, and the child of a process that had ended well.
+/// Creates four processes and reboots: an interrupted grandparent, parent and child, and an interrupted child whose
+/// parent had completed before.
 async fn interrupted_family(world: &World) -> [ProcessId; 4] {
     let in_project = |name| Spec { project: Some(ProjectName::new(name).unwrap()), ..command("run") };
     let grandparent = world.launch_spec(in_project("p")).await;
@@ -259,7 +260,7 @@ async fn one_relaunched_child_replaces_one_of_several_that_are_alike() {
     assert_eq!((origins(&all), skipped(&all)), (vec![children[1]], vec![replaced]));
 }
 
-/// Two interrupted children of one parent, and the restart of that parent.
+/// Creates two interrupted children of one parent. Returns them with the restart of that parent.
 async fn twins_below_a_restart(world: &World, specs: [Spec; 2]) -> ([ProcessId; 2], ProcessId) {
     let parent = world.launch("run").await;
     let [first, second] = specs;

@@ -1,4 +1,4 @@
-//! The use cases in virtual time: a reference store, scripted children, no real second passes.
+//! Tests of the engine in virtual time, with an in-memory store and scripted commands.
 
 #![expect(
     clippy::unwrap_used,

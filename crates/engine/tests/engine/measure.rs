@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 const LAUNCHES: usize = 2_000;
 const ROUNDS: usize = 9;
 
-/// The time of a launch at the 50th and the 99th percentile.
+/// Returns the 50th and the 99th percentile of the time of a launch.
 async fn launches(world: &World) -> (Duration, Duration) {
     let mut spans = Vec::with_capacity(LAUNCHES);
     for _ in 0..LAUNCHES {
         let begin = Instant::now();
         let id = world.launch_spec(command("run")).await;
         spans.push(begin.elapsed());
-        // Only a few live at a time: the fakes are made for few.
+        // Only a few processes are live at a time, because the fakes are slow with many.
         world.ask(id, Action::Force { cause: StopCause::User }).await.unwrap();
         while !world.status(id).await.is_ended() {
             tokio::task::yield_now().await;
@@ -24,8 +24,8 @@ async fn launches(world: &World) -> (Duration, Duration) {
     (spans[LAUNCHES / 2], spans[LAUNCHES * 99 / 100])
 }
 
-/// Rounds with and without subscribers alternate, so that whatever else the machine does falls on both; each kind is
-/// told by its median round.
+/// Rounds with and without subscribers alternate, so that other load on the machine affects both. The result of each
+/// kind is its median round.
 #[test]
 #[ignore = "a measurement"]
 #[expect(clippy::print_stdout, reason = "a measurement tells its numbers")]

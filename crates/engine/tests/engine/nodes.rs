@@ -1,4 +1,4 @@
-//! Several engines on one store whose leases end.
+//! Tests with several engines on one store with expiring leases.
 
 use crate::world::{command, node, seconds};
 use longhaul_adapters::memory::MemoryStore;
@@ -24,18 +24,18 @@ use std::time::Duration;
 const LEASE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(10);
 
-/// One store, and engines that come and go.
+/// A shared store, and the clock for the engines that use it.
 struct Cluster {
     clock: VirtualClock,
     store: MemoryStore,
 }
 
-/// A node: its engine and its machine.
+/// A node: its engine and the fakes of its machine.
 struct Node {
     engine: Engine,
-    /// What goes wrong between it and the store.
+    /// Planned faults between the node and the store.
     trouble: Arc<FaultPlan>,
-    /// What goes wrong with its manager as a whole.
+    /// Planned faults of the node's manager.
     life: Arc<FaultPlan>,
     spawner: Arc<ScriptedSpawner>,
     ids: Arc<SequentialIds>,
@@ -111,7 +111,7 @@ impl Node {
         self.stored(id).await.process.status()
     }
 
-    /// Cuts the node off from the store; its engine and its children go on.
+    /// Disconnects the node from the store, or connects it again. The engine and its commands continue.
     fn cut(&self, cut: bool) {
         self.trouble.set_down(cut);
     }
@@ -129,7 +129,7 @@ fn anywhere(words: &str) -> Spec {
     Spec { placement: Placement::Anywhere, ..command(words) }
 }
 
-/// Runs again somewhere if its node is lost.
+/// Returns the spec of a command that is retried on another node if its node is lost.
 fn requeued(words: &str) -> Spec {
     let retry = RetryPolicy {
         retries: 3,
@@ -343,7 +343,7 @@ async fn a_node_that_comes_back_works_on() {
     let again = a.launch(command("exit 0 500")).await;
     cluster.pass(seconds(2)).await;
     assert_eq!(b.status(again).await, Status::Completed);
-    // What ran on comes to its end, which is told late.
+    // The command was still running; its exit is recorded as a late exit.
     a.spawner.live().into_iter().for_each(|key| assert_eq!(key.id, process));
 }
 
@@ -565,7 +565,7 @@ async fn an_order_whose_call_is_lost_is_answered_with_the_next_beat() {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(2)).await;
-    // The call is taken in, and the commit that would answer it fails.
+    // The node receives the pending action, but the commit that executes the action fails.
     a.trouble.fail_on(PortCall::Commit, 1, Fault::Unavailable);
     b.tell(process, Action::Pause).await;
     cluster.pass(seconds(2)).await;
@@ -594,7 +594,7 @@ async fn what_begins_after_it_was_given_to_others_is_stopped() {
     let cluster = Cluster::new();
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     cluster.pass(seconds(1)).await;
-    // It stands still between the look at its lease and the start.
+    // The manager stalls between the check of its lease and the start.
     a.life.fail_on(PortCall::Start, 1, Fault::Late(seconds(2)));
     let process = a.launch(requeued("run")).await;
     cluster.pass(seconds(1)).await;
@@ -730,7 +730,7 @@ async fn work_that_was_taken_and_not_yet_called_lost_goes_on_where_it_runs() {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(2)).await;
     a.engine.abandon();
-    // Another node takes it, and is gone before it says what follows.
+    // Another node takes the process over, and fails before it records a decision.
     let other = NodeDescriptor { id: id("b"), home: None, boot: "b".to_owned(), version: "0".to_owned() };
     let lease = cluster.store.register(&other).await.unwrap();
     for _ in 0..(LEASE + GRACE).as_secs() + 1 {
@@ -789,7 +789,7 @@ async fn an_order_to_end_is_heeded_though_its_node_is_lost() {
     }
 }
 
-/// Asks a node that is cut off for the end of its work, which it carries out and cannot record.
+/// Cancels a process on a disconnected node, which carries the stop out but cannot record it.
 async fn stopped_in_vain(cluster: &Cluster, a: &Node, process: ProcessId) {
     cluster.pass(seconds(2)).await;
     a.cut(true);
@@ -841,7 +841,8 @@ async fn what_a_killed_manager_stopped_in_vain_does_not_go_on_elsewhere() {
     assert_eq!(b.status(process).await, Status::Cancelled);
 }
 
-/// Work that did not opt in, called interrupted while its node was away, which is back.
+/// Returns an orphan: a process without retries that was recorded as interrupted while its node was unreachable. The
+/// node is connected again.
 async fn living_on(cluster: &Cluster, a: &Node) -> ProcessId {
     let process = a.launch(command("run")).await;
     cluster.pass(seconds(3)).await;
@@ -996,7 +997,7 @@ async fn a_signal_reaches_work_on_another_node_once() {
     assert_eq!(b.status(process).await, Status::Running);
 }
 
-/// A node whose manager is away is asked for something, and its next manager finds that.
+/// Stores a pending action for a node whose manager is not running, and then starts its next manager.
 async fn asked_while_away(cluster: &Cluster, order: Action) -> (Node, ProcessId) {
     let (a, b) = (cluster.node("a", 1).await, cluster.node("b", 2).await);
     let process = b.launch(command("exit 0 60000")).await;
@@ -1009,7 +1010,7 @@ async fn asked_while_away(cluster: &Cluster, order: Action) -> (Node, ProcessId)
     (again, process)
 }
 
-/// How often this was done to a process.
+/// Returns the number of spawner calls of one kind for a process.
 fn times(node: &Node, process: ProcessId, act: FakeCall) -> usize {
     node.spawner.journal().iter().filter(|entry| entry.key.id == process && entry.act == act).count()
 }

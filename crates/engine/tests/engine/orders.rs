@@ -1,4 +1,4 @@
-//! Orders that were left for somebody who is gone.
+//! Tests of pending actions whose node is gone.
 
 use crate::world::{World, command, reported, seconds};
 use longhaul_domain::{PendingAction, Policy, ProcessId, SlotKey, Spec, Status, StopCause};
@@ -51,7 +51,7 @@ async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
     world.settle().await;
     world.engine.abandon();
     leave(&world, cancelled, PendingAction::Cancel { cause: StopCause::User }).await;
-    // What waits cannot be paused: it starts all the same.
+    // A waiting process cannot be paused, so it starts nevertheless.
     leave(&world, goes_on, PendingAction::Pause).await;
     world.pass(seconds(2)).await;
     world.crash().await;
@@ -62,7 +62,7 @@ async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
     assert_eq!(world.stored(goes_on).await.pending_actions, []);
 }
 
-/// As an engine does that ends before it looks whether somebody answers.
+/// Stores a pending action, like an engine that ends before it checks that the action is executed.
 async fn leave(world: &World, id: ProcessId, wish: PendingAction) {
     world.store.enqueue_action(&id, world.ids.op(), wish).await.unwrap();
 }

@@ -33,7 +33,7 @@ async fn what_is_adopted_is_named_with_the_command_of_its_launch() {
     world.crash().await;
     let key = AttemptKey { id, attempt: AttemptNo(1) };
     assert_eq!(world.spawner.adopted(), [(key, asked.clone())], "by the start of the next manager");
-    // Nobody watches it any more, so that the cancel has to find it first.
+    // The spawner no longer watches the attempt, so the cancel has to adopt it first.
     world.spawner.settled(key).await;
     world.cancel(id).await;
     world.settle().await;
@@ -99,7 +99,7 @@ async fn what_cannot_be_examined_in_time_is_marked_until_it_is() {
 #[tokio::test(start_paused = true)]
 async fn a_crash_between_claim_and_start_starts_it_once() {
     let mut world = World::new().await;
-    // The launch is durable and claimed; its start was never ordered.
+    // The launch is durable and claimed, but the start was not requested yet.
     let id = world.launch("exit 0 100").await;
     world.crash().await;
     assert_eq!(world.end(id).await, Status::Completed);

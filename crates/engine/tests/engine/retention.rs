@@ -15,7 +15,7 @@ fn older_than(age: Duration) -> Retention {
 }
 
 impl World {
-    /// Runs a command to its end that prints so many bytes.
+    /// Runs a command that prints `bytes` bytes, and waits for its end.
     async fn printed(&self, bytes: usize) -> ProcessId {
         let id = self.launch(&format!("echo {}", "x".repeat(bytes - 1))).await;
         assert_eq!(self.end(id).await, Status::Completed);

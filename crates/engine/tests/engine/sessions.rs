@@ -80,7 +80,7 @@ async fn nothing_of_another_session_is_touched() {
     let mine = world.launch_spec(of("s", SessionPolicy::Cancel, command("run"))).await;
     let other = world.launch_spec(of("t", SessionPolicy::Cancel, command("run"))).await;
     let none = world.launch("run").await;
-    // Below a process of the session, and of another one.
+    // The process has a parent in the session that ends, but belongs to another session.
     let below = child(&world, mine, of("t", SessionPolicy::Cancel, command("run"))).await;
     let told = world.engine.end_session(&session("s"), Some(SessionPolicy::Cancel)).await.unwrap();
     assert_eq!(ids(&told), [mine]);
@@ -114,7 +114,7 @@ async fn a_policy_that_is_asked_for_overrules_what_was_declared() {
     let id = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.settle().await;
     world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(10)))).await.unwrap();
-    // A second end gives no more time.
+    // A second end of the session does not extend the grace period.
     let again =
         world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(100)))).await.unwrap();
     assert_eq!(again[0].outcome.as_ref().unwrap().note, Some(NoOpReason::NoChange));
@@ -192,7 +192,7 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
     let leaves = world.launch_spec(of("s", SessionPolicy::Grace(seconds(60)), command("run"))).await;
     let stays = world.launch_spec(of("s", SessionPolicy::Keep, command("run"))).await;
     world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(30)))).await.unwrap();
-    // What it declared is not what somebody says now.
+    // An explicit policy overrides the declared one.
     world.engine.end_session(&session("s"), None).await.unwrap();
     assert!(world.stored(stays).await.process.leave_by.is_some());
     let kept = world.engine.end_session(&session("s"), Some(SessionPolicy::Keep)).await.unwrap();
@@ -202,7 +202,7 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
         assert_eq!(world.status(id).await, Status::Running);
         assert_eq!(world.stored(id).await.process.leave_by, None);
     }
-    // The next end finds it as it was before.
+    // The declared policy is unchanged, so the next end of the session applies it.
     world.engine.end_session(&session("s"), None).await.unwrap();
     world.pass(seconds(61)).await;
     assert_eq!(cause(&world, leaves).await, Some(StopCause::Session));

@@ -7,7 +7,7 @@ use longhaul_engine::{Launch, Launcher, LevelStats, ProcessStats};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// A generator that is good enough to make forests different.
+/// A simple random number generator, sufficient to build different trees.
 struct Chance(u64);
 
 impl Chance {
@@ -63,7 +63,7 @@ impl World {
     }
 }
 
-/// The same counted in the plainest way.
+/// Computes the expected statistics in the simplest way.
 fn recount(records: &[&StoredProcess]) -> LevelStats {
     let of = |fits: &dyn Fn(&Status) -> bool| {
         records.iter().filter(|stored| fits(&stored.process.status())).count() as u64

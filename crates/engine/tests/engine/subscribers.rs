@@ -10,12 +10,12 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The next notice; where nothing would ever come the test fails instead of waiting.
+/// Returns the next item of a subscription. Fails the test if no item arrives in time.
 async fn next_of(subscription: &mut Subscription) -> Option<SubscriptionItem> {
     tokio::time::timeout(PATIENCE, subscription.next()).await.expect("it is told, or it is over")
 }
 
-/// Whatever comes until a subscription is over, or says nothing for a second of virtual time.
+/// Returns all items until the subscription ends, or sends nothing for one second of virtual time.
 async fn drained(world: &World, subscription: &mut Subscription) -> Vec<SubscriptionItem> {
     let mut notices = Vec::new();
     loop {
@@ -43,7 +43,7 @@ fn facts_of(id: ProcessId, events: &[LoggedEvent]) -> Vec<&'static str> {
     events.iter().filter(|logged| logged.id == id).map(|logged| logged.event.fact.name()).collect()
 }
 
-/// Waits on another thread's work, which no clock of ours drives.
+/// Waits in real time for the work of another thread, because the virtual clock does not control threads.
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !is_so() {
@@ -224,7 +224,7 @@ async fn a_log_that_cannot_be_read_for_a_while_loses_nothing() {
     let world = World::new().await;
     let mut subscription = world.engine.subscribe(None, 100).await.unwrap();
     world.settle().await;
-    // The look that waits already is the first: it goes well.
+    // The read that is already waiting succeeds; the faults apply to the reads after it.
     for _ in 0..3 {
         world.store.fail_on(PortCall::Events, 1, Fault::Unavailable);
     }
@@ -239,7 +239,7 @@ async fn a_callback_that_sleeps_for_ever_delays_neither_others_nor_the_end() {
     let world = World::new().await;
     let (release, asleep) = mpsc::channel::<()>();
     let mut sleeping = world.engine.on_event(move |_| {
-        // Until the test is over.
+        // Blocks the callback until the end of the test.
         let _ = asleep.recv();
     });
     let told = Arc::new(Mutex::new(Vec::new()));

@@ -1,4 +1,4 @@
-//! What somebody wrote into the store beside the engine is not executed.
+//! Tests that forged records in the store are not executed.
 
 use crate::world::{World, command, retrying, seconds};
 use longhaul_domain::{
@@ -10,7 +10,7 @@ use longhaul_engine::ports::{Change, IdSource as _, ProcessStore as _, Signature
 use longhaul_testkit::fakes::FakeSigner;
 use std::sync::Arc;
 
-/// Writes a record as whoever can write to the store does: beside the engine.
+/// Changes a record directly in the store, like an attacker with write access to the store.
 async fn forge(world: &World, id: ProcessId, change: impl FnOnce(&mut Process)) {
     let stored = world.stored(id).await;
     let mut next = stored.process.clone();
@@ -46,7 +46,7 @@ async fn begin_now(world: &World, id: ProcessId) {
     assert_ne!(world.status(id).await, Status::Pending);
 }
 
-/// The stage and the words of a start that failed.
+/// Returns the stage and the error text of a failed start.
 async fn refusal(world: &World, id: ProcessId) -> (StartStage, String) {
     failed_start(world.stored(id).await.process.state).unwrap()
 }
@@ -80,7 +80,9 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
     forge(&world, unsealed, |process| process.seal = None).await;
     forge(&world, swapped, |process| process.seal = other).await;
     begin_now(&world, fine).await;
-    for (id, words) in [(changed, "was changed"), (unsealed, "has no signature"), (swapped, "that of another")] {
+    for (id, words) in
+        [(changed, "was changed"), (unsealed, "has no signature"), (swapped, "that of another")]
+    {
         let (stage, detail) = refusal(&world, id).await;
         assert!(stage == StartStage::Seal && detail.contains(words), "{detail}");
         assert!(detail.contains("launch it anew"), "{detail}");
@@ -171,7 +173,8 @@ async fn record_that_was_put_back_with_another_number_does_not_run_more_often_th
     assert_eq!(world.orders.lock().unwrap().len(), 2);
 }
 
-/// As after another node had claimed the first attempt from a store that was put back, and did not start it.
+/// Set-up: the store was reset to an earlier state, and another node then claimed the first attempt without starting
+/// it.
 #[tokio::test(start_paused = true)]
 async fn launch_that_ran_here_is_interrupted_with_its_exit_when_the_store_forgot_the_run() {
     let world = World::trusting(FakeSigner::default()).await;

@@ -112,7 +112,7 @@ async fn trees_that_hold_every_slot_and_wait_for_their_own_children_are_told_as_
     assert!(matches!(why(&world, beside).await, WaitReason::Queued { stalled: false, .. }));
 }
 
-/// What waits, with what it was told.
+/// Returns the waiting processes with the reasons that the engine reports.
 async fn told(world: &World, ids: &[ProcessId]) -> BTreeMap<ProcessId, WaitReason> {
     let mut told = BTreeMap::new();
     for id in ids {
@@ -136,7 +136,7 @@ const fn position(why: &WaitReason) -> Option<u32> {
     }
 }
 
-/// At rest nobody who may go waits, and what was said of the limits is so.
+/// Checks that no process waits that could start, and that the reported limits are correct.
 async fn check_at_rest(world: &World, told: &BTreeMap<ProcessId, WaitReason>, seed: u64) {
     for (id, why) in told {
         match why {
@@ -220,7 +220,7 @@ async fn whoever_is_told_to_be_next_in_its_key_is_the_one_that_goes_next() {
     }
 }
 
-/// The same numbers for the same seed.
+/// A random number generator with a seed, for reproducible tests.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {

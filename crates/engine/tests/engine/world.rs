@@ -1,4 +1,4 @@
-//! An engine with everything around it faked.
+//! An engine with fakes for all its ports.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{
@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// Everything around an engine; it outlives the engine's crashes.
+/// The fakes around an engine; they survive crashes of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
@@ -42,12 +42,12 @@ impl World {
         Self::made(adjust, Capabilities::ALL, Arc::new(NoopSigner)).await
     }
 
-    /// With a spawner that can do no more than this.
+    /// Creates a world whose spawner has only the given capabilities.
     pub(crate) async fn able(capabilities: Capabilities) -> Self {
         Self::made(|_| {}, capabilities, Arc::new(NoopSigner)).await
     }
 
-    /// Where somebody has to vouch for launches.
+    /// Creates a world in which launches must be signed.
     pub(crate) async fn trusting(notary: impl LaunchSigner) -> Self {
         Self::made(|_| {}, Capabilities::ALL, Arc::new(notary)).await
     }
@@ -98,7 +98,7 @@ impl World {
         Self { clock, store, spawner, prober, ids, vault, notary, orders, settings, engine }
     }
 
-    /// The manager is killed, and another one starts on what it left behind.
+    /// Kills the manager and starts another one on the same store and attempts.
     pub(crate) async fn crash(&mut self) {
         self.engine.abandon();
         self.clock.settle().await;
@@ -150,7 +150,7 @@ impl World {
         self.clock.settle().await;
     }
 
-    /// Lets time pass until the process has ended; at most a day.
+    /// Advances virtual time until the process has ended, at most one day.
     pub(crate) async fn end(&self, id: ProcessId) -> Status {
         let ended = self.engine.wait(std::slice::from_ref(&id), WaitCondition::Ended, WaitMode::All, None);
         let waited = self.clock.run_until(Duration::from_secs(86_400), ended).await;
@@ -200,7 +200,7 @@ pub(crate) fn node() -> NodeId {
     NodeId::new("here").unwrap()
 }
 
-/// A command whose script is in its words.
+/// Returns the spec of a command whose arguments are its script.
 pub(crate) fn command(words: &str) -> Spec {
     let mut words = words.split(' ');
     let program = words.next().unwrap();
@@ -235,7 +235,7 @@ pub(crate) fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How long an ended process ran.
+/// Returns the time from start to end of an ended process.
 pub(crate) async fn ran(world: &World, id: ProcessId) -> Duration {
     let process = world.stored(id).await.process;
     process.completed_at().unwrap().since(process.started_at.unwrap())

@@ -108,7 +108,7 @@ impl RequestRejection {
             }
             Self::Crowded => {
                 let title = "as many are connected as may with a token that only reads";
-                ApiError::new(503, "too_many_connections", title).help("ask again when others have gone")
+                ApiError::new(503, "too_many_connections", title).help("try again when others have gone")
             }
             Self::Kind => ApiError::new(415, "unsupported_media_type", "the body of a request is JSON")
                 .help("send `Content-Type: application/json`"),

@@ -23,7 +23,7 @@ pub(super) struct ConfigFile {
 pub(super) enum FileProblem {
     #[error("it is a link to {}, which does not exist", to.display())]
     Dangling { to: PathBuf },
-    #[error("it is no file")]
+    #[error("it is not a file")]
     NoFile,
 }
 
