@@ -53,7 +53,7 @@ fn exists(page: &Page<'_>, target: &str, pages: &[Page<'_>], paths: &[String]) -
         |page: &Page<'_>| page.text.lines().any(|line| anchor(line).is_some_and(|anchor| anchor == heading));
     match pages.iter().find(|page| page.path == path) {
         Some(page) => heading.is_empty() || has_heading(page),
-        None => heading.is_empty() && paths.iter().any(|known| *known == path),
+        None => heading.is_empty() && paths.contains(&path),
     }
 }
 

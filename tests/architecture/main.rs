@@ -87,6 +87,7 @@ const PLAIN: &[&str] = &[
     "docs/events.md",
     "docs/security.md",
     "docs/glossary.md",
+    "docs/guarantees.md",
     "docs/migrating.md",
     "docs/operations.md",
     "docs/reference/",
