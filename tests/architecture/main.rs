@@ -83,6 +83,8 @@ const PLAIN: &[&str] = &[
     "CONTRIBUTING.md",
     "README.md",
     "docs/SUMMARY.md",
+    "docs/agents.md",
+    "docs/clustering.md",
     "docs/cookbook.md",
     "docs/events.md",
     "docs/security.md",

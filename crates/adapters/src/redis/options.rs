@@ -26,7 +26,7 @@ pub struct RedisOptions {
     pub patience: Duration,
     /// Whether launches that concern nobody else run on the node that is asked while the server is away, instead of being
     /// refused; not by default. It is for whoever keeps an outbox beside the store.
-    pub runs_while_away: bool,
+    pub runs_during_outage: bool,
     /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
     pub tls: RedisTlsFiles,
     /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
@@ -80,7 +80,7 @@ impl RedisOptions {
             durability: Durability::default(),
             leases: Some(LeaseTimes::default()),
             patience: Duration::from_secs(5),
-            runs_while_away: false,
+            runs_during_outage: false,
             tls: RedisTlsFiles::default(),
             clock: None,
             record_format: record::FORMAT,

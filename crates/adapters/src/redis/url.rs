@@ -51,8 +51,8 @@ pub enum RedisUrlError {
     #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
     HalfClient,
     /// What becomes of launches while the server is away is not said.
-    #[error("away={text} is neither `refuse` nor `run`")]
-    Away {
+    #[error("`on_outage={text}` is not valid: use `reject` or `run`")]
+    OnOutage {
         /// What was asked for.
         text: String,
     },
@@ -97,9 +97,9 @@ impl RedisOptions {
         for part in query.split('&') {
             match part.split_once('=') {
                 Some(("namespace", namespace)) => options.namespace = checked(namespace)?,
-                Some(("away", "refuse")) => options.runs_while_away = false,
-                Some(("away", "run")) => options.runs_while_away = true,
-                Some(("away", text)) => return Err(RedisUrlError::Away { text: text.to_owned() }),
+                Some(("on_outage", "reject")) => options.runs_during_outage = false,
+                Some(("on_outage", "run")) => options.runs_during_outage = true,
+                Some(("on_outage", text)) => return Err(RedisUrlError::OnOutage { text: text.to_owned() }),
                 Some(("durability", durability)) => options.durability = durability.parse::<Durability>()?,
                 Some((name @ "lease", text)) => times.lease = seconds(name, text)?,
                 Some((name @ "grace", text)) => times.grace = seconds(name, text)?,
@@ -163,9 +163,9 @@ mod tests {
             assert_eq!(options.url, url);
             assert_eq!((options.namespace.as_str(), options.durability), ("longhaul", Durability::Single));
             assert_eq!(options.leases, Some(LeaseTimes::default()));
-            assert!(!options.runs_while_away);
+            assert!(!options.runs_during_outage);
         }
-        assert!(RedisOptions::of_url("redis://host?away=run").unwrap().runs_while_away);
+        assert!(RedisOptions::of_url("redis://host?on_outage=run").unwrap().runs_during_outage);
     }
 
     #[cfg(all(feature = "redis-sentinel", feature = "redis-cluster"))]
@@ -203,7 +203,7 @@ mod tests {
             "durability=always",
             "lease=0",
             "lease=x",
-            "away=queue",
+            "on_outage=queue",
             "grace=-1",
             "grace=86401",
             "namspace=team",

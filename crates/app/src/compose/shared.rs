@@ -146,7 +146,7 @@ pub(crate) async fn opened_by_node(
 ) -> Result<Arc<dyn Store>, StoreError> {
     let options = options(url)?;
     let kept =
-        OutboxOptions { accepts_alone: options.runs_while_away, ..OutboxOptions::at(choice.to_string()) };
+        OutboxOptions { accepts_alone: options.runs_during_outage, ..OutboxOptions::at(choice.to_string()) };
     let kept = match options.durability {
         // The loss of one server loses nothing that was acknowledged.
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },

@@ -93,7 +93,7 @@ fn end_that_is_seen_while_the_store_is_away_is_shown_and_ends_waits() {
 fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     let place = tempfile::tempdir().unwrap();
     let Some(mut server) = Server::start(place.path()) else { return };
-    let (a, b) = (server.node_with("a", "&away=run"), server.node("b"));
+    let (a, b) = (server.node_with("a", "&on_outage=run"), server.node("b"));
     let before = a.launch("exit 0");
     assert_eq!(a.run(&["wait", &before]).code, 0);
     let marks = place.path().join("marks");
