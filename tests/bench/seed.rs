@@ -88,13 +88,13 @@ pub(crate) fn lived(process: &Process, ctx: &DecisionContext) -> Result<(Process
         at: ctx.now,
         stopped: None,
         last_signal: None,
-        swept: 0,
-        leftovers: 0,
+        leftovers_killed: 0,
+        leftovers_found: 0,
         limit: None,
         usage: Usage::default(),
         output_bytes: 4_096,
         dropped_bytes: 0,
-        began: None,
+        started_at: None,
         circumstances: ExitCircumstances::PLAIN,
     };
     let seen = [

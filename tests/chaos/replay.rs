@@ -130,7 +130,7 @@ impl Life {
         };
         let (first, _) = Process::submit(&ctx, process.id, process.lineage.clone(), process.spec.clone());
         // A launch is sealed before it is submitted, and what its seal says never changes.
-        let process = Process { seal: process.seal.clone(), ..first };
+        let process = Process { signature: process.signature.clone(), ..first };
         Self { process, last: (Revision(0), 0), lost: false }
     }
 
@@ -173,21 +173,21 @@ impl Life {
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
-            | Fact::StopBegan { .. }
-            | Fact::KillBegan { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillStarted { .. }
             | Fact::BecameStuck
-            | Fact::Lingered { .. }
-            | Fact::CascadeBegan { .. }
+            | Fact::AwaitingChildren { .. }
+            | Fact::CascadeStarted { .. }
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
-            | Fact::ConditionBegan { .. }
+            | Fact::ConditionStarted { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
-            | Fact::GivenBack { .. }
-            | Fact::Signalled { .. }
-            | Fact::RestTold { .. }
+            | Fact::Restored { .. }
+            | Fact::SignalSent { .. }
+            | Fact::OrphanStopRequested { .. }
             | Fact::LateExit { .. } => {}
         }
         let before = ending(&self.process.state).cloned();
@@ -208,8 +208,8 @@ fn ending(state: &State) -> Option<&Ending> {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. }
-        | State::Lingering(_) => None,
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_) => None,
     }
 }
 

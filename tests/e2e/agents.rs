@@ -107,7 +107,7 @@ fn e3_the_manager_is_killed_and_the_same_agent_reads_on_with_the_same_cursor() {
 
 #[test]
 fn d8_the_guide_says_to_register_long_operations_and_to_report_and_doing_as_it_says_works() {
-    let rule = "**Register long operations, and report their progress.**";
+    let rule = "**Register long operations and report their progress.**";
     let tools = ["register_process", "report_progress", "complete_process", "fail_process"];
     let rules = GUIDE.split("\n## ").find(|part| part.starts_with("Rules\n")).unwrap();
     assert!(rules.contains(rule) && tools.iter().all(|tool| rules.contains(tool)), "{rules}");

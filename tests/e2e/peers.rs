@@ -171,7 +171,9 @@ fn manager_that_could_trust_no_other_node_does_not_begin() {
     std::fs::create_dir_all(&config).unwrap();
     let file = config.join("ca.pem");
     std::fs::write(config.join("config.toml"), format!("node.peer_ca_file = {file:?}\n")).unwrap();
-    for (text, why) in [(None, "cannot be read"), (Some("no certificate"), "contains no usable CA certificates")] {
+    for (text, why) in
+        [(None, "cannot be read"), (Some("no certificate"), "contains no usable CA certificates")]
+    {
         if let Some(text) = text {
             std::fs::write(&file, text).unwrap();
         }

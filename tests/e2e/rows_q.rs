@@ -92,7 +92,7 @@ fn q2_a_slot_is_not_given_on_while_what_a_command_left_behind_lives() {
     let second = home.ok(&["run", "-b", "--key", "k", "--", "sh", "-c", seen]);
     until("the sweep is told of", || {
         let record = home.record(&first);
-        let is_told = record["conditions"].as_array().unwrap().contains(&json!("sweeping"));
+        let is_told = record["conditions"].as_array().unwrap().contains(&json!("cleaning_up"));
         is_told.then(|| assert_eq!(record["status"], "running", "its slot is not free"))
     });
     assert_eq!(home.status(&second), "pending");

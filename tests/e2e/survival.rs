@@ -34,15 +34,15 @@ fn an_end_that_nobody_watched_is_read_at_the_next_start() {
 fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
     let home = Home::new();
     let paused = home.launch(&["sleep", "60"]);
-    let unwatched = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
+    let exit_unobserved = home.launch(&["sh", "-c", &format!("{GATED}; exit 9")]);
     let held = home.ok(&["run", "-b", "--keep-leftovers", "--", "sh", "-c", "setsid sleep 5 & exit 0"]);
     let pid = home.pid(&paused);
     assert_eq!(home.run(&["wait", &held]).code, 0);
     assert_eq!(home.run(&["pause", &paused]).code, 0);
     kill("-KILL", pid);
     home.until_status(&paused, "failed");
-    let runs = home.pid(&unwatched);
-    let in_force = home.record(&unwatched)["containment"].clone();
+    let runs = home.pid(&exit_unobserved);
+    let in_force = home.record(&exit_unobserved)["containment"].clone();
     home.end_manager("-KILL");
     home.open_gate();
     until("the command is over", || (!is_alive(runs)).then_some(()));
@@ -55,8 +55,8 @@ fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
     assert!(in_force.is_string());
     assert_eq!(said(&paused), ("outside".to_owned(), [true, false, false]));
     assert_eq!(said(&held), ("itself".to_owned(), [false, true, false]));
-    assert_eq!(said(&unwatched), ("itself".to_owned(), [false, false, true]));
-    assert!(home.ok(&["status", &unwatched]).contains("while no manager was there"));
+    assert_eq!(said(&exit_unobserved), ("itself".to_owned(), [false, false, true]));
+    assert!(home.ok(&["status", &exit_unobserved]).contains("while no manager was there"));
 }
 
 #[test]

@@ -75,8 +75,8 @@ impl Life {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_) => None,
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_) => None,
         }
     }
 }
@@ -162,7 +162,7 @@ impl Oracle {
             capabilities: Capabilities::ALL,
         };
         let (mut process, _) = Process::submit(&ctx, id, lineage.clone(), spec.clone());
-        process.seal.clone_from(&asked.process.seal);
+        process.signature.clone_from(&asked.process.signature);
         let number = self.lives.len() + 1;
         self.note(format_args!("p{number} is {id}, under {:?}: {spec:?}", lineage.ancestors.last()));
         let life = Life {
@@ -222,13 +222,13 @@ impl Oracle {
         }
         match &logged.event.fact {
             Fact::Claimed { .. } => self.took_slot(logged.id),
-            Fact::CascadeBegan { .. } => {
+            Fact::CascadeStarted { .. } => {
                 if let Some(life) = self.lives.get_mut(&logged.id) {
                     life.terminated = true;
                 }
             }
             Fact::Ended { ending, .. } => self.ended_truly(logged.id, ending),
-            Fact::ConditionBegan { condition } => self.noticed(logged.id, *condition),
+            Fact::ConditionStarted { condition } => self.noticed(logged.id, *condition),
             Fact::ConditionEnded { .. } | Fact::OutputMatched { .. } => self.noticed_more(logged.id),
             Fact::NodeLost { .. } => self.lost_with_its_node(logged.id),
             Fact::Submitted
@@ -239,17 +239,17 @@ impl Oracle {
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
-            | Fact::StopBegan { .. }
-            | Fact::KillBegan { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillStarted { .. }
             | Fact::BecameStuck
-            | Fact::Lingered { .. }
+            | Fact::AwaitingChildren { .. }
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
-            | Fact::Signalled { .. }
-            | Fact::RestTold { .. }
-            | Fact::GivenBack { .. }
+            | Fact::SignalSent { .. }
+            | Fact::OrphanStopRequested { .. }
+            | Fact::Restored { .. }
             | Fact::LateExit { .. } => {}
         }
     }
@@ -334,7 +334,7 @@ impl Oracle {
             Condition::Ready => matches!(program.as_deref(), Some("serve" | "echo")),
             Condition::Idle | Condition::Stalled => life.process.spec.silence != SilencePolicy::default(),
             // No script leaves anything behind or has a supervisor.
-            Condition::Sweeping | Condition::SupervisorStopped => false,
+            Condition::CleaningUp | Condition::SupervisorStopped => false,
         };
         if !can_be {
             self.violated(format_args!("{} is said to be {condition}", self.name(id)));

@@ -80,7 +80,7 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
     // What was told to end, and only waits for those whom the end of its session spares.
     let waits_for_spared = |top: &Life| {
         let spared = |other: &Life| !other.has_ended() && is_spared(top, other);
-        matches!(top.process.state, State::Lingering(_)) && oracle.lives.values().any(spared)
+        matches!(top.process.state, State::AwaitingChildren(_)) && oracle.lives.values().any(spared)
     };
     let told = |top: &&Life| {
         let itself = top.process.id == life.process.id;
@@ -97,7 +97,7 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
         State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. }) => {
             (*at < now).then(|| format!("was due at {at:?} and is {:?}", process.state))
         }
-        State::Starting { .. } | State::Stopping { .. } | State::Withdrawing { .. } => {
+        State::Starting { .. } | State::Stopping { .. } | State::CancelRequested { .. } => {
             Some(format!("does not get on: {:?}", process.state))
         }
         State::Running { timeout_at, .. } => {
@@ -105,7 +105,7 @@ fn undone(oracle: &Oracle, life: &Life, now: Timestamp, nodes: usize) -> Option<
             let finite = matches!(program, Some("exit" | "sleep" | "lost" | "echo"));
             (finite || timeout_at.is_some()).then(|| "has an end that nobody saw".to_owned())
         }
-        State::Lingering(_) => {
+        State::AwaitingChildren(_) => {
             let below =
                 |other: &&Life| !other.has_ended() && other.process.lineage.ancestors.contains(&process.id);
             let waits = oracle.lives.values().find(below).is_some();

@@ -33,12 +33,12 @@ pub(crate) struct Past {
     /// The processes whose supervisor was killed.
     pub(crate) orphaned: BTreeSet<String>,
     /// Those of them that no manager held the pipes of: they may die of the next word that they say.
-    pub(crate) unwatched: BTreeSet<String>,
+    pub(crate) exit_unobserved: BTreeSet<String>,
 }
 
 impl fmt::Display for Past {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { managers, beginning, supervisors, both, left, orphaned: _, unwatched: _ } = self;
+        let Self { managers, beginning, supervisors, both, left, orphaned: _, exit_unobserved: _ } = self;
         write!(
             f,
             "killed: managers {managers}, of them at their beginning {beginning}; supervisors {supervisors}, of them \
@@ -149,7 +149,7 @@ impl Havoc {
         let Some((id, begin)) = self.chance.pick(&lives) else { return };
         self.past.supervisors += 1;
         if self.since.elapsed() < ADOPTION {
-            self.past.unwatched.insert(id.clone());
+            self.past.exit_unobserved.insert(id.clone());
         }
         self.past.orphaned.insert(id);
         kill("-KILL", begin.supervisor);

@@ -72,7 +72,7 @@ pub(crate) fn check(
         let Some(view) = found.first().and_then(|id| settled.records.get(*id)) else { continue };
         let wrote_its_end = traces.get(&view.id).is_some_and(|trace| trace.has_ended);
         let was_orphaned = havoc.past().orphaned.contains(&view.id);
-        let was_unwatched = havoc.past().unwatched.contains(&view.id);
+        let was_unwatched = havoc.past().exit_unobserved.contains(&view.id);
         let was_told_to_end = ledger.cancelled.contains(&view.id) || settled.dismissed.contains(&view.id);
         let is_true = match view.status.as_str() {
             "completed" => launch.code == 0 && view.exit_code == Some(0) && wrote_its_end,

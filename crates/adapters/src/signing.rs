@@ -83,7 +83,7 @@ impl ClusterSigner {
     }
 
     fn read(&self, process: &Process) -> Result<SignatureText, SignatureError> {
-        let seal = process.seal.as_ref().ok_or(SignatureError::Missing)?;
+        let seal = process.signature.as_ref().ok_or(SignatureError::Missing)?;
         let signature = SignatureText::read(seal).ok_or(SignatureError::Unreadable)?;
         let key = self
             .key(&signature.key)

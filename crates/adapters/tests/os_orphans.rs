@@ -40,8 +40,11 @@ async fn end_that_waited_to_be_collected_was_watched_by_nobody() {
     until(async || bench.clock().now() > over).await;
     match bench.adopt(key(1)).await.unwrap() {
         Adopted::Over(Observation::Exited { exit, .. }) => {
-            assert_eq!((code(&exit), exit.circumstances.unwatched), (7, true));
-            assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");
+            assert_eq!((code(&exit), exit.circumstances.exit_unobserved), (7, true));
+            assert!(
+                exit.circumstances.end_time_unknown && exit.at >= over,
+                "nobody knows when it was: {exit:?}"
+            );
         }
         other => panic!("{other:?}"),
     }
@@ -87,7 +90,7 @@ async fn orphans_are_adopted_and_leave_no_zombie() {
     order.command.leftovers = Leftovers::Keep;
     bench.spawner.start(order).await.unwrap();
     bench.spawned().await;
-    assert!(bench.exited().await.leftovers >= 1);
+    assert!(bench.exited().await.leftovers_found >= 1);
     let orphan: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
     bench.spawner.settled(key(1)).await;
     until(async || parent(orphan) == Some(std::process::id())).await;

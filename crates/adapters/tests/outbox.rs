@@ -165,13 +165,13 @@ async fn end(node: &Node, store: &OutboxStore, lease: &Lease, id: ProcessId) {
         at: node.clock.now(),
         stopped: None,
         last_signal: None,
-        swept: 0,
-        leftovers: 0,
+        leftovers_killed: 0,
+        leftovers_found: 0,
         limit: None,
         usage: Usage::default(),
         output_bytes: 0,
         dropped_bytes: 0,
-        began: None,
+        started_at: None,
         circumstances: ExitCircumstances::PLAIN,
     };
     node.write(

@@ -168,13 +168,13 @@ impl Bench {
                     at: Timestamp(3),
                     stopped: None,
                     last_signal: None,
-                    swept: 0,
-                    leftovers: 0,
+                    leftovers_killed: 0,
+                    leftovers_found: 0,
                     limit: None,
                     usage: Usage::default(),
                     output_bytes: 0,
                     dropped_bytes: 0,
-                    began: None,
+                    started_at: None,
                     circumstances: ExitCircumstances::PLAIN,
                 };
                 bench.turn(running, Observation::Exited { attempt, exit }).await;

@@ -192,13 +192,13 @@ async fn live(scale: &mut Scale) {
             at: Timestamp(3),
             stopped: None,
             last_signal: None,
-            swept: 0,
-            leftovers: 0,
+            leftovers_killed: 0,
+            leftovers_found: 0,
             limit: None,
             usage: Usage::default(),
             output_bytes: 4_321,
             dropped_bytes: 0,
-            began: None,
+            started_at: None,
             circumstances: ExitCircumstances::PLAIN,
         };
         let exited = Observation::Exited { attempt: AttemptNo(1), exit };

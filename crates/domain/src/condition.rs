@@ -16,7 +16,7 @@ pub enum Condition {
     WaitingForInput,
     /// Its command has ended by itself, and what it left behind is being ended. It holds until that is over, and with it
     /// the attempt.
-    Sweeping,
+    CleaningUp,
     /// Its supervisor was halted by somebody: its output is not read until the supervisor goes on. The manager lets it go
     /// on when the command ends or an order needs it.
     SupervisorStopped,
@@ -29,7 +29,7 @@ impl Condition {
         Self::Idle,
         Self::Stalled,
         Self::WaitingForInput,
-        Self::Sweeping,
+        Self::CleaningUp,
         Self::SupervisorStopped,
     ];
 
@@ -41,7 +41,7 @@ impl Condition {
             Self::Idle => "idle",
             Self::Stalled => "stalled",
             Self::WaitingForInput => "waiting_for_input",
-            Self::Sweeping => "sweeping",
+            Self::CleaningUp => "cleaning_up",
             Self::SupervisorStopped => "supervisor_stopped",
         }
     }
@@ -56,14 +56,14 @@ impl fmt::Display for Condition {
 /// Which conditions hold, and since when.
 ///
 /// They belong to an attempt: a new one begins without any, and nothing of the kind holds of what has ended. All but
-/// [`Condition::Ready`] and [`Condition::Sweeping`] are told of work in progress, so that a pause and a stop end them.
+/// [`Condition::Ready`] and [`Condition::CleaningUp`] are told of work in progress, so that a pause and a stop end them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Conditions {
     ready: Option<Timestamp>,
     idle: Option<Timestamp>,
     stalled: Option<Timestamp>,
     waiting_for_input: Option<Timestamp>,
-    sweeping: Option<Timestamp>,
+    cleaning_up: Option<Timestamp>,
     supervisor_stopped: Option<Timestamp>,
 }
 
@@ -76,7 +76,7 @@ impl Conditions {
             Condition::Idle => self.idle,
             Condition::Stalled => self.stalled,
             Condition::WaitingForInput => self.waiting_for_input,
-            Condition::Sweeping => self.sweeping,
+            Condition::CleaningUp => self.cleaning_up,
             Condition::SupervisorStopped => self.supervisor_stopped,
         }
     }
@@ -103,7 +103,7 @@ impl Conditions {
             Condition::Idle => self.idle = since,
             Condition::Stalled => self.stalled = since,
             Condition::WaitingForInput => self.waiting_for_input = since,
-            Condition::Sweeping => self.sweeping = since,
+            Condition::CleaningUp => self.cleaning_up = since,
             Condition::SupervisorStopped => self.supervisor_stopped = since,
         }
         self
@@ -111,7 +111,7 @@ impl Conditions {
 
     /// What is left of them when the work is halted or told to end.
     pub(crate) fn undisturbed(self) -> Self {
-        Self { ready: self.ready, sweeping: self.sweeping, ..Self::default() }
+        Self { ready: self.ready, cleaning_up: self.cleaning_up, ..Self::default() }
     }
 }
 
@@ -138,6 +138,6 @@ mod tests {
     fn only_readiness_and_leftovers_outlast_a_pause_and_a_stop() {
         let all: Conditions = Condition::ALL.into_iter().zip((1..).map(Timestamp)).collect();
         let left: Vec<Condition> = all.undisturbed().iter().map(|(condition, _)| condition).collect();
-        assert_eq!(left, [Condition::Ready, Condition::Sweeping]);
+        assert_eq!(left, [Condition::Ready, Condition::CleaningUp]);
     }
 }

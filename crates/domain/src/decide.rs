@@ -74,13 +74,13 @@ impl Decider<'_> {
             ChildrenPolicy::Cancel if by_itself && self.process.cascade.is_none() => Decision {
                 events: vec![
                     Event { at, fact: Fact::Ended { ending, live_stats } },
-                    self.event(Fact::CascadeBegan { cause: StopCause::Parent, force: false }),
+                    self.event(Fact::CascadeStarted { cause: StopCause::Parent, force: false }),
                 ],
                 effects: vec![Effect::Cascade { force: false }],
                 note: None,
             },
             ChildrenPolicy::Wait if by_itself && observation => Decision {
-                events: vec![Event { at, fact: Fact::Lingered { ending, live_stats } }],
+                events: vec![Event { at, fact: Fact::AwaitingChildren { ending, live_stats } }],
                 effects: vec![Effect::AwaitDescendants],
                 note: None,
             },
@@ -93,14 +93,14 @@ impl Decider<'_> {
 
     fn told_to_end(&self) -> bool {
         match &self.process.state {
-            State::Withdrawing { .. } => true,
+            State::CancelRequested { .. } => true,
             State::Stopping { cause, .. } => !matches!(cause, StopCause::Timeout),
             State::Pending(_)
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reported { .. }
             | State::Paused { .. }
-            | State::Lingering(_)
+            | State::AwaitingChildren(_)
             | State::Ended(_) => false,
         }
     }
@@ -127,7 +127,7 @@ impl Decider<'_> {
             Work::Reported(reported) => (self.ctx.awake, self.ctx.now.plus(reported.grace)),
         };
         let mut step = Decision {
-            events: vec![self.event(Fact::StopBegan { cause, kill_at, until })],
+            events: vec![self.event(Fact::StopRequested { cause, kill_at, until })],
             ..Decision::nothing()
         };
         if matches!(self.process.spec.work, Work::Command(_)) {
@@ -136,21 +136,21 @@ impl Decider<'_> {
         step
     }
 
-    const fn stop_or_kill(&self, urgency: StopPhase, cause: StopCause) -> Effect {
+    const fn stop_or_kill(&self, phase: StopPhase, cause: StopCause) -> Effect {
         let attempt = self.process.attempt;
-        match urgency {
-            StopPhase::Asked { .. } => Effect::Stop { attempt, cause },
+        match phase {
+            StopPhase::Requested { .. } => Effect::Stop { attempt, cause },
             StopPhase::Killing { .. } | StopPhase::Stuck => Effect::Kill { attempt, cause },
         }
     }
 
     fn kill_began(&self) -> Event {
-        self.event(Fact::KillBegan { stuck_at: self.ctx.awake.plus(STUCK_AFTER) })
+        self.event(Fact::KillStarted { stuck_at: self.ctx.awake.plus(STUCK_AFTER) })
     }
 
     fn tick(&self) -> Decision {
         let attempt = self.process.attempt;
-        if self.process.session_deadline().is_some_and(|leave_by| leave_by <= self.ctx.now) {
+        if self.process.session_deadline().is_some_and(|cancel_at| cancel_at <= self.ctx.now) {
             return self.terminate(StopCause::Session, false);
         }
         match &self.process.state {
@@ -160,11 +160,11 @@ impl Decider<'_> {
                 Decision { events: vec![self.event(Fact::BecameDue)], ..Decision::nothing() }
             }
             State::Running { timeout_at: Some(at), .. }
-                if *at <= self.ctx.awake && !self.process.conditions.holds(Condition::Sweeping) =>
+                if *at <= self.ctx.awake && !self.process.conditions.holds(Condition::CleaningUp) =>
             {
                 self.stop(StopCause::Timeout)
             }
-            State::Stopping { cause, urgency: StopPhase::Asked { kill_at }, .. }
+            State::Stopping { cause, phase: StopPhase::Requested { kill_at }, .. }
                 if *kill_at <= self.ctx.awake =>
             {
                 Decision {
@@ -173,12 +173,10 @@ impl Decider<'_> {
                     note: None,
                 }
             }
-            State::Stopping { urgency: StopPhase::Killing { stuck_at }, .. }
-                if *stuck_at <= self.ctx.awake =>
-            {
+            State::Stopping { phase: StopPhase::Killing { stuck_at }, .. } if *stuck_at <= self.ctx.awake => {
                 Decision { events: vec![self.event(Fact::BecameStuck)], ..Decision::nothing() }
             }
-            State::Withdrawing { cause, until, .. } if *until <= self.ctx.now => {
+            State::CancelRequested { cause, until, .. } if *until <= self.ctx.now => {
                 self.ended(Ending::Cancelled { by: *cause, exit: None })
             }
             State::Pending(_)
@@ -187,8 +185,8 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::nothing(),
         }
     }

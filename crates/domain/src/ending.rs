@@ -79,7 +79,7 @@ impl Ending {
             },
             Self::Completed { .. } | Self::Failed { .. } | Self::Timeout { .. } | Self::Cancelled { .. } => {
                 match self.exit() {
-                    Some(exit) if exit.circumstances.undated => EndTimePrecision::Latest,
+                    Some(exit) if exit.circumstances.end_time_unknown => EndTimePrecision::Latest,
                     Some(_) | None => EndTimePrecision::Exact,
                 }
             }
@@ -185,7 +185,7 @@ pub enum StartStage {
     /// Making the attempt's directory and starting its supervisor.
     Supervisor,
     /// Making sure that it was launched by somebody who may.
-    Seal,
+    Signature,
     /// Finding the captured environment.
     Environment,
     /// Finding the program.
@@ -206,7 +206,7 @@ impl StartStage {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Supervisor => "supervisor",
-            Self::Seal => "seal",
+            Self::Signature => "signature",
             Self::Environment => "environment",
             Self::Program => "program",
             Self::Directory => "directory",
@@ -229,9 +229,9 @@ pub struct Exit {
     /// The last signal that was needed to end the tree, if it was stopped.
     pub last_signal: Option<u8>,
     /// Descendants that had to be killed after the command itself was gone.
-    pub swept: u32,
+    pub leftovers_killed: u32,
     /// Descendants that were alive when the command exited by itself.
-    pub leftovers: u32,
+    pub leftovers_found: u32,
     /// The limit that ended it, as far as that can be told.
     pub limit: Option<ExceededLimit>,
     /// What it used.
@@ -241,7 +241,7 @@ pub struct Exit {
     /// Bytes of output that could not be kept, because the disk was full or failing.
     pub dropped_bytes: u64,
     /// When the command began, as far as its supervisor knew: the end may be the first that is heard of it.
-    pub began: Option<Timestamp>,
+    pub started_at: Option<Timestamp>,
     /// What was the case when it ended.
     pub circumstances: ExitCircumstances,
 }
@@ -255,13 +255,13 @@ impl Exit {
             at,
             stopped: None,
             last_signal: None,
-            swept: 0,
-            leftovers: 0,
+            leftovers_killed: 0,
+            leftovers_found: 0,
             limit: None,
             usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
             output_bytes: 0,
             dropped_bytes: 0,
-            began: None,
+            started_at: None,
             circumstances: ExitCircumstances::PLAIN,
         }
     }
@@ -273,19 +273,24 @@ pub struct ExitCircumstances {
     /// It was paused.
     pub paused: bool,
     /// Somebody still held its output open when its end was told: what they write later is not kept for long.
-    pub pipe_held: bool,
+    pub output_open: bool,
     /// No manager was there to see it.
-    pub unwatched: bool,
+    pub exit_unobserved: bool,
     /// Nobody saw the moment: the command ended then or before.
-    pub undated: bool,
+    pub end_time_unknown: bool,
     /// Nobody could verify that its tree is empty.
     pub unverified: bool,
 }
 
 impl ExitCircumstances {
     /// Nothing remarkable.
-    pub const PLAIN: Self =
-        Self { paused: false, pipe_held: false, unwatched: false, undated: false, unverified: false };
+    pub const PLAIN: Self = Self {
+        paused: false,
+        output_open: false,
+        exit_unobserved: false,
+        end_time_unknown: false,
+        unverified: false,
+    };
 }
 
 impl Exit {

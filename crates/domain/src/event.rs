@@ -65,7 +65,7 @@ pub enum Fact {
         timeout_at: Option<AwakeTime>,
     },
     /// It was told to end. During a stop: the stop goes on for another cause, with the grace that it had.
-    StopBegan {
+    StopRequested {
         /// Why.
         cause: StopCause,
         /// The end of its grace; for reported work see `until`.
@@ -74,21 +74,21 @@ pub enum Fact {
         until: Timestamp,
     },
     /// Its tree is being killed.
-    KillBegan {
+    KillStarted {
         /// The moment from which it counts as stuck.
         stuck_at: AwakeTime,
     },
     /// Killed, and still not empty.
     BecameStuck,
     /// Its own work is over; it ends when its descendants have.
-    Lingered {
+    AwaitingChildren {
         /// How it ended.
         ending: Ending,
         /// Its last progress and stage.
         live_stats: LiveStats,
     },
     /// Its descendants were told to end; none can join any more.
-    CascadeBegan {
+    CascadeStarted {
         /// Why.
         cause: StopCause,
         /// Without a grace.
@@ -104,7 +104,7 @@ pub enum Fact {
     /// Its session ended.
     SessionEnded {
         /// When it is cancelled for that.
-        leave_by: Timestamp,
+        cancel_at: Timestamp,
     },
     /// It goes on after the end of its session: the moment at which it was to leave is taken back.
     SessionKept,
@@ -116,7 +116,7 @@ pub enum Fact {
         live_stats: LiveStats,
     },
     /// Something holds of it from now on.
-    ConditionBegan {
+    ConditionStarted {
         /// What.
         condition: Condition,
     },
@@ -140,21 +140,21 @@ pub enum Fact {
         node: NodeId,
     },
     /// A signal was sent to it.
-    Signalled {
+    SignalSent {
         /// Which.
         signal: Signal,
         /// To whom.
         target: SignalTarget,
     },
     /// What may be left of it was told to end: it ended when its node was lost, and may live on there.
-    RestTold {
+    OrphanStopRequested {
         /// Why.
         cause: StopCause,
         /// Without a grace.
         force: bool,
     },
     /// The store had lost the record as it stood, and its node gave it back.
-    GivenBack {
+    Restored {
         /// Which node.
         node: NodeId,
     },
@@ -181,23 +181,23 @@ impl Fact {
             Self::StageChanged { .. } => "stage_changed",
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
-            Self::StopBegan { .. } => "stop_began",
-            Self::KillBegan { .. } => "kill_began",
+            Self::StopRequested { .. } => "stop_began",
+            Self::KillStarted { .. } => "kill_began",
             Self::BecameStuck => "became_stuck",
-            Self::Lingered { .. } => "lingered",
-            Self::CascadeBegan { .. } => "cascade_began",
+            Self::AwaitingChildren { .. } => "lingered",
+            Self::CascadeStarted { .. } => "cascade_began",
             Self::CascadeEnded => "cascade_ended",
             Self::Prioritized { .. } => "prioritized",
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionKept => "session_kept",
             Self::Ended { .. } => "ended",
-            Self::ConditionBegan { .. } => "condition_began",
+            Self::ConditionStarted { .. } => "condition_began",
             Self::ConditionEnded { .. } => "condition_ended",
             Self::OutputMatched { .. } => "output_matched",
             Self::NodeLost { .. } => "node_lost",
-            Self::Signalled { .. } => "signalled",
-            Self::RestTold { .. } => "rest_told",
-            Self::GivenBack { .. } => "given_back",
+            Self::SignalSent { .. } => "signalled",
+            Self::OrphanStopRequested { .. } => "rest_told",
+            Self::Restored { .. } => "given_back",
             Self::LateExit { .. } => "late_exit",
         }
     }

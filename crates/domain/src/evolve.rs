@@ -22,7 +22,7 @@ impl Process {
             | Fact::StageChanged { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
-            | Fact::GivenBack { .. } => {}
+            | Fact::Restored { .. } => {}
             Fact::Claimed { attempt, node } => {
                 self.attempt = *attempt;
                 self.conditions = Conditions::default();
@@ -39,8 +39,8 @@ impl Process {
                     | State::Running { .. }
                     | State::Reported { .. }
                     | State::Paused { .. }
-                    | State::Withdrawing { .. }
-                    | State::Lingering(_)
+                    | State::CancelRequested { .. }
+                    | State::AwaitingChildren(_)
                     | State::Ended(_) => self.state = State::Running { execution, timeout_at: *timeout_at },
                 }
             }
@@ -66,52 +66,49 @@ impl Process {
                     self.state = State::Running { execution, timeout_at: *timeout_at };
                 }
             }
-            Fact::StopBegan { cause, kill_at, until } => {
+            Fact::StopRequested { cause, kill_at, until } => {
                 self.conditions = self.conditions.undisturbed();
                 self.state = match &self.state {
-                    State::Reported { slot } | State::Withdrawing { slot, .. } => {
-                        State::Withdrawing { slot: *slot, cause: *cause, until: *until }
+                    State::Reported { slot } | State::CancelRequested { slot, .. } => {
+                        State::CancelRequested { slot: *slot, cause: *cause, until: *until }
                     }
                     // The stop under way goes on, for another cause.
-                    State::Stopping { execution, since, urgency, .. } => State::Stopping {
-                        execution: *execution,
-                        cause: *cause,
-                        since: *since,
-                        urgency: *urgency,
-                    },
+                    State::Stopping { execution, since, phase, .. } => {
+                        State::Stopping { execution: *execution, cause: *cause, since: *since, phase: *phase }
+                    }
                     before @ (State::Pending(_)
                     | State::Starting { .. }
                     | State::Running { .. }
                     | State::Paused { .. }
-                    | State::Lingering(_)
+                    | State::AwaitingChildren(_)
                     | State::Ended(_)) => State::Stopping {
                         execution: before.execution().copied(),
                         cause: *cause,
                         since: at,
-                        urgency: StopPhase::Asked { kill_at: *kill_at },
+                        phase: StopPhase::Requested { kill_at: *kill_at },
                     },
                 };
             }
-            Fact::KillBegan { stuck_at } => self.hasten(StopPhase::Killing { stuck_at: *stuck_at }),
+            Fact::KillStarted { stuck_at } => self.hasten(StopPhase::Killing { stuck_at: *stuck_at }),
             Fact::BecameStuck => self.hasten(StopPhase::Stuck),
-            Fact::Lingered { ending, live_stats } => {
+            Fact::AwaitingChildren { ending, live_stats } => {
                 self.conditions = Conditions::default();
                 let (ending, live_stats, containment) =
                     (ending.clone(), live_stats.clone(), self.state.containment());
-                self.state = State::Lingering(Box::new(AwaitingChildren {
+                self.state = State::AwaitingChildren(Box::new(AwaitingChildren {
                     since: at,
                     ending,
                     live_stats,
                     containment,
                 }));
             }
-            Fact::CascadeBegan { cause, force } => {
+            Fact::CascadeStarted { cause, force } => {
                 self.cascade = Some(Cascade { cause: *cause, force: *force });
             }
             Fact::CascadeEnded => self.cascade = None,
             Fact::Prioritized { priority } => self.priority = *priority,
-            Fact::SessionEnded { leave_by } => self.leave_by = Some(*leave_by),
-            Fact::SessionKept => self.leave_by = None,
+            Fact::SessionEnded { cancel_at } => self.cancel_at = Some(*cancel_at),
+            Fact::SessionKept => self.cancel_at = None,
             Fact::Ended { ending, live_stats } => {
                 self.conditions = Conditions::default();
                 self.state = State::Ended(Box::new(Ended {
@@ -120,19 +117,19 @@ impl Process {
                     live_stats: live_stats.clone(),
                     containment: self.state.containment(),
                     late: None,
-                    rest: None,
+                    orphan_stop: None,
                 }));
             }
-            Fact::ConditionBegan { condition } => {
+            Fact::ConditionStarted { condition } => {
                 self.conditions = self.conditions.with(*condition, Some(at));
             }
             Fact::ConditionEnded { condition } => {
                 self.conditions = self.conditions.with(*condition, None);
             }
-            Fact::Signalled { .. } => {}
-            Fact::RestTold { cause, force } => {
+            Fact::SignalSent { .. } => {}
+            Fact::OrphanStopRequested { cause, force } => {
                 if let State::Ended(ended) = &mut self.state {
-                    ended.rest = Some(OrphanStop { cause: *cause, force: *force });
+                    ended.orphan_stop = Some(OrphanStop { cause: *cause, force: *force });
                 }
             }
             Fact::LateExit { attempt, exit } => {
@@ -157,8 +154,8 @@ impl Process {
     }
 
     const fn hasten(&mut self, to: StopPhase) {
-        if let State::Stopping { urgency, .. } = &mut self.state {
-            *urgency = to;
+        if let State::Stopping { phase, .. } = &mut self.state {
+            *phase = to;
         }
     }
 }

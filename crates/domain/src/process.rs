@@ -29,7 +29,7 @@ pub struct Process {
     /// Its place in its tree.
     pub lineage: Lineage,
     /// What vouches for these, fixed at the submit; none where the store is trusted with them.
-    pub seal: Option<LaunchSignature>,
+    pub signature: Option<LaunchSignature>,
     /// Where it runs, or the label that a reporter gave. It never changes once the work was placed.
     pub node: Option<NodeId>,
     /// The latest attempt.
@@ -47,7 +47,7 @@ pub struct Process {
     /// Its descendants have to end, and not all are known to have.
     pub cascade: Option<Cascade>,
     /// Its session ended: when it is cancelled for that.
-    pub leave_by: Option<Timestamp>,
+    pub cancel_at: Option<Timestamp>,
     /// What is true of it beside its status.
     pub conditions: Conditions,
     /// Where it is in its life.
@@ -86,11 +86,11 @@ impl Process {
             id,
             priority: spec.priority,
             cascade: None,
-            leave_by: None,
+            cancel_at: None,
             conditions: Conditions::default(),
             spec,
             lineage,
-            seal: None,
+            signature: None,
             node,
             attempt: AttemptNo(0),
             retries: 0,
@@ -119,8 +119,8 @@ impl Process {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_) => None,
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_) => None,
         }
     }
 
@@ -129,12 +129,12 @@ impl Process {
     pub fn next_deadline(&self) -> Option<Deadline> {
         match &self.state {
             State::Pending(Pending::Delayed { until: at } | Pending::Retrying { at, .. })
-            | State::Withdrawing { until: at, .. } => Some(Deadline::At(*at)),
+            | State::CancelRequested { until: at, .. } => Some(Deadline::At(*at)),
             // Its command has ended in time.
-            State::Running { .. } if self.conditions.holds(Condition::Sweeping) => None,
+            State::Running { .. } if self.conditions.holds(Condition::CleaningUp) => None,
             State::Running { timeout_at, .. } => timeout_at.map(Deadline::Awake),
-            State::Stopping { urgency, .. } => match urgency {
-                StopPhase::Asked { kill_at } => Some(Deadline::Awake(*kill_at)),
+            State::Stopping { phase, .. } => match phase {
+                StopPhase::Requested { kill_at } => Some(Deadline::Awake(*kill_at)),
                 StopPhase::Killing { stuck_at } => Some(Deadline::Awake(*stuck_at)),
                 StopPhase::Stuck => None,
             },
@@ -142,7 +142,7 @@ impl Process {
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Paused { .. }
-            | State::Lingering(_)
+            | State::AwaitingChildren(_)
             | State::Ended(_) => None,
         }
     }
@@ -155,23 +155,23 @@ impl Process {
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reported { .. }
-            | State::Paused { .. } => self.leave_by,
+            | State::Paused { .. } => self.cancel_at,
             // Told to end, it only waits for those below it.
-            State::Lingering(_) if self.cascade.is_some() => None,
-            State::Lingering(_) => self.leave_by,
-            State::Stopping { .. } | State::Withdrawing { .. } | State::Ended(_) => None,
+            State::AwaitingChildren(_) if self.cascade.is_some() => None,
+            State::AwaitingChildren(_) => self.cancel_at,
+            State::Stopping { .. } | State::CancelRequested { .. } | State::Ended(_) => None,
         }
     }
 
-    /// When a reporter that gave its last sign of life at `last_beat` must have given another; none without heartbeat.
+    /// When a reporter that gave its last sign of life at `last_heartbeat` must have given another; none without heartbeat.
     #[must_use]
-    pub fn heartbeat_due(&self, last_beat: Option<Timestamp>) -> Option<Timestamp> {
+    pub fn heartbeat_due(&self, last_heartbeat: Option<Timestamp>) -> Option<Timestamp> {
         let Work::Reported(reported) = &self.spec.work else {
             return None;
         };
         match &self.state {
-            State::Reported { .. } | State::Withdrawing { .. } => {
-                let since = last_beat.max(self.started_at)?;
+            State::Reported { .. } | State::CancelRequested { .. } => {
+                let since = last_heartbeat.max(self.started_at)?;
                 reported.heartbeat.map(|heartbeat| since.plus(heartbeat))
             }
             State::Pending(_)
@@ -179,7 +179,7 @@ impl Process {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Lingering(_)
+            | State::AwaitingChildren(_)
             | State::Ended(_) => None,
         }
     }
@@ -192,17 +192,18 @@ impl Process {
             State::Starting { .. } => Some(Effect::Spawn { attempt }),
             State::Running { .. } => Some(Effect::Resume { attempt }),
             State::Paused { .. } => Some(Effect::Pause { attempt }),
-            State::Stopping { cause, urgency, .. } => Some(match urgency {
-                StopPhase::Asked { .. } => Effect::Stop { attempt, cause: *cause },
+            State::Stopping { cause, phase, .. } => Some(match phase {
+                StopPhase::Requested { .. } => Effect::Stop { attempt, cause: *cause },
                 StopPhase::Killing { .. } | StopPhase::Stuck => Effect::Kill { attempt, cause: *cause },
             }),
             State::Ended(ended) => {
-                let rest = ended.rest.filter(|_| self.may_live_on())?;
+                let rest = ended.orphan_stop.filter(|_| self.may_live_on())?;
                 Some(Effect::StopOrphan { attempt, cause: rest.cause, force: rest.force })
             }
-            State::Pending(_) | State::Reported { .. } | State::Withdrawing { .. } | State::Lingering(_) => {
-                None
-            }
+            State::Pending(_)
+            | State::Reported { .. }
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_) => None,
         }
     }
 
@@ -220,7 +221,7 @@ impl Process {
     pub const fn wanted_below(&self) -> Option<Effect> {
         match (self.cascade, &self.state) {
             (Some(Cascade { force, .. }), _) => Some(Effect::Cascade { force }),
-            (None, State::Lingering(_)) => Some(Effect::AwaitDescendants),
+            (None, State::AwaitingChildren(_)) => Some(Effect::AwaitDescendants),
             (
                 None,
                 State::Pending(_)
@@ -229,7 +230,7 @@ impl Process {
                 | State::Reported { .. }
                 | State::Paused { .. }
                 | State::Stopping { .. }
-                | State::Withdrawing { .. }
+                | State::CancelRequested { .. }
                 | State::Ended(_),
             ) => None,
         }

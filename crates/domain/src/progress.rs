@@ -71,9 +71,9 @@ pub struct LiveStats {
     /// What it is doing.
     pub stage: Option<Stage>,
     /// The last sign of life.
-    pub last_beat: Option<Timestamp>,
+    pub last_heartbeat: Option<Timestamp>,
     /// The reports that the estimate rests on.
-    pub pace: Option<ProgressRate>,
+    pub progress_rate: Option<ProgressRate>,
     /// Bytes of output so far.
     pub output_bytes: u64,
 }
@@ -85,10 +85,10 @@ impl LiveStats {
         Self {
             progress: report.progress.or(self.progress),
             stage: report.stage.clone().or_else(|| self.stage.clone()),
-            last_beat: Some(now),
-            pace: match report.progress {
-                Some(progress) => Some(ProgressRate::after(self.pace, now, progress)),
-                None => self.pace,
+            last_heartbeat: Some(now),
+            progress_rate: match report.progress {
+                Some(progress) => Some(ProgressRate::after(self.progress_rate, now, progress)),
+                None => self.progress_rate,
             },
             output_bytes: self.output_bytes,
         }
@@ -97,7 +97,7 @@ impl LiveStats {
     /// How long the rest will take: none before two reports that lie 2 s apart and show progress.
     #[must_use]
     pub fn eta(&self, now: Timestamp) -> Option<Duration> {
-        self.pace.and_then(|pace| pace.eta(now))
+        self.progress_rate.and_then(|progress_rate| progress_rate.eta(now))
     }
 }
 
@@ -121,7 +121,9 @@ impl ProgressRate {
     /// Takes in a report; one that goes back starts anew.
     fn after(before: Option<Self>, now: Timestamp, progress: Progress) -> Self {
         match before {
-            Some(pace) if progress >= pace.last => Self { last_at: now, last: progress, ..pace },
+            Some(progress_rate) if progress >= progress_rate.last => {
+                Self { last_at: now, last: progress, ..progress_rate }
+            }
             Some(_) | None => Self { first_at: now, first: progress, last_at: now, last: progress },
         }
     }

@@ -47,10 +47,10 @@ pub enum State {
         /// Since when.
         since: Timestamp,
         /// How far the stop has gone.
-        urgency: StopPhase,
+        phase: StopPhase,
     },
     /// Reported work whose reporter was asked to end it.
-    Withdrawing {
+    CancelRequested {
         /// Whether it holds a slot, because it was queued.
         slot: bool,
         /// Why it has to end.
@@ -59,7 +59,7 @@ pub enum State {
         until: Timestamp,
     },
     /// Its own work is over, and it ends as soon as its last live descendant has.
-    Lingering(Box<AwaitingChildren>),
+    AwaitingChildren(Box<AwaitingChildren>),
     /// Final.
     Ended(Box<Ended>),
 }
@@ -121,7 +121,7 @@ impl Containment {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopPhase {
     /// It was asked to end and has until then.
-    Asked {
+    Requested {
         /// The end of its grace.
         kill_at: AwakeTime,
     },
@@ -161,7 +161,7 @@ pub struct Ended {
     /// A truth that came too late to change anything.
     pub late: Option<LateExit>,
     /// What may be left of it on its node was told to end.
-    pub rest: Option<OrphanStop>,
+    pub orphan_stop: Option<OrphanStop>,
 }
 
 /// The stop of what is left of a process that was called ended while nobody could see it.
@@ -189,9 +189,9 @@ impl State {
         match self {
             Self::Pending(_) => Status::Pending,
             Self::Starting { .. } => Status::Starting,
-            Self::Running { .. } | Self::Reported { .. } | Self::Lingering(_) => Status::Running,
+            Self::Running { .. } | Self::Reported { .. } | Self::AwaitingChildren(_) => Status::Running,
             Self::Paused { .. } => Status::Paused,
-            Self::Stopping { .. } | Self::Withdrawing { .. } => Status::Stopping,
+            Self::Stopping { .. } | Self::CancelRequested { .. } => Status::Stopping,
             Self::Ended(ended) => ended.ending.status(),
         }
     }
@@ -201,13 +201,13 @@ impl State {
     pub const fn standing(&self) -> SlotState {
         match self {
             Self::Pending(Pending::Queued) => SlotState::Waiting,
-            Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) | Self::Lingering(_) => {
+            Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) | Self::AwaitingChildren(_) => {
                 SlotState::Idle
             }
             Self::Starting { .. } | Self::Running { .. } | Self::Paused { .. } | Self::Stopping { .. } => {
                 SlotState::Holding
             }
-            Self::Reported { slot } | Self::Withdrawing { slot, .. } => {
+            Self::Reported { slot } | Self::CancelRequested { slot, .. } => {
                 if *slot {
                     SlotState::Holding
                 } else {
@@ -227,8 +227,8 @@ impl State {
             Self::Pending(_)
             | Self::Starting { .. }
             | Self::Reported { .. }
-            | Self::Withdrawing { .. }
-            | Self::Lingering(_)
+            | Self::CancelRequested { .. }
+            | Self::AwaitingChildren(_)
             | Self::Ended(_) => None,
         }
     }
@@ -240,13 +240,13 @@ impl State {
             Self::Running { execution, .. }
             | Self::Paused { execution, .. }
             | Self::Stopping { execution: Some(execution), .. } => execution.containment,
-            Self::Lingering(lingering) => lingering.containment,
+            Self::AwaitingChildren(lingering) => lingering.containment,
             Self::Ended(ended) => ended.containment,
             Self::Pending(_)
             | Self::Starting { .. }
             | Self::Reported { .. }
             | Self::Stopping { execution: None, .. }
-            | Self::Withdrawing { .. } => None,
+            | Self::CancelRequested { .. } => None,
         }
     }
 }

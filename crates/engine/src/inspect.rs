@@ -58,7 +58,7 @@ impl Engine {
             None => None,
         };
         let last_output_at = size.and_then(|size| size.last_at);
-        let since = last_output_at.max(stored.live_stats.last_beat).max(process.started_at);
+        let since = last_output_at.max(stored.live_stats.last_heartbeat).max(process.started_at);
         (self.now().since(since.unwrap_or(process.queued_at)), last_output_at)
     }
 

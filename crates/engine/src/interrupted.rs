@@ -339,17 +339,17 @@ fn same_name(one: &Spec, other: &Spec) -> bool {
 /// Returns the reason for which a process is only restarted if it is given by id, or `None`.
 fn unwanted(process: &Process) -> Option<SkipReason> {
     match &process.state {
-        State::Ended(ended) if ended.rest.is_some() => Some(SkipReason::Cancelled),
+        State::Ended(ended) if ended.orphan_stop.is_some() => Some(SkipReason::Cancelled),
         State::Ended(ended) if ended.late.is_some() => Some(SkipReason::EndKnown),
         State::Ended(_)
         | State::Pending(_)
         | State::Starting { .. }
         | State::Running { .. }
         | State::Reported { .. }
-        | State::Lingering(_)
+        | State::AwaitingChildren(_)
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => None,
+        | State::CancelRequested { .. } => None,
     }
 }
 

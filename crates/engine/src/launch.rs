@@ -196,7 +196,7 @@ impl EngineShared {
         self.bound(&mut spec, lineage.level());
         let (mut process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
-        process.seal = self.parts.notary.seal(&process);
+        process.signature = self.parts.notary.seal(&process);
         let mut unheard = None;
         let sent = self.send(&process, &events, (no_queue, roots), &mut unheard).await;
         match (sent, unheard) {

@@ -56,8 +56,8 @@ impl Engine {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_) => false,
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_) => false,
         };
         if !is_here || is_told || process.spec.command().is_none() {
             return None;

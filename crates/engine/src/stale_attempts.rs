@@ -100,8 +100,8 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. }
-        | State::Lingering(_) => false,
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_) => false,
     };
     // The process was taken from this node while the node was unreachable, and is not recorded as lost yet.
     let is_orphan = is_orphan(stored) && process.node.as_ref() == Some(core.here());
@@ -148,8 +148,8 @@ const fn is_unseen(state: &State) -> bool {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. }
-        | State::Lingering(_) => false,
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_) => false,
     }
 }
 

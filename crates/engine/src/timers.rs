@@ -132,14 +132,14 @@ impl EngineShared {
         self.timers.set_as_of(as_of, TimerJob::Tick(id), deadline);
         let leave = stored.process.session_deadline().filter(|_| stored.owner.is_some());
         self.timers.set_as_of(as_of, TimerJob::Leave(id), leave.map(Deadline::At));
-        let heartbeat = stored.process.heartbeat_due(self.last_beat(stored));
+        let heartbeat = stored.process.heartbeat_due(self.last_heartbeat(stored));
         self.timers.set_as_of(as_of, TimerJob::Heartbeat(id), heartbeat.map(Deadline::At));
     }
 
     /// Returns the time from which the heartbeat timeout counts. Time in which this engine was unreachable does not
     /// count.
-    fn last_beat(&self, stored: &StoredProcess) -> Option<Timestamp> {
-        stored.live_stats.last_beat.max(self.live_stats.away_until())
+    fn last_heartbeat(&self, stored: &StoredProcess) -> Option<Timestamp> {
+        stored.live_stats.last_heartbeat.max(self.live_stats.away_until())
     }
 }
 
@@ -201,11 +201,11 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
             return core.timers.set_as_of(as_of, TimerJob::Heartbeat(id), Some(Deadline::At(again)));
         }
     };
-    let last = core.last_beat(&stored);
+    let last = core.last_heartbeat(&stored);
     match stored.process.heartbeat_due(last) {
         Some(due) if due <= core.parts.clock.now() => {
             // The event contains the time of the last real heartbeat, without the correction for unreachable time.
-            let signs = stored.live_stats.last_beat.max(stored.process.started_at);
+            let signs = stored.live_stats.last_heartbeat.max(stored.process.started_at);
             let last = signs.unwrap_or(stored.process.queued_at);
             let input = Input::Observation(Observation::HeartbeatMissed { last });
             crate::inbox::commit_with_retry(core, id, input).await;

@@ -37,7 +37,7 @@ impl EngineShared {
         process: &Process,
         key: AttemptKey,
     ) -> Result<Option<Observation>, VerifyPostponed> {
-        if process.seal.is_none() {
+        if process.signature.is_none() {
             return Ok(None);
         }
         let Some(command) = process.spec.command() else {
@@ -106,7 +106,7 @@ enum VerifyPostponed {
 fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
     tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "a launch is refused");
     let detail = format!("{fault}; {}", fault.help());
-    let failure = StartFailure { stage: StartStage::Seal, errno: None, detail };
+    let failure = StartFailure { stage: StartStage::Signature, errno: None, detail };
     Observation::SpawnFailed { attempt: key.attempt, failure }
 }
 

@@ -112,8 +112,8 @@ impl Engine {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Ok(WaitReason::NotWaiting { status: stored.process.status() }),
         }
     }

@@ -11,7 +11,7 @@ const FORM: &str = "longhaul-exit";
 /// The end of an attempt and what is known about it.
 ///
 /// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `sweeping`,
-/// `unverified`, `pipe_held` and the three counts of output may differ in it.
+/// `unverified`, `output_open` and the three counts of output may differ in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
     /// How the program ended.
@@ -33,7 +33,7 @@ pub struct ExitRecord {
     /// How many descendants were alive when the program ended by itself.
     pub leftovers: u64,
     /// Somebody still held an output pipe when reading was given up.
-    pub pipe_held: bool,
+    pub output_open: bool,
     /// How many bytes of output were stored.
     pub output_bytes: u64,
     /// How many bytes of output could not be stored.
@@ -148,7 +148,7 @@ impl ExitRecord {
             escalated: None,
             swept: 0,
             leftovers: 0,
-            pipe_held: false,
+            output_open: false,
             output_bytes: 0,
             dropped_bytes: 0,
             write_errors: 0,
@@ -185,7 +185,7 @@ impl ExitRecord {
             .some("escalated", self.escalated)
             .text("swept", self.swept)
             .text("leftovers", self.leftovers)
-            .text("pipe_held", u8::from(self.pipe_held))
+            .text("pipe_held", u8::from(self.output_open))
             .text("output_bytes", self.output_bytes)
             .text("dropped_bytes", self.dropped_bytes)
             .text("write_errors", self.write_errors)
@@ -213,7 +213,7 @@ impl ExitRecord {
             escalated: lines.parsed("escalated")?,
             swept: lines.number("swept")?,
             leftovers: lines.number("leftovers")?,
-            pipe_held: lines.flag("pipe_held")?,
+            output_open: lines.flag("pipe_held")?,
             output_bytes: lines.number("output_bytes")?,
             dropped_bytes: lines.number("dropped_bytes")?,
             write_errors: lines.number("write_errors")?,
@@ -263,7 +263,7 @@ mod tests {
             stopped: Some(StopReason::Timeout),
             escalated: Some(9),
             swept: 4,
-            pipe_held: true,
+            output_open: true,
             limit: Some(ExceededLimit::FileSize),
             output_bytes: u64::MAX,
             undated: true,

@@ -84,7 +84,7 @@
 //! Unknown keys are ignored. `identity` has `process`, `attempt`, `boot_id`, `shim_pid`, `shim_start`, `pid`,
 //! `start_time`, `cgroup` (if any), `mechanism`, `started_at`, `wall`. `exit` has `kind` (`exited` with `code`,
 //! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`,
-//! `undated` (only where nobody saw that moment, so that it is the latest possible one), `wall`, `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `pipe_held`, `output_bytes`, `dropped_bytes`,
+//! `undated` (only where nobody saw that moment, so that it is the latest possible one), `wall`, `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `output_open`, `output_bytes`, `dropped_bytes`,
 //! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `limit` (if one ended it: `cpu`, `memory`, `file_size`),
 //! `paused`, `sweeping` (only while it is so), `unverified` (only where nobody could verify that the tree is empty), `settled`.
 

@@ -42,10 +42,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// The format that is written here, and the newest that is read.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
-/// The oldest reader that may read what is written here.
-const MIN_READER: u32 = 1;
+/// The format that every reader of a store knows: stores with records of this format have a layout that programs of
+/// format 1 refuse to open. A record names its reader only if it needs a newer one.
+pub const BASE_FORMAT: u32 = 2;
 
 /// Why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +78,7 @@ impl RecordDecodeError {
 #[must_use]
 pub const fn oldest_reader(spec: &Spec) -> u32 {
     let _ = spec;
-    MIN_READER
+    BASE_FORMAT
 }
 
 /// The part of a process that is fixed at its submit: identity, place in its tree, and what was asked for.
@@ -95,13 +96,13 @@ pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
 /// What was asked for, without whose specification it is: equal texts mean equal specifications.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
-    write(&spec::SpecRecord::from(spec), MIN_READER)
+    write(&spec::SpecRecord::from(spec), BASE_FORMAT)
 }
 
 /// The part of a process that its commits change.
 #[must_use]
 pub fn encode_life(process: &Process) -> String {
-    write(&life::LifeRecord::from(process), MIN_READER)
+    write(&life::LifeRecord::from(process), BASE_FORMAT)
 }
 
 /// Puts the two parts of a process together again.
@@ -125,7 +126,7 @@ pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, Reco
 /// One event of the log.
 #[must_use]
 pub fn encode_event(event: &Event) -> String {
-    write(&event::EventRecord::from(event), MIN_READER)
+    write(&event::EventRecord::from(event), BASE_FORMAT)
 }
 
 /// Reads what [`encode_event`] wrote.
@@ -138,22 +139,22 @@ pub fn decode_event(text: &str) -> Result<Event, RecordDecodeError> {
 
 /// The latest facts about an attempt.
 #[must_use]
-pub fn encode_vitals(live_stats: &LiveStats) -> String {
-    write(&live_stats::LiveStatsRecord::from(live_stats), MIN_READER)
+pub fn encode_live_stats(live_stats: &LiveStats) -> String {
+    write(&live_stats::LiveStatsRecord::from(live_stats), BASE_FORMAT)
 }
 
-/// Reads what [`encode_vitals`] wrote.
+/// Reads what [`encode_live_stats`] wrote.
 ///
 /// # Errors
 /// [`RecordDecodeError`] if it cannot be read.
-pub fn decode_vitals(text: &str) -> Result<LiveStats, RecordDecodeError> {
-    read::<live_stats::LiveStatsRecord>("vitals", text, FORMAT)?.try_into()
+pub fn decode_live_stats(text: &str) -> Result<LiveStats, RecordDecodeError> {
+    read::<live_stats::LiveStatsRecord>("live stats", text, FORMAT)?.try_into()
 }
 
 /// The policy of the queues.
 #[must_use]
 pub fn encode_policy(policy: &Policy) -> String {
-    write(&policy::PolicyRecord::from(policy), MIN_READER)
+    write(&policy::PolicyRecord::from(policy), BASE_FORMAT)
 }
 
 /// Reads what [`encode_policy`] wrote.
@@ -166,16 +167,16 @@ pub fn decode_policy(text: &str) -> Result<Policy, RecordDecodeError> {
 
 /// An order for an owner.
 #[must_use]
-pub fn encode_wish(pending_action: &PendingAction) -> String {
-    write(&pending_action::PendingActionRecord::from(pending_action), MIN_READER)
+pub fn encode_pending_action(pending_action: &PendingAction) -> String {
+    write(&pending_action::PendingActionRecord::from(pending_action), BASE_FORMAT)
 }
 
-/// Reads what [`encode_wish`] wrote.
+/// Reads what [`encode_pending_action`] wrote.
 ///
 /// # Errors
 /// [`RecordDecodeError`] if it cannot be read.
-pub fn decode_wish(text: &str) -> Result<PendingAction, RecordDecodeError> {
-    read::<pending_action::PendingActionRecord>("wish", text, FORMAT)?.try_into()
+pub fn decode_pending_action(text: &str) -> Result<PendingAction, RecordDecodeError> {
+    read::<pending_action::PendingActionRecord>("pending action", text, FORMAT)?.try_into()
 }
 
 /// A record that says by whom it may be read.
@@ -195,7 +196,7 @@ struct VersionStamp {
 }
 
 fn is_first(min_reader: &Option<u32>) -> bool {
-    min_reader.is_none_or(|reader| reader <= 1)
+    min_reader.is_none_or(|reader| reader <= BASE_FORMAT)
 }
 
 fn write<T: Serialize>(body: &T, min_reader: u32) -> String {

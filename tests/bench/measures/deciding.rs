@@ -20,13 +20,13 @@ const EXIT: Exit = Exit {
     at: BEGIN,
     stopped: None,
     last_signal: None,
-    swept: 0,
-    leftovers: 0,
+    leftovers_killed: 0,
+    leftovers_found: 0,
     limit: None,
     usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
     output_bytes: 0,
     dropped_bytes: 0,
-    began: None,
+    started_at: None,
     circumstances: ExitCircumstances::PLAIN,
 };
 

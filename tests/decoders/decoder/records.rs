@@ -18,14 +18,17 @@ pub(super) fn take(bytes: &[u8]) -> Verdict {
             same(|| record::decode_event(body), |event| record::decode_event(&record::encode_event(event)))
         }
         "vitals" => same(
-            || record::decode_vitals(body),
-            |live_stats| record::decode_vitals(&record::encode_vitals(live_stats)),
+            || record::decode_live_stats(body),
+            |live_stats| record::decode_live_stats(&record::encode_live_stats(live_stats)),
         ),
         "policy" => same(
             || record::decode_policy(body),
             |policy| record::decode_policy(&record::encode_policy(policy)),
         ),
-        "wish" => same(|| record::decode_wish(body), |wish| record::decode_wish(&record::encode_wish(wish))),
+        "wish" => same(
+            || record::decode_pending_action(body),
+            |wish| record::decode_pending_action(&record::encode_pending_action(wish)),
+        ),
         _ => Err("there is no such record".to_owned()),
     }
 }

@@ -183,7 +183,7 @@ impl JournalLine {
     pub(super) fn live_stats(stored: &StoredProcess) -> Self {
         Self::Vitals {
             id: stored.process.id.to_string(),
-            live_stats: raw(record::encode_vitals(&stored.live_stats)),
+            live_stats: raw(record::encode_live_stats(&stored.live_stats)),
         }
     }
 
@@ -242,10 +242,13 @@ impl ProcessLine {
             pending_actions: stored
                 .pending_actions
                 .iter()
-                .map(|(no, wish)| PendingActionLine { no: no.0, wish: raw(record::encode_wish(wish)) })
+                .map(|(no, wish)| PendingActionLine {
+                    no: no.0,
+                    wish: raw(record::encode_pending_action(wish)),
+                })
                 .collect(),
             live_stats: (stored.live_stats != LiveStats::default())
-                .then(|| raw(record::encode_vitals(&stored.live_stats))),
+                .then(|| raw(record::encode_live_stats(&stored.live_stats))),
             life: raw(record::encode_life(&stored.process)),
             spec: match extent {
                 WrittenExtent::Whole => Some(raw(record::encode_spec(&stored.process))),
@@ -263,10 +266,9 @@ impl ProcessLine {
         let owner = self.owner.map(|owner| -> Result<Lease, StoreError> {
             Ok(Lease { node: name(&owner.node)?, epoch: Epoch(owner.epoch) })
         });
-        let pending_actions = self
-            .pending_actions
-            .iter()
-            .map(|line| Ok((ActionSeq(line.no), record::decode_wish(line.wish.get()).map_err(broken)?)));
+        let pending_actions = self.pending_actions.iter().map(|line| {
+            Ok((ActionSeq(line.no), record::decode_pending_action(line.wish.get()).map_err(broken)?))
+        });
         Ok(MemoryRow {
             stored: StoredProcess {
                 process,
@@ -326,7 +328,7 @@ pub(super) fn read_policy(policy: &RawValue) -> Result<Policy, StoreError> {
 }
 
 pub(super) fn read_vitals(live_stats: &RawValue) -> Result<LiveStats, StoreError> {
-    record::decode_vitals(live_stats.get()).map_err(broken)
+    record::decode_live_stats(live_stats.get()).map_err(broken)
 }
 
 pub(super) fn id(text: &str) -> Result<ProcessId, StoreError> {

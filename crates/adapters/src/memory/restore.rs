@@ -97,7 +97,7 @@ impl MemoryState {
             self.news.for_one(&owner.node);
         }
         self.rows.insert(row);
-        self.append(id, at, [Event { at: now, fact: Fact::GivenBack { node: by.node.clone() } }]);
+        self.append(id, at, [Event { at: now, fact: Fact::Restored { node: by.node.clone() } }]);
         RestoreOutcome::Inserted(at)
     }
 

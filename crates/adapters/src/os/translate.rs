@@ -28,7 +28,12 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
 }
 
 /// The observation of an end; the program's name is for the message of a failed start.
-pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatched: bool) -> Observation {
+pub(super) fn over(
+    key: AttemptKey,
+    record: &ExitRecord,
+    program: &str,
+    exit_unobserved: bool,
+) -> Observation {
     let attempt = key.attempt;
     let status = match record.ending {
         ProgramEnd::Exited { code } => ExitStatus::Code(code),
@@ -44,8 +49,8 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatche
         at: moment(record.ended_at),
         stopped: record.stopped.map(cause),
         last_signal: record.escalated.map(small),
-        swept: count(record.swept),
-        leftovers: count(record.leftovers),
+        leftovers_killed: count(record.swept),
+        leftovers_found: count(record.leftovers),
         usage: Usage {
             user: Duration::from_millis(record.utime_ms),
             system: Duration::from_millis(record.stime_ms),
@@ -53,12 +58,12 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatche
         },
         output_bytes: record.output_bytes,
         dropped_bytes: record.dropped_bytes,
-        began: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
+        started_at: Some(moment(record.ended_at.saturating_sub(record.run_ms))),
         circumstances: ExitCircumstances {
             paused: record.paused,
-            pipe_held: record.pipe_held,
-            unwatched,
-            undated: record.undated,
+            output_open: record.output_open,
+            exit_unobserved,
+            end_time_unknown: record.undated,
             unverified: record.unverified,
         },
     };
@@ -69,7 +74,7 @@ pub(super) fn over(key: AttemptKey, record: &ExitRecord, program: &str, unwatche
 pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
     Observation::ConditionObserved {
         attempt: key.attempt,
-        condition: Condition::Sweeping,
+        condition: Condition::CleaningUp,
         holds: true,
         at: moment(record.ended_at),
     }
@@ -236,22 +241,25 @@ mod tests {
     fn what_was_the_case_at_the_end_is_told() {
         let mut record = ExitRecord::never_ran(1_000, 2);
         record.ending = ProgramEnd::Exited { code: 0 };
-        let told = |record: &ExitRecord, unwatched| {
-            let Observation::Exited { exit, .. } = over(key(), record, "tool", unwatched) else {
+        let told = |record: &ExitRecord, exit_unobserved| {
+            let Observation::Exited { exit, .. } = over(key(), record, "tool", exit_unobserved) else {
                 panic!("not an exit");
             };
             exit.circumstances
         };
         assert_eq!(told(&record, false), ExitCircumstances::PLAIN);
-        assert_eq!(told(&record, true), ExitCircumstances { unwatched: true, ..ExitCircumstances::PLAIN });
+        assert_eq!(
+            told(&record, true),
+            ExitCircumstances { exit_unobserved: true, ..ExitCircumstances::PLAIN }
+        );
         let with = |mark: fn(&mut ExitRecord)| {
             let mut record = record.clone();
             mark(&mut record);
             told(&record, false)
         };
         assert!(with(|record| record.paused = true).paused);
-        assert!(with(|record| record.pipe_held = true).pipe_held);
-        assert!(with(|record| record.undated = true).undated);
+        assert!(with(|record| record.output_open = true).output_open);
+        assert!(with(|record| record.undated = true).end_time_unknown);
         assert!(with(|record| record.unverified = true).unverified);
     }
 

@@ -268,8 +268,8 @@ impl AttemptWatch {
             }
             (_, _) => {
                 let is_known = matches!(self.known, AttemptState::Running(_));
-                let unwatched = record.ended_at < self.since || record.undated && !is_known;
-                translate::over(self.key, &record, &self.conduct.program, unwatched)
+                let exit_unobserved = record.ended_at < self.since || record.undated && !is_known;
+                translate::over(self.key, &record, &self.conduct.program, exit_unobserved)
             }
         };
         self.see(AttemptState::Over(over));

@@ -77,7 +77,7 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
             )?
             .execute(params![id, spec])?;
     }
-    let live_stats = line.vitals_told.then(|| record::encode_vitals(&stored.live_stats));
+    let live_stats = line.vitals_told.then(|| record::encode_live_stats(&stored.live_stats));
     connection
         .prepare_cached(
             "INSERT INTO kept (id, stage, revision, seq, owner_node, owner_epoch, ended_at, life, wishes, vitals)
@@ -210,7 +210,7 @@ fn stored(row: &Row<'_>) -> Result<StoredProcess, OutboxError> {
         seq: Seq(uint(row.get(0)?)),
         owner: owner(row.get(2)?, row.get(3)?)?,
         pending_actions: decode_wishes(&row.get::<_, String>(6)?)?,
-        live_stats: live_stats.map_or(Ok(LiveStats::default()), |text| record::decode_vitals(&text))?,
+        live_stats: live_stats.map_or(Ok(LiveStats::default()), |text| record::decode_live_stats(&text))?,
     })
 }
 
@@ -223,14 +223,17 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Outb
 
 /// A line for each, its number first; a record of ours has no line break in it.
 fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
-    pending_actions.iter().map(|(no, wish)| format!("{} {}\n", no.0, record::encode_wish(wish))).collect()
+    pending_actions
+        .iter()
+        .map(|(no, wish)| format!("{} {}\n", no.0, record::encode_pending_action(wish)))
+        .collect()
 }
 
 fn decode_wishes(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
     let wish = |line: &str| {
         let (no, wish) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
         let no = no.parse().map_err(|_| unreadable("the number of a wish"))?;
-        Ok((ActionSeq(no), record::decode_wish(wish)?))
+        Ok((ActionSeq(no), record::decode_pending_action(wish)?))
     };
     text.lines().map(wish).collect()
 }

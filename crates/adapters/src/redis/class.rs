@@ -6,6 +6,7 @@
 
 use longhaul_domain::Placement;
 use longhaul_ports::PlacementClass;
+use longhaul_wire::record;
 
 /// Names cannot hold control characters, so a separator is safe.
 const SEPARATOR: char = '\u{1f}';
@@ -26,7 +27,7 @@ pub(super) fn text(class: &PlacementClass, min_reader: u32) -> String {
         }
         PlacementClass::Shared(Placement::Anywhere) => "=anywhere".to_owned(),
     };
-    if min_reader > 1 { format!("{READER}{min_reader}:{place}") } else { place }
+    if min_reader > record::BASE_FORMAT { format!("{READER}{min_reader}:{place}") } else { place }
 }
 
 /// The class of a lane, which is a class and whether its waiters are roots; none if it is not one of labels.

@@ -64,13 +64,13 @@ fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, Store
         process.evolve(&[claim(&claimed)?]);
     }
     let live_stats = match reply.optional_text()? {
-        Some(live_stats) => record::decode_vitals(&live_stats).map_err(broken)?,
+        Some(live_stats) => record::decode_live_stats(&live_stats).map_err(broken)?,
         None => LiveStats::default(),
     };
     let mut pending_actions = Vec::new();
     while !reply.is_empty() {
         let no = ActionSeq(reply.number()?);
-        pending_actions.push((no, record::decode_wish(&reply.word()?).map_err(broken)?));
+        pending_actions.push((no, record::decode_pending_action(&reply.word()?).map_err(broken)?));
     }
     Ok(StoredProcess { process, revision, seq, owner, pending_actions, live_stats })
 }
@@ -104,7 +104,7 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
 /// Reads what a script said of a record that was given back: moment and node.
 fn restored_records(said: &str) -> Result<Event, StoreError> {
     let (at, node) = said.split_once(SEPARATOR).ok_or_else(|| corrupt("what was given back lacks a part"))?;
-    Ok(Event { at: Timestamp(number(at)?), fact: Fact::GivenBack { node: name(node)? } })
+    Ok(Event { at: Timestamp(number(at)?), fact: Fact::Restored { node: name(node)? } })
 }
 
 /// Reads what a script said of a claim: attempt, moment and node.

@@ -194,7 +194,7 @@ pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     if stored.live_stats == LiveStats::default() {
         args.text("");
     } else {
-        args.text(&record::encode_vitals(&stored.live_stats));
+        args.text(&record::encode_live_stats(&stored.live_stats));
     }
     match &process.spec.launch_key {
         Some(key) => args
@@ -205,7 +205,7 @@ pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     let min_reader = record::oldest_reader(&process.spec);
     push_record(&mut args, process, &head, &record::encode_spec(process), min_reader);
     for (no, wish) in &stored.pending_actions {
-        args.number(no.0).text(&record::encode_wish(wish));
+        args.number(no.0).text(&record::encode_pending_action(wish));
     }
     args
 }

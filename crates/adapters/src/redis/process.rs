@@ -30,7 +30,7 @@ impl ProcessStore for RedisStore {
         let mut args = ScriptArgs::default();
         push_lease(&mut args, by).bytes(&token()).number(room.roots.into()).number(room.batch.into());
         for class in &room.classes {
-            for reader in 1..=self.link.record_format {
+            for reader in record::BASE_FORMAT..=self.link.record_format {
                 args.text(&class::text(class, reader));
             }
         }
@@ -84,7 +84,9 @@ impl ProcessStore for RedisStore {
         wish: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let mut args = ScriptArgs::default();
-        args.bytes(id.as_uuid().as_bytes()).bytes(op.as_uuid().as_bytes()).text(&record::encode_wish(&wish));
+        args.bytes(id.as_uuid().as_bytes())
+            .bytes(op.as_uuid().as_bytes())
+            .text(&record::encode_pending_action(&wish));
         args.number(max_pending_actions(&wish).into());
         let mut reply = self.link.write(&ENQUEUE_ACTION, op, args).await?;
         let word = reply.word()?;
@@ -106,7 +108,7 @@ impl ProcessStore for RedisStore {
         for (id, attempt, live_stats) in live_stats {
             args.bytes(id.as_uuid().as_bytes())
                 .number(attempt.0.into())
-                .text(&record::encode_vitals(live_stats));
+                .text(&record::encode_live_stats(live_stats));
         }
         let mut reply = self.link.write(&TOUCH, NO_OP, args).await?;
         live_stats.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()

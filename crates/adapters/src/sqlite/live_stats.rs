@@ -37,7 +37,7 @@ impl WriteConnection {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
         self.sql("INSERT OR REPLACE INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?
-            .execute(params![before.seq, attempt.0, record::encode_vitals(live_stats)])?;
+            .execute(params![before.seq, attempt.0, record::encode_live_stats(live_stats)])?;
         Ok(())
     }
 }

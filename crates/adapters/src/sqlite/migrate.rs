@@ -83,7 +83,7 @@ impl WriteConnection {
             self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 row::int(no.0),
-                record::encode_wish(wish)
+                record::encode_pending_action(wish)
             ])?;
             self.sql("UPDATE process SET wish_no = max(wish_no, ?2) WHERE seq = ?1")?
                 .execute(params![seq, row::int(no.0)])?;
@@ -92,7 +92,7 @@ impl WriteConnection {
             self.sql("INSERT INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 process.attempt.0,
-                record::encode_vitals(&stored.live_stats)
+                record::encode_live_stats(&stored.live_stats)
             ])?;
         }
         Ok(())

@@ -41,7 +41,7 @@ impl WriteConnection {
         self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
             before.seq,
             no,
-            record::encode_wish(wish)
+            record::encode_pending_action(wish)
         ])?;
         match before.owner {
             Some(owner) => self.tell(NodeEvent::For(owner.node)),

@@ -50,7 +50,7 @@ pub(super) fn stored(connection: &Connection, row: &Row<'_>) -> Result<StoredPro
         seq: Seq(uint(seq)),
         owner: owner(row.get(2)?, row.get(3)?)?,
         pending_actions: if row.get(7)? { pending_actions(connection, seq)? } else { Vec::new() },
-        live_stats: live_stats.map_or(Ok(LiveStats::default()), record::decode_vitals)?,
+        live_stats: live_stats.map_or(Ok(LiveStats::default()), record::decode_live_stats)?,
     })
 }
 
@@ -67,7 +67,7 @@ fn pending_actions(connection: &Connection, seq: i64) -> Result<Vec<(ActionSeq, 
     let mut pending_actions = Vec::new();
     while let Some(row) = rows.next()? {
         let body: String = row.get(1)?;
-        pending_actions.push((ActionSeq(uint(row.get(0)?)), record::decode_wish(&body)?));
+        pending_actions.push((ActionSeq(uint(row.get(0)?)), record::decode_pending_action(&body)?));
     }
     Ok(pending_actions)
 }

@@ -50,8 +50,8 @@ async fn the_end_of_a_command_is_told_though_its_supervisor_is_halted() {
     let before = bench.clock().now();
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
-    assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, false));
-    assert!(!exit.circumstances.undated);
+    assert_eq!((code(&exit), exit.stopped, exit.circumstances.exit_unobserved), (7, None, false));
+    assert!(!exit.circumstances.end_time_unknown);
     assert!(before <= exit.at && exit.at <= bench.clock().now());
     assert_eq!(bench.text(key(1)).await, "ready\nover\n");
 }
@@ -137,7 +137,7 @@ const SUPERVISORS: [Supervisor; 4] =
 async fn an_end_while_the_whole_manager_was_stopped_is_dated_at_the_latest() {
     for supervisor in SUPERVISORS {
         let exit = ended_unseen(supervisor, false).await;
-        assert_eq!((code(&exit), exit.circumstances.undated), (7, true), "{supervisor:?}: {exit:?}");
+        assert_eq!((code(&exit), exit.circumstances.end_time_unknown), (7, true), "{supervisor:?}: {exit:?}");
     }
 }
 
@@ -167,8 +167,8 @@ async fn the_next_life_tells_an_end_that_a_halted_supervisor_has_not_seen() {
         Adopted::Over(Observation::Exited { exit, .. }) => exit,
         other => panic!("{other:?}"),
     };
-    assert_eq!((code(&exit), exit.stopped, exit.circumstances.unwatched), (7, None, true));
-    assert!(exit.circumstances.undated && exit.at >= over, "nobody knows when it was: {exit:?}");
+    assert_eq!((code(&exit), exit.stopped, exit.circumstances.exit_unobserved), (7, None, true));
+    assert!(exit.circumstances.end_time_unknown && exit.at >= over, "nobody knows when it was: {exit:?}");
 }
 
 #[tokio::test]
@@ -192,6 +192,9 @@ async fn an_end_in_this_life_is_dated_then_though_its_supervisor_was_halted_befo
         Adopted::Alive(_) => bench.exited().await,
         other @ Adopted::Over(_) => panic!("{other:?}"),
     };
-    assert_eq!((code(&exit), exit.circumstances.undated, exit.circumstances.unwatched), (7, false, false));
+    assert_eq!(
+        (code(&exit), exit.circumstances.end_time_unknown, exit.circumstances.exit_unobserved),
+        (7, false, false)
+    );
     assert!(lived <= exit.at && exit.at <= bench.clock().now(), "{exit:?}");
 }

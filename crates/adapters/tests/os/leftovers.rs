@@ -23,7 +23,7 @@ async fn the_end_is_told_once_nothing_is_left_and_dated_when_the_command_ended()
     let exit = bench.exited().await;
     assert!(!is_alive(left) && begun.elapsed() >= Duration::from_secs(1));
     assert_eq!((code(&exit), exit.at, exit.stopped), (7, told, None));
-    assert!(exit.leftovers >= 1 && exit.swept >= 1, "{exit:?}");
+    assert!(exit.leftovers_found >= 1 && exit.leftovers_killed >= 1, "{exit:?}");
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ fn end_command(bench: &Bench) {
 /// Waits until it is told that a sweep lasts, and gives the end of the command.
 async fn sweeping(bench: &Bench) -> Timestamp {
     match bench.next().await {
-        Observation::ConditionObserved { condition: Condition::Sweeping, holds: true, at, .. } => at,
+        Observation::ConditionObserved { condition: Condition::CleaningUp, holds: true, at, .. } => at,
         other => panic!("{other:?}"),
     }
 }

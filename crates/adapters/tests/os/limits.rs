@@ -160,7 +160,7 @@ async fn what_outlives_its_command_is_not_counted_for_it() {
     bench.spawner.start(order).await.unwrap();
     bench.spawned().await;
     let exit = bench.exited().await;
-    assert_eq!(exit.leftovers, 1);
+    assert_eq!(exit.leftovers_found, 1);
     let usage = bench.spawner.usage(key(1)).await;
     kill(bench.text(key(1)).await.trim().parse().unwrap());
     assert!(matches!(usage, Err(SpawnError::Unknown { .. })), "{usage:?}");

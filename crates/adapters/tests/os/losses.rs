@@ -151,7 +151,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
                 match bench.next().await {
                     Observation::Exited { exit, .. } => break exit,
                     // On a busy machine, ending them may take long enough to be told of.
-                    Observation::ConditionObserved { condition: Condition::Sweeping, .. } => {}
+                    Observation::ConditionObserved { condition: Condition::CleaningUp, .. } => {}
                     other => panic!("{other:?}"),
                 }
             };
@@ -161,7 +161,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             // What must not happen has no moment at which it has not.
             tokio::time::sleep(Duration::from_millis(30)).await;
             assert_eq!(born().len(), before.len(), "{containment:?}: born after the end: {exit:?}");
-            assert!(code(&exit) == 5 && exit.leftovers >= 1, "{containment:?}: {exit:?}");
+            assert!(code(&exit) == 5 && exit.leftovers_found >= 1, "{containment:?}: {exit:?}");
             bench.spawner.settled(key).await;
             until(async || group.as_ref().is_none_or(|group| !group.exists())).await;
         }
@@ -317,8 +317,8 @@ async fn the_next_life_leaves_alone_what_a_command_without_shim_is_to_leave_behi
     let left: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
     std::fs::write(bench.path().join("go"), "").unwrap();
     let exit = bench.exited().await;
-    assert_eq!((code(&exit), exit.swept), (7, 0));
-    assert!(exit.leftovers >= 1, "{exit:?}");
+    assert_eq!((code(&exit), exit.leftovers_killed), (7, 0));
+    assert!(exit.leftovers_found >= 1, "{exit:?}");
     assert!(state(left).is_some_and(|state| state != 'Z'));
     std::fs::write(bench.path().join("over"), "").unwrap();
     until(async || state(left).is_none_or(|state| state == 'Z')).await;

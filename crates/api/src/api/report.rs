@@ -140,7 +140,7 @@ async fn finish(
 
 /// Whether such an end can come, and has not yet.
 fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
-    if let State::Lingering(_) = &process.state {
+    if let State::AwaitingChildren(_) = &process.state {
         return false;
     }
     let told = match end {

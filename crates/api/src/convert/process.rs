@@ -203,8 +203,8 @@ fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. }
-        | State::Lingering(_) => None,
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_) => None,
     }
 }
 
@@ -212,14 +212,14 @@ fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
 fn live_stats(stored: &StoredProcess) -> &LiveStats {
     match &stored.process.state {
         State::Ended(ended) => &ended.live_stats,
-        State::Lingering(lingering) => &lingering.live_stats,
+        State::AwaitingChildren(lingering) => &lingering.live_stats,
         State::Pending(_)
         | State::Starting { .. }
         | State::Running { .. }
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. } => &stored.live_stats,
+        | State::CancelRequested { .. } => &stored.live_stats,
     }
 }
 
@@ -277,12 +277,12 @@ fn exit(exit: &Exit) -> ExitView {
         stopped_by: exit.stopped.map(|cause| cause.as_str().to_owned()),
         limit: exit.limit.map(|limit| limit.as_str().to_owned()),
         last_signal: exit.last_signal,
-        leftovers_killed: exit.swept,
-        leftovers_found: exit.leftovers,
+        leftovers_killed: exit.leftovers_killed,
+        leftovers_found: exit.leftovers_found,
         dropped_bytes: exit.dropped_bytes,
         paused: exit.circumstances.paused,
-        output_open: exit.circumstances.pipe_held,
-        exit_unobserved: exit.circumstances.unwatched,
+        output_open: exit.circumstances.output_open,
+        exit_unobserved: exit.circumstances.exit_unobserved,
         usage: UsageView {
             user_ms: millis(exit.usage.user),
             system_ms: millis(exit.usage.system),
@@ -302,15 +302,15 @@ fn conditions(process: &Process) -> Vec<String> {
         .filter(|condition| *condition != Condition::Ready)
         .map(|condition| condition.as_str().to_owned())
         .collect();
-    if let State::Stopping { urgency: StopPhase::Stuck, .. } = &process.state {
+    if let State::Stopping { phase: StopPhase::Stuck, .. } = &process.state {
         conditions.push("stuck".to_owned());
     }
-    if let State::Lingering(_) = &process.state {
+    if let State::AwaitingChildren(_) = &process.state {
         conditions.push("waits_for_children".to_owned());
     }
     if let Some(ended) = ended(process) {
         let kept = process.spec.command().is_some_and(|command| command.leftovers == Leftovers::Keep);
-        if kept && ended.ending.exit().is_some_and(|exit| exit.leftovers > 0) {
+        if kept && ended.ending.exit().is_some_and(|exit| exit.leftovers_found > 0) {
             conditions.push("detached_children".to_owned());
         }
         if ended.ending.is_unverified() {
@@ -377,8 +377,8 @@ pub(super) fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
         | State::Reported { .. }
         | State::Paused { .. }
         | State::Stopping { .. }
-        | State::Withdrawing { .. }
-        | State::Lingering(_) => Some(now.since(started)),
+        | State::CancelRequested { .. }
+        | State::AwaitingChildren(_) => Some(now.since(started)),
     }
 }
 

@@ -20,19 +20,19 @@ pub(super) fn reason(
         State::Starting { .. } => Some("its command is being started".to_owned()),
         State::Running { .. } | State::Reported { .. } => process
             .session_deadline()
-            .map(|leave_by| format!("its session ended; it is cancelled at {}", rfc3339(leave_by))),
+            .map(|cancel_at| format!("its session ended; it is cancelled at {}", rfc3339(cancel_at))),
         State::Paused { since, .. } => Some(format!("paused for {}", span(now.since(*since)))),
-        State::Stopping { cause, urgency, .. } => Some(match urgency {
-            StopPhase::Asked { .. } => {
+        State::Stopping { cause, phase, .. } => Some(match phase {
+            StopPhase::Requested { .. } => {
                 format!("asked to end {}; what is left after its grace is killed", by(*cause))
             }
             StopPhase::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
             StopPhase::Stuck => of_survivors(members),
         }),
-        State::Withdrawing { cause, until, .. } => {
+        State::CancelRequested { cause, until, .. } => {
             Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
         }
-        State::Lingering(lingering) => Some(format!(
+        State::AwaitingChildren(lingering) => Some(format!(
             "its own work is over ({}); it waits for its children",
             of_ending(&lingering.ending)
         )),

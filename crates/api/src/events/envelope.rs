@@ -73,15 +73,15 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
             data.stage = live_stats.stage.as_ref().map(ToString::to_string);
             data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
         }
-        Fact::Lingered { ending, live_stats } => {
+        Fact::AwaitingChildren { ending, live_stats } => {
             add_ending(&mut data, ending);
             data.condition = Some("waits_for_children".to_owned());
             data.stage = live_stats.stage.as_ref().map(ToString::to_string);
             data.progress = live_stats.progress.map(longhaul_domain::Progress::percent);
         }
         Fact::StageChanged { stage } => data.stage = Some(stage.to_string()),
-        Fact::StopBegan { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
-        Fact::ConditionBegan { condition } => data.condition = Some(condition.as_str().to_owned()),
+        Fact::StopRequested { cause, .. } => data.cause = Some(cause.as_str().to_owned()),
+        Fact::ConditionStarted { condition } => data.condition = Some(condition.as_str().to_owned()),
         Fact::OutputMatched { pattern, offset, line } => {
             (data.pattern, data.line) = (Some(pattern.clone()), Some(line.clone()));
             data.offset = Some(*offset);
@@ -94,17 +94,17 @@ fn data(logged: &LoggedEvent, subject: Option<&EventSubject>) -> EventData {
         | Fact::BecameDue
         | Fact::Paused { .. }
         | Fact::Resumed { .. }
-        | Fact::KillBegan { .. }
-        | Fact::CascadeBegan { .. }
+        | Fact::KillStarted { .. }
+        | Fact::CascadeStarted { .. }
         | Fact::CascadeEnded
         | Fact::Prioritized { .. }
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
-        | Fact::Signalled { .. }
-        | Fact::RestTold { .. }
-        | Fact::GivenBack { .. }
+        | Fact::SignalSent { .. }
+        | Fact::OrphanStopRequested { .. }
+        | Fact::Restored { .. }
         | Fact::LateExit { .. } => {}
     }
     data
@@ -158,22 +158,22 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
         Fact::Spawned { .. }
         | Fact::Resumed { .. }
         | Fact::StageChanged { .. }
-        | Fact::Lingered { .. }
-        | Fact::ConditionBegan { .. }
+        | Fact::AwaitingChildren { .. }
+        | Fact::ConditionStarted { .. }
         | Fact::OutputMatched { .. } => Some(Status::Running),
         Fact::Paused { .. } => Some(Status::Paused),
-        Fact::StopBegan { .. } | Fact::KillBegan { .. } | Fact::BecameStuck => Some(Status::Stopping),
+        Fact::StopRequested { .. } | Fact::KillStarted { .. } | Fact::BecameStuck => Some(Status::Stopping),
         Fact::Ended { ending, .. } => Some(ending.status()),
-        Fact::CascadeBegan { .. }
+        Fact::CascadeStarted { .. }
         | Fact::CascadeEnded
         | Fact::Prioritized { .. }
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
         | Fact::ConditionEnded { .. }
         | Fact::NodeLost { .. }
-        | Fact::Signalled { .. }
-        | Fact::RestTold { .. }
-        | Fact::GivenBack { .. }
+        | Fact::SignalSent { .. }
+        | Fact::OrphanStopRequested { .. }
+        | Fact::Restored { .. }
         | Fact::LateExit { .. } => None,
     }
 }

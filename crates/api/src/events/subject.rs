@@ -88,23 +88,23 @@ impl EventSubject {
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
-            | Fact::StopBegan { .. }
-            | Fact::KillBegan { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillStarted { .. }
             | Fact::BecameStuck
-            | Fact::Lingered { .. }
-            | Fact::CascadeBegan { .. }
+            | Fact::AwaitingChildren { .. }
+            | Fact::CascadeStarted { .. }
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
-            | Fact::ConditionBegan { .. }
+            | Fact::ConditionStarted { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
-            | Fact::GivenBack { .. }
+            | Fact::Restored { .. }
             | Fact::Ended { .. }
-            | Fact::Signalled { .. }
-            | Fact::RestTold { .. }
+            | Fact::SignalSent { .. }
+            | Fact::OrphanStopRequested { .. }
             | Fact::LateExit { .. } => {}
         }
     }

@@ -86,7 +86,7 @@ impl EventCounters {
                 self.attempt_ended(id, at, after);
                 self.output_bytes += after.exit().map_or(0, |exit| exit.output_bytes);
             }
-            Fact::Lingered { ending, live_stats } => {
+            Fact::AwaitingChildren { ending, live_stats } => {
                 self.output_bytes += written(ending.exit(), live_stats);
                 self.attempt_ended(id, at, ending);
             }
@@ -101,21 +101,21 @@ impl EventCounters {
             Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
-            | Fact::StopBegan { .. }
-            | Fact::KillBegan { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillStarted { .. }
             | Fact::BecameStuck
-            | Fact::CascadeBegan { .. }
+            | Fact::CascadeStarted { .. }
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
-            | Fact::ConditionBegan { .. }
+            | Fact::ConditionStarted { .. }
             | Fact::ConditionEnded { .. }
             | Fact::OutputMatched { .. }
             | Fact::NodeLost { .. }
-            | Fact::Signalled { .. }
-            | Fact::RestTold { .. }
-            | Fact::GivenBack { .. }
+            | Fact::SignalSent { .. }
+            | Fact::OrphanStopRequested { .. }
+            | Fact::Restored { .. }
             | Fact::LateExit { .. } => {}
         }
     }
@@ -201,7 +201,12 @@ mod tests {
         tell(&mut tally, 1, 20, spawned());
         let live_stats = LiveStats { output_bytes: 7, ..LiveStats::default() };
         let ending = Ending::Completed { exit: None, result: None };
-        tell(&mut tally, 1, 1_020, Fact::Lingered { ending: ending.clone(), live_stats: live_stats.clone() });
+        tell(
+            &mut tally,
+            1,
+            1_020,
+            Fact::AwaitingChildren { ending: ending.clone(), live_stats: live_stats.clone() },
+        );
         tell(&mut tally, 1, 9_000, Fact::Ended { ending, live_stats });
         assert_eq!((tally.duration.count(), tally.output_bytes), (1, 7));
         assert_eq!(tally.endings[&Status::Completed], 1);

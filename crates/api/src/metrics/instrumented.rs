@@ -86,7 +86,7 @@ impl StoreDecorator for InstrumentedStore {
 /// When the last attempt exited, if it tells of that.
 fn exited_at(event: &Event) -> Option<Timestamp> {
     match &event.fact {
-        Fact::Lingered { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),
+        Fact::AwaitingChildren { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),
         Fact::Submitted
         | Fact::BecameDue
         | Fact::NeverRan
@@ -96,21 +96,21 @@ fn exited_at(event: &Event) -> Option<Timestamp> {
         | Fact::StageChanged { .. }
         | Fact::Paused { .. }
         | Fact::Resumed { .. }
-        | Fact::StopBegan { .. }
-        | Fact::KillBegan { .. }
+        | Fact::StopRequested { .. }
+        | Fact::KillStarted { .. }
         | Fact::BecameStuck
-        | Fact::CascadeBegan { .. }
+        | Fact::CascadeStarted { .. }
         | Fact::CascadeEnded
         | Fact::Prioritized { .. }
         | Fact::SessionEnded { .. }
         | Fact::SessionKept
-        | Fact::ConditionBegan { .. }
+        | Fact::ConditionStarted { .. }
         | Fact::ConditionEnded { .. }
         | Fact::OutputMatched { .. }
         | Fact::NodeLost { .. }
-        | Fact::Signalled { .. }
-        | Fact::RestTold { .. }
-        | Fact::GivenBack { .. }
+        | Fact::SignalSent { .. }
+        | Fact::OrphanStopRequested { .. }
+        | Fact::Restored { .. }
         | Fact::LateExit { .. } => None,
     }
 }

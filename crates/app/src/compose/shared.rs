@@ -128,7 +128,7 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     let mut sealed = 0;
     loop {
         let listing = store.list(&filter, &page).await?.whole()?;
-        let seals = listing.processes.iter().filter_map(|stored| stored.process.seal.as_ref());
+        let seals = listing.processes.iter().filter_map(|stored| stored.process.signature.as_ref());
         sealed += seals.filter(|seal| ClusterSigner::key_of(seal).as_ref() == Some(key)).count();
         page.after = listing.next;
         if page.after.is_none() {

@@ -46,7 +46,7 @@ impl SignatureHandling {
                 }
             }
             Self::Sealed(notary, now) => {
-                stored.process.seal = Some(notary.seal_from(&stored.process, *now));
+                stored.process.signature = Some(notary.seal_from(&stored.process, *now));
             }
         }
         Ok(stored)

@@ -76,7 +76,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     let lured = later(b, &line("lured"));
     let fine = later(a, &line("fine"));
     nodes.forge("innocent", "return (string.gsub(spec, ARGV[1], ARGV[2]))", &["stolen"]);
-    nodes.forge("unsealed", "return (string.gsub(spec, '\"seal\":\"[^\"]*\",', ''))", &[]);
+    nodes.forge("unsealed", "return (string.gsub(spec, '\"signature\":\"[^\"]*\",', ''))", &[]);
     nodes.forge("moved", "return (string.gsub(spec, '\"node\":\"b\"', '\"node\":\"a\"'))", &[]);
     // What the queue says of its place is not what its record says.
     let lure = "redis.call('HSET', (string.gsub(key, ':b:', ':p:', 1)), 'class', '@a') return spec";
@@ -90,7 +90,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     for (id, why) in refused {
         let told = ended(b, id);
         assert_eq!((&told["status"], &told["attempt"]), (&"failed".into(), &1.into()), "{told}");
-        assert_eq!(told["start_failure"]["stage"], "seal", "{told}");
+        assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
         assert!(told["error"].as_str().unwrap().contains(why), "{told}");
     }
     assert_eq!(ended(b, &fine)["status"], "completed");
@@ -154,7 +154,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let told = ended(a, &mine);
     assert!(told["error"].as_str().unwrap().contains("does not have"), "{told}");
     let told = ended(b, &victim);
-    assert_eq!(told["start_failure"]["stage"], "seal", "{told}");
+    assert_eq!(told["start_failure"]["stage"], "signature", "{told}");
     assert_eq!(count(), 1);
     assert!(!a.top().join("evil").exists());
     foreign.end_manager(Signal::TERM);

@@ -41,7 +41,7 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. } => {
+            | State::CancelRequested { .. } => {
                 let mut step = Decision::nothing();
                 if let Some(stage) = &report.stage
                     && self.live_stats.stage.as_ref() != Some(stage)
@@ -51,7 +51,7 @@ impl Decider<'_> {
                 step.effects.push(Effect::Keep { report: report.clone() });
                 Ok(step)
             }
-            State::Lingering(_) => Err(self.over(ActionKind::Progress)),
+            State::AwaitingChildren(_) => Err(self.over(ActionKind::Progress)),
             State::Pending(_) | State::Ended(_) => Err(self.forbidden(ActionKind::Progress)),
         }
     }
@@ -59,13 +59,13 @@ impl Decider<'_> {
     fn complete(&self, result: Option<&JsonText>) -> Result<Decision, Rejection> {
         self.only_reported(ActionKind::Complete)?;
         match &self.process.state {
-            State::Reported { .. } | State::Withdrawing { .. } => {
+            State::Reported { .. } | State::CancelRequested { .. } => {
                 let mut live_stats = self.live_stats.clone();
                 live_stats.progress = Some(crate::progress::Progress::DONE);
                 let ending = Ending::Completed { exit: None, result: result.cloned() };
                 Ok(self.ended_with(ending, live_stats))
             }
-            State::Lingering(lingering) => match &lingering.ending {
+            State::AwaitingChildren(lingering) => match &lingering.ending {
                 Ending::Completed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Failed { .. }
                 | Ending::Timeout { .. }
@@ -95,8 +95,8 @@ impl Decider<'_> {
                 let failure = Failure::Reported { error: error.to_owned() };
                 Ok(self.ended(Ending::Failed { failure }))
             }
-            State::Withdrawing { cause, .. } => Ok(self.ended(stopped(*cause, None))),
-            State::Lingering(lingering) => match &lingering.ending {
+            State::CancelRequested { cause, .. } => Ok(self.ended(stopped(*cause, None))),
+            State::AwaitingChildren(lingering) => match &lingering.ending {
                 Ending::Failed { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
                 Ending::Completed { .. }
                 | Ending::Timeout { .. }
@@ -125,13 +125,13 @@ impl Decider<'_> {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Reported { .. } => self.stop(cause),
-            State::Stopping { cause: before, urgency, .. } if self.outranks(cause, *before) => Decision {
-                events: vec![self.cause_changed(cause, *urgency)],
-                effects: vec![self.stop_or_kill(*urgency, cause)],
+            State::Stopping { cause: before, phase, .. } if self.outranks(cause, *before) => Decision {
+                events: vec![self.cause_changed(cause, *phase)],
+                effects: vec![self.stop_or_kill(*phase, cause)],
                 note: None,
             },
-            State::Stopping { .. } | State::Withdrawing { .. } => Decision::noted(NoOpReason::NoChange),
-            State::Lingering(lingering) => {
+            State::Stopping { .. } | State::CancelRequested { .. } => Decision::noted(NoOpReason::NoChange),
+            State::AwaitingChildren(lingering) => {
                 Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, false),
@@ -142,30 +142,30 @@ impl Decider<'_> {
         let attempt = self.process.attempt;
         match &self.process.state {
             State::Pending(_) | State::Reported { .. } => self.ended(stopped(cause, None)),
-            State::Withdrawing { cause, .. } => self.ended(stopped(*cause, None)),
+            State::CancelRequested { cause, .. } => self.ended(stopped(*cause, None)),
             State::Starting { .. } | State::Running { .. } | State::Paused { .. } => {
-                let began = Fact::StopBegan { cause, kill_at: self.ctx.awake, until: self.ctx.now };
+                let began = Fact::StopRequested { cause, kill_at: self.ctx.awake, until: self.ctx.now };
                 Decision {
                     events: vec![self.event(began), self.kill_began()],
                     effects: vec![Effect::Kill { attempt, cause }],
                     note: None,
                 }
             }
-            State::Stopping { cause: before, urgency, .. } => {
+            State::Stopping { cause: before, phase, .. } => {
                 let mut step = Decision::nothing();
                 let mut why = *before;
                 if self.outranks(cause, why) {
-                    step.events.push(self.cause_changed(cause, *urgency));
+                    step.events.push(self.cause_changed(cause, *phase));
                     why = cause;
                 }
-                match urgency {
-                    StopPhase::Asked { .. } => step.events.push(self.kill_began()),
+                match phase {
+                    StopPhase::Requested { .. } => step.events.push(self.kill_began()),
                     StopPhase::Killing { .. } | StopPhase::Stuck => {}
                 }
                 step.effects.push(Effect::Kill { attempt, cause: why });
                 step
             }
-            State::Lingering(lingering) => {
+            State::AwaitingChildren(lingering) => {
                 Decision { events: vec![self.released(lingering)], ..Decision::nothing() }
             }
             State::Ended(ended) => self.stop_rest(ended, cause, true),
@@ -178,14 +178,14 @@ impl Decider<'_> {
             return Decision::noted(NoOpReason::AlreadyEnded);
         }
         let attempt = self.process.attempt;
-        match ended.rest {
+        match ended.orphan_stop {
             Some(OrphanStop { cause, force: before }) if before || !force => Decision {
                 effects: vec![Effect::StopOrphan { attempt, cause, force: before }],
                 note: Some(NoOpReason::NoChange),
                 ..Decision::nothing()
             },
             Some(_) | None => Decision {
-                events: vec![self.event(Fact::RestTold { cause, force })],
+                events: vec![self.event(Fact::OrphanStopRequested { cause, force })],
                 effects: vec![Effect::StopOrphan { attempt, cause, force }],
                 note: Some(NoOpReason::OrphanStopRequested),
             },
@@ -200,17 +200,17 @@ impl Decider<'_> {
                     return Err(self.unsupported(ActionKind::Signal, "work on this spawner"));
                 }
                 Ok(Decision {
-                    events: vec![self.event(Fact::Signalled { signal, target })],
+                    events: vec![self.event(Fact::SignalSent { signal, target })],
                     effects: vec![Effect::Signal { attempt: self.process.attempt, signal, target }],
                     note: None,
                 })
             }
-            State::Lingering(_) => Err(self.over(ActionKind::Signal)),
+            State::AwaitingChildren(_) => Err(self.over(ActionKind::Signal)),
             State::Pending(_)
             | State::Starting { .. }
             | State::Stopping { execution: None, .. }
             | State::Reported { .. }
-            | State::Withdrawing { .. }
+            | State::CancelRequested { .. }
             | State::Ended(_) => Err(self.not_haltable(ActionKind::Signal)),
         }
     }
@@ -220,14 +220,14 @@ impl Decider<'_> {
     pub(super) fn terminate(&self, cause: StopCause, force: bool) -> Decision {
         let mut step = match &self.process.state {
             // It ends as it did when the last of them has ended.
-            State::Lingering(_) => Decision::noted(NoOpReason::NoChange),
+            State::AwaitingChildren(_) => Decision::noted(NoOpReason::NoChange),
             State::Pending(_)
             | State::Starting { .. }
             | State::Running { .. }
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
+            | State::CancelRequested { .. }
             | State::Ended(_) => {
                 if force {
                     self.force(cause)
@@ -239,7 +239,7 @@ impl Decider<'_> {
         let forced = self.process.cascade.map(|cascade| cascade.force);
         let under_way = forced.is_some_and(|forced| forced || !force);
         if !under_way {
-            step.events.push(self.event(Fact::CascadeBegan { cause, force }));
+            step.events.push(self.event(Fact::CascadeStarted { cause, force }));
             step.note = step.note.filter(|note| *note == NoOpReason::OrphanStopRequested);
         }
         step.effects.insert(0, Effect::Cascade { force: force || forced == Some(true) });
@@ -260,8 +260,8 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Err(self.forbidden(ActionKind::Prioritize)),
         }
     }
@@ -278,7 +278,7 @@ impl Decider<'_> {
                     }
                 };
             }
-            State::Withdrawing { .. } => return Decision::noted(NoOpReason::NoChange),
+            State::CancelRequested { .. } => return Decision::noted(NoOpReason::NoChange),
             State::Stopping { cause, .. } if !self.outranks(StopCause::Session, *cause) => {
                 return Decision::noted(NoOpReason::NoChange);
             }
@@ -288,10 +288,10 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Lingering(_) => {}
+            | State::AwaitingChildren(_) => {}
         }
         match policy.unwrap_or(self.process.spec.on_session_end) {
-            SessionPolicy::Keep if self.process.leave_by.is_none() => {
+            SessionPolicy::Keep if self.process.cancel_at.is_none() => {
                 Decision::noted(NoOpReason::KeptByPolicy)
             }
             // A grace that it was given before stands until somebody takes it back in so many words.
@@ -301,11 +301,11 @@ impl Decider<'_> {
             }
             SessionPolicy::Cancel => self.terminate(StopCause::Session, false),
             SessionPolicy::Grace(grace) => {
-                let leave_by = self.ctx.now.plus(grace);
-                if self.process.leave_by.is_some_and(|before| before <= leave_by) {
+                let cancel_at = self.ctx.now.plus(grace);
+                if self.process.cancel_at.is_some_and(|before| before <= cancel_at) {
                     return Decision::noted(NoOpReason::NoChange);
                 }
-                Decision { events: vec![self.event(Fact::SessionEnded { leave_by })], ..Decision::nothing() }
+                Decision { events: vec![self.event(Fact::SessionEnded { cancel_at })], ..Decision::nothing() }
             }
         }
     }
@@ -323,11 +323,11 @@ impl Decider<'_> {
     }
 
     /// A stop under way that goes on for another cause, with the grace that it has.
-    fn cause_changed(&self, cause: StopCause, urgency: StopPhase) -> Event {
-        self.event(Fact::StopBegan {
+    fn cause_changed(&self, cause: StopCause, phase: StopPhase) -> Event {
+        self.event(Fact::StopRequested {
             cause,
-            kill_at: match urgency {
-                StopPhase::Asked { kill_at } => kill_at,
+            kill_at: match phase {
+                StopPhase::Requested { kill_at } => kill_at,
                 StopPhase::Killing { .. } | StopPhase::Stuck => self.ctx.awake,
             },
             until: self.ctx.now,
@@ -348,12 +348,12 @@ impl Decider<'_> {
                 })
             }
             State::Paused { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
-            State::Lingering(_) => Err(self.over(ActionKind::Pause)),
+            State::AwaitingChildren(_) => Err(self.over(ActionKind::Pause)),
             State::Pending(_)
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
+            | State::CancelRequested { .. }
             | State::Ended(_) => Err(self.not_haltable(ActionKind::Pause)),
         }
     }
@@ -366,12 +366,12 @@ impl Decider<'_> {
                 note: None,
             }),
             State::Running { .. } => Ok(Decision::noted(NoOpReason::NoChange)),
-            State::Lingering(_) => Err(self.over(ActionKind::Resume)),
+            State::AwaitingChildren(_) => Err(self.over(ActionKind::Resume)),
             State::Pending(_)
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
+            | State::CancelRequested { .. }
             | State::Ended(_) => Err(self.not_haltable(ActionKind::Resume)),
         }
     }
@@ -393,8 +393,8 @@ impl Decider<'_> {
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => None,
         }
     }
@@ -420,8 +420,8 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Err(self.forbidden(ActionKind::RetryNow)),
         }
     }

@@ -64,8 +64,8 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -80,9 +80,9 @@ impl Decider<'_> {
         let spawned = Event { at, fact: Fact::Spawned { pid, containment, timeout_at } };
         match &self.process.state {
             State::Starting { .. } => Decision { events: vec![spawned], ..Decision::nothing() },
-            State::Stopping { execution: None, cause, urgency, .. } => Decision {
+            State::Stopping { execution: None, cause, phase, .. } => Decision {
                 events: vec![spawned],
-                effects: vec![self.stop_or_kill(*urgency, *cause)],
+                effects: vec![self.stop_or_kill(*phase, *cause)],
                 note: None,
             },
             State::Pending(_)
@@ -90,8 +90,8 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -103,8 +103,8 @@ impl Decider<'_> {
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
             State::Pending(_)
             | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -122,8 +122,8 @@ impl Decider<'_> {
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
             State::Pending(_)
             | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -142,8 +142,8 @@ impl Decider<'_> {
             State::Running { .. } | State::Paused { .. } | State::Stopping { .. } => self.record_lost(),
             State::Pending(_)
             | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -198,11 +198,11 @@ impl Decider<'_> {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => return None,
         };
-        let at = exit.began?.min(exit.at).min(self.ctx.now).max(claimed);
+        let at = exit.started_at?.min(exit.at).min(self.ctx.now).max(claimed);
         Some(Event { at, fact: Fact::Spawned { pid: None, containment: None, timeout_at: None } })
     }
 
@@ -214,7 +214,7 @@ impl Decider<'_> {
             State::Stopping { cause, since, .. } => {
                 // A stop that reached only the supervisor is a wish to end the process all the same, but what was only
                 // waiting for the end of what it had left behind when somebody asked had ended by itself.
-                let by_itself = exit.stopped.is_none() && exit.leftovers > 0 && exit.at < *since;
+                let by_itself = exit.stopped.is_none() && exit.leftovers_found > 0 && exit.at < *since;
                 match cause {
                     StopCause::Timeout if by_itself => self.attempt_ended(ending_of(exit, None)),
                     StopCause::Timeout => {
@@ -229,8 +229,8 @@ impl Decider<'_> {
             }
             State::Pending(_)
             | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -263,15 +263,15 @@ impl Decider<'_> {
             },
             State::Pending(_)
             | State::Reported { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
 
     fn heartbeat_missed(&self, last: Timestamp) -> Decision {
         match &self.process.state {
-            State::Reported { .. } | State::Withdrawing { .. } => {
+            State::Reported { .. } | State::CancelRequested { .. } => {
                 self.ended(Ending::Interrupted { why: Interruption::HeartbeatMissed { last } })
             }
             State::Pending(_)
@@ -279,7 +279,7 @@ impl Decider<'_> {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Lingering(_)
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -289,7 +289,7 @@ impl Decider<'_> {
         if self.process.cascade.is_some() {
             step.events.push(self.event(Fact::CascadeEnded));
         }
-        if let State::Lingering(lingering) = &self.process.state {
+        if let State::AwaitingChildren(lingering) = &self.process.state {
             step.events.push(self.released(lingering));
         }
         if step.events.is_empty() { Decision::noted(NoOpReason::Stale) } else { step }
@@ -297,7 +297,7 @@ impl Decider<'_> {
 
     /// Conditions are told of work in progress; what is halted or told to end is silent for that reason.
     fn noticed(&self, condition: Condition, holds: bool, at: Timestamp) -> Decision {
-        if !self.can_be(condition) || self.is_sweeping() {
+        if !self.can_be(condition) || self.is_cleaning_up() {
             return Decision::noted(NoOpReason::Stale);
         }
         let is_final = matches!(condition, Condition::Ready) && !holds;
@@ -306,7 +306,7 @@ impl Decider<'_> {
         }
         let at = self.moment_seen(at);
         let fact =
-            if holds { Fact::ConditionBegan { condition } } else { Fact::ConditionEnded { condition } };
+            if holds { Fact::ConditionStarted { condition } } else { Fact::ConditionEnded { condition } };
         Decision { events: vec![Event { at, fact }], ..Decision::nothing() }
     }
 
@@ -317,8 +317,8 @@ impl Decider<'_> {
     }
 
     /// Of a command that has ended, nothing begins any more.
-    const fn is_sweeping(&self) -> bool {
-        self.process.conditions.holds(Condition::Sweeping)
+    const fn is_cleaning_up(&self) -> bool {
+        self.process.conditions.holds(Condition::CleaningUp)
     }
 
     fn can_be(&self, condition: Condition) -> bool {
@@ -330,22 +330,22 @@ impl Decider<'_> {
                 Condition::Idle
                 | Condition::Stalled
                 | Condition::WaitingForInput
-                | Condition::Sweeping
+                | Condition::CleaningUp
                 | Condition::SupervisorStopped => true,
             },
-            State::Paused { .. } => matches!(condition, Condition::Sweeping | Condition::SupervisorStopped),
+            State::Paused { .. } => matches!(condition, Condition::CleaningUp | Condition::SupervisorStopped),
             State::Reported { .. } => match condition {
                 Condition::Idle | Condition::Stalled => true,
                 Condition::Ready
                 | Condition::WaitingForInput
-                | Condition::Sweeping
+                | Condition::CleaningUp
                 | Condition::SupervisorStopped => false,
             },
             State::Pending(_)
             | State::Starting { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => false,
         }
     }
@@ -360,8 +360,8 @@ impl Decider<'_> {
             | State::Starting { .. }
             | State::Reported { .. }
             | State::Stopping { execution: None, .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }
@@ -379,8 +379,8 @@ impl Decider<'_> {
             | State::Running { .. }
             | State::Reported { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => Decision::noted(NoOpReason::Stale),
         }
     }

@@ -86,7 +86,7 @@ fn every_condition_has_a_word_of_its_own_and_holds_by_itself() {
         assert_eq!(conditions.with(condition, None), Conditions::default());
         words.push(condition.to_string());
     }
-    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input", "sweeping", "supervisor_stopped"]);
+    assert_eq!(words, ["ready", "idle", "stalled", "waiting_for_input", "cleaning_up", "supervisor_stopped"]);
 }
 
 #[test]
@@ -144,12 +144,12 @@ fn what_a_launch_asks_to_be_told_of_makes_it_no_other_launch() {
 fn a_command_that_has_ended_runs_out_of_no_time_and_nothing_else_begins_of_it() {
     let running = asking_when_ready().after(&["claimed", "spawned", "ready"]);
     let timeout = running.process.next_deadline();
-    let sweeping = running.after(&["sweeping"]).later(100_000);
-    assert!(sweeping.process.conditions.holds(Condition::Sweeping) && timeout.is_some());
-    assert_eq!((sweeping.process.status(), sweeping.process.next_deadline()), (Status::Running, None));
+    let cleaning_up = running.after(&["cleaning_up"]).later(100_000);
+    assert!(cleaning_up.process.conditions.holds(Condition::CleaningUp) && timeout.is_some());
+    assert_eq!((cleaning_up.process.status(), cleaning_up.process.next_deadline()), (Status::Running, None));
     for name in ["tick", "idle", "waits_for_input"] {
-        let input = input(name, sweeping.process.attempt);
-        let step = sweeping.process.decide(&sweeping.ctx, &sweeping.live_stats, &input).unwrap();
+        let input = input(name, cleaning_up.process.attempt);
+        let step = cleaning_up.process.decide(&cleaning_up.ctx, &cleaning_up.live_stats, &input).unwrap();
         assert_eq!(step.events, [], "{name}");
     }
 }
@@ -161,7 +161,7 @@ fn a_stop_of_what_waits_only_for_its_sweep_changes_nothing_of_its_end() {
         let State::Stopping { since, .. } = told.process.state else { panic!("{:?}", told.process.state) };
         let ended = |leftovers, ms, stopped| {
             let mut exit = exit(ExitStatus::Code(0), stopped);
-            (exit.leftovers, exit.at) = (leftovers, Timestamp(since.0 + ms));
+            (exit.leftovers_found, exit.at) = (leftovers, Timestamp(since.0 + ms));
             let mut life = told.process.clone();
             let input = Input::Observation(Observation::Exited { attempt: life.attempt, exit });
             let step = told.process.decide(&told.ctx, &told.live_stats, &input).unwrap();

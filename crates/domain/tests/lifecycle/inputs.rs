@@ -147,7 +147,7 @@ pub(crate) fn input(name: &str, attempt: AttemptNo) -> Input {
         "idle_over" => noticed(attempt, Condition::Idle, false),
         "stalled" => noticed(attempt, Condition::Stalled, true),
         "waits_for_input" => noticed(attempt, Condition::WaitingForInput, true),
-        "sweeping" => noticed(attempt, Condition::Sweeping, true),
+        "cleaning_up" => noticed(attempt, Condition::CleaningUp, true),
         "supervisor_stopped" => noticed(attempt, Condition::SupervisorStopped, true),
         "supervisor_stopped_over" => noticed(attempt, Condition::SupervisorStopped, false),
         "output_matched" => seen(Observation::OutputMatched {
@@ -179,13 +179,13 @@ pub(crate) const fn exit(status: ExitStatus, stopped: Option<StopCause>) -> Exit
         at: Timestamp(88),
         stopped,
         last_signal: None,
-        swept: 0,
-        leftovers: 0,
+        leftovers_killed: 0,
+        leftovers_found: 0,
         limit: None,
         usage: Usage { user: Duration::ZERO, system: Duration::ZERO, peak_memory: 0 },
         output_bytes: 0,
         dropped_bytes: 0,
-        began: None,
+        started_at: None,
         circumstances: ExitCircumstances::PLAIN,
     }
 }

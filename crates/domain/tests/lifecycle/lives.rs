@@ -122,9 +122,9 @@ pub(crate) fn awaited(process: &Process) -> Option<Input> {
         State::Pending(Pending::Retrying { .. }) => Some(input("retry_now", present)),
         State::Starting { .. } => Some(input("spawned", present)),
         State::Running { .. } | State::Stopping { .. } => Some(input("exited_0", present)),
-        State::Reported { .. } | State::Withdrawing { .. } => Some(input("complete", present)),
+        State::Reported { .. } | State::CancelRequested { .. } => Some(input("complete", present)),
         State::Paused { .. } => Some(input("resume", present)),
-        State::Lingering(_) => Some(input("descendants_ended", present)),
+        State::AwaitingChildren(_) => Some(input("descendants_ended", present)),
     }
 }
 
@@ -209,8 +209,10 @@ const fn likely(state: &State) -> &'static [&'static str] {
         State::Reported { .. } => &["progress", "progress", "cancel", "complete", "fail", "terminate"],
         State::Paused { .. } => &["resume", "resume", "pause_failed", "cancel", "force"],
         State::Stopping { .. } => &["cancel", "force", "spawned", "exited_1", "exited_0", "orphaned"],
-        State::Withdrawing { .. } => &["progress", "fail", "cancel", "complete"],
-        State::Lingering(_) => &["terminate", "terminate_now", "end_session", "tick", "descendants_ended"],
+        State::CancelRequested { .. } => &["progress", "fail", "cancel", "complete"],
+        State::AwaitingChildren(_) => {
+            &["terminate", "terminate_now", "end_session", "tick", "descendants_ended"]
+        }
         State::Ended(_) => {
             &["terminate", "descendants_ended", "exited_1", "restart", "cancel", "complete", "fail"]
         }

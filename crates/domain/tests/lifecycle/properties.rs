@@ -109,7 +109,7 @@ proptest! {
         let cancel = input("cancel", life.process.attempt);
         turn(&mut life, cancel);
         for _ in 0..4 {
-            prop_assert!(!matches!(life.process.state, State::Lingering(_)), "it waits for others");
+            prop_assert!(!matches!(life.process.state, State::AwaitingChildren(_)), "it waits for others");
             answer(&mut life);
         }
         prop_assert!(life.process.status().is_ended(), "{:?}", life.process.state);
@@ -137,7 +137,7 @@ proptest! {
         for turn in live(&script) {
             if let Some(attempt) = asked {
                 prop_assert_eq!(turn.after.attempt, attempt, "after {:?}", turn.input);
-                let over = matches!(turn.before.state, State::Lingering(_));
+                let over = matches!(turn.before.state, State::AwaitingChildren(_));
                 prop_assert!(over || turn.after.status() >= Status::Stopping, "after {:?}", turn.input);
             }
             if matches!(
@@ -195,7 +195,7 @@ proptest! {
                     Fact::Claimed { .. } => holds = true,
                     Fact::NeverRan
                     | Fact::RetryScheduled { .. }
-                    | Fact::Lingered { .. }
+                    | Fact::AwaitingChildren { .. }
                     | Fact::Ended { .. } => holds = false,
                     Fact::Submitted
                     | Fact::Spawned { .. }
@@ -203,21 +203,21 @@ proptest! {
                     | Fact::StageChanged { .. }
                     | Fact::Paused { .. }
                     | Fact::Resumed { .. }
-                    | Fact::StopBegan { .. }
-                    | Fact::KillBegan { .. }
+                    | Fact::StopRequested { .. }
+                    | Fact::KillStarted { .. }
                     | Fact::BecameStuck
-                    | Fact::CascadeBegan { .. }
+                    | Fact::CascadeStarted { .. }
                     | Fact::CascadeEnded
                     | Fact::Prioritized { .. }
                     | Fact::SessionEnded { .. }
                     | Fact::SessionKept
-                    | Fact::ConditionBegan { .. }
+                    | Fact::ConditionStarted { .. }
                     | Fact::ConditionEnded { .. }
                     | Fact::OutputMatched { .. }
                     | Fact::NodeLost { .. }
-                    | Fact::Signalled { .. }
-                    | Fact::RestTold { .. }
-                    | Fact::GivenBack { .. }
+                    | Fact::SignalSent { .. }
+                    | Fact::OrphanStopRequested { .. }
+                    | Fact::Restored { .. }
                     | Fact::LateExit { .. } => {}
                 }
             }
@@ -269,12 +269,12 @@ proptest! {
     fn an_ending_keeps_the_last_vitals_and_a_completion_reported_is_whole(script in scripts()) {
         for turn in live(&script) {
             let (live_stats, fresh) = match (&turn.before.state, &turn.after.state) {
-                (State::Lingering(before), State::Ended(ended)) => {
+                (State::AwaitingChildren(before), State::Ended(ended)) => {
                     prop_assert_eq!((&before.ending, &before.live_stats), (&ended.ending, &ended.live_stats));
                     continue;
                 }
-                (State::Lingering(_) | State::Ended(_), _) => continue,
-                (_, State::Lingering(after)) => (&after.live_stats, after.since),
+                (State::AwaitingChildren(_) | State::Ended(_), _) => continue,
+                (_, State::AwaitingChildren(after)) => (&after.live_stats, after.since),
                 (_, State::Ended(after)) => (&after.live_stats, after.at),
                 _ => continue,
             };
@@ -295,9 +295,9 @@ proptest! {
                 continue;
             }
             let before = &turn.before.state;
-            let told = matches!(before, State::Withdrawing { .. })
+            let told = matches!(before, State::CancelRequested { .. })
                 || matches!(before, State::Stopping { cause, .. } if *cause != StopCause::Timeout);
-            let lingers = !matches!(before, State::Lingering(_)) && matches!(turn.after.state, State::Lingering(_));
+            let lingers = !matches!(before, State::AwaitingChildren(_)) && matches!(turn.after.state, State::AwaitingChildren(_));
             prop_assert!(!lingers || (!told && script.spec.children == ChildrenPolicy::Wait));
             let State::Ended(ended) = &turn.after.state else { continue };
             let by_itself = !told && !matches!(ended.ending, Ending::Cancelled { .. });
@@ -306,7 +306,7 @@ proptest! {
                 ChildrenPolicy::Cancel => prop_assert!(!by_itself || turn.after.cascade.is_some()),
                 ChildrenPolicy::Wait => {
                     let seen = !matches!(ended.ending, Ending::Interrupted { .. });
-                    prop_assert!(!by_itself || !seen || matches!(before, State::Lingering(_)));
+                    prop_assert!(!by_itself || !seen || matches!(before, State::AwaitingChildren(_)));
                 }
             }
             let asked = matches!(
@@ -348,13 +348,13 @@ proptest! {
     fn the_end_of_a_session_is_taken_back_in_so_many_words_only_and_takes_it_along_at_last(script in scripts()) {
         for turn in live(&script) {
             let kept = Input::Action(Action::EndSession { policy: Some(SessionPolicy::Keep) });
-            if turn.input == kept && turn.before.leave_by.is_some() {
+            if turn.input == kept && turn.before.cancel_at.is_some() {
                 let told = turn.before.status() >= Status::Stopping;
-                prop_assert!(told || turn.after.leave_by.is_none(), "{:?}", turn.before.state);
-            } else if let Some(before) = turn.before.leave_by {
-                prop_assert!(turn.after.leave_by.is_some_and(|after| after <= before));
+                prop_assert!(told || turn.after.cancel_at.is_none(), "{:?}", turn.before.state);
+            } else if let Some(before) = turn.before.cancel_at {
+                prop_assert!(turn.after.cancel_at.is_some_and(|after| after <= before));
             }
-            let late = turn.before.session_deadline().is_some_and(|leave_by| leave_by <= turn.ctx.now);
+            let late = turn.before.session_deadline().is_some_and(|cancel_at| cancel_at <= turn.ctx.now);
             if late && matches!(turn.input, Input::Tick) {
                 let ends = turn.after.status() >= Status::Stopping;
                 prop_assert!(ends || turn.after.cascade.is_some(), "{:?}", turn.after.state);
@@ -436,14 +436,14 @@ fn every_fact_bears_the_moment_of_its_decision_but_what_was_seen_its_own() {
             for input in column(name, &situation.process) {
                 let turn = turn(&mut life, input);
                 for event in turn.answer.unwrap_or_default().events {
-                    let ends = matches!(event.fact, Fact::Ended { .. } | Fact::Lingered { .. });
+                    let ends = matches!(event.fact, Fact::Ended { .. } | Fact::AwaitingChildren { .. });
                     let expected = if ends {
                         moment_of_end(&turn.before, &turn.input, life.ctx.now)
                     } else if matches!(event.fact, Fact::Spawned { .. }) {
                         Timestamp(77)
                     } else if matches!(
                         event.fact,
-                        Fact::ConditionBegan { .. }
+                        Fact::ConditionStarted { .. }
                             | Fact::ConditionEnded { .. }
                             | Fact::OutputMatched { .. }
                     ) {
@@ -475,7 +475,7 @@ fn random_lives_reach_every_state() {
     for _ in 0..2_000 {
         let script = scripts().new_tree(&mut runner).unwrap().current();
         seen.extend(live(&script).iter().map(|turn| {
-            let lingers = matches!(turn.after.state, State::Lingering(_));
+            let lingers = matches!(turn.after.state, State::AwaitingChildren(_));
             (turn.after.status(), turn.after.head().standing, turn.after.spec.command().is_some(), lingers)
         }));
     }

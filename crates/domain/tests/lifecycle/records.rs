@@ -76,8 +76,8 @@ fn a_report_without_stage_or_percent_is_a_sign_of_life_and_leaves_both() {
     let told =
         LiveStats::default().reported(Timestamp(5), &ProgressReport { progress: half, stage: stage.clone() });
     let beat = told.reported(Timestamp(9), &ProgressReport::default());
-    assert_eq!((beat.progress, beat.stage, beat.last_beat), (half, stage, Some(Timestamp(9))));
-    assert_eq!(beat.pace, told.pace);
+    assert_eq!((beat.progress, beat.stage, beat.last_heartbeat), (half, stage, Some(Timestamp(9))));
+    assert_eq!(beat.progress_rate, told.progress_rate);
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn a_retry_remembers_how_the_last_attempt_ended() {
 #[test]
 fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
     let life = awaiting_command().after(&["claimed", "spawned"]).later(5).after(&["exited_1"]).later(5);
-    let State::Lingering(lingering) = &life.process.state else { panic!("{:?}", life.process.state) };
+    let State::AwaitingChildren(lingering) = &life.process.state else { panic!("{:?}", life.process.state) };
     assert_eq!(lingering.since, Timestamp(88), "since its exit");
     assert_eq!(lingering.ending.status(), Status::Failed);
     assert_eq!((life.process.wanted(), life.process.wanted_below()), (None, Some(Effect::AwaitDescendants)));
@@ -173,7 +173,7 @@ fn the_end_of_a_session_does_what_was_declared_unless_it_says_otherwise() {
     let after = |declared, said| {
         let mut life = Situation::of(Spec { on_session_end: declared, ..command_spec() });
         turn(&mut life, Input::Action(Action::EndSession { policy: said })).answer.unwrap();
-        (life.process.status(), life.process.leave_by.map(|leave_by| leave_by.since(life.ctx.now)))
+        (life.process.status(), life.process.cancel_at.map(|cancel_at| cancel_at.since(life.ctx.now)))
     };
     let stays = (Status::Pending, None);
     let may_stay = |seconds| (Status::Pending, Some(Duration::from_secs(seconds)));

@@ -59,7 +59,7 @@ proptest! {
         life.ctx.now = ended.plus(Duration::from_millis(unknown));
         let exited = exited_at(life.process.attempt, ended);
         turn(&mut life, exited);
-        if let State::Lingering(lingering) = &life.process.state {
+        if let State::AwaitingChildren(lingering) = &life.process.state {
             prop_assert_eq!((lingering.since, waits), (ended, true));
         } else {
             prop_assert_eq!((life.process.completed_at(), waits), (Some(ended), false));
@@ -74,7 +74,7 @@ proptest! {
         life.ctx.now = ended.plus(Duration::from_secs(60));
         let mut exited = exited_at(life.process.attempt, ended);
         if let Input::Observation(Observation::Exited { exit, .. }) = &mut exited {
-            exit.began = told.then_some(began);
+            exit.started_at = told.then_some(began);
         }
         turn(&mut life, exited);
         prop_assert_eq!(life.process.started_at, told.then_some(began));
@@ -157,11 +157,11 @@ fn whatever_may_outlive_its_session_is_cancelled_for_it_when_its_grace_is_over()
     let lives = [command(), command().after(&["claimed"]), running(), running().after(&["pause"]), report()];
     for life in lives {
         let mut life = life.after(&["end_session_grace"]);
-        let leave_by = life.ctx.now.plus(GRACE);
-        assert_eq!(life.process.session_deadline(), Some(leave_by));
-        assert_eq!(life.process.head().due.filter(|due| *due > leave_by), None);
+        let cancel_at = life.ctx.now.plus(GRACE);
+        assert_eq!(life.process.session_deadline(), Some(cancel_at));
+        assert_eq!(life.process.head().due.filter(|due| *due > cancel_at), None);
         // A grace is over asleep or not.
-        life.ctx.now = leave_by;
+        life.ctx.now = cancel_at;
         let told = life.after(&["tick"]).process;
         assert_eq!(cause(&told.state), Some(StopCause::Session), "{:?}", told.state);
         assert_eq!(told.session_deadline(), None);
@@ -171,11 +171,11 @@ fn whatever_may_outlive_its_session_is_cancelled_for_it_when_its_grace_is_over()
 #[test]
 fn of_two_ends_of_a_session_the_sooner_one_counts() {
     let mut life = command().after(&["claimed", "spawned", "end_session_grace"]);
-    let first = life.process.leave_by;
+    let first = life.process.cancel_at;
     let end = |life: &mut Situation, grace| {
         let policy = Some(SessionPolicy::Grace(Duration::from_secs(grace)));
         turn(life, Input::Action(Action::EndSession { policy })).answer.unwrap();
-        life.process.leave_by
+        life.process.cancel_at
     };
     assert_eq!(end(&mut life, 60), first);
     let sooner = life.ctx.now.plus(Duration::from_secs(10));
@@ -248,7 +248,7 @@ fn a_timeout_without_end_does_not_wrap() {
 
 /// Who told it to end.
 fn cause(state: &State) -> Option<StopCause> {
-    if let State::Stopping { cause, .. } | State::Withdrawing { cause, .. } = state {
+    if let State::Stopping { cause, .. } | State::CancelRequested { cause, .. } = state {
         return Some(*cause);
     }
     let State::Ended(ended) = state else { return None };

@@ -131,10 +131,10 @@ const fn whereabouts(state: &State) -> &'static str {
         State::Pending(Pending::Delayed { .. }) => "delayed",
         State::Pending(Pending::Retrying { .. }) => "retrying",
         State::Reported { .. } => "reported",
-        State::Withdrawing { .. } => "withdrawing",
-        State::Lingering(_) => "lingering",
-        State::Stopping { urgency, .. } => match urgency {
-            StopPhase::Asked { .. } => "stopping",
+        State::CancelRequested { .. } => "withdrawing",
+        State::AwaitingChildren(_) => "lingering",
+        State::Stopping { phase: urgency, .. } => match urgency {
+            StopPhase::Requested { .. } => "stopping",
             StopPhase::Killing { .. } => "killing",
             StopPhase::Stuck => "stuck",
         },

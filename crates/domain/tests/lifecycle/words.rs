@@ -95,7 +95,7 @@ fn no_two_things_share_a_word() {
     assert_distinct(&causes.map(StopCause::as_str));
     let stages = [
         StartStage::Supervisor,
-        StartStage::Seal,
+        StartStage::Signature,
         StartStage::Environment,
         StartStage::Program,
         StartStage::Directory,
@@ -144,7 +144,7 @@ fn an_end_that_nobody_saw_is_dated_as_the_latest_possible_one() {
         Ending::Failed { failure: Failure::Exit(exit) }
     };
     let given_up = Ending::Interrupted { why: Interruption::NodeGone };
-    let undated = ExitCircumstances { undated: true, ..ExitCircumstances::PLAIN };
+    let undated = ExitCircumstances { end_time_unknown: true, ..ExitCircumstances::PLAIN };
     let unverified = ExitCircumstances { unverified: true, ..ExitCircumstances::PLAIN };
     for (ending, dating, is_unverified) in [
         (ended(ExitCircumstances::PLAIN), EndTimePrecision::Exact, false),

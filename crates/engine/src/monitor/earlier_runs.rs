@@ -62,24 +62,24 @@ impl EarlierReports {
             | Fact::NeverRan
             | Fact::BecameDue
             | Fact::NodeLost { .. }
-            | Fact::GivenBack { .. }
+            | Fact::Restored { .. }
             | Fact::RetryScheduled { .. }
             | Fact::StageChanged { .. }
             | Fact::Paused { .. }
             | Fact::Resumed { .. }
-            | Fact::StopBegan { .. }
-            | Fact::KillBegan { .. }
+            | Fact::StopRequested { .. }
+            | Fact::KillStarted { .. }
             | Fact::BecameStuck
-            | Fact::Lingered { .. }
-            | Fact::CascadeBegan { .. }
+            | Fact::AwaitingChildren { .. }
+            | Fact::CascadeStarted { .. }
             | Fact::CascadeEnded
             | Fact::Prioritized { .. }
             | Fact::SessionEnded { .. }
             | Fact::SessionKept
-            | Fact::ConditionBegan { .. }
+            | Fact::ConditionStarted { .. }
             | Fact::ConditionEnded { .. }
-            | Fact::Signalled { .. }
-            | Fact::RestTold { .. }
+            | Fact::SignalSent { .. }
+            | Fact::OrphanStopRequested { .. }
             | Fact::LateExit { .. } => {}
         }
     }

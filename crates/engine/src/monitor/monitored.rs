@@ -80,8 +80,8 @@ impl MonitorPhase {
             | State::Running { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => None,
         }
     }
@@ -108,7 +108,7 @@ impl MonitoredWork {
             WatchStart::Here => Some(0),
             WatchStart::Before => None,
         };
-        let since = stored.live_stats.last_beat.max(process.started_at).unwrap_or(process.queued_at);
+        let since = stored.live_stats.last_heartbeat.max(process.started_at).unwrap_or(process.queued_at);
         let since = awake_at(core, since);
         Some(Self {
             key: AttemptKey { id: process.id, attempt: process.attempt },

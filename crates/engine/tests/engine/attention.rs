@@ -44,7 +44,7 @@ impl World {
     pub(crate) async fn told(&self, id: ProcessId) -> Vec<String> {
         let facts = self.facts(id).await;
         let words = facts.iter().map(|fact| {
-            if let Fact::ConditionBegan { condition } = fact {
+            if let Fact::ConditionStarted { condition } = fact {
                 format!("+{condition}")
             } else if let Fact::ConditionEnded { condition } = fact {
                 format!("-{condition}")

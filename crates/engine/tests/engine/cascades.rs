@@ -356,7 +356,7 @@ async fn check_trees(world: &World, ids: &[ProcessId], told: &[ProcessId], seed:
             .count();
         assert_eq!(process.cascade, None, "seed {seed}: {id}");
         assert!(process.status() != Status::Stopping, "seed {seed}: {id}");
-        if let State::Lingering(_) = &process.state {
+        if let State::AwaitingChildren(_) = &process.state {
             assert!(live_below > 0, "seed {seed}: {id}");
         }
         if let State::Ended(ended) = &process.state

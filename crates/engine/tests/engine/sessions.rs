@@ -194,13 +194,13 @@ async fn a_grace_is_taken_back_by_keeping_it_in_so_many_words() {
     world.engine.end_session(&session("s"), Some(SessionPolicy::Grace(seconds(30)))).await.unwrap();
     // An explicit policy overrides the declared one.
     world.engine.end_session(&session("s"), None).await.unwrap();
-    assert!(world.stored(stays).await.process.leave_by.is_some());
+    assert!(world.stored(stays).await.process.cancel_at.is_some());
     let kept = world.engine.end_session(&session("s"), Some(SessionPolicy::Keep)).await.unwrap();
     assert!(kept.iter().all(|told| told.outcome.as_ref().unwrap().changed));
     world.pass(seconds(100)).await;
     for id in [leaves, stays] {
         assert_eq!(world.status(id).await, Status::Running);
-        assert_eq!(world.stored(id).await.process.leave_by, None);
+        assert_eq!(world.stored(id).await.process.cancel_at, None);
     }
     // The declared policy is unchanged, so the next end of the session applies it.
     world.engine.end_session(&session("s"), None).await.unwrap();

@@ -74,17 +74,17 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
     let unsealed = world.launch_spec(delayed("run")).await;
     let swapped = world.launch_spec(delayed("run")).await;
     let fine = world.launch_spec(delayed("run")).await;
-    let other = world.stored(fine).await.process.seal;
+    let other = world.stored(fine).await.process.signature;
     forge(&world, changed, |process| with_command(process, |command| command.program = "evil".to_owned()))
         .await;
-    forge(&world, unsealed, |process| process.seal = None).await;
-    forge(&world, swapped, |process| process.seal = other).await;
+    forge(&world, unsealed, |process| process.signature = None).await;
+    forge(&world, swapped, |process| process.signature = other).await;
     begin_now(&world, fine).await;
     for (id, words) in
         [(changed, "was changed"), (unsealed, "has no signature"), (swapped, "that of another")]
     {
         let (stage, detail) = refusal(&world, id).await;
-        assert!(stage == StartStage::Seal && detail.contains(words), "{detail}");
+        assert!(stage == StartStage::Signature && detail.contains(words), "{detail}");
         assert!(detail.contains("launch it anew"), "{detail}");
     }
     world.pass(seconds(3_600)).await;
@@ -98,9 +98,9 @@ async fn refused_launch_is_not_tried_again_whatever_its_policy_says() {
     let id = world
         .launch_spec(Spec { not_before: Some(Timestamp(1_700_010_000_000)), ..retrying("run", 5) })
         .await;
-    forge(&world, id, |process| process.seal = Some(LaunchSignature("nonsense".to_owned()))).await;
+    forge(&world, id, |process| process.signature = Some(LaunchSignature("nonsense".to_owned()))).await;
     begin_now(&world, id).await;
-    assert_eq!(refusal(&world, id).await.0, StartStage::Seal);
+    assert_eq!(refusal(&world, id).await.0, StartStage::Signature);
     let refused = world.stored(id).await;
     world.pass(seconds(3_600)).await;
     assert_eq!(world.stored(id).await, refused);

@@ -32,7 +32,7 @@ pub(crate) struct StartInput {
     pub(crate) command: String,
     /// Arguments of the program; no shell then
     pub(crate) args: Option<Vec<String>>,
-    /// KILLS the process after so many seconds; 0: never. Not a wait: see wait_seconds
+    /// KILLS the process after this number of seconds; 0: never. Not a wait: see wait_seconds
     #[serde(default)]
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) timeout: f64,
@@ -222,7 +222,7 @@ pub(crate) struct ReadInput {
     /// Begin at this line, counted from 1
     #[schemars(range(min = 1))]
     pub(crate) from_line: Option<u64>,
-    /// Only the last so many lines
+    /// Return only this number of last lines
     pub(crate) tail_lines: Option<u32>,
     /// Which stream
     #[serde(default)]

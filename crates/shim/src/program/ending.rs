@@ -121,14 +121,14 @@ impl Supervisor {
             return;
         }
         self.pumps.drain();
-        let pipe_held = !self.pumps.are_ended();
+        let output_open = !self.pumps.are_ended();
         let durable = self.record.known().is_some_and(|(_, durable)| durable);
         if let RecordState::Unwritten { record, .. } | RecordState::Written { record, .. } = &mut self.record
         {
             let writer = self.pumps.writer();
             record.sweeping = false;
             record.swept = swept;
-            record.pipe_held = pipe_held;
+            record.output_open = output_open;
             record.output_bytes = writer.length();
             record.dropped_bytes = writer.dropped();
             record.write_errors = writer.write_errors();
@@ -158,7 +158,7 @@ impl Supervisor {
             escalated: stopping.and_then(|each| each.escalated),
             swept: stopping.map_or(0, TreeStop::swept),
             leftovers: self.leftovers,
-            pipe_held: !self.pumps.are_ended(),
+            output_open: !self.pumps.are_ended(),
             output_bytes: writer.length(),
             dropped_bytes: writer.dropped(),
             write_errors: writer.write_errors(),

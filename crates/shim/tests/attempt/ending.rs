@@ -31,7 +31,7 @@ fn exit_code_is_told_and_recorded() {
     assert_eq!(attempt.files().identity().unwrap(), Some(identity));
     assert_eq!(attempt.files().exit_record().unwrap(), Some(told.clone()));
     assert_eq!(told.output_bytes, 4);
-    assert!(!told.pipe_held && !told.undated);
+    assert!(!told.output_open && !told.undated);
     assert!(told.ended_at >= 1_000_000);
     assert_eq!(attempt.log(), "out\n");
     attempt.finish();
@@ -283,11 +283,11 @@ fn exit_is_told_at_once_though_leftovers_hold_the_output() {
     let first = attempt.peer.exited();
     assert!(begin.elapsed().as_millis() < 1_000, "told after {:?}", begin.elapsed());
     assert_eq!(first.ending, ProgramEnd::Exited { code: 4 });
-    assert!(first.leftovers >= 1 && first.pipe_held && first.sweeping && !first.settled, "{first:?}");
+    assert!(first.leftovers >= 1 && first.output_open && first.sweeping && !first.settled, "{first:?}");
     let settled = attempt.peer.settled();
     assert_eq!(settled.ending, first.ending);
     assert_eq!(settled.stopped, None);
-    assert!(!settled.pipe_held && !settled.sweeping);
+    assert!(!settled.output_open && !settled.sweeping);
     assert!(!is_alive(number_in(&pid_file)));
     assert_eq!(attempt.files().exit_record().unwrap(), Some(settled));
     attempt.finish();
@@ -310,12 +310,12 @@ fn end_of_a_sweep_is_told_though_a_stranger_holds_the_output() {
     fs::write(&go, "").unwrap();
     assert!(attempt.peer.exited().sweeping);
     let swept = attempt.peer.exited();
-    assert!(!swept.sweeping && swept.pipe_held && !swept.settled, "{swept:?}");
+    assert!(!swept.sweeping && swept.output_open && !swept.settled, "{swept:?}");
     assert!(!is_alive(pid));
     let kept = attempt.files().exit_record().unwrap().unwrap();
     assert!(kept.sweeping || kept.settled, "on disk it is replaced once: {kept:?}");
     let settled = attempt.peer.settled();
-    assert!(settled.pipe_held && !settled.sweeping, "{settled:?}");
+    assert!(settled.output_open && !settled.sweeping, "{settled:?}");
     drop(stranger);
     attempt.finish();
 }
@@ -328,7 +328,7 @@ fn kept_leftovers_live_on_and_reading_is_given_up() {
     launch.leftovers = Leftovers::Keep;
     let mut attempt = Attempt::launch(&launch);
     let record = attempt.peer.settled();
-    assert!(record.pipe_held && record.leftovers >= 1 && !record.sweeping, "{record:?}");
+    assert!(record.output_open && record.leftovers >= 1 && !record.sweeping, "{record:?}");
     attempt.finish();
     let pid = number_in(&pid_file);
     assert!(is_alive(pid));

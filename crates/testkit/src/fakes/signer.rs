@@ -22,7 +22,7 @@ impl LaunchSigner for FakeSigner {
     }
 
     fn verify(&self, process: &Process) -> Result<(), SignatureError> {
-        let seal = process.seal.as_ref().ok_or(SignatureError::Missing)?;
+        let seal = process.signature.as_ref().ok_or(SignatureError::Missing)?;
         let number: usize = seal.0.parse().map_err(|_| SignatureError::Unreadable)?;
         let sealed = locked(&self.sealed);
         let (id, lineage, spec) = sealed.get(number).ok_or(SignatureError::Altered)?;

@@ -116,11 +116,11 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
     (option::of(progress()), option::of(stage()), option::of(moment()), option::of(pace), any::<u64>())
-        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| LiveStats {
+        .prop_map(|(progress, stage, last_heartbeat, pace, output_bytes)| LiveStats {
             progress,
             stage,
-            last_beat,
-            pace,
+            last_heartbeat,
+            progress_rate: pace,
             output_bytes,
         })
 }
@@ -154,21 +154,29 @@ pub fn exits() -> impl Strategy<Value = Exit> {
     )
         .prop_map(
             |(status, (at, began), stopped, last_signal, [swept, leftovers], limit, usage, rest)| {
-                let ([output_bytes, dropped_bytes], [paused, pipe_held, unwatched, undated, unverified]) =
-                    rest;
+                let (
+                    [output_bytes, dropped_bytes],
+                    [paused, output_open, exit_unobserved, undated, unverified],
+                ) = rest;
                 Exit {
                     status,
                     at,
                     stopped,
                     last_signal,
-                    swept,
-                    leftovers,
+                    leftovers_killed: swept,
+                    leftovers_found: leftovers,
                     limit,
                     usage,
                     output_bytes,
                     dropped_bytes,
-                    began,
-                    circumstances: ExitCircumstances { paused, pipe_held, unwatched, undated, unverified },
+                    started_at: began,
+                    circumstances: ExitCircumstances {
+                        paused,
+                        output_open,
+                        exit_unobserved,
+                        end_time_unknown: undated,
+                        unverified,
+                    },
                 }
             },
         )
@@ -225,7 +233,7 @@ fn interruption() -> impl Strategy<Value = Interruption> {
 fn start_failure() -> impl Strategy<Value = StartFailure> {
     let stage = prop_oneof![
         Just(StartStage::Supervisor),
-        Just(StartStage::Seal),
+        Just(StartStage::Signature),
         Just(StartStage::Environment),
         Just(StartStage::Program),
         Just(StartStage::Directory),

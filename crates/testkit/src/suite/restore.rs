@@ -102,7 +102,7 @@ impl RestoreFixture {
 
     async fn told(&self, by: &Lease) {
         let told = self.last_event().await;
-        assert_eq!(told, Event { at: self.now(), fact: Fact::GivenBack { node: by.node.clone() } });
+        assert_eq!(told, Event { at: self.now(), fact: Fact::Restored { node: by.node.clone() } });
     }
 }
 

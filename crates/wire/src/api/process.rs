@@ -108,7 +108,7 @@ pub struct ProcessView {
     pub result: Option<serde_json::Value>,
     /// An exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `sweeping` (the command has ended by itself,
+    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `cleaning_up` (the command has ended by itself,
     /// and what it left behind is being ended), `supervisor_stopped` (somebody halted its supervisor, and its output is not
     /// read until that goes on), `detached_children`, `waits_for_children`, `recovery_pending` (the manager has begun again and
     /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of

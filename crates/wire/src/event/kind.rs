@@ -144,25 +144,25 @@ impl EventKind {
             (Fact::Spawned { .. }, _) => Some(Self::Started),
             (Fact::NeverRan | Fact::BecameDue, _) => Some(Self::Queued),
             (Fact::RetryScheduled { .. }, _) => Some(Self::RetryScheduled),
-            (Fact::StageChanged { .. } | Fact::Lingered { .. }, _) => Some(Self::Progress),
+            (Fact::StageChanged { .. } | Fact::AwaitingChildren { .. }, _) => Some(Self::Progress),
             (Fact::Paused { .. }, _) => Some(Self::Paused),
             (Fact::Resumed { .. }, _) => Some(Self::Resumed),
-            (Fact::StopBegan { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
-            (Fact::ConditionBegan { condition }, _) => Self::of_condition(*condition),
+            (Fact::StopRequested { .. } | Fact::BecameStuck, _) => Some(Self::Stopping),
+            (Fact::ConditionStarted { condition }, _) => Self::of_condition(*condition),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
             (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
-            (Fact::GivenBack { .. }, _) => Some(Self::GivenBack),
+            (Fact::Restored { .. }, _) => Some(Self::GivenBack),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),
             (
-                Fact::KillBegan { .. }
-                | Fact::CascadeBegan { .. }
+                Fact::KillStarted { .. }
+                | Fact::CascadeStarted { .. }
                 | Fact::CascadeEnded
                 | Fact::Prioritized { .. }
                 | Fact::SessionEnded { .. }
                 | Fact::SessionKept
                 | Fact::ConditionEnded { .. }
-                | Fact::Signalled { .. }
-                | Fact::RestTold { .. }
+                | Fact::SignalSent { .. }
+                | Fact::OrphanStopRequested { .. }
                 | Fact::LateExit { .. },
                 _,
             ) => None,
@@ -178,7 +178,7 @@ impl EventKind {
             Condition::Idle => Some(Self::Idle),
             Condition::Stalled => Some(Self::Stalled),
             Condition::WaitingForInput => Some(Self::WaitingForInput),
-            Condition::Sweeping | Condition::SupervisorStopped => None,
+            Condition::CleaningUp | Condition::SupervisorStopped => None,
         }
     }
 

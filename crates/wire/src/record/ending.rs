@@ -53,7 +53,8 @@ pub(super) enum FailureRecord {
 #[serde(rename_all = "snake_case")]
 pub(super) enum StageRecord {
     Supervisor,
-    Seal,
+    #[serde(alias = "seal")]
+    Signature,
     Environment,
     Program,
     Directory,
@@ -71,9 +72,11 @@ pub(super) struct ExitFactRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_signal: Option<u8>,
     #[serde(default, skip_serializing_if = "is_zero")]
-    swept: u32,
+    #[serde(alias = "swept")]
+    leftovers_killed: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
-    leftovers: u32,
+    #[serde(alias = "leftovers")]
+    leftovers_found: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     limit: Option<LimitRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -87,15 +90,19 @@ pub(super) struct ExitFactRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     dropped_bytes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    began: Option<i64>,
+    #[serde(alias = "began")]
+    started_at: Option<i64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     paused: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
-    pipe_held: bool,
+    #[serde(alias = "pipe_held")]
+    output_open: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
-    unwatched: bool,
+    #[serde(alias = "unwatched")]
+    exit_unobserved: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
-    undated: bool,
+    #[serde(alias = "undated")]
+    end_time_unknown: bool,
     #[serde(default, skip_serializing_if = "is_zero")]
     unverified: bool,
 }
@@ -226,8 +233,8 @@ impl From<&Exit> for ExitFactRecord {
             at: exit.at.0,
             stopped: exit.stopped.map(Into::into),
             last_signal: exit.last_signal,
-            swept: exit.swept,
-            leftovers: exit.leftovers,
+            leftovers_killed: exit.leftovers_killed,
+            leftovers_found: exit.leftovers_found,
             limit: exit.limit.map(|limit| match limit {
                 ExceededLimit::Cpu => LimitRecord::Cpu,
                 ExceededLimit::Memory => LimitRecord::Memory,
@@ -238,11 +245,11 @@ impl From<&Exit> for ExitFactRecord {
             peak_memory: exit.usage.peak_memory,
             output_bytes: exit.output_bytes,
             dropped_bytes: exit.dropped_bytes,
-            began: exit.began.map(|began| began.0),
+            started_at: exit.started_at.map(|at| at.0),
             paused: exit.circumstances.paused,
-            pipe_held: exit.circumstances.pipe_held,
-            unwatched: exit.circumstances.unwatched,
-            undated: exit.circumstances.undated,
+            output_open: exit.circumstances.output_open,
+            exit_unobserved: exit.circumstances.exit_unobserved,
+            end_time_unknown: exit.circumstances.end_time_unknown,
             unverified: exit.circumstances.unverified,
         }
     }
@@ -260,8 +267,8 @@ impl TryFrom<ExitFactRecord> for Exit {
             at: Timestamp(record.at),
             stopped: record.stopped.map(Into::into),
             last_signal: record.last_signal,
-            swept: record.swept,
-            leftovers: record.leftovers,
+            leftovers_killed: record.leftovers_killed,
+            leftovers_found: record.leftovers_found,
             limit: record.limit.map(|limit| match limit {
                 LimitRecord::Cpu => ExceededLimit::Cpu,
                 LimitRecord::Memory => ExceededLimit::Memory,
@@ -274,12 +281,12 @@ impl TryFrom<ExitFactRecord> for Exit {
             },
             output_bytes: record.output_bytes,
             dropped_bytes: record.dropped_bytes,
-            began: record.began.map(Timestamp),
+            started_at: record.started_at.map(Timestamp),
             circumstances: ExitCircumstances {
                 paused: record.paused,
-                pipe_held: record.pipe_held,
-                unwatched: record.unwatched,
-                undated: record.undated,
+                output_open: record.output_open,
+                exit_unobserved: record.exit_unobserved,
+                end_time_unknown: record.end_time_unknown,
                 unverified: record.unverified,
             },
         })
@@ -290,7 +297,7 @@ impl From<StartStage> for StageRecord {
     fn from(stage: StartStage) -> Self {
         match stage {
             StartStage::Supervisor => Self::Supervisor,
-            StartStage::Seal => Self::Seal,
+            StartStage::Signature => Self::Signature,
             StartStage::Environment => Self::Environment,
             StartStage::Program => Self::Program,
             StartStage::Directory => Self::Directory,
@@ -305,7 +312,7 @@ impl From<StageRecord> for StartStage {
     fn from(record: StageRecord) -> Self {
         match record {
             StageRecord::Supervisor => Self::Supervisor,
-            StageRecord::Seal => Self::Seal,
+            StageRecord::Signature => Self::Signature,
             StageRecord::Environment => Self::Environment,
             StageRecord::Program => Self::Program,
             StageRecord::Directory => Self::Directory,

@@ -46,22 +46,26 @@ enum FactRecord {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timeout_at: Option<i64>,
     },
-    StopBegan {
+    #[serde(alias = "stop_began")]
+    StopRequested {
         cause: CauseRecord,
         kill_at: i64,
         until: i64,
     },
-    KillBegan {
+    #[serde(alias = "kill_began")]
+    KillStarted {
         stuck_at: i64,
     },
     BecameStuck,
-    Lingered {
+    #[serde(alias = "lingered")]
+    AwaitingChildren {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        #[serde(rename = "vitals")]
+        #[serde(alias = "vitals")]
         live_stats: Box<LiveStatsRecord>,
     },
-    CascadeBegan {
+    #[serde(alias = "cascade_began")]
+    CascadeStarted {
         cause: CauseRecord,
         #[serde(default, skip_serializing_if = "is_zero")]
         force: bool,
@@ -71,16 +75,18 @@ enum FactRecord {
         priority: i32,
     },
     SessionEnded {
-        leave_by: i64,
+        #[serde(alias = "leave_by")]
+        cancel_at: i64,
     },
     SessionKept,
     Ended {
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        #[serde(rename = "vitals")]
+        #[serde(alias = "vitals")]
         live_stats: Box<LiveStatsRecord>,
     },
-    ConditionBegan {
+    #[serde(alias = "condition_began")]
+    ConditionStarted {
         condition: ConditionRecord,
     },
     ConditionEnded {
@@ -94,17 +100,20 @@ enum FactRecord {
     NodeLost {
         node: String,
     },
-    Signalled {
+    #[serde(alias = "signalled")]
+    SignalSent {
         number: u8,
         #[serde(default, skip_serializing_if = "is_zero")]
         tree: bool,
     },
-    RestTold {
+    #[serde(alias = "rest_told")]
+    OrphanStopRequested {
         cause: CauseRecord,
         #[serde(default, skip_serializing_if = "is_zero")]
         force: bool,
     },
-    GivenBack {
+    #[serde(alias = "given_back")]
+    Restored {
         node: String,
     },
     LateExit {
@@ -145,35 +154,38 @@ impl From<&Fact> for FactRecord {
             Fact::StageChanged { stage } => Self::StageChanged { stage: stage.to_string() },
             Fact::Paused { timeout_left } => Self::Paused { timeout_left: timeout_left.map(Into::into) },
             Fact::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(|at| at.0) },
-            Fact::StopBegan { cause, kill_at, until } => {
-                Self::StopBegan { cause: (*cause).into(), kill_at: kill_at.0, until: until.0 }
+            Fact::StopRequested { cause, kill_at, until } => {
+                Self::StopRequested { cause: (*cause).into(), kill_at: kill_at.0, until: until.0 }
             }
-            Fact::KillBegan { stuck_at } => Self::KillBegan { stuck_at: stuck_at.0 },
+            Fact::KillStarted { stuck_at } => Self::KillStarted { stuck_at: stuck_at.0 },
             Fact::BecameStuck => Self::BecameStuck,
-            Fact::Lingered { ending, live_stats } => {
-                Self::Lingered { ending: Box::new(ending.into()), live_stats: Box::new(live_stats.into()) }
-            }
-            Fact::CascadeBegan { cause, force } => {
-                Self::CascadeBegan { cause: (*cause).into(), force: *force }
+            Fact::AwaitingChildren { ending, live_stats } => Self::AwaitingChildren {
+                ending: Box::new(ending.into()),
+                live_stats: Box::new(live_stats.into()),
+            },
+            Fact::CascadeStarted { cause, force } => {
+                Self::CascadeStarted { cause: (*cause).into(), force: *force }
             }
             Fact::CascadeEnded => Self::CascadeEnded,
             Fact::Prioritized { priority } => Self::Prioritized { priority: priority.value() },
-            Fact::SessionEnded { leave_by } => Self::SessionEnded { leave_by: leave_by.0 },
+            Fact::SessionEnded { cancel_at } => Self::SessionEnded { cancel_at: cancel_at.0 },
             Fact::SessionKept => Self::SessionKept,
             Fact::Ended { ending, live_stats } => {
                 Self::Ended { ending: Box::new(ending.into()), live_stats: Box::new(live_stats.into()) }
             }
-            Fact::ConditionBegan { condition } => Self::ConditionBegan { condition: (*condition).into() },
+            Fact::ConditionStarted { condition } => Self::ConditionStarted { condition: (*condition).into() },
             Fact::ConditionEnded { condition } => Self::ConditionEnded { condition: (*condition).into() },
             Fact::OutputMatched { pattern, offset, line } => {
                 Self::OutputMatched { pattern: pattern.clone(), offset: *offset, line: line.clone() }
             }
             Fact::NodeLost { node } => Self::NodeLost { node: node.to_string() },
-            Fact::Signalled { signal, target } => {
-                Self::Signalled { number: signal.number(), tree: *target == SignalTarget::Tree }
+            Fact::SignalSent { signal, target } => {
+                Self::SignalSent { number: signal.number(), tree: *target == SignalTarget::Tree }
             }
-            Fact::RestTold { cause, force } => Self::RestTold { cause: (*cause).into(), force: *force },
-            Fact::GivenBack { node } => Self::GivenBack { node: node.to_string() },
+            Fact::OrphanStopRequested { cause, force } => {
+                Self::OrphanStopRequested { cause: (*cause).into(), force: *force }
+            }
+            Fact::Restored { node } => Self::Restored { node: node.to_string() },
             Fact::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: attempt.0, exit: Box::new(exit.into()) }
             }
@@ -203,36 +215,45 @@ impl TryFrom<FactRecord> for Fact {
             FactRecord::StageChanged { stage } => Self::StageChanged { stage: name(&stage)? },
             FactRecord::Paused { timeout_left } => Self::Paused { timeout_left: span(timeout_left)? },
             FactRecord::Resumed { timeout_at } => Self::Resumed { timeout_at: timeout_at.map(AwakeTime) },
-            FactRecord::StopBegan { cause, kill_at, until } => {
-                Self::StopBegan { cause: cause.into(), kill_at: AwakeTime(kill_at), until: Timestamp(until) }
-            }
-            FactRecord::KillBegan { stuck_at } => Self::KillBegan { stuck_at: AwakeTime(stuck_at) },
+            FactRecord::StopRequested { cause, kill_at, until } => Self::StopRequested {
+                cause: cause.into(),
+                kill_at: AwakeTime(kill_at),
+                until: Timestamp(until),
+            },
+            FactRecord::KillStarted { stuck_at } => Self::KillStarted { stuck_at: AwakeTime(stuck_at) },
             FactRecord::BecameStuck => Self::BecameStuck,
-            FactRecord::Lingered { ending, live_stats } => {
-                Self::Lingered { ending: (*ending).try_into()?, live_stats: (*live_stats).try_into()? }
+            FactRecord::AwaitingChildren { ending, live_stats } => Self::AwaitingChildren {
+                ending: (*ending).try_into()?,
+                live_stats: (*live_stats).try_into()?,
+            },
+            FactRecord::CascadeStarted { cause, force } => {
+                Self::CascadeStarted { cause: cause.into(), force }
             }
-            FactRecord::CascadeBegan { cause, force } => Self::CascadeBegan { cause: cause.into(), force },
             FactRecord::CascadeEnded => Self::CascadeEnded,
             FactRecord::Prioritized { priority } => Self::Prioritized {
                 priority: Priority::kept(priority.into())
                     .map_err(|invalid| RecordDecodeError::damaged(invalid.to_string()))?,
             },
-            FactRecord::SessionEnded { leave_by } => Self::SessionEnded { leave_by: Timestamp(leave_by) },
+            FactRecord::SessionEnded { cancel_at } => Self::SessionEnded { cancel_at: Timestamp(cancel_at) },
             FactRecord::SessionKept => Self::SessionKept,
             FactRecord::Ended { ending, live_stats } => {
                 Self::Ended { ending: (*ending).try_into()?, live_stats: (*live_stats).try_into()? }
             }
-            FactRecord::ConditionBegan { condition } => Self::ConditionBegan { condition: condition.into() },
+            FactRecord::ConditionStarted { condition } => {
+                Self::ConditionStarted { condition: condition.into() }
+            }
             FactRecord::ConditionEnded { condition } => Self::ConditionEnded { condition: condition.into() },
             FactRecord::OutputMatched { pattern, offset, line } => {
                 Self::OutputMatched { pattern, offset, line }
             }
             FactRecord::NodeLost { node } => Self::NodeLost { node: name(&node)? },
-            FactRecord::Signalled { number, tree } => {
-                Self::Signalled { signal: signal(number)?, target: signal_target(tree) }
+            FactRecord::SignalSent { number, tree } => {
+                Self::SignalSent { signal: signal(number)?, target: signal_target(tree) }
             }
-            FactRecord::RestTold { cause, force } => Self::RestTold { cause: cause.into(), force },
-            FactRecord::GivenBack { node } => Self::GivenBack { node: name(&node)? },
+            FactRecord::OrphanStopRequested { cause, force } => {
+                Self::OrphanStopRequested { cause: cause.into(), force }
+            }
+            FactRecord::Restored { node } => Self::Restored { node: name(&node)? },
             FactRecord::LateExit { attempt, exit } => {
                 Self::LateExit { attempt: AttemptNo(attempt), exit: (*exit).try_into()? }
             }

@@ -28,7 +28,8 @@ pub(super) struct LifeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     cascade: Option<CascadeRecord>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    leave_by: Option<i64>,
+    #[serde(alias = "leave_by")]
+    cancel_at: Option<i64>,
     #[serde(default, skip_serializing_if = "is_zero")]
     conditions: ConditionsRecord,
     state: StateRecord,
@@ -46,7 +47,8 @@ struct ConditionsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     waiting_for_input: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    sweeping: Option<i64>,
+    #[serde(alias = "sweeping")]
+    cleaning_up: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     supervisor_stopped: Option<i64>,
 }
@@ -92,19 +94,22 @@ enum StateRecord {
         execution: Option<ExecutionRecord>,
         cause: CauseRecord,
         since: i64,
-        urgency: StopPhaseRecord,
+        #[serde(alias = "urgency")]
+        phase: StopPhaseRecord,
     },
-    Withdrawing {
+    #[serde(alias = "withdrawing")]
+    CancelRequested {
         #[serde(default, skip_serializing_if = "is_zero")]
         slot: bool,
         cause: CauseRecord,
         until: i64,
     },
-    Lingering {
+    #[serde(alias = "lingering")]
+    AwaitingChildren {
         since: i64,
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        #[serde(rename = "vitals")]
+        #[serde(alias = "vitals")]
         live_stats: Box<LiveStatsRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         containment: Option<ContainmentRecord>,
@@ -113,14 +118,15 @@ enum StateRecord {
         at: i64,
         ending: Box<EndingRecord>,
         #[serde(default, skip_serializing_if = "is_zero")]
-        #[serde(rename = "vitals")]
+        #[serde(alias = "vitals")]
         live_stats: Box<LiveStatsRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         containment: Option<ContainmentRecord>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         late: Option<Box<LateRecord>>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        rest: Option<OrphanStopRecord>,
+        #[serde(alias = "rest")]
+        orphan_stop: Option<OrphanStopRecord>,
     },
 }
 
@@ -151,8 +157,13 @@ pub(super) enum ContainmentRecord {
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum StopPhaseRecord {
-    Asked { kill_at: i64 },
-    Killing { stuck_at: i64 },
+    #[serde(alias = "asked")]
+    Requested {
+        kill_at: i64,
+    },
+    Killing {
+        stuck_at: i64,
+    },
     Stuck,
 }
 
@@ -176,7 +187,7 @@ impl From<&Process> for LifeRecord {
             cascade: process
                 .cascade
                 .map(|cascade| CascadeRecord { cause: cascade.cause.into(), force: cascade.force }),
-            leave_by: process.leave_by.map(|at| at.0),
+            cancel_at: process.cancel_at.map(|at| at.0),
             conditions: (&process.conditions).into(),
             state: (&process.state).into(),
         }
@@ -185,7 +196,7 @@ impl From<&Process> for LifeRecord {
 
 impl LifeRecord {
     pub(super) fn into_process(self, fixed: FixedRecord) -> Result<Process, RecordDecodeError> {
-        let FixedFields { id, lineage, seal, queued_at, spec } = fixed.try_into()?;
+        let FixedFields { id, lineage, signature, queued_at, spec } = fixed.try_into()?;
         let priority = match self.priority.map(|value| Priority::kept(value.into())) {
             Some(Ok(priority)) => priority,
             Some(Err(invalid)) => return Err(RecordDecodeError::damaged(invalid.to_string())),
@@ -195,11 +206,11 @@ impl LifeRecord {
             id,
             priority,
             cascade: self.cascade.map(|record| Cascade { cause: record.cause.into(), force: record.force }),
-            leave_by: self.leave_by.map(Timestamp),
+            cancel_at: self.cancel_at.map(Timestamp),
             conditions: self.conditions.into(),
             spec: Arc::new(spec),
             lineage,
-            seal,
+            signature,
             node: some_name(&self.node)?,
             attempt: AttemptNo(self.attempt),
             retries: self.retries,
@@ -219,7 +230,7 @@ impl From<&Conditions> for ConditionsRecord {
             idle: since(Condition::Idle),
             stalled: since(Condition::Stalled),
             waiting_for_input: since(Condition::WaitingForInput),
-            sweeping: since(Condition::Sweeping),
+            cleaning_up: since(Condition::CleaningUp),
             supervisor_stopped: since(Condition::SupervisorStopped),
         }
     }
@@ -232,7 +243,7 @@ impl From<ConditionsRecord> for Conditions {
             .with(Condition::Idle, record.idle.map(Timestamp))
             .with(Condition::Stalled, record.stalled.map(Timestamp))
             .with(Condition::WaitingForInput, record.waiting_for_input.map(Timestamp))
-            .with(Condition::Sweeping, record.sweeping.map(Timestamp))
+            .with(Condition::CleaningUp, record.cleaning_up.map(Timestamp))
             .with(Condition::SupervisorStopped, record.supervisor_stopped.map(Timestamp))
     }
 }
@@ -255,20 +266,20 @@ impl From<&State> for StateRecord {
                 since: since.0,
                 timeout_left: timeout_left.map(Into::into),
             },
-            State::Stopping { execution, cause, since, urgency } => Self::Stopping {
+            State::Stopping { execution, cause, since, phase } => Self::Stopping {
                 execution: execution.as_ref().map(Into::into),
                 cause: (*cause).into(),
                 since: since.0,
-                urgency: match urgency {
-                    StopPhase::Asked { kill_at } => StopPhaseRecord::Asked { kill_at: kill_at.0 },
+                phase: match phase {
+                    StopPhase::Requested { kill_at } => StopPhaseRecord::Requested { kill_at: kill_at.0 },
                     StopPhase::Killing { stuck_at } => StopPhaseRecord::Killing { stuck_at: stuck_at.0 },
                     StopPhase::Stuck => StopPhaseRecord::Stuck,
                 },
             },
-            State::Withdrawing { slot, cause, until } => {
-                Self::Withdrawing { slot: *slot, cause: (*cause).into(), until: until.0 }
+            State::CancelRequested { slot, cause, until } => {
+                Self::CancelRequested { slot: *slot, cause: (*cause).into(), until: until.0 }
             }
-            State::Lingering(lingering) => Self::Lingering {
+            State::AwaitingChildren(lingering) => Self::AwaitingChildren {
                 since: lingering.since.0,
                 ending: Box::new((&lingering.ending).into()),
                 live_stats: Box::new((&lingering.live_stats).into()),
@@ -283,7 +294,9 @@ impl From<&State> for StateRecord {
                     .late
                     .as_ref()
                     .map(|late| Box::new(LateRecord { attempt: late.attempt.0, exit: (&late.exit).into() })),
-                rest: ended.rest.map(|rest| OrphanStopRecord { cause: rest.cause.into(), force: rest.force }),
+                orphan_stop: ended
+                    .orphan_stop
+                    .map(|stop| OrphanStopRecord { cause: stop.cause.into(), force: stop.force }),
             },
         }
     }
@@ -309,37 +322,40 @@ impl TryFrom<StateRecord> for State {
                 since: Timestamp(since),
                 timeout_left: span(timeout_left)?,
             },
-            StateRecord::Stopping { execution, cause, since, urgency } => Self::Stopping {
+            StateRecord::Stopping { execution, cause, since, phase } => Self::Stopping {
                 execution: execution.map(Into::into),
                 cause: cause.into(),
                 since: Timestamp(since),
-                urgency: match urgency {
-                    StopPhaseRecord::Asked { kill_at } => StopPhase::Asked { kill_at: AwakeTime(kill_at) },
+                phase: match phase {
+                    StopPhaseRecord::Requested { kill_at } => {
+                        StopPhase::Requested { kill_at: AwakeTime(kill_at) }
+                    }
                     StopPhaseRecord::Killing { stuck_at } => {
                         StopPhase::Killing { stuck_at: AwakeTime(stuck_at) }
                     }
                     StopPhaseRecord::Stuck => StopPhase::Stuck,
                 },
             },
-            StateRecord::Withdrawing { slot, cause, until } => {
-                Self::Withdrawing { slot, cause: cause.into(), until: Timestamp(until) }
+            StateRecord::CancelRequested { slot, cause, until } => {
+                Self::CancelRequested { slot, cause: cause.into(), until: Timestamp(until) }
             }
-            StateRecord::Lingering { since, ending, live_stats, containment } => {
-                Self::Lingering(Box::new(AwaitingChildren {
+            StateRecord::AwaitingChildren { since, ending, live_stats, containment } => {
+                Self::AwaitingChildren(Box::new(AwaitingChildren {
                     since: Timestamp(since),
                     ending: (*ending).try_into()?,
                     live_stats: (*live_stats).try_into()?,
                     containment: containment.map(Into::into),
                 }))
             }
-            StateRecord::Ended { at, ending, live_stats, containment, late, rest } => {
+            StateRecord::Ended { at, ending, live_stats, containment, late, orphan_stop } => {
                 Self::Ended(Box::new(Ended {
                     at: Timestamp(at),
                     ending: (*ending).try_into()?,
                     live_stats: (*live_stats).try_into()?,
                     containment: containment.map(Into::into),
                     late: late.map(|late| LateExit::try_from(*late)).transpose()?,
-                    rest: rest.map(|rest| OrphanStop { cause: rest.cause.into(), force: rest.force }),
+                    orphan_stop: orphan_stop
+                        .map(|stop| OrphanStop { cause: stop.cause.into(), force: stop.force }),
                 }))
             }
         })

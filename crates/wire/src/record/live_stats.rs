@@ -10,9 +10,11 @@ pub(super) struct LiveStatsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     stage: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    last_beat: Option<i64>,
+    #[serde(alias = "last_beat")]
+    last_heartbeat: Option<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pace: Option<ProgressRateRecord>,
+    #[serde(alias = "pace")]
+    progress_rate: Option<ProgressRateRecord>,
     #[serde(default, skip_serializing_if = "is_zero")]
     output_bytes: u64,
 }
@@ -30,12 +32,12 @@ impl From<&LiveStats> for LiveStatsRecord {
         Self {
             progress: live_stats.progress.map(Progress::hundredths),
             stage: text(&live_stats.stage),
-            last_beat: live_stats.last_beat.map(|at| at.0),
-            pace: live_stats.pace.map(|pace| ProgressRateRecord {
-                first_at: pace.first_at.0,
-                first: pace.first.hundredths(),
-                last_at: pace.last_at.0,
-                last: pace.last.hundredths(),
+            last_heartbeat: live_stats.last_heartbeat.map(|at| at.0),
+            progress_rate: live_stats.progress_rate.map(|progress_rate| ProgressRateRecord {
+                first_at: progress_rate.first_at.0,
+                first: progress_rate.first.hundredths(),
+                last_at: progress_rate.last_at.0,
+                last: progress_rate.last.hundredths(),
             }),
             output_bytes: live_stats.output_bytes,
         }
@@ -49,12 +51,12 @@ impl TryFrom<LiveStatsRecord> for LiveStats {
         Ok(Self {
             progress: record.progress.map(Progress::from_hundredths),
             stage: some_name(&record.stage)?,
-            last_beat: record.last_beat.map(Timestamp),
-            pace: record.pace.map(|pace| ProgressRate {
-                first_at: Timestamp(pace.first_at),
-                first: Progress::from_hundredths(pace.first),
-                last_at: Timestamp(pace.last_at),
-                last: Progress::from_hundredths(pace.last),
+            last_heartbeat: record.last_heartbeat.map(Timestamp),
+            progress_rate: record.progress_rate.map(|progress_rate| ProgressRate {
+                first_at: Timestamp(progress_rate.first_at),
+                first: Progress::from_hundredths(progress_rate.first),
+                last_at: Timestamp(progress_rate.last_at),
+                last: Progress::from_hundredths(progress_rate.last),
             }),
             output_bytes: record.output_bytes,
         })

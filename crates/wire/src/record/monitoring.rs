@@ -9,7 +9,8 @@ pub(super) enum ConditionRecord {
     Idle,
     Stalled,
     WaitingForInput,
-    Sweeping,
+    #[serde(alias = "sweeping")]
+    CleaningUp,
     SupervisorStopped,
 }
 
@@ -60,7 +61,7 @@ impl From<Condition> for ConditionRecord {
             Condition::Idle => Self::Idle,
             Condition::Stalled => Self::Stalled,
             Condition::WaitingForInput => Self::WaitingForInput,
-            Condition::Sweeping => Self::Sweeping,
+            Condition::CleaningUp => Self::CleaningUp,
             Condition::SupervisorStopped => Self::SupervisorStopped,
         }
     }
@@ -73,7 +74,7 @@ impl From<ConditionRecord> for Condition {
             ConditionRecord::Idle => Self::Idle,
             ConditionRecord::Stalled => Self::Stalled,
             ConditionRecord::WaitingForInput => Self::WaitingForInput,
-            ConditionRecord::Sweeping => Self::Sweeping,
+            ConditionRecord::CleaningUp => Self::CleaningUp,
             ConditionRecord::SupervisorStopped => Self::SupervisorStopped,
         }
     }

@@ -19,7 +19,8 @@ pub(super) struct FixedRecord {
     #[serde(default, skip_serializing_if = "is_zero")]
     outside: u8,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    seal: Option<String>,
+    #[serde(alias = "seal")]
+    signature: Option<String>,
     queued_at: i64,
     spec: SpecRecord,
 }
@@ -28,7 +29,7 @@ pub(super) struct FixedRecord {
 pub(super) struct FixedFields {
     pub(super) id: ProcessId,
     pub(super) lineage: Lineage,
-    pub(super) seal: Option<LaunchSignature>,
+    pub(super) signature: Option<LaunchSignature>,
     pub(super) queued_at: Timestamp,
     pub(super) spec: Spec,
 }
@@ -151,7 +152,7 @@ impl From<&Process> for FixedRecord {
             ancestors: process.lineage.ancestors.iter().map(ToString::to_string).collect(),
             restarted_from: text(&process.lineage.restarted_from),
             outside: process.lineage.outside,
-            seal: process.seal.as_ref().map(|seal| seal.0.clone()),
+            signature: process.signature.as_ref().map(|signature| signature.0.clone()),
             queued_at: process.queued_at.0,
             spec: process.spec.as_ref().into(),
         }
@@ -169,7 +170,7 @@ impl TryFrom<FixedRecord> for FixedFields {
                 restarted_from: some_name(&record.restarted_from)?,
                 outside: record.outside,
             },
-            seal: record.seal.map(LaunchSignature),
+            signature: record.signature.map(LaunchSignature),
             queued_at: Timestamp(record.queued_at),
             spec: record.spec.try_into()?,
         })

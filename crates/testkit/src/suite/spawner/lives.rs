@@ -62,7 +62,7 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
         Adopted::Over(_) | Adopted::Alive(_) => None,
     });
     // Who looks later did not see it.
-    exit.circumstances.unwatched = first.circumstances.unwatched;
+    exit.circumstances.exit_unobserved = first.circumstances.exit_unobserved;
     assert_eq!(exit, first);
     world.assert_silence().await;
 }

@@ -108,8 +108,8 @@ impl SlotTrace {
             | State::Reported { .. }
             | State::Paused { .. }
             | State::Stopping { .. }
-            | State::Withdrawing { .. }
-            | State::Lingering(_)
+            | State::CancelRequested { .. }
+            | State::AwaitingChildren(_)
             | State::Ended(_) => None,
         };
         likely
@@ -154,13 +154,13 @@ fn stopped(mut input: Input, cause: Option<StopCause>) -> Input {
 fn closing(world: &StoreFixture, stored: &StoredProcess) -> Input {
     match &stored.process.state {
         State::Stopping { .. } => exited(stored, world.now(), 0),
-        State::Lingering(_) => descendants_ended(),
+        State::AwaitingChildren(_) => descendants_ended(),
         State::Pending(_)
         | State::Starting { .. }
         | State::Running { .. }
         | State::Reported { .. }
         | State::Paused { .. }
-        | State::Withdrawing { .. }
+        | State::CancelRequested { .. }
         | State::Ended(_) => Input::Action(Action::Force { cause: StopCause::Shutdown }),
     }
 }

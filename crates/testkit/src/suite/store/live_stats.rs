@@ -9,8 +9,8 @@ fn live_stats(world: &StoreFixture, bytes: u64) -> LiveStats {
     LiveStats {
         progress: Some(must(Progress::from_percent(12.5))),
         stage: Some(must(Stage::new("linking"))),
-        last_beat: Some(world.clock.now()),
-        pace: None,
+        last_heartbeat: Some(world.clock.now()),
+        progress_rate: None,
         output_bytes: bytes,
     }
 }

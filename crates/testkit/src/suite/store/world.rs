@@ -256,7 +256,7 @@ impl StoreFixture {
         let parent = self.run(draft.awaiting(), lease).await;
         let child = self.run(self.draft().child_of(&parent), lease).await;
         let parent = self.exit(&parent, 0).await;
-        assert!(matches!(parent.process.state, State::Lingering(_)), "{:?}", parent.process.state);
+        assert!(matches!(parent.process.state, State::AwaitingChildren(_)), "{:?}", parent.process.state);
         (parent, child)
     }
 

@@ -115,11 +115,11 @@ pub(super) fn live_stats() -> BoxedStrategy<LiveStats> {
     let pace = (timestamp(), progress(), timestamp(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
     (some(progress()), some(name()), some(timestamp()), some(pace.boxed()), any::<u64>())
-        .prop_map(|(progress, stage, last_beat, pace, output_bytes)| LiveStats {
+        .prop_map(|(progress, stage, last_heartbeat, pace, output_bytes)| LiveStats {
             progress,
             stage,
-            last_beat,
-            pace,
+            last_heartbeat,
+            progress_rate: pace,
             output_bytes,
         })
         .boxed()
@@ -149,7 +149,7 @@ fn exit() -> BoxedStrategy<Exit> {
                     usage,
                     [output_bytes, dropped_bytes],
                     began,
-                    [paused, pipe_held, unwatched, undated, unverified],
+                    [paused, output_open, exit_unobserved, undated, unverified],
                 ),
             )| {
                 Exit {
@@ -157,14 +157,20 @@ fn exit() -> BoxedStrategy<Exit> {
                     at,
                     stopped,
                     last_signal,
-                    swept,
-                    leftovers,
+                    leftovers_killed: swept,
+                    leftovers_found: leftovers,
                     limit,
                     usage,
                     output_bytes,
                     dropped_bytes,
-                    began,
-                    circumstances: ExitCircumstances { paused, pipe_held, unwatched, undated, unverified },
+                    started_at: began,
+                    circumstances: ExitCircumstances {
+                        paused,
+                        output_open,
+                        exit_unobserved,
+                        end_time_unknown: undated,
+                        unverified,
+                    },
                 }
             },
         )
@@ -174,7 +180,7 @@ fn exit() -> BoxedStrategy<Exit> {
 fn failure() -> BoxedStrategy<Failure> {
     let stage = prop::sample::select(vec![
         StartStage::Supervisor,
-        StartStage::Seal,
+        StartStage::Signature,
         StartStage::Environment,
         StartStage::Program,
         StartStage::Directory,
@@ -223,7 +229,7 @@ fn execution() -> BoxedStrategy<Execution> {
 
 fn state() -> BoxedStrategy<State> {
     let urgency = prop_oneof![
-        awake().prop_map(|kill_at| StopPhase::Asked { kill_at }),
+        awake().prop_map(|kill_at| StopPhase::Requested { kill_at }),
         awake().prop_map(|stuck_at| StopPhase::Killing { stuck_at }),
         Just(StopPhase::Stuck),
     ];
@@ -245,21 +251,21 @@ fn state() -> BoxedStrategy<State> {
             timeout_left
         }),
         (some(execution()), cause(), timestamp(), urgency).prop_map(|(execution, cause, since, urgency)| {
-            State::Stopping { execution, cause, since, urgency }
+            State::Stopping { execution, cause, since, phase: urgency }
         }),
-        (any::<bool>(), cause(), timestamp()).prop_map(|(slot, cause, until)| State::Withdrawing {
+        (any::<bool>(), cause(), timestamp()).prop_map(|(slot, cause, until)| State::CancelRequested {
             slot,
             cause,
             until
         }),
         (timestamp(), ending(), live_stats(), some(containment())).prop_map(
             |(since, ending, live_stats, containment)| {
-                State::Lingering(Box::new(AwaitingChildren { since, ending, live_stats, containment }))
+                State::AwaitingChildren(Box::new(AwaitingChildren { since, ending, live_stats, containment }))
             }
         ),
         (timestamp(), ending(), live_stats(), some(containment()), some(late.boxed()), some(rest.boxed()))
             .prop_map(|(at, ending, live_stats, containment, late, rest)| {
-                State::Ended(Box::new(Ended { at, ending, live_stats, containment, late, rest }))
+                State::Ended(Box::new(Ended { at, ending, live_stats, containment, late, orphan_stop: rest }))
             }),
     ]
     .boxed()
@@ -267,14 +273,15 @@ fn state() -> BoxedStrategy<State> {
 
 pub(super) fn event() -> BoxedStrategy<Event> {
     let of_kin = prop_oneof![
-        (ending(), live_stats()).prop_map(|(ending, live_stats)| Fact::Lingered { ending, live_stats }),
-        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::CascadeBegan { cause, force }),
+        (ending(), live_stats())
+            .prop_map(|(ending, live_stats)| Fact::AwaitingChildren { ending, live_stats }),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::CascadeStarted { cause, force }),
         Just(Fact::CascadeEnded),
         moved_priority().prop_map(|priority| Fact::Prioritized { priority }),
-        timestamp().prop_map(|leave_by| Fact::SessionEnded { leave_by }),
+        timestamp().prop_map(|cancel_at| Fact::SessionEnded { cancel_at }),
         Just(Fact::SessionKept),
-        (signal(), signal_target()).prop_map(|(signal, target)| Fact::Signalled { signal, target }),
-        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::RestTold { cause, force }),
+        (signal(), signal_target()).prop_map(|(signal, target)| Fact::SignalSent { signal, target }),
+        (cause(), any::<bool>()).prop_map(|(cause, force)| Fact::OrphanStopRequested { cause, force }),
     ];
     let fact = prop_oneof![
         of_kin,
@@ -289,19 +296,19 @@ pub(super) fn event() -> BoxedStrategy<Event> {
         name().prop_map(|stage| Fact::StageChanged { stage }),
         some(span()).prop_map(|timeout_left| Fact::Paused { timeout_left }),
         some(awake()).prop_map(|timeout_at| Fact::Resumed { timeout_at }),
-        (cause(), awake(), timestamp()).prop_map(|(cause, kill_at, until)| Fact::StopBegan {
+        (cause(), awake(), timestamp()).prop_map(|(cause, kill_at, until)| Fact::StopRequested {
             cause,
             kill_at,
             until
         }),
-        awake().prop_map(|stuck_at| Fact::KillBegan { stuck_at }),
+        awake().prop_map(|stuck_at| Fact::KillStarted { stuck_at }),
         Just(Fact::BecameStuck),
         (ending(), live_stats()).prop_map(|(ending, live_stats)| Fact::Ended { ending, live_stats }),
         (any::<u32>(), exit())
             .prop_map(|(attempt, exit)| Fact::LateExit { attempt: AttemptNo(attempt), exit }),
-        condition().prop_map(|condition| Fact::ConditionBegan { condition }),
+        condition().prop_map(|condition| Fact::ConditionStarted { condition }),
         name().prop_map(|node| Fact::NodeLost { node }),
-        name().prop_map(|node| Fact::GivenBack { node }),
+        name().prop_map(|node| Fact::Restored { node }),
         condition().prop_map(|condition| Fact::ConditionEnded { condition }),
         any::<(String, u64, String)>().prop_map(|(pattern, offset, line)| Fact::OutputMatched {
             pattern,
@@ -416,17 +423,17 @@ pub(super) fn process() -> BoxedStrategy<Process> {
             |(
                 (id, spec, lineage, node, launch_signature),
                 ((attempt, retries, never_ran), queued_at, started_at, state),
-                (priority, cascade, leave_by, conditions),
+                (priority, cascade, cancel_at, conditions),
             )| {
                 Process {
                     id,
                     priority: priority.unwrap_or(spec.priority),
                     cascade,
-                    leave_by,
+                    cancel_at,
                     conditions: conditions.into_iter().collect(),
                     spec: Arc::new(spec),
                     lineage,
-                    seal: launch_signature,
+                    signature: launch_signature,
                     node,
                     attempt: AttemptNo(attempt),
                     retries,

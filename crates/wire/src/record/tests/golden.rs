@@ -1,8 +1,8 @@
 //! The exact text of one record per state: what was written once must be readable for ever.
 
 use crate::record::{
-    RecordDecodeError, decode, decode_event, decode_policy, decode_wish, encode_event, encode_life,
-    encode_policy, encode_spec, encode_wish,
+    RecordDecodeError, decode, decode_event, decode_pending_action, decode_policy, encode_event, encode_life,
+    encode_pending_action, encode_policy, encode_spec,
 };
 use longhaul_domain::*;
 use std::time::Duration;
@@ -12,24 +12,29 @@ const LIVES: &str = include_str!("golden/lives.jsonl");
 const LATER_LIVES: &str = include_str!("golden/later-lives.jsonl");
 const LATER_SPECS: &str = include_str!("golden/later-specs.jsonl");
 const LATER_EVENTS: &str = include_str!("golden/later-events.jsonl");
-const WISHES: &str = include_str!("golden/wishes.jsonl");
+const PENDING_ACTIONS: &str = include_str!("golden/pending-actions.jsonl");
 const POLICIES: &str = include_str!("golden/policies.jsonl");
 
 #[test]
 fn the_records_of_every_state_are_written_as_they_always_were() {
     assert_eq!(encode_spec(&running()), SPEC.trim_end());
-    let written: Vec<String> = one_per_state().iter().map(encode_life).collect();
-    let kept: Vec<&str> = LIVES.lines().collect();
-    assert_eq!(written, kept, "written now:\n{}", written.join("\n"));
+    check(LIVES, &one_per_state(), encode_life, |life| decode(SPEC.trim_end(), life));
 }
 
 #[test]
-fn the_records_of_format_1_are_read_as_they_were_meant() {
-    let processes = one_per_state();
-    assert_eq!(LIVES.lines().count(), processes.len());
-    for (life, process) in LIVES.lines().zip(processes) {
-        assert_eq!(decode(SPEC.trim_end(), life), Ok(process));
-    }
+fn records_of_format_1_are_read_as_before_the_fields_were_renamed() {
+    const SPEC: &str = include_str!("golden/format-1/spec.json");
+    let lives =
+        [include_str!("golden/format-1/lives.jsonl"), include_str!("golden/format-1/later-lives.jsonl")];
+    let processes = [one_per_state(), with_later_fields()].concat();
+    let read: Result<Vec<Process>, _> =
+        lives.iter().flat_map(|lives| lives.lines()).map(|life| decode(SPEC.trim_end(), life)).collect();
+    assert_eq!(read, Ok(processes));
+    let life = encode_life(&running());
+    let specs = include_str!("golden/format-1/later-specs.jsonl").lines();
+    assert_eq!(specs.map(|spec| decode(spec, &life)).collect::<Result<Vec<_>, _>>(), Ok(with_policies()));
+    let events = include_str!("golden/format-1/later-events.jsonl").lines();
+    assert_eq!(events.map(decode_event).collect::<Result<Vec<_>, _>>(), Ok(later_events()));
 }
 
 /// Whatever is written now is what was kept, and whatever was kept is read as it was meant.
@@ -64,8 +69,8 @@ fn later_events_are_written_and_read_as_they_always_were() {
 }
 
 #[test]
-fn wishes_are_written_and_read_as_they_always_were() {
-    check(WISHES, &pending_actions(), encode_wish, decode_wish);
+fn pending_actions_are_written_and_read_as_they_always_were() {
+    check(PENDING_ACTIONS, &pending_actions(), encode_pending_action, decode_pending_action);
 }
 
 #[test]
@@ -84,7 +89,7 @@ fn records_without_the_later_fields_stand_for_their_defaults() {
     for life in LIVES.lines() {
         let process = decode(SPEC.trim_end(), life).unwrap();
         assert_eq!(process.priority, process.spec.priority);
-        assert_eq!((process.cascade, process.leave_by), (None, None));
+        assert_eq!((process.cascade, process.cancel_at), (None, None));
         assert_eq!(process.spec.children, ChildrenPolicy::Keep);
         assert_eq!(process.spec.on_session_end, SessionPolicy::Keep);
     }
@@ -102,14 +107,14 @@ pub(super) fn one_per_state() -> Vec<Process> {
             live_stats: LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() },
             containment: None,
             late,
-            rest: None,
+            orphan_stop: None,
         }))
     };
     let stopping = |urgency| State::Stopping {
         execution: Some(execution()),
         cause: StopCause::User,
         since: Timestamp(6_000),
-        urgency,
+        phase: urgency,
     };
     [
         State::Pending(Pending::Queued),
@@ -126,10 +131,10 @@ pub(super) fn one_per_state() -> Vec<Process> {
             since: Timestamp(4_000),
             timeout_left: Some(Duration::from_millis(1_500)),
         },
-        stopping(StopPhase::Asked { kill_at: AwakeTime(7_000) }),
+        stopping(StopPhase::Requested { kill_at: AwakeTime(7_000) }),
         stopping(StopPhase::Killing { stuck_at: AwakeTime(8_000) }),
         stopping(StopPhase::Stuck),
-        State::Withdrawing { slot: false, cause: StopCause::Parent, until: Timestamp(66_000) },
+        State::CancelRequested { slot: false, cause: StopCause::Parent, until: Timestamp(66_000) },
         ended(
             Ending::Completed { exit: None, result: JsonText::checked("{\"rows\":3}".to_owned()).ok() },
             None,
@@ -161,10 +166,10 @@ fn with_later_fields() -> Vec<Process> {
     moved.priority = Priority::new(-7).unwrap();
     let mut ending_below = with(State::Running { execution: execution(), timeout_at: None });
     ending_below.cascade = Some(Cascade { cause: StopCause::User, force: true });
-    ending_below.leave_by = Some(Timestamp(77_000));
+    ending_below.cancel_at = Some(Timestamp(77_000));
     let mut asked = with(State::Reported { slot: false });
     asked.cascade = Some(Cascade { cause: StopCause::Parent, force: false });
-    let lingering = with(State::Lingering(Box::new(AwaitingChildren {
+    let lingering = with(State::AwaitingChildren(Box::new(AwaitingChildren {
         since: Timestamp(8_000),
         ending: Ending::Completed { exit: Some(Exit { limit: None, ..exit() }), result: None },
         live_stats: LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() },
@@ -178,7 +183,7 @@ fn with_later_fields() -> Vec<Process> {
             live_stats: LiveStats::default(),
             containment: None,
             late: None,
-            rest: None,
+            orphan_stop: None,
         })))
     };
     let contained = |containment, circumstances| {
@@ -189,11 +194,11 @@ fn with_later_fields() -> Vec<Process> {
             live_stats: LiveStats::default(),
             containment: Some(containment),
             late: None,
-            rest: None,
+            orphan_stop: None,
         })))
     };
     let mut waiting = lingering.clone();
-    if let State::Lingering(lingering) = &mut waiting.state {
+    if let State::AwaitingChildren(lingering) = &mut waiting.state {
         lingering.containment = Some(Containment::Group);
     }
     let mut noticed = running();
@@ -202,7 +207,7 @@ fn with_later_fields() -> Vec<Process> {
         .zip((7_001..).map(Timestamp))
         .collect();
     let mut sweeping = running();
-    sweeping.conditions = [(Condition::Sweeping, Timestamp(7_005))].into_iter().collect();
+    sweeping.conditions = [(Condition::CleaningUp, Timestamp(7_005))].into_iter().collect();
     let mut stopped = running();
     stopped.conditions = [(Condition::SupervisorStopped, Timestamp(7_006))].into_iter().collect();
     vec![
@@ -217,12 +222,18 @@ fn with_later_fields() -> Vec<Process> {
         sweeping,
         stopped,
         contained(Containment::Cgroup, ExitCircumstances { paused: true, ..ExitCircumstances::PLAIN }),
-        contained(Containment::Subreaper, ExitCircumstances { pipe_held: true, ..ExitCircumstances::PLAIN }),
-        contained(Containment::Group, ExitCircumstances { unwatched: true, ..ExitCircumstances::PLAIN }),
+        contained(
+            Containment::Subreaper,
+            ExitCircumstances { output_open: true, ..ExitCircumstances::PLAIN },
+        ),
+        contained(
+            Containment::Group,
+            ExitCircumstances { exit_unobserved: true, ..ExitCircumstances::PLAIN },
+        ),
         waiting,
         contained(
             Containment::Subreaper,
-            ExitCircumstances { undated: true, unverified: true, ..ExitCircumstances::PLAIN },
+            ExitCircumstances { end_time_unknown: true, unverified: true, ..ExitCircumstances::PLAIN },
         ),
         with(State::Ended(Box::new(Ended {
             at: Timestamp(9_000),
@@ -235,7 +246,7 @@ fn with_later_fields() -> Vec<Process> {
             live_stats: LiveStats::default(),
             containment: None,
             late: None,
-            rest: None,
+            orphan_stop: None,
         }))),
     ]
 }
@@ -255,7 +266,7 @@ fn with_policies() -> Vec<Process> {
     let mut processes: Vec<Process> = policies.map(process).into();
     processes.extend(with_notices());
     let sealed = LaunchSignature("1.347480939cbb.87400000.495f3007628da8e9f052e1f128cac3d2.ada".to_owned());
-    processes.push(Process { seal: Some(sealed), ..running() });
+    processes.push(Process { signature: Some(sealed), ..running() });
     processes
 }
 
@@ -299,26 +310,26 @@ fn later_events() -> Vec<Event> {
     let live_stats = LiveStats { progress: Some(Progress::DONE), ..LiveStats::default() };
     let ending = Ending::Completed { exit: None, result: None };
     [
-        Fact::Lingered { ending, live_stats },
-        Fact::CascadeBegan { cause: StopCause::User, force: true },
-        Fact::CascadeBegan { cause: StopCause::Parent, force: false },
+        Fact::AwaitingChildren { ending, live_stats },
+        Fact::CascadeStarted { cause: StopCause::User, force: true },
+        Fact::CascadeStarted { cause: StopCause::Parent, force: false },
         Fact::CascadeEnded,
         Fact::Prioritized { priority: Priority::new(100).unwrap() },
-        Fact::SessionEnded { leave_by: Timestamp(77_000) },
+        Fact::SessionEnded { cancel_at: Timestamp(77_000) },
         Fact::SessionKept,
-        Fact::ConditionBegan { condition: Condition::Ready },
-        Fact::ConditionBegan { condition: Condition::WaitingForInput },
+        Fact::ConditionStarted { condition: Condition::Ready },
+        Fact::ConditionStarted { condition: Condition::WaitingForInput },
         Fact::ConditionEnded { condition: Condition::Idle },
         Fact::ConditionEnded { condition: Condition::Stalled },
         Fact::OutputMatched { pattern: "oops".to_owned(), offset: 1_024, line: "error: no \"a\"".to_owned() },
         Fact::NodeLost { node: NodeId::new("laptop").unwrap() },
-        Fact::Signalled { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
-        Fact::Signalled { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
-        Fact::RestTold { cause: StopCause::User, force: true },
-        Fact::RestTold { cause: StopCause::Session, force: false },
-        Fact::GivenBack { node: NodeId::new("laptop").unwrap() },
-        Fact::ConditionBegan { condition: Condition::Sweeping },
-        Fact::ConditionBegan { condition: Condition::SupervisorStopped },
+        Fact::SignalSent { signal: Signal::new(10).unwrap(), target: SignalTarget::Main },
+        Fact::SignalSent { signal: Signal::new(1).unwrap(), target: SignalTarget::Tree },
+        Fact::OrphanStopRequested { cause: StopCause::User, force: true },
+        Fact::OrphanStopRequested { cause: StopCause::Session, force: false },
+        Fact::Restored { node: NodeId::new("laptop").unwrap() },
+        Fact::ConditionStarted { condition: Condition::CleaningUp },
+        Fact::ConditionStarted { condition: Condition::SupervisorStopped },
     ]
     .map(|fact| Event { at: Timestamp(5_000), fact })
     .into()
@@ -372,12 +383,12 @@ fn with(state: State) -> Process {
     Process {
         priority: spec.priority,
         cascade: None,
-        leave_by: None,
+        cancel_at: None,
         conditions: Conditions::default(),
         id: ProcessId::new(uuid::Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef)),
         spec: spec.into(),
         lineage: Lineage { ancestors: vec![ProcessId::new(uuid::Uuid::from_u128(1))], ..Lineage::default() },
-        seal: None,
+        signature: None,
         node: NodeId::new("laptop").ok(),
         attempt: AttemptNo(2),
         retries: 1,
@@ -398,13 +409,13 @@ fn exit() -> Exit {
         at: Timestamp(8_900),
         stopped: Some(StopCause::User),
         last_signal: Some(15),
-        swept: 1,
-        leftovers: 0,
+        leftovers_killed: 1,
+        leftovers_found: 0,
         limit: None,
         usage: Usage { user: Duration::from_micros(1_250_500), system: Duration::ZERO, peak_memory: 4_096 },
         output_bytes: 42,
         dropped_bytes: 0,
-        began: None,
+        started_at: None,
         circumstances: ExitCircumstances::PLAIN,
     }
 }
