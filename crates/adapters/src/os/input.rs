@@ -31,7 +31,7 @@ pub(super) struct WriteTurn<'a> {
 /// Reason why the input cannot be written.
 #[derive(Debug)]
 pub(super) enum InputError {
-    /// There is no pipe, the pipe was closed, or no process reads from it any more.
+    /// The attempt has no pipe, the pipe was closed, or no process reads from it any more.
     Closed,
     /// Error text of the operating system.
     Failed(String),
