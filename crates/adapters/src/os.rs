@@ -1,30 +1,40 @@
-//! Commands on this machine, each under a shim that outlives the manager.
+//! Runs commands on this machine, each under a shim that outlives the manager.
 //!
-//! [`OsSpawner`] starts `longhaul-shim` once per attempt, talks to it, and stands in for it when it is killed.
-//! [`OsOutput`] reads what the shims wrote, [`OsProber`] finds out whether what runs works yet. Everything about an attempt lies in `<attempts>/<process>/<n>/`; the form
-//! of the files in there belongs to `longhaul-shim`.
+//! [`OsSpawner`] starts `longhaul-shim` once per attempt, talks to it, and takes over its work if the shim is killed.
+//! [`OsOutput`] reads the output that the shims wrote. [`OsProber`] runs the probes that check if a command works.
+//! All files of an attempt are in `<attempts>/<process>/<n>/`; `longhaul-shim` defines their format.
 //!
 //! # Input
-//! A command that is started with a pipe reads it from the file `stdin` of its attempt, which the shim holds open, and so
-//! does this program: the input ends when it is closed, or when both are killed. What was not read when the command ends
-//! is lost.
+//! A command that is started with a pipe as its standard input reads from the file `stdin` of its attempt directory.
+//! The
+//! shim and this program both hold that pipe open. The input therefore ends when it is closed explicitly or when both
+//! are
+//! killed. Input that is not read before the command ends is lost.
 //!
 //! # Lease
-//! Beside the directory of attempts lies the file `lease`, which says how long the lease of this node lasts, where leases
-//! end. The shims of commands that run again elsewhere once the node is lost read it, and end them when it is over.
+//! In clusters the file `lease`, next to the directory of attempts, contains the end of this node's lease. The shims of
+//! commands that run again elsewhere after the node is lost read this file. They stop their commands when the lease
+//! ends.
 //!
-//! # Looks
-//! Whether a tree waits for input is told by the kernel, of which root, and the user himself where
-//! `kernel.yama.ptrace_scope` is 0, sees everything. Where it is 1, a manager that has started a command sees all, and one
-//! that has taken it over finds whoever reads the standard input only: line editors, which poll their terminal, are not
-//! found then. Nothing is seen of processes with the rights of another user.
+//! # Inspection
+//! The kernel reports if a tree waits for input, subject to permissions:
+//! - root sees every process;
+//! - with `kernel.yama.ptrace_scope` 0, a user sees all of their own processes;
+//! - with `kernel.yama.ptrace_scope` 1, the manager that started a command sees all of its tree. A manager that adopted
+//!   the
+//!   command finds only processes that read standard input. It misses line editors, because these poll their terminal;
+//! - processes with the rights of another user are never visible.
 //!
 //! # Limits
-//! Processor time, open files and the length of a file are limited for each process by itself (`setrlimit`), and so are
-//! memory, as address space, and processes, which the kernel counts for the whole user and never refuses to root. Where
-//! the controllers of cgroup v2 are delegated, memory (without swap) and processes are limited for the tree as a whole
-//! instead. A command that a limit ended has that in its exit; one that was refused something and left by itself has
-//! only its own code.
+//! Processor time, open files and file length are limited for each process separately (`setrlimit`). The same applies
+//! to
+//! memory (as address space) and to the number of processes, which the kernel counts for the whole user and never
+//! enforces
+//! for root. If the cgroup v2 controllers are delegated, memory (without swap) and processes are limited for the whole
+//! tree
+//! instead. The exit of a command that was ended by a limit names that limit. A command that was only refused a
+//! resource
+//! and then exited has just its own exit code.
 
 mod attempt_mark;
 mod attempts;

@@ -1,11 +1,12 @@
-//! The store of many machines: a namespace in a Redis or Valkey server.
+//! A store for many nodes: a namespace in a Redis or Valkey server.
 //!
-//! Each operation is one script, so that it is one atomic step for everybody; it compares and sets, and knows no rule
-//! of a life by name. Heads are flat fields of a hash, bodies are the records of [`longhaul_wire::record`], which no
-//! script reads. All keys begin with `lh:{namespace}:`, so that a cluster keeps them on one shard.
+//! Each operation is one Lua script and therefore atomic. Scripts compare and set values; they contain no rule about
+//! the states of a process. The header of a process is stored as flat fields of a hash. The bodies are the records of
+//! [`longhaul_wire::record`], which no script parses. All keys start with `lh:{namespace}:`, so that a Redis cluster
+//! stores them on one shard.
 //!
-//! A write whose answer got lost is sent again: its id, its op, its revision or its token tells the second one from
-//! the first.
+//! A write whose answer was lost is sent again. The script recognises the second write by its id, op, revision or
+//! token.
 
 mod acl;
 mod acl_error;
@@ -82,16 +83,17 @@ pub struct RedisStore {
     taken_in: ConsumedUpdates,
     notifications: NotificationListener,
     replicated: ReplicatedClaims,
-    /// What was found damaged.
+    /// Damaged entries that were logged already.
     named: NamedDamage,
 }
 
 impl RedisStore {
-    /// Opens the namespace of a server, which is made if absent.
+    /// Opens a namespace on a server and creates it if absent.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if there is no server, or if it cannot keep what a store promises, with
-    /// [`UnsuitableServer`] as the source; [`StoreError::Format`] if the namespace is one of a newer program.
+    /// - [`StoreError::Unavailable`] if the server cannot be reached. If the server cannot guarantee the configured
+    ///   durability, the source of the error is [`UnsuitableServer`].
+    /// - [`StoreError::Format`] if a newer program wrote the namespace.
     pub async fn open(options: RedisOptions) -> Result<Self, StoreError> {
         let endpoint = Endpoint::of(&options).map_err(failure::unavailable)?;
         let link = Arc::new(RedisConnection::new(endpoint, &options));
@@ -111,7 +113,7 @@ impl RedisStore {
         Ok(store)
     }
 
-    /// Founds the namespace again, which somebody emptied.
+    /// Creates the namespace again after it was emptied.
     async fn found_anew(&self) -> Result<(), StoreError> {
         opening::found(&self.link).await?;
         self.found_policy().await

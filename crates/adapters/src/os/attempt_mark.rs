@@ -1,21 +1,24 @@
-//! The mark by which every member of an attempt can be recognised, wherever it went.
+//! The mark that identifies every process of an attempt, even one that left its group.
 //!
-//! A command is started with two variables and with a limit that no other attempt has, and its descendants inherit both. The
-//! variables can be removed, and only a program that may trace a process can read them. The limit is the soft one of file
-//! locks (`RLIMIT_LOCKS`): Linux has not enforced it since 2.4, and every program can read it in `/proc/PID/limits`.
+//! A command is started with two environment variables and with a resource limit that no other attempt has. Its
+//! descendants inherit all three. A process can remove the variables, and only a program with ptrace permission can
+//! read
+//! them. The limit is the soft limit of file locks (`RLIMIT_LOCKS`): Linux has not enforced it since 2.4, and every
+//! program
+//! can read it in `/proc/PID/limits`.
 
 use super::{launch, procfs};
 use longhaul_ports::AttemptKey;
 use longhaul_shim::ResourceLimit;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The number of `RLIMIT_LOCKS`.
+/// Kernel number of `RLIMIT_LOCKS`.
 const FILE_LOCKS: u32 = 10;
 const NAME: &str = "Max file locks";
-/// No limit that marks an attempt is lower, and none that somebody sets for another reason is so high.
+/// Lowest limit that marks an attempt. Limits that are set for other reasons are lower than this.
 const MIN_MARK_LIMIT: u64 = 1 << 62;
 
-/// What the processes of one attempt were started with.
+/// The variables and the limit that the processes of one attempt were started with.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptMark {
     variables: [String; 2],
@@ -23,36 +26,36 @@ pub(super) struct AttemptMark {
 }
 
 impl AttemptMark {
-    /// The mark of an attempt.
     pub(super) fn of(key: AttemptKey) -> Self {
         Self { variables: launch::marks(key), limit: limit_of(&key.id.to_string(), key.attempt.0.into()) }
     }
 
-    /// The limit to start a command with; none where it cannot be set.
+    /// Returns the limit to start a command with, or `None` where it cannot be set.
     pub(super) fn limit(&self) -> Option<ResourceLimit> {
         let own = getrlimit(Resource::Locks);
         let hard = own.maximum.unwrap_or(u64::MAX);
-        // Some kernels in a sandbox refuse to set limits that they do not know, and then nothing could start.
+        // Some sandbox kernels refuse to set limits that they do not know; a command could then not start.
         let can_be_set = hard >= self.limit && setrlimit(Resource::Locks, own).is_ok();
         can_be_set.then_some(ResourceLimit { resource: FILE_LOCKS, soft: self.limit, hard })
     }
 
-    /// Whether a process was started with it, or descends from one that was.
+    /// Returns true if a process was started with this mark, or descends from a process that was.
     pub(super) fn is_on(&self, pid: u32) -> bool {
         match limit_on(pid) {
             Some(limit) if limit >= MIN_MARK_LIMIT => limit == self.limit,
-            // The mark was removed from its limit, or could not be set.
+            // The limit was reset by the process, or could not be set at the start.
             Some(_) | None => procfs::was_started_with(pid, &self.variables),
         }
     }
 
-    /// Whether a process has the limit. One that has ended shows it until it is reaped.
+    /// Returns true if a process has the limit of this mark. An ended process has its limit until it is reaped.
     pub(super) fn limits(&self, pid: u32) -> bool {
         limit_on(pid) == Some(self.limit)
     }
 }
 
-/// Removes from this program the mark of work that started it: a manager is no part of that work, nor is what it starts.
+/// Removes the mark of the attempt that started this program: neither a manager nor its commands belong to that
+/// attempt.
 pub(super) fn remove_own() {
     let own = getrlimit(Resource::Locks);
     if let Err(error) = setrlimit(Resource::Locks, Rlimit { current: own.maximum, ..own }) {
@@ -60,12 +63,13 @@ pub(super) fn remove_own() {
     }
 }
 
-/// The limit on a process that may mark it as part of an attempt.
+/// Returns the file-lock limit of a process, which may mark it as part of an attempt.
 pub(super) fn limit_on(pid: u32) -> Option<u64> {
     procfs::limit(pid, NAME).map(|(soft, _)| soft)
 }
 
-/// The limit that marks the processes of an attempt: FNV-1a of its names, without the bit that some programs read as a sign.
+/// Returns the limit that marks the processes of an attempt: an FNV-1a hash of process id and attempt number, without
+/// the top bit, because some programs read limits as signed numbers.
 pub(super) fn limit_of(id: &str, attempt: u64) -> u64 {
     let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
     let hash = id.bytes().chain(attempt.to_le_bytes()).fold(0xcbf2_9ce4_8422_2325, step);

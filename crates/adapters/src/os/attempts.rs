@@ -1,4 +1,4 @@
-//! Where the directories of attempts lie: `<attempts>/<process>/<n>/`.
+//! Locates and manages the attempt directories: `<attempts>/<process>/<n>/`.
 
 use longhaul_domain::ProcessId;
 use longhaul_failpoint::failpoint;
@@ -12,15 +12,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-/// How many parents of a new attempt directory have new entries: the one of its process and the one of all.
+/// Number of parent directories that get a new entry with a new attempt: that of the process and that of all attempts.
 pub(super) const NEW_LEVELS: u8 = 2;
 
-/// The unit in which the system counts the storage of a file, in bytes.
+/// Unit in which the system counts the storage of a file, in bytes.
 const BLOCK: u64 = 512;
 
 const EXIT_TEMP_NAME: &str = "exit.tmp";
 
-/// The directory of all attempts, held open so that nothing is followed on the way down.
+/// The directory of all attempts. It is held open, so that no symbolic link is followed on the way down.
 #[derive(Debug)]
 pub(super) struct Attempts {
     path: PathBuf,
@@ -28,7 +28,7 @@ pub(super) struct Attempts {
 }
 
 impl Attempts {
-    /// Opens the directory, which is made durably if absent.
+    /// Opens the directory, and creates it durably if absent.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.is_symlink() {
             let why = format!(
@@ -49,19 +49,19 @@ impl Attempts {
         Ok(Self { path, fd })
     }
 
-    /// The path of all of them.
+    /// Returns the path of the directory of all attempts.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of one attempt.
+    /// Returns the path of one attempt directory.
     pub(super) fn path_of(&self, key: AttemptKey) -> PathBuf {
         let mut path = self.process(key.id);
         path.push(key.attempt.to_string());
         path
     }
 
-    /// Makes the directory of an attempt; false if there is one already.
+    /// Creates an attempt directory. Returns false if it exists already.
     pub(super) fn create(&self, key: AttemptKey) -> io::Result<bool> {
         failpoint!("os.attempt.create")?;
         match mkdirat(&self.fd, key.id.to_string(), Mode::RWXU) {
@@ -76,13 +76,13 @@ impl Attempts {
         }
     }
 
-    /// Takes back a directory in which nothing was done.
+    /// Removes an attempt directory in which nothing was done.
     pub(super) fn discard(&self, key: AttemptKey) -> io::Result<()> {
         let process = descend(self.fd.as_fd(), &key.id.to_string())?;
         Ok(unlinkat(&process, key.attempt.to_string(), AtFlags::REMOVEDIR)?)
     }
 
-    /// Clears away what a shim left that never opened its gate; false if the attempt may have run.
+    /// Removes the files of a shim that never started its command. Returns false if the attempt may have run.
     pub(super) fn clear(&self, key: AttemptKey) -> io::Result<bool> {
         let Some(directory) = self.attempt(key)? else {
             return Ok(true);
@@ -102,7 +102,7 @@ impl Attempts {
         Ok(true)
     }
 
-    /// Opens the directory of an attempt; none if there is none.
+    /// Opens an attempt directory. Returns `None` if it does not exist.
     pub(super) fn attempt(&self, key: AttemptKey) -> io::Result<Option<AttemptDirectory>> {
         let open =
             || descend(descend(self.fd.as_fd(), &key.id.to_string())?.as_fd(), &key.attempt.to_string());
@@ -113,7 +113,7 @@ impl Attempts {
         }
     }
 
-    /// The bytes of storage that the attempts of a process take; 0 if there are none.
+    /// Returns the storage that the attempts of a process use, in bytes; 0 if there are none.
     pub(super) fn size_on_disk(&self, id: ProcessId) -> io::Result<u64> {
         let absent = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let attempts = match fs::read_dir(self.process(id)) {
@@ -133,13 +133,13 @@ impl Attempts {
         Ok(bytes)
     }
 
-    /// The processes that have a directory, at most `most` after this one, in the order of their ids.
+    /// Returns up to `most` processes that have a directory, in the order of their ids, starting after `after`.
     pub(super) fn kept(&self, after: Option<ProcessId>, most: u32) -> io::Result<Vec<ProcessId>> {
         let mut ids = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name();
             let id = name.to_str().and_then(|name| name.parse::<ProcessId>().ok());
-            // Only names that this program writes: another spelling of an id is a directory of somebody else.
+            // Accept only names that this program writes: another spelling of an id is not our directory.
             if let Some(id) = id.filter(|id| name.to_str() == Some(id.to_string().as_str()))
                 && after.is_none_or(|after| id > after)
             {
@@ -151,7 +151,10 @@ impl Attempts {
         Ok(ids)
     }
 
-    /// Removes everything of a process; nothing there is not an error, an attempt at work is.
+    /// Removes the directories of a process.
+    ///
+    /// # Errors
+    /// If an attempt is still running. A missing directory is not an error.
     pub(super) fn remove(&self, id: ProcessId) -> io::Result<()> {
         if self.is_at_work(id)? {
             return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an attempt of it is at work"));
@@ -163,11 +166,11 @@ impl Attempts {
         }
     }
 
-    /// Whether a shim of it lives that has not recorded an end.
+    /// Returns true if an attempt of the process has a live shim and no exit record.
     fn is_at_work(&self, id: ProcessId) -> io::Result<bool> {
         let process = match descend(self.fd.as_fd(), &id.to_string()) {
             Ok(process) => process,
-            // What is no directory of ours is at no work of ours.
+            // This path is not a directory of ours, so no attempt of ours can run there.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
             Err(error) => return Err(error.into()),
         };
@@ -188,7 +191,7 @@ impl Attempts {
         Ok(false)
     }
 
-    /// Whether a shim serves the attempt, or might: what cannot be looked at is left alone.
+    /// Returns true if a shim serves the attempt, or if that cannot be determined.
     pub(super) fn has_shim(&self, key: AttemptKey) -> bool {
         match self.attempt(key) {
             Ok(Some(directory)) => directory.is_locked().unwrap_or(true),
@@ -202,7 +205,7 @@ impl Attempts {
     }
 }
 
-/// Makes an end durable; only for who holds the lock of the attempt, so that there is one writer.
+/// Writes an exit record durably. The caller must hold the lock of the attempt, so that there is one writer.
 pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> io::Result<()> {
     let file = match kept_room(directory) {
         Some(file) => file,
@@ -210,7 +213,7 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
     };
     let written = write_end(directory, file, &record.encode());
     if written.is_err() {
-        // What a failed fsync left behind cannot be trusted.
+        // The content of a file after a failed fsync cannot be trusted.
         let _is_tried_anew_each_time = unlinkat(directory, EXIT_TEMP_NAME, AtFlags::empty());
     }
     written
@@ -219,7 +222,7 @@ pub(super) fn record_end(directory: &AttemptDirectory, record: &ExitRecord) -> i
 fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::Result<()> {
     failpoint!("os.end.write")?;
     file.write_all(bytes)?;
-    // The work may have written into what was reserved, and a record ends where its file does.
+    // Truncate, because the command may have written into the reserved file, and a record must end with its file.
     file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))?;
     failpoint!("os.end.sync")?;
     file.sync_all()?;
@@ -229,7 +232,8 @@ fn write_end(directory: &AttemptDirectory, mut file: File, bytes: &[u8]) -> io::
     Ok(fsync(directory)?)
 }
 
-/// The file for which the shim reserved room, which somebody else would have as soon as it were given back.
+/// Opens the file in which the shim reserved disk space. The space is reused, because freed space could be taken by
+/// another program at once.
 fn kept_room(directory: &AttemptDirectory) -> Option<File> {
     let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = File::from(openat(directory, EXIT_TEMP_NAME, flags, Mode::empty()).ok()?);

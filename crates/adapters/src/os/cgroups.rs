@@ -1,4 +1,4 @@
-//! The control group under which each attempt gets one of its own.
+//! The control group that contains one group for each attempt.
 
 use super::attempts::Attempts;
 use super::nested;
@@ -14,29 +14,29 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const NAME_PREFIX: &str = "longhaul-";
-/// A directory that is older and has no groups in it belongs to no manager that runs.
+/// Age after which a directory without groups belongs to no running manager.
 const ABANDONED: Duration = Duration::from_secs(3_600);
-/// The controllers by which a tree is limited as a whole.
+/// Controllers that limit a tree as a whole.
 const WANTED: [&str; 2] = ["memory", "pids"];
 
-/// A directory of the cgroup v2 tree in which groups can be made.
+/// A directory of the cgroup v2 tree in which groups can be created.
 #[derive(Debug)]
 pub(super) struct Cgroups {
     path: PathBuf,
 }
 
 impl Cgroups {
-    /// Makes a directory under the group of this program, by a name that stands for the directory of its attempts.
+    /// Creates a directory under the group of this program. Its name is derived from the path of the attempts.
     ///
     /// # Errors
-    /// Where there is no cgroup v2 that this program may write to, or one without `cgroup.kill`.
+    /// If there is no writable cgroup v2 tree, or one without `cgroup.kill`.
     pub(super) fn open(attempts: &Attempts) -> io::Result<Self> {
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let home = home(&mounts, &own).ok_or(io::ErrorKind::Unsupported)?;
         let outside = outside(&home);
         if outside != home {
-            // As part of a managed process's group this program would be stopped and frozen with it.
+            // Inside the group of a managed process, this program would be stopped and frozen with that process.
             fs::write(outside.join("cgroup.procs"), std::process::id().to_string())?;
         }
         let path = outside.join(format!("{NAME_PREFIX}{:08x}", hash(attempts.path())));
@@ -48,15 +48,17 @@ impl Cgroups {
         let this = Self { path };
         fs::metadata(this.path.join("cgroup.kill"))?;
         this.remove_left(attempts);
-        // Where they are not delegated, each process is limited by itself.
+        // If the controllers are not delegated, limits apply to each process separately.
         delegate(&outside);
         delegate(&this.path);
         Ok(this)
     }
 
-    /// Makes sure that a directory can be made for an attempt, which its shim makes and removes, and tells its path.
+    /// Ensures that the shim of an attempt can create its group, and returns the path of that group. The shim creates
+    /// and removes the group.
     pub(super) fn ready(&self, key: AttemptKey) -> PathBuf {
-        // Another manager may have taken it for deserted while it was empty; if it cannot be made, the shim tells.
+        // Another manager may have removed the empty directory as abandoned. If the creation fails, the shim reports
+        // that.
         drop(fs::create_dir(&self.path));
         self.path_of(key)
     }
@@ -65,9 +67,9 @@ impl Cgroups {
         self.path.join(format!("{}-{}", key.id, key.attempt))
     }
 
-    /// Removes the groups that shims left behind when they were killed; the kernel keeps those with somebody in them.
+    /// Removes the groups of shims that were killed. The kernel refuses to remove groups with processes in them.
     ///
-    /// That of a shim that lives is its own: for a moment it is empty before the command begins, and after it has ended.
+    /// The group of a live shim is spared: it is empty for a moment before the command starts and after it has ended.
     fn remove_left(&self, attempts: &Attempts) {
         for group in directories(&self.path) {
             let key = group.file_name().and_then(|name| name.to_str()).and_then(key_of);
@@ -78,7 +80,7 @@ impl Cgroups {
     }
 }
 
-/// The attempt for which a group was made.
+/// Returns the attempt that a group belongs to, from the name of the group.
 fn key_of(name: &str) -> Option<AttemptKey> {
     let (id, attempt) = name.rsplit_once('-')?;
     Some(AttemptKey { id: id.parse().ok()?, attempt: AttemptNo(attempt.parse().ok()?) })
@@ -86,12 +88,12 @@ fn key_of(name: &str) -> Option<AttemptKey> {
 
 impl Drop for Cgroups {
     fn drop(&mut self) {
-        // The kernel keeps it while an attempt has a group in it.
+        // The kernel refuses this while the group of an attempt exists.
         drop(fs::remove_dir(&self.path));
     }
 }
 
-/// The attempt in whose group a process is, by the path that the kernel shows to everybody.
+/// Returns the attempt whose group contains a process. Every user may read this.
 pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
     let path = Path::new(groups.lines().find_map(|line| line.strip_prefix("0::"))?);
@@ -101,9 +103,9 @@ pub(super) fn attempt_of(pid: u32) -> Option<(String, u64)> {
     Some((key.id.to_string(), key.attempt.0.into()))
 }
 
-/// Hands the wanted controllers that a group has on to the groups below it.
+/// Enables the wanted controllers for the groups below a group.
 ///
-/// The kernel refuses that to a group that is not delegated, or in which processes are.
+/// The kernel refuses this if the group is not delegated or contains processes.
 fn delegate(group: &Path) {
     let listed = |file| fs::read_to_string(group.join(file)).unwrap_or_default();
     let (there, handed_on) = (listed("cgroup.controllers"), listed("cgroup.subtree_control"));
@@ -119,10 +121,11 @@ fn delegate(group: &Path) {
     }
 }
 
-/// Removes the directories of other managers that were killed; the kernel keeps those with somebody in them.
+/// Removes the directories of other managers that were killed. The kernel refuses to remove groups with processes in
+/// them.
 ///
-/// The groups of attempts that no shim serves go as well: a shim that was killed with its command leaves its group, and no
-/// manager may ever begin there again.
+/// Groups of attempts without a shim are removed as well: a shim that is killed together with its command leaves its
+/// group, and no later manager may ever use that directory again.
 fn remove_deserted(outside: &Path, own: &Path) {
     let served = OnceCell::new();
     for directory in of_managers(outside).filter(|directory| directory != own) {
@@ -136,7 +139,7 @@ fn remove_deserted(outside: &Path, own: &Path) {
     }
 }
 
-/// Finds out whether a group can be made, killed and removed here.
+/// Checks that a control group with `cgroup.kill` can be created and removed here.
 pub(super) fn probe() -> io::Result<()> {
     let path = surroundings()?.join(format!("{NAME_PREFIX}probe-{}", std::process::id()));
     fs::create_dir(&path)?;
@@ -145,7 +148,7 @@ pub(super) fn probe() -> io::Result<()> {
     found
 }
 
-/// Counts the groups of attempts that no shim serves and that are empty, and the directories of managers without any.
+/// Counts the empty groups of attempts without a shim, and the abandoned directories of managers.
 pub(super) fn deserted() -> usize {
     surroundings().map_or(0, |outside| count_deserted(&outside))
 }
@@ -178,13 +181,13 @@ fn directories(path: &Path) -> impl Iterator<Item = PathBuf> {
     entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path())
 }
 
-/// Whether a shim runs for the attempt of a group: its command may be about to begin there.
+/// Returns true if a shim runs for the attempt of a group. Its command may be about to start there.
 fn is_served(group: &Path, served: &OnceCell<BTreeSet<String>>) -> bool {
     let all = served.get_or_init(|| ProcessStat::pids().into_iter().filter_map(group_of_shim).collect());
     group.file_name().and_then(|name| name.to_str()).is_some_and(|name| all.contains(name))
 }
 
-/// The name of the group of the attempt that a process supervises, if it is a shim.
+/// Returns the group name of the attempt that a process supervises, or `None` if the process is not a shim.
 fn group_of_shim(pid: u32) -> Option<String> {
     let directory = nested::attempt_of(pid)?;
     let mut names = directory.iter().rev().filter_map(|name| name.to_str());
@@ -192,13 +195,15 @@ fn group_of_shim(pid: u32) -> Option<String> {
     Some(format!("{}-{attempt}", names.next()?))
 }
 
-/// Whether it has been there for long. The kernel may tell a younger age than the true one, and no older.
+/// Returns true if the directory is old enough to count as abandoned. The reported age may be too low but never too
+/// high.
 fn is_old(group: &Path) -> bool {
     let changed = fs::metadata(group).and_then(|found| found.modified());
     changed.is_ok_and(|at| at.elapsed().is_ok_and(|age| age >= ABANDONED))
 }
 
-/// Whether nobody is in a group or below it. One that is gone is empty: the kernel keeps those with somebody inside.
+/// Returns true if a group and the groups below it contain no process. A group that is gone counts as empty, because
+/// the kernel does not remove groups with processes in them.
 pub(super) fn is_empty(group: &Path) -> bool {
     match fs::read_to_string(group.join("cgroup.events")) {
         Ok(events) => events.lines().any(|line| line == "populated 0"),
@@ -209,16 +214,16 @@ pub(super) fn is_empty(group: &Path) -> bool {
     }
 }
 
-/// Kills everybody in a group and below it at one moment, so that no fork escapes.
+/// Kills all processes in a group and below it at once, so that no fork escapes.
 pub(super) fn kill(group: &Path) {
-    // Opened only if it is there: elsewhere this would make a file that does nothing.
+    // Open only an existing file: outside a cgroup file system, the write would create a useless file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
         tracing::debug!(%error, group = %group.display(), "a control group was not killed as a whole");
     }
 }
 
-/// Removes an empty group and the empty groups that the work made in it.
+/// Removes an empty group and the empty groups that the command created in it.
 pub(super) fn remove(path: &Path) {
     for entry in fs::read_dir(path).into_iter().flatten().flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
@@ -228,7 +233,7 @@ pub(super) fn remove(path: &Path) {
     drop(fs::remove_dir(path));
 }
 
-/// Finds the directory of this program's own group.
+/// Returns the directory of this program's own group.
 fn home(mounts: &str, own: &str) -> Option<PathBuf> {
     let group = own.lines().find_map(|line| line.strip_prefix("0::"))?;
     let (root, mount) = mounts.lines().find_map(|line| {
@@ -237,18 +242,18 @@ fn home(mounts: &str, own: &str) -> Option<PathBuf> {
         let root_and_mount = (fields.next()?, fields.next()?);
         (after.split(' ').next()? == "cgroup2").then_some(root_and_mount)
     })?;
-    // What is mounted may be a part of the tree; paths of groups begin at its top.
+    // The mount may show only a part of the tree, but group paths start at the root of the tree.
     let below = Path::new(group).strip_prefix(root).ok()?;
     Some(Path::new(mount).join(below))
 }
 
-/// The first directory upwards that lies in no group of a managed process.
+/// Returns the nearest ancestor directory that is not inside the group of a managed process.
 fn outside(home: &Path) -> PathBuf {
     let is_ours = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(NAME_PREFIX));
     home.iter().take_while(|name| !is_ours(name)).collect()
 }
 
-/// FNV-1a: short, the same for ever, and nobody attacks a name of one's own.
+/// Hashes with FNV-1a: short and stable across versions. Attacks on the hash are harmless here.
 fn hash(path: &Path) -> u32 {
     let step = |hash: u32, byte: &u8| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193);
     path.as_os_str().as_encoded_bytes().iter().fold(0x811c_9dc5, step)
@@ -328,12 +333,13 @@ mod tests {
         for group in [&empty, &left, &served, &other] {
             fs::create_dir_all(group).unwrap();
         }
-        // No cgroup but a directory: it is told to be empty by a file, with which it could not be removed.
+        // This is a plain directory and not a cgroup. The events file makes it look empty, but also prevents its
+        // removal.
         let events = [&left, &served].map(|group| group.join("cgroup.events"));
         for events in &events {
             fs::write(events, "populated 0\nfrozen 0\n").unwrap();
         }
-        // The arguments of a shim, in a program that lasts as long as this test needs it.
+        // This program has the arguments of a shim and runs until its standard input ends.
         fs::write(dir.path().join("attempt"), "read line; :").unwrap();
         let mut shim = std::process::Command::new("/bin/sh");
         let shim = shim.args(["attempt", "/attempts/id/2"]).current_dir(dir.path());

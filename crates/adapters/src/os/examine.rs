@@ -1,4 +1,4 @@
-//! What became of an attempt, from its directory alone.
+//! Determines the state of an attempt from its directory alone.
 
 use super::attempts::{Attempts, record_end};
 use super::options::OsOptions;
@@ -10,62 +10,59 @@ use rustix::io::Errno;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::os::fd::OwnedFd;
 
-/// What became of an attempt.
+/// State of an attempt.
 #[derive(Debug)]
 pub(super) enum ExaminedAttempt {
-    /// It ended, and how is recorded.
+    /// The attempt has ended and has an exit record.
     Over {
-        /// Who ran it, if its gate opened.
+        /// Identity of the command, if it was started.
         identity: Option<Box<Identity>>,
-        /// How it ended.
         record: Box<ExitRecord>,
     },
-    /// Its shim lives.
+    /// The shim is alive.
     Supervised,
-    /// Its shim is gone; its command may be alive.
+    /// The shim is gone; the command may be alive.
     Orphaned(Box<UnsupervisedAttempt>),
-    /// It is gone and nobody saw its end.
+    /// The attempt is gone and its end was not observed.
     Lost {
-        /// Why.
         why: Interruption,
-        /// Who ran it, where that is known and of this boot.
+        /// Identity of the command, if known and of the current boot.
         identity: Option<Box<Identity>>,
     },
-    /// Its shim is gone, its command has ended, and what it left behind may live.
+    /// The shim is gone and the command has ended, but leftovers may be alive.
     Unswept(Box<AttemptWithLeftovers>),
 }
 
 /// An attempt without a shim.
 #[derive(Debug)]
 pub(super) struct UnsupervisedAttempt {
-    /// Its directory.
     pub(super) directory: AttemptDirectory,
-    /// The lock of its directory: whoever holds it stands in for the shim.
+    /// The lock of the attempt directory; its holder takes the place of the shim.
     pub(super) lock: OwnedFd,
-    /// Who runs it.
+    /// Identity of the command and its shim.
     pub(super) identity: Identity,
-    /// Its command.
+    /// Pidfd of the command.
     pub(super) pidfd: OwnedFd,
 }
 
-/// An attempt whose command has ended before its shim, and may have left something behind.
+/// An attempt whose command has ended, whose shim is gone, and whose leftovers may be alive.
 #[derive(Debug)]
 pub(super) struct AttemptWithLeftovers {
-    /// Its directory and the lock of it, unless it was removed.
+    /// The attempt directory and its lock; `None` if the directory was removed.
     pub(super) place: Option<(AttemptDirectory, OwnedFd)>,
-    /// Who ran it, where the directory tells.
+    /// Identity of the command and its shim, if the directory contains it.
     pub(super) identity: Option<Identity>,
-    /// How it ended.
+    /// Exit record of the command.
     pub(super) record: ExitRecord,
 }
 
-/// Finds out what became of an attempt. One that provably never ran can never run afterwards.
+/// Determines the state of an attempt. An attempt that provably never ran is closed, so that it can never run later.
 ///
-/// A descriptor of the command that was held all the time knows more than the directory, and so does who has seen the
-/// command end and what it left behind live on.
+/// `held` is a pidfd of the command and `seen` is an exit record, if the caller has them. Both are more reliable than
+/// the directory.
 ///
 /// # Errors
-/// In words, if the directory cannot be looked at now.
+/// A message for users, if the directory cannot be read now.
 pub(super) fn examine(
     attempts: &Attempts,
     options: &OsOptions,
@@ -85,7 +82,7 @@ pub(super) fn examine(
             })));
         }
         (None, None) => {
-            // Made and closed below, so that a shim which is only just being started finds it taken.
+            // Create the directory and close it below, so that a shim that is being started right now finds it taken.
             attempts.create(key).map_err(told)?;
             attempts.attempt(key).map_err(told)?.ok_or("its directory is being removed")?
         }
@@ -101,7 +98,7 @@ pub(super) fn examine(
     let Some(lock) = directory.lock().map_err(told)? else {
         return Ok(ExaminedAttempt::Supervised);
     };
-    // Written between both looks, by a shim that ended just now.
+    // A shim may have written the record between the first read and the lock.
     match (directory.exit_record(), seen) {
         (Ok(Some(record)), _) if !record.sweeping => return over(&directory, record),
         (Ok(Some(record)), _) | (Ok(None) | Err(_), Some(record)) => {
@@ -137,19 +134,19 @@ pub(super) fn examine(
     }
 }
 
-/// Steady time now, in milliseconds.
+/// Returns the current steady time in milliseconds.
 pub(super) fn steady_ms(options: &OsOptions) -> u64 {
     let boot = millis(clock_gettime(ClockId::Boottime));
     u64::try_from(options.anchor_ms.saturating_add(boot)).unwrap_or(0)
 }
 
-/// The wall clock now, in milliseconds.
+/// Returns the current wall-clock time in milliseconds.
 pub(super) fn wall_ms() -> i64 {
     millis(clock_gettime(ClockId::Realtime))
 }
 
 fn over(directory: &AttemptDirectory, record: ExitRecord) -> Result<ExaminedAttempt, String> {
-    // Only for the start that went before; the end counts without it.
+    // The identity is needed only to report the start; the end is valid without it.
     let identity = directory.identity().ok().flatten().map(Box::new);
     Ok(ExaminedAttempt::Over { identity, record: Box::new(record) })
 }
@@ -162,7 +159,7 @@ fn unswept(
 ) -> Result<ExaminedAttempt, String> {
     let identity = directory.identity().ok().flatten();
     if identity.as_ref().is_some_and(|identity| identity.boot_id != options.boot_id) {
-        // No process outlives its boot.
+        // No process survives a reboot.
         return over(&directory, record);
     }
     Ok(ExaminedAttempt::Unswept(Box::new(AttemptWithLeftovers {
@@ -176,7 +173,7 @@ fn damaged(error: AttemptFileError) -> Result<ExaminedAttempt, String> {
     if let AttemptFileError::Io { source, .. } = &error
         && is_passing(source)
     {
-        // What cannot be read now may be read later.
+        // The file may be readable later.
         return Err(error.to_string());
     }
     let found = format!("a file of its attempt is damaged or replaced: {error}");
@@ -184,7 +181,7 @@ fn damaged(error: AttemptFileError) -> Result<ExaminedAttempt, String> {
     Ok(ExaminedAttempt::Lost { why, identity: None })
 }
 
-/// Whether the disk or the system may have something against reading now that it has not for good.
+/// Returns true if the error may be temporary, such as a disk error or a lack of resources.
 fn is_passing(error: &std::io::Error) -> bool {
     let troubles = [Errno::IO, Errno::INTR, Errno::STALE, Errno::TIMEDOUT];
     let is_trouble = |raw| troubles.iter().any(|errno| errno.raw_os_error() == raw);
@@ -251,7 +248,7 @@ mod tests {
         assert!(
             matches!(verdict, ExaminedAttempt::Over { record, .. } if record.ending == ProgramEnd::NeverRan)
         );
-        // The shim refuses a directory that holds an exit record.
+        // The shim refuses a directory that contains an exit record.
         assert!(attempts.path_of(key()).join(EXIT).exists());
     }
 

@@ -1,4 +1,4 @@
-//! What there is of attempts and control groups, for who only looks.
+//! Reports attempts and control groups of this host without changing them.
 
 use super::options::ContainmentChoice;
 use super::{attempt_mark, cgroups, launch, procfs};
@@ -9,34 +9,34 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// So many attempts are looked at, and no more.
+/// Maximum number of attempts to inspect.
 const MAX_ATTEMPTS: usize = 20_000;
 
-/// What there is of attempts that have begun.
+/// The attempts in a directory that have started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostSurvey {
-    /// Those that have a living supervisor, or a manager that stands in for it.
+    /// Attempts with a live shim, or with a manager in its place.
     pub supervised: Vec<SupervisedAttempt>,
-    /// How many have a supervisor in another directory, of which this one is a copy.
+    /// Number of attempts whose shim runs for another directory, of which this one is a copy.
     pub elsewhere: usize,
-    /// How many have neither, and processes that are alive.
+    /// Number of attempts with live processes but without a shim or a manager in its place.
     pub unsupervised: usize,
-    /// The processes of those, and of attempts that have ended and did not leave them behind on purpose.
+    /// Processes of unsupervised attempts, and processes that outlived their attempt unintentionally.
     pub survivors: Vec<u32>,
-    /// There are more attempts than were looked at.
+    /// True if there are more attempts than were inspected.
     pub more: bool,
 }
 
-/// A live attempt that somebody supervises.
+/// A live attempt that a shim or a manager supervises.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SupervisedAttempt {
-    /// Its directory, whose parent is named by the id of its process.
+    /// Attempt directory; the name of its parent directory is the process id.
     pub directory: PathBuf,
-    /// The process id of its supervisor; none where a manager stands in for it.
+    /// Pid of the shim; `None` if a manager has taken its place.
     pub supervisor: Option<u32>,
-    /// Whether a signal has stopped its supervisor.
+    /// True if a signal has stopped the shim.
     pub is_stopped: bool,
-    /// The process id of its command, if that lives.
+    /// Pid of the command, if it is alive.
     pub command: Option<u32>,
 }
 
@@ -51,7 +51,7 @@ impl SupervisedAttempt {
         }
     }
 
-    /// Whether it has not ended since.
+    /// Returns true if the attempt has not ended since.
     #[must_use]
     pub fn is_live(&self) -> bool {
         AttemptDirectory::open(&self.directory).is_ok_and(|directory| {
@@ -60,7 +60,7 @@ impl SupervisedAttempt {
         })
     }
 
-    /// The id of its process.
+    /// Returns the id of the process.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.directory.parent()?.file_name()?.to_str()
@@ -68,10 +68,10 @@ impl SupervisedAttempt {
 }
 
 impl HostSurvey {
-    /// Looks at a directory of attempts, which may be absent; nothing is made or changed.
+    /// Inspects a directory of attempts, which may be absent. Changes nothing.
     ///
     /// # Errors
-    /// If it cannot be listed.
+    /// If the directory cannot be listed.
     pub fn of(attempts: &Path) -> io::Result<Self> {
         let processes = match fs::read_dir(attempts) {
             Ok(processes) => processes,
@@ -107,11 +107,11 @@ impl HostSurvey {
         match directory.is_locked() {
             Ok(true) if has_ended => {}
             Ok(true) => self.supervised.push(SupervisedAttempt::of(path, identity.as_ref(), living)),
-            // A supervisor locks the directory that it was started for: this one is a copy.
+            // A shim locks the directory that it was started for. If the lock is free, this directory is a copy.
             Ok(false) if identity.as_ref().and_then(supervisor_of).is_some() => {
                 self.elsewhere = self.elsewhere.saturating_add(1);
             }
-            // What never opened its gate never ran; and of what is gone altogether its record tells.
+            // An attempt without an identity never ran, and an attempt without live processes needs no report.
             Ok(false) => {
                 let is_local_only = !has_ended && !alive.is_empty();
                 self.unsupervised = self.unsupervised.saturating_add(usize::from(is_local_only));
@@ -122,13 +122,13 @@ impl HostSurvey {
     }
 }
 
-/// The supervisor of an attempt, if it lives.
+/// Returns the shim of an attempt, if it is alive.
 fn supervisor_of(identity: &Identity) -> Option<ProcessStat> {
     ProcessStat::read(identity.shim_pid)
         .filter(|stat| stat.start_time == identity.shim_start && !stat.is_dead())
 }
 
-/// Whether processes that outlived the command were to be left alone.
+/// Returns true if the leftovers of the command were left running on purpose.
 const fn keeps_leftovers(record: &ExitRecord) -> bool {
     record.leftovers > 0 && record.swept == 0 && !record.sweeping && record.stopped.is_none()
 }
@@ -136,10 +136,10 @@ const fn keeps_leftovers(record: &ExitRecord) -> bool {
 /// The processes on this machine that were started for attempts.
 #[derive(Debug)]
 struct LiveProcesses {
-    /// Process ids with their start times.
+    /// Pids with their start times.
     processes: BTreeSet<(u32, u64)>,
     by_attempt: BTreeMap<(String, u64), Vec<u32>>,
-    /// Those of which nothing but their limit may tell for which attempt.
+    /// Processes that can be identified only by their resource limit.
     by_limit: BTreeMap<u64, Vec<u32>>,
 }
 
@@ -148,7 +148,7 @@ impl LiveProcesses {
         let mut all = ProcessStat::everyone();
         all.retain(|stat| !stat.is_dead());
         let processes = all.iter().map(ProcessStat::birth).collect();
-        // A manager or supervisor that work started is no part of that work.
+        // A manager or shim that a command started does not belong to that command.
         let this = FileIdentity::of_process(std::process::id());
         all.retain(|stat| this.is_none() || FileIdentity::of_process(stat.pid) != this);
         all.retain(|stat| !ProcessStat::has_shim_arguments(stat.pid));
@@ -164,7 +164,7 @@ impl LiveProcesses {
         Self { processes, by_attempt, by_limit }
     }
 
-    /// Who was started for an attempt, which is named by the last two parts of its path.
+    /// Returns the processes that were started for an attempt, which the last two parts of its path identify.
     fn started_for(&self, path: &Path) -> BTreeSet<u32> {
         let mut names = path.iter().rev().filter_map(|name| name.to_str());
         let (Some(Ok(attempt)), Some(id)) = (names.next().map(str::parse::<u64>), names.next()) else {
@@ -175,15 +175,16 @@ impl LiveProcesses {
         named.into_iter().chain(limited).flatten().copied().collect()
     }
 
-    /// The command of an attempt.
+    /// Returns the pid of the command of an attempt, if it is alive.
     fn leader(&self, identity: &Identity) -> Option<u32> {
         self.processes.contains(&(identity.pid, identity.start_time)).then_some(identity.pid)
     }
 }
 
-/// What would keep the descendants of a command together here, and why that is not a control group, if so.
+/// Returns the mechanism that groups the descendants of a command on this host, and the reason if that is not a control
+/// group.
 ///
-/// To find out, a control group is made and removed.
+/// To find out, this creates and removes a control group.
 #[must_use]
 pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<String>) {
     match choice {
@@ -196,16 +197,17 @@ pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<Strin
     }
 }
 
-/// How many control groups lie about that managers left behind and nobody is in.
+/// Returns the number of empty control groups that managers left behind.
 #[must_use]
 pub fn deserted_groups() -> usize {
     cgroups::deserted()
 }
 
-/// What the file system of a directory has left in names of files; none where it does not count them.
+/// Returns the number of files that can still be created in the file system of a directory. Returns `None` if the file
+/// system has no such limit.
 ///
 /// # Errors
-/// What the system says.
+/// The error of the system call.
 pub fn names_left(directory: &Path) -> io::Result<Option<u64>> {
     let told = rustix::fs::fstatvfs(File::open(directory)?)?;
     Ok((told.f_files > 0).then_some(told.f_favail))
@@ -239,7 +241,7 @@ mod tests {
             marked.env(name, value);
         }
         let mut marked = marked.arg("600").spawn().unwrap();
-        // Those of 7 and 8 show nothing but their limit, as one does whose variables cannot be read.
+        // The processes of 7 and 8 have only the limit, like processes whose environment cannot be read.
         let mut limited = [7, 8].map(|n| {
             let child = std::process::Command::new("sleep").arg("600").env_clear().spawn().unwrap();
             let limit = attempt_mark::limit_of(&key(n).id.to_string(), 1);
@@ -284,7 +286,8 @@ mod tests {
             command: None,
         };
         assert_eq!(locked.id(), Some(key(4).id.to_string().as_str()));
-        // The commands of 3 and 5 are gone; the directory of 9 is a copy; of 6 and of 7, which has ended, something lives, and what lives of 8 may.
+        // Expected state: the commands of 3 and 5 are gone; 9 is a copy; 6, and 7 which has ended, have live processes;
+        // those of 8 were left on purpose.
         let told = HostSurvey::of(attempts.path()).unwrap();
         let mut survivors = vec![me.pid, marked.id(), limited[0].id()];
         survivors.sort_unstable();

@@ -1,6 +1,6 @@
-//! The input of a command that reads from a pipe, held open for writing.
+//! The standard input of a command that reads from a pipe. The manager holds the pipe open for writing.
 //!
-//! What was written and not read when the command ends is lost; nobody can tell how much that was.
+//! Bytes that are written but not read before the command ends are lost. Their number is unknown.
 
 use longhaul_shim::AttemptDirectory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -13,32 +13,32 @@ use tokio::net::unix::pipe::Sender;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout_at};
 
-/// How long a pipe that is full is waited for.
+/// Maximum time to wait for space in a full pipe.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The write end of the input of a command. While it lives the input does not end, not even when the shim does.
+/// Write end of the standard input of a command. The input does not end while this value exists, even if the shim ends.
 #[derive(Debug)]
 pub(super) struct CommandInput {
     pipe: Mutex<Option<Sender>>,
 }
 
-/// The right to write, which one at a time has, so that what several write does not mix.
+/// Exclusive right to write, so that the bytes of several writers do not mix.
 #[derive(Debug)]
 pub(super) struct WriteTurn<'a> {
     pipe: MutexGuard<'a, Option<Sender>>,
 }
 
-/// Why nothing can be written.
+/// Reason why the input cannot be written.
 #[derive(Debug)]
 pub(super) enum InputError {
-    /// There is no pipe, it was closed, or nobody reads from it any more.
+    /// The attempt has no pipe, the pipe was closed, or no process reads from it any more.
     Closed,
-    /// The system says so.
+    /// Error text of the operating system.
     Failed(String),
 }
 
 impl CommandInput {
-    /// Opens the input of an attempt; none if nothing can be written there.
+    /// Opens the input of an attempt. Returns `None` if the attempt has no writable input.
     pub(super) fn open(directory: &AttemptDirectory) -> io::Result<Option<Arc<Self>>> {
         let Some(pipe) = directory.input()? else {
             return Ok(None);
@@ -46,14 +46,14 @@ impl CommandInput {
         Ok(Some(Arc::new(Self { pipe: Mutex::new(Some(Sender::from_owned_fd(pipe)?)) })))
     }
 
-    /// Waits until nobody else writes.
+    /// Waits until no other task writes.
     pub(super) async fn turn(&self) -> WriteTurn<'_> {
         WriteTurn { pipe: self.pipe.lock().await }
     }
 }
 
 impl WriteTurn<'_> {
-    /// Writes what the pipe takes within a second; returns how many bytes that were.
+    /// Writes as many bytes as the pipe accepts within [`WRITE_TIMEOUT`]. Returns the number of written bytes.
     pub(super) async fn write(&self, bytes: &[u8]) -> Result<usize, InputError> {
         let pipe = self.pipe.as_ref().ok_or(InputError::Closed)?;
         let end = Instant::now() + WRITE_TIMEOUT;
@@ -79,7 +79,7 @@ impl WriteTurn<'_> {
         }
     }
 
-    /// Lets go of the pipe: nobody who waits for a turn writes any more.
+    /// Closes the pipe. Later writers fail with [`InputError::Closed`].
     pub(super) fn end(mut self) {
         *self.pipe = None;
     }
@@ -91,15 +91,15 @@ impl From<io::Error> for InputError {
     }
 }
 
-/// Whether nobody has the pipe open for reading.
+/// Returns true if no process has the pipe open for reading.
 fn is_unread(pipe: &Sender) -> io::Result<bool> {
     let mut fds = [PollFd::new(pipe, PollFlags::OUT)];
     poll(&mut fds, Some(&Timespec::default()))?;
     Ok(fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR)))
 }
 
-/// Writes while this program reads from the pipe too, so that a reader that goes away in this very moment brings no
-/// SIGPIPE to whoever may have asked for it.
+/// Writes while this program itself has the pipe open for reading. If the last reader closes the pipe at this moment,
+/// the write does not raise `SIGPIPE`.
 fn write_unharmed(pipe: &Sender, bytes: &[u8]) -> io::Result<usize> {
     let _reader = reader(pipe)?;
     pipe.try_write(bytes)

@@ -1,15 +1,20 @@
-//! A look into the tree of a live attempt: whether it waits for input, and where it listens.
+//! Inspects the tree of a live attempt: finds out if it waits for input and on which ports it listens.
 //!
-//! A process waits for input when one of its threads sleeps in a read of a terminal, or of a pipe that nobody in the tree
-//! can write to: whoever reads what another of them is going to write, as in `job | tee log`, does not. Whoever polls
-//! does not either, except for those who poll nothing but the terminal that is their standard input, as line editors do.
-//! What is blocked otherwise, in a sleep, an accept, a futex, waits for something else.
+//! A process waits for input if one of its threads sleeps in a read of
+//! - a terminal, or
+//! - a pipe that no process in the tree can write to. In `job | tee log`, for example, `tee` does not wait for input.
 //!
-//! The kernel tells the system call a thread sleeps in to root, to ancestors, and to the same user where
-//! `kernel.yama.ptrace_scope` is 0. Without that its wait channel is taken, which names neither the descriptor nor what is
-//! polled: a read of anything but the standard input is not found then. Of programs that may not be looked into at all,
-//! such as those with the rights of another user, nothing is known, and then pipes are left out, because one of them may
-//! be the writer.
+//! A process that polls does not wait for input, except if it polls only its standard input and that is a terminal, as
+//! line
+//! editors do. Any other sleep (a timer, an accept, a futex) is not a wait for input.
+//!
+//! The kernel shows the current system call of a thread to root, to ancestors, and to programs of the same user if
+//! `kernel.yama.ptrace_scope` is 0. Without that permission the wait channel is used. It shows neither the descriptor
+//! nor
+//! the polled files, so that only reads of the standard input are found. Some programs, such as those with the rights
+//! of
+//! another user, cannot be inspected at all. Then reads of pipes do not count, because such a program may be the
+//! writer.
 
 mod files;
 mod idle;
@@ -29,11 +34,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 const STDIN: u64 = 0;
-/// What was found is found again without a look for so long at most: somebody may have put a process of his own into the
-/// control group of a tree.
+/// Maximum age of a cached result. It is limited because another program may have joined the control group of a tree.
 const LASTS: Duration = Duration::from_secs(600);
 
-/// What a look found, and until when another one finds the same.
+/// Result of an inspection, with the facts that tell if it is still valid.
 #[derive(Clone, Debug)]
 pub(super) struct CachedSnapshot {
     tree: TreeSnapshot,
@@ -41,7 +45,7 @@ pub(super) struct CachedSnapshot {
     idle: Option<IdleFingerprint>,
 }
 
-/// Looks at the processes of a census; none if nobody is left.
+/// Inspects the processes of a tree. Returns `None` if no process is left.
 pub(super) fn into(census: &TreeMembers, cgroup: Option<&Path>) -> Option<CachedSnapshot> {
     let members = census.members.as_slice();
     if members.is_empty() {
@@ -62,18 +66,17 @@ pub(super) fn into(census: &TreeMembers, cgroup: Option<&Path>) -> Option<Cached
 }
 
 impl CachedSnapshot {
-    /// What was found.
     pub(super) const fn tree(&self) -> &TreeSnapshot {
         &self.tree
     }
 
-    /// Tells whether a look would find the same now, by a few small reads that wait for nobody.
+    /// Returns true if a new inspection would have the same result. Needs only a few small reads that never block.
     pub(super) fn lasts(&self) -> bool {
         self.at.elapsed() < LASTS && self.idle.as_ref().is_some_and(IdleFingerprint::lasts)
     }
 }
 
-/// What the threads of a tree wait for.
+/// The inputs that the threads of a tree wait for.
 #[derive(Default)]
 struct AwaitedInputs {
     terminal: bool,
@@ -82,7 +85,7 @@ struct AwaitedInputs {
 
 fn awaited_by(members: &[ProcessStat]) -> AwaitedInputs {
     let mut all = AwaitedInputs::default();
-    // What is halted waits for whoever halted it.
+    // A stopped process waits for a signal, not for input.
     for stat in members.iter().filter(|stat| !stat.is_stopped()) {
         for thread in procfs::threads(stat) {
             match awaited(stat.pid, WaitChannel::of(stat.pid, thread)) {
@@ -95,7 +98,7 @@ fn awaited_by(members: &[ProcessStat]) -> AwaitedInputs {
     all
 }
 
-/// What input a thread waits for.
+/// The input that one thread waits for.
 #[derive(Debug)]
 enum AwaitedInput {
     Terminal,
@@ -118,7 +121,7 @@ fn awaited(pid: u32, sleep: WaitChannel) -> AwaitedInput {
             OpenFile::Terminal | OpenFile::Other => AwaitedInput::Other,
         },
         WaitChannel::InTerminal { surely } => {
-            // Who reads from a connection sleeps in the same place.
+            // A thread that reads from a socket sleeps at the same place in the kernel.
             let reads_it = surely || !scan::has_sockets(pid);
             if reads_it && OpenFile::of(pid, STDIN).is_terminal() {
                 AwaitedInput::Terminal
@@ -140,7 +143,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
     const STEP: Duration = Duration::from_millis(5);
 
-    /// Asks again and again until something is so.
+    /// Polls until the condition is true.
     fn until(mut is_so: impl FnMut() -> bool) {
         let end = Instant::now() + SOON;
         while !is_so() {
@@ -149,19 +152,20 @@ mod tests {
         }
     }
 
-    /// What a process waits for as far as its wait channel tells, as where the kernel tells no system calls.
+    /// Determines the awaited input from the wait channel only, as on systems that hide system calls.
     fn by_channel(pid: u32) -> AwaitedInput {
         awaited(pid, WaitChannel::by_channel(pid, pid))
     }
 
-    /// Lets no child inherit more than the first three descriptors: a socket that whoever runs the tests left open would
-    /// make a reader of a terminal look like one of a connection.
+    /// Prevents children from inheriting more than the first three descriptors: an inherited socket of the test runner
+    /// would make a reader of a terminal look like a reader of a connection.
     fn keep_descriptors() {
         let open = std::fs::read_dir("/proc/self/fd").unwrap();
         let numbers = open.map(|entry| entry.unwrap().file_name().into_string().unwrap().parse().unwrap());
         for number in numbers.filter(|number: &RawFd| *number > 2) {
             #[expect(unsafe_code, reason = "a descriptor that was left open has no owner here")]
-            // SAFETY: the mark changes nothing in this process, and a descriptor that is closed by now is refused.
+            // SAFETY: the flag changes nothing in this process, and a descriptor closed by now is refused with an
+            // error.
             let inherited = unsafe { BorrowedFd::borrow_raw(number) };
             let _ = rustix::io::fcntl_setfd(inherited, rustix::io::FdFlags::CLOEXEC);
         }

@@ -1,4 +1,4 @@
-//! An order to start, checked and put into the shim's words.
+//! Checks a start request and translates it into a launch order for the shim.
 
 use super::attempt_mark::AttemptMark;
 use super::options::{ContainmentChoice, OsOptions};
@@ -17,11 +17,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The variable that tells a command which process it is.
+/// Environment variable with the process id of a command.
 const ID: &str = "LONGHAUL_ID";
-/// The variable that tells a command which attempt it is.
+/// Environment variable with the attempt number of a command.
 const ATTEMPT: &str = "LONGHAUL_ATTEMPT";
-/// The variables by which a member of an attempt can be told.
+/// Environment variables that mark the processes of an attempt.
 pub(super) const MARKS: [&str; 2] = [ID, ATTEMPT];
 
 const MAX_ARGUMENTS: usize = 1_000;
@@ -29,33 +29,32 @@ const MAX_ARGUMENTS_BYTES: usize = 128 << 10;
 const MAX_VARIABLES: usize = 1_000;
 const MAX_ENVIRONMENT_BYTES: usize = 256 << 10;
 
-/// How far the kernel's last word on processor time lies behind its first one, in seconds.
+/// Seconds between the soft limit of processor time, which sends `SIGXCPU`, and the hard limit, which kills.
 const PROCESSOR_GRACE: u64 = 5;
 
 const INTERRUPT: i32 = 2;
 
-// Numbers of limits are the same on every architecture that this is built for, except on MIPS and SPARC.
+// The numbers of resource limits are equal on all supported architectures. MIPS and SPARC differ and are not supported.
 const OPEN_FILES: u32 = 7;
 pub(super) const PROCESSOR_TIME: u32 = 0;
 pub(super) const FILE_SIZE: u32 = 1;
 
-/// What has to be known about an attempt to stand in for its shim.
+/// The facts about an attempt that are needed to take over from its shim.
 #[derive(Clone, Debug)]
 pub(super) struct TakeoverSpec {
-    /// The program as it was asked for.
+    /// Program name as the spec gives it.
     pub(super) program: String,
-    /// How it is stopped.
     pub(super) stop: StopPlan,
-    /// Whether what outlives it is ended.
+    /// True if leftovers of the command are killed.
     pub(super) sweep: bool,
-    /// How much of its output is kept.
+    /// Limit on the stored output.
     pub(super) output: OutputBound,
-    /// Whether its input is a pipe.
+    /// True if the standard input is a pipe.
     pub(super) input: bool,
 }
 
 impl TakeoverSpec {
-    /// What a launch asked for.
+    /// Takes these facts from a command spec.
     pub(super) fn of(command: &CommandSpec) -> Self {
         Self {
             program: command.program.clone(),
@@ -67,19 +66,19 @@ impl TakeoverSpec {
     }
 }
 
-/// The entries by which a member of an attempt can be told, wherever it went.
+/// Returns the `NAME=value` entries that mark the environment of every process of an attempt.
 pub(super) fn marks(key: AttemptKey) -> [String; 2] {
     let [process, number] = MARKS;
     [format!("{process}={}", key.id), format!("{number}={}", key.attempt)]
 }
 
-/// The attempt that such entries name.
+/// Returns the process id and attempt number that such entries contain.
 pub(super) fn attempt_of([process, number]: &[Vec<u8>; 2]) -> Option<(String, u64)> {
     let value = |entry: &[u8]| Some(std::str::from_utf8(entry).ok()?.split_once('=')?.1.to_owned());
     Some((value(process)?, value(number)?.parse().ok()?))
 }
 
-/// Checks an order, finds its program, and puts it into the shim's words.
+/// Checks a start request, finds its program, and builds the launch order for the shim.
 pub(super) fn prepare(
     order: &StartRequest,
     options: &OsOptions,
@@ -153,7 +152,7 @@ fn check_environment(variables: &[(String, String)]) -> Result<(), StartFailure>
         name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
     };
     if let Some((name, _)) = variables.iter().find(bad) {
-        // The value may be a secret.
+        // The message shows only the name, because the value may be a secret.
         let detail = format!("the variable {name:?} cannot be part of an environment");
         return Err(failed(StartStage::Environment, Errno::INVAL, detail));
     }
@@ -189,7 +188,7 @@ const fn allowed(choice: ContainmentChoice) -> AllowedContainment {
     }
 }
 
-/// A soft limit under the hard one of this program, which its children inherit.
+/// Returns the soft limit, capped at the hard limit that children inherit from this program.
 fn inherited_files(soft: u64) -> ResourceLimit {
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
     ResourceLimit { resource: OPEN_FILES, soft: soft.min(hard), hard }
@@ -273,7 +272,7 @@ mod tests {
         assert_eq!(with.tree_limits, CgroupLimits { memory: Some(1 << 20), processes: Some(7) });
         let without = prepare(&order, &options(), NOTE.as_ref(), None).unwrap();
         assert_eq!(without.tree_limits, CgroupLimits::default());
-        // The shim leaves these out where the group keeps them.
+        // The list always contains both limits; the shim skips them if the control group enforces them.
         let asked = |launch: &LaunchOrder| {
             launch.limits.iter().filter(|limit| [6, 9].contains(&limit.resource)).count()
         };

@@ -1,4 +1,4 @@
-//! How long the lease of this node lasts, for shims to read.
+//! Writes the end of this node's lease into a file that shims read.
 
 use super::options::OsOptions;
 use longhaul_ports::LeaseEnd;
@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 const NAME: &str = "lease";
 
-/// The note that shims read, and whoever writes it.
+/// Writer of the lease file.
 #[derive(Debug)]
 pub(super) struct LeaseNoteWriter {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct LeaseNoteWriter {
     written: Mutex<LeaseNoteState>,
 }
 
-/// What was written last, so that an older word never comes after a newer one.
+/// Latest write of the lease file, so that an older value never replaces a newer one.
 #[derive(Debug, Default)]
 struct LeaseNoteState {
     turn: u64,
@@ -29,7 +29,7 @@ struct LeaseNoteState {
 }
 
 impl LeaseNoteWriter {
-    /// A keeper of the note beside the directory of attempts.
+    /// Creates a writer for the file `lease` next to the directory of attempts.
     pub(super) fn beside(attempts: &Path, options: &OsOptions) -> Self {
         Self {
             path: attempts.with_file_name(NAME),
@@ -40,18 +40,17 @@ impl LeaseNoteWriter {
         }
     }
 
-    /// The path of the note.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The place of a word among all that are written.
+    /// Returns the sequence number of the next write.
     pub(super) fn turn(&self) -> u64 {
         self.turns.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Writes a word, unless a newer one was written. Where nobody was ever told of an end, there is no need to say that
-    /// there is none.
+    /// Writes the lease end, unless a newer one was written already. [`LeaseEnd::Never`] is not written if no file
+    /// exists yet, because without a file no shim expects an end.
     pub(super) fn write(&self, turn: u64, until: LeaseEnd) -> io::Result<()> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         let until = match until {

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
-/// A connection to one shim, and what has come over it.
+/// A connection to one shim, with the bytes and descriptors received so far.
 #[derive(Debug)]
 pub(super) struct ShimLink {
     stream: UnixStream,
@@ -14,19 +14,19 @@ pub(super) struct ShimLink {
     descriptors: Vec<OwnedFd>,
 }
 
-/// What a manager holds of a running command, so that killing the shim loses nothing.
+/// Descriptors of a running command that the manager holds, so that nothing is lost if the shim is killed.
 #[derive(Debug, Default)]
 pub(super) struct CommandHandles {
-    /// The command.
+    /// Pidfd of the command.
     pub(super) pidfd: Option<OwnedFd>,
-    /// The read end of its standard output.
+    /// Read end of the command's standard output.
     pub(super) stdout: Option<OwnedFd>,
-    /// The read end of its standard error.
+    /// Read end of the command's standard error.
     pub(super) stderr: Option<OwnedFd>,
 }
 
 impl CommandHandles {
-    /// These, and of the others what was missing.
+    /// Returns these handles, with each missing one filled in from `others`.
     pub(super) fn or(self, others: Self) -> Self {
         Self {
             pidfd: self.pidfd.or(others.pidfd),
@@ -37,7 +37,7 @@ impl CommandHandles {
 }
 
 impl ShimLink {
-    /// Takes over a connected socket.
+    /// Wraps a connected socket.
     pub(super) fn new(socket: std::os::unix::net::UnixStream) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         Ok(Self {
@@ -47,12 +47,12 @@ impl ShimLink {
         })
     }
 
-    /// Introduces this manager to a shim that it did not start itself.
+    /// Introduces this manager to a shim that another manager started.
     pub(super) async fn greet(&self) -> io::Result<()> {
         self.send(&ShimRequest::Hello(ShimHello { want_descriptors: true, ..ShimHello::default() })).await
     }
 
-    /// Sends an order.
+    /// Sends a request to the shim.
     pub(super) async fn send(&self, order: &ShimRequest) -> io::Result<()> {
         let bytes = order.encode();
         let mut rest = bytes.as_slice();
@@ -64,9 +64,10 @@ impl ShimLink {
         Ok(())
     }
 
-    /// Waits for the next notice, with the descriptors that came with it; none at the end of the stream.
+    /// Waits for the next message and the descriptors sent with it. Returns `None` at the end of the stream.
     ///
-    /// Safe to give up on and to call again.
+    /// # Cancel safety
+    /// Cancel safe: no message is lost if the future is dropped.
     pub(super) async fn next(&mut self) -> io::Result<Option<(ShimMessage, CommandHandles)>> {
         loop {
             let pulled = self.frames.pull().map_err(|error| invalid(&error))?;
@@ -88,8 +89,8 @@ impl ShimLink {
     fn take_descriptors(&mut self, notice: &ShimMessage) -> CommandHandles {
         let mut held = CommandHandles::default();
         if let ShimMessage::Handed { descriptors } | ShimMessage::Started { descriptors, .. } = notice {
-            // They come with the first byte of their message and in its order, so these are the oldest. A start names those
-            // that came before it as well.
+            // Descriptors arrive with the first byte of their message and in its order, so the oldest ones belong to
+            // this message. A `Started` message also lists the descriptors that arrived before it.
             let count = descriptors.len().min(self.descriptors.len());
             for (kind, descriptor) in descriptors.iter().zip(self.descriptors.drain(..count)) {
                 let place = match kind {

@@ -1,17 +1,17 @@
-//! The name that somebody may have meant.
+//! Suggests a similar name for a misspelled one.
 
 use std::collections::BTreeSet;
 
-/// How many names are compared at most.
+/// Maximum number of names to compare.
 const MAX_COMPARED: usize = 20_000;
-/// A letter has so many bytes at most.
+/// Maximum number of bytes of one character in UTF-8.
 const MAX_CHAR_LEN: usize = 4;
 
-/// Finds the name that is nearest to another one, if any is near enough to have been meant.
+/// Returns the candidate nearest to `name`, or `None` if no candidate is near enough to be a likely typo.
 pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let patience = (name.chars().count() / 3).clamp(1, 3);
     let near = candidates.into_iter().take(MAX_COMPARED).filter_map(|each| {
-        // Most names are too long or too short, which is seen without a look at their letters.
+        // The byte length rules out most candidates without a comparison of characters.
         if name.len().abs_diff(each.len()) > patience * MAX_CHAR_LEN {
             return None;
         }
@@ -21,7 +21,7 @@ pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a s
     near.min().map(|(_, each)| each)
 }
 
-/// Lists the names in directories, each once; those that cannot be read are left out.
+/// Returns the entry names of the directories without duplicates. Unreadable directories are skipped.
 pub(super) fn names_in<'a>(directories: impl IntoIterator<Item = &'a std::path::Path>) -> BTreeSet<String> {
     let entries = directories.into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
     let names = entries.flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok());

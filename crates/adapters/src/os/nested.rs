@@ -1,4 +1,4 @@
-//! A manager that was started from inside a managed process, which is no part of that process.
+//! Handles a manager that was started inside a managed process. Such a manager is not part of that process.
 
 use longhaul_shim::{ATTEMPT_ARGUMENT, AttemptDirectory, ProcessStat, ShimHello, ShimRequest};
 use std::fs;
@@ -6,11 +6,11 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a shim may take to say that it knows this manager now.
+/// Timeout for the shim's answer to the introduction of this manager.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
 const MAX_DEPTH: usize = 64;
 
-/// Introduces this program to every shim that it descends from, so that none of them stops it with the work around it.
+/// Introduces this program to every shim among its ancestors, so that none of them stops it together with its command.
 pub(super) fn advertise() {
     let mut pid = std::process::id();
     for _ in 0..MAX_DEPTH {
@@ -26,7 +26,7 @@ pub(super) fn advertise() {
     }
 }
 
-/// The attempt that a process supervises, if it is a shim.
+/// Returns the attempt directory that a process supervises, or `None` if the process is not a shim.
 pub(super) fn attempt_of(pid: u32) -> Option<PathBuf> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let mut words = line.split(|byte| *byte == 0).skip(1);
@@ -36,12 +36,12 @@ pub(super) fn attempt_of(pid: u32) -> Option<PathBuf> {
 }
 
 fn introduce(directory: &Path) -> io::Result<()> {
-    // Work that has only just begun may start a manager before its shim has a socket.
+    // A command that has only just started may start a manager before its shim has a socket.
     let mut socket = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
     socket.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     socket.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
     socket.write_all(&ShimRequest::Hello(ShimHello::default()).encode())?;
-    // Its answer means that it has read who this is.
+    // Any answer proves that the shim has read the introduction.
     let got = socket.read(&mut [0; 256])?;
     if got == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }

@@ -1,35 +1,36 @@
-//! What a spawner has to be told.
+//! Options of the spawner.
 
 use std::path::PathBuf;
 
-/// What a spawner has to be told.
+/// Options of the spawner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OsOptions {
-    /// Where the directories of attempts lie; made if absent.
+    /// Directory that contains the attempt directories; created if absent.
     pub attempts_dir: PathBuf,
-    /// The program that supervises an attempt, as an absolute path.
+    /// Absolute path of the program that supervises an attempt.
     pub shim: PathBuf,
-    /// The milliseconds that added to the boot-time clock give steady time.
+    /// Milliseconds to add to the boot-time clock to get steady time.
     pub anchor_ms: i64,
-    /// The identity of the machine's present boot.
+    /// Identity of the machine's current boot.
     pub boot_id: String,
-    /// What keeps the descendants of a command together.
+    /// Mechanism that groups the descendants of a command.
     pub containment: ContainmentChoice,
-    /// Adopt and reap what orphaned descendants leave behind.
+    /// True if this program adopts and reaps orphaned descendants.
     ///
-    /// This makes the whole program a subreaper that waits for every child it does not know: not for a library.
+    /// The whole program becomes a subreaper and reaps every child that it does not know. Do not use this in a library.
     pub adopt_orphans: bool,
-    /// The soft limit of open files for commands that name none; without it they inherit that of this program.
+    /// Soft limit of open files for commands whose spec has no such limit. With `None` they inherit this program's
+    /// limit.
     pub open_files: Option<u64>,
 }
 
-/// What keeps the descendants of a command together.
+/// Mechanism that groups the descendants of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ContainmentChoice {
-    /// The strongest that works here.
+    /// The strongest mechanism that works on this host.
     #[default]
     Auto,
-    /// A control group, else the start is refused.
+    /// A control group; the start is refused if this is not possible.
     Cgroup,
     /// The shim adopts every descendant.
     Subreaper,

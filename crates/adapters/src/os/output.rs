@@ -1,4 +1,4 @@
-//! Reading what the shims wrote.
+//! Reads the output that shims wrote.
 
 mod pages;
 mod watcher;
@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use watcher::OutputWatcher;
 
-/// How long somebody waits who asks for more of an output that has ended, so that asking again makes no storm.
+/// Delay before a reader of a finished output is answered, so that repeated requests cannot become a busy loop.
 const ENDED: Duration = Duration::from_millis(100);
 
-/// How long somebody waits where the kernel has no watch to spare.
+/// Polling interval for a reader when the kernel has no inotify watch left.
 const UNWATCHED: Duration = Duration::from_millis(200);
 
 const LOG: &str = "output.log";
 
-/// Reads the output of attempts where their shims wrote it.
+/// Reads the output of attempts from their attempt directories.
 #[derive(Debug)]
 pub struct OsOutput {
     attempts: Arc<Attempts>,
@@ -35,15 +35,15 @@ pub struct OsOutput {
 }
 
 impl OsOutput {
-    /// Opens the directory of attempts, which is made if absent.
+    /// Opens the directory of attempts and creates it if absent.
     ///
     /// # Errors
-    /// If it cannot be made or opened.
+    /// If the directory cannot be created or opened.
     pub fn open(attempts_dir: &Path) -> io::Result<Self> {
         Ok(Self { attempts: Arc::new(Attempts::open(attempts_dir)?), watcher: Arc::default() })
     }
 
-    /// Works on the files of an attempt on a thread that may block.
+    /// Runs `work` on the output files of an attempt in a blocking thread.
     async fn beside<T: Send + 'static>(
         &self,
         key: AttemptKey,
@@ -100,14 +100,14 @@ impl OutputLog for OsOutput {
                 return Err(OutputError::Missing { key });
             }
             Err(error) if is_shortage(&error) => {
-                // The kernel has no watch to spare: whoever waits looks by itself, but not too often.
+                // The kernel has no watch left: the reader polls at a fixed interval instead.
                 tokio::time::sleep(UNWATCHED).await;
                 return Ok(());
             }
             Err(error) => return Err(failed(error)),
         };
         loop {
-            // Listened for before it is looked at, so that nothing is missed in between.
+            // Subscribe before the check, so that a change in between is not missed.
             let news = interest.news();
             let (grown, ended) = self
                 .beside(key, "watched", move |pages| Ok((pages.goes_beyond(beyond)?, pages.has_ended())))
@@ -116,7 +116,7 @@ impl OutputLog for OsOutput {
                 return Ok(());
             }
             if ended {
-                // What outlived the command may still write a little.
+                // Leftovers of the command may still write a little.
                 return match tokio::time::timeout(ENDED, news).await {
                     Ok(()) | Err(_) => Ok(()),
                 };
@@ -152,14 +152,14 @@ impl OutputLog for OsOutput {
     }
 }
 
-/// Whether the user has used up all watches or descriptors.
+/// Returns true if the error means that the user has no inotify watches or file descriptors left.
 fn is_shortage(error: &io::Error) -> bool {
     [Errno::NOSPC, Errno::MFILE, Errno::NFILE]
         .into_iter()
         .any(|each| error.raw_os_error() == Some(each.raw_os_error()))
 }
 
-/// Whether an attempt has ended, as its directory says.
+/// Returns true if the attempt directory contains an exit record.
 fn has_exit(directory: &impl std::os::fd::AsFd) -> bool {
     rustix::fs::statat(directory, EXIT, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).is_ok()
 }

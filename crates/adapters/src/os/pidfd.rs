@@ -1,4 +1,4 @@
-//! Processes by a descriptor that never means another one.
+//! Refers to processes through pidfds, which never refer to another process after pid reuse.
 #![expect(unsafe_code, reason = "asking a pidfd how its process ended has no safe form")]
 
 use super::procfs;
@@ -14,27 +14,27 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 use tokio::net::unix::pipe::Receiver;
 
-/// How long and how often the kernel is asked for a status that it tells only once another program has reaped the process.
-/// Some init programs reap orphans only every second or two.
+/// Time limit and intervals of polling for a wait status that the kernel reveals only after another program has reaped
+/// the process. Some init programs reap orphans only every second or two.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(4);
 const STATUS_POLL_INTERVAL: Duration = Duration::from_millis(2);
 const MAX_STATUS_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How a process ended, as the kernel says.
+/// Kernel's report of how a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EndStatus {
-    /// It returned this code.
+    /// Exit with this code.
     Code(i32),
-    /// This signal ended it.
+    /// Death by a signal.
     Signal {
-        /// Its number.
+        /// Signal number.
         number: i32,
-        /// Whether a core was dumped.
+        /// True if a core was dumped.
         core: bool,
     },
 }
 
-/// Opens a process by its pid and start, both from a record; none if it is gone.
+/// Opens a process by its recorded pid and start time. Returns `None` if the process is gone.
 pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
     let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return Ok(None);
@@ -44,37 +44,37 @@ pub(super) fn open(pid: u32, start_time: u64) -> io::Result<Option<OwnedFd>> {
         Err(Errno::SRCH) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    // Looked at after it was opened: from here on the pid cannot have passed to another one.
+    // Check the start time after opening: from here on the pid cannot have passed to another process.
     let same = ProcessStat::read(pid).is_some_and(|stat| stat.start_time == start_time);
     Ok(same.then_some(fd))
 }
 
-/// Whether a process has ended, waited for or not.
+/// Returns true if a process has ended, reaped or not.
 pub(super) fn has_ended(pid: u32, start_time: u64) -> bool {
     ProcessStat::read(pid).is_none_or(|stat| stat.start_time != start_time || stat.is_dead())
 }
 
-/// Whether the process behind a descriptor has ended, which needs no permission to look at it.
+/// Returns true if the process behind a pidfd has ended. Needs no permission to inspect the process.
 pub(super) fn is_over(fd: impl AsFd) -> bool {
     let mut fds = [PollFd::new(&fd, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
 }
 
-/// Whether a process has ended or cannot go on any more: it is exiting, or SIGKILL was sent to it.
+/// Returns true if a process has ended or can no longer continue, because it is exiting or has received `SIGKILL`.
 pub(super) fn is_ending(pid: u32, start_time: u64) -> bool {
     let is_it = |stat: &ProcessStat| stat.start_time == start_time;
     ProcessStat::read(pid).filter(is_it).is_none_or(|stat| stat.is_ending()) || procfs::was_killed(pid)
 }
 
-/// Opens a child that was not waited for yet; none if somebody else did.
+/// Opens a child that was not reaped yet. Returns `None` if it was already reaped.
 pub(super) fn open_child(pid: u32) -> Option<OwnedFd> {
     let number = i32::try_from(pid).ok().and_then(Pid::from_raw)?;
     pidfd_open(number, PidfdFlags::empty()).ok()
 }
 
-/// Watches a descriptor for being readable, which a pidfd is once its process has ended.
+/// Watches a descriptor until it is readable. A pidfd becomes readable when its process has ended.
 ///
-/// Nothing else of what the type does is used, so that it serves for any descriptor that can be polled.
+/// [`Receiver`] is a pipe type, but only its readiness is used, so it works with any pollable descriptor.
 pub(super) fn watch(fd: impl AsFd) -> io::Result<Receiver> {
     Receiver::from_owned_fd_unchecked(fd.as_fd().try_clone_to_owned()?)
 }
@@ -84,19 +84,22 @@ pub(super) async fn ended(fd: OwnedFd) -> io::Result<()> {
     Receiver::from_owned_fd_unchecked(fd)?.readable().await
 }
 
-/// Sends a signal; a number without a name is not sent.
+/// Sends a signal.
+///
+/// # Errors
+/// `InvalidInput` for a signal number without a name, or the error of the system call.
 pub(super) fn send(fd: impl AsFd, signal: i32) -> io::Result<()> {
     let signal = Signal::from_named_raw(signal).ok_or(io::ErrorKind::InvalidInput)?;
     Ok(pidfd_send_signal(fd, signal)?)
 }
 
-/// Waits for an ended child, so that nothing of it is left.
+/// Reaps an ended child without blocking.
 pub(super) fn reap(fd: impl AsFd) -> Option<EndStatus> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
     waitid(WaitId::PidFd(fd.as_fd()), options).ok().flatten().and_then(|status| EndStatus::of(&status))
 }
 
-/// Waits until a child has ended, on a thread that may block, so that nothing of it is left.
+/// Blocks until a child has ended and reaps it.
 pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
     loop {
         match waitid(WaitId::PidFd(fd.as_fd()), WaitIdOptions::EXITED) {
@@ -106,7 +109,7 @@ pub(super) fn wait(fd: impl AsFd) -> Option<EndStatus> {
     }
 }
 
-/// Finds out how an ended process ended, whoever its parent is; none where the kernel does not tell.
+/// Returns the end status of an ended process, child or not. Returns `None` if the kernel does not reveal it.
 pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<EndStatus> {
     if let Some(status) = reap(&fd) {
         return Some(status);
@@ -114,7 +117,7 @@ pub(super) async fn status(fd: impl AsFd, pid: u32, start_time: u64) -> Option<E
     let begin = Instant::now();
     let mut pause = STATUS_POLL_INTERVAL;
     loop {
-        // Told to everybody once it was reaped, by Linux 6.15 and newer. Before that, /proc may tell.
+        // Linux 6.15 and newer report the status of a reaped process to every program. Before that, /proc may show it.
         let told = exit_status(&fd);
         if let Some(raw) = told.unwrap_or(None).or_else(|| ProcessStat::wait_status(pid, start_time)) {
             return Some(EndStatus::of_raw(raw));
@@ -154,10 +157,13 @@ struct PidfdInfo {
 const GET_INFO: Opcode = opcode::read_write::<PidfdInfo>(0xff, 11);
 const INFO_EXIT: u64 = 1 << 3;
 
-/// The wait status of a process that was reaped; none before that, an error where the kernel is too old to tell.
+/// Returns the wait status of a reaped process, or `None` if it was not reaped yet.
+///
+/// # Errors
+/// If the kernel is too old for this request.
 fn exit_status(fd: impl AsFd) -> rustix::io::Result<Option<i32>> {
     let mut info = PidfdInfo { mask: INFO_EXIT, ..PidfdInfo::default() };
-    // SAFETY: the value has the layout and the size that this request is defined with, and lives across the call.
+    // SAFETY: the value has the layout and size that this request defines, and it outlives the call.
     unsafe { ioctl(fd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) }?;
     Ok((info.mask & INFO_EXIT != 0).then_some(info.exit_code))
 }
@@ -172,7 +178,7 @@ mod tests {
     use std::path::Path;
     use std::process::Command;
 
-    /// An ordinary user who owns nothing else.
+    /// User id of an ordinary user who owns nothing.
     const USER: u32 = 47_017;
 
     #[tokio::test]
@@ -236,7 +242,7 @@ mod tests {
             let asked_as_user = move || {
                 if is_root {
                     let (uid, gid) = (Uid::from_raw(USER), Gid::from_raw(USER));
-                    // These change the identity of this thread alone.
+                    // These calls change the identity of this thread only.
                     rustix::thread::set_thread_res_gid(gid, gid, gid).unwrap();
                     rustix::thread::set_thread_res_uid(uid, uid, uid).unwrap();
                 }

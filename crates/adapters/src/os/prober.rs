@@ -1,4 +1,4 @@
-//! Asking whether a command does what it was started for.
+//! Runs probes that check if a command works.
 
 mod http;
 mod probe_command;
@@ -10,13 +10,13 @@ use probe_command::ProbeProcess;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Asks over HTTP, and by commands.
+/// Runs probes over HTTP and by commands.
 ///
-/// Only addresses of this machine itself are asked, unless [`reach_beyond_loopback`](Self::reach_beyond_loopback) says
-/// otherwise: who may launch a command is not therefore allowed to have this program speak to the network for him.
+/// Only loopback addresses are probed, unless [`reach_beyond_loopback`](Self::reach_beyond_loopback) was called:
+/// permission to launch a command does not include permission to send network requests through this program.
 ///
-/// A command is ended with its process group and with all else that carries the variable `LONGHAUL_PROBE` it was started
-/// with. What a killed program leaves of one is ended when the next opens a prober for the same directory.
+/// The end of a probe command also ends its process group and every process that has its `LONGHAUL_PROBE` variable.
+/// Leftovers of probes from a killed manager are killed when a prober is opened for the same directory again.
 #[derive(Debug)]
 pub struct OsProber {
     shared: Arc<SpawnerShared>,
@@ -24,15 +24,15 @@ pub struct OsProber {
 }
 
 impl OsProber {
-    /// Opens a prober beside a spawner; to be called inside a runtime.
+    /// Opens a prober that shares the state of a spawner. Must be called inside a tokio runtime.
     pub(super) fn open(shared: Arc<SpawnerShared>) -> Self {
         let left = Arc::clone(&shared);
-        // Not waited for: it looks at all processes of the machine.
+        // Runs in the background, because it scans all processes of the machine.
         drop(tokio::task::spawn_blocking(move || probe_command::end_what_is_left(&left)));
         Self { shared, reach: http::ProbeScope::Loopback }
     }
 
-    /// Asks addresses of other machines too.
+    /// Also allows probes of other machines.
     #[must_use]
     pub fn reach_beyond_loopback(mut self) -> Self {
         self.reach = http::ProbeScope::Everywhere;

@@ -1,4 +1,4 @@
-//! What the kernel tells in `/proc` of processes and those around them.
+//! Reads facts about processes from `/proc`.
 
 use longhaul_shim::ProcessStat;
 use std::fs::{self, File};
@@ -8,19 +8,20 @@ use std::path::Path;
 const MAX_ENVIRONMENT_BYTES: u64 = 512 << 10;
 const BLOCK: usize = 1 << 10;
 
-/// Tells whether the environment that a process was started with holds all these entries.
+/// Returns true if the start environment of a process contains all these `NAME=value` entries.
 pub(super) fn was_started_with(pid: u32, entries: &[String]) -> bool {
     let bytes = environment(pid);
     let has = |entry: &String| bytes.split(|byte| *byte == 0).any(|each| each == entry.as_bytes());
     entries.iter().all(has)
 }
 
-/// Tells whether the environment that a process was started with holds an entry of a kind.
+/// Returns true if the start environment of a process contains an entry that matches the predicate.
 pub(super) fn was_started_with_any(pid: u32, is_of_kind: impl Fn(&[u8]) -> bool) -> bool {
     environment(pid).split(|byte| *byte == 0).any(is_of_kind)
 }
 
-/// The entries of these variables in the environment that a process was started with; none unless it has them all.
+/// Returns the `NAME=value` entries of these variables in the start environment of a process. Returns `None` unless all
+/// are present.
 pub(super) fn entries<const N: usize>(pid: u32, names: [&str; N]) -> Option<[Vec<u8>; N]> {
     let bytes = environment(pid);
     let mut entries = [const { Vec::new() }; N];
@@ -32,7 +33,7 @@ pub(super) fn entries<const N: usize>(pid: u32, names: [&str; N]) -> Option<[Vec
     Some(entries)
 }
 
-/// The environment that a process was started with; empty if nobody may know.
+/// Returns the environment that a process was started with; empty if it cannot be read.
 fn environment(pid: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     if let Ok(file) = File::open(format!("/proc/{pid}/environ"))
@@ -43,7 +44,7 @@ fn environment(pid: u32) -> Vec<u8> {
     bytes
 }
 
-/// The children of this program, whichever of its threads made or adopted them; none where the kernel does not list them.
+/// Returns the children of all threads of this program, or `None` if the kernel does not list them.
 pub(super) fn own_children() -> Option<Vec<u32>> {
     let mut children = Vec::new();
     for thread in fs::read_dir("/proc/self/task").ok()?.flatten() {
@@ -51,7 +52,7 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
             Ok(listed) => {
                 children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()))
             }
-            // A thread that ended meanwhile has left its children to another one.
+            // A thread that ended in the meantime has passed its children to another thread.
             Err(_) if !thread.path().exists() => {}
             Err(_) => return None,
         }
@@ -59,7 +60,7 @@ pub(super) fn own_children() -> Option<Vec<u32>> {
     Some(children)
 }
 
-/// The children of a process, as the kernel lists them for each of its threads; without such lists, by a look at all.
+/// Returns the children of a process from the kernel's list for each thread. Without such lists, scans all processes.
 pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
     let pid = of.pid;
     let mut children = Vec::new();
@@ -69,7 +70,7 @@ pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
                 let listed = String::from_utf8_lossy(&listed);
                 children.extend(listed.split_whitespace().filter_map(|pid| pid.parse::<u32>().ok()));
             }
-            // A thread that ended meanwhile has left its children to another one.
+            // A thread that ended in the meantime has passed its children to another thread.
             Err(_) if !Path::new(&format!("/proc/{pid}/task/{thread}")).exists() => {}
             Err(_) => {
                 let all = ProcessStat::everyone().into_iter().filter(|each| each.parent == pid);
@@ -80,7 +81,7 @@ pub(super) fn children(of: &ProcessStat) -> Vec<u32> {
     children
 }
 
-/// The threads of a process; the kernel is asked for them only if there are several.
+/// Returns the thread ids of a process. `/proc` is read only if the process has several threads.
 pub(super) fn threads(of: &ProcessStat) -> Vec<u32> {
     if of.threads <= 1 {
         return vec![of.pid];
@@ -89,7 +90,7 @@ pub(super) fn threads(of: &ProcessStat) -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Reads a small file of the kernel, of which there are thousands to read, without asking for its length before.
+/// Reads a small kernel file without a query for its length first. Callers read thousands of such files.
 pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
@@ -103,7 +104,7 @@ pub(super) fn read(path: &str) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether SIGKILL was sent to a process that has not acted on it yet.
+/// Returns true if `SIGKILL` is pending for a process.
 pub(super) fn was_killed(pid: u32) -> bool {
     const KILL_BIT: u64 = 1 << 8;
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -114,7 +115,8 @@ pub(super) fn was_killed(pid: u32) -> bool {
     status.lines().filter_map(pending).any(|mask| mask & KILL_BIT != 0)
 }
 
-/// The limits of a live process by their names in `/proc`, each with its soft and its hard value; none is unlimited.
+/// Returns the soft and hard value of a limit of a live process, by its name in `/proc`. Returns `None` if the soft
+/// limit is unlimited or cannot be read.
 pub(super) fn limit(pid: u32, name: &str) -> Option<(u64, u64)> {
     let text = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

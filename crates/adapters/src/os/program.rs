@@ -1,4 +1,4 @@
-//! Finding a program and its working directory before anything is started, so that a refusal can say what is nearest.
+//! Finds a program and checks its working directory before the start, so that a refusal can suggest a similar name.
 
 use super::nearest::{names_in, nearest};
 use longhaul_domain::{StartFailure, StartStage};
@@ -9,10 +9,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where programs are searched for in an environment that does not say.
+/// Search path for environments without `PATH`.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// Makes sure that a working directory is there and may be entered.
+/// Checks that a working directory exists and may be entered.
 pub(super) fn check_directory(directory: &str) -> Result<(), StartFailure> {
     let path = Path::new(directory);
     if !path.is_absolute() {
@@ -32,7 +32,7 @@ pub(super) fn check_directory(directory: &str) -> Result<(), StartFailure> {
     }
 }
 
-/// Makes sure that a file for the standard input is there and may be read.
+/// Checks that a file for the standard input exists and may be read.
 pub(super) fn check_stdin(file: &str) -> Result<(), StartFailure> {
     let path = Path::new(file);
     if !path.is_absolute() {
@@ -52,7 +52,8 @@ pub(super) fn check_stdin(file: &str) -> Result<(), StartFailure> {
     }
 }
 
-/// Finds a program: an absolute path as it is, a path against the working directory, a bare name in `PATH`.
+/// Finds a program. An absolute path is used unchanged, a relative path is resolved against the working directory, and
+/// a bare name is searched in `PATH`.
 pub(super) fn find(
     program: &str,
     directory: &str,
@@ -72,7 +73,7 @@ pub(super) fn find(
         .map(|entry| Path::new(directory).join(if entry.is_empty() { "." } else { entry }))
         .collect();
     let mut unfit = None;
-    // What is not there is passed over without a word: what is nearest to it is looked for only when all have failed.
+    // Missing files are skipped silently. Similar names are searched only after all directories have failed.
     for candidate in searched.iter().map(|each| each.join(program)) {
         match candidate.try_exists() {
             Ok(true) => {}
@@ -106,7 +107,7 @@ fn check_program(path: &Path) -> Result<(), StartFailure> {
     }
 }
 
-/// A path that cannot be looked at: names the nearest parent that is there, and the nearest name in it.
+/// Describes a path that cannot be used, with its nearest existing parent directory and the most similar name there.
 fn missing(stage: StartStage, what: &str, path: &Path, error: &io::Error) -> StartFailure {
     let errno = error.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error);
     let shown = path.display();
@@ -136,7 +137,7 @@ fn unknown(program: &str, searched: &[PathBuf]) -> StartFailure {
     failed(StartStage::Program, Errno::NOENT, detail)
 }
 
-/// Whether a path may be used so; a question that found no answer is not a no.
+/// Returns true if the path may be accessed in this way, or if the check failed for lack of resources.
 fn is_allowed(path: &Path, access: Access) -> bool {
     match accessat(CWD, path, access, AtFlags::EACCESS) {
         Ok(()) => true,

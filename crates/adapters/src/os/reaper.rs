@@ -1,4 +1,4 @@
-//! Which children are waited for by whom.
+//! Decides which task waits for which child process.
 
 use super::procfs;
 use longhaul_shim::ProcessStat;
@@ -11,16 +11,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-/// Knows the children that somebody waits for, and waits for all others where it was asked to.
+/// Tracks the children that a task waits for. Reaps all other children if this program adopts orphans.
 #[derive(Debug, Default)]
 pub(super) struct Reaper {
     awaited: Mutex<BTreeSet<u32>>,
-    /// Changes when a child was halted or goes on, where this program adopts orphans.
+    /// Notifies subscribers when a child was stopped or continued. Used only if this program adopts orphans.
     halts: watch::Sender<()>,
 }
 
 impl Reaper {
-    /// Makes this program adopt orphaned descendants, and waits for them from now on.
+    /// Makes this program adopt orphaned descendants and reap them from now on.
     pub(super) fn adopt_orphans(this: &Arc<Self>) -> io::Result<()> {
         set_child_subreaper(Some(getpid()))?;
         let ended = signal(SignalKind::child())?;
@@ -38,26 +38,26 @@ impl Reaper {
         Ok(())
     }
 
-    /// Changes when a child was halted or goes on, where this program adopts orphans.
+    /// Returns a receiver that changes when a child was stopped or continued, if this program adopts orphans.
     pub(super) fn halts(&self) -> watch::Receiver<()> {
         self.halts.subscribe()
     }
 
     /// Starts a child that the caller waits for.
     pub(super) fn start<T>(&self, start: impl FnOnce() -> io::Result<(Child, T)>) -> io::Result<(Child, T)> {
-        // Held meanwhile, so that a child which ends at once is not taken for an orphan.
+        // Hold the lock during the start, so that a child that ends at once is not mistaken for an orphan.
         let mut awaited = self.lock();
         let started = start()?;
         awaited.insert(started.0.id());
         Ok(started)
     }
 
-    /// Leaves a process to the caller, should it become a child of this program.
+    /// Reserves a process for the caller to reap, in case it becomes a child of this program.
     pub(super) fn claim(&self, pid: u32) {
         self.lock().insert(pid);
     }
 
-    /// Gives a process up again.
+    /// Ends the reservation of a process.
     pub(super) fn release(&self, pid: u32) {
         self.lock().remove(&pid);
     }
@@ -74,7 +74,7 @@ impl Reaper {
     }
 
     fn reap_orphans(&self) {
-        // Most that end are shims, which whoever awaits them has reaped by now: then nobody needs to be looked for.
+        // Most ended children are shims, which their waiting tasks have already reaped. Then no search is needed.
         let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         if let Ok(None) | Err(Errno::CHILD) = waitid(WaitId::All, look) {
             return;

@@ -1,4 +1,4 @@
-//! The spawner: one watch per attempt, each a parked task.
+//! The spawner. Each attempt has one watch, a tokio task that is idle most of the time.
 
 use super::attempt_mark;
 use super::attempts::Attempts;
@@ -24,18 +24,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
-/// How long an answer of a shim is waited for.
+/// Timeout for an answer of a shim.
 const SHIM_TIMEOUT: Duration = Duration::from_secs(10);
-/// The same at the start of a manager, for which its first client waits; an attempt becomes known later all the same.
+/// Timeout for the adoption of an attempt at the start of a manager, while the first client waits. A slower attempt
+/// becomes known later.
 const ADOPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// The same where other ends stand in line behind it; it is asked for again.
+/// Timeout for the question whether an end is durable. It is short because other ends wait in the same queue; the
+/// caller asks again.
 const END_TIMEOUT: Duration = Duration::from_millis(200);
-/// The same where many are looked at one after the other, by somebody who waits for the whole list.
+/// Timeout for a usage or inspection request. Callers ask for many attempts one after the other.
 const USAGE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Runs each attempt under a shim of its own, and watches the shims.
+/// Runs each attempt under its own shim, and watches the shims.
 ///
-/// Dropping it lets go of everything and stops nothing: another one finds the attempts by `adopt`.
+/// Dropping the spawner stops no attempt: another spawner finds the attempts with `adopt`.
 #[derive(Debug)]
 pub struct OsSpawner {
     shared: Arc<SpawnerShared>,
@@ -43,7 +45,7 @@ pub struct OsSpawner {
     news: tokio::sync::Mutex<mpsc::UnboundedReceiver<SpawnerEvent>>,
 }
 
-/// What all watches use.
+/// State that all watches share.
 #[derive(Debug)]
 pub(super) struct SpawnerShared {
     pub(super) options: OsOptions,
@@ -54,26 +56,27 @@ pub(super) struct SpawnerShared {
     pub(super) seen: mpsc::UnboundedSender<SpawnerEvent>,
 }
 
-/// How each watch is asked.
+/// Table of the running watches.
 #[derive(Debug, Default)]
 pub(super) struct WatchTable {
     known: Mutex<BTreeMap<AttemptKey, WatchState>>,
 }
 
-/// One watch, as seen from outside.
+/// One watch, as the spawner sees it.
 #[derive(Debug)]
 struct WatchState {
     asks: mpsc::UnboundedSender<AttemptRequest>,
-    /// What the last look into its tree found.
+    /// Result of the last inspection of the tree.
     sight: Option<Arc<CachedSnapshot>>,
 }
 
 impl OsSpawner {
-    /// Opens a spawner; to be called inside a runtime.
+    /// Opens a spawner. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// If the directory of attempts cannot be made, a control group is demanded where there can be none, or orphans
-    /// cannot be adopted.
+    /// - The directory of attempts cannot be created.
+    /// - A control group is required but cannot be created.
+    /// - Orphans cannot be adopted.
     pub fn open(options: OsOptions) -> io::Result<Self> {
         let attempts = Attempts::open(&options.attempts_dir)?;
         nested::advertise();
@@ -98,13 +101,14 @@ impl OsSpawner {
         })
     }
 
-    /// Creates a prober whose commands this spawner does not take for orphans; to be called inside a runtime.
+    /// Creates a prober whose commands this spawner does not mistake for orphans. Must be called inside a tokio
+    /// runtime.
     #[must_use]
     pub fn prober(&self) -> OsProber {
         OsProber::open(Arc::clone(&self.shared))
     }
 
-    /// Watches an attempt that is not watched yet; false if it is.
+    /// Starts a watch over an attempt. Returns false if the attempt is already watched.
     fn watch(&self, key: AttemptKey, conduct: TakeoverSpec, beginning: WatchBegin) -> bool {
         let mut known = self.watches.lock();
         if known.contains_key(&key) {
@@ -201,7 +205,7 @@ impl Spawner for OsSpawner {
     }
 
     async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
-        // Whoever sleeps for hours is looked at now and then, and should cost neither a thread nor its shim a wake-up.
+        // A tree that sleeps for hours is inspected now and then. That should cost no thread and not wake its shim.
         if let Some(sight) = self.watches.sight(key)
             && sight.lasts()
         {
@@ -241,7 +245,7 @@ impl Spawner for OsSpawner {
     async fn set_lease_end(&self, until: LeaseEnd) {
         let shared = Arc::clone(&self.shared);
         let turn = shared.lease.turn();
-        // A disk that does not answer holds up nobody but those who wait for this.
+        // A disk that hangs delays only the callers of this method.
         let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::error!(%error, "the end of the lease cannot be written: work that may run elsewhere ends with it");
@@ -252,7 +256,7 @@ impl Spawner for OsSpawner {
         let mut news = self.news.lock().await;
         match news.recv().await {
             Some(seen) => seen,
-            // A sender lives in this very value, so that the stream never ends.
+            // This value owns a sender itself, so the stream never ends.
             None => std::future::pending().await,
         }
     }
@@ -264,7 +268,7 @@ impl Spawner for OsSpawner {
     }
 
     async fn settled(&self, key: AttemptKey) {
-        // Forgotten at once: whoever asks for it from here on is told what the directory says.
+        // Remove the watch at once: later callers get their answers from the attempt directory.
         if let Some(known) = self.watches.lock().remove(&key) {
             drop(known.asks.send(AttemptRequest::Settle));
         }
@@ -272,13 +276,13 @@ impl Spawner for OsSpawner {
 }
 
 impl SpawnerShared {
-    /// The directory for a control group of one attempt, if there are groups here.
+    /// Returns the path for the control group of an attempt, or `None` if control groups are not available.
     pub(super) fn cgroup(&self, key: AttemptKey) -> Option<PathBuf> {
         self.cgroups.as_ref().map(|cgroups| cgroups.ready(key))
     }
 
-    /// Removes the group of an attempt that is over, which a shim leaves that is killed before it has done so; false if the
-    /// group is still there.
+    /// Removes the control group of an ended attempt if its shim was killed before it could do so. Returns false if the
+    /// group still exists.
     pub(super) fn remove_cgroup(&self, key: AttemptKey, known: Option<PathBuf>) -> bool {
         let usual = || self.cgroups.as_ref().map(|cgroups| cgroups.path_of(key));
         let Some(group) = known.or_else(usual).filter(|group| group.exists()) else { return true };
@@ -290,7 +294,7 @@ impl SpawnerShared {
 }
 
 impl WatchTable {
-    /// Forgets a watch that listens no more; one that took its place stays.
+    /// Removes a watch that accepts no more requests. A newer watch of the same attempt stays.
     pub(super) fn forget(&self, key: AttemptKey) {
         let mut watches = self.lock();
         if watches.get(&key).is_some_and(|known| known.asks.is_closed()) {

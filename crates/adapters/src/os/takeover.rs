@@ -1,4 +1,5 @@
-//! Standing in for a shim that is gone: its command lives on, and its output, its stop and its end are seen to here.
+//! Takes over the work of a shim that is gone: the command keeps running, and this module stores its output, stops it
+//! and records its end.
 
 mod bounds;
 mod drain;
@@ -23,19 +24,20 @@ const SIGKILL: i32 = 9;
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// How the time until the command's end went.
+/// Outcome of the wait for the command's end.
 enum EndWait {
-    /// The command has ended; this was the last look at it before.
+    /// The command has ended. `last_look` is the last inspection that saw it alive.
     Ended {
         last_look: LastInspection,
     },
     SpawnerGone,
 }
 
-/// Stands in for the shim of an attempt until its command has ended, and records the end.
+/// Takes over from the shim of an attempt until its command has ended, and records the end.
 pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttempt) -> WatchStage {
     let UnsupervisedAttempt { directory, lock, identity, pidfd } = orphan;
-    // Nobody saw the moment of an end that is there already: the shim was gone, or the whole manager was stopped.
+    // If the command has ended already, the time of its end is unknown: the shim was gone or the whole manager was
+    // stopped.
     let had_ended = pidfd::is_over(&pidfd);
     watch.see_living(&identity);
     watch.hold_input();
@@ -115,7 +117,8 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     WatchStage::Over
 }
 
-/// Makes an end durable in the directory. The record of the store counts as well; only its copy may be missing.
+/// Writes an exit record durably into the attempt directory. A failure is only logged, because the store has a record
+/// too.
 fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &ExitRecord) {
     match attempts::record_end(directory, record) {
         Ok(()) => watch.durable = true,
@@ -125,11 +128,11 @@ fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &E
     }
 }
 
-/// Ends what a command left behind whose shim was killed before that was over, and tells how the command ended.
+/// Kills the leftovers of a command whose shim was killed before it had done so, and reports the end of the command.
 pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithLeftovers) -> WatchStage {
     let AttemptWithLeftovers { place, identity, record } = unswept;
     let Some(identity) = identity.or_else(|| watch.identity().cloned()) else {
-        // Nobody can say any more who would be part of it.
+        // Without the identity the members of the tree cannot be determined any more.
         watch.see_end(&ExitRecord { unverified: true, ..record });
         return WatchStage::Over;
     };
@@ -147,7 +150,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     end_leftovers(watch, &tree, record, place, drain).await
 }
 
-/// Kills until the tree is empty, and tells how the command ended then.
+/// Kills processes until the tree is empty, then reports the end of the command.
 async fn end_leftovers(
     watch: &mut AttemptWatch,
     tree: &OrphanedTree,
@@ -157,7 +160,7 @@ async fn end_leftovers(
 ) -> WatchStage {
     watch.see_sweep(&record);
     let Some(emptied) = watch.meanwhile(tree.empty()).await else {
-        // The record says that there is something left to do, for whoever finds it next.
+        // The record on disk still has `sweeping` set, so the next manager continues the clean-up.
         return WatchStage::Left;
     };
     drain.finish();
@@ -174,19 +177,18 @@ async fn end_leftovers(
     WatchStage::Over
 }
 
-/// Ends what is left of an attempt of which neither shim nor command is there any more; none if the spawner is gone
-/// before.
+/// Kills the leftovers of an attempt whose shim and command are both gone. Returns `None` if the spawner ends first.
 pub(super) async fn sweep(watch: &mut AttemptWatch, identity: &Identity) -> Option<KillOutcome> {
     let tree = OrphanedTree::new(&watch.shared, watch.key, identity);
     let emptied = watch.meanwhile(tree.empty()).await?;
-    // Of who ran it the watch was never told, and so it cannot know this group.
+    // The watch never received the identity of the shim, so it does not know this control group.
     if let Some(cgroup) = &identity.cgroup {
         cgroups::remove(cgroup);
     }
     Some(emptied)
 }
 
-/// Moves output and carries out what is asked until the command has ended.
+/// Stores output and executes requests until the command has ended.
 async fn supervise(
     watch: &mut AttemptWatch,
     tree: &OrphanedTree,
@@ -213,7 +215,7 @@ async fn supervise(
             ask = watch.asks.recv() => match ask {
                 None => return Ok(EndWait::SpawnerGone),
                 Some(AttemptRequest::Find(answer)) => watch.find(answer),
-                // A stop did not cause an end that was there before the order.
+                // The command had ended before the stop request, so the stop is not the cause of the end.
                 Some(AttemptRequest::Stop(_)) if pidfd::is_over(command) => {}
                 Some(AttemptRequest::Stop(order)) => {
                     watch.note_stop(order);
@@ -235,7 +237,7 @@ async fn supervise(
                 Some(AttemptRequest::Signal(sent, answer)) => drop(answer.send(tree.send(sent).await)),
                 Some(AttemptRequest::Usage(answer)) => {
                     let tree = tree.clone();
-                    // Not waited for: its answer goes where it was asked for, or nowhere if nobody is left.
+                    // Runs in a separate task. If the requester is gone, the answer is dropped.
                     drop(tokio::spawn(async move {
                         if let Some(usage) = tree.usage().await {
                             drop(answer.send(Ok(usage)));
@@ -255,7 +257,7 @@ async fn supervise(
                     drop(answer.send(watch.end_input().map_err(|error| error.to_string())));
                 }
                 Some(AttemptRequest::Kept(answer)) => drop(answer.send(watch.is_durable())),
-                // Its record is over without it; what it still does is seen and told all the same.
+                // The store's record no longer waits for this request. Later events are still observed and reported.
                 Some(AttemptRequest::Settle) => {}
             },
             () = due => {}
@@ -269,10 +271,11 @@ async fn supervise(
     }
 }
 
-/// Tells what an end means that only the kernel saw.
+/// Decides how an attempt ended from the status that the kernel reports. `is_explained` is true after a stop request or
+/// an exceeded limit.
 fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<ProgramEnd, Interruption> {
     match status {
-        // Whoever killed the supervisor has most likely killed the command too: it did not fail by itself.
+        // The cause that killed the shim has most likely killed the command too, so the command itself did not fail.
         Some(EndStatus::Signal { number: SIGKILL, .. }) if !is_explained => {
             Err(translate::killed("the command was killed by signal 9 after that"))
         }

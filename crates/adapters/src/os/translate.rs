@@ -1,4 +1,4 @@
-//! The shim's words in those of the domain.
+//! Translates between the types of the shim and the types of the domain.
 
 use longhaul_domain::{
     Condition, Containment, Exit, ExitCircumstances, ExitStatus, Interruption, Observation, SignalTarget,
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 const KILOBYTE: u64 = 1024;
 
-/// The observation of a start.
+/// Returns the observation that a command has started.
 pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
     let containment = match identity.mechanism {
         longhaul_shim::Containment::Cgroup => Containment::Cgroup,
@@ -27,7 +27,7 @@ pub(super) fn spawned(key: AttemptKey, identity: &Identity) -> Observation {
     }
 }
 
-/// The observation of an end; the program's name is for the message of a failed start.
+/// Returns the observation that an attempt has ended. `program` is used in the message of a failed start.
 pub(super) fn over(
     key: AttemptKey,
     record: &ExitRecord,
@@ -70,7 +70,7 @@ pub(super) fn over(
     Observation::Exited { attempt, exit }
 }
 
-/// The observation that a command has ended and what it left behind has not.
+/// Returns the observation that a command has ended and its leftovers are being killed.
 pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
     Observation::ConditionObserved {
         attempt: key.attempt,
@@ -80,23 +80,23 @@ pub(super) fn sweeping(key: AttemptKey, record: &ExitRecord) -> Observation {
     }
 }
 
-/// The observation that a supervisor was halted, or goes on.
+/// Returns the observation that a shim was stopped by a signal (`holds`) or continued.
 pub(super) fn supervisor_stopped(key: AttemptKey, holds: bool, at: u64) -> Observation {
     let condition = Condition::SupervisorStopped;
     Observation::ConditionObserved { attempt: key.attempt, condition, holds, at: moment(at) }
 }
 
-/// The observation that nobody saw the end.
+/// Returns the observation that the end of an attempt was not seen.
 pub(super) fn lost(key: AttemptKey, why: Interruption) -> Observation {
     Observation::SupervisorLost { attempt: key.attempt, why }
 }
 
-/// The interruption by the supervisor's end, with what is known all the same.
+/// Returns the interruption caused by the end of the shim, with the facts that are known.
 pub(super) fn killed(evidence: impl Into<String>) -> Interruption {
     Interruption::SupervisorKilled { evidence: evidence.into(), unverified: false }
 }
 
-/// The shim's word for who gets a signal.
+/// Translates the target of a signal.
 pub(super) const fn target(target: SignalTarget) -> longhaul_shim::SignalTarget {
     match target {
         SignalTarget::Main => longhaul_shim::SignalTarget::Leader,
@@ -104,7 +104,7 @@ pub(super) const fn target(target: SignalTarget) -> longhaul_shim::SignalTarget 
     }
 }
 
-/// The shim's word for who asked for a stop.
+/// Translates the cause of a stop.
 pub(super) const fn reason(cause: StopCause) -> StopReason {
     match cause {
         StopCause::User => StopReason::User,
@@ -118,7 +118,7 @@ pub(super) const fn reason(cause: StopCause) -> StopReason {
 
 const fn cause(reason: StopReason) -> StopCause {
     match reason {
-        // A reason of a later version was somebody's wish all the same.
+        // A reason of a newer version is unknown here; it counts as a request of the user.
         StopReason::User | StopReason::Other => StopCause::User,
         StopReason::Timeout => StopCause::Timeout,
         StopReason::Parent => StopCause::Parent,

@@ -1,9 +1,10 @@
-//! What the tree of a live attempt uses.
+//! Measures the resource usage of the tree of a live attempt.
 //!
-//! Processor time is that of the attempt's control group where it has one to itself; else it is summed over who lives,
-//! with what each of them has waited for, and with what the shim has. Memory is resident memory (`VmRSS`), in which pages
-//! that several processes share count for each: telling those apart takes the kernel some 50 ms per gigabyte. Bytes
-//! read and written are those that storage had to do with, not those of caches and pipes.
+//! - Processor time comes from the attempt's control group if no other process is in it. Otherwise it is the sum over
+//!   the live processes, the children that each of them has reaped, and the children that the shim has reaped.
+//! - Memory is resident memory (`VmRSS`). Shared pages count once for each process, because the kernel needs about 50
+//!   ms per gigabyte to tell them apart.
+//! - Bytes read and written are those of storage, not of caches and pipes.
 
 use super::procfs;
 use longhaul_domain::{LimitMechanism, TreeUsage};
@@ -13,27 +14,27 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// A hundred ticks a second is what the kernel shows, however it counts.
+/// Duration of one tick. `/proc` always shows 100 ticks per second, whatever the kernel uses internally.
 const TICK: Duration = Duration::from_millis(10);
 const KILOBYTE: u64 = 1024;
-/// How deep groups that the work made are looked into.
+/// Maximum depth of nested control groups to inspect.
 const MAX_DEPTH: u32 = 16;
 
-/// Who belongs to an attempt.
+/// The processes that belong to an attempt.
 #[derive(Debug, Default)]
 pub(super) struct TreeMembers {
-    /// The processes alive.
+    /// Live processes.
     pub(super) members: Vec<ProcessStat>,
-    /// The processor time of those that the shim has waited for; none where it is not theirs alone.
+    /// Processor time of the children that the shim has reaped; zero if some of them did not belong to the attempt.
     pub(super) waited_for: Duration,
-    /// Nobody else is in its control group.
+    /// True if the control group contains no other process.
     pub(super) has_group_to_itself: bool,
 }
 
 impl TreeMembers {
-    /// Looks who lives under a shim; managers and other shims, with all that is below them, are no part of it.
+    /// Lists the live processes below a shim, without nested managers and shims and their descendants.
     ///
-    /// None if the shim is gone.
+    /// Returns `None` if the shim is gone.
     pub(super) fn under_shim(identity: &Identity, managers: &[u32]) -> Option<Self> {
         let shim =
             ProcessStat::read(identity.shim_pid).filter(|stat| stat.start_time == identity.shim_start)?;
@@ -65,7 +66,7 @@ impl TreeMembers {
             Containment::Group => ProcessStat::everyone(),
             Containment::Cgroup | Containment::Subreaper => Vec::new(),
         };
-        // Without a subreaper, whoever lost its parent is found by its group only.
+        // Without a subreaper, a process that lost its parent can be found only by its process group.
         let is_of_group = |stat: &ProcessStat| {
             stat.group == identity.pid && stat.start_time >= identity.start_time && !seen.contains(&stat.pid)
         };
@@ -75,19 +76,20 @@ impl TreeMembers {
             .filter(|stat| !stat.is_dead() && !strange.contains(&stat.parent) && !shims.include(stat.pid));
         members.extend(others);
         let has_group_to_itself = is_all_there_is(&inside, &members);
-        // A shim that has adopted what strangers left has waited for that too.
+        // A shim may have adopted and reaped leftovers of a nested manager; then its total is not that of the tree
+        // alone.
         let waited_for = if strange.is_empty() { ticks(shim.waited_for) } else { Duration::ZERO };
         Some(Self { members, waited_for, has_group_to_itself })
     }
 
-    /// Counts who was found without the help of a shim.
+    /// Wraps processes that were found without the help of a shim.
     pub(super) fn of(members: Vec<ProcessStat>, cgroup: Option<&Path>) -> Self {
         let inside = cgroup.map(pids_in).unwrap_or_default();
         let has_group_to_itself = is_all_there_is(&inside, &members);
         Self { members, waited_for: Duration::ZERO, has_group_to_itself }
     }
 
-    /// Adds up what they use; none if nobody is left.
+    /// Sums up the usage of all processes. Returns `None` if no process is left.
     pub(super) fn usage(&self, cgroup: Option<&Path>) -> Option<TreeUsage> {
         let used: Vec<ProcessUsage> = self.members.iter().filter_map(ProcessUsage::by).collect();
         if used.is_empty() {
@@ -107,7 +109,7 @@ impl TreeMembers {
         })
     }
 
-    /// The processor time that they have used so far, without looking at them again.
+    /// Returns the processor time used so far, from the facts read before.
     pub(super) fn processor_time(&self, cgroup: Option<&Path>) -> Duration {
         let used = self.members.iter().map(|each| ticks(each.used.saturating_add(each.waited_for)));
         self.time_of_group(cgroup).unwrap_or_else(|| used.fold(self.waited_for, Duration::saturating_add))
@@ -118,7 +120,7 @@ impl TreeMembers {
     }
 }
 
-/// Tells what keeps a tree within its limits: a group that has one, or each process itself.
+/// Returns the mechanism that limits the tree: its control group if that has a limit, otherwise limits of each process.
 pub(super) fn mechanism(cgroup: &Path) -> LimitMechanism {
     let is_limited = |file| {
         let value = fs::read_to_string(cgroup.join(file));
@@ -131,7 +133,7 @@ pub(super) fn mechanism(cgroup: &Path) -> LimitMechanism {
     }
 }
 
-/// The processes in a group and in those below it.
+/// Returns the processes in a control group and in the groups below it.
 pub(super) fn pids_in(cgroup: &Path) -> BTreeSet<u32> {
     let mut pids = BTreeSet::new();
     let mut open = vec![(cgroup.to_owned(), 0)];
@@ -155,7 +157,7 @@ fn is_all_there_is(inside: &BTreeSet<u32>, members: &[ProcessStat]) -> bool {
     inside.is_subset(&members)
 }
 
-/// The processor time of all that ever were in a group.
+/// Returns the processor time of all processes that were ever in a control group.
 fn processor_time(cgroup: &Path) -> Option<Duration> {
     let text = fs::read_to_string(cgroup.join("cpu.stat")).ok()?;
     let used = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
@@ -166,7 +168,7 @@ fn ticks(ticks: u64) -> Duration {
     TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX))
 }
 
-/// Programs inside a tree that are no part of it.
+/// Programs inside a tree that do not belong to it.
 struct ForeignPrograms<'a> {
     managers: &'a [u32],
     shim: Option<FileIdentity>,
@@ -181,7 +183,7 @@ impl ForeignPrograms<'_> {
     }
 }
 
-/// What one process uses.
+/// Resource usage of one process.
 struct ProcessUsage {
     cpu: Duration,
     memory: u64,
@@ -190,10 +192,10 @@ struct ProcessUsage {
 }
 
 impl ProcessUsage {
-    /// None if it has gone meanwhile.
+    /// Measures a process. Returns `None` if it has ended in the meantime.
     fn by(stat: &ProcessStat) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{}/status", stat.pid)).ok()?;
-        // What has ended and was not waited for yet has no memory any more.
+        // An ended process that was not reaped yet has no memory.
         let resident = number_after(&status, "VmRSS:").unwrap_or(0);
         let io = fs::read_to_string(format!("/proc/{}/io", stat.pid));
         let now =

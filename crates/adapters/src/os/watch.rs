@@ -1,4 +1,4 @@
-//! The watch over one attempt, from its start or its adoption until its end is settled.
+//! The watch over one attempt: a task that runs from the start or adoption of the attempt until its end is settled.
 
 mod ask;
 mod child;
@@ -33,9 +33,9 @@ pub(super) use stopped_supervisor::LastInspection;
 use stopped_supervisor::{MissedExit, StoppedSupervisor};
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// How long to wait before looking again at what could not be looked at.
+/// Delay before the next try to read an attempt directory that could not be read.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// How long a shim may take from its lock to its socket, looked for so often.
+/// Maximum number of connection attempts to a shim, which has its lock before it has its socket.
 const MAX_CONNECT_ATTEMPTS: u32 = 500;
 const CONNECT_RETRY_DELAY: Duration = Duration::from_millis(10);
 
@@ -47,11 +47,11 @@ pub(super) struct AttemptWatch {
     pub(super) asks: mpsc::UnboundedReceiver<AttemptRequest>,
     pub(super) conduct: TakeoverSpec,
     pub(super) held: CommandHandles,
-    /// The stop that was ordered in this life, the strongest so far.
+    /// Strongest stop request so far in this run of the manager.
     pub(super) stop: Option<StopRequest>,
-    /// Its tree was halted, and has not been let go on since.
+    /// True if the tree was paused and has not been resumed since.
     pub(super) is_halted: bool,
-    /// When it began, in steady milliseconds.
+    /// Start of this watch, in steady milliseconds.
     since: u64,
     watches: Weak<WatchTable>,
     shim: Option<ShimChild>,
@@ -59,40 +59,40 @@ pub(super) struct AttemptWatch {
     known: AttemptState,
     audience: WatchRecipient,
     finders: Vec<oneshot::Sender<Result<Adopted, String>>>,
-    /// Orders to halt and to go on that the shim has not answered yet, in their order.
+    /// Requests that the shim has not answered yet, in the order in which they were sent.
     unanswered: VecDeque<OutstandingRequest>,
-    /// Who waits to be told about the tree, until the shim has said who is no part of it.
+    /// Requests for tree usage or a tree inspection that wait for the shim's list of nested managers.
     counters: Vec<TreeUsageWaiter>,
-    /// The input of the command, while it can be written to.
+    /// Standard input of the command, while it can be written to.
     input: Option<Arc<CommandInput>>,
-    /// Who waits until the shim has let go of the input.
+    /// Requests that wait until the shim has closed the standard input.
     closers: Vec<DoneReply>,
-    /// The start, until something runs or it is over.
+    /// The pending start, until the command runs or has failed to start.
     starting: Option<Box<PendingStart>>,
     refused: Option<ShimRefusal>,
-    /// The end of the command itself, while what it left behind is being ended.
+    /// Exit record of the command, while its leftovers are being killed.
     cleanup: Option<LeftoverCleanup>,
     settled: bool,
-    /// Changes when a child of this program was halted or goes on.
+    /// Changes when a child of this program was stopped or continued.
     stopped_supervisor: watch::Receiver<()>,
-    /// Its supervisor, while somebody has halted it.
+    /// The shim, while it is stopped by a signal.
     halted: Option<StoppedSupervisor>,
-    /// The end of its command, which its supervisor could not see because it was halted.
+    /// End of the command that the shim could not see because it was stopped by a signal.
     missed: Option<MissedExit>,
-    /// Shim or stand-in has made the end durable in the directory.
+    /// True if the shim, or this program in its place, has written the exit record durably.
     pub(super) durable: bool,
 }
 
-/// Why a shim ran nothing.
+/// Reason why a shim started no command.
 #[derive(Debug)]
 struct ShimRefusal {
-    /// For want of something that may be there later.
+    /// True if a resource was short that may be available later.
     short: bool,
-    /// What was wrong, for people.
+    /// Human-readable explanation.
     detail: String,
 }
 
-/// What is known of the attempt.
+/// Last known state of the attempt.
 #[derive(Debug)]
 enum AttemptState {
     Nothing,
@@ -100,35 +100,35 @@ enum AttemptState {
     Over(Observation),
 }
 
-/// Who is told the next observation.
+/// Receiver of the next observation.
 #[derive(Debug)]
 enum WatchRecipient {
-    /// Whoever listens for news.
+    /// All listeners of the spawner's events.
     Everyone,
-    /// Only whoever asked what became of the attempt.
+    /// Only the callers that asked for the state of the attempt.
     Finders,
 }
 
-/// What a watch does next.
+/// Next stage of a watch.
 pub(super) enum WatchStage {
-    /// Try to start it.
+    /// Try to start the attempt.
     Starting,
-    /// Look at the directory.
+    /// Examine the attempt directory.
     Examine,
-    /// Follow a shim.
+    /// Follow a live shim.
     Supervised(Box<ShimLink>),
-    /// Stand in for a shim that is gone.
+    /// Take over from a shim that is gone.
     Orphaned(Box<UnsupervisedAttempt>),
-    /// End what a command left behind whose shim is gone.
+    /// Kill the leftovers of a command whose shim is gone.
     Unswept(Box<AttemptWithLeftovers>),
     /// Wait until the end is settled.
     Over,
-    /// Nothing any more.
+    /// End the watch.
     Left,
 }
 
 impl AttemptWatch {
-    /// Creates a watch of which nothing is known yet.
+    /// Creates a watch over an attempt in an unknown state.
     pub(super) fn new(
         shared: Arc<SpawnerShared>,
         watches: Weak<WatchTable>,
@@ -168,7 +168,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Watches until the end is settled or the spawner is gone.
+    /// Watches the attempt until its end is settled or the spawner is gone.
     pub(super) async fn run(mut self, start: WatchBegin) {
         let mut stage = match start {
             WatchBegin::Start { order, answer } => {
@@ -194,7 +194,7 @@ impl AttemptWatch {
         self.leave();
         let is_over = self.is_over();
         let Self { shared, key, mut shim, identity, .. } = self;
-        // No zombie is left behind, however long the shim still has to do.
+        // Wait for the shim, however long it takes, so that no zombie is left.
         if is_over || shim.is_some() {
             supervised::end_of_shim(&shared, shim.as_mut(), identity.as_deref()).await;
         }
@@ -206,17 +206,17 @@ impl AttemptWatch {
         }
     }
 
-    /// Listens no more.
+    /// Stops accepting requests.
     fn leave(&mut self) {
         self.asks.close();
-        // Whoever watches it next may be asked to end it.
+        // Close the input, because a later watch of this attempt may have to end it.
         self.input = None;
         if let Some(watches) = self.watches.upgrade() {
             watches.forget(self.key);
         }
     }
 
-    /// Tells that the command runs, once.
+    /// Reports once that the command runs.
     pub(super) fn see_start(&mut self, identity: &Identity) {
         if self.keep_identity(identity) {
             let spawned = translate::spawned(self.key, identity);
@@ -224,8 +224,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Tells that the command runs. A caller that asked what became of the attempt is told the end alone if the command is
-    /// ending already: "running" would be wrong by the time the caller reads it.
+    /// Reports that the command runs. If the command is ending already, callers that asked for the state get only the
+    /// end: "running" would be outdated when they read it.
     pub(super) fn see_living(&mut self, identity: &Identity) {
         let is_asked = matches!(self.audience, WatchRecipient::Finders);
         if is_asked && pidfd::is_ending(identity.pid, identity.start_time) {
@@ -235,8 +235,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Takes in that the command is about to end. A caller that asked what became of the attempt is told the end alone, as
-    /// soon as it is known.
+    /// Records that the command is about to end. Callers that asked for the state get only the end, once it is known.
     pub(super) fn see_ending(&mut self, identity: &Identity) {
         match self.audience {
             WatchRecipient::Everyone => self.see_start(identity),
@@ -246,7 +245,7 @@ impl AttemptWatch {
         }
     }
 
-    /// False if it was known before.
+    /// Stores the identity of the command. Returns false if it was known before.
     fn keep_identity(&mut self, identity: &Identity) -> bool {
         self.starting = None;
         if self.identity.is_some() {
@@ -257,7 +256,7 @@ impl AttemptWatch {
         true
     }
 
-    /// Tells how it ended, once.
+    /// Reports once how the attempt ended.
     pub(super) fn see_end(&mut self, record: &ExitRecord) {
         self.cleanup = None;
         let record = self.dated(record);
@@ -275,7 +274,7 @@ impl AttemptWatch {
         self.see(AttemptState::Over(over));
     }
 
-    /// Tells that nobody saw its end, once, and whether its tree is known to be empty.
+    /// Reports once that the end was not observed. `is_verified` is true if the tree is known to be empty.
     pub(super) fn see_loss(&mut self, mut why: Interruption, is_verified: bool) {
         if let Interruption::SupervisorKilled { unverified, .. } = &mut why {
             *unverified = !is_verified;
@@ -283,12 +282,12 @@ impl AttemptWatch {
         self.see(AttemptState::Over(translate::lost(self.key, why)));
     }
 
-    /// Who runs it, once that is known.
+    /// Returns the identity of the command, once it is known.
     pub(super) fn identity(&self) -> Option<&Identity> {
         self.identity.as_deref()
     }
 
-    /// Whether its end was told.
+    /// Returns true if the end was reported.
     pub(super) fn is_over(&self) -> bool {
         match self.known {
             AttemptState::Over(_) => true,
@@ -296,7 +295,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Keeps the stronger one of this stop and the one before, and sees to it that the shim can hear of it.
+    /// Stores the stronger of this stop request and the previous one. Wakes the shim if a signal has stopped it.
     pub(super) fn note_stop(&mut self, order: StopRequest) {
         self.wake_shim(order.force);
         match &mut self.stop {
@@ -305,14 +304,14 @@ impl AttemptWatch {
         }
     }
 
-    /// Answers what became of the attempt as soon as that is known.
+    /// Answers with the state of the attempt as soon as it is known.
     pub(super) fn find(&mut self, answer: oneshot::Sender<Result<Adopted, String>>) {
         match self.found() {
             Some(found) => {
                 if let Err(Ok(Adopted::Alive(observation) | Adopted::Over(observation))) =
                     answer.send(Ok(found))
                 {
-                    // Whoever asked waited in vain, and asks no second time.
+                    // The caller has stopped waiting and will not ask again, so report the state as an event.
                     self.tell(&observation);
                 }
             }
@@ -351,7 +350,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Looks at the directory until it says what became of the attempt.
+    /// Examines the attempt directory until the state of the attempt is known.
     async fn examine(&mut self) -> WatchStage {
         let mut tries = 0_u32;
         loop {
@@ -364,7 +363,7 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Over { identity, record }) => {
                     let ran =
                         matches!(record.ending, ProgramEnd::Exited { .. } | ProgramEnd::Signaled { .. });
-                    // Whoever asks what became of it wants to know the end only.
+                    // Callers that asked for the state get only the end.
                     if let (Some(identity), true, WatchRecipient::Everyone) = (identity, ran, &self.audience)
                     {
                         self.see_start(&identity);
@@ -373,7 +372,7 @@ impl AttemptWatch {
                     return WatchStage::Over;
                 }
                 Ok(ExaminedAttempt::Lost { why, identity }) => {
-                    // What ran in another boot is gone with it.
+                    // After a reboot no process of the attempt exists any more.
                     let mut is_verified = true;
                     if let Some(identity) = identity {
                         match takeover::sweep(self, &identity).await {
@@ -389,8 +388,8 @@ impl AttemptWatch {
                 Ok(ExaminedAttempt::Supervised) => match self.reach_shim().await {
                     Ok(link) => return WatchStage::Supervised(Box::new(link)),
                     Err(error) => {
-                        // It takes a moment from the lock to the socket, and from the end of the socket to that of
-                        // the lock.
+                        // Two short gaps are normal: a new shim has its lock before its socket, and an ending shim
+                        // closes its socket before it releases its lock.
                         tries = tries.saturating_add(1);
                         if tries < MAX_CONNECT_ATTEMPTS {
                             tokio::time::sleep(CONNECT_RETRY_DELAY).await;
@@ -414,7 +413,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Connects to the supervisor, which is let go on first if it is halted and its command has ended.
+    /// Connects to the shim. A shim that was stopped by a signal is continued first if its command has ended.
     async fn reach_shim(&mut self) -> std::io::Result<ShimLink> {
         self.look_at_shim();
         let directory = self.shared.attempts.attempt(self.key)?.ok_or(std::io::ErrorKind::NotFound)?;
@@ -423,8 +422,8 @@ impl AttemptWatch {
         Ok(link)
     }
 
-    /// Tells whoever asks that nothing can be told now. An attempt that was never known is asked for again; one that
-    /// was is looked at until it can be.
+    /// Answers all waiting requests with an error. Returns true if the watch should end: callers that adopt an attempt
+    /// ask again later, but an attempt that already reports events is examined until that works.
     async fn gives_up(&mut self, what: &str) -> bool {
         while let Ok(ask) = self.asks.try_recv() {
             match ask {
@@ -445,7 +444,7 @@ impl AttemptWatch {
         }
         for finder in self.finders.drain(..) {
             if finder.send(Err(what.to_owned())).is_err() {
-                // Whoever asked waited in vain, and asks no second time.
+                // The caller has stopped waiting and will not ask again, so keep watching and report events.
                 self.audience = WatchRecipient::Everyone;
             }
         }

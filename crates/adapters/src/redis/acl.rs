@@ -1,4 +1,4 @@
-//! What the user of a store may do on its server, found out without doing it.
+//! Finds out which commands the server denies to the user of a store, without executing them.
 
 use super::RedisStore;
 use super::endpoint::Endpoint;
@@ -9,8 +9,8 @@ use longhaul_ports::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisError, Value, cmd};
 
-/// Every command that a script of the store gives, with words that would do nothing to a key that is not there. They are
-/// given in a script that may write nothing: whether the user may give one is looked at before that.
+/// Every command that the scripts of the store use, with arguments that change nothing for a missing key. The probe
+/// script is read-only; the server checks the user's permission before it checks for writes.
 const IN_SCRIPTS: &[(&str, &[&str])] = &[
     ("DEL", &[]),
     ("EXISTS", &[]),
@@ -49,7 +49,8 @@ const IN_SCRIPTS: &[(&str, &[&str])] = &[
     ("ZSCORE", &["m"]),
 ];
 
-/// Answers 1 if the user may not give the command that it is told. Servers before version 7 know no such scripts.
+/// Probe script: returns 1 if the user may not run the given command. Servers before version 7 do not support such
+/// scripts.
 const PROBE: &str = "#!lua flags=no-writes
 local answer = redis.pcall(ARGV[1], KEYS[1], unpack(ARGV, 2))
 local said = type(answer) == 'table' and answer.err or ''
@@ -58,19 +59,20 @@ if string.find(said, 'permissions to run', 1, true) or string.find(said, 'run th
 end
 return 0";
 
-/// What an unknown script is asked for by.
+/// Hash of a script that does not exist.
 const NO_SCRIPT: &str = "0000000000000000000000000000000000000000";
 
 impl RedisStore {
-    /// Finds the commands that the user of a store may not give and a store gives, as access lists write them. Nothing
-    /// is changed but the scripts that the server has in mind. What scripts give is found by servers of version 7 and newer only.
+    /// Returns the commands that the store needs and its user may not run, in the notation of access control lists.
+    /// Changes nothing on the server except its script cache. Commands inside scripts are checked only on servers of
+    /// version 7 and newer.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the server does not answer within some seconds.
     pub async fn lacking(options: &RedisOptions) -> Result<Vec<String>, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
-        // Under the prefix of the namespace, to which the user is held, and of no key that there is.
+        // The key has the prefix of the namespace, to which the user may be limited. No stored key has this name.
         let key = format!("{}rights", options.prefix());
         let mut lacking = Vec::new();
         for (name, command) in directly(&key) {
@@ -80,7 +82,7 @@ impl RedisStore {
         }
         let probe: Result<String, RedisError> =
             cmd("SCRIPT").arg("LOAD").arg(PROBE).query_async(&mut connection).await;
-        // Without it nothing can be found, nor on an older server.
+        // Without the probe script, as on an older server, nothing more can be checked.
         let Ok(probe) = probe else { return Ok(lacking) };
         for (name, words) in IN_SCRIPTS {
             let mut command = cmd("EVALSHA");
@@ -92,7 +94,7 @@ impl RedisStore {
                 Err(error) if error.is_unrecoverable_error() || error.is_timeout() => {
                     return Err(not_applied(error));
                 }
-                // It may give no script at all, which is told above.
+                // The user may run no script at all, which the list already contains.
                 Err(_) => break,
             }
         }
@@ -100,7 +102,7 @@ impl RedisStore {
     }
 }
 
-/// What a store asks for outside of scripts, beside what its server is looked at by.
+/// Returns the commands that the store sends outside of scripts, except those that examine the server.
 fn directly(key: &str) -> Vec<(&'static str, Cmd)> {
     let with = |name: &str, words: &[&str]| {
         let mut command = cmd(name);

@@ -1,33 +1,33 @@
-//! What a server does not allow.
+//! Permission errors of the server.
 
 use redis::RedisError;
 
-/// Why a server turns away whoever connects with the user of a store.
+/// Reason why the server rejects the user of a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AclError {
-    /// It wants a user, and none was named.
+    /// The server requires a user and the URL has none.
     #[error("the server requires a user and a password, and the store URL has none")]
     NoUser,
-    /// It knows no such user, or the password is another.
+    /// The server does not know the user, or the password is wrong.
     #[error("the server rejects this user or password")]
     WrongUser,
-    /// The user may not touch the keys of the namespace.
+    /// The user may not access the keys of the namespace.
     #[error("the user of the store may not use the keys of its namespace: {said}")]
     Keys {
-        /// What the server says.
+        /// Message of the server.
         said: String,
     },
-    /// The user may not use a command.
+    /// The user may not run a required command.
     #[error("the user of the store may not use a command that is needed: {said}")]
     Command {
-        /// What the server says.
+        /// Message of the server.
         said: String,
     },
 }
 
 impl AclError {
-    /// What a refusal of the server means.
+    /// Classifies an error message of the server.
     pub(super) fn of(error: &RedisError) -> Self {
         let said = match (error.code(), error.detail()) {
             (Some(code), Some(detail)) => format!("{code} {detail}"),
@@ -46,7 +46,7 @@ impl AclError {
         }
     }
 
-    /// What to do about it on the server.
+    /// Returns advice for the administrator of the server.
     #[must_use]
     pub fn help(&self, namespace: &str) -> String {
         match self {
@@ -70,7 +70,7 @@ impl AclError {
 mod tests {
     use super::*;
 
-    /// What servers of the version 7 answer, as the client reads it.
+    /// Parses an error line of a version 7 server in the way the client does.
     fn denied(line: &str) -> AclError {
         let parsed = redis::parse_redis_value(format!("-{line}\r\n").as_bytes());
         let error = parsed.and_then(redis::Value::extract_error).unwrap_err();

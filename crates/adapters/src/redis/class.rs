@@ -1,22 +1,23 @@
-//! Placement classes as scripts know them.
+//! Placement classes in the notation of the scripts.
 //!
-//! A script has to tell a waiter that is pinned to a node from one that is not: `pinned_to` in `lua/news.lua` does. The
-//! class of a process whose record needs a newer reader than the first one begins with that reader. A node claims the
-//! classes of the readers that it is, so that no node is given a process that it cannot read.
+//! A script must know if a waiting process is pinned to a node: `pinned_to` in `lua/news.lua` decides that. If a record
+//! needs a newer format than the first one, its class starts with the number of that format. A node claims only classes
+//! with formats that it can read, so it never receives a process that it cannot read.
 
 use longhaul_domain::Placement;
 use longhaul_ports::PlacementClass;
 use longhaul_wire::record;
 
-/// Names cannot hold control characters, so a separator is safe.
+/// Separator between labels. Names cannot contain control characters.
 const SEPARATOR: char = '\u{1f}';
-/// The classes of labels begin with it.
+/// Prefix of classes with labels.
 const LABELS: &str = "=labels:";
 
-/// The classes of newer readers begin with it, the number of the reader and a colon.
+/// Prefix of classes whose records need a newer format. The format number and a colon follow it.
 const READER: &str = "=reader";
 
-/// `@` and the node if it is pinned to one, otherwise a text that begins with `=`; behind the reader that it needs.
+/// Returns the text of a class: `@` and the node for a pinned process, otherwise a text that starts with `=`. A
+/// required record format comes first.
 pub(super) fn text(class: &PlacementClass, min_reader: u32) -> String {
     let place = match class {
         PlacementClass::Node(node) | PlacementClass::Shared(Placement::Node(node)) => format!("@{node}"),
@@ -30,7 +31,8 @@ pub(super) fn text(class: &PlacementClass, min_reader: u32) -> String {
     if min_reader > record::BASE_FORMAT { format!("{READER}{min_reader}:{place}") } else { place }
 }
 
-/// The class of a lane, which is a class and whether its waiters are roots; none if it is not one of labels.
+/// Parses the class of a lane. A lane is a class plus a flag for root processes. Returns `None` if the class has no
+/// labels.
 pub(super) fn of_labels(lane: &str) -> Option<PlacementClass> {
     let (class, _) = lane.rsplit_once(SEPARATOR)?;
     let place = class.strip_prefix(READER).and_then(|rest| rest.split_once(':'));

@@ -1,5 +1,5 @@
-//! Which cluster key a namespace uses, by its id: so that a node with another one is told so when it starts, and not by
-//! launches that are refused later. Nothing is trusted because of it.
+//! Stores the id of the cluster key of a namespace. A node with another key is therefore refused when it starts, not
+//! later when its launches are rejected. The id is not a security measure.
 
 use super::endpoint::Endpoint;
 use super::failure::unavailable;
@@ -9,7 +9,7 @@ use super::{RedisOptions, RedisStore};
 use longhaul_ports::StoreError;
 
 impl RedisStore {
-    /// The id of the cluster key that the namespace uses; none if it was never told.
+    /// Returns the id of the cluster key that the namespace uses, or `None` if no id was stored yet.
     ///
     /// # Errors
     /// If the server cannot be asked.
@@ -17,8 +17,8 @@ impl RedisStore {
         check_consistency(options, "", "").await.map(|known| Some(known).filter(|known| !known.is_empty()))
     }
 
-    /// Tells the namespace the id of the cluster key that signs, and of one that it takes the place of. Answers which
-    /// one it uses: another one than was told if its nodes have other keys.
+    /// Stores the id of the signing cluster key, if the namespace has none or uses the `trusted` key that it replaces.
+    /// Returns the id that the namespace uses now, which differs from `signing` if the other nodes have another key.
     ///
     /// # Errors
     /// If the server cannot be asked.
@@ -39,6 +39,6 @@ async fn check_consistency(
     let link = RedisConnection::new(Endpoint::of(options).map_err(unavailable)?, options);
     let mut args = ScriptArgs::default();
     args.text(signing).text(trusted);
-    // Sent again it says the same.
+    // The script may run twice: the second run has the same result.
     link.read(&KEY, args).await?.word()
 }

@@ -1,4 +1,4 @@
-//! Records, heads and events as the server keeps them.
+//! Encodes and decodes the records, headers and events that the server stores.
 
 use super::class;
 use super::failure::{broken, corrupt, emptied, of_record};
@@ -14,13 +14,13 @@ use longhaul_wire::record;
 use std::str::FromStr;
 use uuid::Uuid;
 
-/// Between the parts of a text; names cannot hold control characters.
+/// Separator between the parts of a text. Names cannot contain control characters.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
-/// With this begins what a script says of a record that was given back.
+/// Prefix of the event body that a script writes for a restored record.
 const GIVEN_BACK: &str = "given";
 
-/// Reads a record as the scripts' `record` gives it; none if it is empty.
+/// Decodes a record from the scripts' function `record`. Returns `None` for an empty reply.
 pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, StoreError> {
     match record_id(reply)? {
         Some(id) => read(id, reply).map(Some),
@@ -28,7 +28,7 @@ pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, S
     }
 }
 
-/// Of which process a script's `record` is; none if it is empty.
+/// Returns the process id of a record from the scripts' function `record`, or `None` for an empty reply.
 pub(super) fn record_id(reply: &mut ScriptReply) -> Result<Option<ProcessId>, StoreError> {
     if reply.is_empty() {
         return Ok(None);
@@ -36,12 +36,12 @@ pub(super) fn record_id(reply: &mut ScriptReply) -> Result<Option<ProcessId>, St
     id(&reply.bytes()?).map(Some)
 }
 
-/// What follows the id in it.
+/// Decodes the part of a record after its id.
 pub(super) fn read(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, StoreError> {
     fields(id, reply).map_err(|error| of_record(id, error))
 }
 
-/// What a script says in the place of a revision of a record that is damaged.
+/// Marker that a script returns in place of the revision of a damaged record.
 const DAMAGED: &str = "!";
 
 fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, StoreError> {
@@ -75,7 +75,7 @@ fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, Store
     Ok(StoredProcess { process, revision, seq, owner, pending_actions, live_stats })
 }
 
-/// The same of one of many; what is damaged is left alone and named once, so that it holds up nobody else.
+/// Decodes one of many records. A damaged record is logged once and skipped, so that it does not block the others.
 pub(super) fn sound(
     reply: &mut ScriptReply,
     named: &NamedDamage,
@@ -89,8 +89,8 @@ pub(super) fn sound(
     }
 }
 
-/// Reads the body of an event. Those of a claim and of a record that was given back were written by scripts, because
-/// only there the attempt and the moment are known.
+/// Decodes the body of an event. Scripts write the events of claims and of restored records in their own format,
+/// because only they know the attempt and the time.
 pub(super) fn event(body: &str) -> Result<Event, StoreError> {
     if body.starts_with('{') {
         return record::decode_event(body).map_err(broken);
@@ -101,13 +101,13 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
     }
 }
 
-/// Reads what a script said of a record that was given back: moment and node.
+/// Decodes the event of a restored record: time and node.
 fn restored_records(said: &str) -> Result<Event, StoreError> {
     let (at, node) = said.split_once(SEPARATOR).ok_or_else(|| corrupt("what was given back lacks a part"))?;
     Ok(Event { at: Timestamp(number(at)?), fact: Fact::Restored { node: name(node)? } })
 }
 
-/// Reads what a script said of a claim: attempt, moment and node.
+/// Decodes the event of a claim: attempt, time and node.
 pub(super) fn claim(said: &str) -> Result<Event, StoreError> {
     let mut parts = said.splitn(3, SEPARATOR);
     let mut part = || parts.next().ok_or_else(|| corrupt("a claim lacks a part"));
@@ -120,7 +120,7 @@ pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
     Ok(ProcessId::new(uuid))
 }
 
-/// All that is left of an answer, as ids.
+/// Decodes the rest of a reply as process ids.
 pub(super) fn ids(mut reply: ScriptReply) -> Result<Vec<ProcessId>, StoreError> {
     let mut ids = Vec::with_capacity(reply.len());
     while !reply.is_empty() {
@@ -137,7 +137,7 @@ fn number<T: FromStr>(text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| corrupt("a field holds no number"))
 }
 
-/// The error behind a word with which every write may be answered.
+/// Converts an error word that any write may return, with its arguments, into an error.
 pub(super) fn refusal(word: &str, reply: &mut ScriptReply) -> StoreError {
     refused(word, reply).unwrap_or_else(|error| error)
 }
@@ -152,7 +152,7 @@ fn refused(word: &str, reply: &mut ScriptReply) -> Result<StoreError, StoreError
     })
 }
 
-/// Who writes, as two arguments.
+/// Adds the writer as two arguments: node and epoch, both empty if anyone may write.
 pub(super) fn push_author(args: &mut ScriptArgs, author: &Writer) {
     match author {
         Writer::Owner(lease) => push_lease(args, lease),
@@ -164,8 +164,8 @@ pub(super) fn push_lease<'a>(args: &'a mut ScriptArgs, lease: &Lease) -> &'a mut
     args.text(lease.node.as_str()).number(lease.epoch.0)
 }
 
-/// What a claim makes of a waiter, so that the script only copies it: status, closing, due, and whether the node owns
-/// it; empty for what does not wait.
+/// Returns the values that a claim will set, so that the script only copies them: status, closing, due time, and a flag
+/// if the node becomes the owner. Returns an empty text for a process that does not wait.
 pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
     match head.standing {
         SlotState::Waiting => {}
@@ -186,7 +186,7 @@ pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
     format!("{}{SEPARATOR}{}{SEPARATOR}{due}{SEPARATOR}{owned}", head.status, closing(&head))
 }
 
-/// As scripts know it: 0 waits, 1 holds a slot, 2 idle, 3 ended.
+/// Returns the slot state in the scripts' notation: 0 waiting, 1 holding a slot, 2 idle, 3 ended.
 pub(super) const fn standing(standing: SlotState) -> &'static str {
     match standing {
         SlotState::Waiting => "0",
@@ -196,7 +196,8 @@ pub(super) const fn standing(standing: SlotState) -> &'static str {
     }
 }
 
-/// As scripts know it: 0 open, 1 no child may join, 2 nobody may join anywhere below.
+/// Returns the closing state in the scripts' notation: 0 open, 1 accepts no more children, 2 accepts no more
+/// descendants.
 pub(super) const fn closing(head: &ProcessHeader) -> &'static str {
     match (head.closing, head.is_ending()) {
         (_, true) => "2",
@@ -213,7 +214,7 @@ pub(super) fn joined(ids: &[ProcessId]) -> Vec<u8> {
     ids.iter().flat_map(|id| *id.as_uuid().as_bytes()).collect()
 }
 
-/// The names of the indexes by which a process is found for as long as it is there.
+/// Returns the names of the indexes that contain a process as long as its record exists, one per line.
 pub(super) fn labels(head: &ProcessHeader) -> String {
     let named = [
         ("session", head.session.as_ref().map(|name| name.as_str())),

@@ -1,4 +1,4 @@
-//! The readers of answers, over bytes: for those who look for bytes that they do not stand.
+//! Access to the decoders of server replies, for fuzz tests.
 
 use super::codec::{claim, event, ids, refusal, stored};
 use super::desync::DesyncFlag;
@@ -9,10 +9,11 @@ use longhaul_domain::Policy;
 use longhaul_ports::StoreError;
 use longhaul_wire::record;
 
-/// Reads an answer in the protocol of Redis as that to a question of this name, and tells what it says.
+/// Decodes a reply in the Redis protocol as the answer to the request of this name. Returns the decoded value as debug
+/// text.
 ///
 /// # Errors
-/// [`StoreError`] for what is no such answer.
+/// [`StoreError`] if the bytes are not a valid reply to this request.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
     let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
     let mut reply = ScriptReply::of(value, DesyncFlag::default(), record::FORMAT)?;

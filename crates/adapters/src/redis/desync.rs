@@ -1,15 +1,16 @@
-//! Whether the answers of a connection still belong to its questions.
+//! Detects that the replies of a connection no longer match its requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Whether the answers of a connection still belong to its questions. Whoever reads one that is none to what was asked
-/// says so here; the connection is given up then, for all answers that follow it may be another's. Clones are the same.
+/// Flag of a connection that is lost or out of step. A reader sets the flag after a reply that does not match its
+/// request. The connection is then dropped, because every later reply may belong to another request. Clones share the
+/// flag.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DesyncFlag(Arc<AtomicBool>);
 
 impl DesyncFlag {
-    /// An answer is none to what was asked, or the connection is lost.
+    /// Marks the connection as lost or out of step.
     pub(super) fn lose(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

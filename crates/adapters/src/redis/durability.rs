@@ -1,30 +1,31 @@
-//! What an acknowledged write outlives.
+//! Durability levels of acknowledged writes.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// What an acknowledged write outlives. The server has to be set up for it, which is looked at when a store is opened.
+/// Guarantee for acknowledged writes. The server needs matching settings, which are checked when a store is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// Nothing is promised: whatever the server keeps. For tries, and where the queue may be lost.
+    /// No guarantee. For experiments, or if the queue may be lost.
     Cache,
-    /// The end of the server and a power cut: it has to append every write to its file, and to wait for the disk.
+    /// Survives a crash of the server and a power cut: the server must append every write to its file and sync it to
+    /// disk.
     #[default]
     Single,
-    /// The loss of the server too: a write is acknowledged when so many replicas have it, which have to be all that may
-    /// ever be promoted.
+    /// Also survives the loss of the server: a write is acknowledged only once this number of replicas has it. These
+    /// must be all replicas that can ever be promoted.
     Replicated {
-        /// How many replicas there are.
+        /// Number of replicas.
         replicas: NonZeroU32,
     },
 }
 
-/// A durability that nobody knows.
+/// Error for an unknown durability level.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the durability {text:?} is not cache, single or replicated:COUNT")]
 pub struct UnknownDurability {
-    /// What was asked for.
+    /// The text that was given.
     pub text: String,
 }
 

@@ -1,4 +1,4 @@
-//! Whether the server can keep what the store promises, which somebody may change while it is used.
+//! Checks that the server can guarantee the durability of the store. Its settings may change during operation.
 
 use super::Durability;
 use super::failure::RedisFailureClass;
@@ -9,19 +9,19 @@ use redis::aio::MultiplexedConnection;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A server that was well is looked at again by a write that comes so much later.
+/// A write checks the server again if the last successful check is older than this.
 const PROBE_INTERVAL: Duration = Duration::from_secs(10);
-/// One that was not, so that it is used again soon after it was mended.
+/// The same age after a failed check; shorter, so that a repaired server is used again soon.
 const BROKEN_PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Whether the server can keep what the store promises, as it was when it was looked at last.
+/// Cached result of the durability check.
 #[derive(Debug)]
 pub(super) struct DurabilityCheck {
     durability: Durability,
     last: Mutex<Option<DurabilityProbe>>,
 }
 
-/// What was seen at a look.
+/// Result of one check.
 #[derive(Debug)]
 struct DurabilityProbe {
     at: Instant,
@@ -37,9 +37,9 @@ impl DurabilityCheck {
         self.durability
     }
 
-    /// Looks at the server of a new connection, which may be another one or have other settings.
+    /// Checks the server of a new connection, which may be another server or have other settings.
     ///
-    /// The first look of all takes a missing replica for a fault. Later each write waits for the replicas by itself.
+    /// Missing replicas fail only the very first check. Later, each write detects missing replicas on its own.
     pub(super) async fn look(&self, connection: &mut MultiplexedConnection) -> Result<(), RedisError> {
         let faults = match ServerInfo::ask(connection).await {
             Ok(facts) => facts.faults(self.durability),
@@ -63,7 +63,7 @@ impl DurabilityCheck {
         Ok(())
     }
 
-    /// Tells why nothing may be written, if so; it looks again if the last look is long ago.
+    /// Returns the reason why no write is allowed, if any. Checks the server again if the last check is too old.
     pub(super) async fn broken(
         &self,
         connection: &mut MultiplexedConnection,
@@ -74,13 +74,14 @@ impl DurabilityCheck {
         Ok(self.fault())
     }
 
-    /// What was wrong at the last look.
+    /// Returns the fault that the last check found.
     pub(super) fn fault(&self) -> Option<UnsuitableServer> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.as_ref().and_then(|look| look.found.clone().err())
     }
 
-    /// Whether it is time for a look, which is then taken by whoever asked: the others go by the one before.
+    /// Returns true if a check is due. The caller then has to do the check; other callers continue to use the previous
+    /// result.
     fn is_look_due(&self) -> bool {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(look) = last.as_mut() else { return true };

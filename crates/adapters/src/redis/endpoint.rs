@@ -1,4 +1,4 @@
-//! Where the server is.
+//! Locates the server of a store.
 
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 use super::Durability;
@@ -8,41 +8,41 @@ use super::shards::Shards;
 use super::tls::TlsFault;
 use redis::{Client, RedisError};
 
-/// The scheme of URLs that name sentinels.
+/// URL scheme for a list of sentinels.
 #[cfg(feature = "redis-sentinel")]
 const SENTINELS: &str = "redis+sentinel://";
-/// The schemes of URLs that name nodes of a cluster, and of those by which each of them is reached.
+/// URL schemes for a list of cluster nodes, each with the scheme of the connection to one node.
 #[cfg(feature = "redis-cluster")]
 const CLUSTERS: [(&str, &str); 2] = [("redis+cluster://", "redis"), ("rediss+cluster://", "rediss")];
 
-/// Where the server is.
+/// Location of the server.
 pub(super) enum Endpoint {
-    /// Always there.
+    /// A fixed address.
     Fixed(Client),
-    /// Where these sentinels say, which is asked for each new connection.
+    /// The primary that these sentinels report. They are asked for each new connection.
     #[cfg(feature = "redis-sentinel")]
     Told(tokio::sync::Mutex<redis::sentinel::SentinelClient>),
-    /// Where the nodes of a cluster say that the keys are, who are asked for each new connection.
+    /// The node of a Redis cluster that has the keys of the namespace. The cluster is asked for each new connection.
     #[cfg(feature = "redis-cluster")]
     Sharded(Shards),
 }
 
-/// Why there is no such place.
+/// Reason why the server cannot be located.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum EndpointError {
-    /// The URL cannot be used.
+    /// The URL is invalid.
     #[error(transparent)]
     Url(#[from] RedisError),
-    /// The files of a connection through TLS cannot.
+    /// The TLS files cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// Another server may be promoted that need not have what was acknowledged.
+    /// A server could be promoted that lacks acknowledged writes.
     #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[error(transparent)]
     Alone(#[from] UnguardedFailover),
 }
 
-/// Why neither sentinels nor a cluster go with the durability of one server.
+/// Error for sentinels or a cluster with the durability of a single server.
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -80,8 +80,8 @@ impl Endpoint {
         match self {
             Self::Fixed(client) => Ok(client.clone()),
             #[cfg(feature = "redis-sentinel")]
-            // Boxed, because everything that awaits a connection would hold its many layers of futures otherwise, which
-            // are more than the compiler looks through.
+            // Boxed, because these futures are nested too deeply for the compiler if every caller contains them
+            // directly.
             Self::Told(sentinels) => {
                 Box::pin(async { sentinels.lock().await.async_get_client().await }).await
             }
@@ -105,12 +105,12 @@ pub(super) fn client(url: &str, files: &RedisTlsFiles) -> Result<Client, Endpoin
     Ok(plain)
 }
 
-/// Reads `user:password@host:port,host:port/name?db=number`.
+/// Parses `user:password@host:port,host:port/name?db=number`.
 #[cfg(feature = "redis-sentinel")]
 fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> {
     use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
     use redis::{ConnectionAddr, ErrorKind};
-    /// Where sentinels listen unless it is said otherwise.
+    /// Default port of sentinels.
     const PORT: u16 = 26_379;
     let unreadable = |what: &'static str| RedisError::from((ErrorKind::InvalidClientConfig, what));
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));

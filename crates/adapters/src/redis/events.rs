@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use longhaul_domain::Revision;
 use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 
-/// The most events on a page.
+/// Maximum number of events on a page.
 const MAX_PAGE: u32 = 10_000;
-/// What to do about an event that is none.
+/// Advice for an entry that is not a valid event.
 const SKIPPED_HELP: &str = "it is passed over; somebody else writes to the namespace";
-/// Behind every place that there will ever be, and exact as the scripts' numbers are.
+/// Larger than every real cursor, and exactly representable as a Lua number.
 const LAST: u64 = 1 << 52;
 
 #[async_trait]
@@ -38,7 +38,7 @@ impl RedisStore {
         let mut page = EventPage::default();
         let mut passed_over = false;
         let mut from = after.map_or(0, |after| after.0.min(LAST));
-        // What somebody else appended is passed over, however much it is.
+        // Entries of other writers are skipped, regardless of their number.
         while page.events.is_empty() {
             let mut args = ScriptArgs::default();
             args.number(from).number(most.into());
@@ -58,7 +58,7 @@ impl RedisStore {
                 }
             }
         }
-        // Places are given without holes, so a page that begins later lost what was before.
+        // Cursors are issued without gaps, so a page that starts later has lost the events before it.
         let is_behind = match (after, page.events.first()) {
             (Some(after), Some(first)) => first.cursor.0 > after.0.saturating_add(1),
             (Some(_) | None, _) => false,
@@ -68,7 +68,7 @@ impl RedisStore {
     }
 }
 
-/// One entry of the stream: its place, and what it says.
+/// Decodes one entry of the event stream: its cursor and its event.
 pub(super) fn entry(
     entry: &mut ScriptReply,
 ) -> Result<(EventCursor, Result<LoggedEvent, StoreError>), StoreError> {
@@ -80,7 +80,7 @@ pub(super) fn entry(
     Ok((cursor, logged))
 }
 
-/// Reads the fields of an entry by name.
+/// Decodes the fields of an entry by name.
 fn logged(cursor: EventCursor, entry: &mut ScriptReply) -> Result<LoggedEvent, StoreError> {
     let mut fields = entry.list()?;
     let (mut process, mut revision, mut index, mut body) = (None, None, None, None);

@@ -1,4 +1,4 @@
-//! What can be said about the server of a store without changing anything there.
+//! Examines the server of a store without changing anything there.
 
 use super::RedisStore;
 use super::acl_error::AclError;
@@ -15,67 +15,67 @@ use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// So many questions tell how long an answer takes.
+/// Maximum number of requests to measure the round-trip time.
 const QUESTIONS: usize = 30;
-/// They end after this long, however many were answered.
+/// Time limit of the whole measurement.
 const ASKING: Duration = Duration::from_secs(2);
 
-/// What was found out about the server of a store.
+/// Result of the examination of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerCheck {
-    /// What the server tells of itself.
+    /// Facts that the server reports about itself.
     pub server: ServerInfo,
-    /// How long answers take.
+    /// Measured round-trip times.
     pub round_trips: RoundTrips,
-    /// How far its clock is from that of this machine.
+    /// Difference between the clock of the server and the clock of this machine.
     pub skew: ClockSkew,
-    /// What is there of the namespace.
+    /// State of the namespace.
     pub namespace: NamespaceState,
-    /// The nodes that keep to something else than these options say.
+    /// Nodes whose settings differ from these options.
     pub differing: Vec<NodeSettings>,
 }
 
-/// How long answers took, one asked after the other.
+/// Round-trip times of requests that were sent one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoundTrips {
-    /// How many there were.
+    /// Number of measured round trips.
     pub count: usize,
-    /// Half of them took no longer.
+    /// Median round-trip time.
     pub median: Duration,
-    /// None took longer.
+    /// Longest round-trip time.
     pub longest: Duration,
 }
 
-/// How far the clock of the server is from that of this machine.
+/// Difference between the clock of the server and the clock of this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockSkew {
-    /// In microseconds; positive if the server's is ahead.
+    /// Offset of the server clock in microseconds; positive if the server clock is ahead.
     pub ahead: i64,
-    /// It may be so much more or less: half of the quickest answer.
+    /// Maximum error of the offset: half of the shortest round trip.
     pub within: Duration,
 }
 
-/// What is there of a namespace.
+/// State of a namespace on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NamespaceState {
-    /// Nothing: the first manager makes it.
+    /// The namespace does not exist; the first manager creates it.
     Absent,
-    /// It can be read.
+    /// The namespace exists and this program can read it.
     Readable,
-    /// It was written by a newer program, which this one has to be to read it.
+    /// A newer program wrote the namespace, and this program cannot read it.
     Newer {
-        /// The oldest layout that a reader has to know.
+        /// Oldest layout version that a reader must know.
         needs: u64,
-        /// The newest one that this program knows.
+        /// Newest layout version that this program knows.
         knows: u64,
     },
 }
 
 impl RedisStore {
-    /// Looks at the server of a store, and at what is there of its namespace; nothing is changed or founded.
+    /// Examines the server of a store and its namespace. Changes and creates nothing.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] if it does not answer within some seconds, or does not tell what has to be known.
+    /// [`StoreError::Unavailable`] if the server does not answer within some seconds or does not report required facts.
     pub async fn examine(options: &RedisOptions) -> Result<ServerCheck, StoreError> {
         let place = Endpoint::of(options).map_err(unavailable)?;
         let mut connection = connect(&place, RESPONSE_TIMEOUT).await.map_err(not_applied)?;
@@ -115,7 +115,7 @@ impl RedisStore {
     }
 }
 
-/// Asks for the time again and again.
+/// Reads the time of the server several times to measure round trips and the clock difference.
 async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, ClockSkew), RedisError> {
     let begun = Instant::now();
     let mut taken = Vec::with_capacity(QUESTIONS);
@@ -126,7 +126,7 @@ async fn asked(connection: &mut MultiplexedConnection) -> Result<(RoundTrips, Cl
         let there = time(connection).await?;
         let took = sent.elapsed();
         taken.push(took);
-        // The quickest answer says it best.
+        // The shortest round trip gives the most exact offset.
         if took / 2 < skew.within {
             let half = i64::try_from(took.as_micros() / 2).unwrap_or(i64::MAX);
             skew = ClockSkew { ahead: there.saturating_sub(before.saturating_add(half)), within: took / 2 };

@@ -1,4 +1,4 @@
-//! What went wrong, and what it means for those who wait for an answer.
+//! Classifies errors of the server and converts them into store errors.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
@@ -11,41 +11,41 @@ use longhaul_wire::record::RecordDecodeError;
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 use std::fmt::Display;
 
-/// What to do about a namespace that cannot be used.
+/// Advice for a namespace that cannot be used.
 const RECOVERY_HELP: &str = "restore a dump of it, or use another namespace";
-/// What to do about one record of it.
+/// Advice for a single damaged record.
 const RECORD_HELP: &str =
     "it is left alone and nobody waits for it; to have it back, restore a dump of the namespace";
-/// With this begins what a script says that found something damaged before it wrote anything.
+/// Prefix of the error of a script that found damaged data before it wrote anything.
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
-/// What to do about one that is founded anew by the next sign of life of any node.
+/// Advice for an emptied namespace. The next lease renewal of any node creates it again.
 const RECREATED_HELP: &str =
     "try again in a second: each manager gives back what is its own, and nothing has to be restored";
 
-/// What a failure says about the request that met it.
+/// Meaning of an error for the request that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RedisFailureClass {
-    /// The server does not know the script, and did nothing.
+    /// The server does not know the script and did nothing.
     NotLoaded,
-    /// The connection failed: whether it was applied is unknown.
+    /// The connection failed; the request may or may not have been applied.
     Lost,
-    /// Not applied, for now: the server loads its data, is busy, or waits for its primary.
+    /// Not applied, but only for now: the server is loading its data, is busy, or waits for its primary.
     Busy,
-    /// Not applied: this server is no primary any more, so another connection may be needed.
+    /// Not applied: this server is not a primary any more, so a new connection may be needed.
     Demoted,
-    /// Not applied: as this node of a cluster knows, nobody leads the shard. Another node may know better.
+    /// Not applied: this cluster node knows of no primary for the shard. Another node may know one.
     Leaderless,
-    /// Applied, but not by every replica.
+    /// Applied, but not replicated to every required replica.
     Unacknowledged,
-    /// Not applied: there is no more memory.
+    /// Not applied: the server has no memory left.
     Full,
     /// Not applied: the server cannot write to its disk, or has too few replicas.
     Halted,
-    /// Not applied: whoever connects here may not do this.
+    /// Not applied: the user lacks the permission.
     Forbidden,
-    /// A script ended in the midst: what it needs is damaged.
+    /// A script was aborted because data that it needs is damaged.
     Damaged,
-    /// Anything else: it is not worth a second try.
+    /// Any other error; a second try would not help.
     Other,
 }
 
@@ -53,12 +53,12 @@ impl RedisFailureClass {
     pub(super) fn on(error: &RedisError) -> Self {
         match error.kind() {
             ErrorKind::Io | ErrorKind::Parse => Self::Lost,
-            // The only one that this program makes itself.
+            // This program creates only one client error: a write that did not reach all replicas.
             ErrorKind::Client => Self::Unacknowledged,
             ErrorKind::Server(ServerErrorKind::NoScript) => Self::NotLoaded,
             ErrorKind::Server(
                 ServerErrorKind::BusyLoading
-                // The keys are on the way to another shard of a cluster.
+                // The keys are being moved to another shard of the cluster.
                 | ServerErrorKind::Ask
                 | ServerErrorKind::TryAgain
                 | ServerErrorKind::MasterDown,
@@ -73,7 +73,7 @@ impl RedisFailureClass {
                 Some("NOAUTH" | "WRONGPASS") => Self::Forbidden,
                 Some("UNBLOCKED") => Self::Demoted,
                 Some("WRONGTYPE") => Self::Damaged,
-                // What fails inside a script is named in its message.
+                // Errors inside a script are named only in its error message.
                 Some(_) | None => match Self::named(error.detail().unwrap_or_default()) {
                     Self::Other if is_of_script(error) => Self::Damaged,
                     named => named,
@@ -82,7 +82,7 @@ impl RedisFailureClass {
         }
     }
 
-    /// What a server means that was found to be unfit before anything was sent to it.
+    /// Classifies a fault that was found before anything was sent to the server.
     pub(super) const fn on_fault(fault: &UnsuitableServer) -> Self {
         match fault {
             UnsuitableServer::Replica { .. } => Self::Demoted,
@@ -110,7 +110,7 @@ impl RedisFailureClass {
     }
 }
 
-/// The error for a request that surely left nothing behind.
+/// Converts the error of a request that certainly changed nothing.
 pub(super) fn not_applied(error: RedisError) -> StoreError {
     match RedisFailureClass::on(&error) {
         RedisFailureClass::Damaged => corrupt_by(&error),
@@ -143,12 +143,12 @@ pub(super) fn corrupt(what: impl Into<String>) -> StoreError {
     StoreError::Corrupt { what: what.into(), remedy: RECOVERY_HELP.to_owned() }
 }
 
-/// The same of one record.
+/// Adds the process id and the advice for a single record to a damage error.
 pub(super) fn of_record(id: ProcessId, error: StoreError) -> StoreError {
     about(format_args!("process {id}"), RECORD_HELP, error)
 }
 
-/// The same of one of many, whatever they are.
+/// Adds the name of the damaged entry and an advice to a damage error.
 pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> StoreError {
     match error {
         StoreError::Corrupt { what, .. } => {
@@ -158,23 +158,23 @@ pub(super) fn about(one: impl Display, remedy: &str, error: StoreError) -> Store
     }
 }
 
-/// Whether a script ended in it, and not for want of memory, rights or a primary.
+/// Returns true if a script was aborted for another reason than memory, permissions or a demoted primary.
 fn is_of_script(error: &RedisError) -> bool {
     let told = error.to_string();
     told.contains(FOUND_DAMAGED) || told.contains("script")
 }
 
-/// What a script met that it cannot work with.
+/// Converts the error of a script that met damaged data.
 fn corrupt_by(error: &RedisError) -> StoreError {
     let told = error.detail().map_or_else(|| error.to_string(), ToOwned::to_owned);
     let Some((_, found)) = told.split_once(FOUND_DAMAGED) else { return corrupt(told) };
-    // The server adds where its script stands.
+    // The server appends the position in the script.
     let what = found.split_once(" script: ").map_or(found, |(what, _)| what).trim_end_matches(',');
     let remedy = if what.starts_with("process ") { RECORD_HELP } else { RECOVERY_HELP };
     StoreError::Corrupt { what: what.to_owned(), remedy: remedy.to_owned() }
 }
 
-/// Somebody emptied the namespace under those who use it.
+/// Returns the error for a namespace that was emptied during use.
 pub(super) fn emptied() -> StoreError {
     StoreError::Corrupt {
         what: "there is nothing in the namespace any more".to_owned(),

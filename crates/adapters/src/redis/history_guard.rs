@@ -1,39 +1,39 @@
-//! How far the namespace had come, by which a server is known that was emptied, restored or replaced.
+//! Detects data loss in the namespace: a server that was emptied, restored from an old dump, or replaced.
 //!
-//! Each new connection is asked for it before anything else. If the namespace stands before what was heard of it, what
-//! others did since is not known there: their work looks as if it waited, or as if they were gone. Nothing that may be
-//! theirs is taken there until the answer to a sign of life told of it; whoever gives them knows to wait then until
-//! all had the time to give back what is theirs.
+//! Every new connection first reads the history position of the namespace. If that is older than the newest position
+//! seen before, recent writes of other nodes are missing. Their running work may then look pending, and their leases
+//! may look expired. Nothing that may belong to other nodes is taken until a lease renewal has reported the loss. The
+//! engine then waits until every node had time to restore its records.
 
 use longhaul_ports::{EventCursor, History};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What was heard of how far the namespace has come.
+/// Latest known history position of the namespace.
 #[derive(Debug, Default)]
 pub(super) struct HistoryGuard(Mutex<HistoryState>);
 
 #[derive(Debug, Default)]
 struct HistoryState {
-    /// The furthest of what the server of the latest connection said; its server is what that calls itself.
+    /// Newest position seen on the server of the latest connection, with the run id of that server.
     furthest: Option<History>,
-    /// So many connections led to a namespace that had lost something.
+    /// Number of connections that led to a namespace with lost data.
     losses: u64,
-    /// So many of them were told of.
+    /// Number of these losses that lease renewals have reported.
     told: u64,
-    /// How far it had come by the latest answer to a sign of life.
+    /// Incarnation and event cursor of the latest lease renewal.
     told_last: Option<(String, EventCursor)>,
 }
 
-/// Why nothing is taken from a namespace that lost something.
+/// Error for a claim from a namespace that has lost data.
 #[derive(Debug, thiserror::Error)]
 #[error("the store has lost data: no process starts until all nodes had time to restore their records")]
 pub(super) struct StoreRegressed;
 
 impl HistoryGuard {
-    /// A new connection leads to a namespace that has come so far.
+    /// Records the history position that a new connection found.
     pub(super) fn meets(&self, here: History) {
         let mut heard = self.heard();
-        // Where nothing was founded yet there was nothing to lose.
+        // A namespace that did not exist yet had nothing to lose.
         let is_lost = |before: &History| {
             before.incarnation.is_some() && (!here.continues(before) || here.server != before.server)
         };
@@ -43,12 +43,12 @@ impl HistoryGuard {
         heard.furthest = Some(here);
     }
 
-    /// The namespace has come so far by the answer to a question.
+    /// Records the history position from the answer to a request.
     pub(super) fn hears(&self, incarnation: Option<String>, end: EventCursor) -> History {
         self.heard().takes_in(incarnation, end)
     }
 
-    /// The same; whoever asked learns from it what was lost.
+    /// Records the history position from a lease renewal, which also reports all losses so far to the caller.
     pub(super) fn tells(&self, incarnation: Option<String>, end: EventCursor) -> History {
         let mut heard = self.heard();
         heard.told = heard.losses;
@@ -56,13 +56,13 @@ impl HistoryGuard {
         heard.takes_in(incarnation, end)
     }
 
-    /// The mark of the founding and the place after the newest event by the latest answer to a sign of life; none before
-    /// the first one.
+    /// Returns the incarnation and the cursor after the newest event from the latest lease renewal. Returns `None`
+    /// before the first renewal.
     pub(super) fn told_last(&self) -> Option<(String, EventCursor)> {
         self.heard().told_last.clone()
     }
 
-    /// Whether something was lost that nobody was told of yet.
+    /// Returns true if a data loss was not reported by a lease renewal yet.
     pub(super) fn is_unconfirmed(&self) -> bool {
         let heard = self.heard();
         heard.told < heard.losses
@@ -77,7 +77,7 @@ impl HistoryState {
     fn takes_in(&mut self, incarnation: Option<String>, end: EventCursor) -> History {
         let server = self.furthest.as_ref().map(|before| before.server.clone()).unwrap_or_default();
         let before = self.furthest.take().filter(|before| before.incarnation == incarnation);
-        // Answers may overtake each other.
+        // Answers may arrive out of order.
         let furthest = before.map_or(end, |before| before.end.max(end));
         self.furthest =
             Some(History { incarnation: incarnation.clone(), server: server.clone(), end: furthest });
@@ -85,12 +85,12 @@ impl HistoryState {
     }
 }
 
-/// Writes the mark of the founding as text.
+/// Encodes an incarnation id as hexadecimal text.
 pub(super) fn spelled(mark: Vec<u8>) -> String {
     mark.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Reads the mark that [`spelled`] wrote.
+/// Decodes the text that [`spelled`] wrote.
 pub(super) fn unspelled(digits: &str) -> Vec<u8> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).collect()

@@ -1,4 +1,4 @@
-//! The connection to the server, and the requests that go over it.
+//! The connection to the server, and the requests that use it.
 
 use super::Durability;
 use super::desync::DesyncFlag;
@@ -21,20 +21,20 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A server that does not take a connection in this time is not there.
+/// Timeout of a connection attempt.
 const CONNECTING: Duration = Duration::from_secs(1);
-/// A request without an answer after this time is sent again.
+/// Timeout of one request; afterwards the request is sent again.
 pub(super) const RESPONSE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A replica that does not have a write after this time is waited for once more, with the next try.
+/// Maximum time to wait for the replicas after one write. The next try waits again.
 const REPLICATING: Duration = Duration::from_secs(1);
-/// A server that loads its data for longer is not waited for.
+/// Maximum time to wait for a server that is loading its data.
 const LOADING: Duration = Duration::from_secs(30);
-/// Between two tries.
+/// First delay between two tries.
 const RETRY_DELAY: Duration = Duration::from_millis(25);
-/// The longest between two tries.
+/// Maximum delay between two tries.
 const MAX_RETRY_DELAY: Duration = Duration::from_millis(400);
 
-/// One connection, made anew when it is lost, over which all requests but those that block go at once.
+/// One shared connection that is reopened when it is lost. All requests that do not block are multiplexed over it.
 pub(super) struct RedisConnection {
     place: Endpoint,
     prefix: String,
@@ -42,22 +42,22 @@ pub(super) struct RedisConnection {
     patience: Duration,
     promise: DurabilityCheck,
     live: Mutex<Option<LiveConnection>>,
-    /// Held by whoever connects.
+    /// Held by the task that opens the connection.
     connecting: tokio::sync::Mutex<()>,
     silence: OutageDetector,
     past: HistoryGuard,
-    /// Whether anybody is told of what was lost.
+    /// True if data loss is reported by lease renewals, which requires leases that expire.
     is_told: bool,
-    /// The newest record format that is read.
+    /// Newest record format that this node reads.
     pub(super) record_format: u32,
-    /// How long no write has reached all replicas that have to have it.
+    /// Detects that writes have not reached all required replicas for some time.
     lacking: OutageDetector,
 }
 
-/// The connection, which is given up when it is lost or its answers are out of step.
+/// A connection with its flag for lost or out of step.
 type LiveConnection = (MultiplexedConnection, DesyncFlag);
 
-/// What was answered, over a connection with this step.
+/// A reply, with the flag of its connection.
 type RedisReply = (Value, DesyncFlag);
 
 impl RedisConnection {
@@ -82,12 +82,12 @@ impl RedisConnection {
         &self.prefix
     }
 
-    /// The time that scripts are given; empty if the server's own counts.
+    /// Returns the time to pass to scripts; empty if the time of the server is used.
     fn now(&self) -> String {
         self.clock.as_ref().map(|clock| clock.now().0.to_string()).unwrap_or_default()
     }
 
-    /// Loads every script, as soon as the server has loaded its data.
+    /// Loads every script once the server has loaded its data.
     pub(super) async fn load_scripts(&self) -> Result<(), StoreError> {
         let mut connection = self.loaded().await?;
         for script in ALL {
@@ -96,7 +96,7 @@ impl RedisConnection {
         Ok(())
     }
 
-    /// The connection, as soon as the server has loaded its data.
+    /// Returns the connection once the server has loaded its data.
     pub(super) async fn loaded(&self) -> Result<MultiplexedConnection, StoreError> {
         let begun = Instant::now();
         loop {
@@ -113,8 +113,8 @@ impl RedisConnection {
         }
     }
 
-    /// A script that changes something. It is sent again if its answer got lost, which is why each of them is safe to
-    /// send twice.
+    /// Runs a script that changes data. The script is sent again if its answer was lost, so every script is safe to run
+    /// twice.
     pub(super) async fn write(
         &self,
         script: &LuaScript,
@@ -124,8 +124,9 @@ impl RedisConnection {
         self.change(RedisRequest::Script { script, args, purpose: ScriptPurpose::Write }, op.into()).await
     }
 
-    /// The same for one that takes what may be another's; not where something was lost that nobody was told of. The script
-    /// compares the namespace with what was told, because one can be emptied or founded again under a connection that lasts.
+    /// Runs a script that may take processes of other nodes. Fails while a data loss is not reported yet. The script
+    /// itself also compares the namespace with the last reported position, because the namespace can be emptied during
+    /// a connection.
     pub(super) async fn take(
         &self,
         script: &LuaScript,
@@ -158,12 +159,12 @@ impl RedisConnection {
         ScriptReply::of(value, step, self.record_format)
     }
 
-    /// A script that changes nothing that anybody has to know of.
+    /// Runs a script that changes nothing which other nodes must know.
     pub(super) async fn read(&self, script: &LuaScript, args: ScriptArgs) -> Result<ScriptReply, StoreError> {
         self.asked(RedisRequest::Script { script, args, purpose: ScriptPurpose::Read }).await
     }
 
-    /// One command outside any script that changes nothing. It is sent again if its answer got lost.
+    /// Runs a single read command without a script. The command is sent again if its answer was lost.
     pub(super) async fn look(&self, command: Cmd) -> Result<ScriptReply, StoreError> {
         self.asked(RedisRequest::Look(command)).await
     }
@@ -174,29 +175,29 @@ impl RedisConnection {
         ScriptReply::of(value, step, self.record_format)
     }
 
-    /// How far the namespace has come.
+    /// Returns the history position of the namespace.
     pub(super) async fn history(&self) -> Result<History, StoreError> {
         let (incarnation, end) = history_in(&mut self.look(self.how_far()).await?)?;
         Ok(self.past.hears(incarnation, end))
     }
 
-    /// The same by the answer to a sign of life, from which whoever gave it learns what was lost.
+    /// Returns the history position from the answer to a lease renewal, which reports all losses so far to the caller.
     pub(super) fn tell(&self, answer: &mut ScriptReply) -> Result<History, StoreError> {
         let (incarnation, end) = history_in(answer)?;
         Ok(self.past.tells(incarnation, end))
     }
 
-    /// Whether something was lost of which those who give signs of life were not told yet.
+    /// Returns true if a data loss was not reported by a lease renewal yet.
     pub(super) fn is_behind(&self) -> bool {
         self.is_told && self.past.is_unconfirmed()
     }
 
-    /// A connection of its own, for requests that block.
+    /// Opens a separate connection for requests that block.
     pub(super) async fn blocking(&self, answering: Duration) -> Result<MultiplexedConnection, StoreError> {
         connect(&self.place, answering).await.map_err(unavailable)
     }
 
-    /// Whether a write counts only when replicas have it.
+    /// Returns true if a write counts only once replicas have it.
     pub(super) const fn is_replicated(&self) -> bool {
         match self.promise.durability() {
             Durability::Replicated { .. } => true,
@@ -204,7 +205,7 @@ impl RedisConnection {
         }
     }
 
-    /// What kept the server from being fit when it was looked at last.
+    /// Returns the fault that the last check of the server found.
     pub(super) fn fault(&self) -> Option<UnsuitableServer> {
         self.promise.fault()
     }
@@ -213,8 +214,8 @@ impl RedisConnection {
         let begun = Instant::now();
         let mut pause = RETRY_DELAY;
         let mut maybe_applied = false;
-        // Nobody waits for a server that did not answer others for a while: one try tells whether it is back. The same
-        // goes for replicas that did not have the writes of others.
+        // During a known outage one try is enough to see if the server is back. The same applies to writes while
+        // replicas are missing.
         let is_in_vain = self.silence.is_known() || (request.writes() && self.lacking.is_known());
         let most = if is_in_vain { Duration::ZERO } else { self.patience };
         loop {
@@ -254,7 +255,7 @@ impl RedisConnection {
                     why
                 }
                 Err(error) => {
-                    // Whoever asks for something new is told soon that nobody is there.
+                    // Fail a new request early, because no server is reachable.
                     let will_be = matches!(
                         RedisFailureClass::on(&error),
                         RedisFailureClass::Busy | RedisFailureClass::Leaderless
@@ -326,7 +327,7 @@ impl RedisConnection {
         command
     }
 
-    /// The connection, made anew if there is none.
+    /// Returns the connection and opens it if necessary.
     async fn connection(&self) -> Result<LiveConnection, RedisError> {
         if let Some(live) = self.live() {
             return Ok(live);
@@ -347,11 +348,12 @@ impl RedisConnection {
         Ok(live)
     }
 
-    /// How far the namespace has come where a connection leads, and to whom, as far as that may have lost something.
+    /// Reads the history position of the namespace over a new connection. The run id of the server is included where
+    /// another server may lack data.
     async fn standing(&self, connection: &mut MultiplexedConnection) -> Result<History, RedisError> {
         let told: Result<(Option<Vec<u8>>, Option<u64>), _> = self.how_far().query_async(connection).await;
         let (incarnation, end) = match told {
-            // The script that founds says which key is damaged.
+            // The script that creates the namespace reports which key is damaged.
             Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => (None, None),
             told => told?,
         };
@@ -365,11 +367,11 @@ impl RedisConnection {
         command
     }
 
-    /// Whether a server that takes over, or begins anew, may lack what was acknowledged before.
+    /// Returns true if a promoted or restarted server may lack acknowledged writes.
     fn may_forget(&self) -> bool {
         match self.promise.durability() {
             Durability::Cache => true,
-            // What may be promoted has all that was acknowledged, or is not there.
+            // With these levels, a promoted or restarted server has all acknowledged writes.
             Durability::Single | Durability::Replicated { .. } => false,
         }
     }
@@ -387,12 +389,12 @@ impl fmt::Debug for RedisConnection {
     }
 }
 
-/// What a request meets while somebody else tries whether the server is back.
+/// Returns the error for a request while another task checks if the server is back.
 fn away() -> RedisError {
     RedisError::from(std::io::Error::other("the server does not answer"))
 }
 
-/// Reads the mark of the founding and the place after the newest event.
+/// Decodes the incarnation id and the cursor after the newest event.
 fn history_in(reply: &mut ScriptReply) -> Result<(Option<String>, EventCursor), StoreError> {
     let incarnation = reply.optional_bytes()?.map(spelled);
     let end = reply.optional_signed()?.and_then(|end| u64::try_from(end).ok()).unwrap_or(0);
@@ -406,7 +408,7 @@ pub(super) async fn connect(
     dial(&place.client().await?, answering).await
 }
 
-/// A connection to this very server.
+/// Opens a connection to exactly this server.
 pub(super) async fn dial(
     client: &redis::Client,
     answering: Duration,
@@ -417,8 +419,8 @@ pub(super) async fn dial(
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// Sends a command, and waits for as many replicas as have to have what it did. A script that finds what was done before
-/// writes something all the same: a server waits for nothing but what was written over this connection.
+/// Sends a command and waits until the required number of replicas has its writes. A script that only finds an earlier
+/// result also writes something, because `WAIT` covers only writes of this connection.
 async fn send(
     connection: &mut MultiplexedConnection,
     command: &Cmd,

@@ -1,4 +1,4 @@
-//! Pages of records.
+//! Lists records in pages.
 
 use super::RedisStore;
 use super::codec::{read, record_id};
@@ -8,13 +8,13 @@ use longhaul_domain::{Level, Seq};
 use longhaul_ports::{Listing, PageKey, PageRequest, ProcessFilter, SortOrder, StoreError};
 use std::collections::BTreeSet;
 
-/// The most records on a page.
+/// Maximum number of records on a page.
 const MAX_PAGE: u32 = 1_000;
-/// A page ends early when its records are larger than this together, in bytes.
+/// Maximum total size of the records on a page, in bytes. A larger page ends early.
 const MAX_PAGE_BYTES: u64 = 8 * 1024 * 1024;
-/// So many processes are looked at in one step, so that nobody waits long for the server.
+/// Maximum number of processes that one script run examines, so that other clients do not wait long.
 const SCAN_BATCH: u64 = 2_000;
-/// After so many steps a page is short rather than late.
+/// Maximum number of script runs for one page. After that the page is returned with fewer records.
 const STEPS: u32 = 100;
 
 impl RedisStore {
@@ -66,7 +66,7 @@ impl RedisStore {
     }
 }
 
-/// What to ask the script for; none if no record can pass.
+/// Translates a filter into conditions for the script. Returns `None` if no record can match.
 fn conditions(filter: &ProcessFilter) -> Option<Vec<(&'static str, Vec<u8>)>> {
     let mut conditions = Vec::new();
     if let Some(begin) = &filter.id_prefix {

@@ -8,11 +8,11 @@ use longhaul_domain::{ProcessId, Retention, Timestamp};
 use longhaul_ports::{Lease, Maintenance, PrunedBatch, StoreError, StoredProcess};
 use std::time::Duration;
 
-/// A row is handed to one engine for so long.
+/// Time for which a due record is reserved for one engine.
 const DUE_LEASE: Duration = Duration::from_secs(5);
-/// So many that have ended are looked at in one step.
+/// Maximum number of ended processes that one script run examines.
 const SCAN_BATCH: u64 = 512;
-/// So many are let go of in one step, so that nobody waits long for the server.
+/// Maximum number of processes that one script run prunes, so that other clients do not wait long.
 const PRUNE_BATCH: usize = 100;
 
 #[async_trait]
@@ -41,7 +41,7 @@ impl Maintenance for RedisStore {
         let more = covered.len() > most;
         covered.truncate(most);
         let mut swept = PrunedBatch { more, ..PrunedBatch::default() };
-        // Without anybody to let go of there still is the total.
+        // An empty call still returns the total.
         let mut pieces = covered.chunks(PRUNE_BATCH);
         loop {
             let piece = pieces.next();
@@ -63,7 +63,7 @@ impl Maintenance for RedisStore {
 }
 
 impl RedisStore {
-    /// The oldest that the rule covers and that want no decision.
+    /// Returns the oldest ended processes that the retention rule covers and that need no decision.
     async fn covered(&self, rule: &Retention, most: usize) -> Result<Vec<ProcessId>, StoreError> {
         let mut covered = Vec::new();
         let mut place = 0_u64;
@@ -79,7 +79,7 @@ impl RedisStore {
                 let (id, completed_at) = (id(&reply.bytes()?)?, Timestamp(reply.signed()?));
                 let busy = reply.word()? == "1";
                 place = place.saturating_add(1);
-                // What ended later is younger and has fewer after it: behind the first that stays all stay.
+                // Processes are ordered by their end. Once the rule keeps one, it keeps all later ones.
                 if covered.len() >= most || !rule.lets_go(now, completed_at, all.saturating_sub(place)) {
                     return Ok(covered);
                 }

@@ -16,10 +16,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What to do about a node whose record is damaged.
+/// Advice for a node with a damaged record.
 const AT_REGISTRATION: &str = "it is made anew when the node registers again";
 
-/// Counts of news that nodes took in, so that whoever stops waiting half-way loses nothing.
+/// Number of updates that each node has received, so that an abandoned wait loses no update.
 #[derive(Debug, Default)]
 pub(super) struct ConsumedUpdates(Mutex<BTreeMap<NodeId, u64>>);
 
@@ -33,12 +33,12 @@ impl ConsumedUpdates {
     }
 }
 
-/// What a node asks for.
+/// Kind of request of a node for updates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NodeQuery {
-    /// Whatever there is, with a sign of life.
+    /// A lease renewal, which always gets an answer.
     Beat,
-    /// Only if there is something new.
+    /// A question for new updates, which is answered only if there are any.
     Call,
 }
 
@@ -60,7 +60,7 @@ impl Membership for RedisStore {
         match word.as_str() {
             "ok" => {
                 let epoch = Epoch(reply.number()?);
-                // Under the number of another's lease it would take itself for replaced.
+                // With the epoch of another registration, the node would consider itself replaced.
                 if reply.bytes()? != mark {
                     return Err(reply.strange("a registration was answered as that of another"));
                 }
@@ -156,13 +156,13 @@ impl Membership for RedisStore {
 }
 
 impl RedisStore {
-    /// What there is for a node that it was not told of yet; none, without waiting for it, if there is nothing.
+    /// Returns updates that this node has not received yet. Returns `None` at once if there are none.
     ///
     /// # Errors
     /// As [`Membership::wait_for_updates`].
     pub async fn news(&self, by: &Lease) -> Result<Option<NodeUpdates>, StoreError> {
         if self.link.is_behind() {
-            // What was lost is news, of which the server knows nothing.
+            // A data loss is an update too, but the server does not know about it.
             return self.renew_lease(by).await.map(Some);
         }
         let Some((calls, count)) = self.calls(by, NodeQuery::Call).await? else { return Ok(None) };
@@ -170,7 +170,7 @@ impl RedisStore {
         Ok(Some(calls))
     }
 
-    /// Says which nodes keep to something else than this one.
+    /// Logs which nodes have other settings than this one.
     fn report_settings_mismatch(&self, others: &mut ScriptReply) -> Result<(), StoreError> {
         while !others.is_empty() {
             let (node, theirs) = (others.word()?, others.word()?);
@@ -184,7 +184,7 @@ impl RedisStore {
         Ok(())
     }
 
-    /// How long leases last, and how long after that a node's work is its own, in milliseconds; empty for ever.
+    /// Returns the duration of a lease in milliseconds; empty if leases never expire.
     pub(super) fn lasts(&self) -> String {
         self.leases.map(|leases| leases.lease.as_millis().to_string()).unwrap_or_default()
     }
@@ -197,7 +197,7 @@ impl RedisStore {
         args.text(&self.lasts()).text(&self.grace())
     }
 
-    /// What there is for a node and the count of its news; none to a call without news.
+    /// Returns the updates for a node and their count. Returns `None` for a question without new updates.
     async fn calls(&self, by: &Lease, question: NodeQuery) -> Result<Option<(NodeUpdates, u64)>, StoreError> {
         let mut args = ScriptArgs::default();
         self.push_times(push_lease(&mut args, by));
@@ -224,7 +224,7 @@ impl RedisStore {
         }
     }
 
-    /// Every node that registered, by name.
+    /// Returns every registered node, ordered by name.
     pub(super) async fn members(&self) -> Result<Vec<RegisteredRow>, StoreError> {
         let mut reply = self.link.read(&NODES, ScriptArgs::default()).await?;
         let now = Timestamp(reply.signed()?);
@@ -242,7 +242,7 @@ impl RedisStore {
     }
 }
 
-/// The home that a registration was refused for.
+/// Decodes the state directory that owns the node name, for which a registration was refused.
 fn other_home(reply: &mut ScriptReply) -> Result<Box<NodeHome>, StoreError> {
     read_home(reply)?.map(Box::new).ok_or_else(|| reply.strange("a registration was refused for no home"))
 }

@@ -1,4 +1,4 @@
-//! Everything that a namespace keeps, into another store and out of one.
+//! Copies the whole content of a namespace into another store, or from another store.
 
 use super::RedisStore;
 use super::codec::{SEPARATOR, id, name};
@@ -17,7 +17,7 @@ use longhaul_ports::{
 use longhaul_wire::record;
 use std::collections::BTreeMap;
 
-/// So many bytes are sent in one step, so that nobody waits long for the server.
+/// Maximum number of bytes sent to one script run, so that other clients do not wait long.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
 
 #[async_trait]
@@ -108,7 +108,7 @@ impl Migrate for RedisStore {
 }
 
 impl RedisStore {
-    /// Sends many pieces, as few at a time as are not too large together, each time after what all have in common.
+    /// Sends pieces in batches of limited size. Each batch starts with the common arguments in `begin`.
     async fn send(
         &self,
         script: &LuaScript,
@@ -181,7 +181,7 @@ fn sort(what: &str) -> ScriptArgs {
     args
 }
 
-/// A record as it is, in the order in which the script reads it.
+/// Encodes a record for the scripts that import or restore it, in their argument order.
 pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     let (process, head) = (&stored.process, stored.process.head());
     let last_wish = stored.pending_actions.iter().map(|(no, _)| *no).max().unwrap_or(ActionSeq(0));

@@ -1,4 +1,4 @@
-//! A namespace as a whole: whether there is one, and what a copy does with the one that it makes.
+//! Operations on a whole namespace: test for existence, delete, rename.
 
 use super::failure::not_applied;
 use super::link::RedisConnection;
@@ -7,10 +7,10 @@ use super::{endpoint::Endpoint, failure};
 use longhaul_ports::StoreError;
 use std::time::Duration;
 
-/// The longest that the server may take for all keys of a namespace.
+/// Timeout for an operation on all keys of a namespace.
 const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Gives all keys that begin with the prefix.
+/// Lua code that collects all keys with a prefix.
 const FIND: &str = "\
 local found, cursor = {}, '0'
 repeat
@@ -20,14 +20,14 @@ repeat
 until cursor == '0'
 ";
 
-/// Lets all keys go, and says how many there were.
+/// Lua code that deletes the collected keys and returns their number.
 const DELETE_ALL: &str = "\
 local count = 0
 for key in pairs(found) do count = count + redis.call('DEL', key) end
 return count
 ";
 
-/// Gives all keys the second prefix instead, if no key of a namespace has it yet.
+/// Lua code that replaces the prefix of the collected keys, unless a namespace with the new prefix exists.
 const RENAME: &str = "\
 if redis.call('EXISTS', ARGV[2] .. 'meta') == 1 then return 0 end
 for key in pairs(found) do redis.call('RENAME', key, ARGV[2] .. string.sub(key, #ARGV[1] + 1)) end
@@ -35,7 +35,7 @@ return 1
 ";
 
 impl RedisStore {
-    /// Whether the server has the namespace.
+    /// Returns true if the namespace exists on the server.
     ///
     /// # Errors
     /// If the server cannot be asked.
@@ -45,21 +45,21 @@ impl RedisStore {
         ask(options, &command).await.map(|count| count > 0)
     }
 
-    /// Lets a namespace go that nobody uses, and says whether there was anything.
+    /// Deletes a namespace that no node uses. Returns true if there was anything to delete.
     ///
     /// # Errors
-    /// If the server cannot do it.
+    /// If the server cannot do this.
     pub async fn discard(options: &RedisOptions) -> Result<bool, StoreError> {
         let mut command = redis::cmd("EVAL");
         command.arg(format!("{FIND}{DELETE_ALL}")).arg(0).arg(options.prefix());
         ask(options, &command).await.map(|count| count > 0)
     }
 
-    /// Gives a namespace that nobody uses another name in one step; false if that one is taken. It is for servers that
-    /// are no shards of a cluster: the keys would have to go to another one.
+    /// Renames a namespace that no node uses, in one atomic step. Returns false if the new name is taken. Does not work
+    /// in a Redis cluster, where the keys would have to move to another shard.
     ///
     /// # Errors
-    /// If the server cannot do it.
+    /// If the server cannot do this.
     pub async fn rename(options: &RedisOptions, namespace: &str) -> Result<bool, StoreError> {
         let place = RedisOptions { namespace: namespace.to_owned(), ..options.clone() };
         let mut command = redis::cmd("EVAL");
@@ -68,7 +68,7 @@ impl RedisStore {
     }
 }
 
-/// Over a connection that waits for as long as it takes.
+/// Runs the command over a separate connection with a long timeout.
 async fn ask(options: &RedisOptions, command: &redis::Cmd) -> Result<u64, StoreError> {
     let link = RedisConnection::new(Endpoint::of(options).map_err(failure::unavailable)?, options);
     let mut connection = link.blocking(SCAN_TIMEOUT).await?;

@@ -1,4 +1,4 @@
-//! A node as the server keeps it.
+//! The stored record of a node.
 
 use super::codec::name;
 use super::reply::ScriptReply;
@@ -8,7 +8,7 @@ use longhaul_ports::{KnownNode, NodeAdvertisement, NodeDescriptor, NodeHome, Pre
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// A node as the server keeps it.
+/// A decoded node record.
 #[derive(Debug)]
 pub(super) struct RegisteredRow {
     pub(super) facts: NodeDescriptor,
@@ -18,7 +18,7 @@ pub(super) struct RegisteredRow {
     offer: NodeAdvertisement,
 }
 
-/// How it stands with a node by its record, as it was at one moment.
+/// Lease state of a node at the time of the query.
 #[derive(Clone, Copy, Debug)]
 enum NodeLeaseState {
     Left,
@@ -27,7 +27,7 @@ enum NodeLeaseState {
 }
 
 impl RegisteredRow {
-    /// Reads what the script tells of a node after its name.
+    /// Decodes the part of a node row after the name.
     pub(super) fn read(now: Timestamp, node: &str, row: &mut ScriptReply) -> Result<Self, StoreError> {
         let (id, boot, version) = (name(node)?, row.word()?, row.word()?);
         let epoch = Epoch(row.number()?);
@@ -62,7 +62,8 @@ impl RegisteredRow {
         }
     }
 
-    /// What is known of it where work is a node's own for so long after the end of its lease.
+    /// Converts the row for callers. `grace` is the time after the end of a lease during which the work still belongs
+    /// to the node.
     pub(super) fn known(self, grace: Option<Duration>) -> KnownNode {
         let presence = match self.standing {
             NodeLeaseState::Left => Presence::Left,
@@ -77,13 +78,13 @@ impl RegisteredRow {
     }
 }
 
-/// Where a node works from, as the scripts take it: its id and its place, both empty if it does not say.
+/// Adds the state directory of a node as two arguments: its id and its path, both empty if unknown.
 pub(super) fn push_home(args: &mut ScriptArgs, facts: &NodeDescriptor) {
     let (id, place) = facts.home.as_ref().map_or(("", ""), |home| (&home.id, &home.place));
     args.text(id).text(place);
 }
 
-/// Reads what scripts tell of a home. An older program wrote no place.
+/// Decodes a state directory. Older programs stored no path.
 pub(super) fn read_home(row: &mut ScriptReply) -> Result<Option<NodeHome>, StoreError> {
     let (id, place) = (row.optional_text()?, row.optional_text()?);
     Ok(id.map(|id| {

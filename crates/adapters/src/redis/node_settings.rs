@@ -1,21 +1,21 @@
-//! What the nodes of a namespace keep to, which has to be the same for all of them.
+//! Compares the settings that must be equal on all nodes of a namespace.
 
 use super::RedisOptions;
 use super::failure::RedisFailureClass;
 use redis::RedisError;
 use redis::aio::MultiplexedConnection;
 
-/// Another node, and what it keeps to.
+/// Settings of another node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeSettings {
-    /// Its name.
+    /// Name of the node.
     pub node: String,
-    /// Its durability and its times, as the URL of a store says them.
+    /// Durability and lease times of the node, in the notation of a store URL.
     pub terms: String,
 }
 
 impl RedisOptions {
-    /// What a node with these options keeps to: durability and times, as a URL says them.
+    /// Returns the durability and lease times of these options, in the notation of a store URL.
     #[must_use]
     pub fn terms(&self) -> String {
         let durability = self.durability;
@@ -29,7 +29,7 @@ impl RedisOptions {
     }
 }
 
-/// The nodes that have neither left nor are lost and keep to something else. Those of older programs do not say to what.
+/// Returns the active nodes with other settings. Nodes with older programs do not store their settings and are skipped.
 pub(super) async fn differing(
     connection: &mut MultiplexedConnection,
     prefix: &str,
@@ -52,7 +52,7 @@ pub(super) async fn differing(
     Ok(differing)
 }
 
-/// None of what is damaged, which is told elsewhere.
+/// Converts a damaged reply to `None`; other code reports the damage.
 fn sound<T>(answer: Result<T, RedisError>) -> Result<Option<T>, RedisError> {
     match answer {
         Err(error) if RedisFailureClass::on(&error) == RedisFailureClass::Damaged => Ok(None),

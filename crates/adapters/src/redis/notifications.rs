@@ -1,4 +1,4 @@
-//! The one request of a store that blocks: it hears of every change, for all who wait here.
+//! The one blocking request of a store: listens for changes on behalf of all waiting tasks.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
@@ -12,25 +12,25 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// So long the server holds a request back in which there is nothing to tell.
+/// Maximum time for which the server holds a request open without a change.
 const BLOCKED: Duration = Duration::from_secs(5);
-/// An answer that is so much later than that does not come.
+/// Additional time after which the answer counts as lost.
 const LATE: Duration = Duration::from_secs(3);
-/// After each ring, so that a busy store is not asked for every single change.
+/// Delay after each notification, so that a busy store does not cause a request for every change.
 const NOTIFY_DELAY: Duration = Duration::from_millis(1);
-/// Before a connection that was lost is made anew.
+/// Delay before a lost connection is opened again.
 const RECONNECTING: Duration = Duration::from_millis(200);
-/// Whoever waits asks again after this long, whatever was heard: then it learns if the server is away.
+/// Maximum time for which a task waits for a notification. Afterwards it asks the server, and so notices an outage.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Hears the bell that every change rings.
+/// Listens to the stream that every change appends to.
 #[derive(Debug)]
 pub(super) struct NotificationListener {
     rung: watch::Receiver<u64>,
     task: JoinHandle<()>,
 }
 
-/// Somebody who waits for the bell.
+/// Subscription of one waiting task.
 #[derive(Debug)]
 pub(super) struct NotificationWaiter(watch::Receiver<u64>);
 
@@ -52,21 +52,21 @@ impl Drop for NotificationListener {
 }
 
 impl NotificationWaiter {
-    /// What rings from here on counts. To be called before the question that may have to be asked again.
+    /// Discards earlier notifications. Call this before the query that may have to be repeated.
     pub(super) fn open(&mut self) {
         self.0.mark_unchanged();
     }
 
-    /// Returns when something rang, or when it is time to look anyway.
+    /// Waits for a notification or until it is time to ask the server anyway.
     pub(super) async fn heard(&mut self) {
-        // That nobody listens any more is noticed by asking.
+        // If the listener has ended, the next query reports the reason.
         let _ = tokio::time::timeout(MAX_WAIT, self.0.changed()).await;
     }
 }
 
 async fn listen(link: Arc<RedisConnection>, ring: watch::Sender<u64>) {
     loop {
-        // What made it stop is met by everybody who asks.
+        // The waiting tasks meet the same error in their own queries.
         let Err(_) = hear(&link, &ring).await;
         ring.send_modify(|count| *count += 1);
         tokio::time::sleep(RECONNECTING).await;
@@ -77,7 +77,8 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
     let mut connection = link.blocking(BLOCKED + LATE).await?;
     let bell = format!("{}bell", link.prefix());
     let mut last = newest(&mut connection, &bell).await?;
-    // Whoever asks next may take something: what the server lost has to be known before.
+    // Read the history position first, because the next caller may take processes and must know of a data loss before
+    // that.
     link.history().await?;
     loop {
         ring.send_modify(|count| *count += 1);
@@ -92,7 +93,7 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
                 .query_async(&mut connection)
                 .await
                 .map_err(super::failure::not_applied)?;
-            // A server that was emptied or restored may have gone back.
+            // The stream of a server that was emptied or restored may have restarted at a lower id.
             let now = match newest_in(&heard) {
                 Some(id) => id,
                 None => newest(&mut connection, &bell).await?,
@@ -105,7 +106,7 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
     }
 }
 
-/// The id of the latest ring; one before all others if there was none yet.
+/// Returns the id of the latest notification, or an id before all others if there is none.
 async fn newest(connection: &mut MultiplexedConnection, bell: &str) -> Result<String, StoreError> {
     let entries: Value = redis::cmd("XREVRANGE")
         .arg(bell)
@@ -119,7 +120,7 @@ async fn newest(connection: &mut MultiplexedConnection, bell: &str) -> Result<St
     Ok(newest_in(&entries).unwrap_or_else(|| "0-0".to_owned()))
 }
 
-/// The last id in an answer, however deep it stands in it: ids alone are spelled so.
+/// Returns the last stream id in a nested reply. Only ids have this notation.
 fn newest_in(value: &Value) -> Option<String> {
     match value {
         Value::BulkString(bytes) => {

@@ -1,4 +1,4 @@
-//! Looking at a server before anything is kept there.
+//! Checks a server and creates the namespace before the store is used.
 
 use super::failure::{corrupt, unavailable};
 use super::link::RedisConnection;
@@ -6,17 +6,17 @@ use super::script::{OPEN, ScriptArgs};
 use super::token::token;
 use longhaul_ports::StoreError;
 
-/// The version of the layout of keys that is written here.
+/// Version of the key layout that this program writes.
 pub(super) const LAYOUT: u64 = 1;
-/// The oldest version whose programs read what is written here.
+/// Oldest layout version whose programs can read the data written here.
 const MIN_READER: u64 = 1;
-/// Refuses a server that cannot keep what a store promises.
+/// Rejects a server that cannot guarantee the durability of the store.
 pub(super) async fn check(link: &RedisConnection) -> Result<(), StoreError> {
     link.loaded().await?;
     link.fault().map_or(Ok(()), |fault| Err(unavailable(fault)))
 }
 
-/// Founds the namespace if there is none, and refuses one of a newer layout.
+/// Creates the namespace if absent. Rejects a namespace with a newer layout.
 pub(super) async fn found(link: &RedisConnection) -> Result<(), StoreError> {
     let mut args = ScriptArgs::default();
     args.number(LAYOUT).number(MIN_READER).bytes(&token());

@@ -1,4 +1,4 @@
-//! Where a store is, and what it keeps to.
+//! Options of a Redis store.
 
 use super::Durability;
 use longhaul_ports::Clock;
@@ -8,59 +8,62 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a store is, and what it keeps to.
+/// Options of a Redis store: its location and its settings.
 #[derive(Clone)]
 pub struct RedisOptions {
-    /// `redis://host:port`, `redis+unix:///path/of/the/socket`, with the feature `redis-tls` `rediss://host:port`, and with
-    /// the feature `redis-sentinel` `redis+sentinel://user:password@host:port,host:port/name`: the sentinels, and what
-    /// they call the primary. With the feature `redis-cluster`, `redis+cluster://user:password@host:port,host:port` (or
-    /// `rediss+cluster:`): some nodes of a cluster, one shard of which has the whole namespace.
+    /// URL of the server:
+    /// - `redis://host:port` or `redis+unix:///path/of/the/socket`;
+    /// - `rediss://host:port` with the feature `redis-tls`;
+    /// - `redis+sentinel://user:password@host:port,host:port/name` with the feature `redis-sentinel`: the sentinels,
+    ///   and their name for the primary;
+    /// - `redis+cluster://user:password@host:port,host:port` or `rediss+cluster:` with the feature `redis-cluster`:
+    ///   some nodes of a cluster. One shard of it contains the whole namespace.
     pub url: String,
-    /// All keys begin with `lh:{namespace}:`; `longhaul` by default.
+    /// Name of the namespace. All keys start with `lh:{namespace}:`. Default: `longhaul`.
     pub namespace: String,
-    /// What an acknowledged write outlives; the server by default.
+    /// Guarantee for acknowledged writes. Default: [`Durability::Single`].
     pub durability: Durability,
-    /// How long the leases of nodes last; none means for ever.
+    /// Duration of node leases; `None` for leases that never expire.
     pub leases: Option<LeaseTimes>,
-    /// So long a write is sent again before it is given up; 5 seconds by default.
+    /// Time for which a failing request is retried. Default: 5 seconds.
     pub patience: Duration,
-    /// Whether launches that concern nobody else run on the node that is asked while the server is away, instead of being
-    /// refused; not by default. It is for whoever keeps an outbox beside the store.
+    /// True if, during an outage of the server, a node runs launches that affect no other node instead of refusing
+    /// them. Requires an outbox around the store. Default: false.
     pub runs_during_outage: bool,
-    /// The files of a connection through TLS; none by default, which trusts whom the machine trusts.
+    /// Files for TLS connections. By default the certificate authorities of the machine are trusted.
     pub tls: RedisTlsFiles,
-    /// Takes its time from this clock instead of from the server, which is for tests: nodes on many machines have no
-    /// common clock but the server's.
+    /// Clock to use instead of the server's clock. Only for tests: nodes on several machines have only the server's
+    /// clock in common.
     pub clock: Option<Arc<dyn Clock>>,
-    /// The newest record format that this node reads; [`record::FORMAT`] by default. Above that, every specification that
-    /// the node writes needs a reader of this format, which is for tests of nodes of two versions.
+    /// Newest record format that this node reads. Default: [`record::FORMAT`]. With a higher value, every spec that
+    /// this node writes requires that format; this is for tests with nodes of two versions.
     pub record_format: u32,
 }
 
-/// The files of a connection through TLS, in PEM.
+/// Files for TLS connections, in PEM format.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedisTlsFiles {
-    /// The authorities that are trusted, instead of those that the machine trusts.
+    /// Certificate authorities to trust instead of those of the machine.
     pub authorities: Option<PathBuf>,
-    /// What is shown to a server that asks whom it speaks to.
+    /// Client certificate for servers that require one.
     pub client: Option<TlsClient>,
 }
 
-/// Who a client is.
+/// Client certificate of a TLS connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsClient {
-    /// Its certificate, with those between it and the authority.
+    /// File with the certificate and its intermediate certificates.
     pub certificate: PathBuf,
-    /// Its private key.
+    /// File with the private key.
     pub key: PathBuf,
 }
 
-/// How long the leases of nodes last.
+/// Duration of node leases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeaseTimes {
-    /// After the latest beat of the node; 5 seconds by default.
+    /// Time from the latest lease renewal until the lease expires. Default: 5 seconds.
     pub lease: Duration,
-    /// So long after its end the node's work is its own still; 10 seconds by default.
+    /// Time after the end of a lease during which the work still belongs to the node. Default: 10 seconds.
     pub grace: Duration,
 }
 
@@ -71,7 +74,7 @@ impl Default for LeaseTimes {
 }
 
 impl RedisOptions {
-    /// The store at this URL, all else as by default.
+    /// Returns default options for the store at this URL.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         Self {
@@ -92,7 +95,7 @@ impl RedisOptions {
     }
 }
 
-/// A URL may hold a password, so it is not shown.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisOptions")

@@ -1,29 +1,29 @@
-//! Whether the server is known to be away.
+//! Detects an outage of the server.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A server that takes no connection and answers nobody for so long is away.
+/// Time without any answer after which the server counts as unreachable.
 pub(super) const ABSENT: Duration = Duration::from_millis(800);
 
-/// How long nobody has had an answer.
+/// Start of the period in which every request has failed.
 #[derive(Debug, Default)]
 pub(super) struct OutageDetector {
     since: Mutex<Option<Instant>>,
 }
 
 impl OutageDetector {
-    /// Somebody asked and had no answer.
+    /// Records a failed request.
     pub(super) fn goes_on(&self) {
         self.since.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
     }
 
-    /// Somebody had an answer.
+    /// Records a successful request.
     pub(super) fn is_over(&self) {
         *self.since.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    /// Whether it lasts so long that nobody need wait to find out.
+    /// Returns true if the outage has lasted so long that new requests need not wait to detect it.
     pub(super) fn is_known(&self) -> bool {
         let since = *self.since.lock().unwrap_or_else(PoisonError::into_inner);
         since.is_some_and(|since| since.elapsed() >= ABSENT)

@@ -43,7 +43,8 @@ fn frames(tail: &OutputTail) -> Vec<u8> {
     out
 }
 
-/// Reads what the script wrote: attempt, total and frames. Whoever may write here could have written anything.
+/// Decodes a stored output tail: attempt, total length and frames. The bytes are untrusted, because other programs may
+/// write to the server.
 pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
     let mut parts = kept.splitn(3, |byte| char::from(*byte) == SEPARATOR);
     let mut part = || parts.next().ok_or_else(|| corrupt("what is kept of an output lacks a part"));

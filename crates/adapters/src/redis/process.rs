@@ -14,10 +14,10 @@ use longhaul_ports::{
 };
 use longhaul_wire::record;
 
-/// Steps that carry no op: whoever lost their answer lists what there is.
+/// Operation id of steps that have none. A caller that lost the answer lists the current state instead.
 pub(super) const NO_OP: Option<OpId> = None;
 
-/// As scripts know whoever holds a slot.
+/// Slot state of a process that holds a slot, in the scripts' notation.
 const HOLDING: &str = "1";
 
 #[async_trait]
@@ -52,7 +52,7 @@ impl ProcessStore for RedisStore {
         }
         for (id, error) in unread {
             self.named.name(&error);
-            // What is sound is claimed all the same.
+            // The other claimed processes are returned normally.
             if let Err(failure) = self.give_up(by, id, &error).await {
                 tracing::error!(%id, error = %failure, "what cannot be read keeps its slot: it could not be set aside");
             }
@@ -146,7 +146,7 @@ impl ProcessStore for RedisStore {
 }
 
 impl RedisStore {
-    /// Lets go of one that was claimed and cannot be read, so that it keeps its slot from nobody.
+    /// Releases the slot of a claimed process that cannot be read, so that others can use the slot.
     async fn give_up(&self, by: &Lease, id: ProcessId, fault: &StoreError) -> Result<(), StoreError> {
         let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes()).text(by.node.as_str()).text(&fault.to_string());
@@ -154,7 +154,7 @@ impl RedisStore {
     }
 }
 
-/// In the order in which the script reads them.
+/// Encodes a change in the order of the script's arguments.
 fn change_args(change: &Change) -> ScriptArgs {
     let next = &change.next;
     let head = next.head();

@@ -57,12 +57,12 @@ impl Queues for RedisStore {
 }
 
 impl RedisStore {
-    /// Sees to it that there is a policy: the one by default, if there never was one.
+    /// Stores the default policy if there is no policy yet.
     pub(super) async fn found_policy(&self) -> Result<(), StoreError> {
         self.write_policy("", &Policy::default()).await.map(|_| ())
     }
 
-    /// Replaces the policy by one that was in force later.
+    /// Replaces the policy if the stored version is older.
     pub(super) async fn raise_policy(
         &self,
         version: PolicyVersion,
@@ -101,8 +101,8 @@ impl RedisStore {
     }
 }
 
-/// How long the beginnings are that patterns cover, the longest first, so that a script finds the longest pattern of
-/// a key without a look at all of them.
+/// Returns the lengths of all pattern prefixes, longest first. With these, a script finds the longest pattern that
+/// matches a key without testing all patterns.
 fn lengths(policy: &Policy) -> String {
     let lengths: BTreeSet<usize> =
         policy.slots.keys().filter_map(|pattern| pattern.strip_suffix('*')).map(str::len).collect();
@@ -127,7 +127,7 @@ pub(super) fn view(reply: &mut ScriptReply, policy: &Policy) -> Result<QueueStat
         let mut lane = lanes.list()?;
         while !lane.is_empty() {
             let (waiter, score) = (Waiter::read(&lane.bytes()?), lane.signed()?);
-            // What is no waiter waits for nothing; a claim takes it out.
+            // Invalid entries are skipped here; a claim removes them.
             waiters.extend(waiter.ok().map(|waiter| (score, waiter)));
         }
     }
@@ -142,7 +142,8 @@ pub(super) fn view(reply: &mut ScriptReply, policy: &Policy) -> Result<QueueStat
     })
 }
 
-/// A member of a lane: its seq in 16 digits, its id, and when it was accepted. Its score is its priority, negated.
+/// A member of a lane: its seq in 16 digits, its process id, and the time of its submission. Its score is the negated
+/// priority.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Waiter {
     seq: Vec<u8>,

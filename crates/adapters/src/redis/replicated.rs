@@ -1,14 +1,14 @@
-//! Claims that were acknowledged and not started yet.
+//! Remembers replicated claims whose processes have not started yet.
 
 use longhaul_domain::{AttemptNo, ProcessId};
 use longhaul_ports::StoredProcess;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 
-/// So many are remembered; of the others the server is asked.
+/// Maximum number of claims to remember. For all others the server is asked.
 const MAX_CLAIMS: usize = 10_000;
 
-/// Claims whose answers said that every replica has them which has to have them.
+/// Claims that all required replicas have confirmed.
 #[derive(Debug, Default)]
 pub(super) struct ReplicatedClaims(Mutex<BTreeSet<(ProcessId, AttemptNo)>>);
 
@@ -21,7 +21,7 @@ impl ReplicatedClaims {
         known.insert((claimed.process.id, claimed.process.attempt));
     }
 
-    /// Whether this one was acknowledged; it is asked for once.
+    /// Removes a claim. Returns true if the claim was known as replicated.
     pub(super) fn take(&self, id: ProcessId, attempt: AttemptNo) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&(id, attempt))
     }

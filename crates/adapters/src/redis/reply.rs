@@ -1,4 +1,4 @@
-//! What a script answered.
+//! Decodes the replies of scripts.
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "what the client may say is not ours, and grows")]
 
@@ -8,17 +8,17 @@ use longhaul_ports::StoreError;
 use redis::Value;
 use std::vec;
 
-/// The values that a script answered, taken one after the other.
+/// The values of a script's reply, consumed one after the other.
 #[derive(Debug)]
 pub(super) struct ScriptReply {
     values: vec::IntoIter<Value>,
     step: DesyncFlag,
-    /// The newest record format that is read of it.
+    /// Newest record format to accept in this reply.
     record_format: u32,
 }
 
 impl ScriptReply {
-    /// Reads what came over a connection with this step.
+    /// Wraps a reply that arrived over the connection with this flag.
     pub(super) fn of(value: Value, step: DesyncFlag, record_format: u32) -> Result<Self, StoreError> {
         match value {
             Value::Array(values) | Value::Set(values) => {
@@ -28,12 +28,12 @@ impl ScriptReply {
         }
     }
 
-    /// The error for an answer that is none to what was asked.
+    /// Returns the error for a reply that does not match the request, and marks the connection as out of step.
     pub(super) fn strange(&self, what: impl Into<String>) -> StoreError {
         strange(&self.step, what)
     }
 
-    /// Whether this word comes next; it stays there.
+    /// Returns true if this word is next. Does not consume the word.
     pub(super) fn begins_with(&self, word: &[u8]) -> bool {
         matches!(self.values.as_slice().first(), Some(Value::BulkString(first)) if first == word)
     }
@@ -64,7 +64,7 @@ impl ScriptReply {
         }
     }
 
-    /// None if it is empty or absent.
+    /// Returns the next text, or `None` if it is empty or absent.
     pub(super) fn optional_text(&mut self) -> Result<Option<String>, StoreError> {
         match self.next()? {
             Value::Nil => Ok(None),
@@ -76,7 +76,7 @@ impl ScriptReply {
         }
     }
 
-    /// None if it is empty or absent.
+    /// Returns the next bytes, or `None` if they are empty or absent.
     pub(super) fn optional_bytes(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
         match self.next()? {
             Value::Nil => Ok(None),
@@ -85,7 +85,7 @@ impl ScriptReply {
         }
     }
 
-    /// None if it is empty or absent.
+    /// Returns the next number, or `None` if it is empty or absent.
     pub(super) fn optional_signed(&mut self) -> Result<Option<i64>, StoreError> {
         match self.next()? {
             Value::Nil => Ok(None),
@@ -96,7 +96,7 @@ impl ScriptReply {
         }
     }
 
-    /// An array inside.
+    /// Returns the next value, which must be an array.
     pub(super) fn list(&mut self) -> Result<Self, StoreError> {
         Self::of(self.next()?, self.step.clone(), self.record_format)
     }
@@ -136,7 +136,7 @@ fn unfit(step: &DesyncFlag, wanted: &str, found: &Value) -> StoreError {
     strange(step, format!("an answer holds {kind} in the place of {wanted}"))
 }
 
-/// Of its connection nothing more is believed: what follows may be the answers to questions before it.
+/// Marks the connection as out of step: later replies may belong to earlier requests.
 fn strange(step: &DesyncFlag, what: impl Into<String>) -> StoreError {
     let error = corrupt(what);
     if !step.is_lost() {

@@ -1,4 +1,4 @@
-//! One request to the server, and why it has no answer.
+//! Requests to the server and their errors.
 
 use super::failure::{RedisFailureClass, not_applied, unavailable};
 use super::history_guard::StoreRegressed;
@@ -7,9 +7,9 @@ use super::unsuitable::UnsuitableServer;
 use longhaul_ports::StoreError;
 use redis::{Cmd, RedisError};
 
-/// What is asked of the server.
+/// A request to the server.
 pub(super) enum RedisRequest<'a> {
-    /// A command that only reads.
+    /// A single read command.
     Look(Cmd),
     Script {
         script: &'a LuaScript,
@@ -19,7 +19,7 @@ pub(super) enum RedisRequest<'a> {
 }
 
 impl RedisRequest<'_> {
-    /// Whether it changes what the server then has to keep.
+    /// Returns true if the request writes data that the server must store durably.
     pub(super) const fn writes(&self) -> bool {
         match self {
             Self::Look(_) | Self::Script { purpose: ScriptPurpose::Read, .. } => false,
@@ -28,33 +28,33 @@ impl RedisRequest<'_> {
     }
 }
 
-/// What a script is sent for.
+/// Purpose of a script run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ScriptPurpose {
-    /// To change nothing that anybody has to know of.
+    /// Changes nothing that other nodes must know.
     Read,
-    /// To change something, which the server then has to keep as it was promised.
+    /// Writes data that the server must store with the configured durability.
     Write,
-    /// The same with what may be another's.
+    /// Writes data as above, and may take processes of other nodes.
     Take,
 }
 
-/// Why a request has no answer.
+/// Failure of a request.
 pub(super) struct RequestError {
-    /// An earlier try may have been applied.
+    /// True if an earlier try may have been applied.
     pub(super) maybe_applied: bool,
     pub(super) why: SendError,
 }
 
-/// What a try met.
+/// Failure of one try.
 pub(super) enum SendError {
-    /// An error, of the connection or of the server.
+    /// Error of the connection or of the server.
     Met(RedisError),
-    /// An error at the look at the server that comes before it; nothing was sent.
+    /// Error of the server check that precedes the request; nothing was sent.
     Unseen(RedisError),
-    /// A server that cannot keep what it would have to; nothing was sent.
+    /// The server cannot guarantee the durability of the write; nothing was sent.
     Broken(UnsuitableServer),
-    /// A server that lost something that nobody was told of yet; nothing was sent.
+    /// The server has lost data, which was not reported yet; nothing was sent.
     Behind,
 }
 
@@ -67,7 +67,7 @@ impl SendError {
         }
     }
 
-    /// The error for a request that surely left nothing behind.
+    /// Converts the failure of a request that certainly changed nothing.
     pub(super) fn not_applied(self) -> StoreError {
         match self {
             Self::Met(error) | Self::Unseen(error) => not_applied(error),

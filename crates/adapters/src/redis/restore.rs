@@ -1,4 +1,4 @@
-//! Records that a namespace lost and is given again.
+//! Restores records that a namespace has lost.
 
 use super::RedisStore;
 use super::codec::{push_lease, refusal};
@@ -13,9 +13,9 @@ use longhaul_ports::{
     HighWaterMarks, History, Lease, RecordPosition, Restore, RestoreOutcome, StoreError, StoredProcess,
 };
 
-/// So many bytes are sent in one step, so that nobody waits long for the server.
+/// Maximum number of bytes sent to one script run, so that other clients do not wait long.
 const MAX_BATCH_BYTES: usize = 256 * 1024;
-/// So many are looked at in one step.
+/// Maximum number of processes that one script run examines.
 const SCAN_BATCH: usize = 1_000;
 
 #[async_trait]

@@ -1,4 +1,4 @@
-//! What a server tells of itself, and which promise it could not keep.
+//! Facts that a server reports about itself, and the guarantees that it cannot give.
 
 use super::Durability;
 use super::unsuitable::UnsuitableServer;
@@ -6,51 +6,51 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, ServerErrorKind, Value};
 use std::collections::BTreeMap;
 
-/// The oldest servers that have every command that is needed.
+/// Oldest server version that has all required commands.
 const REDIS_FLOOR: ServerVersion = ServerVersion(6, 2);
 const VALKEY_FLOOR: ServerVersion = ServerVersion(7, 2);
 
-/// What a server tells of itself.
+/// Facts that a server reports about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// Redis or Valkey.
+    /// Product name: Redis or Valkey.
     pub product: &'static str,
-    /// Its version.
+    /// Version of the server.
     pub version: String,
-    /// The server that it follows, as `host:port`; none if it follows nobody.
+    /// Address of the primary that this server replicates, as `host:port`; `None` if this server is a primary.
     pub primary: Option<String>,
-    /// The value of `maxmemory-policy`.
+    /// Value of `maxmemory-policy`.
     pub eviction: String,
-    /// How much memory it uses, in bytes.
+    /// Used memory in bytes.
     pub used_memory: u64,
-    /// How much it may use, in bytes; none if there is no limit.
+    /// Memory limit in bytes; `None` without a limit.
     pub most_memory: Option<u64>,
-    /// Whether it appends every write to its file (`appendonly`).
+    /// True if the server appends every write to its file (`appendonly`).
     pub appends: bool,
-    /// When it waits for the disk (`appendfsync`).
+    /// Time at which the server syncs its file to disk (`appendfsync`).
     pub synced: SyncPolicy,
-    /// Whether it begins on a file of writes that ends in the midst of one (`aof-load-truncated`). Redis cuts such a file
-    /// behind the last whole command, which may be inside of a script: half of that script takes effect when the server
-    /// begins once more.
+    /// True if the server starts with an append-only file that ends inside a write (`aof-load-truncated`). Redis
+    /// truncates such a file after the last complete command, which may be in the middle of a script: only half of that
+    /// script then takes effect.
     pub begins_torn: bool,
-    /// Whether its latest writes to disk went well.
+    /// True if the latest writes to disk succeeded.
     pub disk_is_well: bool,
-    /// How many replicas are connected.
+    /// Number of connected replicas.
     pub replicas: u32,
 }
 
-/// When a server waits for its disk.
+/// Time at which a server syncs its file to disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SyncPolicy {
-    /// The value of `appendfsync`.
+    /// Value of `appendfsync`.
     When(String),
-    /// The user of the store may not ask for it.
+    /// The user of the store may not read this setting.
     Untold,
 }
 
 impl ServerInfo {
-    /// Gives those of a server that keeps every promise of one server, which others are made of in tests.
+    /// Returns the facts of a server that gives every guarantee of a single server. Tests derive other servers from it.
     #[must_use]
     pub fn well() -> Self {
         Self {
@@ -68,7 +68,8 @@ impl ServerInfo {
         }
     }
 
-    /// Asks a server what it is. One that loads its data cannot tell: until it is done it says that it appends nothing.
+    /// Reads the facts of a server. Fails with "busy loading" while the server loads its data, because until then it
+    /// reports that it appends nothing.
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
         if is_loading(&told) {
@@ -81,7 +82,7 @@ impl ServerInfo {
         Ok(Self::read(&told, synced))
     }
 
-    /// Asks whether it begins with a log of changes whose last write is torn.
+    /// Reads the setting `aof-load-truncated`.
     pub(super) async fn ask_begin(
         &mut self,
         connection: &mut MultiplexedConnection,
@@ -120,7 +121,7 @@ impl ServerInfo {
         }
     }
 
-    /// Tells every reason why it cannot be used with this durability, the weightiest first.
+    /// Returns all reasons why the server cannot be used with this durability, most serious first.
     #[must_use]
     pub fn faults(&self, durability: Durability) -> Vec<UnsuitableServer> {
         let mut faults = Vec::new();
@@ -170,7 +171,7 @@ impl ServerInfo {
     }
 }
 
-/// The value of a setting; none if the user of the store may not ask for it.
+/// Returns the value of a setting, or `None` if the user of the store may not read it.
 async fn setting(connection: &mut MultiplexedConnection, name: &str) -> Result<Option<String>, RedisError> {
     let settings: Result<BTreeMap<String, String>, RedisError> =
         redis::cmd("CONFIG").arg("GET").arg(name).query_async(connection).await;
@@ -185,13 +186,13 @@ fn is_loading(told: &str) -> bool {
     told.lines().any(|line| line.trim_end() == "loading:1")
 }
 
-/// The time of the server, in microseconds since 1970.
+/// Returns the time of the server, in microseconds since 1970.
 pub(super) async fn time(connection: &mut MultiplexedConnection) -> Result<i64, RedisError> {
     let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(connection).await?;
     Ok(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
-/// One field of a hash, as a text; none if it is not there.
+/// Returns one field of a hash as text, or `None` if it is absent.
 pub(super) async fn field(
     connection: &mut MultiplexedConnection,
     key: &str,
@@ -223,7 +224,7 @@ mod tests {
         Durability::Replicated { replicas: NonZeroU32::new(2).unwrap() }
     }
 
-    /// The later line of two with one name counts.
+    /// If a name occurs twice, the later line counts.
     fn told(changes: &str) -> Vec<UnsuitableServer> {
         let facts = ServerInfo::read(&format!("{FIT}{changes}"), SyncPolicy::When("always".to_owned()));
         facts.faults(replicated())

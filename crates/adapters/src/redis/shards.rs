@@ -1,20 +1,20 @@
-//! The shard of a cluster that has the keys of a namespace.
+//! Finds the shard of a Redis cluster that has the keys of a namespace.
 
 use super::endpoint::{EndpointError, client};
 use super::link::{RESPONSE_TIMEOUT, dial};
 use super::options::RedisTlsFiles;
 use redis::{Client, ErrorKind, RedisError, ServerErrorKind, Value};
 
-/// Where nodes of a cluster listen unless it is said otherwise.
+/// Default port of cluster nodes.
 const PORT: &str = "6379";
 
-/// How the nodes of a cluster are reached, of which one leads the shard with all keys of a namespace: they share a tag.
+/// Addresses of a Redis cluster. All keys of a namespace share a hash tag, so one shard has them all.
 pub(super) struct Shards {
-    /// Some nodes, any of which knows the others.
+    /// Some nodes of the cluster; each of them knows the others.
     seeds: Vec<String>,
-    /// What comes before the address of a node in its URL.
+    /// Part of the URL before the address of a node.
     head: String,
-    /// What comes after it.
+    /// Part of the URL after the address of a node.
     tail: String,
     files: RedisTlsFiles,
     /// A key of the namespace.
@@ -22,7 +22,8 @@ pub(super) struct Shards {
 }
 
 impl Shards {
-    /// Reads `user:password@host:port,host:port?protocol=resp3`, behind the scheme by which each node is reached.
+    /// Parses `user:password@host:port,host:port?protocol=resp3`. `scheme` is the URL scheme of a connection to one
+    /// node.
     pub(super) fn read(
         scheme: &str,
         rest: &str,
@@ -48,7 +49,8 @@ impl Shards {
         Ok(shards)
     }
 
-    /// The node that leads the shard now, as the first one says that is not cut off from the others.
+    /// Returns the node that currently is the primary of the shard, as reported by the first node that is connected to
+    /// the others.
     pub(super) async fn client(&self) -> Result<Client, RedisError> {
         let mut met = None;
         for seed in &self.seeds {
@@ -67,7 +69,7 @@ impl Shards {
         asked.cmd("CLUSTER").arg("KEYSLOT").arg(&self.key);
         asked.cmd("CLUSTER").arg("SLOTS");
         let (told, slot, ranges): (String, i64, Vec<Value>) = asked.query_async(&mut connection).await?;
-        // One that was cut off from the others knows of no failover since.
+        // A node that is cut off from the others does not know of later failovers.
         if !told.lines().any(|line| line.trim_end() == "cluster_state:ok") {
             return Err(nobody_leads());
         }
@@ -75,7 +77,7 @@ impl Shards {
         let address =
             ranges.iter().find_map(|range| leader_of(range, slot, host)).ok_or_else(nobody_leads)?;
         let leader = self.at(&address).map_err(passed_on)?;
-        // What one knows that the others forgot is of old.
+        // Connect once to verify: the report may contain a node that has left the cluster.
         dial(&leader, RESPONSE_TIMEOUT).await?;
         Ok(leader)
     }
@@ -90,7 +92,8 @@ fn with_port(host: &str) -> String {
     if !is_bare_address && host.contains(':') { host.to_owned() } else { format!("{host}:{PORT}") }
 }
 
-/// The first node of a range of slots is its primary; one without a name is where the one is that was asked.
+/// Returns the address of the primary if the slot is in this range. The primary is listed first; one without a host
+/// name has the host of the asked node.
 fn leader_of(range: &Value, slot: i64, asked: &str) -> Option<String> {
     let Value::Array(parts) = range else { return None };
     let (first, last, primary) = (parts.first()?, parts.get(1)?, parts.get(2)?);
@@ -115,7 +118,7 @@ fn nobody_leads() -> RedisError {
     (kind, "no shard of the cluster has the keys of the namespace now").into()
 }
 
-/// What was well when it was read is well now, but for files that may change.
+/// Converts an error of an address that was valid at parse time. Only TLS files can have changed since then.
 fn passed_on(misplaced: EndpointError) -> RedisError {
     match misplaced {
         EndpointError::Url(error) => error,

@@ -1,4 +1,4 @@
-//! New processes.
+//! Submits new processes.
 
 use super::RedisStore;
 use super::codec::{
@@ -16,7 +16,7 @@ use longhaul_domain::{
 use longhaul_ports::{Lease, StoreError, StoreRejection, StoredProcess, Submission, SubmitOutcome};
 use longhaul_wire::record;
 
-/// The largest specification that is kept, in bytes.
+/// Maximum size of a stored spec, in bytes.
 const MAX_SPEC_BYTES: usize = 1024 * 1024;
 
 impl RedisStore {
@@ -30,7 +30,8 @@ impl RedisStore {
         let head = new.process.head();
         let args = args(&new, &head, &spec, min_reader);
         let op = OpId::new(*new.process.id.as_uuid());
-        // It may need a slot that another one holds, or its launch key may belong to a process that the server lost.
+        // The claim may need a slot that a process of another node holds. The launch key may belong to a process that
+        // the server has lost.
         let may_be_anothers = new.claim_for.is_some() || new.process.spec.launch_key.is_some();
         let answer = if may_be_anothers {
             self.link.take(&SUBMIT, op, args).await
@@ -61,14 +62,14 @@ impl RedisStore {
         }
     }
 
-    /// Returns the oldest record format whose readers may claim a process with this specification.
+    /// Returns the oldest record format whose readers may claim a process with this spec.
     fn min_reader(&self, spec: &Spec) -> u32 {
         let format = self.link.record_format;
         if format > record::FORMAT { format } else { record::oldest_reader(spec) }
     }
 }
 
-/// In the order in which the script reads them.
+/// Encodes a submission in the order of the script's arguments.
 fn args(new: &Submission, head: &ProcessHeader, spec: &str, min_reader: u32) -> ScriptArgs {
     let (process, limits) = (&new.process, &new.limits);
     let mut args = ScriptArgs::default();
@@ -96,7 +97,7 @@ fn args(new: &Submission, head: &ProcessHeader, spec: &str, min_reader: u32) -> 
     args
 }
 
-/// What every record consists of, in the order in which scripts read it.
+/// Adds the values of a record in the order in which scripts read them.
 pub(super) fn push_record(
     args: &mut ScriptArgs,
     process: &Process,
@@ -123,7 +124,7 @@ pub(super) fn push_record(
         .text(&if_claimed(process, head));
 }
 
-/// Launch keys belong to their session.
+/// Returns the name of a launch key, which is unique within its session.
 pub(super) fn launch_scope(session: Option<&SessionId>, key: &LaunchKey) -> String {
     format!("{}{}{key}", session.map_or("", |session| session.as_str()), codec::SEPARATOR)
 }
@@ -156,7 +157,8 @@ fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<S
     Ok(stored)
 }
 
-/// The record of the id, or of the launch key; what is gone was compared by its fingerprint.
+/// Decodes the existing process with the same id or launch key. A pruned process is compared by the fingerprint of its
+/// spec.
 fn existing(new: &Submission, reply: &mut ScriptReply) -> Result<SubmitOutcome, StoreError> {
     let id = id(&reply.bytes()?)?;
     let same_print = reply.word()? == "1";
@@ -170,7 +172,7 @@ fn existing(new: &Submission, reply: &mut ScriptReply) -> Result<SubmitOutcome, 
     Ok(SubmitOutcome::Existing { id, stored, same_spec })
 }
 
-/// The guard behind a word; none if it is not one of those that only submissions meet.
+/// Decodes a rejection that only a submission can meet. Returns `None` for any other word.
 fn refusal(
     word: &str,
     reply: &mut ScriptReply,

@@ -1,4 +1,4 @@
-//! Connections through TLS: whom they trust, what they show, and why they cannot be made.
+//! TLS connections to the server, and the reasons why they fail.
 
 #![cfg_attr(
     feature = "redis-tls",
@@ -10,68 +10,68 @@ mod files;
 
 use std::path::PathBuf;
 
-/// Why there is no connection through TLS. The message says what to do about it.
+/// Reason why a TLS connection cannot be made. The message contains advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsFault {
-    /// A file that the URL names cannot be used.
+    /// A file named in the URL cannot be used.
     #[error("{}, which the URL of the store names as `{name}`, cannot be used: {why}", path.display())]
     File {
-        /// What the URL calls it.
+        /// Name of the URL parameter.
         name: &'static str,
-        /// Where it is.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Reason why the file cannot be used.
         why: String,
     },
-    /// Files are named for a connection that does not go through TLS, or is to sentinels.
+    /// TLS files are given for a connection without TLS, or for sentinels.
     #[error("`ca`, `cert` and `key` are only for `rediss://` and `valkeys://`")]
     NotThroughTls,
-    /// Nobody who is trusted vouches for the server.
+    /// The certificate of the server was not issued by a trusted authority.
     #[error(
         "the certificate of the server was not issued by an authority that is trusted here; \
          name the file of its authority in the URL: `ca=FILE`"
     )]
     Untrusted,
-    /// The server is another one by its certificate.
+    /// The certificate of the server is for another name.
     #[error(
         "the certificate of the server is for another name; use one of its names in the URL, \
          or give the server a certificate for this one ({why})"
     )]
     OtherName {
-        /// Which names there are.
+        /// Names in the certificate.
         why: String,
     },
-    /// Its certificate is not valid now.
+    /// The certificate of the server is not valid at this time.
     #[error(
         "the certificate of the server is not valid at this time; renew it, or correct the clocks ({why})"
     )]
     OutOfDate {
-        /// When it is.
+        /// Period of validity.
         why: String,
     },
-    /// The server wants to know whom it speaks to.
+    /// The server requires a client certificate.
     #[error("the server asks for a certificate; name one that it trusts in the URL: `cert=FILE&key=FILE`")]
     ClientUnknown,
-    /// The server does not trust what it was shown.
+    /// The server does not trust the client certificate.
     #[error(
         "the server does not trust the certificate that `cert` names in the URL; \
          it has to be issued by an authority of `tls-ca-cert-file` of the server ({why})"
     )]
     ClientUntrusted {
-        /// What the server said.
+        /// Message of the server.
         why: String,
     },
 }
 
 #[cfg(feature = "redis-tls")]
 impl TlsFault {
-    /// What is wrong with TLS, if that is what an error is about.
+    /// Returns the TLS fault that caused an error, or `None` if the cause is not TLS.
     pub(super) fn of(error: &redis::RedisError) -> Option<Self> {
         use rustls::{AlertDescription, CertificateError, Error};
         use std::error::Error as _;
         use std::sync::Arc;
-        // The client shares what it met.
+        // The client library wraps the original error in an `Arc`.
         let shared: &Arc<dyn std::error::Error + Send + Sync> = error.source()?.downcast_ref()?;
         let io: &std::io::Error = shared.downcast_ref()?;
         match io.get_ref()?.downcast_ref()? {
@@ -103,7 +103,7 @@ impl TlsFault {
 
 #[cfg(not(feature = "redis-tls"))]
 impl TlsFault {
-    /// Nothing is wrong with what there is not.
+    /// Always returns `None`: this build has no TLS.
     pub(super) const fn of(_: &redis::RedisError) -> Option<Self> {
         None
     }

@@ -1,8 +1,8 @@
-//! Marks by which a script knows a request that it has answered before.
+//! Tokens by which a script recognises a repeated request.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A mark that no other request has.
+/// Returns a random token, different for every request.
 pub(super) fn token() -> [u8; 16] {
     let [high, low] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     (u128::from(high) << 64 | u128::from(low)).to_be_bytes()

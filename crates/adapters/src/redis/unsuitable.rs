@@ -1,65 +1,65 @@
-//! Servers that cannot keep what a store promises.
+//! Servers that cannot guarantee the durability of a store.
 
 use super::Durability;
 
-/// Why a server cannot be used as a store. The message says what to do about it.
+/// Reason why a server cannot be used as a store. The message contains advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UnsuitableServer {
-    /// It lacks commands that are needed.
+    /// The server lacks required commands.
     #[error("{server} {version} is older than {floor}; use a newer one")]
     TooOld {
-        /// Redis or Valkey.
+        /// Product name: Redis or Valkey.
         server: String,
-        /// Its version.
+        /// Version of the server.
         version: String,
-        /// The oldest one that will do.
+        /// Oldest supported version.
         floor: String,
     },
-    /// It would forget processes when its memory is full.
+    /// The server would evict records when its memory is full.
     #[error("the server may evict records; set `maxmemory-policy` to `noeviction`, it is `{policy}`")]
     Evicts {
-        /// The value of `maxmemory-policy`.
+        /// Value of `maxmemory-policy`.
         policy: String,
     },
-    /// It keeps nothing on its disk, or not in time.
+    /// The server does not store writes on disk, or not in time.
     #[error(
         "the server cannot keep the durability `{durability}`: `{setting}` is `{found}`; set it to `{wanted}`, \
          or use `durability=cache` in the URL, which accepts any setting and guarantees nothing"
     )]
     NotDurable {
-        /// What was asked for.
+        /// The requested durability.
         durability: Durability,
-        /// Which of its settings.
+        /// Name of the server setting.
         setting: &'static str,
-        /// The value of the setting.
+        /// Current value of the setting.
         found: String,
-        /// The value that it needs to have.
+        /// Required value of the setting.
         wanted: &'static str,
     },
-    /// It follows another server, so that nothing can be written to it.
+    /// The server is a replica, to which nothing can be written.
     #[error("the server is a replica of {primary}; use that one")]
     Replica {
-        /// The one that it follows.
+        /// Address of its primary.
         primary: String,
     },
-    /// Another number of replicas is connected than was said.
+    /// The number of connected replicas differs from the configured number.
     #[error(
         "the server has {}, the durability `{durability}` requires another number; \
          name the number of replicas that may be promoted, and connect them", counted(*connected)
     )]
     OtherReplicas {
-        /// What was asked for.
+        /// The requested durability.
         durability: Durability,
-        /// How many are connected.
+        /// Number of connected replicas.
         connected: u32,
     },
-    /// It does not tell what has to be known.
+    /// The server does not report a required fact.
     #[error("the server does not report its {what}; allow the user of the store to run `{command}`")]
     Silent {
-        /// What is not known.
+        /// The missing fact.
         what: &'static str,
-        /// The command that tells it.
+        /// The command that reports the fact.
         command: &'static str,
     },
 }
@@ -69,7 +69,8 @@ fn counted(replicas: u32) -> String {
 }
 
 impl UnsuitableServer {
-    /// Whether every write notices it by itself: one that waits for replicas in vain is not acknowledged.
+    /// Returns true if each write detects this fault on its own: a write that waits for missing replicas is not
+    /// acknowledged.
     pub(super) const fn is_met_by_each_write(&self) -> bool {
         match self {
             Self::OtherReplicas { durability: Durability::Replicated { replicas }, connected } => {

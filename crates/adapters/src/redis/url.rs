@@ -1,4 +1,4 @@
-//! Stores by their URLs.
+//! Parses store URLs.
 
 #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
 use super::endpoint::UnguardedFailover;
@@ -8,73 +8,76 @@ use super::{Durability, LeaseTimes, RedisTlsFiles, TlsClient, TlsFault, UnknownD
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What the client of the server takes from the query.
+/// Query parameters that are passed on to the Redis client.
 const FOR_THE_CONNECTION: [&str; 4] = ["db", "user", "pass", "protocol"];
-/// The longest name of a namespace, in bytes.
+/// Maximum length of a namespace name, in bytes.
 const MAX_NAMESPACE_LEN: usize = 64;
 
-/// Why a URL says nothing about a store.
+/// Reason why a store URL is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RedisUrlError {
-    /// Its durability is none.
+    /// The durability is invalid.
     #[error(transparent)]
     Durability(#[from] UnknownDurability),
-    /// Its namespace cannot be part of the names of keys.
+    /// The namespace contains characters that key names must not have.
     #[error("the namespace {namespace:?} must have 1 to 64 letters, digits, `-`, `_` or `.`")]
     Namespace {
-        /// What was asked for.
+        /// The text that was given.
         namespace: String,
     },
-    /// Something is said that nobody understands, which may be misspelt.
+    /// The URL has an unknown parameter, which may be misspelt.
     #[error(
         "{name:?} is not a parameter of a store URL; known are namespace, durability, lease, grace, away, ca, cert, key, db, user and pass"
     )]
     Unknown {
-        /// Its name; not its value, which may be a password.
+        /// Name of the parameter. The value is omitted because it may be a password.
         name: String,
     },
-    /// It does not say where the server is.
+    /// The URL has no valid server address.
     #[error("the URL has no valid server address: {why}")]
     Place {
-        /// What it lacks.
+        /// Reason why the address is invalid.
         why: String,
     },
-    /// A file of a connection through TLS cannot be used.
+    /// A file for the TLS connection cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsFault),
-    /// Sentinels or a cluster do not go with its durability.
+    /// The durability is not possible with sentinels or a cluster.
     #[cfg(any(feature = "redis-sentinel", feature = "redis-cluster"))]
     #[error(transparent)]
     Alone(#[from] UnguardedFailover),
-    /// One of two files that belong together is named without the other.
+    /// Only one of `cert` and `key` is given.
     #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
     HalfClient,
-    /// What becomes of launches while the server is away is not said.
+    /// The parameter `on_outage` has an unknown value.
     #[error("`on_outage={text}` is not valid: use `reject` or `run`")]
     OnOutage {
-        /// What was asked for.
+        /// The text that was given.
         text: String,
     },
-    /// A time is none.
+    /// A time is not a valid number of seconds.
     #[error("{name}={text} is not a number of seconds from 1 to 86400")]
     Time {
-        /// Which.
+        /// Name of the parameter.
         name: String,
-        /// What was asked for.
+        /// The text that was given.
         text: String,
     },
 }
 
 impl RedisOptions {
-    /// The store at this URL. What is ours in its query says how it is used: `namespace`, `durability` (`cache`,
-    /// `single`, `replicated:COUNT`), `lease` and `grace` (in seconds), `away` (what becomes of launches meanwhile: `refuse`
-    /// or `run`), and for TLS the files `ca`, `cert` and `key`; the rest of it is for the connection: `db`, and for sockets
-    /// `user` and `pass`.
+    /// Parses a store URL. These query parameters belong to the store:
+    /// - `namespace`;
+    /// - `durability`: `cache`, `single` or `replicated:COUNT`;
+    /// - `lease` and `grace`, in seconds;
+    /// - `away`: `refuse` or `run` launches during an outage of the server;
+    /// - `ca`, `cert` and `key`: files for TLS.
+    ///
+    /// The parameters `db`, `user`, `pass` and `protocol` are passed on to the connection.
     ///
     /// # Errors
-    /// If one of these values is none, if there is anything else in the query, if no server is named, or if a file that
-    /// is cannot be read.
+    /// If a value is invalid, a parameter is unknown, the server address is missing, or a TLS file cannot be read.
     pub fn of_url(url: &str) -> Result<Self, RedisUrlError> {
         let options = Self::read(url)?;
         Endpoint::of(&options).map_err(|misplaced| match misplaced {
@@ -126,7 +129,7 @@ impl RedisOptions {
     }
 }
 
-/// Braces would end the part of a key by which a cluster places it.
+/// Checks a namespace name. Braces would end the hash tag by which a cluster assigns keys to shards.
 fn checked(namespace: &str) -> Result<String, RedisUrlError> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     if namespace.is_empty() || namespace.len() > MAX_NAMESPACE_LEN || !namespace.bytes().all(fits) {

@@ -1,29 +1,29 @@
-//! What descriptors of other processes stand for.
+//! Identifies the files behind descriptors of other processes.
 
 use rustix::fs::{AtFlags, CWD, FileType, StatxFlags, statx};
 use rustix::path::Arg;
 use std::os::fd::AsFd;
 
-/// A pipe, with or without a name: device and inode.
+/// A pipe or FIFO, identified by device and inode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct PipeId {
     device: (u32, u32),
     pub(super) inode: u64,
 }
 
-/// What a descriptor stands for.
+/// Kind of file behind a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OpenFile {
-    /// The side of a terminal that programs read what is typed from.
+    /// The side of a terminal from which programs read typed text.
     Terminal,
-    /// A pipe.
+    /// A pipe or FIFO.
     Pipe(PipeId),
-    /// Something else, or nobody may know.
+    /// Any other file, or one that cannot be inspected.
     Other,
 }
 
 impl OpenFile {
-    /// Looks at a descriptor of a process.
+    /// Identifies a descriptor of a process.
     pub(super) fn of(pid: u32, fd: u64) -> Self {
         Self::at(CWD, format!("/proc/{pid}/fd/{fd}"))
     }
@@ -35,9 +35,9 @@ impl OpenFile {
         }
     }
 
-    /// Looks at a descriptor by its name in a directory of `/proc`.
+    /// Identifies a descriptor by its name in a directory of `/proc`.
     pub(super) fn at(directory: impl AsFd, name: impl Arg) -> Self {
-        // What the kernel has at hand: no file server is asked.
+        // Use only cached attributes, so that no network file server is asked.
         let wanted = StatxFlags::TYPE | StatxFlags::INO;
         let Ok(found) = statx(directory, name, AtFlags::STATX_DONT_SYNC, wanted) else {
             return Self::Other;
@@ -55,8 +55,8 @@ impl OpenFile {
     }
 }
 
-/// Whether these are the numbers of a terminal: a console, a serial one, one of a window. The side that a window itself
-/// reads from (`/dev/ptmx`) is none.
+/// Returns true for the device numbers of a terminal: a console, a serial line or a pseudo-terminal. The controlling
+/// side of a pseudo-terminal (`/dev/ptmx`) does not count.
 const fn is_terminal(major: u32, minor: u32) -> bool {
     matches!((major, minor), (4 | 136..=143, _) | (5, 0 | 1))
 }

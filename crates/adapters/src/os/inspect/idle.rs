@@ -1,17 +1,18 @@
-//! Whether anybody in a tree has run since it was looked into: while nobody has, another look finds the same.
+//! Detects if any thread of a process tree has run since the last inspection. If none has, the last result is still
+//! valid.
 //!
-//! Whoever begins to read, opens something, listens, starts a child or ends has to run for that, and goes to sleep again
-//! afterwards, which the kernel counts for each thread.
+//! Reading, opening a file, listening, forking and exiting all need CPU time. They therefore change the context-switch
+//! counters of the thread.
 
 use crate::os::procfs;
 use longhaul_shim::ProcessStat;
 
-/// With more threads than these it is told by a look.
+/// Maximum number of threads to track. Larger trees are inspected every time.
 const MAX_THREADS: usize = 32;
 const STATE: &str = "State:";
 const SWITCHES: [&str; 2] = ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"];
 
-/// All threads of a tree, each of them asleep.
+/// The context-switch counters of all threads of a sleeping tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct IdleFingerprint {
     members: Vec<ThreadState>,
@@ -24,13 +25,13 @@ struct ThreadState {
     threads: Vec<(u32, SwitchCounts)>,
 }
 
-/// How often a thread that sleeps has left a processor, by itself and by force.
+/// Number of voluntary and involuntary context switches of a sleeping thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SwitchCounts([u64; 2]);
 
 impl IdleFingerprint {
-    /// Takes note of a tree; none if somebody does not sleep or it has many threads. To be taken before a look, so that
-    /// it does not last if anybody runs meanwhile.
+    /// Records the counters of a tree. Returns `None` if a thread is not asleep or there are too many threads. Call it
+    /// before the inspection, so that any activity during the inspection invalidates the record.
     pub(super) fn of(members: &[ProcessStat]) -> Option<Self> {
         let mut room = MAX_THREADS;
         let mut noted = Vec::with_capacity(members.len());
@@ -45,7 +46,7 @@ impl IdleFingerprint {
         Some(Self { members: noted })
     }
 
-    /// Tells whether all of them still sleep as they did.
+    /// Returns true if no thread has run since the record.
     pub(super) fn lasts(&self) -> bool {
         self.members.iter().all(|member| {
             let sleeps =
@@ -80,7 +81,7 @@ mod tests {
         IdleFingerprint::of(&[ProcessStat::read(child.id())?])
     }
 
-    /// Waits until a child sleeps for good in what it does now.
+    /// Waits until a child sleeps and no longer runs at all.
     fn asleep(child: &Child) -> IdleFingerprint {
         let end = Instant::now() + Duration::from_secs(20);
         loop {

@@ -1,4 +1,4 @@
-//! The TCP ports on which processes listen.
+//! Lists the TCP ports on which processes listen.
 
 mod diagnosis;
 mod table;
@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
-/// Who listens in a network, by the inodes of the sockets.
+/// Listening sockets of a network namespace, by the inode of the socket.
 type ListeningSockets = BTreeMap<u64, ListeningPort>;
 
-/// Lists where processes with these sockets listen, each address once, in the order of the ports.
+/// Returns the addresses on which the owners of these sockets listen, without duplicates and ordered by port.
 pub(super) fn listening(sockets: &[(u32, Vec<u64>)]) -> Vec<ListeningPort> {
     let own = network_of("self");
     let mut networks: BTreeMap<Option<PathBuf>, ListeningSockets> = BTreeMap::new();
@@ -29,9 +29,10 @@ fn network_of(pid: &str) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
-/// Who listens in the network of a process.
+/// Returns the listening sockets in the network namespace of a process.
 fn listeners(pid: u32, is_own: bool) -> ListeningSockets {
-    // The tables in /proc cost milliseconds: for the end of those who listen, all places for connections are searched.
+    // Prefer `sock_diag`: the tables in /proc take milliseconds, because the kernel searches its whole hash table of
+    // connections.
     let told = if is_own { diagnosis::listeners().ok() } else { None };
     told.unwrap_or_else(|| table::listeners(pid))
 }

@@ -1,4 +1,4 @@
-//! What is open in all of a tree, found in one pass: there may be thousands of descriptors.
+//! Finds all open files of a tree in one pass, because there may be thousands of descriptors.
 
 use super::files::{OpenFile, PipeId};
 use longhaul_shim::ProcessStat;
@@ -11,40 +11,40 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
 const DIRENT_BUFFER: usize = 2 << 10;
-/// Enough to tell numbered things and the null device from the rest.
+/// Maximum length of a link target to read: enough for pipes, sockets and the null device.
 const TARGET: usize = 64;
 
-/// What is open in a tree.
+/// The open files of a tree.
 #[derive(Debug, Default)]
 pub(super) struct TreeScan {
-    /// The sockets of each process that has some, by inode.
+    /// Inodes of the sockets of each process that has sockets.
     pub(super) sockets: Vec<(u32, Vec<u64>)>,
-    /// Somebody has a terminal as its standard input.
+    /// True if the standard input of a process is a terminal.
     pub(super) has_terminal: bool,
-    /// Those of the pipes asked about that somebody can write to.
+    /// Pipes of the query that a process of the tree can write to.
     written: BTreeSet<PipeId>,
-    /// Somebody may not be looked at or is gone, and he or a child of his may write to any.
+    /// True if a process could not be inspected or is gone. That process or a child of it may write to any pipe.
     has_unknown: bool,
 }
 
 impl TreeScan {
-    /// Looks at what processes have open, above all at who can write to these pipes.
+    /// Inspects the open files of processes, and finds which of these pipes they can write to.
     pub(super) fn of(members: &[ProcessStat], pipes: &[PipeId]) -> Self {
         let mut survey = Self::default();
         for stat in members {
             let seen = survey.add(stat.pid, pipes).unwrap_or(0);
-            // Somebody who has gone may have left what he had open to a child that was not there before.
+            // A process that is gone may have passed its open files to a child that was not listed yet.
             survey.has_unknown |= seen == 0 && !is_empty_handed(stat);
         }
         survey
     }
 
-    /// Tells whether nobody can write to one of the pipes that were asked about, for sure.
+    /// Returns true if certainly no process of the tree can write to this pipe of the query.
     pub(super) fn surely_lacks_writer(&self, pipe: PipeId) -> bool {
         !self.has_unknown && !self.written.contains(&pipe)
     }
 
-    /// Looks at one process; returns how many descriptors were seen.
+    /// Inspects one process. Returns the number of descriptors found.
     fn add(&mut self, pid: u32, pipes: &[PipeId]) -> io::Result<usize> {
         let mut sockets = Vec::new();
         let mut seen = 0_usize;
@@ -70,20 +70,20 @@ impl TreeScan {
     }
 }
 
-/// Whether a process lives that has nothing open.
+/// Returns true if the process is alive and has no open files.
 fn is_empty_handed(stat: &ProcessStat) -> bool {
     visit(stat.pid, |_, _| {}).is_ok()
         && ProcessStat::read(stat.pid).is_some_and(|now| now.start_time == stat.start_time && !now.is_dead())
 }
 
-/// Whether a process has sockets, or may have some.
+/// Returns true if a process has sockets or cannot be inspected.
 pub(super) fn has_sockets(pid: u32) -> bool {
     let mut found = false;
     let looked = visit(pid, |_, target| found |= numbered(target, "socket:[").is_some());
     found || looked.is_err()
 }
 
-/// One descriptor of a process.
+/// One descriptor of a process, as an entry of `/proc/<pid>/fd`.
 struct DescriptorOwner<'a> {
     directory: &'a OwnedFd,
     name: &'a CStr,
@@ -98,16 +98,17 @@ impl DescriptorOwner<'_> {
         OpenFile::at(self.directory, self.name)
     }
 
-    /// Whether it is open for writing, which the rights of its link tell.
+    /// Returns true if the file is open for writing, which the permission bits of the link show.
     fn is_writable(&self) -> bool {
         let link = statat(self.directory, self.name, AtFlags::SYMLINK_NOFOLLOW);
         link.is_ok_and(|link| Mode::from_raw_mode(link.st_mode).contains(Mode::WUSR))
     }
 }
 
-/// Shows every descriptor of a process, with the beginning of what the kernel calls that which is open there.
+/// Calls `see` for every descriptor of a process, with the start of the kernel's name of the open file.
 ///
-/// An error means that some may not be looked at, or that the process is gone.
+/// # Errors
+/// If some descriptors may not be inspected or the process is gone.
 fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Result<()> {
     let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::CLOEXEC;
     let directory = openat(CWD, format!("/proc/{pid}/fd"), flags, Mode::empty())?;
@@ -125,7 +126,7 @@ fn visit(pid: u32, mut see: impl FnMut(&DescriptorOwner<'_>, &str)) -> io::Resul
                 let place = DescriptorOwner { directory: &directory, name };
                 see(&place, &String::from_utf8_lossy(target));
             }
-            // Closed meanwhile.
+            // The descriptor was closed in the meantime.
             Err(Errno::NOENT) => {}
             Err(error) => return Err(error.into()),
         }
@@ -137,7 +138,7 @@ fn numbered(target: &str, kind: &str) -> Option<u64> {
     target.strip_prefix(kind)?.strip_suffix(']')?.parse().ok()
 }
 
-/// Whether what is open there can be one of these pipes; whichever has a name can be any that has one.
+/// Returns true if the file may be one of these pipes. A file with a path may be any FIFO, so it always counts.
 fn may_be_one_of(target: &str, pipes: &[PipeId]) -> bool {
     match numbered(target, "pipe:[") {
         Some(inode) => pipes.iter().any(|pipe| pipe.inode == inode),

@@ -1,45 +1,44 @@
-//! What a thread sleeps in, as the kernel tells.
+//! Determines the system call or wait channel in which a thread sleeps.
 
 use crate::os::procfs;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt as _;
 
-/// The most descriptors that a set of `select` holds.
+/// Maximum number of descriptors in a set of `select`.
 const MAX_SELECT_FDS: u64 = 1_024;
 const STDIN: u64 = 0;
 
-/// What a thread sleeps in.
+/// The operation in which a thread sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitChannel {
-    /// A read of this descriptor.
+    /// A read of one descriptor.
     Reading {
-        /// Its number.
         fd: u64,
     },
-    /// A poll of one descriptor alone.
+    /// A poll of exactly one descriptor.
     Polling {
-        /// Its number.
+        /// Number of the descriptor.
         only: u64,
     },
-    /// A read of some pipe; of which descriptor the kernel does not tell.
+    /// A read of a pipe; the descriptor is unknown.
     InPipe,
-    /// A read of a terminal, or of something else that sleeps like one; of which descriptor the kernel does not tell.
+    /// A read of a terminal, or of another file type with the same wait channel; the descriptor is unknown.
     InTerminal {
-        /// Nothing else sleeps there.
+        /// True if only reads of terminals use this wait channel.
         surely: bool,
     },
-    /// Something else, or nothing.
+    /// Any other operation, or none.
     Otherwise,
 }
 
 impl WaitChannel {
-    /// Asks the kernel about one thread.
+    /// Determines the operation in which one thread sleeps.
     pub(super) fn of(pid: u32, thread: u32) -> Self {
         match procfs::read(&format!("/proc/{pid}/task/{thread}/syscall")) {
             Ok(text) if calls::SYSCALLS_KNOWN => match BlockedSyscall::parse(&String::from_utf8_lossy(&text))
             {
-                // It waits for its source or for its target, and only the channel tells which.
+                // `splice` waits for its source or its target; only the wait channel shows which.
                 Some(call) if calls::SPLICE == call.number => match Self::by_channel(pid, thread) {
                     Self::InPipe => call.reading(),
                     Self::Reading { .. }
@@ -50,7 +49,7 @@ impl WaitChannel {
                 Some(call) => call.sleep(|set, bytes| read(pid, set, bytes)),
                 None => Self::Otherwise,
             },
-            // One that has ended meanwhile sleeps in nothing.
+            // The thread has ended in the meantime.
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => {
                 Self::Otherwise
             }
@@ -62,7 +61,7 @@ impl WaitChannel {
         }
     }
 
-    /// Asks only where in the kernel a thread sleeps, which more may know.
+    /// Determines the operation from the wait channel only, which needs fewer permissions.
     pub(super) fn by_channel(pid: u32, thread: u32) -> Self {
         let channel = fs::read_to_string(format!("/proc/{pid}/task/{thread}/wchan"));
         channel.map_or(Self::Otherwise, |channel| Self::named(channel.trim_end()))
@@ -78,7 +77,7 @@ impl WaitChannel {
     }
 }
 
-/// A system call in which a thread is blocked.
+/// The system call in which a thread is blocked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BlockedSyscall {
     number: u64,
@@ -86,7 +85,7 @@ struct BlockedSyscall {
 }
 
 impl BlockedSyscall {
-    /// Reads what the kernel says; none of a thread that runs, or is blocked elsewhere.
+    /// Parses `/proc/<pid>/syscall`. Returns `None` for a running thread or one that is blocked outside a system call.
     fn parse(text: &str) -> Option<Self> {
         let mut words = text.split_ascii_whitespace();
         let number = words.next()?.parse().ok()?;
@@ -102,7 +101,7 @@ impl BlockedSyscall {
         WaitChannel::Reading { fd: first & u64::from(u32::MAX) }
     }
 
-    /// Tells what sleeping in it means; `memory` reads from that of the process.
+    /// Interprets the system call. `memory` reads the memory of the process at an address.
     fn sleep(self, memory: impl Fn(u64, &mut [u8]) -> io::Result<()>) -> WaitChannel {
         let Self { number, arguments: [first, second, third, fourth, ..] } = self;
         if calls::READS.contains(&number) {
@@ -119,7 +118,7 @@ impl BlockedSyscall {
     }
 }
 
-/// The one descriptor that is polled.
+/// Returns the descriptor of a `poll` call that polls exactly one.
 fn polled(list: u64, count: u64, memory: &impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Option<u64> {
     if count != 1 {
         return None;
@@ -129,7 +128,7 @@ fn polled(list: u64, count: u64, memory: &impl Fn(u64, &mut [u8]) -> io::Result<
     u64::try_from(i32::from_ne_bytes(fd)).ok()
 }
 
-/// The one descriptor that is waited for to become readable, if nothing else is waited for.
+/// Returns the descriptor of a `select` call that waits only for this one descriptor to become readable.
 fn selected(count: u64, sets: [u64; 3], memory: &impl Fn(u64, &mut [u8]) -> io::Result<()>) -> Option<u64> {
     let count = count & u64::from(u32::MAX);
     if count == 0 || count > MAX_SELECT_FDS {
@@ -160,28 +159,28 @@ fn read(pid: u32, address: u64, bytes: &mut [u8]) -> io::Result<()> {
     File::open(format!("/proc/{pid}/mem"))?.read_exact_at(bytes, address)
 }
 
-/// The numbers of system calls, which each architecture has of its own.
+/// System call numbers, which differ between architectures.
 #[cfg(target_arch = "x86_64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `pread64`, `readv`, `preadv`, `preadv2`.
+    /// `read`, `pread64`, `readv`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [0, 17, 19, 295, 327];
     pub(super) const SPLICE: u64 = 275;
-    /// `poll`, `ppoll`.
+    /// `poll` and `ppoll`, in this order.
     pub(super) const POLLS: [u64; 2] = [7, 271];
-    /// `select`, `pselect6`.
+    /// `select` and `pselect6`, in this order.
     pub(super) const SELECTS: [u64; 2] = [23, 270];
 }
 
 #[cfg(target_arch = "aarch64")]
 mod calls {
     pub(super) const SYSCALLS_KNOWN: bool = true;
-    /// `read`, `readv`, `pread64`, `preadv`, `preadv2`.
+    /// `read`, `readv`, `pread64`, `preadv` and `preadv2`, in this order.
     pub(super) const READS: [u64; 5] = [63, 65, 67, 69, 286];
     pub(super) const SPLICE: u64 = 76;
-    /// `ppoll`.
+    /// System call number of `ppoll`.
     pub(super) const POLLS: [u64; 1] = [73];
-    /// `pselect6`.
+    /// System call number of `pselect6`.
     pub(super) const SELECTS: [u64; 1] = [72];
 }
 
@@ -237,7 +236,7 @@ mod tests {
         assert_eq!(selected(8, [1, 0, 0], &sets(0b101, 0)), None);
         assert_eq!(selected(8, [1, 2, 0], &sets(1, 0b10)), None);
         assert_eq!(selected(8, [1, 2, 0], &sets(1, 0)), Some(0));
-        // A sleep in disguise, and a set that cannot be read.
+        // A `select` without descriptors is only a timed sleep; and a set that cannot be read has no result.
         assert_eq!(selected(0, [0, 0, 0], &nothing), None);
         assert_eq!(selected(1, [0, 0, 0], &nothing), None);
         assert_eq!(selected(1, [1, 0, 0], &nothing), None);

@@ -1,4 +1,4 @@
-//! Pages of an output, put together from its bytes and its index.
+//! Builds pages of an output from its bytes and its index.
 
 use super::has_exit;
 use longhaul_domain::Timestamp;
@@ -10,7 +10,7 @@ use std::os::fd::AsFd as _;
 const MAX_PAGE_BYTES: u32 = 1 << 20;
 const BLOCK: u64 = 64 << 10;
 
-/// The output of one attempt.
+/// Open output files of one attempt.
 #[derive(Debug)]
 pub(super) struct OutputPages {
     directory: AttemptDirectory,
@@ -38,12 +38,12 @@ impl OutputPages {
         has_exit(&self.directory)
     }
 
-    /// Whether there is something to read behind an offset.
+    /// Returns true if there is something to read after an offset.
     pub(super) fn goes_beyond(&self, offset: u64) -> io::Result<bool> {
         if self.log.length()? <= offset {
             return Ok(false);
         }
-        // The entry of the newest bytes follows them; before it does, a reader gets nothing of them.
+        // Bytes are readable only after their index entry was written, which happens later than the bytes themselves.
         Ok(self.log.entries(offset)?.next().transpose()?.is_some() || self.is_abandoned()?)
     }
 
@@ -60,7 +60,8 @@ impl OutputPages {
             }
         }
         if page.next < end && self.is_abandoned()? {
-            // Written just before both the shim and its index ended; whose it was nobody knows.
+            // The shim was killed after it wrote these bytes and before it wrote their index entry. Their stream is
+            // unknown.
             let rest = OutputRun { range: page.next..end, stream: StreamId::Stdout, time };
             self.add(&mut page, &rest, wanted.only, &mut room)?;
         }
@@ -80,7 +81,7 @@ impl OutputPages {
         self.log.offset_at_time(u64::try_from(moment.0).unwrap_or(0))
     }
 
-    /// Adds what a run has to a page; false once the page is full or nothing follows.
+    /// Adds the bytes of a run to a page. Returns false once the page is full or the log has no more bytes.
     fn add(
         &self,
         page: &mut OutputPage,
@@ -123,7 +124,7 @@ impl OutputPages {
         Ok(true)
     }
 
-    /// Nobody writes any more.
+    /// Returns true if no process writes this output any more.
     fn is_abandoned(&self) -> io::Result<bool> {
         Ok(self.has_ended() || !self.directory.is_locked()?)
     }
@@ -140,7 +141,7 @@ impl OutputPages {
         };
         let end = last.range.end;
         let mut found = 0_u64;
-        // The begin of the run behind the one that is looked at: a line may begin there.
+        // Start of the run after the current one: a line that starts at the end of the current run continues there.
         let mut behind_run = end;
         for run in runs.iter().rev() {
             let (start, mut until) = (run.range.start.max(floor), run.range.end);
@@ -148,7 +149,7 @@ impl OutputPages {
                 let begin = until.saturating_sub(BLOCK).max(start);
                 let mut block = vec![0; usize::try_from(until.saturating_sub(begin)).unwrap_or(0)];
                 if !self.fill(begin, &mut block)? {
-                    // It was given back meanwhile.
+                    // This range of the output was deleted in the meantime.
                     return Ok(until);
                 }
                 for (place, byte) in block.iter().enumerate().rev() {
@@ -180,8 +181,7 @@ impl OutputPages {
     }
 }
 
-/// Puts a chunk behind the others; one that goes on where the last one ended, read at the same time, becomes one with
-/// it.
+/// Appends a chunk to a page. Merges it with the last chunk if both are contiguous, of one stream and of one time.
 fn push(page: &mut OutputPage, chunk: OutputChunk) {
     match page.chunks.last_mut() {
         Some(last)

@@ -1,4 +1,4 @@
-//! News of growing files: one inotify instance for all, a watch only while somebody waits.
+//! Notifies readers of growing files. All readers share one inotify instance; a watch exists only while a reader waits.
 
 use crate::os::pidfd;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags, add_watch, init, remove_watch};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 const BUFFER: usize = 4 << 10;
 
-/// Tells whoever waits that something has changed in a directory.
+/// Notifies waiting readers when a directory changes.
 #[derive(Debug, Default)]
 pub(super) struct OutputWatcher {
     state: Mutex<GrowthState>,
@@ -27,7 +27,7 @@ struct GrowthState {
     watches: BTreeMap<i32, WatchedDir>,
 }
 
-/// The kernel's side, and the task that listens to it.
+/// The inotify instance and the task that reads its events.
 #[derive(Debug)]
 struct InotifySource {
     inotify: Arc<OwnedFd>,
@@ -40,7 +40,7 @@ struct WatchedDir {
     waiters: usize,
 }
 
-/// The wish to hear of one directory; the watch ends with the last of them.
+/// Subscription to the changes of one directory. Dropping the last subscription removes the watch.
 #[derive(Debug)]
 pub(super) struct WatchGuard {
     growth: Arc<OutputWatcher>,
@@ -49,7 +49,7 @@ pub(super) struct WatchGuard {
 }
 
 impl OutputWatcher {
-    /// Begins to listen for changes in a directory.
+    /// Subscribes to the changes of a directory.
     pub(super) fn interest(this: &Arc<Self>, directory: &Path) -> io::Result<WatchGuard> {
         let mut state = this.lock();
         let inotify = Self::listening(this, &mut state)?;
@@ -61,7 +61,7 @@ impl OutputWatcher {
         Ok(WatchGuard { growth: Arc::clone(this), watch, news: Arc::clone(&watched.news) })
     }
 
-    /// Makes sure that somebody listens to the kernel, also after the runtime of the first listener has ended.
+    /// Ensures that a task reads the inotify events, even after the runtime of an earlier task has ended.
     fn listening(this: &Arc<Self>, state: &mut GrowthState) -> io::Result<Arc<OwnedFd>> {
         if let Some(source) = state.source.as_ref().filter(|source| !source.listener.is_finished()) {
             return Ok(Arc::clone(&source.inotify));
@@ -82,7 +82,7 @@ impl OutputWatcher {
             watched.news.notify_waiters();
         }
         if gone {
-            // The kernel gives the number to another directory from now on.
+            // The kernel may reuse this watch number for another directory.
             state.watches.remove(&watch);
         }
     }
@@ -101,7 +101,7 @@ impl Drop for OutputWatcher {
 }
 
 impl WatchGuard {
-    /// News from now on, not only from when it is first waited for.
+    /// Returns a future that also counts changes between this call and its first poll.
     pub(super) fn news(&self) -> std::pin::Pin<Box<OwnedNotified>> {
         let mut news = Box::pin(Arc::clone(&self.news).notified_owned());
         news.as_mut().enable();
@@ -121,7 +121,7 @@ impl Drop for WatchGuard {
         if watched.waiters == 0 {
             watches.remove(&self.watch);
             if let Some(source) = source {
-                // A directory that is gone has taken its watch with it.
+                // Fails if the directory was deleted, because its watch was removed with it.
                 let _gone = remove_watch(&*source.inotify, self.watch);
             }
         }
@@ -135,7 +135,7 @@ async fn listen(growth: Weak<OutputWatcher>, inotify: Arc<OwnedFd>, readiness: R
         };
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut events = Reader::new(&*inotify, &mut buffer);
-        // Ends with the error that there is nothing left, by which the runtime knows to wait again.
+        // Read until `WouldBlock`, which re-arms tokio's readiness.
         while let Ok((watch, kinds)) =
             readiness.try_io(|| Ok(events.next().map(|event| (event.wd(), event.events()))?))
         {

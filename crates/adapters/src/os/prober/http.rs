@@ -1,53 +1,52 @@
-//! One HTTP request, of whose answer only the status counts.
+//! Sends one HTTP request and reads only the status of the response.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
 
-/// The most of an answer that is read; its status comes first, but for announcements of it.
+/// Maximum number of response bytes to read. Informational responses (1xx) may come before the final status.
 const MAX_RESPONSE_BYTES: usize = 16 << 10;
 const BLOCK: usize = 1 << 10;
 const MAX_URL_LEN: usize = 8 << 10;
 const DEFAULT_PORT: u16 = 80;
 
-/// Which machines are asked.
+/// Set of machines that may be probed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeScope {
-    /// This one by its own addresses for itself.
+    /// Only this machine, by its loopback and unspecified addresses.
     Loopback,
-    /// All.
+    /// All machines.
     Everywhere,
 }
 
-/// Why there is no status.
+/// Reason why a probe returned no status.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProbeError {
-    /// It is no address to ask.
+    /// The URL is not a valid `http` URL.
     #[error("only http://host[:port][/path] can be checked")]
     Url,
-    /// It is that of another machine, or of none.
+    /// The host is another machine, or its name has no address.
     #[error("{host} is not this machine")]
     Host {
-        /// Which.
         host: String,
     },
-    /// What answers does not speak HTTP, or says too much before it comes to the point.
+    /// The server does not speak HTTP, or its informational responses are too long.
     #[error("the answer is not HTTP")]
     Answer,
-    /// There is no connection, or no more.
+    /// The connection failed or was lost.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
 
-/// Asks for an address and returns the status of the answer, whose body is not read.
+/// Requests a URL and returns the status of the response. The body is not read.
 pub(super) async fn status(url: &str, reach: ProbeScope) -> Result<u16, ProbeError> {
     let target = ProbeTarget::parse(url).ok_or(ProbeError::Url)?;
     let mut refused = ProbeError::Host { host: target.host.to_owned() };
     for address in lookup_host((target.host, target.port)).await?.filter(|address| reach.includes(*address)) {
         match TcpStream::connect(address).await {
             Ok(stream) => return ask(stream, &target).await,
-            // The next address may be the one that listens.
+            // Another address of the host may be the one that listens.
             Err(error) => refused = error.into(),
         }
     }
@@ -58,29 +57,29 @@ impl ProbeScope {
     fn includes(self, address: SocketAddr) -> bool {
         match (self, address.ip().to_canonical()) {
             (Self::Everywhere, _) => true,
-            // The address for all of one's own is taken for this machine by the kernel too.
+            // The kernel also routes the unspecified address to this machine.
             (Self::Loopback, IpAddr::V4(address)) => address.is_loopback() || address.is_unspecified(),
             (Self::Loopback, IpAddr::V6(address)) => address.is_loopback() || address.is_unspecified(),
         }
     }
 }
 
-/// The parts of an address that matter for a request.
+/// The parts of a URL that a request needs.
 #[derive(Debug, PartialEq, Eq)]
 struct ProbeTarget<'a> {
-    /// The host without brackets.
+    /// Host without brackets.
     host: &'a str,
     port: u16,
-    /// Host and port as they were written.
+    /// Host and port as written in the URL.
     authority: &'a str,
-    /// Path and query, without the slash that begins them.
+    /// Path and query, without the leading slash.
     rest: &'a str,
 }
 
 impl<'a> ProbeTarget<'a> {
     fn parse(url: &'a str) -> Option<Self> {
         let scheme = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://"))?;
-        // Nothing that could end a line of the request.
+        // Reject control characters, which could inject lines into the request.
         if url.len() > MAX_URL_LEN || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
             return None;
         }
@@ -127,12 +126,13 @@ async fn ask(mut stream: TcpStream, target: &ProbeTarget<'_>) -> Result<u16, Pro
     }
 }
 
-/// Reads the status off the beginning of an answer, passing over announcements (1xx); none if more must come.
+/// Parses the status from the start of a response and skips informational responses (1xx). Returns `None` if more bytes
+/// are needed.
 fn told(answer: &[u8]) -> Result<Option<u16>, ProbeError> {
     let mut rest = answer;
     loop {
         let Some(end) = find(rest, b"\n") else {
-            // Whoever says something else is not listened to until the end.
+            // Fail at once if the bytes cannot become an HTTP status line.
             let begin = rest.get(..5).unwrap_or(rest);
             return if b"HTTP/".starts_with(begin) { Ok(None) } else { Err(ProbeError::Answer) };
         };
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
     use tokio::net::TcpListener;
 
-    /// Answers one request with these bytes and returns what `status` makes of it, and the request.
+    /// Serves one request with these bytes. Returns the result of `status` and the request.
     async fn served(answer: &'static [u8], path: &str) -> (Result<u16, ProbeError>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://127.0.0.1:{}{path}", listener.local_addr().unwrap().port());
@@ -173,7 +173,7 @@ mod tests {
             while find(&request, b"\r\n\r\n").is_none() {
                 stream.read_buf(&mut request).await.unwrap();
             }
-            // Whoever asks may have heard enough before all is said.
+            // The client may close the connection before it has received everything.
             drop(stream.write_all(answer).await);
             String::from_utf8(request).unwrap()
         };

@@ -1,4 +1,4 @@
-//! One command that tells by its exit code whether another works.
+//! Runs one probe command, whose exit code reports if another command works.
 
 use crate::os::pidfd::{self, EndStatus};
 use crate::os::procfs;
@@ -15,30 +15,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// The variable by which all is found that such a command has started.
+/// Environment variable that marks every process started by a probe command.
 const VARIABLE: &str = "LONGHAUL_PROBE";
 const KILL: i32 = 9;
-/// How often it is looked for what is left, and how long apart at most.
+/// Maximum number of clean-up passes.
 const MAX_PASSES: u32 = 100;
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
-/// A command that was started; dropping it ends it with all that it started.
+/// A started probe command. Dropping it kills the command with all its descendants.
 #[derive(Debug)]
 pub(super) struct ProbeProcess {
     shared: Arc<SpawnerShared>,
     pid: u32,
-    /// None once it was waited for.
+    /// Pidfd of the command; `None` once the command was reaped.
     pidfd: Option<OwnedFd>,
     mark: String,
 }
 
 impl ProbeProcess {
-    /// Starts the command in a process group of its own.
+    /// Starts the command in its own process group.
     pub(super) async fn start(shared: &Arc<SpawnerShared>, order: ProbeCommand) -> Result<Self, String> {
         let shared = Arc::clone(shared);
-        // If nobody waits for it any more, the trial is dropped as soon as it has begun.
+        // If the caller stops waiting, the started probe is dropped at once, which ends it.
         let (begun, started) = oneshot::channel();
         drop(tokio::task::spawn_blocking(move || drop(begun.send(Self::begin(shared, &order)))));
         started.await.unwrap_or_else(|_| Err("the start was given up".to_owned()))
@@ -67,7 +67,7 @@ impl ProbeProcess {
         let pid = child.id();
         let mark = format!("{VARIABLE}={value}");
         let Some(pidfd) = pidfd::open_child(pid) else {
-            // Not to be watched, so not to be run.
+            // The command cannot be watched without a pidfd, so end it.
             end_group(pid);
             let mut child = child;
             let waited = child.wait();
@@ -78,7 +78,7 @@ impl ProbeProcess {
         Ok(Self { shared, pid, pidfd: Some(pidfd), mark })
     }
 
-    /// Waits for its end; false if it is not 0, or does not come in time.
+    /// Waits for the end of the command. Returns false if it exits with another code than 0 or exceeds the timeout.
     pub(super) async fn succeeds(mut self, patience: Duration) -> bool {
         let Some(watched) = self.pidfd.as_ref().and_then(|pidfd| pidfd.try_clone().ok()) else {
             return false;
@@ -105,13 +105,13 @@ impl Drop for ProbeProcess {
         let (shared, pid, mark) = (Arc::clone(&self.shared), self.pid, std::mem::take(&mut self.mark));
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn_blocking(move || conclude(&shared, pid, &pidfd, &mark))),
-            // Without a runtime this program is about to end, or this is a thread that may wait.
+            // Without a runtime, this program is about to exit or this thread may block.
             Err(_) => drop(conclude(&shared, pid, &pidfd, &mark)),
         }
     }
 }
 
-/// Ends what a command that is ending has started, waits for it, and returns how it ended.
+/// Kills everything that a probe command has started, reaps the command, and returns its end status.
 fn conclude(shared: &SpawnerShared, pid: u32, pidfd: &OwnedFd, mark: &str) -> Option<EndStatus> {
     end_group(pid);
     let status = pidfd::wait(pidfd);
@@ -120,7 +120,7 @@ fn conclude(shared: &SpawnerShared, pid: u32, pidfd: &OwnedFd, mark: &str) -> Op
     status
 }
 
-/// Ends what an earlier life of this program has left of its trials.
+/// Kills leftovers of probe commands from earlier runs of this program.
 pub(super) fn end_what_is_left(shared: &SpawnerShared) {
     let mine = format!("{VARIABLE}={}#", scope(shared));
     let this = format!("{mine}{}.", std::process::id());
@@ -134,12 +134,12 @@ pub(super) fn end_what_is_left(shared: &SpawnerShared) {
     });
 }
 
-/// Ends whoever carries a mark, wherever it went.
+/// Kills every process that has the mark, even outside the process group.
 fn end_marked(shared: &SpawnerShared, mark: &str) {
     end_all(|| {
         let is_marked =
             |stat: &ProcessStat| procfs::was_started_with_any(stat.pid, |entry| entry == mark.as_bytes());
-        // Where this program adopts orphans, whoever lost its parent is a child of it.
+        // If this program adopts orphans, every process that lost its parent is a child of it.
         let near = if shared.options.adopt_orphans { procfs::own_children() } else { None };
         match near {
             Some(children) => children.into_iter().filter_map(ProcessStat::read).filter(is_marked).collect(),
@@ -158,7 +158,7 @@ fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
         }
         for stat in &found {
             if let Ok(Some(fd)) = pidfd::open(stat.pid, stat.start_time) {
-                // One that has ended meanwhile needs no signal.
+                // The signal fails if the process has ended in the meantime.
                 drop(pidfd::send(&fd, KILL));
             }
         }
@@ -168,15 +168,15 @@ fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
     tracing::warn!("something that a command for a look has started cannot be killed");
 }
 
-/// Kills a group whose first process was not waited for yet, so that its number is nobody else's.
+/// Kills a process group whose leader was not reaped yet, so that the group number cannot have been reused.
 fn end_group(pid: u32) {
     if let Some(group) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // An empty one needs no signal.
+        // The signal fails if the group is empty.
         let _is_empty = kill_process_group(group, Signal::KILL);
     }
 }
 
-/// What tells the trials of this state directory from those of others.
+/// Returns the part of the mark that separates probes of this state directory from those of others.
 fn scope(shared: &SpawnerShared) -> String {
     shared.attempts.path().display().to_string()
 }

@@ -1,4 +1,4 @@
-//! Which limit ended a command without its shim.
+//! Determines which resource limit ended a command that had no shim any more.
 
 use crate::os::examine::steady_ms;
 use crate::os::launch::{FILE_SIZE, PROCESSOR_TIME};
@@ -12,10 +12,10 @@ use rustix::time::{ClockId, clock_gettime};
 use std::path::PathBuf;
 
 const SIGKILL: i32 = 9;
-/// A hundred ticks a second is what the kernel shows, however it counts.
+/// Milliseconds in one tick. `/proc` always shows 100 ticks per second, whatever the kernel uses internally.
 const TICK_MS: u64 = 10;
 
-/// The limits of a command and what it used of them.
+/// The limits of a command and its use of them.
 #[derive(Clone, Debug)]
 pub(super) struct LimitUsage {
     pid: u32,
@@ -27,7 +27,7 @@ pub(super) struct LimitUsage {
 }
 
 impl LimitUsage {
-    /// Looks at the limits, which show only while it lives.
+    /// Reads the limits, which `/proc` shows only while the command is alive.
     pub(super) fn of(identity: &Identity) -> Self {
         let named = [(PROCESSOR_TIME, "Max cpu time"), (FILE_SIZE, "Max file size")];
         let limit = |(resource, name)| {
@@ -44,13 +44,14 @@ impl LimitUsage {
         }
     }
 
-    /// Looks at what it used, which shows only until somebody has waited for it.
+    /// Reads the used processor time, which `/proc` shows only until the command is reaped.
     pub(super) fn see_end(&mut self) {
         let is_it = |stat: &ProcessStat| stat.start_time == self.start_time && stat.is_dead();
         self.end = ProcessStat::read(self.pid).filter(is_it);
     }
 
-    /// Names the limit that ended it, where that is sure; `killed` if it was killed from here.
+    /// Returns the limit that ended the command, or `None` if this is not certain. `killed` is true if this program
+    /// killed the command.
     pub(super) async fn exceeded(
         &self,
         ending: ProgramEnd,
@@ -59,7 +60,7 @@ impl LimitUsage {
     ) -> Option<ExceededLimit> {
         let this = self.clone();
         let now = steady_ms(options);
-        // The log of the kernel may be long.
+        // The kernel log may be long, so read it in a blocking thread.
         let judged = tokio::task::spawn_blocking(move || this.judge(ending, killed, now));
         judged.await.ok().flatten()
     }
@@ -83,7 +84,8 @@ impl LimitUsage {
     fn is_logged(&self, now: u64) -> bool {
         let awake = clock_gettime(ClockId::Monotonic).tv_sec;
         let awake_ms = u64::try_from(awake).unwrap_or(0).saturating_mul(1_000);
-        // Time asleep counts here too, which makes this earlier than it was, and never later.
+        // `now` includes time in suspend and the monotonic clock does not. The result can therefore be too early, but
+        // never too late.
         has_logged_kill(self.pid, awake_ms.saturating_sub(now.saturating_sub(self.started_at)))
     }
 }

@@ -1,4 +1,4 @@
-//! Moving output into the log of an attempt that lost its shim.
+//! Writes the output of a command without a shim to the output log of its attempt.
 
 use crate::os::pidfd;
 use longhaul_shim::{AttemptDirectory, IndexEntry, OutputBound, StreamId, leave_headroom};
@@ -16,14 +16,14 @@ const ENTRY_LEN: u64 = 16;
 const LOG: &str = "output.log";
 const INDEX: &str = "output.idx";
 const WRITABLE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
-/// Neighbours within this time are one run, in milliseconds.
+/// Maximum time between two reads of one stream that share an index entry, in milliseconds.
 const MERGE_MS: u64 = 1;
-/// The files of a log that has turned; only its own writer knows how to go on with them.
+/// Files of a log that has rotated; only the shim that wrote them can continue them.
 const TURNED: [&str; 2] = ["output.tail0", "output.tail1"];
 
-/// The read ends of both pipes, and the log behind them.
+/// The read ends of both pipes, and the log that their output is written to.
 ///
-/// The command is never blocked: what cannot be kept is read and counted all the same.
+/// The command is never blocked: output that cannot be stored is still read, and counted as dropped.
 #[derive(Debug)]
 pub(super) struct OutputDrain {
     stdout: Option<Pipe>,
@@ -33,27 +33,27 @@ pub(super) struct OutputDrain {
     buffer: Vec<u8>,
 }
 
-/// The read end of a pipe, and the news that there is something in it.
+/// Read end of a pipe, and its readiness.
 #[derive(Debug)]
 struct Pipe {
     fd: OwnedFd,
     news: Receiver,
 }
 
-/// The log and its index, written behind what is there.
+/// The log and its index. New bytes are appended to both.
 #[derive(Debug)]
 struct DrainLog {
     bytes: File,
     index: IndexFile,
     length: u64,
     index_length: u64,
-    /// How much more is kept.
+    /// Number of bytes that may still be stored.
     room: u64,
     last: Option<IndexEntry>,
     anchor_ms: i64,
 }
 
-/// The file of the index, which is made with its first entry.
+/// The index file, which is created with its first entry.
 #[derive(Debug)]
 struct IndexFile {
     directory: OwnedFd,
@@ -61,7 +61,7 @@ struct IndexFile {
 }
 
 impl OutputDrain {
-    /// Begins behind what the shim has written. From here on the rest of the head and a whole tail are kept.
+    /// Opens the log at its end. From here on, the rest of the head limit plus the whole tail limit can be stored.
     pub(super) fn new(
         directory: &AttemptDirectory,
         pipes: [Option<OwnedFd>; 2],
@@ -76,40 +76,40 @@ impl OutputDrain {
         Self { stdout, stderr, log, dropped: 0, buffer: Vec::new() }
     }
 
-    /// Reads nothing and keeps nothing.
+    /// Returns a drain that reads and stores no output.
     pub(super) const fn nowhere() -> Self {
         Self { stdout: None, stderr: None, log: None, dropped: 0, buffer: Vec::new() }
     }
 
-    /// Waits for news of output and moves what there is, at most a block of each; for ever if there can be none any more.
+    /// Waits for output and stores at most one block of each stream. Never completes once both pipes are closed.
     pub(super) async fn step(&mut self) {
         tokio::select! {
             () = readable(self.stdout.as_ref()) => {}
             () = readable(self.stderr.as_ref()) => {}
         }
-        // Both, so that a flood on one does not hold back the other.
+        // Read both streams, so that heavy output on one does not delay the other.
         self.take(StreamId::Stdout);
         self.take(StreamId::Stderr);
     }
 
-    /// Moves all that was written before now.
+    /// Stores all output that was written before this call.
     pub(super) fn finish(&mut self) {
         for stream in [StreamId::Stdout, StreamId::Stderr] {
             while self.take(stream) {}
         }
     }
 
-    /// The offset behind the last byte.
+    /// Returns the length of the log in bytes.
     pub(super) fn length(&self) -> u64 {
         self.log.as_ref().map_or(0, |log| log.length)
     }
 
-    /// How many bytes were not kept.
+    /// Returns the number of bytes that were not stored.
     pub(super) const fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Moves one block; false if there is none now.
+    /// Reads one block and stores as much of it as fits. Returns false if no output is available now.
     fn take(&mut self, stream: StreamId) -> bool {
         let pipe = match stream {
             StreamId::Stdout => &mut self.stdout,
@@ -128,7 +128,7 @@ impl OutputDrain {
                 true
             }
             Err(Errno::AGAIN | Errno::INTR) => {
-                // Tells the runtime to wait for news again.
+                // Clears tokio's readiness, so that the next wait blocks until new output arrives.
                 let _empty: io::Result<()> = open.news.try_io(|| Err(io::ErrorKind::WouldBlock.into()));
                 false
             }
@@ -151,13 +151,13 @@ impl DrainLog {
         let room = bound.head.saturating_sub(length).saturating_add(bound.tail);
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
-            // The next entry describes it too.
+            // The next entry will cover these bytes too.
             tracing::debug!(%error, "output has no entry in its index");
         }
         Ok(log)
     }
 
-    /// Gives bytes an entry that the shim wrote without one before it was killed; whose they are is not known.
+    /// Adds an entry for bytes whose entry the shim did not write before it was killed. Their stream is unknown.
     fn describe_rest(&mut self) -> io::Result<()> {
         let mut entry = [0; 16];
         let described = match self.index_length.checked_sub(ENTRY_LEN) {
@@ -170,7 +170,7 @@ impl DrainLog {
         if described < self.length { self.describe(StreamId::Stdout) } else { Ok(()) }
     }
 
-    /// Returns how many bytes were kept.
+    /// Appends bytes to the log. Returns the number of stored bytes.
     fn append(&mut self, bytes: &[u8], stream: StreamId) -> usize {
         let room = usize::try_from(self.room).unwrap_or(usize::MAX);
         let bytes = bytes.get(..room.min(bytes.len())).unwrap_or(&[]);
@@ -225,7 +225,7 @@ impl IndexFile {
         self.file.as_ref().map_or(Ok(0), |file| Ok(file.metadata()?.len()))
     }
 
-    /// The file, made now if there is none; nobody else writes here as long as the lock is held.
+    /// Returns the index file and creates it if absent. No other process writes here while the attempt's lock is held.
     fn file(&mut self) -> io::Result<&File> {
         let file = match self.file.take() {
             Some(file) => file,

@@ -1,4 +1,4 @@
-//! Stopping a tree without its shim: the same steps, sent from here.
+//! Stops a tree that has no shim, with the same steps that a shim takes.
 
 use super::tree::OrphanedTree;
 use super::{MAX_RETRY_DELAY, SIGKILL};
@@ -8,7 +8,7 @@ use longhaul_shim::{StopPlan, StopReason, StopStep};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A stop under way.
+/// A stop in progress.
 #[derive(Debug)]
 pub(super) struct TakeoverStop {
     reason: StopReason,
@@ -18,7 +18,7 @@ pub(super) struct TakeoverStop {
 }
 
 impl TakeoverStop {
-    /// Begins with the first step at once, or with KILL.
+    /// Prepares a stop. Its first step, or `SIGKILL` if `order.force` is set, is due at once.
     pub(super) fn new(order: StopRequest, plan: &StopPlan) -> Self {
         let steps = if order.force { Vec::new() } else { plan.steps.clone() };
         Self {
@@ -29,7 +29,7 @@ impl TakeoverStop {
         }
     }
 
-    /// Leaves out the steps before KILL.
+    /// Skips all steps before `SIGKILL`.
     pub(super) fn force(&mut self) {
         if self.last != Some(SIGKILL) {
             self.steps = Vec::new().into_iter();
@@ -41,17 +41,18 @@ impl TakeoverStop {
         self.reason
     }
 
-    /// The last signal that was sent.
+    /// Returns the last signal that was sent.
     pub(super) const fn last_signal(&self) -> Option<i32> {
         self.last
     }
 
-    /// When the next step is due.
+    /// Returns the time at which the next step is due.
     pub(super) const fn due(&self) -> Instant {
         self.due
     }
 
-    /// Sends what is due; KILL again and again, since something may have been born meanwhile.
+    /// Sends the signal of the step that is due. `SIGKILL` is sent repeatedly, because new processes may have been
+    /// forked in between.
     pub(super) async fn advance(&mut self, tree: &OrphanedTree) {
         if Instant::now() < self.due {
             return;

@@ -1,7 +1,7 @@
 //! The processes of an attempt that lost its shim.
 //!
-//! Its descendants are nobody's in particular then. They are recognised by their session, by their parents, by their control
-//! group, or by the mark that every command is started with.
+//! Descendants of the command have no common parent then. They are identified by their session, their parents, their
+//! control group, or the mark that every command is started with.
 
 use super::{MAX_RETRY_DELAY, MIN_RETRY_DELAY, SIGKILL};
 use crate::os::attempt_mark::AttemptMark;
@@ -21,19 +21,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Who is killed and lives so long after is named.
+/// Time after which killed processes that are still alive are logged.
 const SURVIVORS_AFTER: Duration = Duration::from_secs(2);
 const MAX_HOLD_PASSES: u32 = 100;
-/// So often short-lived processes of others may make a scan incomplete before what it found counts.
+/// Maximum number of scans in one pass. A scan is incomplete if a process ends while it runs.
 const SCANS: u32 = 8;
-/// How long a tree of which nobody is found any more is scanned again while no scan is complete.
+/// Time for which an apparently empty tree is scanned again while no scan is complete.
 const EMPTY_TREE_CONFIRM: Duration = Duration::from_millis(250);
-/// A process that `/proc` always lists unless it hides those of others.
+/// Pid of a process that `/proc` always lists, unless `/proc` hides the processes of other users.
 const FIRST_PROCESS: u32 = 1;
 const CONTINUE: i32 = 18;
 const HALT: i32 = 19;
 
-/// The tree of one attempt.
+/// The process tree of one attempt.
 #[derive(Clone, Debug)]
 pub(super) struct OrphanedTree {
     inner: Arc<TreeInner>,
@@ -46,53 +46,53 @@ struct TreeInner {
     start_time: u64,
     mark: AttemptMark,
     cgroup: Option<PathBuf>,
-    /// Programs that never belong to work, wherever they were started: shims and managers.
+    /// Programs that never belong to an attempt, even if it started them: shims and managers.
     strangers: Vec<FileIdentity>,
 }
 
-/// What one look at all processes found.
+/// Result of one scan of all processes.
 #[derive(Debug, Default)]
 struct ProcessScan {
-    /// The living processes of the tree.
+    /// Live processes of the tree.
     members: Vec<ProcessStat>,
-    /// Shims and managers that the work started, with all that is below them: they are no part of the tree.
+    /// Shims and managers that the command started, with all their descendants. They are not part of the tree.
     strangers: BTreeSet<u32>,
     /// Members that have ended and were not reaped yet.
     dead: BTreeSet<(u32, u64)>,
-    /// A process was gone before it could be looked at.
+    /// True if a process was gone before it could be inspected.
     has_missed: bool,
-    /// A member has ended since the look before, so that an heir of it may be alive.
+    /// True if a member has ended since the previous scan. It may have forked a child that no scan has seen yet.
     has_heirs: bool,
-    /// Nobody can have escaped this look.
+    /// True if no live member can have escaped this scan.
     is_complete: bool,
 }
 
-/// How a tree was ended.
+/// Result of killing a tree.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::os) struct KillOutcome {
-    /// How many processes were killed beside the command.
+    /// Number of killed processes, without the command.
     pub(in crate::os) killed: u64,
-    /// The last look was complete and found nobody.
+    /// True if the last scan was complete and found no live process.
     pub(in crate::os) is_verified: bool,
 }
 
-/// Who is alive beside the command itself.
+/// The live processes of a tree without the command itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct OtherMembers {
-    /// How many were found.
+    /// Number of processes found.
     pub(super) count: u64,
-    /// The look was complete.
+    /// True if the scan was complete.
     pub(super) is_verified: bool,
 }
 
-/// What was done to end a tree.
+/// Result of one round of kills.
 #[derive(Debug)]
 struct KillRound {
-    /// The processes that were killed.
+    /// The processes that were killed, as pairs of pid and start time.
     reached: Vec<(u32, u64)>,
-    /// No process was left to kill.
+    /// True if no process was left to kill.
     is_empty: bool,
-    /// The look that found this was complete.
+    /// True if the scan of this round was complete.
     is_complete: bool,
 }
 
@@ -110,21 +110,21 @@ impl OrphanedTree {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Sends a signal to everybody.
+    /// Sends a signal to every process of the tree.
     pub(super) async fn signal(&self, signal: i32) {
         self.beside(move |inner| {
             if signal == SIGKILL {
                 inner.kill();
             } else {
                 inner.signal(signal);
-                // A stopped process acts on nothing until it goes on.
+                // A stopped process handles a signal only after it continues.
                 inner.release();
             }
         })
         .await;
     }
 
-    /// Sends a signal that somebody asked for, which those that are halted get when they go on.
+    /// Sends a signal that a user requested. Paused processes receive it when they continue.
     pub(super) async fn send(&self, PendingSignal { signal, target }: PendingSignal) -> Result<(), String> {
         let reached = self.beside(move |inner| {
             let mut members = inner.members();
@@ -137,7 +137,8 @@ impl OrphanedTree {
         }
     }
 
-    /// Halts everybody; an error names how many still run.
+    /// Stops every process of the tree with `SIGSTOP`. If some keep running, all are resumed and the error contains
+    /// their number.
     pub(super) async fn hold(&self) -> Result<(), String> {
         self.beside(|inner| {
             let mut running = 0;
@@ -145,7 +146,8 @@ impl OrphanedTree {
             for _ in 0..MAX_HOLD_PASSES {
                 let members = inner.members();
                 let is_halted = |member: &ProcessStat| {
-                    // It stops by itself once it goes on.
+                    // The process waits for one of the others (as in `vfork`); the pending `SIGSTOP` takes effect when
+                    // it continues.
                     let waits = || asked.contains(&member.birth()) && member.waits_for_one_of(members.iter());
                     member.is_stopped() || waits()
                 };
@@ -159,7 +161,7 @@ impl OrphanedTree {
                 asked.extend(reached);
                 std::thread::sleep(MIN_RETRY_DELAY);
             }
-            // Half halted would be worse than not at all.
+            // Resume all: a partly paused tree is worse than a running one.
             inner.release();
             Err(format!("{running} of its processes still run"))
         })
@@ -167,12 +169,12 @@ impl OrphanedTree {
         .unwrap_or_else(|| Err("it could not be halted".to_owned()))
     }
 
-    /// Lets everybody go on.
+    /// Resumes every process of the tree.
     pub(super) async fn release(&self) {
         self.beside(TreeInner::release).await;
     }
 
-    /// What they use together; none if nobody is left.
+    /// Returns the resource usage of the whole tree, or `None` if no process is left.
     pub(super) async fn usage(&self) -> Option<TreeUsage> {
         self.beside(|inner| {
             let cgroup = inner.cgroup.as_deref();
@@ -182,7 +184,7 @@ impl OrphanedTree {
         .flatten()
     }
 
-    /// What they wait for and listen on; none if nobody is left.
+    /// Returns the inputs that the tree waits for and the ports that it listens on, or `None` if no process is left.
     pub(super) async fn look(&self) -> Option<CachedSnapshot> {
         self.beside(|inner| {
             let cgroup = inner.cgroup.as_deref();
@@ -192,12 +194,12 @@ impl OrphanedTree {
         .flatten()
     }
 
-    /// Counts who is alive beside the command itself.
+    /// Counts the live processes of the tree without the command itself.
     pub(super) async fn others(&self) -> OtherMembers {
         let looked = self.beside(|inner| {
             let scan = inner.scan_until_sure();
             let others = scan.members.iter().filter(|member| member.pid != inner.leader).count();
-            // A process is there, even if no look catches it alive.
+            // Some process exists although no scan caught it alive.
             let is_hidden =
                 scan.members.is_empty() && (scan.has_heirs || !inner.is_group_empty(&scan.strangers));
             (others.max(usize::from(is_hidden)), scan.is_complete)
@@ -206,7 +208,7 @@ impl OrphanedTree {
         OtherMembers { count: u64::try_from(count).unwrap_or(u64::MAX), is_verified }
     }
 
-    /// Kills until nobody is left.
+    /// Kills processes until none is left.
     pub(super) async fn empty(&self) -> KillOutcome {
         let mut killed = BTreeSet::new();
         let mut pause = MIN_RETRY_DELAY;
@@ -223,7 +225,7 @@ impl OrphanedTree {
                         let key = self.inner.key;
                         tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "killed, and still alive");
                     }
-                    // A process that soon makes an heir and ends has to be met between the two.
+                    // Retry fast: a process that forks a child and then ends must be killed before it forks.
                     let has_changed =
                         reached.is_empty() || reached.iter().any(|birth| !killed.contains(birth));
                     pause = if has_changed {
@@ -247,7 +249,7 @@ impl OrphanedTree {
         KillOutcome { killed: u64::try_from(killed.len()).unwrap_or(u64::MAX), is_verified }
     }
 
-    /// Looks at all processes of the machine on a thread that may block.
+    /// Runs `work` in a blocking thread, because it scans all processes of the machine.
     async fn beside<T: Send + 'static>(
         &self,
         work: impl FnOnce(&TreeInner) -> T + Send + 'static,
@@ -264,10 +266,11 @@ impl TreeInner {
         }
     }
 
-    /// Kills everybody, by the control group as a whole if nothing but the tree is in it: no fork escapes that.
+    /// Kills every process of the tree. If the control group contains only the tree, the whole group is killed at once,
+    /// so that no fork can escape.
     fn kill(&self) -> KillRound {
         self.thaw();
-        // First of all the command: it could act on the end of its children, and then end in another way.
+        // Kill the command first. It could otherwise react to the end of its children and exit in another way.
         if let Some(command) =
             ProcessStat::read(self.leader).filter(|stat| stat.start_time == self.start_time)
         {
@@ -289,8 +292,8 @@ impl TreeInner {
         KillRound { reached, is_empty, is_complete: scan.is_complete }
     }
 
-    /// Kills each process that carries the mark as soon as it is seen, the youngest first, and then its process group: some
-    /// end, and leave an heir, in less time than a look at all processes takes.
+    /// Kills each process that has the mark as soon as it is found, youngest first, and then its process group. Some
+    /// processes fork a child and end in less time than a scan of all processes takes.
     fn kill_marked(&self) -> Vec<(u32, u64)> {
         let marked = ProcessStat::pids().into_iter().rev().filter(|pid| self.mark.limits(*pid));
         let ours = marked.filter_map(ProcessStat::read).filter(|stat| self.is_ours(stat));
@@ -306,8 +309,8 @@ impl TreeInner {
         reached
     }
 
-    /// Kills process groups, each at one moment so that nobody is born in between. Those in which any process is not marked are
-    /// spared: they may have passed to others, or hold a manager.
+    /// Kills process groups. The kernel signals a whole group at once, so that no member can fork in between. Groups
+    /// with an unmarked process are spared: their number may have been reused, or they contain a manager.
     fn kill_groups(&self, mut groups: BTreeSet<u32>) {
         for stat in ProcessStat::everyone() {
             if groups.contains(&stat.group) && !(self.mark.limits(stat.pid) && self.is_ours(&stat)) {
@@ -316,12 +319,12 @@ impl TreeInner {
         }
         for group in groups.into_iter().filter_map(|group| i32::try_from(group).ok().and_then(Pid::from_raw))
         {
-            // One that is empty by now needs no signal.
+            // The signal fails if the group is empty by now.
             let _is_empty = kill_process_group(group, Signal::KILL);
         }
     }
 
-    /// Whether the kernel knows nobody in the control group but these; also if there is no group.
+    /// Returns true if the control group is absent, empty, or contains only `strangers`.
     fn is_group_empty(&self, strangers: &BTreeSet<u32>) -> bool {
         let others = |cgroup: &PathBuf| !strangers.is_empty() && pids_in(cgroup).is_subset(strangers);
         self.cgroup.as_ref().is_none_or(|cgroup| cgroups::is_empty(cgroup) || others(cgroup))
@@ -329,7 +332,8 @@ impl TreeInner {
 
     fn release(&self) {
         self.thaw();
-        // Also to those that run: a stop that was asked of them may not have taken effect yet, and this revokes it.
+        // Running processes get the signal too: a `SIGSTOP` sent earlier may not have taken effect yet, and `SIGCONT`
+        // revokes it.
         for member in self.members() {
             deliver(&member, CONTINUE);
         }
@@ -337,18 +341,18 @@ impl TreeInner {
 
     fn thaw(&self) {
         if let Some(cgroup) = &self.cgroup {
-            // One that is gone holds nobody.
+            // The write fails if the group is gone; then it freezes no process.
             drop(fs::write(cgroup.join("cgroup.freeze"), "0"));
         }
     }
 
-    /// Lists who is alive.
+    /// Returns the live processes of the tree.
     fn members(&self) -> Vec<ProcessStat> {
         self.scan_until_sure().members
     }
 
-    /// Looks again while nobody is found and a process may have been missed: one that ends during the look may have forked
-    /// an heir that was not listed yet.
+    /// Repeats the scan while it finds no live process but may have missed one: a process that ends during the scan may
+    /// have forked a child that was not listed yet.
     fn scan_until_sure(&self) -> ProcessScan {
         let mut foreign = BTreeSet::new();
         let mut last = self.scan(&mut foreign);
@@ -370,17 +374,18 @@ impl TreeInner {
         last
     }
 
-    /// Looks at all processes but the known foreign ones, at the youngest first: some live for less time than such a look
+    /// Scans all processes except those known as foreign, youngest first, because some live for less time than a scan
     /// takes.
     fn scan(&self, foreign: &mut BTreeSet<u32>) -> ProcessScan {
         let me = std::process::id();
         let inside = self.cgroup.as_deref().map(pids_in).unwrap_or_default();
         let mut scan = ProcessScan::default();
         let (mut marked, mut rest) = (BTreeSet::new(), Vec::new());
-        // A pid is given to nobody else while it names a session.
+        // The kernel does not reuse a pid while it is the id of a session.
         let mut has_session = true;
         foreign.insert(me);
-        // The process that has the pid of the command tells in every scan whether its session is that of the command.
+        // Inspect the process with the command's pid in every scan: its start time shows if the session is still that
+        // of the command.
         foreign.remove(&self.leader);
         for pid in ProcessStat::pids().into_iter().rev() {
             if foreign.contains(&pid) {
@@ -406,7 +411,7 @@ impl TreeInner {
         rest.reverse();
         let mut found: BTreeSet<u32> = BTreeSet::new();
         loop {
-            // Parents come first in one round, and their children at the latest in the next.
+            // One round finds the processes whose parents are known. Their children are found in the next round.
             let belongs = |stat: &ProcessStat| {
                 found.contains(&stat.parent)
                     || has_session && stat.session == self.leader
@@ -424,12 +429,13 @@ impl TreeInner {
             rest = others;
         }
         scan.set_strangers_apart(|stat| !self.is_ours(stat));
-        // This manager may have been started inside the group; those that it has adopted belong to the tree all the same.
+        // This manager itself may run inside the group. Processes that it has adopted still belong to the tree.
         scan.strangers.extend(inside.get(&me));
         scan
     }
 
-    /// Whether a process is neither a shim nor a manager. Until it executes its program, the command looks like a shim.
+    /// Returns true if a process is neither a shim nor a manager. The command counts as ours even before its `exec`,
+    /// when it still looks like a shim.
     fn is_ours(&self, stat: &ProcessStat) -> bool {
         let program = || FileIdentity::of_process(stat.pid);
         stat.pid == self.leader || program().is_none_or(|program| !self.strangers.contains(&program))
@@ -437,7 +443,7 @@ impl TreeInner {
 }
 
 impl ProcessScan {
-    /// Takes shims and managers out of the members, with all that descends from them.
+    /// Moves shims and managers, with all their descendants, from the members to the strangers.
     fn set_strangers_apart(&mut self, is_stranger: impl Fn(&ProcessStat) -> bool) {
         loop {
             let known = &self.strangers;
@@ -453,8 +459,8 @@ impl ProcessScan {
     }
 }
 
-/// Sends a signal to one member, and to nobody who got its pid later; false if it has ended meanwhile, or belongs to
-/// somebody else now.
+/// Sends a signal to one member, never to a process that has reused its pid. Returns false if the member has ended or
+/// may not be signalled.
 fn deliver(member: &ProcessStat, signal: i32) -> bool {
     let open = pidfd::open(member.pid, member.start_time);
     open.is_ok_and(|fd| fd.is_some_and(|fd| pidfd::send(&fd, signal).is_ok()))

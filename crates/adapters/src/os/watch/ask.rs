@@ -1,4 +1,4 @@
-//! What a watch is asked, and who waits for its answers.
+//! Requests to a watch, and the callers that wait for the answers.
 
 use crate::os::input::{CommandInput, InputError};
 use crate::os::inspect::CachedSnapshot;
@@ -7,83 +7,81 @@ use longhaul_ports::{Adopted, StopRequest};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Answers whether something was done, or why not.
+/// Reply channel for an action: success, or the reason for failure.
 pub(crate) type DoneReply = oneshot::Sender<Result<(), String>>;
 
-/// Answers what a tree uses, or why that cannot be told.
+/// Reply channel for the usage of a tree, or the reason why it is unknown.
 pub(crate) type UsageAnswer = oneshot::Sender<Result<TreeUsage, String>>;
 
-/// Answers what a look into a tree finds, or why nobody can look.
+/// Reply channel for the inspection of a tree, or the reason why it failed.
 pub(crate) type InspectReply = oneshot::Sender<Result<CachedSnapshot, String>>;
 
-/// What a watch is asked.
+/// Request to a watch.
 #[derive(Debug)]
 pub(crate) enum AttemptRequest {
-    /// What became of the attempt.
+    /// Report the state of the attempt.
     Find(oneshot::Sender<Result<Adopted, String>>),
-    /// To stop the tree.
+    /// Stop the tree.
     Stop(StopRequest),
-    /// To halt the tree.
+    /// Pause the tree.
     Pause(DoneReply),
-    /// To let the tree go on.
+    /// Resume the tree.
     Resume(DoneReply),
-    /// To send a signal.
+    /// Send a signal.
     Signal(PendingSignal, DoneReply),
-    /// What the tree uses; dropped if nothing of it runs any more.
+    /// Report the usage of the tree. The channel is closed without an answer if the tree is empty.
     Usage(UsageAnswer),
-    /// What the tree waits for and listens on; dropped if nothing of it runs any more.
+    /// Inspect the inputs and ports of the tree. The channel is closed without an answer if the tree is empty.
     Look(InspectReply),
-    /// Where to write what the command is to read; dropped if nothing of it runs any more.
+    /// Return the standard input of the command. The channel is closed without an answer if the tree is empty.
     Input(InputAnswer),
-    /// To let the input of the command end.
+    /// Close the standard input of the command.
     CloseInput(DoneReply),
-    /// Whether its end is durable in its directory, or would be found again without a record.
+    /// Confirm that the end is durable in the attempt directory, or would be found again without a record.
     Kept(DoneReply),
-    /// To let go of it: its end is recorded.
+    /// End the watch: the end of the attempt is stored.
     Settle,
 }
 
-/// A signal that is to be sent.
+/// A signal to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PendingSignal {
-    /// Which.
     pub(crate) signal: Signal,
-    /// To whom.
     pub(crate) target: SignalTarget,
 }
 
-/// Answers with the input to write to, or why there is none.
+/// Reply channel for the standard input of a command, or the reason why it cannot be written.
 pub(crate) type InputAnswer = oneshot::Sender<Result<Arc<CommandInput>, InputError>>;
 
-/// An order that the shim has not answered yet.
+/// A request that the shim has not answered yet.
 #[derive(Debug)]
 pub(super) enum OutstandingRequest {
-    /// To halt the tree, for the so many-th time.
+    /// Pause the tree.
     Pause {
-        /// Who waits for it.
+        /// Reply channel of the caller.
         asked: DoneReply,
-        /// How often it was tried before.
+        /// Number of earlier tries.
         tries: u32,
     },
-    /// To let it go on.
+    /// Resume the tree.
     Resume(DoneReply),
-    /// To send a signal.
+    /// Send a signal.
     Signal(DoneReply),
-    /// To let go on what could not be halted as a whole; nobody waits for that.
+    /// Resume a tree that was only partly paused. No caller waits for this.
     Undo,
 }
 
-/// Who waits to be told about the tree.
+/// A caller that waits for facts about the tree.
 #[derive(Debug)]
 pub(super) enum TreeUsageWaiter {
-    /// What it uses.
+    /// Waits for the resource usage.
     Usage(UsageAnswer),
-    /// What it waits for and listens on.
+    /// Waits for the inspection of inputs and ports.
     Look(InspectReply),
 }
 
 impl TreeUsageWaiter {
-    /// Tells why there is nothing to tell.
+    /// Answers with the reason why there are no facts.
     pub(super) fn refuse(self, why: &str) {
         match self {
             Self::Usage(answer) => drop(answer.send(Err(why.to_owned()))),

@@ -1,10 +1,10 @@
-//! A shim as a child of this program.
+//! A shim as a child process of this program.
 
 use crate::os::pidfd;
 use crate::os::reaper::Reaper;
 use std::process::Child;
 
-/// A shim that this program started and has to wait for.
+/// A shim that this program started and has to reap.
 #[derive(Debug)]
 pub(super) struct ShimChild {
     child: Child,
@@ -19,7 +19,10 @@ impl ShimChild {
         self.child.id()
     }
 
-    /// Waits until it has ended, so that nothing of it is left. Safe to give up on and to call again.
+    /// Waits until the shim has ended, and reaps it.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: can be called again.
     pub(super) async fn ended(&mut self, reaper: &Reaper) {
         while let Ok(None) = self.child.try_wait() {
             let waited = match pidfd::open_child(self.child.id()) {
@@ -27,7 +30,7 @@ impl ShimChild {
                 None => break,
             };
             if waited.is_err() {
-                // Without a descriptor to spare, it is left to the next child that is waited for.
+                // No descriptor is available; the shim is reaped when the next child is reaped.
                 break;
             }
         }

@@ -1,4 +1,4 @@
-//! The time between the end of a command and that of what it left behind.
+//! The time between the end of a command and the end of its leftovers.
 
 use super::{AttemptState, AttemptWatch};
 use crate::os::translate;
@@ -7,28 +7,29 @@ use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A sweep that is over sooner is not told of: most leftovers end as soon as they are asked to.
+/// Delay before a clean-up is reported. Most leftovers end earlier, and then no report is needed.
 const REPORT_DELAY: Duration = Duration::from_millis(250);
-/// The same of a sweep that another life began: whoever asks first is told the end alone if it is over by then.
+/// Delay before the report of a clean-up that an earlier manager began. A caller that adopts the attempt gets only its
+/// end if the clean-up is over by then.
 const ADOPTED_REPORT_DELAY: Duration = Duration::from_secs(1);
 
-/// A command that has ended, and left something behind that is being ended.
+/// A command that has ended and whose leftovers are being killed.
 #[derive(Debug)]
 pub(super) struct LeftoverCleanup {
     record: Box<ExitRecord>,
-    /// When it is told of; none if it was.
+    /// Time of the report that the clean-up is in progress; `None` after the report.
     due: Option<Instant>,
 }
 
 impl LeftoverCleanup {
-    /// How the command ended.
+    /// Returns the exit record of the command.
     pub(super) fn record(&self) -> &ExitRecord {
         &self.record
     }
 }
 
 impl AttemptWatch {
-    /// Takes in how the command ended. That is told as the end of the attempt only once its tree is empty.
+    /// Records how the command ended. The end of the attempt is reported only once its tree is empty.
     pub(crate) fn see_sweep(&mut self, record: &ExitRecord) {
         if self.cleanup.is_none() {
             let soon = match self.known {
@@ -40,7 +41,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Answers whoever asks until the work on what is left of the attempt is done; none if the spawner is gone before.
+    /// Answers requests while the work on the leftovers is in progress. Returns `None` if the spawner is gone first.
     pub(crate) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         loop {
@@ -54,7 +55,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Waits until a sweep is to be told of; for ever if there is none.
+    /// Waits until a clean-up must be reported. Never completes if no report is due.
     pub(super) fn sweep_lasts(&self) -> impl Future<Output = ()> + use<> {
         let due = self.cleanup.as_ref().and_then(|sweep| sweep.due);
         async move {
@@ -65,7 +66,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Tells that a sweep lasts, once, after the start of a command that was never told of.
+    /// Reports once that a clean-up is in progress. Reports the start of the command first if that was never reported.
     pub(super) fn report_cleanup(&mut self) {
         if let (AttemptState::Nothing, Some(identity)) = (&self.known, self.identity.clone()) {
             self.see(AttemptState::Running(translate::spawned(self.key, &identity)));

@@ -1,4 +1,4 @@
-//! A supervisor that carries out nothing, because somebody halted it or took its socket away.
+//! Handles a shim that cannot act, because a signal has stopped it or its socket was removed.
 
 use super::AttemptWatch;
 use crate::os::pidfd;
@@ -10,11 +10,11 @@ const SIGKILL: i32 = 9;
 const CONTINUE: i32 = 18;
 
 impl AttemptWatch {
-    /// Sees to it that an order is carried out: a supervisor that was halted goes on, and one that still is halted when the
-    /// tree is to be killed is killed, since that can be done without it.
+    /// Ensures that the shim can act on a request. A shim that was stopped by a signal is continued. If the tree must
+    /// be killed, the shim is killed instead, because the tree can be killed without it.
     pub(super) fn wake_shim(&self, force: bool) {
         let Some((pid, fd)) = self.open_shim() else { return };
-        // It never halts by itself, and what was meant for the tree does not reach it.
+        // A shim never stops itself, and signals for the tree do not reach it, so another program has stopped it.
         if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
             tracing::warn!(id = %self.key.id, pid, force, "its supervisor was halted by somebody");
             let signal = if force { SIGKILL } else { CONTINUE };
@@ -24,8 +24,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Kills a supervisor that lives and can be told of no stop, since the tree can be ended without it; false if there
-    /// is nothing to stop, or nobody of whom it is proven.
+    /// Kills a live shim that cannot receive a stop request, because the tree can be stopped without it. Returns false
+    /// if no stop is pending or if the shim's identity is not certain.
     pub(super) fn ends_deaf_shim(&self, error: &io::Error) -> bool {
         let is_deaf = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
         if self.stop.is_none() || !is_deaf {
@@ -44,7 +44,7 @@ impl AttemptWatch {
                 let fd = pidfd::open(identity.shim_pid, identity.shim_start).ok()??;
                 Some((identity.shim_pid, fd))
             }
-            // A child that was not waited for keeps its pid.
+            // The pid of a child that was not reaped yet cannot have been reused.
             (None, Some(shim)) => Some((shim.id(), pidfd::open_child(shim.id())?)),
             (None, None) => {
                 let identity = self.recorded_identity()?;
@@ -54,7 +54,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Who runs it in this boot, as its directory says.
+    /// Returns the identity in the attempt directory if it belongs to the current boot.
     pub(super) fn recorded_identity(&self) -> Option<Identity> {
         let directory = self.shared.attempts.attempt(self.key).ok()??;
         directory.identity().ok()?.filter(|identity| identity.boot_id == self.shared.options.boot_id)

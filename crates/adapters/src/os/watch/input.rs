@@ -1,4 +1,4 @@
-//! The input of a command, on the side of its watch.
+//! Standard input of a command, as its watch manages it.
 
 use super::AttemptWatch;
 use super::ask::{DoneReply, InputAnswer};
@@ -7,17 +7,17 @@ use std::io;
 use std::sync::Arc;
 
 impl AttemptWatch {
-    /// Holds the input open from now on, so that a killed shim does not end it.
+    /// Holds the standard input open from now on, so that it does not end if the shim is killed.
     pub(crate) fn hold_input(&mut self) {
         if let Err(error) = self.open_input() {
             tracing::warn!(id = %self.key.id, %error, "the input of a command cannot be held open");
         }
     }
 
-    /// Hands out the input of what runs.
+    /// Answers with the standard input of a running command.
     pub(crate) fn give_input(&mut self, answer: InputAnswer) {
         if self.is_over() {
-            // Whoever asks is told that nothing runs by being told nothing.
+            // The closed channel means that the attempt has ended.
             return;
         }
         let given = if self.identity.is_none() {
@@ -32,7 +32,7 @@ impl AttemptWatch {
         drop(answer.send(given));
     }
 
-    /// Notes that the shim has let go of the input.
+    /// Records that the shim has closed the standard input.
     pub(super) fn see_input_closed(&mut self) {
         self.input = None;
         self.conduct.input = false;
@@ -41,7 +41,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Ends the input where no shim holds it.
+    /// Ends the standard input of an attempt that has no shim.
     pub(crate) fn end_input(&mut self) -> io::Result<()> {
         let directory = self.shared.attempts.attempt(self.key)?;
         let removed = directory.map_or(Ok(()), |directory| directory.remove_input());
@@ -49,14 +49,14 @@ impl AttemptWatch {
         removed
     }
 
-    /// Answers those who wait for the end of the input that there is nobody to see to it now.
+    /// Answers callers that wait for the end of the input with an error, because no shim can close it now.
     pub(super) fn refuse_closers(&mut self, why: &str) {
         for closer in self.closers.drain(..) {
             drop(closer.send(Err(why.to_owned())));
         }
     }
 
-    /// Remembers who waits for the end of the input.
+    /// Registers a caller that waits for the end of the input.
     pub(super) fn await_closed(&mut self, answer: DoneReply) {
         self.closers.push(answer);
     }

@@ -1,4 +1,4 @@
-//! The time after the end, until that is settled.
+//! The time between the end of an attempt and the settlement of that end.
 
 use super::{AttemptRequest, AttemptState, AttemptWatch, WatchStage};
 use crate::os::link::CommandHandles;
@@ -9,16 +9,16 @@ use longhaul_shim::Identity;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The pauses before the removal of a control group is tried again: the first one, which doubles, and the last one.
+/// First delay before another try to remove a control group. The delay doubles until it exceeds the maximum.
 const MIN_REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 const MAX_REMOVAL_PAUSE: Duration = Duration::from_secs(2);
 
 impl AttemptWatch {
-    /// Waits until the end is settled; the directory keeps all that is known.
+    /// Waits until the end is settled. The attempt directory has all facts by now.
     pub(super) async fn rest(&mut self) -> WatchStage {
         self.held = CommandHandles::default();
         self.input = None;
-        // That of one without supervisor need not be there until the end is settled.
+        // The control group of an attempt without a shim is not needed until the end is settled.
         try_to_remove_cgroup(&self.shared, self.key, self.identity.as_deref()).await;
         while !self.settled {
             let shim = async {
@@ -38,16 +38,16 @@ impl AttemptWatch {
         WatchStage::Left
     }
 
-    /// Answers what is asked of an attempt whose command has ended.
+    /// Answers a request about an attempt whose command has ended.
     pub(super) fn answer_at_its_end(&mut self, ask: AttemptRequest) {
         match ask {
             AttemptRequest::Find(answer) => self.find(answer),
             AttemptRequest::Pause(answer) | AttemptRequest::Signal(_, answer) => {
                 drop(answer.send(Err("it has ended".to_owned())));
             }
-            // None of it is halted, and nobody reads any more.
+            // An ended attempt is not paused and its input is not read any more, so both requests succeed.
             AttemptRequest::Resume(answer) | AttemptRequest::CloseInput(answer) => drop(answer.send(Ok(()))),
-            // Whoever asks is told that nothing runs by being told nothing.
+            // The closed channel means that the attempt has ended.
             AttemptRequest::Usage(_)
             | AttemptRequest::Look(_)
             | AttemptRequest::Input(_)
@@ -57,8 +57,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Whether its end would be found again after a loss of power. Whoever wrote one that was found in the directory may
-    /// not have come so far as to force it to the disk.
+    /// Returns `Ok` if the end would survive a power loss. The program that wrote an exit record may have been killed
+    /// before it synced the record to disk.
     pub(crate) fn is_durable(&self) -> Result<(), String> {
         let is_lost = matches!(self.known, AttemptState::Over(Observation::SupervisorLost { .. }));
         let is_durable = is_lost || self.is_over() && self.durable;
@@ -66,8 +66,8 @@ impl AttemptWatch {
     }
 }
 
-/// Removes the control group of an attempt that is over, and tries that for a while: the kernel keeps a group until its last
-/// process is off its processor, and a program that is being started holds the locks of this one for a moment.
+/// Removes the control group of an ended attempt, with retries: the kernel holds a group until its last process has
+/// left the CPU, and a program start can hold the locks of the group for a moment.
 pub(super) async fn remove_cgroup(shared: &Arc<SpawnerShared>, key: AttemptKey, identity: Option<&Identity>) {
     let mut pause = MIN_REMOVAL_PAUSE;
     while !try_to_remove_cgroup(shared, key, identity).await && pause <= MAX_REMOVAL_PAUSE {
@@ -76,7 +76,7 @@ pub(super) async fn remove_cgroup(shared: &Arc<SpawnerShared>, key: AttemptKey, 
     }
 }
 
-/// False if the group is still there.
+/// Tries once to remove the control group. Returns false if the group still exists.
 async fn try_to_remove_cgroup(
     shared: &Arc<SpawnerShared>,
     key: AttemptKey,

@@ -17,43 +17,42 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// How long to wait at first for what ran short, and at most.
+/// First and maximum delay before a start is tried again after a resource was short.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How a watch begins.
+/// Beginning of a watch.
 #[derive(Debug)]
 pub(crate) enum WatchBegin {
-    /// With the order to start, answered once it is taken or refused.
+    /// Start a new attempt.
     Start {
-        /// The order.
         order: Box<StartRequest>,
-        /// The answer.
+        /// Reply channel: the request was accepted or refused.
         answer: oneshot::Sender<Result<(), StartFailure>>,
     },
-    /// With a look at what another life has started.
+    /// Adopt an attempt that an earlier manager started.
     Adopt,
 }
 
-/// A start that has not led to a command yet, and may have to be tried again.
+/// A start that has not led to a running command yet and may have to be tried again.
 #[derive(Debug)]
 pub(super) struct PendingStart {
     order: Arc<StartRequest>,
-    /// Who is told whether the order is taken, until that is told.
+    /// Reply channel of the caller; `None` once answered.
     answer: Option<oneshot::Sender<Result<(), StartFailure>>>,
-    /// How long to wait before the next try.
+    /// Delay before the next try.
     pause: Duration,
-    /// The directory was made by an earlier try, and no shim was started in it.
+    /// True if an earlier try created the directory and started no shim in it.
     made: bool,
 }
 
-/// What became of one try to start.
+/// Result of one try to start.
 enum StartAttempt {
-    /// A shim was started and waits for this launch.
+    /// A shim was started and waits for this launch order.
     Shim { child: Child, socket: UnixStream, launch: Box<LaunchOrder> },
-    /// It was started before.
+    /// The attempt was started before.
     Before,
-    /// Nothing was started, for want of something that may be there later.
+    /// Nothing was started, because a resource was short that may be available later.
     Short { why: String, made: bool },
 }
 
@@ -63,7 +62,7 @@ impl PendingStart {
         Self { order, answer: Some(answer), pause: MIN_RETRY_DELAY, made: false }
     }
 
-    /// Tells that the order is taken, once.
+    /// Answers once that the request was accepted.
     fn accept(&mut self) {
         if let Some(answer) = self.answer.take() {
             drop(answer.send(Ok(())));
@@ -78,7 +77,8 @@ impl PendingStart {
 }
 
 impl AttemptWatch {
-    /// Starts the shim and gives it the launch; while something runs short, the order is taken and tried again.
+    /// Starts the shim and sends it the launch order. If a resource is short, the request is accepted and the start is
+    /// retried.
     pub(super) async fn start(&mut self) -> WatchStage {
         let Some(mut starting) = self.starting.take() else {
             return WatchStage::Examine;
@@ -110,7 +110,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Tries again after a shim that refused because something ran short; what it left is cleared away.
+    /// Removes the files of a shim that refused for lack of a resource, and prepares another try.
     pub(super) async fn start_over(&mut self, why: &str) -> WatchStage {
         let Some(mut starting) = self.starting.take() else {
             return WatchStage::Examine;
@@ -139,7 +139,7 @@ impl AttemptWatch {
     fn refuse_start(&mut self, starting: PendingStart, failure: StartFailure) -> WatchStage {
         match starting.answer {
             Some(answer) => {
-                // Forgotten before the answer, so that whoever has it finds no watch any more.
+                // Remove the watch first, so that a caller that has the answer does not find it any more.
                 self.leave();
                 drop(answer.send(Err(failure)));
                 WatchStage::Left
@@ -151,7 +151,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Waits until the next try; a stop ends the attempt, of which nothing ran.
+    /// Waits until the next try. A stop request ends the attempt as one that never ran.
     async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
         tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
         let unstarted = || "it has not started yet".to_owned();
@@ -173,7 +173,7 @@ impl AttemptWatch {
                     ) => {
                         drop(answer.send(Err(unstarted())));
                     }
-                    // None of it is halted.
+                    // A command that has not started is not paused, so the request succeeds.
                     Some(AttemptRequest::Resume(answer)) => drop(answer.send(Ok(()))),
                     Some(AttemptRequest::Usage(answer)) => drop(answer.send(Err(unstarted()))),
                     Some(AttemptRequest::Look(answer)) => drop(answer.send(Err(unstarted()))),
@@ -192,13 +192,13 @@ impl AttemptWatch {
             Ok(link) => link,
             Err(error) => {
                 tracing::warn!(%error, "the connection to a new supervisor cannot be used");
-                // Its socket is closed with this, so that it leaves without a launch.
+                // The return closes the socket, so that the shim exits without a launch.
                 self.refused = Some(ShimRefusal { short: is_shortage(&error), detail: error.to_string() });
                 return self.outlive_shim().await;
             }
         };
         if let Err(error) = link.send(&ShimRequest::Launch(launch)).await {
-            // It may have said why before it left.
+            // The shim may have sent a reason before it exited.
             tracing::debug!(id = %self.key.id, %error, "a new supervisor took no launch");
         }
         crashpoint!("os.launch.sent");
@@ -206,7 +206,7 @@ impl AttemptWatch {
     }
 }
 
-/// Makes the directory of the attempt and starts its shim.
+/// Creates the directory of the attempt and starts its shim.
 fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<StartAttempt, StartFailure> {
     let key = order.key;
     let short = |error: &io::Error, made| Ok(StartAttempt::Short { why: error.to_string(), made });
@@ -256,9 +256,9 @@ fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<Sta
     }
 }
 
-/// Takes the directory back, if one was made.
+/// Removes the attempt directory if one was created.
 fn discard(shared: &SpawnerShared, key: AttemptKey, made: bool) {
-    // If it cannot be taken back, an empty directory is closed as one that never ran by whoever looks at it.
+    // An empty directory that remains is closed as "never ran" by the next examination.
     if made && let Err(kept) = shared.attempts.discard(key) {
         tracing::debug!(%kept, "an empty attempt directory stays");
     }

@@ -1,4 +1,4 @@
-//! Supervisors that somebody halts while their commands run.
+//! Detects shims that are stopped by a signal while their commands run.
 
 use super::AttemptWatch;
 use crate::os::examine::steady_ms;
@@ -8,56 +8,56 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 
-/// How often a supervisor is looked at that is no child of this program, so that the kernel does not report its halts.
+/// Polling interval for a shim that is not a child of this program. The kernel reports stops of children only.
 const SUPERVISOR_POLL_INTERVAL_MS: u64 = 1_000;
-/// How often a command is looked at whose supervisor is halted or gone.
+/// Polling interval for a command whose shim is stopped or gone.
 const COMMAND_POLL_INTERVAL_MS: u64 = 250;
 
-/// A supervisor that somebody halted.
+/// A shim that was stopped by a signal.
 #[derive(Debug)]
 pub(super) struct StoppedSupervisor {
-    /// Readable once the command has ended; none if that cannot be watched.
+    /// Becomes readable when the command has ended; `None` if the command cannot be watched.
     command: Option<Arc<Receiver>>,
     last_look: LastInspection,
 }
 
-/// The end of a command while its supervisor was halted.
+/// The end of a command while its shim was stopped by a signal.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MissedExit {
-    /// When it was noticed, in steady milliseconds.
+    /// Time when the end was noticed, in steady milliseconds.
     at: u64,
-    /// Nobody watched the command at the moment of its end.
+    /// True if the command was not watched when it ended.
     undated: bool,
 }
 
-/// The last look at a command that no supervisor watches. A command that has ended since then ended at an unknown moment if
-/// that look is long ago, for example because somebody stopped the whole manager.
+/// Time of the last inspection of a command that has no active shim. If the command ends long after it, for example
+/// because the whole manager was stopped, the time of the end is unknown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastInspection(u64);
 
 impl LastInspection {
-    /// How often such a command is looked at.
+    /// Interval between inspections of such a command.
     pub(crate) const INTERVAL: Duration = Duration::from_millis(COMMAND_POLL_INTERVAL_MS);
 
-    /// Looks now, in steady milliseconds.
+    /// Records an inspection at this time, in steady milliseconds.
     pub(crate) const fn at(now: u64) -> Self {
         Self(now)
     }
 
-    /// Whether this look is so long ago that an end which is noticed now may have been long before.
+    /// Returns true if this inspection is so old that an end noticed now may have occurred much earlier.
     pub(crate) const fn is_long_before(self, now: u64) -> bool {
         now.saturating_sub(self.0) > 2 * COMMAND_POLL_INTERVAL_MS
     }
 }
 
 impl AttemptWatch {
-    /// Waits until the supervisor may have been halted, or may go on.
+    /// Waits until the shim may have been stopped or continued.
     pub(super) fn halt_news(&self) -> impl Future<Output = ()> + use<> {
         let is_reported = self.shim.is_some() && self.shared.options.adopt_orphans;
         let mut halts = self.stopped_supervisor.clone();
         let interval =
             if self.halted.is_some() { COMMAND_POLL_INTERVAL_MS } else { SUPERVISOR_POLL_INTERVAL_MS };
-        // All are looked at in the same millisecond, so that the program wakes up once.
+        // All watches poll in the same millisecond, so that the program wakes up once.
         let pause = interval.saturating_sub(steady_ms(&self.shared.options) % interval);
         let is_reported = is_reported && self.halted.is_none();
         async move {
@@ -67,7 +67,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Waits until a command has ended whose supervisor is halted; for ever while it is not.
+    /// Waits until the command of a stopped shim has ended. Never completes if the shim is not stopped.
     pub(super) fn unseen_end(&self) -> impl Future<Output = ()> + use<> {
         let command = self.halted.as_ref().and_then(|halted| halted.command.clone());
         async move {
@@ -81,8 +81,8 @@ impl AttemptWatch {
         }
     }
 
-    /// Looks whether somebody has halted the supervisor or let it go on, and tells that of a running command. It is let go
-    /// on if its command has ended or is not known to run, since nobody else tells of that.
+    /// Checks if the shim was stopped or continued by a signal, and reports a change for a running command. A stopped
+    /// shim is continued if its command has ended or is not known to run, because no other program would report that.
     pub(super) fn look_at_shim(&mut self) {
         self.stopped_supervisor.mark_unchanged();
         if self.is_over() || self.cleanup.is_some() {
@@ -115,7 +115,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Dates the end of a command by what was seen of it here: a halted supervisor sees it only when it goes on.
+    /// Corrects the time of the end by what this watch observed: a stopped shim sees the end only when it continues.
     pub(super) fn dated(&self, record: &ExitRecord) -> ExitRecord {
         let mut record = record.clone();
         if let Some(MissedExit { at, undated }) = self.missed {

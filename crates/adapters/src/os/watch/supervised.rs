@@ -1,4 +1,4 @@
-//! Following a shim that lives.
+//! Follows a live shim.
 
 use super::child::ShimChild;
 use super::{
@@ -14,16 +14,16 @@ use longhaul_shim::{
 use std::io;
 use std::time::Duration;
 
-/// How long a shim may live on after it has hung up.
+/// Maximum time between the end of a shim's connection and the end of the shim.
 const DISCONNECTED_SHIM_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often more it is tried to halt a tree.
+/// Maximum number of retries of a pause.
 const MAX_STOP_RETRIES: u32 = 5;
 
 impl AttemptWatch {
-    /// Passes on what is asked and hears what is told, until the end is settled or the shim is gone.
+    /// Forwards requests to the shim and handles its messages, until the end is settled or the shim is gone.
     pub(super) async fn follow(&mut self, mut link: Box<ShimLink>) -> WatchStage {
         if self.stop.is_some() {
-            // Ordered while the shim could not be reached.
+            // The stop was requested while the shim could not be reached.
             self.send_stop(&link).await;
         }
         loop {
@@ -69,7 +69,7 @@ impl AttemptWatch {
         if self.is_over() { WatchStage::Over } else { self.outlive_shim().await }
     }
 
-    /// Waits for the end of a shim that was started here or is known, and looks at what it left.
+    /// Waits for the end of a known shim, then examines the attempt directory.
     pub(super) async fn outlive_shim(&mut self) -> WatchStage {
         let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
         if tokio::time::timeout(DISCONNECTED_SHIM_TIMEOUT, gone).await.is_err() {
@@ -92,7 +92,7 @@ impl AttemptWatch {
             AttemptRequest::Stop(order) => {
                 self.look_at_shim();
                 let has_ended = self.held.pidfd.as_ref().is_some_and(pidfd::is_over);
-                // A stop did not cause an end that was there before the order.
+                // If the command had ended before the request, the stop is not the cause of the end.
                 if self.cleanup.is_some() || !has_ended && self.missed.is_none() {
                     self.note_stop(order);
                     self.send_stop(link).await;
@@ -117,7 +117,7 @@ impl AttemptWatch {
                 let target = translate::target(target);
                 send(link, &ShimRequest::Signal { signal: signal.number().into(), target }).await;
             }
-            // What outlives its end is no part of what was asked about: told nothing, as by what has ended.
+            // Processes that outlive the end do not count; the closed channel means that the attempt has ended.
             AttemptRequest::Usage(_) | AttemptRequest::Look(_) if self.is_over() => {}
             AttemptRequest::Usage(answer) => self.await_count(link, TreeUsageWaiter::Usage(answer)).await,
             AttemptRequest::Look(answer) => self.await_count(link, TreeUsageWaiter::Look(answer)).await,
@@ -136,7 +136,7 @@ impl AttemptWatch {
         None
     }
 
-    /// Has the shim asked who is no part of the tree, once for all who wait.
+    /// Asks the shim which managers run inside the tree. One question serves all waiting callers.
     async fn await_count(&mut self, link: &ShimLink, counter: TreeUsageWaiter) {
         self.counters.push(counter);
         if self.counters.len() == 1 {
@@ -175,7 +175,8 @@ impl AttemptWatch {
                 self.durable |= durable;
                 self.see_input_closed();
                 if record.sweeping && !self.is_over() {
-                    // Its tree is not empty: whoever waits for its place would run beside what is left of it.
+                    // The tree is not empty yet. If the end were reported now, the next process in the queue would run
+                    // at the same time as the leftovers.
                     self.see_sweep(&record);
                     return None;
                 }
@@ -239,7 +240,7 @@ impl AttemptWatch {
         }
     }
 
-    /// Tells whoever asked about the tree, beside the watch: much of it may have to be read.
+    /// Answers the callers that asked about the tree from a separate task, because many files may have to be read.
     fn count(&mut self, managers: Vec<u32>) {
         let counters = std::mem::take(&mut self.counters);
         if counters.is_empty() {
@@ -251,7 +252,7 @@ impl AttemptWatch {
             }
             return;
         };
-        // Not waited for: each answer goes where it was asked for.
+        // Not awaited: the task sends each answer itself.
         drop(tokio::task::spawn_blocking(move || {
             let Some(census) = TreeMembers::under_shim(&identity, &managers) else {
                 return;
@@ -273,7 +274,7 @@ impl AttemptWatch {
         }));
     }
 
-    /// Confirms the end to the shim, once it is settled here and durable there.
+    /// Confirms the end to the shim, once it is settled in the store and durable in the attempt directory.
     async fn acknowledge(&mut self, link: &ShimLink) -> Option<WatchStage> {
         if self.settled && self.durable {
             send(link, &ShimRequest::Acknowledge).await;
@@ -282,8 +283,8 @@ impl AttemptWatch {
         None
     }
 
-    /// Lets a half halted tree go on, which would be worse than one that runs, and tries again: what cannot be halted now
-    /// may be elsewhere the next time.
+    /// Resumes a partly paused tree, which would be worse than a running one, and tries the pause again: a process that
+    /// could not be stopped now may be stoppable next time.
     async fn half_halted(&mut self, link: &ShimLink, missed: u64) {
         let pause = self.unanswered.pop_front();
         self.unanswered.push_back(OutstandingRequest::Undo);
@@ -321,14 +322,14 @@ impl AttemptWatch {
             Some(OutstandingRequest::Pause { asked, .. } | OutstandingRequest::Signal(asked)) => {
                 drop(asked.send(Err(why)))
             }
-            // What ended or is being stopped is not halted any more, which is what was asked for.
+            // A tree that has ended or is being stopped is not paused any more, which is the requested state.
             Some(OutstandingRequest::Resume(asked)) => drop(asked.send(Ok(()))),
             Some(OutstandingRequest::Undo) | None => {}
         }
     }
 }
 
-/// Waits until a shim is gone that was started here or is known.
+/// Waits until a known shim has ended.
 pub(super) async fn end_of_shim(
     shared: &SpawnerShared,
     shim: Option<&mut ShimChild>,
@@ -344,7 +345,7 @@ pub(super) async fn end_of_shim(
     }
 }
 
-/// Sends an order; if the shim is gone, that is noticed where it is heard.
+/// Sends a request. If the shim is gone, the reading side of the connection notices that.
 async fn send(link: &ShimLink, order: &ShimRequest) {
     if let Err(error) = link.send(order).await {
         tracing::debug!(%error, "an order did not reach its supervisor");

@@ -1,4 +1,4 @@
-//! What is in the files of a connection.
+//! Reads the files of a TLS connection.
 
 use super::TlsFault;
 use crate::redis::options::RedisTlsFiles;
@@ -6,7 +6,7 @@ use redis::{ClientTlsConfig, TlsCertificates};
 use std::path::Path;
 
 impl RedisTlsFiles {
-    /// What is in the files now: others in their place are seen at the next start only.
+    /// Reads the files. Later changes of the files take effect only at the next start.
     pub(in crate::redis) fn read(&self) -> Result<TlsCertificates, TlsFault> {
         let client_tls = match &self.client {
             None => None,
@@ -21,7 +21,7 @@ impl RedisTlsFiles {
     }
 }
 
-/// Reads a file in which something of this kind has to be.
+/// Reads a PEM file that must contain an entry of this kind.
 fn pem(name: &'static str, path: &Path, kind: &str) -> Result<Vec<u8>, TlsFault> {
     let fault = |why: String| TlsFault::File { name, path: path.to_owned(), why };
     if !path.is_absolute() {

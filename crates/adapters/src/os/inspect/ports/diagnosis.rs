@@ -1,4 +1,5 @@
-//! Asking the kernel who listens in the network of this program (`sock_diag`), which passes over all connections.
+//! Asks the kernel through `sock_diag` for the listening sockets of this program's network namespace; connections are
+//! skipped.
 
 use super::ListeningSockets;
 use longhaul_ports::ListeningPort;
@@ -9,10 +10,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
 
-/// The kernel fills at most so much of a buffer at once.
+/// Receive buffer size in bytes; the kernel sends at most this much at once.
 const BUFFER: usize = 32 << 10;
 const HEADER: usize = 16;
-/// The length of a question.
+/// Length of a request in bytes.
 const LENGTH: usize = 72;
 const BY_FAMILY: u16 = 20;
 const REQUEST_DUMP: u16 = 0x301;
@@ -23,7 +24,10 @@ const V6: u8 = 10;
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
-/// Asks who listens; an error where the kernel has no answer to give.
+/// Returns the listening TCP sockets.
+///
+/// # Errors
+/// If the kernel does not answer such requests.
 pub(super) fn listeners() -> io::Result<ListeningSockets> {
     let flags = SocketFlags::CLOEXEC;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;
@@ -54,7 +58,7 @@ fn ask(socket: &OwnedFd, family: u8, found: &mut ListeningSockets) -> io::Result
     }
 }
 
-/// All sockets of a family that listen.
+/// Returns a request for all listening sockets of an address family.
 fn question(family: u8) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(LENGTH);
     bytes.extend(72_u32.to_ne_bytes());
@@ -67,7 +71,7 @@ fn question(family: u8) -> Vec<u8> {
     bytes
 }
 
-/// Takes one message off: its kind, its body, and what follows; none at the end.
+/// Splits off the first message: its type, its body, and the rest. Returns `None` at the end.
 fn message(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
     let length = usize::try_from(u32::from_ne_bytes(bytes.first_chunk().copied()?)).ok()?;
     let kind = u16::from_ne_bytes(bytes.get(4..6)?.first_chunk().copied()?);
@@ -80,7 +84,7 @@ fn refusal(body: &[u8]) -> io::Error {
     io::Error::from_raw_os_error(errno.saturating_neg())
 }
 
-/// Reads one socket: its family, its port and address in the order of the network, and its inode.
+/// Parses one socket: its family, its port and address in network byte order, and its inode.
 fn parse(body: &[u8]) -> Option<(u64, ListeningPort)> {
     let port = u16::from_be_bytes(body.get(4..6)?.first_chunk().copied()?);
     let address = body.get(8..24)?;

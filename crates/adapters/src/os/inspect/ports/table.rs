@@ -1,4 +1,4 @@
-//! The tables in `/proc`, for the networks of others and for kernels that answer no questions.
+//! Reads listening sockets from `/proc/<pid>/net`, for other network namespaces and for kernels without `sock_diag`.
 
 use super::ListeningSockets;
 use longhaul_ports::ListeningPort;
@@ -8,22 +8,22 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 const LISTENING: &str = "0A";
 
-/// Reads who listens in the network of a process.
+/// Returns the listening sockets in the network namespace of a process.
 pub(super) fn listeners(pid: u32) -> ListeningSockets {
     let mut found = ListeningSockets::new();
     for table in ["tcp", "tcp6"] {
-        // One that is not there is that of a protocol which this machine does not have.
+        // A missing table means that the protocol is not available on this machine.
         let Ok(file) = File::open(format!("/proc/{pid}/net/{table}")) else {
             continue;
         };
         let lines = BufReader::new(file).lines().map_while(Result::ok).skip(1);
-        // Those that listen come first; of connections there may be very many.
+        // Listening sockets come first; stop there, because there may be very many connections.
         found.extend(lines.map_while(|line| parse(&line)));
     }
     found
 }
 
-/// Reads a line of the table; none if that socket does not listen.
+/// Parses a line of the table. Returns `None` if the socket does not listen.
 fn parse(line: &str) -> Option<(u64, ListeningPort)> {
     let mut fields = line.split_ascii_whitespace();
     let local = fields.nth(1)?;
@@ -36,7 +36,7 @@ fn parse(line: &str) -> Option<(u64, ListeningPort)> {
     Some((inode, ListeningPort { port, address: parse_address(address)? }))
 }
 
-/// Reads an address, which the kernel prints in words of 32 bits, each in the order of bytes of this machine.
+/// Parses an address, which the kernel prints as 32-bit words in the byte order of this machine.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let word = |from: usize| {
         let digits = text.get(from..from.checked_add(8)?)?;
