@@ -1,25 +1,26 @@
-//! Time, and waiting for it.
+//! Port for reading the time and waiting for a deadline.
 
 use async_trait::async_trait;
 use longhaul_domain::{AwakeTime, Deadline, Timestamp};
 use std::fmt::Debug;
 
-/// Wall-clock time in milliseconds since the Unix epoch, for display only: no rule compares it.
+/// Wall-clock time in milliseconds since the Unix epoch; used for display only, never compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WallTime(pub i64);
 
-/// Tells the time and waits for it.
+/// Reads the time and waits for deadlines.
 #[async_trait]
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Steady time: it never goes back, and a changed wall clock does not move it.
+    /// Returns monotonic time. Changes of the wall clock do not affect it.
     fn now(&self) -> Timestamp;
 
-    /// The time that this machine has been awake since its boot: it never goes back.
+    /// Returns the monotonic time that this machine has been awake since its boot.
     fn awake(&self) -> AwakeTime;
 
-    /// What a clock on the wall shows.
+    /// Returns the wall-clock time.
     fn wall(&self) -> WallTime;
 
-    /// Returns when the deadline has passed, at once if it already has; never before.
+    /// Waits until the deadline has passed, and never returns before it. Returns at once if the deadline is in the
+    /// past.
     async fn sleep_until(&self, deadline: Deadline);
 }

@@ -1,6 +1,6 @@
-//! Stores around stores: whatever is not overridden reaches the store inside.
+//! Stores that wrap another store and change only some of its methods.
 
-// A method with a default that were missing below would end here instead of in the store inside.
+// Without this lint, a forgotten method would run its trait default and never reach the inner store.
 #![warn(clippy::missing_trait_methods)]
 
 use crate::{
@@ -16,17 +16,17 @@ use longhaul_domain::{
 };
 use std::fmt::Debug;
 
-/// One call of a method that may fail.
+/// One call of a store method that may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// The method.
+    /// Called method.
     pub method: StoreMethod,
-    /// The identity of the write: the op that the caller gave, or the id of the process that is submitted; none for all
-    /// else.
+    /// Identity of the write: the op that the caller passed, or the id of the submitted process; `None` for other
+    /// calls.
     pub op: Option<OpId>,
 }
 
-/// Whether the caller relies on a change that the method makes.
+/// Expands to `true` if the caller of the method relies on a change that the method makes.
 macro_rules! is_write {
     (read) => {
         false
@@ -36,8 +36,9 @@ macro_rules! is_write {
     };
 }
 
-/// Makes [`StoreDecorator`], and from it the traits of a store, out of one list of methods: those that neither wait nor fail,
-/// those that wait and do not fail, and all others.
+/// Generates [`StoreDecorator`] and the store traits that it implements from one list of methods. The list has three
+/// groups: synchronous methods (`tells`), async methods that cannot fail (`recalls`), and async methods that can
+/// (`does`).
 macro_rules! methods {
     ($($port:ident {
         tells { $($told:ident($($given:ident: $what:ty),*) -> $says:ty;)* }
@@ -56,10 +57,10 @@ macro_rules! methods {
         }
 
         impl StoreMethod {
-            /// All of them.
+            /// All methods of a store that may fail.
             pub const ALL: &[Self] = &[$($(Self::$variant),*),*];
 
-            /// Whether the caller relies on a change that the method makes.
+            /// Returns true if the caller relies on a change that the method makes.
             #[must_use]
             pub const fn is_write(self) -> bool {
                 match self {
@@ -68,23 +69,26 @@ macro_rules! methods {
             }
         }
 
-        /// A store that does what another one does, except for what it overrides.
+        /// A store that wraps another store and overrides some of its methods.
         ///
-        /// Whoever implements this implements [`Store`]. Every method calls the one of the same name of the store inside,
-        /// through [`around`](Self::around) where it may fail. A method that a later version of a port gets is passed on
-        /// as well, which a handwritten implementation of the port would not do.
+        /// A type that implements this trait implements [`Store`] automatically. By default, every method calls the
+        /// method with
+        /// the same name on the inner store; methods that can fail do so through [`around`](Self::around). Methods that
+        /// are
+        /// added to a port later are forwarded too, which a handwritten implementation of the port would miss.
         ///
-        /// A file that implements it imports this trait and none of those of the ports, which have methods of the same
-        /// names.
+        /// A file with an implementation must import this trait and none of the port traits, because their methods have
+        /// the
+        /// same names.
         #[async_trait]
         pub trait StoreDecorator: Debug + Send + Sync + 'static {
-            /// The store inside; `dyn Store` for any.
+            /// Type of the inner store; `dyn Store` accepts any store.
             type Inner: Store + ?Sized;
 
-            /// The store inside.
+            /// Returns the inner store.
             fn inner(&self) -> &Self::Inner;
 
-            /// Does one call of the store inside. What is overridden here applies to every method that may fail.
+            /// Executes one call of the inner store. An override of this method affects every method that may fail.
             fn around<T: Send>(
                 &self,
                 call: StoreCall,
@@ -111,7 +115,7 @@ macro_rules! methods {
                     #[doc = concat!("As [`", stringify!($port), "::", stringify!($method), "`](crate::", stringify!($port), "::", stringify!($method), ").")]
                     ///
                     /// # Errors
-                    /// Those of the store inside.
+                    /// Returns the errors of the inner store.
                     async fn $method(&self, $($arg: $type),*) -> Result<$answer, StoreError> {
                         let op = None $(.or(Some($op)))?;
                         let call = StoreCall { method: StoreMethod::$variant, op };

@@ -1,58 +1,59 @@
-//! Captured environments, kept on the node outside every store.
+//! Port for captured environments, which are stored on the node and not in the process store.
 
 use crate::store::BoxedError;
 use async_trait::async_trait;
 use longhaul_domain::EnvironmentHash;
 use std::fmt::Debug;
 
-/// Keeps each distinct environment once, by content hash.
+/// Stores each distinct environment once, by the hash of its content.
 #[async_trait]
 pub trait EnvironmentStore: Debug + Send + Sync + 'static {
-    /// Keeps an environment, durably on return; the same variables give the same hash, whatever their order.
+    /// Stores an environment durably and returns its hash. The hash does not depend on the order of the variables.
     ///
     /// # Errors
-    /// [`EnvironmentStoreError::Failed`] if it could not be made durable.
+    /// Returns [`EnvironmentStoreError::Failed`] if the environment could not be stored durably.
     async fn keep(&self, variables: &[(String, String)]) -> Result<EnvironmentHash, EnvironmentStoreError>;
 
-    /// The environment of a hash, sorted by name.
+    /// Returns the environment with this hash, sorted by name.
     ///
     /// # Errors
-    /// [`EnvironmentStoreError::Missing`] if this node does not have it, [`EnvironmentStoreError::Unusable`] if what it has is damaged or may not be
-    /// read, [`EnvironmentStoreError::Failed`] if it may be readable in a moment.
+    /// - [`EnvironmentStoreError::Missing`] if this node does not have the environment.
+    /// - [`EnvironmentStoreError::Unusable`] if the stored data is damaged or its permissions forbid reading.
+    /// - [`EnvironmentStoreError::Failed`] for a temporary failure.
     async fn open(&self, hash: &EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError>;
 }
 
-/// Why an environment could not be kept or found.
+/// An error of storing or loading an environment.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EnvironmentStoreError {
-    /// This node does not have it.
+    /// This node does not have the environment.
     #[error(
         "the environment that was captured at the launch is not in the environment store of this node (hash {}); a new launch captures \
          its own",
         hash.0
     )]
     Missing {
-        /// Its hash.
+        /// Hash of the environment.
         hash: EnvironmentHash,
     },
-    /// What is kept of it is damaged, or may not be read; waiting mends nothing.
+    /// The stored environment is damaged or may not be read; a later attempt cannot succeed.
     #[error(
         "the captured environment cannot be used ({why}, hash {}); a new launch with the same variables writes it again",
         hash.0
     )]
     Unusable {
-        /// Its hash.
+        /// Hash of the environment.
         hash: EnvironmentHash,
-        /// Why.
+        /// Description of the problem.
         why: String,
     },
-    /// It could not be written, or could not be read for now.
+    /// The environment could not be written, or cannot be read at the moment.
     #[error("the captured environment could not be {tried}")]
     Failed {
-        /// What was tried.
+        /// Past participle of the failed operation, such as `read`.
         tried: &'static str,
-        /// Why.
+        /// Underlying error.
         #[source]
         source: BoxedError,
     },

@@ -1,53 +1,55 @@
-//! The event log: a trimmed history with a cursor.
+//! Port for the event log: a bounded history that is read with a cursor.
 
 use crate::StoreError;
 use async_trait::async_trait;
 use longhaul_domain::{Event, ProcessId, Revision};
 use std::fmt::Debug;
 
-/// What became true, in one order for the whole store. At least the newest 100,000 events are kept.
+/// The committed events of all processes, in one order for the whole store. At least the newest 100,000 events are
+/// stored.
 #[async_trait]
 pub trait EventLog: Debug + Send + Sync + 'static {
-    /// At most `most` events after a place, oldest first; from the oldest kept without one. With `wait` it parks until
-    /// there is at least one. Events of one process stand in the order of their revisions and indexes.
+    /// Reads at most `most` events after a cursor, oldest first; without a cursor, from the oldest stored event. With
+    /// `wait`, the call waits until there is at least one event. The events of one process are ordered by revision and
+    /// index.
     ///
-    /// The page says `gap` when events after the cursor were trimmed; it then begins with the oldest kept.
+    /// If events after the cursor were trimmed, the page has `gap` set and starts with the oldest stored event.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn read(&self, after: Option<EventCursor>, most: u32, wait: bool) -> Result<EventPage, StoreError>;
 
-    /// The place after the newest event: whoever reads from here sees only what happens from now on.
+    /// Returns the cursor after the newest event. A reader that starts there sees only later events.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn end(&self) -> Result<EventCursor, StoreError>;
 }
 
-/// A place in the event log. It only grows.
+/// A position in the event log. Later events have greater cursors.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventCursor(pub u64);
 
 /// One event in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoggedEvent {
-    /// Its place.
+    /// Position of the event in the log.
     pub cursor: EventCursor,
-    /// Of which process.
+    /// Process that the event belongs to.
     pub id: ProcessId,
-    /// The revision of the commit that it came with.
+    /// Revision of the process that the commit of the event created.
     pub revision: Revision,
-    /// Its place within that commit.
+    /// Index of the event within its commit.
     pub index: u32,
-    /// The event.
+    /// Content of the event.
     pub event: Event,
 }
 
-/// One page of the log.
+/// One page of the event log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EventPage {
-    /// The events.
+    /// Events of the page, oldest first.
     pub events: Vec<LoggedEvent>,
-    /// Events between the cursor and this page are no longer kept.
+    /// True if events between the cursor and this page were trimmed.
     pub gap: bool,
 }

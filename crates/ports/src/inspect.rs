@@ -1,35 +1,38 @@
-//! What the outside shows of the tree of a live command.
+//! Result of inspecting the process tree of a running command.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// So many members of a tree are named.
+/// Maximum number of process ids in [`TreeSnapshot::members`].
 pub const MAX_MEMBERS: usize = 64;
 
-/// What a look into the tree of a live attempt found.
+/// Observed state of the process tree of a running attempt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TreeSnapshot {
-    /// A process of the tree sleeps in a read of its standard input or of its terminal, and there is nothing to read.
+    /// True if a process of the tree is blocked in a read of its standard input or terminal and no data is available.
     ///
-    /// Only that: whoever waits for a connection, a timer, a child, or polls its input beside other things does not.
+    /// False for a process that waits for a connection, a timer or a child, or that polls its input together with other
+    /// sources.
     pub waits_for_input: bool,
-    /// A process of the tree has a terminal.
+    /// True if a process of the tree has a terminal.
     pub has_terminal: bool,
-    /// Where the tree listens for TCP connections, in the order of the ports; each address once.
+    /// Distinct addresses on which the tree listens for TCP connections, sorted by port.
     pub listening: Vec<ListeningPort>,
-    /// The processor time that the tree has used so far, as far as it can be told.
+    /// CPU time that the tree has used so far, as far as it can be determined.
     ///
-    /// It may fall when processes end whose time nobody counted; a fall means that nothing is known of the time between.
+    /// The value may decrease when processes end whose CPU time was not counted. After a decrease, nothing is known
+    /// about
+    /// the time between the two snapshots.
     pub cpu: Duration,
-    /// Who is alive, by process ids; at most [`MAX_MEMBERS`] of them.
+    /// Ids of the live processes of the tree, at most [`MAX_MEMBERS`].
     pub members: Vec<u32>,
 }
 
-/// A TCP address on which a tree listens.
+/// A TCP address on which a process tree listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ListeningPort {
-    /// The port.
+    /// Port number.
     pub port: u16,
-    /// The address; unspecified (`0.0.0.0`, `::`) for all of them.
+    /// IP address; unspecified (`0.0.0.0`, `::`) if the tree listens on all addresses.
     pub address: IpAddr,
 }

@@ -1,7 +1,7 @@
-//! The ports of longhaul: what its engine asks of the outside.
+//! The ports of longhaul: the traits through which its engine uses stores, spawners, clocks and other outside services.
 //!
-//! One trait a file, each with its promise and its errors. A promise made here has a rule of the same name in
-//! `longhaul-testkit`, which every adapter runs.
+//! Each file defines one trait with its guarantees and errors. Each guarantee has a test rule with the same name in
+//! `longhaul-testkit`; every adapter runs these rules.
 
 mod clock;
 mod decorator;

@@ -1,152 +1,177 @@
-//! The nodes of a store, and the leases that fence them.
+//! Port for the nodes of a store and the leases that fence them.
 
 use crate::{ForgetOutcome, History, KnownNode, NodeAdvertisement, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, ProcessId, Timestamp};
 use std::fmt::Debug;
 
-/// Nodes join, give signs of life, and are called.
+/// Registers nodes, renews their leases, and notifies them of new work.
 ///
-/// In a store of one machine leases never end. A store of many machines ends them. All of them go by one clock, that of
-/// the database: a registration and each beat make a lease last for the store's lease time from then on. Once it is over ([`Presence::Unreachable`]),
-/// nothing is claimed for the node, and it keeps what it owns: its writes under that lease still count, and a beat or a
-/// registration brings it back with everything. When the grace is over too, the next [`claim_due`](crate::Maintenance) of any
-/// node takes from it what it owns: those rows have no owner and are due, keep their slots until they are decided, and
-/// the epoch of the node is raised in the same step, so that its old lease is fenced in every call
-/// ([`Presence::Lost`]). Taking twice is taking once. A beat that comes before anybody took anything is in time.
+/// In a local store, leases never end. In a shared store, leases end by the clock of the store:
 ///
-/// A silence of everybody is the store's, not theirs: if no node at all gave a sign of life for a whole lease time,
-/// every lease that nobody has acted upon begins anew with the first sign, so that a store which was away takes nothing
-/// from anybody.
+/// - A registration or renewal extends the lease by the lease time of the store.
+/// - After the lease has ended ([`Presence::Unreachable`]), the node cannot claim processes. The processes that it owns
+///   remain its own, and it may still write them. A renewal or registration restores the lease.
+/// - After the grace period, the next [`claim_due`](crate::Maintenance) of any node takes those processes away
+///   ([`Presence::Lost`]). They have no owner, are due, and keep their slots until they are decided. The same step
+///   raises the epoch of the node, so that every call with its old lease is fenced. The step is idempotent.
+/// - A renewal after the grace period is still in time if no node has run that step yet.
+///
+/// If no node has renewed a lease for a whole lease time, the store itself was unavailable. The first renewal then
+/// restarts every lease whose end had no consequence yet, so that an outage of the store costs no node its processes.
 ///
 /// [`Presence::Unreachable`]: crate::Presence::Unreachable
 /// [`Presence::Lost`]: crate::Presence::Lost
 #[async_trait]
 pub trait Membership: Debug + Send + Sync + 'static {
-    /// Whether leases end here, as they do in a store of many machines. The answer never changes.
+    /// Returns true if leases end in this store, as in a shared store. The answer never changes.
     fn leases_expire(&self) -> bool {
         false
     }
 
-    /// Joins with a new epoch, higher than any before; the older one of this node is fenced from here on, and what the
-    /// node still owns belongs to the new lease. That it drains stays as it was; what it offers has to be
-    /// [announced](Self::advertise) anew.
+    /// Registers a node under a new epoch, which is higher than all earlier ones. The previous lease of the node is
+    /// fenced,
+    /// and the processes that the node owns belong to the new lease. The node stays drained if it was drained. The node
+    /// must [advertise](Self::advertise) its properties again.
     ///
-    /// Only the [home](NodeHome) that started an attempt can find it again, so the store keeps the home of each node and
-    /// refuses a registration that names another one while the node owns a process. In a store of many machines it also
-    /// refuses it while the lease of the node lasts, and takes what the node owns when lease and grace are over; the
-    /// registration succeeds then. A registration with the same home always succeeds. So does one without a home, and one
-    /// for a node whose home the store does not know.
+    /// Only the [state directory](NodeHome) that started an attempt can find that attempt again. The store therefore
+    /// records the state directory of each node and refuses a registration from another one in these cases:
+    ///
+    /// - The node owns a process. In a shared store, this applies until lease and grace period are over; the
+    ///   registration
+    ///   then succeeds and the node loses its processes.
+    /// - The lease of the node is valid, in a shared store.
+    ///
+    /// A registration always succeeds if the state directory is the recorded one, if it names none, or if none is
+    /// recorded.
     ///
     /// # Errors
-    /// [`Refusal::NameTaken`](crate::StoreRejection::NameTaken) if the lease of the node lasts in another home,
-    /// [`Refusal::NameHeld`](crate::StoreRejection::NameHeld) if it does not, or never ends, and the node owns something; else
-    /// only when the store as a whole cannot be written.
+    /// - [`StoreRejection::NameTaken`](crate::StoreRejection::NameTaken) if another state directory has the name and
+    ///   its
+    ///   lease is valid.
+    /// - [`StoreRejection::NameHeld`](crate::StoreRejection::NameHeld) if another state directory has the name, its
+    ///   lease
+    ///   has ended or never ends, and the node owns processes.
+    /// - Other errors only if the store as a whole cannot be written.
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
 
-    /// Gives a sign of life, which makes the lease last anew, and answers what there is for this node.
+    /// Renews the lease and returns pending work for this node.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
-    /// Parks until there is something new for this node since it last asked: a waiter it may claim, a freed slot, a
-    /// wish, a due row, a changed policy. The first one of a lease comes at once if there is a waiter, a row without
-    /// owner that is or will be due, or a wish for what the node owns. A call may be in vain, and a waiter that is
-    /// pinned to one node may call others.
+    /// Waits until there is new work for this node since its last call: a waiting process that it may claim, a freed
+    /// slot,
+    /// a pending action, a due record or a changed policy.
+    ///
+    /// The first call under a lease returns at once if there is a waiting process, a due record without owner (now or
+    /// later), or a pending action for a process of the node. A call may return without work. A process that is pinned
+    /// to
+    /// one node may wake other nodes too.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
-    /// Leaves in good order: the node is not listed any more. What it still owns stays its own, for its next
-    /// registration, and until then its lease stays good and never ends. From an older lease it changes nothing.
+    /// Removes the node from the list of nodes. The node keeps the processes that it owns for its next registration;
+    /// until
+    /// then its lease stays valid and never ends. A call with an older lease has no effect.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn leave(&self, by: &Lease) -> Result<(), StoreError>;
 
-    /// Every node that registered and did not leave.
+    /// Returns every node that has registered and not left.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError>;
 
-    /// Tells what this node offers to others, until its next registration. A store of one machine need not keep it.
+    /// Publishes the properties of this node for other nodes; valid until its next registration. A local store may
+    /// ignore
+    /// the call.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn advertise(&self, by: &Lease, offer: &NodeAdvertisement) -> Result<(), StoreError> {
         let (_, _) = (by, offer);
         Ok(())
     }
 
-    /// Every node that ever registered and was not forgotten, in the order of their names. A store of one machine may
-    /// leave out those that left.
+    /// Returns every node that ever registered and was not forgotten, sorted by name. A local store may omit nodes that
+    /// have left.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn list_nodes(&self) -> Result<Vec<KnownNode>, StoreError> {
         Ok(self.nodes().await?.into_iter().map(KnownNode::of).collect())
     }
 
-    /// Lets a node claim nothing from now on, or claim again; through all its registrations, until somebody says
-    /// otherwise. What it has goes on. False if no node is called so, and in a store of one machine that has no word for
-    /// it.
+    /// Starts (`true`) or ends (`false`) the drain of a node. A drained node claims nothing and finishes the processes
+    /// that
+    /// it owns; registrations do not end a drain. Returns false if no node has this name or a local store does not
+    /// support
+    /// draining.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn drain(&self, node: &NodeId, drain: bool) -> Result<bool, StoreError> {
         let (_, _) = (node, drain);
         Ok(false)
     }
 
-    /// Lets go of a node that left, or whose lease and grace are over: it is listed no more, what it owned has no owner
-    /// and is due, and its last lease is fenced. If it comes back all the same it does so under a higher epoch. A store
-    /// of one machine forgets none.
+    /// Forgets a node that has left, or whose lease and grace period are over. The node is no longer listed, its
+    /// processes
+    /// have no owner and are due, and its last lease is fenced. If the node returns, it gets a higher epoch. A local
+    /// store
+    /// forgets no node.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn forget(&self, node: &NodeId) -> Result<ForgetOutcome, StoreError> {
         let _ = node;
         Ok(ForgetOutcome::Unknown)
     }
 }
 
-/// The right to write what a node owns.
+/// The right of a node to write the processes that it owns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The node.
+    /// Node that holds the lease.
     pub node: NodeId,
-    /// Its fencing number: a write under an older one is refused.
+    /// Fencing number: writes with an older epoch are refused.
     pub epoch: Epoch,
 }
 
-/// A node as it presents itself.
+/// Description of a node, as given in its registration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeDescriptor {
-    /// Its identity, unique in a cluster.
+    /// Name of the node, unique in a cluster.
     pub id: NodeId,
-    /// Where its attempts can be found; none if the node does not say, which gets it the name whoever had it.
+    /// State directory with the attempts of the node. `None` if the node names none; such a registration always
+    /// succeeds.
     pub home: Option<NodeHome>,
-    /// The identity of the machine's present boot.
+    /// Identity of the current boot of the machine.
     pub boot: String,
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
 }
 
-/// The place that has the attempts of a node, such as its state directory.
+/// The state directory that contains the attempts of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeHome {
-    /// Its identity, which is drawn at random and stays the same when the directory is moved. Homes are compared by this
-    /// alone.
+    /// Random identity of the state directory, which does not change when the directory is moved. Two values are
+    /// compared
+    /// by this identity alone.
     pub id: String,
-    /// Where it was when the node registered, for people to read: a path and the name of the machine.
+    /// Path and machine name at the time of registration, for display.
     pub place: String,
 }
 
 impl NodeDescriptor {
-    /// The home that had this name before, if it is another one than that of these facts.
+    /// Returns `before` if it is a different state directory than that of this node. Returns `None` if either is
+    /// unknown.
     #[must_use]
     pub fn other_home<'a>(&self, before: Option<&'a NodeHome>) -> Option<&'a NodeHome> {
         let mine = self.home.as_ref()?;
@@ -154,20 +179,21 @@ impl NodeDescriptor {
     }
 }
 
-/// What there is for a node.
+/// Pending work and current facts for a node, returned by a lease renewal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeUpdates {
-    /// The time by the store.
+    /// Current time of the store.
     pub now: Timestamp,
-    /// When the lease ends unless it is prolonged; none for a store of one machine.
+    /// Time at which the lease ends unless it is renewed; `None` for a local store.
     pub lease_until: Option<Timestamp>,
-    /// Processes of this node with open wishes.
+    /// Processes of this node that have pending actions.
     pub pending_actions: Vec<ProcessId>,
-    /// When the next row without owner is due, one that was handed out not before its five seconds are over; or when
-    /// rows of a node whose lease is not prolonged are to be taken from it, if that is sooner.
+    /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without owner is due (a
+    /// record
+    /// that was handed out counts after its 5 s), or the processes of an unreachable node can be taken away from it.
     pub due: Option<Timestamp>,
-    /// The policy in force.
+    /// Version of the current policy.
     pub policy: PolicyVersion,
-    /// How far the store has come; none for a store of one machine.
+    /// History position of the store; `None` for a local store.
     pub history: Option<History>,
 }

@@ -1,93 +1,97 @@
-//! Moving everything that a store keeps into another one.
+//! Port for copying the whole content of one store into another.
 
 use crate::{EventCursor, LoggedEvent, NodeDescriptor, StoreError, StoredProcess};
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, LaunchKey, Policy, PolicyVersion, ProcessId, Seq, SessionId, SlotKey};
 use std::fmt::Debug;
 
-/// Takes in what another store gives out, as it is there: revisions, sequences, owners, cursors and all.
+/// Imports the content of another store unchanged, including revisions, sequence numbers, owners and cursors.
 ///
-/// Processes and events are given out by [`ProcessStore::list`](crate::ProcessStore::list) and
-/// [`EventLog::read`](crate::EventLog::read), the rest by [`store_metadata`](Self::store_metadata). Only a store in which nothing was
-/// ever kept takes anything in, processes first and the books last, and nobody else may use either store meanwhile.
-/// What writes were answered is not moved: nobody sends a write again through another store.
+/// Processes are exported by [`ProcessStore::list`](crate::ProcessStore::list), events by
+/// [`EventLog::read`](crate::EventLog::read), and the rest by [`store_metadata`](Self::store_metadata). Conditions:
+///
+/// - The target store is empty and was never used.
+/// - Processes are imported first and metadata last.
+/// - No other program uses either store during the migration.
+///
+/// Stored answers to earlier writes are not moved, because no client repeats a write through another store.
 #[async_trait]
 pub trait Migrate: Debug + Send + Sync + 'static {
-    /// What a store keeps beside processes and events.
+    /// Returns everything that this store holds in addition to processes and events.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn store_metadata(&self) -> Result<StoreMetadata, StoreError>;
 
-    /// Takes in processes, those that were submitted first before the others. Their launch keys are taken with them.
+    /// Imports processes in the order of their submission, together with their launch keys.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn import_processes(&self, processes: &[StoredProcess]) -> Result<(), StoreError>;
 
-    /// Takes in events, oldest first.
+    /// Imports events, oldest first.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn import_events(&self, events: &[LoggedEvent]) -> Result<(), StoreError>;
 
-    /// Takes in the rest.
+    /// Imports the metadata of the other store; the last step of a migration.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn import_metadata(&self, store_metadata: &StoreMetadata) -> Result<(), StoreError>;
 }
 
-/// What a store keeps beside processes and events.
+/// Everything that a store holds in addition to processes and events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StoreMetadata {
-    /// The limits of the queues, and how often they were changed.
+    /// Queue policy and its version.
     pub policy: (PolicyVersion, Policy),
-    /// Every node that ever registered, by name.
+    /// Every node that ever registered, sorted by name.
     pub nodes: Vec<RegisteredNode>,
-    /// The keys that were served, the one served longest ago first.
+    /// Concurrency keys that had a claim, in the order of their latest claim, oldest first.
     pub served: Vec<Option<SlotKey>>,
-    /// Launch keys whose process was let go, by session and key.
+    /// Launch keys of pruned processes, sorted by session and key.
     pub old_keys: Vec<RetiredLaunchKey>,
-    /// Processes that were let go and are remembered, the one that went first at the front.
+    /// Tombstones of pruned processes, in the order of pruning.
     pub swept: Vec<Tombstone>,
-    /// How many were ever let go.
+    /// Number of processes that this store has ever pruned.
     pub swept_total: u64,
-    /// The sequence of the latest submit.
+    /// Sequence number of the latest submission.
     pub last_seq: Seq,
-    /// The place after the newest event.
+    /// Cursor after the newest event.
     pub end: EventCursor,
 }
 
-/// A node that registered.
+/// A node that registered in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegisteredNode {
-    /// As it presented itself last.
+    /// Description from the latest registration of the node.
     pub facts: NodeDescriptor,
-    /// How often it registered.
+    /// Epoch of the latest registration of the node.
     pub epoch: Epoch,
-    /// It left in good order.
+    /// True if the node left the cluster after its latest registration.
     pub left: bool,
 }
 
-/// A launch key whose process was let go.
+/// A launch key whose process was pruned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetiredLaunchKey {
-    /// In this session.
+    /// Session in which the key is unique; `None` for launches without a session.
     pub session: Option<SessionId>,
-    /// The key.
+    /// Launch key.
     pub key: LaunchKey,
-    /// The process.
+    /// Process that was launched with the key.
     pub id: ProcessId,
-    /// The fingerprint of what a launch compares.
+    /// Fingerprint of the parts of the spec that a repeated launch is compared with.
     pub launch: u64,
 }
 
-/// A process that was let go.
+/// The remains of a pruned process, by which a repeated submission is recognized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone {
-    /// Its id.
+    /// Id of the pruned process.
     pub id: ProcessId,
-    /// The fingerprint of what was asked for.
+    /// Fingerprint of the spec of the pruned process.
     pub spec: u64,
 }

@@ -1,4 +1,4 @@
-//! What is known of a node beside its lease.
+//! Facts about nodes in addition to their leases: presence, offers and drain state.
 
 use crate::{NodeDescriptor, PlacementClass};
 use longhaul_domain::{Capability, Epoch, NodeId, Placement, Timestamp};
@@ -7,66 +7,70 @@ use std::collections::BTreeSet;
 /// A node as the store knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownNode {
-    /// As it presented itself last.
+    /// Description from the latest registration of the node.
     pub facts: NodeDescriptor,
-    /// The number of its newest lease, as far as it is kept; that of a lost node is higher than the lease it had.
+    /// Current epoch of the node, if the store records it. The epoch of a lost node is higher than that of its last
+    /// lease.
     pub epoch: Epoch,
-    /// As it announced itself last under its newest lease; nothing before.
+    /// Latest advertisement of the node under its current lease; empty until the node has advertised.
     pub offer: NodeAdvertisement,
-    /// Whether it is there.
+    /// Presence of the node: present, unreachable, lost or left.
     pub presence: Presence,
-    /// It claims nothing because somebody said so; what it has it keeps.
+    /// True if the node was drained: it claims no new processes and finishes those that it owns.
     pub draining: bool,
 }
 
-/// What a node offers to others.
+/// The properties of a node that other nodes use: labels, address and capacity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeAdvertisement {
-    /// What it calls itself, for work that is placed by labels.
+    /// Labels of the node, for processes that are placed by labels.
     pub labels: BTreeSet<Capability>,
-    /// Where other nodes reach it: for output and input of what runs there.
+    /// Address at which other nodes reach the node, for the output and input of its processes.
     pub address: Option<String>,
-    /// The most roots that it runs at once; none means as many as come.
+    /// Maximum number of roots that the node runs at once; `None` means no limit.
     pub roots: Option<u32>,
 }
 
-/// Whether a node is there. All moments are the store's.
+/// Presence of a node in the cluster. All times are times of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Presence {
-    /// Its lease lives.
+    /// The lease of the node is valid.
     Present {
-        /// When the lease ends unless it gives another sign of life; none in a store of one machine, where none does.
+        /// Time at which the lease ends unless it is renewed; `None` in a local store, where leases do not end.
         until: Option<Timestamp>,
     },
-    /// Its lease is over. Nothing is claimed for it; what it owns stays its own and keeps its slots.
+    /// The lease of the node has ended. The node cannot claim processes; the processes that it owns remain its own and
+    /// keep their slots.
     Unreachable {
-        /// When the lease ended.
+        /// Time at which the lease ended.
         since: Timestamp,
-        /// When the grace is over: from then on [`claim_due`](crate::Maintenance::claim_due) takes from it what it owns.
+        /// Time at which the grace period ends. From then on, [`claim_due`](crate::Maintenance::claim_due) takes the
+        /// processes
+        /// of the node away from it.
         lost_at: Timestamp,
     },
-    /// What it owned was taken from it; its epoch was raised, so that its last lease writes nothing any more.
+    /// The node has lost the processes that it owned. Its epoch was raised, so that its last lease can no longer write.
     Lost {
-        /// When the lease ended.
+        /// Time at which the lease ended.
         since: Timestamp,
     },
-    /// It left in good order. What it still owns waits for its next registration, however long that takes.
+    /// The node left the cluster. The processes that it still owns wait for its next registration without a time limit.
     Left,
 }
 
-/// What came of forgetting a node.
+/// Outcome of a request to forget a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ForgetOutcome {
-    /// It is listed no more, and what it owned has no owner.
+    /// The node is no longer listed, and its processes have no owner.
     Forgotten,
-    /// It is there, or may come back in time: nothing was changed.
+    /// The node is present, or its grace period is not over; nothing was changed.
     Alive,
-    /// No node is called so.
+    /// No node has this name.
     Unknown,
 }
 
 impl KnownNode {
-    /// A node of a store whose leases never end, and which keeps nothing else of it.
+    /// Creates the entry of a node for a store whose leases never end and which stores no other facts about nodes.
     #[must_use]
     pub fn of(facts: NodeDescriptor) -> Self {
         Self {
@@ -78,7 +82,7 @@ impl KnownNode {
         }
     }
 
-    /// Whether it may run what is placed so, now or when it has room.
+    /// Returns true if the node may run processes with this placement, now or when it has capacity.
     #[must_use]
     pub fn fits(&self, placement: &Placement) -> bool {
         self.offer.fits(&self.facts.id, placement)
@@ -86,8 +90,9 @@ impl KnownNode {
 }
 
 impl NodeAdvertisement {
-    /// Whether a node of this name that offers this may run what is placed so. What is placed here may run anywhere:
-    /// whoever accepted it has pinned it if it belongs to one node.
+    /// Returns true if a node with this name and these labels may run processes with this placement. `Placement::Here`
+    /// fits
+    /// every node: a process that belongs to one node was pinned to it by the node that accepted it.
     #[must_use]
     pub fn fits(&self, node: &NodeId, placement: &Placement) -> bool {
         match placement {
@@ -97,7 +102,7 @@ impl NodeAdvertisement {
         }
     }
 
-    /// Whether a node of this name that offers this may run the waiters of a class.
+    /// Returns true if a node with this name and these labels may run the waiting processes of a placement class.
     #[must_use]
     pub fn takes(&self, node: &NodeId, class: &PlacementClass) -> bool {
         match class {
@@ -108,7 +113,7 @@ impl NodeAdvertisement {
 }
 
 impl Presence {
-    /// Since when its lease is over; none while it lives, and for a node that left in good order.
+    /// Returns the time at which the lease of the node ended. Returns `None` if the lease is valid or the node left.
     #[must_use]
     pub const fn unreachable_since(&self) -> Option<Timestamp> {
         match self {

@@ -1,39 +1,40 @@
-//! The output of attempts.
+//! Port for reading the output of attempts.
 
 use crate::AttemptKey;
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Timestamp};
 use std::fmt::Debug;
 
-/// Reads the output of attempts. Every byte has an offset that it keeps for ever.
+/// Reads the stored output of attempts. The offset of a byte never changes.
 #[async_trait]
 pub trait OutputLog: Debug + Send + Sync + 'static {
-    /// How much there is, and what was dropped from the middle.
+    /// Returns the size of an output and the range that was dropped from its middle.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn size(&self, key: AttemptKey) -> Result<OutputSize, OutputError>;
 
-    /// Where output could not be stored, by offset. What cannot tell where it lost something tells of nothing.
+    /// Returns the offsets at which output could not be stored. The default implementation reports no losses.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn losses(&self, _key: AttemptKey) -> Result<Vec<Loss>, OutputError> {
         Ok(Vec::new())
     }
 
-    /// At most `wanted.most` bytes from a place on, cut where the stream changes. Bytes that were dropped are skipped
-    /// and told as a gap.
+    /// Reads at most `wanted.most` bytes from an offset, as one chunk for each run of bytes of one stream. Dropped
+    /// bytes
+    /// are skipped and counted as a gap.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn read(&self, key: AttemptKey, wanted: OutputRead) -> Result<OutputPage, OutputError>;
 
-    /// The offset at which the last `lines` lines begin; for the chosen stream only if one is chosen. Whoever implements
-    /// this may look back over so many bytes only as keep nobody busy for long.
+    /// Returns the offset at which the last `lines` lines start. If `only` is set, only lines of that stream count. An
+    /// implementation may limit how far back it searches, so that a call stays short.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn last_lines(
         &self,
         key: AttemptKey,
@@ -41,77 +42,79 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
         only: Option<OutputStream>,
     ) -> Result<u64, OutputError>;
 
-    /// The offset of the first byte written at or after a moment.
+    /// Returns the offset of the first byte that was written at or after a time.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn since(&self, key: AttemptKey, moment: Timestamp) -> Result<u64, OutputError>;
 
-    /// Parks until there is output beyond an offset. It may return early; whoever waits looks again.
+    /// Waits until there is output after an offset. The call may return early, so the caller must check again.
     ///
     /// # Errors
-    /// [`OutputError::Missing`] if there is none.
+    /// Returns [`OutputError::Missing`] if the attempt has no output.
     async fn grown(&self, key: AttemptKey, beyond: u64) -> Result<(), OutputError>;
 
-    /// Where a person finds it.
+    /// Returns the location of the output, for display to a user.
     fn place(&self, key: AttemptKey) -> OutputLocation;
 
-    /// How many bytes of storage the output of a process takes, so that removing it would give them back; 0 if there is
-    /// none.
+    /// Returns the number of bytes of storage that removing the output of a process would free; 0 if the process has no
+    /// output.
     ///
     /// # Errors
-    /// [`OutputError::Failed`] if that cannot be told.
+    /// Returns [`OutputError::Failed`] if the size cannot be determined.
     async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
 
-    /// The processes of which anything is kept, at most `most` with an id after this one, in the order of their ids.
+    /// Lists processes that have stored output or other files: at most `most` processes with an id after `after`, in
+    /// the
+    /// order of their ids.
     ///
     /// # Errors
-    /// [`OutputError::Unlisted`] if that cannot be told.
+    /// Returns [`OutputError::Unlisted`] if the processes cannot be listed.
     async fn kept(&self, after: Option<ProcessId>, most: u32) -> Result<Vec<ProcessId>, OutputError>;
 
-    /// Lets go of everything kept for a process, its output included; never while an attempt of it is at work.
+    /// Removes everything that is stored for a process, including its output.
     ///
     /// # Errors
-    /// [`OutputError::Failed`] if something is left.
+    /// Returns [`OutputError::Failed`] if an attempt of the process is running or something could not be removed.
     async fn remove(&self, id: ProcessId) -> Result<(), OutputError>;
 }
 
-/// Where a person finds the output.
+/// Location of an output, such as a path, for display to a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputLocation(pub String);
 
-/// How much output there is.
+/// Size of an output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OutputSize {
-    /// The offset after the last byte.
+    /// Offset after the last byte.
     pub end: u64,
-    /// The first dropped byte and the first one kept after it.
+    /// Dropped range: the offset of the first dropped byte and of the first stored byte after the range.
     pub gap: Option<(u64, u64)>,
-    /// When the last bytes were read; none if there are none.
+    /// Time at which the last bytes were read from the command; `None` if there is no output.
     pub last_at: Option<Timestamp>,
 }
 
-/// Output that could not be stored, because the disk was full or failing.
+/// A place at which output could not be stored, because the disk was full or failing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
-    /// The offset at which it is missing.
+    /// Offset at which the bytes are missing.
     pub offset: u64,
-    /// How many bytes are missing there.
+    /// Number of missing bytes.
     pub bytes: u64,
 }
 
-/// What to read.
+/// The part of an output to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputRead {
-    /// From this offset on.
+    /// Offset at which to start.
     pub from: u64,
-    /// At most so many bytes; 1 to 1 MiB.
+    /// Maximum number of bytes, from 1 to 1 MiB.
     pub most: u32,
-    /// Of this stream only.
+    /// Stream to read; `None` reads both.
     pub only: Option<OutputStream>,
 }
 
-/// Which stream bytes came from.
+/// The stream that bytes came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OutputStream {
     /// Standard output.
@@ -120,57 +123,57 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// A piece of output.
+/// One page of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputPage {
-    /// The pieces, in order.
+    /// Chunks of the page, in the order of their offsets.
     pub chunks: Vec<OutputChunk>,
-    /// Where to go on.
+    /// Offset from which to read the next page.
     pub next: u64,
-    /// Bytes that were dropped between `from` and `next`.
+    /// Number of bytes that were dropped between `from` and `next`.
     pub gap: u64,
-    /// The offset after the last byte there is now.
+    /// Offset after the last byte of the output at the time of the read.
     pub end: u64,
 }
 
-/// Neighbouring bytes of one stream.
+/// Consecutive bytes of one stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputChunk {
-    /// The offset of the first.
+    /// Offset of the first byte.
     pub offset: u64,
-    /// Which stream.
+    /// Stream that the bytes came from.
     pub source: OutputStream,
-    /// When the first was read.
+    /// Time at which the first byte was read from the command.
     pub at: Timestamp,
-    /// The bytes.
+    /// Content of the chunk.
     pub bytes: Vec<u8>,
 }
 
-/// Why output cannot be read.
+/// An error of reading, listing or removing output.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum OutputError {
-    /// There is none: it never ran, or it was swept.
+    /// The attempt has no output: it never ran, or its output was pruned.
     #[error("attempt {} of {} has no output here", key.attempt, key.id)]
     Missing {
-        /// Which.
+        /// Attempt that was asked for.
         key: AttemptKey,
     },
-    /// It cannot be told of which processes anything is kept.
+    /// The processes with stored output could not be listed.
     #[error("the stored outputs could not be listed")]
     Unlisted {
-        /// Why.
+        /// Underlying error.
         #[source]
         source: crate::store::BoxedError,
     },
-    /// It cannot be read or removed.
+    /// The output of a process could not be read or removed.
     #[error("the output of {id} could not be {tried}")]
     Failed {
-        /// Of which process.
+        /// Process whose output was accessed.
         id: ProcessId,
-        /// What was tried.
+        /// Past participle of the failed operation, such as `read` or `removed`.
         tried: &'static str,
-        /// Why.
+        /// Underlying error.
         #[source]
         source: crate::store::BoxedError,
     },

@@ -1,56 +1,59 @@
-//! The queues: who waits for which slots.
+//! Port for the queues and their policy.
 
 use crate::{PlacementClass, StoreError};
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, QueueHold, SlotKey, Timestamp};
 use std::fmt::Debug;
 
-/// Shows the queues and keeps their policy.
+/// Shows the queues and stores their policy.
 #[async_trait]
 pub trait Queues: Debug + Send + Sync + 'static {
-    /// The policy in force.
+    /// Returns the current policy and its version.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError>;
 
-    /// Replaces the policy if it still is at `expected`, and calls the nodes.
+    /// Replaces the policy if its version is `expected`, notifies all nodes, and returns the new version.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] with [`crate::StoreRejection::StalePolicy`] if it has moved on.
+    /// Returns [`StoreError::Refused`] with [`crate::StoreRejection::StalePolicy`] if the version has changed.
     async fn set_policy(&self, expected: PolicyVersion, policy: &Policy)
     -> Result<PolicyVersion, StoreError>;
 
-    /// Every key that has a waiter or a holder, or only this one: in the order of the keys, that of work without one
-    /// first. A key with neither has no view, also if it was asked for.
+    /// Returns the queue of every concurrency key that has a waiting process or a slot holder, or only that of `only`.
+    /// The
+    /// queue of processes without a key comes first, then the others in the order of their keys. A key with neither is
+    /// omitted, even if `only` names it.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn queues(&self, only: Option<&SlotKey>) -> Result<Vec<QueueState>, StoreError>;
 
-    /// The classes of waiters placed by labels: each set of labels, as it was written, for which somebody waits. A node
-    /// asks before it claims, since a claim names the classes that it takes. A store that cannot tell has none of them run.
+    /// Returns each distinct set of labels by which a waiting process is placed, as written by its caller. A node calls
+    /// this before a claim, because a claim names the placement classes to claim from. With the default implementation,
+    /// processes that are placed by labels never run.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
         Ok(Vec::new())
     }
 }
 
-/// One key with those who hold its slots and those who wait for them.
+/// A concurrency key with its slot holders and its waiting processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueState {
-    /// The key; none is the queue of processes without a key.
+    /// Concurrency key; `None` for the queue of processes without a key.
     pub key: Option<SlotKey>,
-    /// Its slots; none means no limit.
+    /// Number of slots; `None` means no limit.
     pub slots: Option<u32>,
-    /// Since when and by whom its waiters are held back.
+    /// Start and author of the hold, if the queue is on hold.
     pub held: Option<QueueHold>,
-    /// Who holds a slot, in the order of their submits.
+    /// Processes that hold a slot, in the order of submission.
     pub holders: Vec<ProcessId>,
-    /// Who waits, best first.
+    /// Waiting processes in the order in which they would be claimed.
     pub waiters: Vec<ProcessId>,
-    /// When the first of its waiters was accepted, whatever delays and attempts came between.
+    /// Earliest submission time of the waiting processes; delays and earlier attempts do not change it.
     pub oldest: Option<Timestamp>,
 }

@@ -1,122 +1,131 @@
-//! Giving back to a store what it lost.
+//! Port for restoring records that a shared store has lost.
 
 use crate::{EventCursor, Lease, StoreError, StoredProcess};
 use async_trait::async_trait;
 use longhaul_domain::{Policy, PolicyVersion, ProcessId, Revision, Seq};
 use std::fmt::Debug;
 
-/// Takes back what a store of many machines kept once and lost: it was emptied, stands as it stood earlier, or a copy
-/// took over that lacked the latest writes.
+/// Restores data that a shared store once had and lost: it was emptied, reset to an earlier state, or replaced by a
+/// replica without the latest writes.
 ///
-/// Whoever gives back knows it from answers that this store gave. Giving back twice is giving back once.
+/// A node restores data that it knows from earlier answers of the store. Restoring is idempotent.
 #[async_trait]
 pub trait Restore: Debug + Send + Sync + 'static {
-    /// How far the store has come.
+    /// Returns the history position of the store.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn history(&self) -> Result<History, StoreError>;
 
-    /// How far these processes have come, in the same order.
+    /// Returns the stored position of each of these processes, in the order of `ids`.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn record_positions(&self, ids: &[ProcessId]) -> Result<Vec<RecordPosition>, StoreError>;
 
-    /// Makes the marks of the store at least these: the place of the next event and the sequence of the next submit are
-    /// behind them; if that place was before them, the mark of the founding is another one from here on, so that every
-    /// node sees that something was lost; by a margin where they were before, since others may have seen more; and the policy is replaced if it has an older version, whose version it then has. Nothing else
-    /// changes; a namespace that was emptied has a policy afterwards, whether one is given or not.
+    /// Advances the counters of the store past `marks`, so that neither an event cursor nor a sequence number is issued
+    /// twice. An advanced counter gets an extra margin, because other nodes may have seen later values.
+    ///
+    /// If the event cursor was behind `marks`, the store gets a new incarnation, which shows every node that data was
+    /// lost.
+    /// The policy is replaced, with its version, if the stored one is older. An emptied store has a policy afterwards,
+    /// even
+    /// if `marks` contains none.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn advance_marks(&self, marks: &HighWaterMarks) -> Result<(), StoreError>;
 
-    /// Puts records in that are missing and were not let go, or that stand at an earlier revision here, as they are
-    /// given and at a revision one higher, with an event that says so ([`Fact::GivenBack`]). Slot, queue, indexes and
-    /// due time follow from the standing, the launch key is taken if it is free, and its sequence is its own unless
-    /// another one has it since. What the giving node owned belongs to its newest lease, what another one owned to that
-    /// one's. A node that the store does not know is expected: it has a lease from now on, under the number that it had. What
-    /// a lost node owned belongs to nobody, and is due when a lease and its grace are over. Open wishes and vitals come along.
-    /// A limit may be exceeded for a while by what runs.
+    /// Restores records that are missing and not pruned, or that the store has at an earlier revision. A record is
+    /// written
+    /// unchanged at the next higher revision, with the event [`Fact::GivenBack`]. The outcomes are in the order of the
+    /// records.
     ///
-    /// A record that was given back and not written since counts as standing at the revision at which it was given, so
-    /// that a node which knew it longer is heard too. What another node owns here, in the same attempt or a later one,
-    /// stays its own, unless it is given as ended.
-    ///
-    /// A record without a sequence (0) is a launch that nobody was told of. It is not put in if its launch key belongs to
-    /// another process by now, because whoever asked for it has asked again: it counts as let go.
-    ///
-    /// The answers stand in the order of the records.
+    /// - Slot, queue, indexes and due time follow from the slot state of the record. Pending actions and live stats are
+    ///   restored too. A slot limit may be exceeded temporarily.
+    /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
+    /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
+    ///   record. A
+    ///   process of a lost node gets no owner, and is due after the lease time and the grace period.
+    /// - A restored record that was not written since counts as having the revision at which it was given, so that a
+    ///   node
+    ///   with a newer copy can still restore that copy.
+    /// - A record that another node owns in the store, in the same or a later attempt, is not replaced, unless the
+    ///   given
+    ///   record has ended.
+    /// - A record with sequence number 0 is a launch whose caller got no answer. If its launch key belongs to another
+    ///   process by now, the caller has launched again, and the record counts as pruned.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node; nothing was written.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node; nothing was written.
     ///
     /// [`Fact::GivenBack`]: longhaul_domain::Fact::GivenBack
     async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError>;
 }
 
-/// How far a store has come.
+/// History position of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct History {
-    /// The mark of its founding, which no other one has; none while nothing is in it.
+    /// Unique identity of the data in the store; `None` while the store is empty.
     pub incarnation: Option<String>,
-    /// What serves it at the moment, as far as another one may lack what the one before it wrote.
+    /// Identity of the server that currently holds the data. Another server may lack writes of the previous one.
     pub server: String,
-    /// The place after its newest event.
+    /// Cursor after the newest event.
     pub end: EventCursor,
 }
 
 impl History {
-    /// Whether a store that came so far may have been there before without having lost anything since, as far as that
-    /// can be seen.
+    /// Returns true if no loss of data is visible since `earlier`: the incarnation is the same and the event cursor has
+    /// not
+    /// gone back.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         self.incarnation.is_some() && self.incarnation == earlier.incarnation && self.end >= earlier.end
     }
 }
 
-/// How far a process has come in a store.
+/// Position of a process record in a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordPosition {
-    /// It is not known.
+    /// The store does not know the process.
     Missing,
-    /// It ended and was let go.
+    /// The process ended and was pruned.
     Pruned,
-    /// It is there.
+    /// The record is stored at this revision.
     At(Revision),
-    /// It is there, and cannot be read: nothing can be compared with it.
+    /// The record is stored but cannot be read, so that its revision is unknown.
     Damaged,
 }
 
-/// What a store has to come behind.
+/// Counters that a store has to advance past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HighWaterMarks {
-    /// The place after the newest event that anybody saw.
+    /// Highest known cursor after the newest event.
     pub end: EventCursor,
-    /// The latest sequence that anybody saw.
+    /// Highest known sequence number.
     pub seq: Seq,
-    /// The policy that was in force last.
+    /// Latest known policy and its version.
     pub policy: Option<(PolicyVersion, Policy)>,
 }
 
-/// What became of a record that was given back.
+/// Outcome of restoring one record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestoreOutcome {
-    /// It is in the store again, at this revision.
+    /// The record was restored at this revision.
     Inserted(Revision),
-    /// The store has it, as far as it was given or further, or in the hands of another node.
+    /// The store has the record at this revision: not older than the given record, or owned by another node.
     AlreadyPresent(Revision),
-    /// It was let go, and stays so; or its launch key belongs to another process since, and nobody was told of it.
+    /// The process was pruned and is not restored. Also returned if its caller got no answer and its launch key belongs
+    /// to
+    /// another process by now.
     Pruned,
 }
 
-/// What came of comparing what this node keeps with what the store has.
+/// Outcome of comparing the records of this node with those of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReconcileResult {
-    /// The store had lost something since it was heard last, of whatever node: what it says of the work of others may
-    /// be too old.
+    /// True if the store has lost data of any node since its last answer. Its records of other nodes may be outdated.
     pub went_back: bool,
-    /// What the store has again from this node.
+    /// Processes of this node that were restored in the store.
     pub restored_records: Vec<ProcessId>,
 }
