@@ -13,9 +13,7 @@ const STDIN: u64 = 0;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WaitChannel {
     /// A read of one descriptor.
-    Reading {
-        fd: u64,
-    },
+    Reading { fd: u64 },
     /// A poll of exactly one descriptor.
     Polling {
         /// Number of the descriptor.

@@ -28,9 +28,7 @@ pub(super) enum ProbeError {
     Url,
     /// The host is another machine, or its name has no address.
     #[error("{host} is not this machine")]
-    Host {
-        host: String,
-    },
+    Host { host: String },
     /// The server does not speak HTTP, or its informational responses are too long.
     #[error("the answer is not HTTP")]
     Answer,
