@@ -108,7 +108,7 @@ fn check_facts(log: &Log, settled: &Settled, findings: &mut Findings) -> BTreeMa
 fn count(holders: &mut BTreeMap<String, BTreeSet<ProcessId>>, process: &Process, findings: &mut Findings) {
     let Some(key) = &process.spec.key else { return };
     let holding = holders.entry(key.to_string()).or_default();
-    if process.state.standing() != SlotState::Holding {
+    if process.state.slot_state() != SlotState::Holding {
         holding.remove(&process.id);
         return;
     }

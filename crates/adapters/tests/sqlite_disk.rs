@@ -103,7 +103,7 @@ fn a_store_of_a_newer_version_is_refused_untouched() {
     bytes[60..64].copy_from_slice(&7_u32.to_be_bytes());
     fs::write(&path, bytes).unwrap();
     let refused = refused_untouched(directory.path(), &path);
-    assert!(matches!(refused, StoreError::Format { found: 7, supported: 3 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Format { found: 7, supported: 4 }), "{refused:?}");
 }
 
 #[test]

@@ -136,7 +136,7 @@ async fn a_change_writes_a_few_pages() {
         ("spawned", 4),
         ("exited", 7),
         ("touch", 2),
-        ("wish", 3),
+        ("pending_action", 3),
     ] {
         let mut written = scale.written.remove(name).unwrap();
         written.sort_unstable();
@@ -184,7 +184,7 @@ async fn live(scale: &mut Scale) {
         let op = scale.ids.op();
         let wish =
             async |scale: &Scale| scale.store.enqueue_action(&id, op, PendingAction::Pause).await.unwrap();
-        scale.weigh("wish", wish).await;
+        scale.weigh("pending_action", wish).await;
     }
     for id in [child, root.id, waiter.id] {
         let exit = Exit {

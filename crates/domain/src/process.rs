@@ -254,10 +254,10 @@ impl Process {
     /// The flat facts that a store compares, sorts and indexes.
     #[must_use]
     pub fn head(&self) -> ProcessHeader {
-        let standing = self.state.standing();
+        let slot_state = self.state.slot_state();
         ProcessHeader {
             status: self.status(),
-            standing,
+            slot_state,
             closing: self.cascade.is_some()
                 || matches!(self.status(), Status::Stopping)
                 || self.status().is_ended(),
@@ -292,7 +292,7 @@ pub struct ProcessHeader {
     /// Where it stands, in one word. For filters only: no store decides by it.
     pub status: Status,
     /// What to do with slot and queue.
-    pub standing: SlotState,
+    pub slot_state: SlotState,
     /// No child may join any more; see [`is_ending`](Self::is_ending) for whoever stands further below.
     pub closing: bool,
     /// The latest attempt.
@@ -331,7 +331,7 @@ impl ProcessHeader {
     /// Below the living child of one whose work is over, work goes on.
     #[must_use]
     pub const fn is_ending(&self) -> bool {
-        let is_over = matches!(self.standing, SlotState::Ended) && self.due.is_none();
+        let is_over = matches!(self.slot_state, SlotState::Ended) && self.due.is_none();
         self.closing && !is_over
     }
 }

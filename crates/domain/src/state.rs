@@ -198,7 +198,7 @@ impl State {
 
     /// What a store does with slot and queue.
     #[must_use]
-    pub const fn standing(&self) -> SlotState {
+    pub const fn slot_state(&self) -> SlotState {
         match self {
             Self::Pending(Pending::Queued) => SlotState::Waiting,
             Self::Pending(Pending::Delayed { .. } | Pending::Retrying { .. }) | Self::AwaitingChildren(_) => {

@@ -34,7 +34,7 @@ impl RecordCache {
     /// Returns true if this write released the process: the record has an owner but holds no slot any more.
     pub(crate) fn keep(&self, me: &NodeId, after: &StoredProcess) -> bool {
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_live = after.process.state.standing() == longhaul_domain::SlotState::Holding;
+        let is_live = after.process.state.slot_state() == longhaul_domain::SlotState::Holding;
         if is_live && after.owner.as_ref().is_some_and(|owner| owner.node == *me) {
             records.insert(after.process.id, after.clone());
             false

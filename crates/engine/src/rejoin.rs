@@ -181,7 +181,7 @@ impl EngineShared {
         self.stop_orphan(&found);
         let is_same = found.process.attempt == key.attempt;
         let is_mine = found.owner.as_ref().is_some_and(|owner| owner.node == *self.here());
-        let is_orphan = found.owner.is_none() && found.process.state.standing() == SlotState::Holding;
+        let is_orphan = found.owner.is_none() && found.process.state.slot_state() == SlotState::Holding;
         if is_orphan && is_same {
             self.lanes.seen(key.id, Observation::OwnerLost);
         }

@@ -434,7 +434,7 @@ impl EngineShared {
 
 /// Returns true if a command holds a slot but has no owner, because it was taken from its node.
 pub(crate) fn is_orphan(stored: &StoredProcess) -> bool {
-    let holds = stored.process.state.standing() == SlotState::Holding;
+    let holds = stored.process.state.slot_state() == SlotState::Holding;
     holds && stored.owner.is_none() && stored.process.spec.command().is_some()
 }
 

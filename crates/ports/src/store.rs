@@ -53,7 +53,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
 
     /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
-    /// indexes and due time follow from the standing of `next`; a process that stands waiting, idle or ended has no
+    /// indexes and due time follow from the slot state of `next`; a process that stands waiting, idle or ended has no
     /// owner afterwards, except that what ended keeps its node in the record. Vitals stay as they are.
     ///
     /// The same `op` again gives the same answer and changes nothing, also after a sweep. The answers to the latest 64

@@ -95,8 +95,8 @@ impl ModelRow {
         self.stored.process.id
     }
 
-    pub(crate) const fn standing(&self) -> SlotState {
-        self.stored.process.state.standing()
+    pub(crate) const fn slot_state(&self) -> SlotState {
+        self.stored.process.state.slot_state()
     }
 
     /// When it wants a decision, if nobody owns it; with an open order it has since it was accepted.
@@ -185,7 +185,7 @@ impl StoreModel {
 
     /// Who holds a slot of a key, in the order of their submits.
     pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
-        let holds = |row: &&ModelRow| row.standing() == SlotState::Holding && row.key() == Some(key);
+        let holds = |row: &&ModelRow| row.slot_state() == SlotState::Holding && row.key() == Some(key);
         self.rows.iter().filter(holds).map(ModelRow::id).collect()
     }
 
@@ -193,7 +193,7 @@ impl StoreModel {
     pub(crate) fn roots_of(&self, node: &NodeId) -> Vec<ProcessId> {
         let holds = |row: &&ModelRow| {
             row.is_root()
-                && row.standing() == SlotState::Holding
+                && row.slot_state() == SlotState::Holding
                 && row.stored.owner.as_ref().is_some_and(|owner| owner.node == *node)
         };
         self.rows.iter().filter(holds).map(ModelRow::id).collect()

@@ -1,7 +1,7 @@
 //! Who is next.
 
 use super::index::PlacementQueue;
-use super::state::{MemoryState, count, standing};
+use super::state::{MemoryState, count, slot_state};
 use longhaul_domain::admission::{self, Rank, ReadyKey};
 use longhaul_domain::{Event, Fact, LiveStats, ProcessId, SlotKey, SlotState, Timestamp, Work};
 use longhaul_ports::{ClaimCapacity, Lease, StoreError, StoredProcess};
@@ -51,7 +51,7 @@ impl MemoryState {
 
     /// Gives a waiter to a node. Reported work runs elsewhere, so nobody owns it.
     pub(crate) fn hand_over(&mut self, now: Timestamp, to: &Lease, id: ProcessId) -> Option<StoredProcess> {
-        let before = self.stored(&id).filter(|stored| standing(stored) == SlotState::Waiting)?;
+        let before = self.stored(&id).filter(|stored| slot_state(stored) == SlotState::Waiting)?;
         let attempt = before.process.attempt.next();
         let events = [Event { at: now, fact: Fact::Claimed { attempt, node: to.node.clone() } }];
         let stored = self.rows.change(&id, |row| {

@@ -1,7 +1,7 @@
 //! Where rows are found without a look at all of them.
 
 use super::label::IndexLabel;
-use super::state::{MemoryRow, class, rank, standing};
+use super::state::{MemoryRow, class, rank, slot_state};
 use longhaul_domain::admission::Rank;
 use longhaul_domain::{Level, NodeId, Priority, ProcessId, Seq, SlotKey, SlotState, Spec, Status, Timestamp};
 use longhaul_ports::{PlacementClass, ProcessFilter};
@@ -53,7 +53,7 @@ pub(super) struct IndexPosition {
     spec: Arc<Spec>,
     root: Option<ProcessId>,
     level: Level,
-    standing: SlotState,
+    slot_state: SlotState,
     priority: Priority,
     owner: Option<NodeId>,
     due: Option<Timestamp>,
@@ -172,7 +172,7 @@ impl RowIndex {
         if place.is_live() {
             self.live.insert(seq, id);
         }
-        match place.standing {
+        match place.slot_state {
             SlotState::Waiting => {
                 let queue = self.queues.entry(place.spec.key.clone()).or_default();
                 file(&mut queue.waiting, &place.lane(), place.rank(), id);
@@ -213,7 +213,7 @@ impl RowIndex {
             self.live.remove(&seq);
         }
         if let Some(queue) = self.queues.get_mut(&place.spec.key) {
-            match place.standing {
+            match place.slot_state {
                 SlotState::Waiting => unfile(&mut queue.waiting, &place.lane(), &place.rank()),
                 SlotState::Holding => drop(queue.holding.remove(&seq)),
                 SlotState::Idle | SlotState::Ended => {}
@@ -273,7 +273,7 @@ impl IndexPosition {
             spec: Arc::clone(&process.spec),
             root: process.lineage.ancestors.first().copied(),
             level: process.lineage.level(),
-            standing: standing(stored),
+            slot_state: slot_state(stored),
             priority: rank(stored).priority,
             owner: stored.owner.as_ref().map(|lease| lease.node.clone()),
             due: row.due_again(),
@@ -282,7 +282,7 @@ impl IndexPosition {
     }
 
     fn is_live(&self) -> bool {
-        self.standing != SlotState::Ended
+        self.slot_state != SlotState::Ended
     }
 
     /// The level that it makes fuller; roots stand on none.
@@ -299,7 +299,7 @@ impl IndexPosition {
     }
 
     fn held_root_of(&self) -> Option<&NodeId> {
-        let held = self.root.is_none() && self.standing == SlotState::Holding;
+        let held = self.root.is_none() && self.slot_state == SlotState::Holding;
         self.owner.as_ref().filter(|_| held)
     }
 }

@@ -1,6 +1,6 @@
 //! Records that this store lost and is given again.
 
-use super::state::{MemoryRow, MemoryState, Node, class, standing};
+use super::state::{MemoryRow, MemoryState, Node, class, slot_state};
 use longhaul_domain::{
     ActionSeq, Epoch, Event, Fact, Process, ProcessId, Revision, Seq, SlotState, Timestamp,
 };
@@ -90,7 +90,7 @@ impl MemoryState {
             let scope = (kept.process.spec.session.clone(), key.clone());
             self.launch_keys.entry(scope).or_insert_with(|| (id, Arc::clone(&kept.process.spec)));
         }
-        if standing(&row.stored) == SlotState::Waiting {
+        if slot_state(&row.stored) == SlotState::Waiting {
             self.news.waiter(&class(&kept.process.spec));
         }
         if let Some(owner) = row.stored.owner.as_ref().filter(|_| !kept.pending_actions.is_empty()) {
@@ -154,7 +154,7 @@ impl MemoryRow {
 
     fn gives_way_to(&self, by: &Lease, kept: &StoredProcess) -> bool {
         // An end is final: whoever knows of none knows less, however often that was given back.
-        if standing(&self.stored) == SlotState::Ended && standing(kept) != SlotState::Ended {
+        if slot_state(&self.stored) == SlotState::Ended && slot_state(kept) != SlotState::Ended {
             return false;
         }
         let owns = |lease: &Option<Lease>| lease.as_ref().is_some_and(|lease| lease.node == by.node);
@@ -166,7 +166,7 @@ impl MemoryRow {
         let is_others = self.stored.owner.is_some()
             && !owns(&self.stored.owner)
             && node_of(&self.stored.owner) != node_of(&kept.owner);
-        let has_ended = standing(kept) == SlotState::Ended;
+        let has_ended = slot_state(kept) == SlotState::Ended;
         let stays = is_others && !has_ended && self.stored.process.attempt >= kept.process.attempt;
         kept.revision > self.record_position() && !stays
     }

@@ -175,7 +175,7 @@ impl MemoryRow {
         if !self.stored.pending_actions.is_empty() {
             return Some(self.stored.process.queued_at);
         }
-        let orphaned = self.orphaned.filter(|_| standing(&self.stored) == SlotState::Holding);
+        let orphaned = self.orphaned.filter(|_| slot_state(&self.stored) == SlotState::Holding);
         orphaned.into_iter().chain(self.stored.process.due()).min()
     }
 
@@ -186,8 +186,8 @@ impl MemoryRow {
     }
 }
 
-pub(crate) fn standing(stored: &StoredProcess) -> SlotState {
-    stored.process.state.standing()
+pub(crate) fn slot_state(stored: &StoredProcess) -> SlotState {
+    stored.process.state.slot_state()
 }
 
 pub(crate) fn rank(stored: &StoredProcess) -> Rank {

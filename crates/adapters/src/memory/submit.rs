@@ -1,7 +1,7 @@
 //! New processes and the guards that they pass.
 
 use super::index::PlacementQueue;
-use super::state::{MemoryRow, MemoryState, class, count, standing};
+use super::state::{MemoryRow, MemoryState, class, count, slot_state};
 use crate::fingerprint::Fingerprint;
 use longhaul_domain::{
     ActionSeq, LiveStats, ProcessHeader, ProcessId, Revision, SlotKey, SlotState, Timestamp, admission::Rank,
@@ -22,7 +22,7 @@ impl MemoryState {
         }
         let head = new.process.head();
         self.guard(&new.process.lineage.ancestors, &head, &new.limits).map_err(StoreError::Refused)?;
-        let waits = head.standing == SlotState::Waiting;
+        let waits = head.slot_state == SlotState::Waiting;
         let obstacle = if waits { self.obstacle(&new, &head) } else { None };
         if let Some(refusal) = obstacle.clone().filter(|_| new.fail_if_queued) {
             return Err(StoreError::Refused(refusal));
@@ -33,7 +33,7 @@ impl MemoryState {
         if let Some(claimed) = claimed {
             return Ok(SubmitOutcome::Claimed(claimed));
         }
-        if standing(&stored) == SlotState::Waiting {
+        if slot_state(&stored) == SlotState::Waiting {
             self.news.waiter(&class(&stored.process.spec));
         }
         Ok(SubmitOutcome::Waiting(stored))
@@ -78,7 +78,7 @@ impl MemoryState {
             return Err(StoreRejection::StalePolicy { found: self.policy.0 });
         }
         self.guard_tree(ancestors, head, limits)?;
-        let will_wait = head.standing == SlotState::Waiting || head.due.is_some();
+        let will_wait = head.slot_state == SlotState::Waiting || head.due.is_some();
         if will_wait && let (Some(key), Some(slots)) = (&head.key, limits.slots) {
             let holders = self.ids_of_holders(&head.key);
             let by_ancestors = holders.iter().all(|holder| ancestors.contains(holder));

@@ -1,6 +1,6 @@
 //! Changes of records.
 
-use super::state::{MemoryRow, MemoryState, OpReply, class, standing};
+use super::state::{MemoryRow, MemoryState, OpReply, class, slot_state};
 use longhaul_domain::{
     ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, Process, ProcessId,
     Revision, SlotState,
@@ -24,7 +24,7 @@ impl MemoryState {
         {
             return Err(StoreError::Refused(StoreRejection::DescendantLives { descendant }));
         }
-        let held = standing(before) == SlotState::Holding;
+        let held = slot_state(before) == SlotState::Holding;
         let revision = before.revision.next();
         let class = class(&before.process.spec);
         let after = self.rows.change(&id, |row| {
@@ -33,7 +33,7 @@ impl MemoryState {
             stored.process = change.next;
             stored.revision = revision;
             stored.pending_actions.retain(|(no, _)| *no > change.taken);
-            let after = standing(stored);
+            let after = slot_state(stored);
             match after {
                 SlotState::Holding => {}
                 SlotState::Waiting | SlotState::Idle | SlotState::Ended => stored.owner = None,
@@ -59,7 +59,7 @@ impl MemoryState {
             return None;
         }
         let lives =
-            |id: &&ProcessId| self.stored(id).is_some_and(|stored| standing(stored) != SlotState::Ended);
+            |id: &&ProcessId| self.stored(id).is_some_and(|stored| slot_state(stored) != SlotState::Ended);
         index.family_of(&process.id).values().find(lives).copied()
     }
 
@@ -98,7 +98,7 @@ impl MemoryState {
     ) -> Result<(), StoreError> {
         let stored = self.stored(&id).ok_or(StoreError::Missing { id })?;
         self.check_author(stored, by)?;
-        if stored.process.attempt != attempt || standing(stored) == SlotState::Ended {
+        if stored.process.attempt != attempt || slot_state(stored) == SlotState::Ended {
             return Err(StoreError::Conflict { found: stored.revision });
         }
         self.rows.change(&id, |row| row.stored.live_stats = live_stats.clone());

@@ -339,7 +339,7 @@ impl OutboxIndex {
     /// Whether this node owns it, or nobody else may run what waits.
     fn belongs_here(&self, stored: &StoredProcess) -> bool {
         let Some(me) = &self.me else { return false };
-        match stored.process.state.standing() {
+        match stored.process.state.slot_state() {
             SlotState::Holding => self.is_owned_here(stored.owner.as_ref()),
             SlotState::Waiting | SlotState::Idle => {
                 stored.process.spec.placement == Placement::Node(me.node.clone())
@@ -427,7 +427,7 @@ impl IndexedRecord {
 
     /// The record after a change of it.
     fn changed(&self, next: Process, revision: Revision, author: &Writer, taken: ActionSeq) -> StoredProcess {
-        let owner = match (next.state.standing(), author) {
+        let owner = match (next.state.slot_state(), author) {
             (SlotState::Holding, Writer::Owner(lease)) if next.spec.command().is_some() => {
                 Some(lease.clone())
             }

@@ -167,7 +167,7 @@ pub(super) fn push_lease<'a>(args: &'a mut ScriptArgs, lease: &Lease) -> &'a mut
 /// Returns the values that a claim will set, so that the script only copies them: status, closing, due time, and a flag
 /// if the node becomes the owner. Returns an empty text for a process that does not wait.
 pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
-    match head.standing {
+    match head.slot_state {
         SlotState::Waiting => {}
         SlotState::Holding | SlotState::Idle | SlotState::Ended => return String::new(),
     }
@@ -187,8 +187,8 @@ pub(super) fn if_claimed(process: &Process, head: &ProcessHeader) -> String {
 }
 
 /// Returns the slot state in the scripts' notation: 0 waiting, 1 holding a slot, 2 idle, 3 ended.
-pub(super) const fn standing(standing: SlotState) -> &'static str {
-    match standing {
+pub(super) const fn slot_state(slot_state: SlotState) -> &'static str {
+    match slot_state {
         SlotState::Waiting => "0",
         SlotState::Holding => "1",
         SlotState::Idle => "2",

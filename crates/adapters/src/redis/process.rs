@@ -1,7 +1,7 @@
 use super::RedisStore;
 use super::class;
 use super::codec::{
-    closing, id, if_claimed, optional, push_author, push_lease, read, record_id, refusal, standing, stored,
+    closing, id, if_claimed, optional, push_author, push_lease, read, record_id, refusal, slot_state, stored,
 };
 use super::reply::ScriptReply;
 use super::script::{ABANDON, CLAIM, COMMIT, ENQUEUE_ACTION, IS_DURABLE, LOAD, ScriptArgs, TOUCH};
@@ -165,7 +165,7 @@ fn change_args(change: &Change) -> ScriptArgs {
         .number(change.taken.0)
         .text(if change.require_no_live_descendants { "1" } else { "" })
         .text(&record::encode_life(next))
-        .text(standing(head.standing))
+        .text(slot_state(head.slot_state))
         .text(head.status.as_str())
         .text(closing(&head))
         .number(head.attempt.0.into())

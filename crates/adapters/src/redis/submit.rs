@@ -2,7 +2,7 @@
 
 use super::RedisStore;
 use super::codec::{
-    self, class_of, closing, id, ids, if_claimed, joined, labels, name, optional, push_lease, standing,
+    self, class_of, closing, id, ids, if_claimed, joined, labels, name, optional, push_lease, slot_state,
     stored,
 };
 use super::failure::corrupt;
@@ -109,7 +109,7 @@ pub(super) fn push_record(
         .text(spec)
         .text(&labels(head))
         .text(&fingerprint(&process.spec))
-        .text(standing(head.standing))
+        .text(slot_state(head.slot_state))
         .text(head.status.as_str())
         .text(closing(head))
         .number(head.attempt.0.into())

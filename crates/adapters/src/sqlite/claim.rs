@@ -48,7 +48,7 @@ impl WriteConnection {
 
     /// Lets what is damaged stand in no line, so that it holds up nobody.
     fn set_aside(&self, seq: i64) -> Result<(), StepAbort> {
-        self.sql("UPDATE process SET standing = 2 WHERE seq = ?1 AND standing = 0")?.execute([seq])?;
+        self.sql("UPDATE process SET slot_state = 2 WHERE seq = ?1 AND slot_state = 0")?.execute([seq])?;
         Ok(())
     }
 
@@ -77,7 +77,7 @@ impl WriteConnection {
     /// The roots that a node holds: what it owns always stands so.
     pub(super) fn roots_of(&self, node: &NodeId) -> Result<u32, StepAbort> {
         let sql = "SELECT count(*) FROM process INDEXED BY live
-            WHERE standing < 3 AND standing = 1 AND owner_node = ?1 AND child = 0";
+            WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1 AND child = 0";
         Ok(self.sql(sql)?.query_row([node.as_str()], |row| row.get(0))?)
     }
 }

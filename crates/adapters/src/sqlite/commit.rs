@@ -28,7 +28,7 @@ impl WriteConnection {
         if change.require_no_live_descendants {
             self.refuse_above_life(&change.next)?;
         }
-        let owner = match change.next.state.standing() {
+        let owner = match change.next.state.slot_state() {
             SlotState::Holding => before.owner.clone(),
             SlotState::Waiting | SlotState::Idle | SlotState::Ended => None,
         };
@@ -36,7 +36,7 @@ impl WriteConnection {
         before.answers.remember(change.op, row::int(revision.0));
         row::update(&self.connection, &before, &change.next, revision, owner.as_ref())?;
         if change.taken.0 > 0 {
-            self.sql("DELETE FROM wish WHERE seq = ?1 AND no <= ?2")?
+            self.sql("DELETE FROM pending_action WHERE seq = ?1 AND no <= ?2")?
                 .execute(params![before.seq, row::int(change.taken.0)])?;
         }
         self.append(&id, revision, &change.events)?;
@@ -47,18 +47,18 @@ impl WriteConnection {
     fn notify_change(&mut self, before: &CurrentRow, change: &Change) -> Result<(), StepAbort> {
         let head = change.next.head();
         let moved = before.priority != i64::from(head.priority.value());
-        if moved || before.standing != row::standing(head.standing) {
+        if moved || before.slot_state != row::slot_state(head.slot_state) {
             self.lines.moved(head.key.as_ref());
         }
-        if head.standing == SlotState::Waiting {
+        if head.slot_state == SlotState::Waiting {
             self.tell(waiter(&change.next.spec.placement));
         }
         let freed =
-            before.standing == row::standing(SlotState::Holding) && head.standing != SlotState::Holding;
+            before.slot_state == row::slot_state(SlotState::Holding) && head.slot_state != SlotState::Holding;
         if freed && self.someone_waits()? {
             self.tell(NodeEvent::ForAll);
         }
-        if before.wished && head.standing != SlotState::Holding && self.has_open_wishes(before.seq)? {
+        if before.wished && head.slot_state != SlotState::Holding && self.has_open_wishes(before.seq)? {
             self.notify_if_first_due(head.queued_at.0)?;
         }
         match head.due.map(|due| due.0) {
@@ -68,7 +68,7 @@ impl WriteConnection {
     }
 
     fn has_open_wishes(&self, seq: i64) -> Result<bool, StepAbort> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM wish WHERE seq = ?1)";
+        let sql = "SELECT EXISTS (SELECT 1 FROM pending_action WHERE seq = ?1)";
         Ok(self.sql(sql)?.query_row([seq], |row| row.get(0))?)
     }
 
@@ -76,7 +76,7 @@ impl WriteConnection {
         let root = process.lineage.root(process.id);
         let descendant = self
             .sql(
-                "SELECT id FROM process WHERE root = ?1 AND level > ?2 AND standing < 3
+                "SELECT id FROM process WHERE root = ?1 AND level > ?2 AND slot_state < 3
                     AND instr(ancestors, ?3) > 0 ORDER BY seq LIMIT 1",
             )?
             .query_row(
@@ -95,7 +95,8 @@ impl WriteConnection {
     }
 
     pub(super) fn someone_waits(&self) -> Result<bool, StepAbort> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE standing < 3 AND standing = 0)";
+        let sql =
+            "SELECT EXISTS (SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 0)";
         Ok(self.sql(sql)?.query_row([], |row| row.get(0))?)
     }
 
@@ -106,7 +107,7 @@ impl WriteConnection {
         op: OpId,
     ) -> Result<Option<i64>, StepAbort> {
         let answers = self
-            .sql("SELECT answers FROM swept WHERE id = ?1")?
+            .sql("SELECT answers FROM tombstone WHERE id = ?1")?
             .query_row([id.as_uuid().as_bytes()], |row| row.get(0))
             .optional()?;
         Ok(answers.and_then(|answers| OpReplies::new(answers).to(op)))

@@ -13,7 +13,7 @@ impl WriteConnection {
     /// Files the new processes once they are many.
     pub(super) fn file(&self) -> rusqlite::Result<()> {
         let (filed, newest): (i64, i64) = self
-            .sql("SELECT filed, coalesce((SELECT max(seq) FROM process), 0) FROM mark")?
+            .sql("SELECT labelled_seq, coalesce((SELECT max(seq) FROM process), 0) FROM meta")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
         if newest < filed.saturating_add(STEP) {
             return Ok(());
@@ -23,14 +23,14 @@ impl WriteConnection {
             SELECT what, value, seq FROM labels WHERE seq > ?1 AND seq <= ?2 ORDER BY what, value, seq",
         )?
         .execute([filed, newest])?;
-        self.sql("UPDATE mark SET filed = ?1")?.execute([newest])?;
+        self.sql("UPDATE meta SET labelled_seq = ?1")?.execute([newest])?;
         Ok(())
     }
 }
 
 /// The latest process that was filed, or a place after it.
 pub(super) fn filed(connection: &Connection) -> Result<i64, StepAbort> {
-    Ok(connection.prepare_cached("SELECT filed FROM mark")?.query_row([], |row| row.get(0))?)
+    Ok(connection.prepare_cached("SELECT labelled_seq FROM meta")?.query_row([], |row| row.get(0))?)
 }
 
 /// Of all that a label says, the node alone can change.

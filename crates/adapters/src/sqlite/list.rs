@@ -115,7 +115,7 @@ enum IndexChoice {
     },
     /// The lowest and the highest id.
     Ids(Vec<u8>, Vec<u8>),
-    /// A condition on the standing of live ones.
+    /// A condition on the slot_state of live ones.
     Live(&'static str),
     /// Ended ones, by the words for statuses other than completed.
     Ended(Vec<&'static str>),
@@ -147,7 +147,7 @@ impl ListQuery {
         if let Some(owner) = &filter.owner {
             question.compare("p.owner_node =", Value::Text(owner.to_string()));
             // Whoever has an owner holds a slot.
-            question.lead.get_or_insert(IndexChoice::Live("standing = 1"));
+            question.lead.get_or_insert(IndexChoice::Live("slot_state = 1"));
         }
         for (what, value) in [
             ("name", filter.name.as_ref().map(|name| name.as_str())),
@@ -222,9 +222,9 @@ impl ListQuery {
         );
         let live = match (ended, pending) {
             (true, _) => return Ok(()),
-            (false, true) => "standing < 3",
+            (false, true) => "slot_state < 3",
             // What is at work neither waits nor has ended; a delay or a retry stands here too.
-            (false, false) => "standing BETWEEN 1 AND 2",
+            (false, false) => "slot_state BETWEEN 1 AND 2",
         };
         self.lead.get_or_insert(IndexChoice::Live(live));
         Ok(())
@@ -278,9 +278,10 @@ impl ListQuery {
                 vec!["process INDEXED BY by_id WHERE id >= ?3 AND id <= ?4".to_owned()],
                 [&between[..], &[Value::Blob(low.clone()), Value::Blob(high.clone())]].concat(),
             ),
-            IndexChoice::Live(standing) => {
-                (vec![format!("process INDEXED BY live WHERE standing < 3 AND {standing}")], between.to_vec())
-            }
+            IndexChoice::Live(slot_state) => (
+                vec![format!("process INDEXED BY live WHERE slot_state < 3 AND {slot_state}")],
+                between.to_vec(),
+            ),
             IndexChoice::Ended(words) => {
                 (words.iter().map(|word| ended_as(word)).collect(), between.to_vec())
             }
@@ -324,7 +325,10 @@ fn is_unwell(status: &Status) -> bool {
 }
 
 fn ended_as(word: &str) -> String {
-    format!("process INDEXED BY unwell WHERE standing = 3 AND status <> 'completed' AND status = '{word}'")
+    format!(
+        "process INDEXED BY ended_unsuccessful
+            WHERE slot_state = 3 AND status <> 'completed' AND status = '{word}'"
+    )
 }
 
 /// Whether so few ended as one of these that looking at each is cheaper than whatever else may lead.

@@ -33,10 +33,10 @@ impl WriteConnection {
     ) -> Result<(), StepAbort> {
         let before = row::before(&self.connection, id)?.ok_or(StoreError::Missing { id: *id })?;
         self.check_author(before.owner.as_ref(), by)?;
-        if before.attempt != attempt || before.standing == row::standing(SlotState::Ended) {
+        if before.attempt != attempt || before.slot_state == row::slot_state(SlotState::Ended) {
             return Err(StoreError::Conflict { found: before.revision }.into());
         }
-        self.sql("INSERT OR REPLACE INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?
+        self.sql("INSERT OR REPLACE INTO live_stats (seq, attempt, body) VALUES (?1, ?2, ?3)")?
             .execute(params![before.seq, attempt.0, record::encode_live_stats(live_stats)])?;
         Ok(())
     }

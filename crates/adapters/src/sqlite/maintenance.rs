@@ -34,7 +34,7 @@ const DUE_WITHOUT_OWNER: &str = "
             SELECT due, seq, id, revision FROM process WHERE due IS NOT NULL AND owner_node IS NULL
             ORDER BY due, seq LIMIT ?1
         ) UNION ALL
-        SELECT p.queued_at, p.seq, p.id, p.revision FROM wish w CROSS JOIN process p ON p.seq = w.seq
+        SELECT p.queued_at, p.seq, p.id, p.revision FROM pending_action a CROSS JOIN process p ON p.seq = a.seq
         WHERE p.owner_node IS NULL
     ) GROUP BY seq ORDER BY min(due), seq LIMIT ?1";
 

@@ -42,7 +42,7 @@ impl Membership for SqliteStore {
         self.write(NO_OP, move |ledger| {
             // An older life that leaves late does not take the new one with it.
             ledger
-                .sql("UPDATE node SET gone = 1 WHERE id = ?1 AND epoch = ?2")?
+                .sql("UPDATE node SET has_left = 1 WHERE id = ?1 AND epoch = ?2")?
                 .execute(params![by.node.as_str(), row::int(by.epoch.0)])?;
             Ok(())
         })
@@ -52,7 +52,7 @@ impl Membership for SqliteStore {
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT id, boot, version, home, place FROM node WHERE gone = 0 ORDER BY id",
+                "SELECT id, boot, version, state_dir_id, state_dir_path FROM node WHERE has_left = 0 ORDER BY id",
             )?;
             let mut rows = statement.query([])?;
             let mut nodes = Vec::new();
@@ -71,15 +71,16 @@ impl WriteConnection {
         let (home, place) = me.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
         let epoch: i64 = self
             .sql(
-                "INSERT INTO node (id, epoch, boot, version, gone, home, place) VALUES (?1, 1, ?2, ?3, 0, ?4, ?5)
+                "INSERT INTO node (id, epoch, boot, version, has_left, state_dir_id, state_dir_path)
+                VALUES (?1, 1, ?2, ?3, 0, ?4, ?5)
                 ON CONFLICT (id) DO UPDATE
-                SET epoch = epoch + 1, boot = ?2, version = ?3, gone = 0, home = ?4, place = ?5
+                SET epoch = epoch + 1, boot = ?2, version = ?3, has_left = 0, state_dir_id = ?4, state_dir_path = ?5
                 RETURNING epoch",
             )?
             .query_row(params![me.id.as_str(), me.boot, me.version, home, place], |row| row.get(0))?;
         self.sql(
             "UPDATE process SET owner_epoch = ?2 WHERE seq IN
-            (SELECT seq FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND owner_node = ?1)",
+            (SELECT seq FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1)",
         )?
         .execute(params![me.id.as_str(), epoch])?;
         let lease = Lease { node: me.id.clone(), epoch: Epoch(row::uint(epoch)) };
@@ -93,7 +94,7 @@ impl WriteConnection {
     /// Refuses another home than the one that has the name of this node, while the node owns something.
     fn check_home(&self, me: &NodeDescriptor) -> Result<(), StepAbort> {
         let before = self
-            .sql("SELECT home, place FROM node WHERE id = ?1")?
+            .sql("SELECT state_dir_id, state_dir_path FROM node WHERE id = ?1")?
             .query_row([me.id.as_str()], |row| home(row, 0))
             .optional()?
             .flatten();
@@ -101,7 +102,7 @@ impl WriteConnection {
         let open = self
             .sql(
                 "SELECT count(*) FROM process INDEXED BY live
-                WHERE standing < 3 AND standing = 1 AND owner_node = ?1",
+                WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1",
             )?
             .query_row([me.id.as_str()], |row| row.get(0).map(row::uint))?;
         if open == 0 {
@@ -148,7 +149,7 @@ fn calls(
 
 /// Processes of this node with open wishes. The cross join begins with the wishes, of which there are few.
 fn wished(connection: &Connection, by: &Lease) -> Result<Vec<ProcessId>, StepAbort> {
-    let sql = "SELECT DISTINCT p.id FROM wish w CROSS JOIN process p ON p.seq = w.seq
+    let sql = "SELECT DISTINCT p.id FROM pending_action a CROSS JOIN process p ON p.seq = a.seq
         WHERE p.owner_node = ?1 ORDER BY p.seq";
     row::ids(connection, sql, [by.node.as_str()])
 }

@@ -80,16 +80,16 @@ impl WriteConnection {
             )?;
         }
         for (no, wish) in &stored.pending_actions {
-            self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
+            self.sql("INSERT INTO pending_action (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 row::int(no.0),
                 record::encode_pending_action(wish)
             ])?;
-            self.sql("UPDATE process SET wish_no = max(wish_no, ?2) WHERE seq = ?1")?
+            self.sql("UPDATE process SET action_seq = max(action_seq, ?2) WHERE seq = ?1")?
                 .execute(params![seq, row::int(no.0)])?;
         }
         if stored.live_stats != LiveStats::default() {
-            self.sql("INSERT INTO vitals (seq, attempt, body) VALUES (?1, ?2, ?3)")?.execute(params![
+            self.sql("INSERT INTO live_stats (seq, attempt, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 process.attempt.0,
                 record::encode_live_stats(&stored.live_stats)
@@ -118,7 +118,7 @@ impl WriteConnection {
         for RegisteredNode { facts, epoch, left } in &store_metadata.nodes {
             let (home, place) = facts.home.as_ref().map(|home| (&home.id, &home.place)).unzip();
             self.sql(
-                "INSERT INTO node (id, epoch, boot, version, gone, home, place)
+                "INSERT INTO node (id, epoch, boot, version, has_left, state_dir_id, state_dir_path)
                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![
@@ -145,14 +145,14 @@ impl WriteConnection {
         let count = u64::try_from(store_metadata.swept.len()).unwrap_or(u64::MAX);
         let first = store_metadata.swept_total.saturating_sub(count).saturating_add(1);
         for (no, tombstone) in (first..).zip(&store_metadata.swept) {
-            self.sql("INSERT INTO swept (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
+            self.sql("INSERT INTO tombstone (no, id, fingerprint, answers) VALUES (?1, ?2, ?3, x'')")?
                 .execute(params![row::int(no), tombstone.id.as_uuid().as_bytes(), signed(tombstone.spec)])?;
         }
         self.set_highest(store_metadata.last_seq.0)
     }
 
     fn set_highest(&self, seq: u64) -> Result<(), StepAbort> {
-        self.sql("UPDATE mark SET highest = ?1")?.execute([row::int(seq)])?;
+        self.sql("UPDATE meta SET last_seq = ?1")?.execute([row::int(seq)])?;
         Ok(())
     }
 }
@@ -165,15 +165,16 @@ fn store_metadata(connection: &Connection) -> Result<StoreMetadata, StepAbort> {
         served: served(connection)?,
         old_keys: old_keys(connection)?,
         swept: swept(connection)?,
-        swept_total: number("SELECT coalesce(max(no), 0) FROM swept")?,
-        last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), highest) FROM mark")?),
+        swept_total: number("SELECT coalesce(max(no), 0) FROM tombstone")?,
+        last_seq: Seq(number("SELECT max(coalesce((SELECT max(seq) FROM process), 0), last_seq) FROM meta")?),
         end: EventCursor(number("SELECT coalesce(max(cursor), 0) FROM event")?),
     })
 }
 
 fn nodes(connection: &Connection) -> Result<Vec<RegisteredNode>, StepAbort> {
-    let mut statement =
-        connection.prepare("SELECT id, boot, version, home, place, epoch, gone FROM node ORDER BY id")?;
+    let mut statement = connection.prepare(
+        "SELECT id, boot, version, state_dir_id, state_dir_path, epoch, has_left FROM node ORDER BY id",
+    )?;
     let mut rows = statement.query([])?;
     let mut nodes = Vec::new();
     while let Some(row) = rows.next()? {
@@ -217,7 +218,7 @@ fn old_keys(connection: &Connection) -> Result<Vec<RetiredLaunchKey>, StepAbort>
 }
 
 fn swept(connection: &Connection) -> Result<Vec<Tombstone>, StepAbort> {
-    let mut statement = connection.prepare("SELECT id, fingerprint FROM swept ORDER BY no")?;
+    let mut statement = connection.prepare("SELECT id, fingerprint FROM tombstone ORDER BY no")?;
     let mut rows = statement.query([])?;
     let mut swept = Vec::new();
     while let Some(row) = rows.next()? {

@@ -7,7 +7,7 @@
 use super::SqliteOptions;
 use super::failure::{at_opening, corrupt};
 use super::row;
-use super::schema::{APPLICATION, PAGE, STEPS, TABLES, VERSION};
+use super::schema::{APPLICATION, PAGE, STEPS, VERSION, tables};
 use crate::database;
 use longhaul_failpoint::failpoint;
 use longhaul_ports::{EventCursor, StoreError};
@@ -50,10 +50,10 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
     match version {
         None => create(path),
         Some(found) if found > VERSION => Err(StoreError::Format { found, supported: VERSION }),
-        Some(VERSION) => check(path),
+        Some(VERSION) => check(path, VERSION),
         Some(older) => {
-            check(path)?;
-            renew(path, older)
+            check(path, older)?;
+            migrate(path, older)
         }
     }
 }
@@ -116,7 +116,7 @@ fn create(path: &Path) -> Result<(), StoreError> {
         .mode(0o600)
         .open(&draft)
         .map_err(|error| blocked(path, error))?;
-    let made = advance_marks(&draft, 0).map_err(|error| at_opening(path, error));
+    let made = apply_migrations(&draft, 0).map_err(|error| at_opening(path, error));
     let placed = made.and_then(|()| place(&draft, path).map_err(|error| blocked(path, error)));
     if placed.is_err() {
         // What matters is the first error; a leftover is removed at the next start.
@@ -140,12 +140,12 @@ fn place(draft: &Path, path: &Path) -> io::Result<()> {
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-fn renew(path: &Path, from: u32) -> Result<(), StoreError> {
-    advance_marks(path, from).map_err(|error| at_opening(path, error))
+fn migrate(path: &Path, from: u32) -> Result<(), StoreError> {
+    apply_migrations(path, from).map_err(|error| at_opening(path, error))
 }
 
-/// Applies every step that is missing, all or none.
-fn advance_marks(path: &Path, from: u32) -> rusqlite::Result<()> {
+/// Applies all missing migrations in one transaction.
+fn apply_migrations(path: &Path, from: u32) -> rusqlite::Result<()> {
     let mut connection = open(path)?;
     if from == 0 {
         connection.pragma_update(None, "page_size", PAGE)?;
@@ -162,8 +162,8 @@ fn advance_marks(path: &Path, from: u32) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// Reads the schema without leaving a trace.
-fn check(path: &Path) -> Result<(), StoreError> {
+/// Checks that the database has the tables of its schema version, without changing any file.
+fn check(path: &Path, version: u32) -> Result<(), StoreError> {
     let names = || {
         let connection = for_looking(path)?;
         let mut statement = connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'")?;
@@ -171,7 +171,7 @@ fn check(path: &Path) -> Result<(), StoreError> {
         names.collect::<rusqlite::Result<Vec<String>>>()
     };
     let names = names().map_err(|error| at_opening(path, error))?;
-    match TABLES.iter().find(|table| !names.iter().any(|name| name == *table)) {
+    match tables(version).iter().find(|table| !names.iter().any(|name| name == *table)) {
         Some(missing) => Err(corrupt(format!("{} has no table {missing}", path.display()))),
         None => Ok(()),
     }
@@ -183,7 +183,7 @@ pub(super) fn look(path: &Path) -> Result<Option<DatabaseState>, StoreError> {
     match version_of(path)? {
         None => return Ok(None),
         Some(found) if found > VERSION => return Err(StoreError::Format { found, supported: VERSION }),
-        Some(_) => check(path)?,
+        Some(found) => check(path, found)?,
     }
     let bytes = fs::metadata(path).map_err(|error| blocked(path, error))?.len();
     if bytes > MAX_CHECKED_BYTES {
@@ -359,11 +359,11 @@ mod tests {
             prepare(&fresh).unwrap();
             let renewed = Connection::open(&path).unwrap();
             assert_eq!(schema(&renewed), schema(&Connection::open(&fresh).unwrap()));
-            let highest: u32 = renewed.query_row("SELECT highest FROM mark", [], |row| row.get(0)).unwrap();
+            let highest: u32 = renewed.query_row("SELECT last_seq FROM meta", [], |row| row.get(0)).unwrap();
             assert_eq!(highest, 7, "what was there stays");
-            let leads = "SELECT label.seq + unwell.seq FROM label, process unwell INDEXED BY unwell
+            let leads = "SELECT label.seq + p.seq FROM label, process p INDEXED BY ended_unsuccessful
                 WHERE what = 'level' AND value = 2
-                    AND unwell.standing = 3 AND unwell.status <> 'completed' AND unwell.status = 'failed'";
+                    AND p.slot_state = 3 AND p.status <> 'completed' AND p.status = 'failed'";
             assert_eq!(renewed.query_row(leads, [], |row| row.get::<_, u32>(0)).unwrap(), 10);
             [path.as_path(), fresh.as_path()].iter().for_each(|path| fs::remove_file(path).unwrap());
         }

@@ -24,21 +24,21 @@ impl WriteConnection {
             return Ok(ActionSeq(row::uint(no)));
         }
         let open: u32 = self
-            .sql("SELECT count(*) FROM wish WHERE seq = ?1")?
+            .sql("SELECT count(*) FROM pending_action WHERE seq = ?1")?
             .query_row([before.seq], |row| row.get(0))?;
         if open >= max_pending_actions(wish) {
             return Err(StoreRejection::TooManyWishes.into());
         }
         let (no, queued_at): (i64, i64) = self
-            .sql("SELECT wish_no + 1, queued_at FROM process WHERE seq = ?1")?
+            .sql("SELECT action_seq + 1, queued_at FROM process WHERE seq = ?1")?
             .query_row([before.seq], |row| Ok((row.get(0)?, row.get(1)?)))?;
         before.answers.remember(op, no);
-        self.sql("UPDATE process SET wish_no = ?2, answers = ?3 WHERE seq = ?1")?.execute(params![
+        self.sql("UPDATE process SET action_seq = ?2, answers = ?3 WHERE seq = ?1")?.execute(params![
             before.seq,
             no,
             before.answers.bytes()
         ])?;
-        self.sql("INSERT INTO wish (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
+        self.sql("INSERT INTO pending_action (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
             before.seq,
             no,
             record::encode_pending_action(wish)

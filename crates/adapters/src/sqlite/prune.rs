@@ -28,7 +28,7 @@ impl WriteConnection {
             self.forget(seq, id)?;
             swept.ids.push(id);
         }
-        self.sql("DELETE FROM swept WHERE no <= (SELECT max(no) FROM swept) - ?1")?
+        self.sql("DELETE FROM tombstone WHERE no <= (SELECT max(no) FROM tombstone) - ?1")?
             .execute([MAX_TOMBSTONES])?;
         let forgotten = self
             .sql("DELETE FROM served WHERE at <= (SELECT max(at) FROM served) - ?1")?
@@ -37,7 +37,7 @@ impl WriteConnection {
             self.lines.forget();
         }
         swept.total = self
-            .sql("SELECT coalesce(max(no), 0) FROM swept")?
+            .sql("SELECT coalesce(max(no), 0) FROM tombstone")?
             .query_row([], |row| row.get::<_, i64>(0))
             .map(row::uint)?;
         Ok(swept)
@@ -52,7 +52,9 @@ impl WriteConnection {
         let mut newer = row::uint(ended);
         let mut statement = self.sql(
             "SELECT seq, id, completed_at,
-                due IS NOT NULL OR (wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = process.seq))
+                due IS NOT NULL OR (
+                    action_seq > 0 AND EXISTS (SELECT 1 FROM pending_action a WHERE a.seq = process.seq)
+                )
             FROM process WHERE completed_at IS NOT NULL ORDER BY completed_at, seq",
         )?;
         let mut rows = statement.query([])?;
@@ -78,17 +80,17 @@ impl WriteConnection {
         answers.keep(MAX_PRUNED_REPLIES);
         label_index::unfile(&self.connection, seq)?;
         // A sequence is never used again, in whatever order the records go.
-        self.sql("UPDATE mark SET highest = ?1 WHERE highest < ?1")?.execute([seq])?;
+        self.sql("UPDATE meta SET last_seq = ?1 WHERE last_seq < ?1")?.execute([seq])?;
         for sql in [
             "DELETE FROM process WHERE seq = ?1",
             "DELETE FROM spec WHERE seq = ?1",
-            "DELETE FROM vitals WHERE seq = ?1",
-            "DELETE FROM wish WHERE seq = ?1",
+            "DELETE FROM live_stats WHERE seq = ?1",
+            "DELETE FROM pending_action WHERE seq = ?1",
         ] {
             self.sql(sql)?.execute([seq])?;
         }
         // Written last, into room that was just made: a full store can still be swept.
-        self.sql("INSERT OR REPLACE INTO swept (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
+        self.sql("INSERT OR REPLACE INTO tombstone (id, fingerprint, answers) VALUES (?1, ?2, ?3)")?
             .execute(params![id.as_uuid().as_bytes(), fingerprint(&stored.process.spec), answers.bytes()])?;
         Ok(())
     }

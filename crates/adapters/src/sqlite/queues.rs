@@ -33,7 +33,7 @@ impl Queues for SqliteStore {
     async fn label_classes(&self) -> Result<Vec<PlacementClass>, StoreError> {
         self.read(|connection| {
             let sql = "SELECT DISTINCT class FROM process INDEXED BY live
-                WHERE standing < 3 AND standing = 0 AND class >= 'labels:' AND class < 'labels;'";
+                WHERE slot_state < 3 AND slot_state = 0 AND class >= 'labels:' AND class < 'labels;'";
             let mut statement = connection.prepare_cached(sql)?;
             let classes = statement.query_map([], |row| row.get::<_, String>(0))?;
             let labels =
@@ -85,13 +85,13 @@ fn queues(connection: &Connection, only: Option<&SlotKey>) -> Result<Vec<QueueSt
         Ok(())
     };
     let of = if only.is_some() { "AND key = ?1" } else { "AND ?1 IS NULL" };
-    for (standing, order, waits) in
+    for (slot_state, order, waits) in
         [(SlotState::Holding, "seq", false), (SlotState::Waiting, "priority DESC, seq", true)]
     {
-        let standing = row::standing(standing);
+        let slot_state = row::slot_state(slot_state);
         let mut statement = connection.prepare_cached(&format!(
             "SELECT key, id, queued_at FROM process INDEXED BY live
-            WHERE standing < 3 AND standing = {standing} {of} ORDER BY {order}"
+            WHERE slot_state < 3 AND slot_state = {slot_state} {of} ORDER BY {order}"
         ))?;
         let mut rows = statement.query([only.map(|key| key.as_str())])?;
         while let Some(row) = rows.next()? {

@@ -177,7 +177,7 @@ impl WriteConnection {
     fn next_key(&self, last: Option<&str>) -> Result<Option<String>, StepAbort> {
         let after = if last.is_some() { "AND key > ?1" } else { "AND ?1 IS NULL" };
         let sql = format!(
-            "SELECT key FROM process INDEXED BY live WHERE standing < 3 AND standing = 0 {after}
+            "SELECT key FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 0 {after}
             ORDER BY key LIMIT 1"
         );
         Ok(self.sql(&sql)?.query_row([last], |row| row.get(0)).optional()?)
@@ -193,7 +193,7 @@ impl WriteConnection {
             let next = self
                 .sql(
                     "SELECT class, child FROM process INDEXED BY live
-                    WHERE standing < 3 AND standing = 0 AND key = ?1 AND class = ?2 AND child > ?3
+                    WHERE slot_state < 3 AND slot_state = 0 AND key = ?1 AND class = ?2 AND child > ?3
                     ORDER BY key, class, child LIMIT 1",
                 )?
                 .query_row(params![key, last.class, last.child], WaiterGroup::read)
@@ -207,7 +207,7 @@ impl WriteConnection {
         let next = self
             .sql(
                 "SELECT class, child FROM process INDEXED BY live
-                WHERE standing < 3 AND standing = 0 AND key = ?1 AND class > ?2 ORDER BY key, class, child LIMIT 1",
+                WHERE slot_state < 3 AND slot_state = 0 AND key = ?1 AND class > ?2 ORDER BY key, class, child LIMIT 1",
             )?
             .query_row([key, class], WaiterGroup::read)
             .optional()?;
@@ -216,7 +216,8 @@ impl WriteConnection {
 
     /// How many slots of a key are taken; more than there are slots need not be counted.
     pub(super) fn taken(&self, key: &str, slots: u32) -> Result<u32, StepAbort> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND key = ?1 LIMIT ?2)";
+        let sql = "SELECT count(*) FROM (
+            SELECT 1 FROM process INDEXED BY live WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 LIMIT ?2)";
         Ok(self.sql(sql)?.query_row(params![key, slots], |row| row.get(0))?)
     }
 
@@ -232,7 +233,7 @@ impl WriteConnection {
         let first = self
             .sql(
                 "SELECT priority, seq FROM process INDEXED BY live
-                WHERE standing < 3 AND standing = 0 AND key = ?1 AND class = ?2 AND child = ?3
+                WHERE slot_state < 3 AND slot_state = 0 AND key = ?1 AND class = ?2 AND child = ?3
                 ORDER BY priority DESC, seq LIMIT 1",
             )?
             .query_row(params![key, group.class, group.child], |row| {

@@ -18,11 +18,11 @@ const MAX_INLINE_SPEC_BYTES: usize = 1_024;
 
 /// What [`stored`] reads, to be followed by conditions on `p`.
 pub(super) const SELECT: &str = "
-    SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), v.body,
-        p.wish_no > 0 AND EXISTS (SELECT 1 FROM wish w WHERE w.seq = p.seq), p.id
+    SELECT p.seq, p.revision, p.owner_node, p.owner_epoch, p.life, coalesce(p.spec, s.body), l.body,
+        p.action_seq > 0 AND EXISTS (SELECT 1 FROM pending_action a WHERE a.seq = p.seq), p.id
     FROM process p
     LEFT JOIN spec s ON p.spec IS NULL AND s.seq = p.seq
-    LEFT JOIN vitals v ON v.seq = p.seq AND v.attempt = p.attempt ";
+    LEFT JOIN live_stats l ON l.seq = p.seq AND l.attempt = p.attempt ";
 
 /// The record of an id.
 pub(super) fn by_id(connection: &Connection, id: &ProcessId) -> Result<Option<StoredProcess>, StepAbort> {
@@ -62,7 +62,8 @@ pub(super) fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<L
 }
 
 fn pending_actions(connection: &Connection, seq: i64) -> Result<Vec<(ActionSeq, PendingAction)>, StepAbort> {
-    let mut statement = connection.prepare_cached("SELECT no, body FROM wish WHERE seq = ?1 ORDER BY no")?;
+    let mut statement =
+        connection.prepare_cached("SELECT no, body FROM pending_action WHERE seq = ?1 ORDER BY no")?;
     let mut rows = statement.query([seq])?;
     let mut pending_actions = Vec::new();
     while let Some(row) = rows.next()? {
@@ -86,17 +87,18 @@ pub(super) fn insert(
     let inline = spec.len() <= MAX_INLINE_SPEC_BYTES;
     let seq: i64 = connection
         .prepare_cached(
-            "INSERT INTO process (seq, id, revision, standing, closing, status, attempt, key, class, child, priority,
+            "INSERT INTO process (seq, id, revision, slot_state, closing, status, attempt, key, class, child, priority,
                 due, root, parent, level, ancestors, session, project, name, kind, node, agent, queued_at,
                 completed_at, life, owner_node, owner_epoch, spec)
-            VALUES ((SELECT 1 + max(coalesce((SELECT max(seq) FROM process), 0), highest) FROM mark), ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
-                ?22, ?23, ?24, ?25, ?26, ?27)
+            VALUES ((SELECT 1 + max(coalesce((SELECT max(seq) FROM process), 0), last_seq) FROM meta), ?1, ?2, ?3, ?4,
+                ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
+                ?23, ?24, ?25, ?26, ?27)
             RETURNING seq",
         )?
         .query_row(params![
             process.id.as_uuid().as_bytes(),
             int(revision.0),
-            standing(head.standing),
+            slot_state(head.slot_state),
             head.closing,
             head.status.as_str(),
             head.attempt.0,
@@ -139,7 +141,7 @@ pub(super) struct CurrentRow {
     pub(super) attempt: AttemptNo,
     pub(super) node: Option<String>,
     pub(super) due: Option<i64>,
-    pub(super) standing: i64,
+    pub(super) slot_state: i64,
     pub(super) priority: i64,
     /// Whether anything was ever wished of it.
     pub(super) wished: bool,
@@ -149,8 +151,8 @@ pub(super) struct CurrentRow {
 pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<CurrentRow>, StepAbort> {
     let found = connection
         .prepare_cached(
-            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, standing, answers, priority,
-                wish_no > 0
+            "SELECT seq, revision, owner_node, owner_epoch, attempt, node, due, slot_state, answers, priority,
+                action_seq > 0
             FROM process WHERE id = ?1",
         )?
         .query_row([id.as_uuid().as_bytes()], |row| {
@@ -162,7 +164,7 @@ pub(super) fn before(connection: &Connection, id: &ProcessId) -> Result<Option<C
                 attempt: AttemptNo(row.get(4)?),
                 node: row.get(5)?,
                 due: row.get(6)?,
-                standing: row.get(7)?,
+                slot_state: row.get(7)?,
                 answers: OpReplies::new(row.get(8)?),
                 priority: row.get(9)?,
                 wished: row.get(10)?,
@@ -188,7 +190,7 @@ pub(super) fn update(
     let life = record::encode_life(process);
     let node = head.node.as_ref().map(|node| node.as_str());
     label_index::moved(connection, before.seq, before.node.as_deref(), node)?;
-    let unmoved = before.standing == standing(head.standing)
+    let unmoved = before.slot_state == slot_state(head.slot_state)
         && before.priority == i64::from(head.priority.value())
         && before.due == head.due.map(|due| due.0)
         && before.owner.as_ref() == owner;
@@ -213,7 +215,7 @@ pub(super) fn update(
     }
     connection
         .prepare_cached(
-            "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6, standing = ?7,
+            "UPDATE process SET revision = ?2, closing = ?3, status = ?4, attempt = ?5, life = ?6, slot_state = ?7,
                 due = ?8, node = ?9, owner_node = ?10, owner_epoch = ?11, completed_at = ?12, answers = ?13,
                 priority = ?14
             WHERE seq = ?1",
@@ -225,7 +227,7 @@ pub(super) fn update(
             head.status.as_str(),
             head.attempt.0,
             life,
-            standing(head.standing),
+            slot_state(head.slot_state),
             head.due.map(|due| due.0),
             node,
             owner.map(|lease| lease.node.as_str()),
@@ -238,8 +240,8 @@ pub(super) fn update(
 }
 
 /// As the schema spells it.
-pub(super) const fn standing(standing: SlotState) -> i64 {
-    match standing {
+pub(super) const fn slot_state(slot_state: SlotState) -> i64 {
+    match slot_state {
         SlotState::Waiting => 0,
         SlotState::Holding => 1,
         SlotState::Idle => 2,

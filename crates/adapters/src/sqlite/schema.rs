@@ -1,30 +1,37 @@
-//! The tables, and how older ones become these.
+//! Tables of the SQLite store, and the migrations from older versions.
 
-/// Says that a SQLite database is a store of ours: "LHau".
+/// Application id of SQLite databases that longhaul writes: the bytes "LHau".
 pub(super) const APPLICATION: u32 = 0x4c48_6175;
 
-/// The size of a page of a new database, in bytes. A commit writes every page that it changes whole, so small ones keep
-/// it small; the ones below this hold too few records for a tree to stay flat.
+/// Page size of a new database, in bytes. A commit writes whole pages, so small pages make commits small; still smaller
+/// pages would make the B-trees deeper.
 pub(super) const PAGE: u32 = 2_048;
 
-/// Each step leads from its place in this list to the next version.
-pub(super) const STEPS: [&str; 3] = [FIRST, SECOND, THIRD];
+/// Migrations: entry N leads from schema version N to version N + 1.
+pub(super) const STEPS: [&str; 4] = [FIRST, SECOND, THIRD, FOURTH];
 
-/// The version that is written here, and the newest that is read.
+/// Schema version that this program writes, and the newest version that it reads.
 #[expect(clippy::cast_possible_truncation, reason = "a list of steps is short")]
 pub(super) const VERSION: u32 = STEPS.len() as u32;
 
-/// Tables that every store of ours has.
-pub(super) const TABLES: [&str; 9] =
-    ["process", "spec", "vitals", "event", "wish", "node", "policy", "launch", "label"];
+/// Returns tables that every database of a schema version has.
+pub(super) const fn tables(version: u32) -> [&'static str; 9] {
+    let (live_stats, actions) =
+        if version < 4 { ("vitals", "wish") } else { ("live_stats", "pending_action") };
+    ["process", "spec", live_stats, "event", actions, "node", "policy", "launch", "label"]
+}
 
-/// Every commit writes each tree that it changes, so there are few trees.
+/// A commit writes every B-tree that it changes, so there are few tables and indexes.
 ///
-/// `standing`: 0 waits, 1 holds a slot, 2 idle, 3 ended. `key` is empty without one. `child` is 1 below a root.
-/// `root` and `parent` are null for roots. `due` stands only where a row without owner may want a decision. `answers`
-/// are what the latest writes were answered. A large `spec` has a table of its own, so that commits need not write it
-/// again. `label` finds old processes by what they have in common; those after `mark.filed` are not in it yet. A seq is
-/// never used again: it is the largest there is and `mark.highest` that goes on.
+/// The comments below use the present names; the migration `FOURTH` gives them to the tables and columns.
+/// - `slot_state`: 0 waiting, 1 holds a slot, 2 live without a slot, 3 ended.
+/// - `key` is empty for a process without a queue. `child` is 0 for a root, else 1.
+/// - `root` and `parent` are null for roots.
+/// - `due` is set only if a process without an owner may need a decision at that time.
+/// - `answers` contains the replies to the latest operations on the process.
+/// - `spec` contains a large spec, so that a commit need not write the spec again.
+/// - `label` finds old processes by their attributes. Processes after `meta.labelled_seq` are not in it yet.
+/// - A sequence number is never used again: the next one follows both the largest in `process` and `meta.last_seq`.
 const FIRST: &str = "
 CREATE TABLE process (
     seq INTEGER PRIMARY KEY,
@@ -106,7 +113,7 @@ CREATE TABLE swept (
 );
 ";
 
-/// What is rare is found among many: a bad end, and whoever stands below another.
+/// Adds indexes for rare records: unsuccessful ends, and descendants by their level.
 const SECOND: &str = "
 CREATE INDEX unwell ON process (status) WHERE standing = 3 AND status <> 'completed';
 DROP VIEW labels;
@@ -125,8 +132,25 @@ INSERT INTO label (what, value, seq)
     SELECT 'level', level, seq FROM process, mark WHERE level > 0 AND seq <= filed ORDER BY level, seq;
 ";
 
-/// Which state directory a node works from: its identity, and where it was.
+/// Adds the state directory of each node: its identifier and its path.
 const THIRD: &str = "
 ALTER TABLE node ADD COLUMN home TEXT;
 ALTER TABLE node ADD COLUMN place TEXT;
+";
+
+/// Renames tables and columns to the terms of the glossary. Indexes and views follow their columns.
+const FOURTH: &str = "
+ALTER TABLE wish RENAME TO pending_action;
+ALTER TABLE vitals RENAME TO live_stats;
+ALTER TABLE swept RENAME TO tombstone;
+ALTER TABLE mark RENAME TO meta;
+ALTER TABLE meta RENAME COLUMN highest TO last_seq;
+ALTER TABLE meta RENAME COLUMN filed TO labelled_seq;
+ALTER TABLE process RENAME COLUMN standing TO slot_state;
+ALTER TABLE process RENAME COLUMN wish_no TO action_seq;
+ALTER TABLE node RENAME COLUMN home TO state_dir_id;
+ALTER TABLE node RENAME COLUMN place TO state_dir_path;
+ALTER TABLE node RENAME COLUMN gone TO has_left;
+DROP INDEX unwell;
+CREATE INDEX ended_unsuccessful ON process (status) WHERE slot_state = 3 AND status <> 'completed';
 ";

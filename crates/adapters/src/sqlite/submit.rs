@@ -37,7 +37,7 @@ impl WriteConnection {
         }
         let head = new.process.head();
         self.guard(&head, &new.limits)?;
-        let at_once = match head.standing {
+        let at_once = match head.slot_state {
             SlotState::Waiting => self.claimable(new, &head)?,
             SlotState::Holding | SlotState::Idle | SlotState::Ended => ImmediateClaim::None,
         };
@@ -68,7 +68,7 @@ impl WriteConnection {
             }));
         }
         let swept = self
-            .sql("SELECT fingerprint FROM swept WHERE id = ?1")?
+            .sql("SELECT fingerprint FROM tombstone WHERE id = ?1")?
             .query_row([process.id.as_uuid().as_bytes()], |row| row.get::<_, i64>(0))
             .optional()?;
         if let Some(kept) = swept {
@@ -124,7 +124,7 @@ impl WriteConnection {
         };
         // Whether it is closing, and whether its work is over.
         let closing = |id: &ProcessId| {
-            self.sql("SELECT closing, standing = 3 AND due IS NULL FROM process WHERE id = ?1")?
+            self.sql("SELECT closing, slot_state = 3 AND due IS NULL FROM process WHERE id = ?1")?
                 .query_row([id.as_uuid().as_bytes()], |row| Ok((row.get(0)?, row.get(1)?)))
                 .optional()
         };
@@ -142,7 +142,7 @@ impl WriteConnection {
             return Err(StoreRejection::TooDeep { level: head.level, deepest: limits.tree.deepest }.into());
         }
         let live: u32 = self
-            .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND standing < 3")?
+            .sql("SELECT count(*) FROM process WHERE root = ?1 AND level = ?2 AND slot_state < 3")?
             .query_row(params![root.as_uuid().as_bytes(), head.level.0], |row| row.get(0))?;
         if live >= limits.tree.per_level {
             return Err(
@@ -154,7 +154,8 @@ impl WriteConnection {
 
     /// Who holds a slot of its key, in the order of their submits.
     fn holders(&self, head: &ProcessHeader) -> Result<Vec<ProcessId>, StepAbort> {
-        let sql = "SELECT id FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND key = ?1 ORDER BY seq";
+        let sql = "SELECT id FROM process INDEXED BY live
+            WHERE slot_state < 3 AND slot_state = 1 AND key = ?1 ORDER BY seq";
         row::ids(&self.connection, sql, [row::key(head)])
     }
 
@@ -204,7 +205,8 @@ impl WriteConnection {
                 key: None,
                 holders: row::ids(
                     &self.connection,
-                    "SELECT id FROM process INDEXED BY live WHERE standing < 3 AND standing = 1 AND owner_node = ?1 AND child = 0
+                    "SELECT id FROM process INDEXED BY live
+                    WHERE slot_state < 3 AND slot_state = 1 AND owner_node = ?1 AND child = 0
                     ORDER BY seq",
                     [node.as_str()],
                 )?,
@@ -279,7 +281,7 @@ impl WriteConnection {
     }
 
     fn notify_submitted(&mut self, stored: &StoredProcess, head: &ProcessHeader) -> Result<(), StepAbort> {
-        if head.standing == SlotState::Waiting {
+        if head.slot_state == SlotState::Waiting {
             self.tell(waiter(&stored.process.spec.placement));
         }
         match head.due {

@@ -117,7 +117,7 @@ impl Kept {
         let mut classes: BTreeMap<Bytes, BTreeSet<Bytes>> = BTreeMap::new();
         for head in self.heads() {
             self.expect(&head, &mut expected);
-            if head.text("standing") == "0" {
+            if head.text("slot_state") == "0" {
                 classes.entry(head.lane()).or_default().insert(head.bytes("key").to_vec());
             }
         }
@@ -138,7 +138,8 @@ impl Kept {
             expected.entry(name.to_vec()).or_default().insert(member.to_vec(), score);
         };
         let (id, seq, mark) = (head.id, head.number("seq"), head.mark());
-        let (standing, key, ancestors) = (head.text("standing"), head.bytes("key"), head.bytes("ancestors"));
+        let (slot_state, key, ancestors) =
+            (head.text("slot_state"), head.bytes("key"), head.bytes("ancestors"));
         file(b"all", id, seq);
         file(b"ids", id, 0.0);
         file(&joined(&[b"s:", head.bytes("status")]), id, seq);
@@ -152,7 +153,7 @@ impl Kept {
         if !head.text("node").is_empty() {
             file(&joined(&[b"x:node:", head.bytes("node")]), id, seq);
         }
-        if standing != "3" {
+        if slot_state != "3" {
             file(b"live", id, seq);
             if let Some(root) = ancestors.get(..16) {
                 let level = u8::try_from(ancestors.len() / 16).unwrap();
@@ -165,7 +166,7 @@ impl Kept {
             if head.number("wishes") > 0.0 {
                 file(&joined(&[b"wished:", owner]), id, seq);
             }
-            if standing == "1" && ancestors.is_empty() {
+            if slot_state == "1" && ancestors.is_empty() {
                 file(&joined(&[b"roots:", owner]), id, seq);
             }
         }
@@ -178,14 +179,14 @@ impl Kept {
             (Some(due), None) => file(b"due", &mark, due),
             (None, _) => {}
         }
-        if standing == "0" {
+        if slot_state == "0" {
             let lane = head.lane();
             let waiter = joined(&[&mark, head.bytes("queued")]);
             file(&joined(&[b"q:", key, b"\x1f", &lane]), &waiter, -head.number("priority"));
             file(&joined(&[b"lanes:", key]), &lane, 0.0);
             file(b"keys", key, 0.0);
         }
-        if standing == "1" {
+        if slot_state == "1" {
             file(&joined(&[b"holders:", key]), id, seq);
             file(b"keys", key, 0.0);
         }

@@ -76,8 +76,8 @@ fn is_corrupt<T: std::fmt::Debug>(answer: &Result<T, StoreError>) -> bool {
 async fn a_damaged_waiter_holds_up_nobody() {
     let fields = [
         ("if_claimed", "x"),
-        ("standing", "9"),
-        ("standing", "1"),
+        ("slot_state", "9"),
+        ("slot_state", "1"),
         ("rev", "abc"),
         ("seq", "9999"),
         ("attempt", "-1"),

@@ -32,7 +32,7 @@ enum CountState {
 struct GaugeEntry {
     revision: Revision,
     status: Status,
-    standing: SlotState,
+    slot_state: SlotState,
     key: Option<SlotKey>,
 }
 
@@ -45,7 +45,7 @@ impl LiveGauge {
         let entry = GaugeEntry {
             revision,
             status: process.status(),
-            standing: process.state.standing(),
+            slot_state: process.state.slot_state(),
             key: process.spec.key.clone(),
         };
         self.count_in(&entry);
@@ -54,7 +54,7 @@ impl LiveGauge {
             if is_over { self.entries.remove(&process.id) } else { self.entries.insert(process.id, entry) };
         before.map(|before| {
             self.count_out(&before);
-            before.standing
+            before.slot_state
         })
     }
 
@@ -95,7 +95,7 @@ impl LiveGauge {
         }
         *self.by_status.entry(entry.status).or_default() += 1;
         let line = self.by_key.entry(entry.key.clone()).or_default();
-        match entry.standing {
+        match entry.slot_state {
             SlotState::Waiting => line.waiting += 1,
             SlotState::Holding => line.running += 1,
             SlotState::Idle | SlotState::Ended => {}
@@ -110,7 +110,7 @@ impl LiveGauge {
             *count = count.saturating_sub(1);
         }
         let Some(line) = self.by_key.get_mut(&entry.key) else { return };
-        match entry.standing {
+        match entry.slot_state {
             SlotState::Waiting => line.waiting = line.waiting.saturating_sub(1),
             SlotState::Holding => line.running = line.running.saturating_sub(1),
             SlotState::Idle | SlotState::Ended => {}
@@ -133,8 +133,8 @@ mod tests {
         let (mut by_status, mut waiting, mut running) = (BTreeMap::new(), 0, 0);
         for process in records.filter(|process| !process.status().is_ended()) {
             *by_status.entry(process.status()).or_default() += 1;
-            waiting += u64::from(process.state.standing() == SlotState::Waiting);
-            running += u64::from(process.state.standing() == SlotState::Holding);
+            waiting += u64::from(process.state.slot_state() == SlotState::Waiting);
+            running += u64::from(process.state.slot_state() == SlotState::Holding);
         }
         (by_status, waiting, running)
     }

@@ -222,9 +222,9 @@ proptest! {
                 }
             }
             let head = turn.after.head();
-            prop_assert_eq!(head.standing == SlotState::Holding, holds, "{:?}", turn.after.state);
-            prop_assert_eq!(head.standing == SlotState::Ended, head.status.is_ended());
-            prop_assert_eq!(head.standing == SlotState::Ended, head.completed_at.is_some());
+            prop_assert_eq!(head.slot_state == SlotState::Holding, holds, "{:?}", turn.after.state);
+            prop_assert_eq!(head.slot_state == SlotState::Ended, head.status.is_ended());
+            prop_assert_eq!(head.slot_state == SlotState::Ended, head.completed_at.is_some());
             let marked = turn.after.cascade.is_some();
             prop_assert_eq!(head.closing, marked || head.status >= Status::Stopping);
         }
@@ -476,7 +476,7 @@ fn random_lives_reach_every_state() {
         let script = scripts().new_tree(&mut runner).unwrap().current();
         seen.extend(live(&script).iter().map(|turn| {
             let lingers = matches!(turn.after.state, State::AwaitingChildren(_));
-            (turn.after.status(), turn.after.head().standing, turn.after.spec.command().is_some(), lingers)
+            (turn.after.status(), turn.after.head().slot_state, turn.after.spec.command().is_some(), lingers)
         }));
     }
     // Pending waits or idles; running and stopping reports hold a slot or none; either kind lingers; all endings but a

@@ -133,7 +133,7 @@ fn whoever_lingers_runs_without_slot_and_asks_for_a_look_at_its_descendants() {
     assert_eq!(lingering.ending.status(), Status::Failed);
     assert_eq!((life.process.wanted(), life.process.wanted_below()), (None, Some(Effect::AwaitDescendants)));
     let head = life.process.head();
-    assert_eq!((head.status, head.standing, head.closing), (Status::Running, SlotState::Idle, false));
+    assert_eq!((head.status, head.slot_state, head.closing), (Status::Running, SlotState::Idle, false));
     assert_eq!((head.due, head.completed_at), (Some(life.process.queued_at), None));
     let ended = life.clone().after(&["descendants_ended"]).process;
     assert_eq!((ended.completed_at(), ended.due()), (Some(life.ctx.now), None));

@@ -354,7 +354,7 @@ fn process_is_ending_from_its_stop_until_its_descendants_have_ended() {
     assert!(!open.is_ending());
     let stopping = ProcessHeader { closing: true, ..open };
     assert!(stopping.is_ending());
-    let ended = ProcessHeader { standing: SlotState::Ended, ..stopping };
+    let ended = ProcessHeader { slot_state: SlotState::Ended, ..stopping };
     assert!(!ended.is_ending(), "nothing is due below it");
     assert!(
         ProcessHeader { due: Some(Timestamp(7)), ..ended }.is_ending(),

@@ -13,7 +13,7 @@ impl Submission {
         let (process, spec) = (&self.process, &self.process.spec);
         let lost = Ending::Interrupted { why: Interruption::NodeGone };
         spec.command().is_some()
-            && process.state.standing() == SlotState::Waiting
+            && process.state.slot_state() == SlotState::Waiting
             && process.lineage.ancestors.is_empty()
             && spec.key.is_none()
             && spec.launch_key.is_none()

@@ -99,7 +99,7 @@ impl OutboxFake {
             return Some(Err(StoreError::Conflict { found: known.revision }));
         }
         (known.process, known.revision) = (change.next.clone(), known.revision.next());
-        if known.process.state.standing() != SlotState::Holding {
+        if known.process.state.slot_state() != SlotState::Holding {
             known.owner = None;
         }
         Some(Ok(known.revision))
@@ -176,7 +176,7 @@ impl OutboxFake {
                 (RecordPosition::At(_), there) => kept.records.extend(there.map(|there| (*id, there))),
             }
         }
-        lost.sort_by_key(|stored| match stored.process.state.standing() {
+        lost.sort_by_key(|stored| match stored.process.state.slot_state() {
             SlotState::Ended => 0,
             SlotState::Holding => 1,
             SlotState::Waiting | SlotState::Idle => 2,
@@ -231,7 +231,7 @@ impl ProcessStore for OutboxFake {
         let revision = self.asked(self.inner.commit(change)).await?;
         let mut kept = self.kept();
         if let Some(known) = kept.records.get_mut(&next.id).filter(|known| known.revision < revision) {
-            let holds = next.state.standing() == SlotState::Holding;
+            let holds = next.state.slot_state() == SlotState::Holding;
             known.owner = match author {
                 Writer::Owner(lease) if holds => Some(lease),
                 Writer::Owner(_) | Writer::Anyone => None,

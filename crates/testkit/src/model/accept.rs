@@ -31,7 +31,7 @@ impl StoreModel {
             self.check(&claimant.lease)?;
         }
         self.guard(new).map_err(ModelRejection::Refused)?;
-        let waits = process.state.standing() == SlotState::Waiting;
+        let waits = process.state.slot_state() == SlotState::Waiting;
         let obstacle = if waits { self.obstacle(new) } else { None };
         if new.fail_if_queued
             && let Some(obstacle) = obstacle
@@ -75,7 +75,7 @@ impl StoreModel {
                 // What was swept had ended, with nothing left to do.
                 let Some(row) = self.row(*ancestor) else { continue };
                 let head = row.stored.process.head();
-                let is_over = row.standing() == SlotState::Ended && head.due.is_none();
+                let is_over = row.slot_state() == SlotState::Ended && head.due.is_none();
                 if head.closing && (ancestor == parent || !is_over) {
                     return Err(StoreRejection::AncestorClosing { ancestor: *ancestor });
                 }
@@ -87,7 +87,7 @@ impl StoreModel {
             let mut live = 0;
             for row in &self.rows {
                 let lineage = &row.stored.process.lineage;
-                if row.standing() != SlotState::Ended
+                if row.slot_state() != SlotState::Ended
                     && lineage.level() == level
                     && lineage.ancestors.first() == Some(root)
                 {
@@ -98,7 +98,7 @@ impl StoreModel {
                 return Err(StoreRejection::LevelFull { level, live, most: limits.tree.per_level });
             }
         }
-        let will_wait = process.state.standing() == SlotState::Waiting || process.due().is_some();
+        let will_wait = process.state.slot_state() == SlotState::Waiting || process.due().is_some();
         if let (Some(key), Some(slots)) = (&process.spec.key, limits.slots) {
             let holders = self.holders(key);
             if will_wait
@@ -137,7 +137,7 @@ impl StoreModel {
             return Some(StoreRejection::NoSlot { key: None, holders: roots });
         }
         let ahead = self.rows.iter().any(|row| {
-            row.standing() == SlotState::Waiting
+            row.slot_state() == SlotState::Waiting
                 && row.key() == key.as_ref()
                 && row.stored.process.priority >= process.priority
                 && may_run(&PlacementClass::of(&row.stored.process.spec.placement))
@@ -165,7 +165,7 @@ impl StoreModel {
     fn next(&self, by: &Lease, room: &ClaimCapacity) -> Option<ProcessId> {
         let roots_full = self.roots_of(&by.node).len() >= room.roots as usize;
         let may = |row: &&ModelRow| {
-            row.standing() == SlotState::Waiting
+            row.slot_state() == SlotState::Waiting
                 && room.classes.contains(&PlacementClass::of(&row.stored.process.spec.placement))
                 && !(roots_full && row.is_root())
         };

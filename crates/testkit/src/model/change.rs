@@ -34,7 +34,7 @@ impl StoreModel {
         }
         self.check_author(&before, &change.author)?;
         let lives = |row: &&ModelRow| {
-            row.standing() != SlotState::Ended && row.stored.process.lineage.ancestors.contains(&id)
+            row.slot_state() != SlotState::Ended && row.stored.process.lineage.ancestors.contains(&id)
         };
         if let Some(row) = self.rows.iter().find(lives).filter(|_| change.require_no_live_descendants) {
             return Err(ModelRejection::Refused(StoreRejection::DescendantLives { descendant: row.id() }));
@@ -45,7 +45,7 @@ impl StoreModel {
             row.stored.process = change.next.clone();
             row.stored.revision = revision;
             row.stored.pending_actions.retain(|(no, _)| *no > change.taken);
-            if row.standing() != SlotState::Holding {
+            if row.slot_state() != SlotState::Holding {
                 row.stored.owner = None;
             }
         }

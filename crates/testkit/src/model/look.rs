@@ -73,7 +73,7 @@ impl StoreModel {
     pub(super) fn queues(&self) -> Vec<QueueState> {
         let mut keys: Vec<Option<SlotKey>> = Vec::new();
         for row in &self.rows {
-            let counts = matches!(row.standing(), SlotState::Waiting | SlotState::Holding);
+            let counts = matches!(row.slot_state(), SlotState::Waiting | SlotState::Holding);
             if counts && !keys.contains(&row.key().cloned()) {
                 keys.push(row.key().cloned());
             }
@@ -83,8 +83,8 @@ impl StoreModel {
     }
 
     fn queue(&self, key: Option<SlotKey>) -> QueueState {
-        let of_key = |standing: SlotState| {
-            let fits = |row: &&ModelRow| row.standing() == standing && row.key() == key.as_ref();
+        let of_key = |slot_state: SlotState| {
+            let fits = |row: &&ModelRow| row.slot_state() == slot_state && row.key() == key.as_ref();
             self.rows.iter().filter(fits).collect::<Vec<_>>()
         };
         let mut waiters = of_key(SlotState::Waiting);

@@ -65,7 +65,7 @@ pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFi
     world.lose_everything();
     let (here, other) = (world.node("a").await, world.node("b").await);
     let waiting = world.given(&other, &accepted).await;
-    assert_eq!(waiting.process.state.standing(), SlotState::Waiting);
+    assert_eq!(waiting.process.state.slot_state(), SlotState::Waiting);
     assert_eq!(claimed.revision, waiting.revision, "what was given back is not what stood at this revision");
     let there = world.given(&here, &claimed).await;
     assert!(there.revision > waiting.revision);

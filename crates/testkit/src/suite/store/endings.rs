@@ -131,7 +131,7 @@ impl SlotTrace {
             return;
         }
         let change = world.change(stored, input);
-        let holds = |process: &Process| process.state.standing() == SlotState::Holding;
+        let holds = |process: &Process| process.state.slot_state() == SlotState::Holding;
         if holds(&stored.process) && !holds(&change.next) {
             self.let_go.insert(change.next.status());
         }
@@ -172,7 +172,11 @@ async fn agrees(world: &StoreFixture) {
         let standing = |standing: SlotState| -> Vec<&StoredProcess> {
             let ours =
                 |stored: &&StoredProcess| stored.process.spec.key.as_ref().map(SlotKey::as_str) == Some(key);
-            records.iter().filter(ours).filter(|stored| stored.process.head().standing == standing).collect()
+            records
+                .iter()
+                .filter(ours)
+                .filter(|stored| stored.process.head().slot_state == standing)
+                .collect()
         };
         let at_work: Vec<_> = standing(SlotState::Holding).iter().map(|stored| stored.process.id).collect();
         let mut waiting = standing(SlotState::Waiting);
