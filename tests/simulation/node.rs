@@ -66,7 +66,7 @@ impl Node {
             let recorded = oracle.lives.get(&order.key.id).is_some_and(|life| {
                 let status = life.process.status();
                 life.process.attempt == order.key.attempt
-                    && life.process.state.standing() == SlotState::Holding
+                    && life.process.state.slot_state() == SlotState::Holding
                     && life.owner.as_ref() == Some(&here)
                     && matches!(status, Status::Starting | Status::Stopping)
             });

@@ -51,7 +51,7 @@ impl Life {
     }
 
     pub(crate) fn standing(&self) -> SlotState {
-        self.process.state.standing()
+        self.process.state.slot_state()
     }
 
     pub(crate) fn is_root(&self) -> bool {

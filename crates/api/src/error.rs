@@ -476,7 +476,7 @@ fn unstored(error: &StoreError) -> ApiError {
             .help(remedy.clone()),
         StoreError::Format { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
-            .help("use the newer program that wrote it; nothing was changed"),
+            .help(error.format_help().unwrap_or_default()),
         StoreError::NewerRecord { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
             .help("ask a node that runs the newer program, or upgrade this one; nothing was changed"),

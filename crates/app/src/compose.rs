@@ -433,8 +433,8 @@ impl ComposeError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
-            Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
-                Some("use the newer program that wrote it; nothing was changed".to_owned())
+            Self::Store { source: error @ (StoreError::Format { .. } | StoreError::NewerRecord { .. }), .. } => {
+                error.format_help().map(str::to_owned)
             }
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
                 if let Some(help) = shared::allowing(store, error) {

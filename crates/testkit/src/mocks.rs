@@ -14,9 +14,9 @@
 
 use async_trait::async_trait;
 use longhaul_domain::{
-    ActionSeq, AttemptNo, AwakeTime, Capabilities, Deadline, EnvironmentHash, LiveStats, NodeId, OpId,
-    PendingAction, Policy, PolicyVersion, ProcessId, RandomBits, Retention, Revision, Signal, SignalTarget,
-    SlotKey, Timestamp, TreeUsage,
+    ActionSeq, AttemptNo, AwakeTime, Capabilities, CommandSpec, Deadline, EnvironmentHash, LiveStats, NodeId,
+    OpId, PendingAction, Policy, PolicyVersion, ProcessId, RandomBits, Retention, Revision, Signal,
+    SignalTarget, SlotKey, Timestamp, TreeUsage,
 };
 use longhaul_ports::{
     Adopted, AttemptKey, Change, ClaimCapacity, Clock, EnvironmentStore, EnvironmentStoreError, EventCursor,

@@ -6,7 +6,7 @@ use longhaul_ports::{
     Clock, EnvironmentStore, EnvironmentStoreError, EventCursor, IdSource, OutputLog, Prober, Spawner, Store,
 };
 use longhaul_testkit::mocks::{
-    MockClock, MockIdSource, MockOutputLog, MockProber, MockSpawner, MockStore, MockVault,
+    MockClock, MockEnvironmentStore, MockIdSource, MockOutputLog, MockProber, MockSpawner, MockStore,
 };
 use std::sync::Arc;
 
@@ -35,11 +35,11 @@ async fn the_other_ports_are_mocked_too() {
     prober.expect_answers().returning(|url, _| url == "http://up");
     assert!(prober.answers("http://up", std::time::Duration::ZERO).await);
     let mut output = MockOutputLog::new();
-    output.expect_stored_bytes().returning(|_| Ok(5));
+    output.expect_size_on_disk().returning(|_| Ok(5));
     assert_eq!(output.size_on_disk(ProcessId::new(uuid::Uuid::nil())).await.unwrap(), 5);
-    let mut vault = MockVault::new();
-    vault.expect_open().returning(|hash| Err(EnvironmentStoreError::Missing { hash: hash.clone() }));
-    let missing = vault.open(&longhaul_domain::EnvironmentHash("none".to_owned())).await;
+    let mut environments = MockEnvironmentStore::new();
+    environments.expect_open().returning(|hash| Err(EnvironmentStoreError::Missing { hash: hash.clone() }));
+    let missing = environments.open(&longhaul_domain::EnvironmentHash("none".to_owned())).await;
     assert!(matches!(missing, Err(EnvironmentStoreError::Missing { .. })));
     let mut clock = MockClock::new();
     clock.expect_now().return_const(Timestamp(1));

@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub(super) const SEPARATOR: char = '\u{1f}';
 
 /// Prefix of the event body that a script writes for a restored record.
-const GIVEN_BACK: &str = "given";
+const RESTORED: &str = "restored";
 
 /// Decodes a record from the scripts' function `record`. Returns `None` for an empty reply.
 pub(super) fn stored(reply: &mut ScriptReply) -> Result<Option<StoredProcess>, StoreError> {
@@ -58,7 +58,7 @@ fn fields(id: ProcessId, reply: &mut ScriptReply) -> Result<StoredProcess, Store
     let (life, spec) = (reply.word()?, reply.word()?);
     let mut process = record::decode_up_to(reply.record_format(), &spec, &life).map_err(broken)?;
     if process.id != id {
-        return Err(corrupt("a record is kept under the id of another"));
+        return Err(corrupt("a record is stored under the id of another process"));
     }
     if let Some(claimed) = claimed {
         process.evolve(&[claim(&claimed)?]);
@@ -95,7 +95,7 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
     if body.starts_with('{') {
         return record::decode_event(body).map_err(broken);
     }
-    match body.strip_prefix(GIVEN_BACK).and_then(|said| said.strip_prefix(SEPARATOR)) {
+    match body.strip_prefix(RESTORED).and_then(|said| said.strip_prefix(SEPARATOR)) {
         Some(said) => restored_records(said),
         None => claim(body),
     }
@@ -103,20 +103,22 @@ pub(super) fn event(body: &str) -> Result<Event, StoreError> {
 
 /// Decodes the event of a restored record: time and node.
 fn restored_records(said: &str) -> Result<Event, StoreError> {
-    let (at, node) = said.split_once(SEPARATOR).ok_or_else(|| corrupt("what was given back lacks a part"))?;
+    let (at, node) = said
+        .split_once(SEPARATOR)
+        .ok_or_else(|| corrupt("the note about a restored record is incomplete"))?;
     Ok(Event { at: Timestamp(number(at)?), fact: Fact::Restored { node: name(node)? } })
 }
 
 /// Decodes the event of a claim: attempt, time and node.
 pub(super) fn claim(said: &str) -> Result<Event, StoreError> {
     let mut parts = said.splitn(3, SEPARATOR);
-    let mut part = || parts.next().ok_or_else(|| corrupt("a claim lacks a part"));
+    let mut part = || parts.next().ok_or_else(|| corrupt("the note about a claim is incomplete"));
     let (attempt, at, node) = (AttemptNo(number(part()?)?), Timestamp(number(part()?)?), name(part()?)?);
     Ok(Event { at, fact: Fact::Claimed { attempt, node } })
 }
 
 pub(super) fn id(bytes: &[u8]) -> Result<ProcessId, StoreError> {
-    let uuid = Uuid::from_slice(bytes).map_err(|_| corrupt("an id has not 16 bytes"))?;
+    let uuid = Uuid::from_slice(bytes).map_err(|_| corrupt("an id does not have 16 bytes"))?;
     Ok(ProcessId::new(uuid))
 }
 
@@ -130,11 +132,11 @@ pub(super) fn ids(mut reply: ScriptReply) -> Result<Vec<ProcessId>, StoreError> 
 }
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| corrupt("a field holds no valid name"))
+    text.parse().map_err(|_| corrupt("a field does not contain a valid name"))
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| corrupt("a field holds no number"))
+    text.parse().map_err(|_| corrupt("a field does not contain a number"))
 }
 
 /// Converts an error word that any write may return, with its arguments, into an error.
@@ -148,7 +150,7 @@ fn refused(word: &str, reply: &mut ScriptReply) -> Result<StoreError, StoreError
         "conflict" => StoreError::Conflict { found: Revision(reply.number()?) },
         "empty" => emptied(),
         "damaged" => corrupt(reply.word()?),
-        other => reply.strange(format!("an answer begins with {other:?}")),
+        other => reply.strange(format!("a script returned {other:?}")),
     })
 }
 

@@ -15,7 +15,8 @@ use longhaul_wire::record;
 /// # Errors
 /// [`StoreError`] if the bytes are not a valid reply to this request.
 pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
-    let value = redis::parse_redis_value(answer).map_err(|_| corrupt("it is no answer of a server"))?;
+    let value = redis::parse_redis_value(answer)
+        .map_err(|_| corrupt("this is not a valid reply of a Redis server"))?;
     let mut reply = ScriptReply::of(value, DesyncFlag::default(), record::FORMAT)?;
     Ok(match question {
         "record" => format!("{:?}", stored(&mut reply)?),
@@ -28,6 +29,6 @@ pub fn read(question: &str, answer: &[u8]) -> Result<String, StoreError> {
         "tail" => format!("{:?}", output_tails::tail(&reply.bytes()?)?),
         "labels" => format!("{:?}", class::of_labels(&reply.word()?)),
         "refusal" => return Err(refusal(&reply.word()?, &mut reply)),
-        _ => return Err(corrupt("nobody asks for that")),
+        _ => return Err(corrupt("no decoder has this name")),
     })
 }

@@ -10,7 +10,7 @@ use longhaul_ports::{EventCursor, EventLog, EventPage, LoggedEvent, StoreError};
 /// Maximum number of events on a page.
 const MAX_PAGE: u32 = 10_000;
 /// Advice for an entry that is not a valid event.
-const SKIPPED_HELP: &str = "it is passed over; somebody else writes to the namespace";
+const SKIPPED_HELP: &str = "the event is skipped; find out which other program writes to the namespace";
 /// Larger than every real cursor, and exactly representable as a Lua number.
 const LAST: u64 = 1 << 52;
 
@@ -74,7 +74,7 @@ pub(super) fn entry(
 ) -> Result<(EventCursor, Result<LoggedEvent, StoreError>), StoreError> {
     let place = entry.word()?;
     let cursor = place.split_once('-').and_then(|(cursor, _)| cursor.parse().ok()).map(EventCursor);
-    let cursor = cursor.ok_or_else(|| corrupt("an event stands at no place"))?;
+    let cursor = cursor.ok_or_else(|| corrupt("an event has no position"))?;
     let logged =
         logged(cursor, entry).map_err(|error| about(format_args!("event {place}"), SKIPPED_HELP, error));
     Ok((cursor, logged))

@@ -6,7 +6,7 @@ use super::endpoint::Endpoint;
 use super::failure::{RedisFailureClass, not_applied, unavailable};
 use super::link::{RESPONSE_TIMEOUT, connect};
 use super::node_settings::{NodeSettings, differing};
-use super::opening::LAYOUT;
+use super::opening::{LAYOUT, MIN_READER};
 use super::options::RedisOptions;
 use super::server::{ServerInfo, field, time};
 use super::unsuitable::UnsuitableServer;
@@ -62,12 +62,12 @@ pub enum NamespaceState {
     Absent,
     /// The namespace exists and this program can read it.
     Readable,
-    /// A newer program wrote the namespace, and this program cannot read it.
-    Newer {
+    /// A newer or older program wrote the namespace, and this program cannot read it.
+    Unreadable {
         /// Oldest layout version that a reader must know.
-        needs: u64,
-        /// Newest layout version that this program knows.
-        knows: u64,
+        layout: u64,
+        /// Newest layout version that this program reads.
+        supported: u64,
     },
 }
 
@@ -106,8 +106,8 @@ impl RedisStore {
         let needs = field(&mut connection, &meta, "min_reader").await.map_err(not_applied)?;
         let namespace = match needs.map(|needs| needs.parse::<u64>().unwrap_or(u64::MAX)) {
             None => NamespaceState::Absent,
-            Some(needs) if needs > LAYOUT => NamespaceState::Newer { needs, knows: LAYOUT },
-            Some(_) => NamespaceState::Readable,
+            Some(MIN_READER..=LAYOUT) => NamespaceState::Readable,
+            Some(layout) => NamespaceState::Unreadable { layout, supported: LAYOUT },
         };
         let terms = options.terms();
         let differing = differing(&mut connection, &options.prefix(), &terms).await.map_err(not_applied)?;

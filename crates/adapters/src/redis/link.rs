@@ -138,7 +138,7 @@ impl RedisConnection {
                 args.bytes(&unspelled(&incarnation)).number(end.0);
                 args
             }
-            None => args.told_nothing(),
+            None => args.without_seen_position(),
         };
         let reply = self
             .change(RedisRequest::Script { script, args, purpose: ScriptPurpose::Take }, op.into())
@@ -363,7 +363,7 @@ impl RedisConnection {
 
     fn how_far(&self) -> Cmd {
         let mut command = redis::cmd("HMGET");
-        command.arg(format!("{}meta", self.prefix)).arg("founded").arg("cursor");
+        command.arg(format!("{}meta", self.prefix)).arg("incarnation").arg("cursor");
         command
     }
 

@@ -2,7 +2,7 @@ use super::RedisStore;
 use super::codec::{id, ids, push_lease, sound};
 use super::membership::fenced;
 use super::process::NO_OP;
-use super::script::{ATTENTION, ENDED, PRUNE, ScriptArgs};
+use super::script::{CLAIM_DUE, ENDED, PRUNE, ScriptArgs};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Retention, Timestamp};
 use longhaul_ports::{Lease, Maintenance, PrunedBatch, StoreError, StoredProcess};
@@ -22,11 +22,11 @@ impl Maintenance for RedisStore {
         self.push_times(push_lease(&mut args, by))
             .number(most.into())
             .text(&DUE_LEASE.as_millis().to_string());
-        let mut reply = self.link.take(&ATTENTION, NO_OP, args).await?;
+        let mut reply = self.link.take(&CLAIM_DUE, NO_OP, args).await?;
         match reply.word()?.as_str() {
             "ok" => {}
             "fenced" => return Err(fenced(by)),
-            other => return Err(reply.strange(format!("a look at what is due was answered {other:?}"))),
+            other => return Err(reply.strange(format!("the script `claim_due` returned {other:?}"))),
         }
         let mut rows = Vec::with_capacity(reply.len());
         while !reply.is_empty() {

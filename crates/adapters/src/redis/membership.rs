@@ -4,7 +4,7 @@ use super::failure::{about, corrupt};
 use super::node::{RegisteredRow, push_home, read_home};
 use super::process::NO_OP;
 use super::reply::ScriptReply;
-use super::script::{ANNOUNCE, CALLED, DRAIN, FORGET, LEAVE, NODES, REGISTER, ScriptArgs};
+use super::script::{ANNOUNCE, DRAIN, FORGET, LEAVE, NODES, REGISTER, ScriptArgs, WAIT_FOR_UPDATES};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{Epoch, NodeId, PolicyVersion, Timestamp};
@@ -17,7 +17,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Advice for a node with a damaged record.
-const AT_REGISTRATION: &str = "it is made anew when the node registers again";
+const AT_REGISTRATION: &str = "the entry is written again when the node registers again";
 
 /// Number of updates that each node has received, so that an abandoned wait loses no update.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Membership for RedisStore {
                 let epoch = Epoch(reply.number()?);
                 // With the epoch of another registration, the node would consider itself replaced.
                 if reply.bytes()? != mark {
-                    return Err(reply.strange("a registration was answered as that of another"));
+                    return Err(reply.strange("a registration returned the token of another registration"));
                 }
                 self.report_settings_mismatch(&mut reply)?;
                 Ok(Lease { node: me.id.clone(), epoch })
@@ -83,13 +83,13 @@ impl Membership for RedisStore {
                     free_in,
                 }))
             }
-            other => Err(reply.strange(format!("a registration was answered {other:?}"))),
+            other => Err(reply.strange(format!("the script `register` returned {other:?}"))),
         }
     }
 
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
         let answered = self.calls(by, NodeQuery::Beat).await?;
-        answered.map(|(calls, _)| calls).ok_or_else(|| corrupt("a beat has no answer"))
+        answered.map(|(calls, _)| calls).ok_or_else(|| corrupt("a lease renewal returned no answer"))
     }
 
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError> {
@@ -129,7 +129,7 @@ impl Membership for RedisStore {
         match reply.word()?.as_str() {
             "ok" => Ok(()),
             "fenced" => Err(fenced(by)),
-            other => Err(reply.strange(format!("an offer was answered {other:?}"))),
+            other => Err(reply.strange(format!("the script `announce` returned {other:?}"))),
         }
     }
 
@@ -177,7 +177,7 @@ impl RedisStore {
             tracing::warn!(
                 ours = self.node_settings,
                 theirs,
-                "node {node} keeps to something else than this one: all nodes of a namespace need the same durability, lease \
+                "node {node} has other settings than this node: all nodes of a namespace need the same durability, lease \
                  and grace in the URL of their store"
             );
         }
@@ -203,10 +203,10 @@ impl RedisStore {
         self.push_times(push_lease(&mut args, by));
         let seen = self.taken_in.by(&by.node).map(|count| count.to_string()).unwrap_or_default();
         match question {
-            NodeQuery::Beat => args.text("beat").text(""),
-            NodeQuery::Call => args.text("call").text(&seen),
+            NodeQuery::Beat => args.text("renew").text(""),
+            NodeQuery::Call => args.text("wait").text(&seen),
         };
-        let mut reply = self.link.read(&CALLED, args).await?;
+        let mut reply = self.link.read(&WAIT_FOR_UPDATES, args).await?;
         match reply.word()?.as_str() {
             "parked" if question == NodeQuery::Call => Ok(None),
             "fenced" => Err(fenced(by)),
@@ -220,7 +220,7 @@ impl RedisStore {
                 let history = Some(self.link.tell(&mut reply)?).filter(|_| self.leases_expire());
                 Ok(Some((NodeUpdates { now, lease_until, pending_actions, due, policy, history }, count)))
             }
-            other => Err(reply.strange(format!("a sign of life was answered {other:?}"))),
+            other => Err(reply.strange(format!("the script `wait_for_updates` returned {other:?}"))),
         }
     }
 
@@ -244,7 +244,9 @@ impl RedisStore {
 
 /// Decodes the state directory that owns the node name, for which a registration was refused.
 fn other_home(reply: &mut ScriptReply) -> Result<Box<NodeHome>, StoreError> {
-    read_home(reply)?.map(Box::new).ok_or_else(|| reply.strange("a registration was refused for no home"))
+    read_home(reply)?
+        .map(Box::new)
+        .ok_or_else(|| reply.strange("a registration was refused without naming the other state directory"))
 }
 
 pub(super) fn fenced(by: &Lease) -> StoreError {

@@ -96,7 +96,7 @@ impl Migrate for RedisStore {
             args.bytes(tomb.id.as_uuid().as_bytes()).text(&format!("{:016x}", tomb.spec));
             args
         });
-        self.send(&IMPORT_METADATA, &sort("tombs"), tombs).await?;
+        self.send(&IMPORT_METADATA, &sort("tombstones"), tombs).await?;
         let mut marks = sort("marks");
         marks
             .number(version.0)
@@ -164,7 +164,7 @@ impl RedisStore {
     async fn tombstones(&self) -> Result<Vec<Tombstone>, StoreError> {
         let mut swept = Vec::new();
         loop {
-            let mut reply = self.part("tombs", &swept.len().to_string()).await?;
+            let mut reply = self.part("tombstones", &swept.len().to_string()).await?;
             if reply.is_empty() {
                 return Ok(swept);
             }
@@ -211,7 +211,7 @@ pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
 }
 
 fn old_key(scope: &str, value: &[u8]) -> Result<RetiredLaunchKey, StoreError> {
-    let damaged = || corrupt("a launch key is not spelled as one");
+    let damaged = || corrupt("a launch key has an invalid form");
     let (session, key) = scope.split_once(SEPARATOR).ok_or_else(damaged)?;
     let (raw, launch) = value.split_at_checked(16).ok_or_else(damaged)?;
     let session: Option<SessionId> = if session.is_empty() { None } else { Some(name(session)?) };
@@ -220,5 +220,5 @@ fn old_key(scope: &str, value: &[u8]) -> Result<RetiredLaunchKey, StoreError> {
 
 fn print(digits: &[u8]) -> Result<u64, StoreError> {
     let print = str::from_utf8(digits).ok().and_then(|digits| u64::from_str_radix(digits, 16).ok());
-    print.ok_or_else(|| corrupt("a fingerprint is not spelled as one"))
+    print.ok_or_else(|| corrupt("a fingerprint has an invalid form"))
 }

@@ -75,8 +75,8 @@ async fn listen(link: Arc<RedisConnection>, ring: watch::Sender<u64>) {
 
 async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infallible, StoreError> {
     let mut connection = link.blocking(BLOCKED + LATE).await?;
-    let bell = format!("{}bell", link.prefix());
-    let mut last = newest(&mut connection, &bell).await?;
+    let stream = format!("{}notify", link.prefix());
+    let mut last = newest(&mut connection, &stream).await?;
     // Read the history position first, because the next caller may take processes and must know of a data loss before
     // that.
     link.history().await?;
@@ -88,7 +88,7 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
                 .arg("BLOCK")
                 .arg(BLOCKED.as_millis() as u64)
                 .arg("STREAMS")
-                .arg(&bell)
+                .arg(&stream)
                 .arg(&last)
                 .query_async(&mut connection)
                 .await
@@ -96,7 +96,7 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
             // The stream of a server that was emptied or restored may have restarted at a lower id.
             let now = match newest_in(&heard) {
                 Some(id) => id,
-                None => newest(&mut connection, &bell).await?,
+                None => newest(&mut connection, &stream).await?,
             };
             if now != last {
                 last = now;

@@ -47,11 +47,11 @@ fn frames(tail: &OutputTail) -> Vec<u8> {
 /// write to the server.
 pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
     let mut parts = kept.splitn(3, |byte| char::from(*byte) == SEPARATOR);
-    let mut part = || parts.next().ok_or_else(|| corrupt("what is kept of an output lacks a part"));
+    let mut part = || parts.next().ok_or_else(|| corrupt("a stored output tail is incomplete"));
     let attempt = number(part()?).and_then(|number| u32::try_from(number).ok());
     let total = number(part()?);
     let (Some(attempt), Some(total)) = (attempt, total) else {
-        return Err(corrupt("what is kept of an output has no place"));
+        return Err(corrupt("a stored output tail has no position"));
     };
     let mut rest = part()?.to_vec();
     let (mut chunks, mut end) = (Vec::new(), 0);
@@ -62,18 +62,18 @@ pub(super) fn tail(kept: &[u8]) -> Result<(AttemptNo, OutputTail), StoreError> {
             FrameKind::Stdout => OutputSource::Stdout,
             FrameKind::Stderr => OutputSource::Stderr,
             FrameKind::Gap | FrameKind::End | FrameKind::Note => {
-                return Err(corrupt("what is kept of an output is no output"));
+                return Err(corrupt("a stored output tail has an invalid frame"));
             }
         };
         let next = u64::try_from(bytes.len()).ok().and_then(|length| offset.checked_add(length));
         end = match next {
             Some(next) if offset >= end && next <= total => next,
-            Some(_) | None => return Err(corrupt("what is kept of an output is out of order")),
+            Some(_) | None => return Err(corrupt("the frames of a stored output tail are out of order")),
         };
         chunks.push(OutputChunk { offset, source, at: Timestamp(at), bytes });
     }
     if !rest.is_empty() {
-        return Err(corrupt("what is kept of an output breaks off"));
+        return Err(corrupt("a stored output tail ends within a frame"));
     }
     Ok((AttemptNo(attempt), OutputTail { total, chunks }))
 }

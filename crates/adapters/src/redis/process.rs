@@ -4,7 +4,9 @@ use super::codec::{
     closing, id, if_claimed, optional, push_author, push_lease, read, record_id, refusal, slot_state, stored,
 };
 use super::reply::ScriptReply;
-use super::script::{ABANDON, CLAIM, COMMIT, ENQUEUE_ACTION, IS_DURABLE, LOAD, ScriptArgs, TOUCH};
+use super::script::{
+    ABANDON, CLAIM, COMMIT, ENQUEUE_ACTION, IS_DURABLE, LOAD, ScriptArgs, UPDATE_LIVE_STATS,
+};
 use super::token::token;
 use async_trait::async_trait;
 use longhaul_domain::{ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, ProcessId, Revision};
@@ -110,7 +112,7 @@ impl ProcessStore for RedisStore {
                 .number(attempt.0.into())
                 .text(&record::encode_live_stats(live_stats));
         }
-        let mut reply = self.link.write(&TOUCH, NO_OP, args).await?;
+        let mut reply = self.link.write(&UPDATE_LIVE_STATS, NO_OP, args).await?;
         live_stats.iter().map(|(id, ..)| touched(*id, &mut reply.list()?)).collect()
     }
 
@@ -123,7 +125,7 @@ impl ProcessStore for RedisStore {
         ids.iter()
             .map(|id| match stored(&mut reply.list()?)? {
                 Some(other) if other.process.id != *id => {
-                    Err(reply.strange("it was answered with another record"))
+                    Err(reply.strange("the server returned another record"))
                 }
                 found => Ok(found),
             })

@@ -153,7 +153,7 @@ struct Waiter {
 
 impl Waiter {
     fn read(member: &[u8]) -> Result<Self, StoreError> {
-        let damaged = || corrupt("a waiter is not spelled as one");
+        let damaged = || corrupt("an entry of a queue has an invalid form");
         let (seq, rest) = member.split_at_checked(16).ok_or_else(damaged)?;
         let (raw, queued_at) = rest.split_at_checked(16).ok_or_else(damaged)?;
         let queued_at =

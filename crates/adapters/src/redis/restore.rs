@@ -6,7 +6,7 @@ use super::failure::corrupt;
 use super::membership::fenced;
 use super::migrate::taken;
 use super::process::NO_OP;
-use super::script::{FOOTINGS, RAISE, RESTORE, ScriptArgs};
+use super::script::{ADVANCE_MARKS, RECORD_POSITIONS, RESTORE, ScriptArgs};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Revision};
 use longhaul_ports::{
@@ -31,7 +31,7 @@ impl Restore for RedisStore {
             for id in some {
                 args.bytes(id.as_uuid().as_bytes());
             }
-            let mut reply = self.link.read(&FOOTINGS, args).await?;
+            let mut reply = self.link.read(&RECORD_POSITIONS, args).await?;
             for _ in some {
                 record_positions.push(record_position(&reply.word()?)?);
             }
@@ -45,9 +45,9 @@ impl Restore for RedisStore {
             args.number(marks.end.0).number(marks.seq.0);
             args
         };
-        if self.link.write(&RAISE, NO_OP, args()).await?.word()? == "empty" {
+        if self.link.write(&ADVANCE_MARKS, NO_OP, args()).await?.word()? == "empty" {
             self.found_anew().await?;
-            self.link.write(&RAISE, NO_OP, args()).await?;
+            self.link.write(&ADVANCE_MARKS, NO_OP, args()).await?;
         }
         match &marks.policy {
             Some((version, policy)) => self.raise_policy(*version, policy).await,
@@ -103,10 +103,10 @@ impl RedisStore {
             let what = reply.word()?;
             let at = Revision(reply.number()?);
             restored.push(match what.as_str() {
-                "given" => RestoreOutcome::Inserted(at),
+                "restored" => RestoreOutcome::Inserted(at),
                 "known" => RestoreOutcome::AlreadyPresent(at),
-                "swept" => RestoreOutcome::Pruned,
-                other => return Err(reply.strange(format!("what was given back was answered {other:?}"))),
+                "pruned" => RestoreOutcome::Pruned,
+                other => return Err(reply.strange(format!("the script `restore` returned {other:?}"))),
             });
         }
         Ok(())
@@ -121,6 +121,6 @@ fn record_position(word: &str) -> Result<RecordPosition, StoreError> {
         rev => rev
             .parse()
             .map(|rev| RecordPosition::At(Revision(rev)))
-            .map_err(|_| corrupt("a revision is no number")),
+            .map_err(|_| corrupt("a revision is not a number")),
     }
 }

@@ -16,13 +16,13 @@ macro_rules! script {
     ($($part:literal),+) => {
         LuaScript {
             source: concat!(
-                include_str!("lua/heads.lua"),
+                include_str!("lua/headers.lua"),
                 "return (function()\n",
-                include_str!("lua/news.lua"),
+                include_str!("lua/updates.lua"),
                 "return (function()\n",
-                include_str!("lua/waiters.lua"),
+                include_str!("lua/queues_of_key.lua"),
                 "return (function()\n",
-                include_str!("lua/places.lua"),
+                include_str!("lua/indexes.lua"),
                 "return (function()\n",
                 $(include_str!(concat!("lua/", $part, ".lua")), "\n",)+
                 "end)() end)() end)() end)()",
@@ -32,48 +32,49 @@ macro_rules! script {
     };
 }
 
-pub(super) static ATTENTION: LuaScript = script!("taking", "leases", "attention");
-pub(super) static ANNOUNCE: LuaScript = script!("even_if_full", "announce");
-pub(super) static METADATA: LuaScript = script!("books");
-pub(super) static CALLED: LuaScript = script!("leases", "aside", "even_if_full", "called");
-pub(super) static CLAIM: LuaScript = script!("taking", "claim");
+pub(super) static CLAIM_DUE: LuaScript = script!("lost_data_check", "leases", "claim_due");
+pub(super) static ANNOUNCE: LuaScript = script!("oom_exempt", "announce");
+pub(super) static METADATA: LuaScript = script!("metadata");
+pub(super) static WAIT_FOR_UPDATES: LuaScript =
+    script!("leases", "quarantine", "oom_exempt", "wait_for_updates");
+pub(super) static CLAIM: LuaScript = script!("lost_data_check", "claim");
 pub(super) static CLASSES: LuaScript = script!("classes");
-pub(super) static COMMIT: LuaScript = script!("even_if_full", "commit");
-pub(super) static DRAIN: LuaScript = script!("even_if_full", "drain");
+pub(super) static COMMIT: LuaScript = script!("oom_exempt", "commit");
+pub(super) static DRAIN: LuaScript = script!("oom_exempt", "drain");
 pub(super) static END: LuaScript = script!("end");
 pub(super) static ENDED: LuaScript = script!("ended");
 pub(super) static EVENTS: LuaScript = script!("events");
-pub(super) static FOOTINGS: LuaScript = script!("given", "footings");
-pub(super) static FORGET: LuaScript = script!("leases", "even_if_full", "forget");
-pub(super) static ABANDON: LuaScript = script!("even_if_full", "give_up");
-pub(super) static IS_DURABLE: LuaScript = script!("even_if_full", "kept");
+pub(super) static RECORD_POSITIONS: LuaScript = script!("restored", "record_positions");
+pub(super) static FORGET: LuaScript = script!("leases", "oom_exempt", "forget");
+pub(super) static ABANDON: LuaScript = script!("oom_exempt", "abandon");
+pub(super) static IS_DURABLE: LuaScript = script!("oom_exempt", "is_durable");
 pub(super) static KEY: LuaScript = script!("key");
-pub(super) static LEAVE: LuaScript = script!("even_if_full", "leave");
+pub(super) static LEAVE: LuaScript = script!("oom_exempt", "leave");
 pub(super) static LIST: LuaScript = script!("list");
 pub(super) static LOAD: LuaScript = script!("load");
 pub(super) static NODES: LuaScript = script!("nodes");
 pub(super) static OPEN: LuaScript = script!("open");
 pub(super) static POLICY: LuaScript = script!("policy");
 pub(super) static QUEUES: LuaScript = script!("queues");
-pub(super) static RAISE: LuaScript = script!("even_if_full", "raise");
-pub(super) static REGISTER: LuaScript = script!("leases", "even_if_full", "register");
-pub(super) static RESTORE: LuaScript = script!("given", "even_if_full", "restore");
-pub(super) static SUBMIT: LuaScript = script!("taking", "submit");
-pub(super) static PRUNE: LuaScript = script!("sweep");
+pub(super) static ADVANCE_MARKS: LuaScript = script!("oom_exempt", "advance_marks");
+pub(super) static REGISTER: LuaScript = script!("leases", "oom_exempt", "register");
+pub(super) static RESTORE: LuaScript = script!("restored", "oom_exempt", "restore");
+pub(super) static SUBMIT: LuaScript = script!("lost_data_check", "submit");
+pub(super) static PRUNE: LuaScript = script!("prune");
 pub(super) static TAIL: LuaScript = script!("tail");
 pub(super) static TAIL_OF: LuaScript = script!("tail_of");
-pub(super) static IMPORT: LuaScript = script!("take");
-pub(super) static IMPORT_METADATA: LuaScript = script!("take_books");
-pub(super) static IMPORT_EVENTS: LuaScript = script!("take_events");
-pub(super) static TOUCH: LuaScript = script!("touch");
-pub(super) static ENQUEUE_ACTION: LuaScript = script!("even_if_full", "wish");
+pub(super) static IMPORT: LuaScript = script!("import");
+pub(super) static IMPORT_METADATA: LuaScript = script!("import_metadata");
+pub(super) static IMPORT_EVENTS: LuaScript = script!("import_events");
+pub(super) static UPDATE_LIVE_STATS: LuaScript = script!("update_live_stats");
+pub(super) static ENQUEUE_ACTION: LuaScript = script!("oom_exempt", "enqueue_action");
 
 /// All scripts. They are loaded when a store is opened, so that a script that the server rejects is noticed early.
 pub(super) static ALL: &[&LuaScript] = &[
     &ANNOUNCE,
-    &ATTENTION,
+    &CLAIM_DUE,
     &METADATA,
-    &CALLED,
+    &WAIT_FOR_UPDATES,
     &CLAIM,
     &CLASSES,
     &COMMIT,
@@ -81,7 +82,7 @@ pub(super) static ALL: &[&LuaScript] = &[
     &END,
     &ENDED,
     &EVENTS,
-    &FOOTINGS,
+    &RECORD_POSITIONS,
     &FORGET,
     &ABANDON,
     &IS_DURABLE,
@@ -93,7 +94,7 @@ pub(super) static ALL: &[&LuaScript] = &[
     &OPEN,
     &POLICY,
     &QUEUES,
-    &RAISE,
+    &ADVANCE_MARKS,
     &REGISTER,
     &RESTORE,
     &SUBMIT,
@@ -103,7 +104,7 @@ pub(super) static ALL: &[&LuaScript] = &[
     &IMPORT,
     &IMPORT_METADATA,
     &IMPORT_EVENTS,
-    &TOUCH,
+    &UPDATE_LIVE_STATS,
     &ENQUEUE_ACTION,
 ];
 
@@ -142,7 +143,7 @@ impl ScriptArgs {
     }
 
     /// Adds two empty arguments for a script that compares the reported history position, to skip that comparison.
-    pub(super) fn told_nothing(mut self) -> Self {
+    pub(super) fn without_seen_position(mut self) -> Self {
         self.text("").text("");
         self
     }

@@ -36,7 +36,7 @@ impl RedisStore {
         let answer = if may_be_anothers {
             self.link.take(&SUBMIT, op, args).await
         } else {
-            self.link.write(&SUBMIT, op, args.told_nothing()).await
+            self.link.write(&SUBMIT, op, args.without_seen_position()).await
         };
         let mut reply = answer?;
         let word = reply.word()?;
@@ -146,7 +146,8 @@ fn accepted(new: Submission, seq: Seq) -> StoredProcess {
 
 fn claimed(new: Submission, seq: Seq, claim: longhaul_domain::Event) -> Result<StoredProcess, StoreError> {
     let lease = new.claim_for.as_ref().map(|claimant| claimant.lease.clone());
-    let lease: Lease = lease.ok_or_else(|| corrupt("what nobody asked for was claimed"))?;
+    let lease: Lease =
+        lease.ok_or_else(|| corrupt("a process was claimed although the submission asked for no claim"))?;
     let mut stored = accepted(new, seq);
     stored.process.evolve(&[claim]);
     stored.revision = stored.revision.next();
@@ -190,7 +191,8 @@ fn refusal(
             StoreRejection::LevelFull { level: head.level, live, most: tree.per_level }
         }
         "starved" => {
-            let key = head.key.clone().ok_or_else(|| corrupt("work without a key is held by one"))?;
+            let key =
+                head.key.clone().ok_or_else(|| corrupt("a process without a key is limited by a key"))?;
             StoreRejection::HeldByAncestors { key, holders: holders(reply)? }
         }
         "slotless" => {

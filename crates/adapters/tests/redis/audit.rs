@@ -10,8 +10,23 @@ type Indexes = BTreeMap<Bytes, Index>;
 const PREFIX: &str = "lh:{longhaul}:";
 /// What has to follow from the heads alone, by the beginnings of its names.
 const FOLLOWING: [&str; 17] = [
-    "all", "ids", "live", "s:", "x:", "tree:", "owned:", "wished:", "roots:", "ended", "due", "handed", "q:",
-    "holders:", "keys", "lanes:", "classes",
+    "all",
+    "ids",
+    "live",
+    "s:",
+    "x:",
+    "tree:",
+    "owned:",
+    "pending:",
+    "roots:",
+    "ended",
+    "due",
+    "leased",
+    "q:",
+    "holders:",
+    "keys",
+    "placements:",
+    "classes",
 ];
 
 /// Fails at the first index that does not follow from the heads.
@@ -91,10 +106,10 @@ impl Head<'_> {
         if !self.text("owner").is_empty() {
             return None;
         }
-        if self.number("wishes") > 0.0 {
+        if self.number("pending") > 0.0 {
             return Some(self.number("queued"));
         }
-        let times = ["due", "orphaned"].into_iter().filter_map(|name| self.text(name).parse().ok());
+        let times = ["due", "owner_lost"].into_iter().filter_map(|name| self.text(name).parse().ok());
         times.reduce(f64::min)
     }
 }
@@ -143,7 +158,7 @@ impl Kept {
         file(b"all", id, seq);
         file(b"ids", id, 0.0);
         file(&joined(&[b"s:", head.bytes("status")]), id, seq);
-        let filed = head.bodies.get(&b"filed"[..]).unwrap();
+        let filed = head.bodies.get(&b"labels"[..]).unwrap();
         for label in filed.get(16..).unwrap().split(|byte| *byte == b'\n').filter(|label| !label.is_empty()) {
             file(&joined(&[b"x:", label]), id, seq);
         }
@@ -163,8 +178,8 @@ impl Kept {
         if !head.text("owner").is_empty() {
             let owner = head.bytes("owner");
             file(&joined(&[b"owned:", owner]), id, seq);
-            if head.number("wishes") > 0.0 {
-                file(&joined(&[b"wished:", owner]), id, seq);
+            if head.number("pending") > 0.0 {
+                file(&joined(&[b"pending:", owner]), id, seq);
             }
             if slot_state == "1" && ancestors.is_empty() {
                 file(&joined(&[b"roots:", owner]), id, seq);
@@ -173,9 +188,9 @@ impl Kept {
         if !head.text("completed").is_empty() {
             file(b"ended", &mark, head.number("completed"));
         }
-        let handed = self.index(b"handed").and_then(|handed| handed.get(&mark));
+        let handed = self.index(b"leased").and_then(|handed| handed.get(&mark));
         match (head.due(), handed) {
-            (Some(_), Some(until)) => file(b"handed", &mark, *until),
+            (Some(_), Some(until)) => file(b"leased", &mark, *until),
             (Some(due), None) => file(b"due", &mark, due),
             (None, _) => {}
         }
@@ -183,7 +198,7 @@ impl Kept {
             let lane = head.lane();
             let waiter = joined(&[&mark, head.bytes("queued")]);
             file(&joined(&[b"q:", key, b"\x1f", &lane]), &waiter, -head.number("priority"));
-            file(&joined(&[b"lanes:", key]), &lane, 0.0);
+            file(&joined(&[b"placements:", key]), &lane, 0.0);
             file(b"keys", key, 0.0);
         }
         if slot_state == "1" {
@@ -198,21 +213,21 @@ impl Kept {
         let mut places = BTreeSet::new();
         let mut shut = Indexes::new();
         for (name, lanes) in &self.indexes {
-            let Some(key) = name.strip_prefix(b"lanes:") else { continue };
+            let Some(key) = name.strip_prefix(b"placements:") else { continue };
             for lane in lanes.keys() {
                 let place = joined(&[lane, b"\x1f", key]);
                 if self.is_listed(key, lane, &place) {
                     places.insert(place);
                 } else {
-                    shut.entry(joined(&[b"shut:", key])).or_default().insert(lane.clone(), 0.0);
-                    shut.entry(b"shut".to_vec()).or_default().insert(key.to_vec(), 0.0);
+                    shut.entry(joined(&[b"full:", key])).or_default().insert(lane.clone(), 0.0);
+                    shut.entry(b"full".to_vec()).or_default().insert(key.to_vec(), 0.0);
                 }
             }
         }
         let kept: Indexes = self
             .indexes
             .iter()
-            .filter(|(name, _)| name.starts_with(b"shut"))
+            .filter(|(name, _)| name.starts_with(b"full"))
             .map(|(name, members)| (name.clone(), members.clone()))
             .collect();
         assert_eq!(kept, shut, "what is not ready is shut");

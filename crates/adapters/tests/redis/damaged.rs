@@ -94,7 +94,7 @@ async fn a_damaged_waiter_holds_up_nobody() {
         vandal.set(&of("p:", waiter.process.id), field, value).await;
         damaged.push(waiter.process.id);
     }
-    for part in ["p:", "b:", "w:"] {
+    for part in ["p:", "b:", "actions:"] {
         let waiter = world.submit(world.draft().key("k").priority(50)).await;
         vandal.spoil(&of(part, waiter.process.id)).await;
         damaged.push(waiter.process.id);
@@ -237,15 +237,15 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
         "policy",
         "limits",
         "held",
-        "news",
+        "updates",
         "classes",
         "served",
         "at",
-        "tombs",
+        "tombstones",
         "launch",
-        "aside",
-        "tombs_in_order",
-        "shut",
+        "quarantine",
+        "tombstones_by_time",
+        "full",
         "lost",
         "ev",
         "all",
@@ -253,7 +253,7 @@ async fn a_shared_key_of_another_kind_is_named_before_anything_is_written() {
         "live",
         "ended",
         "due",
-        "handed",
+        "leased",
         "keys",
         "nodes",
         "leases",
@@ -310,14 +310,14 @@ async fn a_write_that_meets_damage_changes_nothing_and_says_what_it_met() {
     let world = &vandal.world;
     let lease = world.node("a").await;
     let sound = world.start(world.draft(), &lease).await;
-    let far = [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "holders:l"), ("p", "wished:a")];
-    for (key, spoilt) in far.into_iter().chain([("m", "s:"), ("o", "from s:"), ("n", "w:")]) {
+    let far = [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "holders:l"), ("p", "pending:a")];
+    for (key, spoilt) in far.into_iter().chain([("m", "s:"), ("o", "from s:"), ("n", "actions:")]) {
         let starting = world.start(world.draft().key(key), &lease).await;
         let id = starting.process.id;
         let wished = world.store.enqueue_action(&id, world.ids.op(), PendingAction::Pause).await.unwrap();
         let over = Change { taken: wished, ..world.change(&starting, never_ran(&starting)) };
         let key = match spoilt {
-            "w:" => of("w:", id),
+            "actions:" => of("actions:", id),
             "s:" => format!("s:{}", over.next.status()).into_bytes(),
             "from s:" => format!("s:{}", starting.process.status()).into_bytes(),
             key => key.as_bytes().to_vec(),
@@ -343,7 +343,7 @@ async fn an_end_that_meets_damage_among_those_behind_it_changes_nothing() {
     world.store.set_policy(version, &Policy { default_slots: 1, ..policy }).await.unwrap();
     let lease = world.node("a").await;
     for (key, spoilt) in
-        [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "ready:=anywhere\u{1f}0"), ("m", "lanes:m")]
+        [("k", "q:k\u{1f}=anywhere\u{1f}0"), ("l", "ready:=anywhere\u{1f}0"), ("m", "placements:m")]
     {
         let holder = world.run(world.draft().key(key), &lease).await;
         world.submit(world.draft().key(key)).await;
@@ -380,7 +380,7 @@ async fn an_order_that_meets_damage_changes_nothing() {
     let world = &vandal.world;
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
-    vandal.spoil(b"wished:a").await;
+    vandal.spoil(b"pending:a").await;
     let refused = world.store.enqueue_action(&running.process.id, world.ids.op(), PendingAction::Pause).await;
     assert!(is_corrupt(&refused), "{refused:?}");
     assert_eq!(world.load(running.process.id).await, running);
@@ -413,9 +413,9 @@ async fn marks_that_somebody_overwrote_are_found_out_again() {
         world.exit(&next, 0).await;
     }
     for field in ["*", "n:a", "t:a"] {
-        vandal.set(b"news", field, "x").await;
+        vandal.set(b"updates", field, "x").await;
     }
-    vandal.spoil(b"bell").await;
+    vandal.spoil(b"notify").await;
     world.submit(world.draft()).await;
     world.store.wait_for_updates(&lease).await.unwrap();
 }

@@ -90,13 +90,25 @@ async fn a_namespace_of_a_newer_program_is_left_untouched() {
     let server = Server::start();
     drop(RedisStore::open(server.options()).await.unwrap());
     let meta = "lh:{longhaul}:meta";
-    server.ask(&["HSET", meta, "layout", "8", "min_reader", "1"]);
+    server.ask(&["HSET", meta, "layout", "8", "min_reader", "2"]);
     drop(RedisStore::open(server.options()).await.unwrap());
     assert_eq!(server.ask(&["HGET", meta, "layout"]), "8");
     server.ask(&["HSET", meta, "layout", "9", "min_reader", "9"]);
     let before = server.ask(&["HGETALL", meta]);
     let refused = error_of(RedisStore::open(server.options()).await);
-    assert!(matches!(refused, StoreError::Format { found: 9, supported: 1 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Format { found: 9, supported: 2 }), "{refused:?}");
+    assert_eq!(server.ask(&["HGETALL", meta]), before);
+}
+
+#[tokio::test]
+async fn a_namespace_of_an_older_program_is_left_untouched() {
+    let server = Server::start();
+    let meta = "lh:{longhaul}:meta";
+    server.ask(&["HSET", meta, "layout", "1", "min_reader", "1", "founded", "x"]);
+    let before = server.ask(&["HGETALL", meta]);
+    let refused = error_of(RedisStore::open(server.options()).await);
+    assert!(matches!(refused, StoreError::Format { found: 1, supported: 2 }), "{refused:?}");
+    assert!(refused.format_help().is_some_and(|help| help.contains("older program")), "{refused:?}");
     assert_eq!(server.ask(&["HGETALL", meta]), before);
 }
 

@@ -58,8 +58,8 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     check.so(if let StoreError::Corrupt { .. } = error {
         "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
          manager begins with an empty one"
-    } else if let StoreError::Format { .. } | StoreError::NewerRecord { .. } = error {
-        "use the newer program; nothing was changed"
+    } else if let Some(help) = error.format_help() {
+        help
     } else if let StoreError::ReadOnly { .. } = error {
         "make it writable for its user: chmod u+rw, or mount it so"
     } else {

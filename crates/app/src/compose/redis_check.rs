@@ -86,17 +86,17 @@ fn of_key(found: Result<KeyCheck, ComposeError>) -> DoctorCheck {
         Ok(KeyCheck { current: Some(key), older: Some((older, 0)) }) => {
             return DoctorCheck::ok(NAME, key)
                 .because(format!(
-                    "{older} is in the file too, and nothing that has not ended was sealed with it"
+                    "{older} is in the file too; no process that has not ended was signed with it"
                 ))
-                .so("`longhaul store key --retire` lets go of it, when all nodes sign with the new one");
+                .so("run `longhaul store key --retire` to remove it when all nodes sign with the new key");
         }
         Ok(KeyCheck { current: Some(key), older: Some((older, open)) }) => {
             return DoctorCheck::ok(NAME, key)
-                .because(format!("{older} is needed still: {} not ended that it sealed", have(open)))
+                .because(format!("{older} is still needed: {} not ended, signed with it", have(open)))
                 .with("sealed_by_older", open as u64);
         }
         Ok(KeyCheck { current: None, .. }) => {
-            return DoctorCheck::ok(NAME, "none yet, the first manager makes it");
+            return DoctorCheck::ok(NAME, "none yet; the first manager creates it");
         }
         Err(error) => error,
     };
@@ -116,7 +116,9 @@ async fn of_server(url: &str) -> Vec<DoctorCheck> {
         Ok(options) => options,
         Err(error) => {
             let why = causes(&error).unwrap_or_else(|| error.to_string());
-            return vec![DoctorCheck::obstacle("redis.url", "it cannot be read").because(why)];
+            return vec![
+                DoctorCheck::obstacle("redis.url", "the URL of the store is not valid").because(why),
+            ];
         }
     };
     match tokio::time::timeout(STORE_TIMEOUT, RedisStore::examine(&options)).await {
@@ -139,12 +141,12 @@ async fn of_server(url: &str) -> Vec<DoctorCheck> {
 fn rights(lacking: &[String]) -> DoctorCheck {
     const NAME: &str = "redis.rights";
     if lacking.is_empty() {
-        return DoctorCheck::ok(NAME, "the user of the store may do what it needs");
+        return DoctorCheck::ok(NAME, "the Redis user has all permissions that it needs");
     }
     let allowed: String = lacking.iter().map(|name| format!(" +{name}")).collect();
-    DoctorCheck::problem(NAME, format!("the user of the store may not use {}", lacking.join(", ")))
-        .because("what needs them fails, and the error names one at a time")
-        .so(format!("as an administrator of the server: ACL SETUSER USER{allowed}"))
+    DoctorCheck::problem(NAME, format!("the Redis user may not use {}", lacking.join(", ")))
+        .because("operations that need these commands fail")
+        .so(format!("run as an administrator of the server: ACL SETUSER USER{allowed}"))
 }
 
 fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
@@ -152,30 +154,28 @@ fn away(error: &StoreError, namespace: &str, url: &str) -> DoctorCheck {
     if let StoreError::Unavailable { source } = error
         && let Some(denial) = source.downcast_ref::<AclError>()
     {
-        return DoctorCheck::obstacle("redis.server", "it answers, and turns the user of the store away")
-            .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+        return DoctorCheck::obstacle("redis.server", "the server rejects the Redis user")
+            .because(format!("{why}; until then launches are refused, and running processes continue"))
             .so(denial.help(namespace));
     }
     if let StoreError::Unavailable { source } = error
         && source.is::<UnsuitableServer>()
     {
-        return DoctorCheck::obstacle("redis.server", "it answers, and does not tell what has to be known")
-            .because(why);
+        return DoctorCheck::obstacle("redis.server", "the server does not report its settings").because(why);
     }
     if let StoreError::Unavailable { source } = error
         && source.is::<TlsFault>()
     {
-        return DoctorCheck::obstacle("redis.server", "there is no connection to it through TLS")
-            .because(why);
+        return DoctorCheck::obstacle("redis.server", "the TLS connection to the server failed").because(why);
     }
     not_reached(why, url)
 }
 
 fn not_reached(why: String, url: &str) -> DoctorCheck {
-    let usual = "start it, or correct `store`; a manager goes on by itself when it is back";
+    let usual = "start the server, or correct `store`; the manager continues when the server is back";
     let help = url_hints::advice(url, &why).unwrap_or(usual);
-    DoctorCheck::obstacle("redis.server", "it does not answer")
-        .because(format!("{why}; launches are refused meanwhile, and what runs goes on"))
+    DoctorCheck::obstacle("redis.server", "the server does not answer")
+        .because(format!("{why}; until then launches are refused, and running processes continue"))
         .so(help)
 }
 
@@ -200,9 +200,9 @@ fn version(server: &ServerInfo) -> DoctorCheck {
     let told = format!("{} {}", server.product, server.version);
     let is_old = |fault: &UnsuitableServer| matches!(fault, UnsuitableServer::TooOld { .. });
     match server.faults(Durability::Cache).into_iter().find(is_old) {
-        Some(fault) => {
-            DoctorCheck::obstacle(NAME, told).because(fault.to_string()).so("no manager starts on it")
-        }
+        Some(fault) => DoctorCheck::obstacle(NAME, told)
+            .because(fault.to_string())
+            .so("a manager refuses to start with this server"),
         None => DoctorCheck::ok(NAME, told).with("version", server.version.clone()),
     }
 }
@@ -211,8 +211,8 @@ fn role(server: &ServerInfo, durability: Durability) -> DoctorCheck {
     const NAME: &str = "redis.replicas";
     if let Some(primary) = &server.primary {
         return DoctorCheck::obstacle(NAME, format!("a replica of {primary}"))
-            .because("nothing can be written to it")
-            .so(format!("name {primary} in `store`, or sentinels: redis+sentinel://"));
+            .because("a replica accepts no writes")
+            .so(format!("set `store` to {primary}, or use sentinels: redis+sentinel://"));
     }
     let told = match server.replicas {
         0 => "a primary without replicas".to_owned(),
@@ -224,9 +224,9 @@ fn role(server: &ServerInfo, durability: Durability) -> DoctorCheck {
         (Some(fault), _) => DoctorCheck::obstacle(NAME, told).because(fault.to_string()),
         (None, Durability::Single) if server.replicas > 0 => DoctorCheck::warning(NAME, told)
             .because(
-                "`durability=single` does not wait for them: one that is promoted may lack the latest writes",
+                "`durability=single` does not wait for replicas: a replica that is promoted may lack the latest writes",
             )
-            .so(format!("ask for `durability=replicated:{}` if they may be promoted", server.replicas)),
+            .so(format!("use `durability=replicated:{}` if replicas may be promoted", server.replicas)),
         (None, Durability::Single | Durability::Cache | Durability::Replicated { .. }) => {
             DoctorCheck::ok(NAME, told)
         }
@@ -240,8 +240,8 @@ fn eviction(server: &ServerInfo) -> DoctorCheck {
         return DoctorCheck::ok(NAME, "noeviction");
     }
     DoctorCheck::obstacle(NAME, server.eviction.clone())
-        .because("a server that is full would forget processes")
-        .so("CONFIG SET maxmemory-policy noeviction, and the same in its file of settings")
+        .because("when its memory is full, the server would delete processes")
+        .so("set `maxmemory-policy noeviction`, with CONFIG SET and in the configuration file of the server")
 }
 
 fn memory(server: &ServerInfo) -> DoctorCheck {
@@ -255,7 +255,7 @@ fn memory(server: &ServerInfo) -> DoctorCheck {
     let told = format!("{} of {} used, {percent} %", amount(used), amount(most));
     let check = if used >= most {
         DoctorCheck::problem(NAME, told)
-            .because("it is full: launches are refused; ends and stops are still recorded")
+            .because("the memory is full: launches are refused; ends and stops are still recorded")
     } else if percent >= NEARLY_FULL {
         DoctorCheck::warning(NAME, told)
             .because("a full server refuses launches; ends and stops are still recorded")
@@ -263,7 +263,7 @@ fn memory(server: &ServerInfo) -> DoctorCheck {
         return DoctorCheck::ok(NAME, told).with("used_bytes", used).with("limit_bytes", most);
     };
     check
-        .so("raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`")
+        .so("raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`")
         .with("used_bytes", used)
         .with("limit_bytes", most)
 }
@@ -273,13 +273,13 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
     let appends = if server.appends { "yes" } else { "no" };
     let synced = match &server.synced {
         SyncPolicy::When(when) => format!("appendfsync {when}"),
-        SyncPolicy::Untold => "appendfsync not told".to_owned(),
+        SyncPolicy::Untold => "appendfsync not reported".to_owned(),
     };
     let told = format!("{durability}; appendonly {appends}, {synced}");
     if !server.disk_is_well {
         return DoctorCheck::problem(NAME, told)
-            .because("its latest write to its disk failed, so that it may refuse all writes")
-            .so("look at its disk and its log");
+            .because("the server's latest write to its disk failed, so the server may refuse all writes")
+            .so("check the disk and the log of the server");
     }
     let of_disk = |fault: &UnsuitableServer| {
         matches!(fault, UnsuitableServer::NotDurable { .. } | UnsuitableServer::Silent { .. })
@@ -287,24 +287,24 @@ fn disk(server: &ServerInfo, durability: Durability) -> DoctorCheck {
     if let Some(fault) = server.faults(durability).into_iter().find(of_disk) {
         return DoctorCheck::obstacle(NAME, told)
             .because(fault.to_string())
-            .so("a manager refuses to start, or to write");
+            .so("a manager refuses to start with these settings, and refuses writes");
     }
     let is_promised = durability != Durability::Cache;
     if is_promised && server.begins_torn {
         return DoctorCheck::warning(NAME, format!("{told}, aof-load-truncated yes"))
-            .because("of a change that a kill or a power cut tore, half takes effect when the server begins a second time")
-            .so("aof-load-truncated no: after such an end the server asks for `redis-check-aof --fix`, which takes it out");
+            .because("after a kill or a power cut during a write, half of a change can take effect at the second start")
+            .so("set `aof-load-truncated no`: the server then asks for `redis-check-aof --fix`, which removes the half");
     }
     match durability {
         Durability::Cache if !server.appends => DoctorCheck::warning(NAME, told)
-            .because("nothing is promised, and all is lost when the server ends")
-            .so("for more than tries: appendonly yes, appendfsync always, and `durability=single`"),
+            .because("there is no guarantee: all records are lost when the server ends")
+            .so("for other uses than experiments: `appendonly yes`, `appendfsync always`, and `durability=single`"),
         Durability::Cache => DoctorCheck::ok(NAME, told)
-            .because("nothing is promised: the latest writes may be lost with the server"),
+            .because("there is no guarantee: the latest writes may be lost when the server ends"),
         Durability::Single => DoctorCheck::ok(NAME, told)
-            .because("what was acknowledged outlives the end of the server, and a power cut"),
+            .because("acknowledged writes survive the end of the server and a power cut"),
         Durability::Replicated { .. } => {
-            DoctorCheck::ok(NAME, told).because("what was acknowledged outlives the loss of the server")
+            DoctorCheck::ok(NAME, told).because("acknowledged writes survive the loss of the server")
         }
     }
 }
@@ -313,16 +313,17 @@ fn latency(trips: &RoundTrips) -> DoctorCheck {
     const NAME: &str = "redis.latency";
     let RoundTrips { count, median, longest } = *trips;
     let told = format!("p50 {}, max {} of {count}", millis(median), millis(longest));
-    let why = "each change of a process costs at least one answer of the server";
+    let why = "each change of a process takes at least one round trip to the server";
     let check = if median >= TOO_SLOW {
-        DoctorCheck::problem(NAME, told).because(format!("{why}; beats come too late, and leases end"))
+        DoctorCheck::problem(NAME, told)
+            .because(format!("{why}; lease renewals arrive too late, and leases expire"))
     } else if median >= SLOW || longest >= TOO_SLOW {
         DoctorCheck::warning(NAME, told).because(why)
     } else {
         return DoctorCheck::ok(NAME, told).with("p50_ms", rounded(median)).with("max_ms", rounded(longest));
     };
     check
-        .so("look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor")
+        .so("check the network and the load of the server: SLOWLOG GET, disk, processor")
         .with("p50_ms", rounded(median))
         .with("max_ms", rounded(longest))
 }
@@ -340,8 +341,10 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
     let surely = ahead.unsigned_abs().saturating_sub(u64::try_from(within.as_micros()).unwrap_or(u64::MAX));
     let check = if surely >= MAX_CLOCK_SKEW_US {
         DoctorCheck::warning(NAME, told)
-            .because("leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it")
-            .so("set both clocks by NTP")
+            .because(
+                "shown times and delays are wrong by this difference; leases use only the server's clock",
+            )
+            .so("synchronise both clocks with NTP")
     } else {
         DoctorCheck::ok(NAME, told)
     };
@@ -351,26 +354,31 @@ fn clock(skew: &ClockSkew) -> DoctorCheck {
 fn of_namespace(namespace: NamespaceState, name: &str) -> DoctorCheck {
     const NAME: &str = "redis.namespace";
     match namespace {
-        NamespaceState::Absent => DoctorCheck::ok(NAME, format!("{name}, which the first manager founds")),
+        NamespaceState::Absent => DoctorCheck::ok(NAME, format!("{name}; the first manager creates it")),
         NamespaceState::Readable => DoctorCheck::ok(NAME, name),
-        NamespaceState::Newer { needs, knows } => DoctorCheck::obstacle(NAME, name)
-            .because(format!(
-                "it was written by a newer program: its layout is {needs}, and this one knows {knows}"
-            ))
-            .so("use the newer program; nothing was changed"),
+        NamespaceState::Unreadable { layout, supported } => {
+            let author = if layout > supported { "a newer program" } else { "an older program" };
+            DoctorCheck::obstacle(NAME, name)
+                .because(format!(
+                    "{author} wrote its layout, version {layout}; this program reads version {supported}"
+                ))
+                .so(format!("use {author}; nothing was changed"))
+        }
     }
 }
 
 fn leases(options: &RedisOptions) -> DoctorCheck {
     const NAME: &str = "redis.leases";
     let Some(LeaseTimes { lease, grace }) = options.leases else {
-        return DoctorCheck::ok(NAME, "they last for ever");
+        return DoctorCheck::ok(NAME, "leases never expire");
     };
     let told = format!("lease {} s, grace {} s", lease.as_secs(), grace.as_secs());
     let check = if lease < MIN_SAFE_LEASE {
         DoctorCheck::warning(NAME, told)
-            .because("a node gives a sign of life each second: a few that come late end such a lease")
-            .so("leave out `lease` in the URL of the store for 5 s")
+            .because(
+                "a node renews its lease each second; such a short lease expires after a few late renewals",
+            )
+            .so("remove `lease` from the URL of the store; the default is 5 s")
     } else {
         DoctorCheck::ok(NAME, told)
     };
@@ -380,16 +388,16 @@ fn leases(options: &RedisOptions) -> DoctorCheck {
 fn agreement(ours: String, differing: &[NodeSettings]) -> DoctorCheck {
     const NAME: &str = "redis.agreement";
     if differing.is_empty() {
-        return DoctorCheck::ok(NAME, format!("no node keeps to anything but {ours}"));
+        return DoctorCheck::ok(NAME, format!("all nodes use {ours}"));
     }
     let others: Vec<String> =
-        differing.iter().map(|NodeSettings { node, terms }| format!("{node} keeps to {terms}")).collect();
-    DoctorCheck::warning(NAME, format!("{}; this one to {ours}", others.join(", ")))
+        differing.iter().map(|NodeSettings { node, terms }| format!("{node} uses {terms}")).collect();
+    DoctorCheck::warning(NAME, format!("{}; this node uses {ours}", others.join(", ")))
         .because(
-            "who counts on a shorter lease or grace gives others up too early, and what a node with less durability \
-             acknowledges may be lost",
+            "a node with a shorter lease or grace declares other nodes lost too early, and writes that a node with a \
+             lower durability acknowledges may be lost",
         )
-        .so("say the same in the URL of the store on all nodes, and start their managers anew")
+        .so("use the same values in the URL of the store on all nodes, and restart their managers")
         .with("differing", differing.len() as u64)
 }
 
@@ -456,12 +464,12 @@ ok       redis.replicas          a primary without replicas
 ok       redis.maxmemory_policy  noeviction
 ok       redis.memory            12.0 MiB used, no limit
 ok       redis.durability        single; appendonly yes, appendfsync always
-  why:  what was acknowledged outlives the end of the server, and a power cut
+  why:  acknowledged writes survive the end of the server and a power cut
 ok       redis.latency           p50 0.12 ms, max 0.90 ms of 30
 ok       redis.clock             the server is 0.34 ms behind, within 0.06 ms
 ok       redis.namespace         team
 ok       redis.leases            lease 5 s, grace 10 s
-ok       redis.agreement         no node keeps to anything but durability=single&lease=5&grace=10
+ok       redis.agreement         all nodes use durability=single&lease=5&grace=10
 all is well
 "
         );
@@ -477,7 +485,7 @@ all is well
         found.server.appends = false;
         found.round_trips.median = Duration::from_millis(7);
         found.skew.ahead = 2_500_000;
-        found.namespace = NamespaceState::Newer { needs: 9, knows: 1 };
+        found.namespace = NamespaceState::Unreadable { layout: 9, supported: 1 };
         let terms = "durability=cache&lease=5&grace=10".to_owned();
         found.differing = vec![NodeSettings { node: "beta".to_owned(), terms }];
         let (health, text) = told(&found, "durability=single&lease=2");
@@ -487,34 +495,34 @@ all is well
             "\
 problem  redis.server            Redis 6.0.16
   why:  Redis 6.0.16 is older than 6.2; use a newer one
-  help: no manager starts on it
+  help: a manager refuses to start with this server
 problem  redis.replicas          a replica of 10.0.0.1:6379
-  why:  nothing can be written to it
-  help: name 10.0.0.1:6379 in `store`, or sentinels: redis+sentinel://
+  why:  a replica accepts no writes
+  help: set `store` to 10.0.0.1:6379, or use sentinels: redis+sentinel://
 problem  redis.maxmemory_policy  allkeys-lru
-  why:  a server that is full would forget processes
-  help: CONFIG SET maxmemory-policy noeviction, and the same in its file of settings
+  why:  when its memory is full, the server would delete processes
+  help: set `maxmemory-policy noeviction`, with CONFIG SET and in the configuration file of the server
 warning  redis.memory            12.0 MiB of 15.0 MiB used, 80 %
   why:  a full server refuses launches; ends and stops are still recorded
-  help: raise `maxmemory`, or let old records go: `longhaul prune`, `retention.count`
+  help: raise `maxmemory`, or delete old records: `longhaul prune`, `retention.count`
 problem  redis.durability        single; appendonly no, appendfsync always
   why:  the server cannot keep the durability `single`: `appendonly` is `no`; set it to `yes`, or use `durability=cache` in the URL, which accepts any setting and guarantees nothing
-  help: a manager refuses to start, or to write
+  help: a manager refuses to start with these settings, and refuses writes
 warning  redis.latency           p50 7.00 ms, max 0.90 ms of 30
-  why:  each change of a process costs at least one answer of the server
-  help: look at the network, and at what else the server does: SLOWLOG GET, its disk, its processor
+  why:  each change of a process takes at least one round trip to the server
+  help: check the network and the load of the server: SLOWLOG GET, disk, processor
 warning  redis.clock             the server is 2500.00 ms ahead, within 0.06 ms
-  why:  leases go by the server's clock and are not hurt; times that are shown, and delays, are off by it
-  help: set both clocks by NTP
+  why:  shown times and delays are wrong by this difference; leases use only the server's clock
+  help: synchronise both clocks with NTP
 problem  redis.namespace         team
-  why:  it was written by a newer program: its layout is 9, and this one knows 1
-  help: use the newer program; nothing was changed
+  why:  a newer program wrote its layout, version 9; this program reads version 1
+  help: use a newer program; nothing was changed
 warning  redis.leases            lease 2 s, grace 10 s
-  why:  a node gives a sign of life each second: a few that come late end such a lease
-  help: leave out `lease` in the URL of the store for 5 s
-warning  redis.agreement         beta keeps to durability=cache&lease=5&grace=10; this one to durability=single&lease=2&grace=10
-  why:  who counts on a shorter lease or grace gives others up too early, and what a node with less durability acknowledges may be lost
-  help: say the same in the URL of the store on all nodes, and start their managers anew
+  why:  a node renews its lease each second; such a short lease expires after a few late renewals
+  help: remove `lease` from the URL of the store; the default is 5 s
+warning  redis.agreement         beta uses durability=cache&lease=5&grace=10; this node uses durability=single&lease=2&grace=10
+  why:  a node with a shorter lease or grace declares other nodes lost too early, and writes that a node with a lower durability acknowledges may be lost
+  help: use the same values in the URL of the store on all nodes, and restart their managers
 5 problems, 5 warnings
 "
         );

@@ -210,9 +210,10 @@ impl CopyError {
             Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
             Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
             Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
-            Self::Store { source: StoreError::Format { .. } | StoreError::NewerRecord { .. }, .. } => {
-                Some("use the newer program that wrote it; nothing was changed".to_owned())
-            }
+            Self::Store {
+                source: error @ (StoreError::Format { .. } | StoreError::NewerRecord { .. }),
+                ..
+            } => error.format_help().map(str::to_owned),
             Self::Store { store, source } => shared::allowing(store, source),
             Self::File { .. } => None,
             Self::Unconfirmed { state_dir, .. } => Some(format!(

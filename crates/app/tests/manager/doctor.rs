@@ -125,7 +125,7 @@ fn doctor_tells_how_a_server_is_and_that_it_is_gone() {
     let before = bench.run(&["doctor", "--json"]);
     let all = told(&before);
     assert_eq!((before.code, &all["state"]), (0, &"warning".into()), "{all:#}");
-    assert!(found(&all, "redis.namespace")["found"].as_str().unwrap().contains("founds"), "{all:#}");
+    assert!(found(&all, "redis.namespace")["found"].as_str().unwrap().contains("creates"), "{all:#}");
     assert!(found(&all, "redis.latency")["figures"]["p50_ms"].as_f64().unwrap() > 0.0, "{all:#}");
     assert!(found(&all, "redis.clock")["figures"]["ahead_ms"].as_f64().unwrap().abs() < 1_000.0, "{all:#}");
     assert_eq!(found(&all, "redis.leases")["figures"]["lease_ms"], 7_000);

@@ -65,12 +65,12 @@ pub enum StoreError {
         /// What to do.
         remedy: String,
     },
-    /// It was left untouched.
-    #[error("the store has format {found}, this program knows up to {supported}")]
+    /// The store has a format that this program does not read. The store was not changed.
+    #[error("the store has format {found}; this program reads format {supported}")]
     Format {
-        /// Its format.
+        /// Format of the store.
         found: u32,
-        /// The newest one known here.
+        /// Newest format that this program reads.
         supported: u32,
     },
     /// A newer program wrote this record; others may be readable. It was left untouched.
@@ -84,6 +84,23 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Returns what to do about a store in a format that this program does not read; `None` for all other errors.
+    #[must_use]
+    pub const fn format_help(&self) -> Option<&'static str> {
+        if let Self::Format { found, supported } = self
+            && *found < *supported
+        {
+            return Some(
+                "use the older program that wrote it, or copy the records with `longhaul store copy` of that program; \
+                 nothing was changed",
+            );
+        }
+        if matches!(self, Self::Format { .. } | Self::NewerRecord { .. }) {
+            return Some("use the newer program that wrote it; nothing was changed");
+        }
+        None
+    }
+
     /// Whether something that is kept cannot be read: the store answers, and others may be well.
     #[must_use]
     pub const fn is_damage(&self) -> bool {

@@ -6,32 +6,32 @@
 local NODE, EPOCH, TOKEN, ROOTS, BATCH = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local OWN = P .. 'node:' .. NODE
 -- So many entries that stand too early are mended by one claim; what is left over is called for again.
-local mendings = 2000
+local repairs_left = 2000
 
 -- The first key of a lane with a free slot.
-local function first_of(lane)
-  while mendings > 0 do
-    local top = call('ZRANGE', P .. 'ready:' .. lane, 0, 0, 'WITHSCORES')
+local function first_of(placement)
+  while repairs_left > 0 do
+    local top = call('ZRANGE', P .. 'ready:' .. placement, 0, 0, 'WITHSCORES')
     if not top[1] then return nil end
     local entry, key = top[1], top[1]:sub(33)
-    local is_known = call('HGET', P .. 'at', lane .. SEP .. key) == entry
+    local is_known = call('HGET', P .. 'at', placement .. SEP .. key) == entry
     local is_sound, open = pcall(is_open, key)
     if is_known and is_sound and open and entry:sub(1, 16) == pad(served(key)) then
       return {
-        urgency = tonumber(top[2]), served = tonumber(entry:sub(1, 16)), seq = tonumber(entry:sub(17, 32)) or 0,
-        line = P .. 'q:' .. key .. SEP .. lane, key = key, lane = lane, entry = entry,
+        rank = tonumber(top[2]), served = tonumber(entry:sub(1, 16)), seq = tonumber(entry:sub(17, 32)) or 0,
+        line = P .. 'q:' .. key .. SEP .. placement, key = key, placement = placement, entry = entry,
       }
     end
     -- What nobody made does not lead to anybody, and a key that is damaged keeps its own waiters only.
-    if not is_known or not is_sound or not pcall(enlist, key, lane) then call('ZREM', P .. 'ready:' .. lane, entry) end
-    mendings = mendings - 1
+    if not is_known or not is_sound or not pcall(refresh_entry, key, placement) then call('ZREM', P .. 'ready:' .. placement, entry) end
+    repairs_left = repairs_left - 1
   end
   return nil
 end
 
-local function goes_before(a, b)
+local function precedes(a, b)
   if not b then return true end
-  if a.urgency ~= b.urgency then return a.urgency < b.urgency end
+  if a.rank ~= b.rank then return a.rank < b.rank end
   if a.served ~= b.served then return a.served < b.served end
   return a.seq < b.seq
 end
@@ -42,11 +42,11 @@ local function next_one()
   for i = 7, #ARGV do
     for _, child in ipairs(roots_full and { '1' } or { '0', '1' }) do
       local first = first_of(ARGV[i] .. SEP .. child)
-      if first and goes_before(first, best) then best = first end
+      if first and precedes(first, best) then best = first end
     end
   end
   -- Whoever is best is known only once every lane was looked at.
-  return mendings > 0 and best or nil
+  return repairs_left > 0 and best or nil
 end
 
 -- Whoever stands first: its head as it is and as it becomes, what is said of that, its life and its specification. Ends
@@ -55,23 +55,23 @@ local function claimable(best, member)
   local id = member:sub(17, 32)
   local h = head(id)
   if not h then damaged('process ' .. printed(id) .. ': it stands in the queue, and there is no record of it') end
-  if h.standing ~= '0' or h.key ~= best.key or lane_of(h) ~= best.lane or mark_of(id, h) .. h.queued ~= member then
+  if h.slot_state ~= '0' or h.key ~= best.key or placement_of(h) ~= best.placement or mark_of(id, h) .. h.queued ~= member then
     damaged('process ' .. printed(id) .. ': it stands in the queue as what it is not')
   end
   local b = bodies(id, 'life', 'spec')
   if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is gone') end
-  needs('list', 'w:' .. id)
+  needs('list', 'actions:' .. id)
   local n, said = as_claimed(h, NODE)
   needs_queue(h, n)
   return { was = h, is = n, said = said, life = b[1], spec = b[2] }
 end
 
 -- Gives it to the node. Answers its record.
-local function hand_over(id, first)
+local function assign(id, first)
   local h, n, said = first.was, first.is, first.said
-  serve(h.key)
+  record_service(h.key)
   call('HSET', P .. 'b:' .. id, 'claimed', said)
-  call('HDEL', P .. 'b:' .. id, 'vitals')
+  call('HDEL', P .. 'b:' .. id, 'live_stats')
   save(id, h, n)
   place(id, h, n)
   append(id, n.rev, { said })
@@ -86,14 +86,14 @@ local function first_in(line)
 end
 
 -- Takes whoever is damaged out of its line, so that it holds up nobody, and remembers why.
-local function set_aside(best, member, fault)
+local function quarantine(best, member, fault)
   if member then
     redis.pcall('ZREM', best.line, member)
-    call('HSET', P .. 'aside', member:sub(17, 32), fault)
+    call('HSET', P .. 'quarantine', member:sub(17, 32), fault)
   end
   -- What cannot be mended leads nobody there any more.
-  if not pcall(enlist, best.key, best.lane) then call('ZREM', P .. 'ready:' .. best.lane, best.entry) end
-  mendings = mendings - 1
+  if not pcall(refresh_entry, best.key, best.placement) then call('ZREM', P .. 'ready:' .. best.placement, best.entry) end
+  repairs_left = repairs_left - 1
 end
 
 -- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer.
@@ -104,19 +104,19 @@ local function claim_next(is_answered)
   if not best then return nil end
   local is_there, member = pcall(first_in, best.line)
   if not is_there then
-    set_aside(best, nil, '')
+    quarantine(best, nil, '')
     return ''
   end
   local is_sound, found = pcall(claimable, best, member)
   local id = member:sub(17, 32)
   if is_sound then
     local can_move, damage = pcall(each_index, id, found.was, found.is, needs_move)
-    if can_move then return id, hand_over(id, found) end
+    if can_move then return id, assign(id, found) end
     if is_answered then return nil end
     error(damage, 0)
   end
   local fault = cause(found)
-  set_aside(best, member, fault)
+  quarantine(best, member, fault)
   return '', { id, '!', fault }
 end
 
@@ -145,11 +145,11 @@ local function claim()
     if id ~= '' then claimed[#claimed + 1] = id end
     answer[#answer + 1] = row
   end
-  if mendings <= 0 then news_for(NODE) end
+  if repairs_left <= 0 then update_node(NODE) end
   if #claimed > 0 then call('HSET', OWN, 'claim', TOKEN, 'claimed', table.concat(claimed)) end
   return answer
 end
 
 local answer = claim()
-ring()
+notify()
 return answer

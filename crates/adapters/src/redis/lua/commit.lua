@@ -2,7 +2,7 @@
 local ID, OP, NODE, EPOCH, EXPECTED = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local TAKEN, CHILDLESS, LIFE = tonumber(ARGV[7]), ARGV[8] == '1', ARGV[9]
 local CHANGES = {
-  standing = ARGV[10], status = ARGV[11], closing = ARGV[12], attempt = ARGV[13], priority = ARGV[14],
+  slot_state = ARGV[10], status = ARGV[11], closing = ARGV[12], attempt = ARGV[13], priority = ARGV[14],
   due = ARGV[15], node = ARGV[16], completed = ARGV[17], if_claimed = ARGV[18],
 }
 local events = {}
@@ -15,20 +15,20 @@ local function live_below(h)
   if call('ZCOUNT', tree, '(' .. level, '+inf') == 0 then return nil end
   local from, step = 0, 256
   while true do
-    local family = call('ZRANGE', P .. 'x:below:' .. ID, from, from + step - 1)
-    for _, id in ipairs(family) do
+    local descendants = call('ZRANGE', P .. 'x:below:' .. ID, from, from + step - 1)
+    for _, id in ipairs(descendants) do
       if call('ZSCORE', tree, id) then return id end
     end
-    if #family < step then return nil end
+    if #descendants < step then return nil end
     from = from + step
   end
 end
 
 -- How many of its open wishes this one answers.
 local function answered(h)
-  local open, count = tonumber(h.wishes), 0
+  local open, count = tonumber(h.pending), 0
   while count < open do
-    local no = call('LINDEX', P .. 'w:' .. ID, 2 * count)
+    local no = call('LINDEX', P .. 'actions:' .. ID, 2 * count)
     if not no or (tonumber(no) or 0) > TAKEN then break end
     count = count + 1
   end
@@ -36,11 +36,11 @@ local function answered(h)
 end
 
 -- Who may have been waiting for the slot, or for the room on its node, that became free.
-local function tell_of_freed(h)
-  if h.key ~= '' and slots_of(h.key) and call('EXISTS', P .. 'lanes:' .. h.key) == 1 then
-    news_all()
+local function update_freed(h)
+  if h.key ~= '' and slots_of(h.key) and call('EXISTS', P .. 'placements:' .. h.key) == 1 then
+    update_all()
   elseif h.owner ~= '' and h.ancestors == '' then
-    news_for(h.owner)
+    update_node(h.owner)
   end
 end
 
@@ -48,7 +48,7 @@ local function commit()
   local h = head(ID)
   if not h then
     if not policy_version() then return { 'empty' } end
-    local before = answer_after_sweep(ID, OP)
+    local before = answer_of_tombstone(ID, OP)
     return before and { 'ok', before } or { 'missing' }
   end
   local b = bodies(ID, 'answers', 'claimed')
@@ -63,23 +63,23 @@ local function commit()
   local n = copy(h)
   for name, value in pairs(CHANGES) do n[name] = value end
   n.rev = int(tonumber(h.rev) + 1)
-  n.owner = n.standing == '1' and h.owner or ''
-  if n.standing ~= '1' then n.orphaned = '' end
-  if h.wishes ~= '0' then needs('list', 'w:' .. ID) end
+  n.owner = n.slot_state == '1' and h.owner or ''
+  if n.slot_state ~= '1' then n.owner_lost = '' end
+  if h.pending ~= '0' then needs('list', 'actions:' .. ID) end
   local done = answered(h)
-  n.wishes = int(tonumber(h.wishes) - done)
+  n.pending = int(tonumber(h.pending) - done)
   needs_place(ID, h, n, '')
   append(ID, n.rev, events)
-  if done > 0 then call('LPOP', P .. 'w:' .. ID, 2 * done) end
+  if done > 0 then call('LPOP', P .. 'actions:' .. ID, 2 * done) end
   call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'answers', with_answer(b[1], OP, n.rev))
   if b[2] then call('HDEL', P .. 'b:' .. ID, 'claimed') end
   save(ID, h, n)
   place(ID, h, n)
-  if n.standing == '0' then news_of_waiter(n.class) end
-  if h.standing == '1' and n.standing ~= '1' then tell_of_freed(h) end
+  if n.slot_state == '0' then update_class(n.class) end
+  if h.slot_state == '1' and n.slot_state ~= '1' then update_freed(h) end
   return { 'ok', n.rev }
 end
 
 local answer = commit()
-ring()
+notify()
 return answer

@@ -1,6 +1,6 @@
 -- Lets a node claim nothing, or claim again. ARGV: node, '1' or ''.
 if not call('ZSCORE', P .. 'nodes', ARGV[2]) then return { 'unknown' } end
 call('HSET', P .. 'node:' .. ARGV[2], 'draining', ARGV[3])
-if ARGV[3] == '' then news_for(ARGV[2]) end
-ring()
+if ARGV[3] == '' then update_node(ARGV[2]) end
+notify()
 return { 'ok' }

@@ -10,11 +10,11 @@ if known[1] ~= '1' and not lost then
   if grace == '' or not known[3] or known[3] == '' then return { 'alive' } end
   if tonumber(known[3]) + tonumber(grace) > now() then return { 'alive' } end
 end
-if not lost then lose(node) end
-take_all(node)
+if not lost then mark_lost(node) end
+disown_all(node)
 call('SREM', P .. 'lost', node)
 call('ZREM', P .. 'nodes', node)
 call('HDEL', key, 'token', 'boot', 'version', 'left', 'until', 'lost', 'draining', 'labels', 'address', 'roots',
-  'home', 'place', 'terms')
-ring()
+  'state_dir_id', 'state_dir_path', 'terms')
+notify()
 return { 'ok' }

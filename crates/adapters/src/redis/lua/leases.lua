@@ -3,7 +3,7 @@
 
 -- If nobody at all gave a sign of life for as long as a lease lasts, the server was away rather than the nodes: every
 -- lease that nobody has acted upon begins anew.
-local function forgive_silence(lasts)
+local function extend_after_outage(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
   if not heard or now() - (tonumber(heard) or 0) <= tonumber(lasts) then return end
@@ -19,7 +19,7 @@ local function forgive_silence(lasts)
 end
 
 -- A sign of life of a node: its lease lasts from now on.
-local function alive(node, lasts)
+local function renew_lease(node, lasts)
   call('HSET', P .. 'meta', 'heard', int(now()))
   if lasts == '' then
     call('ZREM', P .. 'leases', node)
@@ -40,7 +40,7 @@ local function next_epoch(node)
 end
 
 -- Raises the epoch of a node, so that its last lease is fenced, and leaves what it owns to be taken.
-local function lose(node)
+local function mark_lost(node)
   local key = P .. 'node:' .. node
   local ended = call('HGET', key, 'until')
   call('HSET', key, 'epoch', next_epoch(node), 'until', '', 'token', '', 'left', '0',
@@ -48,33 +48,33 @@ local function lose(node)
   call('ZREM', P .. 'leases', node)
   call('SADD', P .. 'lost', node)
   -- Whoever waits under the older lease has to be told.
-  rings = true
+  has_updates = true
 end
 
 -- The head of what a lost node owned, as it is and as it becomes; nothing if it is not the node's. Ends in an error unless
 -- it can be taken.
-local function orphaned(node, id)
+local function without_owner(node, id)
   local h = head(id)
   if not h or h.owner ~= node then return end
   local n = copy(h)
-  n.owner, n.orphaned = '', int(now())
+  n.owner, n.owner_lost = '', int(now())
   needs_place(id, h, n, '')
   return h, n
 end
 
 -- Takes from a lost node at most so many rows that it owned: they belong to nobody, are due, and keep their slots until
 -- somebody decides. Answers how many there were.
-local function take_from(node, most)
+local function disown_some(node, most)
   local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
   for _, id in ipairs(owned) do
-    local is_sound, h, n = pcall(orphaned, node, id)
+    local is_sound, h, n = pcall(without_owner, node, id)
     if is_sound and n then
       place(id, h, n)
       save(id, h, n)
     else
       -- One that is damaged keeps nobody from the others.
       call('ZREM', P .. 'owned:' .. node, id)
-      if not is_sound then call('HSET', P .. 'aside', id, cause(h)) end
+      if not is_sound then call('HSET', P .. 'quarantine', id, cause(h)) end
     end
   end
   if call('EXISTS', P .. 'owned:' .. node) == 0 then call('SREM', P .. 'lost', node) end
@@ -82,12 +82,12 @@ local function take_from(node, most)
 end
 
 -- Takes everything from a lost node.
-local function take_all(node)
-  while call('EXISTS', P .. 'owned:' .. node) == 1 do take_from(node, 100) end
+local function disown_all(node)
+  while call('EXISTS', P .. 'owned:' .. node) == 1 do disown_some(node, 100) end
 end
 
 -- When the rows of the next node are to be taken, if its lease is not prolonged; nil if there is none that owns any.
-local function first_loss(grace)
+local function next_loss(grace)
   if grace == '' then return nil end
   if call('EXISTS', P .. 'lost') == 1 then return now() end
   local known = call('ZRANGE', P .. 'leases', 0, -1, 'WITHSCORES')

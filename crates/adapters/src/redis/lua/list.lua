@@ -117,7 +117,7 @@ local function before(a, b)
   return false
 end
 
-local function admitted(id)
+local function matches(id)
   for _, index in ipairs(all_of) do
     if index ~= ways[1] and not call('ZSCORE', index, id) then return false end
   end
@@ -149,7 +149,7 @@ while true do
   local id, seq = walk()
   if not id then break end
   looks = looks - 1
-  if admitted(id) then
+  if matches(id) then
     if #answer - 2 == most or bytes > largest then
       answer[1], answer[2] = int(last), '1'
       break

@@ -27,15 +27,15 @@ local function open_changed(default, limits, held)
   local names = differing(limits, mapped(call('HGETALL', P .. 'limits')))
   local beginnings = {}
   for _, name in ipairs(names) do
-    if name:sub(-1) == '*' then beginnings[#beginnings + 1] = name:sub(1, -2) else opened(name) end
+    if name:sub(-1) == '*' then beginnings[#beginnings + 1] = name:sub(1, -2) else refresh_full(name) end
   end
-  for _, key in ipairs(differing(held, mapped(call('HGETALL', P .. 'held')))) do opened(key) end
+  for _, key in ipairs(differing(held, mapped(call('HGETALL', P .. 'held')))) do refresh_full(key) end
   if default ~= DEFAULT then beginnings = { '' } end
   if not beginnings[1] then return end
-  for _, key in ipairs(call('SMEMBERS', P .. 'shut')) do
+  for _, key in ipairs(call('SMEMBERS', P .. 'full')) do
     for _, beginning in ipairs(beginnings) do
       if key:sub(1, #beginning) == beginning then
-        opened(key)
+        refresh_full(key)
         break
       end
     end
@@ -50,7 +50,7 @@ local function write(version, default)
   call('HSET', P .. 'policy', 'version', version, 'body', BODY, 'default', DEFAULT, 'lens', LENS, 'token', TOKEN)
   policy = nil
   open_changed(default, limits, held)
-  news_all()
+  update_all()
   return { 'ok', version }
 end
 
@@ -70,5 +70,5 @@ local function replace()
 end
 
 local answer = replace()
-ring()
+notify()
 return answer

@@ -7,10 +7,10 @@ local rule = call('HMGET', P .. 'policy', 'version', 'body')
 if not rule[1] then return { 'empty' } end
 local answer = { 'ok', rule[1], rule[2] }
 for _, key in ipairs(keys) do
-  local lanes = {}
-  for _, lane in ipairs(call('SMEMBERS', P .. 'lanes:' .. key)) do
-    lanes[#lanes + 1] = call('ZRANGE', P .. 'q:' .. key .. SEP .. lane, 0, -1, 'WITHSCORES')
+  local placements = {}
+  for _, placement in ipairs(call('SMEMBERS', P .. 'placements:' .. key)) do
+    placements[#placements + 1] = call('ZRANGE', P .. 'q:' .. key .. SEP .. placement, 0, -1, 'WITHSCORES')
   end
-  answer[#answer + 1] = { key, call('ZRANGE', P .. 'holders:' .. key, 0, -1), lanes }
+  answer[#answer + 1] = { key, call('ZRANGE', P .. 'holders:' .. key, 0, -1), placements }
 end
 return answer

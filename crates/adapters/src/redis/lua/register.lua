@@ -12,7 +12,7 @@ if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local home, place, grace, terms = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local key = P .. 'node:' .. node
-local was = call('HMGET', key, 'epoch', 'token', 'home', 'until', 'left', 'lost', 'place')
+local was = call('HMGET', key, 'epoch', 'token', 'state_dir_id', 'until', 'left', 'lost', 'state_dir_path')
 if was[2] == token then
   found()
   return { 'ok', was[1], token }
@@ -30,22 +30,22 @@ if home ~= '' and there ~= '' and there ~= home then
     if not lost and not (free and free <= now()) then
       return { 'held', there, was[7] or '', owned, free and int(free - now()) or '' }
     end
-    if not lost then lose(node) end
-    take_all(node)
+    if not lost then mark_lost(node) end
+    disown_all(node)
   end
 end
-forgive_silence(lasts)
+extend_after_outage(lasts)
 local epoch = next_epoch(node)
-call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'home', home,
-  'place', place, 'labels', '', 'address', '', 'roots', '', 'terms', terms)
+call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'state_dir_id', home,
+  'state_dir_path', place, 'labels', '', 'address', '', 'roots', '', 'terms', terms)
 call('ZADD', P .. 'nodes', 0, node)
 call('SREM', P .. 'lost', node)
-alive(node, lasts)
+renew_lease(node, lasts)
 -- What an earlier life of the node took in is new to this one.
-if first_due() or anybody_waits() or call('EXISTS', P .. 'wished:' .. node) == 1 then news_for(node) end
+if first_due() or has_waiting() or call('EXISTS', P .. 'pending:' .. node) == 1 then update_node(node) end
 -- Whoever waits under the older lease has to be told.
-rings = true
-ring()
+has_updates = true
+notify()
 local answer = { 'ok', epoch, token }
 for _, other in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do
   local known = redis.pcall('HMGET', P .. 'node:' .. other, 'terms', 'left', 'lost')

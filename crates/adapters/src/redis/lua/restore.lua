@@ -6,11 +6,11 @@
 local NODE, EPOCH, LASTS, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if not policy_version() then return { 'empty' } end
 if not node_is(NODE, EPOCH) then return { 'fenced' } end
-mend_marks()
+repair_marks()
 
 -- The name of a node that owned something, '' if it was lost. One that is not known is expected: it has a lease from now
 -- on, under the number that it had.
-local function still(owner, epoch)
+local function current_owner(owner, epoch)
   if owner == '' then return '' end
   if not call('HGET', P .. 'node:' .. owner, 'epoch') then
     local lasts_until = LASTS ~= '' and int(now() + tonumber(LASTS)) or ''
@@ -25,15 +25,15 @@ local function still(owner, epoch)
 end
 
 -- Whether what is here gives way to what is given, which stood there at its revision in the hands of its owner.
-local function gives_way(id, h, rev, owner, standing, attempt)
+local function gives_way(id, h, rev, owner, slot_state, attempt)
   -- An end is final: whoever knows of none knows less, however often that was given back.
-  if h.standing == '3' and standing ~= '3' then return false end
-  local from = given_from(id, h.rev)
-  local footing = tonumber(from or h.rev)
-  if rev == footing then return from and h.owner == '' and owner == NODE end
+  if h.slot_state == '3' and slot_state ~= '3' then return false end
+  local from = restored_from(id, h.rev)
+  local position = tonumber(from or h.rev)
+  if rev == position then return from and h.owner == '' and owner == NODE end
   local others = h.owner ~= '' and h.owner ~= NODE and h.owner ~= owner
-  local stays = others and standing ~= '3' and tonumber(h.attempt) >= attempt
-  return rev > footing and not stays
+  local stays = others and slot_state ~= '3' and tonumber(h.attempt) >= attempt
+  return rev > position and not stays
 end
 
 -- Whether a launch key belongs to another process.
@@ -50,53 +50,53 @@ local function free_seq(id, seq)
   return seq
 end
 
-local function take_back(epoch, a, last)
+local function restore_one(epoch, a, last)
   local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
-  if call('HEXISTS', P .. 'tombs', id) == 1 then return 'swept', '0' end
+  if call('HEXISTS', P .. 'tombstones', id) == 1 then return 'pruned', '0' end
   -- What is damaged gives way to whoever still knows what it was.
   local h, fault = sound_head(id)
-  for _, kept in ipairs({ { 'p:', 'hash' }, { 'b:', 'hash' }, { 'w:', 'list' } }) do
+  for _, kept in ipairs({ { 'p:', 'hash' }, { 'b:', 'hash' }, { 'actions:', 'list' } }) do
     if not pcall(needs, kept[2], kept[1] .. id) or fault and kept[1] == 'p:' then call('DEL', P .. kept[1] .. id) end
   end
-  if fault then call('HDEL', P .. 'aside', id) end
+  if fault then call('HDEL', P .. 'quarantine', id) end
   -- It has no sequence as long as nobody was told of it.
-  if not h and ARGV[a + 3] == '0' and is_taken(ARGV[a + 7], id) then return 'swept', '0' end
+  if not h and ARGV[a + 3] == '0' and is_taken(ARGV[a + 7], id) then return 'pruned', '0' end
   if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end
   local at = int(math.max(rev, h and tonumber(h.rev) or 0) + 1)
   local n = {
-    rev = at, seq = h and h.seq or free_seq(id, ARGV[a + 3]), owner = still(owner, epoch), orphaned = '',
-    wish_no = int(math.max(tonumber(ARGV[a + 5]), h and tonumber(h.wish_no) or 0)),
-    wishes = int((last - a - 25) / 2),
-    standing = ARGV[a + 13], status = ARGV[a + 14], closing = ARGV[a + 15], attempt = ARGV[a + 16],
+    rev = at, seq = h and h.seq or free_seq(id, ARGV[a + 3]), owner = current_owner(owner, epoch), owner_lost = '',
+    action_seq = int(math.max(tonumber(ARGV[a + 5]), h and tonumber(h.action_seq) or 0)),
+    pending = int((last - a - 25) / 2),
+    slot_state = ARGV[a + 13], status = ARGV[a + 14], closing = ARGV[a + 15], attempt = ARGV[a + 16],
     key = ARGV[a + 17], class = ARGV[a + 18], priority = ARGV[a + 19], due = ARGV[a + 20],
     ancestors = ARGV[a + 21], node = ARGV[a + 22], queued = ARGV[a + 23], completed = ARGV[a + 24],
     if_claimed = ARGV[a + 25],
   }
   -- Whoever has it may still come and say so.
-  if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.orphaned = int(now() + tonumber(UNTIL_LOST)) end
-  call('DEL', P .. 'w:' .. id)
-  for i = a + 26, last, 2 do call('RPUSH', P .. 'w:' .. id, ARGV[i], ARGV[i + 1]) end
-  call('HDEL', P .. 'b:' .. id, 'claimed', 'vitals')
-  call('HSET', P .. 'b:' .. id, 'life', ARGV[a + 9], 'spec', ARGV[a + 10], 'filed', ARGV[a + 12] .. ARGV[a + 11],
-    'given', ARGV[a + 2] .. ':' .. at)
-  if ARGV[a + 6] ~= '' then call('HSET', P .. 'b:' .. id, 'vitals', ARGV[a + 6]) end
+  if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.owner_lost = int(now() + tonumber(UNTIL_LOST)) end
+  call('DEL', P .. 'actions:' .. id)
+  for i = a + 26, last, 2 do call('RPUSH', P .. 'actions:' .. id, ARGV[i], ARGV[i + 1]) end
+  call('HDEL', P .. 'b:' .. id, 'claimed', 'live_stats')
+  call('HSET', P .. 'b:' .. id, 'life', ARGV[a + 9], 'spec', ARGV[a + 10], 'labels', ARGV[a + 12] .. ARGV[a + 11],
+    'restored', ARGV[a + 2] .. ':' .. at)
+  if ARGV[a + 6] ~= '' then call('HSET', P .. 'b:' .. id, 'live_stats', ARGV[a + 6]) end
   if ARGV[a + 7] ~= '' then call('HSETNX', P .. 'launch', ARGV[a + 7], id .. ARGV[a + 8]) end
   save(id, h, n)
   place(id, h, n)
-  append(id, at, { 'given' .. SEP .. int(now()) .. SEP .. NODE })
-  if n.standing == '0' then news_of_waiter(n.class) end
-  if n.owner ~= '' and tonumber(n.wishes) > 0 then news_for(n.owner) end
-  return 'given', at
+  append(id, at, { 'restored' .. SEP .. int(now()) .. SEP .. NODE })
+  if n.slot_state == '0' then update_class(n.class) end
+  if n.owner ~= '' and tonumber(n.pending) > 0 then update_node(n.owner) end
+  return 'restored', at
 end
 
 local answer = { 'ok' }
 local at = 6
 while at <= #ARGV do
   local last = at + 1 + tonumber(ARGV[at + 1])
-  local what, rev = take_back(ARGV[at], at + 1, last)
+  local what, rev = restore_one(ARGV[at], at + 1, last)
   answer[#answer + 1] = what
   answer[#answer + 1] = rev
   at = last + 1
 end
-ring()
+notify()
 return answer

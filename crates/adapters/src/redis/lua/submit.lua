@@ -4,8 +4,8 @@ local POLICY, SLOTS, DEEPEST, PER_LEVEL = tonumber(ARGV[5]), tonumber(ARGV[6]), 
 local NODE, EPOCH, ROOTS, OR_REFUSE = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12] == '1'
 local LIFE, SPEC, LABELS, PRINT = ARGV[13], ARGV[14], ARGV[15], ARGV[16]
 local n = {
-  rev = '1', owner = '', orphaned = '', wish_no = '0', wishes = '0',
-  standing = ARGV[17], status = ARGV[18], closing = ARGV[19], attempt = ARGV[20], key = ARGV[21], class = ARGV[22],
+  rev = '1', owner = '', owner_lost = '', action_seq = '0', pending = '0',
+  slot_state = ARGV[17], status = ARGV[18], closing = ARGV[19], attempt = ARGV[20], key = ARGV[21], class = ARGV[22],
   priority = ARGV[23], due = ARGV[24], ancestors = ARGV[25], node = ARGV[26], queued = ARGV[27],
   completed = ARGV[28], if_claimed = ARGV[29],
 }
@@ -19,8 +19,8 @@ local function existing()
     found()
     return { 'existing', ID, '', row }
   end
-  local tomb = call('HGET', P .. 'tombs', ID)
-  if tomb then return { 'existing', ID, tomb:sub(1, 16) == PRINT and '1' or '0', {} } end
+  local tombstone = call('HGET', P .. 'tombstones', ID)
+  if tombstone then return { 'existing', ID, tombstone:sub(1, 16) == PRINT and '1' or '0', {} } end
   local launched = LAUNCH ~= '' and call('HGET', P .. 'launch', LAUNCH)
   if not launched then return nil end
   local id = launched:sub(1, 16)
@@ -55,7 +55,7 @@ end
 local function holders() return n.key ~= '' and call('ZRANGE', P .. 'holders:' .. n.key, 0, -1) or {} end
 
 local function refused_by_ancestors()
-  if n.key == '' or not SLOTS or (n.standing ~= '0' and n.due == '') then return nil end
+  if n.key == '' or not SLOTS or (n.slot_state ~= '0' and n.due == '') then return nil end
   local taken = call('ZCARD', P .. 'holders:' .. n.key)
   if taken < SLOTS or taken > #n.ancestors / 16 then return nil end
   local all = holders()
@@ -66,12 +66,12 @@ local function refused_by_ancestors()
 end
 
 -- Whether somebody of its key goes first whom this node may run.
-local function somebody_ahead(roots_full)
-  for _, lane in ipairs(call('SMEMBERS', P .. 'lanes:' .. n.key)) do
-    local class, child = lane:sub(1, -3), lane:sub(-1)
+local function is_behind(roots_full)
+  for _, placement in ipairs(call('SMEMBERS', P .. 'placements:' .. n.key)) do
+    local class, child = placement:sub(1, -3), placement:sub(-1)
     local elsewhere = (pinned_to(class) or NODE) ~= NODE
     if not elsewhere and not (roots_full and child == '0') then
-      local first = call('ZRANGE', P .. 'q:' .. n.key .. SEP .. lane, 0, 0, 'WITHSCORES')
+      local first = call('ZRANGE', P .. 'q:' .. n.key .. SEP .. placement, 0, 0, 'WITHSCORES')
       if first[1] and -tonumber(first[2]) >= tonumber(n.priority) then return true end
     end
   end
@@ -85,7 +85,7 @@ local function obstacle(lease)
   if n.key ~= '' and SLOTS and call('ZCARD', P .. 'holders:' .. n.key) >= SLOTS then return 'key' end
   local roots_full = call('ZCARD', P .. 'roots:' .. NODE) >= ROOTS
   if roots_full and n.ancestors == '' then return 'roots' end
-  return somebody_ahead(roots_full) and 'key' or nil
+  return is_behind(roots_full) and 'key' or nil
 end
 
 local function submit()
@@ -97,7 +97,7 @@ local function submit()
   if POLICY < tonumber(policy_version()) then return { 'stale', policy_version() } end
   local refused = refused_by_tree() or refused_by_ancestors()
   if refused then return refused end
-  local waits = n.standing == '0'
+  local waits = n.slot_state == '0'
   local blocked = waits and obstacle(lease)
   if blocked and OR_REFUSE then
     if blocked == 'key' then return { 'slotless', n.key, holders() } end
@@ -111,19 +111,19 @@ local function submit()
   if LAUNCH ~= '' then call('HSET', P .. 'launch', LAUNCH, ID .. LAUNCH_PRINT) end
   if claimed then
     claimed.seq = n.seq
-    call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS, 'claimed', said)
-    serve(n.key)
+    call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'labels', PRINT .. LABELS, 'claimed', said)
+    record_service(n.key)
     save(ID, nil, claimed)
     place(ID, nil, claimed)
     return { 'claimed', n.seq, said }
   end
-  call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'filed', PRINT .. LABELS)
+  call('HSET', P .. 'b:' .. ID, 'life', LIFE, 'spec', SPEC, 'labels', PRINT .. LABELS)
   save(ID, nil, n)
   place(ID, nil, n)
-  if waits then news_of_waiter(n.class) end
+  if waits then update_class(n.class) end
   return { 'waiting', n.seq }
 end
 
 local answer = submit()
-ring()
+notify()
 return answer

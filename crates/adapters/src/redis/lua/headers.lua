@@ -20,21 +20,21 @@ local function now()
 end
 
 local FIELDS = {
-  'rev', 'seq', 'standing', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
-  'node', 'queued', 'completed', 'wish_no', 'wishes', 'if_claimed', 'orphaned',
+  'rev', 'seq', 'slot_state', 'status', 'closing', 'attempt', 'owner', 'key', 'class', 'priority', 'due', 'ancestors',
+  'node', 'queued', 'completed', 'action_seq', 'pending', 'if_claimed', 'owner_lost',
 }
 -- So far '%d' goes wherever the server runs; '%.0f' goes on, and takes three times as long.
 local SMALL = 2 ^ 31
-local MOST_ANSWERS = 64
+local MAX_ANSWERS = 64
 local ANSWER = 24
-local KEPT_EVENTS = '100000'
+local MAX_EVENTS = '100000'
 
 -- A head as it is where nothing of it is kept. What is so is not kept.
 local function none()
   return {
-    rev = '', seq = '', standing = '', status = '', closing = '', attempt = '', owner = '', key = '', class = '',
-    priority = '', due = '', ancestors = '', node = '', queued = '', completed = '', wish_no = '0', wishes = '0',
-    if_claimed = '', orphaned = '',
+    rev = '', seq = '', slot_state = '', status = '', closing = '', attempt = '', owner = '', key = '', class = '',
+    priority = '', due = '', ancestors = '', node = '', queued = '', completed = '', action_seq = '0', pending = '0',
+    if_claimed = '', owner_lost = '',
   }
 end
 
@@ -66,39 +66,39 @@ local function printed(id)
 end
 
 -- What fails on a key of another kind, and changes nothing.
-local LOOKS = {
+local TYPE_PROBES = {
   hash = { 'HEXISTS', '' }, list = { 'LLEN' }, set = { 'SMEMBERS' }, stream = { 'XRANGE', '-', '-' }, zset = { 'ZCARD' },
 }
 
 -- Ends the script unless this key is of its kind, or absent.
 local function needs(kind, name)
-  local look = LOOKS[kind]
-  local found = redis.pcall(look[1], P .. name, unpack(look, 2))
+  local probe = TYPE_PROBES[kind]
+  local found = redis.pcall(probe[1], P .. name, unpack(probe, 2))
   if type(found) ~= 'table' or not found.err then return end
   if not found.err:find('WRONGTYPE') then error(found.err, 0) end
   damaged('a key that has to be a ' .. kind .. ' is none: ' .. P .. name)
 end
 
-local COUNTS = { 'rev', 'seq', 'attempt', 'wish_no', 'wishes' }
+local COUNTS = { 'rev', 'seq', 'attempt', 'action_seq', 'pending' }
 local NUMBERS = { 'priority', 'queued' }
-local MOMENTS = { 'due', 'completed', 'orphaned' }
+local MOMENTS = { 'due', 'completed', 'owner_lost' }
 -- What a claim makes of a waiter: status, closing, due, and whether the node owns it.
 local IF_CLAIMED = '^([^' .. SEP .. ']+)' .. SEP .. '([012])' .. SEP .. '(%-?%d*)' .. SEP .. '([01])$'
 
 -- Whether a head is sound at first sight, as nearly all are: all that has to be looked at is looked at together.
-local function looks_sound(h)
-  local numbers = h.rev .. ' ' .. h.seq .. ' ' .. h.attempt .. ' ' .. h.wish_no .. ' ' .. h.wishes .. ' '
-    .. h.priority .. ' ' .. h.queued .. ' ' .. h.due .. ' ' .. h.completed .. ' ' .. h.orphaned .. ' '
-    .. h.standing .. ' ' .. h.closing
-  return #h.rev < 16 and #h.seq < 16 and #h.attempt < 16 and #h.wish_no < 16 and #h.wishes < 16
-    and #h.priority <= 20 and #h.queued <= 20 and #h.due <= 20 and #h.completed <= 20 and #h.orphaned <= 20
-    and #h.ancestors % 16 == 0 and h.standing ~= '0'
+local function is_plainly_sound(h)
+  local numbers = h.rev .. ' ' .. h.seq .. ' ' .. h.attempt .. ' ' .. h.action_seq .. ' ' .. h.pending .. ' '
+    .. h.priority .. ' ' .. h.queued .. ' ' .. h.due .. ' ' .. h.completed .. ' ' .. h.owner_lost .. ' '
+    .. h.slot_state .. ' ' .. h.closing
+  return #h.rev < 16 and #h.seq < 16 and #h.attempt < 16 and #h.action_seq < 16 and #h.pending < 16
+    and #h.priority <= 20 and #h.queued <= 20 and #h.due <= 20 and #h.completed <= 20 and #h.owner_lost <= 20
+    and #h.ancestors % 16 == 0 and h.slot_state ~= '0'
     and numbers:find('^%d+ %d+ %d+ %d+ %d+ %d+ %d+ %d* %d* %d* [123] [012]$') ~= nil
 end
 
 -- What is wrong with a head; nil if nothing is.
 local function fault_in(h)
-  if looks_sound(h) then return nil end
+  if is_plainly_sound(h) then return nil end
   for _, name in ipairs(COUNTS) do
     if not is_count(h[name]) then return name .. ' is no count' end
   end
@@ -108,10 +108,10 @@ local function fault_in(h)
   for _, name in ipairs(MOMENTS) do
     if h[name] ~= '' and not is_whole(h[name]) then return name .. ' is no moment' end
   end
-  if not h.standing:find('^[0123]$') then return 'standing is none' end
+  if not h.slot_state:find('^[0123]$') then return 'slot_state is invalid' end
   if not h.closing:find('^[012]$') then return 'closing is none' end
   if #h.ancestors % 16 ~= 0 then return 'ancestors are no ids' end
-  if h.standing == '0' and not h.if_claimed:find(IF_CLAIMED) then return 'if_claimed is none' end
+  if h.slot_state == '0' and not h.if_claimed:find(IF_CLAIMED) then return 'if_claimed is none' end
   return nil
 end
 
@@ -150,10 +150,10 @@ end
 
 local function copy(h)
   return {
-    rev = h.rev, seq = h.seq, standing = h.standing, status = h.status, closing = h.closing, attempt = h.attempt,
+    rev = h.rev, seq = h.seq, slot_state = h.slot_state, status = h.status, closing = h.closing, attempt = h.attempt,
     owner = h.owner, key = h.key, class = h.class, priority = h.priority, due = h.due, ancestors = h.ancestors,
-    node = h.node, queued = h.queued, completed = h.completed, wish_no = h.wish_no, wishes = h.wishes,
-    if_claimed = h.if_claimed, orphaned = h.orphaned,
+    node = h.node, queued = h.queued, completed = h.completed, action_seq = h.action_seq, pending = h.pending,
+    if_claimed = h.if_claimed, owner_lost = h.owner_lost,
   }
 end
 

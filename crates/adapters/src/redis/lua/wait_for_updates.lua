@@ -7,29 +7,29 @@
 local node, epoch, lasts, grace, seen = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0
-if ARGV[6] == 'beat' then
-  forgive_silence(lasts)
+if ARGV[6] == 'renew' then
+  extend_after_outage(lasts)
   call('HSET', P .. 'meta', 'heard', int(now()))
-  if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then alive(node, lasts) end
-  mend_aside()
+  if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then renew_lease(node, lasts) end
+  recheck_quarantined()
   -- A log that is none keeps no node from living.
-  pcall(mend_marks)
-  ring()
+  pcall(repair_marks)
+  notify()
 else
-  local news = call('HMGET', P .. 'news', '*', 'n:' .. node, 't:' .. node)
-  count = (tonumber(news[1]) or 0) + (tonumber(news[2]) or 0)
-  local taken = tonumber(news[3]) or 0
+  local updates = call('HMGET', P .. 'updates', '*', 'n:' .. node, 't:' .. node)
+  count = (tonumber(updates[1]) or 0) + (tonumber(updates[2]) or 0)
+  local taken = tonumber(updates[3]) or 0
   -- More than there ever was is known only of what the server lost, and then all is new.
   if seen ~= '' and tonumber(seen) > taken and tonumber(seen) <= count then
     taken = tonumber(seen)
-    call('HSET', P .. 'news', 't:' .. node, seen)
+    call('HSET', P .. 'updates', 't:' .. node, seen)
   end
   if taken == count then return { 'parked' } end
 end
-local due, loss = first_due(), first_loss(grace)
+local due, loss = first_due(), next_loss(grace)
 if loss and (not due or loss < due) then due = loss end
-local meta = call('HMGET', P .. 'meta', 'founded', 'cursor')
+local meta = call('HMGET', P .. 'meta', 'incarnation', 'cursor')
 return {
   'ok', int(now()), call('HGET', P .. 'node:' .. node, 'until') or '', due and int(due) or '', policy_version() or '0',
-  int(count), call('ZRANGE', P .. 'wished:' .. node, 0, -1), meta[1] or '', meta[2] or '0',
+  int(count), call('ZRANGE', P .. 'pending:' .. node, 0, -1), meta[1] or '', meta[2] or '0',
 }

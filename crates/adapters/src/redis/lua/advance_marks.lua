@@ -10,8 +10,8 @@ local function raise(what, least)
 end
 if raise('cursor', ARGV[2]) then
   -- Who comes later must see that something was lost, though the place after the newest event tells it no more.
-  local meta = call('HMGET', P .. 'meta', 'founded', 'cursor')
-  call('HSET', P .. 'meta', 'founded', redis.sha1hex((meta[1] or '') .. ':' .. meta[2]))
+  local meta = call('HMGET', P .. 'meta', 'incarnation', 'cursor')
+  call('HSET', P .. 'meta', 'incarnation', redis.sha1hex((meta[1] or '') .. ':' .. meta[2]))
 end
 raise('seq', ARGV[3])
 return { 'ok' }

@@ -5,6 +5,6 @@ for i = 2, #ARGV, 5 do
     call('HSET', P .. 'meta', 'cursor', ARGV[i])
   end
 end
-rings = true
-ring()
+has_updates = true
+notify()
 return { 'ok' }

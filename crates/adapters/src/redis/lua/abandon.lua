@@ -2,24 +2,24 @@
 -- to nobody then, as what was of a lost node: once it is mended, somebody decides about it.
 local ID, NODE, FAULT = ARGV[2], ARGV[3], ARGV[4]
 
-local function give_up()
+local function abandon()
   local h = sound_head(ID)
-  if not h or h.standing ~= '1' or h.owner ~= '' and h.owner ~= NODE then return end
+  if not h or h.slot_state ~= '1' or h.owner ~= '' and h.owner ~= NODE then return end
   -- Whoever has written it since could read it.
-  if not bodies(ID, 'claimed')[1] or call('HEXISTS', P .. 'aside', ID) == 1 then return end
+  if not bodies(ID, 'claimed')[1] or call('HEXISTS', P .. 'quarantine', ID) == 1 then return end
   local n = copy(h)
-  n.owner, n.orphaned = '', int(now())
+  n.owner, n.owner_lost = '', int(now())
   needs_place(ID, h, n, '')
   needs_queue(n, nil)
-  call('HSET', P .. 'b:' .. ID, 'unread', body_mark(ID))
-  call('HSET', P .. 'aside', ID, FAULT)
+  call('HSET', P .. 'b:' .. ID, 'unreadable', body_mark(ID))
+  call('HSET', P .. 'quarantine', ID, FAULT)
   place(ID, h, n)
   save(ID, h, n)
   call('ZREM', P .. 'due', mark_of(ID, n))
   queue_moved(ID, n, nil)
-  news_all()
+  update_all()
 end
 
-give_up()
-ring()
+abandon()
+notify()
 return { 'ok' }

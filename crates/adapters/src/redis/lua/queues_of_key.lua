@@ -6,8 +6,8 @@
 -- holds its slot.
 local function due_of(h)
   if h.owner ~= '' then return nil end
-  if tonumber(h.wishes) > 0 then return h.queued end
-  if h.orphaned ~= '' and (h.due == '' or tonumber(h.orphaned) < tonumber(h.due)) then return h.orphaned end
+  if tonumber(h.pending) > 0 then return h.queued end
+  if h.owner_lost ~= '' and (h.due == '' or tonumber(h.owner_lost) < tonumber(h.due)) then return h.owner_lost end
   if h.due ~= '' then return h.due end
   return nil
 end
@@ -15,27 +15,27 @@ end
 -- When the next row without owner is due: those that are handed out not before their time is over.
 local function first_due()
   local due = call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')[2]
-  local handed = call('ZRANGE', P .. 'handed', 0, 0, 'WITHSCORES')[2]
+  local handed = call('ZRANGE', P .. 'leased', 0, 0, 'WITHSCORES')[2]
   due, handed = due and tonumber(due), handed and tonumber(handed)
   if due and handed then return math.min(due, handed) end
   return due or handed
 end
 
 -- Nodes set a timer by the first due row, so an earlier one is news.
-local function tell_if_earlier(before)
+local function update_if_earlier(before)
   local first = first_due()
-  if first and (not before or first < before) then news_all() end
+  if first and (not before or first < before) then update_all() end
 end
 
 -- Hands a due row out until then; its mark is the member of `due`.
-local function hand(mark, untl)
+local function lease_due(mark, untl)
   call('ZREM', P .. 'due', mark)
-  call('ZADD', P .. 'handed', int(untl), mark)
+  call('ZADD', P .. 'leased', int(untl), mark)
 end
 
 -- Takes a row that was handed out back among the due ones.
-local function back(mark)
-  call('ZREM', P .. 'handed', mark)
+local function return_due(mark)
+  call('ZREM', P .. 'leased', mark)
   local h = sound_head(mark:sub(17))
   local due = h and due_of(h)
   if due then call('ZADD', P .. 'due', due, mark) end
@@ -85,7 +85,7 @@ local function is_open(key)
   return not slots or call('ZCARD', P .. 'holders:' .. key) < slots
 end
 
-local function lane_of(h) return h.class .. SEP .. (h.ancestors == '' and '0' or '1') end
+local function placement_of(h) return h.class .. SEP .. (h.ancestors == '' and '0' or '1') end
 
 local function served(key)
   local at = call('HGET', P .. 'served', key)
@@ -93,106 +93,106 @@ local function served(key)
 end
 
 -- One more key has a waiter in this lane, or one less.
-local function count_lane(lane, by)
-  if counted('classes', lane, by) <= 0 then call('HDEL', P .. 'classes', lane) end
+local function count_placement(placement, by)
+  if counted('classes', placement, by) <= 0 then call('HDEL', P .. 'classes', placement) end
 end
 
-local function unshut(key, lane)
-  if call('SREM', P .. 'shut:' .. key, lane) == 1 and call('EXISTS', P .. 'shut:' .. key) == 0 then
-    call('SREM', P .. 'shut', key)
+local function remove_full(key, placement)
+  if call('SREM', P .. 'full:' .. key, placement) == 1 and call('EXISTS', P .. 'full:' .. key) == 0 then
+    call('SREM', P .. 'full', key)
   end
 end
 
 -- Makes the entry of a key in a lane right.
-local function enlist(key, lane)
-  local first = call('ZRANGE', P .. 'q:' .. key .. SEP .. lane, 0, 0, 'WITHSCORES')
-  local place = lane .. SEP .. key
+local function refresh_entry(key, placement)
+  local first = call('ZRANGE', P .. 'q:' .. key .. SEP .. placement, 0, 0, 'WITHSCORES')
+  local place = placement .. SEP .. key
   local was = call('HGET', P .. 'at', place)
   local is = nil
   if not first[1] then
-    if call('SREM', P .. 'lanes:' .. key, lane) == 1 then count_lane(lane, '-1') end
-    unshut(key, lane)
+    if call('SREM', P .. 'placements:' .. key, placement) == 1 then count_placement(placement, '-1') end
+    remove_full(key, placement)
   elseif is_open(key) then
     is = pad(served(key)) .. first[1]:sub(1, 16) .. key
-    unshut(key, lane)
+    remove_full(key, placement)
   else
-    call('SADD', P .. 'shut:' .. key, lane)
-    call('SADD', P .. 'shut', key)
+    call('SADD', P .. 'full:' .. key, placement)
+    call('SADD', P .. 'full', key)
   end
   if was and was ~= is then
-    call('ZREM', P .. 'ready:' .. lane, was)
+    call('ZREM', P .. 'ready:' .. placement, was)
     if not is then call('HDEL', P .. 'at', place) end
   end
   if is then
-    call('ZADD', P .. 'ready:' .. lane, first[2], is)
+    call('ZADD', P .. 'ready:' .. placement, first[2], is)
     if was ~= is then call('HSET', P .. 'at', place, is) end
   end
 end
 
 -- A slot of the key may have become free.
-local function opened(key)
-  if call('EXISTS', P .. 'shut:' .. key) == 0 or not is_open(key) then return end
-  local lanes = call('SMEMBERS', P .. 'shut:' .. key)
-  for _, lane in ipairs(lanes) do enlist(key, lane) end
+local function refresh_full(key)
+  if call('EXISTS', P .. 'full:' .. key) == 0 or not is_open(key) then return end
+  local placements = call('SMEMBERS', P .. 'full:' .. key)
+  for _, placement in ipairs(placements) do refresh_entry(key, placement) end
 end
 
 -- Whether anybody waits, of whatever key.
-local function anybody_waits() return call('EXISTS', P .. 'classes') == 1 end
+local function has_waiting() return call('EXISTS', P .. 'classes') == 1 end
 
 local function mark_of(id, h) return pad(h.seq) .. id end
 
 -- Whether one begins or ceases to wait, or waits at another place.
 local function is_requeued(o, n)
-  local waited, waits = o ~= nil and o.standing == '0', n ~= nil and n.standing == '0'
+  local waited, waits = o ~= nil and o.slot_state == '0', n ~= nil and n.slot_state == '0'
   return waited ~= waits or waits and o.priority ~= n.priority
 end
 
 -- Ends the script unless a key can be enlisted in a lane.
-local function needs_lane(key, lane)
-  needs('zset', 'q:' .. key .. SEP .. lane)
-  needs('zset', 'ready:' .. lane)
-  needs('set', 'lanes:' .. key)
+local function needs_placement(key, placement)
+  needs('zset', 'q:' .. key .. SEP .. placement)
+  needs('zset', 'ready:' .. placement)
+  needs('set', 'placements:' .. key)
 end
 
 -- Ends the script unless everything is of its kind that changes when this one begins or ceases to wait or to hold.
 local function needs_queue(o, n)
   local h = n or o
   if is_requeued(o, n) then
-    needs_lane(h.key, lane_of(h))
-  elseif (o and o.standing) == (n and n.standing) then
+    needs_placement(h.key, placement_of(h))
+  elseif (o and o.slot_state) == (n and n.slot_state) then
     return
   end
   needs('zset', 'holders:' .. h.key)
-  needs('set', 'shut:' .. h.key)
+  needs('set', 'full:' .. h.key)
   -- Whoever waits for its slot is enlisted anew.
-  if o and o.standing == '1' and not (n and n.standing == '1') then
-    for _, lane in ipairs(call('SMEMBERS', P .. 'shut:' .. h.key)) do needs_lane(h.key, lane) end
+  if o and o.slot_state == '1' and not (n and n.slot_state == '1') then
+    for _, placement in ipairs(call('SMEMBERS', P .. 'full:' .. h.key)) do needs_placement(h.key, placement) end
   end
 end
 
 local function queue_moved(id, o, n)
   local h = n or o
   local key = h.key
-  local before, after = o and o.standing or '', n and n.standing or ''
+  local before, after = o and o.slot_state or '', n and n.slot_state or ''
   local waited, waits, held, holds = before == '0', after == '0', before == '1', after == '1'
   local is_moved = is_requeued(o, n)
   if is_moved then
-    local lane = lane_of(h)
-    local line, member = P .. 'q:' .. key .. SEP .. lane, mark_of(id, h) .. h.queued
+    local placement = placement_of(h)
+    local line, member = P .. 'q:' .. key .. SEP .. placement, mark_of(id, h) .. h.queued
     if waits then
       call('ZADD', line, int(-tonumber(n.priority)), member)
-      if call('SADD', P .. 'lanes:' .. key, lane) == 1 then count_lane(lane, '1') end
+      if call('SADD', P .. 'placements:' .. key, placement) == 1 then count_placement(placement, '1') end
     else
       call('ZREM', line, member)
     end
   end
   if held and not holds then call('ZREM', P .. 'holders:' .. key, id) end
   if holds and not held then call('ZADD', P .. 'holders:' .. key, h.seq, id) end
-  if is_moved then enlist(key, lane_of(h)) end
-  if held and not holds then opened(key) end
+  if is_moved then refresh_entry(key, placement_of(h)) end
+  if held and not holds then refresh_full(key) end
   if (waits or holds) and not (waited or held) then call('ZADD', P .. 'keys', '0', key) end
   if (waited or held) and not (waits or holds)
-    and call('EXISTS', P .. 'holders:' .. key, P .. 'lanes:' .. key) == 0 then
+    and call('EXISTS', P .. 'holders:' .. key, P .. 'placements:' .. key) == 0 then
     call('ZREM', P .. 'keys', key)
   end
 end

@@ -1,3 +1,3 @@
 -- For what has to go on where there is no more memory: ends, stops, signs of life. A server refuses what needs memory
 -- only until a script has written anything; this writes nothing and counts.
-call('DEL', P .. 'nothing')
+call('DEL', P .. 'empty')

@@ -8,24 +8,24 @@ local MOST_TAKEN = 200
 if not node_is(node, epoch) then return { 'fenced' } end
 local before = first_due()
 if grace ~= '' then
-  forgive_silence(lasts)
+  extend_after_outage(lasts)
   for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now() - tonumber(grace)))) do
     -- A node whose record is damaged keeps nobody from the others.
-    if not pcall(lose, gone) then call('ZREM', P .. 'leases', gone) end
+    if not pcall(mark_lost, gone) then call('ZREM', P .. 'leases', gone) end
   end
   local left = MOST_TAKEN
   for _, gone in ipairs(call('SMEMBERS', P .. 'lost')) do
-    if left > 0 then left = left - take_from(gone, left) end
+    if left > 0 then left = left - disown_some(gone, left) end
   end
 end
-for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'handed', '-inf', int(now()))) do back(mark) end
+for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'leased', '-inf', int(now()))) do return_due(mark) end
 local answer = { 'ok' }
 if most > 0 then
   for _, mark in ipairs(call('ZRANGEBYSCORE', P .. 'due', '-inf', int(now()), 'LIMIT', 0, most)) do
-    hand(mark, now() + span)
+    lease_due(mark, now() + span)
     answer[#answer + 1] = record(mark:sub(17))
   end
 end
-tell_if_earlier(before)
-ring()
+update_if_earlier(before)
+notify()
 return answer

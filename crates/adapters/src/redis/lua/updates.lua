@@ -30,7 +30,7 @@ end
 
 -- News ---------------------------------------------------------------------------------------------------------------
 
-local rings = false
+local has_updates = false
 
 -- Counts in a field of a hash; one that holds no number begins anew.
 local function counted(name, field, by)
@@ -41,48 +41,48 @@ local function counted(name, field, by)
   return count
 end
 
-local function news_all()
-  counted('news', '*', '1')
-  rings = true
+local function update_all()
+  counted('updates', '*', '1')
+  has_updates = true
 end
 
-local function news_for(node)
-  counted('news', 'n:' .. node, '1')
-  rings = true
+local function update_node(node)
+  counted('updates', 'n:' .. node, '1')
+  has_updates = true
 end
 
 -- The node that a class is pinned to; nil for a class of several nodes. A class may begin with the reader that it needs.
 local function pinned_to(class) return class:match('^@(.*)$') or class:match('^=reader%d+:@(.*)$') end
 
 -- A waiter concerns those who may run it.
-local function news_of_waiter(class)
+local function update_class(class)
   local node = pinned_to(class)
-  if node then news_for(node) else news_all() end
+  if node then update_node(node) else update_all() end
 end
 
 -- How often it was rung last stays to be seen: to take each single ring out costs more than a hundred of them.
-local function strike() return redis.pcall('XADD', P .. 'bell', 'MAXLEN', '~', '100', '*', 'x', '') end
+local function append_notification() return redis.pcall('XADD', P .. 'notify', 'MAXLEN', '~', '100', '*', 'x', '') end
 
 -- Wakes whoever listens, once for all that a script did.
-local function ring()
-  if not rings then return end
-  local rung = strike()
+local function notify()
+  if not has_updates then return end
+  local rung = append_notification()
   -- One that cannot be rung any more is hung anew.
   if type(rung) == 'table' and rung.err then
-    call('DEL', P .. 'bell')
-    strike()
+    call('DEL', P .. 'notify')
+    append_notification()
   end
 end
 
 -- No place is as high as this: numbers are exact below it.
-local PLACES_END = 2 ^ 52
+local MAX_CURSOR = 2 ^ 52
 
 -- The last place in the log, behind which nothing of others would keep events from being appended. What stands where no
 -- place can be is taken out.
-local function behind_strangers(cursor)
+local function skip_foreign_events(cursor)
   if call('EXISTS', P .. 'ev') == 0 then return cursor end
   repeat
-    local strange = call('XRANGE', P .. 'ev', int(PLACES_END), '+', 'COUNT', 100)
+    local strange = call('XRANGE', P .. 'ev', int(MAX_CURSOR), '+', 'COUNT', 100)
     for _, entry in ipairs(strange) do call('XDEL', P .. 'ev', entry[1]) end
   until not strange[1]
   local last = call('XREVRANGE', P .. 'ev', '+', '-', 'COUNT', 1)[1]
@@ -92,11 +92,11 @@ local function behind_strangers(cursor)
 end
 
 -- Ends the script unless events can be appended; marks that somebody overwrote are found out again.
-local function mend_marks()
+local function repair_marks()
   needs('stream', 'ev')
   local marks = call('HMGET', P .. 'meta', 'cursor', 'seq', 'claims')
   local function is_lost(mark) return mark and not is_count(mark) end
-  if is_lost(marks[1]) then call('HSET', P .. 'meta', 'cursor', int(behind_strangers(0))) end
+  if is_lost(marks[1]) then call('HSET', P .. 'meta', 'cursor', int(skip_foreign_events(0))) end
   if is_lost(marks[2]) then
     call('HSET', P .. 'meta', 'seq', int(tonumber(call('ZRANGE', P .. 'all', -1, -1, 'WITHSCORES')[2] or '0')))
   end
@@ -114,14 +114,14 @@ local function counted_up(mark, by)
   if is_number and count >= tonumber(by) and count < 1e15 then return count end
   -- It is judged as it was.
   if is_number then call('HINCRBY', P .. 'meta', mark, '-' .. by) end
-  mend_marks()
+  repair_marks()
   return call('HINCRBY', P .. 'meta', mark, by)
 end
 
 -- Appends one event. The log is cut at every hundredth place, for to look where it begins takes longer than to append.
 local function append_one(place, ...)
   if place % 100 == 0 then
-    return redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', KEPT_EVENTS, int(place) .. '-0', ...)
+    return redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', MAX_EVENTS, int(place) .. '-0', ...)
   end
   return redis.pcall('XADD', P .. 'ev', int(place) .. '-0', ...)
 end
@@ -144,19 +144,19 @@ local function append(id, rev, bodies, later, body)
         call('HINCRBY', P .. 'meta', 'cursor', int(-count))
         error(damage, 0)
       end
-      cursor = behind_strangers(cursor)
+      cursor = skip_foreign_events(cursor)
       call('HSET', P .. 'meta', 'cursor', int(cursor + count))
       added = add()
       if type(added) == 'table' and added.err then error(added.err, 0) end
     end
   end
-  rings = true
+  has_updates = true
 end
 
 -- Writes, where nothing changes, so that whoever waits for replicas waits until they have what was found: it may have
 -- been written over another connection. As in `even_if_full`, a server that is full takes it.
 local function found()
-  call('DEL', P .. 'nothing')
+  call('DEL', P .. 'empty')
   call('HSET', P .. 'meta', 'found', '1')
 end
 
@@ -176,11 +176,11 @@ end
 
 local function with_answer(answers, op, answer)
   local all = (answers or '') .. op .. struct.pack('>I8', tonumber(answer))
-  return all:sub(-MOST_ANSWERS * ANSWER)
+  return all:sub(-MAX_ANSWERS * ANSWER)
 end
 
 -- What was answered before the process was let go.
-local function answer_after_sweep(id, op)
-  local tomb = call('HGET', P .. 'tombs', id)
-  return tomb and answer_in(tomb:sub(17), op)
+local function answer_of_tombstone(id, op)
+  local tombstone = call('HGET', P .. 'tombstones', id)
+  return tombstone and answer_in(tombstone:sub(17), op)
 end

@@ -2,4 +2,4 @@
 local h = head(ARGV[2])
 if not h then return { 'missing' } end
 found()
-return { 'ok', h.attempt, h.standing }
+return { 'ok', h.attempt, h.slot_state }

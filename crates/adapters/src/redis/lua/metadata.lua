@@ -2,7 +2,7 @@
 local sort, from = ARGV[2], ARGV[3]
 local STEP = 1000
 if sort == 'marks' then
-  local marks = call('HMGET', P .. 'meta', 'swept', 'seq', 'cursor')
+  local marks = call('HMGET', P .. 'meta', 'pruned', 'seq', 'cursor')
   return { marks[1] or '0', marks[2] or '0', marks[3] or '0' }
 elseif sort == 'served' then
   return call('HGETALL', P .. 'served')
@@ -19,10 +19,10 @@ elseif sort == 'launch' then
   end
   return answer
 end
-local ids = call('LRANGE', P .. 'tombs_in_order', from, tonumber(from) + STEP - 1)
+local ids = call('LRANGE', P .. 'tombstones_by_time', from, tonumber(from) + STEP - 1)
 local answer = {}
 for _, id in ipairs(ids) do
   answer[#answer + 1] = id
-  answer[#answer + 1] = (call('HGET', P .. 'tombs', id) or ''):sub(1, 16)
+  answer[#answer + 1] = (call('HGET', P .. 'tombstones', id) or ''):sub(1, 16)
 end
 return answer

@@ -16,13 +16,13 @@ local function needs_move(begin, was, is)
   if is ~= '' then needs('zset', begin .. is) end
 end
 
-local function lives(h) return h and h.standing ~= '3' end
+local function lives(h) return h and h.slot_state ~= '3' end
 
 -- The owner of what it holds that began no tree below another.
-local function root_holder(h) return h and h.ancestors == '' and h.standing == '1' and h.owner or '' end
+local function root_holder(h) return h and h.ancestors == '' and h.slot_state == '1' and h.owner or '' end
 
 -- The owner of what has orders for it.
-local function wished(h) return h and h.wishes ~= '0' and h.owner or '' end
+local function pending_owner(h) return h and h.pending ~= '0' and h.owner or '' end
 
 -- The tree that it lives in below another.
 local function tree_of(h) return lives(h) and h.ancestors:sub(1, 16) or '' end
@@ -34,7 +34,7 @@ local function each_index(id, o, n, act)
   act('tree:', tree_of(o), tree_of(n), #(n or o).ancestors / 16, id)
   act('x:node:', o and o.node or '', n and n.node or '', seq, id)
   act('owned:', o and o.owner or '', n and n.owner or '', seq, id)
-  act('wished:', wished(o), wished(n), seq, id)
+  act('pending:', pending_owner(o), pending_owner(n), seq, id)
   act('roots:', root_holder(o), root_holder(n), seq, id)
 end
 
@@ -51,7 +51,7 @@ end
 
 -- What stays as it is for as long as the process is there.
 local function fixed_indexes(id, h, write)
-  local filed = call('HGET', P .. 'b:' .. id, 'filed') or ''
+  local filed = call('HGET', P .. 'b:' .. id, 'labels') or ''
   write('all', h.seq)
   write('ids', '0')
   for label in filed:sub(17):gmatch('[^\n]+') do write('x:' .. label, h.seq) end
@@ -72,14 +72,14 @@ local function place(id, o, n)
     if ended_at == '' then call('ZREM', P .. 'ended', mark) else call('ZADD', P .. 'ended', ended_at, mark) end
   end
   local was, is = o and due_of(o) or nil, n and due_of(n) or nil
-  if was and call('ZSCORE', P .. 'handed', mark) or was ~= is then
+  if was and call('ZSCORE', P .. 'leased', mark) or was ~= is then
     local first = first_due()
     if was then
-      call('ZREM', P .. 'handed', mark)
+      call('ZREM', P .. 'leased', mark)
       call('ZREM', P .. 'due', mark)
     end
     if is then call('ZADD', P .. 'due', is, mark) end
-    tell_if_earlier(first)
+    update_if_earlier(first)
   end
   queue_moved(id, o, n)
 end
@@ -93,14 +93,14 @@ local function as_claimed(h, node)
   local status, closing, due, owned = h.if_claimed:match(IF_CLAIMED)
   n.rev = int(tonumber(h.rev) + 1)
   n.attempt = int(tonumber(h.attempt) + 1)
-  n.standing, n.status, n.closing, n.due = '1', status, closing, due
+  n.slot_state, n.status, n.closing, n.due = '1', status, closing, due
   if owned == '1' then n.owner, n.node = node, node end
-  n.if_claimed, n.orphaned = '', ''
+  n.if_claimed, n.owner_lost = '', ''
   return n, n.attempt .. SEP .. int(now()) .. SEP .. node
 end
 
 -- Remembers that a key was served just now.
-local function serve(key) call('HSET', P .. 'served', key, int(counted_up('claims', '1'))) end
+local function record_service(key) call('HSET', P .. 'served', key, int(counted_up('claims', '1'))) end
 
 -- Records ------------------------------------------------------------------------------------------------------------
 
@@ -120,10 +120,10 @@ end
 -- The record of this head, with claimed, life, specification and vitals as they are in its bodies.
 local function record_of(id, h, b)
   local row = { id, h.rev, h.seq, h.owner, h.owner ~= '' and epoch_of(h.owner), b[1], b[2], b[3], b[4] }
-  if h.wishes ~= '0' or h.standing == '0' then
-    local wishes = redis.pcall('LRANGE', P .. 'w:' .. id, 0, -1)
-    if wishes.err then return { id, '!', 'its orders are no list' } end
-    for _, part in ipairs(wishes) do row[#row + 1] = part end
+  if h.pending ~= '0' or h.slot_state == '0' then
+    local pending = redis.pcall('LRANGE', P .. 'actions:' .. id, 0, -1)
+    if pending.err then return { id, '!', 'its orders are no list' } end
+    for _, part in ipairs(pending) do row[#row + 1] = part end
   end
   return row
 end
@@ -134,7 +134,7 @@ local function record(id)
   local h, fault = sound_head(id)
   if fault then return { id, '!', fault } end
   if not h then return {} end
-  local b = redis.pcall('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'vitals')
+  local b = redis.pcall('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'live_stats')
   if b.err then return { id, '!', 'its body is no hash' } end
   if not b[2] or not b[3] then return { id, '!', 'its body is gone' } end
   return record_of(id, h, b)
