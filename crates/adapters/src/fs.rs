@@ -37,8 +37,8 @@ use store_dir::StoreDir;
 use tokio::sync::RwLockReadGuard;
 use writer::{FileDurability, JournalThread};
 
-/// The format that is written here, and the newest that is read.
-const FORMAT: u32 = 1;
+/// Format that this program writes, and the newest that it reads. Format 1 differs only in the names of its fields.
+const FORMAT: u32 = 2;
 
 /// Steps that carry no op: whoever lost their answer lists what there is.
 const NO_OP: Option<OpId> = None;

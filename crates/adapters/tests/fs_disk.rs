@@ -169,7 +169,7 @@ fn a_store_of_a_newer_version_is_refused_untouched() {
     drop(open(&path, &VirtualClock::default()));
     fs::write(path.join("FORMAT"), "longhaul fs 7\n").unwrap();
     let refused = refused_untouched(&path);
-    assert!(matches!(refused, StoreError::Format { found: 7, supported: 1 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Format { found: 7, supported: 2 }), "{refused:?}");
 }
 
 #[tokio::test]
@@ -179,9 +179,9 @@ async fn a_file_of_a_newer_version_is_refused_untouched() {
     written(&path).await;
     let file = path.join("commits/000000000002.jsonl");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replacen("\"format\":1,\"commit\"", "\"format\":9,\"commit\"", 1)).unwrap();
+    fs::write(&file, text.replacen("\"format\":2,\"commit\"", "\"format\":9,\"commit\"", 1)).unwrap();
     let refused = refused_untouched(&path);
-    assert!(matches!(refused, StoreError::Format { found: 9, supported: 1 }), "{refused:?}");
+    assert!(matches!(refused, StoreError::Format { found: 9, supported: 2 }), "{refused:?}");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn a_store_whose_making_was_cut_short_is_made_whole() {
             fs::write(path.join("FORMAT.tmp"), "longha").unwrap();
         }
         drop(open(&path, &VirtualClock::default()));
-        assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "longhaul fs 1\n");
+        assert_eq!(fs::read_to_string(path.join("FORMAT")).unwrap(), "longhaul fs 2\n");
     }
 }
 

@@ -35,15 +35,22 @@ pub(super) enum JournalLine {
     /// A process as it is; what never changes stands in its first line alone.
     Process(Box<ProcessLine>),
     /// The latest facts about a live attempt.
-    Vitals { id: String, live_stats: Box<RawValue> },
-    /// A process that was let go.
-    Swept(TombstoneLine),
-    /// A launch key whose process was let go.
+    #[serde(alias = "vitals")]
+    LiveStats {
+        id: String,
+        #[serde(alias = "vitals")]
+        live_stats: Box<RawValue>,
+    },
+    /// Tombstone of a process that was pruned.
+    #[serde(alias = "swept")]
+    Tombstone(TombstoneLine),
+    /// Launch key whose process was pruned.
     LaunchKey(KeyLine),
     /// Something that became true.
     Event(EventLine),
-    /// What a write was answered.
-    Answer(OpReplyLine),
+    /// Reply to a write operation.
+    #[serde(alias = "answer")]
+    OpReply(OpReplyLine),
     /// The last commit that a checkpoint may show parts of.
     Until { commit: u64 },
 }
@@ -54,7 +61,8 @@ pub(super) struct Counters {
     pub(super) seq: u64,
     pub(super) cursor: u64,
     pub(super) claims: u64,
-    pub(super) swept: u64,
+    #[serde(alias = "swept")]
+    pub(super) pruned: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,13 +74,15 @@ pub(super) struct NodeLine {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    home: Option<StateDirLine>,
+    #[serde(alias = "home")]
+    state_dir: Option<StateDirLine>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct StateDirLine {
     id: String,
-    place: String,
+    #[serde(alias = "place")]
+    path: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,14 +91,16 @@ pub(super) struct ProcessLine {
     pub(super) seq: u64,
     revision: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    owner: Option<LeaseLine>,
+    #[serde(alias = "owner")]
+    lease: Option<LeaseLine>,
     #[serde(default, skip_serializing_if = "is_zero")]
-    last_wish: u64,
+    #[serde(alias = "last_wish")]
+    last_action: u64,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[serde(rename = "wishes")]
+    #[serde(alias = "wishes")]
     pending_actions: Vec<PendingActionLine>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[serde(rename = "vitals")]
+    #[serde(alias = "vitals")]
     live_stats: Option<Box<RawValue>>,
     life: Box<RawValue>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -104,7 +116,8 @@ struct LeaseLine {
 #[derive(Serialize, Deserialize)]
 struct PendingActionLine {
     no: u64,
-    wish: Box<RawValue>,
+    #[serde(alias = "wish")]
+    pending_action: Box<RawValue>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -140,7 +153,8 @@ pub(super) struct OpReplyLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    wish: Option<u64>,
+    #[serde(alias = "wish")]
+    action: Option<u64>,
 }
 
 /// How much of a process is written.
@@ -160,11 +174,11 @@ impl JournalLine {
             boot: node.facts.boot.clone(),
             version: node.facts.version.clone(),
             left: node.left,
-            home: node
+            state_dir: node
                 .facts
                 .home
                 .as_ref()
-                .map(|home| StateDirLine { id: home.id.clone(), place: home.place.clone() }),
+                .map(|home| StateDirLine { id: home.id.clone(), path: home.place.clone() }),
         })
     }
 
@@ -181,14 +195,14 @@ impl JournalLine {
     }
 
     pub(super) fn live_stats(stored: &StoredProcess) -> Self {
-        Self::Vitals {
+        Self::LiveStats {
             id: stored.process.id.to_string(),
             live_stats: raw(record::encode_live_stats(&stored.live_stats)),
         }
     }
 
     pub(super) fn swept(id: ProcessId, spec: u64) -> Self {
-        Self::Swept(TombstoneLine { id: id.to_string(), spec: format!("{spec:016x}") })
+        Self::Tombstone(TombstoneLine { id: id.to_string(), spec: format!("{spec:016x}") })
     }
 
     pub(super) fn launch_key(old: &RetiredLaunchKey) -> Self {
@@ -215,13 +229,13 @@ impl JournalLine {
             OpReply::Committed(revision) => (Some(revision.0), None),
             OpReply::Wished(no) => (None, Some(no.0)),
         };
-        Self::Answer(OpReplyLine { op: op.as_uuid().to_string(), revision, wish })
+        Self::OpReply(OpReplyLine { op: op.as_uuid().to_string(), revision, action: wish })
     }
 }
 
 impl NodeLine {
     pub(super) fn read(self) -> Result<Node, StoreError> {
-        let home = self.home.map(|home| NodeHome { id: home.id, place: home.place });
+        let home = self.state_dir.map(|dir| NodeHome { id: dir.id, place: dir.path });
         let facts = NodeDescriptor { id: name(&self.id)?, home, boot: self.boot, version: self.version };
         Ok(Node { facts, epoch: Epoch(self.epoch), left: self.left, forgotten: false })
     }
@@ -234,17 +248,17 @@ impl ProcessLine {
             id: stored.process.id.to_string(),
             seq: stored.seq.0,
             revision: stored.revision.0,
-            owner: stored
+            lease: stored
                 .owner
                 .as_ref()
                 .map(|owner| LeaseLine { node: owner.node.to_string(), epoch: owner.epoch.0 }),
-            last_wish: row.last_wish.0,
+            last_action: row.last_wish.0,
             pending_actions: stored
                 .pending_actions
                 .iter()
                 .map(|(no, wish)| PendingActionLine {
                     no: no.0,
-                    wish: raw(record::encode_pending_action(wish)),
+                    pending_action: raw(record::encode_pending_action(wish)),
                 })
                 .collect(),
             live_stats: (stored.live_stats != LiveStats::default())
@@ -263,11 +277,14 @@ impl ProcessLine {
         if process.id.to_string() != self.id {
             return Err(corrupt(format!("a record of {} calls itself {}", self.id, process.id)));
         }
-        let owner = self.owner.map(|owner| -> Result<Lease, StoreError> {
+        let owner = self.lease.map(|owner| -> Result<Lease, StoreError> {
             Ok(Lease { node: name(&owner.node)?, epoch: Epoch(owner.epoch) })
         });
         let pending_actions = self.pending_actions.iter().map(|line| {
-            Ok((ActionSeq(line.no), record::decode_pending_action(line.wish.get()).map_err(broken)?))
+            Ok((
+                ActionSeq(line.no),
+                record::decode_pending_action(line.pending_action.get()).map_err(broken)?,
+            ))
         });
         Ok(MemoryRow {
             stored: StoredProcess {
@@ -280,7 +297,7 @@ impl ProcessLine {
                     .live_stats
                     .map_or(Ok(LiveStats::default()), |live_stats| read_vitals(&live_stats))?,
             },
-            last_wish: ActionSeq(self.last_wish),
+            last_wish: ActionSeq(self.last_action),
             handed_until: None,
             orphaned: None,
             given: None,
@@ -314,7 +331,7 @@ impl EventLine {
 impl OpReplyLine {
     pub(super) fn read(self) -> Result<(OpId, OpReply), StoreError> {
         let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("an answer to no write"))?;
-        let answer = match (self.revision, self.wish) {
+        let answer = match (self.revision, self.action) {
             (Some(revision), None) => OpReply::Committed(Revision(revision)),
             (None, Some(no)) => OpReply::Wished(ActionSeq(no)),
             (Some(_), Some(_)) | (None, None) => return Err(corrupt("an answer that is none")),

@@ -27,7 +27,7 @@ impl StoreState {
                 ledger.last_seq = ledger.last_seq.max(Seq(counters.seq));
                 ledger.last_cursor = ledger.last_cursor.max(EventCursor(counters.cursor));
                 ledger.claims = ledger.claims.max(counters.claims);
-                ledger.swept = ledger.swept.max(counters.swept);
+                ledger.swept = ledger.swept.max(counters.pruned);
             }
             JournalLine::Node(line) => self.read_node(line.read()?),
             JournalLine::Policy { version, policy } => {
@@ -41,7 +41,7 @@ impl StoreState {
                 *served = at.max(*served);
             }
             JournalLine::Process(line) => return self.read_process(*line, known),
-            JournalLine::Vitals { id: of, live_stats } => {
+            JournalLine::LiveStats { id: of, live_stats } => {
                 let live_stats = read_vitals(&live_stats)?;
                 let changed = self.ledger.rows.change(&id(&of)?, |row| row.stored.live_stats = live_stats);
                 match (changed, known) {
@@ -49,7 +49,7 @@ impl StoreState {
                     (None, ReplayState::Exactly) => return Err(unknown(&of)),
                 }
             }
-            JournalLine::Swept(line) => {
+            JournalLine::Tombstone(line) => {
                 let of = id(&line.id)?;
                 // One that came from another store was never here.
                 self.ledger.rows.remove(&of);
@@ -67,7 +67,7 @@ impl StoreState {
                     self.ledger.log.push_back(logged);
                 }
             }
-            JournalLine::Answer(line) => {
+            JournalLine::OpReply(line) => {
                 let (op, answer) = line.read()?;
                 if self.ledger.answered(&op).is_none() {
                     self.ledger.remember(op, answer);

@@ -309,7 +309,7 @@ impl StoreState {
             seq: self.ledger.last_seq.0,
             cursor: self.ledger.last_cursor.0,
             claims: self.ledger.claims,
-            swept: self.ledger.swept,
+            pruned: self.ledger.swept,
         })
     }
 

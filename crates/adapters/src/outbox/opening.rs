@@ -28,7 +28,7 @@ const CACHE_KIB: i64 = 512;
 pub(super) fn open(path: &Path, most_kib: Option<u32>) -> Result<Connection, StoreError> {
     match version_of(path)? {
         None => create(path)?,
-        Some(found) if found > VERSION => {
+        Some(found) if found != VERSION => {
             return Err(StoreError::Format { found, supported: VERSION });
         }
         Some(_) => {}

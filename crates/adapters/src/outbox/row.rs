@@ -63,8 +63,8 @@ pub(super) struct OutboxMeta {
 }
 
 const SELECT: &str = "
-    SELECT kept.seq, revision, owner_node, owner_epoch, spec, life, wishes, vitals
-    FROM kept JOIN asked USING (id) ";
+    SELECT record.seq, revision, owner_node, owner_epoch, spec, life, pending_actions, live_stats
+    FROM record JOIN launch_spec USING (id) ";
 
 pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), OutboxError> {
     let stored = &line.stored;
@@ -73,17 +73,19 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
         let spec = record::encode_spec(&stored.process);
         connection
             .prepare_cached(
-                "INSERT INTO asked (id, spec) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spec = ?2",
+                "INSERT INTO launch_spec (id, spec) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET spec = ?2",
             )?
             .execute(params![id, spec])?;
     }
     let live_stats = line.vitals_told.then(|| record::encode_live_stats(&stored.live_stats));
     connection
         .prepare_cached(
-            "INSERT INTO kept (id, stage, revision, seq, owner_node, owner_epoch, ended_at, life, wishes, vitals)
+            "INSERT INTO record (
+                id, stage, revision, seq, owner_node, owner_epoch, ended_at, life, pending_actions, live_stats)
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
             ON CONFLICT DO UPDATE SET stage = ?2, revision = ?3, seq = ?4, owner_node = ?5, owner_epoch = ?6,
-                ended_at = ?7, life = ?8, wishes = ?9, vitals = coalesce(?10, vitals)",
+                ended_at = ?7, life = ?8, pending_actions = ?9,
+                live_stats = coalesce(?10, live_stats)",
         )?
         .execute(params![
             id,
@@ -102,14 +104,15 @@ pub(super) fn put(connection: &Connection, line: &OutboxRow) -> Result<(), Outbo
 
 pub(super) fn let_go(connection: &Connection, id: &ProcessId) -> Result<(), OutboxError> {
     let id = id.as_uuid().as_bytes();
-    connection.prepare_cached("DELETE FROM kept WHERE id = ?1")?.execute([id])?;
-    connection.prepare_cached("DELETE FROM asked WHERE id = ?1")?.execute([id])?;
+    connection.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id])?;
+    connection.prepare_cached("DELETE FROM launch_spec WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
 
 /// Every row without its record.
 pub(super) fn headings(connection: &Connection) -> Result<Vec<RowHeader>, OutboxError> {
-    let sql = "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, wishes FROM kept";
+    let sql =
+        "SELECT id, stage, revision, seq, owner_node, owner_epoch, ended_at, pending_actions FROM record";
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;
     let mut headings = Vec::new();
@@ -141,7 +144,7 @@ pub(super) fn each_accepted(
     mut take: impl FnMut(StoredProcess) -> bool,
 ) -> Result<(), OutboxError> {
     let order = if newest_first { "DESC" } else { "ASC" };
-    let sql = format!("{SELECT} WHERE stage = 1 ORDER BY kept.seq {order}");
+    let sql = format!("{SELECT} WHERE stage = 1 ORDER BY record.seq {order}");
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -154,7 +157,7 @@ pub(super) fn each_accepted(
 
 pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
     let sql =
-        "SELECT place, founding, server, reached, cursor, seq, policy_version, policy, draining FROM mark";
+        "SELECT store, incarnation, server, reached, cursor, seq, policy_version, policy, draining FROM meta";
     let mut statement = connection.prepare(sql)?;
     let found = statement.query_row([], |row| {
         let server: Option<String> = row.get(2)?;
@@ -183,7 +186,7 @@ pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
 pub(super) fn put_mark(connection: &Connection, mark: &OutboxMeta) -> Result<(), OutboxError> {
     connection
         .prepare_cached(
-            "UPDATE mark SET place = ?1, founding = ?2, server = ?3, reached = ?4, cursor = ?5, seq = ?6,
+            "UPDATE meta SET store = ?1, incarnation = ?2, server = ?3, reached = ?4, cursor = ?5, seq = ?6,
                 policy_version = ?7, policy = ?8, draining = ?9",
         )?
         .execute(params![

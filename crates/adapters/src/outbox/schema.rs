@@ -1,18 +1,21 @@
-//! The tables of the file.
+//! Tables of the outbox file.
 
-/// Says that a SQLite database is an outbox of ours: "LHou".
+/// Application id of SQLite databases that are an outbox of longhaul: the bytes "LHou".
 pub(super) const APPLICATION: u32 = 0x4c48_6f75;
 
-/// The version that is written here, and the newest that is read.
-pub(super) const VERSION: u32 = 1;
+/// Schema version that this program reads and writes.
+pub(super) const VERSION: u32 = 2;
 
-/// Tables that every outbox of ours has.
-pub(super) const TABLES: [&str; 3] = ["kept", "asked", "mark"];
+/// Tables that every outbox has.
+pub(super) const TABLES: [&str; 3] = ["record", "launch_spec", "meta"];
 
-/// `stage`: 0 offered, 1 accepted. `ended_at` is when the end was acknowledged, by the clock of this machine. `pending_actions` has a
-/// line for each. `reached` is where the log ended when the store was heard last, `cursor` the furthest that it ever did. What was asked for has a table of its own, so that what changes is written without it.
+/// - `record`: records of this node that the shared store must not lose. `stage`: 0 offered, 1 accepted. `ended_at`: time
+///   at which the end was acknowledged, by the clock of this machine. `pending_actions`: one line for each.
+/// - `launch_spec`: specs of these records, in a table of its own because specs never change.
+/// - `meta`: one row about the shared store. `store`: its name. `reached`: last known position of its event log.
+///   `cursor`: highest position that was ever known.
 pub(super) const SCHEMA: &str = "
-CREATE TABLE kept (
+CREATE TABLE record (
     id BLOB PRIMARY KEY,
     stage INTEGER NOT NULL,
     revision INTEGER NOT NULL,
@@ -21,15 +24,15 @@ CREATE TABLE kept (
     owner_epoch INTEGER,
     ended_at INTEGER,
     life TEXT NOT NULL,
-    wishes TEXT NOT NULL,
-    vitals TEXT
+    pending_actions TEXT NOT NULL,
+    live_stats TEXT
 );
-CREATE INDEX accepted ON kept (seq) WHERE stage = 1;
-CREATE TABLE asked (id BLOB PRIMARY KEY, spec TEXT NOT NULL);
-CREATE TABLE mark (
+CREATE INDEX accepted ON record (seq) WHERE stage = 1;
+CREATE TABLE launch_spec (id BLOB PRIMARY KEY, spec TEXT NOT NULL);
+CREATE TABLE meta (
     one INTEGER PRIMARY KEY CHECK (one = 1),
-    place TEXT NOT NULL,
-    founding TEXT,
+    store TEXT NOT NULL,
+    incarnation TEXT,
     server TEXT,
     reached INTEGER NOT NULL,
     cursor INTEGER NOT NULL,
@@ -38,5 +41,5 @@ CREATE TABLE mark (
     policy TEXT,
     draining INTEGER NOT NULL
 );
-INSERT INTO mark (one, place, reached, cursor, seq, draining) VALUES (1, '', 0, 0, 0, 0);
+INSERT INTO meta (one, store, reached, cursor, seq, draining) VALUES (1, '', 0, 0, 0, 0);
 ";

@@ -24,22 +24,25 @@ async fn what_is_no_outbox_is_refused_untouched() {
     rusqlite_file(&foreign, 7, 1);
     let newer = node.directory.path().join("newer.sqlite");
     drop(node.open_at(&newer, "here").await.unwrap());
-    rusqlite_file(&newer, 0x4c48_6f75, 2);
+    rusqlite_file(&newer, 0x4c48_6f75, 3);
+    let older = node.directory.path().join("older.sqlite");
+    drop(node.open_at(&older, "here").await.unwrap());
+    rusqlite_file(&older, 0x4c48_6f75, 1);
     let garbage = node.directory.path().join("garbage.sqlite");
     fs::write(&garbage, [7; 4_096]).unwrap();
     let cut = node.directory.path().join("cut.sqlite");
     fs::write(&cut, "").unwrap();
     let directory = node.directory.path().join("directory.sqlite");
     fs::create_dir(&directory).unwrap();
-    for path in [&foreign, &garbage, &cut, &newer, &directory] {
+    for path in [&foreign, &garbage, &cut, &newer, &older, &directory] {
         let before = fs::read(path).ok();
         let refused = node.open_at(path, "here").await.unwrap_err();
         if let StoreError::Corrupt { what, remedy } = &refused {
             assert!(what.contains(path.to_str().unwrap()) && remedy.contains("move it away"), "{what}");
         }
-        let is_newer = matches!(refused, StoreError::Format { found: 2, supported: 1 });
+        let is_other = matches!(refused, StoreError::Format { found: 1 | 3, supported: 2 });
         let is_foreign = matches!(refused, StoreError::Corrupt { .. });
-        assert!(if path == &newer { is_newer } else { is_foreign }, "{path:?}: {refused:?}");
+        assert!(if [&newer, &older].contains(&path) { is_other } else { is_foreign }, "{path:?}: {refused:?}");
         assert_eq!(fs::read(path).ok(), before, "{path:?}");
     }
 }

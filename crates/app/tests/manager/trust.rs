@@ -215,7 +215,7 @@ fn key_that_sealed_what_waits_is_not_let_go_unasked() {
     assert!(refused.code == 2 && refused.err.contains("1 process has not ended"), "{refused:?}");
     assert!(refused.err.contains(&old), "{refused:?}");
     let doctor = b.run(&["doctor"]);
-    assert!(doctor.out.contains(&format!("{old} is needed still: 1 process has")), "{doctor:?}");
+    assert!(doctor.out.contains(&format!("{old} is still needed: 1 process has")), "{doctor:?}");
     assert!(b.run(&["store", "key"]).out.contains(&old), "nothing was done");
     assert_eq!(a.run(&["cancel", &waits]).code, 0);
     assert_eq!(a.run(&["store", "key", "--retire"]).code, 0);
