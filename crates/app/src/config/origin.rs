@@ -1,28 +1,28 @@
-//! Where a value comes from.
+//! Origins of configuration values.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value comes from.
+/// The source that set a configuration value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// Nobody chose it.
+    /// The default of the key.
     Default,
-    /// A file.
+    /// A configuration file.
     File {
-        /// Which.
+        /// Path of the file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, starting at 1.
         line: usize,
     },
-    /// A variable of the environment.
+    /// An environment variable.
     Environment {
-        /// Its name.
+        /// Name of the variable.
         name: String,
     },
     /// A flag of the command line.
     Flag {
-        /// Its name.
+        /// Name of the flag.
         name: &'static str,
     },
 }
