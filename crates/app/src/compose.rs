@@ -104,7 +104,7 @@ pub enum ComposeError {
         /// Number of all unfinished processes, including waiting ones.
         open: usize,
     },
-    /// A small file that this check needs, such as the binding of the store, cannot be read or written.
+    /// The binding of the store, or another small file that a start needs, cannot be read or written.
     #[error("{} cannot be used", path.display())]
     Binding {
         /// Path of the file.
@@ -113,7 +113,7 @@ pub enum ComposeError {
         #[source]
         source: io::Error,
     },
-    /// A directory is at the path of such a file.
+    /// A directory is at the path of the store's binding, or of another small file that a start needs.
     #[error("{} is a directory instead of a file", path.display())]
     NoFile {
         /// Path of the directory.
@@ -164,8 +164,8 @@ pub enum ComposeError {
 pub(crate) struct HostContext {
     /// Kinds of store that the program added.
     pub(crate) stores: Stores,
-    /// True if this program adopts and reaps orphaned descendants of commands. It must then not have other child
-    /// processes.
+    /// True if this program adopts and reaps orphaned descendants of commands. A manager does; an embedded engine does
+    /// not, because the embedding program reaps its own children.
     pub(crate) adopt_orphans: bool,
     /// Soft limit of open files for commands.
     pub(crate) open_files: Option<u64>,
