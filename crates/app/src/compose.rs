@@ -59,7 +59,7 @@ pub enum ComposeError {
     Store {
         /// Name of the store.
         store: String,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: StoreError,
     },
@@ -109,7 +109,7 @@ pub enum ComposeError {
     Binding {
         /// Path of the file.
         path: PathBuf,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },
@@ -122,7 +122,7 @@ pub enum ComposeError {
     /// The cluster key, with which launches are signed, cannot be used.
     #[error("the cluster key cannot be used")]
     ClusterKey {
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: KeyFileError,
     },
@@ -144,7 +144,7 @@ pub enum ComposeError {
     /// The file in `node.peer_ca_file` cannot be used.
     #[error("the file of node.peer_ca_file cannot verify any node")]
     PeerAuthorities {
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: TrustError,
     },
@@ -153,7 +153,7 @@ pub enum ComposeError {
     Part {
         /// Name of the part.
         part: &'static str,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },

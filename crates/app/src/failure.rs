@@ -53,7 +53,7 @@ pub enum ProgramError {
     Log {
         /// Path of the log file.
         path: PathBuf,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },
@@ -62,7 +62,7 @@ pub enum ProgramError {
     System {
         /// Description of the failed step, such as "start its runtime".
         tried: &'static str,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },
@@ -72,7 +72,7 @@ pub enum ProgramError {
     /// The engine failed at its start or its end.
     #[error("the engine failed")]
     Engine {
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: EngineError,
     },
@@ -165,7 +165,7 @@ pub enum ProgramError {
     /// The standard output cannot be written.
     #[error("standard output cannot be written")]
     Output {
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },

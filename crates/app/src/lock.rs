@@ -60,7 +60,7 @@ pub enum LockError {
     Failed {
         /// Path of the state directory.
         state_dir: PathBuf,
-        /// Cause.
+        /// Underlying error.
         #[source]
         source: io::Error,
     },
