@@ -33,7 +33,7 @@ pub enum ProgramError {
     /// The path of the state directory is not known.
     #[error("the location of the state directory is unknown")]
     Place {
-        /// Reason.
+        /// Reason why the path is unknown.
         why: String,
     },
     /// The state directory cannot be used.
@@ -120,7 +120,7 @@ pub enum ProgramError {
     Init {
         /// Error message.
         what: String,
-        /// Reason.
+        /// Reason for the failure.
         why: Option<String>,
         /// Advice for the user.
         help: Option<String>,

@@ -35,7 +35,7 @@ pub enum ConfigValue {
     Count(u64),
     /// Boolean value.
     Flag(bool),
-    /// Duration.
+    /// Time span.
     Span(Duration),
     /// The word `never`.
     Never,
