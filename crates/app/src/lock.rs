@@ -69,7 +69,7 @@ pub enum LockError {
 /// The manager that holds a lock, as recorded in the lock file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LockHolder {
-    /// Process id of the manager. `None` if it is not recorded.
+    /// Pid of the manager. `None` if it is not recorded.
     pub pid: Option<u32>,
     /// Version of the manager. `None` if it is not recorded.
     pub version: Option<String>,

@@ -29,7 +29,7 @@ const UNREACHABLE_HELP: &str =
     "see whether it is there, and whether the configuration names it rightly: longhaul config show --origin";
 /// Number of free inodes below which the check reports a problem. Launches are refused when no inode is left.
 const LOW_INODES: u64 = 1_000;
-/// Maximum number of process ids in the text report; the JSON report contains all of them.
+/// Maximum number of pids in the text report; the JSON report contains all of them.
 const MAX_PIDS: usize = 20;
 /// Maximum number of characters of a command line in the report.
 const MAX_COMMAND_LEN: usize = 80;
@@ -327,7 +327,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
     )
 }
 
-/// Returns the first process ids as a list, followed by the number of further ones.
+/// Returns the first pids as a list, followed by the number of further pids.
 fn listed(pids: &[u32]) -> String {
     let first: Vec<String> = pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
     match pids.len().saturating_sub(MAX_PIDS) {
