@@ -28,7 +28,7 @@ const ID: &str = "state_id";
 const NAME: &str = "state";
 /// Maximum size in bytes of a file that this module reads. Larger files were not written by longhaul.
 const MAX_FILE_LEN: u64 = 8 * 1024;
-/// Length of an id in characters.
+/// Length of the id of a state directory, in characters.
 const ID_LENGTH: usize = 36;
 /// Number of processes in one page of a listing.
 const PAGE: u32 = 500;
@@ -43,7 +43,7 @@ pub(crate) struct StoreBinding {
 
 /// Result of reading a binding file.
 enum BindingContent {
-    /// The file does not exist.
+    /// The binding file does not exist.
     Nothing,
     /// The file is damaged or was not written by longhaul.
     Garbled,
@@ -57,7 +57,7 @@ pub(crate) enum WorkOwner {
     This,
     /// The work belongs to another state directory, which had this path when it last used the store.
     Other(PathBuf),
-    /// The owner is unknown.
+    /// The owner of the work is unknown.
     Unknown,
 }
 
@@ -201,7 +201,7 @@ impl StoreBinding {
         }
     }
 
-    /// Gives a state directory a new id if `other` has the same id.
+    /// Gives a state directory a new id if the state directory `other` has the same id.
     pub(crate) fn part(state: &StateDir, other: &Path) -> Result<(), UnusableFile> {
         let file = state.path().join(ID);
         let theirs = noted(&other.join(ID));
@@ -348,7 +348,7 @@ async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, 
     store.register(&facts).await
 }
 
-/// Returns the processes that have not ended.
+/// Returns the processes of a store that have not ended.
 pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<LiveProcess>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..ProcessFilter::default() };

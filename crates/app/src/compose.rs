@@ -59,7 +59,7 @@ pub enum ComposeError {
     Store {
         /// Name of the store.
         store: String,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: StoreError,
     },
@@ -74,7 +74,7 @@ pub enum ComposeError {
     Foreign {
         /// Name of the store.
         store: String,
-        /// One of the live processes.
+        /// Id of one of the live processes.
         live: ProcessId,
         /// State directory that started the process. `None` if the store does not record it.
         state_dir: Option<PathBuf>,
@@ -87,7 +87,7 @@ pub enum ComposeError {
         store: String,
         /// Name of the store with which the directory was served last.
         last: String,
-        /// One of the processes with a running attempt.
+        /// Id of one of the processes with a running attempt, if there is one.
         live: Option<ProcessId>,
     },
     /// Unfinished processes of this state directory belong to its previous node name.
@@ -97,7 +97,7 @@ pub enum ComposeError {
         node: NodeId,
         /// Name under which the directory was served last.
         last: NodeId,
-        /// One of the unfinished processes.
+        /// Id of one of the unfinished processes.
         first: ProcessId,
         /// Number of processes with a running attempt in this directory.
         live: usize,
@@ -107,22 +107,22 @@ pub enum ComposeError {
     /// The binding of the store, or another small file that a start needs, cannot be read or written.
     #[error("{} cannot be used", path.display())]
     Binding {
-        /// Path of the file.
+        /// Path of the file that cannot be used.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
     /// A directory is at the path of the store's binding, or of another small file that a start needs.
     #[error("{} is a directory instead of a file", path.display())]
     NoFile {
-        /// Path of the directory.
+        /// Path of the directory that is in the way.
         path: PathBuf,
     },
     /// The cluster key, with which launches are signed, cannot be used.
     #[error("the cluster key cannot be used")]
     ClusterKey {
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: KeyFileError,
     },
@@ -144,16 +144,16 @@ pub enum ComposeError {
     /// The file in `node.peer_ca_file` cannot be used.
     #[error("the file of node.peer_ca_file cannot verify any node")]
     PeerAuthorities {
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: TrustError,
     },
     /// The clock, the environment store, the output log, the spawner or the shim cannot be opened.
     #[error("the {part} cannot be opened")]
     Part {
-        /// Name of the part.
+        /// Name of the part of the engine that cannot be opened.
         part: &'static str,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -433,7 +433,7 @@ impl ComposeError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -33,7 +33,7 @@ pub enum ProgramError {
     /// The path of the state directory is not known.
     #[error("the location of the state directory is unknown")]
     Place {
-        /// Reason why the path is unknown.
+        /// Reason why the path of the state directory is unknown.
         why: String,
     },
     /// The state directory cannot be used.
@@ -53,16 +53,16 @@ pub enum ProgramError {
     Log {
         /// Path of the log file.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// A call of the operating system failed.
+    /// A step that needs the operating system failed.
     #[error("the manager could not {tried}")]
     System {
         /// Description of the failed step, such as "start its runtime".
         tried: &'static str,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -72,7 +72,7 @@ pub enum ProgramError {
     /// The engine failed at its start or its end.
     #[error("the engine failed")]
     Engine {
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: EngineError,
     },
@@ -109,7 +109,7 @@ pub enum ProgramError {
     FullDisk {
         /// Path of the state directory.
         state_dir: PathBuf,
-        /// Number of free bytes.
+        /// Number of free bytes on the disk.
         free: u64,
         /// Error that the full disk caused. `None` if it is unknown.
         #[source]
@@ -118,11 +118,11 @@ pub enum ProgramError {
     /// `longhaul init` failed.
     #[error("{what}")]
     Init {
-        /// Error message.
+        /// Error message of `longhaul init`.
         what: String,
-        /// Reason for the failure.
+        /// Reason why `longhaul init` failed.
         why: Option<String>,
-        /// Advice for the user.
+        /// Advice for the user on how to resolve the error.
         help: Option<String>,
     },
     /// The state directory was removed, moved or replaced while the manager served it.
@@ -143,13 +143,13 @@ pub enum ProgramError {
     /// The manager that answers is incompatible or refuses this user.
     #[error("{}", problem.title)]
     Manager {
-        /// Problem that the client reports.
+        /// Description of the problem, from the client library.
         problem: Box<Problem>,
     },
     /// The key to be removed is the one that the store records as the key of its nodes.
     #[error("the key {key} is the key of {store} and cannot be removed")]
     KeyNamed {
-        /// Id of the key.
+        /// Id of the cluster key to be removed.
         key: String,
         /// Name of the store.
         store: String,
@@ -157,15 +157,15 @@ pub enum ProgramError {
     /// Unfinished processes were signed with the key to be removed.
     #[error("the key {key} is needed: {} not ended that {} sealed with it", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
-        /// Id of the key.
+        /// Id of the cluster key to be removed.
         key: String,
-        /// Number of these processes.
+        /// Number of unfinished processes that were signed with the key.
         open: usize,
     },
     /// The standard output cannot be written.
     #[error("standard output cannot be written")]
     Output {
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },

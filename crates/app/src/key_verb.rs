@@ -10,11 +10,11 @@ use serde_json::json;
 /// Change of the cluster keys in the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyChange {
-    /// No change.
+    /// The keys are only shown, not changed.
     Stay,
     /// A new key signs from now on. The previous key is still trusted.
     Rotate,
-    /// The previous key is removed.
+    /// The previous key is removed from the key file.
     Retire,
 }
 

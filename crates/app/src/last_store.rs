@@ -24,7 +24,7 @@ const NAME: &str = "last_store";
 pub(crate) struct StoreMismatch {
     /// Name of the store with which the directory was served last.
     pub(crate) store: String,
-    /// Processes with a running attempt.
+    /// Processes with a running attempt in the state directory.
     pub(crate) live: BTreeSet<ProcessId>,
 }
 

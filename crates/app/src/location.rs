@@ -106,7 +106,7 @@ impl CopiedStateDir {
         format!("work that is pending in the original would run here a second time{moved}")
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> String {
         let original = shell_word(&self.original.to_string_lossy());
         let adopt = "to use this one from now on, and the original never again: `longhaul store adopt`";

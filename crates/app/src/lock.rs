@@ -60,7 +60,7 @@ pub enum LockError {
     Failed {
         /// Path of the state directory.
         state_dir: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -135,7 +135,7 @@ fn write_holder(file: &mut File) -> io::Result<()> {
 impl LockHolder {
     pub(crate) fn read(file: &mut File) -> Self {
         let mut text = String::new();
-        // Unreadable fields are left out.
+        // If the lock file cannot be read, the fields stay empty.
         let _ = file
             .seek(SeekFrom::Start(0))
             .and_then(|_| file.take(MAX_LOCK_FILE_LEN).read_to_string(&mut text));
@@ -197,7 +197,7 @@ impl LockError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

@@ -49,7 +49,7 @@ pub struct ServeOptions {
     pub log: Option<PathBuf>,
     /// True if a client started the manager and may exit before it.
     pub autostarted: bool,
-    /// Number of `-v` flags, each of which logs more.
+    /// Number of `-v` flags; each flag adds more detail to the log.
     pub verbosity: u8,
     /// Kinds of stores that the program added.
     pub stores: Stores,
@@ -321,7 +321,7 @@ fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
 pub(crate) struct EngineAddress {
     /// Path of the socket for commands of the engine.
     pub(crate) socket: Option<String>,
-    /// URL for other nodes.
+    /// URL at which other nodes reach the engine.
     pub(crate) address: Option<String>,
 }
 

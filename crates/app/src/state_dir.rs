@@ -36,60 +36,60 @@ pub struct StateDir {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateDirError {
-    /// The directory does not exist and cannot be created.
+    /// The state directory does not exist and cannot be created.
     #[error("the state directory {} cannot be created", path.display())]
     Make {
-        /// Path of the directory.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// The directory cannot be opened.
+    /// The state directory cannot be opened.
     #[error("the state directory {} cannot be opened", path.display())]
     Open {
-        /// Path of the directory.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// The path is a symbolic link.
+    /// The path of the state directory is a symbolic link.
     #[error("the state directory {} is a symbolic link", path.display())]
     SymbolicLink {
-        /// Path of the link.
+        /// Path of the symbolic link.
         path: PathBuf,
     },
-    /// The path is not a directory.
+    /// The path of the state directory leads to something that is not a directory.
     #[error("the state directory {} is not a directory", path.display())]
     NoDirectory {
-        /// Path of the file.
+        /// Path that was expected to be the state directory.
         path: PathBuf,
     },
-    /// The directory belongs to another user.
+    /// The state directory belongs to another user.
     #[error("the state directory {} belongs to user {owner}", path.display())]
     ForeignOwner {
-        /// Path of the directory.
+        /// Path of the state directory.
         path: PathBuf,
         /// User id of the owner.
         owner: u32,
         /// User id of this process.
         me: u32,
     },
-    /// Other users can write to the directory.
+    /// Other users can write to the state directory.
     #[error("other users can write to the state directory {}", path.display())]
     Writable {
-        /// Path of the directory.
+        /// Path of the state directory.
         path: PathBuf,
         /// Permission bits of the directory.
         mode: u32,
     },
-    /// The directory is not writable.
+    /// The state directory is not writable for this process.
     #[error("the state directory {} is not writable", path.display())]
     ReadOnly {
-        /// Path of the directory.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -154,7 +154,7 @@ impl StateDir {
             .map_err(|errno| StateDirError::ReadOnly { path: path(), source: errno.into() })
     }
 
-    /// Returns the path of the directory.
+    /// Returns the path of the state directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -245,7 +245,7 @@ impl StateDirError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

@@ -195,7 +195,7 @@ impl GuardedFile {
     fn growing(path: &Path, most: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), most });
         let held = Self { length, ..Self::at(path)? };
-        // This first inspection records the current length.
+        // This first inspection records the current length of the file.
         let _ = held.is_lost();
         Ok(held)
     }

@@ -30,7 +30,7 @@ pub(crate) enum ConsentMode {
     Given,
     /// The user can be asked on a terminal.
     Asked,
-    /// The user cannot be asked.
+    /// The user cannot be asked, because there is no terminal.
     Unasked,
 }
 
@@ -150,7 +150,7 @@ enum AdoptionState {
     Unbound,
     /// The store exists and is, or can be, bound to a state directory.
     Bound,
-    /// The store does not exist.
+    /// The store does not exist yet.
     Missing,
 }
 

@@ -76,7 +76,7 @@ pub(crate) fn store_copy(
     Ok(counts.told(&from, &to, cleared.as_deref(), json))
 }
 
-/// Numbers of copied records.
+/// Numbers of records that were copied, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CopyCounts {
     processes: u64,

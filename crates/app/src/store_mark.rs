@@ -48,12 +48,12 @@ pub(crate) struct StoreMark {
 /// Knowledge about the events of a store before it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StorePreview {
-    /// The store had this event.
+    /// The store is known to have had this event.
     Event(EventCursor),
     /// The mark has no number, but this store served the state directory last and the directory contains attempts. The
     /// store therefore had events.
     Used,
-    /// The store may be new.
+    /// Nothing indicates that the store had any events; it may be new.
     Nothing,
 }
 
@@ -131,7 +131,7 @@ impl StoreMark {
         found.map_or(Ok(()), |found| self.check(state, found))
     }
 
-    /// Checks the store after it was opened.
+    /// Refuses an open store that is behind its mark.
     pub(crate) async fn check_opened(
         &self,
         state: &StateDir,
@@ -292,7 +292,7 @@ impl MissingRecords {
         format!("{had}{has}; {live}")
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> String {
         let what = match self.store.split_once(':') {
             Some(("sqlite", _)) => {

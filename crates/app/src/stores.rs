@@ -8,7 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// Future that opens a store.
+/// Future that resolves to an open store.
 pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreError>> + Send>>;
 
 /// Arguments of a function that opens a store.
@@ -25,7 +25,7 @@ pub struct StoreContext {
 
 type Open = Arc<dyn Fn(StoreContext) -> OpenedStore + Send + Sync>;
 
-/// Future that opens a store whose content can be copied.
+/// Future that resolves to an open store whose content can be copied.
 type OpenedCopyableStore = Pin<Box<dyn Future<Output = Result<Box<dyn CopyableStore>, StoreError>> + Send>>;
 
 type OpenMovable = Arc<dyn Fn(StoreContext) -> OpenedCopyableStore + Send + Sync>;

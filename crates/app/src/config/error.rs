@@ -11,28 +11,28 @@ pub enum ConfigError {
     /// A configuration file exists but cannot be read.
     #[error("the configuration file {} cannot be read", path.display())]
     Unreadable {
-        /// Path of the file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
     /// A configuration file is not valid TOML.
     #[error("the configuration file {} is not valid TOML", path.display())]
     Syntax {
-        /// Path of the file.
+        /// Path of the configuration file.
         path: PathBuf,
         /// Line number, starting at 1.
         line: usize,
-        /// Message of the parser.
+        /// Error message of the TOML parser.
         why: String,
     },
     /// A configuration key does not exist.
     #[error("there is no configuration key {key:?}")]
     UnknownKey {
-        /// Name of the key.
+        /// Name of the configuration key.
         key: String,
-        /// Origin of the key.
+        /// Source that contains the unknown key.
         origin: ValueOrigin,
         /// Most similar key that exists. `None` if no key is similar.
         nearest: Option<String>,
@@ -40,21 +40,21 @@ pub enum ConfigError {
     /// A value is not valid for its key.
     #[error("{text} is not a valid value of the configuration key {key}")]
     BadValue {
-        /// Name of the key.
+        /// Name of the configuration key.
         key: String,
-        /// Text of the value in its source.
+        /// Text of the invalid value, as written in its source.
         text: String,
-        /// Origin of the value.
+        /// Source that contains the invalid value.
         origin: Box<ValueOrigin>,
         /// Reason why the value is not valid.
         why: String,
-        /// Advice with a valid value.
+        /// Advice for the user, with an example of a valid value.
         help: String,
     },
     /// A project file contains a key that only the user may set.
     #[error("the configuration key {key} is not allowed in the project file {}", path.display())]
     NotForProjects {
-        /// Name of the key.
+        /// Name of the configuration key.
         key: String,
         /// Path of the project file.
         path: PathBuf,
@@ -78,7 +78,7 @@ impl ConfigError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

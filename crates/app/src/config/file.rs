@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// One value of a configuration file.
+/// A key and its value in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileValue {
     /// Full name of the key, with a dot between tables.

@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct ConfigKey {
     /// Full name of the key, with a dot between tables.
     pub name: &'static str,
-    /// Kind of the values of this key.
+    /// Kind of the values that this key accepts.
     pub kind: ValueKind,
     /// Default value, in the notation of an environment variable. `None` if the default is determined when the manager
     /// starts.

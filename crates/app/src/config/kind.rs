@@ -10,17 +10,17 @@ pub enum ValueKind {
     Count(u64),
     /// Whole number from 0 to this maximum, or `never`.
     CountOrNever(u64),
-    /// Boolean value.
+    /// Boolean value, `true` or `false`.
     Flag,
     /// Duration from this minimum to 30 days.
     Span(Duration),
     /// Duration from this minimum, or `never`.
     SpanOrNever(Duration),
-    /// Number of bytes.
+    /// Size as a number of bytes.
     Size,
-    /// One of these words.
+    /// One word of this list of allowed words.
     Word(&'static [&'static str]),
-    /// Any text.
+    /// Text without restrictions.
     Text,
     /// Name, such as an id or a concurrency key: 1 to 128 bytes without control characters or outer spaces.
     Name,
@@ -28,20 +28,20 @@ pub enum ValueKind {
     List,
 }
 
-/// A valid configuration value.
+/// A configuration value after its check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigValue {
-    /// Whole number.
+    /// Whole number, such as a count.
     Count(u64),
-    /// Boolean value.
+    /// Boolean value, `true` or `false`.
     Flag(bool),
-    /// Time span.
+    /// Duration, such as a timeout.
     Span(Duration),
-    /// The word `never`.
+    /// The word `never`, which switches a limit off.
     Never,
-    /// Number of bytes.
+    /// Size as a number of bytes.
     Size(u64),
-    /// Text, word or name.
+    /// Text, or a word or name.
     Text(String),
     /// Ordered list of texts.
     List(Vec<String>),
@@ -52,7 +52,7 @@ pub enum ConfigValue {
 pub(super) enum RawConfigValue {
     /// Quoted text in a file, or any value of an environment variable, flag or default.
     Text(String),
-    /// Digits without quotes in a file.
+    /// Number without quotes in a file, as text.
     Number(String),
     /// `true` or `false` without quotes in a file.
     Flag(bool),

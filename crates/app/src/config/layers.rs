@@ -25,7 +25,7 @@ pub struct Layers {
 /// A configuration value with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
-    /// The value.
+    /// The value, checked against the kind of its key.
     pub value: ConfigValue,
     /// Source that set the value.
     pub origin: ValueOrigin,

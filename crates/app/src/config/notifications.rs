@@ -70,7 +70,7 @@ pub struct NotificationSettings {
 pub(crate) struct WebhookField {
     /// Name of the key in the table of the webhook.
     pub(crate) name: &'static str,
-    /// Kind of the value.
+    /// Kind of the values that the key accepts.
     pub(crate) kind: ValueKind,
     /// Description of the key for the user.
     pub(crate) meaning: &'static str,

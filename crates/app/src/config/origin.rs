@@ -6,23 +6,23 @@ use std::path::PathBuf;
 /// The source that set a configuration value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// The default of the key.
+    /// The built-in default of the key, because no source sets it.
     Default,
-    /// A configuration file.
+    /// A line in a configuration file.
     File {
-        /// Path of the file.
+        /// Path of the configuration file.
         path: PathBuf,
         /// Line number, starting at 1.
         line: usize,
     },
     /// An environment variable.
     Environment {
-        /// Name of the variable.
+        /// Name of the environment variable.
         name: String,
     },
     /// A flag of the command line.
     Flag {
-        /// Name of the flag.
+        /// Name of the command-line flag.
         name: &'static str,
     },
 }

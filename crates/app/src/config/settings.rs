@@ -54,7 +54,7 @@ pub struct ManagerConfig {
     pub retention_bytes: Option<u64>,
     /// Maximum size in bytes of all output. `None` means no limit.
     pub output_total: Option<u64>,
-    /// Store of the processes.
+    /// Store that contains the processes.
     pub store: StoreChoice,
     /// Name of this node.
     pub node: NodeId,
@@ -73,11 +73,11 @@ pub struct ManagerConfig {
     pub containment: ContainmentSetting,
     /// Network addresses on which the manager listens in addition to its socket.
     pub listening: ListenSettings,
-    /// Connections between this node and other nodes.
+    /// Settings for the connections between this node and other nodes.
     pub neighbourhood: PeerSettings,
     /// Maximum size in bytes of the output tail that is stored with the record in a shared store; 0 stores no tail.
     pub tail_beside_record: u32,
-    /// Webhooks and hooks.
+    /// Webhooks and hooks that report events.
     pub outgoing: NotificationSettings,
 }
 
@@ -99,11 +99,11 @@ pub enum StoreChoice {
 pub enum ContainmentSetting {
     /// The strongest mechanism that works on this machine.
     Auto,
-    /// A control group for each attempt.
+    /// A Linux control group for each attempt.
     Cgroup,
     /// The shim as subreaper, which becomes the parent of all orphaned descendants.
     Subreaper,
-    /// The process group of the command.
+    /// The process group of the command; a descendant can leave it.
     Group,
 }
 

@@ -17,9 +17,9 @@ pub struct ConfigSources {
     pub user_file: Option<PathBuf>,
     /// Configuration files of the project, from lowest to highest precedence.
     pub project_files: Vec<PathBuf>,
-    /// Environment variables.
+    /// Environment variables, by name.
     pub environment: BTreeMap<String, String>,
-    /// Flags of the command line.
+    /// Values of command-line flags.
     pub flags: Flags,
 }
 

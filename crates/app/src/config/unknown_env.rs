@@ -12,7 +12,7 @@ use std::fmt;
 /// other tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
-    /// Name of the variable.
+    /// Name of the unknown environment variable.
     pub name: String,
     /// Most similar variable that has a meaning. `None` if no variable is similar.
     pub nearest: Option<String>,

@@ -33,7 +33,7 @@ pub(crate) struct DiagnosticsBundle<'a> {
     pub(crate) found: &'a Diagnosis,
     /// Configuration as `longhaul config show --origin` prints it. `None` if the configuration is invalid.
     pub(crate) configuration: Option<String>,
-    /// Location of the manager.
+    /// Socket and state directory of the manager.
     pub(crate) place: &'a ManagerLocator,
 }
 

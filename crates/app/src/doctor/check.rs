@@ -10,7 +10,7 @@ pub(crate) enum CheckResult {
     Ok,
     /// The checked part works, but the user should inspect it.
     Warning,
-    /// The checked part does not work, or a guarantee cannot be kept.
+    /// The checked part does not work, or a guarantee is broken.
     Problem,
 }
 
@@ -72,12 +72,12 @@ impl DoctorCheck {
         }
     }
 
-    /// Sets the explanation.
+    /// Sets the explanation of the result.
     pub(crate) fn because(self, why: impl Into<String>) -> Self {
         Self { why: Some(why.into()), ..self }
     }
 
-    /// Sets the advice.
+    /// Sets the advice for the user.
     pub(crate) fn so(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }

@@ -15,7 +15,7 @@ const DEFAULT_CONNECTIONS: u64 = 4_096;
 pub(crate) struct Descriptors {
     /// Original soft limit, which commands inherit. `None` if there is no limit.
     pub(crate) given: Option<u64>,
-    /// Current soft limit.
+    /// Soft limit after it was raised.
     pub(crate) raised: u64,
 }
 

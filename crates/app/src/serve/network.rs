@@ -19,18 +19,18 @@ pub enum ListenError {
     /// The manager cannot listen on an address.
     #[error("the manager cannot listen on {address}")]
     Bind {
-        /// Configured address.
+        /// Address on which the manager cannot listen.
         address: SocketAddr,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
     /// The file of the certificate or of the private key cannot be read.
     #[error("{} cannot be read", path.display())]
     Unreadable {
-        /// Path of the file.
+        /// Path of the file that cannot be read.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -47,7 +47,7 @@ pub enum ListenError {
     Certificate {
         /// Path of the certificate file.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: longhaul_http::TlsError,
     },
@@ -59,7 +59,7 @@ pub(super) struct NetworkListeners {
     pub(super) listeners: Vec<TcpListener>,
     pub(super) guard: Guard,
     pub(super) tls: Option<ServerTls>,
-    /// URLs of the listeners.
+    /// URLs at which clients reach the listeners.
     pub(super) urls: Vec<String>,
 }
 
@@ -159,7 +159,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> ListenError {
 }
 
 impl ListenError {
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -18,23 +18,23 @@ pub enum PrivateError {
     /// The path leads to something that is not a regular file.
     #[error("{} is not a regular file", path.display())]
     NoFile {
-        /// Path of the file.
+        /// Path of the private file.
         path: PathBuf,
     },
-    /// The file belongs to another user.
+    /// The private file belongs to another user.
     #[error("{} belongs to user {owner}", path.display())]
     ForeignOwner {
-        /// Path of the file.
+        /// Path of the private file.
         path: PathBuf,
         /// User id of the owner.
         owner: u32,
         /// User id of this process.
         me: u32,
     },
-    /// Other users can access the file.
+    /// Other users can access the private file.
     #[error("other users can access {}", path.display())]
     Open {
-        /// Path of the file.
+        /// Path of the private file.
         path: PathBuf,
         /// Permission bits of the file.
         mode: u32,
@@ -42,17 +42,17 @@ pub enum PrivateError {
     /// The file does not contain a valid token.
     #[error("{} contains no token", path.display())]
     Useless {
-        /// Path of the file.
+        /// Path of the private file.
         path: PathBuf,
     },
-    /// The file cannot be read or written.
+    /// The private file cannot be read or written.
     #[error("{} cannot be {tried}", path.display())]
     Failed {
-        /// Path of the file.
+        /// Path of the private file.
         path: PathBuf,
         /// Failed action as a participle, such as "read".
         tried: &'static str,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -92,7 +92,7 @@ impl StateDir {
         Ok(Some(text))
     }
 
-    /// Writes a private file atomically. Without `replace`, an existing file is kept unchanged.
+    /// Writes a private file atomically. Without `replace`, an existing file is left unchanged.
     pub(crate) fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
         let written = self.written(name, text, replace);
         written.map_err(|source| PrivateError::Failed {
@@ -165,7 +165,7 @@ impl PrivateError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -58,7 +58,7 @@ pub(super) struct PathWaiter<'a> {
 }
 
 impl PathWatcher {
-    /// Creates a watcher without paths.
+    /// Creates a watcher that does not watch any path yet.
     pub(super) fn open() -> Self {
         let opened = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         let inotify = opened.inspect_err(|error| tracing::debug!(%error, "no path can be listened to")).ok();
@@ -134,7 +134,7 @@ async fn rung(heard: Option<&Receiver>) -> io::Result<()> {
 /// Adds inotify watches for a path. Returns an error if inotify cannot report all changes of the path.
 fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::MASK_ADD;
-    // A failed watch on a directory in the path is ignored, because that directory belongs to another user.
+    // Failed watches on directories and links above the path are ignored, because these belong to other users.
     let _ = path.canonicalize().map(|real| {
         for above in path.ancestors().chain(real.ancestors()).skip(1) {
             // Replacing a link changes the link count of the old link, which `IN_ATTRIB` reports.

@@ -101,7 +101,7 @@ impl StagingCopy {
         }
     }
 
-    /// Removes an incomplete copy.
+    /// Removes the incomplete copy from its temporary location.
     pub(super) async fn discard(&self) {
         // Errors are ignored, because the error of the copy matters more. The next copy removes the rest.
         match &self.store {

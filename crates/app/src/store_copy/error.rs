@@ -25,7 +25,7 @@ pub enum CopyError {
     /// The program added the kind of store without the port `Migrate`, which a copy needs.
     #[error("a store {scheme:?} cannot be copied: this program added it without the port Migrate")]
     Immovable {
-        /// Scheme of the URL.
+        /// Scheme in the URL of the store.
         scheme: String,
     },
     /// The copy failed, and an incomplete copy remains in the store.
@@ -33,14 +33,14 @@ pub enum CopyError {
     Partial {
         /// Name of the store.
         store: String,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: Box<Self>,
     },
     /// A store in memory cannot be copied.
     #[error("a store in memory ends with its manager")]
     Memory,
-    /// The original does not exist.
+    /// The store to copy or adopt does not exist.
     #[error("there is no store {store}")]
     Missing {
         /// Name of the store.
@@ -60,21 +60,21 @@ pub enum CopyError {
         /// Description of the other program, as far as it is known.
         user: String,
     },
-    /// One of the stores failed.
+    /// An operation of the original or of the copy failed.
     #[error("the store {store} cannot be used")]
     Store {
         /// Name of the store.
         store: String,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: StoreError,
     },
     /// A file cannot be read, written or moved.
     #[error("{} cannot be used", path.display())]
     File {
-        /// Path of the file.
+        /// Path of the file that cannot be used.
         path: PathBuf,
-        /// Underlying error.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
@@ -96,7 +96,7 @@ pub enum CopyError {
     WaitingInCopy {
         /// Number of processes that have not started.
         waiting: usize,
-        /// State directory that was copied.
+        /// Path of the state directory that was copied.
         original: PathBuf,
     },
     /// Running attempts would continue without a record, because their records are in the previous store, and the user
@@ -123,7 +123,7 @@ pub enum CopyError {
     /// The state directory is a copy, and its original is still in use.
     #[error("the original, {}, is served by a manager or has running work", original.display())]
     OriginalAtWork {
-        /// Path of the original.
+        /// Path of the original state directory.
         original: PathBuf,
     },
     /// A part that the command needs, such as the cluster key, cannot be opened.
@@ -132,7 +132,7 @@ pub enum CopyError {
     /// The signature of an unfinished process is invalid, so its launch cannot be trusted.
     #[error("process {id} has not ended, and is not trusted: {fault}")]
     Untrusted {
-        /// Id of the process.
+        /// Id of the process with the invalid signature.
         id: ProcessId,
         /// Fault of the signature.
         #[source]
@@ -141,7 +141,7 @@ pub enum CopyError {
     /// The copy that was read back differs from the original.
     #[error("the copy differs from the original in {what}")]
     Differs {
-        /// Description of the part that differs.
+        /// Description of the part of the copy that differs.
         what: String,
     },
 }
@@ -193,7 +193,7 @@ impl CopyError {
         }
     }
 
-    /// Returns advice for the user.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Unknown { scheme, .. } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),

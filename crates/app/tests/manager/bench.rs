@@ -55,7 +55,8 @@ impl Bench {
         &self.state
     }
 
-    /// Returns the program with these arguments, this state directory, and a home directory of its own.
+    /// Returns the program with these arguments and this state directory. Its environment contains no other variables
+    /// of the user; `HOME` is the temporary directory.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command

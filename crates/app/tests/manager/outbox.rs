@@ -100,7 +100,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     let mark = |then: &str| format!("echo $LONGHAUL_ID >> {}; {then}", marks.display());
     server.stop();
     until("the absence is known", || a.show(&before)["stale_since"].is_string());
-    // Wait until the lease has expired.
+    // Wait until the lease of the node has expired.
     std::thread::sleep(Duration::from_secs(3));
     let [fails, runs, stopped] =
         ["exit 3", "exec sleep 300", "exec sleep 300"].map(|then| a.launch(&mark(then)));

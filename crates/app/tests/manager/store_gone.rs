@@ -125,7 +125,7 @@ impl Drop for Damaged {
     }
 }
 
-/// File names of a database.
+/// File names of a SQLite database.
 const DATABASE: [&str; 3] = ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"];
 
 fn store_of(bench: &Bench) -> [PathBuf; 4] {

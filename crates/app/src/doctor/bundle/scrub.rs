@@ -1,10 +1,10 @@
 //! Removes secrets from a text.
 
-/// Replacement for a secret.
+/// Text that replaces a secret.
 const GONE: &str = "***";
 /// Minimum length in bytes of a known secret. A shorter text would match in too many places.
 const MIN_SECRET_LEN: usize = 8;
-/// Parts of names whose values are secrets.
+/// Words that mark a name as secret if the name contains one of them.
 const TELLING: [&str; 9] = [
     "token",
     "secret",
