@@ -191,7 +191,7 @@ impl GuardedFile {
         Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
     }
 
-    /// Guards a file that must not shrink. `most` limits the length that is required; a file may shrink to this length.
+    /// Guards a file that must not become shorter than its largest length so far, or than `most` bytes if that is less.
     fn growing(path: &Path, most: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), most });
         let held = Self { length, ..Self::at(path)? };

@@ -88,7 +88,7 @@ fn without_values(line: &str) -> String {
     clean
 }
 
-/// Returns the start and end offset of the next value of a secret name. Returns `None` if there are no more.
+/// Returns the start and end offset of the next value whose name is secret. Returns `None` if there is no further one.
 fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
