@@ -1,4 +1,4 @@
-//! Starts a manager for a client that found none.
+//! Starts a manager for a client that did not find a running manager.
 
 use crate::failure::ProgramError;
 use crate::log;
@@ -8,19 +8,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A manager that does not answer by then has failed.
+/// Time limit until a started manager must accept a connection.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two looks at the socket, which cannot be waited for before it is there.
+/// Interval between two attempts to connect to the socket of the started manager.
 const STEP: Duration = Duration::from_millis(2);
-/// Lines of the log that an error shows.
+/// Number of lines of the manager's log that an error message shows.
 const LINES: usize = 5;
-/// A manager belongs to no session. What a managed process is told about itself stays: by it the manager finds the shim
-/// above, to which it says that it is no part of that process.
+/// Environment variables that a started manager does not inherit, because a manager belongs to no session.
+///
+/// The manager does inherit the variables that describe an enclosing managed process. With them it finds the shim of
+/// that process and announces that it is not part of the process.
 const NOT_INHERITED: &[&str] = &["LONGHAUL_SESSION", longhaul_shim::SHIM_VARIABLE];
 
-/// Starts the manager of a state directory and returns when its socket answers.
+/// Starts the manager of a state directory and returns as soon as its socket accepts connections.
 ///
-/// Two clients may do so at the same time: one manager gets the lock, the other one leaves, and both clients get in.
+/// Two clients may call this at the same time. Both then start a manager, but only one manager gets the lock. The other
+/// manager exits, and both clients connect to the first one.
 pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     let state = StateDir::prepare(state_dir)
         .map_err(|error| StartError::Refused { problem: Box::new(ProgramError::from(error).problem()) })?;
@@ -50,7 +53,8 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
             return Ok(());
         }
         match manager.try_wait() {
-            // The started manager left because another one answered. That one may be ending, so another start is tried.
+            // The started manager exited because another manager is running. That manager may be shutting down, so the
+            // start is repeated.
             Ok(Some(status)) if status.success() => manager = start()?,
             Ok(Some(status)) => return Err(ended(&state, status, log::last_lines(&log, logged, LINES))),
             Ok(None) | Err(_) => {}
@@ -65,7 +69,8 @@ pub(crate) fn autostart(state_dir: &Path) -> Result<(), StartError> {
     }
 }
 
-/// Why a manager ended before it answered: in its own words, if its log has them. A full disk has no room for them.
+/// Returns the error for a manager that exited before it accepted a connection: the problem that the manager logged, or
+/// a full disk (on which the log cannot be written), or only the exit status.
 fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> StartError {
     let said =
         last_lines.iter().rev().find_map(|line| serde_json::from_str(line.get(line.find('{')?..)?).ok());
@@ -78,11 +83,13 @@ fn ended(state: &StateDir, status: ExitStatus, last_lines: Vec<String>) -> Start
     }
 }
 
-/// Lets no descriptor but the first three reach the manager: a pipe of the client's caller would stay open with it,
-/// and whoever reads from that pipe would wait for the manager's end.
+/// Marks all descriptors except stdin, stdout and stderr as close-on-exec.
+///
+/// Otherwise the manager would hold a pipe of the client's caller open, and the reader of that pipe would wait until
+/// the manager exits.
 fn keep_descriptors() {
     #[expect(unsafe_code, reason = "no safe interface has this call")]
-    // SAFETY: the call takes numbers alone. With CLOEXEC it closes nothing in this process: it marks descriptors to be
-    // closed at an exec, as every descriptor opened by Rust is anyway.
+    // SAFETY: the arguments are plain numbers. With the flag CLOEXEC the call closes no descriptor of this process; it
+    // only marks descriptors to be closed at an exec. All descriptors that Rust opens have this mark already.
     let _ = unsafe { libc::close_range(3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
 }

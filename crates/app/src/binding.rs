@@ -1,8 +1,8 @@
-//! Which state directory a store belongs to.
+//! The binding of a store to the state directory whose work it holds.
 //!
-//! A store tells of attempts that only one state directory can find again. Under another one, whatever lives would be
-//! called interrupted. So each state directory has a random id, which moves with it, and a small file at the store
-//! names the one whose work it holds.
+//! A store has records of attempts that only one state directory can find. A manager of another state directory would
+//! mark the running ones as interrupted. Each state directory therefore has a random id, which moves with the
+//! directory. A small file next to the store contains the id of the state directory that the store belongs to.
 
 use crate::compose::{ComposeError, IDS};
 use crate::config::StoreChoice;
@@ -22,75 +22,73 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The id of a state directory, in it.
+/// File name of the id of a state directory, inside that directory.
 const ID: &str = "state_id";
-/// The binding of a store, in its directory or as the ending of its file.
+/// File name of the binding in the directory of a file store; for a database, the extension that is added to its path.
 const NAME: &str = "state";
-/// No file that we wrote is longer.
+/// Maximum size in bytes of a file that this module reads. Larger files were not written by longhaul.
 const MAX_FILE_LEN: u64 = 8 * 1024;
-/// So many characters has an id.
+/// Length of the id of a state directory, in characters.
 const ID_LENGTH: usize = 36;
-/// So many processes are looked at at once.
+/// Number of processes in one page of a listing.
 const PAGE: u32 = 500;
 
-/// What a store says about the state directory that it belongs to.
+/// Content of a binding file: the state directory that a store belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoreBinding {
     id: String,
-    /// Where it was when it used the store last.
+    /// Path of the state directory when it last used the store.
     path: PathBuf,
 }
 
-/// What stands in the file of a store.
+/// Result of reading a binding file.
 enum BindingContent {
-    /// There is no such file.
+    /// The binding file does not exist.
     Nothing,
-    /// Something that no manager wrote as a whole.
+    /// The file is damaged or was not written by longhaul.
     Garbled,
-    /// Whose work it holds.
     Of(StoreBinding),
 }
 
-/// Whose work a store holds, as seen from one state directory.
+/// The owner of the work in a store, from the point of view of one state directory.
 #[derive(Debug)]
 pub(crate) enum WorkOwner {
-    /// Its own.
+    /// The work belongs to the state directory that asks.
     This,
-    /// That of another one, which was there when it used the store last.
+    /// The work belongs to another state directory, which had this path when it last used the store.
     Other(PathBuf),
-    /// It is not known.
+    /// The owner of the work is unknown.
     Unknown,
 }
 
-/// A process that has not ended.
+/// A process of a store that has not ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveProcess {
     id: ProcessId,
-    /// Whether an attempt of it may live, which its state directory alone can find.
+    /// True if an attempt of the process may still be running. Only the state directory of the process can find that
+    /// attempt.
     is_attempted: bool,
 }
 
-/// The binding that a state directory gives.
+/// The binding of the state directory of this manager.
 struct OwnBinding {
     binding: StoreBinding,
-    /// Whether it had an id that could not be used, and has another one now.
+    /// True if the directory had an unusable id and has now received a new one.
     was_damaged: bool,
 }
 
-/// A file that cannot be read or written.
+/// Error for a file that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be used", path.display())]
 pub(crate) struct UnusableFile {
-    /// Which.
     pub(crate) path: PathBuf,
-    /// Why.
     #[source]
     pub(crate) source: io::Error,
 }
 
 impl StoreBinding {
-    /// Lets a store serve a state directory, if nothing lives in it that another one started. Nobody else may use the
-    /// store meanwhile.
+    /// Binds a store to a state directory. Refuses if the store has live processes of another state directory. No other
+    /// program may use the store during this call.
     pub(crate) async fn check(
         state: &StateDir,
         choice: &StoreChoice,
@@ -101,7 +99,8 @@ impl StoreBinding {
             return Ok(());
         };
         let OwnBinding { binding: mine, was_damaged } = Self::of(state)?;
-        // A store in its very directory needs no file to belong to it, so none that is lost or damaged locks it out.
+        // A store inside the state directory belongs to it even without a binding file, so a lost or damaged file must
+        // not lock the store.
         let is_home = is_home(&mine.path, choice);
         let said = match Self::read(&file) {
             Err(error) if is_home && !error.is_directory() => {
@@ -114,7 +113,8 @@ impl StoreBinding {
         let (is_mine, state_dir) = match said {
             BindingContent::Of(found) if found == mine => return Ok(()),
             BindingContent::Of(found) if found.id == mine.id => {
-                // It was moved. The path is for people only, and a full disk is no reason to stay away.
+                // The state directory was moved. The path is for display only, so a failed write (such as on a full
+                // disk) is ignored.
                 let _ = mine.write(&file);
                 return Ok(());
             }
@@ -133,7 +133,8 @@ impl StoreBinding {
             Some(LiveProcess { id, .. }) if !is_mine => {
                 return Err(ComposeError::Foreign { store: choice.to_string(), live: *id, state_dir });
             }
-            // The store may know this directory by an id that it has lost.
+            // The node may be registered under an id that this state directory has lost, so the node name is released
+            // first.
             Some(_) => release(store, node).await.map_err(failed)?,
             None => {}
         }
@@ -146,7 +147,7 @@ impl StoreBinding {
         }
     }
 
-    /// Whose work is in a store that has these processes.
+    /// Returns the owner of the live processes of a store.
     pub(crate) fn owner(
         state: &StateDir,
         choice: &StoreChoice,
@@ -169,7 +170,7 @@ impl StoreBinding {
         })
     }
 
-    /// Gives a store to a state directory, whatever lives in it.
+    /// Binds a store to a state directory without a check for live processes.
     pub(crate) fn adopt(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
         let Some(file) = file_of(choice) else {
             return Ok(());
@@ -177,7 +178,7 @@ impl StoreBinding {
         Self::of(state)?.binding.write(&file)
     }
 
-    /// Says of a copy what the original says of itself.
+    /// Copies the binding of one store to another one.
     pub(crate) fn copy(from: &StoreChoice, to: &StoreChoice) -> Result<(), UnusableFile> {
         let (Some(from), Some(to)) = (file_of(from), file_of(to)) else {
             return Ok(());
@@ -188,7 +189,7 @@ impl StoreBinding {
         }
     }
 
-    /// Who uses a store that is in use, as far as that is known.
+    /// Returns a description of the manager that uses a store, as far as it is known.
     pub(crate) fn user(choice: &StoreChoice) -> String {
         let Some(Ok(BindingContent::Of(Self { path, .. }))) = file_of(choice).map(|file| Self::read(&file))
         else {
@@ -200,7 +201,7 @@ impl StoreBinding {
         }
     }
 
-    /// Gives a state directory a new id, if it has the same as another one.
+    /// Gives a state directory a new id if the state directory `other` has the same id.
     pub(crate) fn part(state: &StateDir, other: &Path) -> Result<(), UnusableFile> {
         let file = state.path().join(ID);
         let theirs = noted(&other.join(ID));
@@ -211,20 +212,20 @@ impl StoreBinding {
         replace(&file, &format!("{id}\n")).map_err(|source| UnusableFile { path: file, source })
     }
 
-    /// What a node that works from this state directory tells the store. The directory gets an id if it has none.
+    /// Returns the state directory as a node registers it in the store. Creates the id of the directory if it has none.
     pub(crate) fn home_of(state: &StateDir) -> Result<NodeHome, UnusableFile> {
         let Self { id, path } = Self::of(state)?.binding;
         Ok(NodeHome { id, place: format!("{}{}", path.display(), on_this_machine()) })
     }
 
-    /// What a store of this state directory says; the directory gets an id if it has none that can be used.
+    /// Returns the binding for this state directory. Creates the id of the directory if it has no usable one.
     fn of(state: &StateDir) -> Result<OwnBinding, UnusableFile> {
         let file = state.path().join(ID);
         let path = fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned());
         let failed = |source| UnusableFile { path: file.clone(), source };
         let text = match text_of(&file) {
             Err(error) if error.kind() == io::ErrorKind::IsADirectory => return Err(failed(error)),
-            // Whatever keeps it from being read, it can be replaced.
+            // An unreadable file can be replaced, whatever the reason.
             Err(_) => Some(String::new()),
             Ok(text) => text,
         };
@@ -261,13 +262,13 @@ impl StoreBinding {
 }
 
 impl UnusableFile {
-    /// Whether a directory has its place, which nobody takes away unasked.
+    /// Returns true if the path is a directory. A directory is never replaced automatically.
     pub(crate) fn is_directory(&self) -> bool {
         self.source.kind() == io::ErrorKind::IsADirectory
     }
 }
 
-/// Whether a store lies in this state directory, and in no other one that lies in it.
+/// Returns true if a store is inside this state directory, but not inside another state directory within it.
 fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
     let place = match choice {
         StoreChoice::Memory | StoreChoice::Other(_) => return false,
@@ -279,18 +280,19 @@ fn is_home(state_dir: &Path, choice: &StoreChoice) -> bool {
     })
 }
 
-/// Whether a state directory knows an attempt of these processes, if they have any: a store that was put in it alone
-/// left its attempts behind.
+/// Returns true if the state directory contains an attempt directory of at least one of these processes, or if none of
+/// them was attempted. Returns false for a store that was moved into the state directory without its attempt
+/// directories.
 fn is_at_home(state: &StateDir, live: &[LiveProcess]) -> bool {
     let attempts = state.path().join(ATTEMPTS);
     let mut attempted = live.iter().filter(|live| live.is_attempted).peekable();
     attempted.peek().is_none() || attempted.any(|live| attempts.join(live.id.to_string()).exists())
 }
 
-/// Where a store says it; none for one that is kept nowhere.
+/// Returns the path of the binding file. Returns `None` for a store without files on this machine.
 fn file_of(choice: &StoreChoice) -> Option<PathBuf> {
     match choice {
-        // Another kind of store knows by itself whom it serves.
+        // Other kinds of store record the state directory of each node themselves.
         StoreChoice::Memory | StoreChoice::Other(_) => None,
         StoreChoice::Sqlite(path) => Some(with_ending(path, NAME)),
         StoreChoice::Fs(path) => Some(path.join(NAME)),
@@ -304,7 +306,7 @@ fn with_ending(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// The state directory of a home, without the name of the machine where that is this one.
+/// Returns the path of a registered state directory; the machine name is included only if it is another machine.
 pub(crate) fn path_of(home: &NodeHome) -> PathBuf {
     home.place.strip_suffix(&on_this_machine()).unwrap_or(&home.place).into()
 }
@@ -313,14 +315,15 @@ fn on_this_machine() -> String {
     format!(" on {}", rustix::system::uname().nodename().to_string_lossy())
 }
 
-/// Lets any state directory have the name of this node, also while the node owns processes. Whoever works under that
-/// name loses it.
+/// Releases the name of this node, so that any state directory can register it, even while the node owns processes. A
+/// manager that currently uses the name loses it.
 pub(crate) async fn release<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<(), StoreError> {
     let lease = unhoused(store, node).await?;
     store.leave(&lease).await
 }
 
-/// The same where the name passes from another state directory, which alone finds its live attempts.
+/// Releases the name of a node that moves from another state directory. Live attempts are marked as interrupted first,
+/// because only the old state directory can find them. Returns the number of interrupted attempts.
 pub(crate) async fn hand_over<S: Store + ?Sized>(
     store: &S,
     node: &NodeId,
@@ -334,7 +337,7 @@ pub(crate) async fn hand_over<S: Store + ?Sized>(
     Ok(interrupted)
 }
 
-/// Takes the name of a node for no state directory.
+/// Registers the name of a node without a state directory; such a registration always succeeds.
 async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, StoreError> {
     let facts = NodeDescriptor {
         id: node.clone(),
@@ -345,7 +348,7 @@ async fn unhoused<S: Store + ?Sized>(store: &S, node: &NodeId) -> Result<Lease, 
     store.register(&facts).await
 }
 
-/// The processes that have not ended.
+/// Returns the processes of a store that have not ended.
 pub(crate) async fn live<S: Store + ?Sized>(store: &S) -> Result<Vec<LiveProcess>, StoreError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..ProcessFilter::default() };
@@ -367,7 +370,7 @@ impl LiveProcess {
         Self { id: process.id, is_attempted: is_command && process.status() != Status::Pending }
     }
 
-    /// How many of these would be called interrupted where their attempts are not found.
+    /// Returns the number of processes that are marked as interrupted if their attempts are not found.
     pub(crate) fn attempted(live: &[Self]) -> usize {
         live.iter().filter(|live| live.is_attempted).count()
     }
@@ -377,14 +380,15 @@ fn random_id() -> String {
     IDS.op().as_uuid().to_string()
 }
 
-/// Whether it has the form of an id that we made.
+/// Returns true if the text has the form of a generated id.
 fn is_id(text: &str) -> bool {
     text.len() == ID_LENGTH && text.chars().all(|c| c == '-' || c.is_ascii_hexdigit())
 }
 
-/// What stands in a small file, nothing if that is not from us; none if there is no such file.
+/// Returns the content of a small file. Returns an empty string if the file cannot be one that longhaul wrote, and
+/// `None` if there is no such file.
 pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
-    // Nothing is followed, and a pipe would be waited for.
+    // Links are not followed. Without NONBLOCK, opening a named pipe would block.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(descriptor) => File::from(descriptor),
@@ -404,14 +408,14 @@ pub(crate) fn text_of(path: &Path) -> io::Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The line that a note of a state directory holds; none if there is no note, or it is damaged.
+/// Returns the line in a small file of a state directory. Returns `None` if the file is missing or damaged.
 pub(crate) fn noted(path: &Path) -> Option<String> {
     let text = text_of(path).ok()??;
     let line = text.strip_suffix('\n')?;
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Notes one line, unless it stands there.
+/// Writes one line to a small file, unless the file already contains it.
 pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
     if noted(&path).as_deref() == Some(line) {
         return Ok(());
@@ -419,10 +423,10 @@ pub(crate) fn note(path: PathBuf, line: &str) -> Result<(), UnusableFile> {
     replace(&path, &format!("{line}\n")).map_err(|source| UnusableFile { path, source })
 }
 
-/// Replaces a small file, whole or not at all, and durably.
+/// Replaces a small file atomically and durably.
 pub(crate) fn replace(path: &Path, text: &str) -> io::Result<()> {
     let draft = with_ending(path, "tmp");
-    // One that a crash left behind; a link in its place leads elsewhere.
+    // A crash may have left a draft behind, and a link at this path would redirect the write.
     match fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -1,4 +1,4 @@
-//! Puts a longhaul together: what a program adds, and where its state is.
+//! Builder of the program `longhaul` and of an embedded longhaul.
 
 use crate::config::{ConfigSources, Flags};
 use crate::dispatch;
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Puts a longhaul together: what a program adds, and where its state is.
+/// Builder of the program `longhaul` and of a longhaul that is embedded in another program.
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     pub(crate) state_dir: Option<PathBuf>,
@@ -21,8 +21,10 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a kind of store under the scheme of its URL: `store = "etcd:…"` in the configuration then opens it with `open`,
-    /// inside the runtime of the manager. One of longhaul's own schemes stays what it is.
+    /// Adds a kind of store for a URL scheme, so that the configuration can name it, as in `store = "etcd:…"`.
+    ///
+    /// `open` opens the store inside the runtime of the manager. The schemes that longhaul already has cannot be
+    /// replaced.
     #[must_use]
     pub fn store<F, O>(mut self, scheme: &str, open: F) -> Self
     where
@@ -33,8 +35,8 @@ impl Builder {
         self
     }
 
-    /// Adds a kind of store as [`store`](Self::store) does, which `longhaul store copy` can read and write: it implements
-    /// [`Migrate`].
+    /// Adds a kind of store that implements [`Migrate`], so that `longhaul store copy` can read and write it. Otherwise
+    /// like [`store`](Self::store).
     #[must_use]
     pub fn movable_store<F, O, S>(mut self, scheme: &str, open: F) -> Self
     where
@@ -46,42 +48,50 @@ impl Builder {
         self
     }
 
-    /// Keeps the state in this directory, instead of where the program `longhaul` keeps it. Only for [`open`](Self::open).
+    /// Sets the state directory; the default is that of the program `longhaul`. Has an effect on [`open`](Self::open)
+    /// only.
     #[must_use]
     pub fn state_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.state_dir = Some(path.into());
         self
     }
 
-    /// Sets values of the configuration as flags do: above everything else. Only for [`open`](Self::open).
+    /// Sets configuration values with the precedence of command-line flags, which override all other sources. Has an
+    /// effect on [`open`](Self::open) only.
     #[must_use]
     pub fn flags(mut self, flags: Flags) -> Self {
         self.flags = flags;
         self
     }
 
-    /// Reads the configuration from these sources alone, flags included. Only for [`open`](Self::open).
+    /// Reads the configuration, including flags, from these sources only. Has an effect on [`open`](Self::open) only.
     #[must_use]
     pub fn sources(mut self, sources: ConfigSources) -> Self {
         self.sources = Some(sources);
         self
     }
 
-    /// Opens a longhaul inside this program: an engine without socket. The second call for a state directory gives the
-    /// handle of the first.
+    /// Opens a longhaul inside this program: an engine without a socket. A second call for the same state directory
+    /// returns a handle to the same engine.
     ///
-    /// To be called inside a runtime that outlives the handle. Commands run under a supervisor of their own: `shim.path`,
-    /// else `longhaul-shim` beside the program, else the program itself, which then has to call
-    /// `longhaul_shim::run_if_asked()` before everything else.
+    /// The caller must be inside a Tokio runtime that outlives the handle. Each command runs under a shim, which is the
+    /// first of these programs that is available:
+    ///
+    /// 1. The program in the setting `shim.path`.
+    /// 2. `longhaul-shim` in the directory of the current program.
+    /// 3. The current program. Its `main` must then call `longhaul_shim::run_if_asked()` before anything else.
     ///
     /// # Errors
-    /// [`ProgramError`] if the configuration is wrong, another manager has the state directory or its store, or a part of the
-    /// engine cannot be opened.
+    /// [`ProgramError`] in these cases:
+    ///
+    /// - The configuration is invalid.
+    /// - Another manager uses the state directory or the store.
+    /// - A part of the engine cannot be opened.
     pub async fn open(self) -> Result<Longhaul, ProgramError> {
         Longhaul::open(self).await
     }
 
-    /// Is the program `longhaul`, with everything that was added: the command line, the manager, the HTTP API and the
+    /// Runs the program `longhaul` with the added stores: the command line, the manager, the HTTP API and the
     /// configuration.
     #[must_use]
     pub fn run(self) -> ExitCode {

@@ -1,4 +1,4 @@
-//! The one place that knows which adapters are behind the ports.
+//! Composition of an engine: chooses and opens the adapter behind each port.
 
 pub(crate) mod host_check;
 mod notifications;
@@ -38,139 +38,140 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The parts of an engine, and the boot of the machine that they are opened in.
+/// The opened parts of an engine, and the description of its node.
 #[derive(Debug)]
 pub(crate) struct ComposedParts {
-    /// The ports.
     pub(crate) parts: EnginePorts,
-    /// As what the node registers.
+    /// Properties with which the node registers in the store.
     pub(crate) node: NodeDescriptor,
-    /// Keeps other managers away from the store for as long as it is held.
+    /// Lock that keeps other managers from using the store until it is dropped. `None` if the store needs no such lock.
     pub(crate) sole_user: Option<File>,
-    /// The mark of the store, if it has one.
+    /// Mark that detects lost records of the store. `None` if the store has no mark.
     pub(crate) mark: Option<StoreMark>,
 }
 
-/// Why a part could not be opened.
+/// Reason why a part of an engine could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ComposeError {
-    /// The store.
+    /// The store cannot be opened.
     #[error("the store {store} cannot be opened")]
     Store {
-        /// Which.
+        /// Name of the store.
         store: String,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: StoreError,
     },
-    /// The store lacks records that it had.
+    /// The store lacks records that it had before.
     #[error(transparent)]
     LostRecords(Box<MissingRecords>),
-    /// The state directory is a copy.
+    /// The state directory is a copy of another one.
     #[error(transparent)]
     Copied(#[from] CopiedStateDir),
-    /// Work lives in the store that another state directory started.
+    /// The store has live processes that another state directory started.
     #[error("the store {store} has live work of another state directory")]
     Foreign {
-        /// Which store.
+        /// Name of the store.
         store: String,
-        /// A process that lives.
+        /// Id of one of the live processes.
         live: ProcessId,
-        /// The state directory that started it; none if the store does not say.
+        /// State directory that started the process. `None` if the store does not record it.
         state_dir: Option<PathBuf>,
     },
-    /// Work lives in the state directory that another store knows.
+    /// The state directory has running attempts that this store has no records of, because it was served with another
+    /// store.
     #[error("the store {store} has no records of the live work of this state directory")]
     OtherStore {
-        /// The store.
+        /// Name of the configured store.
         store: String,
-        /// The one that the directory was served with last.
+        /// Name of the store with which the directory was served last.
         last: String,
-        /// A process that lives.
+        /// Id of one of the processes with a running attempt, if there is one.
         live: Option<ProcessId>,
     },
-    /// Work of this state directory belongs to the name that its node had before.
+    /// Unfinished processes of this state directory belong to its previous node name.
     #[error("this state directory is node {last}, of which {} not ended, and is not served as {node}", have(*open))]
     OtherNode {
-        /// The name that it was to have.
+        /// Configured name of the node.
         node: NodeId,
-        /// The name that it was served under last.
+        /// Name under which the directory was served last.
         last: NodeId,
-        /// A process that has not ended.
+        /// Id of one of the unfinished processes.
         first: ProcessId,
-        /// How many of them live here.
+        /// Number of processes with a running attempt in this directory.
         live: usize,
-        /// How many there are, with those that wait.
+        /// Number of all unfinished processes, including waiting ones.
         open: usize,
     },
-    /// The file that says which state directory a store belongs to.
+    /// The binding of the store, or another small file that a start needs, cannot be read or written.
     #[error("{} cannot be used", path.display())]
     Binding {
-        /// The file.
+        /// Path of the file that cannot be used.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// A directory where that file belongs.
+    /// A directory is at the path of the store's binding, or of another small file that a start needs.
     #[error("{} is a directory instead of a file", path.display())]
     NoFile {
-        /// Where.
+        /// Path of the directory that is in the way.
         path: PathBuf,
     },
-    /// The key that vouches for launches.
+    /// The cluster key, with which launches are signed, cannot be used.
     #[error("the cluster key cannot be used")]
     ClusterKey {
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: KeyFileError,
     },
-    /// The nodes of the store have another key.
+    /// The other nodes of the store use a different cluster key.
     #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", or_none(ours.as_deref()))]
     OtherKey {
-        /// The store.
+        /// Name of the store.
         store: String,
-        /// The id of their key.
+        /// Id of the key that the other nodes use.
         theirs: String,
-        /// The id of the key of this node; none if it has none.
+        /// Id of the key of this node. `None` if this node has no key.
         ours: Option<String>,
-        /// Where it is, or should be.
+        /// Path of the key file of this node, which may be missing.
         path: PathBuf,
     },
-    /// It is not known where the key is.
+    /// The path of the cluster key is not known.
     #[error("the location of the cluster key is unknown")]
     NoKeyPlace,
-    /// What `node.peer_ca_file` names.
+    /// The file in `node.peer_ca_file` cannot be used.
     #[error("the file of node.peer_ca_file cannot verify any node")]
     PeerAuthorities {
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: TrustError,
     },
-    /// The clock, the vault, the spawner or its shim.
+    /// The clock, the environment store, the output log, the spawner or the shim cannot be opened.
     #[error("the {part} cannot be opened")]
     Part {
-        /// Which.
+        /// Name of the part of the engine that cannot be opened.
         part: &'static str,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
 }
 
-/// What a composition depends on beside the configuration.
+/// Inputs of a composition in addition to the configuration.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HostContext {
-    /// Stores that the program knows beside these.
+    /// Kinds of store that the program added.
     pub(crate) stores: Stores,
-    /// Whether children of this process that nobody else waits for are its own.
+    /// True if this program adopts and reaps orphaned descendants of commands. A manager does; an embedded engine does
+    /// not, because the embedding program reaps its own children.
     pub(crate) adopt_orphans: bool,
-    /// The soft limit of open files that commands get.
+    /// Soft limit of open files for commands.
     pub(crate) open_files: Option<u64>,
 }
 
-/// Opens every part; to be called inside the runtime.
+/// Opens all parts of an engine. The caller must be inside a Tokio runtime.
 pub(crate) async fn compose(
     state: &StateDir,
     settings: &ManagerConfig,
@@ -178,7 +179,7 @@ pub(crate) async fn compose(
 ) -> Result<ComposedParts, ComposeError> {
     let failed = |part| move |source| ComposeError::Part { part, source };
     if let Err(error) = Location::check(state)? {
-        // A full disk is no reason to stay away.
+        // A failed write, such as on a full disk, must not prevent the start.
         tracing::warn!("{error}: {}", error.source);
     }
     let clock = SystemClock::open(state.path()).map_err(failed("clock"))?;
@@ -218,7 +219,7 @@ pub(crate) async fn compose(
     StoreBinding::check(state, &settings.store, store.as_ref(), &settings.node).await?;
     let marked = mark.as_ref().map_or(Ok(()), StoreMark::begin);
     if let Err(error) = marked.and_then(|()| last_store::note(state, &settings.store)) {
-        // A full disk is no reason to stay away.
+        // A failed write, such as on a full disk, must not prevent the start.
         tracing::warn!("{error}: {}", error.source);
     }
     if let Some(former) = PreviousNodeName::found(state, &settings.node) {
@@ -261,7 +262,7 @@ async fn store(
             let store = sqlite(path, clock).map_err(failed)?;
             Ok((Arc::new(store), Some(sole_user(choice, path).map_err(failed)?)))
         }
-        // It keeps others away by itself.
+        // The store of files has its own lock against other managers.
         StoreChoice::Fs(path) => Ok((Arc::new(files(path, clock).map_err(failed)?), None)),
         StoreChoice::Other(url) if shared::knows(url) => {
             let store = shared::opened_by_node(choice, url, state.path(), clock).await;
@@ -277,14 +278,15 @@ async fn store(
     }
 }
 
-/// An empty store that is kept nowhere.
+/// Returns an empty store in memory.
 #[cfg(test)]
 pub(crate) fn empty_store(clock: &Arc<dyn Clock>) -> Arc<dyn Store> {
     Arc::new(MemoryStore::new(clock.clone()))
 }
 
-/// Locks a database for this manager: another one, of another state directory, would take over the node, find none of
-/// its attempts, and call them all interrupted. SQLite's own locks are of another kind and are not disturbed.
+/// Locks a database for this manager. A manager of another state directory would take over the node, find none of its
+/// attempts, and mark all of them as interrupted. The lock is of another kind than SQLite's own locks and does not
+/// interfere with them.
 fn sole_user(choice: &StoreChoice, path: &Path) -> Result<File, StoreError> {
     let refused = |source: io::Error| StoreError::Unavailable { source: Box::new(source) };
     let file = File::open(path).map_err(refused)?;
@@ -306,7 +308,8 @@ fn files(path: &Path, clock: &Arc<dyn Clock>) -> Result<FsStore, StoreError> {
     FsStore::open(path, clock.clone(), FsOptions::default())
 }
 
-/// Gives the newest event of a store that nobody uses; none if there is no store in files of this machine.
+/// Returns the cursor of the newest event in a local store that no program uses. Returns `None` if the store has no
+/// files on this machine or does not exist yet.
 pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<EventCursor>, StoreError> {
     match choice {
         StoreChoice::Memory | StoreChoice::Other(_) => Ok(None),
@@ -315,13 +318,15 @@ pub(crate) fn end_of(choice: &StoreChoice) -> Result<Option<EventCursor>, StoreE
     }
 }
 
-/// A store whose content can be moved to another one.
+/// A store whose content can be copied to another store.
 pub(crate) trait CopyableStore: Store + Migrate {}
 
 impl<T: Store + Migrate> CopyableStore for T {}
 
-/// Opens a store for nobody else to use meanwhile; none if somebody uses it, or if it is kept nowhere. Nobody is kept
-/// away from a store of many machines.
+/// Opens a store for a copy. Returns `None` if the store is in use, is in memory, or was added by the program.
+///
+/// The caller must prevent other access to a local store. A shared store counts as in use while a node has a valid
+/// lease, but a node may still register during the copy.
 pub(crate) async fn movable(
     choice: &StoreChoice,
     clock: &Arc<dyn Clock>,
@@ -336,16 +341,16 @@ pub(crate) async fn movable(
     }
 }
 
-/// The clock of a state directory.
+/// Opens the clock of a state directory.
 pub(crate) fn clock(state: &StateDir) -> Result<Arc<dyn Clock>, ComposeError> {
     let clock = SystemClock::open(state.path());
     Ok(Arc::new(clock.map_err(|source| ComposeError::Part { part: "clock", source })?))
 }
 
-/// The length to which a database in use may truncate its log.
+/// Size in bytes to which a database in use may truncate its write-ahead log.
 pub(crate) const MAX_WAL_BYTES: u64 = SqliteStore::MAX_WAL_BYTES;
 
-/// Draws ids.
+/// Generator of random ids.
 pub(crate) const IDS: RandomIds = RandomIds;
 
 const fn containment(choice: ContainmentSetting) -> ContainmentChoice {
@@ -357,7 +362,7 @@ const fn containment(choice: ContainmentSetting) -> ContainmentChoice {
     }
 }
 
-/// So many processes, and the verb that goes with them.
+/// Returns a number of processes with the matching form of "to have", for an error message.
 pub(crate) fn have(open: usize) -> String {
     if open == 1 { "1 process has".to_owned() } else { format!("{open} processes have") }
 }
@@ -382,7 +387,7 @@ impl From<UnusableFile> for ComposeError {
 }
 
 impl ComposeError {
-    /// Why it is refused.
+    /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
@@ -416,7 +421,7 @@ impl ComposeError {
                 Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
             }
             Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME is set".to_owned()),
-            // What is wrong with a server that answers is no matter of reaching it.
+            // A shared store that answers with an error was reached, so the outer error adds nothing to its causes.
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
                 causes(error)
             }
@@ -428,7 +433,7 @@ impl ComposeError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

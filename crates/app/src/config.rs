@@ -1,8 +1,8 @@
-//! The configuration: layers of values, of which the topmost wins, and where each came from.
+//! The configuration: values from several layers, each with its origin. A higher layer overrides the layers below it.
 //!
-//! From the bottom: defaults, the user's file, the project's files, the environment, flags. A project is somebody
-//! else's text as often as not, so its files may tune limits but never say where state and store are or which program
-//! is executed.
+//! The layers are, from lowest to highest: defaults, the file of the user, the files of the project, the environment,
+//! and flags. A project may come from an untrusted author. Its files may therefore change limits, but not the location
+//! of the state directory or the store, and not the programs that are executed.
 
 mod error;
 mod file;

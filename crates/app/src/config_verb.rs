@@ -1,4 +1,4 @@
-//! `longhaul config`.
+//! The command `longhaul config`.
 
 use crate::config::{self, ConfigSources, Flags, ManagerConfig, PROJECT_FILE};
 use crate::failure::ProgramError;
@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Does what `config` was asked, and gives what it prints.
+/// Executes a `longhaul config` command and returns the text to print.
 pub(crate) fn config_verb(
     verb: &ConfigVerb,
     state_dir: &Path,
@@ -49,7 +49,7 @@ pub(crate) fn config_verb(
             let mut out = String::new();
             for path in paths() {
                 let missing = if path.exists() { "" } else { "  (not there)" };
-                // Writing into a text cannot fail.
+                // Writing to a string cannot fail.
                 let _ = writeln!(out, "{}{missing}", path.display());
             }
             warn(&warnings(&sources));
@@ -58,10 +58,10 @@ pub(crate) fn config_verb(
     }
 }
 
-/// Tells standard error what is strange but no error.
+/// Writes warnings to stderr.
 fn warn(warnings: &[String]) {
     for warning in warnings {
-        // Without a standard error there is nobody to warn.
+        // If stderr cannot be written, there is no place for the warning.
         let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
@@ -85,7 +85,8 @@ fn warnings(sources: &ConfigSources) -> Vec<String> {
     strays.chain(unread).collect()
 }
 
-/// The project file that somebody in this directory would expect to be read, and that is not.
+/// Returns the project file that applies to the directory `here` but is not read. Returns `None` if it is read or does
+/// not exist.
 fn unread_file(here: &Path, sources: &ConfigSources) -> Option<PathBuf> {
     let file = here.ancestors().map(|place| place.join(PROJECT_FILE)).find(|file| file.exists())?;
     let is_read = |read: &PathBuf| read.canonicalize().ok() == file.canonicalize().ok();

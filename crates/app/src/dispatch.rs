@@ -1,4 +1,4 @@
-//! From the command line to what does it.
+//! Executes the command line of the program.
 
 use crate::autostart::autostart;
 use crate::config::key::key_of;
@@ -23,7 +23,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Does what the arguments of the program ask, and gives its exit code.
+/// Parses and executes the arguments of the program. Returns its exit code.
 pub(crate) fn run(stores: &Stores) -> ExitCode {
     longhaul_cli::complete_if_asked(|| state_dir(None).ok().map(|state_dir| state_dir.join(SOCKET)));
     let cli = match longhaul_cli::parse() {
@@ -92,7 +92,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
                 let configuration = layers.ok().map(|layers| config::show(&layers, true));
                 let written = DiagnosticsBundle { found: &found, configuration, place: &place }
                     .write(file.as_deref())?;
-                // Programs read standard output, and they know the name that they gave.
+                // The path goes to stderr, because programs parse stdout and know the path that they passed.
                 let _ = writeln!(io::stderr(), "wrote {}", written.display());
             }
             Ok(match found.health {
@@ -140,7 +140,7 @@ fn perform(cli: Cli, json: bool, stores: &Stores) -> Result<ExitCode, ProgramErr
     }
 }
 
-/// The state directory that is meant, as an absolute path.
+/// Returns the absolute path of the state directory to use. `flag` is the value of `--state-dir`.
 pub(crate) fn state_dir(flag: Option<PathBuf>) -> Result<PathBuf, ProgramError> {
     let seeker =
         LookupRequest { flag, variable: |name: &str| std::env::var_os(name), here: std::env::current_dir() };
@@ -157,8 +157,8 @@ fn place(state_dir: PathBuf, may_start: bool) -> ManagerLocator {
     }
 }
 
-/// The store that somebody names for the manager; none if nobody does. What is wrong with the configuration is told by
-/// the manager that reads it.
+/// Returns the store that the configuration names explicitly. Returns `None` if no store is configured, or if the
+/// configuration is invalid; the manager reports an invalid configuration when it starts.
 fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String> {
     let layers = ConfigSources::of(state_dir, flags).read().ok()?;
     layers.setting(key_of!("store")).filter(|setting| setting.origin != ValueOrigin::Default)?;
@@ -166,7 +166,8 @@ fn named_store(state_dir: &Path, flags: Flags, stores: &Stores) -> Option<String
 }
 
 fn flags(args: &ServeArgs, global: &GlobalArgs) -> Flags {
-    // The parser fills the flag from the environment too, where the configuration finds it by itself.
+    // The parser also fills this flag from the environment. Such a value is dropped here, because the configuration
+    // reads the variable itself and then records the correct origin.
     let from_environment = std::env::var_os("LONGHAUL_STATE_DIR").map(PathBuf::from);
     Flags {
         store: args.store.clone(),
@@ -186,7 +187,7 @@ fn settings(state_dir: &Path, flags: Flags, stores: &Stores) -> Result<ManagerCo
     Ok(ManagerConfig::knowing(&ConfigSources::of(state_dir, flags).read()?, state_dir, stores)?)
 }
 
-/// Meant from where the command is given.
+/// Makes a path absolute. Relative paths in flags start at the working directory of the command.
 fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

@@ -1,4 +1,4 @@
-//! `longhaul doctor`: whether all is in order, what it means if not, and what to do.
+//! The command `longhaul doctor`: checks the installation, explains problems and gives advice.
 
 mod bundle;
 mod check;
@@ -19,17 +19,17 @@ use crate::stores::Stores;
 use longhaul_cli::ManagerLocator;
 use std::path::Path;
 
-/// What a look at everything comes to.
+/// Result of all checks.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
-    /// What is printed.
+    /// Report to print, as text or JSON.
     pub(crate) text: String,
-    /// The worst of it.
+    /// Worst result of all checks.
     pub(crate) health: CheckResult,
 }
 
-/// Looks at everything that a manager of this state directory depends on, whether one runs or not. Nothing is started,
-/// founded or changed.
+/// Checks everything that a manager of this state directory depends on, whether or not a manager is running. Starts,
+/// creates and changes nothing.
 pub(crate) fn doctor(
     state_dir: &Path,
     flags: Flags,
@@ -48,7 +48,8 @@ pub(crate) fn doctor(
     checks.extend(host_check::of_names(state_dir).ok().flatten());
     checks.push(machine::socket(&place.socket));
     let (manager, is_managed) = machine::manager(place, configured.map(|settings| &settings.store));
-    // What a manager that does not answer knows is not asked for again and again.
+    // If the manager did not answer once, further requests are skipped, because each of them would run into the
+    // timeout.
     let answers = is_managed && !manager.is_problem();
     let stores = match configured {
         Some(settings) => store(state_dir, settings, stores, is_managed)?,
@@ -89,7 +90,8 @@ fn store(
     }
     match choice {
         StoreChoice::Other(url) => {
-            // A store may block the thread that it is opened on, and wait for tasks of its own.
+            // A store may block the thread that opens it while it waits for tasks of its own, so the runtime has
+            // another thread.
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(1)
                 .enable_all()
@@ -102,7 +104,7 @@ fn store(
             } else {
                 vec![runtime.block_on(host_check::of_added(state_dir, choice, url, stores))]
             };
-            // Looking up a name may take long after nobody waits for it any more.
+            // A name lookup may block long after its timeout, so the runtime does not wait for it.
             runtime.shutdown_background();
             Ok(checks)
         }

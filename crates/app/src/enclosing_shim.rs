@@ -1,4 +1,4 @@
-//! A manager that a managed process started is no part of that process.
+//! Announces a manager that was started inside a managed process, so that it does not count as part of that process.
 
 use longhaul_domain::ProcessId;
 use longhaul_shim::{AttemptDirectory, ShimHello, ShimRequest};
@@ -7,15 +7,15 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Where attempts lie in a state directory.
+/// Name of the directory of all attempts, inside a state directory.
 pub(crate) const ATTEMPTS: &str = "attempts";
-/// A shim answers at once or is busy ending.
+/// Time limit of the announcement. A shim answers immediately, unless it is exiting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Tells the shim above, if there is one, that this process is a manager: it is neither counted nor stopped with the
-/// work that started it.
+/// Announces to the enclosing shim, if there is one, that this process is a manager. The shim then neither counts nor
+/// stops this process as part of its attempt.
 ///
-/// Without an answer the manager goes on all the same; it then ends with that work, as anything else would.
+/// If the shim does not answer, the manager continues, but it is stopped together with that attempt.
 pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
     let Some(directory) = attempt_above(variable) else {
         return;
@@ -26,7 +26,8 @@ pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
     }
 }
 
-/// The directory of the attempt that this process was started in.
+/// Returns the attempt directory of the managed process that started this process. Returns `None` outside a managed
+/// process.
 fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let socket = PathBuf::from(variable("LONGHAUL_SOCKET")?);
     let id: ProcessId = variable("LONGHAUL_ID")?.to_str()?.parse().ok()?;
@@ -36,13 +37,13 @@ fn attempt_above(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf>
 }
 
 fn greet(directory: &Path) -> io::Result<()> {
-    // Work that has only just begun may start a manager before its shim has a socket.
+    // A command may start a manager before the socket of its shim exists.
     let mut shim = AttemptDirectory::open(directory)?.connect_within(HANDSHAKE_TIMEOUT)?;
     shim.set_read_timeout(Some(HANDSHAKE_TIMEOUT))?;
     shim.set_write_timeout(Some(HANDSHAKE_TIMEOUT))?;
     let hello = ShimHello { manager: true, ..ShimHello::default() };
     shim.write_all(&ShimRequest::Hello(hello).encode())?;
-    // Its welcome says that it knows.
+    // The first byte of the response confirms that the shim has processed the announcement.
     shim.read_exact(&mut [0])
 }
 

@@ -1,4 +1,4 @@
-//! What went wrong: what, why, and what to do.
+//! Errors of the program, with their reason and advice.
 
 use crate::compose::{ComposeError, have};
 use crate::config::ConfigError;
@@ -20,165 +20,165 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// The exit code of a manager whose state directory, store or name was taken away.
+/// Exit code of a manager that lost its state directory, its store or its node name.
 const STATE_DIR_LOST: u8 = 8;
 
-/// Why a verb of the program did not do what it was asked.
+/// Reason why a command of the program failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProgramError {
-    /// The configuration is wrong.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// It is not known where the state directory is.
+    /// The path of the state directory is not known.
     #[error("the location of the state directory is unknown")]
     Place {
-        /// Why.
+        /// Reason why the path of the state directory is unknown.
         why: String,
     },
-    /// The state directory is not fit for use.
+    /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// A private file, such as that of a token, is not used.
+    /// A private file, such as that of a token, cannot be used.
     #[error(transparent)]
     Private(#[from] PrivateError),
-    /// It cannot listen on the network as it was told.
+    /// The manager cannot listen on the configured network addresses.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// Another manager serves it.
+    /// The lock of the state directory cannot be acquired, usually because another manager holds it.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// The log cannot be written.
+    /// The log file cannot be written.
     #[error("the log {} cannot be written", path.display())]
     Log {
-        /// Its path.
+        /// Path of the log file.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// Something of the system could not be had.
+    /// A step that needs the operating system failed.
     #[error("the manager could not {tried}")]
     System {
-        /// What was tried.
+        /// Description of the failed step, such as "start its runtime".
         tried: &'static str,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// A part of the manager could not be opened.
+    /// A part of the engine could not be opened.
     #[error(transparent)]
     Compose(#[from] ComposeError),
-    /// The engine did not start or end well.
+    /// The engine failed at its start or its end.
     #[error("the engine failed")]
     Engine {
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: EngineError,
     },
-    /// Another state directory is served under the name of this node.
+    /// A manager of another state directory currently uses the name of this node.
     #[error("node {node} is served from another state directory: {home}, heard {} ms ago", heard.as_millis())]
     NameTaken {
-        /// The name.
+        /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// Path of the other state directory.
         home: String,
-        /// How long ago it was heard.
+        /// Time since the last lease renewal of the other manager.
         heard: Duration,
     },
-    /// Another state directory was served under the name of this node, and its processes have not ended.
+    /// Another state directory used the name of this node, and its processes have not ended.
     #[error("node {node} belongs to another state directory, {home}, of which {} not ended", have_many(*open))]
     NameHeld {
-        /// The name.
+        /// Name of the node.
         node: NodeId,
-        /// The other state directory.
+        /// Path of the other state directory.
         home: String,
-        /// How many processes they are.
+        /// Number of processes that have not ended.
         open: u64,
-        /// In how long they are lost; none if they never are.
+        /// Time until the processes are considered lost and the name becomes free. `None` if that never happens.
         free_in: Option<Duration>,
     },
-    /// Another manager came into the cluster under the name of this node, after its lease was over.
+    /// Another manager joined the cluster with the name of this node, after the lease of this node had expired.
     #[error("another manager joined the cluster with the name of this node, {node}")]
     Replaced {
-        /// The name.
+        /// Name of the node.
         node: NodeId,
     },
-    /// The disk is full, and so the manager could not begin.
+    /// The manager could not start because the disk is full.
     #[error("the disk of the state directory {} is full", state_dir.display())]
     FullDisk {
-        /// The state directory.
+        /// Path of the state directory.
         state_dir: PathBuf,
-        /// How many bytes are free.
+        /// Number of free bytes on the disk.
         free: u64,
-        /// What could not be done, if that is known.
+        /// Error that the full disk caused. `None` if it is unknown.
         #[source]
         source: Option<Box<Self>>,
     },
-    /// A project got no state of its own.
+    /// `longhaul init` failed.
     #[error("{what}")]
     Init {
-        /// What went wrong.
+        /// Error message of `longhaul init`.
         what: String,
-        /// Why.
+        /// Reason why `longhaul init` failed.
         why: Option<String>,
-        /// What to do.
+        /// Advice for the user on how to resolve the error.
         help: Option<String>,
     },
-    /// The path of the state directory leads elsewhere, or nowhere.
+    /// The state directory was removed, moved or replaced while the manager served it.
     #[error("the state directory {} was removed, moved or replaced while the manager served it", state_dir.display())]
     Displaced {
-        /// Its path.
+        /// Path of the state directory.
         state_dir: PathBuf,
     },
-    /// The path of the store leads elsewhere, or nowhere.
+    /// The store was removed, moved, replaced or truncated while the manager used it.
     #[error("the store at {} was removed, moved, replaced or truncated while the manager used it", path.display())]
     Unstored {
-        /// The path.
+        /// Path of the store.
         path: PathBuf,
     },
-    /// A store was not copied.
+    /// A store could not be copied.
     #[error(transparent)]
     Copy(#[from] CopyError),
-    /// What answers is no manager of this version, or may not be asked.
+    /// The manager that answers is incompatible or refuses this user.
     #[error("{}", problem.title)]
     Manager {
-        /// What the client says of it.
+        /// Description of the problem, from the client library.
         problem: Box<Problem>,
     },
-    /// The store goes by the key that was to be let go.
+    /// The key to be removed is the one that the store records as the key of its nodes.
     #[error("the key {key} is the key of {store} and cannot be removed")]
     KeyNamed {
-        /// Its id.
+        /// Id of the cluster key to be removed.
         key: String,
-        /// The store.
+        /// Name of the store.
         store: String,
     },
-    /// Launches that have not ended were sealed with a key that was to be let go.
+    /// Unfinished processes were signed with the key to be removed.
     #[error("the key {key} is needed: {} not ended that {} sealed with it", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
-        /// Its id.
+        /// Id of the cluster key to be removed.
         key: String,
-        /// How many they are.
+        /// Number of unfinished processes that were signed with the key.
         open: usize,
     },
-    /// Standard output is gone.
+    /// The standard output cannot be written.
     #[error("standard output cannot be written")]
     Output {
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
 }
 
 impl ProgramError {
-    /// That a disk is full, if it is.
+    /// Returns the error for a full disk if the disk of the state directory is full. Returns `None` otherwise.
     pub(crate) fn of_full_disk(state: &StateDir) -> Option<Self> {
         let free = reserve::free(state).ok().filter(|free| *free < reserve::PIECE)?;
         Some(Self::FullDisk { state_dir: state.path().to_owned(), free, source: None })
     }
 
-    /// What it means that an engine did not start.
+    /// Converts the error of an engine that did not start.
     pub(crate) fn of_start(source: EngineError) -> Self {
         if let EngineError::Refused { refusal: StoreRejection::NameTaken { node, home, heard } } = source {
             return Self::NameTaken { node, home: home.place, heard };
@@ -191,7 +191,7 @@ impl ProgramError {
         Self::Engine { source }
     }
 
-    /// The exit code that stands for it.
+    /// Returns the exit code for the error.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -218,7 +218,7 @@ impl ProgramError {
         }
     }
 
-    /// The failure as every face shows it.
+    /// Returns the error in the form that all interfaces show.
     #[must_use]
     pub fn problem(&self) -> Problem {
         let (slug, detail, help) = match self {
@@ -340,7 +340,8 @@ impl ProgramError {
         Problem { slug: slug.to_owned(), title: self.to_string(), detail, help, ..Problem::default() }
     }
 
-    /// Writes it into the log, in the shape that a client which started the manager reads and shows as its own.
+    /// Writes the error to the log as JSON. A client that started this manager reads it from the log and reports it as
+    /// its own error.
     pub(crate) fn log(&self) {
         let mut said = serde_json::json!(self.problem());
         if let Some(fields) = said.as_object_mut() {
@@ -354,7 +355,7 @@ impl ProgramError {
         tracing::error!("cannot serve: {said}");
     }
 
-    /// Tells standard error, for people or in JSON.
+    /// Writes the error to stderr, as text for people or as JSON.
     pub fn report(&self, json: bool) {
         let problem = self.problem();
         let text = if json {
@@ -368,7 +369,7 @@ impl ProgramError {
             }
             text
         };
-        // Without a standard error the exit code has to do.
+        // If stderr cannot be written, the exit code must suffice.
         let _ = io::stderr().write_all(clean_json(&text).as_bytes());
     }
 }
@@ -377,13 +378,13 @@ fn have_many(open: u64) -> String {
     have(usize::try_from(open).unwrap_or(usize::MAX))
 }
 
-/// Everything behind an error, in one line.
+/// Returns the messages of all causes of an error in one line. Returns `None` if the error has no cause.
 pub(crate) fn causes(error: &dyn Error) -> Option<String> {
     let mut texts = Vec::new();
     let mut cause = error.source();
     while let Some(next) = cause {
         let text = next.to_string();
-        // Some say themselves what their cause says.
+        // Some errors repeat the message of their cause.
         if texts.last() != Some(&text) {
             texts.push(text);
         }

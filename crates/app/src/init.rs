@@ -1,4 +1,4 @@
-//! `longhaul init`: state of its own for a project.
+//! The command `longhaul init`, which gives a project a state directory.
 
 use crate::config::PROJECT_STATE;
 use crate::state_dir::{StateDir, StateDirError};
@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Nothing in it belongs into a repository.
+/// Content of the `.gitignore` file, which excludes the whole state directory from the repository.
 const GITIGNORE: &str = "*\n";
 const TEMPLATE: &str = "\
 # Configuration of longhaul for this project; `longhaul config show` lists every key.
@@ -23,31 +23,29 @@ const TEMPLATE: &str = "\
 # grace = \"5s\"
 ";
 
-/// Why a project got no state of its own.
+/// Reason why a project got no state directory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum InitError {
-    /// It has it already.
+    /// The project already has a state directory.
     #[error("{} already exists", path.display())]
     Exists {
-        /// The directory.
+        /// Path of the state directory.
         path: PathBuf,
     },
-    /// The directory is not fit for use.
+    /// The state directory cannot be used.
     #[error(transparent)]
     StateDir(#[from] StateDirError),
-    /// A file could not be written.
     #[error("{} could not be written", path.display())]
     Write {
-        /// The file.
         path: PathBuf,
-        /// Why.
         #[source]
         source: io::Error,
     },
 }
 
-/// Makes `.longhaul` in a project and gives its path. With `force` a directory that is there gets what it lacks.
+/// Creates the directory `.longhaul` in a project and returns its path. With `force`, missing files are added to an
+/// existing directory.
 pub(crate) fn init(project: &Path, force: bool) -> Result<PathBuf, InitError> {
     let path = project.join(PROJECT_STATE);
     if !force && path.symlink_metadata().is_ok() {

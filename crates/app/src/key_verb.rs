@@ -1,4 +1,4 @@
-//! `longhaul store key`.
+//! The command `longhaul store key`.
 
 use crate::compose::trust::{KeyFileError, KeyId, key_file};
 use crate::compose::{ComposeError, shared};
@@ -7,14 +7,14 @@ use crate::failure::ProgramError;
 use crate::store_adopt::ConsentMode;
 use serde_json::json;
 
-/// What to do with the keys before they are shown.
+/// Change of the cluster keys in the key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum KeyChange {
-    /// Nothing.
+    /// The keys are only shown, not changed.
     Stay,
-    /// A new one takes the place of the one that signs, which is trusted on.
+    /// A new key signs from now on. The previous key is still trusted.
     Rotate,
-    /// The one that is trusted besides is let go of.
+    /// The previous key is removed from the key file.
     Retire,
 }
 
@@ -28,10 +28,13 @@ impl KeyChange {
     }
 }
 
-/// Gives what is printed: the ids of the keys and where they are, and nothing of the keys themselves.
+/// Changes the cluster keys and returns the text to print: the ids of the keys and the path of their file, but not the
+/// keys themselves.
 ///
-/// A key is never let go while the store names it as that of its nodes: without it no manager would start there again. Nor is
-/// it while launches wait that it sealed, unless somebody agrees.
+/// A key is not removed in these cases:
+///
+/// - The store records this key as the key of its nodes. Without it, no manager of the store could start.
+/// - Unfinished processes were signed with this key, and the user did not consent.
 pub(crate) fn key_verb(
     settings: &ManagerConfig,
     turn: KeyChange,
@@ -73,7 +76,8 @@ pub(crate) fn key_verb(
     Ok(format!("{signing} signs\n{trusted}{path}\n{next}"))
 }
 
-/// Refuses to let go of a key that the store goes by, or that launches were sealed with which have not ended.
+/// Refuses to remove a key that the store records as the key of its nodes, or with which unfinished processes were
+/// signed.
 fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -> Result<(), ProgramError> {
     let StoreChoice::Other(url) = &settings.store else { return Ok(()) };
     if !shared::knows(url) {

@@ -1,7 +1,7 @@
-//! Which store a state directory was served with last.
+//! The store with which a state directory was served last.
 //!
-//! Only that store can tell what becomes of the work that lives in the directory. Another one has no record of it, and a
-//! manager that uses it would find strangers where its own work lies.
+//! Only that store has records of the attempts that are running in the directory. A manager with another store would
+//! treat them as unknown.
 
 use crate::binding::{self, UnusableFile, noted};
 use crate::compose::{ComposeError, shared};
@@ -16,20 +16,21 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 
-/// The name of the store, in the state directory.
+/// File name of the name of the last store, inside the state directory.
 const NAME: &str = "last_store";
 
-/// Work that lives in a state directory, and another store than the one that the directory is served with now.
+/// A state directory with running attempts whose last store differs from the configured one.
 #[derive(Debug)]
 pub(crate) struct StoreMismatch {
-    /// The store that the directory was served with last.
+    /// Name of the store with which the directory was served last.
     pub(crate) store: String,
-    /// What lives.
+    /// Processes with a running attempt in the state directory.
     pub(crate) live: BTreeSet<ProcessId>,
 }
 
 impl StoreMismatch {
-    /// The work that another store than this one may know alone; none if nothing lives, or the store is the same.
+    /// Returns the running attempts that only the last store may know. Returns `None` if no attempt is running or the
+    /// store has not changed.
     pub(crate) fn found(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let store = named(state)?;
         if store == name_of(choice) {
@@ -39,7 +40,8 @@ impl StoreMismatch {
         (!live.is_empty()).then_some(Self { store, live })
     }
 
-    /// Refuses a store that is not there yet: it would be made, and stand in the way of a copy.
+    /// Refuses a store that does not exist yet. Opening it would create it, and `longhaul store copy` needs a target
+    /// that does not exist.
     pub(crate) async fn check_founded(&self, choice: &StoreChoice) -> Result<(), ComposeError> {
         let failed = |source| ComposeError::Store { store: choice.to_string(), source };
         let is_founded = match choice {
@@ -51,7 +53,7 @@ impl StoreMismatch {
         if is_founded { Ok(()) } else { Err(self.refused(choice, self.live.first())) }
     }
 
-    /// Refuses a store that has no record of what lives.
+    /// Refuses a store that has no record of a running attempt.
     pub(crate) async fn check_known(
         &self,
         choice: &StoreChoice,
@@ -71,18 +73,18 @@ impl StoreMismatch {
     }
 }
 
-/// Whether a state directory was served with this store last.
+/// Returns true if the state directory was served with this store last.
 pub(crate) fn is_last(state: &StateDir, choice: &StoreChoice) -> bool {
     named(state).is_some_and(|name| name == name_of(choice))
 }
 
-/// Notes with which store a state directory is served from here on.
+/// Records the store with which a state directory is served from now on.
 pub(crate) fn note(state: &StateDir, choice: &StoreChoice) -> Result<(), UnusableFile> {
     binding::note(state.path().join(NAME), &name_of(choice))
 }
 
-/// By what a store is told from others. Of a store that a program added, its scheme alone is shown: the rest may hold a
-/// secret, and is noted as a number that tells it from another.
+/// Returns the name that distinguishes a store from others. The URL of a store that a program added may contain a
+/// secret, so its name consists of the scheme and a hash of the URL.
 pub(crate) fn name_of(choice: &StoreChoice) -> String {
     match choice {
         StoreChoice::Other(url) if !shared::knows(url) => {
@@ -96,12 +98,13 @@ pub(crate) fn name_of(choice: &StoreChoice) -> String {
     }
 }
 
-/// None for a directory that was never served, and for one whose note is damaged.
+/// Returns the recorded name of the last store. Returns `None` if the directory was never served or the file is
+/// damaged.
 fn named(state: &StateDir) -> Option<String> {
     noted(&state.path().join(NAME))
 }
 
-/// The processes of which an attempt lives: its shim holds the lock.
+/// Returns the processes with a running attempt, recognised by the lock that a shim holds.
 pub(crate) fn living(attempts: &Path) -> BTreeSet<ProcessId> {
     let mut live = BTreeSet::new();
     for entry in fs::read_dir(attempts).into_iter().flatten().flatten() {

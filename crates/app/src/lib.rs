@@ -1,8 +1,8 @@
-//! The program `longhaul`: configuration, composition, and the manager itself.
+//! The program `longhaul`: configuration, composition of the parts, and the manager.
 //!
-//! [`Builder::run`] does what the command line asks: verbs of a client go to `longhaul_cli`, everything about the manager
-//! is here. [`Builder::open`] puts the same engine into another program. `compose` alone knows which store and which
-//! spawner are behind the ports.
+//! [`Builder::run`] executes the command line. It passes client verbs to `longhaul_cli` and handles all verbs of the
+//! manager in this crate. [`Builder::open`] embeds an engine in another program. Only the module `compose` chooses the
+//! adapters behind the ports.
 
 mod autostart;
 mod binding;

@@ -1,8 +1,8 @@
-//! Where a state directory lies, so that a copy of it can be told from the original.
+//! Location of a state directory, by which a copy is distinguished from the original.
 //!
-//! A copy would do all pending work a second time: what waits in a queue, for its next attempt, or for its start time. So a
-//! manager serves a directory only if either its path or its identity (device and inode) is what it was at the last start.
-//! A move, a new device number after a reboot, and a backup that is restored to its path all pass.
+//! A manager of a copy would execute all pending work a second time: queued processes, retries and delayed starts. A
+//! manager therefore serves a directory only if its path or its identity (device and inode) is unchanged since the last
+//! start. A move, a new device number after a reboot, and a backup restored to its old path all pass this check.
 
 use crate::binding::{StoreBinding, UnusableFile, replace, text_of};
 use crate::enclosing_shim::ATTEMPTS;
@@ -14,28 +14,29 @@ use longhaul_cli::shell_word;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-/// The file that tells where the directory was served last, in it.
+/// File name of the recorded location, inside the state directory.
 const NAME: &str = "location";
 
-/// Where a state directory lies.
+/// Path and identity of a state directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     path: PathBuf,
     place: Inode,
 }
 
-/// A state directory that was copied from another one, or was moved to another file system.
+/// Error for a state directory that was copied from another one, or was moved to another file system.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state directory {} is a copy of {}", state_dir.display(), original.display())]
 pub struct CopiedStateDir {
-    /// The copy.
+    /// Path of the copy.
     pub state_dir: PathBuf,
-    /// Where the original was served last.
+    /// Path at which the original was served last.
     pub original: PathBuf,
 }
 
 impl Location {
-    /// Refuses a copy; else notes where the directory lies. A directory that was never served passes.
+    /// Refuses a copy; otherwise records the current location. A directory that was never served passes. The inner
+    /// result is the error of the write.
     pub(crate) fn check(state: &StateDir) -> Result<Result<(), UnusableFile>, CopiedStateDir> {
         if let Some(copied) = copied(state) {
             return Err(copied);
@@ -43,7 +44,7 @@ impl Location {
         Ok(Self::note(state))
     }
 
-    /// Notes where the directory lies.
+    /// Records the current location of the directory.
     pub(crate) fn note(state: &StateDir) -> Result<(), UnusableFile> {
         let (file, here) = (state.path().join(NAME), Self::of(state));
         match here {
@@ -59,7 +60,7 @@ impl Location {
         Some(Self { path, place: Inode::of(rustix::fs::fstat(state).ok()?) })
     }
 
-    /// None if nothing is noted, or the note is damaged.
+    /// Returns the recorded location. Returns `None` if the file is missing or damaged.
     fn read(file: &Path) -> Option<Self> {
         let text = text_of(file).ok()??;
         let (device, rest) = text.strip_prefix("device=")?.split_once("\ninode=")?;
@@ -74,7 +75,7 @@ impl Location {
     }
 }
 
-/// Tells of which directory this one is a copy, if it is one.
+/// Returns an error if this state directory is a copy; the error contains the path of the original.
 pub(crate) fn copied(state: &StateDir) -> Option<CopiedStateDir> {
     let noted = Location::read(&state.path().join(NAME))?;
     let here = Location::of(state)?;
@@ -83,7 +84,7 @@ pub(crate) fn copied(state: &StateDir) -> Option<CopiedStateDir> {
 }
 
 impl CopiedStateDir {
-    /// Whether a manager serves the original, or an attempt in it is live.
+    /// Returns true if a manager serves the original or one of its attempts is running.
     pub(crate) fn is_original_at_work(&self) -> bool {
         let lock = File::open(self.original.join(LOCK));
         let is_served =
@@ -91,21 +92,21 @@ impl CopiedStateDir {
         is_served || !living(&self.original.join(ATTEMPTS)).is_empty()
     }
 
-    /// Makes the copy an independent state directory.
+    /// Makes the copy an independent state directory with an id of its own.
     pub(crate) fn adopt(&self, state: &StateDir) -> Result<(), UnusableFile> {
-        // With one id for both, a store that both use would take them for the same directory.
+        // If both directories had the same id, a store that both use would treat them as one directory.
         StoreBinding::part(state, &self.original)?;
         Location::note(state)
     }
 
-    /// Why it is not served.
+    /// Returns the reason for the refusal.
     pub(crate) fn why(&self) -> String {
         let moved =
             if self.original.exists() { "" } else { "; or it was moved from there to another file system" };
         format!("work that is pending in the original would run here a second time{moved}")
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> String {
         let original = shell_word(&self.original.to_string_lossy());
         let adopt = "to use this one from now on, and the original never again: `longhaul store adopt`";

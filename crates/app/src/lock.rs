@@ -1,4 +1,4 @@
-//! The lock of a state directory: one manager at a time.
+//! The lock of a state directory, which ensures that only one manager serves it.
 
 use crate::state_dir::{LOG, StateDir};
 use longhaul_cli::shell_word;
@@ -13,74 +13,75 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The lock in a state directory.
+/// File name of the lock, inside the state directory.
 pub(crate) const LOCK: &str = "manager.lock";
-/// No lock file that we wrote is longer.
+/// Maximum number of bytes that are read from the lock file.
 const MAX_LOCK_FILE_LEN: u64 = 4096;
-/// A manager that was killed keeps its lock until the kernel has closed its files; that is waited for so long.
+/// Time limit for waiting until a killed manager releases its lock. The kernel releases the lock when it has closed the
+/// manager's files.
 const LOCK_RELEASE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks at a lock, which cannot be waited for with a bound.
+/// Interval between two attempts to take the lock.
 const STEP: Duration = Duration::from_millis(2);
 
-/// The right to be the manager of a state directory. The system takes it back when the process is gone.
+/// The lock of a state directory, held by its manager. The operating system releases the lock when the process exits.
 #[derive(Debug)]
 pub struct ManagerLock {
     file: File,
 }
 
-/// Why the lock was not given.
+/// Reason why the lock of a state directory was not acquired.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another manager has it.
+    /// Another manager holds the lock.
     #[error("another manager serves {}: {holder}", state_dir.display())]
     Held {
-        /// The state directory.
+        /// Path of the state directory.
         state_dir: PathBuf,
-        /// Who has it.
+        /// Manager that holds the lock.
         holder: LockHolder,
     },
-    /// A manager has it, and does not answer.
+    /// A manager holds the lock but does not answer.
     #[error("the manager of {} does not answer: {holder}", state_dir.display())]
     Silent {
-        /// The state directory.
+        /// Path of the state directory.
         state_dir: PathBuf,
-        /// Who has it.
+        /// Manager that holds the lock.
         holder: LockHolder,
     },
-    /// Its file is a symbolic link.
+    /// The lock file is a symbolic link.
     #[error("{} is a symbolic link instead of a lock file", path.display())]
     SymbolicLink {
-        /// The path of the file.
+        /// Path of the lock file.
         path: PathBuf,
     },
-    /// The file cannot be opened, locked or written.
+    /// The lock file cannot be opened, locked or written.
     #[error("the lock of {} cannot be taken", state_dir.display())]
     Failed {
-        /// The state directory.
+        /// Path of the state directory.
         state_dir: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
 }
 
-/// Who has a lock, as far as they say so.
+/// The manager that holds a lock, as recorded in the lock file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LockHolder {
-    /// Its process id.
+    /// Pid of the manager. `None` if it is not recorded.
     pub pid: Option<u32>,
-    /// The version of its program.
+    /// Version of the manager. `None` if it is not recorded.
     pub version: Option<String>,
-    /// When it was started, in clock ticks since the boot.
+    /// Start time of the manager, in clock ticks since the boot.
     start: Option<u64>,
 }
 
 impl ManagerLock {
-    /// Takes the lock and writes who has it now. A holder that is ending is waited for.
+    /// Acquires the lock and records this process as its holder. Waits up to two seconds for a holder that is exiting.
     ///
     /// # Errors
-    /// [`LockError::Held`] names the manager that has it.
+    /// [`LockError::Held`] if another manager holds the lock. The other variants if the lock file cannot be used.
     pub fn take(state: &StateDir) -> Result<Self, LockError> {
         let failed = |source: io::Error| LockError::Failed { state_dir: state.path().to_owned(), source };
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -92,10 +93,11 @@ impl ManagerLock {
         };
         let until = Instant::now() + LOCK_RELEASE_TIMEOUT;
         loop {
-            // Looked at before the lock is tried: one that ends in between has let go of it.
+            // The holder is inspected before the lock is tried. If the holder exits in between, the lock is free.
             let is_ending = LockHolder::read(&mut file).is_ending() && Instant::now() < until;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                // The kernel closes the files of an ending holder one by one: the lock may be free while its store is open.
+                // The kernel closes the files of an exiting holder one by one, so the lock may be free while the
+                // holder's store is still open.
                 Ok(()) if !is_ending => break,
                 Err(Errno::WOULDBLOCK) if !is_ending => {
                     let holder = LockHolder::read(&mut file);
@@ -106,7 +108,7 @@ impl ManagerLock {
             }
         }
         match failpoint!("app.lock").and_then(|()| write_holder(&mut file)) {
-            // It is for people: the lock holds without it.
+            // The recorded holder is for display only; the lock is valid without it.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             written => written.map_err(failed)?,
         }
@@ -124,7 +126,8 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     let start = ProcessStat::read(std::process::id()).map_or(0, |stat| stat.start_time);
     let text = format!("pid={}\nstart={start}\nversion={}\n", std::process::id(), env!("CARGO_PKG_VERSION"));
     file.seek(SeekFrom::Start(0))?;
-    // What is there is written over before it is cut: on a full disk its block would go to somebody else.
+    // The old text is overwritten before the file is truncated. If it were truncated first, another file could take its
+    // block on a full disk.
     file.write_all(text.as_bytes())?;
     file.set_len(text.len() as u64)
 }
@@ -132,7 +135,7 @@ fn write_holder(file: &mut File) -> io::Result<()> {
 impl LockHolder {
     pub(crate) fn read(file: &mut File) -> Self {
         let mut text = String::new();
-        // What cannot be read is simply not told.
+        // If the lock file cannot be read, the fields stay empty.
         let _ = file
             .seek(SeekFrom::Start(0))
             .and_then(|_| file.take(MAX_LOCK_FILE_LEN).read_to_string(&mut text));
@@ -149,7 +152,7 @@ impl LockHolder {
         }
     }
 
-    /// Whether it was killed or exits, and the kernel has not closed all of its files.
+    /// Returns true if the holder was killed or is exiting, and the kernel has not closed all of its files yet.
     fn is_ending(&self) -> bool {
         let stat = self.pid.and_then(ProcessStat::read).filter(|stat| Some(stat.start_time) == self.start);
         stat.is_some_and(|stat| stat.is_ending() && !stat.is_dead())
@@ -167,7 +170,7 @@ impl fmt::Display for LockHolder {
 }
 
 impl LockError {
-    /// The word that programs know it by.
+    /// Returns the error code.
     pub(crate) const fn slug(&self) -> &'static str {
         match self {
             Self::Held { .. } => "already_running",
@@ -176,7 +179,7 @@ impl LockError {
         }
     }
 
-    /// Why it is refused.
+    /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
@@ -194,7 +197,7 @@ impl LockError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         match self {

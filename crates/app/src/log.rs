@@ -14,14 +14,14 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-/// A log that is larger at a start is put aside.
+/// Size in bytes above which the log is renamed to `.1` when a manager starts.
 const MAX_LOG_BYTES: u64 = 10 * 1024 * 1024;
-/// So much of the end of a log is read for an error message.
+/// Maximum number of bytes that are read from the end of a log for an error message.
 const TAIL: u64 = 8 * 1024;
 
-/// Makes this file the standard error of the process, so that a panic is found in it as well.
+/// Redirects the stderr of this process to a file, so that the file also contains panics.
 ///
-/// A link is followed where somebody named the file, and never in a state directory.
+/// If the path is a symbolic link, it is followed, but not directly inside the state directory.
 pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| found.len() > MAX_LOG_BYTES) {
         let mut aside = path.as_os_str().to_owned();
@@ -34,19 +34,19 @@ pub(crate) fn redirect(path: &Path, state_dir: &Path) -> io::Result<()> {
     Ok(rustix::stdio::dup2_stderr(file)?)
 }
 
-/// What is held while a manager tells what happens.
+/// Keeps the export of telemetry running until it is dropped.
 pub(crate) struct LogGuard {
     #[cfg(feature = "otel")]
     _telemetry: Option<crate::telemetry::Telemetry>,
 }
 
-/// Writes what happens to standard error; more of it the more often `-v` was given.
+/// Starts logging to stderr. `verbosity` is the number of `-v` flags.
 pub(crate) fn begin(verbosity: u8) -> LogGuard {
     let log = tracing_subscriber::fmt::layer()
         .with_writer(|| LossyWriter(io::stderr()))
-        // They would go to standard error as well, by a way that panics when it is broken.
+        // The library would print its own errors to stderr, in a way that panics if stderr is broken.
         .log_internal_errors(false)
-        // What began with a request is told with its end: how it was answered, and how long that took.
+        // A span covers a request. Its end is logged with the result and the duration.
         .with_span_events(FmtSpan::CLOSE)
         .event_format(RepeatFilter::of(tracing_subscriber::fmt::format().with_target(verbosity > 0)))
         .with_filter(told(verbosity));
@@ -56,7 +56,7 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
         let (telemetry, spans) = crate::telemetry::Telemetry::begin().unzip();
         (telemetry, all.with(spans))
     };
-    // Only a program around this library can have set one before, and then that is the one it wants.
+    // Fails only if a program that uses this library has set its own subscriber, which then has precedence.
     let _ = tracing::subscriber::set_global_default(all);
     LogGuard {
         #[cfg(feature = "otel")]
@@ -64,7 +64,8 @@ pub(crate) fn begin(verbosity: u8) -> LogGuard {
     }
 }
 
-/// What is told. The library for agents speaks of every connection, and warns of clients that merely leave.
+/// Returns the log filter for a number of `-v` flags. Without `-v`, warnings of the MCP library are left out, because
+/// it logs each connection and each client that disconnects.
 fn told(verbosity: u8) -> Targets {
     match verbosity {
         0 => Targets::new().with_default(LevelFilter::INFO).with_target("rmcp", LevelFilter::ERROR),
@@ -73,7 +74,7 @@ fn told(verbosity: u8) -> Targets {
     }
 }
 
-/// Loses what cannot be written: a full disk or a reader that went away must not end what is merely told.
+/// Writer that ignores errors, because a full disk or a closed pipe must not stop the program that logs.
 struct LossyWriter<W>(W);
 
 impl<W: Write> Write for LossyWriter<W> {
@@ -87,12 +88,12 @@ impl<W: Write> Write for LossyWriter<W> {
     }
 }
 
-/// The last lines of a log, of those behind an offset.
+/// Returns at most `most` lines from the end of a log, all of them after `offset` (in bytes).
 pub(crate) fn last_lines(path: &Path, offset: u64, most: usize) -> Vec<String> {
     let tail = || -> io::Result<String> {
         let mut file = File::open(path)?;
         let end = file.metadata()?.len();
-        // A log that was put aside begins anew.
+        // The log is shorter than the offset if it was renamed in between and started again.
         let offset = if offset > end { 0 } else { offset };
         file.seek(SeekFrom::Start(offset.max(end.saturating_sub(TAIL))))?;
         let mut bytes = Vec::new();

@@ -1,4 +1,4 @@
-//! The handle of a longhaul inside a program.
+//! The handle of a longhaul that is embedded in a program.
 
 use crate::builder::Builder;
 use crate::compose::{ComposedParts, HostContext, compose};
@@ -16,10 +16,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OnceCell;
 
-/// The handle of a longhaul inside this program: an engine with its store, and everything that it runs.
+/// The handle of a longhaul that is embedded in this program: an engine with its store and its processes.
 ///
-/// Clones are the same handle, and there is one for each state directory: whoever opens the directory again, or asks
-/// for it by [`at`](Self::at), gets it. It lives until [`shut_down`](Self::shut_down), or to the end of the program.
+/// There is one longhaul for each state directory. All clones, and all handles from a second [`Builder::open`] or from
+/// [`at`](Self::at), refer to it. It runs until [`shut_down`](Self::shut_down) or until the program exits.
 #[derive(Clone, Debug)]
 pub struct Longhaul {
     open: Arc<OpenManager>,
@@ -29,53 +29,55 @@ pub struct Longhaul {
 struct OpenManager {
     place: PathBuf,
     engine: Engine,
-    /// Keep other managers away; gone after the end, whoever has a clone.
+    /// Locks that keep other managers from the state directory and the store. Taken out at the end, even if clones of
+    /// the handle still exist.
     held: Mutex<Option<(ManagerLock, Option<File>)>>,
 }
 
 type Slot = Arc<OnceCell<Longhaul>>;
 
-/// Every handle of this program, by state directory.
+/// All handles of this program, by state directory.
 static HANDLES: Mutex<BTreeMap<PathBuf, Slot>> = Mutex::new(BTreeMap::new());
 
 impl Longhaul {
-    /// Begins to put one together.
+    /// Returns a builder with default settings.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The handle of a state directory, if this program has opened it.
+    /// Returns the handle of a state directory. Returns `None` if this program has not opened the directory.
     #[must_use]
     pub fn at(state_dir: &Path) -> Option<Self> {
         let place = std::fs::canonicalize(state_dir).ok()?;
         handles().get(&place)?.get().cloned()
     }
 
-    /// The engine: launches, looks, waits, tells.
+    /// Returns the engine, which starts, changes, inspects and observes processes.
     #[must_use]
     pub fn engine(&self) -> &Engine {
         &self.open.engine
     }
 
-    /// Its state directory.
+    /// Returns the path of the state directory.
     #[must_use]
     pub fn state_dir(&self) -> &Path {
         &self.open.place
     }
 
-    /// Ends it in good order. The state directory may be opened again then; clones of the handle answer nothing new.
+    /// Shuts the longhaul down cleanly. The state directory can then be opened again; clones of the handle no longer
+    /// work.
     ///
     /// # Errors
-    /// [`ProgramError::Engine`] if the store cannot be read or left. It is ended all the same.
+    /// [`ProgramError::Engine`] if the store cannot be read or left. The longhaul is shut down in this case as well.
     pub async fn shut_down(&self, how: Shutdown) -> Result<(), ProgramError> {
         let ended = self.open.engine.shut_down(how).await;
         self.forget();
         ended.map_err(|source| ProgramError::Engine { source })
     }
 
-    /// Ends the handle of a state directory at once, if there is one, as a crash would: what runs goes on, and is found
-    /// again by the next handle. For tests, each of which has a runtime of its own.
+    /// Stops the handle of a state directory immediately, if there is one, as if the program had crashed. Its processes
+    /// keep running, and the next handle adopts them. Intended for tests that each have a runtime of their own.
     pub fn reset(state_dir: &Path) {
         if let Some(handle) = Self::at(state_dir) {
             handle.forget();
@@ -92,7 +94,8 @@ impl Longhaul {
         let place = std::fs::canonicalize(&path)
             .map_err(|source| ProgramError::System { tried: "find its state directory", source })?;
         let slot = handles().entry(place.clone()).or_default().clone();
-        // Whoever comes second waits for the first; after a failure it tries by itself.
+        // A second caller waits for the first one. If the first one fails, the second one tries to open the directory
+        // itself.
         let opened = slot.get_or_try_init(|| begin(builder, state, place)).await;
         opened.cloned()
     }
@@ -109,14 +112,14 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let Builder { flags, sources, stores, .. } = builder;
     let layers = sources.unwrap_or_else(|| ConfigSources::of(state.path(), flags)).read()?;
     let settings = ManagerConfig::knowing(&layers, state.path(), &stores)?;
-    // It may wait for a manager that is ending, and blocks its thread then.
+    // The call may wait for a manager that is exiting and blocks its thread meanwhile, so it runs on a blocking thread.
     let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
     let (taken, state) = taking.await.map_err(|gone| ProgramError::System {
         tried: "take its lock",
         source: std::io::Error::other(gone),
     })?;
     let lock = taken?;
-    // Children of the program that are none of ours are its own business.
+    // The embedding program manages its own child processes, so the engine must not reap them.
     let around = HostContext { stores, adopt_orphans: false, open_files: None };
     let foothold = StateDirGuard::of(&state, &lock)
         .map_err(|source| ProgramError::System { tried: "look at its lock", source })?;

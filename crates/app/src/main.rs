@@ -1,4 +1,4 @@
-//! The program `longhaul`; see the library of the same name.
+//! Entry point of the program `longhaul`. The library of this crate contains the implementation.
 
 use std::process::ExitCode;
 

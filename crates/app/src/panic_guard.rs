@@ -1,22 +1,22 @@
-//! Parts that a manager cannot live without.
+//! Ends a manager when one of its vital parts panics.
 
 use std::panic::{self, PanicHookInfo};
 use std::thread;
 
-/// The names of the threads whose end would leave a manager that answers and can do nothing.
+/// Names of vital threads. Without one of them, a manager would still answer but could not do anything.
 const VITAL: &[&str] = &["store-writer", "store-reader"];
-/// Our crates in which everybody's work is done: a panic there may leave a process that nobody watches, or one that was
-/// told to end and is not, in a manager that answers. The others serve one client at a time.
+/// Names of vital crates, which work for all clients. After a panic in one of them, the manager would still answer, but
+/// a process could remain unwatched or unstopped. All other crates serve one client at a time.
 const VITAL_CRATES: &[&str] = &["adapters", "domain", "engine", "ports", "shim"];
-/// The exit code of a manager that ended because one of its own parts broke.
+/// Exit code of a manager after a panic in a vital part.
 const BROKEN: i32 = 70;
 
-/// Ends the process when one of those parts panics: the next command then starts a fresh manager, which finds out what
-/// became of everything as after any crash.
+/// Installs a panic hook that exits the program after a panic in a vital part. The next command then starts a new
+/// manager, which recovers as after a crash.
 pub(crate) fn guard() {
     let tell = panic::take_hook();
     panic::set_hook(Box::new(move |panicked| {
-        // It writes to standard error, and bears that it cannot.
+        // The default hook writes to stderr and ignores errors of the write.
         tell(panicked);
         if thread::current().name().is_some_and(|name| VITAL.contains(&name)) || is_of_a_vital_crate(panicked)
         {
@@ -29,7 +29,7 @@ fn is_of_a_vital_crate(panicked: &PanicHookInfo<'_>) -> bool {
     panicked.location().is_some_and(|place| is_vital(place.file()))
 }
 
-/// Whether a source is one of those crates, in this workspace or as it is published.
+/// Returns true if the path of a source file belongs to a vital crate, in this workspace or in a published package.
 fn is_vital(file: &str) -> bool {
     VITAL_CRATES.iter().any(|name| {
         file.contains(&format!("crates/{name}/src/")) || file.contains(&format!("/longhaul-{name}-"))

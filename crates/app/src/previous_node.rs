@@ -1,7 +1,8 @@
-//! Under which name of a node a state directory was served last.
+//! The node name under which a state directory was served last.
 //!
-//! Records name the node that they belong to, and a manager touches those of its own name alone. Under another name it
-//! would stop what runs here as work of somebody else, and what waits for the old name would wait for ever.
+//! Records contain the name of the node that owns them, and a manager changes only records of its own name. Under
+//! another name it would stop the running work of this state directory as foreign, and processes that wait for the old
+//! name would wait forever.
 
 use crate::binding::{self, UnusableFile, noted};
 use crate::compose::ComposeError;
@@ -14,24 +15,26 @@ use longhaul_engine::ports::{Listing, PageRequest, ProcessFilter, SortOrder, Sto
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// The name of the node, in the state directory.
+/// File name of the last node name, inside the state directory.
 const NAME: &str = "last_node";
-/// So many processes are looked at at once.
+/// Number of processes in one page of a listing.
 const PAGE: u32 = 500;
 
-/// The name of a state directory, where it is another one than that of now.
+/// The last node name of a state directory, if it differs from the current one.
 #[derive(Debug)]
 pub(crate) struct PreviousNodeName {
     name: NodeId,
 }
 
 impl PreviousNodeName {
-    /// The name that the directory was served under last; none if that is the name of now, or it was never served.
+    /// Returns the node name under which the directory was served last. Returns `None` if that name is `now`, or if the
+    /// directory was never served.
     pub(crate) fn found(state: &StateDir, now: &NodeId) -> Option<Self> {
         named(state.path()).filter(|name| name != now).map(|name| Self { name })
     }
 
-    /// Refuses a new name while something of the old one lives here, or has not ended by the records of the store.
+    /// Refuses the new node name while an attempt of the old name is running here, or while the store has an unfinished
+    /// process of the old name.
     pub(crate) async fn check(
         &self,
         state: &StateDir,
@@ -64,7 +67,7 @@ impl PreviousNodeName {
         })
     }
 
-    /// Whether a process is for nobody else to run. What somebody reports about is not run at all.
+    /// Returns true if only a node of the old name can run the process. Reported work is never run by a node.
     fn owns(&self, process: &Process) -> bool {
         let is_placed = process.spec.placement == Placement::Node(self.name.clone());
         matches!(process.spec.work, Work::Command(_))
@@ -72,12 +75,13 @@ impl PreviousNodeName {
     }
 }
 
-/// The name of a state directory; none if it was never served, or its note is damaged.
+/// Returns the last node name of a state directory. Returns `None` if the directory was never served or the file is
+/// damaged.
 pub(crate) fn named(state_dir: &Path) -> Option<NodeId> {
     NodeId::new(&noted(&state_dir.join(NAME))?).ok()
 }
 
-/// Notes under which name a state directory is served from here on.
+/// Records the node name under which a state directory is served from now on.
 pub(crate) fn note(state: &StateDir, name: &NodeId) -> Result<(), UnusableFile> {
     binding::note(state.path().join(NAME), name.as_str())
 }

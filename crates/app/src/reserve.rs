@@ -1,7 +1,8 @@
-//! Room that is kept for a full disk: a manager that was killed has to be able to begin again.
+//! Disk space that is reserved so that a killed manager can start again on a full disk.
 //!
-//! What runs goes on without a manager, but nobody could look at it or stop it: the store has to write a little before
-//! it serves anyone. So a file takes up room while there is some, and gives it back piece by piece when there is none.
+//! Commands keep running without a manager, but the user could not inspect or stop them, because the store needs some
+//! disk space to start. While there is enough free space, a file reserves a part of it. On a full disk, each start
+//! releases a piece of that file.
 
 use crate::state_dir::StateDir;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, fstatvfs, ftruncate, openat};
@@ -9,36 +10,36 @@ use rustix::io::Errno;
 use std::io;
 use std::os::fd::OwnedFd;
 
-/// The file in a state directory.
+/// Name of the reserve file, inside the state directory.
 const FILE: &str = "reserve";
-/// What is kept, in bytes.
+/// Size of the complete reserve, in bytes.
 const RESERVE_BYTES: u64 = 1024 * 1024;
-/// What one start may need: files of the store, the clock, a few commits.
+/// Number of bytes that one start may need: files of the store, the clock and a few commits.
 pub(crate) const PIECE: u64 = 128 * 1024;
-/// Only with so much room beside it is the file made whole again.
+/// Number of free bytes above which the reserve is filled up again.
 const MIN_FREE_FOR_RESERVE: u64 = 16 * RESERVE_BYTES;
 
-/// What was done about the room for a start.
+/// Result of preparing the reserve for a start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ReserveRelease {
-    /// There is room, and the reserve is whole or as it was.
+    /// The disk has enough free space. The reserve is complete or unchanged.
     Kept,
-    /// A piece of it was given back, because the disk is full.
+    /// The disk is full, so a piece of the reserve was released.
     Released,
-    /// The disk is full, and nothing is left of the reserve.
+    /// The disk is full and the reserve is empty.
     Spent,
 }
 
 impl ReserveRelease {
-    /// Sees to it that there is room for a start. Only for who holds the lock.
+    /// Ensures that the disk has space for a start. The caller must hold the lock of the state directory.
     ///
     /// # Errors
-    /// What the system says. A file system that cannot keep room free is none.
+    /// The error of the operating system. A file system that cannot reserve space is not an error.
     pub(crate) fn prepare(state: &StateDir) -> io::Result<Self> {
         Self::for_free(state, free(state)?)
     }
 
-    /// The same, with so many bytes of the disk free.
+    /// Like [`prepare`](Self::prepare), with the number of free bytes as an argument.
     fn for_free(state: &StateDir, free: u64) -> io::Result<Self> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match openat(state, FILE, flags, Mode::RUSR | Mode::WUSR) {
@@ -61,7 +62,7 @@ impl ReserveRelease {
     }
 }
 
-/// How many bytes of the disk are free for this user.
+/// Returns the number of bytes on the disk that this user may still write.
 pub(crate) fn free(state: &StateDir) -> io::Result<u64> {
     let disk = fstatvfs(state)?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -69,7 +70,7 @@ pub(crate) fn free(state: &StateDir) -> io::Result<u64> {
 
 fn fill(file: &OwnedFd, kept: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::empty(), kept, RESERVE_BYTES.saturating_sub(kept)) {
-        // Without it there is simply no reserve.
+        // If the file system cannot reserve space, there is no reserve.
         Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOSPC | Errno::DQUOT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -87,7 +88,7 @@ mod tests {
         assert_eq!(ReserveRelease::for_free(&state, 0).unwrap(), ReserveRelease::Spent);
         assert_eq!(ReserveRelease::for_free(&state, MIN_FREE_FOR_RESERVE + 1).unwrap(), ReserveRelease::Kept);
         if size() == 0 {
-            // This file system keeps no room.
+            // This file system cannot reserve space.
             return;
         }
         assert_eq!(size(), RESERVE_BYTES);

@@ -1,4 +1,4 @@
-//! `longhaul serve`: the manager.
+//! The command `longhaul serve`, which runs a manager.
 
 mod descriptors;
 mod network;
@@ -38,45 +38,45 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What a manager is told at its start.
+/// Options of `longhaul serve`.
 #[derive(Clone, Debug, Default)]
 pub struct ServeOptions {
-    /// Its state directory.
+    /// Path of the state directory.
     pub state_dir: PathBuf,
-    /// What the command line says about the configuration.
+    /// Configuration values from the command line.
     pub flags: Flags,
-    /// Where its log goes, if not to standard error.
+    /// Path of the log file. `None` logs to stderr.
     pub log: Option<PathBuf>,
-    /// A client started it, and will go away.
+    /// True if a client started the manager and may exit before it.
     pub autostarted: bool,
-    /// How much it tells.
+    /// Number of `-v` flags; each flag adds more detail to the log.
     pub verbosity: u8,
-    /// Stores that the program knows beside its own.
+    /// Kinds of stores that the program added.
     pub stores: Stores,
 }
 
-/// Requests and streams get this long to come to their end after the engine has.
+/// Time limit for open requests and streams to finish after the engine has shut down.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
-/// A manager that was started while another one was ending waits this long for its place.
+/// Time limit for an automatically started manager to wait until a previous manager has exited.
 const TAKEOVER_TIMEOUT: Duration = Duration::from_secs(4);
-/// Threads of the runtime: what a manager does is mostly waiting.
+/// Number of threads of the runtime. Few are enough, because a manager mostly waits.
 const THREADS: usize = 2;
-/// Variables of the manager that may hold secrets, and that no child gets.
+/// Environment variables that may contain secrets and are not passed to commands.
 const SECRET: &[&str] = &["LONGHAUL_STORE"];
 
-/// Is the manager of a state directory until it is told to end.
+/// Runs the manager of a state directory until it receives a signal to end.
 ///
 /// # Errors
-/// [`ProgramError`] if it cannot begin, or could not end in good order.
+/// [`ProgramError`] if the manager cannot start or cannot shut down cleanly.
 pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     if order.autostarted {
-        // It fails for the leader of a group alone, which needs no other session.
+        // The call fails only for the leader of a process group, which does not need a new session.
         let _ = rustix::process::setsid();
     }
     let state = StateDir::prepare(&order.state_dir)?;
     if let Some(path) = &order.log {
         match log::redirect(path, &order.state_dir) {
-            // Its words are lost, as those of any log on a full disk.
+            // On a full disk the manager runs without a log.
             Err(error) if error.kind() == io::ErrorKind::StorageFull => {}
             redirected => redirected.map_err(|source| ProgramError::Log { path: path.clone(), source })?,
         }
@@ -103,8 +103,8 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     let ended = runtime.block_on(async {
         tokio::select! {
             biased;
-            // Whatever is under way stops where it is, as in a crash: what it would still write may lie in the
-            // directory of another manager.
+            // All work in progress stops immediately, as in a crash. Further writes could end up in the directory of
+            // another manager.
             () = foothold.lost() => Err(displaced(&state, foothold.loss())),
             ended = manage(&state, &settings, &around, descriptors, order.autostarted, &foothold) => ended,
         }
@@ -124,7 +124,7 @@ fn displaced(state: &StateDir, loss: Option<LostResource>) -> ProgramError {
     failure
 }
 
-/// A full disk must not keep a manager from its processes.
+/// Ensures that the manager can start on a full disk, because it must be able to control its processes.
 fn make_room(state: &StateDir) {
     match ReserveRelease::prepare(state) {
         Ok(ReserveRelease::Kept) => {}
@@ -136,7 +136,7 @@ fn make_room(state: &StateDir) {
     }
 }
 
-/// Says that the disk is full, where that is why nothing works.
+/// Replaces an error of the store or the engine by an error for a full disk, if the disk is full.
 fn of_full_disk(state: &StateDir, failure: ProgramError) -> ProgramError {
     let is_of_store = matches!(failure, ProgramError::Compose(_) | ProgramError::Engine { .. });
     match ProgramError::of_full_disk(state).filter(|_| is_of_store) {
@@ -147,14 +147,14 @@ fn of_full_disk(state: &StateDir, failure: ProgramError) -> ProgramError {
     }
 }
 
-/// Takes the lock; none if another manager answers already and this one was started by a client.
+/// Acquires the lock. Returns `None` if a client started this manager and another manager already accepts connections.
 fn lock(state: &StateDir, autostarted: bool) -> Result<Option<ManagerLock>, LockError> {
     let until = Instant::now() + TAKEOVER_TIMEOUT;
     loop {
         match ManagerLock::take(state) {
             Err(LockError::Held { .. }) if autostarted && state.connect().is_ok() => return Ok(None),
             Err(LockError::Held { .. }) if autostarted && Instant::now() < until => {
-                // The kernel can tell nobody without blocking for good.
+                // The kernel has no way to wait for the lock with a timeout, so the lock is polled.
                 std::thread::sleep(Duration::from_millis(5));
             }
             Err(LockError::Held { state_dir, holder }) if autostarted => {
@@ -194,7 +194,7 @@ async fn manage(
     let engine = Engine::start(parts, engine_settings(at, settings, node)).await;
     let engine = engine.map_err(ProgramError::of_start)?;
     crashpoint!("app.engine");
-    // Only now: a name that was refused is not that of the directory.
+    // The name is recorded only after the store has accepted it.
     if let Err(error) = previous_node::note(state, &settings.node) {
         tracing::warn!("{error}: {}", error.source);
     }
@@ -202,7 +202,8 @@ async fn manage(
     let api = Api { peers, ..api(&engine, state, settings, &urls, metrics) };
     start_notifications(&api, state, &settings.outgoing);
     let mcp = open_mcp(state, &api);
-    // Clients that start a manager wait for its socket, and may ask at the other one right behind.
+    // A client that starts a manager waits for the main socket and may then use the agent socket immediately, so the
+    // agent socket is opened first.
     let agents =
         Socket::bind(state, foothold, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
     let (mut agents_socket, agents) = agents;
@@ -235,11 +236,11 @@ async fn manage(
         agents_served.spawn(mcp.serve(agents, agent_bounds, until(told.clone())));
     }
     loop {
-        // Who is connected already is served on: what was taken away is only the way there.
+        // If a socket file was removed, it is bound again. Existing connections are not affected.
         tokio::select! {
             () = signals.end() => break,
             () = engine.replaced() => {
-                // As in a crash: what it would still write belongs to the other one.
+                // Stops immediately, as in a crash: further writes would change records of the other manager.
                 engine.abandon();
                 take_down(state);
                 let failure = ProgramError::Replaced { node: settings.node.clone() };
@@ -267,13 +268,13 @@ async fn manage(
     ended.map_err(|source| ProgramError::Engine { source })
 }
 
-/// Done when the manager ends.
+/// Waits until the manager ends.
 async fn until(mut told: watch::Receiver<bool>) {
-    // Without anyone to tell it, it ends as well.
+    // An error means that the sender is gone, which is also the end of the manager.
     let _ = told.wait_for(|told| *told).await;
 }
 
-/// Takes away everything by which clients find the manager.
+/// Removes the sockets and the list of network addresses, by which clients find the manager.
 fn take_down(state: &StateDir) {
     for name in [SOCKET, MCP_SOCKET] {
         if let Err(error) = state.remove_socket_at(name) {
@@ -283,14 +284,14 @@ fn take_down(state: &StateDir) {
     tell(state, &[]);
 }
 
-/// Writes down where it can be asked over the network, for those who look for it; nothing depends on that.
+/// Writes the network addresses of the manager to a file for clients. An error is only logged.
 fn tell(state: &StateDir, urls: &[String]) {
     if let Err(error) = network::tell(state, urls) {
         tracing::warn!(%error, "the list of addresses could not be written");
     }
 }
 
-/// Stops everything if that is wanted; a second signal means: at once.
+/// Shuts the engine down. If configured, all processes are stopped first; a second signal skips the rest of that.
 async fn end(
     engine: &Engine,
     stop_processes: bool,
@@ -308,23 +309,23 @@ async fn end(
     engine.shut_down(Shutdown::Leave).await
 }
 
-/// What agents ask. Work goes on without it.
+/// Opens the MCP interface for agents. Returns `None` if that fails, because the manager also works without it.
 fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
     McpInterface::open(api.clone(), state.path())
         .inspect_err(|error| tracing::error!(%error, "agents cannot be served"))
         .ok()
 }
 
-/// Where an engine is reached.
+/// Addresses at which an engine can be reached.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct EngineAddress {
-    /// By its children.
+    /// Path of the socket for commands of the engine.
     pub(crate) socket: Option<String>,
-    /// By other nodes.
+    /// URL at which other nodes reach the engine.
     pub(crate) address: Option<String>,
 }
 
-/// What an engine is told by the configuration.
+/// Returns the settings of an engine from the configuration.
 pub(crate) fn engine_settings(
     at: EngineAddress,
     settings: &ManagerConfig,
@@ -390,7 +391,7 @@ fn api(
     }
 }
 
-/// The one line that says: from here on it answers.
+/// Writes one line to stderr that announces that the manager is ready.
 fn greet(state: &StateDir, settings: &ManagerConfig, urls: &[String]) {
     let also: String = urls.iter().map(|url| format!(", {url}")).collect();
     let line = format!(
@@ -401,7 +402,7 @@ fn greet(state: &StateDir, settings: &ManagerConfig, urls: &[String]) {
         settings.node,
         settings.store,
     );
-    // Nobody has to read it.
+    // The line is optional, so an error is ignored.
     let _ = io::stderr().write_all(line.as_bytes());
 }
 

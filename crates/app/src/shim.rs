@@ -1,12 +1,13 @@
-//! Which program supervises an attempt.
+//! Finds the shim program.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The shim's file name beside this program.
+/// File name of the shim program.
 const NAME: &str = "longhaul-shim";
 
-/// The chosen program, else `longhaul-shim` beside this one, else this one itself.
+/// Returns the path of the shim program: the chosen one, or `longhaul-shim` in the directory of this program, or this
+/// program itself, in this order.
 pub(crate) fn find(chosen: Option<&Path>) -> io::Result<PathBuf> {
     if let Some(chosen) = chosen {
         return std::path::absolute(chosen);

@@ -1,4 +1,4 @@
-//! The state directory: everything that a manager keeps, private to its user.
+//! The state directory: all files of a manager, accessible to its user only.
 
 mod private;
 
@@ -13,98 +13,98 @@ use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-/// The socket in a state directory.
+/// File name of the main socket, inside the state directory.
 pub(crate) const SOCKET: &str = "longhaul.sock";
-/// The socket for agents.
+/// File name of the socket for agents, inside the state directory.
 pub(crate) const MCP_SOCKET: &str = "mcp.sock";
-/// Where its manager can be asked over the network: a URL a line.
+/// File name of the list of the manager's network addresses, with one URL per line.
 pub(crate) const LISTEN: &str = "listen";
-/// The log of a manager that was started by a client.
+/// File name of the log of a manager that a client started.
 pub(crate) const LOG: &str = "manager.log";
 
-/// A state directory that was found fit for use.
+/// An open state directory.
 ///
-/// Everything in it is reached through its descriptor, so that its path may have any length and nobody can put
-/// another directory in its place meanwhile.
+/// Its files are accessed through the descriptor of the directory. The path may therefore have any length, and
+/// replacing the directory does not redirect the access.
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
     descriptor: OwnedFd,
 }
 
-/// Why a state directory is not fit for use.
+/// Reason why a state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StateDirError {
-    /// It is not there and cannot be made.
+    /// The state directory does not exist and cannot be created.
     #[error("the state directory {} cannot be created", path.display())]
     Make {
-        /// Its path.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// It cannot be opened.
+    /// The state directory cannot be opened.
     #[error("the state directory {} cannot be opened", path.display())]
     Open {
-        /// Its path.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// Its path ends in a symbolic link.
+    /// The path of the state directory is a symbolic link.
     #[error("the state directory {} is a symbolic link", path.display())]
     SymbolicLink {
-        /// Its path.
+        /// Path of the symbolic link.
         path: PathBuf,
     },
-    /// It is something else.
+    /// The path of the state directory leads to something that is not a directory.
     #[error("the state directory {} is not a directory", path.display())]
     NoDirectory {
-        /// Its path.
+        /// Path that was expected to be the state directory.
         path: PathBuf,
     },
-    /// It belongs to another user.
+    /// The state directory belongs to another user.
     #[error("the state directory {} belongs to user {owner}", path.display())]
     ForeignOwner {
-        /// Its path.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Its owner.
+        /// User id of the owner.
         owner: u32,
-        /// Who asks.
+        /// User id of this process.
         me: u32,
     },
-    /// Others may write in it.
+    /// Other users can write to the state directory.
     #[error("other users can write to the state directory {}", path.display())]
     Writable {
-        /// Its path.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits of the directory.
         mode: u32,
     },
-    /// Nothing can be written in it.
+    /// The state directory is not writable for this process.
     #[error("the state directory {} is not writable", path.display())]
     ReadOnly {
-        /// Its path.
+        /// Path of the state directory.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
 }
 
 impl StateDir {
-    /// Makes the directory if it is absent, with mode 0700, and checks it.
+    /// Opens and checks a state directory. Creates the directory with mode 0700 if it does not exist.
     ///
     /// # Errors
-    /// [`StateDirError`] says why it is not fit for use; it was left as it is then.
+    /// [`StateDirError`] if the directory cannot be used. An existing directory is left unchanged.
     pub fn prepare(path: &Path) -> Result<Self, StateDirError> {
         let mut builder = std::fs::DirBuilder::new();
         match builder.recursive(true).mode(0o700).create(path) {
             Ok(()) => {}
-            // Whatever is there instead is told by the check.
+            // The check below reports a path that is not a directory.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(source) => {
                 return Err(StateDirError::Make { path: path.to_owned(), source });
@@ -115,10 +115,11 @@ impl StateDir {
         Ok(found)
     }
 
-    /// Opens a directory that is there, without a check: for one who only connects to the socket in it.
+    /// Opens an existing directory without checking its owner and mode. This is sufficient for connecting to its
+    /// socket.
     ///
     /// # Errors
-    /// [`StateDirError`] if there is none.
+    /// [`StateDirError`] if the directory does not exist or cannot be opened.
     pub fn find(path: &Path) -> Result<Self, StateDirError> {
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let failed = |errno: Errno| match errno {
@@ -132,10 +133,10 @@ impl StateDir {
         Ok(Self { path: path.to_owned(), descriptor })
     }
 
-    /// Tells why it is not fit for use, if so.
+    /// Checks owner, mode and write access of the directory.
     ///
     /// # Errors
-    /// [`StateDirError`] says why.
+    /// [`StateDirError`] if the directory cannot be used.
     pub(crate) fn check(&self) -> Result<(), StateDirError> {
         let path = || self.path.clone();
         let stat = rustix::fs::fstat(&self.descriptor)
@@ -153,27 +154,28 @@ impl StateDir {
             .map_err(|errno| StateDirError::ReadOnly { path: path(), source: errno.into() })
     }
 
-    /// Its path.
+    /// Returns the path of the state directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path of its socket, as people and children are told it.
+    /// Returns the path of the main socket, for display and for commands.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.path.join(SOCKET)
     }
 
-    /// Listens on its socket, mode 0600, in place of one that a manager left behind. Only for who holds the lock.
+    /// Listens on the main socket with mode 0600. Replaces a socket that an earlier manager left behind. The caller
+    /// must hold the lock.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the operating system.
     pub fn listen(&self) -> io::Result<UnixListener> {
         self.listen_at(SOCKET)
     }
 
-    /// The same, on another socket in it.
+    /// Like [`listen`](Self::listen), for a socket with this file name.
     pub(crate) fn listen_at(&self, name: &str) -> io::Result<UnixListener> {
         self.remove_socket_at(name)?;
         let listener = UnixListener::bind(self.short(name))?;
@@ -181,15 +183,15 @@ impl StateDir {
         Ok(listener)
     }
 
-    /// Takes its socket away. Only for who holds the lock.
+    /// Removes the main socket. The caller must hold the lock.
     ///
     /// # Errors
-    /// What the system says; also if something else than a socket is there.
+    /// The error of the operating system, or an error if the path is not a socket.
     pub fn remove_socket(&self) -> io::Result<()> {
         self.remove_socket_at(SOCKET)
     }
 
-    /// The same, of another socket in it.
+    /// Like [`remove_socket`](Self::remove_socket), for a socket with this file name.
     pub(crate) fn remove_socket_at(&self, name: &str) -> io::Result<()> {
         match rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
@@ -204,15 +206,15 @@ impl StateDir {
         }
     }
 
-    /// Connects to its socket.
+    /// Connects to the main socket.
     ///
     /// # Errors
-    /// `NotFound` or `ConnectionRefused` if no manager answers.
+    /// `NotFound` or `ConnectionRefused` if no manager is listening.
     pub fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.short(SOCKET))
     }
 
-    /// A path of a few bytes to something in the directory: an address of a socket holds 107 at most.
+    /// Returns a short path to a file in the directory, because a socket address can hold at most 107 bytes.
     fn short(&self, name: &str) -> PathBuf {
         format!("/proc/self/fd/{}/{name}", self.descriptor.as_raw_fd()).into()
     }
@@ -225,7 +227,7 @@ impl AsFd for StateDir {
 }
 
 impl StateDirError {
-    /// Why it is refused.
+    /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> String {
         match self {
@@ -243,7 +245,7 @@ impl StateDirError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> String {
         match self {
@@ -323,7 +325,7 @@ mod tests {
     fn directory_without_write_permission_is_refused() {
         let top = tempfile::tempdir().unwrap();
         if rustix::process::geteuid().is_root() {
-            // Root may write anywhere but on a file system that cannot be written at all.
+            // Root can write everywhere except on a read-only file system.
             let refused = StateDir::prepare(Path::new("/proc/sys"));
             assert!(refused.is_err() || !Path::new("/proc/sys").exists());
             return;

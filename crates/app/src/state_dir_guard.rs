@@ -1,11 +1,11 @@
-//! Whether a manager still stands where it began: on the state directory that its path leads to.
+//! Detects that a manager has lost its state directory or its store.
 //!
-//! A directory that was removed, moved or replaced has another lock than the one that is held, or none. Whoever comes to
-//! that path then may be its manager too, so that the first one has to leave: it acknowledges nothing from there on, and
-//! what runs is found by whoever serves the directory that it was started in.
+//! After the directory was removed, moved or replaced, its path no longer leads to the lock that this manager holds.
+//! Another manager may then serve that path, so this manager must exit. From then on it acknowledges nothing. Its
+//! processes keep running and are found by the next manager of the original directory.
 //!
-//! A store that was removed, replaced or truncated is lost in the same way, though the directory is there: what is written
-//! to it is found by no other manager.
+//! A store that was removed, replaced or truncated is lost in the same way, even if the directory still exists: no
+//! other manager would find new writes.
 
 mod checked_store;
 mod path_watcher;
@@ -26,10 +26,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// What a database keeps beside its file, and needs as much: the newest commits are there alone.
+/// Suffix of the write-ahead log of a database. The newest commits are in this file only.
 const JOURNAL: &str = "-wal";
 
-/// The lock of a manager and the files of its store, and the paths where others look for them. Clones are the same.
+/// The lock of a manager and the files of its store, each with the path at which other programs look for it. Clones
+/// share their state.
 #[derive(Clone, Debug)]
 pub(crate) struct StateDirGuard {
     lock: Arc<GuardedFile>,
@@ -39,33 +40,33 @@ pub(crate) struct StateDirGuard {
     looked: Arc<watch::Sender<()>>,
 }
 
-/// What a manager does not have any more.
+/// A resource that a manager has lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LostResource {
-    /// Its state directory.
+    /// The state directory was removed, moved or replaced.
     StateDir,
-    /// A file or directory of its store, which was truncated or is not at its path: no other manager finds what is written
-    /// to it.
+    /// A file or directory of the store was truncated or is no longer at this path, so no other manager would find new
+    /// writes.
     Store(PathBuf),
 }
 
-/// A file that is held open, at the path where others look for it.
+/// An open file, with the path at which other programs look for it.
 #[derive(Debug)]
 struct GuardedFile {
     path: PathBuf,
     place: Inode,
-    /// The length that it keeps at least; none for a directory, and for a file that may become shorter.
+    /// Length below which the file must not shrink. `None` for a directory, and for a file that may shrink.
     length: Option<MinLength>,
 }
 
-/// The length that a file in use had, as far as it keeps it.
+/// The largest observed length of a file, up to a maximum. A shorter file was truncated.
 #[derive(Debug)]
 struct MinLength {
     kept: AtomicU64,
     most: u64,
 }
 
-/// A file, whatever it is called.
+/// Identity of a file, which does not depend on its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Inode {
     pub(crate) device: u64,
@@ -73,7 +74,7 @@ pub(crate) struct Inode {
 }
 
 impl StateDirGuard {
-    /// Where this lock is held.
+    /// Creates the guard for a state directory and its lock.
     pub(crate) fn of(state: &StateDir, lock: &ManagerLock) -> io::Result<Self> {
         Self::hearing_by(PathWatcher::open(), state, lock)
     }
@@ -91,7 +92,7 @@ impl StateDirGuard {
         })
     }
 
-    /// Stands on a store as well, which was opened just now. Only the first one counts.
+    /// Also guards a store, which must have been opened just before. Only the first call has an effect.
     pub(crate) fn watch_store(&self, choice: &StoreChoice) -> io::Result<()> {
         let held = match choice {
             StoreChoice::Memory | StoreChoice::Other(_) => Vec::new(),
@@ -109,17 +110,18 @@ impl StateDirGuard {
         Ok(())
     }
 
-    /// Hears of a file beside those that it stands on: whoever waits for [`looks`](Self::looks) is told.
+    /// Watches an additional path. A change of the path triggers an inspection, but is not a loss.
     pub(crate) fn hear_of(&self, path: &Path) {
         self.path_watcher.guard(path);
     }
 
-    /// Changes with each look that is taken while somebody waits for it to be [`lost`](Self::lost).
+    /// Returns a channel that changes with each inspection by [`lost`](Self::lost).
     pub(crate) fn looks(&self) -> watch::Receiver<()> {
         self.looked.subscribe()
     }
 
-    /// Looks whether every path still leads to what is held; once one did not, it never does again.
+    /// Inspects all guarded paths. Returns true if each path still leads to the file that this manager holds. After the
+    /// first loss, always returns false.
     pub(crate) fn holds(&self) -> bool {
         if self.is_lost() {
             return false;
@@ -138,17 +140,18 @@ impl StateDirGuard {
         holds
     }
 
-    /// Whether somebody saw that it is lost.
+    /// Returns true if an earlier inspection detected a loss.
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.borrow().is_some()
     }
 
-    /// What is lost, if somebody saw it.
+    /// Returns the lost resource. Returns `None` if no inspection has detected a loss.
     pub(crate) fn loss(&self) -> Option<LostResource> {
         self.lost.borrow().clone()
     }
 
-    /// Parks until it is lost. For one at a time: it is the one who looks whenever something was heard.
+    /// Waits until a resource is lost, and inspects the paths whenever the path watcher reports a change. Only one task
+    /// may call this at a time.
     pub(crate) async fn lost(&self) {
         let mut lost = self.lost.subscribe();
         let mut ear = self.path_watcher.ear();
@@ -188,29 +191,31 @@ impl GuardedFile {
         Ok(Self { path: path.to_owned(), place: Inode::of(rustix::fs::stat(path)?), length: None })
     }
 
-    /// A file whose user never makes it shorter than this length once it is that long.
+    /// Guards a file that must not become shorter than its largest length so far, or than `most` bytes if that is less.
     fn growing(path: &Path, most: u64) -> io::Result<Self> {
         let length = Some(MinLength { kept: AtomicU64::new(0), most });
         let held = Self { length, ..Self::at(path)? };
-        // Takes in its length.
+        // This first inspection records the current length of the file.
         let _ = held.is_lost();
         Ok(held)
     }
 
     fn is_lost(&self) -> bool {
-        // Read before the look: what somebody else sees of a file that grows meanwhile says nothing about this look.
+        // The length is read before the file is inspected. If the file grows meanwhile, another task may record the
+        // larger length, which must not count against the length found here.
         let before = self.length.as_ref().map(|length| (length, length.kept.load(Ordering::Acquire)));
         match rustix::fs::stat(&self.path) {
             Ok(found) if Inode::of(found) != self.place => true,
             Ok(found) => before.is_some_and(|(length, kept)| length.is_cut_to(found.st_size, kept)),
-            // What cannot be looked at may be there: a file system that fails drives nobody away.
+            // After other errors the file may still exist. A failing file system is not a loss.
             Err(errno) => matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP),
         }
     }
 }
 
 impl MinLength {
-    /// Whether somebody cut the file to this length; `before` is what it kept before this length was read.
+    /// Records the length `found` and returns true if the file was truncated. `before` is the recorded length before
+    /// `found` was read.
     fn is_cut_to(&self, found: i64, before: u64) -> bool {
         let found = u64::try_from(found).unwrap_or(0).min(self.most);
         self.kept.fetch_max(found, Ordering::AcqRel);
@@ -242,7 +247,8 @@ mod tests {
         below_another_link,
         with_another_lock,
     ];
-    /// What is heard is heard at once, unless the machine is busy; the look behind it comes much later.
+    /// Time limit for noticing a change with inotify, generous for a busy machine. The periodic inspection comes much
+    /// later, so it cannot satisfy the test.
     const SOON: Duration = Duration::from_secs(10);
 
     #[tokio::test]
@@ -304,10 +310,11 @@ mod tests {
             }
             looks.has_changed().unwrap()
         };
-        // Other tests change what lies beside it in the shared temporary directory, which is heard: one calm round will do.
+        // Other tests change files in the shared temporary directory, which also triggers inspections. One round
+        // without an inspection is enough.
         let mut is_calm = false;
         for _ in 0..10 {
-            // The first look, and that for what was guarded or heard meanwhile.
+            // Waits for the first inspection, and for inspections of earlier changes.
             while tokio::time::timeout(Duration::from_secs(3), looks.changed()).await.is_ok() {}
             (0..100).for_each(work);
             is_calm = !is_looked(&looks).await;
@@ -337,7 +344,7 @@ mod tests {
             let top = tempfile::tempdir().unwrap();
             let (_, foothold, _lock) = standing(top.path(), PathWatcher::open());
             let choice = choice(top.path().join("db"));
-            // As a store has it: what lies in it is open, so that the kernel keeps it.
+            // A store has its files open. The kernel therefore keeps an open file after its removal.
             let _open = match &choice {
                 StoreChoice::Fs(path) => {
                     fs::create_dir_all(path.join("commits")).unwrap();
@@ -435,7 +442,7 @@ mod tests {
         assert!(foothold.holds());
     }
 
-    /// A manager's place, below a directory that a link leads to.
+    /// Creates a guarded state directory whose path contains a symbolic link.
     fn standing(top: &Path, path_watcher: PathWatcher) -> (PathBuf, StateDirGuard, ManagerLock) {
         fs::create_dir(top.join("real")).unwrap();
         symlink("real", top.join("link")).unwrap();

@@ -1,4 +1,4 @@
-//! Where the state directory is.
+//! Finds the state directory to use.
 
 use crate::config::{self, ConfigError};
 use std::ffi::OsString;
@@ -6,38 +6,42 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Why no state directory was found.
+/// Reason why no state directory was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum StateDirLookupError {
-    /// Nothing says where it is.
+    /// No source names a state directory, and neither `XDG_STATE_HOME` nor `HOME` is set.
     #[error("the location of the state directory is unknown")]
     NoHome,
-    /// The working directory is gone or cannot be seen.
+    /// The working directory was removed or is not accessible.
     #[error("the working directory cannot be found")]
     NoWorkingDirectory {
-        /// Why.
         #[source]
         source: io::Error,
     },
-    /// The user's file is broken.
+    /// The configuration file of the user is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
 }
 
-/// What is asked to find a state directory.
+/// Inputs of the search for the state directory.
 pub(crate) struct LookupRequest<V> {
-    /// The flag, which clap also fills from `LONGHAUL_STATE_DIR`.
+    /// Value of the flag `--state-dir`. The command-line parser also fills it from `LONGHAUL_STATE_DIR`.
     pub(crate) flag: Option<PathBuf>,
-    /// Reads a variable of the environment.
+    /// Reads an environment variable.
     pub(crate) variable: V,
-    /// The working directory.
+    /// Working directory, or the error if it cannot be found.
     pub(crate) here: io::Result<PathBuf>,
 }
 
 impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
-    /// The state directory, as an absolute path: by flag or `LONGHAUL_STATE_DIR`, by the socket that a process was
-    /// given, in the nearest directory above with a `.longhaul`, as the user's file says, else the usual one.
+    /// Returns the absolute path of the state directory from the first of these sources that names one:
+    ///
+    /// 1. The flag or `LONGHAUL_STATE_DIR`.
+    /// 2. The socket path in `LONGHAUL_SOCKET`, which a managed process inherits.
+    /// 3. The nearest `.longhaul` in the working directory or a directory above it.
+    /// 4. The configuration file of the user.
+    /// 5. The default in `XDG_STATE_HOME` or `HOME`.
     pub(crate) fn seek(self) -> Result<PathBuf, StateDirLookupError> {
         let variable =
             |name: &str| (self.variable)(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -50,7 +54,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
         {
             return Ok(directory.to_owned());
         }
-        // Whoever stands in a directory that is gone still has a manager of their own.
+        // If the working directory was removed, the search continues with the user's own manager.
         if let Some(found) = self.here.as_deref().ok().and_then(project_state) {
             return Ok(found);
         }
@@ -63,7 +67,7 @@ impl<V: Fn(&str) -> Option<OsString>> LookupRequest<V> {
     }
 }
 
-/// The nearest `.longhaul` of our own; one of another user's is nobody's business here.
+/// Returns the nearest `.longhaul` directory that belongs to this user. Directories of other users are ignored.
 fn project_state(here: &Path) -> Option<PathBuf> {
     let me = rustix::process::geteuid().as_raw();
     here.ancestors()

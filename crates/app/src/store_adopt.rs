@@ -1,4 +1,4 @@
-//! `longhaul store adopt`: gives a store to this state directory.
+//! The command `longhaul store adopt`, which binds a store to this state directory.
 
 use crate::binding::{LiveProcess, StoreBinding, WorkOwner, hand_over, live, path_of, release};
 use crate::compose::host_check::{LiveAttempt, live_attempts};
@@ -20,22 +20,22 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long a store that a program added may take to be opened and read.
+/// Time limit for opening and reading a store that a program added.
 const OPENING: Duration = Duration::from_secs(6);
 
-/// What whoever runs the program says to questions.
+/// The way in which the user consents to the consequences of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ConsentMode {
-    /// Yes, to all of them.
+    /// The user consents to all consequences (`--yes`).
     Given,
-    /// They can be asked.
+    /// The user can be asked on a terminal.
     Asked,
-    /// There is nobody to ask.
+    /// The user cannot be asked, because there is no terminal.
     Unasked,
 }
 
 impl ConsentMode {
-    /// Reads it off the flags and the terminal.
+    /// Returns the mode for the flags and the terminal.
     pub(crate) fn of(yes: bool, no_input: bool) -> Self {
         let can_ask = || !no_input && io::stderr().is_terminal() && io::stdin().is_terminal();
         match yes {
@@ -46,7 +46,8 @@ impl ConsentMode {
     }
 }
 
-/// Gives a store that nobody uses to a state directory, and gives what is printed; nothing if that was refused.
+/// Binds a store that no manager uses to a state directory. Returns the text to print, which is empty if the user
+/// refused.
 pub(crate) fn store_adopt(
     state_dir: &Path,
     settings: &ManagerConfig,
@@ -56,7 +57,7 @@ pub(crate) fn store_adopt(
 ) -> Result<String, ProgramError> {
     let store = &settings.store;
     let found = match store {
-        // It is nobody's: what is given up is the other one.
+        // A store in memory has no binding; only the previous store is abandoned.
         StoreChoice::Memory => AdoptionState::Unbound,
         StoreChoice::Other(url) if shared::knows(url) => AdoptionState::Unbound,
         StoreChoice::Other(_) => AdoptionState::Bound,
@@ -64,7 +65,7 @@ pub(crate) fn store_adopt(
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => AdoptionState::Missing,
     };
     let missing = || CopyError::Missing { store: store.to_string() };
-    // None is made for a refusal.
+    // A refused adoption must not create the state directory.
     if matches!(found, AdoptionState::Missing) && !state_dir.exists() {
         return Err(missing().into());
     }
@@ -77,7 +78,7 @@ pub(crate) fn store_adopt(
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
     let left = StoreMismatch::found(&state, store);
-    // A store may block the thread that it is opened on.
+    // A store may block the thread that opens it, so the runtime has another thread.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -86,7 +87,7 @@ pub(crate) fn store_adopt(
     let lost_records = match store {
         StoreChoice::Other(url) => runtime.block_on(async {
             let lost = lost_of_added(&state, store, url, stores);
-            // A store that does not answer has its own error when it is opened for the adoption.
+            // A store that does not answer is reported when it is opened for the adoption.
             tokio::time::timeout(OPENING, lost).await.ok().flatten()
         }),
         StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => store_mark::lost(&state, store),
@@ -137,19 +138,19 @@ struct Adoption<'a> {
     lost: usize,
     /// Number of processes of a copied state directory that start here, although the original may have started them.
     waiting: usize,
-    /// The store that this state directory used before.
+    /// Previous store of this state directory, if attempts with records in that store are still running.
     left: Option<&'a StoreMismatch>,
-    /// Attempts that run and have no record.
+    /// Running attempts that may have no record.
     unrecorded: &'a [LiveAttempt],
 }
 
-/// What a store is to the state directory that it is given to.
+/// State of a store before its adoption.
 enum AdoptionState {
-    /// Nobody's: a shared one, or none that is kept.
+    /// The store is bound to no state directory: it is shared or in memory.
     Unbound,
-    /// It is there, and says whose it is.
+    /// The store exists and is, or can be, bound to a state directory.
     Bound,
-    /// It is not there.
+    /// The store does not exist yet.
     Missing,
 }
 
@@ -211,7 +212,8 @@ async fn waiting_in(state: &StateDir, store: &StoreChoice) -> Result<usize, Prog
     Ok(live.len() - LiveProcess::attempted(&live))
 }
 
-/// What a store that a program added has lost. Whatever keeps it from being opened is reported by the adoption itself.
+/// Returns the records that a store of an added kind has lost. Returns `None` if nothing is lost or the store cannot be
+/// opened; the adoption itself reports why it cannot be opened.
 async fn lost_of_added(
     state: &StateDir,
     store: &StoreChoice,
@@ -226,7 +228,7 @@ async fn lost_of_added(
     store_mark::lost_of(state, store, opened.as_ref()).await
 }
 
-/// How many processes it interrupted; none if it was refused.
+/// Binds the store to the state directory. Returns the number of interrupted processes, or `None` if the user refused.
 async fn adopt(
     state: &StateDir,
     settings: &ManagerConfig,
@@ -242,7 +244,7 @@ async fn adopt(
         let opened = stores.open(url, &clock, Some(home.clone())).await.ok_or_else(missing)?;
         return adopt_by_node(opened.map_err(failed)?.as_ref(), &clock, settings, &home, consent).await;
     }
-    // Held until it is done, so that nobody begins with it meanwhile.
+    // The open store prevents another manager from using it until the adoption is complete.
     let Some(opened) = compose::movable(store, &clock).await.map_err(failed)? else {
         return Err(CopyError::InUse { store: store.to_string(), user: StoreBinding::user(store) }.into());
     };
@@ -273,7 +275,7 @@ async fn adopt(
     Ok(Some(interrupted))
 }
 
-/// The same for a store that a program added: it keeps by itself which state directory a node belongs to.
+/// Like [`adopt`], for a store that a program added. Such a store records the state directory of each node itself.
 async fn adopt_by_node(
     opened: &dyn Store,
     clock: &Arc<dyn Clock>,
@@ -314,7 +316,8 @@ fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, Pr
     consent.to(&question, unasked)
 }
 
-/// Asks whether processes may start that the original of a copied state directory may have started.
+/// Asks the user to allow the start of waiting processes of a copied state directory, which the original may have
+/// started as well.
 fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Result<bool, ProgramError> {
     let question = format!(
         "{} of this copy would start here, also if {} has started them meanwhile. Adopt it? [y/N] ",
@@ -324,7 +327,7 @@ fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Resu
     consent.to(&question, || CopyError::WaitingInCopy { waiting, original: original.to_owned() })
 }
 
-/// Whether somebody agrees that what another store has records of goes on unseen.
+/// Asks the user to allow that running attempts with records in the previous store continue without a record.
 fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
@@ -335,7 +338,7 @@ fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, Progr
     consent.to(&question, || CopyError::Unwatched { live, last: left.store.clone() })
 }
 
-/// Whether somebody agrees that processes whose records are lost run on unseen.
+/// Asks the user to allow that running attempts whose records are lost continue without a record.
 fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, ProgramError> {
     let live = lost.live.len();
     let question = format!(
@@ -346,7 +349,8 @@ fn unrecorded(consent: ConsentMode, lost: &MissingRecords) -> Result<bool, Progr
 }
 
 impl ConsentMode {
-    /// Whether they say yes to a question; the error where nobody can be asked.
+    /// Asks the user a question and returns true if the answer is yes. Returns the error `unasked` if the user cannot
+    /// be asked.
     fn to(self, question: &str, unasked: impl FnOnce() -> CopyError) -> Result<bool, ProgramError> {
         match self {
             Self::Given => Ok(true),

@@ -1,4 +1,4 @@
-//! `longhaul store copy`: everything that one store keeps, into another one.
+//! The command `longhaul store copy`, which copies the content of a store to another store.
 
 mod draft;
 mod error;
@@ -23,10 +23,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-/// So many records are moved at once.
+/// Number of records that are copied in one step.
 const PAGE: u32 = 500;
 
-/// Copies a store and gives what is printed.
+/// Copies a store and returns the text to print.
 pub(crate) fn store_copy(
     state_dir: &Path,
     from: &str,
@@ -44,7 +44,8 @@ pub(crate) fn store_copy(
     let _locks = locks(&state, [&from, &to])?;
     let clock = compose::clock(&state)?;
     let settings = if is_shared(&from) || is_shared(&to) { Some(settings()?) } else { None };
-    // A store may block the thread that it is opened on, and wait for tasks of its own.
+    // A store may block the thread that opens it while it waits for tasks of its own, so the runtime has another
+    // thread.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -67,7 +68,7 @@ pub(crate) fn store_copy(
             Err(error) => Err(error),
         };
         if placed.is_err() {
-            // It was made here and is not whole.
+            // The incomplete copy is removed.
             draft.discard().await;
         }
         Ok((placed?, cleared))
@@ -75,7 +76,7 @@ pub(crate) fn store_copy(
     Ok(counts.told(&from, &to, cleared.as_deref(), json))
 }
 
-/// What was copied.
+/// Numbers of records that were copied, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct CopyCounts {
     processes: u64,
@@ -126,7 +127,7 @@ fn scheme_of(url: &str) -> String {
     url.split_once(':').map_or(url, |(scheme, _)| scheme).to_owned()
 }
 
-/// Where a store lies on this machine; none for one that has no file here.
+/// Returns the path of a store. Returns `None` if the store has no files on this machine.
 fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
     match store {
         StoreChoice::Sqlite(path) | StoreChoice::Fs(path) => Ok(Some(path)),
@@ -135,7 +136,8 @@ fn path_of(store: &StoreChoice) -> Result<Option<&Path>, CopyError> {
     }
 }
 
-/// The locks of every manager that may use one of the stores: of this state directory, and of those that they lie in.
+/// Acquires the locks of all managers that may use one of the stores: the lock of this state directory, and those of
+/// the state directories that contain a store.
 fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>, ProgramError> {
     let mut locks = vec![ManagerLock::take(state)?];
     let mut seen = vec![fs::canonicalize(state.path()).unwrap_or_else(|_| state.path().to_owned())];
@@ -152,7 +154,7 @@ fn locks(state: &StateDir, stores: [&StoreChoice; 2]) -> Result<Vec<ManagerLock>
     Ok(locks)
 }
 
-/// Copies, closes the copy, opens it anew and compares.
+/// Copies the content, closes and reopens the copy, and compares it with the original.
 async fn copy(
     from: &StoreChoice,
     to: &StoreChoice,
@@ -175,7 +177,8 @@ async fn copy(
             return Err(CopyError::Differs { what: "the number of records".to_owned() });
         }
         if is_shared(from) {
-            // Nobody was kept away meanwhile.
+            // A node may have registered during the copy, because nothing prevented it. Opening the store fails in that
+            // case.
             opened(from, stores, clock).await?;
         }
         Ok(counts)
@@ -183,7 +186,7 @@ async fn copy(
     copied.await.map_err(|error| left_behind(to, error))
 }
 
-/// The error that tells what a copy left behind that failed once something was written.
+/// Extends an error of a copy if an incomplete copy remains in the store.
 fn left_behind(to: &StoreChoice, error: CopyError) -> CopyError {
     if is_added(to) { CopyError::Partial { store: to.to_string(), source: Box::new(error) } } else { error }
 }
@@ -254,7 +257,7 @@ async fn fill(
     })
 }
 
-/// Reads both and compares everything; counts what the copy has.
+/// Reads both stores and compares everything. Returns the numbers of records in the copy.
 async fn compare(
     original: &dyn CopyableStore,
     copy: &dyn CopyableStore,
@@ -306,7 +309,7 @@ async fn compare(
     })
 }
 
-/// Counts running processes in words.
+/// Returns a number of waiting processes in words.
 pub(crate) fn counted_waiting(waiting: usize) -> String {
     if waiting == 1 { "1 waiting process".to_owned() } else { format!("{waiting} waiting processes") }
 }

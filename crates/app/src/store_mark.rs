@@ -1,12 +1,13 @@
-//! How far the store of a state directory has got.
+//! The mark of a store, by which a state directory detects that the store has lost records.
 //!
-//! A database whose file or log was removed, cut short, or replaced by an older copy is still a valid database: it cannot
-//! tell that records are missing. So the state directory keeps the number of the store's newest event in a file of its
-//! own, the mark. A store that is behind its mark has lost records. No manager serves it: work would run without a record,
-//! and the output of attempts that have no record would be removed.
+//! A database is still valid after its file or log was removed, truncated, or replaced by an older copy. Such a
+//! database cannot show that records are missing. The state directory therefore stores the number of the store's newest
+//! event in a separate file, the mark. A store whose newest event is older than the mark has lost records, and no
+//! manager serves it. Otherwise processes would run without a record, and the output of attempts without a record would
+//! be deleted.
 //!
-//! The mark is written after the commits and is not synced. It is therefore never ahead of a store that kept what it
-//! synced, and no launch waits for it.
+//! The mark is written after the commits and is not synced. It is therefore never ahead of a store that syncs its
+//! commits, and no launch waits for it.
 
 use crate::binding::{UnusableFile, replace, text_of};
 use crate::compose::{ComposeError, end_of, shared};
@@ -26,53 +27,53 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The file of the mark, in the state directory.
+/// File name of the mark, inside the state directory.
 const NAME: &str = "store_mark";
-/// An error names at most so many processes.
+/// Maximum number of processes that an error names.
 const MAX_NAMED: usize = 10;
-/// The shortest time between two writes of the mark.
+/// Minimum time between two writes of the mark.
 const STEP: Duration = Duration::from_millis(100);
 
-/// What a state directory knows of how far its store has got.
+/// The mark of a store, with the newest event that the store is known to have had.
 #[derive(Debug)]
 pub(crate) struct StoreMark {
     file: PathBuf,
-    /// The name of the store in the file. It stays the same when the state directory is moved.
+    /// Name of the store in the file, which does not change when the state directory is moved.
     name: String,
-    /// The name of the store for people.
+    /// Name of the store for display.
     store: String,
     known: StorePreview,
 }
 
-/// What is known of a store before it is opened.
+/// Knowledge about the events of a store before it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StorePreview {
-    /// It had this event.
+    /// The store is known to have had this event.
     Event(EventCursor),
-    /// There is no mark with a number, but the store served this state directory last and there are attempts: it had
-    /// events.
+    /// The mark has no number, but this store served the state directory last and the directory contains attempts. The
+    /// store therefore had events.
     Used,
-    /// Nothing: it may be new.
+    /// Nothing indicates that the store had any events; it may be new.
     Nothing,
 }
 
-/// A store that lacks records which it had.
+/// Error for a store that lacks records which it had before.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.told())]
 pub struct MissingRecords {
-    /// The store.
+    /// Name of the store.
     pub store: String,
-    /// The newest event that it is known to have had; none if that is not known.
+    /// Newest event that the store is known to have had. `None` if unknown.
     pub known: Option<EventCursor>,
-    /// The newest event that it has; none if there is no store.
+    /// Newest event that the store has. `None` if the store does not exist.
     pub found: Option<EventCursor>,
-    /// The processes that have a live attempt in the state directory.
+    /// Processes with a running attempt in the state directory.
     pub live: BTreeSet<ProcessId>,
 }
 
 impl StoreMark {
-    /// Reads the mark of a store. A store in memory has none, nor has one of many machines: each node gives back to it what
-    /// it lost.
+    /// Reads the mark of a store. Returns `None` for a store in memory, and for a shared store, whose lost records each
+    /// node restores.
     pub(crate) fn of(state: &StateDir, choice: &StoreChoice) -> Option<Self> {
         let of_files = |kind: &str, path: &Path| {
             format!("{kind}:{}", path.strip_prefix(state.path()).unwrap_or(path).display())
@@ -96,7 +97,8 @@ impl StoreMark {
         Some(Self { file, name, store: choice.to_string(), known })
     }
 
-    /// Refuses a store that is behind its mark. `found` is its newest event; none means that there is no store.
+    /// Refuses a store that is behind its mark. `found` is the newest event of the store, or `None` if the store does
+    /// not exist.
     pub(crate) fn check(&self, state: &StateDir, found: Option<EventCursor>) -> Result<(), MissingRecords> {
         let reached = found.unwrap_or_default();
         let (is_whole, known) = match self.known {
@@ -111,25 +113,25 @@ impl StoreMark {
         Err(MissingRecords { store: self.store.clone(), known, found, live })
     }
 
-    /// Does the same before the store is opened: opening would create a missing store, and would remove the log of a
-    /// database, from which somebody may still want to recover records.
+    /// Like [`check`](Self::check), before the store is opened. Opening would create a missing store, and would remove
+    /// the log of a database, from which the user may still recover records.
     pub(crate) fn check_unopened(
         &self,
         state: &StateDir,
         choice: &StoreChoice,
     ) -> Result<(), MissingRecords> {
         let found = match choice {
-            // Reading a store of files takes as long as opening it, so it is checked after that.
+            // Reading a store of files takes as long as opening it, so it is checked after it was opened.
             StoreChoice::Fs(path) if path.exists() => return Ok(()),
-            // Only opening it shows what a store that a program added has.
+            // The newest event of a store that a program added is known only after it was opened.
             StoreChoice::Other(_) => return Ok(()),
             StoreChoice::Memory | StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => end_of(choice),
         };
-        // Opening the store reports why it cannot be read.
+        // A store that cannot be read is reported when it is opened.
         found.map_or(Ok(()), |found| self.check(state, found))
     }
 
-    /// Checks the store after it was opened.
+    /// Refuses an open store that is behind its mark.
     pub(crate) async fn check_opened(
         &self,
         state: &StateDir,
@@ -141,8 +143,10 @@ impl StoreMark {
         Ok(self.check(state, Some(newest))?)
     }
 
-    /// Makes a mark without a number for a store that has none, with room for the number. This comes before the state
-    /// directory notes which store serves it: a store that it notes, whose mark has no number, and that has attempts had events.
+    /// Creates a mark without a number for a store that has none, with space for the number.
+    ///
+    /// Must be called before the state directory records this store as its last one. A recorded store with attempts and
+    /// without a number in its mark is then known to have had events.
     pub(crate) fn begin(&self) -> Result<(), UnusableFile> {
         match self.known {
             StorePreview::Event(_) => Ok(()),
@@ -152,7 +156,7 @@ impl StoreMark {
         }
     }
 
-    /// Writes the mark anew, durably.
+    /// Writes the mark durably, with this newest event.
     pub(crate) fn reset(&self, newest: EventCursor) -> Result<(), UnusableFile> {
         self.replace(&text(&self.name, newest))
     }
@@ -161,7 +165,7 @@ impl StoreMark {
         replace(&self.file, text).map_err(|source| UnusableFile { path: self.file.clone(), source })
     }
 
-    /// Keeps the mark up to date until the sender of `written` is dropped.
+    /// Starts a task that keeps the mark up to date until the sender of `written` is dropped.
     pub(crate) fn follow(self, store: &Arc<dyn Store>, written: watch::Receiver<()>) {
         match self.opened() {
             Ok(file) => drop(tokio::spawn(follow(file, self.name, Arc::downgrade(store), written))),
@@ -169,7 +173,7 @@ impl StoreMark {
         }
     }
 
-    /// The file of the mark. It stays open, because its path may lead into another state directory later.
+    /// Opens the file of the mark. The file stays open, because its path may lead to another state directory later.
     fn opened(&self) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         Ok(rustix::fs::open(&self.file, flags, Mode::empty())?.into())
@@ -186,11 +190,11 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
             && marked != newest
         {
             let (file, text) = (Arc::clone(&file), text(&name, newest));
-            // In place, so that a full disk has room for it.
+            // The file is overwritten in place, which needs no space on a full disk.
             let writing = tokio::task::spawn_blocking(move || file.write_all_at(text.as_bytes(), 0));
             match writing.await {
                 Ok(Ok(())) => marked = newest,
-                // The mark stays behind: a loss may be missed, and none is reported that is not there.
+                // The mark stays behind the store. A loss may then go unnoticed, but no false loss is reported.
                 Ok(Err(error)) => tracing::debug!(%error, "the mark of the store could not be written"),
                 Err(_) => return,
             }
@@ -202,7 +206,8 @@ async fn follow(file: File, name: String, store: Weak<dyn Store>, mut written: w
     }
 }
 
-/// What a store has lost; none if it has lost nothing, is in use, or cannot be read without opening it. Nothing is changed.
+/// Detects lost records of a store without opening or changing the store. Returns `None` if nothing is lost, or if the
+/// store is in use or can only be read by opening it.
 pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<MissingRecords> {
     if let StoreChoice::Other(_) = choice {
         return None;
@@ -212,7 +217,7 @@ pub(crate) fn lost(state: &StateDir, choice: &StoreChoice) -> Option<MissingReco
     mark.check(state, found).err()
 }
 
-/// What a store that is open has lost; none if it has lost nothing, or cannot be read.
+/// Detects lost records of an open store. Returns `None` if nothing is lost or the store cannot be read.
 pub(crate) async fn lost_of(
     state: &StateDir,
     choice: &StoreChoice,
@@ -223,8 +228,10 @@ pub(crate) async fn lost_of(
     mark.check(state, Some(found)).err()
 }
 
-/// Accepts a loss: sets the mark to the newest event that the store has now. Without a loss, the mark of a store that a
-/// program added stays, because only an open store tells its newest event.
+/// Accepts a loss: sets the mark to the newest event that the store has now.
+///
+/// The newest event of a store that a program added is known only from `lost`. Without `lost`, its mark stays
+/// unchanged.
 pub(crate) fn accept_loss(
     state: &StateDir,
     choice: &StoreChoice,
@@ -237,7 +244,7 @@ pub(crate) fn accept_loss(
     if let StoreChoice::Sqlite(path) = choice
         && !path.exists()
     {
-        // A new database is not created beside the log of another one.
+        // The log of the missing database is renamed, because a new database must not use it.
         for ending in ["-wal", "-shm"] {
             let left = with_ending(path, ending);
             match fs::rename(&left, with_ending(&left, ".lost")) {
@@ -262,7 +269,7 @@ impl MissingRecords {
         }
     }
 
-    /// Why the store is not served.
+    /// Returns the reason for the refusal.
     pub(crate) fn why(&self) -> String {
         let had = match self.known {
             Some(known) => format!("it had recorded {} events", known.0),
@@ -285,7 +292,7 @@ impl MissingRecords {
         format!("{had}{has}; {live}")
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> String {
         let what = match self.store.split_once(':') {
             Some(("sqlite", _)) => {
@@ -298,14 +305,14 @@ impl MissingRecords {
     }
 }
 
-/// The first of these, in one line.
+/// Formats the first process ids in one line.
 fn ids(all: &BTreeSet<ProcessId>) -> String {
     let named: Vec<String> = all.iter().take(MAX_NAMED).map(ToString::to_string).collect();
     let more = if all.len() > MAX_NAMED { " …" } else { "" };
     format!("{}{more}", named.join(" "))
 }
 
-/// What the file holds. Its length depends on the name alone, so that it can be overwritten in place.
+/// Returns the content of the mark file. The length depends on the name only, so the file can be overwritten in place.
 fn text(name: &str, newest: EventCursor) -> String {
     format!("newest_event={:020}\nstore={name}\n", newest.0)
 }

@@ -1,4 +1,4 @@
-//! Stores that are found by the scheme of their URL: the one of many machines, and those that a program adds.
+//! Kinds of stores that are selected by the scheme of their URL: shared stores, and stores that a program adds.
 
 use crate::compose::{CopyableStore, shared};
 use longhaul_engine::ports::{Clock, Migrate, NodeHome, Store, StoreError};
@@ -8,33 +8,33 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// What opening a store comes to.
+/// Future that resolves to an open store.
 pub type OpenedStore = Pin<Box<dyn Future<Output = Result<Arc<dyn Store>, StoreError>> + Send>>;
 
-/// What a function that opens a store gets.
+/// Arguments of a function that opens a store.
 #[derive(Clone, Debug)]
 pub struct StoreContext {
-    /// What stands behind `scheme:` in the configuration.
+    /// Text after `scheme:` in the URL of the store.
     pub rest: String,
-    /// The clock of this machine: a store of one machine takes its time from it. In a store of many machines all leases
-    /// have to go by one clock, that of the database.
+    /// Clock of this machine, for a local store. A shared store must measure all leases by one clock, such as the clock
+    /// of its server.
     pub clock: Arc<dyn Clock>,
-    /// The state directory that is served from this store; none for a program that only looks into the store.
+    /// State directory that is served with this store. `None` if the program only inspects or copies the store.
     pub home: Option<NodeHome>,
 }
 
 type Open = Arc<dyn Fn(StoreContext) -> OpenedStore + Send + Sync>;
 
-/// What opening a store whose content can be moved comes to.
+/// Future that resolves to an open store whose content can be copied.
 type OpenedCopyableStore = Pin<Box<dyn Future<Output = Result<Box<dyn CopyableStore>, StoreError>> + Send>>;
 
 type OpenMovable = Arc<dyn Fn(StoreContext) -> OpenedCopyableStore + Send + Sync>;
 
-/// How to open the store of many machines, and those that a program adds, by the scheme of their URL.
+/// Functions that open shared stores and stores that a program adds, by the scheme of their URL.
 #[derive(Clone)]
 pub struct Stores {
     known: BTreeMap<String, Open>,
-    /// Those of them that a program added and that `longhaul store copy` can copy.
+    /// Functions for the added kinds of stores that `longhaul store copy` can copy.
     movable: BTreeMap<String, OpenMovable>,
 }
 
@@ -47,7 +47,7 @@ impl Default for Stores {
 }
 
 impl Stores {
-    /// Adds a kind of store under a scheme. One that is known already stays what it is.
+    /// Adds a kind of store for a scheme. A scheme that already exists is not replaced.
     pub(crate) fn add<F, O>(&mut self, scheme: &str, open: F)
     where
         F: Fn(StoreContext) -> O + Send + Sync + 'static,
@@ -57,7 +57,7 @@ impl Stores {
         self.known.entry(scheme.to_owned()).or_insert(open);
     }
 
-    /// The same for a kind of store whose content can be moved.
+    /// Adds a kind of store whose content can be copied. Otherwise like [`add`](Self::add).
     pub(crate) fn add_movable<F, O, S>(&mut self, scheme: &str, open: F)
     where
         F: Fn(StoreContext) -> O + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl Stores {
         self.movable.entry(scheme.to_owned()).or_insert(open);
     }
 
-    /// Opens a store that a program added, for a copy; none if its content cannot be moved.
+    /// Opens a store that a program added, for a copy. Returns `None` if the content of the store cannot be copied.
     pub(crate) async fn open_movable(
         &self,
         url: &str,
@@ -88,27 +88,27 @@ impl Stores {
         Some(open(StoreContext { rest: rest.to_owned(), clock: clock.clone(), home: None }).await)
     }
 
-    /// Whether it is known how to open the store of this URL.
+    /// Returns true if the scheme of the URL is known.
     #[must_use]
     pub fn knows(&self, url: &str) -> bool {
         url.split_once(':').is_some_and(|(scheme, _)| self.known.contains_key(scheme))
     }
 
-    /// Which stores may be named, for somebody who named another one.
+    /// Returns advice that lists the known kinds of stores.
     pub(crate) fn choices(&self) -> String {
         let added = self.known.keys().filter(|scheme| !is_own(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
         format!("give sqlite:, sqlite:PATH, fs:PATH, memory{added} or redis://HOST")
     }
 
-    /// The same for a copy, which takes those alone whose content can be moved.
+    /// Returns advice that lists the kinds of stores that can be copied.
     pub(crate) fn movable_choices(&self) -> String {
         let added = self.movable.keys().filter(|scheme| !is_own(scheme));
         let added: String = added.map(|scheme| format!(", {scheme}:…")).collect();
         format!("give sqlite:PATH, fs:PATH{added} or redis://HOST")
     }
 
-    /// Opens the store of a URL; none if its scheme is not known.
+    /// Opens the store of a URL. Returns `None` if the scheme is unknown.
     pub(crate) async fn open(
         &self,
         url: &str,
@@ -121,19 +121,19 @@ impl Stores {
     }
 }
 
-/// Whether it is a kind of store of longhaul's own: where a secret stands in its URL is known.
+/// Returns true if the scheme is one of longhaul's own. In URLs with such a scheme, the position of secrets is known.
 pub(crate) fn is_own(scheme: &str) -> bool {
     matches!(scheme, "memory" | "sqlite" | "fs")
         || shared::knows(&format!("{scheme}:"))
         || is_left_out(scheme)
 }
 
-/// Whether other builds of this program know stores of this scheme.
+/// Returns true if other builds of this program may support the scheme.
 pub(crate) fn is_left_out(scheme: &str) -> bool {
     matches!(scheme, "rediss" | "valkeys" | "redis+sentinel" | "redis+cluster" | "rediss+cluster")
 }
 
-/// Why no store is found at this URL.
+/// Returns the reason why the scheme of a URL is not supported.
 pub(crate) fn unknown(url: &str) -> &'static str {
     match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
         "rediss" | "valkeys" => {

@@ -1,4 +1,4 @@
-//! Spans for an OpenTelemetry collector, where the environment names one as all programs are told it.
+//! Sends tracing spans to an OpenTelemetry collector, if the standard environment variables name one.
 
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
@@ -14,25 +14,25 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::registry::LookupSpan;
 
-/// Sends spans for as long as it is held, and what is left when it is dropped.
+/// Sends spans in the background. Dropping it sends the remaining spans.
 #[derive(Debug)]
 pub(crate) struct Telemetry(SdkTracerProvider);
 
-/// Variables that name a collector.
+/// Environment variables that name a collector.
 const ENDPOINTS: &[&str] = &["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
-/// A collector that does not take spans in this time loses them.
+/// Time limit of sending spans to the collector. Spans that are not sent in time are lost.
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// No answer of a collector that is of any use is longer.
+/// Maximum number of bytes that are read from a response of the collector.
 const MAX_RESPONSE_LEN: u64 = 64 * 1024;
 
 impl Telemetry {
-    /// What sends spans; none unless a collector is named.
+    /// Starts sending spans. Returns `None` if no collector is configured or its configuration is invalid.
     pub(crate) fn begin<S>() -> Option<(Self, impl Layer<S>)>
     where
         S: Subscriber + for<'span> LookupSpan<'span>,
     {
         ENDPOINTS.iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))?;
-        // Nobody could be told: there is no log yet.
+        // An error is ignored, because the log is not set up yet.
         let exporter = SpanExporter::builder().with_http().with_http_client(HttpExporter).build().ok()?;
         let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
         let resource = Resource::builder().with_service_name("longhaul").with_attribute(version).build();
@@ -53,7 +53,7 @@ impl Drop for Telemetry {
     }
 }
 
-/// Sends requests in the clear, as to a collector on the same machine, from the exporter's own thread.
+/// HTTP client without TLS, for a collector on the same machine. It blocks the thread of the exporter.
 #[derive(Debug)]
 struct HttpExporter;
 
@@ -93,7 +93,7 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
     read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the collector speaks no HTTP"))
 }
 
-/// The status of an answer. What else a collector says is for nobody.
+/// Parses the status of an HTTP response and ignores the rest. Returns `None` if the response is not HTTP.
 fn read(answer: &[u8]) -> Option<Response<Bytes>> {
     let line = answer.split(|byte| *byte == b'\n').next()?;
     let mut words = std::str::from_utf8(line).ok()?.split(' ');

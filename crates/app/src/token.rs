@@ -1,11 +1,11 @@
-//! The tokens by which clients are known over the network.
+//! Tokens that authenticate clients over the network.
 
 use crate::state_dir::{PrivateError, PrivateFileStamp, StateDir};
 use longhaul_http::{Access, TokenDigest, TokenVerifier};
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-/// The tokens of a state directory, as its files hold them now: a change is in force with the next request.
+/// The tokens of a state directory. A change of a token file takes effect with the next request.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     state: StateDir,
@@ -13,20 +13,20 @@ pub(crate) struct Tokens {
     reading: Mutex<CachedToken>,
 }
 
-/// What was last read of a file.
+/// Digest of a token file, with the metadata of the file when it was read.
 #[derive(Clone, Copy, Debug)]
 struct CachedToken {
     stamp: Option<PrivateFileStamp>,
     secret: Option<TokenDigest>,
 }
 
-/// Bytes of chance in a token.
+/// Number of random bytes in a generated token.
 const RANDOM_BYTES: usize = 32;
-/// How long a token is that somebody chose.
+/// Allowed length in bytes of a token, which the user may choose.
 const LENGTHS: std::ops::RangeInclusive<usize> = 32..=512;
 
 impl Tokens {
-    /// Reads the tokens, and makes those that are not there.
+    /// Reads the tokens and creates missing ones.
     pub(crate) fn prepare(state: StateDir) -> Result<Self, PrivateError> {
         let known = |access: Access| {
             let stamp = state.stamp(file(access));
@@ -59,7 +59,7 @@ impl Tokens {
 impl TokenVerifier for Tokens {
     fn admit(&self, token: &str) -> Option<Access> {
         let shown = TokenDigest::of(token);
-        // Both are compared, whatever comes of the first.
+        // Both tokens are always compared, so that the response time does not depend on which one matches.
         let [control, reading] = [Access::Control, Access::ReadOnly]
             .map(|access| self.current(access).is_some_and(|secret| secret.is(&shown)));
         match (control, reading) {
@@ -70,7 +70,7 @@ impl TokenVerifier for Tokens {
     }
 }
 
-/// The name of the file of a token.
+/// Returns the file name of a token.
 pub(crate) const fn file(access: Access) -> &'static str {
     match access {
         Access::Control => "token",
@@ -78,18 +78,18 @@ pub(crate) const fn file(access: Access) -> &'static str {
     }
 }
 
-/// The token that is there, else a new one.
+/// Returns the existing token. Creates the token if there is none.
 pub(crate) fn token(state: &StateDir, access: Access) -> Result<String, PrivateError> {
     if let Some(found) = found(state, access)? {
         return Ok(found);
     }
     write(state, access, false)?;
-    // Another program may have been first.
+    // Another program may have created the token first, so the file is read.
     let path = || state.path().join(file(access));
     found(state, access)?.ok_or_else(|| PrivateError::Useless { path: path() })
 }
 
-/// Puts a new token in the place of the old one, which is known no more.
+/// Replaces a token by a new one. The old token is no longer accepted.
 pub(crate) fn renew(state: &StateDir, access: Access) -> Result<String, PrivateError> {
     write(state, access, true)
 }

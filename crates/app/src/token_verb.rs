@@ -1,4 +1,4 @@
-//! `longhaul token`.
+//! The command `longhaul token`.
 
 use crate::failure::ProgramError;
 use crate::state_dir::StateDir;
@@ -8,7 +8,7 @@ use longhaul_http::Access;
 use serde_json::json;
 use std::path::Path;
 
-/// Gives what is printed: a token, which is made if there is none.
+/// Returns the token to print. Creates the token if there is none.
 pub(crate) fn token_verb(state_dir: &Path, args: &TokenArgs, as_json: bool) -> Result<String, ProgramError> {
     let state = StateDir::prepare(state_dir)?;
     let (access, word) = match args.read_only {

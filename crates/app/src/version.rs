@@ -1,13 +1,13 @@
-//! `longhaul version`: of this program, and of the manager if there is one.
+//! The command `longhaul version`, which prints the versions of this program and of a running manager.
 
 use longhaul_cli::{ManagerLocator, manager_version};
 use longhaul_wire::api::{PROTOCOL, Problem, VersionReply};
 use serde_json::json;
 
-/// Both versions as they are printed, and what answers instead of a manager that is understood.
+/// The text to print, and the problem if an incompatible program answers instead of a manager.
 pub(crate) type VersionReport = (String, Option<Box<Problem>>);
 
-/// Says both versions; no manager is started for it.
+/// Returns the versions of this program and of the running manager. Starts no manager.
 pub(crate) fn version(place: &ManagerLocator, as_json: bool) -> VersionReport {
     match manager_version(place) {
         Ok(manager) => (text(place, as_json, VersionResponse::from(manager)), None),
@@ -15,7 +15,7 @@ pub(crate) fn version(place: &ManagerLocator, as_json: bool) -> VersionReport {
     }
 }
 
-/// What answered.
+/// Result of the version request to the manager.
 enum VersionResponse {
     Manager(VersionReply),
     Nobody,

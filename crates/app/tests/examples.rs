@@ -1,11 +1,11 @@
-//! The examples do what they say, and what `docs/compose.md` shows of them is what they are.
+//! Runs the examples, and checks that `docs/compose.md` quotes them correctly.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Runs an example to its end; gives what it printed.
+/// Runs an example to its end and returns its stdout.
 fn run(name: &str) -> String {
     let own = std::env::current_exe().unwrap();
     let example = own.ancestors().nth(2).unwrap().join("examples").join(name);
@@ -55,7 +55,8 @@ fn a_service_mounts_the_routes_beside_its_own() {
     assert!(said.contains("hello from the service itself\nthe job is completed: true\n"), "{said}");
 }
 
-/// A block of Rust in the guide follows a line `<!-- from NAME.rs -->`, and its lines stand in that example in a row.
+/// Each Rust code block in the guide follows a line `<!-- from NAME.rs -->`. All lines of the block must appear in that
+/// example, in the same order and without gaps.
 #[test]
 fn every_block_of_the_guide_stands_in_its_example() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

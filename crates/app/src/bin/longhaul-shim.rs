@@ -1,4 +1,5 @@
-//! The program that supervises one attempt of a process; see `longhaul_shim`.
+//! Entry point of the program `longhaul-shim`, which supervises one attempt of a process. The crate `longhaul_shim`
+//! contains the implementation.
 
 fn main() {
     longhaul_shim::main()

@@ -1,5 +1,4 @@
-//! How well the parts of this machine are, as `longhaul doctor` tells it: the store, what holds trees together, the clock,
-//! and what runs without anybody.
+//! Checks of `longhaul doctor` on this machine: the store, containment, the clock, and processes without a supervisor.
 
 use super::containment;
 use crate::config::{ManagerConfig, StoreChoice};
@@ -23,21 +22,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A store that says nothing for so long is away.
+/// Time limit until the store must answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
-/// What to do about a store that cannot be reached.
+/// Advice for a store that cannot be reached.
 const UNREACHABLE_HELP: &str =
     "see whether it is there, and whether the configuration names it rightly: longhaul config show --origin";
-/// With fewer names of files left, launches are refused before long.
+/// Number of free inodes below which the check reports a problem. Launches are refused when no inode is left.
 const LOW_INODES: u64 = 1_000;
-/// So many process ids are shown to people; the JSON form has all.
+/// Maximum number of pids in the text report; the JSON report contains all of them.
 const MAX_PIDS: usize = 20;
-/// So much of a command line is shown.
+/// Maximum number of characters of a command line in the report.
 const MAX_COMMAND_LEN: usize = 80;
-/// A wall clock that was changed by more is told.
+/// Change of the wall clock from which the check warns.
 const MAX_WALL_CLOCK_JUMP: Duration = Duration::from_secs(60);
 
-/// Looks at a database; nothing is made or changed.
+/// Checks a SQLite database without creating or changing anything.
 pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     const NAME: &str = "store";
     let shown = format!("sqlite:{}", path.display());
@@ -67,7 +66,8 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     })
 }
 
-/// Looks at a store of files; one that a manager uses was read by it.
+/// Checks a store of files. If a manager is running, the files are not read, because the manager has read them at its
+/// start.
 pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "store";
     let found = if is_managed { Ok(Some(EventCursor::default())) } else { FsStore::end_of(path) };
@@ -80,7 +80,8 @@ pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> D
     }
 }
 
-/// Asks a store that the program added something, as a manager would at its start; a state directory is not needed for it.
+/// Checks a store of a kind that the program added: opens the store as a manager does at its start, even without a
+/// state directory.
 pub(crate) async fn of_added(
     state_dir: &Path,
     choice: &StoreChoice,
@@ -126,7 +127,7 @@ pub(crate) async fn of_added(
     }
 }
 
-/// Looks at what holds the descendants of commands together here.
+/// Checks which mechanism can group the descendants of commands on this machine.
 pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
     const NAME: &str = "containment";
     let (mechanism, why_not_better) = containment_here(containment(settings.containment));
@@ -142,7 +143,7 @@ pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
     }
 }
 
-/// Looks how far the wall clock was changed since the first manager of this boot.
+/// Checks by how much the wall clock was changed since the first manager of this boot started.
 pub(crate) fn of_clock(state_dir: &Path) -> DoctorCheck {
     const NAME: &str = "clock";
     match SystemClock::wall_ahead_ms(state_dir) {
@@ -170,12 +171,12 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
     .with("ahead_ms", ahead_ms)
 }
 
-/// Looks at the live attempts of a state directory.
+/// Inspects the live attempts of a state directory.
 pub(crate) fn attempts(state_dir: &Path) -> io::Result<HostSurvey> {
     HostSurvey::of(&state_dir.join(ATTEMPTS))
 }
 
-/// Tells of work that lives without its supervisor, and of what such work left behind.
+/// Reports attempts that run without a supervisor, and processes that outlived such an attempt.
 pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_managed: bool) -> DoctorCheck {
     const NAME: &str = "orphans";
     match seen {
@@ -230,7 +231,7 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
         .with("empty_groups", groups)
 }
 
-/// Tells of supervisors that a signal has stopped; none if there are none.
+/// Reports shims that a signal has stopped. Returns `None` if there are none.
 pub(crate) fn of_supervisors(seen: &HostSurvey) -> Option<DoctorCheck> {
     let stopped: Vec<u32> =
         seen.supervised.iter().filter(|each| each.is_stopped).filter_map(|each| each.supervisor).collect();
@@ -243,7 +244,8 @@ pub(crate) fn of_supervisors(seen: &HostSurvey) -> Option<DoctorCheck> {
     })
 }
 
-/// The live attempts of some processes, as whoever has to end them needs to see them.
+/// Returns the live attempts of the given processes with the facts that the user needs to stop them. A process without
+/// a supervised attempt is included with its directory only.
 pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<LiveAttempt> {
     let seen = attempts(state_dir).unwrap_or_default();
     let supervised = seen.supervised.into_iter().filter_map(|each| {
@@ -266,20 +268,18 @@ pub(crate) fn live_attempts(state_dir: &Path, ids: &BTreeSet<ProcessId>) -> Vec<
     live
 }
 
-/// A live attempt of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct LiveAttempt {
-    /// Which process.
     pub(crate) id: ProcessId,
-    /// Its command, or its supervisor where that does not tell.
+    /// Pid of the command, or pid of the shim if the pid of the command is unknown.
     pub(crate) pid: Option<u32>,
-    /// The command line; empty where it cannot be read.
+    /// Command line of the command. Empty if it cannot be read.
     pub(crate) command: String,
-    /// Its directory.
+    /// Attempt directory. For a process without a supervised attempt, the directory of all its attempts.
     pub(crate) directory: PathBuf,
 }
 
-/// What a process was started with, in one line that is safe to print.
+/// Returns the command line of a pid as one line that is safe to print. Returns an empty string if it cannot be read.
 fn command_of(pid: u32) -> String {
     let bytes = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     if bytes.is_empty() {
@@ -294,7 +294,7 @@ fn command_of(pid: u32) -> String {
     line.chars().take(MAX_COMMAND_LEN).map(shown).collect()
 }
 
-/// Looks at the captured environments of a state directory; none where there are none.
+/// Checks the environment store of a state directory. Returns `None` if it contains no environments.
 pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
     const NAME: &str = "vault";
     let (kept, damaged) = match FileEnvironmentStore::look(state_dir) {
@@ -327,7 +327,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
     )
 }
 
-/// The first of some process ids, and how many more there are.
+/// Returns the first pids as a list, followed by the number of further pids.
 fn listed(pids: &[u32]) -> String {
     let first: Vec<String> = pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
     match pids.len().saturating_sub(MAX_PIDS) {
@@ -336,7 +336,8 @@ fn listed(pids: &[u32]) -> String {
     }
 }
 
-/// Looks how many names of files are left where the state directory lies; none where that is not counted, or plenty.
+/// Checks the number of free inodes in the file system of the state directory. Returns `None` if there are enough, or
+/// if the file system has no limit.
 pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<DoctorCheck>> {
     Ok(names_left(state_dir)?.filter(|left| *left < LOW_INODES).map(|left| {
         DoctorCheck::problem("inodes", format!("{left} left where the state directory lies"))
@@ -368,7 +369,7 @@ mod tests {
         assert_eq!(told(of_seen("o", &seen(3, 0), 0, false)).0, CheckResult::Ok);
         let (health, text) = told(of_seen("o", &seen(3, 1), 0, false));
         assert!(health == CheckResult::Warning && text.contains("longhaul status"), "{text}");
-        // A manager that stands in for a supervisor counts as one, so this one is left alone.
+        // An attempt that a manager supervises does not count as unsupervised, so this one has no supervisor at all.
         let ended = HostSurvey { survivors: (70..95).collect(), ..HostSurvey::default() };
         for (seen, is_managed) in [(seen(3, 1), true), (ended.clone(), true), (ended, false)] {
             let (health, text) = told(of_seen("o", &seen, 0, is_managed));

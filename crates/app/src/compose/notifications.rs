@@ -1,4 +1,4 @@
-//! Telling others what happens.
+//! Starts webhooks and hooks.
 
 use crate::config::NotificationSettings;
 use crate::state_dir::StateDir;
@@ -7,7 +7,7 @@ use longhaul_api::{Api, hooks, webhook};
 use longhaul_engine::ports::{ReaderCursors, WebhookTransport};
 use std::sync::Arc;
 
-/// Begins to tell others what happens, for as long as the engine goes on.
+/// Starts the configured webhooks and hooks, which run until the engine shuts down.
 pub(crate) fn start_notifications(api: &Api, state: &StateDir, outgoing: &NotificationSettings) {
     for warning in outgoing.warnings() {
         tracing::warn!("{warning}");

@@ -1,4 +1,4 @@
-//! The way to other nodes.
+//! Connections between this node and the other nodes of its cluster.
 
 use super::ComposeError;
 use crate::config::{ManagerConfig, PeerSettings, StoreChoice};
@@ -9,10 +9,11 @@ use longhaul_api::{PeerClient, PeerConfig, PeerGate, PeerSecrets};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What the secrets of nodes are derived from the cluster key for.
+/// Purpose for which the secrets between nodes are derived from the cluster key.
 const PURPOSE: &str = "peers";
 
-/// What nodes prove to each other, derived from the cluster key as its file is now.
+/// The secrets with which nodes authenticate to each other. They are derived from the current content of the cluster
+/// key file.
 #[derive(Debug)]
 struct PeerKeys(KeyFile);
 
@@ -33,14 +34,15 @@ fn secrets(settings: &ManagerConfig) -> Option<Arc<dyn PeerSecrets>> {
     }
 }
 
-/// How this node asks others.
+/// Returns the client for requests to other nodes.
 pub(crate) fn peers(settings: &ManagerConfig, boot: &str) -> Result<PeerClient, ComposeError> {
     let PeerSettings { authorities, in_the_clear, .. } = &settings.neighbourhood;
     let carrier = match authorities {
         Some(path) => {
             HttpPeerTransport::trusting(path).map_err(|source| ComposeError::PeerAuthorities { source })?
         }
-        // Nobody may ever have to be asked who needs a certificate.
+        // Unlike an unusable configured file, missing system certificates are not an error here, because this node may
+        // never connect to a TLS address.
         None => HttpPeerTransport::default(),
     };
     Ok(PeerClient::new(PeerConfig {
@@ -51,13 +53,16 @@ pub(crate) fn peers(settings: &ManagerConfig, boot: &str) -> Result<PeerClient, 
     }))
 }
 
-/// What lets other nodes in over the network; none where nobody shares the store.
+/// Returns the authentication of requests from other nodes. Returns `None` if the store is local.
 pub(crate) fn peer_gate(settings: &ManagerConfig) -> Option<Arc<PeerGate>> {
     Some(Arc::new(PeerGate::new(settings.node.clone(), secrets(settings)?)))
 }
 
-/// Where other nodes reach this one: as was said, else where it listens for other machines, else at its socket, which
-/// only nodes of the same machine can take.
+/// Returns the URL at which other nodes reach this one, which is the first of these that exists:
+///
+/// 1. The configured address.
+/// 2. A listening address that other machines can reach.
+/// 3. The Unix socket, which only nodes on the same machine can use.
 pub(crate) fn address(state: &StateDir, settings: &ManagerConfig, urls: &[String]) -> String {
     if let Some(said) = &settings.neighbourhood.address {
         return said.clone();
@@ -69,7 +74,7 @@ pub(crate) fn address(state: &StateDir, settings: &ManagerConfig, urls: &[String
     })
 }
 
-/// Whether other machines can take a URL as it is.
+/// Returns true if other machines can connect to a URL as it is written.
 fn is_for_others(url: &str) -> bool {
     let address = url.split_once("://").and_then(|(_, address)| address.parse::<SocketAddr>().ok());
     address.is_some_and(|address| {

@@ -1,4 +1,4 @@
-//! How well the server of a store of many machines is, as `longhaul doctor` tells it.
+//! Checks of `longhaul doctor` on the server of a shared store.
 
 pub(crate) use super::shared::knows;
 
@@ -15,21 +15,21 @@ use longhaul_adapters::signing::{ClusterKeys, KeyId};
 use longhaul_engine::ports::StoreError;
 use std::time::Duration;
 
-/// A server that says nothing for so long is away.
+/// Time limit until the server must answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
-/// A change is one question to the server: with slower answers all is slow.
+/// Response time from which the check warns. Each change of a process needs at least one response of the server.
 const SLOW: Duration = Duration::from_millis(5);
-/// With answers that take so long, beats come late.
+/// Response time from which the check reports a problem, because lease renewals arrive late.
 const TOO_SLOW: Duration = Duration::from_millis(500);
-/// Clocks that differ by more are told, in microseconds.
+/// Difference in microseconds between the clocks of server and machine from which the check warns.
 const MAX_CLOCK_SKEW_US: u64 = 1_000_000;
-/// Above this part of its limit, in percent, memory is told.
+/// Used memory, in percent of the server's limit, from which the check warns.
 const NEARLY_FULL: u64 = 80;
-/// Shorter leases end when one or two beats are late.
+/// Lease duration below which the check warns: one or two late renewals end a shorter lease.
 const MIN_SAFE_LEASE: Duration = Duration::from_secs(3);
 
-/// Looks at the server of the store, and at the key that its nodes share. What cannot be found out because it does not
-/// answer is left out.
+/// Checks the server of the store and the cluster key of its nodes. Without a response, the check of the key is left
+/// out.
 pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorCheck> {
     let mut checks = of_server(url).await;
     let reached = tokio::time::timeout(STORE_TIMEOUT, cluster_key(settings, url)).await;
@@ -40,15 +40,15 @@ pub(crate) async fn checks(settings: &ManagerConfig, url: &str) -> Vec<DoctorChe
     checks
 }
 
-/// The key that launches are sealed with, and the one that is trusted besides.
+/// The cluster key that signs launches, and the older key that is still trusted.
 struct KeyCheck {
-    /// Its id; none if the first manager makes it.
+    /// Id of the key that signs launches. `None` if there is no key yet; the first manager creates it.
     current: Option<String>,
-    /// The id of the other one, and how many launches that have not ended were sealed with it.
+    /// Id of the older key, and number of unfinished processes whose launch it signed. `None` if there is no older key.
     older: Option<(KeyId, usize)>,
 }
 
-/// What the nodes of a store sign with. Nothing is made here.
+/// Returns the keys that the nodes of a store sign with. Creates no key.
 async fn cluster_key(settings: &ManagerConfig, url: &str) -> Result<KeyCheck, ComposeError> {
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
     let file = key_file(settings)?;
@@ -405,7 +405,7 @@ fn millis(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1_000.0)
 }
 
-/// In milliseconds, with two digits after the point.
+/// Returns a duration in milliseconds, rounded to two decimal places.
 fn rounded(span: Duration) -> f64 {
     (span.as_secs_f64() * 100_000.0).round() / 100.0
 }

@@ -1,4 +1,4 @@
-//! The store of many machines, by its URL.
+//! Opens, inspects and copies shared stores, which are named by their URL.
 
 use super::CopyableStore;
 use crate::config::StoreChoice;
@@ -14,13 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a node keeps for itself, in its state directory.
+/// File name of the outbox, inside the state directory.
 const OUTBOX: &str = "outbox.sqlite";
 
-/// So many processes are looked at at once.
+/// Number of processes in one page of a listing.
 const PAGE: u32 = 500;
 
-/// Servers that speak the protocol are found under these.
+/// URL schemes of servers that use the Redis protocol.
 const SCHEMES: &[&str] = &[
     "redis",
     "redis+unix",
@@ -38,42 +38,44 @@ const SCHEMES: &[&str] = &[
     "rediss+cluster",
 ];
 
-/// Its time is that of the server, whatever clock this machine has.
+/// Registers all URL schemes of shared stores. A shared store uses the clock of the server instead of the clock of this
+/// machine.
 pub(crate) fn add_to(stores: &mut Stores) {
     for scheme in SCHEMES {
         stores.add(scheme, move |StoreContext { rest, .. }| open(format!("{scheme}:{rest}")));
     }
 }
 
-/// Whether the URL is one of such a store.
+/// Returns true if the URL has the scheme of a shared store.
 pub(crate) fn knows(url: &str) -> bool {
     url.split_once(':').is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
 }
 
-/// Whether there is such a store.
+/// Returns true if the shared store already has data.
 pub(crate) async fn exists(url: &str) -> Result<bool, StoreError> {
     RedisStore::exists(&options(url)?).await
 }
 
-/// The id of the cluster key that the nodes of such a store use; none if it was never told.
+/// Returns the id of the cluster key that the nodes of the store use. Returns `None` if no node has registered a key
+/// yet.
 pub(crate) async fn cluster_key(url: &str) -> Result<Option<String>, StoreError> {
     RedisStore::cluster_key(&options(url)?).await
 }
 
-/// Tells such a store the keys of this node, and answers which one its nodes use.
+/// Registers the keys of this node in the store. Returns the id of the key that the nodes of the store use.
 pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String, StoreError> {
     let trusted = keys.trusted().map(KeyId::as_str);
     RedisStore::agree_on_key(&options(url)?, keys.signing().as_str(), trusted).await
 }
 
-/// Why a copy cannot be made.
+/// Error for a copy to a Redis Cluster: renaming the finished copy would move its keys to another shard.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
     "a copy cannot get its place in a cluster, where it would have to move to another shard; name one server"
 )]
 struct CopyToSharedStore;
 
-/// Where a copy is made before it gets its place, as a URL.
+/// Returns the URL of the draft, the temporary namespace in which a copy is made before it is renamed.
 pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     if url.split_once("+cluster:").is_some_and(|(scheme, _)| !scheme.contains('/')) {
         return Err(StoreError::Unavailable { source: CopyToSharedStore.into() });
@@ -86,28 +88,29 @@ pub(crate) fn draft_of(url: &str) -> Result<String, StoreError> {
     Ok(format!("{place}?{}", query.join("&")))
 }
 
-/// Lets a store go that nobody uses, and says whether there was anything.
+/// Deletes a store that no node uses. Returns true if it contained data.
 pub(crate) async fn discard(url: &str) -> Result<bool, StoreError> {
     RedisStore::discard(&options(url)?).await
 }
 
-/// Puts a draft in its place; false if that is taken.
+/// Renames a finished draft to its final namespace. Returns false if that namespace already has data.
 pub(crate) async fn put_in_place(draft: &str, place: &str) -> Result<bool, StoreError> {
     RedisStore::rename(&options(draft)?, &options(place)?.namespace).await
 }
 
-/// What to do about an error of such a store: what to allow on its server, or which one to go back to.
+/// Returns advice on an error of a shared store: the permissions that its user lacks, or the store to return to.
+/// Returns `None` for other errors.
 pub(crate) fn allowing(url: &str, error: &StoreError) -> Option<String> {
     let StoreError::Unavailable { source } = error else { return None };
     if let Some(foreign) = source.downcast_ref::<ForeignOutbox>() {
         return Some(foreign.help());
     }
     let denial = source.downcast_ref::<AclError>()?;
-    // What is shown of a URL has all that counts here.
+    // `url` may be a display form without secrets; the namespace is the same in both forms.
     Some(denial.help(&options(url).ok()?.namespace))
 }
 
-/// Opens a store that exists; none if a node is there whose lease is not over.
+/// Opens a store that exists. Returns `None` if a node has a lease that has not expired.
 pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn CopyableStore>>, StoreError> {
     let store = RedisStore::open(options(url)?).await?;
     let nodes = store.list_nodes().await?;
@@ -115,7 +118,7 @@ pub(crate) async fn movable(url: &str) -> Result<Option<Box<dyn CopyableStore>>,
     Ok((!is_used).then(|| Box::new(store) as Box<dyn CopyableStore>))
 }
 
-/// How many launches that have not ended were sealed with this key.
+/// Returns the number of unfinished processes whose launch was signed with this key.
 pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreError> {
     let options = options(url)?;
     if !RedisStore::exists(&options).await? {
@@ -137,7 +140,7 @@ pub(crate) async fn sealed_with(url: &str, key: &KeyId) -> Result<usize, StoreEr
     }
 }
 
-/// Opens the store of a manager: with what its node keeps of its own work, beside all else that it keeps.
+/// Opens the shared store for a manager, together with the outbox in its state directory.
 pub(crate) async fn opened_by_node(
     choice: &StoreChoice,
     url: &str,
@@ -148,7 +151,7 @@ pub(crate) async fn opened_by_node(
     let kept =
         OutboxOptions { accepts_alone: options.runs_during_outage, ..OutboxOptions::at(choice.to_string()) };
     let kept = match options.durability {
-        // The loss of one server loses nothing that was acknowledged.
+        // With replicas, the loss of one server loses no acknowledged write, so ended records need not be stored here.
         Durability::Replicated { .. } => OutboxOptions { keeps_ended: Duration::ZERO, ..kept },
         Durability::Cache | Durability::Single => kept,
     };

@@ -1,4 +1,4 @@
-//! Who vouches for launches.
+//! Selects the signer of launches.
 
 use super::{ComposeError, shared};
 use crate::config::{ManagerConfig, StoreChoice};
@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 pub(crate) use longhaul_adapters::signing::{ClusterSigner, KeyFileError, KeyId};
 
-/// Nobody in a store that is as private as the state directory; in one of many machines the key that they share.
+/// Returns the signer of launches. A local store is as private as the state directory and needs no signatures. With a
+/// shared store, the nodes sign with the cluster key that they share.
 pub(super) async fn notary(
     settings: &ManagerConfig,
     store: &dyn Store,
@@ -19,7 +20,7 @@ pub(super) async fn notary(
     Ok(Arc::new(cluster_notary(settings, &settings.store).await?))
 }
 
-/// The notary of a store of many machines. Its key is made where its nodes have none.
+/// Returns the signer for a shared store. Creates the cluster key if the nodes of the store have none yet.
 pub(crate) async fn cluster_notary(
     settings: &ManagerConfig,
     choice: &StoreChoice,
@@ -43,7 +44,7 @@ pub(crate) async fn cluster_notary(
     };
     let theirs = shared::cluster_key(url).await.map_err(failed)?;
     let keys = match theirs {
-        // A new one would not be theirs.
+        // A newly created key would differ from the key of the other nodes.
         Some(theirs) if !file.is_there() => return Err(other(theirs, None)),
         Some(_) => file.keys().map_err(bad)?,
         None => file.keys_or_new().map_err(bad)?,
@@ -56,7 +57,7 @@ pub(crate) async fn cluster_notary(
     ClusterSigner::open(file.clone(), settings.launch_valid_for).map_err(bad)
 }
 
-/// The file of the cluster key.
+/// Returns the file of the cluster key.
 pub(crate) fn key_file(settings: &ManagerConfig) -> Result<KeyFile, ComposeError> {
     settings.cluster_key.as_ref().map(KeyFile::at).ok_or(ComposeError::NoKeyPlace)
 }

@@ -1,6 +1,7 @@
-//! What is probably meant by the URL of a server of many machines that does not do.
+//! Advice for mistakes in the URL of a shared store, derived from the error.
 
-/// What to look at, where what went wrong tells it.
+/// Returns advice on a URL, given the text of its connection error. Returns `None` if the text matches no known
+/// mistake.
 pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
     let is_tls = ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme));
     let says = |words: &str| why.contains(words);

@@ -1,70 +1,70 @@
-//! What can be wrong with a configuration.
+//! Errors of the configuration.
 
 use crate::config::origin::ValueOrigin;
 use std::io;
 use std::path::PathBuf;
 
-/// What is wrong with a configuration.
+/// An error of the configuration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// A file is there but cannot be read.
+    /// A configuration file exists but cannot be read.
     #[error("the configuration file {} cannot be read", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// A file is no TOML.
+    /// A configuration file is not valid TOML.
     #[error("the configuration file {} is not valid TOML", path.display())]
     Syntax {
-        /// The file.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, starting at 1.
         line: usize,
-        /// What the parser says.
+        /// Error message of the TOML parser.
         why: String,
     },
-    /// There is no such key.
+    /// A configuration key does not exist.
     #[error("there is no configuration key {key:?}")]
     UnknownKey {
-        /// The key.
+        /// Name of the configuration key.
         key: String,
-        /// Where it stands.
+        /// Source that contains the unknown key.
         origin: ValueOrigin,
-        /// The key that is most like it.
+        /// Most similar key that exists. `None` if no key is similar.
         nearest: Option<String>,
     },
-    /// A value does not fit its key.
+    /// A value is not valid for its key.
     #[error("{text} is not a valid value of the configuration key {key}")]
     BadValue {
-        /// The key.
+        /// Name of the configuration key.
         key: String,
-        /// The value as it stands there.
+        /// Text of the invalid value, as written in its source.
         text: String,
-        /// Where it stands.
+        /// Source that contains the invalid value.
         origin: Box<ValueOrigin>,
-        /// What is wrong with it.
+        /// Reason why the value is not valid.
         why: String,
-        /// What would be right.
+        /// Advice for the user, with an example of a valid value.
         help: String,
     },
-    /// A project's file must not say this.
+    /// A project file contains a key that only the user may set.
     #[error("the configuration key {key} is not allowed in the project file {}", path.display())]
     NotForProjects {
-        /// The key.
+        /// Name of the configuration key.
         key: String,
-        /// The file.
+        /// Path of the project file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, starting at 1.
         line: usize,
     },
 }
 
 impl ConfigError {
-    /// Why it is an error.
+    /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
@@ -78,7 +78,7 @@ impl ConfigError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

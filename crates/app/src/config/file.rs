@@ -1,4 +1,4 @@
-//! A configuration file.
+//! Reads the values of a configuration file.
 
 use crate::config::error::ConfigError;
 use crate::config::key::SLOTS;
@@ -7,19 +7,19 @@ use std::io::ErrorKind;
 use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
-/// One value of a file.
+/// A key and its value in a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileValue {
-    /// Its key, with dots between the tables.
+    /// Full name of the key, with a dot between tables.
     pub(super) key: String,
-    /// The pattern, for a key in the table of slots.
+    /// Pattern of concurrency keys, for a value in the table `keys.limit`.
     pub(super) pattern: Option<String>,
     pub(super) raw: RawConfigValue,
-    /// From 1.
+    /// Line number, starting at 1.
     pub(super) line: usize,
 }
 
-/// Every value of a file, in its order; none if there is no such file.
+/// Returns all values of a file in the order of their lines. Returns `None` if the file does not exist.
 pub(super) fn entries(path: &Path) -> Result<Option<Vec<FileValue>>, ConfigError> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse(path, &text).map(Some),
@@ -54,7 +54,7 @@ fn collect(text: &str, above: &str, table: &DeTable<'_>, entries: &mut Vec<FileV
             | DeValue::Boolean(_)
             | DeValue::Datetime(_)
             | DeValue::Array(_)) => {
-                // A pattern may itself hold dots.
+                // A pattern may contain dots, so it is stored separately from the key.
                 let (key, pattern) =
                     if above == SLOTS { (SLOTS.to_owned(), Some(name.to_string())) } else { (key, None) };
                 entries.push(FileValue { key, pattern, raw: raw(other), line });

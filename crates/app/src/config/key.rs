@@ -1,4 +1,4 @@
-//! Every key, its default, and who may set it.
+//! All keys of the configuration, with their defaults and permissions.
 
 use crate::config::kind::ValueKind;
 use std::time::Duration;
@@ -6,32 +6,33 @@ use std::time::Duration;
 /// A key of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConfigKey {
-    /// Its name, with dots between the tables.
+    /// Full name of the key, with a dot between tables.
     pub name: &'static str,
-    /// What it holds.
+    /// Kind of the values that this key accepts.
     pub kind: ValueKind,
-    /// What it holds unless someone says otherwise, as in the environment; none if that is found out at the start.
+    /// Default value, in the notation of an environment variable. `None` if the default is determined when the manager
+    /// starts.
     pub default: Option<&'static str>,
-    /// Who may set it.
+    /// Sources that may set the key.
     pub trust: KeyAuthority,
-    /// What it means.
+    /// Description of the key for the user.
     pub meaning: &'static str,
 }
 
-/// Who may set a key.
+/// Sources that may set a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAuthority {
-    /// Everyone, the files of a project included.
+    /// All sources, including the files of a project.
     Anyone,
-    /// The user: their own file, the environment, flags.
+    /// Only the sources of the user: the user's file, the environment and flags.
     User,
 }
 
 impl ConfigKey {
-    /// The variable of the environment that sets it.
+    /// Returns the name of the environment variable that sets the key.
     #[must_use]
     pub fn variable(&self) -> String {
-        // The state directory is found before anything else is read, under a name of its own.
+        // The state directory must be known before the configuration is read, so its variable has a separate name.
         if self.name == STATE {
             return "LONGHAUL_STATE_DIR".to_owned();
         }
@@ -39,20 +40,19 @@ impl ConfigKey {
     }
 }
 
-/// The key of the state directory.
 pub(crate) const STATE: &str = "state";
-/// The table whose keys are patterns of concurrency keys.
+/// Name of the table whose keys are patterns of concurrency keys.
 pub(crate) const SLOTS: &str = "keys.limit";
-/// What each key of [`SLOTS`] holds.
+/// Kind of the values in the table [`SLOTS`].
 pub(crate) const SLOTS_KIND: ValueKind = ValueKind::Count(MAX_COUNT);
-/// What each key of [`SLOTS`] means.
+/// Description of the keys in the table [`SLOTS`].
 pub(crate) const SLOTS_MEANING: &str = "slots of a concurrency key, or of all keys with this prefix (`opus*`); 0 means no limit, the longest pattern wins";
 
-/// The table of what a command may use up, by the level that it is on.
+/// Name of the table of resource limits of commands, which contains one table for each level.
 pub(crate) const LEVELS: &str = "limits.level";
-/// The deepest level that [`LEVELS`] may name.
+/// Highest level in the table [`LEVELS`].
 pub(crate) const MAX_LEVEL: u8 = 64;
-/// What stands in [`LEVELS`] for each level.
+/// Resource limits that each level in the table [`LEVELS`] may have.
 pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
     LevelField { name: "cpu", kind: ValueKind::Span(SECOND), meaning: "CPU time of an attempt" },
     LevelField { name: "file_size", kind: ValueKind::Size, meaning: "the size of one written file" },
@@ -65,14 +65,14 @@ pub(crate) const LEVEL_FIELDS: &[LevelField] = &[
     },
 ];
 
-/// What a command on some level may use up of one thing, where its launch does not say.
+/// A resource limit of commands on one level, used where the launch sets no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LevelField {
-    /// Its name below the level.
+    /// Name of the key in the table of the level.
     pub(crate) name: &'static str,
-    /// What it holds; 0 means no limit.
+    /// Kind of the value; 0 means no limit.
     pub(crate) kind: ValueKind,
-    /// What it means.
+    /// Description of the limit for the user.
     pub(crate) meaning: &'static str,
 }
 
@@ -80,7 +80,7 @@ const MAX_COUNT: u64 = u32::MAX as u64;
 const SECOND: Duration = Duration::from_secs(1);
 const NO_TIME: Duration = Duration::ZERO;
 
-/// Every key except those of `keys.limit` and `limits.level`.
+/// All keys except those of `keys.limit`, `limits.level` and `webhook`.
 pub const KEYS: &[ConfigKey] = &[
     key(
         "monitor.idle_after",
@@ -320,7 +320,7 @@ const fn own(
     ConfigKey { name, kind, default, trust: KeyAuthority::User, meaning }
 }
 
-/// The key of this name, which has to be one: a misspelt name stops the build.
+/// Expands to the key of this name. An unknown name is a compile-time error.
 macro_rules! key_of {
     ($name:literal) => {
         const { $crate::config::key::named($name) }
@@ -328,7 +328,10 @@ macro_rules! key_of {
 }
 pub(crate) use key_of;
 
-/// The key of a name that is known when this is compiled.
+/// Returns the key of this name in a constant expression.
+///
+/// # Panics
+/// If there is no such key; the compiler reports this as an error.
 #[expect(clippy::panic, clippy::indexing_slicing, reason = "it runs only while this is compiled")]
 pub(crate) const fn named(name: &str) -> &'static ConfigKey {
     let mut place = 0;
@@ -350,7 +353,7 @@ const fn is_same(left: &[u8], right: &[u8]) -> bool {
     place == left.len() && place == right.len()
 }
 
-/// The key of this name.
+/// Returns the key of this name.
 pub(crate) fn find(name: &str) -> Option<&'static ConfigKey> {
     KEYS.iter().find(|key| key.name == name)
 }

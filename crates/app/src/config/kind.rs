@@ -1,68 +1,68 @@
-//! The kinds of values, and how they are read and written.
+//! Kinds of configuration values, with their parsing and formatting.
 
 use std::fmt;
 use std::time::Duration;
 
-/// What a key holds.
+/// Kind of the values of a configuration key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// A whole number up to this.
+    /// Whole number from 0 to this maximum.
     Count(u64),
-    /// A whole number up to this, or `never`.
+    /// Whole number from 0 to this maximum, or `never`.
     CountOrNever(u64),
-    /// Yes or no.
+    /// Boolean value, `true` or `false`.
     Flag,
-    /// A span of time that is at least this long, and at most 30 days.
+    /// Duration from this minimum to 30 days.
     Span(Duration),
-    /// A span of time that is at least this long, or `never`.
+    /// Duration from this minimum, or `never`.
     SpanOrNever(Duration),
-    /// A number of bytes.
+    /// Size as a number of bytes.
     Size,
-    /// One of these words.
+    /// One word of this list of allowed words.
     Word(&'static [&'static str]),
-    /// A text.
+    /// Text without restrictions.
     Text,
-    /// A name as ids and keys are: 1 to 128 bytes, no control characters.
+    /// Name, such as an id or a concurrency key: 1 to 128 bytes without control characters or outer spaces.
     Name,
-    /// Texts in their order; outside of files with commas between them.
+    /// Ordered list of texts. In a flag or an environment variable, commas separate the texts.
     List,
 }
 
-/// A value.
+/// A configuration value after its check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigValue {
-    /// A whole number.
+    /// Whole number, such as a count.
     Count(u64),
-    /// Yes or no.
+    /// Boolean value, `true` or `false`.
     Flag(bool),
-    /// A span of time.
+    /// Duration, such as a timeout.
     Span(Duration),
-    /// `never`.
+    /// The word `never`, which switches a limit off.
     Never,
-    /// A number of bytes.
+    /// Size as a number of bytes.
     Size(u64),
-    /// A text.
+    /// Text, or a word or name.
     Text(String),
-    /// Texts.
+    /// Ordered list of texts.
     List(Vec<String>),
 }
 
-/// A value as it was found.
+/// A configuration value in its source, before it is checked against the kind of its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RawConfigValue {
-    /// In quotes, or from outside a file.
+    /// Quoted text in a file, or any value of an environment variable, flag or default.
     Text(String),
-    /// Digits without quotes.
+    /// Number without quotes in a file, as text.
     Number(String),
-    /// `true` or `false` without quotes.
+    /// `true` or `false` without quotes in a file.
     Flag(bool),
-    /// Texts in brackets.
+    /// List of texts in a file.
     List(Vec<String>),
-    /// Something that no key takes, by the name of its type.
+    /// Name of a TOML type that no key accepts.
     Other(&'static str),
 }
 
-/// What is wrong with a value, and what would be right.
+/// Reason why a value is not valid, with advice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidValue {
     pub(super) why: String,
@@ -70,7 +70,8 @@ pub(super) struct InvalidValue {
 }
 
 impl ValueKind {
-    /// Reads a value. Text from a flag or the environment may stand for every kind.
+    /// Converts a raw value to a value of this kind. If `outside` is true, the value does not come from a file, and its
+    /// text may represent any kind.
     pub(super) fn read(self, raw: &RawConfigValue, outside: bool) -> Result<ConfigValue, InvalidValue> {
         let misfit = |why: &str| InvalidValue { why: why.to_owned(), help: self.example() };
         match (self, raw) {
@@ -143,7 +144,7 @@ impl ValueKind {
         }
     }
 
-    /// What a value looks like, in one sentence.
+    /// Returns advice with an example of a valid value.
     fn example(self) -> String {
         match self {
             Self::Count(most) if most >= u64::from(u32::MAX) => {
@@ -191,7 +192,7 @@ impl fmt::Display for RawConfigValue {
     }
 }
 
-/// A value as it stands in a file.
+/// Formats a value in the notation of a configuration file.
 pub(super) struct RawValue<'a>(pub(super) &'a ConfigValue);
 
 impl fmt::Display for RawValue<'_> {
@@ -214,12 +215,12 @@ impl fmt::Display for RawValue<'_> {
     }
 }
 
-/// The longest [`ValueKind::Span`], as for the flags of a launch.
+/// Maximum of [`ValueKind::Span`], which is also the maximum of durations in launch flags.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 86_400);
 /// Units of time in milliseconds, largest first.
 const DURATION_UNITS: &[(&str, u64)] =
     &[("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-/// Units of bytes, largest first.
+/// Units of size in bytes, largest first.
 const SIZES: &[(&str, u64)] =
     &[("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 

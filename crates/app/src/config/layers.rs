@@ -1,4 +1,4 @@
-//! The layers, put on top of each other.
+//! Merges the layers of the configuration.
 
 use crate::config::error::ConfigError;
 use crate::config::file::{self, FileValue};
@@ -13,7 +13,7 @@ use crate::config::sources::ConfigSources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Every value that is set, with its origin.
+/// The merged configuration: all values that are set, each with its origin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layers {
     settings: BTreeMap<&'static str, ConfigEntry>,
@@ -22,33 +22,33 @@ pub struct Layers {
     webhooks: BTreeMap<(String, &'static str), ConfigEntry>,
 }
 
-/// A value and where it comes from.
+/// A configuration value with its origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigEntry {
-    /// The value.
+    /// The value, checked against the kind of its key.
     pub value: ConfigValue,
-    /// Where it comes from.
+    /// Source that set the value.
     pub origin: ValueOrigin,
 }
 
 impl Layers {
-    /// The value of a key; none if it has neither been set nor a default.
+    /// Returns the value of a key. Returns `None` if the key is not set and has no default.
     #[must_use]
     pub fn setting(&self, key: &'static ConfigKey) -> Option<&ConfigEntry> {
         self.settings.get(key.name)
     }
 
-    /// The slots by pattern.
+    /// Returns the number of slots for each pattern of concurrency keys.
     pub fn slots(&self) -> impl Iterator<Item = (&str, &ConfigEntry)> {
         self.slots.iter().map(|(pattern, setting)| (pattern.as_str(), setting))
     }
 
-    /// What a command may use up, by its level and by the name of what.
+    /// Returns the resource limits of commands, as level, name of the limit, and value.
     pub fn levels(&self) -> impl Iterator<Item = (u8, &'static str, &ConfigEntry)> {
         self.levels.iter().map(|((level, name), setting)| (*level, *name, setting))
     }
 
-    /// What receivers of events have, by their names and by the names of what.
+    /// Returns the configuration of all webhooks, as name of the webhook, name of the field, and value.
     pub fn webhooks(&self) -> impl Iterator<Item = (&str, &'static str, &ConfigEntry)> {
         self.webhooks.iter().map(|((name, field), setting)| (name.as_str(), *field, setting))
     }
@@ -92,7 +92,7 @@ impl Layers {
             return self.set_level(level, name, &entry.raw, origin);
         }
         if let Some((name, field)) = below_webhooks(&entry.key) {
-            // Whoever wrote a project would read what happens on this machine.
+            // A webhook in a project file would send the events of this machine to the author of the project.
             if trust == KeyAuthority::Anyone {
                 let (path, line) = (path.to_owned(), entry.line);
                 return Err(ConfigError::NotForProjects { key: entry.key, path, line });
@@ -254,17 +254,18 @@ impl Layers {
     }
 }
 
-/// The variable that holds pairs of [`SLOTS`].
+/// Environment variable with comma-separated pairs for the table [`SLOTS`], such as `opus=2,sonnet*=5`.
 pub(super) const SLOTS_VARIABLE: &str = "LONGHAUL_KEYS_LIMIT";
 
-/// The level and what is limited there, of a variable of the environment.
+/// Returns the level and the name of the limit from the name of an environment variable such as
+/// `LONGHAUL_LIMITS_LEVEL_2_MEMORY`. Returns `None` for other variables.
 pub(super) fn below_levels_of(variable: &str) -> Option<(String, String)> {
     let lower = variable.strip_prefix("LONGHAUL_")?.to_ascii_lowercase();
     let plain = lower.replacen("limits_level", LEVELS, 1);
     below_levels(&plain, '_').map(|(level, name)| (level.to_owned(), name.to_owned()))
 }
 
-/// The level and what is limited there, of a key in the table of levels.
+/// Returns the level and the name of the limit from a key in the table [`LEVELS`]. Returns `None` for other keys.
 fn below_levels(key: &str, separator: char) -> Option<(&str, &str)> {
     key.strip_prefix(LEVELS)?.strip_prefix(separator)?.split_once(separator)
 }

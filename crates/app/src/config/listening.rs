@@ -1,4 +1,4 @@
-//! Where a manager listens besides its socket.
+//! Configuration of the network addresses on which a manager listens in addition to its socket.
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
@@ -9,25 +9,25 @@ use crate::config::settings::{flag, text};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-/// Where a manager listens besides its socket, and who may reach it there.
+/// Network addresses on which a manager listens in addition to its socket, and the clients that they accept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenSettings {
-    /// The addresses; port 0 takes any that is free.
+    /// Listen addresses; port 0 selects a free port.
     pub addresses: Vec<SocketAddr>,
-    /// Names besides the addresses by which it may be asked: `host` or `host:port`, in small letters.
+    /// Host names that clients may send in addition to the addresses, as `host` or `host:port` in lower case.
     pub hosts: Vec<String>,
-    /// Web pages that may ask it: `scheme://host` or `scheme://host:port`, in small letters.
+    /// Origins of web pages that may send requests, as `scheme://host` or `scheme://host:port` in lower case.
     pub origins: Vec<String>,
-    /// What it shows to those who connect.
+    /// TLS certificate of the manager. `None` means connections without TLS.
     pub tls: Option<ListenTlsFiles>,
 }
 
-/// A certificate and its key, in PEM.
+/// Files of a TLS certificate and its private key, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListenTlsFiles {
-    /// The file of the certificate and its chain.
+    /// File with the certificate and its chain.
     pub certificate: PathBuf,
-    /// The file of its key.
+    /// File with the private key.
     pub key: PathBuf,
 }
 
@@ -50,7 +50,7 @@ impl ListenSettings {
     }
 }
 
-/// Whom the network may let in.
+/// Conditions under which an address that other machines can reach is allowed.
 #[derive(Clone, Copy, Debug)]
 struct NetworkListen {
     allow_remote: bool,
@@ -58,7 +58,7 @@ struct NetworkListen {
     tls: bool,
 }
 
-/// Why a value is refused, and what would be right.
+/// Reason why a value is refused, with advice.
 struct InvalidListen {
     why: &'static str,
     help: &'static str,

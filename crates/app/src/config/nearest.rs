@@ -1,6 +1,6 @@
-//! The name that was probably meant.
+//! Finds the intended name for a misspelt one.
 
-/// The name that is most like `word`, if one is alike.
+/// Returns the name that is most similar to `word`. Returns `None` if no name is similar enough.
 pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let reach = (word.chars().count() / 3).max(1);
     names

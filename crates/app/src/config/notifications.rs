@@ -1,4 +1,4 @@
-//! Who is told what happened: webhooks and hooks.
+//! Configuration of webhooks and hooks.
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, find, key_of};
@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The table of receivers of events, by their names.
+/// Name of the table of webhooks, which contains one table for each webhook.
 pub(crate) const WEBHOOKS: &str = "webhook";
-/// What each receiver has.
+/// All keys of a webhook.
 pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
     WebhookField {
         name: "events",
@@ -48,30 +48,31 @@ const HOOKS: &str = "hooks";
 const URL: &str = "url";
 const SECRET: &str = "secret";
 const SECRET_FILE: &str = "secret_file";
-/// Where programs are found that hooks run.
+/// Value of `PATH` for hooks.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// Who is told what happened.
+/// The webhooks and hooks of a manager.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NotificationSettings {
-    /// Programs elsewhere.
+    /// Webhooks, which send events to other programs over HTTP.
     pub webhooks: Vec<Webhook>,
-    /// Commands here.
+    /// Hooks, which run commands on this machine.
     pub hooks: Vec<Hook>,
-    /// What ends within such a time is told at once.
+    /// Time within which completions of a session are delivered as one batch.
     pub window: Duration,
-    /// The certificates that are trusted, if not those of this machine.
+    /// File with the CA certificates that verify webhook receivers. `None` uses the certificates that this machine
+    /// trusts.
     pub authorities: Option<PathBuf>,
 }
 
-/// Something that a receiver has.
+/// A key of a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WebhookField {
-    /// Its name below that of the receiver.
+    /// Name of the key in the table of the webhook.
     pub(crate) name: &'static str,
-    /// What it holds.
+    /// Kind of the values that the key accepts.
     pub(crate) kind: ValueKind,
-    /// What it means.
+    /// Description of the key for the user.
     pub(crate) meaning: &'static str,
 }
 
@@ -89,7 +90,7 @@ impl NotificationSettings {
         })
     }
 
-    /// What works and is probably not what was meant.
+    /// Returns warnings about settings that are valid but probably not intended.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let short = self.webhooks.iter().filter(|webhook| webhook.has_short_secret());
@@ -114,12 +115,12 @@ impl NotificationSettings {
     }
 }
 
-/// The receiver and what it has there, of a key in the table of receivers.
+/// Returns the name of the webhook and of its field from a key in the table of webhooks. Returns `None` for other keys.
 pub(super) fn below_webhooks(key: &str) -> Option<(&str, &str)> {
     key.strip_prefix(WEBHOOKS)?.strip_prefix('.')?.rsplit_once('.')
 }
 
-/// Whether a key holds something that is never shown.
+/// Returns true if the value of the key is a secret that must never be shown.
 pub(super) fn is_secret(key: &str) -> bool {
     below_webhooks(key).is_some_and(|(_, field)| field == SECRET)
 }
@@ -161,7 +162,8 @@ fn webhook(
         )
         | None => None,
     };
-    // There is at least one field, or the receiver would not be there.
+    // The error for a missing field shows the origin of another field. There always is another field, because a webhook
+    // without fields does not exist.
     let any = |field: &str| fields.get(field).or_else(|| fields.values().next()).copied();
     let refused = |field: &str, text: &str, why: String, help: &str| match any(field) {
         Some(setting) => bad(&key(field), text, setting, why, help),
@@ -229,7 +231,7 @@ fn hooks(
     for declared in list(layers.setting(key_of!("hooks.environment"))) {
         match declared.split_once('=') {
             Some((name, value)) => environment.insert(name.to_owned(), value.to_owned()),
-            // Only what is named is handed on of what the manager has.
+            // Hooks inherit no variable of the manager except those that the configuration names.
             None => variable(declared).and_then(|value| environment.insert(declared.clone(), value)),
         };
     }

@@ -1,28 +1,28 @@
-//! Where a value comes from.
+//! Origins of configuration values.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a value comes from.
+/// The source that set a configuration value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueOrigin {
-    /// Nobody chose it.
+    /// The built-in default of the key, because no source sets it.
     Default,
-    /// A file.
+    /// A line in a configuration file.
     File {
-        /// Which.
+        /// Path of the configuration file.
         path: PathBuf,
-        /// The line, from 1.
+        /// Line number, starting at 1.
         line: usize,
     },
-    /// A variable of the environment.
+    /// An environment variable.
     Environment {
-        /// Its name.
+        /// Name of the environment variable.
         name: String,
     },
     /// A flag of the command line.
     Flag {
-        /// Its name.
+        /// Name of the command-line flag.
         name: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! How the nodes that share a store reach each other.
+//! Configuration of the connections between the nodes of a cluster.
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
@@ -7,17 +7,17 @@ use crate::config::origin::ValueOrigin;
 use crate::config::settings::{flag, text};
 use std::path::{Path, PathBuf};
 
-/// Where others reach this node.
+/// Key of the address at which other nodes reach this node.
 const ADDRESS: &ConfigKey = key_of!("node.address");
 
-/// How the nodes that share a store reach each other.
+/// Configuration of the connections between the nodes of a cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PeerSettings {
-    /// Where others reach this node, if that was said.
+    /// Address at which other nodes reach this node. `None` if no address is configured.
     pub address: Option<String>,
-    /// The certificates that are trusted, if not those of this machine.
+    /// File with the CA certificates that verify other nodes. `None` uses the certificates that this machine trusts.
     pub authorities: Option<PathBuf>,
-    /// Output and input may cross the network in the clear.
+    /// True if output and input may be sent over the network without encryption.
     pub in_the_clear: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The configuration as a manager uses it.
+//! The configuration in the form that a manager uses.
 
 use crate::config::error::ConfigError;
 use crate::config::key::{ConfigKey, key_of};
@@ -20,111 +20,113 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The configuration as a manager uses it.
+/// The configuration in the form that a manager uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ManagerConfig {
-    /// The most roots that run at once on this node; 0 means no limit.
+    /// Maximum number of roots that run at the same time on this node; 0 means no limit.
     pub max_parallel: u32,
-    /// The bounds of a tree.
+    /// Maximum depth and width of a tree of processes.
     pub tree: TreeLimits,
-    /// Slots by key.
+    /// Number of slots of each concurrency key.
     pub policy: Policy,
-    /// The key of an agent launch that names no model.
+    /// Concurrency key of agent launches that name no model.
     pub default_key: Option<SlotKey>,
-    /// From the stop signal to KILL.
+    /// Time between the stop signal and KILL.
     pub grace: Duration,
-    /// How much output is kept of an attempt.
+    /// Maximum sizes of the stored start and end of an attempt's output.
     pub output: OutputBound,
-    /// What becomes of live descendants when a process ends by itself, where its launch does not say.
+    /// Default action on live descendants when a process ends without being stopped.
     pub children: ChildrenPolicy,
-    /// What becomes of a process when its session ends, where its launch does not say.
+    /// Default action on a process when its session ends.
     pub on_session_end: SessionPolicy,
-    /// How long a grace after the end of a session is where nobody says.
+    /// Default time until a process is cancelled after its session ended, with the policy grace.
     pub session_grace: Duration,
-    /// How long work may be silent before that is told, where its launch does not say.
+    /// Default times of silence after which a process is reported as idle or stalled.
     pub silence: SilencePolicy,
-    /// Whether readiness may be asked of other machines.
+    /// True if readiness checks may connect to other machines.
     pub ready_beyond_loopback: bool,
-    /// What a command on some level may use up, where its launch does not say.
+    /// Default resource limits of commands on each level.
     pub level_limits: BTreeMap<Level, ResourceLimits>,
-    /// When ended records go by themselves.
+    /// Rules by which ended processes are pruned automatically. `None` if automatic pruning is off.
     pub retention: Option<Retention>,
-    /// The most output of ended records that is kept, if they go by themselves.
+    /// Maximum size in bytes of the output of ended processes; the oldest are pruned above it. `None` means no limit,
+    /// or that automatic pruning is off.
     pub retention_bytes: Option<u64>,
-    /// The most output that is kept in all.
+    /// Maximum size in bytes of all output. `None` means no limit.
     pub output_total: Option<u64>,
-    /// Where processes are kept.
+    /// Store that contains the processes.
     pub store: StoreChoice,
-    /// The name of this node.
+    /// Name of this node.
     pub node: NodeId,
-    /// What this node calls itself, for work that is placed by labels.
+    /// Labels of this node, by which processes can be placed on it.
     pub labels: BTreeSet<Capability>,
-    /// The file of the key that all nodes of a store of many machines share; none if there is no place for it.
+    /// File of the cluster key, which all nodes of a shared store need. `None` if no path is configured and the default
+    /// path is unknown.
     pub cluster_key: Option<PathBuf>,
-    /// How long a launch may be started after it was accepted, in a store of many machines.
+    /// Time after acceptance during which a launch may be started, with a shared store.
     pub launch_valid_for: Duration,
-    /// Stop all processes when the manager is told to end.
+    /// True if the manager stops all processes when it shuts down.
     pub stop_processes: bool,
-    /// The program that supervises an attempt, if one was chosen.
+    /// Path of the shim program. `None` if no path is configured.
     pub shim: Option<PathBuf>,
-    /// What keeps the descendants of a command together.
+    /// Mechanism that groups the descendants of a command.
     pub containment: ContainmentSetting,
-    /// Where it listens besides its socket.
+    /// Network addresses on which the manager listens in addition to its socket.
     pub listening: ListenSettings,
-    /// How it and other nodes reach each other.
+    /// Settings for the connections between this node and other nodes.
     pub neighbourhood: PeerSettings,
-    /// So much of the end of an output is kept beside the record, where machines share the store; 0 keeps nothing.
+    /// Maximum size in bytes of the output tail that is stored with the record in a shared store; 0 stores no tail.
     pub tail_beside_record: u32,
-    /// Who is told what happened.
+    /// Webhooks and hooks that report events.
     pub outgoing: NotificationSettings,
 }
 
-/// Where processes are kept.
+/// The kind and location of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreChoice {
-    /// In memory: they are forgotten with the manager.
+    /// Store in memory, which is lost when the manager exits.
     Memory,
-    /// In a SQLite file.
+    /// Store in a SQLite database.
     Sqlite(PathBuf),
-    /// In a directory of JSON files.
+    /// Store in a directory of JSON files.
     Fs(PathBuf),
-    /// In a store that many machines may share, or that the program added, by its whole URL.
+    /// Complete URL of a shared store or of a store that the program added.
     Other(String),
 }
 
-/// What keeps the descendants of a command together.
+/// Mechanism that groups the descendants of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContainmentSetting {
-    /// The strongest that works.
+    /// The strongest mechanism that works on this machine.
     Auto,
-    /// A control group.
+    /// A Linux control group for each attempt.
     Cgroup,
-    /// The supervisor adopts every descendant.
+    /// The shim as subreaper, which becomes the parent of all orphaned descendants.
     Subreaper,
-    /// The process group.
+    /// The process group of the command; a descendant can leave it.
     Group,
 }
 
 impl ManagerConfig {
-    /// Puts the values of all layers in their place, for a manager whose state is in `state_dir`.
+    /// Returns the configuration of a manager from the merged layers. Relative paths start at `state_dir`.
     ///
     /// # Errors
-    /// [`ConfigError::BadValue`] for a store that is not known.
+    /// [`ConfigError::BadValue`] for an unknown store or another invalid value.
     pub fn of(layers: &Layers, state_dir: &Path) -> Result<Self, ConfigError> {
         Self::knowing(layers, state_dir, &Stores::default())
     }
 
-    /// The same, for a program that knows more stores.
+    /// Like [`of`](Self::of), for a program that added kinds of stores.
     ///
     /// # Errors
-    /// [`ConfigError::BadValue`] for a store that is not known.
+    /// [`ConfigError::BadValue`] for an unknown store or another invalid value.
     pub fn knowing(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<Self, ConfigError> {
         let sweeps = flag(layers, key_of!("retention.auto"));
         Ok(Self {
             max_parallel: small(layers, key_of!("limits.max_parallel")),
             tree: TreeLimits {
                 deepest: Level(u8::try_from(count(layers, key_of!("limits.max_levels"))).unwrap_or(u8::MAX)),
-                // As for slots and for the node: 0 means no limit.
+                // 0 means no limit, as in the other limits.
                 per_level: match small(layers, key_of!("limits.max_per_level")) {
                     0 => u32::MAX,
                     most => most,
@@ -200,7 +202,7 @@ impl std::fmt::Display for StoreChoice {
 }
 
 impl StoreChoice {
-    /// Reads a URL as it stands in the configuration; none for a store that is none of longhaul's own.
+    /// Parses the URL of a local store. Relative paths start at `state_dir`. Returns `None` for all other URLs.
     #[must_use]
     pub fn of(url: &str, state_dir: &Path) -> Option<Self> {
         match url.split_once(':') {
@@ -230,7 +232,8 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
     chosen.ok_or_else(|| bad_store(url, setting.origin.clone(), stores))
 }
 
-/// Names the scheme alone where the rest may hold a password.
+/// Returns the error for an invalid store URL. For unknown schemes it shows only the scheme, because the rest may
+/// contain a password.
 fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
@@ -247,14 +250,15 @@ fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     }
 }
 
-/// The most of an output that is kept beside a record: a store of many machines has it in memory.
+/// Maximum size in bytes of an output tail in a shared store, which holds the tails in memory.
 const MAX_TAIL_BYTES: u32 = 64 * 1024;
-/// The name of the database in the state directory.
+/// Default file name of the database, inside the state directory.
 const DATABASE: &str = "longhaul.db";
-/// The name of the directory of files in the state directory.
+/// Default name of the directory of JSON files, inside the state directory.
 const DIRECTORY: &str = "store";
 
-/// A directory keeps its name, so that what waits for it finds it again on a machine that is called otherwise by now.
+/// Returns the name of this node. Without a configured name, the state directory keeps its previous name, so that
+/// processes that are waiting for the node still find it after the host was renamed.
 fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     let named = text(layers, key_of!("node.id")).and_then(|name| NodeId::new(name).ok());
     named.or_else(|| previous_node::named(state_dir)).unwrap_or_else(|| {
@@ -264,7 +268,8 @@ fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     })
 }
 
-/// Beside the user's file unless it is said where.
+/// Returns the path of the cluster key file; the default is next to the user's configuration file. Returns `None` if
+/// that path is unknown.
 fn cluster_key(layers: &Layers, state_dir: &Path) -> Option<PathBuf> {
     match text(layers, key_of!("cluster_key")).filter(|path| !path.is_empty()) {
         Some(path) => Some(state_dir.join(path)),
@@ -348,7 +353,7 @@ fn count_or_never(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     }
 }
 
-/// What a command may use up, by level; 0 means no limit.
+/// Returns the resource limits of commands on each level. A configured 0 means no limit.
 fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     let mut all: BTreeMap<Level, ResourceLimits> = BTreeMap::new();
     for (level, name, setting) in layers.levels() {
@@ -375,7 +380,7 @@ fn level_limits(layers: &Layers) -> BTreeMap<Level, ResourceLimits> {
     all
 }
 
-/// A number of which 0 means no limit.
+/// Returns a number from the configuration. Returns `None` for 0, which means no limit.
 fn bound(layers: &Layers, key: &'static ConfigKey) -> Option<u64> {
     Some(count(layers, key)).filter(|bound| *bound > 0)
 }

@@ -1,4 +1,4 @@
-//! The configuration as people and programs read it.
+//! Formats the configuration as TOML, JSON and JSON Schema.
 
 use crate::config::key::{ConfigKey, KEYS, LEVEL_FIELDS, LEVELS, SLOTS, SLOTS_MEANING};
 use crate::config::kind::{ConfigValue, RawValue, ValueKind};
@@ -8,7 +8,8 @@ use crate::stores::is_own;
 use serde_json::{Map, json};
 use std::fmt::Write;
 
-/// Every key with its value, as lines of TOML; with `origins` each says where its value comes from.
+/// Returns all keys with their values, as lines of TOML. If `origins` is true, a comment on each line contains the
+/// origin of the value. Secrets are replaced.
 #[must_use]
 pub fn show(layers: &Layers, origins: bool) -> String {
     let mut out = String::new();
@@ -17,7 +18,7 @@ pub fn show(layers: &Layers, origins: bool) -> String {
             Some(setting) => format!("{name} = {}", RawValue(&unsecret(&name, &setting.value))),
             None => format!("# {name} is found out at the start"),
         };
-        // Writing into a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = match setting.filter(|_| origins) {
             Some(setting) => writeln!(out, "{line:<40} # {}", setting.origin),
             None => writeln!(out, "{line}"),
@@ -26,7 +27,7 @@ pub fn show(layers: &Layers, origins: bool) -> String {
     out
 }
 
-/// Every key with its value and origin, as JSON.
+/// Returns all keys with their values and origins, as JSON. Secrets are replaced.
 #[must_use]
 pub fn show_json(layers: &Layers) -> serde_json::Value {
     let values: Map<String, serde_json::Value> = all(layers)
@@ -44,7 +45,7 @@ pub fn show_json(layers: &Layers) -> serde_json::Value {
     json!({ "schema": "longhaul/config/v1", "keys": values })
 }
 
-/// The JSON Schema of a configuration file.
+/// Returns the JSON Schema of a configuration file.
 #[must_use]
 pub fn schema() -> serde_json::Value {
     let mut properties = Map::new();
@@ -96,8 +97,11 @@ fn all(layers: &Layers) -> impl Iterator<Item = (String, Option<&ConfigEntry>)> 
     fixed.chain(slots).chain(levels).chain(webhooks)
 }
 
-/// The URL of a store as it may be shown: without what stands between `//` and `@`, which may be a password. In that of
-/// a store which a program added, a secret may stand anywhere, so that its scheme alone is shown.
+/// Returns the URL of a store without its secrets.
+///
+/// In the URL of a shared store, the text between `//` and `@` and the query parameter `pass` are replaced, because
+/// they may contain a password. The URL of a store that a program added may contain a secret anywhere, so only its
+/// scheme is shown.
 pub(super) fn without_password(url: &str) -> String {
     match url.split_once(':') {
         Some(("memory" | "sqlite" | "fs", _)) | None => return url.to_owned(),
@@ -111,7 +115,7 @@ pub(super) fn without_password(url: &str) -> String {
         }
         _ => url.to_owned(),
     };
-    // URLs of sockets have no other place for it than their query.
+    // The URL of a Unix socket can contain a password only in its query.
     let Some((place, query)) = shown.split_once('?') else {
         return shown;
     };
@@ -119,7 +123,7 @@ pub(super) fn without_password(url: &str) -> String {
     format!("{place}?{}", parts.collect::<Vec<_>>().join("&"))
 }
 
-/// The value as it may be shown.
+/// Returns the value without its secrets.
 fn unsecret(name: &str, value: &ConfigValue) -> ConfigValue {
     match value {
         ConfigValue::Text(_) if is_secret(name) => ConfigValue::Text("…".to_owned()),

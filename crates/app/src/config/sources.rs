@@ -1,4 +1,4 @@
-//! Where values may stand.
+//! Sources of configuration values.
 
 use crate::config::error::ConfigError;
 use crate::config::file;
@@ -10,46 +10,47 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Where values may stand, from the bottom to the top.
+/// All sources of configuration values, from lowest to highest precedence.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigSources {
-    /// The user's file.
+    /// Configuration file of the user.
     pub user_file: Option<PathBuf>,
-    /// The files of the project, the weaker first.
+    /// Configuration files of the project, from lowest to highest precedence.
     pub project_files: Vec<PathBuf>,
-    /// The environment.
+    /// Environment variables, by name.
     pub environment: BTreeMap<String, String>,
-    /// The flags.
+    /// Values of command-line flags.
     pub flags: Flags,
 }
 
-/// Values from the command line.
+/// Configuration values from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Flags {
-    /// `--store`.
+    /// Value of `--store`.
     pub store: Option<String>,
-    /// `--node-id`.
+    /// Value of `--node-id`.
     pub node_id: Option<String>,
-    /// `--max-parallel`.
+    /// Value of `--max-parallel`.
     pub max_parallel: Option<u32>,
-    /// `--stop-processes`.
+    /// True if `--stop-processes` is set.
     pub stop_processes: bool,
-    /// `--state-dir`.
+    /// Value of `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// `--listen`.
+    /// Values of `--listen`.
     pub listen: Vec<String>,
-    /// `--allow-remote`.
+    /// True if `--allow-remote` is set.
     pub allow_remote: bool,
-    /// `--insecure-behind-proxy`.
+    /// True if `--insecure-behind-proxy` is set.
     pub insecure_behind_proxy: bool,
-    /// `--tls-cert`.
+    /// Value of `--tls-cert`.
     pub tls_cert: Option<PathBuf>,
-    /// `--tls-key`.
+    /// Value of `--tls-key`.
     pub tls_key: Option<PathBuf>,
 }
 
 impl ConfigSources {
-    /// The sources of a manager whose state is here. A directory called `.longhaul` belongs to the project around it.
+    /// Returns the sources for a manager with this state directory. A state directory with the name `.longhaul` belongs
+    /// to the project in its parent directory.
     #[must_use]
     pub fn of(state_dir: &Path, flags: Flags) -> Self {
         let mut project_files = Vec::new();
@@ -68,28 +69,30 @@ impl ConfigSources {
         }
     }
 
-    /// Reads all of them.
+    /// Reads and merges all sources.
     ///
     /// # Errors
-    /// [`ConfigError`] for the first thing that is wrong.
+    /// [`ConfigError`] for the first invalid entry.
     pub fn read(&self) -> Result<Layers, ConfigError> {
         Layers::read(self)
     }
 }
 
-/// The name of the file of a project.
+/// File name of the configuration of a project.
 pub(crate) const PROJECT_FILE: &str = "longhaul.toml";
-/// The name of a state directory that belongs to a project.
+/// Name of a state directory that belongs to a project.
 pub(crate) const PROJECT_STATE: &str = ".longhaul";
 
-/// The path of the user's file, whether it is there or not.
+/// Returns the path of the user's configuration file, whether or not the file exists. Returns `None` if neither
+/// `XDG_CONFIG_HOME` nor `HOME` is an absolute path.
 pub fn user_file(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
     Some(base.join("longhaul").join("config.toml"))
 }
 
-/// The state directory that the user's file names, without a look at the rest of it.
+/// Returns the state directory that the user's file names, without checking the other values of the file. Returns
+/// `None` if the file names no state directory.
 pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Option<PathBuf>, ConfigError> {
     let entries = file::entries(path)?.unwrap_or_default();
     let Some(entry) = entries.into_iter().find(|entry| entry.key == STATE) else {

@@ -1,4 +1,4 @@
-//! Variables of the environment that look like ours and are none.
+//! Detects unknown environment variables that start with `LONGHAUL_`.
 
 use crate::config::key::{ConfigKey, KEYS};
 use crate::config::layers::{SLOTS_VARIABLE, below_levels_of};
@@ -6,18 +6,19 @@ use crate::config::nearest::nearest;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// A variable that begins as ours do and that nobody reads.
+/// An environment variable that starts with `LONGHAUL_` and has no meaning.
 ///
-/// It is no error: environments are handed down, and carry what other versions and other tools have put in.
+/// Such a variable is not an error, because an environment is inherited and may contain variables of other versions or
+/// other tools.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownVariable {
-    /// Its name.
+    /// Name of the unknown environment variable.
     pub name: String,
-    /// The variable that is most like it.
+    /// Most similar variable that has a meaning. `None` if no variable is similar.
     pub nearest: Option<String>,
 }
 
-/// Variables that are no keys: the client reads them, or a managed process gets them.
+/// Known variables that are not configuration keys: the client reads them, or longhaul sets them for a managed process.
 const OTHERS: &[&str] = &[
     "LONGHAUL_ATTEMPT",
     "LONGHAUL_ID",
@@ -28,10 +29,10 @@ const OTHERS: &[&str] = &[
     SLOTS_VARIABLE,
 ];
 
-/// What the variables of hooks begin with.
+/// Prefix of the variables that longhaul sets for hooks.
 const HOOKS: &str = "LONGHAUL_EVENT";
 
-/// Every variable of an environment that nobody reads, although its name begins as ours do.
+/// Returns all unknown variables of an environment that start with `LONGHAUL_`.
 #[must_use]
 pub fn strays(environment: &BTreeMap<String, String>) -> Vec<UnknownVariable> {
     let keys: Vec<String> = KEYS.iter().map(ConfigKey::variable).collect();

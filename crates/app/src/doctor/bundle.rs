@@ -1,8 +1,8 @@
-//! What somebody who helps needs to see, in one file, and nothing that is a secret.
+//! The diagnostics bundle: one file with the facts that a support request needs, without secrets.
 //!
-//! What is taken is chosen by name, so that what is new stays out until somebody thinks about it: of processes neither
-//! arguments nor environment, texts or output. What is copied as text, the log and the configuration, is searched for
-//! whatever looks like a secret as well.
+//! Each field in the bundle is listed explicitly, so a new field of a record is not included automatically. For
+//! processes the bundle contains no arguments, environment, texts or output. The log and the configuration are copied
+//! as text, from which likely secrets are removed.
 
 mod scrub;
 
@@ -20,25 +20,26 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-/// So much of the end of the log is taken, in bytes.
+/// Number of bytes at the end of the log that the bundle contains.
 const LOG_END: u64 = 128 * 1024;
-/// What may be longer in a log line is cut there.
+/// Maximum number of characters in a line of the log; the rest of the line is cut.
 const MAX_LINE_LEN: usize = 2_000;
-/// Files whose whole content is a secret.
+/// Files in the state directory whose whole content is a secret.
 const SECRET_FILES: [&str; 2] = ["token", "token.read"];
 
-/// What a bundle is made of.
+/// Inputs of a diagnostics bundle.
 pub(crate) struct DiagnosticsBundle<'a> {
-    /// What was found.
+    /// Result of `longhaul doctor`.
     pub(crate) found: &'a Diagnosis,
-    /// The configuration, as it is shown.
+    /// Configuration as `longhaul config show --origin` prints it. `None` if the configuration is invalid.
     pub(crate) configuration: Option<String>,
-    /// Where the manager answers.
+    /// Socket and state directory of the manager.
     pub(crate) place: &'a ManagerLocator,
 }
 
 impl DiagnosticsBundle<'_> {
-    /// Writes it to a new file that only its user may read; gives where that is.
+    /// Writes the bundle to a new file that only its user can read. Returns the path of the file. Refuses to overwrite
+    /// a file.
     pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, ProgramError> {
         let path = path.map_or_else(default_name, Path::to_owned);
         let failed = |source| ProgramError::System { tried: "write the bundle", source };
@@ -67,7 +68,7 @@ impl DiagnosticsBundle<'_> {
         ];
         let mut text = String::new();
         for (title, part) in parts {
-            // Writing into a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(text, "==== {title} ====\n{}", scrub.apply(&part));
         }
         text
@@ -109,7 +110,7 @@ fn versions() -> String {
     )
 }
 
-/// The configuration without the commands of its hooks: what is in them is the user's own.
+/// Removes the commands of hooks from the configuration, because they may contain private texts.
 fn without_hooks(shown: &str) -> String {
     let is_hook = |line: &str| line.starts_with("on_") && !line.contains("= []");
     let told = |line: &str| match line.split_once(" = ") {
@@ -119,8 +120,8 @@ fn without_hooks(shown: &str) -> String {
     shown.lines().map(told).collect()
 }
 
-/// What is told of a process: how it stands and how it went, and nothing that its launcher wrote but the name of the
-/// program.
+/// Returns the facts about a process that the bundle contains. The only text of the launcher among them is the file
+/// name of the program.
 fn facts(process: &ProcessView) -> serde_json::Value {
     let program =
         process.command.first().map(|program| Path::new(program).file_name().unwrap_or(OsStr::new("")));
@@ -164,7 +165,7 @@ fn log(state_dir: &Path) -> String {
     }
 }
 
-/// The end of a file of ours, of which a link is no file.
+/// Returns at most `most` bytes from the end of a file. Refuses a symbolic link.
 fn end_of(path: &Path, most: u64) -> io::Result<String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(path, flags, Mode::empty())?);

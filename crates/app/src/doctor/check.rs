@@ -1,20 +1,20 @@
-//! One thing that was looked at, and all of them together.
+//! Results of single checks, and the report of all results.
 
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Write as _};
 
-/// How well something is.
+/// Severity of the result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum CheckResult {
-    /// As it should be.
+    /// No fault was found.
     Ok,
-    /// It works, and somebody should look at it.
+    /// The checked part works, but the user should inspect it.
     Warning,
-    /// It does not work, or a promise cannot be kept.
+    /// The checked part does not work, or a guarantee is broken.
     Problem,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DoctorCheck {
     name: &'static str,
@@ -26,37 +26,36 @@ pub(crate) struct DoctorCheck {
     figures: Map<String, Value>,
 }
 
-/// Everything that was looked at.
+/// Results of all checks.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct DoctorReport(Vec<DoctorCheck>);
 
 impl DoctorCheck {
-    /// Makes one of something that is as it should be.
+    /// Creates the result of a check that found no fault.
     pub(crate) fn ok(name: &'static str, found: impl Into<String>) -> Self {
         Self::of(name, CheckResult::Ok, found)
     }
 
-    /// Makes one of something that somebody should look at.
+    /// Creates the result of a check whose part works but should be inspected.
     pub(crate) fn warning(name: &'static str, found: impl Into<String>) -> Self {
         Self::of(name, CheckResult::Warning, found)
     }
 
-    /// Makes one of something that does not work.
+    /// Creates the result of a check whose part does not work.
     pub(crate) fn problem(name: &'static str, found: impl Into<String>) -> Self {
         Self::of(name, CheckResult::Problem, found)
     }
 
-    /// Makes one of a problem that keeps a manager from starting.
+    /// Creates the result for a problem that prevents a manager from starting.
     pub(crate) fn obstacle(name: &'static str, found: impl Into<String>) -> Self {
         Self { is_obstacle: true, ..Self::problem(name, found) }
     }
 
-    /// Whether something does not work.
     pub(crate) fn is_problem(&self) -> bool {
         self.health == CheckResult::Problem
     }
 
-    /// The name of what keeps a manager from starting; none if this does not.
+    /// Returns the name of the check if its problem prevents a manager from starting. Returns `None` otherwise.
     pub(crate) fn as_obstacle(&self) -> Option<&'static str> {
         self.is_obstacle.then_some(self.name)
     }
@@ -73,17 +72,17 @@ impl DoctorCheck {
         }
     }
 
-    /// Says what it means.
+    /// Sets the explanation of the result.
     pub(crate) fn because(self, why: impl Into<String>) -> Self {
         Self { why: Some(why.into()), ..self }
     }
 
-    /// Says what to do.
+    /// Sets the advice for the user.
     pub(crate) fn so(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
-    /// Adds something that programs read.
+    /// Adds a value for programs, which appears in the JSON report only.
     pub(crate) fn with(mut self, name: &str, figure: impl Into<Value>) -> Self {
         self.figures.insert(name.to_owned(), figure.into());
         self
@@ -95,17 +94,17 @@ impl DoctorReport {
         Self(checks)
     }
 
-    /// Gives the worst of all.
+    /// Returns the worst result of all checks.
     pub(crate) fn health(&self) -> CheckResult {
         self.0.iter().map(|check| check.health).max().unwrap_or(CheckResult::Ok)
     }
 
-    /// Gives it as people read it.
+    /// Returns the report as text for people.
     pub(crate) fn text(&self) -> String {
         let mut out = String::new();
         let width = self.0.iter().map(|check| check.name.len()).max().unwrap_or_default();
         for DoctorCheck { name, health, found, why, help, .. } in &self.0 {
-            // Writing into a text cannot fail.
+            // Writing to a string cannot fail.
             let _ = writeln!(out, "{:<8} {name:<width$}  {found}", health.to_string());
             let details = [("why: ", why), ("help:", help)];
             for (word, line) in details.iter().filter_map(|(word, line)| Some((word, line.as_ref()?))) {
@@ -116,7 +115,7 @@ impl DoctorReport {
         out
     }
 
-    /// Gives it as programs read it.
+    /// Returns the report as JSON for programs.
     pub(crate) fn json(&self) -> String {
         let checks: Vec<Value> = self
             .0
@@ -169,7 +168,7 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// A number of bytes as people read it.
+/// Formats a number of bytes for people, such as `1.5 KiB`.
 pub(crate) fn amount(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {

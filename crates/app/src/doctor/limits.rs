@@ -1,21 +1,21 @@
-//! What the system allows: open files, processes, names.
+//! Check of the system limits for open files, processes and process ids.
 
 use super::check::DoctorCheck;
 use rustix::process::{Resource, getrlimit};
 
-/// A manager with fewer open files serves few processes: each takes a handful.
+/// Limit of open files below which the check warns. A manager needs several files for each running process.
 const LOW_OPEN_FILES: u64 = 1_024;
-/// A user with fewer processes can hardly run anything.
+/// Limit of operating system processes below which the check warns.
 const LOW_PROCESSES: u64 = 256;
-/// Process ids that come round so soon are soon those of others.
+/// Highest process id below which the check warns, because process ids are reused soon.
 const LOW_PIDS: u64 = 4_096;
 
-/// Tells what this user may have of files and processes.
+/// Checks the limits of this user for open files and processes, and the highest process id.
 pub(super) fn limits() -> DoctorCheck {
     let pids = std::fs::read_to_string("/proc/sys/kernel/pid_max").ok();
     let pids = pids.and_then(|text| text.trim().parse().ok());
     let processes = if rustix::process::geteuid().is_root() {
-        // The kernel does not count those of root.
+        // The kernel does not apply this limit to root.
         None
     } else {
         getrlimit(Resource::Nproc).current

@@ -1,4 +1,4 @@
-//! What a manager depends on here: files, programs, and whoever answers.
+//! Checks of the configuration, the state directory, the socket and the manager.
 
 use super::check::{DoctorCheck, amount};
 use crate::config::{self, ConfigError, ConfigSources, StoreChoice};
@@ -11,12 +11,12 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::path::Path;
 
-/// With less than so much room, somebody should look at the disk, in bytes.
+/// Free space in bytes below which the check warns.
 const LOW_DISK_BYTES: u64 = 256 << 20;
-/// With less than so much, launches will be refused before long.
+/// Free space in bytes below which the check reports a problem, because launches will soon be refused.
 const CRITICAL_DISK_BYTES: u64 = 2 << 20;
 
-/// Tells whether the files of the configuration can be used.
+/// Checks that the configuration is valid.
 pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>) -> DoctorCheck {
     const NAME: &str = "configuration";
     if let Some(error) = error {
@@ -42,7 +42,7 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
     }
 }
 
-/// Tells whether the state directory is fit for use.
+/// Checks that a manager can use the state directory.
 pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     const NAME: &str = "state_dir";
     let shown = path.display();
@@ -82,7 +82,7 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     check.so("make room; `longhaul prune` lets old records go, with their output").with("free_bytes", free)
 }
 
-/// Tells whether the socket is one that only its user reaches.
+/// Checks that only the user can connect to the socket.
 pub(super) fn socket(path: &Path) -> DoctorCheck {
     const NAME: &str = "socket";
     let shown = path.display();
@@ -114,7 +114,7 @@ pub(super) fn socket(path: &Path) -> DoctorCheck {
     DoctorCheck::ok(NAME, format!("{shown}, mode {mode:04o}"))
 }
 
-/// Tells who answers at the socket, and whether anybody does; nobody is started for it.
+/// Checks which manager answers at the socket, without starting a manager. Also returns true if there is an answer.
 pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (DoctorCheck, bool) {
     const NAME: &str = "manager";
     let answer = manager_version(place);
@@ -137,7 +137,8 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
     (check, answers)
 }
 
-/// Says of a manager that is not there that these problems keep the next one from starting.
+/// Returns a warning that the named problems prevent the next manager from starting. Without such problems, returns
+/// `manager` unchanged.
 pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck {
     const NAME: &str = "manager";
     if obstacles.is_empty() {

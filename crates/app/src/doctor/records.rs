@@ -1,4 +1,4 @@
-//! Whether every record can be read.
+//! Checks that all records can be read, and that all live attempts have records.
 
 use super::DoctorCheck;
 use crate::compose::host_check::SupervisedAttempt;
@@ -6,10 +6,10 @@ use longhaul_cli::{ManagerLocator, manager_lacks, manager_stats};
 use longhaul_wire::api::StatsView;
 
 const NAME: &str = "records";
-/// So many are named.
+/// Maximum number of processes that a check names.
 const MAX_NAMED: usize = 10;
 
-/// Asks the manager how many records there are, and which of them are damaged; none where no manager answers.
+/// Requests the number of records and the damaged ones from the manager. Returns `None` if no manager answers.
 pub(super) fn records(place: &ManagerLocator) -> Option<DoctorCheck> {
     match manager_stats(place) {
         Ok(stats) => stats.as_ref().map(counted),
@@ -40,8 +40,8 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     .with("damaged", damaged.len() as u64)
 }
 
-/// Asks the manager for the records of live attempts, and tells of those that have none, or one that has ended: no manager
-/// watches them. None where no manager answers, or each has its record.
+/// Reports live attempts whose process has no record or has already ended, because no manager watches such attempts.
+/// Returns `None` if there are none, or if no manager answers.
 pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> Option<DoctorCheck> {
     const NAME: &str = "unrecorded";
     let ids: Vec<String> = live.iter().filter_map(|each| each.id()).map(str::to_owned).collect();
@@ -95,7 +95,7 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
     Some(check.with("pids", pids))
 }
 
-/// Names the processes whose trees could not be verified.
+/// Reports ended processes of which descendants may still be running, because the manager could not verify their trees.
 fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
     let told = format!("{sound}, all of which can be read");
     let Some(first) = unverified.first() else {

@@ -1,4 +1,4 @@
-//! The program that supervises commands: whether it can be started, and whether it is of this release.
+//! Checks that the shim program can be executed and has the same version as this program.
 
 use super::check::DoctorCheck;
 use crate::config::ManagerConfig;
@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 const NAME: &str = "shim";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// A program that says nothing for so long is not waited for.
+/// Time limit until the program must print its version.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
-/// More than a name and a version take.
+/// Maximum number of bytes that are read from the output of the program. A name and a version are shorter.
 const MAX_OUTPUT_BYTES: u64 = 256;
 
-/// Tells which program supervises commands, and of which version it is.
+/// Checks which program is used as the shim, and its version.
 pub(super) fn shim(settings: &ManagerConfig) -> DoctorCheck {
     match find(settings.shim.as_deref()) {
         Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => told(&path, VERSION),
@@ -42,7 +42,8 @@ fn looked_at(path: &Path) -> DoctorCheck {
     }
 }
 
-/// What a terminal may be shown of it.
+/// Extracts the version from the output of a shim. Returns `None` if the output has another form, or contains
+/// characters that are unsafe to print on a terminal.
 fn version_in(said: &str) -> Option<&str> {
     let version = said.trim_end().strip_prefix("longhaul-shim ")?;
     version.chars().all(|letter| letter.is_ascii_graphic()).then_some(version)
@@ -64,7 +65,8 @@ fn mending() -> String {
     format!("put the longhaul-shim of {VERSION} beside longhaul, or correct `shim.path`; what runs goes on")
 }
 
-/// What the program says that it is: it is started as the manager would start it, with another question.
+/// Executes the program with the argument for its version, otherwise as a manager executes it. Returns its output, or
+/// an empty text after `patience`.
 fn asked(path: &Path, patience: Duration) -> io::Result<String> {
     let mut program = Command::new(path)
         .arg(VERSION_ARGUMENT)

@@ -1,4 +1,4 @@
-//! Warnings that say the same again and again.
+//! Suppresses repeated warnings in the log.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -11,13 +11,15 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// The same warning is written again after this long.
+/// Time after which an identical warning is logged again.
 const REPEAT_INTERVAL: Duration = Duration::from_secs(30);
-/// So many warnings are remembered.
+/// Maximum number of warnings to remember. Further warnings are not suppressed.
 const MAX_WARNINGS: usize = 1_024;
 
-/// Writes as another format does, but of warnings that are the same in every word one in thirty seconds: what is tried
-/// again twice a second while a store is away would fill the disk and hide all else.
+/// A log format that suppresses repeated warnings. Of warnings with identical text, one is written every
+/// [`REPEAT_INTERVAL`].
+///
+/// Without this, a retry twice a second during an outage of the store would fill the disk and hide other messages.
 #[derive(Debug)]
 pub(super) struct RepeatFilter<F> {
     format: F,
@@ -29,7 +31,7 @@ impl<F> RepeatFilter<F> {
         Self { format, written: Mutex::default() }
     }
 
-    /// Whether a warning is to be written now, which is remembered if it is.
+    /// Returns true if a warning must be written now, and then remembers the time.
     fn is_due(&self, warning: u64, now: Instant) -> bool {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.get(&warning).is_some_and(|at| now.duration_since(*at) < REPEAT_INTERVAL) {
@@ -64,7 +66,7 @@ where
     }
 }
 
-/// What stands for all that an event says.
+/// Returns a hash of the source location and all fields of an event.
 fn words_of(event: &Event<'_>) -> u64 {
     let mut words = RepeatCounts(DefaultHasher::new());
     event.metadata().callsite().hash(&mut words.0);
@@ -76,7 +78,7 @@ struct RepeatCounts(DefaultHasher);
 
 impl Visit for RepeatCounts {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // What cannot be written says nothing.
+        // A field that cannot be formatted is left out of the hash.
         let _ = write!(self, "{}={value:?};", field.name());
     }
 }

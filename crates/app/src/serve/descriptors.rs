@@ -1,24 +1,25 @@
-//! How many files, pipes and connections a manager may have open.
+//! Limit of open file descriptors of a manager.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// More than this serves nobody, and some systems promise far more than they have memory for.
+/// Maximum to which the limit is raised. A manager needs no more, and some systems allow more than their memory can
+/// hold.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// So many are kept for work: the store, logs, starts.
+/// Number of descriptors that are reserved for the store, logs and starts.
 const RESERVED_DESCRIPTORS: u64 = 128;
-/// More connections than this at one door serve nobody either.
+/// Maximum number of connections of one listener.
 const DEFAULT_CONNECTIONS: u64 = 4_096;
 
-/// The soft limit of this process, before and after it was raised.
+/// The soft limit of open file descriptors of this process, before and after it was raised.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Descriptors {
-    /// What this process was started with, and its commands get.
+    /// Original soft limit, which commands inherit. `None` if there is no limit.
     pub(crate) given: Option<u64>,
-    /// What it has now.
+    /// Soft limit after it was raised.
     pub(crate) raised: u64,
 }
 
-/// Raises the soft limit of this process as far as it may.
+/// Raises the soft limit of this process as far as permitted.
 pub(super) fn raise() -> Descriptors {
     let found = getrlimit(Resource::Nofile);
     let now = found.current.unwrap_or(MAX_DESCRIPTORS);
@@ -37,8 +38,8 @@ pub(super) fn raise() -> Descriptors {
 }
 
 impl Descriptors {
-    /// How many connections there may be at once at each of so many doors, so that work is not left without
-    /// descriptors.
+    /// Returns the maximum number of connections of each listener for this number of listeners, so that enough
+    /// descriptors remain for processes.
     pub(super) fn for_connections(self, doors: u64) -> usize {
         let rest = self.raised.saturating_sub(RESERVED_DESCRIPTORS).max(self.raised / 2);
         usize::try_from((rest / doors.max(1)).clamp(1, DEFAULT_CONNECTIONS)).unwrap_or(usize::MAX)

@@ -1,4 +1,4 @@
-//! The network listeners of a manager.
+//! Network listeners of a manager.
 
 use crate::config::{ListenSettings, ListenTlsFiles};
 use crate::failure::ProgramError;
@@ -12,65 +12,65 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// Why a manager does not listen on the network as it was told.
+/// Reason why a manager cannot listen on the configured network addresses.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// An address cannot be had.
+    /// The manager cannot listen on an address.
     #[error("the manager cannot listen on {address}")]
     Bind {
-        /// The address.
+        /// Address on which the manager cannot listen.
         address: SocketAddr,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// A file of the certificate or of its key cannot be read.
+    /// The file of the certificate or of the private key cannot be read.
     #[error("{} cannot be read", path.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file that cannot be read.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// Everyone may read the key.
+    /// All users of the machine can access the private key.
     #[error("other users can read the key {}", path.display())]
     OpenKey {
-        /// The file.
+        /// Path of the key file.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits of the file.
         mode: u32,
     },
-    /// The certificate or its key is no good.
+    /// The certificate or the private key is invalid.
     #[error("the certificate {} cannot be used", path.display())]
     Certificate {
-        /// The file of the certificate.
+        /// Path of the certificate file.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: longhaul_http::TlsError,
     },
 }
 
-/// The network listeners of a manager, and who is let in there.
+/// The network listeners of a manager, with their access control.
 #[derive(Debug)]
 pub(super) struct NetworkListeners {
     pub(super) listeners: Vec<TcpListener>,
     pub(super) guard: Guard,
     pub(super) tls: Option<ServerTls>,
-    /// Where it can be asked, as URLs.
+    /// URLs at which clients reach the listeners.
     pub(super) urls: Vec<String>,
 }
 
-/// So many may wait to be taken.
+/// Maximum number of connections that wait to be accepted by a listener.
 const BACKLOG: u32 = 1_024;
 
 impl NetworkListeners {
-    /// Listens on every address that was asked for; none if none was.
+    /// Listens on all configured addresses. Returns `None` if no address is configured.
     ///
-    /// An address that cannot be had keeps a manager from its work only if somebody asked for that very manager: one
-    /// that a client started serves on its socket all the same.
+    /// If an address cannot be used, a manager that the user started fails. A manager that a client started logs a
+    /// warning instead and still serves its socket.
     pub(super) fn open(
         state: &StateDir,
         listening: &ListenSettings,
@@ -111,7 +111,8 @@ impl NetworkListeners {
     }
 }
 
-/// Who may come in as an agent. The guard has asked already; the service asks again by itself.
+/// Returns the access rules of the MCP service over the network. The HTTP guard has already checked each request; the
+/// MCP service checks host and origin again.
 pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longhaul_mcp::McpAuth {
     let (mut hosts, mut origins) = (guard.hosts.clone(), guard.origins.clone());
     let mut is_any = false;
@@ -123,7 +124,8 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
             hosts.push(name);
         }
     }
-    // A wildcard stands for more names than can be told beforehand: the guard knows which of them was asked.
+    // A wildcard address has more host names than are known here. The MCP service then accepts all hosts, because the
+    // guard has already checked the host.
     if is_any {
         hosts.clear();
     }
@@ -131,7 +133,8 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
     longhaul_mcp::McpAuth { hosts, origins, caller: Arc::new(caller) }
 }
 
-/// Tells clients in the state directory where a manager can be asked over the network.
+/// Writes the network addresses of the manager to a file in the state directory, where clients read them. Removes the
+/// file if there are none.
 pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
         return state.remove_private(LISTEN).map_err(super::system("remove the list of its addresses"));
@@ -156,7 +159,7 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> ListenError {
 }
 
 impl ListenError {
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -1,9 +1,9 @@
-//! Signals that tell a manager to end.
+//! Signals that end a manager.
 
 use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// TERM, INT and HUP, from the moment they are caught.
+/// Handlers of the signals TERM, INT and HUP.
 #[derive(Debug)]
 pub(super) struct ShutdownSignals {
     terminate: Signal,
@@ -20,7 +20,7 @@ impl ShutdownSignals {
         })
     }
 
-    /// Parks until the manager is told to end.
+    /// Waits for one of the signals.
     pub(super) async fn end(&mut self) {
         let name = tokio::select! {
             _ = self.terminate.recv() => "TERM",

@@ -1,4 +1,4 @@
-//! A socket in a state directory, for as long as a manager serves it.
+//! A socket in the state directory that is restored if it disappears.
 
 use crate::state_dir::StateDir;
 use crate::state_dir_guard::{Inode, POLL_INTERVAL, StateDirGuard};
@@ -7,18 +7,18 @@ use rustix::fs::AtFlags;
 use std::io;
 use tokio::net::UnixListener;
 
-/// A socket that is bound again when something takes it away, such as one that tidies up: nobody could reach the
-/// manager any more, nor begin another one in its place.
+/// A socket of the manager that is bound again if something, such as a cleanup tool, removes it. Without the socket, no
+/// client could reach the manager, and no other manager could start, because this one holds the lock.
 #[derive(Debug)]
 pub(super) struct Socket {
     name: &'static str,
     bound: Inode,
-    /// Whether the log says that it cannot be bound again.
+    /// True if the log already contains a warning that the socket cannot be bound again.
     is_told: bool,
 }
 
 impl Socket {
-    /// Binds it. Only for who holds the lock of the directory.
+    /// Binds the socket. The caller must hold the lock of the state directory.
     pub(super) fn bind(
         state: &StateDir,
         foothold: &StateDirGuard,
@@ -28,13 +28,16 @@ impl Socket {
         Ok((Self { name, bound, is_told: false }, listener))
     }
 
-    /// Parks until it is not there any more, and binds it again. Nothing is lost if it is not waited for to the end.
+    /// Waits until the socket was removed or replaced, then binds it again.
     ///
-    /// It is looked at whenever the foothold is: both wait for the same alarm.
+    /// The socket is inspected each time the guard of the state directory inspects its paths.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses nothing.
     pub(super) async fn bound_again(&mut self, state: &StateDir, foothold: &StateDirGuard) -> UnixListener {
         let mut looks = foothold.looks();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
-            // Who tells of looks is there as long as the foothold.
+            // The sender exists as long as the guard, so this cannot fail.
             let _ = looks.changed().await;
         }
         loop {

@@ -1,4 +1,4 @@
-//! Small files that only their user may read.
+//! Small files in the state directory that only their user can read.
 
 use crate::state_dir::StateDir;
 use longhaul_failpoint::failpoint;
@@ -8,66 +8,66 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 
-/// No private file that is of any use is longer.
+/// Maximum number of bytes that are read from a private file.
 const MAX_FILE_LEN: u64 = 4_096;
 
-/// Why a private file is not used.
+/// Reason why a private file is not used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PrivateError {
-    /// Something else has its name.
+    /// The path leads to something that is not a regular file.
     #[error("{} is not a regular file", path.display())]
     NoFile {
-        /// Its path.
+        /// Path of the private file.
         path: PathBuf,
     },
-    /// It belongs to another user.
+    /// The private file belongs to another user.
     #[error("{} belongs to user {owner}", path.display())]
     ForeignOwner {
-        /// Its path.
+        /// Path of the private file.
         path: PathBuf,
-        /// Its owner.
+        /// User id of the owner.
         owner: u32,
-        /// Who asks.
+        /// User id of this process.
         me: u32,
     },
-    /// Others may read or write it.
+    /// Other users can access the private file.
     #[error("other users can access {}", path.display())]
     Open {
-        /// Its path.
+        /// Path of the private file.
         path: PathBuf,
-        /// Its mode.
+        /// Permission bits of the file.
         mode: u32,
     },
-    /// It holds nothing of use.
+    /// The file does not contain a valid token.
     #[error("{} contains no token", path.display())]
     Useless {
-        /// Its path.
+        /// Path of the private file.
         path: PathBuf,
     },
-    /// It cannot be read or written.
+    /// The private file cannot be read or written.
     #[error("{} cannot be {tried}", path.display())]
     Failed {
-        /// Its path.
+        /// Path of the private file.
         path: PathBuf,
-        /// What was tried.
+        /// Failed action as a participle, such as "read".
         tried: &'static str,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
 }
 
-/// What tells one state of a file from another.
+/// Metadata of a file that changes when the file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PrivateFileStamp([u64; 5]);
 
 impl StateDir {
-    /// Reads a private file; none if there is none.
+    /// Reads a private file. Returns `None` if the file does not exist.
     pub(crate) fn read_private(&self, name: &str) -> Result<Option<String>, PrivateError> {
         let path = || self.path.join(name);
         let failed = |source: io::Error| PrivateError::Failed { path: path(), tried: "read", source };
-        // A pipe in its place must not hold anyone up.
+        // Without NONBLOCK, opening a named pipe would block.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = match rustix::fs::openat(self, name, flags, Mode::empty()) {
             Ok(descriptor) => File::from(descriptor),
@@ -92,7 +92,7 @@ impl StateDir {
         Ok(Some(text))
     }
 
-    /// Writes a private file so that it is there as a whole or not at all. Without `replace` one that is there stays.
+    /// Writes a private file atomically. Without `replace`, an existing file is left unchanged.
     pub(crate) fn write_private(&self, name: &str, text: &str, replace: bool) -> Result<(), PrivateError> {
         let written = self.written(name, text, replace);
         written.map_err(|source| PrivateError::Failed {
@@ -126,7 +126,7 @@ impl StateDir {
         Ok(rustix::fs::fsync(self)?)
     }
 
-    /// Takes a file away, if it is there.
+    /// Removes a file if it exists.
     pub(crate) fn remove_private(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(self, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -134,7 +134,7 @@ impl StateDir {
         }
     }
 
-    /// What the file looks like from outside; none if there is none.
+    /// Returns the metadata by which a change of the file is detected. Returns `None` if the file does not exist.
     pub(crate) fn stamp(&self, name: &str) -> Option<PrivateFileStamp> {
         let stat = rustix::fs::statat(self, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let time = |seconds: i64, nanos: u64| seconds.cast_unsigned().wrapping_mul(1_000_000_000) + nanos;
@@ -149,7 +149,7 @@ impl StateDir {
 }
 
 impl PrivateError {
-    /// Why it is refused.
+    /// Returns the reason for the error.
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
@@ -165,7 +165,7 @@ impl PrivateError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     #[must_use]
     pub fn help(&self) -> Option<String> {
         match self {

@@ -1,4 +1,4 @@
-//! A store that says nothing any more when its manager has lost its foothold.
+//! A store wrapper that refuses calls after the manager has lost its state directory or its store.
 
 use crate::state_dir_guard::{LostResource, StateDirGuard};
 use crate::store_mark::StoreMark;
@@ -11,18 +11,18 @@ use std::error::Error;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// A store that does what the one inside does, and whose writes are acknowledged only on the state directory and the
-/// files that they were asked on.
+/// A store wrapper that acknowledges a write only if the state directory and the files of the store are still in place
+/// after the write.
 #[derive(Debug)]
 pub(crate) struct CheckedStore {
     inner: Arc<dyn Store>,
     foothold: StateDirGuard,
-    /// Changes with each write that was acknowledged.
+    /// Changes with each write that returned while nothing was lost.
     written: watch::Sender<()>,
 }
 
 impl CheckedStore {
-    /// Wraps a store, and keeps its mark up to date from here on. Must be called inside a runtime.
+    /// Wraps a store and keeps its mark up to date. The caller must be inside a Tokio runtime.
     pub(crate) fn new(inner: Arc<dyn Store>, foothold: StateDirGuard, mark: Option<StoreMark>) -> Self {
         let written = watch::Sender::new(());
         if let Some(mark) = mark {
@@ -31,7 +31,7 @@ impl CheckedStore {
         Self { inner, foothold, written }
     }
 
-    /// Why it says nothing.
+    /// Returns the reason for refusing a call.
     fn gone(&self) -> Box<dyn Error + Send + Sync> {
         self.foothold.loss().unwrap_or(LostResource::StateDir).to_string().into()
     }
@@ -44,7 +44,8 @@ impl CheckedStore {
         if call.method.is_write() { self.write(call.op, work).await } else { self.read(work).await }
     }
 
-    /// A write: looked at before, so that nothing is begun in vain, and after, before anybody is told.
+    /// Executes a write. The guard is checked before the write, so that nothing is written in vain, and after the
+    /// write, before its result is returned.
     async fn write<T>(
         &self,
         op: Option<OpId>,
@@ -61,7 +62,8 @@ impl CheckedStore {
         answer
     }
 
-    /// A read: it promises nothing, so that what was seen of the path before is enough.
+    /// Executes a read. A read guarantees nothing, so no new inspection is needed: it only fails after a loss that was
+    /// already detected.
     async fn read<T>(
         &self,
         work: impl Future<Output = Result<T, StoreError>> + Send,

@@ -1,8 +1,10 @@
-//! Tells when a path may lead elsewhere, so that nobody has to look all the time.
+//! Reports when a path may lead to another file, so that paths need not be polled frequently.
 //!
-//! What stands at a path is listened to by itself, and so is every directory and link on the way: ordinary work adds and
-//! removes files beside them and is not heard. Nobody hears of a mount, of a link behind a link, or of a change that another
-//! machine makes to a shared file system: a look now and then stands behind.
+//! The watcher uses inotify on the file at the path and on each directory and link in the path itself, not on the
+//! content of the directories. Ordinary work creates and removes other files and therefore causes no wake-ups.
+//!
+//! Inotify does not report mounts, changes of a link that another link leads to, and changes that another machine makes
+//! in a shared file system. Periodic inspections cover these.
 
 use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
 use rustix::io::Errno;
@@ -14,15 +16,15 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::Notify;
 
-/// So often it is looked at what is listened to.
+/// Interval between two inspections of paths that inotify reports on.
 pub(crate) const BEHIND: Duration = Duration::from_secs(60);
-/// So often it is looked at what cannot be listened to, and so long after an alarm once more: who removes a directory
-/// begins with what is in it.
+/// Interval between two inspections of paths that inotify does not report on. Also the time until a second inspection
+/// after a reported change, because a directory is removed only after its content.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Nothing is read of what was heard but that it was.
+/// Size in bytes of the buffer for inotify events. Their content is not used.
 const BUFFER: usize = 4 << 10;
-/// File systems of which all changes pass through the kernel of this machine: bcachefs, btrfs, ext, f2fs, overlay, ramfs,
-/// tmpfs, XFS, ZFS.
+/// File systems whose changes are all made by the kernel of this machine, by their `statfs` type: bcachefs, btrfs, ext,
+/// f2fs, overlay, ramfs, tmpfs, XFS, ZFS.
 const OF_THIS_MACHINE: [u64; 9] = [
     0xca45_1a4e,
     0x9123_683e,
@@ -35,40 +37,40 @@ const OF_THIS_MACHINE: [u64; 9] = [
     0x2fc1_2fc1,
 ];
 
-/// Hears of what happens to guarded paths.
+/// Watches paths for changes with inotify.
 #[derive(Debug)]
 pub(super) struct PathWatcher {
     inotify: Option<OwnedFd>,
-    /// Something is guarded that cannot be heard of.
+    /// True if inotify cannot report all changes of a watched path.
     is_deaf: AtomicBool,
-    /// Something is guarded from now on.
+    /// Wakes the waiter when another path is watched.
     guarded: Notify,
 }
 
-/// Somebody who waits for an alarm.
+/// Waits for changes of the watched paths.
 #[derive(Debug)]
 pub(super) struct PathWaiter<'a> {
     alarm: &'a PathWatcher,
-    /// Used for nothing but to wait until something can be read, as from any descriptor.
+    /// The inotify descriptor. Tokio has no type for it, so a pipe receiver is used to wait until it is readable.
     heard: Option<Receiver>,
-    /// Nothing happened since the last look.
+    /// True if no change was reported since the last inspection.
     is_calm: bool,
 }
 
 impl PathWatcher {
-    /// One that hears nothing yet.
+    /// Creates a watcher that does not watch any path yet.
     pub(super) fn open() -> Self {
         let opened = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
         let inotify = opened.inspect_err(|error| tracing::debug!(%error, "no path can be listened to")).ok();
         Self { inotify, ..Self::deaf() }
     }
 
-    /// One that never hears anything.
+    /// Creates a watcher without inotify, whose waiters inspect the paths every [`POLL_INTERVAL`].
     pub(super) fn deaf() -> Self {
         Self { inotify: None, is_deaf: AtomicBool::new(false), guarded: Notify::new() }
     }
 
-    /// Listens to whatever may lead this path elsewhere.
+    /// Watches a path and everything that determines which file it leads to.
     pub(super) fn guard(&self, path: &Path) {
         if let Some(inotify) = &self.inotify
             && let Err(error) = guard(inotify, path)
@@ -79,7 +81,7 @@ impl PathWatcher {
         self.guarded.notify_one();
     }
 
-    /// Begins to wait; to be called inside the runtime.
+    /// Creates a waiter. The caller must be inside a Tokio runtime.
     pub(super) fn ear(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
@@ -90,7 +92,7 @@ impl PathWatcher {
 }
 
 impl PathWaiter<'_> {
-    /// Parks until something may have happened, or until it is time to look anyway.
+    /// Waits until a path may have changed, or until the next periodic inspection.
     pub(super) async fn rings(&mut self) {
         let hears = self.heard.is_some() && !self.alarm.is_deaf.load(Ordering::Relaxed);
         let pause = if hears && self.is_calm { BEHIND } else { POLL_INTERVAL };
@@ -107,14 +109,14 @@ impl PathWaiter<'_> {
     }
 }
 
-/// Parks until something was heard, and takes note of all of it.
+/// Waits for inotify events and consumes all of them.
 async fn rung(heard: Option<&Receiver>) -> io::Result<()> {
     let Some(heard) = heard else { return std::future::pending().await };
     let mut events = [0; BUFFER];
     loop {
         heard.readable().await?;
         let mut is_rung = false;
-        // Ends with the error that there is nothing left, by which the runtime knows to wait again.
+        // Read until `WouldBlock`, which re-arms tokio's readiness.
         loop {
             match heard.try_read(&mut events) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -129,21 +131,21 @@ async fn rung(heard: Option<&Receiver>) -> io::Result<()> {
     }
 }
 
-/// Listens to a path; an error means that there is something that will not be heard of.
+/// Adds inotify watches for a path. Returns an error if inotify cannot report all changes of the path.
 fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     let itself = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::MASK_ADD;
-    // What cannot be listened to on the way belongs to somebody else.
+    // Failed watches on directories and links above the path are ignored, because these belong to other users.
     let _ = path.canonicalize().map(|real| {
         for above in path.ancestors().chain(real.ancestors()).skip(1) {
-            // A link is replaced by a link, of which its number of names tells.
+            // Replacing a link changes the link count of the old link, which `IN_ATTRIB` reports.
             let _ = add_watch(inotify, above, itself | WatchFlags::ATTRIB | WatchFlags::DONT_FOLLOW);
         }
     });
-    // One without a name is told as changed, as long as somebody has it open.
+    // Unlinking a file that is still open raises `IN_ATTRIB`, not `IN_DELETE_SELF`.
     let names = WatchFlags::ATTRIB | WatchFlags::DELETE;
     match add_watch(inotify, path, itself | names | WatchFlags::DONT_FOLLOW) {
         Ok(_) => {}
-        // Whoever looks next sees that it is gone.
+        // A missing path is not an error here; the next inspection detects it.
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
         Err(errno) => return Err(errno.into()),
     }

@@ -1,4 +1,4 @@
-//! A copy before it is whole.
+//! The temporary location of an incomplete copy.
 
 use super::signatures::is_added;
 use super::{CopyError, failed, path_of};
@@ -12,7 +12,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Where a copy is made: beside its place, so that one that was cut short is never taken for a whole one.
+/// A copy at a temporary location next to its final one. An interrupted copy is therefore never mistaken for a complete
+/// one.
 #[derive(Debug)]
 pub(super) struct StagingCopy {
     pub(super) store: StoreChoice,
@@ -20,7 +21,7 @@ pub(super) struct StagingCopy {
 }
 
 impl StagingCopy {
-    /// Beside a place that has to be free.
+    /// Returns the temporary location for a copy. Fails if the final location is already in use.
     pub(super) fn of(place: &StoreChoice) -> Result<Self, CopyError> {
         let beside = |path: &Path| {
             let mut name = OsString::from(path.as_os_str());
@@ -32,9 +33,9 @@ impl StagingCopy {
             StoreChoice::Memory => return Err(CopyError::Memory),
             StoreChoice::Sqlite(path) => (!taken(path), StoreChoice::Sqlite(beside(path))),
             StoreChoice::Fs(path) => (!taken(path) || is_empty(path), StoreChoice::Fs(beside(path))),
-            // A store that a program added has no place beside it: its own content is asked later.
+            // A store that a program added has no temporary location. Its content is checked when it is opened.
             StoreChoice::Other(_) if is_added(place) => (true, place.clone()),
-            // Its server is asked later.
+            // The server of a shared store is checked later, in `cleared`.
             StoreChoice::Other(url) => {
                 (true, StoreChoice::Other(shared::draft_of(url).map_err(failed(place))?))
             }
@@ -45,7 +46,7 @@ impl StagingCopy {
         Ok(Self { store, place: place.clone() })
     }
 
-    /// Takes away what a copy that was cut short left behind, and says where that was.
+    /// Removes the remains of an interrupted copy. Returns their location, or `None` if there were none.
     pub(super) async fn cleared(&self, clock: &Arc<dyn Clock>) -> Result<Option<String>, CopyError> {
         let Some(path) = path_of(&self.store)? else {
             return if is_added(&self.store) { Ok(None) } else { self.cleared_shared().await };
@@ -54,7 +55,7 @@ impl StagingCopy {
             return Ok(None);
         }
         match compose::movable(&self.store, clock).await {
-            // Whoever copies to the same place now has it open.
+            // Another copy to the same location is in progress.
             Ok(None) => {
                 Err(CopyError::InUse { store: self.store.to_string(), user: "another copy".to_owned() })
             }
@@ -62,7 +63,7 @@ impl StagingCopy {
                 self.discard().await;
                 Ok(Some(path.display().to_string()))
             }
-            // Nothing that a copy leaves.
+            // The path contains something that an interrupted copy cannot leave behind, so it is not removed.
             Err(_) => Err(exists(&self.store)),
         }
     }
@@ -78,7 +79,7 @@ impl StagingCopy {
         Ok(left.then(|| self.store.to_string()))
     }
 
-    /// Puts the whole copy of this store in its place.
+    /// Moves the complete copy to its final location. `from` is the original, whose binding is copied as well.
     pub(super) async fn put_in_place(&self, from: &StoreChoice) -> Result<(), CopyError> {
         match (&self.store, &self.place) {
             (StoreChoice::Other(draft), StoreChoice::Other(place)) if !is_added(&self.place) => {
@@ -88,7 +89,8 @@ impl StagingCopy {
                 }
             }
             (store, place) => {
-                // What is beside a file does not move with it.
+                // The binding of a database is a separate file, which does not move with it. Therefore it is written to
+                // the final location.
                 let bound = if matches!(place, StoreChoice::Sqlite(_)) { place } else { store };
                 StoreBinding::copy(from, bound)?;
                 match (path_of(store)?, path_of(place)?) {
@@ -99,9 +101,9 @@ impl StagingCopy {
         }
     }
 
-    /// Takes away what is not whole.
+    /// Removes the incomplete copy from its temporary location.
     pub(super) async fn discard(&self) {
-        // What matters is why; what is left is taken away by the next copy.
+        // Errors are ignored, because the error of the copy matters more. The next copy removes the rest.
         match &self.store {
             StoreChoice::Memory => {}
             StoreChoice::Other(_) if is_added(&self.store) => {}

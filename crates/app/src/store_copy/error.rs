@@ -1,4 +1,4 @@
-//! Why a store was not copied or adopted, and what to do about it.
+//! Errors of copying or adopting a store, with their advice.
 
 use super::{counted, counted_waiting};
 use crate::binding::UnusableFile;
@@ -10,136 +10,138 @@ use longhaul_engine::ports::{SignatureError, StoreError};
 use std::io;
 use std::path::PathBuf;
 
-/// Why a store was not copied.
+/// Reason why a store was not copied or adopted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// There is no such kind of store.
+    /// The kind of store is unknown.
     #[error("this program has no store {scheme:?}")]
     Unknown {
-        /// The part of the URL before the colon: the rest may hold a password.
+        /// Scheme of the URL. The rest is not shown, because it may contain a password.
         scheme: String,
-        /// Which stores may be named.
+        /// Description of the known kinds of stores.
         choices: String,
     },
-    /// The program added it without what a copy needs.
+    /// The program added the kind of store without the port `Migrate`, which a copy needs.
     #[error("a store {scheme:?} cannot be copied: this program added it without the port Migrate")]
     Immovable {
-        /// The part of the URL before the colon.
+        /// Scheme in the URL of the store.
         scheme: String,
     },
-    /// The copy failed, and what was copied of it stays in the store.
+    /// The copy failed, and an incomplete copy remains in the store.
     #[error("the copy into {store} is incomplete")]
     Partial {
-        /// The store.
+        /// Name of the store.
         store: String,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: Box<Self>,
     },
-    /// There is nothing on the disk.
+    /// A store in memory cannot be copied.
     #[error("a store in memory ends with its manager")]
     Memory,
-    /// There is nothing to copy.
+    /// The store to copy or adopt does not exist.
     #[error("there is no store {store}")]
     Missing {
-        /// Where it should be.
+        /// Name of the store.
         store: String,
     },
-    /// Something is in the way.
+    /// The location of the copy is already in use.
     #[error("{place} already exists")]
     Exists {
-        /// Where.
+        /// Location of the copy.
         place: String,
     },
-    /// Somebody uses it.
+    /// Another program uses the store.
     #[error("the store {store} is in use by {user}")]
     InUse {
-        /// Which.
+        /// Name of the store.
         store: String,
-        /// Who uses it, as far as that is known.
+        /// Description of the other program, as far as it is known.
         user: String,
     },
-    /// One of the stores failed.
+    /// An operation of the original or of the copy failed.
     #[error("the store {store} cannot be used")]
     Store {
-        /// Which.
+        /// Name of the store.
         store: String,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: StoreError,
     },
-    /// A file could not be moved or removed.
+    /// A file cannot be read, written or moved.
     #[error("{} cannot be used", path.display())]
     File {
-        /// Which.
+        /// Path of the file that cannot be used.
         path: PathBuf,
-        /// Why.
+        /// Underlying error that caused this error.
         #[source]
         source: io::Error,
     },
-    /// Work would be lost from sight, and nobody agreed.
+    /// Running processes of another state directory would become interrupted, and the user did not consent.
     #[error(
         "{} would become interrupted, although {} still exists and can find them; there is no terminal to ask",
         counted(*running), state_dir.display()
     )]
     Unconfirmed {
-        /// How many processes run.
+        /// Number of running processes.
         running: usize,
-        /// The state directory that the store is bound to.
+        /// State directory that the store is bound to.
         state_dir: PathBuf,
     },
-    /// Waiting processes of a copied state directory would start, and nobody agreed.
+    /// Waiting processes of a copied state directory would start, and the user did not consent.
     #[error(
         "{} would start here, although {} may have started them already; there is no terminal to ask", counted_waiting(*waiting), original.display()
     )]
     WaitingInCopy {
         /// Number of processes that have not started.
         waiting: usize,
-        /// The state directory that was copied.
+        /// Path of the state directory that was copied.
         original: PathBuf,
     },
-    /// Work would go on without a record, and nobody agreed.
+    /// Running attempts would continue without a record, because their records are in the previous store, and the user
+    /// did not consent.
     #[error(
         "{} of this state directory may only have records in {last}; there is no terminal to ask whether to abandon them",
         counted(*live)
     )]
     Unwatched {
-        /// How many processes live.
+        /// Number of processes with a running attempt.
         live: usize,
-        /// The store that the state directory was served with last.
+        /// Name of the store with which the state directory was served last.
         last: String,
     },
-    /// Work would go on without a record, because the store has lost them, and nobody agreed.
+    /// Running attempts would continue without a record, because the store has lost their records, and the user did not
+    /// consent.
     #[error("{} may have no record in {store}, which has lost records; there is no terminal to ask whether to accept that", counted(*live))]
     Unrecorded {
-        /// How many processes live.
+        /// Number of processes with a running attempt.
         live: usize,
-        /// The store.
+        /// Name of the store.
         store: String,
     },
-    /// A copy of a state directory would work beside the original.
+    /// The state directory is a copy, and its original is still in use.
     #[error("the original, {}, is served by a manager or has running work", original.display())]
     OriginalAtWork {
-        /// The original.
+        /// Path of the original state directory.
         original: PathBuf,
     },
-    /// The key of a store of many machines.
+    /// A part that the command needs, such as the cluster key, cannot be opened.
     #[error(transparent)]
     Key(#[from] ComposeError),
-    /// Whoever wrote to the store may have made it up.
+    /// The signature of an unfinished process is invalid, so its launch cannot be trusted.
     #[error("process {id} has not ended, and is not trusted: {fault}")]
     Untrusted {
-        /// Which.
+        /// Id of the process with the invalid signature.
         id: ProcessId,
-        /// Why.
+        /// Fault of the signature.
         #[source]
         fault: SignatureError,
     },
-    /// What was read back is not what was written.
+    /// The copy that was read back differs from the original.
     #[error("the copy differs from the original in {what}")]
     Differs {
-        /// In what.
+        /// Description of the part of the copy that differs.
         what: String,
     },
 }
@@ -151,7 +153,7 @@ impl From<UnusableFile> for CopyError {
 }
 
 impl CopyError {
-    /// The exit code that stands for it.
+    /// Returns the exit code for the error.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
             Self::Unknown { .. }
@@ -168,7 +170,7 @@ impl CopyError {
         }
     }
 
-    /// The word that programs know it by.
+    /// Returns the error code.
     pub(crate) const fn slug(&self) -> &'static str {
         match self {
             Self::Unknown { .. }
@@ -183,7 +185,7 @@ impl CopyError {
             | Self::Unwatched { .. }
             | Self::Unrecorded { .. } => "input_needed",
             Self::Store { .. } => "store_unavailable",
-            // Where the namespace keeps the id of its key cannot be looked at.
+            // The store could not be asked for the id of its cluster key.
             Self::Key(ComposeError::Store { .. }) => "store_unavailable",
             Self::Key(_) => "cluster_key_unusable",
             Self::Untrusted { .. } => "launch_not_trusted",
@@ -191,7 +193,7 @@ impl CopyError {
         }
     }
 
-    /// What to do about it.
+    /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> Option<String> {
         match self {
             Self::Unknown { scheme, .. } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),

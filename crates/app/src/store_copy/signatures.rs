@@ -1,4 +1,4 @@
-//! Whether what is copied was vouched for, and vouching for it where that is asked for.
+//! Verifies and creates the signatures of launches during a copy.
 
 use super::CopyError;
 use crate::compose::shared;
@@ -7,15 +7,14 @@ use crate::config::{ManagerConfig, StoreChoice};
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::{LaunchSigner as _, StoredProcess};
 
-/// What a copy does about the seals of launches.
+/// Treatment of launch signatures by a copy.
 #[derive(Debug)]
 pub(super) enum SignatureHandling {
-    /// Neither store asks for seals.
+    /// Neither store requires signatures.
     Nothing,
-    /// The original is a store of many machines: what still lives in it has to be what its nodes accepted.
+    /// The original is a shared store: the signatures of its unfinished processes are verified.
     Checked(ClusterSigner),
-    /// The copy is one, and the original belongs to this machine alone: its launches are vouched for as if they had been
-    /// accepted now.
+    /// Only the copy is a shared store: all launches are signed as if they had been accepted now.
     Sealed(ClusterSigner, Timestamp),
 }
 
@@ -34,7 +33,7 @@ impl SignatureHandling {
         Ok(into.map_or(Self::Nothing, |notary| Self::Sealed(notary, now)))
     }
 
-    /// The record as it has to be in the copy.
+    /// Verifies or signs a record, and returns the record as the copy must contain it.
     pub(super) fn vouched(&self, mut stored: StoredProcess) -> Result<StoredProcess, CopyError> {
         match self {
             Self::Nothing => {}
@@ -53,7 +52,7 @@ impl SignatureHandling {
     }
 }
 
-/// Whether whoever writes to it is not trusted with launches.
+/// Returns true if the store is shared, so that write access to it does not imply permission to launch.
 pub(super) fn is_shared(store: &StoreChoice) -> bool {
     match store {
         StoreChoice::Other(url) => shared::knows(url),
@@ -61,7 +60,7 @@ pub(super) fn is_shared(store: &StoreChoice) -> bool {
     }
 }
 
-/// Whether the program added its kind of store.
+/// Returns true if a program added the kind of the store.
 pub(super) fn is_added(store: &StoreChoice) -> bool {
     matches!(store, StoreChoice::Other(_)) && !is_shared(store)
 }

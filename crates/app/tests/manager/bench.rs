@@ -1,4 +1,4 @@
-//! A state directory of its own, and the program on it.
+//! Test bench: a temporary state directory, and the program that uses it.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::OsStr;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-/// Nothing here takes that long unless it hangs.
+/// Time limit for conditions in the tests, long enough that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Bench {
@@ -37,7 +37,8 @@ impl Bench {
         self
     }
 
-    /// With this text as the user's file, in which `{top}` stands for the top directory.
+    /// Writes the configuration file of the user. In the text, `{top}` is replaced by the path of the temporary
+    /// directory.
     pub(crate) fn with_config(self, text: &str) -> Self {
         let config = self.top().join(".config/longhaul");
         std::fs::create_dir_all(&config).unwrap();
@@ -54,7 +55,8 @@ impl Bench {
         &self.state
     }
 
-    /// The program with these words, on this state directory and on nothing else of the user's.
+    /// Returns the program with these arguments and this state directory. Its environment contains no other variables
+    /// of the user; `HOME` is the temporary directory.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         command
@@ -71,7 +73,7 @@ impl Bench {
         Said::of(self.command(words).output().unwrap())
     }
 
-    /// Launches a shell line in the background, and gives its id.
+    /// Launches a shell script in the background and returns the id of the new process.
     pub(crate) fn launch(&self, line: &str) -> String {
         let said = self.run(&["run", "-b", "--", "sh", "-c", line]);
         assert_eq!(said.code, 0, "{said:?}");
@@ -89,14 +91,14 @@ impl Bench {
         std::fs::read_to_string(self.state.join("manager.log")).unwrap_or_default()
     }
 
-    /// The process id of the manager; none if no lock was ever taken.
+    /// Returns the pid of the manager. Returns `None` if no manager ever took the lock.
     pub(crate) fn manager(&self) -> Option<Pid> {
         let lock = std::fs::read_to_string(self.state.join("manager.lock")).ok()?;
         let pid = lock.lines().find_map(|line| line.strip_prefix("pid="))?;
         Pid::from_raw(pid.parse().ok()?)
     }
 
-    /// Sends the manager a signal and waits until it is gone.
+    /// Sends the manager a signal and waits until it has exited.
     pub(crate) fn end_manager(&self, signal: Signal) {
         let pid = self.manager().expect("there is a manager");
         kill_process(pid, signal).unwrap();
@@ -111,7 +113,7 @@ impl Bench {
 impl Drop for Bench {
     fn drop(&mut self) {
         if self.is_serving() {
-            // Nothing that a test started outlives it.
+            // Processes that a test started must not outlive the test.
             self.run(&["cancel", "--all", "--force", "--yes"]);
             if let Some(pid) = self.manager() {
                 let _ = kill_process(pid, Signal::TERM);
@@ -120,7 +122,7 @@ impl Drop for Bench {
     }
 }
 
-/// What a run of the program came to.
+/// Exit code and output of one run of the program.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -138,7 +140,7 @@ impl Said {
     }
 }
 
-/// Polls until something is true.
+/// Polls until a condition is true. Fails the test after a time limit.
 pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
@@ -147,16 +149,16 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// Whether a process is there and no zombie.
+/// Returns true if a process exists and is not a zombie.
 pub(crate) fn is_alive(pid: Pid) -> bool {
     let pid = pid.as_raw_nonzero();
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let runs = stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']));
-    // The first thread may be over before the others, who hold files and locks until they are.
+    // The main thread may exit before other threads, which still hold files and locks.
     runs || std::fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|threads| threads.count() > 1)
 }
 
-/// The words as arguments of a program.
+/// Returns a shell that executes a script.
 pub(crate) fn shell(line: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new("sh");
     command.arg("-c").arg(line);

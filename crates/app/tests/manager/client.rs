@@ -1,25 +1,25 @@
-//! A client that sends exactly what it is told.
+//! HTTP client that sends exactly the given bytes.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where a manager listens.
+/// The network address of a manager.
 pub(crate) struct Web {
     pub(crate) address: String,
 }
 
-/// What a manager answered.
+/// Response of a manager.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Names in small letters.
+    /// Headers, with names in lower case.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// Nothing here takes that long unless it hangs.
+/// Time limit for reads and writes, long enough that only a hang exceeds it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Web {
@@ -31,7 +31,7 @@ impl Web {
         self.address.rsplit_once(':').unwrap().1
     }
 
-    /// The header that names the manager as it listens.
+    /// Returns the `Host` header with the address of the manager.
     pub(crate) fn host(&self) -> String {
         format!("Host: {}", self.address)
     }
@@ -46,7 +46,7 @@ impl Web {
         Reply::of_one(&mut stream)
     }
 
-    /// Asks over TLS, and trusts this certificate alone.
+    /// Sends a request over TLS and trusts only this certificate.
     pub(crate) fn over_tls(&self, trusted: &[u8], path: &str, headers: &[&str]) -> Reply {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(trusted.to_vec().into()).unwrap();
@@ -81,12 +81,12 @@ fn send(stream: &mut impl Write, method: &str, path: &str, headers: &[&str], bod
     let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
     let head = format!("{method} {path} HTTP/1.1\r\n{headers}{length}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
-    // Whoever is turned away by the head need not take the rest.
+    // The manager may refuse the request after its head and close the connection, so an error is ignored.
     let _ = stream.write_all(body.as_bytes());
 }
 
 impl Reply {
-    /// Reads one answer, whose length its head tells.
+    /// Reads one response with the length in its `Content-Length` header.
     pub(crate) fn of_one(stream: &mut impl Read) -> Self {
         let mut text = Vec::new();
         let mut byte = [0];
@@ -116,7 +116,7 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// What went wrong, in a word.
+    /// Returns the error code in the body.
     pub(crate) fn slug(&self) -> String {
         self.json()["type"].as_str().unwrap_or_default().to_owned()
     }

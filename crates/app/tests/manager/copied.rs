@@ -1,11 +1,11 @@
-//! A copy of a state directory, which does nothing of what the original does.
+//! Tests of copied state directories, in which nothing runs until the copy is adopted.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::Signal;
 use std::fs;
 use std::process::Command;
 
-/// Copies the state directory of a bench, with all that its files are.
+/// Copies the state directory of a bench, including permissions and timestamps.
 fn copy(bench: &Bench, to: &str) {
     let copied = Command::new("cp").arg("-a").arg(bench.state()).arg(bench.top().join(to)).status().unwrap();
     assert!(copied.success());
@@ -37,7 +37,7 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         let doctor = at(&bench, "copy", &["doctor"]);
         assert!(doctor.code == 1 && doctor.out.contains("problem  state_dir"), "{store} {doctor:?}");
 
-        // What runs there would be stopped from the copy as well.
+        // Refused, because the manager of the copy could stop attempts that are running in the original.
         let early = at(&bench, "copy", &["store", "adopt", "--yes"]);
         assert!(early.code == 6 && early.err.contains("the original"), "{store} {early:?}");
         fs::write(bench.top().join("go"), "").unwrap();

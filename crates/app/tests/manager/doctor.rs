@@ -1,4 +1,5 @@
-//! `longhaul doctor` with and without a manager, and with a server that is well, sick and gone.
+//! Tests of `longhaul doctor` with and without a manager, and with a Redis server that is healthy, misconfigured or
+//! gone.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -67,7 +68,8 @@ fn doctor_names_processes_that_outlived_their_attempt() {
     let bench = Bench::new();
     let id = bench.launch("exit 7");
     assert_eq!(bench.run(&["wait", &id]).code, 7);
-    // No manager leaves one behind by itself; what it would have inherited marks it.
+    // A manager leaves no such process behind, so the test starts one with the environment variables of an ended
+    // attempt.
     let mut left = std::process::Command::new("sleep");
     let mut left = left.arg("600").env("LONGHAUL_ID", &id).env("LONGHAUL_ATTEMPT", "1").spawn().unwrap();
     let named = format!("alive: {}", left.id());

@@ -1,4 +1,4 @@
-//! A manager that has nothing to do.
+//! Test of the CPU wake-ups of an idle manager.
 
 use crate::bench::{Bench, until};
 use std::collections::BTreeMap;
@@ -6,20 +6,21 @@ use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// A manager that sleeps has so few switches in a second.
+/// Maximum number of wake-ups in one second after which the manager counts as idle.
 const QUIET: u64 = 5;
 const WINDOW: Duration = Duration::from_secs(10);
-/// Two a second are promised; a look now and then is far below that.
+/// Maximum number of wake-ups in the measured window. This is the guaranteed two per second; periodic checks stay far
+/// below it.
 const MOST: u64 = 20;
 
-/// How often each thread of a process has gone to sleep.
+/// Number of voluntary context switches of each thread of a process.
 struct Naps(BTreeMap<String, u64>);
 
 impl Naps {
     fn of(pid: i32) -> Self {
         let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
         let naps = threads.filter_map(|thread| {
-            // A thread may have ended meanwhile.
+            // The thread may have exited since the directory was listed.
             let status = fs::read_to_string(thread.path().join("status")).ok()?;
             let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
             Some((thread.file_name().into_string().ok()?, count.trim().parse().ok()?))

@@ -1,4 +1,4 @@
-//! The program as a whole: real managers, real clients, real commands.
+//! End-to-end tests of the program, with real managers, clients and commands.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! The manager's doors to the network, as seen from outside.
+//! Tests of the network listeners of a manager, from the point of view of a client.
 
 mod certificate;
 mod served;
@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::time::{Duration, Instant};
 
-/// What a browser would send of itself.
+/// Content type that a browser may send from any web page without asking the server first.
 const FORM: &str = "application/x-www-form-urlencoded";
 
 #[test]
@@ -154,7 +154,7 @@ fn who_is_turned_away_is_told_why_though_its_body_comes_late() {
         let mut stream = TcpStream::connect(&web.address).unwrap();
         let head = [&web.host(), token, "Content-Type: application/json", "Content-Length: 2"].join("\r\n");
         write!(stream, "POST /v1/reset HTTP/1.1\r\n{head}\r\nConnection: close\r\n\r\n").unwrap();
-        // So late that whoever did not wait has hung up.
+        // The delay is long enough that a server which does not wait for the body has closed the connection.
         std::thread::sleep(Duration::from_millis(100));
         write!(stream, "{{}}").unwrap();
         let reply = Reply::of_one(&mut stream);
@@ -375,7 +375,7 @@ fn bad_clients_change_nothing_for_good_ones() {
     let mut times = Vec::new();
     for _ in 0..20 {
         for stream in &mut bad {
-            // A byte now and then keeps a head from ever being whole.
+            // One more byte now and then keeps the head of the request incomplete.
             let _ = stream.set_nonblocking(true);
             let _ = stream.write(b"x");
         }
@@ -397,7 +397,7 @@ fn bad_clients_change_nothing_for_good_ones() {
     until("most strangers are turned out", || open() < 600);
 }
 
-/// A client that stays connected.
+/// A client that keeps its connection open.
 struct Good {
     stream: TcpStream,
     request: String,

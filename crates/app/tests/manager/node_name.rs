@@ -1,4 +1,4 @@
-//! Two state directories do not work under one name of a node at a time.
+//! Tests that two state directories cannot use one node name at the same time.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -65,14 +65,14 @@ fn manager_whose_name_another_directory_took_after_its_lease_leaves_and_its_work
     until("its work went on", || bench.top().join("came").exists());
 }
 
-/// The program on another state directory of the same user.
+/// Returns the program with another state directory.
 fn at(bench: &Bench, name: &str, words: &[&str]) -> Command {
     let mut command = bench.command(words);
     command.env("LONGHAUL_STATE_DIR", bench.top().join(name));
     command
 }
 
-/// A manager that ends with the test.
+/// A manager that is killed at the end of the test.
 struct Serving(Child);
 
 impl Serving {

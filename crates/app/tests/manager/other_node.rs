@@ -1,4 +1,4 @@
-//! A state directory keeps the name of its node while anything of that node has not ended.
+//! Tests that a state directory keeps its node name while processes of that node have not ended.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;

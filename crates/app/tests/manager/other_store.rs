@@ -1,4 +1,4 @@
-//! A state directory whose work lives in one store is not served with another one.
+//! Tests that a state directory with running attempts of one store cannot be served with another store.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;

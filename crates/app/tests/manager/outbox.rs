@@ -1,4 +1,4 @@
-//! A node and the store of many machines: while it is away, and when it has lost what it knew.
+//! Tests of nodes during an outage of the shared store, and after the shared store has lost data.
 
 use crate::bench::{Bench, is_alive, until};
 use rustix::process::{Pid, Signal};
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What is said while the absence of the store is known takes no longer, on a busy machine too.
+/// Time limit of responses while an outage of the store is known, generous for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(3);
-/// Whoever waits in vain for so long is told what there is.
+/// Waiting time after which a failing condition prints the state of both nodes.
 const TOLD_AFTER: Duration = Duration::from_secs(10);
-/// Log lines that one event may take, all managers together.
+/// Maximum number of log lines of all managers for one loss of data.
 const FEW_LINES: usize = 40;
 
 #[test]
@@ -100,7 +100,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
     let mark = |then: &str| format!("echo $LONGHAUL_ID >> {}; {then}", marks.display());
     server.stop();
     until("the absence is known", || a.show(&before)["stale_since"].is_string());
-    // Long enough for the lease to be over.
+    // Wait until the lease of the node has expired.
     std::thread::sleep(Duration::from_secs(3));
     let [fails, runs, stopped] =
         ["exit 3", "exec sleep 300", "exec sleep 300"].map(|then| a.launch(&mark(then)));
@@ -220,7 +220,7 @@ fn manager_that_was_killed_gives_back_what_it_kept_when_it_begins_again() {
     work.ends_well(&a, &b);
 }
 
-/// What launches cost: prints it, and holds nobody to it.
+/// Measures the duration of launches and prints it, without a limit that could fail.
 #[test]
 #[ignore = "it measures"]
 fn what_a_launch_costs() {
@@ -233,7 +233,7 @@ fn what_a_launch_costs() {
     eprintln!("a launch through the program: median {:?}, 95 in 100 {:?}", took[50], took[95]);
 }
 
-/// Work of two nodes in every state, each of which says once that it ran.
+/// Processes of two nodes in various states. Each command writes one line to a file when it runs.
 struct Work {
     failed: String,
     runs: String,
@@ -273,7 +273,7 @@ impl Work {
         [&self.failed, &self.runs, &self.holds, &self.waits, &self.beyond]
     }
 
-    /// As the other node sees it too.
+    /// Waits until both nodes show all processes with their previous status again.
     fn is_there_again(&self, a: &Bench, b: &Bench) {
         let expected = [
             (&self.failed, "failed"),
@@ -302,7 +302,7 @@ impl Work {
         assert_eq!(pid_of(b, &self.beyond), self.pids[1]);
     }
 
-    /// New work is taken, what waited runs once, and nothing ran twice.
+    /// Checks that new processes run, that the waiting process runs once, and that no command ran twice.
     fn ends_well(&self, a: &Bench, b: &Bench) {
         let late = until_launched(b, "exit 6");
         assert_eq!(b.run(&["wait", &late]).code, 6);
@@ -354,7 +354,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(copied.success());
 }
 
-/// A server that keeps what it acknowledged, in a directory that outlives it.
+/// A Redis server that stores each acknowledged write in a directory, which outlives the server process.
 struct Server {
     process: Option<Child>,
     socket: PathBuf,
@@ -362,7 +362,7 @@ struct Server {
 }
 
 impl Server {
-    /// None where the program is missing, which is an error where nothing may be left out.
+    /// Starts the server. Returns `None` if `redis-server` is not installed, which is an error in CI.
     fn start(place: &Path) -> Option<Self> {
         let directory = place.join("redis");
         fs::create_dir(&directory).unwrap();
@@ -404,15 +404,15 @@ impl Server {
         }
     }
 
-    /// A manager of this name, which begins with its first command.
+    /// Starts a manager with this node name.
     fn node(&self, name: &str) -> Bench {
         self.node_with(name, "")
     }
 
-    /// The same with more in the query of its store.
+    /// Starts a manager with this node name and additional query parameters in its store URL.
     fn node_with(&self, name: &str, more: &str) -> Bench {
         let url = format!("redis+unix://{}?namespace=team&lease=2&grace=4{more}", self.socket.display());
-        // Both are of one cluster.
+        // All nodes of the cluster share one key.
         let key = self.socket.with_file_name("cluster.key");
         let key = key.display();
         let config = format!("store = \"{url}\"\nnode.id = \"{name}\"\ncluster_key = \"{key}\"\n");

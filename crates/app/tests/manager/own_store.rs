@@ -1,10 +1,10 @@
-//! A store that a program adds, served from two state directories.
+//! Tests of a store that a program adds, served from two state directories.
 
 use crate::bench::{Bench, until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::path::Path;
 
-/// A state directory of the example program, whose store is this file.
+/// Returns a bench of the example program `own_program`, whose store is this file.
 fn serving(store: &Path) -> Bench {
     let own = std::env::current_exe().unwrap();
     let program = own.ancestors().nth(2).unwrap().join("examples/own_program");

@@ -1,4 +1,4 @@
-//! A store that goes away under its manager, while the state directory stays where it is.
+//! Tests of a store that is lost or damaged while the state directory stays in place.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
@@ -6,12 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The exit code of a manager that lost what it stands on.
+/// Exit code of a manager that lost its store.
 const DISPLACED: i32 = 8;
-/// The store in files.
+/// Configuration of a store of files.
 const FILES: &str = "store = \"fs:{top}/state/store\"\n";
 
-/// What a manager says when its store is taken away while a command of it runs.
+/// Takes away the store of a manager with a running command, and returns the output of the manager.
 fn loses_its_store(bench: &Bench, take_away: impl FnOnce()) -> Said {
     let mut manager = bench.command(&["serve"]).stderr(Stdio::piped()).spawn().unwrap();
     until("it serves", || bench.run(&["--no-autostart", "status"]).code == 0);
@@ -63,7 +63,7 @@ fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and
         let bench = Bench::new().with_config(config);
         let said = loses_its_store(&bench, || take_away(&bench));
         assert_eq!(said.code, DISPLACED, "{said:?}");
-        // A log that is removed while it is open goes into the database when that is closed.
+        // SQLite writes a removed log into the database when the database is closed, so nothing is lost in that case.
         let is_gone = !bench.state().join(lost).exists() && !bench.top().join(lost).exists();
         if is_gone && lost != "longhaul.db-wal" {
             let next = bench.run(&["run", "-b", "--", "true"]);
@@ -75,12 +75,12 @@ fn manager_whose_store_is_removed_replaced_or_truncated_acknowledges_nothing_and
     }
 }
 
-/// A manager that was killed while a command runs, and the damage that is done to its store afterwards.
+/// A killed manager with a running command, whose store was damaged afterwards.
 struct Damaged {
     bench: Bench,
     id: String,
     command: Pid,
-    /// A whole copy of the store.
+    /// Directory with an undamaged copy of the store.
     aside: PathBuf,
 }
 
@@ -94,7 +94,7 @@ impl Damaged {
         let id = bench.launch("until [ -e go ]; do sleep 0.02; done; exit 5");
         until("it runs", || bench.show(&id)["pid"].is_u64());
         let pid = i32::try_from(bench.show(&id)["pid"].as_i64().unwrap()).unwrap();
-        // The mark follows the commits a moment later.
+        // The mark of the store is written shortly after the commits.
         let marked = || fs::read_to_string(bench.state().join("store_mark")).unwrap_or_default();
         let events = bench.run(&["events", "--json"]).out.lines().count();
         until("it is marked", || {
@@ -108,7 +108,7 @@ impl Damaged {
         Self { bench, id, command: Pid::from_raw(pid).unwrap(), aside }
     }
 
-    /// Puts back what was damaged.
+    /// Restores the undamaged store.
     fn mend(&self) {
         for path in store_of(&self.bench) {
             let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
@@ -120,12 +120,12 @@ impl Damaged {
 
 impl Drop for Damaged {
     fn drop(&mut self) {
-        // Without a manager it would outlive the test.
+        // No manager may be running, so the command is killed here.
         let _ = kill_process(self.command, Signal::KILL);
     }
 }
 
-/// The files of a database.
+/// File names of a SQLite database.
 const DATABASE: [&str; 3] = ["longhaul.db", "longhaul.db-wal", "longhaul.db-shm"];
 
 fn store_of(bench: &Bench) -> [PathBuf; 4] {
@@ -133,7 +133,7 @@ fn store_of(bench: &Bench) -> [PathBuf; 4] {
     [one, two, three, bench.state().join("store")]
 }
 
-/// Copies those that are there.
+/// Copies those of the files and directories that exist.
 fn copy(from: &[PathBuf], to: &Path) {
     fs::create_dir_all(to).unwrap();
     for path in from.iter().filter(|path| path.exists()) {
@@ -176,7 +176,7 @@ fn store_that_lost_records_is_not_served_and_is_never_empty() {
     let without_newest: Damage = |bench| {
         let commits = fs::read_dir(bench.state().join("store/commits")).unwrap().flatten();
         let newest = commits.map(|entry| entry.path()).max().unwrap();
-        // The last two: one may hold no event.
+        // The last two commits are removed, because one of them may contain no event.
         let number: u64 = newest.file_stem().unwrap().to_str().unwrap().parse().unwrap();
         for number in number - 1..=number {
             fs::remove_file(newest.with_file_name(format!("{number:012}.jsonl"))).unwrap();
@@ -256,7 +256,7 @@ fn store_that_let_go_of_records_or_was_moved_has_lost_none() {
             assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
         }
         bench.end_manager(Signal::KILL);
-        // A state directory of an older version has no mark.
+        // State directories of older versions have no mark.
         fs::remove_file(bench.state().join("store_mark")).unwrap();
         assert_eq!(bench.run(&["status"]).code, 0, "{config}: {}", bench.log());
         bench.end_manager(Signal::KILL);
@@ -283,7 +283,7 @@ fn socket_that_is_removed_is_bound_again_by_the_same_manager() {
         let said = bench.run(&["--no-autostart", "run", "--", "echo", "here"]);
         assert_eq!((said.code, said.out.as_str()), (0, "here\n"), "{round}: {said:?}");
     }
-    // Another one in its place is no manager's. It is moved there, for a free place is taken at once.
+    // A foreign socket must be replaced. It is moved into place, because the manager binds a free path immediately.
     let aside = bench.top().join("other.sock");
     let other = std::os::unix::net::UnixListener::bind(&aside).unwrap();
     other.set_nonblocking(true).unwrap();

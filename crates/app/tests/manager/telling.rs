@@ -1,4 +1,4 @@
-//! What others are told: subscribers, receivers of webhooks, hooks.
+//! Tests of events, webhooks and hooks.
 
 use crate::bench::{Bench, Said, until};
 use rustix::process::Signal;
@@ -161,7 +161,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
     let mut ids = Vec::new();
     for kill in 0..KILLS {
         for n in 0..5 {
-            // A manager that dies may still take a connection: who was not answered asks again.
+            // A dying manager may accept a connection without answering, so the launch is repeated with its launch key.
             let key = format!("{kill}/{n}");
             until("it is launched", || {
                 let said = bench.run(&["run", "-b", "--launch-key", &key, "--", "true"]);
@@ -169,7 +169,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
                 said.code == 0
             });
         }
-        // In the middle of it, and also when nothing is under way.
+        // The kill comes during deliveries or when all deliveries are done.
         until("some of it is told", || heard.lock().unwrap().len() > kill * 12);
         bench.end_manager(Signal::KILL);
     }
@@ -192,7 +192,7 @@ fn killed_manager_repeats_no_more_than_what_was_under_way() {
     assert!(repeats <= KILLS, "{repeats} of {} came again", once.len());
 }
 
-/// The id of the next letter on a connection; none when it is over.
+/// Reads one webhook delivery and returns its id. Returns `None` at the end of the connection.
 fn next_letter(stream: &mut impl std::io::Read) -> Option<String> {
     let (mut text, mut bytes) = (String::new(), [0; 4_096]);
     while !is_whole(&text) {
@@ -202,7 +202,7 @@ fn next_letter(stream: &mut impl std::io::Read) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("webhook-id: ")).map(str::to_owned)
 }
 
-/// Whether a request is there with its body.
+/// Returns true if the text contains a complete request, including its body.
 fn is_whole(text: &str) -> bool {
     let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));

@@ -1,4 +1,4 @@
-//! Whoever can write to the store of many machines does not thereby run commands.
+//! Tests that write access to the shared store is not enough to run commands.
 
 use crate::bench::{Bench, Said, until};
 use crate::shared_store::Server;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-/// Two managers of one namespace and one key.
+/// Two nodes with one namespace and one cluster key.
 struct Nodes {
     a: Bench,
     b: Bench,
@@ -23,7 +23,8 @@ impl Nodes {
         Some(Self { a, b, server })
     }
 
-    /// Changes the specification that holds the first words, as whoever can write to the server does.
+    /// Changes the stored spec that contains the text `marked`, as an attacker with write access to the server could.
+    /// The Lua code `script` returns the new spec.
     fn forge(&self, marked: &str, script: &str, words: &[&str]) {
         let script = format!(
             "local changed = 0 \
@@ -51,7 +52,7 @@ fn member(bench: Bench, server: &Server, name: &str, key: &Path) -> Bench {
     bench.with_config(&format!("store = \"{url}\"\ncluster_key = \"{key}\"\nnode.id = \"{name}\"\n"))
 }
 
-/// Launches a shell line that waits for a second before it is started.
+/// Launches a shell script that starts after a delay of one second.
 fn later(bench: &Bench, line: &str) -> String {
     let said = bench.run(&["run", "-b", "--delay", "1s", "--retry", "3", "--", "sh", "-c", line]);
     assert_eq!(said.code, 0, "{said:?}");
@@ -78,7 +79,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     nodes.forge("innocent", "return (string.gsub(spec, ARGV[1], ARGV[2]))", &["stolen"]);
     nodes.forge("unsealed", "return (string.gsub(spec, '\"signature\":\"[^\"]*\",', ''))", &[]);
     nodes.forge("moved", "return (string.gsub(spec, '\"node\":\"b\"', '\"node\":\"a\"'))", &[]);
-    // What the queue says of its place is not what its record says.
+    // The queue entry names a placement that differs from the placement in the record.
     let lure = "redis.call('HSET', (string.gsub(key, ':b:', ':p:', 1)), 'class', '@a') return spec";
     nodes.forge("lured", lure, &[]);
     let refused = [
@@ -97,7 +98,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fine"]);
     assert!(a.log().contains("a launch is refused"), "{}", a.log());
-    // Nor is it when it is run again, from either node.
+    // A restart of the process is refused by both nodes as well.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);
         assert!(said.code != 0 && said.err.contains("[launch_not_trusted]"), "{said:?}");
@@ -115,7 +116,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let played = a.launch(&line);
     ended(a, &played);
     assert_eq!(count(), 1);
-    // Somebody who has a key of his own seals a launch for node a, and puts it in the place of a launch that waits.
+    // An attacker signs a launch for node `a` with another key and stores it in place of a waiting launch.
     let foreign = Bench::new();
     let foreign = {
         let url = server.url("evil");
@@ -141,7 +142,7 @@ fn what_is_sealed_by_others_or_played_again_is_not_executed() {
     let mine = later(a, "true # place");
     let put = spec.trim_end().replace(&evil, &mine);
     nodes.forge("# place", "return ARGV[2]", &[&put]);
-    // A sealed record of before in the place of another one, and the record of before as it was at its beginning.
+    // An attacker stores the validly signed record of an old process in place of a waiting one.
     let old = server.ask(&[
         "EVAL",
         "for _, key in ipairs(redis.call('KEYS', 'lh:{team}:b:*')) do \
@@ -187,7 +188,7 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
     let said = with(&absent, &["status"]);
     assert!(said.code == 6 && said.err.contains("chmod 600"), "{said:?}");
     fs::set_permissions(&absent, fs::Permissions::from_mode(0o600)).unwrap();
-    // A rotation on one node: the other one needs the file before it is started anew.
+    // The key is rotated on one node. The other node needs the new key file before its next start.
     let rotated = a.run(&["--json", "store", "key", "--rotate"]);
     let rotated: serde_json::Value = serde_json::from_str(&rotated.out).unwrap();
     assert_eq!(rotated["trusted"], signing.as_str());
@@ -236,7 +237,7 @@ fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
         assert!(refused.code == 2 && refused.err.contains("[key_in_use]"), "{refused:?}");
         assert!(refused.err.contains(&old) && refused.err.contains("start the managers anew"), "{refused:?}");
     }
-    // The old one was kept, so that managers start, and the first of them makes the new key that of the store.
+    // The old key is still in the file, so managers can start. The first of them records the new key in the store.
     a.end_manager(Signal::TERM);
     assert_eq!(b.run(&["status"]).code, 0);
     assert_ne!(named(), old);

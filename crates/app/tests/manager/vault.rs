@@ -1,4 +1,4 @@
-//! Captured environments that are damaged.
+//! Test of damaged environments in the environment store.
 
 use crate::bench::{Bench, until};
 use rustix::process::Signal;
@@ -9,7 +9,7 @@ fn start_with_a_damaged_environment_fails_at_once_and_says_so() {
     let bench = Bench::new();
     let id = bench.launch("exit 3");
     assert_eq!(bench.run(&["wait", &id]).code, 3);
-    // The manager has in memory what it opened lately.
+    // The manager caches environments in memory, so it is restarted.
     bench.end_manager(Signal::TERM);
     for entry in fs::read_dir(bench.state().join("vault")).unwrap().flatten() {
         let mut bytes = fs::read(entry.path()).unwrap();

@@ -1,10 +1,10 @@
-//! What takes secrets out of a text.
+//! Removes secrets from a text.
 
-/// What stands in the place of a secret.
+/// Text that replaces a secret.
 const GONE: &str = "***";
-/// Nothing shorter is looked for: it would be found everywhere.
+/// Minimum length in bytes of a known secret. A shorter text would match in too many places.
 const MIN_SECRET_LEN: usize = 8;
-/// What the name of something secret holds.
+/// Words that mark a name as secret if the name contains one of them.
 const TELLING: [&str; 9] = [
     "token",
     "secret",
@@ -17,20 +17,20 @@ const TELLING: [&str; 9] = [
     "private_key",
 ];
 
-/// What takes secrets out of a text: those that it was told, and what looks like one.
+/// Removes secrets from a text: known secrets, and texts that are likely to be secrets.
 #[derive(Default)]
 pub(super) struct Scrub {
     known: Vec<String>,
 }
 
 impl Scrub {
-    /// Learns secrets: each line of a text is one.
+    /// Adds each line of a text as a known secret. Short lines are ignored.
     pub(super) fn learn(&mut self, text: &str) {
         let lines = text.lines().map(str::trim).filter(|line| line.len() >= MIN_SECRET_LEN);
         self.known.extend(lines.map(str::to_owned));
     }
 
-    /// Gives a text without them.
+    /// Returns the text with all secrets replaced.
     pub(super) fn apply(&self, text: &str) -> String {
         let mut clean = String::with_capacity(text.len());
         for line in text.split_inclusive('\n') {
@@ -48,7 +48,7 @@ impl Scrub {
     }
 }
 
-/// Takes user, password, path and query out of addresses of the web, and user and password out of all others.
+/// Removes user, password, path and query from `http` and `https` URLs. From other URLs it removes user and password.
 fn without_addresses(line: &str) -> String {
     let mut clean = String::new();
     let mut rest = line;
@@ -74,7 +74,7 @@ fn without_addresses(line: &str) -> String {
     clean
 }
 
-/// Takes out what follows a name that tells of a secret, to the end of its word, its quotes, or its line.
+/// Removes the values of secret names. A value extends to the end of its word, its quotes or its line.
 fn without_values(line: &str) -> String {
     let lower = line.to_ascii_lowercase();
     let mut clean = String::new();
@@ -88,7 +88,7 @@ fn without_values(line: &str) -> String {
     clean
 }
 
-/// Where the next value of such a name begins and ends.
+/// Returns the start and end offset of the next value whose name is secret. Returns `None` if there is no further one.
 fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     let mut search = from;
     loop {
@@ -99,7 +99,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
             .min_by_key(|(at, name)| (*at, usize::MAX - name.len()))?;
         let behind_name = search.checked_add(at)?.checked_add(name.len())?;
         let tail = line.get(behind_name..)?;
-        // The rest of the name, then what ties it to its value.
+        // The name may have a suffix. Quotes, spaces and a separator may follow before the value.
         let word =
             tail.find(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).unwrap_or(tail.len());
         let after_word = tail.get(word..)?;
@@ -117,7 +117,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
                 let inner = value.get(1..)?;
                 inner.find(quote).map_or(value.trim_end().len(), |end| end.saturating_add(2))
             }
-            // A scheme such as Bearer stands before the word that matters.
+            // An authorization value has a scheme such as Bearer before the secret, so the whole line is the value.
             Some(_) if name == &"authorization" => value.trim_end_matches('\n').len(),
             Some(_) | None => {
                 value.find(|c: char| c.is_whitespace() || "&,;}\"'".contains(c)).unwrap_or(value.len())
@@ -127,7 +127,7 @@ fn value_after(lower: &str, line: &str, from: usize) -> Option<(usize, usize)> {
     }
 }
 
-/// Whether what stands there is a flag of a command, whose value is the next word.
+/// Returns true if the name at this offset belongs to a command-line flag, whose value is the next word.
 fn is_flag(lower: &str, at: usize) -> bool {
     let before = lower.get(..at).unwrap_or_default();
     let word = before.rsplit(|c: char| c.is_whitespace()).next().unwrap_or_default();

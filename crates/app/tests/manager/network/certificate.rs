@@ -1,4 +1,4 @@
-//! Doors behind a certificate.
+//! Tests of network listeners with TLS.
 
 use super::served::Served;
 use crate::bench::Bench;

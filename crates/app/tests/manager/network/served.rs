@@ -1,4 +1,4 @@
-//! A manager that listens on the network.
+//! Test bench with a manager that listens on the network.
 
 use crate::bench::{Bench, Said, until};
 use crate::client::Web;
@@ -43,12 +43,12 @@ impl Served {
         said.out.trim().to_owned()
     }
 
-    /// The header that lets its sender do everything.
+    /// Returns the `Authorization` header with the token for full access.
     pub(super) fn control(&self) -> String {
         format!("Authorization: Bearer {}", self.token(false))
     }
 
-    /// Ends the manager, and gives what is left.
+    /// Ends the manager and returns the bench.
     pub(super) fn end(mut self) -> Bench {
         self.bench.end_manager(rustix::process::Signal::TERM);
         assert!(self.server.wait().unwrap().success());
