@@ -42,7 +42,10 @@ async fn what_is_no_outbox_is_refused_untouched() {
         }
         let is_other = matches!(refused, StoreError::Format { found: 1 | 3, supported: 2 });
         let is_foreign = matches!(refused, StoreError::Corrupt { .. });
-        assert!(if [&newer, &older].contains(&path) { is_other } else { is_foreign }, "{path:?}: {refused:?}");
+        assert!(
+            if [&newer, &older].contains(&path) { is_other } else { is_foreign },
+            "{path:?}: {refused:?}"
+        );
         assert_eq!(fs::read(path).ok(), before, "{path:?}");
     }
 }
