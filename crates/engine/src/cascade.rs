@@ -108,7 +108,7 @@ impl EngineShared {
             };
             core.cancel_until_accepted(&stored, force, told).await;
             locked(&core.kin.telling).remove(&(id, force));
-            core.look_below(id).await;
+            core.check_descendants(id).await;
         });
     }
 
@@ -134,7 +134,7 @@ impl EngineShared {
     /// at once.
     pub(crate) fn await_descendants(self: &Arc<Self>, id: ProcessId) {
         let core = self.clone();
-        tokio::spawn(async move { core.look_below(id).await });
+        tokio::spawn(async move { core.check_descendants(id).await });
     }
 
     /// Repeats the check for live descendants of every ancestor that waits for the process that ended.
@@ -194,7 +194,7 @@ impl EngineShared {
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%id, %error, "its descendants cannot be found yet"),
             }
-            if !self.rest(&mut wait).await {
+            if !self.wait_before_retry(&mut wait).await {
                 return;
             }
             told = match self.load(id).await {
@@ -215,7 +215,7 @@ impl EngineShared {
         force: bool,
     ) -> Result<bool, EngineError> {
         let mut below = self.live_below(top.process.id).await?;
-        below.extend(self.left_below(top.process.id).await?);
+        below.extend(self.orphaned_descendants(top.process.id).await?);
         Ok(self.apply_to_all(top, below, force).await)
     }
 
@@ -296,7 +296,7 @@ impl EngineShared {
         }
     }
 
-    async fn look_below(self: &Arc<Self>, id: ProcessId) {
+    async fn check_descendants(self: &Arc<Self>, id: ProcessId) {
         if !self.kin.begin(id) {
             return;
         }
@@ -314,7 +314,7 @@ impl EngineShared {
                 }
                 Err(error) => {
                     tracing::warn!(%id, %error, "its descendants cannot be looked at yet");
-                    if !self.rest(&mut wait).await {
+                    if !self.wait_before_retry(&mut wait).await {
                         return;
                     }
                 }
@@ -323,7 +323,7 @@ impl EngineShared {
     }
 
     /// Waits before a retry and doubles the next delay. Returns false if the engine is shutting down.
-    async fn rest(&self, wait: &mut Duration) -> bool {
+    async fn wait_before_retry(&self, wait: &mut Duration) -> bool {
         if self.is_closing() {
             return false;
         }

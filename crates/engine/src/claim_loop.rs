@@ -48,7 +48,7 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
                 return;
             }
             Err(error) => {
-                core.unanswered(None, &error, "the store did not answer a claim");
+                core.log_retry(None, &error, "the store did not answer a claim");
                 core.regard.missed();
                 // The store may have delivered updates that were not handled, so all pending work is requested again.
                 greeted = None;
@@ -66,14 +66,14 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
     let greeted = greeted && core.parts.store.away_since().is_none();
     if !greeted {
         // Renew before any claim: a store that was unavailable may have lost data.
-        let (lease, asked) = (core.lease(), core.asking());
+        let (lease, asked) = (core.lease(), core.mark_before_request());
         let calls = core.parts.store.renew_lease(&lease).await?;
         core.heard(&lease, &asked, &calls);
         handle_updates(core, &calls).await?;
     }
-    while core.tenure.is_living(core.parts.clock.now()) && fill(core).await? {}
-    let (lease, asked) = (core.lease(), core.asking());
-    if !core.tenure.is_living(asked.at) {
+    while core.tenure.may_claim(core.parts.clock.now()) && fill(core).await? {}
+    let (lease, asked) = (core.lease(), core.mark_before_request());
+    if !core.tenure.may_claim(asked.at) {
         // Processes that are queued while the lease is invalid cause no further update, so wait for a lease change.
         changed.next().await;
         return Ok(());
@@ -88,7 +88,7 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
 
 /// Starts the processes that were claimed for this node although the answer was lost, after the node has joined again.
 async fn start_unheard(core: &Arc<EngineShared>) {
-    for stored in taken_unheard(core).await {
+    for stored in claimed_without_answer(core).await {
         core.settle(&stored);
         core.answer_beside(stored.process.id);
     }
@@ -97,7 +97,7 @@ async fn start_unheard(core: &Arc<EngineShared>) {
 /// Claims once. Returns true if more processes may be waiting.
 async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
     let claimed = match core.parts.store.claim(&core.lease(), &room(core).await?).await {
-        Err(StoreError::Unknown { .. }) => taken_unheard(core).await,
+        Err(StoreError::Unknown { .. }) => claimed_without_answer(core).await,
         answer => answer?,
     };
     if !claimed.is_empty() {
@@ -116,7 +116,7 @@ async fn fill(core: &Arc<EngineShared>) -> Result<bool, EngineError> {
 }
 
 /// Returns the processes that a claim without an answer may have taken. No other code path would start them.
-async fn taken_unheard(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
+async fn claimed_without_answer(core: &Arc<EngineShared>) -> Vec<StoredProcess> {
     loop {
         match arm_reported(core).await {
             Ok(()) => match starting(core).await {
@@ -137,7 +137,7 @@ async fn arm_reported(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     for stored in core.all(&filter).await? {
         if matches!(stored.process.spec.work, Work::Reported(_)) {
             core.arm(&stored);
-            core.attend_to(&stored);
+            core.update_from(&stored);
         }
     }
     Ok(())
@@ -175,7 +175,7 @@ pub(crate) async fn handle_updates(core: &Arc<EngineShared>, calls: &NodeUpdates
     for id in &calls.pending_actions {
         core.execute_pending_actions(*id).await?;
     }
-    core.timers.attend_at(calls.due);
+    core.timers.schedule_due_check(calls.due);
     Ok(())
 }
 
@@ -203,7 +203,7 @@ pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>
             }
         }
         if !more {
-            let (lease, asked) = (core.lease(), core.asking());
+            let (lease, asked) = (core.lease(), core.mark_before_request());
             let calls = core.parts.store.renew_lease(&lease).await?;
             core.heard(&lease, &asked, &calls);
             return Ok(calls.due);

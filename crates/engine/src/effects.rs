@@ -29,7 +29,7 @@ impl EngineShared {
     }
 
     /// Performs the effects that follow from the state of a record.
-    pub(crate) async fn perform_wanted(self: &Arc<Self>, stored: &StoredProcess) {
+    pub(crate) async fn perform_pending_effects(self: &Arc<Self>, stored: &StoredProcess) {
         let wanted = stored.process.wanted_below().into_iter().chain(stored.process.wanted());
         self.perform_all(stored, wanted.collect()).await;
     }
@@ -37,7 +37,7 @@ impl EngineShared {
     /// Performs the effects that follow from the state of a record, in a background task.
     pub(crate) fn perform_beside(self: &Arc<Self>, stored: StoredProcess) {
         let core = self.clone();
-        tokio::spawn(async move { core.perform_wanted(&stored).await });
+        tokio::spawn(async move { core.perform_pending_effects(&stored).await });
     }
 
     async fn perform(self: &Arc<Self>, stored: &StoredProcess, effect: Effect) {
@@ -49,7 +49,7 @@ impl EngineShared {
             Effect::Pause { attempt } => {
                 let key = AttemptKey { id, attempt };
                 let mut paused = self.parts.spawner.pause(key).await;
-                if self.is_found_now(&stored.process, &paused).await {
+                if self.was_readopted(&stored.process, &paused).await {
                     paused = self.parts.spawner.pause(key).await;
                 }
                 if let Err(error) = paused {
@@ -74,7 +74,7 @@ impl EngineShared {
                 let key = AttemptKey { id, attempt };
                 tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
                 let mut sent = self.parts.spawner.signal(key, signal, target).await;
-                if self.is_found_now(&stored.process, &sent).await {
+                if self.was_readopted(&stored.process, &sent).await {
                     sent = self.parts.spawner.signal(key, signal, target).await;
                 }
                 if let Err(error) = sent {
@@ -104,10 +104,10 @@ impl EngineShared {
             return self.starts.failed(&stored.process);
         }
         // A process that is local-only cannot be taken over by another node, so it needs no valid lease.
-        let is_living =
-            self.tenure.is_living(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
-        if !is_living || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
-            tracing::warn!(id = %key.id, is_living, "the start waits for the lease and for older copies to end");
+        let may_claim =
+            self.tenure.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
+        if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
+            tracing::warn!(id = %key.id, may_claim, "the start waits for the lease and for older copies to end");
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
@@ -117,7 +117,7 @@ impl EngineShared {
             answer @ (Ok(false) | Err(_)) => {
                 self.starts.failed(&stored.process);
                 if let Err(error) = answer {
-                    self.unanswered(Some(key.id), &error, "the start waits until its claim is kept");
+                    self.log_retry(Some(key.id), &error, "the start waits until its claim is kept");
                 }
                 return self.again_later(key);
             }
@@ -153,7 +153,7 @@ impl EngineShared {
             Err(error) => {
                 tracing::warn!(id = %key.id, %error, "the start was not answered");
                 self.starts.failed(&stored.process);
-                self.look_again(&stored.process, key).await;
+                self.readopt(&stored.process, key).await;
             }
         }
     }
@@ -184,7 +184,7 @@ impl EngineShared {
         let (id, attempt) = (done.process.id, done.process.attempt);
         match self.load(id).await {
             Ok(now) if now.process.attempt == attempt && now.process.wanted() != done.process.wanted() => {
-                Box::pin(self.perform_wanted(&now)).await;
+                Box::pin(self.perform_pending_effects(&now)).await;
             }
             Ok(_) | Err(EngineError::NotFound { .. }) => {}
             Err(_) => self.again_later(AttemptKey { id, attempt }),
@@ -196,8 +196,8 @@ impl EngineShared {
         if stored.process.attempt != key.attempt || !is_mine {
             return self.unexamined.remove(key);
         }
-        if stored.process.status() == Status::Starting || self.look_again(&stored.process, key).await {
-            self.perform_wanted(stored).await;
+        if stored.process.status() == Status::Starting || self.readopt(&stored.process, key).await {
+            self.perform_pending_effects(stored).await;
         }
     }
 
@@ -212,7 +212,7 @@ impl EngineShared {
         crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await {
             tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
-            if self.look_again(&stored.process, key).await
+            if self.readopt(&stored.process, key).await
                 && let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await
             {
                 tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
@@ -223,15 +223,15 @@ impl EngineShared {
 
     /// Returns true if a call failed only because the attempt was not watched, and the attempt has now been adopted. An
     /// action that was stored while no manager ran may be executed before its attempt is adopted.
-    async fn is_found_now(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
+    async fn was_readopted(self: &Arc<Self>, process: &Process, done: &Result<(), SpawnError>) -> bool {
         match done {
-            Err(SpawnError::Unknown { key }) => self.look_again(process, *key).await,
+            Err(SpawnError::Unknown { key }) => self.readopt(process, *key).await,
             Ok(()) | Err(_) => false,
         }
     }
 
     /// Adopts an attempt that the spawner does not watch. Returns true if the attempt is alive and now watched.
-    async fn look_again(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
+    async fn readopt(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let Some(command) = process.spec.command() else { return false };
         match self.parts.spawner.adopt(key, command).await {
             Ok(Adopted::Alive(observation)) => {

@@ -16,7 +16,7 @@ pub struct EligibleNodes {
 impl EligibleNodes {
     /// Returns `None` if a node that is not draining fits the placement. Otherwise returns the draining nodes that fit.
     #[must_use]
-    pub fn lacking(&self, placement: &Placement) -> Option<Vec<NodeId>> {
+    pub fn unavailable(&self, placement: &Placement) -> Option<Vec<NodeId>> {
         if fits_any(placement, &self.nodes) {
             return None;
         }

@@ -5,19 +5,19 @@ use crate::detached::run_to_completion;
 use crate::error::EngineError;
 use crate::follow::follow;
 use crate::inbox::InboxSender;
-use crate::lease_renewal::{PeerState, enforce_lease_deadline, keep_lease, publish_lease_end};
+use crate::lease_renewal::{PeerState, enforce_lease_deadline, publish_lease_end, renew_periodically};
 use crate::lease_state::LeaseState;
 use crate::live_stats::LiveStatsCache;
 use crate::local_attempts::LocalAttempts;
 use crate::monitor::{Monitor, run_monitor};
 use crate::notifier::Notifier;
 use crate::parts::{EnginePorts, EngineSettings};
-use crate::queues::settled_policy;
+use crate::queues::apply_configured_limits;
 use crate::reconcile::HistoryTracker;
 use crate::record_cache::RecordCache;
 use crate::reset::ResetState;
-use crate::retention::{PruneStatus, keep_tidy};
-use crate::stale_attempts::look_for_leftovers;
+use crate::retention::{PruneStatus, prune_periodically};
+use crate::stale_attempts::examine_stale_attempts;
 use crate::start_dedup::StartDedup;
 use crate::subscribe::SubscriptionShared;
 use crate::timers::Timers;
@@ -91,7 +91,7 @@ impl Engine {
     pub async fn start(parts: EnginePorts, settings: EngineSettings) -> Result<Self, EngineError> {
         let (ends, sent) = (parts.store.leases_expire(), parts.clock.now());
         let lease = parts.store.register(&settings.node).await?;
-        let policy = settled_policy(parts.store.as_ref(), settings.policy.as_ref()).await?;
+        let policy = apply_configured_limits(parts.store.as_ref(), settings.policy.as_ref()).await?;
         let (lanes, inbox) = InboxSender::new();
         let core = Arc::new(EngineShared {
             parts,
@@ -130,9 +130,9 @@ impl Engine {
         tasks.extend(inbox.work(&core));
         tasks.push(tokio::spawn(claim_loop::claim(core.clone())));
         tasks.push(tokio::spawn(claim_loop::observe(core.clone())));
-        tasks.push(tokio::spawn(timers::keep_time(core.clone())));
+        tasks.push(tokio::spawn(timers::run_timers(core.clone())));
         tasks.push(tokio::spawn(run_monitor(core.clone())));
-        tasks.push(tokio::spawn(keep_tidy(core.clone())));
+        tasks.push(tokio::spawn(prune_periodically(core.clone())));
         core.tasks.lock().unwrap_or_else(PoisonError::into_inner).extend(tasks);
         Ok(Self { core })
     }
@@ -257,7 +257,7 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
         core.enter().await?;
         core.reconciled(&core.lease()).await?;
         let end = core.parts.store.end().await?;
-        tasks.push(tokio::spawn(keep_lease(core.clone())));
+        tasks.push(tokio::spawn(renew_periodically(core.clone())));
         tasks.push(tokio::spawn(enforce_lease_deadline(core.clone())));
         tasks.push(tokio::spawn(publish_lease_end(core.clone())));
         tasks.push(tokio::spawn(follow(core.clone(), end)));
@@ -267,7 +267,7 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
     }
     let recovered = recover::recover(core).await;
     if ends && recovered.is_ok() {
-        look_for_leftovers(core).await;
+        examine_stale_attempts(core).await;
     }
     match recovered {
         Ok(rest) => {

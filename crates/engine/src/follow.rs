@@ -18,14 +18,14 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
         match core.parts.store.read(Some(after), PAGE, true).await {
             Ok(page) => {
                 let ids: BTreeSet<ProcessId> = page.events.iter().map(|logged| logged.id).collect();
-                core.hear_of(ids).await;
+                core.handle_changes(ids).await;
                 if page.gap {
                     core.hub.all_changed();
                 }
                 after = page.events.last().map_or(after, |logged| logged.cursor);
             }
             Err(error) => {
-                core.unanswered(None, &error, "what other nodes do cannot be followed now");
+                core.log_retry(None, &error, "what other nodes do cannot be followed now");
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -35,14 +35,14 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
 
 impl EngineShared {
     /// Handles changes of the given processes, which this node or another one made.
-    async fn hear_of(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
+    async fn handle_changes(self: &Arc<Self>, ids: BTreeSet<ProcessId>) {
         let elsewhere: Vec<ProcessId> = ids.iter().copied().filter(|id| !self.owned.knows(*id)).collect();
         match self.parts.store.load_each(&elsewhere).await {
             Ok(found) => {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
             // Each waiter is notified below and reads the record again.
-            Err(error) => self.unanswered(None, &error, "what changed elsewhere cannot be read now"),
+            Err(error) => self.log_retry(None, &error, "what changed elsewhere cannot be read now"),
         }
         ids.into_iter().for_each(|id| self.hub.changed(id));
     }
@@ -56,7 +56,7 @@ impl EngineShared {
         // Reported work has no owner, so every node monitors its heartbeat.
         if matches!(stored.process.spec.work, Work::Reported(_)) {
             self.arm(stored);
-            self.attend_to(stored);
+            self.update_from(stored);
         }
     }
 }

@@ -68,7 +68,7 @@ async fn run(core: Arc<EngineShared>, mut exit: mpsc::UnboundedReceiver<(Process
         tokio::select! {
             biased;
             // A panic in this task ends the manager.
-            Some(Ok(id)) = owed.trying.join_next() => owed.go_on(&core, id),
+            Some(Ok(id)) = owed.trying.join_next() => owed.start_next(&core, id),
             arrived = exit.recv() => {
                 let Some((id, input)) = arrived else { return };
                 let mut digestion = PendingInput::of(id, input);
@@ -103,7 +103,7 @@ impl RetryQueue {
     }
 
     /// Starts the next input of a process after its oldest one was committed.
-    fn go_on(&mut self, core: &Arc<EngineShared>, id: ProcessId) {
+    fn start_next(&mut self, core: &Arc<EngineShared>, id: ProcessId) {
         match self.behind.get_mut(&id).and_then(VecDeque::pop_front) {
             Some(next) => {
                 self.trying.spawn(next.finish(core.clone()));
@@ -160,7 +160,7 @@ impl PendingInput {
         let (id, input) = (self.id, &self.input);
         // Store the output tail before the end is visible: a reader of the end may ask for the output after this node
         // is gone.
-        if let Some(key) = self.over.take_if(|_| core.keeps_tails())
+        if let Some(key) = self.over.take_if(|_| core.stores_tails())
             && !core.store_tail(key).await
         {
             self.over = Some(key);
@@ -178,7 +178,7 @@ impl PendingInput {
                 true
             }
             Err(error) => {
-                core.unanswered(Some(id), &error, "an observation waits until it can be committed");
+                core.log_retry(Some(id), &error, "an observation waits until it can be committed");
                 self.note(core);
                 self.wait = self.wait.saturating_mul(2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
                 false

@@ -257,14 +257,14 @@ impl RestartSelection {
             let process = &stored.process;
             let replacement = self.replaced.get(&process.id).copied();
             // Without `with_children`, a replaced process counts as restarted.
-            let is_back =
+            let is_restarted =
                 self.restarted.contains_key(&process.id) || (replacement.is_some() && !with_children);
-            if is_back && !is_named {
+            if is_restarted && !is_named {
                 continue;
             }
             let mut launchers = process.lineage.launchers().iter().rev().copied();
-            let restarted = launchers.find(|above| chosen.contains(above) || self.is_back(above));
-            let reason = match (unwanted(process), replacement, restarted) {
+            let restarted = launchers.find(|above| chosen.contains(above) || self.is_restarted(above));
+            let reason = match (skip_reason(process), replacement, restarted) {
                 (Some(reason), _, _) if !is_named => reason,
                 (_, Some(by), _) => SkipReason::Replaced { by },
                 (_, None, Some(ancestor)) if !with_children => SkipReason::AncestorRestarted { ancestor },
@@ -280,7 +280,7 @@ impl RestartSelection {
     }
 
     /// Returns true if a process was interrupted and restarted earlier.
-    fn is_back(&self, id: &ProcessId) -> bool {
+    fn is_restarted(&self, id: &ProcessId) -> bool {
         self.interrupted.contains(id) && self.restarted.contains_key(id)
     }
 
@@ -317,7 +317,7 @@ impl RestartSelection {
 
     /// Returns all restarts of the interrupted processes that launched this process.
     fn restarts_above(&self, process: &Process) -> BTreeSet<ProcessId> {
-        let above = process.lineage.launchers().iter().filter(|above| self.is_back(above));
+        let above = process.lineage.launchers().iter().filter(|above| self.is_restarted(above));
         above.flat_map(|above| self.restarts_of(*above)).collect()
     }
 
@@ -337,7 +337,7 @@ fn same_name(one: &Spec, other: &Spec) -> bool {
 }
 
 /// Returns the reason for which a process is only restarted if it is given by id, or `None`.
-fn unwanted(process: &Process) -> Option<SkipReason> {
+fn skip_reason(process: &Process) -> Option<SkipReason> {
     match &process.state {
         State::Ended(ended) if ended.orphan_stop.is_some() => Some(SkipReason::Cancelled),
         State::Ended(ended) if ended.late.is_some() => Some(SkipReason::EndKnown),

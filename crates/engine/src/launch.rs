@@ -205,7 +205,7 @@ impl EngineShared {
                 Err(verify_lease.into())
             }
             (Err(EngineError::Refused { refusal: refusal @ StoreRejection::NoSlot { .. } }), _) => {
-                Err(match self.standstill(&process).await {
+                Err(match self.blocked_reason(&process).await {
                     Some(standstill) => EngineError::NotAtOnce { standstill },
                     None => EngineError::Refused { refusal },
                 })
@@ -216,7 +216,7 @@ impl EngineShared {
 
     /// Returns the reason for which no immediate start is possible, or `None` if only a slot or the queue order
     /// prevents the start.
-    async fn standstill(&self, process: &Process) -> Option<LaunchBlocked> {
+    async fn blocked_reason(&self, process: &Process) -> Option<LaunchBlocked> {
         if !self.may_run(process) {
             return Some(LaunchBlocked::Elsewhere);
         }
@@ -241,14 +241,14 @@ impl EngineShared {
         let mut repeats = 0;
         for _ in 0..MAX_POLICY_RETRIES {
             if process.spec.launch_key.is_some() {
-                self.until_given_back().await;
+                self.wait_for_restores().await;
             }
             let submission = Submission {
                 process: process.clone(),
                 events: events.to_vec(),
                 limits: self.limits_of(process),
                 claim_for: Some(ClaimRequest { lease: self.lease(), roots })
-                    .filter(|_| self.may_run(process) && self.tenure.is_living(self.parts.clock.now())),
+                    .filter(|_| self.may_run(process) && self.tenure.may_claim(self.parts.clock.now())),
                 fail_if_queued: no_queue,
             };
             crashpoint!("engine.submit");
@@ -275,7 +275,7 @@ impl EngineShared {
     }
 
     /// Waits while nodes restore records that the store has lost: the holder of the launch key may be among them.
-    async fn until_given_back(&self) {
+    async fn wait_for_restores(&self) {
         while let Some(until) = self.tenure.held_until(self.parts.clock.now()) {
             if self.is_closing() {
                 return;
@@ -290,10 +290,10 @@ impl EngineShared {
         process: &Process,
     ) -> Result<LaunchOutcome, EngineError> {
         match submitted {
-            SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => Ok(self.begun(stored)),
+            SubmitOutcome::Waiting(stored) | SubmitOutcome::Claimed(stored) => Ok(self.spawn_start(stored)),
             // An earlier submission succeeded, but its answer was lost.
             SubmitOutcome::Existing { id, stored: Some(stored), .. } if id == process.id => {
-                Ok(self.begun(stored))
+                Ok(self.spawn_start(stored))
             }
             SubmitOutcome::Existing { stored: Some(stored), same_spec: true, .. } => {
                 Ok(LaunchOutcome { stored, created: false })
@@ -318,7 +318,7 @@ impl EngineShared {
             while !core.is_closing() {
                 match core.load(id).await {
                     Ok(stored) => {
-                        core.begun(stored);
+                        core.spawn_start(stored);
                         return;
                     }
                     Err(EngineError::NotFound { .. }) => return,
@@ -333,7 +333,7 @@ impl EngineShared {
     }
 
     /// Starts the accepted process in the background, so that the caller does not wait for the start.
-    fn begun(self: &Arc<Self>, stored: StoredProcess) -> LaunchOutcome {
+    fn spawn_start(self: &Arc<Self>, stored: StoredProcess) -> LaunchOutcome {
         self.settle(&stored);
         // If an answer was lost, another node may have claimed the process in the meantime.
         if self.author_of(&stored).is_some() {

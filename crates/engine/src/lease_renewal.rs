@@ -41,7 +41,7 @@ impl PeerState {
 }
 
 /// Renews the lease periodically and handles the updates in the answers.
-pub(crate) async fn keep_lease(core: Arc<EngineShared>) {
+pub(crate) async fn renew_periodically(core: Arc<EngineShared>) {
     while !core.tenure.is_replaced() {
         renew_lease(&core).await;
         let next = core.parts.clock.now().plus(core.settings.lease_renew_interval);
@@ -50,14 +50,14 @@ pub(crate) async fn keep_lease(core: Arc<EngineShared>) {
 }
 
 async fn renew_lease(core: &Arc<EngineShared>) {
-    let (lease, asked) = (core.lease(), core.asking());
+    let (lease, asked) = (core.lease(), core.mark_before_request());
     let patience = asked.at.plus(core.settings.lease_renew_interval.saturating_mul(2));
     let answer = tokio::select! {
         biased;
         answer = core.parts.store.renew_lease(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
             core.regard.missed();
-            return core.unanswered(None, &RenewalTimeout, "a sign of life was not answered in time");
+            return core.log_retry(None, &RenewalTimeout, "a sign of life was not answered in time");
         }
     };
     match answer {
@@ -71,7 +71,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
         }
         Err(error) => {
             core.regard.missed();
-            core.unanswered(None, &error, "a sign of life was not answered");
+            core.log_retry(None, &error, "a sign of life was not answered");
         }
     }
 }
@@ -84,7 +84,7 @@ fn handle_updates_concurrently(core: &Arc<EngineShared>, calls: NodeUpdates) {
     let core = core.clone();
     tokio::spawn(async move {
         if let Err(error) = handle_updates(&core, &calls).await {
-            core.unanswered(None, &error, "what a sign of life told waits for the next one");
+            core.log_retry(None, &error, "what a sign of life told waits for the next one");
         }
         core.neighbours.heeding.store(false, Ordering::Relaxed);
     });
@@ -156,7 +156,7 @@ impl EngineShared {
     pub(crate) async fn enter(self: &Arc<Self>) -> Result<(), EngineError> {
         let lease = self.lease();
         self.parts.store.advertise(&lease, &self.settings.offer).await?;
-        let asked = self.asking();
+        let asked = self.mark_before_request();
         let calls = self.parts.store.renew_lease(&lease).await?;
         self.heard(&lease, &asked, &calls);
         Ok(())
@@ -164,8 +164,8 @@ impl EngineShared {
 
     /// Records the answer to a lease renewal that was sent at `asked`.
     pub(crate) fn heard(self: &Arc<Self>, lease: &Lease, asked: &HistoryQuery, calls: &NodeUpdates) {
-        self.tenure.prolong(lease, asked.at, calls);
-        self.regard(asked, calls);
+        self.tenure.extend(lease, asked.at, calls);
+        self.check_history(asked, calls);
     }
 }
 

@@ -58,7 +58,7 @@ impl LeaseState {
     }
 
     /// Returns true if this node may claim and start processes now.
-    pub(crate) fn is_living(&self, now: Timestamp) -> bool {
+    pub(crate) fn may_claim(&self, now: Timestamp) -> bool {
         let held = self.held.borrow();
         match held.term {
             LeaseValidity::Endless => true,
@@ -86,7 +86,7 @@ impl LeaseState {
     }
 
     /// Extends the lease after the answer to a renewal that was sent at `sent`.
-    pub(crate) fn prolong(&self, of: &Lease, sent: Timestamp, calls: &NodeUpdates) {
+    pub(crate) fn extend(&self, of: &Lease, sent: Timestamp, calls: &NodeUpdates) {
         let Some(store_until) = calls.lease_until else { return };
         let length = store_until.since(calls.now);
         let until = sent.plus(length);

@@ -40,7 +40,7 @@ impl LocalAttempts {
     }
 
     /// Returns all attempts that are not being stopped and have not ended.
-    pub(crate) fn living(&self) -> Vec<(AttemptKey, Process)> {
+    pub(crate) fn running(&self) -> Vec<(AttemptKey, Process)> {
         let here = self.here();
         let living = here.iter().filter(|(_, copy)| copy.course == AttemptProgress::Lives);
         living.filter_map(|(key, copy)| Some((*key, copy.process.clone()?))).collect()
@@ -68,7 +68,7 @@ impl LocalAttempts {
     }
 
     /// Marks an attempt as being stopped. Returns false if it is being stopped already, or has ended.
-    pub(crate) fn give_up(&self, key: AttemptKey) -> bool {
+    pub(crate) fn mark_stopping(&self, key: AttemptKey) -> bool {
         let mut here = self.here();
         let copy = here.entry(key).or_insert(LocalAttempt { process: None, course: AttemptProgress::Lives });
         let is_new = copy.course == AttemptProgress::Lives;
@@ -78,7 +78,7 @@ impl LocalAttempts {
         is_new
     }
 
-    pub(crate) fn is_given_up(&self, key: AttemptKey) -> bool {
+    pub(crate) fn is_stopping(&self, key: AttemptKey) -> bool {
         self.here().get(&key).is_some_and(|copy| copy.course == AttemptProgress::GivenUp)
     }
 

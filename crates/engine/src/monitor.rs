@@ -60,15 +60,15 @@ impl Monitor {
     /// Ends the monitor: drops all monitored work and accepts no more.
     pub(crate) fn end(&self) {
         let over = MonitoredSet { is_over: true, ..MonitoredSet::default() };
-        let before = std::mem::replace(&mut *self.subjects(), over);
+        let before = std::mem::replace(&mut *self.lock_set(), over);
         drop(before);
     }
 
     /// Schedules an inspection of an attempt at the given time, or earlier if one is already scheduled.
-    fn poke(&self, key: AttemptKey, at: AwakeTime) {
-        let mut subjects = self.subjects();
+    fn schedule_inspection(&self, key: AttemptKey, at: AwakeTime) {
+        let mut subjects = self.lock_set();
         if let Some(monitored) = subjects.present(key) {
-            monitored.listened();
+            monitored.stop_listening();
             monitored.due = Some(monitored.due.map_or(at, |due| due.min(at)));
         }
         self.rearm(subjects, key.id);
@@ -85,11 +85,11 @@ impl Monitor {
     }
 
     fn first(&self) -> Option<AwakeTime> {
-        self.subjects().due.first().map(|(at, _)| *at)
+        self.lock_set().due.first().map(|(at, _)| *at)
     }
 
     fn take_due(&self, awake: AwakeTime) -> Vec<AttemptKey> {
-        let mut subjects = self.subjects();
+        let mut subjects = self.lock_set();
         let due: Vec<ProcessId> =
             subjects.due.iter().take_while(|(at, _)| *at <= awake).map(|(_, id)| *id).collect();
         let mut keys = Vec::with_capacity(due.len());
@@ -105,17 +105,17 @@ impl Monitor {
 
     /// Calls `change` with an attempt, if the attempt is still the current one.
     fn with<T>(&self, key: AttemptKey, change: impl FnOnce(&mut MonitoredWork) -> T) -> Option<T> {
-        self.subjects().present(key).map(change)
+        self.lock_set().present(key).map(change)
     }
 
     fn forget(&self, key: AttemptKey) {
-        let mut subjects = self.subjects();
+        let mut subjects = self.lock_set();
         let gone = subjects.present(key).is_some().then(|| subjects.take(key.id));
         drop(subjects);
         drop(gone);
     }
 
-    fn subjects(&self) -> MutexGuard<'_, MonitoredSet> {
+    fn lock_set(&self) -> MutexGuard<'_, MonitoredSet> {
         self.subjects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -164,18 +164,18 @@ impl MonitoredSet {
 
 impl EngineShared {
     /// Updates the monitor from a record that was committed or claimed here.
-    pub(crate) fn attend_to(self: &Arc<Self>, stored: &StoredProcess) {
+    pub(crate) fn update_from(self: &Arc<Self>, stored: &StoredProcess) {
         self.attend(stored, WatchStart::Here);
     }
 
     /// Updates the monitor from a record of an earlier run of this manager.
-    pub(crate) fn attend_again(self: &Arc<Self>, stored: &StoredProcess) {
+    pub(crate) fn resume_from(self: &Arc<Self>, stored: &StoredProcess) {
         self.attend(stored, WatchStart::Before);
     }
 
     fn attend(self: &Arc<Self>, stored: &StoredProcess, begin: WatchStart) {
         let id = stored.process.id;
-        let mut subjects = self.attention.subjects();
+        let mut subjects = self.attention.lock_set();
         if subjects.is_over || subjects.knows_newer(stored) {
             return;
         }
@@ -204,19 +204,19 @@ impl EngineShared {
             monitored.settle(self);
             news
         });
-        self.attention.rearm(self.attention.subjects(), key.id);
+        self.attention.rearm(self.attention.lock_set(), key.id);
         self.tell(key, news.unwrap_or_default());
     }
 
     /// Schedules an inspection soon after input was written to an attempt.
     pub(crate) fn input_given(&self, key: AttemptKey) {
-        self.attention.with(key, |monitored| monitored.silence.hurry());
-        self.attention.poke(key, self.parts.clock.awake().plus(AFTER_INPUT));
+        self.attention.with(key, |monitored| monitored.silence.require_inspection());
+        self.attention.schedule_inspection(key, self.parts.clock.awake().plus(AFTER_INPUT));
     }
 
     /// Passes on an observation of the spawner. Before the end of an attempt, its last output is searched for patterns.
     pub(crate) fn take_in(self: &Arc<Self>, id: ProcessId, observation: Observation) {
-        let Some((key, written, watch)) = self.last_words(id, &observation) else {
+        let Some((key, written, watch)) = self.final_matches(id, &observation) else {
             return self.lanes.seen(id, observation);
         };
         let core = self.clone();
@@ -237,7 +237,7 @@ impl EngineShared {
         }
     }
 
-    fn last_words(
+    fn final_matches(
         self: &Arc<Self>,
         id: ProcessId,
         observation: &Observation,
@@ -249,7 +249,7 @@ impl EngineShared {
     }
 
     /// Checks an attempt for silence, and inspects its process tree if that is due.
-    async fn look_after(self: &Arc<Self>, key: AttemptKey) {
+    async fn check_attempt(self: &Arc<Self>, key: AttemptKey) {
         let attention = &self.attention;
         let Some(Some(is_command)) = attention.with(key, |monitored| {
             (monitored.phase == MonitorPhase::Working).then(|| monitored.is_command())
@@ -258,9 +258,10 @@ impl EngineShared {
         };
         let mut news = Vec::new();
         let awake = self.parts.clock.awake();
-        let is_heard = attention.with(key, |monitored| monitored.is_heard(awake)).unwrap_or(false);
+        let silence_is_known =
+            attention.with(key, |monitored| monitored.silence_is_known(awake)).unwrap_or(false);
         if is_command
-            && !is_heard
+            && !silence_is_known
             && let Some(size) = self.said(key).await
         {
             let (now, awake) = self.times();
@@ -268,9 +269,10 @@ impl EngineShared {
             news.extend(heard.unwrap_or_default());
         }
         let (_, awake) = self.times();
-        let looks = attention.with(key, |monitored| monitored.silence.wants(awake)).unwrap_or(false);
+        let looks =
+            attention.with(key, |monitored| monitored.silence.needs_inspection(awake)).unwrap_or(false);
         if looks {
-            let look = self.see(key).await;
+            let look = self.inspect_tree(key).await;
             let (now, awake) = self.times();
             news.extend(
                 attention
@@ -286,7 +288,7 @@ impl EngineShared {
             return attention.forget(key);
         }
         attention.with(key, |monitored| monitored.settle(self));
-        attention.rearm(attention.subjects(), key.id);
+        attention.rearm(attention.lock_set(), key.id);
         self.tell(key, news);
     }
 
@@ -302,7 +304,7 @@ impl EngineShared {
         }
     }
 
-    async fn see(&self, key: AttemptKey) -> Option<TreeSnapshot> {
+    async fn inspect_tree(&self, key: AttemptKey) -> Option<TreeSnapshot> {
         let until = self.parts.clock.awake().plus(INSPECT_TIMEOUT);
         let look = tokio::select! {
             biased;
@@ -366,7 +368,7 @@ pub(crate) async fn run_monitor(core: Arc<EngineShared>) {
         let due = core.attention.take_due(core.parts.clock.awake());
         side_by_side(due.into_iter().map(|key| {
             let core = core.clone();
-            async move { core.look_after(key).await }
+            async move { core.check_attempt(key).await }
         }))
         .await;
         let first = core.attention.first();

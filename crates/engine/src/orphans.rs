@@ -64,13 +64,19 @@ impl EngineShared {
     }
 
     /// Returns the interrupted descendants of a process whose commands may still be running.
-    pub(crate) async fn left_below(&self, id: ProcessId) -> Result<Vec<StoredProcess>, EngineError> {
-        self.left_of(&below(id)).await
+    pub(crate) async fn orphaned_descendants(
+        &self,
+        id: ProcessId,
+    ) -> Result<Vec<StoredProcess>, EngineError> {
+        self.orphaned_matching(&below(id)).await
     }
 
     /// Returns the interrupted processes whose commands may still be running and that match the filter except for its
     /// statuses.
-    pub(crate) async fn left_of(&self, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
+    pub(crate) async fn orphaned_matching(
+        &self,
+        filter: &ProcessFilter,
+    ) -> Result<Vec<StoredProcess>, EngineError> {
         if !self.parts.store.leases_expire() {
             return Ok(Vec::new());
         }

@@ -26,7 +26,7 @@ impl Engine {
 
 impl EngineShared {
     /// Returns true if output tails are stored.
-    pub(crate) fn keeps_tails(&self) -> bool {
+    pub(crate) fn stores_tails(&self) -> bool {
         self.settings.tail_beside_record > 0 && self.parts.store.leases_expire()
     }
 

@@ -137,7 +137,7 @@ impl EngineShared {
 }
 
 /// Applies configured limits that have changed since the last start. All other parts of the policy are preserved.
-pub(crate) async fn settled_policy(
+pub(crate) async fn apply_configured_limits(
     store: &dyn Store,
     configured: Option<&Policy>,
 ) -> Result<(PolicyVersion, Policy), EngineError> {

@@ -3,7 +3,7 @@
 
 use crate::engine::EngineShared;
 use crate::error::EngineError;
-use crate::recover::look_at_unheard;
+use crate::recover::examine_unknown_attempts;
 use longhaul_domain::{AwakeTime, Deadline, ProcessId, Timestamp};
 use longhaul_ports::{History, Lease, NodeUpdates, ReconcileResult, StoreError, StoredProcess};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -75,8 +75,8 @@ impl HistoryTracker {
     /// Returns true if a comparison is due without evidence of a loss.
     fn is_due(&self, now: Timestamp) -> bool {
         let mut heard = self.heard();
-        let is_back = std::mem::take(&mut heard.was_away);
-        is_back || heard.compared.is_some_and(|at| now.since(at) >= RECONCILE_INTERVAL)
+        let is_restarted = std::mem::take(&mut heard.was_away);
+        is_restarted || heard.compared.is_some_and(|at| now.since(at) >= RECONCILE_INTERVAL)
     }
 
     fn compares(&self, now: Timestamp) {
@@ -90,13 +90,13 @@ impl HistoryTracker {
 
 impl EngineShared {
     /// Returns the state to pass to [`heard`](Self::heard). Call this before the request is sent.
-    pub(crate) fn asking(&self) -> HistoryQuery {
+    pub(crate) fn mark_before_request(&self) -> HistoryQuery {
         HistoryQuery { at: self.parts.clock.now(), known: self.regard.heard().history.clone() }
     }
 
     /// Checks the history position in an answer. After data loss, no process is started until the records were
     /// restored.
-    pub(crate) fn regard(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
+    pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.regard.went_back(asked, history) {
             tracing::warn!(
@@ -140,8 +140,8 @@ impl EngineShared {
     async fn restore_records(self: &Arc<Self>, by: &Lease) -> Result<(), StoreError> {
         let reconciled = self.reconciled(by).await?;
         if reconciled.went_back || !reconciled.restored_records.is_empty() {
-            self.come_back().await;
-            look_at_unheard(self).await;
+            self.reexamine_attempts().await;
+            examine_unknown_attempts(self).await;
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl EngineShared {
                 Err(error) if self.is_closing() => return Err(error),
                 Err(error) if is_told => tracing::debug!(%error, "what the store has cannot be compared yet"),
                 Err(error) => {
-                    self.unanswered(None, &error, "what the store has cannot be compared yet");
+                    self.log_retry(None, &error, "what the store has cannot be compared yet");
                     is_told = true;
                 }
             }

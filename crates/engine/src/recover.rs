@@ -52,7 +52,9 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
 /// them.
 ///
 /// The future is boxed because it may be part of a turn, and must not contain itself.
-pub(crate) fn look_at_unheard(core: &Arc<EngineShared>) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+pub(crate) fn examine_unknown_attempts(
+    core: &Arc<EngineShared>,
+) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
     Box::pin(async move {
         match listed(core, true).await {
             Ok(listed) => look_at(core.clone(), listed).await,
@@ -75,7 +77,7 @@ async fn listed(core: &Arc<EngineShared>, only_unheard: bool) -> Result<Vec<Stor
             }
             if stored.process.spec.command().is_none() {
                 core.arm(&stored);
-                core.attend_again(&stored);
+                core.resume_from(&stored);
             } else if stored.owner.as_ref().is_some_and(|owner| owner.node == *core.here()) {
                 core.unexamined.add(key);
                 listed.push(stored);
@@ -130,14 +132,14 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
                 commit_with_retry(core, id, Input::Observation(observation)).await;
             } else {
                 core.arm(&stored);
-                core.attend_again(&stored);
-                core.perform_wanted(&stored).await;
+                core.resume_from(&stored);
+                core.perform_pending_effects(&stored).await;
             }
         }
         Err(error) => {
             tracing::error!(%id, %error, "nothing can be told about an attempt yet");
             core.arm(&stored);
-            core.attend_again(&stored);
+            core.resume_from(&stored);
             core.again_later(key);
         }
     }

@@ -5,7 +5,7 @@ use crate::detached::run_to_completion;
 use crate::engine::EngineShared;
 use crate::error::EngineError;
 use crate::local_attempts::GIVEN_UP;
-use crate::recover::look_at_unheard;
+use crate::recover::examine_unknown_attempts;
 use longhaul_domain::{
     AwakeTime, CommandSpec, Deadline, Ending, Interruption, Observation, Process, SlotState,
 };
@@ -35,11 +35,11 @@ impl EngineShared {
     pub(crate) async fn verify_lease(self: &Arc<Self>, refused: Lease) -> bool {
         let core = self.clone();
         // Must not be cancelled: a registration without a known result would later look like another manager.
-        let found = run_to_completion(async move { Ok(core.find_out(&refused).await) }).await;
+        let found = run_to_completion(async move { Ok(core.resolve_fencing(&refused).await) }).await;
         found.unwrap_or(false)
     }
 
-    async fn find_out(self: &Arc<Self>, refused: &Lease) -> bool {
+    async fn resolve_fencing(self: &Arc<Self>, refused: &Lease) -> bool {
         let _turn = self.tenure.doubts.lock().await;
         if self.tenure.is_replaced() || !self.parts.store.leases_expire() {
             return false;
@@ -51,9 +51,7 @@ impl EngineShared {
             match self.try_lease(refused).await {
                 Ok(true) => return true,
                 Ok(false) => return false,
-                Err(error) => {
-                    self.unanswered(None, &error, "it cannot be told yet why the lease was refused")
-                }
+                Err(error) => self.log_retry(None, &error, "it cannot be told yet why the lease was refused"),
             }
             let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -62,7 +60,7 @@ impl EngineShared {
     }
 
     async fn try_lease(self: &Arc<Self>, refused: &Lease) -> Result<bool, EngineError> {
-        let asked = self.asking();
+        let asked = self.mark_before_request();
         match self.parts.store.renew_lease(refused).await {
             // The lease had expired without consequences, or the rejected write was for a process of another node.
             Ok(calls) => {
@@ -77,8 +75,8 @@ impl EngineShared {
         // Epochs never decrease, so a lower epoch means that the store is in an older state.
         let me = me.filter(|node| node.epoch >= refused.epoch);
         match me.map(|node| node.presence) {
-            None => self.join_anew(LeaseLoss::Forgotten).await,
-            Some(Presence::Lost { .. }) => self.join_anew(LeaseLoss::Lost).await,
+            None => self.register_again(LeaseLoss::Forgotten).await,
+            Some(Presence::Lost { .. }) => self.register_again(LeaseLoss::Lost).await,
             Some(Presence::Present { .. } | Presence::Unreachable { .. } | Presence::Left) => {
                 self.tenure.replaced();
                 Ok(false)
@@ -87,7 +85,7 @@ impl EngineShared {
     }
 
     /// Registers the node again. Returns false if another state directory uses the name of this node now.
-    async fn join_anew(self: &Arc<Self>, parted: LeaseLoss) -> Result<bool, EngineError> {
+    async fn register_again(self: &Arc<Self>, parted: LeaseLoss) -> Result<bool, EngineError> {
         let (lease, sent) = loop {
             let sent = self.parts.clock.now();
             match self.parts.store.register(&self.settings.node).await {
@@ -98,7 +96,7 @@ impl EngineShared {
                     self.tenure.replaced();
                     return Ok(false);
                 }
-                Err(error) => self.unanswered(None, &error, "the node cannot join anew yet"),
+                Err(error) => self.log_retry(None, &error, "the node cannot join anew yet"),
             }
             let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -117,12 +115,12 @@ impl EngineShared {
         }
         // Restore records first: a lost record looks like a process that another node has taken over.
         let reconciled = self.reconciled(&lease).await?;
-        self.come_back().await;
+        self.reexamine_attempts().await;
         if reconciled.went_back {
-            look_at_unheard(self).await;
+            examine_unknown_attempts(self).await;
         }
         self.advertise().await;
-        let asked = self.asking();
+        let asked = self.mark_before_request();
         if let Ok(calls) = self.parts.store.renew_lease(&lease).await {
             self.heard(&lease, &asked, &calls);
         }
@@ -138,30 +136,30 @@ impl EngineShared {
     }
 
     /// Examines the live local attempts again, because other nodes may have taken over their processes.
-    pub(crate) async fn come_back(self: &Arc<Self>) {
-        for kept in self.copies.living().chunks(CHUNK) {
+    pub(crate) async fn reexamine_attempts(self: &Arc<Self>) {
+        for kept in self.copies.running().chunks(CHUNK) {
             let ids: Vec<_> = kept.iter().map(|(key, _)| key.id).collect();
             match self.parts.store.load(&ids).await {
                 Ok(found) => {
                     for ((key, process), found) in kept.iter().zip(found) {
-                        self.look_back(*key, process, found);
+                        self.review_attempt(*key, process, found);
                     }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "what became of work of this node is looked at one by one");
-                    kept.iter().for_each(|(key, process)| self.look_back_later(*key, process.clone()));
+                    kept.iter().for_each(|(key, process)| self.review_later(*key, process.clone()));
                 }
             }
         }
     }
 
-    fn look_back_later(self: &Arc<Self>, key: AttemptKey, process: Process) {
+    fn review_later(self: &Arc<Self>, key: AttemptKey, process: Process) {
         let core = self.clone();
         tokio::spawn(async move {
             while !core.is_closing() {
                 match core.load(key.id).await {
-                    Ok(found) => return core.look_back(key, &process, Some(found)),
-                    Err(EngineError::NotFound { .. }) => return core.look_back(key, &process, None),
+                    Ok(found) => return core.review_attempt(key, &process, Some(found)),
+                    Err(EngineError::NotFound { .. }) => return core.review_attempt(key, &process, None),
                     Err(error) => tracing::warn!(%error, "what became of it cannot be told yet"),
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
@@ -172,10 +170,10 @@ impl EngineShared {
 
     /// Stops a local attempt whose process now runs elsewhere. An attempt of an interrupted process may continue; its
     /// exit is recorded as a late exit.
-    fn look_back(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
+    fn review_attempt(self: &Arc<Self>, key: AttemptKey, process: &Process, found: Option<StoredProcess>) {
         let Some(found) = found else {
             self.owned.take(key.id);
-            return self.look_back_at_unknown(key, process);
+            return self.review_unknown(key, process);
         };
         self.settle(&found);
         self.stop_orphan(&found);
@@ -193,7 +191,7 @@ impl EngineShared {
 
     /// Handles a local attempt without a record, because the record was pruned or lost. The attempt is stopped only if
     /// another node may have started the process again.
-    fn look_back_at_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
+    fn review_unknown(self: &Arc<Self>, key: AttemptKey, process: &Process) {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
         }
@@ -202,7 +200,7 @@ impl EngineShared {
 
     /// Stops the local attempts that another node starts again when the lease of this node has expired.
     pub(crate) fn stop_local_attempts(self: &Arc<Self>) {
-        for (key, process) in self.copies.living() {
+        for (key, process) in self.copies.running() {
             if runs_again_if_lost(&process) {
                 self.end_copy(&process, key);
             }
@@ -211,7 +209,7 @@ impl EngineShared {
 
     /// Stops an attempt whose process may run on another node. The exit counts as the loss of this node.
     pub(crate) fn end_copy(self: &Arc<Self>, process: &Process, key: AttemptKey) {
-        if !self.copies.give_up(key) {
+        if !self.copies.mark_stopping(key) {
             return;
         }
         tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
@@ -228,7 +226,7 @@ impl EngineShared {
 
     /// Repeats the stop of an attempt until it succeeds or the attempt has ended.
     async fn stop_copy(self: &Arc<Self>, key: AttemptKey, command: &CommandSpec, force: bool) {
-        while self.copies.is_given_up(key) && !self.is_closing() {
+        while self.copies.is_stopping(key) && !self.is_closing() {
             match self.parts.spawner.stop(key, StopRequest { cause: GIVEN_UP, force }).await {
                 Ok(()) => return,
                 Err(error) => tracing::debug!(id = %key.id, %error, "a copy could not be told to stop"),

@@ -58,7 +58,7 @@ impl Engine {
     pub async fn clear(&self, dry_run: bool) -> Result<ResetResult, EngineError> {
         let core = self.core.clone();
         if dry_run {
-            return core.would_clear().await;
+            return core.would_reset().await;
         }
         run_to_completion(async move {
             let _gate = LaunchGate::close(&core)?;
@@ -87,7 +87,7 @@ impl Drop for LaunchGate<'_> {
 }
 
 impl EngineShared {
-    async fn would_clear(&self) -> Result<ResetResult, EngineError> {
+    async fn would_reset(&self) -> Result<ResetResult, EngineError> {
         let mut cleared = ResetResult::default();
         self.each(&ProcessFilter::default(), |stored| {
             cleared.removed = cleared.removed.saturating_add(1);
@@ -171,11 +171,11 @@ impl EngineShared {
                 Err(EngineError::NotFound { .. }) => {}
                 Err(EngineError::StopUnrecorded { source, .. }) => {
                     reached.insert(id);
-                    unwritten = lasting(source).or(unwritten);
+                    unwritten = permanent(source).or(unwritten);
                 }
-                Err(EngineError::Store { source }) => unwritten = lasting(source).or(unwritten),
+                Err(EngineError::Store { source }) => unwritten = permanent(source).or(unwritten),
                 Err(EngineError::Refused { refusal }) => {
-                    unwritten = lasting(StoreError::Refused(refusal)).or(unwritten);
+                    unwritten = permanent(StoreError::Refused(refusal)).or(unwritten);
                 }
                 Err(error) => tracing::warn!(%id, %error, "a process could not be told to end"),
             }
@@ -209,7 +209,7 @@ impl EngineShared {
         let ended = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
         let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
         for _ in 0..MAX_CHECKS {
-            let pruned = self.let_go(&everything).await?;
+            let pruned = self.prune_all(&everything).await?;
             *removed = removed.saturating_add(u64::try_from(pruned.ids.len()).unwrap_or(u64::MAX));
             let listing = self.parts.store.list(&ended, &one).await?;
             if listing.processes.is_empty() && listing.next.is_none() {
@@ -231,7 +231,7 @@ struct StoreUnwritable {
 }
 
 /// Returns the error if it is permanent, so that waiting does not help.
-fn lasting(error: StoreError) -> Option<StoreError> {
+fn permanent(error: StoreError) -> Option<StoreError> {
     matches!(error, StoreError::ReadOnly { .. } | StoreError::Refused(StoreRejection::Full)).then_some(error)
 }
 

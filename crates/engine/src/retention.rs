@@ -9,7 +9,7 @@ use crate::error::EngineError;
 use longhaul_domain::{ProcessId, Retention, Seq, Status, Timestamp};
 use longhaul_failpoint::crashpoint;
 use longhaul_ports::{PageRequest, ProcessFilter, PrunedBatch, SortOrder, StoreError, StoredProcess};
-pub(crate) use rounds::keep_tidy;
+pub(crate) use rounds::prune_periodically;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -59,15 +59,15 @@ impl Engine {
         let (core, rule) = (self.core.clone(), *rule);
         run_to_completion(async move {
             let before = match bytes {
-                Some(most) => core.outputs().await?.first_to_stay(most),
+                Some(most) => core.outputs().await?.prune_cutoff(most),
                 None => None,
             };
             let by_count = match rule.count {
-                Some(most) => core.first_to_stay(most).await?,
+                Some(most) => core.prune_cutoff(most).await?,
                 None => None,
             };
             let rule = Retention { count: None, before: rule.before.max(before).max(by_count), ..rule };
-            if dry_run { core.covered(&rule).await } else { core.let_go(&rule).await }
+            if dry_run { core.covered(&rule).await } else { core.prune_all(&rule).await }
         })
         .await
     }
@@ -107,7 +107,7 @@ impl EngineShared {
 
     /// Returns the time before which records must have ended to be pruned, so that the newest `most` records remain. If
     /// several records ended in the same millisecond, a few more may remain.
-    async fn first_to_stay(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
+    async fn prune_cutoff(&self, most: u64) -> Result<Option<Timestamp>, EngineError> {
         let mut ended: Vec<Timestamp> = Vec::new();
         let filter = ProcessFilter { statuses: ENDED.to_vec(), ..ProcessFilter::default() };
         self.each(&filter, |stored| ended.extend(stored.process.completed_at())).await?;
@@ -125,7 +125,7 @@ impl EngineShared {
 
     /// Prunes everything that a rule covers: first the record, then its output. A failure in between therefore never
     /// leaves a record without its output.
-    pub(crate) async fn let_go(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
+    pub(crate) async fn prune_all(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {
             let swept = self.sweep(rule, BATCH).await?;

@@ -30,7 +30,7 @@ impl Engine {
         let mut found = self.core.all(&filter).await?;
         // Orphans can only be cancelled; the other policies apply to live processes only.
         if policy == Some(SessionPolicy::Cancel) || policy.is_none() {
-            let left = self.core.left_of(&filter).await?;
+            let left = self.core.orphaned_matching(&filter).await?;
             let is_told =
                 |stored: &StoredProcess| stored.process.spec.on_session_end == SessionPolicy::Cancel;
             found.extend(left.into_iter().filter(|stored| policy.is_some() || is_told(stored)));

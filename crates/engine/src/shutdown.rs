@@ -43,11 +43,11 @@ impl Engine {
         }
         self.core.attention.end();
         self.core.listeners.end();
-        let is_living = self.core.tenure.is_living(self.core.parts.clock.now());
+        let may_claim = self.core.tenure.may_claim(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
         // After leaving properly, this node keeps its processes. With an expired lease, other nodes may own them
         // already.
-        if is_living {
+        if may_claim {
             self.core.parts.spawner.set_lease_end(LeaseEnd::Never).await;
         }
         Ok(())

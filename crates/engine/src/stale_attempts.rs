@@ -16,7 +16,7 @@ const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// Searches this machine for attempts that this node no longer owns, before anything is claimed. Attempts of processes
 /// that run elsewhere are stopped; exits of interrupted processes are recorded as late exits. Failed examinations are
 /// repeated, and until they succeed no later attempt of any process starts here.
-pub(crate) async fn look_for_leftovers(core: &Arc<EngineShared>) {
+pub(crate) async fn examine_stale_attempts(core: &Arc<EngineShared>) {
     if pass(core).await {
         return core.copies.are_known();
     }
@@ -47,7 +47,7 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
         };
         let Some(last) = kept.last().copied() else {
             if is_whole {
-                leave_alone(&unknown);
+                log_unknown(&unknown);
             }
             return is_whole;
         };
@@ -78,7 +78,7 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
 /// Logs the attempts without a record, which are not stopped because nothing suggests that their process runs
 /// elsewhere. If it did, its record would exist until it ended, and a process that is retried after the loss of its
 /// node ends with the lease, even without a manager.
-fn leave_alone(unknown: &[ProcessId]) {
+fn log_unknown(unknown: &[ProcessId]) {
     if let Some(first) = unknown.first() {
         let count = unknown.len();
         tracing::warn!(%first, count, "the store has no record of what ran here: if it lives it is left alone");

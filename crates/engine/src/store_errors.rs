@@ -8,12 +8,7 @@ use std::error::Error;
 impl EngineShared {
     /// Logs a store request that failed and will be repeated, with all causes. While the store is known to be
     /// unreachable, the level is only debug, because the outage itself is logged once elsewhere.
-    pub(crate) fn unanswered(
-        &self,
-        id: Option<ProcessId>,
-        error: &(dyn Error + 'static),
-        what: &'static str,
-    ) {
+    pub(crate) fn log_retry(&self, id: Option<ProcessId>, error: &(dyn Error + 'static), what: &'static str) {
         let id = id.map(tracing::field::display);
         let error = with_causes(error);
         match self.parts.store.away_since() {

@@ -45,7 +45,7 @@ pub enum SubscriptionItem {
 #[derive(Debug)]
 pub struct Subscription {
     events: mpsc::Receiver<LoggedEvent>,
-    cut_off: Arc<OnceLock<EventCursor>>,
+    disconnect: Arc<OnceLock<EventCursor>>,
     is_over: bool,
 }
 
@@ -71,7 +71,7 @@ impl Engine {
         let (follower, subscription) = self.follower(capacity);
         match from {
             // The cursor is from another log or from before a reset of the log, so no event would ever follow it.
-            Some(from) if from > end => follower.cut_off(end),
+            Some(from) if from > end => follower.disconnect(end),
             Some(from) => drop(self.core.listeners.runtime.spawn(follower.follow(from))),
             None => drop(self.core.listeners.runtime.spawn(follower.follow(end))),
         }
@@ -80,15 +80,15 @@ impl Engine {
 
     fn follower(&self, capacity: usize) -> (LogFollower, Subscription) {
         let (sender, events) = mpsc::channel(capacity.clamp(1, mpsc_limit()));
-        let cut_off = Arc::new(OnceLock::new());
+        let disconnect = Arc::new(OnceLock::new());
         let follower = LogFollower {
             store: self.core.parts.store.clone(),
             clock: self.core.parts.clock.clone(),
             over: self.core.listeners.over.subscribe(),
             sender,
-            cut_off: cut_off.clone(),
+            disconnect: disconnect.clone(),
         };
-        (follower, Subscription { events, cut_off, is_over: false })
+        (follower, Subscription { events, disconnect, is_over: false })
     }
 }
 
@@ -118,7 +118,7 @@ impl Subscription {
         if std::mem::replace(&mut self.is_over, true) {
             return None;
         }
-        self.cut_off.get().map(|from| SubscriptionItem::Resync { from: *from })
+        self.disconnect.get().map(|from| SubscriptionItem::Resync { from: *from })
     }
 }
 
@@ -140,13 +140,13 @@ struct LogFollower {
     clock: Arc<dyn Clock>,
     over: watch::Receiver<bool>,
     sender: mpsc::Sender<LoggedEvent>,
-    cut_off: Arc<OnceLock<EventCursor>>,
+    disconnect: Arc<OnceLock<EventCursor>>,
 }
 
 impl LogFollower {
-    fn cut_off(&self, from: EventCursor) {
+    fn disconnect(&self, from: EventCursor) {
         // Cannot fail: the value is set only here, and only once.
-        let _ = self.cut_off.set(from);
+        let _ = self.disconnect.set(from);
     }
 
     async fn follow(mut self, mut after: EventCursor) {
@@ -163,13 +163,13 @@ impl LogFollower {
             };
             match page {
                 Ok(page) if page.events.is_empty() && is_over => return,
-                Ok(page) => match self.pass_on(after, page).await {
+                Ok(page) => match self.send_page(after, page).await {
                     Some(place) => (after, wait) = (place, MIN_RETRY_DELAY),
                     None => return,
                 },
                 Err(_) if is_over => return,
                 Err(error) => {
-                    self.wait_out(&error, wait).await;
+                    self.wait_after(&error, wait).await;
                     wait = wait.saturating_mul(2).min(MAX_RETRY_DELAY);
                 }
             }
@@ -177,15 +177,15 @@ impl LogFollower {
     }
 
     /// Sends the events of a page to the subscriber. Returns `None` if the subscriber is gone or was cut off.
-    async fn pass_on(&self, mut after: EventCursor, page: EventPage) -> Option<EventCursor> {
+    async fn send_page(&self, mut after: EventCursor, page: EventPage) -> Option<EventCursor> {
         if let Some(first) = page.events.first().filter(|_| page.gap) {
-            self.cut_off(EventCursor(first.cursor.0.saturating_sub(1)));
+            self.disconnect(EventCursor(first.cursor.0.saturating_sub(1)));
             return None;
         }
         for event in page.events {
             let place = event.cursor;
-            if !self.hand_over(event).await {
-                self.cut_off(after);
+            if !self.send_event(event).await {
+                self.disconnect(after);
                 return None;
             }
             after = place;
@@ -193,7 +193,7 @@ impl LogFollower {
         Some(after)
     }
 
-    async fn hand_over(&self, event: LoggedEvent) -> bool {
+    async fn send_event(&self, event: LoggedEvent) -> bool {
         let event = match self.sender.try_send(event) {
             Ok(()) => return true,
             Err(mpsc::error::TrySendError::Closed(_)) => return false,
@@ -206,7 +206,7 @@ impl LogFollower {
         }
     }
 
-    async fn wait_out(&self, error: &StoreError, wait: Duration) {
+    async fn wait_after(&self, error: &StoreError, wait: Duration) {
         // Logged only for the first retry, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
             tracing::warn!(%error, "a subscriber waits until the log can be read");

@@ -50,7 +50,7 @@ enum TimerJob {
 
 impl Timers {
     /// Schedules the check for due records without an owner.
-    pub(crate) fn attend_at(&self, due: Option<Timestamp>) {
+    pub(crate) fn schedule_due_check(&self, due: Option<Timestamp>) {
         self.set(TimerJob::Attend, due.map(Deadline::At));
     }
 
@@ -144,7 +144,7 @@ impl EngineShared {
 }
 
 /// Runs timer jobs when their deadlines pass.
-pub(crate) async fn keep_time(core: Arc<EngineShared>) {
+pub(crate) async fn run_timers(core: Arc<EngineShared>) {
     loop {
         let clock = &core.parts.clock;
         for (job, as_of) in core.timers.take_due(clock.now(), clock.awake()) {
@@ -182,12 +182,12 @@ async fn attend(core: &Arc<EngineShared>) {
     let due = match claim_loop::attend(core).await {
         Ok(due) => due,
         Err(error) => {
-            core.unanswered(None, &error, "the store did not show what is due");
+            core.log_retry(None, &error, "the store did not show what is due");
             Some(core.parts.clock.now())
         }
     };
     let soonest = core.parts.clock.now().plus(MIN_INTERVAL);
-    core.timers.attend_at(due.map(|due| due.max(soonest)));
+    core.timers.schedule_due_check(due.map(|due| due.max(soonest)));
 }
 
 /// Compares a due heartbeat deadline with the last heartbeat, and reports a missed heartbeat.
@@ -196,7 +196,7 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
         Ok(stored) => stored,
         Err(EngineError::NotFound { .. }) => return,
         Err(error) => {
-            core.unanswered(Some(id), &error, "a heartbeat cannot be checked yet");
+            core.log_retry(Some(id), &error, "a heartbeat cannot be checked yet");
             let again = core.parts.clock.now().plus(MIN_INTERVAL);
             return core.timers.set_as_of(as_of, TimerJob::Heartbeat(id), Some(Deadline::At(again)));
         }

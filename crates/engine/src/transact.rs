@@ -59,7 +59,7 @@ impl EngineShared {
                 return Ok(ActionOutcome { stored, changed: false, note: None });
             }
             if !matches!(input, Input::Observation(_)) && is_orphan(&stored) {
-                self.give_up_orphan(stored).await?;
+                self.record_orphan_lost(stored).await?;
                 continue;
             }
             let decided = stored.process.decide(&self.context(), &stored.live_stats, input);
@@ -80,7 +80,7 @@ impl EngineShared {
                 tracing::warn!(%id, %status, "its end was reported again: the first report stays");
             }
             let Some(author) = self.author_of(&stored) else {
-                return self.leave_action(stored, input, &step).await;
+                return self.enqueue_action(stored, input, &step).await;
             };
             let at = stored.revision;
             match self.carry_out(stored, author, step, ActionSeq(0), require_no_live_descendants).await {
@@ -154,7 +154,7 @@ impl EngineShared {
                 return Ok(());
             };
             if is_orphan(&stored) {
-                self.give_up_orphan(stored).await?;
+                self.record_orphan_lost(stored).await?;
                 continue;
             }
             let input = Input::Observation(Observation::ActionRequested(wish));
@@ -169,7 +169,7 @@ impl EngineShared {
 
     /// Records a process without an owner as lost. This precedes every action on it, because an action could only be
     /// carried out on the lost node.
-    async fn give_up_orphan(self: &Arc<Self>, stored: StoredProcess) -> Result<(), EngineError> {
+    async fn record_orphan_lost(self: &Arc<Self>, stored: StoredProcess) -> Result<(), EngineError> {
         let lost = Input::Observation(Observation::OwnerLost);
         let step = stored.process.decide(&self.context(), &stored.live_stats, &lost).unwrap_or_default();
         match self.carry_out(stored, Writer::Anyone, step, ActionSeq(0), false).await {
@@ -277,7 +277,7 @@ impl EngineShared {
                     Ok(stored) => {
                         core.settle(&stored);
                         if core.author_of(&stored).is_some() {
-                            core.perform_wanted(&stored).await;
+                            core.perform_pending_effects(&stored).await;
                         }
                         return;
                     }
@@ -340,7 +340,7 @@ impl EngineShared {
             self.answer_if_ownerless(id);
         }
         self.arm(after);
-        self.attend_to(after);
+        self.update_from(after);
         self.hub.changed(id);
     }
 
@@ -374,7 +374,7 @@ impl EngineShared {
                     Err(error) => Err(error),
                 };
                 match answered {
-                    Ok(stored) => return core.perform_wanted(&stored).await,
+                    Ok(stored) => return core.perform_pending_effects(&stored).await,
                     Err(EngineError::NotFound { .. }) => return,
                     Err(error) => tracing::warn!(%id, %error, "a start waits until orders can be answered"),
                 }
@@ -385,7 +385,7 @@ impl EngineShared {
     }
 
     /// Stores a pending action for the node that owns the process.
-    async fn leave_action(
+    async fn enqueue_action(
         self: &Arc<Self>,
         stored: StoredProcess,
         input: &Input,

@@ -116,7 +116,7 @@ impl Engine {
         if !is_over || stored.process.may_live_on() || self.core.has_live_below(id).await? {
             return Ok(None);
         }
-        Ok(if self.core.left_below(id).await?.is_empty() { Some(stored) } else { None })
+        Ok(if self.core.orphaned_descendants(id).await?.is_empty() { Some(stored) } else { None })
     }
 
     /// Applies an action level by level. Repeats until no new descendants appear, because a process may launch children

@@ -107,7 +107,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`EngineError::NotFound`] for an unknown id; [`EngineError::Store`] if the store cannot be read.
-    pub async fn moved_on(
+    pub async fn wait_for_revision(
         &self,
         id: ProcessId,
         from: Revision,

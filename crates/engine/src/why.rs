@@ -89,8 +89,8 @@ impl Engine {
     /// Returns the time until which this node starts nothing new because the store had lost data. Returns `None` if
     /// nothing is restricted or this node cannot run the process.
     #[must_use]
-    pub fn settles_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
-        self.core.settles_until(&stored.process)
+    pub fn starts_blocked_until(&self, stored: &StoredProcess) -> Option<Timestamp> {
+        self.core.starts_blocked_until(&stored.process)
     }
 
     /// Returns the reason for which a process waits now.
@@ -123,7 +123,7 @@ impl EngineShared {
     async fn why_queued(&self, stored: &StoredProcess) -> Result<WaitReason, EngineError> {
         let spec = &stored.process.spec;
         let runners = self.runners().await?;
-        if let Some(draining) = runners.lacking(&spec.placement) {
+        if let Some(draining) = runners.unavailable(&spec.placement) {
             return Ok(WaitReason::NoNode { placement: spec.placement.clone(), draining });
         }
         let roots = self.roots_held().await?;
@@ -139,11 +139,11 @@ impl EngineShared {
         if let (Some(key), Some(hold)) = (&queue.key, &queue.held) {
             return Ok(WaitReason::Held { key: key.clone(), hold: hold.clone(), position });
         }
-        if let Some(until) = self.settles_until(&stored.process) {
+        if let Some(until) = self.starts_blocked_until(&stored.process) {
             return Ok(WaitReason::Settling { until, position });
         }
         let is_open = queue.slots.is_none_or(|slots| count(queue.holders.len()) < slots);
-        if is_open && crowd.shuts_out(stored) {
+        if is_open && crowd.lacks_root_slot(stored) {
             return Ok(WaitReason::NodeFull { limit: self.settings.max_parallel, holders: roots, position });
         }
         Ok(WaitReason::Queued {
@@ -158,7 +158,7 @@ impl EngineShared {
 
     /// Returns the time until which this node starts nothing new because the store had lost data, if this node may run
     /// the process.
-    pub(crate) fn settles_until(&self, process: &Process) -> Option<Timestamp> {
+    pub(crate) fn starts_blocked_until(&self, process: &Process) -> Option<Timestamp> {
         self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
 
@@ -193,7 +193,7 @@ impl EngineShared {
         for chunk in before.chunks(CHUNK) {
             for waiter in self.parts.store.load_each(chunk).await?.into_iter().flatten().flatten() {
                 let passed = !fits_any(&waiter.process.spec.placement, crowd.nodes)
-                    || (crowd.shuts_out(&waiter) && !crowd.shuts_out(stored));
+                    || (crowd.lacks_root_slot(&waiter) && !crowd.lacks_root_slot(stored));
                 ahead = ahead.saturating_add(u32::from(!passed));
             }
         }
@@ -229,7 +229,7 @@ struct SlotUsers<'a> {
 impl SlotUsers<'_> {
     /// Returns true if a root can only run on this node and this node has no free root slot. The root slots of other
     /// nodes are unknown here.
-    fn shuts_out(&self, stored: &StoredProcess) -> bool {
+    fn lacks_root_slot(&self, stored: &StoredProcess) -> bool {
         let only_here = match &stored.process.spec.placement {
             Placement::Node(node) => node == self.node,
             Placement::Anywhere | Placement::Here => self.nodes.len() == 1,

@@ -211,7 +211,7 @@ async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool
         return (answer, false);
     }
     let (id, asked_at) = (answer.stored.process.id, answer.stored.revision);
-    match engine.moved_on(id, asked_at, ACTION_TIMEOUT).await {
+    match engine.wait_for_revision(id, asked_at, ACTION_TIMEOUT).await {
         Ok(Some(stored)) => (ActionOutcome { stored, ..answer }, false),
         Ok(None) | Err(_) => (answer, true),
     }

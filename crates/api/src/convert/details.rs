@@ -137,11 +137,11 @@ impl WaitReasons {
         }
         let spec = &stored.process.spec;
         let runners = self.runners.as_ref().filter(|_| is_bound_elsewhere(engine, stored));
-        if let Some(draining) = runners.and_then(|runners| runners.lacking(&spec.placement)) {
+        if let Some(draining) = runners.and_then(|runners| runners.unavailable(&spec.placement)) {
             return BlockedBy::NoNode { draining };
         }
         let hold = spec.key.as_ref().and_then(|key| self.policy.as_ref()?.held.get(key));
-        match (hold, engine.settles_until(stored)) {
+        match (hold, engine.starts_blocked_until(stored)) {
             (Some(hold), _) => BlockedBy::Held(hold.clone()),
             (None, Some(until)) => BlockedBy::Settling { until },
             (None, None) => BlockedBy::None,

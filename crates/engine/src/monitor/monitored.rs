@@ -98,7 +98,7 @@ impl MonitoredWork {
         let process = &stored.process;
         let policy = process.spec.silence.or(core.settings.silence);
         let (eyes, asks) = match &process.spec.work {
-            Work::Command(command) => (eyes(core, command), asks(command)),
+            Work::Command(command) => (inspect_mode(core, command), asks(command)),
             Work::Reported(_) => (InspectMode::Closed, false),
         };
         if eyes == InspectMode::Closed && policy.is_none() && !asks {
@@ -156,7 +156,9 @@ impl MonitoredWork {
             MonitorPhase::Working => self.silence.due(),
             MonitorPhase::Starting | MonitorPhase::Halted => None,
         };
-        let listens = self.phase == MonitorPhase::Working && self.is_command() && self.silence.wants_ear();
+        let listens = self.phase == MonitorPhase::Working
+            && self.is_command()
+            && self.silence.needs_output_notification();
         if !listens {
             self.ear = None;
         } else if self.ear.is_none() {
@@ -170,13 +172,13 @@ impl MonitoredWork {
 
     /// Returns true if the process is known to be silent without reading its output size: a task waits for new output,
     /// and no condition is due that requires the exact size.
-    pub(super) fn is_heard(&mut self, awake: AwakeTime) -> bool {
+    pub(super) fn silence_is_known(&mut self, awake: AwakeTime) -> bool {
         let listens = self.ear.as_ref().is_some_and(|ear| !ear.0.is_finished());
         listens && self.silence.goes_on(awake)
     }
 
     /// Stops waiting for new output, because some was found or the process is inspected anyway.
-    pub(super) fn listened(&mut self) {
+    pub(super) fn stop_listening(&mut self) {
         self.ear = None;
     }
 
@@ -242,10 +244,10 @@ async fn listen(core: Arc<EngineShared>, key: AttemptKey, end: u64) {
         core.parts.clock.sleep_until(Deadline::Awake(again)).await;
         wait = wait.saturating_mul(2).min(MAX_GROWTH_RETRY_DELAY);
     }
-    core.attention.poke(key, core.parts.clock.awake());
+    core.attention.schedule_inspection(key, core.parts.clock.awake());
 }
 
-fn eyes(core: &EngineShared, command: &CommandSpec) -> InspectMode {
+fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
     if !core.parts.spawner.capabilities().looks {
         return InspectMode::Closed;
     }

@@ -48,7 +48,7 @@ pub(super) async fn scan(
                     return;
                 }
             }
-            () = grown(core, key, scan.next), if !scan.woken => scan.woken = true,
+            () = wait_for_growth(core, key, scan.next), if !scan.woken => scan.woken = true,
             () = clock.sleep_until(Deadline::Awake(soon)), if scan.woken => scan.woken = false,
             () = clock.sleep_until(Deadline::Awake(clock.awake().plus(UNFINISHED))), if scan.feed.waits() => {
                 scan.show_unfinished(&mut show);
@@ -102,7 +102,7 @@ impl OutputScan {
 }
 
 /// Waits until the output may have grown. If growth cannot be watched, returns after [`RETRY_DELAY`].
-async fn grown(core: &EngineShared, key: AttemptKey, beyond: u64) {
+async fn wait_for_growth(core: &EngineShared, key: AttemptKey, beyond: u64) {
     if core.parts.output.grown(key, beyond).await.is_err() {
         let again = core.parts.clock.awake().plus(RETRY_DELAY);
         core.parts.clock.sleep_until(Deadline::Awake(again)).await;

@@ -94,7 +94,7 @@ impl SilenceMonitor {
     }
 
     /// Requires an inspection of the tree at the next check.
-    pub(super) fn hurry(&mut self) {
+    pub(super) fn require_inspection(&mut self) {
         self.is_urgent = self.eyes != InspectMode::Closed;
     }
 
@@ -155,7 +155,7 @@ impl SilenceMonitor {
     }
 
     /// Returns true if the tree must be inspected now: an inspection is due, or is required to prove a stall.
-    pub(super) fn wants(&self, awake: AwakeTime) -> bool {
+    pub(super) fn needs_inspection(&self, awake: AwakeTime) -> bool {
         let proves = self.eyes != InspectMode::Closed && self.stalled_at().is_some_and(|at| at <= awake);
         proves || self.is_urgent || self.look_at().is_some_and(|at| at <= awake)
     }
@@ -214,7 +214,7 @@ impl SilenceMonitor {
 
     /// Returns true if new output must be reported at once: it would end a condition, or the next inspection is far
     /// away.
-    pub(super) fn wants_ear(&self) -> bool {
+    pub(super) fn needs_output_notification(&self) -> bool {
         let ends_something = [Condition::Idle, Condition::Stalled, Condition::WaitingForInput]
             .into_iter()
             .any(|condition| self.held.holds(condition));
@@ -335,7 +335,7 @@ mod tests {
         let mut moments = Vec::new();
         while let Some(due) = silence.due().filter(|due| due.0 <= START.0 + until) {
             let (now, awake) = at(due.0 - START.0);
-            assert!(silence.wants(awake));
+            assert!(silence.needs_inspection(awake));
             silence.seen(now, awake, Some(found));
             moments.push(due.0 - START.0);
         }
@@ -350,7 +350,7 @@ mod tests {
         assert!(moments.get(1).is_some_and(|second| *second <= 1_750), "{moments:?}");
         assert!(moments.iter().filter(|moment| **moment <= 60_000).count() <= 8, "{moments:?}");
         assert!((55..=70).contains(&moments.len()), "{moments:?}");
-        assert!(silence.wants_ear());
+        assert!(silence.needs_output_notification());
     }
 
     #[test]
@@ -393,14 +393,14 @@ mod tests {
         assert_eq!(silence.seen(now, awake, Some(&look(true, 0))), [(Condition::WaitingForInput, true)]);
         assert_eq!(silence.passed(now, awake), [(Condition::Idle, true)]);
         assert_eq!(silence.passed(now, awake), []);
-        assert!(silence.wants_ear());
+        assert!(silence.needs_output_notification());
         let (now, awake) = at(8_000);
         let size = OutputSize { end: 5, gap: None, last_at: Some(at(7_500).0) };
         assert_eq!(
             silence.heard(now, awake, &size),
             [(Condition::Idle, false), (Condition::WaitingForInput, false)]
         );
-        assert!(!silence.wants_ear());
+        assert!(!silence.needs_output_notification());
         assert_eq!(silence.due(), Some(AwakeTime(START.0 + 8_250)));
         assert_eq!(silence.heard(now, awake, &size), []);
     }

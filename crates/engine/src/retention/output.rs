@@ -30,7 +30,7 @@ pub(super) struct OutputUsage {
 impl OutputUsage {
     /// Returns the time before which records must have ended to be pruned, so that the output of the others is at most
     /// `most` bytes. Returns `None` if nothing has to be pruned.
-    pub(super) fn first_to_stay(&self, most: u64) -> Option<Timestamp> {
+    pub(super) fn prune_cutoff(&self, most: u64) -> Option<Timestamp> {
         let mut bytes = 0_u64;
         for each in self.ended.iter().rev() {
             bytes = bytes.saturating_add(each.bytes);

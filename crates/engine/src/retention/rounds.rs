@@ -29,18 +29,18 @@ const START: Duration = Duration::from_secs(1);
 const NO_RETENTION: Retention = Retention { age: None, count: None, before: None };
 
 /// Prunes old records and output: shortly after the start, and then at least once an hour.
-pub(crate) async fn keep_tidy(core: Arc<EngineShared>) {
+pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
     // The first requests of clients go first. Only the total number of pruned records is read at once.
     if let Err(error) = core.sweep(&NO_RETENTION, 0).await {
-        core.unanswered(None, &error, "the store did not tell how many records it has let go");
+        core.log_retry(None, &error, "the store did not tell how many records it has let go");
     }
     clock.sleep_until(Deadline::At(clock.now().plus(START))).await;
     let mut searched: Option<Timestamp> = None;
     loop {
         let mut pause = pause(&core);
         if let Err(error) = round(&core).await {
-            core.unanswered(None, &error, "what is old could not be let go of yet");
+            core.log_retry(None, &error, "what is old could not be let go of yet");
             pause = pause.min(RETRY_DELAY);
         }
         let is_stale = searched.is_none_or(|at| clock.now().since(at) >= DAY);
@@ -48,7 +48,7 @@ pub(crate) async fn keep_tidy(core: Arc<EngineShared>) {
             match remove_unknown(&core).await {
                 Ok(()) => searched = Some(clock.now()),
                 Err(error) => {
-                    core.unanswered(None, &error, "output without a record could not be looked for");
+                    core.log_retry(None, &error, "output without a record could not be looked for");
                     searched = None;
                 }
             }
@@ -71,8 +71,8 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
         (Some(_), _) | (_, Some(_)) => core.outputs().await?,
     };
     let young = Timestamp(core.parts.clock.now().0.saturating_sub(millis(MIN_PRUNE_AGE)));
-    let by_bytes = bounds.0.and_then(|most| outputs.first_to_stay(most)).map(|before| before.min(young));
-    let pruned = core.let_go(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
+    let by_bytes = bounds.0.and_then(|most| outputs.prune_cutoff(most)).map(|before| before.min(young));
+    let pruned = core.prune_all(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
     if !pruned.ids.is_empty() {
         tracing::info!(records = pruned.ids.len(), bytes = pruned.bytes, "old records were let go of");
     }

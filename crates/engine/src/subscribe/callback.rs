@@ -71,7 +71,7 @@ impl LogFollower {
                 Ok(end) => return Some(end),
                 Err(_) if *self.over.borrow() || self.sender.is_closed() => return None,
                 Err(error) => {
-                    self.wait_out(&error, wait).await;
+                    self.wait_after(&error, wait).await;
                     wait = wait.saturating_mul(2).min(MAX_RETRY_DELAY);
                 }
             }

@@ -116,10 +116,10 @@ async fn one_that_never_reads_and_one_that_panics_harm_nobody_while_a_thousand_r
         let names: Vec<&str> = of_one.iter().map(|logged| logged.event.fact.name()).collect();
         assert_eq!(names, ["submitted", "claimed", "spawned", "ended"]);
     }
-    let cut_off = drained(&world, &mut silent).await;
-    let held = events(&cut_off);
+    let disconnect = drained(&world, &mut silent).await;
+    let held = events(&disconnect);
     assert_eq!(held.len(), 16);
-    assert_eq!(cut_off.last(), Some(&SubscriptionItem::Resync { from: held[15].cursor }));
+    assert_eq!(disconnect.last(), Some(&SubscriptionItem::Resync { from: held[15].cursor }));
     assert_eq!(silent.next().await, None);
     assert_eq!(calls.load(Ordering::SeqCst), 1, "one that panicked is called no more");
 }
