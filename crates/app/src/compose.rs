@@ -127,7 +127,7 @@ pub enum ComposeError {
         source: KeyFileError,
     },
     /// The other nodes of the store use a different cluster key.
-    #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", or_none(ours.as_deref()))]
+    #[error("the nodes of the store {store} have the cluster key {theirs}, and this one has {}", ours.as_deref().unwrap_or("none"))]
     OtherKey {
         /// Name of the store.
         store: String,
@@ -365,10 +365,6 @@ const fn containment(choice: ContainmentSetting) -> ContainmentChoice {
 /// Returns a number of processes with the matching form of "to have", for an error message.
 pub(crate) fn have(open: usize) -> String {
     if open == 1 { "1 process has".to_owned() } else { format!("{open} processes have") }
-}
-
-fn or_none(ours: Option<&str>) -> &str {
-    ours.unwrap_or("none")
 }
 
 impl From<MissingRecords> for ComposeError {
