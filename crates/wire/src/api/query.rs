@@ -10,7 +10,7 @@ pub struct ListRequest {
     /// Statuses to select; not together with `live`.
     #[serde(rename = "status")]
     pub statuses: Vec<String>,
-    /// True to include ended processes. The default depends on the request: lists of live processes leave them out.
+    /// True to include ended processes. The default is true for the list of one session, and false otherwise.
     pub all: Option<bool>,
     /// True for live processes only, false for ended processes only.
     pub live: Option<bool>,
@@ -35,7 +35,8 @@ pub struct ListRequest {
     /// Type of the processes.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// Type to leave out. If it is set to a type other than `custom:hook`, processes of hooks are listed too.
+    /// Type to leave out. By default, processes of hooks (`custom:hook`) are left out, unless the request asks for ended
+    /// processes or has the filter `status`, `type`, `name`, `prefix`, `parent` or `tree`.
     pub not_type: Option<String>,
     /// Start of the id.
     pub prefix: Option<String>,
