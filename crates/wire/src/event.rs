@@ -1,9 +1,8 @@
 //! Events as subscribers receive them: one envelope for streams, files and webhooks.
 //!
 //! The envelope is a CloudEvent (1.0, structured JSON). Its id is built from the process, the revision and an index, so
-//! it
-//! is the same each time the event is delivered. Its `cursor` is the position from which a reader continues after the
-//! event.
+//! it is the same each time the event is delivered. Its `cursor` is the position from which a reader continues after
+//! the event.
 
 mod batch;
 mod kind;
@@ -28,8 +27,7 @@ pub const MAX_TAIL_LEN: usize = 2_048;
 #[serde(default, deny_unknown_fields)]
 pub struct EventsRequest {
     /// Cursor after which events are returned; `start` means the oldest stored event. Without a cursor, the events
-    /// start
-    /// now if `follow` is true, and with the oldest stored event otherwise.
+    /// start now if `follow` is true, and with the oldest stored event otherwise.
     pub after: Option<String>,
     /// Session whose events are returned; all sessions if missing.
     pub session: Option<String>,

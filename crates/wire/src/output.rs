@@ -11,8 +11,7 @@
 //! - A gap has no content; its offset is where the output continues.
 //! - An end has no content; its offset is where a later request can continue.
 //! - A note contains a text about the output, such as the reason why it stops. Notes are sent only if the request has
-//!   the
-//! header [`NOTES_HEADER`].
+//!   the header [`NOTES_HEADER`].
 
 /// Media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.longhaul.output";
@@ -46,7 +45,7 @@ pub enum FrameKind {
     Stderr,
     /// Bytes before the offset of this frame were dropped.
     Gap,
-    /// There is no more output for now.
+    /// The output ends here for now.
     End,
     /// Text about the output, such as the reason why it stops.
     Note,

@@ -1,19 +1,17 @@
 //! Records in stores. Each record is a line of JSON with its format and the oldest reader that may read it.
 //!
 //! The spec of a process ([`encode_spec`]) is written once, its changing part ([`encode_life`]) with each commit, so
-//! that
-//! a commit writes little. Only zeros, empty lists and absent values are left out. Defaults of the domain are always
-//! written: if a default changes later, existing records keep their meaning.
+//! that a commit writes little. Only zeros, empty lists and absent values are left out. Defaults of the domain are
+//! always written: if a default changes later, existing records keep their meaning.
 //!
 //! A reader accepts a record if `min_reader` is at most [`FORMAT`], and ignores unknown fields. A writer raises
 //! `min_reader` if it would be wrong to ignore the fields that it adds.
 //!
 //! A reader must not ignore new fields of a spec, because the launch signature covers the whole spec. A change that
-//! adds
-//! a field must therefore do the following:
+//! adds a field must therefore do the following:
 //! - Raise [`FORMAT`], and make [`oldest_reader`] return the new format for each spec that uses the field. Nodes with
-//! older programs then neither claim nor end such a process: shared stores put it into a placement class that names
-//! the reader.
+//!   older programs then neither claim nor end such a process: shared stores put it into a placement class that names
+//!   the reader.
 //! - Raise the schema version of the local store, so that an older program does not open it.
 //!
 //! ```

@@ -31,8 +31,7 @@ pub struct LaunchRequest {
     pub parent_id: Option<String>,
     /// Id of the process from whose command this launch is made, or `outside` if there is none; the parent by default.
     /// After an interruption, a restarted parent is expected to launch its children again only if they were launched
-    /// from
-    /// inside its command.
+    /// from inside its command.
     pub launcher: Option<String>,
     /// Id of the agent that the process belongs to.
     pub agent_id: Option<String>,
@@ -53,8 +52,7 @@ pub struct LaunchRequest {
     /// Priority in the queue: −100 to 100, a higher value is served first; 0 by default.
     pub priority: Option<i64>,
     /// Launch key. A second launch with the same key in the same session returns the first process instead of starting
-    /// a
-    /// copy.
+    /// a copy.
     pub launch_key: Option<String>,
     /// Delay before the start, in milliseconds.
     pub delay_ms: Option<u64>,
@@ -80,12 +78,10 @@ pub struct LaunchRequest {
     /// Retries after a failure; no retries by default.
     pub retry: Option<RetryRequest>,
     /// Time without output or report after which the process counts as idle, in milliseconds; 0 means never. The
-    /// default
-    /// is the setting `monitor.idle_after`.
+    /// default is the setting `monitor.idle_after`.
     pub idle_after_ms: Option<u64>,
     /// Time without output, report or CPU use after which the process counts as stalled, in milliseconds; 0 means
-    /// never.
-    /// The default is the setting `monitor.stall_after`.
+    /// never. The default is the setting `monitor.stall_after`.
     pub stall_after_ms: Option<u64>,
 }
 

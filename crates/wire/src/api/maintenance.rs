@@ -52,8 +52,7 @@ pub struct StatsView {
     /// Time at which the statistics were made.
     pub at: String,
     /// Ids of damaged records that may belong to the selection and are not counted. A request for one of these
-    /// processes
-    /// returns the cause of the damage.
+    /// processes returns the cause of the damage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
     /// Ids of ended processes whose descendants may still be alive.
@@ -183,8 +182,7 @@ pub struct RestartInterruptedRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
     /// True to restart also children that were launched by a restarted process, unless that process has already
-    /// launched
-    /// them again.
+    /// launched them again.
     #[serde(skip_serializing_if = "is_false")]
     pub with_children: bool,
     /// True to report what would be restarted, without restarting anything.

@@ -59,8 +59,7 @@ pub struct InputReply {
     /// Id of the process.
     pub id: String,
     /// Number of bytes that were written, counted from the first byte; fewer than requested if the command does not
-    /// read
-    /// them.
+    /// read them.
     pub bytes: u64,
     /// True if the standard input was closed as requested. The input is not closed while bytes are left to write.
     pub closed: bool,

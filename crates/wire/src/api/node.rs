@@ -23,8 +23,7 @@ pub struct NodeView {
     /// True for the node that sends this reply.
     pub own: bool,
     /// `here`, `unreachable` (its lease has expired, and it may return), `lost` (its processes were taken away from it)
-    /// or
-    /// `left`.
+    /// or `left`.
     pub presence: String,
     /// True if the node is drained: it finishes its own processes and claims no new ones.
     pub draining: bool,
@@ -39,7 +38,6 @@ pub struct NodeView {
     /// Time at which the lease of the node ends unless it is renewed, or has ended; null if leases do not end.
     pub lease_until: Option<String>,
     /// Time at which the processes of an unreachable node are marked as interrupted unless the node returns; null
-    /// unless
-    /// the node is unreachable.
+    /// unless the node is unreachable.
     pub lost_at: Option<String>,
 }

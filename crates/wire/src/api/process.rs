@@ -73,8 +73,7 @@ pub struct ProcessView {
     /// Concurrency key.
     pub key: Option<String>,
     /// Priority in the queue; a higher value is served first. −100 to 100 as requested at the launch; higher only after
-    /// a
-    /// move to the front of the queue.
+    /// a move to the front of the queue.
     pub priority: i32,
     /// Launch key: a second launch with this key in the same session returns this process.
     pub launch_key: Option<String>,
@@ -95,8 +94,7 @@ pub struct ProcessView {
     /// PID of the command; null unless it runs.
     pub pid: Option<u32>,
     /// Mechanism that keeps the descendants of the command together: `cgroup`, `subreaper` or `group`. The value is
-    /// still
-    /// present after the end.
+    /// still present after the end.
     pub containment: Option<String>,
     /// Cause of the end. Null while the process is live, if it never ran, and if its exit was not observed. Values:
     /// - `itself`: the command exited on its own;
@@ -142,8 +140,7 @@ pub struct ProcessView {
     /// Time without output and report, in milliseconds; null unless the process runs.
     pub idle_ms: Option<u64>,
     /// TCP addresses on which the process tree listens. Null if the process does not run here, and in lists unless
-    /// usage
-    /// was requested.
+    /// usage was requested.
     pub listening_ports: Option<Vec<ListeningPortView>>,
     /// Time at which the launch was accepted.
     pub queued_at: String,
@@ -153,8 +150,7 @@ pub struct ProcessView {
     pub completed_at: Option<String>,
     /// Meaning of `completed_at` if it is not the exact end time. `latest`: the end was not observed and was at
     /// `completed_at` or earlier, so `duration_ms` is the maximum. `given_up`: not known if the process has ended. Null
-    /// while
-    /// the process is live and if the end was observed.
+    /// while the process is live and if the end was observed.
     pub completed_at_precision: Option<String>,
     /// Time from the start of the latest attempt to its end, or until now, in milliseconds.
     pub duration_ms: Option<u64>,
@@ -270,8 +266,7 @@ pub struct TreeUsageView {
     /// Bytes written to storage; null if unknown.
     pub written_bytes: Option<u64>,
     /// Mechanism that enforces the limits: `rlimit` (each process separately) or `cgroup` (the whole tree for each
-    /// delegated
-    /// controller, each process separately for the rest).
+    /// delegated controller, each process separately for the rest).
     pub limited_by: String,
 }
 

@@ -35,8 +35,8 @@ pub struct ListRequest {
     /// Type of the processes.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// Type to leave out. By default, processes of hooks (`custom:hook`) are left out, unless the request asks for ended
-    /// processes or has the filter `status`, `type`, `name`, `prefix`, `parent` or `tree`.
+    /// Type to leave out. By default, processes of hooks (`custom:hook`) are left out, unless the request asks for
+    /// ended processes or has the filter `status`, `type`, `name`, `prefix`, `parent` or `tree`.
     pub not_type: Option<String>,
     /// Start of the id.
     pub prefix: Option<String>,
@@ -68,8 +68,7 @@ pub struct WaitRequest {
     #[serde(rename = "id")]
     pub ids: Vec<String>,
     /// State to wait for: `ended` (default), `tree_ended` (ended, and also every descendant that has to end with the
-    /// process),
-    /// `running` or `ready`.
+    /// process), `running` or `ready`.
     #[serde(rename = "for")]
     pub goal: Option<String>,
     /// `all` (default) to wait for all processes, `any` to wait for the first of them.

@@ -80,8 +80,7 @@ pub struct ProcessList {
     /// processes. Null while the store responds.
     pub stale_since: Option<String>,
     /// Ids of damaged records that may belong to the list. A request for one of these processes returns the cause of
-    /// the
-    /// damage.
+    /// the damage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
 }

@@ -27,7 +27,6 @@ pub struct SessionListing {
     /// Time at which the list was made.
     pub at: String,
     /// Time since which the store does not respond; the list then counts only processes of this node. Null while the
-    /// store
-    /// responds.
+    /// store responds.
     pub stale_since: Option<String>,
 }

@@ -29,8 +29,7 @@ pub struct WhyView {
     /// Processes that hold the slots, in the order of their submission.
     pub holders: Vec<HolderView>,
     /// True if every slot is held by an ancestor of a waiting process. No process can start until the limit is raised
-    /// or
-    /// one of these ancestors ends.
+    /// or one of these ancestors ends.
     pub deadlocked: bool,
     /// Hold of the queue; null if the queue is not on hold.
     pub held: Option<HoldView>,

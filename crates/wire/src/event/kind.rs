@@ -131,8 +131,7 @@ impl EventKind {
     /// Returns the kind of event for a fact. Returns `None` if the fact concerns only stores and engines.
     ///
     /// The start of reported work is its submission, or its claim if it waits for a slot. `work` is `None` if the spec
-    /// of the
-    /// process is no longer known.
+    /// of the process is unknown by now.
     #[must_use]
     pub const fn of(fact: &Fact, work: Option<StartTrigger>) -> Option<Self> {
         match (fact, work) {
@@ -171,8 +170,7 @@ impl EventKind {
     }
 
     /// Returns the kind of event for the start of a condition. Returns `None` for conditions without an event of their
-    /// own:
-    /// the end of the attempt also reports a clean-up, and a stopped shim is not reported to subscribers.
+    /// own: the end of the attempt also reports a clean-up, and a stopped shim is not reported to subscribers.
     #[must_use]
     pub const fn of_condition(condition: Condition) -> Option<Self> {
         match condition {
