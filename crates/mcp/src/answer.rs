@@ -1,4 +1,4 @@
-//! What the tools answer.
+//! Results of the tools.
 
 mod cut;
 mod list;
@@ -16,10 +16,10 @@ pub(crate) use wait::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// A JSON object.
+/// JSON object of a tool result or a schema.
 pub(crate) type JsonObject = Map<String, Value>;
 
-/// An answer as a JSON object.
+/// Serializes a result to a JSON object; any other value becomes an empty object.
 pub(crate) fn object<T: Serialize>(answer: &T) -> JsonObject {
     match serde_json::to_value(answer) {
         Ok(Value::Object(fields)) => fields,

@@ -1,12 +1,15 @@
-//! What is wrong with the arguments of a tool, in the words of JSON.
+//! Validation of tool arguments, with error messages in JSON terms.
 
 use crate::truncate::brief;
 use serde_json::{Map, Value};
 
-/// The shortest part of a word that is compared with parts of others.
+/// Minimum length of a name part that is compared with parts of other names, in bytes.
 const MIN_PART_LEN: usize = 3;
 
-/// Checks arguments against the schema of a tool, and says what is wrong with the first that is.
+/// Checks arguments against the schema of a tool.
+///
+/// # Errors
+/// Describes the first invalid argument.
 pub(crate) fn check(schema: &Map<String, Value>, arguments: &Map<String, Value>) -> Result<(), String> {
     fields("", schema, arguments)
 }
@@ -29,7 +32,7 @@ fn fields(within: &str, schema: &Map<String, Value>, given: &Map<String, Value>)
 
 fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), String> {
     let kind = schema.get("type").and_then(Value::as_str);
-    // What may be left out may be null as well.
+    // An argument that may be left out may also be null.
     if value.is_null() {
         return Ok(());
     }
@@ -58,7 +61,7 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     }
     match value {
         Value::Array(items) => {
-            // An array is never so long that its length is no exact number.
+            // The length of an array is always small enough for an exact float.
             #[expect(clippy::cast_precision_loss, reason = "far below 2 to the power of 53")]
             let length = items.len() as f64;
             within(
@@ -83,7 +86,7 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     }
 }
 
-/// Checks a number against its bounds; one that has no lower bound is not negative.
+/// Checks a number against its bounds. Without a lower bound, the number must not be negative.
 fn within(
     name: &str,
     schema: &Map<String, Value>,
@@ -101,7 +104,7 @@ fn within(
     }
 }
 
-/// `custom` may be followed by a name.
+/// Returns true if the word is allowed. If `custom` is allowed, `custom:<name>` is allowed too.
 fn is_one_of(words: &[&str], word: &str) -> bool {
     words.contains(&word) || (words.contains(&"custom") && word.starts_with("custom:"))
 }
@@ -113,8 +116,10 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
     format!("there is no argument {name:?}{meant}; there are {}", known.join(", "))
 }
 
-/// The word that is most alike: of those with a part that begins as a part of the given one does, and those that differ in
-/// few letters, one that begins alike, else the one that differs least.
+/// Returns the candidate that is most similar to `word`. Returns `None` if none is similar.
+///
+/// A candidate is similar if one of its parts and a part of `word` start alike, or if the edit distance is small. Among
+/// similar candidates, those that start like `word` come first, then those with the smaller distance.
 fn nearest<'a>(word: &str, words: &[&'a str]) -> Option<&'a str> {
     let word = brief(word).to_ascii_lowercase();
     let begins_alike = |one: &str, other: &str| {

@@ -1,27 +1,27 @@
-//! On whose behalf tools are called.
+//! The client on whose behalf tools are called.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// On whose behalf tools are called: what a launch gets that asks for nothing else, and what is allowed.
+/// Client on whose behalf tools are called: its defaults for launches and its permissions.
 #[derive(Clone, Default)]
 pub struct Caller {
-    /// The working directory of the client, where it is known; an absolute path.
+    /// Working directory of the client, an absolute path; `None` if unknown.
     pub directory: Option<PathBuf>,
-    /// The variables of the client, where they are known.
+    /// Environment variables of the client; `None` if unknown.
     pub environment: Option<Arc<BTreeMap<String, String>>>,
-    /// The session that everything is bound to that is launched or registered.
+    /// Session that all launched and registered processes of the client belong to.
     pub session: Option<String>,
-    /// The process of the same manager that the client runs inside of: the parent of what names none.
+    /// Process of this manager in which the client runs. It is the default parent of new processes.
     pub parent: Option<String>,
-    /// Only tools that read may be called.
+    /// True if the client may only call tools that read.
     pub read_only: bool,
 }
 
 impl fmt::Debug for Caller {
-    /// Prints names of variables only: values may be secrets.
+    /// Prints the names of the variables only, because their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Caller")
             .field("directory", &self.directory)

@@ -1,4 +1,4 @@
-//! What the tools do.
+//! Implementation of the tools.
 
 mod control;
 mod list;
@@ -23,7 +23,7 @@ use rmcp::model::CallToolResult;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
 
-/// What the tools work with.
+/// Context of a tool call: the API, and the caller.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToolContext<'a> {
     pub(crate) api: &'a Api,
@@ -31,7 +31,7 @@ pub(crate) struct ToolContext<'a> {
 }
 
 impl ToolContext<'_> {
-    /// Does what a tool does.
+    /// Executes a tool.
     pub(crate) async fn perform(
         self,
         tool: Tool,
@@ -57,7 +57,10 @@ impl ToolContext<'_> {
         Ok(CallToolResult::structured(answer?.into()))
     }
 
-    /// The session that something is bound to.
+    /// Returns the session of a new process: the session of the caller, or the requested session.
+    ///
+    /// # Errors
+    /// The caller belongs to a different session.
     fn session(self, asked: Option<String>) -> Result<Option<String>, ToolError> {
         match (&self.caller.session, asked) {
             (Some(bound), Some(asked)) if *bound != asked => Err(ToolError::invalid(format!(
@@ -70,17 +73,17 @@ impl ToolContext<'_> {
     }
 }
 
-/// Reads the arguments of a tool.
+/// Deserializes the arguments of a tool.
 pub(crate) fn read<T: DeserializeOwned>(arguments: JsonObject) -> Result<T, ToolError> {
     parameters::read(arguments).map_err(ToolError::invalid)
 }
 
-/// A span that was given in seconds; the schema of the tool has bounded it.
+/// Converts seconds to a duration. The schema of the tool has already checked the range.
 fn span(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or_default()
 }
 
-/// A span as it goes over the wire; what is more than nothing stays so.
+/// Converts a duration to milliseconds; a duration above zero becomes at least 1.
 pub(crate) fn millis(span: Duration) -> u64 {
     let whole = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     if whole == 0 && !span.is_zero() { 1 } else { whole }

@@ -1,4 +1,4 @@
-//! The first line of a stream: on whose behalf it speaks.
+//! The handshake: the first line of a stream, with the facts about the client.
 
 use crate::caller::Caller;
 use serde::Deserialize;
@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// The form of the line.
+/// Version of the format of the line.
 const FORM: u32 = 1;
-/// The longest line, in bytes: an environment is at most half of it on Linux.
+/// Maximum length of the line, in bytes. An environment is at most half as long on Linux.
 const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
 
-/// What the line says.
+/// Content of the line.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Handshake {
@@ -26,39 +26,39 @@ struct Handshake {
     read_only: bool,
 }
 
-/// Why a stream is not served.
+/// Reason why a stream is not served.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum HandshakeError {
-    /// The client went away.
+    /// The client disconnected.
     #[error("the stream ended before its opening line")]
     Gone,
-    /// The line does not end.
+    /// The line is too long.
     #[error("the opening line is longer than {MAX_LINE_LEN} bytes")]
     TooLong,
-    /// It is no such line.
+    /// The line is not a valid handshake.
     #[error("the opening line cannot be understood: {why}")]
     Unreadable {
-        /// What is wrong with it.
+        /// Description of the error.
         why: String,
     },
-    /// It is of another form.
+    /// The line has a different format version.
     #[error("the opening line has format {theirs}; this manager supports {FORM}")]
     Form {
-        /// The form that it has.
+        /// Format version of the line.
         theirs: u32,
     },
-    /// The stream broke.
+    /// The stream failed.
     #[error("the opening line cannot be read")]
     Io {
-        /// Why.
+        /// Cause of the failure.
         #[source]
         source: std::io::Error,
     },
 }
 
 impl HandshakeError {
-    /// The one line that a client gets instead of being served.
+    /// Returns the line with the error, which is sent to the client instead of serving it.
     pub(crate) fn line(&self) -> String {
         let code = match self {
             Self::Form { .. } => "protocol_mismatch",
@@ -72,11 +72,11 @@ impl HandshakeError {
     }
 }
 
-/// Reads the opening line.
+/// Reads the handshake. Consumes no bytes after its line.
 pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Caller, HandshakeError> {
     let line = line(stream).await?;
     let opening: Handshake = serde_json::from_slice(&line)
-        // The line holds an environment: what is wrong with it is told without showing any of it.
+        // The line contains environment variables, so the error message must not quote it.
         .map_err(|error| HandshakeError::Unreadable { why: format!("{:?} error", error.classify()) })?;
     if opening.longhaul_mcp != FORM {
         return Err(HandshakeError::Form { theirs: opening.longhaul_mcp });
@@ -114,7 +114,7 @@ async fn line(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Vec<u8>, Hands
 }
 
 impl fmt::Debug for Handshake {
-    /// Prints names of variables only: values may be secrets.
+    /// Prints the names of the variables only, because their values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Opening")
             .field("form", &self.longhaul_mcp)

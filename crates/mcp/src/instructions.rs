@@ -1,6 +1,6 @@
-//! What an agent is told at first.
+//! Instructions for agents.
 
-/// What an agent is told when it connects.
+/// Instructions that an agent receives when it connects.
 pub const INSTRUCTIONS: &str = "\
 longhaul runs commands that outlive this conversation and remembers how they ended. \
 start_background_process returns a process_id at once; give wait_seconds for what may be quick. \

@@ -1,23 +1,24 @@
-//! The MCP face of longhaul: tools for agents.
+//! The MCP interface of longhaul: tools for agents.
 //!
-//! [`McpInterface`] answers over streams ([`McpInterface::serve`], behind an opening line that says on whose behalf) and as a service for
-//! streamable HTTP ([`McpInterface::http_service`]), in both eras of the protocol: with `initialize`, and stateless with what
-//! each request says of itself. No type of the SDK leaves this crate but that service.
+//! [`McpInterface`] serves streams ([`McpInterface::serve`], whose first line is a handshake with the facts about the
+//! client) and streamable HTTP ([`McpInterface::http_service`]). Both eras of the protocol are supported: with
+//! `initialize`, and stateless with all facts in each request. [`HttpService`] is the only public item that contains a
+//! type of the SDK.
 //!
-//! What is decided here:
+//! Design decisions:
 //!
-//! - **A process that failed is an answer.** An error of a tool means that the tool could not do its job. Clients show a
-//!   model either the text or the structured content, so both say the same; but what has a budget of tokens is in a
-//!   result once, as structured content where that is known.
-//! - **Waiting is one call.** `wait_for_process` parks until something is true and returns before clients give up on a
-//!   call; ending the call ends the wait and never the process.
-//! - **Nothing here is kept.** A connection holds its caller and its subscriptions; everything else is a question to the
-//!   store, so that a restart of the manager costs a client nothing. Tasks are no rows either: the id of a task says
-//!   what it waits for, signed (`task.rs` says why); only that one was cancelled is written down.
-//! - **Every answer has a budget.** Long fields of a record are cut and name the resource that has them whole; output is
-//!   read in pages.
-//! - **Nobody makes it hold more than it can.** Of one connection so many requests are at work at once, and who takes no
-//!   answers is not read any further.
+//! - **A failed process is a result, not an error.** A tool returns an error only if the tool itself could not do its
+//!   work. Some clients show a model the text, others the structured content, so both contain the same data. Output
+//!   with a token budget is included only once, as structured content if the client supports it.
+//! - **Waiting is one call.** `wait_for_process` returns when its condition is met, or shortly before clients time out.
+//!   Cancelling the call ends the wait, never the process.
+//! - **Connections have no state in the store.** A connection has its caller and its subscriptions; everything else is
+//!   read from the store, so a restart of the manager costs a client nothing. The id of a task contains the wait and a
+//!   signature (`task.rs` gives the reason); only cancelled tasks are stored.
+//! - **Every result has a size limit.** Long fields of a record are shortened and name the resource with the full
+//!   value. Output is read in pages.
+//! - **Memory is bounded.** The number of concurrent requests of a connection is limited, and a client that does not
+//!   read its replies is not read either.
 
 mod answer;
 mod arguments;

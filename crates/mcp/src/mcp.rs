@@ -1,4 +1,4 @@
-//! The handle of the face.
+//! The handle of the MCP interface.
 
 use crate::caller::Caller;
 use crate::server::Server;
@@ -9,33 +9,33 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// The most waits that are parked at once, over all connections.
+/// Maximum number of concurrent waits of all connections.
 const MAX_WAITS: usize = 4_096;
-/// The most of them of clients that may only read: they leave room for those who may do more.
+/// Maximum number of concurrent waits of read-only clients, so that room remains for other clients.
 const MAX_READER_WAITS: usize = MAX_WAITS / 2;
 
-/// The MCP face of a manager. Clones share it.
+/// MCP interface of a manager. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct McpInterface {
     pub(crate) shared: Arc<McpShared>,
 }
 
-/// What all connections share.
+/// State that all connections share.
 #[derive(Debug)]
 pub(crate) struct McpShared {
     pub(crate) api: Api,
     pub(crate) tasks: Tasks,
-    /// Room for waits.
+    /// Permits for waits.
     pub(crate) waits: Arc<Semaphore>,
-    /// The part of it that is there for clients that may only read.
+    /// Permits for waits of read-only clients; these clients need a permit of `waits` too.
     pub(crate) waits_of_readers: Arc<Semaphore>,
 }
 
 impl McpInterface {
-    /// Makes the face of an engine; `state` is the directory that keeps the secret of its task ids.
+    /// Opens the MCP interface of an engine. The directory `state` contains the secret that signs task ids.
     ///
     /// # Errors
-    /// That secret can neither be read nor made.
+    /// The secret can be neither read nor created.
     pub fn open(api: Api, state: &Path) -> io::Result<Self> {
         let tasks = Tasks::open(state)?;
         let waits = Arc::new(Semaphore::new(MAX_WAITS));
@@ -43,7 +43,7 @@ impl McpInterface {
         Ok(Self { shared: Arc::new(McpShared { api, tasks, waits, waits_of_readers }) })
     }
 
-    /// The server of one connection.
+    /// Returns the server of one connection.
     pub(crate) fn server(&self, caller: Caller) -> Server {
         Server::new(self.shared.clone(), Arc::new(caller))
     }

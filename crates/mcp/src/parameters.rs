@@ -1,4 +1,4 @@
-//! What is wrong with the parameters of a request.
+//! Error messages for invalid request parameters.
 
 use crate::tool::Tool;
 use crate::truncate::{brief, shortened};
@@ -10,10 +10,10 @@ use rmcp::model::{
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The longest that is said of them, in bytes: what was sent may be repeated in it.
+/// Maximum length of an error message, in bytes. A message may repeat a part of the request.
 const MAX_MESSAGE_LEN: usize = 1_000;
 
-/// What is wrong with the parameters of a method that there is; none of one that there is not.
+/// Returns the error for invalid parameters of a method. Returns `None` if the method does not exist.
 pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
     let why = match method {
         "initialize" => why::<InitializeRequestParams>(params),
@@ -32,7 +32,7 @@ pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
     Some(ErrorData::invalid_params(format!("the parameters of {method} are wrong: {why}"), None))
 }
 
-/// That there is no such method.
+/// Returns the error for an unknown method.
 pub(crate) fn no_method(method: &str) -> ErrorData {
     let name = brief(method);
     let message = match Tool::named(method) {
@@ -42,13 +42,13 @@ pub(crate) fn no_method(method: &str) -> ErrorData {
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
 }
 
-/// That there is no such tool, and which there are.
+/// Returns the error for an unknown tool; it lists the existing tools.
 pub(crate) fn no_tool(name: &str) -> ErrorData {
     let known = Tool::ALL.map(Tool::name).join(", ");
     ErrorData::invalid_params(format!("there is no tool {:?}; the tools are {known}", brief(name)), None)
 }
 
-/// Reads fields, and names the one that is wrong.
+/// Deserializes fields. The error names the invalid field.
 pub(crate) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, String> {
     let given = fields.clone();
     serde_json::from_value(Value::Object(fields)).map_err(|error| {
@@ -71,7 +71,8 @@ fn why<T: DeserializeOwned>(params: Option<&Value>) -> String {
     }
 }
 
-/// The field that by itself is as wrong as all of them: a missing one is complained of only when all others are right.
+/// Returns the name of the field that causes the error `said`: the field that causes this error when it is read alone.
+/// Returns `None` for missing and unknown fields, which the error already names.
 fn culprit<T: DeserializeOwned>(fields: Map<String, Value>, said: &str) -> Option<String> {
     if said.starts_with("missing field") || said.starts_with("unknown field") {
         return None;

@@ -1,7 +1,9 @@
-//! What clients see: requests and answers of the HTTP API, version 1.
+//! Requests and replies of the HTTP API, version 1.
 //!
-//! Times are RFC 3339 in UTC; durations whose name ends in `_ms` are milliseconds, others seconds. Enumerations are
-//! open: a client must live with words that it does not know. Fields are only ever added.
+//! - Times are RFC 3339 in UTC.
+//! - Durations whose name ends in `_ms` are milliseconds; other durations are seconds.
+//! - Enumerations are open: a client must accept values that it does not know.
+//! - Fields are only ever added.
 
 mod launch;
 mod maintenance;
@@ -45,7 +47,7 @@ pub use reply::{
 pub use session::{SessionListing, SessionView};
 pub use why::{HolderView, WhyView};
 
-/// The version of this API; it changes only when old clients would misunderstand.
+/// Version of this API. The version changes only if old clients would misunderstand the new one.
 pub const PROTOCOL: u32 = 1;
-/// The header in which every answer names [`PROTOCOL`].
+/// Name of the response header that contains [`PROTOCOL`].
 pub const PROTOCOL_HEADER: &str = "longhaul-protocol";

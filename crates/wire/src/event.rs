@@ -1,7 +1,8 @@
-//! What became true, as subscribers are told: one envelope for streams, files and webhooks.
+//! Events as subscribers receive them: one envelope for streams, files and webhooks.
 //!
-//! The envelope is a CloudEvent (1.0, structured JSON). Its id is the place of the event in the life of its process, so
-//! it is the same for ever, whoever tells it and however often; its `cursor` is where to go on after it.
+//! The envelope is a CloudEvent (1.0, structured JSON). Its id is built from the process, the revision and an index, so
+//! it is the same each time the event is delivered. Its `cursor` is the position from which a reader continues after
+//! the event.
 
 mod batch;
 mod kind;
@@ -12,155 +13,156 @@ pub use kind::{EventKind, EventPriority, StartTrigger, UnknownEvent};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The version of CloudEvents that envelopes follow.
+/// CloudEvents version of the envelopes.
 pub const SPEC_VERSION: &str = "1.0";
-/// The media type of one envelope.
+/// Media type of one envelope.
 pub const ENVELOPE_TYPE: &str = "application/cloudevents+json";
-/// What stands before the word of an event in the type of its envelope.
+/// Prefix of the CloudEvents type; the name of the event follows it.
 pub const TYPE_PREFIX: &str = "dev.longhaul.";
-/// The most bytes of output that an event shows.
+/// Maximum size of the output tail in an event, in bytes.
 pub const MAX_TAIL_LEN: usize = 2_048;
 
-/// Asks for events.
+/// Request for events.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EventsRequest {
-    /// Only what comes after this cursor. Without one: from now on if `follow` is set, else from the oldest event kept,
-    /// which is also what `start` means.
+    /// Cursor after which events are returned; `start` means the oldest stored event. Without a cursor, the events
+    /// start now if `follow` is true, and with the oldest stored event otherwise.
     pub after: Option<String>,
-    /// Of this session only.
+    /// Session whose events are returned; all sessions if missing.
     pub session: Option<String>,
-    /// Of this process only: an id, a unique prefix, or a name.
+    /// Process whose events are returned: an id, a unique prefix of an id, or a name. All processes if missing.
     pub process: Option<String>,
-    /// Of these types only, such as `PROCESS_FAILED`; all without one.
+    /// Types of events to return, such as `PROCESS_FAILED`; all types if empty.
     pub types: Vec<String>,
-    /// Go on with what happens from now on, instead of ending after the newest.
+    /// True to keep the stream open for future events; false to end it after the newest stored event.
     pub follow: bool,
 }
 
-/// One event, as a CloudEvent.
+/// Event as a CloudEvent.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Envelope {
-    /// The version of CloudEvents.
+    /// CloudEvents version: `1.0`.
     pub specversion: String,
-    /// `<process>/<revision>/<index>`: the same for ever, so that an event that comes twice can be told.
+    /// Id of the event: `<process>/<revision>/<index>`. A repeated delivery has the same id, so that duplicates can be
+    /// detected.
     pub id: String,
-    /// `/nodes/<node>`: where it happened.
+    /// Node of the event: `/nodes/<node>`.
     pub source: String,
-    /// `dev.longhaul.` and the word of the event.
+    /// CloudEvents type: `dev.longhaul.` and the name of the event.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The id of the process; missing for a gap.
+    /// Id of the process; missing in a `GAP` event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// When it became true.
+    /// Time of the event.
     pub time: String,
-    /// `application/json`.
+    /// Always `application/json`.
     pub datacontenttype: String,
-    /// The word of the event, such as `PROCESS_STARTED`.
+    /// Name of the event, such as `PROCESS_STARTED`.
     pub event: String,
     /// `normal` or `high`.
     pub priority: String,
-    /// Ask for what comes after this to go on from here.
+    /// Cursor from which a reader continues after this event.
     pub cursor: String,
-    /// The revision of the process, in digits that sort as text; missing for a gap.
+    /// Revision of the process, with leading zeros so that it sorts as text; missing in a `GAP` event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sequence: Option<String>,
-    /// What is known about it.
+    /// Details of the event.
     pub data: EventData,
 }
 
-/// What is known about an event. What does not apply is missing.
+/// Details of an event. Fields that do not apply are missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EventData {
-    /// The process.
+    /// Id of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
-    /// Its type.
+    /// Type of the process.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Its name.
+    /// Name of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its command with its arguments, cut where it is very long.
+    /// Program and arguments, shortened if they are very long.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
-    /// The process id of its command.
+    /// Process id of the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<u32>,
-    /// Who asked.
+    /// Session on whose behalf the process runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session_id: Option<String>,
-    /// Whose child it is.
+    /// Id of the parent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parent_id: Option<String>,
-    /// What it is for.
+    /// Project that the process belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// The agent behind it.
+    /// Id of the agent that the process belongs to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<String>,
-    /// Its status after the event.
+    /// Status of the process after the event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<String>,
-    /// Which attempt.
+    /// Number of the attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
-    /// The code that the command exited with.
+    /// Exit code of the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// The signal that ended the command, by number.
+    /// Number of the signal that killed the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<u8>,
-    /// From the begin of the attempt to its end, in seconds.
+    /// Time from the start of the attempt to its end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
-    /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
-    /// is the longest possible one) or `given_up` (nobody knows when it ended).
+    /// Meaning of the end time if the end was not observed: `latest` (the command ended at that time or earlier, so the
+    /// duration is the maximum) or `given_up` (the time of the end is not known).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at_precision: Option<String>,
-    /// What went wrong.
+    /// Error message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The end of its output, at most 2 KiB, without what a terminal would obey.
+    /// End of the output, at most 2 KiB, without terminal control sequences.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tail: Option<String>,
-    /// What it is doing.
+    /// Current stage of the work.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage: Option<String>,
-    /// 0 to 100.
+    /// Progress in percent, 0 to 100.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<f64>,
-    /// When it goes on by itself.
+    /// Time at which the waiting process continues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub due_at: Option<String>,
-    /// Why it was told to end: `user`, `timeout`, `parent`, `session`, `shutdown`, `limit`.
+    /// Cause of the stop: `user`, `timeout`, `parent`, `session`, `shutdown` or `limit`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
-    /// The fact beside its status that began, such as `idle` or `stuck`.
+    /// Condition of the process that started, such as `idle` or `stuck`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
-    /// The name of the pattern that was found in its output.
+    /// Name of the pattern that was found in the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
-    /// Where in its output that line begins, in bytes.
+    /// Byte offset of the start of the matching line in the output.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
-    /// The line that it was found in, cut where it is long.
+    /// Matching line, shortened if it is long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
-    /// Of a gap: the cursor of the last event that was told; missing if none was.
+    /// In a `GAP` event: cursor of the last event before the gap; missing if there was no event.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// Of a gap: the cursor after which events are told again.
+    /// In a `GAP` event: cursor after which events are available again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
 
 impl Envelope {
-    /// An envelope of this kind with what is the same in all, and nothing in it.
+    /// Creates an envelope of this kind with the fields that all envelopes have in common; its data is empty.
     #[must_use]
     pub fn of(kind: EventKind) -> Self {
         Self {

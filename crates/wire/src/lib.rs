@@ -1,7 +1,7 @@
-//! The serialised shapes of longhaul, versioned: [`api`] is what clients see, [`record`] is what stores keep.
+//! Serialised types of longhaul, with versions: [`api`] for clients, [`record`] for stores.
 //!
-//! They mirror the domain's types and are the only place where a name on the wire is tied to one in the code, so a
-//! renamed field in the rules can break neither stored data nor clients.
+//! These types mirror the domain types. Only here is a name on the wire tied to a name in the code, so that a renamed
+//! field in the domain breaks neither stored data nor clients.
 
 pub mod api;
 pub mod event;

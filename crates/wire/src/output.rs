@@ -1,67 +1,75 @@
-//! Output on the wire: frames of raw bytes, so that nothing is lost or re-encoded.
+//! Output on the wire: frames of raw bytes, so that no byte is lost or re-encoded.
 //!
-//! A frame is 25 bytes of head and then its bytes: kind (1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time
-//! in milliseconds (i64), length of what follows (u32), and 4 bytes that are zero; numbers are little-endian. A gap has
-//! no bytes; its offset is where the output goes on. An end has no bytes; its offset is where to go on another time.
-//! A note holds a text that says what becomes of the output, and none of the output; it comes only where [`NOTES_HEADER`] asks
-//! for it.
+//! A frame has a header of 25 bytes, followed by its content. Numbers in the header are little-endian:
+//! - kind (1 byte): 1 stdout, 2 stderr, 3 gap, 4 end, 5 note;
+//! - offset (u64);
+//! - time in milliseconds (i64), on the steady clock of [`OutputFrame::at`];
+//! - length of the content (u32);
+//! - 4 zero bytes.
+//!
+//! Frames without output:
+//! - A gap has no content; its offset is where the output continues.
+//! - An end has no content; its offset is where a later request can continue.
+//! - A note contains a text about the output, such as the reason why it stops. Notes are sent only if the request has
+//!   the header [`NOTES_HEADER`].
 
-/// The media type of a stream of frames.
+/// Media type of a stream of frames.
 pub const MEDIA_TYPE: &str = "application/vnd.longhaul.output";
-/// The header of a request whose sender understands notes.
+/// Name of the request header of clients that understand notes.
 pub const NOTES_HEADER: &str = "longhaul-notes";
-/// Bytes of the head of a frame.
+/// Size of the header of a frame, in bytes.
 pub const HEAD: usize = 25;
-/// The most bytes in one frame.
+/// Maximum size of the content of one frame, in bytes.
 pub const MAX_FRAME_BYTES: usize = 1024 * 1024;
 
 /// One piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputFrame {
-    /// What it is.
+    /// Kind of the frame.
     pub kind: FrameKind,
-    /// The offset of its first byte.
+    /// Offset of the first byte in the output.
     pub offset: u64,
-    /// When its first byte was read, in milliseconds of steady time.
+    /// Time at which the first byte was read, in milliseconds of the steady clock, which no change of the system time
+    /// moves.
     pub at: i64,
-    /// The bytes.
+    /// Content of the frame.
     pub bytes: Vec<u8>,
 }
 
-/// What a frame is.
+/// Kind of a frame of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrameKind {
-    /// From standard output.
+    /// Bytes of the standard output.
     Stdout,
-    /// From standard error.
+    /// Bytes of the standard error.
     Stderr,
-    /// Bytes before this offset were dropped.
+    /// Bytes before the offset of this frame were dropped.
     Gap,
-    /// There is no more for now.
+    /// The output ends here for now.
     End,
-    /// A text about the output, such as why it stops here.
+    /// Text about the output, such as the reason why it stops.
     Note,
 }
 
-/// What cannot be a frame.
+/// Error for bytes that are not a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidFrame {
-    /// The kind is not known.
+    /// The kind is unknown.
     #[error("there is no frame kind {kind}")]
     Kind {
-        /// The kind.
+        /// Number of the kind in the header.
         kind: u8,
     },
-    /// The length is beyond 1 MiB.
+    /// The length exceeds 1 MiB.
     #[error("a frame of {length} bytes is too long")]
     Length {
-        /// The length.
+        /// Length in the header, in bytes.
         length: u32,
     },
 }
 
 impl OutputFrame {
-    /// Appends the frame to `out`.
+    /// Appends the encoded frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let kind = match self.kind {
             FrameKind::Stdout => 1,
@@ -78,10 +86,10 @@ impl OutputFrame {
         out.extend_from_slice(&self.bytes);
     }
 
-    /// Takes the first whole frame out of `buffer`; none until more bytes have come.
+    /// Removes the first frame from `buffer` and returns it. Returns `None` if the frame is not complete yet.
     ///
     /// # Errors
-    /// [`InvalidFrame`] if the buffer does not begin with a frame.
+    /// [`InvalidFrame`] if the buffer does not start with a valid header.
     pub fn take(buffer: &mut Vec<u8>) -> Result<Option<Self>, InvalidFrame> {
         let Some((head, rest)) = buffer.split_first_chunk::<HEAD>() else {
             return Ok(None);

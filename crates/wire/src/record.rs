@@ -1,17 +1,18 @@
-//! What stores keep: every record is a line of JSON that says its format and the oldest reader that may read it.
+//! Records in stores. Each record is a line of JSON with its format and the oldest reader that may read it.
 //!
-//! The fixed part of a process ([`encode_spec`]) is written once, the moving part ([`encode_life`]) with each commit,
-//! so that a commit writes little. Only zeros, empty lists and absent values are left out, never a default of the
-//! rules: a default that changes later must not change what was recorded.
+//! The spec of a process ([`encode_spec`]) is written once, its changing part ([`encode_life`]) with each commit, so
+//! that a commit writes little. Only zeros, empty lists and absent values are left out. Defaults of the domain are
+//! always written: if a default changes later, existing records keep their meaning.
 //!
-//! A reader takes a record if `min_reader` is not above [`FORMAT`]; fields that it does not know are then passed over.
-//! A writer raises `min_reader` whenever passing over what it adds would be wrong.
+//! A reader accepts a record if `min_reader` is at most [`FORMAT`], and ignores unknown fields. A writer raises
+//! `min_reader` if it would be wrong to ignore the fields that it adds.
 //!
-//! A new field of a specification is never passed over, because a seal covers the whole specification. Whoever adds one
-//! raises [`FORMAT`], and lets [`oldest_reader`] answer the new format for each specification that uses the field. Nodes
-//! of older programs then neither claim such a process nor end it: stores of many machines keep it in a placement class
-//! that names the reader. The store of one machine raises the version of its schema in the same change, so that an older
-//! program does not open it.
+//! A reader must not ignore new fields of a spec, because the launch signature covers the whole spec. A change that
+//! adds a field must therefore do the following:
+//! - Raise [`FORMAT`], and make [`oldest_reader`] return the new format for each spec that uses the field. Nodes with
+//!   older programs then neither claim nor end such a process: shared stores put it into a placement class that names
+//!   the reader.
+//! - Raise the schema version of the local store, so that an older program does not open it.
 //!
 //! ```
 //! use longhaul_domain::{AwakeTime, Capabilities, RandomBits, DecisionContext, Lineage, Process, ProcessId, ReportedSpec, Spec};
@@ -41,29 +42,29 @@ use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The format that is written here, and the newest that is read.
+/// Format of the records that this program writes, and the newest format that it reads.
 pub const FORMAT: u32 = 2;
 
-/// The format that every reader of a store knows: stores with records of this format have a layout that programs of
-/// format 1 refuse to open. A record names its reader only if it needs a newer one.
+/// Format that every reader of a store knows, because programs of format 1 refuse to open the current layout. A record
+/// has a `min_reader` only if it needs a newer reader.
 pub const BASE_FORMAT: u32 = 2;
 
-/// Why a record could not be read.
+/// Reason why a record could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordDecodeError {
-    /// It is no record, or parts of it are missing or make no sense.
+    /// The text is not a record, or parts of it are missing or invalid.
     #[error("damaged record: {what}")]
     Damaged {
-        /// What is wrong with it, without any of its values: they may be secrets.
+        /// Description of the damage, without values of the record, because they may be secrets.
         what: String,
     },
-    /// A newer program wrote it, and says that this one must not read it.
+    /// A newer program wrote the record, and this program must not read it.
     #[error("the record needs a reader of format {needs}, this one reads up to {reads}")]
     TooNew {
-        /// The format that its reader must know.
+        /// Format that the reader must know.
         needs: u32,
-        /// The newest format known here.
+        /// Newest format that this program reads.
         reads: u32,
     },
 }
@@ -74,38 +75,38 @@ impl RecordDecodeError {
     }
 }
 
-/// Returns the oldest format whose readers know every field that a specification uses.
+/// Returns the oldest format whose readers know every field that a spec uses.
 #[must_use]
 pub const fn oldest_reader(spec: &Spec) -> u32 {
     let _ = spec;
     BASE_FORMAT
 }
 
-/// The part of a process that is fixed at its submit: identity, place in its tree, and what was asked for.
+/// Encodes the part of a process that is fixed at its submission: identity, position in its tree, and spec.
 #[must_use]
 pub fn encode_spec(process: &Process) -> String {
     encode_spec_for(oldest_reader(&process.spec), process)
 }
 
-/// The same for readers of this format and newer ones.
+/// Encodes the fixed part of a process, as [`encode_spec`] does, for readers of format `min_reader` or newer.
 #[must_use]
 pub fn encode_spec_for(min_reader: u32, process: &Process) -> String {
     write(&spec::FixedRecord::from(process), min_reader)
 }
 
-/// What was asked for, without whose specification it is: equal texts mean equal specifications.
+/// Encodes a spec without its process. Equal texts mean equal specs.
 #[must_use]
 pub fn encode_spec_alone(spec: &Spec) -> String {
     write(&spec::SpecRecord::from(spec), BASE_FORMAT)
 }
 
-/// The part of a process that its commits change.
+/// Encodes the part of a process that commits change.
 #[must_use]
 pub fn encode_life(process: &Process) -> String {
     write(&life::LifeRecord::from(process), BASE_FORMAT)
 }
 
-/// Puts the two parts of a process together again.
+/// Decodes a process from its two parts.
 ///
 /// # Errors
 /// [`RecordDecodeError`] if one of them cannot be read.
@@ -113,7 +114,7 @@ pub fn decode(spec: &str, life: &str) -> Result<Process, RecordDecodeError> {
     decode_up_to(FORMAT, spec, life)
 }
 
-/// The same by a reader of this format.
+/// Decodes a process from its two parts, as a program does that reads up to `format`.
 ///
 /// # Errors
 /// [`RecordDecodeError`] if one of them cannot be read.
@@ -123,63 +124,63 @@ pub fn decode_up_to(format: u32, spec: &str, life: &str) -> Result<Process, Reco
     life.into_process(fixed)
 }
 
-/// One event of the log.
+/// Encodes one event of the log.
 #[must_use]
 pub fn encode_event(event: &Event) -> String {
     write(&event::EventRecord::from(event), BASE_FORMAT)
 }
 
-/// Reads what [`encode_event`] wrote.
+/// Decodes an event.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if it cannot be read.
+/// [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_event(text: &str) -> Result<Event, RecordDecodeError> {
     read::<event::EventRecord>("event", text, FORMAT)?.try_into()
 }
 
-/// The latest facts about an attempt.
+/// Encodes the live stats of an attempt.
 #[must_use]
 pub fn encode_live_stats(live_stats: &LiveStats) -> String {
     write(&live_stats::LiveStatsRecord::from(live_stats), BASE_FORMAT)
 }
 
-/// Reads what [`encode_live_stats`] wrote.
+/// Decodes live stats.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if it cannot be read.
+/// [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_live_stats(text: &str) -> Result<LiveStats, RecordDecodeError> {
     read::<live_stats::LiveStatsRecord>("live stats", text, FORMAT)?.try_into()
 }
 
-/// The policy of the queues.
+/// Encodes the policy of the queues.
 #[must_use]
 pub fn encode_policy(policy: &Policy) -> String {
     write(&policy::PolicyRecord::from(policy), BASE_FORMAT)
 }
 
-/// Reads what [`encode_policy`] wrote.
+/// Decodes a policy.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if it cannot be read.
+/// [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_policy(text: &str) -> Result<Policy, RecordDecodeError> {
     read::<policy::PolicyRecord>("policy", text, FORMAT)?.try_into()
 }
 
-/// An order for an owner.
+/// Encodes a pending action for the node that owns a process.
 #[must_use]
 pub fn encode_pending_action(pending_action: &PendingAction) -> String {
     write(&pending_action::PendingActionRecord::from(pending_action), BASE_FORMAT)
 }
 
-/// Reads what [`encode_pending_action`] wrote.
+/// Decodes a pending action.
 ///
 /// # Errors
-/// [`RecordDecodeError`] if it cannot be read.
+/// [`RecordDecodeError`] if the text cannot be read.
 pub fn decode_pending_action(text: &str) -> Result<PendingAction, RecordDecodeError> {
     read::<pending_action::PendingActionRecord>("pending action", text, FORMAT)?.try_into()
 }
 
-/// A record that says by whom it may be read.
+/// Record with its format and the oldest reader that may read it.
 #[derive(Serialize, Deserialize)]
 struct VersionedRecord<T> {
     format: u32,
@@ -188,7 +189,7 @@ struct VersionedRecord<T> {
     body: T,
 }
 
-/// What can be read of every record, however new.
+/// Part of a record that every version can read.
 #[derive(Deserialize)]
 struct VersionStamp {
     #[serde(default)]
@@ -215,7 +216,7 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Resu
             if let Ok(stamp) = serde_json::from_str::<VersionStamp>(text) {
                 fitting(stamp.min_reader, reads)?;
             }
-            // The error's own words may quote a value of the record.
+            // The message of the JSON error is left out, because it may quote a value of the record.
             Err(RecordDecodeError::damaged(format!("the {what} does not fit at column {}", error.column())))
         }
     }
@@ -228,7 +229,7 @@ fn fitting(min_reader: Option<u32>, reads: u32) -> Result<(), RecordDecodeError>
     }
 }
 
-/// A span of time, exact to the nanosecond.
+/// Duration, exact to the nanosecond.
 #[derive(Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct DurationRecord {
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -1,9 +1,10 @@
-//! What is too long for a model is cut, and says so.
+//! Shortens long values for models, and marks them as shortened.
 
 use crate::answer::JsonObject;
 use serde_json::{Value, json};
 
-/// Cuts the fields of a record that are longer than so many bytes of JSON. `rest` is where the whole is.
+/// Shortens the fields of a record that are longer than `longest` bytes of JSON. `rest` is the resource with the full
+/// values.
 pub(super) fn cut(fields: &mut JsonObject, longest: usize, rest: &str) {
     for value in fields.values_mut() {
         let length = value.to_string().len();
@@ -13,7 +14,7 @@ pub(super) fn cut(fields: &mut JsonObject, longest: usize, rest: &str) {
     }
 }
 
-/// The first so many bytes of a value.
+/// Returns a shortened value with a mark. `room` is the space for the original content, in bytes of JSON.
 fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     match value {
         Value::String(text) => {
@@ -40,7 +41,7 @@ fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     }
 }
 
-/// The begin of a text, at most so many bytes of it once it is JSON.
+/// Returns the start of a text, at most `most` bytes in JSON.
 pub(super) fn begin(text: &str, most: usize) -> &str {
     let mut room = most;
     for (place, letter) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! Many processes as agents see them.
+//! Lists of processes in tool results.
 
 use crate::answer::JsonObject;
 use crate::answer::cut::begin;
@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// What is told of each of many.
+/// Fields of each process in a list.
 const FIELDS: &[&str] = &[
     "process_id",
     "name",
@@ -29,37 +29,37 @@ const FIELDS: &[&str] = &[
     "command",
 ];
 
-/// What is left of each where all together would be too much.
+/// Fields of each process if the list would be too long with all fields.
 const REDUCED_FIELDS: &[&str] = &["process_id", "name", "process_type", "status", "progress", "exit_code"];
-/// The longest text of one of many, in bytes of JSON.
+/// Maximum length of a text field in a list, in bytes of JSON.
 const MAX_FIELD_LEN: usize = 80;
-/// The longest command line of one of many, in bytes of JSON.
+/// Maximum length of a command line in a list, in bytes of JSON.
 const COMMAND: usize = 60;
-/// The longest list, in bytes of JSON.
+/// Maximum length of a list with all fields, in bytes of JSON.
 const MAX_LIST_LEN: usize = 24_000;
 
-/// The answer of `list_background_processes`.
+/// Result of `list_background_processes`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct ListResult {
     pub(crate) processes: Vec<ListedProcess>,
-    /// Those that live by status, of the session if one was named.
+    /// Number of live processes by status; if a session was requested, only of that session.
     pub(crate) live: BTreeMap<String, u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) next_cursor: Option<String>,
-    /// Since when the store does not answer: only what this node keeps of its own work is listed.
+    /// Time since which the store does not respond; the list then contains only processes of this node.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stale_since: Option<String>,
-    /// Those that may belong here and cannot be shown, because their records are damaged.
+    /// Ids of damaged records that may belong to the list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) damaged: Option<Vec<String>>,
 }
 
-/// One of many.
+/// Process in a list.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct ListedProcess(JsonObject);
 
-/// One of many, from its record.
+/// Converts a process to its form in a list.
 pub(crate) fn item(view: &ProcessView) -> ListedProcess {
     let mut fields = whole(view, &StatusContext::default());
     fields.retain(|name, _| FIELDS.contains(&name.as_str()));
@@ -77,7 +77,7 @@ pub(crate) fn item(view: &ProcessView) -> ListedProcess {
     ListedProcess(fields)
 }
 
-/// Many, in as many words as an answer may have.
+/// Converts processes to a list; removes fields if the list would be too long.
 pub(crate) fn items(views: &[ProcessView]) -> Vec<ListedProcess> {
     let mut items: Vec<ListedProcess> = views.iter().map(item).collect();
     let length: usize =
@@ -90,7 +90,7 @@ pub(crate) fn items(views: &[ProcessView]) -> Vec<ListedProcess> {
     items
 }
 
-/// Counts without those that nothing has.
+/// Collects the counts, without those that are zero.
 pub(crate) fn counts(all: impl IntoIterator<Item = (String, u64)>) -> BTreeMap<String, u64> {
     all.into_iter().filter(|(_, count)| *count > 0).collect()
 }
@@ -104,7 +104,7 @@ impl JsonSchema for ListedProcess {
         let mut whole = super::whole_schema();
         if let Some(Value::Object(fields)) = whole.get_mut("properties") {
             fields.retain(|name, _| FIELDS.contains(&name.as_str()));
-            // Only the begin of the command line is told.
+            // A list contains only the start of the command line.
             fields.insert("command".to_owned(), serde_json::json!({ "type": "string" }));
         }
         whole.insert("required".to_owned(), serde_json::json!(["process_id", "process_type", "status"]));
@@ -112,7 +112,7 @@ impl JsonSchema for ListedProcess {
     }
 }
 
-/// The schema of the answer.
+/// Returns the schema of [`ListResult`].
 pub(crate) fn list_schema() -> JsonObject {
     schema::bare::<ListResult>()
 }

@@ -1,4 +1,4 @@
-//! Output as agents see it: as everybody does. Input, as far as it was taken.
+//! Schemas of output results, and the result of sending input. Output has the same form as in the HTTP API.
 
 use crate::answer::JsonObject;
 use crate::schema;
@@ -6,27 +6,27 @@ use longhaul_wire::api::{OutputView, SearchView};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// The schema of the answer of `read_process_output`.
+/// Returns the schema of the result of `read_process_output`.
 pub(crate) fn read_schema() -> JsonObject {
     required(schema::bare::<OutputView>(), &["text", "next_cursor", "eof"])
 }
 
-/// The schema of the answer of `search_process_output`.
+/// Returns the schema of the result of `search_process_output`.
 pub(crate) fn search_schema() -> JsonObject {
     required(schema::bare::<SearchView>(), &["matches", "truncated", "next_cursor"])
 }
 
-/// The answer of `send_process_input`.
+/// Result of `send_process_input`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct SendAnswer {
     pub(crate) process_id: String,
-    /// So many were taken, from the first on; the rest was not written.
+    /// Number of bytes that were written, counted from the first byte.
     pub(crate) bytes: usize,
-    /// Whether its input ends there.
+    /// True if the standard input was closed.
     pub(crate) closed: bool,
 }
 
-/// The schema of the answer of `send_process_input`.
+/// Returns the schema of the result of `send_process_input`.
 pub(crate) fn sent_schema() -> JsonObject {
     schema::bare::<SendAnswer>()
 }

@@ -1,7 +1,7 @@
-//! A process as agents see it.
+//! Processes in tool results.
 //!
-//! It is made of the record that every face shows, field by field, so that what is new in a record is new here too:
-//! `id` and `type` say of what, milliseconds become seconds, and what is null or empty is left out.
+//! The result is converted from the record of the HTTP API field by field, so that new fields of a record appear here
+//! too. `id` and `type` get the prefix `process_`, milliseconds become seconds, and null and empty fields are left out.
 
 use crate::answer::JsonObject;
 use crate::answer::cut::cut;
@@ -9,7 +9,7 @@ use crate::schema;
 use longhaul_wire::api::{ProcessView, WhyView};
 use serde_json::{Value, json};
 
-/// What the short form tells: enough to go on with.
+/// Fields of the short form, which is enough for an agent to continue.
 const BRIEF: &[&str] = &[
     "process_id",
     "name",
@@ -40,9 +40,9 @@ const BRIEF: &[&str] = &[
     "tail",
     "next",
 ];
-/// What every answer about one process has.
+/// Required fields of every result about one process.
 const REQUIRED: &[&str] = &["process_id", "process_type", "status", "terminal"];
-/// The fields of the short form that its schema describes.
+/// Fields of the short form that are described in its schema.
 const DESCRIBED: &[&str] = &[
     "process_id",
     "name",
@@ -59,40 +59,40 @@ const DESCRIBED: &[&str] = &[
     "tail",
     "next",
 ];
-/// The longest field of the whole record, in bytes of JSON.
+/// Maximum length of a field of the whole record, in bytes of JSON.
 const MAX_FULL_FIELD_LEN: usize = 2 * 1024;
-/// The longest field of the short form: sixteen of them are one answer.
+/// Maximum length of a field of the short form, in bytes of JSON. One result contains up to sixteen processes.
 const MAX_SHORT_FIELD_LEN: usize = 400;
-/// Fields whose content is the caller's own.
+/// Fields with JSON of the caller, which is returned unchanged.
 const CALLER_FIELDS: &[&str] = &["metadata", "result"];
-/// Objects whose fields the schema leaves out: two tools pay for each of them, and few processes have any.
+/// Objects whose fields are left out of the schema: they are rare, and two tools include this schema.
 const OMITTED_FROM_SCHEMA: &[&str] = &["late_exit", "limits", "start_failure", "usage"];
-/// Fields that say something by being false.
+/// Fields that are shown even if they are false, because false is informative.
 const SHOWN_WHEN_FALSE: &[&str] = &["ready"];
 
-/// What is told of a process beside its record.
+/// Facts about a process in addition to its record.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StatusContext {
-    /// Why it waits, if it does.
+    /// Explanation of why the process waits.
     pub(crate) why: Option<WhyView>,
-    /// Where its output can be read on.
+    /// Cursor from which the output can be read.
     pub(crate) next_cursor: Option<String>,
-    /// Its last words, if it did not end well.
+    /// Output tail of a process that did not end well or waits for input.
     pub(crate) tail: Option<String>,
-    /// Its children, if it has any.
+    /// Number of children; `None` if there are no children.
     pub(crate) children: Option<Children>,
 }
 
-/// How many children a process has.
+/// Number of children of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Children {
     pub(crate) total: usize,
     pub(crate) live: usize,
-    /// There are more than were counted.
+    /// True if there are more children than were counted.
     pub(crate) more: bool,
 }
 
-/// The whole record with what stands around it.
+/// Returns the whole record of a process with its context.
 pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
     let mut fields = told(view);
     cut(&mut fields, MAX_FULL_FIELD_LEN, &crate::resource::uri(&view.id));
@@ -100,7 +100,7 @@ pub(crate) fn whole(view: &ProcessView, around: &StatusContext) -> JsonObject {
     fields
 }
 
-/// What is enough to go on with.
+/// Returns the short form of a process, which is enough for an agent to continue.
 pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
     let mut fields = told(view);
     fields.retain(|name, _| BRIEF.contains(&name.as_str()) || name == "output_bytes");
@@ -113,7 +113,7 @@ pub(crate) fn brief(view: &ProcessView, around: &StatusContext) -> JsonObject {
     fields
 }
 
-/// Whether a status is the last one.
+/// Returns true for a final status.
 pub(crate) fn is_terminal(status: &str) -> bool {
     matches!(status, "completed" | "failed" | "timeout" | "cancelled" | "interrupted")
 }
@@ -130,7 +130,7 @@ fn told(view: &ProcessView) -> JsonObject {
     fields
 }
 
-/// A value as it is told: spans in seconds, without what says nothing.
+/// Converts a value: durations become seconds, and null and empty values become `None`.
 fn spoken(name: &str, value: Value) -> Option<Value> {
     match value {
         Value::Null => None,
@@ -144,7 +144,7 @@ fn spoken(name: &str, value: Value) -> Option<Value> {
             (!inner.is_empty()).then_some(Value::Object(inner))
         }
         Value::Number(number) if name.ends_with("_ms") => {
-            // A float holds every millisecond of ten thousand years.
+            // A float represents every millisecond of ten thousand years exactly.
             number.as_f64().map(|millis| json!(millis / 1_000.0))
         }
         other @ (Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => Some(other),
@@ -195,7 +195,7 @@ fn add(fields: &mut JsonObject, view: &ProcessView, around: &StatusContext) {
     }
 }
 
-/// What an agent best does next; nothing where that is plain.
+/// Returns a hint for the next step of the agent. Returns `None` if the next step is obvious.
 fn next(view: &ProcessView) -> Option<&'static str> {
     let is_command = view.work == "command";
     if view.conditions.iter().any(|condition| condition == "waiting_for_input") {
@@ -228,7 +228,7 @@ fn next(view: &ProcessView) -> Option<&'static str> {
     }
 }
 
-/// The schema of the whole record.
+/// Returns the schema of the whole record.
 pub(crate) fn whole_schema() -> JsonObject {
     let record = schema::bare::<ProcessView>();
     let mut fields = spoken_fields(record.get("properties"));
@@ -255,17 +255,17 @@ pub(crate) fn whole_schema() -> JsonObject {
     of_fields(fields)
 }
 
-/// What every answer about one process has.
+/// Returns the schema of the fields that every result about one process has.
 pub(crate) fn least_schema() -> JsonObject {
     schema_of(REQUIRED)
 }
 
-/// The schema of the short form. It describes the fields that most programs look at; nine tools pay for each of them.
+/// Returns the schema of the short form. Nine tools include this schema, so it describes only the most used fields.
 pub(crate) fn brief_schema() -> JsonObject {
     let mut schema = schema_of(DESCRIBED);
     if let Some(Value::Object(fields)) = schema.get_mut("properties") {
         fields.insert("output".to_owned(), json!({ "type": "object" }));
-        // Only what starts, runs again or stops something says so.
+        // Only the tools that start, restart or stop a process return these fields.
         fields.insert("outcome".to_owned(), json!({ "type": "string" }));
         fields.insert("changed".to_owned(), json!({ "type": "boolean" }));
     }

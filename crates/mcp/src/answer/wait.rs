@@ -1,4 +1,4 @@
-//! What a wait came to.
+//! Results of a wait.
 
 use crate::answer::JsonObject;
 use crate::answer::status::{StatusContext, brief_schema, whole};
@@ -7,17 +7,17 @@ use longhaul_wire::api::ProcessView;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What is told of a process that goes on.
+/// Fields of a process that has not ended.
 const LIVE_FIELDS: &[&str] =
     &["process_id", "name", "status", "stage", "progress", "eta_s", "conditions", "ready", "listening_ports"];
-/// The shortest wait that is suggested, in seconds.
+/// Minimum of the suggested wait time, in seconds.
 const MIN_SUGGESTED_WAIT: f64 = 5.0;
-/// The longest wait that is suggested, in seconds.
+/// Maximum of the suggested wait time, in seconds.
 const MAX_SUGGESTED_WAIT: f64 = 600.0;
-/// What is suggested where nothing is known, in seconds.
+/// Suggested wait time if no process has an estimate, in seconds.
 const DEFAULT_SUGGESTED_WAIT: f64 = 55.0;
 
-/// The answer of `wait_for_process`.
+/// Result of `wait_for_process`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct WaitResult {
     pub(crate) reason: WaitEndReason,
@@ -28,24 +28,24 @@ pub(crate) struct WaitResult {
     pub(crate) suggested_wait_s: Option<u64>,
 }
 
-/// Why a wait is over.
+/// Reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WaitEndReason {
-    /// What was waited for is true.
+    /// The condition was met.
     Met,
-    /// It cannot become true any more.
+    /// The condition can no longer be met.
     Ended,
-    /// The time was over first.
+    /// The time limit was reached first.
     Timeout,
 }
 
-/// A process that was waited for.
+/// Process in the result of a wait.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub(crate) struct WaitedProcess(pub(crate) JsonObject);
 
-/// A line of output that was waited for.
+/// Line of output that matched the pattern of a wait.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct MatchedLine {
     pub(crate) process_id: String,
@@ -54,17 +54,17 @@ pub(crate) struct MatchedLine {
     pub(crate) cursor: Option<String>,
 }
 
-/// What is told of a process that goes on.
+/// Converts a process that has not ended to its form in the result of a wait.
 pub(crate) fn waiting(view: &ProcessView) -> WaitedProcess {
     let mut fields = whole(view, &StatusContext::default());
     fields.retain(|name, _| LIVE_FIELDS.contains(&name.as_str()));
     WaitedProcess(fields)
 }
 
-/// How long to wait the next time, in seconds: until the last of them is expected to be done.
+/// Returns the suggested time for the next wait, in seconds: the longest estimate among the processes.
 pub(crate) fn suggested_wait(views: &[ProcessView]) -> u64 {
     let ends = views.iter().filter_map(|view| view.eta_ms).max();
-    // Only whole seconds are told, of at most ten minutes.
+    // The suggestion is in whole seconds and at most ten minutes.
     #[expect(clippy::cast_precision_loss, reason = "an estimate is no more exact than this")]
     let seconds = ends.map_or(DEFAULT_SUGGESTED_WAIT, |millis| {
         (millis as f64 / 1_000.0).clamp(MIN_SUGGESTED_WAIT, MAX_SUGGESTED_WAIT)
@@ -90,7 +90,7 @@ impl JsonSchema for WaitedProcess {
     }
 }
 
-/// The schema of the answer.
+/// Returns the schema of [`WaitResult`].
 pub(crate) fn wait_schema() -> JsonObject {
     schema::bare::<WaitResult>()
 }

@@ -1,4 +1,4 @@
-//! Stopping, halting, and running again.
+//! The tools that stop, pause, resume and restart a process.
 
 use crate::answer::JsonObject;
 use crate::calls::ToolContext;
@@ -7,11 +7,11 @@ use crate::tool::input::{ProcessInput, RestartInput, StopInput};
 use longhaul_wire::api::{ActionReply, CancelRequest, PauseReply, PauseRequest, ProcessView, WaitRequest};
 use std::time::Duration;
 
-/// What was told to stop is waited for so long: longer than it has to obey.
+/// Maximum time to wait for a stopped process to end; longer than the grace period before SIGKILL.
 const STOP_TIMEOUT: Duration = Duration::from_secs(15);
 
 impl ToolContext<'_> {
-    /// Stops a process with all its descendants, and waits until the last of them has ended.
+    /// Stops a process with all its descendants, and waits until all of them have ended.
     pub(super) async fn stop(self, asked: StopInput) -> Result<JsonObject, ToolError> {
         let request = CancelRequest { force: asked.force, no_descendants: false };
         let id = self.find(&asked.process_id).await?;
@@ -26,21 +26,21 @@ impl ToolContext<'_> {
         Ok(outcome)
     }
 
-    /// Halts a process with all its descendants.
+    /// Pauses a process with all its descendants.
     pub(super) async fn pause(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let reply =
             self.api.pause(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
         Ok(self.paced(reply).await)
     }
 
-    /// Lets a process go on with all its descendants.
+    /// Resumes a process with all its descendants.
     pub(super) async fn resume(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let reply =
             self.api.resume(&self.find(&asked.process_id).await?, PauseRequest::default(), None).await?;
         Ok(self.paced(reply).await)
     }
 
-    /// Runs a process again, as a new one; if it is live and that is asked for, it is stopped first.
+    /// Restarts a process as a new process. If `stop` is set, a live process is stopped first.
     pub(super) async fn restart(self, asked: RestartInput) -> Result<JsonObject, ToolError> {
         let id = self.find(&asked.process_id).await?;
         if asked.stop {
@@ -55,7 +55,7 @@ impl ToolContext<'_> {
         Ok(answer)
     }
 
-    /// What came of a command to one process.
+    /// Converts the outcome of an action on one process to a tool result.
     pub(super) async fn came_of(self, outcome: &ActionReply) -> JsonObject {
         let mut answer = self.brief(&outcome.process).await;
         answer.insert("changed".to_owned(), outcome.changed.into());
@@ -65,7 +65,7 @@ impl ToolContext<'_> {
         answer
     }
 
-    /// The process as it is when it has got so far (by default: has ended), or when the time is over.
+    /// Waits until a process reaches `goal` (by default: has ended) or `patience` is over, and returns the process.
     pub(super) async fn waited(
         self,
         id: &str,

@@ -1,4 +1,4 @@
-//! Lists.
+//! The tool that lists processes.
 
 use crate::answer::{JsonObject, ListResult, counts, items, object};
 use crate::calls::ToolContext;
@@ -9,13 +9,13 @@ use longhaul_engine::ports::ProcessFilter;
 use longhaul_wire::api::ListRequest;
 use std::collections::BTreeMap;
 
-/// A page unless another size is asked for.
+/// Default number of processes on one page.
 const DEFAULT_PAGE: u32 = 20;
-/// The most damaged ones that are named.
+/// Maximum number of damaged records in one result.
 const MAX_NAMED: usize = 20;
 
 impl ToolContext<'_> {
-    /// Lists processes, newest first.
+    /// Lists processes, newest first, and counts live processes.
     pub(super) async fn list(self, asked: ListInput) -> Result<JsonObject, ToolError> {
         let session = asked.session_id;
         let parent = match &asked.parent_id {
@@ -42,7 +42,7 @@ impl ToolContext<'_> {
             Ok(stats) => {
                 counts(stats.total.by_status.into_iter().map(|(status, count)| (status.to_string(), count)))
             }
-            // Nobody can count now.
+            // The store does not respond, so live processes cannot be counted.
             Err(_) if listed.stale_since.is_some() => BTreeMap::new(),
             Err(error) => return Err(longhaul_api::ApiError::from(error).into()),
         };
@@ -57,7 +57,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// The statuses that a filter means; none means all.
+/// Returns the statuses that a filter selects; empty means all statuses.
 fn statuses(filter: FilterType) -> Vec<String> {
     let wanted = |status: &Status| match filter {
         FilterType::All => false,

@@ -1,4 +1,4 @@
-//! Reading and searching output, and writing input.
+//! The tools that read and search output and that send input.
 
 use crate::answer::{JsonObject, SendAnswer, object};
 use crate::calls::{ToolContext, millis, span};
@@ -6,21 +6,21 @@ use crate::error::ToolError;
 use crate::tool::input::{ReadInput, SearchInput, SendInput, StreamInput};
 use longhaul_wire::api::{InputRequest, ReadRequest, SearchRequest, StreamChoice};
 
-/// Tokens of a result: the usual number and the fewest.
+/// Size of a result in tokens: the default, and below it the minimum.
 const DEFAULT_TOKENS: u32 = 1_500;
 const MIN_TOKENS: u32 = 150;
-/// Bytes of a token, as clients estimate it, and those that a result may have beyond its tokens, for the cursors in it.
+/// Bytes of one token, as clients estimate it; below it, the additional bytes that a result may have for its cursors.
 const TOKEN: usize = 4;
 const ENVELOPE_BYTES: usize = 160;
-/// What a result of the fewest tokens may have, in bytes; any error fits into that.
+/// Maximum size of a result with the fewest tokens, in bytes. Every error fits into this size.
 pub(crate) const MIN_BYTES: usize = MIN_TOKENS as usize * TOKEN + ENVELOPE_BYTES;
-/// What a result costs besides what is in it.
+/// Tokens of a result that are reserved for its fields other than text.
 const ENVELOPE: u32 = 36;
-/// The fewest tokens that are granted to what is in a result.
+/// Minimum number of tokens for the text of a result.
 const MIN_GRANTED: u32 = 100;
 
 impl ToolContext<'_> {
-    /// Reads a page.
+    /// Reads one page of output.
     pub(super) async fn read_output(self, asked: ReadInput) -> Result<JsonObject, ToolError> {
         let wait = span(asked.wait_seconds);
         let mut share = ResultBudget::of(asked.max_tokens);
@@ -45,7 +45,7 @@ impl ToolContext<'_> {
         }
     }
 
-    /// Finds lines.
+    /// Searches the output for a pattern.
     pub(super) async fn search_output(self, asked: SearchInput) -> Result<JsonObject, ToolError> {
         let mut share = ResultBudget::of(None);
         let id = self.find(&asked.process_id).await?;
@@ -69,7 +69,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// What a result may cost, and the part of it that is granted to what is in it.
+/// Size limit of a result, and the part of it that is granted to the text.
 #[derive(Clone, Copy, Debug)]
 struct ResultBudget {
     bytes: usize,
@@ -83,7 +83,8 @@ impl ResultBudget {
         Self { bytes, granted: tokens.saturating_sub(ENVELOPE) }
     }
 
-    /// Whether an answer costs no more as JSON; else less is granted, as long as there is less.
+    /// Returns true if the result is within the size limit, or if no fewer tokens can be granted. Otherwise reduces
+    /// `granted` for the next try.
     fn has_room_for(&mut self, answer: &JsonObject) -> bool {
         let length = serde_json::to_vec(answer).map_or(0, |json| json.len());
         if length <= self.bytes || self.granted <= MIN_GRANTED {
@@ -118,7 +119,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// The stream that is asked for; a cursor knows its own, and both is what nobody has to say.
+/// Converts the requested stream. Returns `None` if the cursor already determines the stream.
 fn choice(stream: StreamInput, cursor: Option<&str>) -> Option<StreamChoice> {
     match stream {
         StreamInput::Both if cursor.is_some() => None,

@@ -1,4 +1,4 @@
-//! Which process a caller means.
+//! References to processes in tool arguments.
 
 use crate::calls::ToolContext;
 use crate::error::ToolError;
@@ -8,9 +8,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// An id, a unique prefix of one, or a name, as a caller wrote it.
+/// Reference to a process as the caller wrote it: an id, a unique prefix of an id, or a name.
 ///
-/// Its text is private, because what a name means depends on the session of the caller: only [`ToolContext::find`] reads it.
+/// The text is private, because the meaning of a name depends on the session of the caller: only [`ToolContext::find`]
+/// reads it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct ProcessReference(String);
@@ -36,7 +37,8 @@ impl From<&str> for ProcessReference {
 }
 
 impl ToolContext<'_> {
-    /// The process that is meant, in words that mean the same to everybody: its id where the caller is bound to a session.
+    /// Resolves a reference to one that means the same process for every caller. For a caller with a session, this is
+    /// the id; otherwise the text is returned unchanged.
     pub(crate) async fn find(self, ProcessReference(text): &ProcessReference) -> Result<String, ToolError> {
         let Some(session) = &self.caller.session else { return Ok(text.clone()) };
         let session: SessionId = session.parse().map_err(ApiError::from)?;
@@ -44,7 +46,7 @@ impl ToolContext<'_> {
         Ok(found.map_err(ApiError::from)?.to_string())
     }
 
-    /// The same of several.
+    /// Resolves several references in the same way as [`find`](Self::find).
     pub(crate) async fn find_all(self, references: &[ProcessReference]) -> Result<Vec<String>, ToolError> {
         let mut ids = Vec::with_capacity(references.len());
         for reference in references {
@@ -53,7 +55,7 @@ impl ToolContext<'_> {
         Ok(ids)
     }
 
-    /// The parent of what is launched or registered: the one that is named, or the process that the caller runs in.
+    /// Returns the parent of a new process: the requested parent, or the process in which the caller runs.
     pub(super) async fn parent(self, asked: Option<&ProcessReference>) -> Result<Option<String>, ToolError> {
         match asked {
             Some(reference) => Ok(Some(self.find(reference).await?)),
@@ -61,7 +63,8 @@ impl ToolContext<'_> {
         }
     }
 
-    /// From inside of which process it is launched, if another parent is named. Over HTTP that is not known.
+    /// Returns the process from whose command a process is launched, if a parent is requested. Returns `None` if no
+    /// parent is requested, and over HTTP, where the launching process is unknown.
     pub(super) fn launcher(self, asked: Option<&ProcessReference>) -> Option<String> {
         let _named = asked?;
         let is_known = self.caller.parent.is_some() || self.caller.environment.is_some();

@@ -1,4 +1,4 @@
-//! Work that agents do themselves.
+//! The tools for reported work, which agents do themselves.
 
 use crate::answer::JsonObject;
 use crate::calls::start::metadata;
@@ -8,7 +8,7 @@ use crate::tool::input::{CompleteInput, FailInput, RegisterInput, ReportInput};
 use longhaul_wire::api::{CompleteRequest, FailRequest, LaunchRequest, ReportedRequest, UpdateRequest};
 
 impl ToolContext<'_> {
-    /// Registers work that its caller does.
+    /// Registers reported work.
     pub(super) async fn register(self, asked: RegisterInput) -> Result<JsonObject, ToolError> {
         let heartbeat = asked.heartbeat_seconds.map(span);
         let request = LaunchRequest {
@@ -33,21 +33,21 @@ impl ToolContext<'_> {
         Ok(answer)
     }
 
-    /// Takes in how far it has come.
+    /// Records the progress of reported work.
     pub(super) async fn report(self, asked: ReportInput) -> Result<JsonObject, ToolError> {
         let request = UpdateRequest { progress: asked.progress, stage: asked.stage, status: None };
         let outcome = self.api.update(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }
 
-    /// Ends it well.
+    /// Completes reported work.
     pub(super) async fn complete(self, asked: CompleteInput) -> Result<JsonObject, ToolError> {
         let request = CompleteRequest { result: asked.result };
         let outcome = self.api.complete(&self.find(&asked.process_id).await?, request, None).await?;
         Ok(self.came_of(&outcome).await)
     }
 
-    /// Ends it badly.
+    /// Records the failure of reported work.
     pub(super) async fn fail(self, asked: FailInput) -> Result<JsonObject, ToolError> {
         let request = FailRequest { error: asked.error };
         let outcome = self.api.fail(&self.find(&asked.process_id).await?, request, None).await?;

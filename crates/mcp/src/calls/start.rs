@@ -1,4 +1,4 @@
-//! Starting commands.
+//! The tool that starts a command.
 
 use crate::answer::{JsonObject, object};
 use crate::calls::{ToolContext, millis, span};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::path::Path;
 
 impl ToolContext<'_> {
-    /// Starts a command; with a wait, its output comes along if it ends meanwhile.
+    /// Starts a command. With a wait time, the result includes the output if the command ends within that time.
     pub(super) async fn start(self, asked: StartInput) -> Result<JsonObject, ToolError> {
         let wait = span(asked.wait_seconds);
         let LaunchReply { mut process, outcome, .. } = self.api.launch(self.launch(asked).await?).await?;
@@ -25,7 +25,7 @@ impl ToolContext<'_> {
         let mut answer = self.brief(&process).await;
         if !wait.is_zero() && process.completed_at.is_some() {
             let read = self.api.read_output(&id, &ReadRequest::default()).await;
-            // Without its output the answer still says how it ended.
+            // If the output cannot be read, the result still contains the ending.
             if let Ok(page) = read {
                 answer.remove("tail");
                 let output = answer.entry("output").or_insert_with(|| JsonObject::new().into());
@@ -77,7 +77,7 @@ impl ToolContext<'_> {
         })
     }
 
-    /// The absolute directory that is meant.
+    /// Returns the absolute working directory of a launch.
     fn directory(self, asked: Option<&str>) -> Result<String, ToolError> {
         let base = self.caller.directory.as_deref();
         let directory = match (asked.map(Path::new), base) {
@@ -100,12 +100,12 @@ impl ToolContext<'_> {
     }
 }
 
-/// A shell takes an empty line for success.
+/// Rejects an empty command line, because a shell would report success for it.
 fn checked(line: String) -> Result<String, ToolError> {
     if line.trim().is_empty() { Err(ToolError::invalid("command is empty")) } else { Ok(line) }
 }
 
-/// Metadata, unless it says nothing.
+/// Converts metadata; an empty object becomes `None`.
 pub(super) fn metadata(fields: Map<String, Value>) -> Option<Value> {
     (!fields.is_empty()).then_some(Value::Object(fields))
 }

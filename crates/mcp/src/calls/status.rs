@@ -1,4 +1,4 @@
-//! Looking at processes.
+//! The tool that returns the status of a process.
 
 use crate::answer::{Children, JsonObject, StatusContext, brief, whole};
 use crate::calls::ToolContext;
@@ -8,19 +8,19 @@ use longhaul_api::{Api, DetailLevel};
 use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder};
 use longhaul_wire::api::{ProcessView, ReadRequest};
 
-/// The last words of a process that did not end well: so many lines.
+/// Maximum number of lines in an output tail.
 const TAIL_LINES: u32 = 5;
-/// And so many characters of them.
+/// Maximum number of characters in an output tail.
 const TAIL_LETTERS: usize = 400;
-/// And so many bytes.
+/// Maximum number of bytes in an output tail.
 const TAIL_BYTES: usize = 600;
-/// What reading them may cost.
+/// Token budget for reading an output tail.
 const TAIL_TOKENS: u32 = 400;
-/// The most children that are counted.
+/// Maximum number of children that are counted.
 const MAX_CHILDREN: u32 = 100;
 
 impl ToolContext<'_> {
-    /// Tells everything about a process.
+    /// Returns the whole record of a process.
     pub(super) async fn status(self, asked: ProcessInput) -> Result<JsonObject, ToolError> {
         let view = self.api.show(&self.find(&asked.process_id).await?, DetailLevel::Usage).await?;
         let mut around = around(self.api, &view).await;
@@ -28,17 +28,18 @@ impl ToolContext<'_> {
         Ok(whole(&view, &around))
     }
 
-    /// Tells what is enough to go on with.
+    /// Returns the short form of a process.
     pub(super) async fn brief(self, view: &ProcessView) -> JsonObject {
         brief(view, &around(self.api, view).await)
     }
 }
 
-/// What stands around a process. What cannot be found out now is left out: the record is worth more.
+/// Collects the context of a process. Facts that cannot be determined now are left out, because the record itself is
+/// more important.
 pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
     let is_pending = view.status == "pending";
     let went_wrong = matches!(view.status.as_str(), "failed" | "timeout" | "interrupted");
-    // What it asks for is among its last words.
+    // The tail usually shows the question that the command asks.
     let asks = view.conditions.iter().any(|condition| condition == "waiting_for_input");
     let mut around = StatusContext::default();
     if is_pending {
@@ -58,7 +59,7 @@ pub(crate) async fn around(api: &Api, view: &ProcessView) -> StatusContext {
     around
 }
 
-/// Counts the children of a process; none if it has none.
+/// Counts the children of a process. Returns `None` if the process has no children.
 async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
     let filter = ProcessFilter { parent: Some(view.id.parse().ok()?), ..ProcessFilter::default() };
     let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: MAX_CHILDREN };
@@ -68,12 +69,12 @@ async fn children(api: &Api, view: &ProcessView) -> Option<Children> {
     (total > 0).then_some(Children { total, live, more: found.next.is_some() })
 }
 
-/// The end of a text, between two letters.
+/// Returns the end of a text, within the limits in characters and bytes.
 fn last_letters(text: &str) -> String {
     let text = text.trim_end();
     let count = text.chars().count();
     let tail: String = text.chars().skip(count.saturating_sub(TAIL_LETTERS)).collect();
-    // Letters that take several bytes each leave room for fewer.
+    // Characters of several bytes exceed the byte limit before the character limit.
     let over = tail.len().saturating_sub(TAIL_BYTES);
     let from = (over..=tail.len()).find(|place| tail.is_char_boundary(*place)).unwrap_or_default();
     tail.get(from..).unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! Waiting.
+//! The tool that waits for processes.
 
 use crate::answer::{
     JsonObject, MatchedLine, WaitEndReason, WaitResult, WaitedProcess, brief, object, suggested_wait, waiting,
@@ -13,13 +13,13 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a wait lasts unless it is said: below the minute after which many clients give up.
+/// Default wait time, in seconds. Many clients time out after one minute.
 const DEFAULT_WAIT_SECS: f64 = 45.0;
-/// The least time between two looks at the same output, which may grow by a letter at a time.
+/// Minimum time between two searches of the same output, which may grow one byte at a time.
 const STEP: Duration = Duration::from_millis(100);
 
 impl ToolContext<'_> {
-    /// Waits until something is true of processes, or the time is over.
+    /// Waits until a condition on processes is met, or the time limit is reached.
     pub(super) async fn wait(self, asked: WaitInput) -> Result<JsonObject, ToolError> {
         let patience = span(asked.timeout_seconds.unwrap_or(DEFAULT_WAIT_SECS));
         check(&asked)?;
@@ -58,7 +58,7 @@ impl ToolContext<'_> {
         let until = Instant::now() + patience;
         let mut matched = None;
         let mut open = ids.len();
-        // When the set is dropped, what still looks ends.
+        // Dropping the set stops the remaining searches.
         let reason = loop {
             match timeout(until.saturating_duration_since(Instant::now()), looks.join_next()).await {
                 Err(_) => break WaitEndReason::Timeout,
@@ -85,7 +85,7 @@ impl ToolContext<'_> {
     }
 }
 
-/// What a wait came to.
+/// Converts the reply to a wait to a tool result.
 pub(crate) async fn answered(api: &Api, reply: &WaitReply) -> JsonObject {
     let reason = if reply.timed_out { WaitEndReason::Timeout } else { WaitEndReason::Met };
     object(&told(api, &reply.processes, reason).await)
@@ -105,7 +105,7 @@ async fn told(api: &Api, processes: &[ProcessView], reason: WaitEndReason) -> Wa
     answer
 }
 
-/// Whether it was not their ends that ended a wait for them to be ready.
+/// Returns true if the wait for readiness ended because the processes are ready, and false if they ended first.
 fn is_ready(asked: &WaitInput, views: &[ProcessView]) -> bool {
     let ready = |view: &ProcessView| view.ready == Some(true);
     match asked.mode {
@@ -114,7 +114,7 @@ fn is_ready(asked: &WaitInput, views: &[ProcessView]) -> bool {
     }
 }
 
-/// Refuses what cannot be waited for.
+/// Rejects a wait with a contradictory combination of `until` and `pattern`.
 pub(crate) fn check(asked: &WaitInput) -> Result<(), ToolError> {
     match (asked.until, &asked.pattern) {
         (WaitUntil::OutputMatch, None) => Err(ToolError::invalid("output_match needs a pattern")),
@@ -126,7 +126,7 @@ pub(crate) fn check(asked: &WaitInput) -> Result<(), ToolError> {
     }
 }
 
-/// The same wait in the words of the wire.
+/// Converts a wait to an API request.
 pub(crate) fn request(
     ids: Vec<String>,
     until: WaitUntil,
@@ -148,7 +148,8 @@ pub(crate) fn request(
     }
 }
 
-/// The first line that matches, of what was printed already or will be; none if there is none when its output ends.
+/// Returns the first matching line of the output, including output that is written later. Returns `None` if the output
+/// ends without a match.
 async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option<MatchedLine>, ToolError> {
     let mut search =
         SearchRequest { pattern: pattern.to_owned(), max_matches: Some(1), ..SearchRequest::default() };
@@ -171,7 +172,7 @@ async fn first_match(api: &Api, reference: &str, pattern: &str) -> Result<Option
         let begun = Instant::now();
         let grown = api.read_output(reference, &read).await?;
         if grown.eof {
-            // What came with the end was not searched yet.
+            // Output that arrived together with the end has not been searched yet.
             let last = api.search_output(reference, &search).await?;
             return Ok(last.matches.into_iter().next().map(|line| MatchedLine {
                 process_id: reference.to_owned(),

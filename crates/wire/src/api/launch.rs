@@ -1,160 +1,166 @@
-//! What a client may ask for at a launch.
+//! Launch requests.
 
 use super::{ReadyWhenRequest, WatchRequest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Asks for a new process: exactly one of `command` and `reported`.
+/// Launch of a new process. Exactly one of `command` and `reported` is required.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LaunchRequest {
-    /// A command to execute.
+    /// Command to execute.
     pub command: Option<CommandRequest>,
     /// Work that the caller does itself and reports.
     pub reported: Option<ReportedRequest>,
-    /// `jules_session`, `test_suite`, `build`, `server`, `analysis`, `custom` or `custom:<name>`; `custom` by default.
+    /// Type of the process: `jules_session`, `test_suite`, `build`, `server`, `analysis`, `custom` (default) or
+    /// `custom:<name>`.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// A name that people may use in place of the id.
+    /// Name that can be used in place of the id.
     pub name: Option<String>,
-    /// What it is for.
+    /// Project that the process belongs to.
     pub project: Option<String>,
-    /// Who asks.
+    /// Session on whose behalf the process runs.
     pub session_id: Option<String>,
-    /// A sentence about it.
+    /// Free text that describes the process.
     pub description: Option<String>,
-    /// Any JSON object; at most 64 KiB.
+    /// Any JSON object of the caller; at most 64 KiB.
     pub metadata: Option<serde_json::Value>,
-    /// The process that it is a child of: an id, a unique prefix, or a name.
+    /// Parent process: an id, a unique prefix of an id, or a name.
     pub parent_id: Option<String>,
-    /// From inside of which process it is launched: the id of that process, or `outside` for none; the parent by
-    /// default. When the parent is restarted after an interruption, it is expected to launch its children again only if
-    /// they were launched from inside of it.
+    /// Id of the process from whose command this launch is made, or `outside` if there is none; the parent by default.
+    /// After an interruption, a restarted parent is expected to launch its children again only if they were launched
+    /// from inside its command.
     pub launcher: Option<String>,
-    /// The agent behind it.
+    /// Id of the agent that the process belongs to.
     pub agent_id: Option<String>,
-    /// The kind of agent.
+    /// Type of the agent.
     pub agent_type: Option<String>,
-    /// What the agent can do.
+    /// Capabilities of the agent.
     pub capabilities: Vec<String>,
-    /// The message of the session that asked for it.
+    /// Id of the session message that requested this launch.
     pub parent_message_id: Option<String>,
-    /// What an agent is told.
+    /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Which agent a host is to run.
+    /// Agent that the host is to run.
     pub agent: Option<String>,
-    /// Which model a host is to use.
+    /// Model that the host is to use.
     pub model: Option<String>,
-    /// Its concurrency key.
+    /// Concurrency key. Processes with the same key share a limited number of slots.
     pub key: Option<String>,
-    /// −100 to 100, higher first; 0 by default.
+    /// Priority in the queue: −100 to 100, a higher value is served first; 0 by default.
     pub priority: Option<i64>,
-    /// The same key in the same session never starts a second copy.
+    /// Launch key. A second launch with the same key in the same session returns the first process instead of starting
+    /// a copy.
     pub launch_key: Option<String>,
-    /// Not before so many milliseconds from now.
+    /// Delay before the start, in milliseconds.
     pub delay_ms: Option<u64>,
-    /// Not before this moment, in RFC 3339; not together with `delay_ms`.
+    /// Earliest start time, in RFC 3339; not together with `delay_ms`.
     pub not_before: Option<String>,
-    /// The node that runs it; the one that is asked by default. The environment has to be declared, not captured, for
-    /// another one. At most one of `node`, `node_labels` and `any_node`, and only for a command.
+    /// Name of the node that runs the process; the node that receives the request by default. For another node, the
+    /// environment must be declared, not captured. At most one of `node`, `node_labels` and `any_node`, and only for a
+    /// command.
     pub node: Option<String>,
-    /// Any node that has all these labels runs it.
+    /// Labels: any node that has all of them may run the process.
     pub node_labels: Vec<String>,
-    /// Any node runs it.
+    /// True to let any node run the process.
     pub any_node: bool,
-    /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
+    /// Action on live descendants when the process ends without being cancelled: `keep`, `cancel` or `wait`.
     pub children: Option<String>,
-    /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
+    /// Action on the process when its session ends: `keep`, `cancel` or `grace`.
     pub on_session_end: Option<String>,
-    /// How long it may go on after the end of its session, in milliseconds; only with `grace`, where
-    /// `session.grace` says it otherwise.
+    /// Time that the process may still run after its session ended, in milliseconds; only with `grace`. The default is
+    /// the setting `session.grace`.
     pub session_grace_ms: Option<u64>,
-    /// Refuse it instead of letting it wait for a slot.
+    /// True to reject the launch if no slot is free, instead of waiting for a slot.
     pub no_queue: bool,
-    /// Further attempts after a failure.
+    /// Retries after a failure; no retries by default.
     pub retry: Option<RetryRequest>,
-    /// After so many milliseconds without output or report it counts as idle; 0 for never, `monitor.idle_after` by
-    /// default.
+    /// Time without output or report after which the process counts as idle, in milliseconds; 0 means never. The
+    /// default is the setting `monitor.idle_after`.
     pub idle_after_ms: Option<u64>,
-    /// After so many milliseconds without output, report or use of the processor it counts as stalled; 0 for never,
-    /// `monitor.stall_after` by default.
+    /// Time without output, report or CPU use after which the process counts as stalled, in milliseconds; 0 means
+    /// never. The default is the setting `monitor.stall_after`.
     pub stall_after_ms: Option<u64>,
 }
 
-/// A command to execute.
+/// Command to execute.
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CommandRequest {
-    /// The program: a path, or a name that is searched in the `PATH` of its environment.
+    /// Program: a path, or a name that is searched in the `PATH` of the command's environment.
     pub program: String,
-    /// Its arguments, without the program.
+    /// Arguments, without the program.
     pub args: Vec<String>,
-    /// The absolute working directory.
+    /// Working directory, as an absolute path.
     pub directory: String,
-    /// Where its environment comes from.
+    /// Environment variables of the command.
     pub environment: EnvironmentRequest,
-    /// The absolute path of a file for its standard input; nothing by default.
+    /// Absolute path of a file for the standard input; the standard input is empty by default.
     pub stdin: Option<String>,
-    /// Keep its standard input open, to write to it while it runs; not together with `stdin`.
+    /// True to keep the standard input open, so that input can be sent while the command runs; not together with
+    /// `stdin`.
     pub stdin_pipe: bool,
-    /// How long it may run, in milliseconds; 0 means as long as it likes.
+    /// Maximum run time, in milliseconds; 0 means no limit.
     pub timeout_ms: u64,
-    /// From the stop signal to KILL, in milliseconds; 5,000 by default.
+    /// Time from the stop signal to SIGKILL, in milliseconds; 5,000 by default.
     pub grace_ms: Option<u64>,
-    /// The stop signal, by number; 15 by default.
+    /// Number of the stop signal; 15 (SIGTERM) by default.
     pub stop_signal: Option<u8>,
-    /// For test suites: INT and two seconds first; true by default for that type.
+    /// True to send SIGINT and wait two seconds before the stop signal, so that reports can be written. The default is
+    /// true for test suites and false for other types.
     pub interrupt_first: Option<bool>,
-    /// Leave descendants alone that outlive the command.
+    /// True to leave descendants alone that are still alive after the command exited.
     pub keep_leftovers: bool,
-    /// How much of its output is kept.
+    /// Amount of output that is stored.
     pub output: OutputRequest,
-    /// What it may use up.
+    /// Resource limits of the command.
     pub limits: LimitsRequest,
-    /// How it is found out that it does what it was started for.
+    /// Condition under which the command counts as ready.
     pub ready_when: Option<ReadyWhenRequest>,
-    /// What to look for in its output; at most 16.
+    /// Patterns to detect in the output; at most 16.
     pub watch: Vec<WatchRequest>,
 }
 
-/// Where the environment of a command comes from.
+/// Source of the environment variables of a command.
 #[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnvironmentRequest {
-    /// The caller's own variables; kept once per distinct content, on this node only.
+    /// Environment variables of the caller. Each distinct set is stored once, and only on the node that receives the
+    /// request.
     pub captured: Option<BTreeMap<String, String>>,
-    /// Variables that are part of the launch; they win.
+    /// Variables that are part of the launch; they override captured variables.
     pub declared: BTreeMap<String, String>,
-    /// Captured names to leave out.
+    /// Names of captured variables to leave out.
     pub removed: Vec<String>,
-    /// Leave out the non-interactive defaults (`CI`, `PAGER=cat`, …).
+    /// True to leave out the defaults for non-interactive programs (`CI`, `PAGER=cat`, …).
     pub bare: bool,
 }
 
-/// How much output of an attempt is kept.
+/// Amount of output that is stored for one attempt.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutputRequest {
-    /// Bytes from the beginning; 1 MiB by default.
+    /// Bytes to store from the start of the output; 1 MiB by default.
     pub head: Option<u64>,
-    /// Bytes from the end; 64 MiB by default.
+    /// Bytes to store from the end of the output; 64 MiB by default.
     pub tail: Option<u64>,
 }
 
-/// What an attempt may use up.
+/// Resource limits of one attempt. A limit that is missing is not set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct LimitsRequest {
-    /// Processor seconds.
+    /// CPU time, in seconds.
     pub cpu_seconds: Option<u64>,
-    /// Bytes of memory.
+    /// Memory, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Open files.
+    /// Number of open files.
     pub open_files: Option<u64>,
-    /// Processes of the user.
+    /// Number of processes of the user.
     pub processes: Option<u64>,
-    /// Bytes of one written file.
+    /// Size of each written file, in bytes.
     pub file_bytes: Option<u64>,
 }
 
@@ -162,31 +168,31 @@ pub struct LimitsRequest {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReportedRequest {
-    /// Where it is done: a label.
+    /// Label of the place where the work is done.
     pub node_id: Option<String>,
-    /// Wait for a slot of the key instead of starting at once.
+    /// True to wait for a slot of the key; false to start at once.
     pub queued: bool,
-    /// Without a sign of life for so many milliseconds it is interrupted.
+    /// Time without a heartbeat after which the work counts as interrupted, in milliseconds; 0 or no value means never.
     pub heartbeat_ms: Option<u64>,
-    /// How long the reporter has to acknowledge a cancel, in milliseconds; 60,000 by default.
+    /// Time that the reporter has to acknowledge a cancel, in milliseconds; 60,000 by default.
     pub grace_ms: Option<u64>,
 }
 
-/// Further attempts after a failure.
+/// Retries after a failure.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetryRequest {
-    /// How many; at most 100.
+    /// Maximum number of retries; at most 100.
     pub retries: u32,
-    /// The wait before the second attempt, in milliseconds; it doubles. 1,000 by default.
+    /// Delay before the first retry, in milliseconds; 1,000 by default. The delay doubles with each retry.
     pub first_ms: Option<u64>,
-    /// The longest wait, in milliseconds. 60,000 by default.
+    /// Maximum delay before a retry, in milliseconds; 60,000 by default.
     pub cap_ms: Option<u64>,
-    /// Exit codes that are worth another attempt; empty means every failure.
+    /// Exit codes that are retried; empty means that every failure is retried.
     pub codes: Vec<i32>,
-    /// Whether a timeout is.
+    /// True to retry after a timeout.
     pub after_timeout: bool,
-    /// Whether an interrupted attempt is; it may then run twice.
+    /// True to retry after an interruption. The work may then be done twice.
     pub after_interruption: bool,
 }
 
@@ -202,7 +208,7 @@ impl std::fmt::Debug for CommandRequest {
 }
 
 impl std::fmt::Debug for EnvironmentRequest {
-    /// Prints names only: values may be secrets.
+    /// Prints the names of the variables only, because their values may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EnvironmentRequest")
             .field("captured", &self.captured.as_ref().map(|all| all.keys().collect::<Vec<_>>()))

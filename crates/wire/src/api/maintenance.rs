@@ -1,4 +1,4 @@
-//! What is counted, kept and let go.
+//! Health, statistics, retention, reset, and the restart of interrupted processes.
 
 use crate::api::TreeUsageView;
 use crate::api::process::ProcessView;
@@ -6,217 +6,225 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// That the manager answers, and what it lets go.
+/// Reply of a manager that is alive, with its retention.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HealthReply {
-    /// `ok`.
+    /// Always `ok`.
     pub status: String,
-    /// How many ended records were ever let go.
+    /// Number of ended records that were ever pruned.
     pub pruned: u64,
-    /// The rule by which ended records are let go; null if they are kept for ever.
+    /// Rule by which ended records are pruned; null if they are stored without limit.
     pub retention: Option<RetentionView>,
 }
 
-/// That the manager can do its work.
+/// Reply of a manager that is ready to work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ReadyReply {
-    /// `ready`.
+    /// Always `ready`.
     pub status: String,
-    /// How many records have the status that an earlier manager wrote because this one has not found out yet what became of
-    /// them: they have the condition `recovery_pending`.
+    /// Number of records that this manager has not checked yet after its start. They have the condition
+    /// `recovery_pending`, and their status is the one that an earlier manager wrote.
     pub recovery_pending: u64,
 }
 
-/// Which ended records are let go, by whichever bound comes first. Null bounds nothing.
+/// Limits of retention. An ended record is pruned if it exceeds any of them; null means no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RetentionView {
-    /// Those that ended longer ago than so many milliseconds.
+    /// Maximum time since the end of a process, in milliseconds.
     pub age_ms: Option<u64>,
-    /// All but so many.
+    /// Maximum number of ended records.
     pub count: Option<u64>,
-    /// The oldest of those whose output takes more than so many bytes together.
+    /// Maximum size of all output of ended processes, in bytes. The oldest records are pruned first.
     pub bytes: Option<u64>,
 }
 
-/// Numbers about processes.
+/// Statistics of processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StatsView {
-    /// By level, that of the roots first.
+    /// Statistics of each level, roots first.
     pub levels: Vec<LevelStatsView>,
-    /// All together.
+    /// Statistics of all levels together.
     pub total: LevelStatsView,
-    /// When this was true.
+    /// Time at which the statistics were made.
     pub at: String,
-    /// Ids of processes that may belong here and whose records are damaged, which are counted nowhere; a look at one tells
-    /// what is wrong.
+    /// Ids of damaged records that may belong to the selection and are not counted. A request for one of these
+    /// processes returns the cause of the damage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
-    /// Ids of processes that have ended, and of which nobody could verify that nothing of them lives.
+    /// Ids of ended processes whose descendants may still be alive.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tree_unverified: Vec<String>,
 }
 
-/// Numbers about the processes of one level, or of all.
+/// Statistics of the processes of one level, or of all levels.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LevelStatsView {
-    /// The level; null for all together.
+    /// Level; null for all levels together.
     pub level: Option<u8>,
-    /// Processes that have not ended.
+    /// Number of processes that have not ended.
     pub live: u64,
-    /// Processes by status; those that no process has are missing.
+    /// Number of processes by status; a status without processes is left out.
     pub by_status: BTreeMap<String, u64>,
-    /// Those that are `failed`, `timeout` or `interrupted`.
+    /// Number of processes with the status `failed`, `timeout` or `interrupted`.
     pub failures: u64,
-    /// Retries, and processes that run another one again.
+    /// Number of retries, plus number of processes that are restarts of another process.
     pub restarts: u64,
-    /// How long those that ran and have ended took on average, in milliseconds; null if there are none.
+    /// Mean run time of the ended processes that ran, in milliseconds; null if there are no such processes.
     pub mean_ms: Option<u64>,
-    /// How long 95 of 100 of them took at most, in milliseconds; null if there are none.
+    /// 95th percentile of the run time of the ended processes that ran, in milliseconds; null if there are no such
+    /// processes.
     pub p95_ms: Option<u64>,
-    /// What those that run here use now, all together; null if none does.
+    /// Current resource usage of the processes that run on this node, as a sum; null if no process runs here.
     pub usage: Option<SumUsageView>,
-    /// For how long the one of them has run that began first, in milliseconds; null if none runs.
+    /// Run time of the process that has been running longest, in milliseconds; null if no process runs.
     pub uptime_ms: Option<u64>,
 }
 
-/// What several processes use together, each with its whole tree.
+/// Resource usage of several process trees, as a sum.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SumUsageView {
-    /// Processes of the operating system that are alive.
+    /// Number of live operating system processes.
     pub processes: u64,
-    /// Processor time so far, in milliseconds.
+    /// CPU time so far, in milliseconds.
     pub cpu_ms: u64,
     /// Resident memory, in bytes.
     pub memory_bytes: u64,
-    /// Bytes read from storage; null where that is not told.
+    /// Bytes read from storage; null if unknown.
     pub read_bytes: Option<u64>,
-    /// Bytes written to storage; null where that is not told.
+    /// Bytes written to storage; null if unknown.
     pub written_bytes: Option<u64>,
 }
 
-/// What the tree of a process uses.
+/// Resource usage of one process tree.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageReply {
-    /// The process.
+    /// Id of the process.
     pub id: String,
-    /// Where it stands.
+    /// Status of the process.
     pub status: String,
-    /// For how long its latest attempt has run, in milliseconds; null before it began.
+    /// Run time of the latest attempt, in milliseconds; null before its start.
     pub uptime_ms: Option<u64>,
-    /// What it uses now; null if it does not run here.
+    /// Current resource usage; null if the process does not run on this node.
     pub usage: Option<TreeUsageView>,
-    /// When this was true.
+    /// Time at which the usage was measured.
     pub at: String,
 }
 
-/// Lets ended records and their output go; at least one bound is needed.
+/// Deletion of ended records and their output. At least one of `older_than_ms`, `keep` and `bytes` is required; a
+/// record is deleted if any of them selects it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PruneRequest {
-    /// Those that ended longer ago than so many milliseconds.
+    /// Selects records of processes that ended longer ago than this time, in milliseconds.
     pub older_than_ms: Option<u64>,
-    /// All but so many of those that ended last.
+    /// Number of the most recently ended records to keep; selects all older records.
     pub keep: Option<u64>,
-    /// The oldest of those whose output takes more than so many bytes together.
+    /// Maximum size of all output of ended processes, in bytes; selects the oldest records above it.
     pub bytes: Option<u64>,
-    /// Only say what would go.
+    /// True to report what would be deleted, without deleting anything.
     pub dry_run: bool,
 }
 
-/// What was let go, or would be.
+/// Records that were deleted; in a dry run, records that would be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PruneReply {
-    /// True if nothing was done.
+    /// True if nothing was deleted because only a report was requested.
     pub dry_run: bool,
-    /// The records that went.
+    /// Ids of the deleted records.
     pub ids: Vec<String>,
-    /// How many they are.
+    /// Number of deleted records.
     pub count: u64,
-    /// Bytes of output that went with them.
+    /// Size of the deleted output, in bytes.
     pub bytes: u64,
-    /// How many records were ever let go.
+    /// Number of ended records that were ever pruned.
     pub total: u64,
 }
 
-/// Stops everything and lets every record go: `dry_run` or `confirm` is needed.
+/// Cancellation of all processes and deletion of all records. Exactly one of `dry_run` and `confirm` is required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetRequest {
-    /// Only say what would be stopped and let go.
+    /// True to report what would be stopped and deleted, without changing anything.
     pub dry_run: bool,
-    /// Do it.
+    /// True to confirm the reset.
     pub confirm: bool,
 }
 
-/// What was stopped and let go, or would be.
+/// Processes that were stopped and records that were deleted; in a dry run, those that would be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ResetReply {
-    /// True if nothing was done.
+    /// True if nothing was changed because only a report was requested.
     pub dry_run: bool,
-    /// What lived and was stopped.
+    /// Ids of the live processes that were stopped.
     pub stopped: Vec<String>,
-    /// How many ended records went.
+    /// Number of ended records that were deleted.
     pub removed: u64,
-    /// What would not end.
+    /// Ids of the processes that could not be ended.
     pub remaining: Vec<String>,
 }
 
-/// Asks for interrupted work to be run again.
+/// Restart of interrupted processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartInterruptedRequest {
-    /// Ids, unique prefixes or names; everything that is interrupted if there are none.
+    /// Processes to restart: ids, unique prefixes or names. Empty means all interrupted processes.
     pub ids: Vec<String>,
-    /// Of this project alone, where no ids are given.
+    /// Project whose interrupted processes are restarted; used only if `ids` is empty.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
-    /// Also run again children that a restarted process launched itself, unless it has launched them again already.
+    /// True to restart also children that were launched by a restarted process, unless that process has already
+    /// launched them again.
     #[serde(skip_serializing_if = "is_false")]
     pub with_children: bool,
-    /// Only say what would be run again.
+    /// True to report what would be restarted, without restarting anything.
     #[serde(skip_serializing_if = "is_false")]
     pub dry_run: bool,
 }
 
-/// What runs again.
+/// Result of a restart of interrupted processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RestartInterruptedReply {
-    /// True if nothing was done.
+    /// True if nothing was restarted because only a report was requested.
     pub dry_run: bool,
-    /// The new processes, oldest first; none in a dry run.
+    /// New processes, oldest first; empty in a dry run.
     pub processes: Vec<ProcessView>,
-    /// In a dry run, the interrupted processes that would be run again, oldest first.
+    /// In a dry run, the interrupted processes that would be restarted, oldest first; otherwise empty.
     pub planned: Vec<ProcessView>,
-    /// What is not run again, oldest first. Processes that were run again earlier are not listed.
+    /// Interrupted processes that are not restarted, oldest first. Processes that were restarted earlier are not
+    /// listed.
     pub skipped: Vec<SkippedView>,
 }
 
-/// A process that is not run again.
+/// Interrupted process that is not restarted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SkippedView {
-    /// The process.
+    /// Id of the process.
     pub id: String,
-    /// Its name.
+    /// Name of the process.
     pub name: Option<String>,
-    /// `ancestor_restarted` (the process that counts as its launcher is run again and launches it again itself),
-    /// `replaced` (that process has launched another one in its place), `cancelled` (after it was called interrupted),
-    /// `end_known` (its true end became known later), `reported` (whoever does the work begins it anew), `recovery_pending` (the
-    /// manager does not know yet whether it still runs), or `launch_failed`.
+    /// Code of the reason:
+    /// - `ancestor_restarted`: the ancestor that counts as its launcher is restarted and launches it again;
+    /// - `replaced`: that ancestor has already launched another process in its place;
+    /// - `cancelled`: it was cancelled after the interruption;
+    /// - `end_known`: its actual ending became known after the interruption;
+    /// - `reported`: it is reported work, which its reporter has to start again;
+    /// - `recovery_pending`: the manager has not checked yet if it still runs;
+    /// - `launch_failed`: the launch of its replacement failed.
     pub reason: String,
-    /// The same for people.
+    /// The reason as a sentence for people.
     pub detail: String,
-    /// The process that counts as its launcher and is run again.
+    /// Id of the restarted ancestor that counts as its launcher; null unless `reason` is `ancestor_restarted`.
     pub ancestor_id: Option<String>,
 }
 

@@ -1,75 +1,76 @@
-//! What a launch may ask to be told of, and what is written to a command while it runs.
+//! Readiness checks and output patterns of a launch, input for a running command, and listening ports.
 
 use super::StreamChoice;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// How it is found out that a command does what it was started for: exactly one of these.
+/// Condition under which a command counts as ready. Exactly one field is required.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadyWhenRequest {
-    /// A process of its own tree listens on this TCP port.
+    /// TCP port: ready when a process of the command's own tree listens on it.
     pub port: Option<u16>,
-    /// This `http://` address answers a GET with a status from 200 to 399.
+    /// `http://` URL: ready when a GET request returns a status from 200 to 399.
     pub http: Option<String>,
-    /// This regular expression is found in a line of its output.
+    /// Regular expression: ready when it matches in a line of the output.
     pub log: Option<String>,
-    /// This command ends with code 0: a program and its arguments, started as the command itself is.
+    /// Program and its arguments, executed in the same way as the command: ready when it exits with code 0.
     pub command: Option<Vec<String>>,
 }
 
-/// A regular expression to look for in the output: each line in which it is found is told as an event.
+/// Pattern to detect in the output. Each line that matches is reported as an event.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WatchRequest {
-    /// What the event calls it; 1 to 64 bytes.
+    /// Name of the pattern in the event; 1 to 64 bytes.
     pub name: String,
-    /// The expression; at most 1 KiB.
+    /// Regular expression; at most 1 KiB.
     pub pattern: String,
-    /// Where to look; both streams by default.
+    /// Stream to search: `both` (default), `stdout` or `stderr`.
     pub stream: Option<StreamChoice>,
 }
 
-/// Writes to the standard input of a command that was launched with `stdin_pipe`.
+/// Input for a command that was launched with `stdin_pipe`.
 ///
-/// Either `text` or `base64`, and neither only to close it.
+/// At most one of `text` and `base64`; neither is needed if `close` is true.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InputRequest {
-    /// Text, written as it is: whoever reads lines wants a line feed at its end.
+    /// Text to write, unchanged. A program that reads lines needs a line feed at the end.
     pub text: Option<String>,
-    /// Bytes, in the standard alphabet of Base64.
+    /// Bytes to write, in the standard Base64 alphabet.
     pub base64: Option<String>,
-    /// Let the input end there.
+    /// True to close the standard input after the write.
     pub close: bool,
 }
 
 impl fmt::Debug for InputRequest {
-    /// Prints no content: it may be a password.
+    /// Leaves out the content, which may be a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InputRequest").field("close", &self.close).finish_non_exhaustive()
     }
 }
 
-/// What became of input.
+/// Result of writing input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct InputReply {
-    /// The process that was meant.
+    /// Id of the process.
     pub id: String,
-    /// So many bytes were taken, from the first on; fewer than were given if nobody reads them.
+    /// Number of bytes that were written, counted from the first byte; fewer than requested if the command does not
+    /// read them.
     pub bytes: u64,
-    /// Whether the input ends there, as it was asked; it does not while bytes are left.
+    /// True if the standard input was closed as requested. The input is not closed while bytes are left to write.
     pub closed: bool,
 }
 
-/// A TCP address on which a process of the tree listens.
+/// TCP address on which a process of the tree listens.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ListeningPortView {
-    /// The address; `0.0.0.0` or `::` for all of them.
+    /// IP address; `0.0.0.0` or `::` for all addresses.
     pub address: String,
-    /// The port.
+    /// TCP port number.
     pub port: u16,
 }

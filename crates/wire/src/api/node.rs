@@ -1,41 +1,43 @@
-//! Nodes as clients see them.
+//! Nodes of a cluster.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The nodes that share a store.
+/// Nodes that share a store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NodeListing {
-    /// Every node that ever joined and was not forgotten, in the order of their names; a store of one machine knows
-    /// those that run.
+    /// Nodes in the order of their names: all that ever joined and were not forgotten; in a local store, those that
+    /// run.
     pub nodes: Vec<NodeView>,
-    /// When this was true.
+    /// Time at which the list was made.
     pub at: String,
 }
 
-/// One node.
+/// Node that shares the store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NodeView {
-    /// Its name, unique among all that share the store.
+    /// Name of the node, unique among all nodes that share the store.
     pub id: String,
-    /// Whether it is the one that answers.
+    /// True for the node that sends this reply.
     pub own: bool,
-    /// `here`, `unreachable` (its lease is over, and it may come back), `lost` (what it ran was taken from it) or `left`.
+    /// `here`, `unreachable` (its lease has expired, and it may return), `lost` (its processes were taken away from it)
+    /// or `left`.
     pub presence: String,
-    /// It claims nothing because somebody said so; what it has goes on.
+    /// True if the node is drained: it finishes its own processes and claims no new ones.
     pub draining: bool,
-    /// What it calls itself, for work that is placed by labels.
+    /// Labels of the node, used to place processes.
     pub labels: Vec<String>,
-    /// Where other nodes reach it.
+    /// Address at which other nodes reach the node.
     pub address: Option<String>,
-    /// The most roots that it runs at once; null means as many as come.
+    /// Maximum number of roots that the node runs at the same time; null means no limit.
     pub roots: Option<u32>,
-    /// The version of its program.
+    /// Version of the longhaul program on the node.
     pub version: String,
-    /// When its lease ends, or ended, unless it gives a sign of life; null where leases never end.
+    /// Time at which the lease of the node ends unless it is renewed, or has ended; null if leases do not end.
     pub lease_until: Option<String>,
-    /// When what it runs is given up, unless it comes back before; null unless it is unreachable.
+    /// Time at which the processes of an unreachable node are marked as interrupted unless the node returns; null
+    /// unless the node is unreachable.
     pub lost_at: Option<String>,
 }

@@ -1,13 +1,13 @@
-//! Output as text: pages under a budget, and what a search found.
+//! Output as text: pages of limited size, and search results.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which stream is read.
+/// Output stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamChoice {
-    /// Both, in the order in which they were written.
+    /// Both streams, in the order in which they were written.
     #[default]
     Both,
     /// Standard output.
@@ -16,73 +16,75 @@ pub enum StreamChoice {
     Stderr,
 }
 
-/// Asks for a page of output: at most one of `cursor`, `from_line` and `tail_lines`; without any of them its head and
-/// tail are shown.
+/// Request for a page of output. At most one of `cursor`, `from_line` and `tail_lines`; without them, the reply shows
+/// the start and the end of the output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReadRequest {
-    /// Go on here; a cursor names its attempt and its stream, which must not be said otherwise then.
+    /// Cursor at which the page starts. A cursor includes its attempt and its stream; other values in `attempt` and
+    /// `stream` are rejected.
     pub cursor: Option<String>,
-    /// Stop here: the end of what was omitted.
+    /// Cursor at which the page ends, such as the end of an omitted part.
     pub to_cursor: Option<String>,
-    /// Begin with this line, counted from 1.
+    /// First line of the page, counted from 1.
     pub from_line: Option<u64>,
-    /// Show the last lines, so many.
+    /// Number of lines to show from the end of the output.
     pub tail_lines: Option<u32>,
-    /// Which attempt; the latest by default.
+    /// Attempt whose output is read; the latest by default.
     pub attempt: Option<u32>,
-    /// Which stream; both by default.
+    /// Stream to read; both by default.
     pub stream: Option<StreamChoice>,
-    /// The most tokens of the answer, a token being four bytes: 100 to 8,000; 1,500 by default.
+    /// Maximum size of the reply in tokens of four bytes: 100 to 8,000; 1,500 by default.
     pub max_tokens: Option<u32>,
-    /// Fold and strip nothing.
+    /// True to show the output as it was written: repeated lines are not folded, escape sequences are not removed.
     pub raw: bool,
-    /// Wait for so many milliseconds until there is more than the cursor has seen; at most 55,000.
+    /// Maximum time to wait for new output behind the cursor, in milliseconds; at most 55,000.
     pub wait_ms: Option<u64>,
 }
 
-/// A page of output.
+/// Page of output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutputView {
-    /// Which attempt wrote it; 0 before the first.
+    /// Attempt that wrote the output; 0 before the first attempt.
     pub attempt: u32,
-    /// The begin of the output, where a part between it and `text` was left out.
+    /// Start of the output, if the part between it and `text` was omitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub head: Option<String>,
-    /// What was left out before `text`.
+    /// Part that was omitted before `text`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub omitted: Option<OmittedOutput>,
-    /// So many bytes right before `text` were dropped from a log that grew too long, and cannot be read any more.
+    /// Bytes directly before `text` that were dropped because the log was too long; they cannot be read any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
-    /// Where output could not be stored, because the disk was full or failing: among what is told here, its begin and end
-    /// included. With many such places the last one counts for those behind it.
+    /// Places on this page where output could not be stored because the disk was full or failed. If there are many, the
+    /// last entry includes all later ones.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<LostOutputView>,
-    /// The text, which ends with a whole line unless the line is still being written or alone exceeds the budget.
+    /// Text of the page. The text ends with a whole line unless the line is still being written, or is longer than the
+    /// page.
     pub text: String,
-    /// Hand this over to read on; it stays valid, also when the manager is restarted.
+    /// Cursor for the next page; it remains valid when the manager restarts.
     pub next_cursor: String,
-    /// True if the attempt is over and all was read.
+    /// True if the attempt has ended and its output was read to the end.
     pub eof: bool,
-    /// What the cursor stood at is gone; this is the oldest that is kept.
+    /// True if the position of the cursor was deleted; the page then starts with the oldest output that is stored.
     #[serde(skip_serializing_if = "is_false")]
     pub cursor_expired: bool,
-    /// Says why this is the last output that was kept beside the record, and not all of it.
+    /// Reason why only the end of the output can be shown; missing if all of it is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tail_only: Option<TailOnlyReason>,
 }
 
-/// Why no more than the last output can be shown.
+/// Reason why only the output tail can be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TailOnlyReason {
-    /// The node that has all of it.
+    /// Name of the node that has the whole output.
     pub node: String,
-    /// Why it cannot be asked.
+    /// Reason why that node cannot be asked.
     pub why: String,
-    /// What is before this offset is there alone.
+    /// Byte offset at which the tail starts. Output before it is only on that node.
     pub from_byte: u64,
 }
 
@@ -90,112 +92,113 @@ pub struct TailOnlyReason {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LostOutputView {
-    /// How many bytes.
+    /// Number of missing bytes.
     pub bytes: u64,
-    /// They are missing right before what is read here.
+    /// Cursor of the place where the bytes are missing.
     pub cursor: String,
 }
 
-/// A part that was left out.
+/// Part of the output that was omitted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OmittedOutput {
-    /// How many lines, where that was cheap to count.
+    /// Number of omitted lines; missing if counting them would be expensive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<u64>,
-    /// How many bytes.
+    /// Number of omitted bytes.
     pub bytes: u64,
-    /// How many of them were dropped from a log that grew too long, and cannot be read any more.
+    /// Number of the omitted bytes that were dropped because the log was too long; they cannot be read any more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
-    /// Read on here to see it.
+    /// Cursor at which the omitted part starts.
     pub from_cursor: String,
-    /// Where it ends.
+    /// Cursor at which the omitted part ends.
     pub to_cursor: String,
 }
 
-/// Asks for the lines that match a pattern.
+/// Search for lines that match a pattern.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SearchRequest {
-    /// A regular expression of at most 1,024 bytes, without look-around and back-references.
+    /// Regular expression of at most 1,024 bytes, without look-around and back-references.
     pub pattern: String,
-    /// Lines around each match, 0 to 5; 0 by default.
+    /// Number of lines to show before and after each match, 0 to 5; 0 by default.
     pub context: Option<u32>,
-    /// The most matches, 1 to 100; 20 by default.
+    /// Maximum number of matches, 1 to 100; 20 by default.
     pub max_matches: Option<u32>,
-    /// Upper and lower case are the same.
+    /// True to ignore the difference between upper and lower case.
     pub ignore_case: bool,
-    /// Go on here; a cursor names its attempt and its stream, which must not be said otherwise then.
+    /// Cursor at which the search starts. A cursor includes its attempt and its stream; other values in `attempt` and
+    /// `stream` are rejected.
     pub from_cursor: Option<String>,
-    /// Which attempt; the latest by default.
+    /// Attempt whose output is searched; the latest by default.
     pub attempt: Option<u32>,
-    /// Which stream; both by default.
+    /// Stream to search; both by default.
     pub stream: Option<StreamChoice>,
-    /// The most tokens of the answer, a token being four bytes: 100 to 8,000; 1,500 by default.
+    /// Maximum size of the reply in tokens of four bytes: 100 to 8,000; 1,500 by default.
     pub max_tokens: Option<u32>,
-    /// Search the bytes as they were written, escape sequences included.
+    /// True to search the bytes as they were written, including escape sequences.
     pub raw: bool,
 }
 
-/// What a search found.
+/// Result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SearchView {
-    /// Which attempt wrote it; 0 before the first.
+    /// Attempt that wrote the output; 0 before the first attempt.
     pub attempt: u32,
-    /// The matching lines, in their order.
+    /// Matching lines, in the order of the output.
     pub matches: Vec<MatchView>,
-    /// How many lines matched of those that were scanned.
+    /// Number of matching lines among the scanned lines.
     pub total_matches: u64,
-    /// How many lines were scanned.
+    /// Number of scanned lines.
     pub scanned_lines: u64,
-    /// True if there are matches that are not shown, or output that was not scanned.
+    /// True if some matches are not shown, or some output was not scanned.
     pub truncated: bool,
-    /// Search on here.
+    /// Cursor from which the search can be continued.
     pub next_cursor: String,
-    /// So many bytes among those scanned were dropped from a log that grew too long.
+    /// Number of bytes in the scanned range that were dropped because the log was too long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dropped_bytes: Option<u64>,
-    /// So many bytes behind the begin of the search could not be stored, because the disk was full or failing.
+    /// Number of bytes behind the start of the search that could not be stored because the disk was full or failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lost_bytes: Option<u64>,
-    /// What the cursor stood at is gone; the search began with the oldest that is kept.
+    /// True if the position of the cursor was deleted; the search then started with the oldest output that is stored.
     #[serde(skip_serializing_if = "is_false")]
     pub cursor_expired: bool,
-    /// Says why only the last output was searched that was kept beside the record, and not all of it.
+    /// Reason why only the end of the output was searched; missing if all of it is available.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tail_only: Option<TailOnlyReason>,
 }
 
-/// A line that matches.
+/// Line that matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MatchView {
-    /// Its number, counted from 1, where it is known.
+    /// Line number, counted from 1; missing if unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<u64>,
-    /// Where it begins: read here to see what follows.
+    /// Cursor of the start of the line, from which the output can be read.
     pub cursor: String,
-    /// The line, or the part of a long one around the match.
+    /// Text of the line; of a long line, the part around the match.
     pub text: String,
-    /// The lines before it that no earlier match told.
+    /// Lines before the match, without those that an earlier match shows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub before: Vec<String>,
-    /// The lines after it, up to the next match.
+    /// Lines after the match, up to the next match.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<String>,
 }
 
-/// How much output there is.
+/// Size of the output.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutputCounts {
-    /// Bytes of both streams together.
+    /// Number of bytes of both streams.
     pub bytes: u64,
-    /// Hand this over to read what is written from now on.
+    /// Cursor of the current end, from which new output can be read.
     pub next_cursor: String,
-    /// True if the middle was dropped because the log grew too long.
+    /// True if the middle of the output was dropped because the log was too long.
     pub truncated: bool,
 }
 

@@ -1,55 +1,55 @@
-//! Errors as clients see them (RFC 9457, `application/problem+json`).
+//! Errors of the API (RFC 9457, `application/problem+json`).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What went wrong, why, and what to do. What does not apply is left out.
+/// Error with its reason and a suggestion. Fields that do not apply are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Problem {
-    /// The slug, such as `process_not_found`: one word for one kind of error on every face.
+    /// Error code, such as `process_not_found`. Every interface uses the same code for the same kind of error.
     #[serde(rename = "type")]
     pub slug: String,
-    /// What happened.
+    /// Short description of the error.
     pub title: String,
-    /// The HTTP status.
+    /// HTTP status code.
     pub status: u16,
-    /// Why.
+    /// Reason for the error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// What to do next.
+    /// Suggestion for the next step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
-    /// Where the process stands, if it forbids what was tried.
+    /// Status of the process, if that status does not allow the action.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub current_status: Option<String>,
-    /// What was tried.
+    /// Action that was attempted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempted: Option<String>,
-    /// True if the process is reported work, which somebody else does: it cannot be restarted here.
+    /// True if the process is reported work, which cannot be restarted by longhaul.
     pub reported: bool,
-    /// Ids or names that may have been meant, or that stand in the way.
+    /// Ids or names that may have been meant, or that conflict with the request.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
-    /// What differs from the launch that has the launch key.
+    /// Fields that differ from the earlier launch with the same launch key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub differs: Vec<String>,
-    /// The level of a tree that is too deep or full.
+    /// Level at which the tree is too deep or full.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
-    /// How much of a limit is taken.
+    /// Current use of the limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub used: Option<u64>,
-    /// The limit.
+    /// Limit that was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max: Option<u64>,
-    /// The revision that a process has, if it is another than the expected one.
+    /// Current revision of the process, if it differs from the expected revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub revision: Option<u64>,
-    /// Which occurrence this is: `urn:longhaul:request:` with the id of the request.
+    /// Id of this occurrence: `urn:longhaul:request:` followed by the request id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
-    /// The id of the request, as in the header `x-request-id`.
+    /// Request id, as in the header `x-request-id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }

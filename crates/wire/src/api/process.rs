@@ -1,259 +1,276 @@
-//! A process as clients see it.
+//! Processes as the API shows them.
 
 use super::ListeningPortView;
 use longhaul_domain::Status;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The whole record of a process. Fields that do not apply are null, never missing.
+/// Complete record of a process. Fields that do not apply are null, never missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProcessView {
-    /// Its id, a UUID.
+    /// Id of the process, a UUID.
     pub id: String,
-    /// `command` or `reported`.
+    /// Form of the work: `command` or `reported`.
     pub work: String,
-    /// Its type.
+    /// Type of the process, such as `build` or `custom`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Its name.
+    /// Name of the process.
     pub name: Option<String>,
-    /// What it is for.
+    /// Project that the process belongs to.
     pub project: Option<String>,
-    /// Who asked.
+    /// Session on whose behalf the process runs.
     pub session_id: Option<String>,
-    /// A sentence about it.
+    /// Free text that describes the process.
     pub description: Option<String>,
-    /// The caller's own JSON object.
+    /// JSON object that the caller gave at the launch.
     pub metadata: Option<serde_json::Value>,
-    /// The command with its arguments.
+    /// Program and arguments; empty for reported work.
     pub command: Vec<String>,
-    /// The working directory.
+    /// Working directory; null for reported work.
     pub directory: Option<String>,
-    /// What it reads from its standard input: `null`, `file` or `pipe`; null for reported work.
+    /// Source of the standard input: `null`, `file` or `pipe`; null for reported work.
     pub stdin: Option<String>,
-    /// `pending`, `starting`, `running`, `paused`, `stopping`, `completed`, `failed`, `timeout`, `cancelled`, `interrupted`.
+    /// Status: `pending`, `starting`, `running`, `paused`, `stopping`, `completed`, `failed`, `timeout`, `cancelled` or
+    /// `interrupted`.
     pub status: String,
-    /// Why it waits, while it is pending.
+    /// Reason why the process waits; null unless the status is `pending`.
     pub pending: Option<PendingView>,
-    /// One sentence: why it stands where it stands.
+    /// One sentence that explains the current status.
     pub reason: Option<String>,
-    /// What it is doing.
+    /// Current stage of the work, as last reported.
     pub stage: Option<String>,
-    /// 0 to 100.
+    /// Progress in percent, 0 to 100.
     pub progress: Option<f64>,
-    /// How long the rest will take, in milliseconds: an estimate.
+    /// Estimated remaining time, in milliseconds; null unless the process runs and the time can be estimated.
     pub eta_ms: Option<u64>,
-    /// The latest attempt; 0 before the first.
+    /// Number of the latest attempt; 0 before the first attempt.
     pub attempt: u32,
-    /// How many attempts there may be.
+    /// Maximum number of attempts.
     pub max_attempts: u32,
-    /// Where it runs, or the label that its reporter gave.
+    /// Node that runs the process, or the label that the reporter gave.
     pub node_id: Option<String>,
-    /// Whose child it is.
+    /// Id of the parent; null for a root.
     pub parent_id: Option<String>,
-    /// The top of its tree; itself for a root.
+    /// Id of the root of the tree; for a root its own id.
     pub root_id: String,
-    /// Its depth: 0 for a root.
+    /// Depth in the tree: 0 for a root.
     pub level: u8,
-    /// The process that it runs again.
+    /// Id of the earlier process that this process is a restart of.
     pub restarted_from: Option<String>,
-    /// What becomes of its live descendants when it ends by itself: `keep`, `cancel` or `wait`.
+    /// Action on live descendants when the process ends without being cancelled: `keep`, `cancel` or `wait`.
     pub children: String,
-    /// True while its descendants have to end and not all have; no child can join it any more.
+    /// True while the descendants are being cancelled and not all have ended. No child can be added in this time.
     pub cancelling_descendants: bool,
-    /// What becomes of it when its session ends: `keep`, `cancel` or `grace`.
+    /// Action on the process when its session ends: `keep`, `cancel` or `grace`.
     pub on_session_end: String,
-    /// How long it may go on after the end of its session, in milliseconds; null unless that is `grace`.
+    /// Time that the process may still run after its session ended, in milliseconds; null unless `on_session_end` is
+    /// `grace`.
     pub session_grace_ms: Option<u64>,
-    /// Its session ended: when it is cancelled for that.
+    /// Time at which the process is cancelled because its session has ended.
     pub cancel_at: Option<String>,
-    /// Its concurrency key.
+    /// Concurrency key.
     pub key: Option<String>,
-    /// How urgent it is: −100 to 100 as it was asked for, above that only by a move to the front of its queue.
+    /// Priority in the queue; a higher value is served first. −100 to 100 as requested at the launch; higher only after
+    /// a move to the front of the queue.
     pub priority: i32,
-    /// Its launch key.
+    /// Launch key: a second launch with this key in the same session returns this process.
     pub launch_key: Option<String>,
-    /// The agent behind it.
+    /// Id of the agent that the process belongs to.
     pub agent_id: Option<String>,
-    /// The kind of agent.
+    /// Type of the agent.
     pub agent_type: Option<String>,
-    /// What the agent can do.
+    /// Capabilities of the agent.
     pub capabilities: Vec<String>,
-    /// The message of the session that asked for it.
+    /// Id of the session message that requested the launch.
     pub parent_message_id: Option<String>,
-    /// What an agent was told.
+    /// Prompt for the agent.
     pub prompt: Option<String>,
-    /// Which agent a host is to run.
+    /// Agent that the host is to run.
     pub agent: Option<String>,
-    /// Which model a host is to use.
+    /// Model that the host is to use.
     pub model: Option<String>,
-    /// The process id of the command while it runs.
+    /// PID of the command; null unless it runs.
     pub pid: Option<u32>,
-    /// What keeps its descendants together, or did until it ended: `cgroup`, `subreaper`, `group`.
+    /// Mechanism that keeps the descendants of the command together: `cgroup`, `subreaper` or `group`. The value is
+    /// still present after the end.
     pub containment: Option<String>,
-    /// Who or what ended it: `itself`, a stop (`user`, `timeout`, `parent`, `session`, `shutdown`, `limit`), a limit that it
-    /// exceeded (`cpu`, `memory`, `file_size`), or `outside`: a signal that no stop sent. Null while it lives, if it never
-    /// ran, and where nobody saw its end.
+    /// Cause of the end. Null while the process is live, if it never ran, and if its exit was not observed. Values:
+    /// - `itself`: the command exited on its own;
+    /// - `user`, `timeout`, `parent`, `session`, `shutdown`, `limit`: a stop with this cause;
+    /// - `cpu`, `memory`, `file_size`: the command exceeded this resource limit;
+    /// - `outside`: a signal that longhaul did not send.
     pub ended_by: Option<String>,
-    /// How the command exited.
+    /// Exit of the command.
     pub exit: Option<ExitView>,
-    /// The exit code, if it exited with one.
+    /// Exit code; null if the command was killed by a signal.
     pub exit_code: Option<i32>,
-    /// What went wrong.
+    /// Error message if the process failed, timed out or was interrupted.
     pub error: Option<String>,
-    /// Which step of its start failed, if it could not be started.
+    /// Step of the start that failed; null unless the command could not be started.
     pub start_failure: Option<StartFailureView>,
-    /// What a reporter handed over at the end.
+    /// Result that the reporter gave at the end of reported work.
     pub result: Option<serde_json::Value>,
-    /// An exit that became known too late to change the status.
+    /// Exit that became known too late to change the status.
     pub late_exit: Option<ExitView>,
-    /// Facts beside the status: `idle`, `stalled`, `waiting_for_input`, `stuck`, `cleaning_up` (the command has ended by itself,
-    /// and what it left behind is being ended), `supervisor_stopped` (somebody halted its supervisor, and its output is not
-    /// read until that goes on), `detached_children`, `waits_for_children`, `recovery_pending` (the manager has begun again and
-    /// does not know yet whether it still runs: the status is the one from before), `unreachable` (its node gives no sign of
-    /// life), `is_orphaned` (it was called interrupted while this
-    /// node was away, and goes on here), `tree_unverified` (it has ended, and nobody could verify that nothing of it lives), `stale` (the store does not answer, see `stale_since`), `local_only` (this node
-    /// accepted it alone while the store is away, and no other node knows of it until the store is back); of one process
-    /// that was asked for, `output_removed` as well.
+    /// Conditions of the process: facts in addition to its status.
+    /// - `idle`: no output and no report for some time.
+    /// - `stalled`: no output, no report and no CPU use for some time.
+    /// - `waiting_for_input`: the command waits for input.
+    /// - `stuck`: a stop was requested, but the process cannot be ended.
+    /// - `cleaning_up`: the command has exited on its own, and its leftovers are being ended.
+    /// - `supervisor_stopped`: the shim is stopped by a signal, so the output is not read until the shim continues.
+    /// - `detached_children`: the command has exited, and descendants of it were left running as requested.
+    /// - `waits_for_children`: the work is done, and the process ends when its descendants have ended.
+    /// - `recovery_pending`: the manager was restarted and has not checked the process yet; the status may be outdated.
+    /// - `unreachable`: the lease of its node has expired.
+    /// - `orphaned`: the process was marked as interrupted while this node was away, but its command is still running
+    ///   here.
+    /// - `tree_unverified`: the process has ended, but descendants of it may still be alive.
+    /// - `stale`: the store does not respond, and this record may be outdated; see `stale_since`.
+    /// - `local_only`: only this node knows the process, because it was accepted while the store did not respond.
+    /// - `output_removed`: the output was deleted. Shown only if a single process is requested.
     pub conditions: Vec<String>,
-    /// Since when the store does not answer: the record is the one that this node keeps of its own work. Null while it
-    /// answers.
+    /// Time since which the store does not respond; the record is then this node's own copy. Null while the store
+    /// responds.
     pub stale_since: Option<String>,
-    /// Whether it does what it was started for; null unless its launch said how to find out.
+    /// True if the command is ready. Null unless the launch has a `ready_when`.
     pub ready: Option<bool>,
-    /// How long it has been without output and report, in milliseconds; null unless it runs.
+    /// Time without output and report, in milliseconds; null unless the process runs.
     pub idle_ms: Option<u64>,
-    /// Where its tree listens for TCP connections; null in lists, unless usage was asked for, and where it does not run.
+    /// TCP addresses on which the process tree listens. Null if the process does not run here, and in lists unless
+    /// usage was requested.
     pub listening_ports: Option<Vec<ListeningPortView>>,
-    /// When it was accepted.
+    /// Time at which the launch was accepted.
     pub queued_at: String,
-    /// When the latest attempt began.
+    /// Start time of the latest attempt.
     pub started_at: Option<String>,
-    /// When it ended.
+    /// End time of the process.
     pub completed_at: Option<String>,
-    /// What `completed_at` means where it is not the moment of the end: `latest` (nobody saw the end, which was at that moment
-    /// or before; `duration_ms` is the longest possible) or `given_up` (nobody knows whether the process has ended). Null
-    /// while the process lives, and where somebody saw the end.
+    /// Meaning of `completed_at` if it is not the exact end time. `latest`: the end was not observed and was at
+    /// `completed_at` or earlier, so `duration_ms` is the maximum. `given_up`: not known if the process has ended. Null
+    /// while the process is live and if the end was observed.
     pub completed_at_precision: Option<String>,
-    /// From the begin of the latest attempt to its end, or until now, in milliseconds.
+    /// Time from the start of the latest attempt to its end, or until now, in milliseconds.
     pub duration_ms: Option<u64>,
-    /// How long it may run, in milliseconds; null means as long as it likes.
+    /// Maximum run time, in milliseconds; null means no limit.
     pub timeout_ms: Option<u64>,
-    /// What an attempt may use up, as it was asked for; null for reported work.
+    /// Resource limits requested at the launch; null for reported work.
     pub limits: Option<LimitsView>,
-    /// What its whole tree uses now; null unless it was asked for and the process runs here.
+    /// Current resource usage of the process tree; null unless usage was requested and the process runs here.
     pub usage: Option<TreeUsageView>,
-    /// Bytes of output of the latest attempt.
+    /// Size of the output of the latest attempt, in bytes.
     pub output_bytes: Option<u64>,
-    /// Where its output is kept.
+    /// Path of the output files on this node.
     pub log_path: Option<String>,
-    /// Counts the changes.
+    /// Number of times that the record was written.
     pub revision: u64,
 }
 
-/// Why a process waits.
+/// Reason why a process waits.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PendingView {
-    /// `queued`, `held`, `no_node`, `settling`, `delayed` or `retry`.
+    /// Code of the reason: `queued`, `held`, `no_node`, `settling`, `delayed` or `retry`.
     pub why: String,
-    /// When it is due, if it waits for a moment.
+    /// Time at which the wait ends; null if it does not end at a fixed time.
     pub due_at: Option<String>,
-    /// How the last attempt ended, if it waits for a retry.
+    /// Ending of the last attempt if the process waits for a retry.
     pub last_error: Option<String>,
 }
 
-/// Which step of a start failed.
+/// Step of a start that failed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StartFailureView {
-    /// `supervisor`, `seal`, `environment`, `program`, `directory`, `stdin`, `limits` or `exec`.
+    /// Code of the step: `supervisor`, `signature`, `environment`, `program`, `directory`, `stdin`, `limits` or `exec`.
     pub stage: String,
-    /// The operating system's error number.
+    /// Error number (`errno`) of the operating system.
     pub errno: Option<i32>,
 }
 
-/// How a command exited.
+/// Exit of a command.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ExitView {
-    /// The code it exited with.
+    /// Exit code; null if a signal killed the command.
     pub code: Option<i32>,
-    /// The signal that ended it, by number.
+    /// Number of the signal that killed the command; null if the command exited with a code.
     pub signal: Option<u8>,
-    /// Whether a core was dumped.
+    /// True if a core dump was written.
     pub core: bool,
-    /// Why it was stopped: `user`, `timeout`, `parent`, `session`, `shutdown`, `limit`; null if it was not.
+    /// Cause of the stop: `user`, `timeout`, `parent`, `session`, `shutdown` or `limit`; null if the command was not
+    /// stopped.
     pub stopped_by: Option<String>,
-    /// The limit that ended it, as far as that can be told: `cpu`, `memory` or `file_size`.
+    /// Resource limit that ended the command, as far as it can be determined: `cpu`, `memory` or `file_size`.
     pub limit: Option<String>,
-    /// The last signal that was needed to end its tree.
+    /// Number of the last signal that was needed to end the process tree.
     pub last_signal: Option<u8>,
-    /// Descendants that were killed after the command itself was gone.
+    /// Number of descendants that were killed after the command had exited.
     pub leftovers_killed: u32,
-    /// Descendants that were alive when the command exited by itself.
+    /// Number of descendants that were alive when the command exited on its own.
     pub leftovers_found: u32,
-    /// Bytes of output that could not be kept.
+    /// Bytes of output that could not be stored.
     pub dropped_bytes: u64,
-    /// Whether it was paused when it ended.
+    /// True if the process was paused when it ended.
     pub paused: bool,
-    /// Whether somebody still held its output open when its end was told.
+    /// True if some program still had the output open when the end was recorded.
     pub output_open: bool,
-    /// Whether no manager was there to see it end.
+    /// True if no manager was running when the command exited.
     pub exit_unobserved: bool,
-    /// What it used.
+    /// Resources that the attempt used.
     pub usage: UsageView,
 }
 
-/// What an attempt used up.
+/// Resources that an attempt used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageView {
-    /// Processor time in its own code.
+    /// CPU time in user mode, in milliseconds.
     pub user_ms: u64,
-    /// Processor time in the kernel.
+    /// CPU time in the kernel, in milliseconds.
     pub system_ms: u64,
-    /// The largest resident memory of one process.
+    /// Largest resident memory of a single process, in bytes.
     pub peak_memory_bytes: u64,
 }
 
-/// What an attempt may use up. Null is no limit of ours.
+/// Resource limits of an attempt. Null means that longhaul sets no limit.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LimitsView {
-    /// Processor seconds.
+    /// CPU time, in seconds.
     pub cpu_seconds: Option<u64>,
-    /// Bytes of memory.
+    /// Memory, in bytes.
     pub memory_bytes: Option<u64>,
-    /// Open files.
+    /// Number of open files.
     pub open_files: Option<u64>,
-    /// Processes: of the tree where it is limited by `cgroup`, of the user by `rlimit`.
+    /// Number of processes: of the process tree if limited by `cgroup`, of the user if limited by `rlimit`.
     pub processes: Option<u64>,
-    /// Bytes of one written file.
+    /// Size of each written file, in bytes.
     pub file_bytes: Option<u64>,
 }
 
-/// What the whole tree of a process uses at a moment.
+/// Current resource usage of a whole process tree.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TreeUsageView {
-    /// Processes alive.
+    /// Number of live operating system processes.
     pub processes: u32,
-    /// Processor time, of those that ended as well as far as that is known.
+    /// CPU time, in milliseconds; includes ended processes as far as their time is known.
     pub cpu_ms: u64,
-    /// Resident memory.
+    /// Resident memory, in bytes.
     pub memory_bytes: u64,
-    /// Bytes read from storage; null where that is not told.
+    /// Bytes read from storage; null if unknown.
     pub read_bytes: Option<u64>,
-    /// Bytes written to storage; null where that is not told.
+    /// Bytes written to storage; null if unknown.
     pub written_bytes: Option<u64>,
-    /// What keeps it within its limits: `rlimit` (each process by itself) or `cgroup` (the tree as a whole where the
-    /// controller is delegated, each process for the rest).
+    /// Mechanism that enforces the limits: `rlimit` (each process separately) or `cgroup` (the whole tree for each
+    /// delegated controller, each process separately for the rest).
     pub limited_by: String,
 }
 
-/// Returns the words that [`ProcessView::status`] may have.
+/// Returns all values that [`ProcessView::status`] may have.
 #[must_use]
 pub fn status_words() -> Vec<String> {
     Status::ALL.iter().map(ToString::to_string).collect()

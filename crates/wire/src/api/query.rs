@@ -1,77 +1,78 @@
-//! What is asked for without a body: over HTTP the fields are the parameters of the query.
+//! Requests without a body. Over HTTP their fields are the query parameters.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Which processes are listed. What is left out admits everything.
+/// Filter and page of a list of processes. A filter that is left out selects all processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ListRequest {
-    /// Those in one of these statuses; not together with `live`.
+    /// Statuses to select; not together with `live`.
     #[serde(rename = "status")]
     pub statuses: Vec<String>,
-    /// Those that have ended as well.
+    /// True to include ended processes. The default is true for the list of one session, and false otherwise.
     pub all: Option<bool>,
-    /// Only those that live, or only those that do not.
+    /// True for live processes only, false for ended processes only.
     pub live: Option<bool>,
-    /// What they are for.
+    /// Project of the processes.
     pub project: Option<String>,
-    /// Who asked for them.
+    /// Session of the processes.
     pub session: Option<String>,
-    /// Their name.
+    /// Name of the processes.
     pub name: Option<String>,
-    /// Where they run.
+    /// Node that runs the processes.
     pub node: Option<String>,
-    /// Their concurrency key.
+    /// Concurrency key of the processes.
     pub key: Option<String>,
-    /// Their depth: 0 for roots.
+    /// Depth in the tree: 0 for roots.
     pub level: Option<u8>,
-    /// The agent behind them.
+    /// Id of the agent that the processes belong to.
     pub agent_id: Option<String>,
-    /// Whose children they are.
+    /// Parent of the processes: an id, a unique prefix of an id, or a name.
     pub parent: Option<String>,
-    /// Any member of the tree that they are in.
+    /// Any process of a tree; selects all processes of that tree.
     pub tree: Option<String>,
-    /// Their type.
+    /// Type of the processes.
     #[serde(rename = "type")]
     pub kind: Option<String>,
-    /// A type that they are not of. Processes of hooks are listed then, unless it is `custom:hook`.
+    /// Type to leave out. By default, processes of hooks (`custom:hook`) are left out, unless the request asks for
+    /// ended processes or has the filter `status`, `type`, `name`, `prefix`, `parent` or `tree`.
     pub not_type: Option<String>,
-    /// What their id begins with.
+    /// Start of the id.
     pub prefix: Option<String>,
-    /// Find out what their trees use as well.
+    /// True to include the resource usage of each process tree.
     pub usage: bool,
-    /// The most on a page, 1 to 1,000; 50 by default.
+    /// Maximum number of processes on one page: 1 to 1,000; 50 by default.
     pub limit: Option<u32>,
-    /// Where the page before ended.
+    /// Cursor from the previous page.
     pub cursor: Option<String>,
 }
 
-/// What is counted. What is left out admits everything.
+/// Filter of the processes to count. A filter that is left out selects all processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StatsRequest {
-    /// Who asked for them.
+    /// Session of the processes.
     pub session: Option<String>,
-    /// Any member of the tree that they are in.
+    /// Any process of a tree; selects all processes of that tree.
     pub tree: Option<String>,
-    /// What they are for.
+    /// Project of the processes.
     pub project: Option<String>,
 }
 
-/// Whom to wait for, and until when.
+/// Request to wait until processes reach a state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WaitRequest {
-    /// The processes; 1 to 1,000.
+    /// Processes to wait for: ids, unique prefixes or names; 1 to 1,000.
     #[serde(rename = "id")]
     pub ids: Vec<String>,
-    /// How far they have to get: `ended`, `tree_ended` (also every descendant that has to end with them), `running` or
-    /// `ready`; `ended` by default.
+    /// State to wait for: `ended` (default), `tree_ended` (ended, and also every descendant that has to end with the
+    /// process), `running` or `ready`.
     #[serde(rename = "for")]
     pub goal: Option<String>,
-    /// How many of them: `all` or `any`; `all` by default.
+    /// `all` (default) to wait for all processes, `any` to wait for the first of them.
     pub mode: Option<String>,
-    /// For how long at most, in milliseconds; as long as it takes by default.
+    /// Maximum time to wait, in milliseconds; no limit by default.
     pub timeout_ms: Option<u64>,
 }

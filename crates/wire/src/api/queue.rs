@@ -1,4 +1,4 @@
-//! Queues as clients see and change them.
+//! Queues: their view and the request to change them.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
@@ -7,72 +7,73 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The queues, and the limits that they get their slots from.
+/// Queues, and the policy that sets their slots.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct QueueListing {
-    /// The queues that anybody holds a slot of, waits in, or that are held.
+    /// Queues that are on hold, or in which a process holds or waits for a slot.
     pub queues: Vec<QueueView>,
-    /// Slots by key or by pattern (`claude-*`); 0 means no limit.
+    /// Number of slots by key or by key pattern (`claude-*`); 0 means no limit.
     pub slots: BTreeMap<String, u32>,
-    /// Slots of a key that nothing else covers; 0 means no limit.
+    /// Number of slots of each key that no entry of `slots` matches; 0 means no limit.
     pub default_slots: u32,
-    /// When this was true.
+    /// Time at which the list was made.
     pub at: String,
 }
 
-/// One queue.
+/// Queue of one concurrency key.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct QueueView {
-    /// The key; null is the queue of processes without a key.
+    /// Concurrency key; null for the queue of processes without a key.
     pub key: Option<String>,
-    /// Its slots; null means no limit.
+    /// Number of slots; null means no limit.
     pub slots: Option<u32>,
-    /// Since when and by whom its waiters are held back; null while they are not.
+    /// Hold of the queue; null if the queue is not on hold.
     pub held: Option<HoldView>,
-    /// How many hold a slot.
+    /// Number of processes that hold a slot.
     pub running: u64,
-    /// How many wait for one.
+    /// Number of processes that wait for a slot.
     pub waiting: u64,
-    /// Since when the longest waiter waits.
+    /// Time since which the longest-waiting process waits.
     pub oldest_at: Option<String>,
-    /// For how long it has waited.
+    /// Waiting time of that process, in milliseconds.
     pub oldest_wait_ms: Option<u64>,
-    /// Who holds a slot, in the order of their submits.
+    /// Ids of the processes that hold a slot, in the order of their submission.
     pub holders: Vec<String>,
-    /// Who waits, next first.
+    /// Ids of the waiting processes, in the order in which they will start.
     pub waiters: Vec<String>,
 }
 
-/// A queue that is held.
+/// Hold of a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HoldView {
-    /// Since when.
+    /// Time at which the hold started.
     pub since: String,
-    /// By whom, in their own words.
+    /// Free text that names the person or program that set the hold.
     pub by: Option<String>,
 }
 
-/// Changes a queue; what is left out stays as it is. At least one of `slots` and `held`; `by` only to hold it.
+/// Change of a queue. At least one of `slots` and `held` is required; a field that is left out changes nothing. `by` is
+/// allowed only with `held: true`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct QueueRequest {
-    /// The slots of the key or pattern.
+    /// New number of slots of the key or pattern.
     pub slots: Option<SlotsRequest>,
-    /// Hold its waiters back, or let them go on.
+    /// True to put the queue on hold, so that no waiting process starts; false to release it.
     pub held: Option<bool>,
-    /// Who holds them back.
+    /// Free text that names the person or program that sets the hold.
     pub by: Option<String>,
 }
 
-/// How many slots a key or pattern shall have: a number, or the word `default`.
+/// Number of slots of a key or pattern, or the word `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotsRequest {
-    /// As many as whatever else covers it says.
+    /// Removes the entry, so that the next matching pattern or the default number applies.
     Default,
-    /// So many; 0 means no limit.
+    /// Number of slots; 0 means no limit.
     Count(u32),
 }
 

@@ -1,64 +1,68 @@
-//! The other requests and answers.
+//! Requests and replies of actions, launches, sessions and reported work.
 
 use crate::api::{Problem, ProcessView};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The answer to a launch.
+/// Reply to a launch.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct LaunchReply {
-    /// The process.
+    /// Process of the launch.
     pub process: ProcessView,
-    /// False if its launch key was taken before: this is the process that has it.
+    /// True if the process was created; false if `process` is an earlier process with the same launch key.
     pub created: bool,
     /// `created`, `already_running` or `already_ended`.
     pub outcome: String,
 }
 
-/// The answer to a command.
+/// Reply to an action on one process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ActionReply {
-    /// The process as it is now.
+    /// Process after the action.
     pub process: ProcessView,
-    /// Whether anything changed.
+    /// True if the action changed the process.
     pub changed: bool,
-    /// Why nothing changed: `no_change`, `already_ended` or `kept_by_policy`; or `orphan_stop_requested`: it had ended, and what may be left of
-    /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
+    /// Note about the result; null in the normal case.
+    /// - `no_change`, `already_ended`, `kept_by_policy`, `ends_with_ancestor`: the reason why nothing changed.
+    /// - `orphan_stop_requested`: the process had ended; if its command still runs on its node, it is stopped there.
+    /// - `asked`: the node of the process received the action and did not finish it within one second.
     pub note: Option<String>,
 }
 
-/// The answer to a command to many.
+/// Reply to an action on several processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutcomesReply {
-    /// What came of it, one for each process that was told.
+    /// Outcome for each process that the action was sent to.
     pub outcomes: Vec<OutcomeView>,
 }
 
-/// What came of a command to one of many.
+/// Outcome of an action for one of several processes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct OutcomeView {
-    /// The process that was told.
+    /// Id of the process.
     pub id: String,
-    /// The process as it is now; null if it was refused.
+    /// Process after the action; null if the action was rejected.
     pub process: Option<ProcessView>,
-    /// Whether anything changed.
+    /// True if the action changed the process.
     pub changed: bool,
-    /// Why nothing changed: `no_change`, `already_ended` or `kept_by_policy`; or `orphan_stop_requested`: it had ended, and what may be left of
-    /// it on its node is stopped there; or `asked`: its node was told, and has not done it within a second.
+    /// Note about the result; null in the normal case.
+    /// - `no_change`, `already_ended`, `kept_by_policy`, `ends_with_ancestor`: the reason why nothing changed.
+    /// - `orphan_stop_requested`: the process had ended; if its command still runs on its node, it is stopped there.
+    /// - `asked`: the node of the process received the action and did not finish it within one second.
     pub note: Option<String>,
-    /// Why it was refused.
+    /// Error if the action was rejected.
     pub problem: Option<Problem>,
 }
 
-/// Processes, oldest first.
+/// List of processes, oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProcessesReply {
-    /// The processes.
+    /// Processes, oldest first.
     pub processes: Vec<ProcessView>,
 }
 
@@ -66,156 +70,159 @@ pub struct ProcessesReply {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProcessList {
-    /// The processes, newest first.
+    /// Processes, newest first.
     pub processes: Vec<ProcessView>,
-    /// Hand this over to get the next page; null at the end.
+    /// Cursor for the next page; null on the last page.
     pub cursor: Option<String>,
-    /// When this was true.
+    /// Time at which the list was made.
     pub at: String,
-    /// Since when the store does not answer: what is listed is what this node keeps of its own work, and nothing else.
-    /// Null while it answers.
+    /// Time since which the store does not respond; the list then contains only this node's own copies of its own
+    /// processes. Null while the store responds.
     pub stale_since: Option<String>,
-    /// Ids of processes that may belong here and whose records are damaged; a look at one tells what is wrong.
+    /// Ids of damaged records that may belong to the list. A request for one of these processes returns the cause of
+    /// the damage.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub damaged: Vec<String>,
 }
 
-/// Asks for the end of a process and of all its descendants.
+/// Cancellation of a process and all its descendants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelRequest {
-    /// Kill at once instead of asking first.
+    /// True to kill at once; false to send the stop signal first.
     pub force: bool,
-    /// Leave its descendants alone.
+    /// True to leave the descendants alone.
     pub no_descendants: bool,
 }
 
-/// Asks for the end of one level, of one tree or of all.
+/// Cancellation of all processes of one level and their descendants, in one tree or in all trees.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CancelLevelRequest {
-    /// The level; 0 is that of the roots. There is no default.
+    /// Level, 0 for roots; required.
     pub level: Option<u8>,
-    /// Any member of the tree that is meant; all trees without it.
+    /// Any process of the tree; all trees if missing.
     pub tree: Option<String>,
-    /// Kill at once instead of asking first.
+    /// True to kill at once; false to send the stop signal first.
     pub force: bool,
 }
 
-/// Asks for a pause of a process and of all its descendants, or for the end of one.
+/// Pause or resumption of a process and all its descendants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PauseRequest {
-    /// Leave its descendants alone.
+    /// True to leave the descendants alone.
     pub no_descendants: bool,
 }
 
-/// The answer to a pause, or to its end: an [`ActionReply`], and what came of it for the descendants.
+/// Reply to a pause or resume: the fields of [`ActionReply`], and the outcomes for the descendants.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct PauseReply {
-    /// The process as it stands now.
+    /// Process after the action.
     pub process: ProcessView,
-    /// Whether anything was changed.
+    /// True if the action changed the process.
     pub changed: bool,
-    /// Why nothing was changed, or what is still to come.
+    /// Note about the result, with the values of `note` in [`ActionReply`].
     pub note: Option<String>,
-    /// What came of it for each live descendant; a refusal of one does not hold up the others.
+    /// Outcome for each live descendant. A rejection by one of them does not affect the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub descendants: Vec<OutcomeView>,
 }
 
-/// Sends a signal.
+/// Sending of a signal to a process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SignalRequest {
-    /// A name, with or without `SIG`, or a number from 1 to 64. None of those that kill, halt or let go on: `cancel`, `pause`
-    /// and `resume` are for that.
+    /// Signal name, with or without `SIG`, or a number from 1 to 64. Signals that kill, stop or continue a process are
+    /// rejected; use `cancel`, `pause` and `resume` instead.
     pub signal: String,
-    /// To everything that its command started too, instead of to its main process alone.
+    /// True to send the signal to the whole process tree; false for the main process only.
     pub tree: bool,
 }
 
-/// Moves a process that waits: exactly one of both.
+/// Change of the queue position of a waiting process. Exactly one field is required.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PriorityRequest {
-    /// −100 to 100, higher first.
+    /// New priority: −100 to 100, a higher value is served first.
     pub priority: Option<i64>,
-    /// Before all others that wait for the same key.
+    /// True to move the process before all others that wait for the same key.
     pub first: bool,
 }
 
-/// Ends a session.
+/// End of a session.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct EndSessionRequest {
-    /// `keep`, `cancel` or `grace` for all its processes; without it each does as it was launched to.
+    /// `keep`, `cancel` or `grace` for all processes of the session. Without it, each process follows the policy of its
+    /// launch.
     pub policy: Option<String>,
-    /// How long they may go on, in milliseconds; only with `grace`, where `session.grace` says it otherwise.
+    /// Time that the processes may still run, in milliseconds; only with `grace`. The default is the setting
+    /// `session.grace`.
     pub grace_ms: Option<u64>,
 }
 
-/// Asks for another run.
+/// Restart of an ended process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartRequest {}
 
-/// Reports on work.
+/// Progress report of a process.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct UpdateRequest {
-    /// 0 to 100; what lies outside is moved to the nearer end.
+    /// Progress in percent. Values below 0 count as 0, values above 100 as 100.
     pub progress: Option<f64>,
-    /// What it is doing.
+    /// Current stage of the work.
     pub stage: Option<String>,
-    /// `running` on a running one changes nothing; `completed`, `failed`, `cancelled` ask for that end.
+    /// New status: `completed`, `failed` or `cancelled` ends the work; `running` changes nothing.
     pub status: Option<String>,
 }
 
-/// Ends reported work well.
+/// Successful end of reported work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct CompleteRequest {
-    /// What came of it: any JSON of at most 64 KiB.
+    /// Result of the work: any JSON of at most 64 KiB.
     pub result: Option<serde_json::Value>,
 }
 
-/// Ends reported work badly.
+/// Failed end of reported work.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailRequest {
-    /// Why.
+    /// Error message.
     pub error: String,
 }
 
-/// The answer to a wait.
+/// Reply to a wait.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WaitReply {
-    /// The processes, in the order in which they were named.
+    /// Processes, in the order of the request.
     pub processes: Vec<ProcessView>,
-    /// True if the time was over first.
+    /// True if the time limit was reached first.
     pub timed_out: bool,
 }
 
-/// Who answers.
+/// Version and identity of the manager.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct VersionReply {
-    /// The version of the program.
+    /// Version of the program.
     pub version: String,
-    /// The version of this API.
+    /// Version of this API.
     pub protocol: u32,
-    /// The process id of the manager.
+    /// Process id of the manager.
     pub pid: u32,
-    /// Its state directory.
+    /// Path of the state directory.
     pub state_dir: String,
-    /// Its store, without secrets.
+    /// Address of the store, without secrets.
     pub store: String,
-    /// The node it runs as.
+    /// Name of the node.
     pub node_id: String,
-    /// Where it can be asked over the network, as URLs.
+    /// URLs at which the manager accepts connections over the network.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub listen: Vec<String>,
 }

@@ -1,30 +1,32 @@
-//! Sessions.
+//! Sessions and the list of sessions.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A session that has processes.
+/// Session that has processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SessionView {
-    /// Its id.
+    /// Id of the session.
     pub session_id: String,
-    /// How many of its processes are live.
+    /// Number of live processes of the session.
     pub live: u64,
-    /// How many of the newest 1,000 processes are its own and have ended.
+    /// Number of ended processes of the session among the newest 1,000 processes.
     pub ended: u64,
-    /// When the newest of these was accepted.
+    /// Time at which the newest process of the session was accepted.
     pub last_queued_at: String,
 }
 
-/// The sessions that have processes.
+/// List of sessions that have processes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SessionListing {
-    /// Those with live processes and those of the newest 1,000 processes, the one with the newest process first.
+    /// Sessions that have a live process or one of the newest 1,000 processes; the session with the newest process
+    /// first.
     pub sessions: Vec<SessionView>,
-    /// When the list was made.
+    /// Time at which the list was made.
     pub at: String,
-    /// Since when the store does not answer: only work of this node is counted.
+    /// Time since which the store does not respond; the list then counts only processes of this node. Null while the
+    /// store responds.
     pub stale_since: Option<String>,
 }

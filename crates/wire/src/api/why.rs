@@ -1,62 +1,62 @@
-//! Why a process waits.
+//! Explanation of why a process waits.
 
 use crate::api::HoldView;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Why a process waits, and for whom. Fields that do not apply are null or empty, never missing.
+/// Explanation of why a process waits. Fields that do not apply are null or empty, never missing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct WhyView {
-    /// The process.
+    /// Id of the process.
     pub id: String,
-    /// Its name.
+    /// Name of the process.
     pub name: Option<String>,
-    /// Where it stands.
+    /// Status of the process.
     pub status: String,
-    /// `not_waiting`, `queued`, `held`, `node_full`, `settling`, `delayed`, `retry` or `no_node`.
+    /// Code of the reason: `not_waiting`, `queued`, `held`, `node_full`, `settling`, `delayed`, `retry` or `no_node`.
     pub why: String,
-    /// The same in one sentence.
+    /// The reason as a sentence.
     pub reason: String,
-    /// The key that it waits for a slot of.
+    /// Concurrency key whose slot the process waits for.
     pub key: Option<String>,
-    /// Its place among those that wait for the same; 1 is next.
+    /// Position in the queue; 1 is next.
     pub position: Option<u32>,
-    /// How many wait before it.
+    /// Number of processes before it in the queue.
     pub ahead: Option<u32>,
-    /// Slots of the key, or roots that its node runs at once; null means no limit.
+    /// Number of slots of the key, or for `node_full` the maximum number of roots of the node; null means no limit.
     pub slots: Option<u32>,
-    /// Who has what it waits for, in the order of their submits.
+    /// Processes that hold the slots, in the order of their submission.
     pub holders: Vec<HolderView>,
-    /// Every slot is held by an ancestor of somebody who waits for one: nothing moves until a limit is raised or one of
-    /// them ends.
+    /// True if every slot is held by an ancestor of a waiting process. No process can start until the limit is raised
+    /// or one of these ancestors ends.
     pub deadlocked: bool,
-    /// Since when and by whom its queue is held.
+    /// Hold of the queue; null if the queue is not on hold.
     pub held: Option<HoldView>,
-    /// When it is due, if it waits for a moment.
+    /// Time at which the wait ends; null if it does not end at a fixed time.
     pub due_at: Option<String>,
-    /// Which attempt comes next, if it waits for a retry.
+    /// Number of the next attempt if the process waits for a retry.
     pub next_attempt: Option<u32>,
-    /// How the last attempt ended, if it waits for a retry.
+    /// Ending of the last attempt if the process waits for a retry.
     pub last_error: Option<String>,
-    /// Where alone it may run, if nobody is there.
+    /// Placement of the process if no node can run it now.
     pub placement: Option<String>,
-    /// Since when it waits or was accepted.
+    /// Time at which the process was accepted.
     pub queued_at: String,
-    /// When this was true.
+    /// Time at which the explanation was made.
     pub at: String,
 }
 
-/// Who has what others wait for.
+/// Process that holds a slot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct HolderView {
-    /// Its id.
+    /// Id of the process.
     pub id: String,
-    /// Its name.
+    /// Name of the process.
     pub name: Option<String>,
-    /// Where it stands; null if it is gone already.
+    /// Status of the process; null if unknown, such as for a deleted process.
     pub status: Option<String>,
-    /// When its latest attempt began.
+    /// Start time of the latest attempt.
     pub started_at: Option<String>,
 }

@@ -1,61 +1,61 @@
-//! The ends of a session, several at a time.
+//! Completions of a session in batches.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Processes of a session that ended together, and how the session stands after that.
+/// Processes of a session that ended close together, and the state of the session after them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct BatchView {
-    /// The session.
+    /// Id of the session.
     pub session: String,
-    /// What ended, in the order in which it became known. It is empty in the first notice of a stream, which says where
-    /// the session stands.
+    /// Ended processes, in the order in which their ends became known. The first batch of a stream is empty and only
+    /// reports the state of the session.
     pub ended: Vec<EndedProcessView>,
-    /// How many of `ended` have which status.
+    /// Number of the processes in `ended` by status.
     pub counts: BTreeMap<String, u32>,
-    /// How many processes of the session are not over.
+    /// Number of processes of the session that have not ended.
     pub live_count: u32,
-    /// Whether none is left.
+    /// True if all processes of the session have ended.
     pub all_complete: bool,
-    /// When the first of them ended; missing where nothing did.
+    /// Time at which the first process of the batch ended; missing in an empty batch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Events between the notice before and this one are not kept any more: ends may be missing.
+    /// True if events before this batch are no longer stored, so that completions may be missing.
     pub gap: bool,
-    /// Ask for what comes after this to go on from here.
+    /// Cursor from which a reader continues after this batch.
     pub cursor: String,
 }
 
-/// One process that ended.
+/// Process that ended.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct EndedProcessView {
-    /// Its id.
+    /// Id of the process.
     pub id: String,
-    /// Its name.
+    /// Name of the process.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its type.
+    /// Type of the process.
     #[serde(rename = "type")]
     pub kind: String,
-    /// How it ended: `completed`, `failed`, `timeout`, `cancelled`, `interrupted`.
+    /// Ending: `completed`, `failed`, `timeout`, `cancelled` or `interrupted`.
     pub status: String,
-    /// The code that its command exited with.
+    /// Exit code of the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i32>,
-    /// The signal that ended its command, by number.
+    /// Number of the signal that killed the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signal: Option<u8>,
-    /// What went wrong.
+    /// Error message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// From the begin of its last attempt to its end, in seconds.
+    /// Time from the start of the last attempt to its end, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
-    /// What the moment of the end is, where nobody saw it: `latest` (the command ended then or before, so that the duration
-    /// is the longest possible one) or `given_up` (nobody knows when it ended).
+    /// Meaning of the end time if the end was not observed: `latest` (the command ended at that time or earlier, so the
+    /// duration is the maximum) or `given_up` (the time of the end is not known).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at_precision: Option<String>,
 }

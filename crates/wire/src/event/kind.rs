@@ -1,59 +1,59 @@
-//! The words of events.
+//! Kinds of events, and the mapping from facts to them.
 
 use longhaul_domain::{Condition, Ending, Fact, Work};
 use std::fmt;
 use std::str::FromStr;
 
-/// What sort of event it is.
+/// Kind of an event that subscribers can receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventKind {
-    /// It was accepted, or stands in its queue again.
+    /// The process was accepted, or is back in its queue.
     Queued,
-    /// It began.
+    /// The process started.
     Started,
-    /// It does something else now.
+    /// The stage of the work changed, or the process waits for its children.
     Progress,
-    /// It is halted.
+    /// The process was paused.
     Paused,
-    /// It goes on.
+    /// The process was resumed.
     Resumed,
-    /// It was told to end.
+    /// The process was asked to end, or cannot be killed.
     Stopping,
-    /// It failed and will be tried again.
+    /// The attempt failed, and a retry is scheduled.
     RetryScheduled,
-    /// It neither writes anything nor computes.
+    /// The process has written no output and used no CPU for some time.
     Stalled,
-    /// It has written nothing for a time.
+    /// The process has written no output for some time.
     Idle,
-    /// It waits for somebody to type.
+    /// The process waits for input.
     WaitingForInput,
-    /// It is ready to serve.
+    /// The process became ready.
     Ready,
-    /// A pattern that was watched for is in its output.
+    /// A watched pattern was found in the output.
     OutputMatched,
-    /// It completed, or was cancelled.
+    /// The process completed or was cancelled.
     Stopped,
-    /// It failed, ran out of time, or its end was not seen.
+    /// The process failed, timed out or was interrupted.
     Failed,
-    /// The node that had it went away and did not come back in time.
+    /// The node of the process was lost.
     NodeLost,
-    /// The store had lost its record as it stood, and its node gave it back.
+    /// The store had lost the latest record of the process, and its node restored it.
     GivenBack,
-    /// Events are missing here: the log does not keep them any more.
+    /// Events are missing, because the log no longer stores them.
     Gap,
 }
 
-/// How soon somebody wants to know.
+/// Priority of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EventPriority {
-    /// When there is time.
+    /// Normal priority: can be read later.
     Normal,
-    /// Now.
+    /// High priority: needs attention at once.
     High,
 }
 
 impl EventKind {
-    /// All of them.
+    /// All kinds of events.
     pub const ALL: [Self; 17] = [
         Self::Queued,
         Self::Started,
@@ -74,7 +74,7 @@ impl EventKind {
         Self::Gap,
     ];
 
-    /// The word for it.
+    /// Returns the name of the event, such as `PROCESS_STARTED`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,7 +98,7 @@ impl EventKind {
         }
     }
 
-    /// How soon somebody wants to know.
+    /// Returns the priority of events of this kind.
     #[must_use]
     pub const fn urgency(self) -> EventPriority {
         match self {
@@ -122,16 +122,16 @@ impl EventKind {
         }
     }
 
-    /// Whether it is the end of a process.
+    /// Returns true for the end of a process.
     #[must_use]
     pub const fn is_end(self) -> bool {
         matches!(self, Self::Stopped | Self::Failed)
     }
 
-    /// What subscribers are told of a fact; nothing of what only stores and engines care for.
+    /// Returns the kind of event for a fact. Returns `None` if the fact concerns only stores and engines.
     ///
-    /// Reported work begins with its submit, or with its claim if it has to wait for its turn. Of a process whose work is
-    /// not known any more `work` is none.
+    /// The start of reported work is its submission, or its claim if it waits for a slot. `work` is `None` if the spec
+    /// of the process is unknown by now.
     #[must_use]
     pub const fn of(fact: &Fact, work: Option<StartTrigger>) -> Option<Self> {
         match (fact, work) {
@@ -169,8 +169,8 @@ impl EventKind {
         }
     }
 
-    /// What subscribers are told when this begins to hold; nothing of what the end of the attempt tells as well, and nothing
-    /// of its supervisor.
+    /// Returns the kind of event for the start of a condition. Returns `None` for conditions without an event of their
+    /// own: the end of the attempt also reports a clean-up, and a stopped shim is not reported to subscribers.
     #[must_use]
     pub const fn of_condition(condition: Condition) -> Option<Self> {
         match condition {
@@ -182,7 +182,7 @@ impl EventKind {
         }
     }
 
-    /// What subscribers are told of an end.
+    /// Returns the kind of event for an ending.
     #[must_use]
     pub const fn of_ending(ending: &Ending) -> Self {
         match ending {
@@ -193,7 +193,7 @@ impl EventKind {
 }
 
 impl EventPriority {
-    /// The word for it.
+    /// Returns the name of the priority.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -203,19 +203,19 @@ impl EventPriority {
     }
 }
 
-/// With which fact work begins.
+/// Fact that counts as the start of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartTrigger {
-    /// With its submit: reported work.
+    /// Submission: reported work that does not wait.
     AtOnce,
-    /// With its claim: reported work that waits for a slot.
+    /// Claim: reported work that waits for a slot.
     AtItsTurn,
-    /// When its command runs.
+    /// Spawn: a command.
     WhenSpawned,
 }
 
 impl StartTrigger {
-    /// With which fact this work begins.
+    /// Returns the fact that counts as the start of this work.
     #[must_use]
     pub const fn of(work: &Work) -> Self {
         match work {
@@ -232,7 +232,7 @@ impl fmt::Display for EventKind {
     }
 }
 
-/// A word that names no event.
+/// Error for a text that is not the name of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown event type")]
 pub struct UnknownEvent;
@@ -240,7 +240,7 @@ pub struct UnknownEvent;
 impl FromStr for EventKind {
     type Err = UnknownEvent;
 
-    /// Reads its word, in capitals or not.
+    /// Parses the name of an event, ignoring case.
     fn from_str(text: &str) -> Result<Self, UnknownEvent> {
         Self::ALL.into_iter().find(|kind| kind.as_str().eq_ignore_ascii_case(text)).ok_or(UnknownEvent)
     }

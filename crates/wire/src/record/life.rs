@@ -9,7 +9,7 @@ use longhaul_domain::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// What commits change. Times are milliseconds.
+/// Part of a process that commits change. Times are in milliseconds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LifeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,7 +22,7 @@ pub(super) struct LifeRecord {
     never_ran: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     started_at: Option<i64>,
-    /// Only where it is another than was asked for.
+    /// Priority, if it differs from the requested priority.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     priority: Option<i32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,7 +35,7 @@ pub(super) struct LifeRecord {
     state: StateRecord,
 }
 
-/// Since when each of them holds.
+/// Start time of each condition that holds, in milliseconds.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 struct ConditionsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@ use super::{RecordDecodeError, is_zero, some_name, text};
 use longhaul_domain::{LiveStats, Progress, ProgressRate, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Progress is in hundredths of a percent.
+/// Live stats in a record. Progress is in hundredths of a percent.
 #[derive(Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct LiveStatsRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,7 +10,7 @@ pub(super) struct PolicyRecord {
     default_slots: u32,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     held: BTreeMap<String, HoldRecord>,
-    /// Not `configured`, which was a number once.
+    /// Configured limits. The field must not be named `configured`, because older records have a number with that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration: Option<ConfigurationRecord>,
 }

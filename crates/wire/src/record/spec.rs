@@ -8,7 +8,7 @@ use longhaul_domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// What is fixed at the submit.
+/// Part of a process that is fixed at its submission.
 #[derive(Serialize, Deserialize)]
 pub(super) struct FixedRecord {
     id: String,
@@ -25,7 +25,7 @@ pub(super) struct FixedRecord {
     spec: SpecRecord,
 }
 
-/// The same in the words of the rules.
+/// Decoded fields of a [`FixedRecord`], as domain types.
 pub(super) struct FixedFields {
     pub(super) id: ProcessId,
     pub(super) lineage: Lineage,

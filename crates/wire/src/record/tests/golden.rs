@@ -1,4 +1,4 @@
-//! The exact text of one record per state: what was written once must be readable for ever.
+//! Exact texts of one record per state. Records that were written once must remain readable.
 
 use crate::record::{
     RecordDecodeError, decode, decode_event, decode_pending_action, decode_policy, encode_event, encode_life,
@@ -37,7 +37,7 @@ fn records_of_format_1_are_read_as_before_the_fields_were_renamed() {
     assert_eq!(events.map(decode_event).collect::<Result<Vec<_>, _>>(), Ok(later_events()));
 }
 
-/// Whatever is written now is what was kept, and whatever was kept is read as it was meant.
+/// Checks that the values in `meant` are written as the lines of `kept`, and that these lines are read back as `meant`.
 fn check<T: PartialEq + std::fmt::Debug>(
     kept: &str,
     meant: &[T],
@@ -160,7 +160,7 @@ pub(super) fn one_per_state() -> Vec<Process> {
     .into()
 }
 
-/// What later versions added, beside the records that are as old as the format.
+/// Returns processes with fields that were added after the first version of the format.
 fn with_later_fields() -> Vec<Process> {
     let mut moved = with(State::Pending(Pending::Queued));
     moved.priority = Priority::new(-7).unwrap();
@@ -251,7 +251,7 @@ fn with_later_fields() -> Vec<Process> {
     ]
 }
 
-/// One spec for each policy that later versions added.
+/// Returns one process for each policy that was added after the first version.
 fn with_policies() -> Vec<Process> {
     let policies = [
         (ChildrenPolicy::Cancel, SessionPolicy::Keep),
@@ -270,7 +270,7 @@ fn with_policies() -> Vec<Process> {
     processes
 }
 
-/// One spec for each thing that a launch may ask to be told of.
+/// Returns one process for each kind of monitoring that a launch may request.
 fn with_notices() -> Vec<Process> {
     let asking = |ask: &dyn Fn(&mut CommandSpec)| {
         let mut process = running();
