@@ -122,7 +122,7 @@ fn digits(bytes: &[u8]) -> Result<i64, StoreError> {
     std::str::from_utf8(bytes)
         .ok()
         .and_then(|text| text.parse().ok())
-        .ok_or_else(|| corrupt("a number of an answer is none"))
+        .ok_or_else(|| corrupt("a number in a reply is not valid"))
 }
 
 fn unfit(step: &DesyncFlag, wanted: &str, found: &Value) -> StoreError {

@@ -1,11 +1,13 @@
--- Takes its slot from a process that was claimed just now and whose body its node cannot read, and sets it aside. It belongs
--- to nobody then, as what was of a lost node: once it is mended, somebody decides about it.
+-- Quarantines a process that was just claimed and whose record the node cannot read, and frees its slot. The process
+-- then
+-- has no owner, like the work of a lost node. Once the record is repaired, the process becomes due for a decision.
+-- ARGV: id, node, reason.
 local ID, NODE, FAULT = ARGV[2], ARGV[3], ARGV[4]
 
 local function abandon()
   local h = sound_head(ID)
   if not h or h.slot_state ~= '1' or h.owner ~= '' and h.owner ~= NODE then return end
-  -- Whoever has written it since could read it.
+  -- After a write by a node that could read the record, or if the record is quarantined already, nothing is done.
   if not bodies(ID, 'claimed')[1] or call('HEXISTS', P .. 'quarantine', ID) == 1 then return end
   local n = copy(h)
   n.owner, n.owner_lost = '', int(now())

@@ -1,6 +1,6 @@
--- Makes the marks of the namespace at least these. ARGV: the place after the newest event, and the latest sequence.
+-- Raises the counters of the namespace to at least the given values. ARGV: event cursor, sequence number.
 if not policy_version() then return { 'empty' } end
--- Others may have seen a little more than whoever asks first.
+-- Reserve, because other nodes may have seen slightly later values than the node that calls first.
 local MARGIN = 100000
 local function raise(what, least)
   if tonumber(least) > tonumber(call('HGET', P .. 'meta', what) or '0') then
@@ -9,7 +9,7 @@ local function raise(what, least)
   end
 end
 if raise('cursor', ARGV[2]) then
-  -- Who comes later must see that something was lost, though the place after the newest event tells it no more.
+  -- A new incarnation tells later callers that data was lost; the event cursor no longer shows it.
   local meta = call('HMGET', P .. 'meta', 'incarnation', 'cursor')
   call('HSET', P .. 'meta', 'incarnation', redis.sha1hex((meta[1] or '') .. ':' .. meta[2]))
 end

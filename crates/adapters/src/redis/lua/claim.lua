@@ -1,14 +1,17 @@
--- Gives a node its best waiters: the order is the highest priority, then the key that was served longest ago, then the
--- lowest seq, among the keys with a free slot. The same token again gives the same processes again.
+-- Assigns the next waiting processes to a node. Order: highest priority, then the key that was served longest ago, then
+-- the lowest sequence number, among the keys with a free slot. A repeated call with the same token returns the same
+-- processes. ARGV: node, epoch, token, number of root slots, maximum number of processes, then placement classes.
 --
--- A waiter that is damaged is set aside: it stands in the queue no more, and the field of its id in `aside` says why, until
--- it was mended.
+-- A waiting process with a damaged record is quarantined: it leaves the queue, and `quarantine` contains the reason
+-- under
+-- its id until the record is repaired.
 local NODE, EPOCH, TOKEN, ROOTS, BATCH = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local OWN = P .. 'node:' .. NODE
--- So many entries that stand too early are mended by one claim; what is left over is called for again.
+-- Maximum number of outdated entries of `ready:` that one call corrects; the node is notified to claim again for the
+-- rest.
 local repairs_left = 2000
 
--- The first key of a lane with a free slot.
+-- Returns the first entry of a placement whose key has a free slot; nil if there is none.
 local function first_of(placement)
   while repairs_left > 0 do
     local top = call('ZRANGE', P .. 'ready:' .. placement, 0, 0, 'WITHSCORES')
@@ -22,8 +25,11 @@ local function first_of(placement)
         line = P .. 'q:' .. key .. SEP .. placement, key = key, placement = placement, entry = entry,
       }
     end
-    -- What nobody made does not lead to anybody, and a key that is damaged keeps its own waiters only.
-    if not is_known or not is_sound or not pcall(refresh_entry, key, placement) then call('ZREM', P .. 'ready:' .. placement, entry) end
+    -- Removes an entry that no script wrote. An entry whose key has damaged data is removed too, so that only this key
+    -- waits.
+    if not is_known or not is_sound or not pcall(refresh_entry, key, placement) then
+      call('ZREM', P .. 'ready:' .. placement, entry)
+    end
     repairs_left = repairs_left - 1
   end
   return nil
@@ -45,28 +51,30 @@ local function next_one()
       if first and precedes(first, best) then best = first end
     end
   end
-  -- Whoever is best is known only once every lane was looked at.
+  -- The best entry is certain only if every placement was checked.
   return repairs_left > 0 and best or nil
 end
 
--- Whoever stands first: its head as it is and as it becomes, what is said of that, its life and its specification. Ends
--- in an error unless all of it and of its key is sound that a claim needs.
+-- Returns the header of the first process of a queue before and after the claim, the note about the claim, its life and
+-- its
+-- spec. Raises an error if data of the process or of its key that a claim needs is damaged.
 local function claimable(best, member)
   local id = member:sub(17, 32)
   local h = head(id)
-  if not h then damaged('process ' .. printed(id) .. ': it stands in the queue, and there is no record of it') end
-  if h.slot_state ~= '0' or h.key ~= best.key or placement_of(h) ~= best.placement or mark_of(id, h) .. h.queued ~= member then
-    damaged('process ' .. printed(id) .. ': it stands in the queue as what it is not')
+  if not h then damaged('process ' .. printed(id) .. ': the queue contains the process, but it has no record') end
+  local is_listed = h.key == best.key and placement_of(h) == best.placement and mark_of(id, h) .. h.queued == member
+  if h.slot_state ~= '0' or not is_listed then
+    damaged('process ' .. printed(id) .. ': its entry in the queue does not match its record')
   end
   local b = bodies(id, 'life', 'spec')
-  if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is gone') end
+  if not b[1] or not b[2] then damaged('process ' .. printed(id) .. ': its body is missing') end
   needs('list', 'actions:' .. id)
   local n, said = as_claimed(h, NODE)
   needs_queue(h, n)
   return { was = h, is = n, said = said, life = b[1], spec = b[2] }
 end
 
--- Gives it to the node. Answers its record.
+-- Assigns a process to the node. Returns its record.
 local function assign(id, first)
   local h, n, said = first.was, first.is, first.said
   record_service(h.key)
@@ -78,27 +86,29 @@ local function assign(id, first)
   return record_of(id, n, { said, first.life, first.spec, false })
 end
 
--- Whoever stands first in a line, as it stands there.
+-- Returns the first member of a queue as it is stored.
 local function first_in(line)
   local member = call('ZRANGE', line, 0, 0)[1]
-  if not member or #member < 33 then damaged('nobody stands where somebody should') end
+  if not member or #member < 33 then damaged('an entry of a queue is not valid') end
   return member
 end
 
--- Takes whoever is damaged out of its line, so that it holds up nobody, and remembers why.
+-- Removes a damaged process from its queue, so that it blocks no other process, and stores the reason.
 local function quarantine(best, member, fault)
   if member then
     redis.pcall('ZREM', best.line, member)
     call('HSET', P .. 'quarantine', member:sub(17, 32), fault)
   end
-  -- What cannot be mended leads nobody there any more.
-  if not pcall(refresh_entry, best.key, best.placement) then call('ZREM', P .. 'ready:' .. best.placement, best.entry) end
+  -- Entries of a placement that cannot be corrected are removed.
+  if not pcall(refresh_entry, best.key, best.placement) then
+    call('ZREM', P .. 'ready:' .. best.placement, best.entry)
+  end
   repairs_left = repairs_left - 1
 end
 
--- Gives the node the next one: its id, '' if that was set aside, nil if there is none. The second is what to answer.
--- Where what many share is damaged nobody is set aside for it: it ends the script, or the claim if there is something to
--- answer already.
+-- Claims the next process. Returns its id ('' if it was quarantined, nil if there is none) and the part of the reply.
+-- Damage of a key that many processes share quarantines no process: it ends the script with an error, or only ends the
+-- claim if the reply already contains processes.
 local function claim_next(is_answered)
   local best = next_one()
   if not best then return nil end
@@ -120,7 +130,7 @@ local function claim_next(is_answered)
   return '', { id, '!', fault }
 end
 
--- What the same claim was answered before.
+-- Returns the reply to an earlier call with the same token.
 local function claimed_before(ids)
   found()
   local answer = { 'ok' }

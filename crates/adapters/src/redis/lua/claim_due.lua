@@ -1,16 +1,17 @@
--- Rows without owner that want a decision, the one due longest first; each is for one engine until its time is over.
--- ARGV: node, epoch, how long leases last, how long after its end a node's work is its own (both empty for ever), how
--- many at most, and how long each is handed out.
+-- Leases due processes without an owner to one engine, the longest due first, so that no other engine handles them at
+-- the
+-- same time. ARGV: node, epoch, lease of a node and grace in milliseconds (both empty if leases never expire), maximum
+-- number of processes, duration for which each process is leased, then the arguments of `lost_data_check`.
 local node, epoch, lasts, grace, most, span =
   ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
--- So many rows are taken from lost nodes at once, so that nobody else waits long.
+-- Maximum number of processes taken from lost nodes in one call, so that other scripts do not wait long.
 local MOST_TAKEN = 200
 if not node_is(node, epoch) then return { 'fenced' } end
 local before = first_due()
 if grace ~= '' then
   extend_after_outage(lasts)
   for _, gone in ipairs(call('ZRANGEBYSCORE', P .. 'leases', '-inf', int(now() - tonumber(grace)))) do
-    -- A node whose record is damaged keeps nobody from the others.
+    -- A node with a damaged entry does not block the others.
     if not pcall(mark_lost, gone) then call('ZREM', P .. 'leases', gone) end
   end
   local left = MOST_TAKEN

@@ -1,2 +1,2 @@
--- The lanes in which anybody waits.
+-- Returns all placements that have a waiting process.
 return call('HKEYS', P .. 'classes')

@@ -1,4 +1,4 @@
--- Replaces a record if revision and author fit.
+-- Replaces a record if its revision and its owner are as expected.
 local ID, OP, NODE, EPOCH, EXPECTED = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local TAKEN, CHILDLESS, LIFE = tonumber(ARGV[7]), ARGV[8] == '1', ARGV[9]
 local CHANGES = {
@@ -8,7 +8,7 @@ local CHANGES = {
 local events = {}
 for i = 19, #ARGV do events[#events + 1] = ARGV[i] end
 
--- The earliest descendant that lives.
+-- Returns the live descendant with the lowest sequence number; nil if there is none.
 local function live_below(h)
   local level = #h.ancestors / 16
   local tree = P .. 'tree:' .. (h.ancestors == '' and ID or h.ancestors:sub(1, 16))
@@ -24,7 +24,7 @@ local function live_below(h)
   end
 end
 
--- How many of its open wishes this one answers.
+-- Returns how many pending actions this commit completes.
 local function answered(h)
   local open, count = tonumber(h.pending), 0
   while count < open do
@@ -35,7 +35,7 @@ local function answered(h)
   return count
 end
 
--- Who may have been waiting for the slot, or for the room on its node, that became free.
+-- Notifies the nodes for which a freed slot, or freed room on a node, may matter.
 local function update_freed(h)
   if h.key ~= '' and slots_of(h.key) and call('EXISTS', P .. 'placements:' .. h.key) == 1 then
     update_all()
@@ -54,7 +54,7 @@ local function commit()
   local b = bodies(ID, 'answers', 'claimed')
   local before = answer_in(b[1], OP)
   if before then return { 'ok', before } end
-  -- First, because whoever decided on an old record may only have been overtaken by a claim.
+  -- The revision is checked first: after a concurrent claim, the caller must get `conflict` rather than `fenced`.
   if h.rev ~= EXPECTED then return { 'conflict', h.rev } end
   local refused = fenced(h.owner, NODE, EPOCH)
   if refused then return refused end

@@ -1,2 +1,2 @@
--- The place after the newest event.
+-- Returns the cursor after the newest event.
 return { call('HGET', P .. 'meta', 'cursor') or '0' }

@@ -1,5 +1,6 @@
--- What has ended, oldest first: the time, how many did in all, then of each its id, when, and whether it still wants a decision.
--- ARGV: how many to pass over, and how many at most.
+-- Returns ended processes, oldest first: the time, the number of all ended processes, then for each its id, its end
+-- time,
+-- and '1' if it is still due for a decision. ARGV: number to skip, maximum number to return.
 local from = tonumber(ARGV[2])
 local answer = { int(now()), call('ZCARD', P .. 'ended') }
 local found = call('ZRANGE', P .. 'ended', from, from + tonumber(ARGV[3]) - 1, 'WITHSCORES')

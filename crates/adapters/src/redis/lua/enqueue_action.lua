@@ -1,4 +1,4 @@
--- Leaves an order for the owner of a process.
+-- Stores a pending action for the owner of a process. ARGV: id, operation id, body, maximum number of pending actions.
 local ID, OP, BODY, MAX_OPEN = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 
 local function enqueue()

@@ -1,2 +1,2 @@
--- Events after a place, oldest first. ARGV: the place, and how many at most.
+-- Returns events after a cursor, oldest first. ARGV: cursor, maximum number.
 return call('XRANGE', P .. 'ev', int(tonumber(ARGV[2]) + 1) .. '-0', '+', 'COUNT', ARGV[3])

@@ -1,6 +1,8 @@
--- Lets go of a node that left or is lost for good. ARGV: node, how long after its end a node's work is its own.
+-- Removes a node that has left or is lost. ARGV: node, grace in milliseconds after the end of its lease (empty if
+-- leases
+-- never expire).
 --
--- Its epoch is kept, so that it would come back under a higher one.
+-- The epoch of the node is kept, so that a node that returns gets a higher one.
 local node, grace = ARGV[2], ARGV[3]
 if not call('ZSCORE', P .. 'nodes', node) then return { 'unknown' } end
 local key = P .. 'node:' .. node

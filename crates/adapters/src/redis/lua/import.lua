@@ -1,6 +1,7 @@
--- Takes in processes as they are in another store. ARGV: for each how many arguments follow, then its id, revision, seq,
--- owner, number of its latest wish, vitals, launch key, its print, what every record consists of in the order of a
--- submission, and number and body of each open wish.
+-- Imports processes of another store. ARGV: for each the number of arguments that follow, then id, revision, sequence
+-- number, owner, number of the latest action, live stats, launch key, fingerprint of the launch, the fields of a record
+-- in
+-- the order of `submit`, and number and body of each pending action.
 local at = 2
 while at <= #ARGV do
   local a = at

@@ -1,15 +1,15 @@
--- What every script has: the indexes that follow from the heads, claims, and records.
+-- Fourth part of every script: the indexes that are derived from headers, claims, and records.
 
 -- All indexes --------------------------------------------------------------------------------------------------------
 
--- Moves a member between two indexes whose names begin alike; '' is none.
+-- Moves a member from one index to another with the same name prefix; '' means no index.
 local function move(begin, was, is, score, member)
   if was == is then return end
   if was ~= '' then call('ZREM', P .. begin .. was, member) end
   if is ~= '' then call('ZADD', P .. begin .. is, score, member) end
 end
 
--- Ends the script unless such a move can be made.
+-- Ends the script unless `move` would succeed.
 local function needs_move(begin, was, is)
   if was == is then return end
   if was ~= '' then needs('zset', begin .. was) end
@@ -18,16 +18,17 @@ end
 
 local function lives(h) return h and h.slot_state ~= '3' end
 
--- The owner of what it holds that began no tree below another.
+-- Returns the owner if the process is a root that holds a slot, otherwise ''.
 local function root_holder(h) return h and h.ancestors == '' and h.slot_state == '1' and h.owner or '' end
 
--- The owner of what has orders for it.
+-- Returns the owner if the process has pending actions, otherwise ''.
 local function pending_owner(h) return h and h.pending ~= '0' and h.owner or '' end
 
--- The tree that it lives in below another.
+-- Returns the root of the tree in which the process is a live descendant, otherwise ''.
 local function tree_of(h) return lives(h) and h.ancestors:sub(1, 16) or '' end
 
--- Goes through the indexes in which only some stand, and tells for each where the process was and where it is.
+-- Calls `act` for each index that contains only some processes, with the names of the index before and after the
+-- change.
 local function each_index(id, o, n, act)
   local seq = (n or o).seq
   act('s:', o and o.status or '', n and n.status or '', seq, id)
@@ -38,8 +39,8 @@ local function each_index(id, o, n, act)
   act('roots:', root_holder(o), root_holder(n), seq, id)
 end
 
--- Ends the script unless everything is of its kind that a process is moved in, but for what all processes share; the labels
--- are those that one is filed under that enters.
+-- Ends the script unless all keys that moving a process changes have the right type, except those shared by all
+-- processes. `labels` are the labels of a new process.
 local function needs_place(id, o, n, labels)
   each_index(id, o, n, needs_move)
   if not o then
@@ -49,7 +50,7 @@ local function needs_place(id, o, n, labels)
   needs_queue(o, n)
 end
 
--- What stays as it is for as long as the process is there.
+-- Calls `write` for each index in which the entry of a process never changes.
 local function fixed_indexes(id, h, write)
   local filed = call('HGET', P .. 'b:' .. id, 'labels') or ''
   write('all', h.seq)
@@ -58,8 +59,9 @@ local function fixed_indexes(id, h, write)
   for at = 1, #h.ancestors, 16 do write('x:below:' .. h.ancestors:sub(at, at + 15), h.seq) end
 end
 
--- Moves a process in all indexes. Without an old head it enters, without a new one it leaves; its bodies have to be
--- there in both cases. Whoever had it because it was due has it no more.
+-- Updates all indexes for a changed process. `o` is nil for a new process, `n` is nil for a removed one; the bodies of
+-- the
+-- process must exist in both cases. A changed process that was leased because it was due is no longer leased.
 local function place(id, o, n)
   local h = n or o
   local seq, mark = h.seq, mark_of(id, h)
@@ -86,8 +88,8 @@ end
 
 -- Claims -------------------------------------------------------------------------------------------------------------
 
--- The head of a waiter as it is once the node has it, and its event. What a claim makes of it was said when it was
--- written: status, closing, due, and whether the node owns it, for what it does not own runs where it ran before.
+-- Returns the header of a waiting process after its claim by a node, and the note about the claim. Status, closing, due
+-- and ownership come from `if_claimed`. A process that the node does not own keeps the node on which it ran before.
 local function as_claimed(h, node)
   local n = copy(h)
   local status, closing, due, owned = h.if_claimed:match(IF_CLAIMED)
@@ -99,43 +101,46 @@ local function as_claimed(h, node)
   return n, n.attempt .. SEP .. int(now()) .. SEP .. node
 end
 
--- Remembers that a key was served just now.
+-- Records that a key was served now.
 local function record_service(key) call('HSET', P .. 'served', key, int(counted_up('claims', '1'))) end
 
 -- Records ------------------------------------------------------------------------------------------------------------
 
--- Ends the script unless the bodies of a process can be written. Answers those that are asked for.
+-- Returns the given fields of the bodies of a process. Ends the script unless the bodies can be written.
 local function bodies(id, ...)
   local found = redis.pcall('HMGET', P .. 'b:' .. id, ...)
-  if found.err then damaged('process ' .. printed(id) .. ': its body is no hash') end
+  if found.err then damaged('process ' .. printed(id) .. ': its body is not a hash') end
   return found
 end
 
--- Tells one body of a process from another.
+-- Returns a checksum of the bodies of a process.
 local function body_mark(id)
   local b = bodies(id, 'life', 'spec')
   return redis.sha1hex((b[1] or '') .. SEP .. (b[2] or ''))
 end
 
--- The record of this head, with claimed, life, specification and vitals as they are in its bodies.
+-- Returns the record for a header; `b` contains claimed, life, spec and live stats.
 local function record_of(id, h, b)
   local row = { id, h.rev, h.seq, h.owner, h.owner ~= '' and epoch_of(h.owner), b[1], b[2], b[3], b[4] }
   if h.pending ~= '0' or h.slot_state == '0' then
     local pending = redis.pcall('LRANGE', P .. 'actions:' .. id, 0, -1)
-    if pending.err then return { id, '!', 'its orders are no list' } end
+    if pending.err then return { id, '!', 'its pending actions are not a list' } end
     for _, part in ipairs(pending) do row[#row + 1] = part end
   end
   return row
 end
 
--- One record: id, revision, seq, owner, its epoch, claimed, life, specification, vitals, then number and body of each
--- open wish. Empty if there is none; its id, '!' and what is wrong if it is damaged.
+-- Returns a record: id, revision, sequence number, owner, epoch of the owner, claimed, life, spec, live stats, then
+-- number
+-- and body of each pending action. Returns an empty table if the process does not exist, and id, '!' and the reason if
+-- the
+-- record is damaged.
 local function record(id)
   local h, fault = sound_head(id)
   if fault then return { id, '!', fault } end
   if not h then return {} end
   local b = redis.pcall('HMGET', P .. 'b:' .. id, 'claimed', 'life', 'spec', 'live_stats')
-  if b.err then return { id, '!', 'its body is no hash' } end
-  if not b[2] or not b[3] then return { id, '!', 'its body is gone' } end
+  if b.err then return { id, '!', 'its body is not a hash' } end
+  if not b[2] or not b[3] then return { id, '!', 'its body is missing' } end
   return record_of(id, h, b)
 end

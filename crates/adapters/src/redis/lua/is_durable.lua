@@ -1,4 +1,5 @@
--- The latest attempt of a process and how it stands, as it is kept: whoever asks waits as for a write. ARGV: its id.
+-- Returns the latest attempt of a process and its slot state as stored. The caller waits for replicas as after a write.
+-- ARGV: id.
 local h = head(ARGV[2])
 if not h then return { 'missing' } end
 found()

@@ -1,7 +1,8 @@
--- Tells which cluster key the namespace uses, by its id. ARGV: the id of the one that signs where this is asked, empty to
--- change nothing, and that of the one which it takes the place of, if any.
+-- Returns the id of the cluster key of the namespace. ARGV: id of the caller's signing key (empty to change nothing),
+-- and
+-- id of the key that it replaces, if any.
 --
--- The id is set if none is known, or if the known one is on its way out.
+-- Sets the id if the namespace has none, or has the one that is replaced.
 local meta = P .. 'meta'
 local known = call('HGET', meta, 'key')
 if ARGV[2] ~= '' and (not known or known == ARGV[3]) then

@@ -1,8 +1,10 @@
--- The leases of nodes: `leases` holds those that have an end, by it, and `lost` the nodes from which something is still
--- to be taken.
+-- Leases of nodes. `leases` contains the leases that expire, by the time of their end. `lost` contains the lost nodes
+-- that
+-- still own processes.
 
--- If nobody at all gave a sign of life for as long as a lease lasts, the server was away rather than the nodes: every
--- lease that nobody has acted upon begins anew.
+-- Extends all leases after an outage of the server. If no node renewed its lease for as long as a lease lasts, the
+-- server
+-- was unreachable rather than all nodes, so every lease that was not acted upon starts again.
 local function extend_after_outage(lasts)
   if lasts == '' then return end
   local heard = call('HGET', P .. 'meta', 'heard')
@@ -18,7 +20,7 @@ local function extend_after_outage(lasts)
   end
 end
 
--- A sign of life of a node: its lease lasts from now on.
+-- Renews the lease of a node from now on.
 local function renew_lease(node, lasts)
   call('HSET', P .. 'meta', 'heard', int(now()))
   if lasts == '' then
@@ -31,15 +33,16 @@ local function renew_lease(node, lasts)
   end
 end
 
--- An epoch that no lease of this node had. By the server's time it is no smaller than that time, so that it grows even
--- where the server lost its latest writes.
+-- Returns a new epoch for a node. With the server's time, the epoch is at least that time, so that epochs grow even if
+-- the
+-- server lost its latest writes.
 local function next_epoch(node)
   local epoch = tonumber(epoch_of(node)) + 1
   if ARGV[1] == '' then epoch = math.max(epoch, now()) end
   return int(epoch)
 end
 
--- Raises the epoch of a node, so that its last lease is fenced, and leaves what it owns to be taken.
+-- Marks a node as lost. Its epoch is raised, which fences its last lease, and its processes remain to be disowned.
 local function mark_lost(node)
   local key = P .. 'node:' .. node
   local ended = call('HGET', key, 'until')
@@ -47,12 +50,13 @@ local function mark_lost(node)
     'lost', ended and ended ~= '' and ended or int(now()))
   call('ZREM', P .. 'leases', node)
   call('SADD', P .. 'lost', node)
-  -- Whoever waits under the older lease has to be told.
+  -- Callers that wait under the old lease must learn that it is fenced.
   has_updates = true
 end
 
--- The head of what a lost node owned, as it is and as it becomes; nothing if it is not the node's. Ends in an error unless
--- it can be taken.
+-- Returns the header of a process of a lost node before and after it loses its owner; nothing if the node does not own
+-- the
+-- process. Raises an error if the process cannot be changed.
 local function without_owner(node, id)
   local h = head(id)
   if not h or h.owner ~= node then return end
@@ -62,8 +66,9 @@ local function without_owner(node, id)
   return h, n
 end
 
--- Takes from a lost node at most so many rows that it owned: they belong to nobody, are due, and keep their slots until
--- somebody decides. Answers how many there were.
+-- Removes the lost node as the owner of at most `most` processes. They become due and keep their slots until a decision
+-- is
+-- made. Returns how many processes were handled.
 local function disown_some(node, most)
   local owned = call('ZRANGE', P .. 'owned:' .. node, 0, most - 1)
   for _, id in ipairs(owned) do
@@ -72,7 +77,7 @@ local function disown_some(node, most)
       place(id, h, n)
       save(id, h, n)
     else
-      -- One that is damaged keeps nobody from the others.
+      -- A damaged process does not block the others.
       call('ZREM', P .. 'owned:' .. node, id)
       if not is_sound then call('HSET', P .. 'quarantine', id, cause(h)) end
     end
@@ -81,12 +86,13 @@ local function disown_some(node, most)
   return #owned
 end
 
--- Takes everything from a lost node.
+-- Removes a lost node as the owner of all its processes.
 local function disown_all(node)
   while call('EXISTS', P .. 'owned:' .. node) == 1 do disown_some(node, 100) end
 end
 
--- When the rows of the next node are to be taken, if its lease is not prolonged; nil if there is none that owns any.
+-- Returns the time at which the processes of the next node have to be taken if its lease is not renewed; nil if no node
+-- with an expiring lease owns a process.
 local function next_loss(grace)
   if grace == '' then return nil end
   if call('EXISTS', P .. 'lost') == 1 then return now() end

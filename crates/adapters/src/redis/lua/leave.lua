@@ -1,7 +1,8 @@
--- A node leaves in good order. ARGV: node, epoch.
+-- Records that a node left in a regular way. ARGV: node, epoch.
 --
--- What it owns waits for its next registration, so its lease has no end any more. An older life that leaves late does
--- not take the new one with it.
+-- Its processes wait for its next registration, so its lease no longer expires. With an outdated epoch, nothing is
+-- done:
+-- a late call of an earlier run must not affect the present one.
 local node, epoch = ARGV[2], ARGV[3]
 if node_is(node, epoch) then
   call('HSET', P .. 'node:' .. node, 'left', '1', 'until', '')

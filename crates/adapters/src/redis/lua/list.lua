@@ -1,14 +1,18 @@
--- One piece of a list. ARGV: order ('new' or 'old' first), the sequence to go on after (empty for the beginning), how
--- many records and how many bytes of them at most, how many processes to look at, then conditions as kind and value:
--- `in` an index, `not` in one, in one of several by `or`, children of a `parent`, `root` ones, ids from `low` to `high`.
+-- Returns one page of a list. ARGV: order ('new' or 'old' first), sequence number after which to continue (empty for
+-- the
+-- start), maximum number of records, maximum number of their bytes, maximum number of processes to check, then
+-- conditions
+-- as pairs of kind and value: `in` an index, `not` in an index, in one of several indexes by `or`, children of a
+-- `parent`,
+-- only roots by `root`, ids from `low` to `high`.
 --
--- It walks along the shortest index that has all that may be asked for, and answers where to go on (empty at the end),
--- whether the page is full, then the records.
+-- The script follows the shortest index that contains all candidates. It returns the sequence number after which to
+-- continue (empty at the end), '1' if the page is full, then the records.
 local newest_first, after, most, largest, looks =
   ARGV[2] == 'new', ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
--- So many at a time are taken from an index.
+-- Number of members that are read from an index at a time.
 local STRIDE = 100
--- So many that an index leads to in another order may be put into order.
+-- Maximum number of candidates by id that are sorted by sequence number.
 local FEW = 1000
 local all_of, one_of, none_of = {}, {}, {}
 local parent, roots, low, high
@@ -24,7 +28,7 @@ for i = 7, #ARGV, 2 do
   end
 end
 
--- The shortest way: one index, or several of which each process is in one.
+-- Choose the shortest way: one index, or several indexes of which each candidate is in one.
 local ways, length = { P .. 'all' }, call('ZCARD', P .. 'all')
 for _, index in ipairs(all_of) do
   local count = call('ZCARD', index)
@@ -36,7 +40,7 @@ if one_of[1] then
   if count < length then ways, length = one_of, count end
 end
 
--- A walk along an index by sequence.
+-- Returns an iterator over an index by sequence number.
 local function along(index)
   local found, at, on = {}, 1, after
   return function()
@@ -56,7 +60,7 @@ local function along(index)
   end
 end
 
--- A walk along the few whose ids begin as wanted, put into order by sequence.
+-- Returns an iterator by sequence number over the few processes in a range of ids.
 local function among_ids()
   local found = {}
   for _, id in ipairs(call('ZRANGEBYLEX', P .. 'ids', '[' .. low, '[' .. high)) do
@@ -76,7 +80,7 @@ local function among_ids()
   end
 end
 
--- A walk along several, each step the nearest of theirs.
+-- Returns an iterator over several indexes, merged by sequence number.
 local function along_all(indexes)
   local walks, heads = {}, {}
   for i, index in ipairs(indexes) do
@@ -108,7 +112,7 @@ else
   walk = along(ways[1])
 end
 
--- Whether an id comes before another one, byte by byte.
+-- Returns true if id `a` comes before id `b`, compared byte by byte.
 local function before(a, b)
   for i = 1, 16 do
     local x, y = a:byte(i), b:byte(i)

@@ -1,4 +1,4 @@
--- The records of these ids, in the same order.
+-- Returns the records of the given ids, in the same order. ARGV: ids.
 local rows = {}
 for i = 2, #ARGV do rows[#rows + 1] = record(ARGV[i]) end
 return rows

@@ -1,7 +1,9 @@
--- For scripts that may take what belongs to another node. The last two arguments are what the caller was told last with a
--- sign of life: the mark of the founding and the place after the newest event. Both are empty if it does not matter, or the
--- caller was told nothing yet. From a namespace that lost something since then the caller gets nothing until it was told of
--- that: what waits here may run elsewhere, and its node had no time to give it back.
+-- Part of scripts that may take processes of other nodes. The last two arguments are the incarnation and the event
+-- cursor
+-- from the caller's latest lease renewal; both are empty if the check does not matter or there was no renewal yet. If
+-- the
+-- namespace has lost data since then, the script returns `behind` and does nothing until the caller's next renewal:
+-- processes that wait here may be running elsewhere, and their nodes need time to restore the records.
 local SEEN_END, SEEN_INCARNATION = tonumber(table.remove(ARGV)), table.remove(ARGV)
 if SEEN_END then
   local meta = call('HMGET', P .. 'meta', 'incarnation', 'cursor')

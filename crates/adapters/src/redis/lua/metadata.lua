@@ -1,4 +1,4 @@
--- What a store keeps beside processes and events. ARGV: the sort, and where to go on with a long one.
+-- Returns the data of a store other than processes and events. ARGV: the kind of data, and where to continue.
 local sort, from = ARGV[2], ARGV[3]
 local STEP = 1000
 if sort == 'marks' then
@@ -7,7 +7,7 @@ if sort == 'marks' then
 elseif sort == 'served' then
   return call('HGETALL', P .. 'served')
 elseif sort == 'launch' then
-  -- Those whose process is gone.
+  -- Launch keys whose process was pruned.
   local found = call('HSCAN', P .. 'launch', from, 'COUNT', STEP)
   local answer = { found[1] }
   for i = 1, #found[2], 2 do

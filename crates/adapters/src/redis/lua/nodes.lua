@@ -1,6 +1,7 @@
--- The time, then every node that ever registered and was not forgotten, in no order: its name, boot, version, epoch,
--- whether it left, until when its lease lasts, when that ended if it is lost, whether it drains, its offer, its home, and
--- where that is.
+-- Returns the time, then every registered node in no particular order: name, boot, version, epoch, '1' if it has left,
+-- end
+-- of its lease, time of its loss, '1' if it is draining, labels, address, root slots, and id and path of its state
+-- directory.
 local answer = { int(now()) }
 for _, node in ipairs(call('ZRANGE', P .. 'nodes', 0, -1)) do
   local facts = redis.pcall('HMGET', P .. 'node:' .. node, 'boot', 'version', 'epoch', 'left', 'until', 'lost', 'draining',

@@ -1,3 +1,4 @@
--- For what has to go on where there is no more memory: ends, stops, signs of life. A server refuses what needs memory
--- only until a script has written anything; this writes nothing and counts.
+-- Part of scripts that must work when the server's memory is full: ends, stops, lease renewals. A server refuses
+-- commands
+-- that need memory only until the script has written something; deleting an absent key counts as a write.
 call('DEL', P .. 'empty')

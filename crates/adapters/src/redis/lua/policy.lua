@@ -1,5 +1,7 @@
--- Replaces the policy of the queues if it still is at the expected version, or founds the first one. The same token again
--- gives the same answer. `<` before the version means: if there is an older one, which then has this version.
+-- Replaces the policy of the queues if it has the expected version, or creates the first policy. A repeated call with
+-- the
+-- same token gives the same reply. `<N` as the expected version means any version below N; the new policy then has
+-- version N.
 local EXPECTED, TOKEN, BODY, DEFAULT, LENS = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local COUNT = tonumber(ARGV[7])
 
@@ -9,7 +11,7 @@ local function mapped(flat)
   return map
 end
 
--- The names in one of the two that stand there otherwise than in the other.
+-- Returns the names whose values differ between two tables.
 local function differing(old, new)
   local names = {}
   for name, value in pairs(old) do
@@ -21,8 +23,9 @@ local function differing(old, new)
   return names
 end
 
--- What is closed from here on a claim finds out; what was closed and is not any more nobody would come to. Only keys
--- whose slots or hold changed can have been opened.
+-- Refreshes the keys that may have a free slot now. Keys that no longer have one are noticed by the next claim. Only
+-- keys
+-- whose limit or hold changed are affected.
 local function open_changed(default, limits, held)
   local names = differing(limits, mapped(call('HGETALL', P .. 'limits')))
   local beginnings = {}
@@ -62,7 +65,7 @@ local function replace()
     found()
     return { 'ok', known[1] }
   end
-  -- One that was in force later, and its version.
+  -- A policy that another node already knew with a later version is restored with that version.
   local later = EXPECTED:match('^<(%d+)$')
   if later and tonumber(later) > tonumber(known[1]) then return write(later, known[3]) end
   if known[1] ~= EXPECTED then return { 'stale', known[1] } end

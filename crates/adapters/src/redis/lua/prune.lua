@@ -1,9 +1,8 @@
--- Lets go of processes that have ended, and tells which of them are gone and how many ever went. ARGV: their ids.
+-- Prunes ended processes. Returns the number of processes that were ever pruned, and the ids that are gone. ARGV: ids.
 --
--- One that is gone already counts as gone: it was this sweep that was sent twice, or another one that was faster.
--- One that is damaged stays.
+-- An id that is already gone counts as pruned, because this call may have been sent twice. Damaged processes stay.
 local MAX_TOMBSTONES = 100000
--- The last answers of each, which outlive it.
+-- Number of latest replies of each process that its tombstone keeps.
 local MAX_TOMBSTONE_ANSWERS = 4
 local gone = {}
 for i = 2, #ARGV do
@@ -14,7 +13,7 @@ for i = 2, #ARGV do
   if is_sound and not h then
     gone[#gone + 1] = id
   elseif is_sound and h.slot_state == '3' and not due_of(h) then
-    -- What is taken away comes first: a server without memory takes nothing before that, and all after it.
+    -- Removals come first: a server without free memory accepts no write before a removal, and all writes after it.
     place(id, h, nil)
     call('DEL', P .. 'p:' .. id, P .. 'b:' .. id, P .. 'actions:' .. id)
     call('HSET', P .. 'tombstones', id, (b[1] or ''):sub(1, 16) .. (b[2] or ''):sub(-MAX_TOMBSTONE_ANSWERS * ANSWER))

@@ -1,6 +1,6 @@
--- Processes that were set aside because they were damaged: whoever was mended by hand has its place again.
+-- Quarantined processes: a process whose damaged record was repaired returns to its indexes.
 
--- So many are looked at in one step.
+-- Number of processes checked in one call.
 local PAGE_SIZE = 16
 
 local function recheck(id)
@@ -28,12 +28,12 @@ local function recheck(id)
   call('HDEL', P .. 'quarantine', id)
 end
 
--- Looks at some of them, and next time at others.
+-- Checks some quarantined processes, and other ones in the next call.
 local function recheck_quarantined()
   if call('EXISTS', P .. 'quarantine') == 0 then return end
   local page = call('HSCAN', P .. 'quarantine', call('HGET', P .. 'meta', 'quarantine_at') or '0', 'COUNT', PAGE_SIZE)
   call('HSET', P .. 'meta', 'quarantine_at', page[1])
-  -- A small hash comes whole, whatever was asked for.
+  -- HSCAN returns a small hash completely, regardless of COUNT.
   local count = #page[2] / 2
   local first = count > PAGE_SIZE and math.floor(now() / 1000) * PAGE_SIZE or 0
   for i = first, first + math.min(count, PAGE_SIZE) - 1 do pcall(recheck, page[2][i % count * 2 + 1]) end

@@ -1,9 +1,10 @@
--- What every script has: the rows that want a decision, and the queues.
+-- Third part of every script: due processes and queues.
 
 -- Due rows -----------------------------------------------------------------------------------------------------------
 
--- When a row wants a decision, if nobody owns it; nil if it does not. One whose node was lost does for as long as it
--- holds its slot.
+-- Returns the time at which a process without an owner is due for a decision; nil if it is not due. A process whose
+-- node
+-- was lost is due as long as it holds its slot.
 local function due_of(h)
   if h.owner ~= '' then return nil end
   if tonumber(h.pending) > 0 then return h.queued end
@@ -12,7 +13,8 @@ local function due_of(h)
   return nil
 end
 
--- When the next row without owner is due: those that are handed out not before their time is over.
+-- Returns the time at which the next process without an owner is due. A leased process counts from the end of its
+-- lease.
 local function first_due()
   local due = call('ZRANGE', P .. 'due', 0, 0, 'WITHSCORES')[2]
   local handed = call('ZRANGE', P .. 'leased', 0, 0, 'WITHSCORES')[2]
@@ -21,19 +23,19 @@ local function first_due()
   return due or handed
 end
 
--- Nodes set a timer by the first due row, so an earlier one is news.
+-- Notifies all nodes if the first due time is now earlier than before, because nodes set a timer for it.
 local function update_if_earlier(before)
   local first = first_due()
   if first and (not before or first < before) then update_all() end
 end
 
--- Hands a due row out until then; its mark is the member of `due`.
+-- Leases a due process until the given time. `mark` is its member in `due`.
 local function lease_due(mark, untl)
   call('ZREM', P .. 'due', mark)
   call('ZADD', P .. 'leased', int(untl), mark)
 end
 
--- Takes a row that was handed out back among the due ones.
+-- Ends the lease of a due process.
 local function return_due(mark)
   call('ZREM', P .. 'leased', mark)
   local h = sound_head(mark:sub(17))
@@ -41,24 +43,28 @@ local function return_due(mark)
   if due then call('ZADD', P .. 'due', due, mark) end
 end
 
--- The queue ----------------------------------------------------------------------------------------------------------
 --
--- The waiters of a key stand in lanes, by class and by whether they are roots: `q:<key> <lane>` by priority, then seq.
--- `ready:<lane>` holds the keys that have a waiter in it and a free slot, by the priority of the first, then when the
--- key was served last, then its seq; `at` tells the entry of each. An entry is right when it is made and whenever
--- its own lane changes. What happens in other lanes only makes it stand too early, which a claim mends when it comes to
--- it, so that no write costs more the more lanes there are. The lanes of keys without a free slot stand in `shut`.
--- `classes` counts the keys that have a waiter in each lane.
+-- The waiting processes of a key are divided into placements: placement class, and whether they are roots.
+-- - `q:<key> <placement>`: the waiting processes, by priority, then by sequence number.
+-- - `ready:<placement>`: the keys with a waiting process and a free slot, by the priority of the first process, then by
+--   the
+--   time at which the key was last served, then by sequence number. `at` contains the entry of each key.
+-- - `full:<key>`: the placements of a key without a free slot. `full`: the keys that have such placements.
+-- - `classes`: for each placement, the number of keys with a waiting process.
+-- An entry in `ready:` is correct when it is written and after each change of its own placement. A change in another
+-- placement can only leave it too early; a claim corrects it when it reaches the entry. The cost of a write therefore
+-- does
+-- not depend on the number of placements.
 
 local policy
 
--- The version of the policy; nil if there is none, which is so where nobody opened a store, or somebody emptied it.
+-- Returns the version of the policy; nil if the namespace was never opened or was emptied.
 local function policy_version()
   if not policy then policy = call('HMGET', P .. 'policy', 'version', 'default', 'lens') end
   return policy[1]
 end
 
--- The slots of a key: by its own name, else by the longest pattern, else the default; nil means no limit.
+-- Returns the number of slots of a key: by its name, else by the longest pattern, else the default; nil means no limit.
 local function slots_of(key)
   if key == '' then return nil end
   local slots = call('HGET', P .. 'limits', key)
@@ -69,7 +75,7 @@ local function slots_of(key)
     end
   end
   slots = tonumber(slots or policy[2])
-  -- As long as nobody knows how many there are, none is free.
+  -- While the number of slots is unknown, no slot is free.
   if not slots then return 0 end
   if slots > 0 then return slots end
   return nil
@@ -77,7 +83,7 @@ end
 
 local function is_held(key) return key ~= '' and call('HEXISTS', P .. 'held', key) == 1 end
 
--- Whether a waiter of this key may go now.
+-- Returns true if a process of this key may start now.
 local function is_open(key)
   if key == '' then return true end
   if is_held(key) then return false end
@@ -92,7 +98,7 @@ local function served(key)
   return at and is_count(at) and at or '0'
 end
 
--- One more key has a waiter in this lane, or one less.
+-- Adds `by` to the number of keys that have a waiting process in a placement.
 local function count_placement(placement, by)
   if counted('classes', placement, by) <= 0 then call('HDEL', P .. 'classes', placement) end
 end
@@ -103,7 +109,7 @@ local function remove_full(key, placement)
   end
 end
 
--- Makes the entry of a key in a lane right.
+-- Corrects the entry of a key in a placement.
 local function refresh_entry(key, placement)
   local first = call('ZRANGE', P .. 'q:' .. key .. SEP .. placement, 0, 0, 'WITHSCORES')
   local place = placement .. SEP .. key
@@ -129,32 +135,33 @@ local function refresh_entry(key, placement)
   end
 end
 
--- A slot of the key may have become free.
+-- Refreshes a key whose slots may have become free.
 local function refresh_full(key)
   if call('EXISTS', P .. 'full:' .. key) == 0 or not is_open(key) then return end
   local placements = call('SMEMBERS', P .. 'full:' .. key)
   for _, placement in ipairs(placements) do refresh_entry(key, placement) end
 end
 
--- Whether anybody waits, of whatever key.
+-- Returns true if any process is waiting.
 local function has_waiting() return call('EXISTS', P .. 'classes') == 1 end
 
 local function mark_of(id, h) return pad(h.seq) .. id end
 
--- Whether one begins or ceases to wait, or waits at another place.
+-- Returns true if a process starts or ceases to wait, or waits with another priority.
 local function is_requeued(o, n)
   local waited, waits = o ~= nil and o.slot_state == '0', n ~= nil and n.slot_state == '0'
   return waited ~= waits or waits and o.priority ~= n.priority
 end
 
--- Ends the script unless a key can be enlisted in a lane.
+-- Ends the script unless `refresh_entry` would succeed.
 local function needs_placement(key, placement)
   needs('zset', 'q:' .. key .. SEP .. placement)
   needs('zset', 'ready:' .. placement)
   needs('set', 'placements:' .. key)
 end
 
--- Ends the script unless everything is of its kind that changes when this one begins or ceases to wait or to hold.
+-- Ends the script unless all keys have the right type that change when a process starts or ceases to wait or to hold a
+-- slot.
 local function needs_queue(o, n)
   local h = n or o
   if is_requeued(o, n) then
@@ -164,7 +171,7 @@ local function needs_queue(o, n)
   end
   needs('zset', 'holders:' .. h.key)
   needs('set', 'full:' .. h.key)
-  -- Whoever waits for its slot is enlisted anew.
+  -- A freed slot refreshes the placements that wait for it.
   if o and o.slot_state == '1' and not (n and n.slot_state == '1') then
     for _, placement in ipairs(call('SMEMBERS', P .. 'full:' .. h.key)) do needs_placement(h.key, placement) end
   end

@@ -1,7 +1,7 @@
--- How far processes have come. ARGV: their ids.
+-- Returns the position of each record. ARGV: ids.
 --
--- Answers for each its revision, that at which it was given back if nobody has written it since; '' for one that is not
--- known, '-' for one that was let go, and '!' for one that is damaged.
+-- For each id: the revision, or the revision with which the record was restored if it was not written since; '' if the
+-- process is unknown, '-' if it was pruned, '!' if the record is damaged.
 local function position_of(id)
   local rev = call('HGET', P .. 'p:' .. id, 'rev')
   if not rev then return call('HEXISTS', P .. 'tombstones', id) == 1 and '-' or '' end

@@ -1,13 +1,16 @@
--- A node joins with a new epoch. ARGV: node, boot, version, how long its lease lasts (empty for ever), token, its home
--- and where that is (both empty if it is not told), how long after its end a node's work is its own (empty if leases last
--- for ever), and what it keeps to.
+-- Registers a node with a new epoch. ARGV: node, boot, version, duration of its lease (empty if leases never expire),
+-- token, id and path of its state directory (both empty if unknown), grace (empty if leases never expire), and settings
+-- that all nodes should share.
 --
--- Answers the epoch, the token, and then name and terms of each node that keeps to something else.
+-- Returns the epoch, the token, and then name and settings of each node with other settings.
 --
--- While its lease lasts the name belongs to the home that has it: another one is answered how long ago that was heard.
--- So it does while anything is owned under it, which only that home can know about: another one is answered how much that
--- is, and in how long it is called lost (empty if the node left, and is waited for). It is taken when that is over.
--- The same token again gives the same epoch. In a namespace that somebody emptied nothing is written: it is founded first.
+-- A repeated call with the same token returns the same epoch. In an emptied namespace nothing is written, because the
+-- namespace has to be created first. A name belongs to one state directory:
+-- - While the lease lasts, another state directory gets `taken` and the time since the last lease renewal.
+-- - While the node owns processes, which only its state directory can know about, another one gets `held`, the number
+--   of
+--   these processes, and the time until the node counts as lost (empty if it has left and is expected back).
+-- - After that, the name and its processes are taken.
 if not policy_version() then return { 'empty' } end
 local node, boot, version, lasts, token = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local home, place, grace, terms = ARGV[7], ARGV[8], ARGV[9], ARGV[10]
@@ -36,14 +39,14 @@ if home ~= '' and there ~= '' and there ~= home then
 end
 extend_after_outage(lasts)
 local epoch = next_epoch(node)
-call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '', 'state_dir_id', home,
-  'state_dir_path', place, 'labels', '', 'address', '', 'roots', '', 'terms', terms)
+call('HSET', key, 'epoch', epoch, 'token', token, 'boot', boot, 'version', version, 'left', '0', 'lost', '',
+  'state_dir_id', home, 'state_dir_path', place, 'labels', '', 'address', '', 'roots', '', 'terms', terms)
 call('ZADD', P .. 'nodes', 0, node)
 call('SREM', P .. 'lost', node)
 renew_lease(node, lasts)
--- What an earlier life of the node took in is new to this one.
+-- The node must process again the updates that its previous run had received.
 if first_due() or has_waiting() or call('EXISTS', P .. 'pending:' .. node) == 1 then update_node(node) end
--- Whoever waits under the older lease has to be told.
+-- Callers that wait under the old lease must learn that it is fenced.
 has_updates = true
 notify()
 local answer = { 'ok', epoch, token }

@@ -1,15 +1,15 @@
--- Takes back records that this server lost. ARGV: node and epoch of whoever gives them, how long a lease lasts and how
--- long after a last sign of life work counts as lost (both empty for ever), then for each the epoch of its owner, how many
--- arguments follow, and those in the order of `take`.
+-- Restores records that the server has lost. ARGV: node and epoch of the caller, duration of a lease and time after the
+-- last renewal at which work counts as lost (both empty if leases never expire), then for each record the epoch of its
+-- owner, the number of arguments that follow, and these arguments in the order of `import`.
 --
--- Answers for each what became of it, and at which revision it stands.
+-- Returns for each record the outcome and its revision.
 local NODE, EPOCH, LASTS, UNTIL_LOST = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if not policy_version() then return { 'empty' } end
 if not node_is(NODE, EPOCH) then return { 'fenced' } end
 repair_marks()
 
--- The name of a node that owned something, '' if it was lost. One that is not known is expected: it has a lease from now
--- on, under the number that it had.
+-- Returns the name of a node that owned a process; '' if the node is lost. An unknown node is added and expected to
+-- return: its lease starts now, with its last known epoch.
 local function current_owner(owner, epoch)
   if owner == '' then return '' end
   if not call('HGET', P .. 'node:' .. owner, 'epoch') then
@@ -24,9 +24,9 @@ local function current_owner(owner, epoch)
   return (not lost or lost == '') and owner or ''
 end
 
--- Whether what is here gives way to what is given, which stood there at its revision in the hands of its owner.
+-- Returns true if the stored record must be replaced by the restored one, which has revision `rev` and owner `owner`.
 local function gives_way(id, h, rev, owner, slot_state, attempt)
-  -- An end is final: whoever knows of none knows less, however often that was given back.
+  -- An end is final: a restored record that has not ended is older, whatever its revision.
   if h.slot_state == '3' and slot_state ~= '3' then return false end
   local from = restored_from(id, h.rev)
   local position = tonumber(from or h.rev)
@@ -36,13 +36,13 @@ local function gives_way(id, h, rev, owner, slot_state, attempt)
   return rev > position and not stays
 end
 
--- Whether a launch key belongs to another process.
+-- Returns true if a launch key belongs to another process.
 local function is_taken(launch_key, id)
   local holder = launch_key ~= '' and call('HGET', P .. 'launch', launch_key)
   return holder and holder:sub(1, #id) ~= id
 end
 
--- Its own sequence, unless it was given to another one since.
+-- Returns the sequence number of the record, or a new one if another process has received that number since.
 local function free_seq(id, seq)
   local there = call('ZRANGEBYSCORE', P .. 'all', seq, seq, 'LIMIT', 0, 1)
   if there[1] and there[1] ~= id then return int(counted_up('seq', '1')) end
@@ -53,13 +53,13 @@ end
 local function restore_one(epoch, a, last)
   local id, rev, owner = ARGV[a + 1], tonumber(ARGV[a + 2]), ARGV[a + 4]
   if call('HEXISTS', P .. 'tombstones', id) == 1 then return 'pruned', '0' end
-  -- What is damaged gives way to whoever still knows what it was.
+  -- A damaged record is replaced by the restored one.
   local h, fault = sound_head(id)
   for _, kept in ipairs({ { 'p:', 'hash' }, { 'b:', 'hash' }, { 'actions:', 'list' } }) do
     if not pcall(needs, kept[2], kept[1] .. id) or fault and kept[1] == 'p:' then call('DEL', P .. kept[1] .. id) end
   end
   if fault then call('HDEL', P .. 'quarantine', id) end
-  -- It has no sequence as long as nobody was told of it.
+  -- A sequence number of 0 means that the launch was never acknowledged.
   if not h and ARGV[a + 3] == '0' and is_taken(ARGV[a + 7], id) then return 'pruned', '0' end
   if h and not gives_way(id, h, rev, owner, ARGV[a + 13], tonumber(ARGV[a + 16])) then return 'known', h.rev end
   local at = int(math.max(rev, h and tonumber(h.rev) or 0) + 1)
@@ -72,7 +72,7 @@ local function restore_one(epoch, a, last)
     ancestors = ARGV[a + 21], node = ARGV[a + 22], queued = ARGV[a + 23], completed = ARGV[a + 24],
     if_claimed = ARGV[a + 25],
   }
-  -- Whoever has it may still come and say so.
+  -- The previous owner may still return and report the end, so the process is due only later.
   if owner ~= '' and n.owner == '' and UNTIL_LOST ~= '' then n.owner_lost = int(now() + tonumber(UNTIL_LOST)) end
   call('DEL', P .. 'actions:' .. id)
   for i = a + 26, last, 2 do call('RPUSH', P .. 'actions:' .. id, ARGV[i], ARGV[i + 1]) end

@@ -1,7 +1,8 @@
--- Records that were given back after they were lost: `given` in the body holds the revision at which one was given and
--- the one that it has stood at since. It counts until the record is written again.
+-- Restored records: field `restored` of the bodies contains the revision of the record that was restored and its
+-- revision
+-- since then. It is valid until the record is written again.
 
--- The revision at which a record was given that stands at this one; nil if it was not, or was written since.
+-- Returns the revision with which a record was restored; nil if it was not restored or was written since.
 local function restored_from(id, rev)
   local given = call('HGET', P .. 'b:' .. id, 'restored')
   if not given then return nil end

@@ -1,4 +1,4 @@
--- Accepts a new process.
+-- Accepts a new process, and claims it at once for the submitting node if possible.
 local ID, LAUNCH, LAUNCH_PRINT = ARGV[2], ARGV[3], ARGV[4]
 local POLICY, SLOTS, DEEPEST, PER_LEVEL = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local NODE, EPOCH, ROOTS, OR_REFUSE = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12] == '1'
@@ -12,7 +12,7 @@ local n = {
 local events = {}
 for i = 30, #ARGV do events[#events + 1] = ARGV[i] end
 
--- The same id, or the same launch key in the same session.
+-- Returns the reply for a known id, or for a launch key that was already used in the same session; nil otherwise.
 local function existing()
   local row = record(ID)
   if row[1] then
@@ -41,7 +41,7 @@ local function refused_by_tree()
   if call('EXISTS', P .. 'p:' .. parent) == 0 then return { 'parentless', parent } end
   for at = 1, #n.ancestors, 16 do
     local ancestor = n.ancestors:sub(at, at + 15)
-    -- One further above that was let go had ended before.
+    -- A distant ancestor that is missing was pruned, so it had ended.
     local closing = call('HGET', P .. 'p:' .. ancestor, 'closing') or '0'
     if closing == '2' or (closing == '1' and ancestor == parent) then return { 'closing', ancestor } end
   end
@@ -65,7 +65,7 @@ local function refused_by_ancestors()
   return { 'starved', all }
 end
 
--- Whether somebody of its key goes first whom this node may run.
+-- Returns true if this node may run another waiting process of the same key that comes first.
 local function is_behind(roots_full)
   for _, placement in ipairs(call('SMEMBERS', P .. 'placements:' .. n.key)) do
     local class, child = placement:sub(1, -3), placement:sub(-1)
@@ -78,7 +78,7 @@ local function is_behind(roots_full)
   return false
 end
 
--- What keeps it from being claimed at once: 'key' or 'roots'.
+-- Returns what prevents an immediate claim: 'key' or 'roots'; nil if nothing does.
 local function obstacle(lease)
   if NODE == '' or (pinned_to(n.class) or NODE) ~= NODE then return 'key' end
   if lease.is_draining or is_held(n.key) then return 'key' end

@@ -1,9 +1,9 @@
--- Keeps the latest facts about attempts, as triples of id, attempt and body.
+-- Stores live stats of attempts. ARGV: node, epoch, then triples of id, attempt and body.
 local NODE, EPOCH = ARGV[2], ARGV[3]
 
 local function touch(id, attempt, body)
   local h = redis.pcall('HMGET', P .. 'p:' .. id, 'rev', 'owner', 'attempt', 'slot_state')
-  if h.err or not pcall(needs, 'hash', 'b:' .. id) then return { 'damaged', 'a key of it is no hash' } end
+  if h.err or not pcall(needs, 'hash', 'b:' .. id) then return { 'damaged', 'one of its keys is not a hash' } end
   if not h[1] then return { 'missing' } end
   local refused = fenced(h[2] or '', NODE, EPOCH)
   if refused then return refused end

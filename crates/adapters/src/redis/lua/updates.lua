@@ -1,4 +1,4 @@
--- What every script has: who may write, whom to tell, the log, and what was answered to a write before.
+-- Second part of every script: leases, notification of nodes, the event log, and replies to earlier operations.
 
 -- Leases -------------------------------------------------------------------------------------------------------------
 
@@ -7,20 +7,19 @@ local function epoch_of(node)
   return type(epoch) == 'string' and is_count(epoch) and epoch or '0'
 end
 
--- Whether this is the newest lease of the node.
+-- Returns true if this is the newest lease of the node.
 local function node_is(node, epoch) return call('HGET', P .. 'node:' .. node, 'epoch') == epoch end
 
--- What a node may do by this lease: nil if it is not its newest, or over; else whether the node takes nothing more in, and
--- what else is asked for.
+-- Returns whether the node is draining and the values of further fields; nil if the lease is outdated or has expired.
 local function leased(node, epoch, ...)
   local known = call('HMGET', P .. 'node:' .. node, 'epoch', 'until', 'draining', ...)
   if known[1] ~= epoch then return nil end
-  -- What is no moment is over; the next sign of life makes it one.
+  -- A damaged lease end counts as expired; the next lease renewal repairs it.
   if known[2] and known[2] ~= '' and not ((tonumber(known[2]) or 0) > now()) then return nil end
   return { is_draining = known[3] == '1', unpack(known, 4) }
 end
 
--- The lease that keeps this author from writing what this node owns, as an answer; nil if nothing does.
+-- Returns a `fenced` reply if this lease does not allow the author to write a process with this owner; otherwise nil.
 local function fenced(owner, node, epoch)
   if owner == '' and node == '' then return nil end
   if node == '' then return { 'fenced', owner, epoch_of(owner) } end
@@ -32,7 +31,7 @@ end
 
 local has_updates = false
 
--- Counts in a field of a hash; one that holds no number begins anew.
+-- Adds to a counter in a hash. A damaged counter starts again.
 local function counted(name, field, by)
   local count = redis.pcall('HINCRBY', P .. name, field, by)
   if type(count) == 'number' then return count end
@@ -51,34 +50,36 @@ local function update_node(node)
   has_updates = true
 end
 
--- The node that a class is pinned to; nil for a class of several nodes. A class may begin with the reader that it needs.
+-- Returns the node of a class that allows one node only; nil for other classes. A class may start with a reader
+-- version.
 local function pinned_to(class) return class:match('^@(.*)$') or class:match('^=reader%d+:@(.*)$') end
 
--- A waiter concerns those who may run it.
+-- Notifies the nodes that may run a waiting process of this class.
 local function update_class(class)
   local node = pinned_to(class)
   if node then update_node(node) else update_all() end
 end
 
--- How often it was rung last stays to be seen: to take each single ring out costs more than a hundred of them.
+-- Appends a notification. About 100 notifications are kept: trimming to an exact length at each call is much slower.
 local function append_notification() return redis.pcall('XADD', P .. 'notify', 'MAXLEN', '~', '100', '*', 'x', '') end
 
--- Wakes whoever listens, once for all that a script did.
+-- Wakes all listening nodes, once for all changes of a script.
 local function notify()
   if not has_updates then return end
   local rung = append_notification()
-  -- One that cannot be rung any more is hung anew.
+  -- A key of another type is replaced.
   if type(rung) == 'table' and rung.err then
     call('DEL', P .. 'notify')
     append_notification()
   end
 end
 
--- No place is as high as this: numbers are exact below it.
+-- Upper bound of event cursors: Lua numbers are exact below it.
 local MAX_CURSOR = 2 ^ 52
 
--- The last place in the log, behind which nothing of others would keep events from being appended. What stands where no
--- place can be is taken out.
+-- Returns a cursor after all events, including events that another program appended, so that new events can be
+-- appended.
+-- Removes events with an impossible cursor.
 local function skip_foreign_events(cursor)
   if call('EXISTS', P .. 'ev') == 0 then return cursor end
   repeat
@@ -91,7 +92,7 @@ local function skip_foreign_events(cursor)
   return on
 end
 
--- Ends the script unless events can be appended; marks that somebody overwrote are found out again.
+-- Ends the script unless events can be appended. Recomputes counters that another program has overwritten.
 local function repair_marks()
   needs('stream', 'ev')
   local marks = call('HMGET', P .. 'meta', 'cursor', 'seq', 'claims')
@@ -107,18 +108,18 @@ local function repair_marks()
   end
 end
 
--- Counts a mark of the namespace up.
+-- Increments a counter of the namespace and returns the new value.
 local function counted_up(mark, by)
   local count = redis.pcall('HINCRBY', P .. 'meta', mark, by)
   local is_number = type(count) == 'number'
   if is_number and count >= tonumber(by) and count < 1e15 then return count end
-  -- It is judged as it was.
+  -- The increment is undone first, so that the check sees the stored value.
   if is_number then call('HINCRBY', P .. 'meta', mark, '-' .. by) end
   repair_marks()
   return call('HINCRBY', P .. 'meta', mark, by)
 end
 
--- Appends one event. The log is cut at every hundredth place, for to look where it begins takes longer than to append.
+-- Appends one event. The log is trimmed at every hundredth event, because trimming takes longer than appending.
 local function append_one(place, ...)
   if place % 100 == 0 then
     return redis.pcall('XADD', P .. 'ev', 'MAXLEN', '~', MAX_EVENTS, int(place) .. '-0', ...)
@@ -126,8 +127,9 @@ local function append_one(place, ...)
   return redis.pcall('XADD', P .. 'ev', int(place) .. '-0', ...)
 end
 
--- Appends events of one revision, in order, and one of a later revision if there is one. Ends the script if the log is
--- none, so that whoever did not look before appends before it writes anything else.
+-- Appends events of one revision, in order, and optionally one event of a later revision. Ends the script if the log
+-- has
+-- the wrong type; a script without earlier checks therefore appends before its other writes.
 local function append(id, rev, bodies, later, body)
   local count = later and #bodies + 1 or #bodies
   if count == 0 then return end
@@ -153,8 +155,9 @@ local function append(id, rev, bodies, later, body)
   has_updates = true
 end
 
--- Writes, where nothing changes, so that whoever waits for replicas waits until they have what was found: it may have
--- been written over another connection. As in `even_if_full`, a server that is full takes it.
+-- Performs a write that changes nothing, so that the caller waits until replicas have the data that was found: that
+-- data
+-- may have been written over another connection. Like `oom_exempt`, works when the server's memory is full.
 local function found()
   call('DEL', P .. 'empty')
   call('HSET', P .. 'meta', 'found', '1')
@@ -162,7 +165,7 @@ end
 
 -- Answers to writes --------------------------------------------------------------------------------------------------
 
--- What was answered to this write, as a text; nil if it is not known.
+-- Returns the earlier reply to an operation as a text; nil if it is unknown.
 local function answer_in(answers, op)
   if not answers then return nil end
   for at = #answers - ANSWER + 1, 1, -ANSWER do
@@ -179,7 +182,7 @@ local function with_answer(answers, op, answer)
   return all:sub(-MAX_ANSWERS * ANSWER)
 end
 
--- What was answered before the process was let go.
+-- Returns the earlier reply to an operation on a pruned process; nil if it is unknown.
 local function answer_of_tombstone(id, op)
   local tombstone = call('HGET', P .. 'tombstones', id)
   return tombstone and answer_in(tombstone:sub(17), op)

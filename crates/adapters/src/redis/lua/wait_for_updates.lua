@@ -1,9 +1,12 @@
--- What there is for a node. ARGV: node, epoch, how long a lease lasts from a beat on (empty for ever), how long after
--- its end a node's work is its own, 'beat' or 'call', and with a call the count of news that the node took in last,
--- empty if that is not known.
+-- Renews the lease of a node, or returns what has changed for it. ARGV: node, epoch, duration of a lease (empty if
+-- leases
+-- never expire), grace after its end, 'renew' or 'wait', and for 'wait' the number of the latest update that the node
+-- has
+-- processed (empty if unknown).
 --
--- A beat prolongs the lease of a node that did not leave, and looks again at who was set aside. A call is answered only if
--- there is something new.
+-- 'renew' renews the lease of a node that has not left, and checks quarantined processes again. 'wait' returns `parked`
+-- if
+-- nothing has changed.
 local node, epoch, lasts, grace, seen = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[7]
 if not node_is(node, epoch) then return { 'fenced' } end
 local count = 0
@@ -12,14 +15,14 @@ if ARGV[6] == 'renew' then
   call('HSET', P .. 'meta', 'heard', int(now()))
   if call('HGET', P .. 'node:' .. node, 'left') ~= '1' then renew_lease(node, lasts) end
   recheck_quarantined()
-  -- A log that is none keeps no node from living.
+  -- A damaged event log does not prevent a lease renewal.
   pcall(repair_marks)
   notify()
 else
   local updates = call('HMGET', P .. 'updates', '*', 'n:' .. node, 't:' .. node)
   count = (tonumber(updates[1]) or 0) + (tonumber(updates[2]) or 0)
   local taken = tonumber(updates[3]) or 0
-  -- More than there ever was is known only of what the server lost, and then all is new.
+  -- A number above the count is from before a loss of data on the server; then everything counts as changed.
   if seen ~= '' and tonumber(seen) > taken and tonumber(seen) <= count then
     taken = tonumber(seen)
     call('HSET', P .. 'updates', 't:' .. node, seen)
