@@ -257,7 +257,7 @@ pub(crate) struct SearchInput {
     pub(crate) process_id: ProcessReference,
     /// Regex without look-around
     pub(crate) pattern: String,
-    /// Ignore letter case
+    /// Ignore case
     #[serde(default)]
     pub(crate) ignore_case: bool,
     /// Lines around each match
