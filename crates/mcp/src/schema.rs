@@ -180,9 +180,9 @@ mod tests {
     #[serde(rename_all = "snake_case")]
     #[expect(dead_code, reason = "only its schema is looked at")]
     enum Word {
-        /// The first.
+        /// First value of the sample.
         One,
-        /// The second.
+        /// Second value of the sample.
         TwoThree,
     }
 

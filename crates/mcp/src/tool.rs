@@ -248,7 +248,7 @@ impl Tool {
     /// Returns the schema of the result.
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
-            // The result has the full schema of `get_process_status`, which every client has anyway.
+            // The result is that of `get_process_status`, so clients find the full schema there.
             Self::GetBackgroundProcessStatus => answer::least_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess

@@ -37,7 +37,7 @@ struct RequestLoad {
     bytes: usize,
 }
 
-/// Admission of a request.
+/// Decision about a new request: accepted, or rejected with a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestAdmission {
     Once,
