@@ -36,12 +36,12 @@ pub(crate) struct StartInput {
     #[serde(default)]
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) timeout: f64,
-    /// Stored JSON object
+    /// JSON data of the caller
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
     /// Working directory; default: the client's (over HTTP required, absolute)
     pub(crate) cwd: Option<String>,
-    /// Variables to add
+    /// Environment variables to add
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
     /// Parent process
@@ -88,11 +88,11 @@ pub(crate) struct ReadyWhenInput {
     /// TCP port to listen on
     #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
-    /// URL that responds
+    /// URL that must respond
     pub(crate) http: Option<String>,
-    /// Regex that an output line matches
+    /// Regex that an output line must match
     pub(crate) log: Option<String>,
-    /// Command that succeeds
+    /// Command that must succeed
     pub(crate) command: Option<Vec<String>>,
 }
 
@@ -144,10 +144,10 @@ pub(crate) struct StopInput {
 pub(crate) struct ListInput {
     /// running: all live; failed: also timeout and interrupted
     pub(crate) filter_type: FilterType,
-    /// Only this type
+    /// Type to list
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: Option<String>,
-    /// Only this session
+    /// Session to list
     pub(crate) session_id: Option<String>,
     /// Only children of this process
     pub(crate) parent_id: Option<ProcessReference>,
@@ -179,7 +179,7 @@ pub(crate) struct WaitInput {
     /// Condition to wait for
     #[serde(default)]
     pub(crate) until: WaitUntil,
-    /// any or all processes
+    /// Wait for any or all of them
     #[serde(default)]
     pub(crate) mode: WaitModeInput,
     /// Regex; for output_match
@@ -217,12 +217,12 @@ pub(crate) struct ReadInput {
     pub(crate) process_id: ProcessReference,
     /// Continue at next_cursor; default: head and tail
     pub(crate) cursor: Option<String>,
-    /// Stop here; to read an omitted part
+    /// End cursor; the end of an omitted part
     pub(crate) to_cursor: Option<String>,
     /// First line, counted from 1
     #[schemars(range(min = 1))]
     pub(crate) from_line: Option<u64>,
-    /// Only this number of last lines
+    /// Number of last lines to show
     pub(crate) tail_lines: Option<u32>,
     /// Output stream
     #[serde(default)]
@@ -264,7 +264,7 @@ pub(crate) struct SearchInput {
     #[serde(default)]
     #[schemars(range(max = 5))]
     pub(crate) context: u32,
-    /// Default 20
+    /// Default: 20 matches
     #[schemars(range(min = 1, max = 100))]
     pub(crate) max_matches: Option<u32>,
     /// Output stream
@@ -283,7 +283,7 @@ pub(crate) struct SendInput {
     /// Sent unchanged; end lines with \n
     #[serde(default)]
     pub(crate) text: String,
-    /// Close the input afterwards
+    /// Close stdin afterwards
     #[serde(default)]
     pub(crate) close: bool,
 }
@@ -298,7 +298,7 @@ pub(crate) struct RegisterInput {
     pub(crate) name: String,
     /// Subject of the work
     pub(crate) description: Option<String>,
-    /// Stored JSON object
+    /// JSON data of the caller
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
     /// Parent process
