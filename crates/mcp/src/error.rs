@@ -1,4 +1,4 @@
-//! What a tool says when it could not do its job.
+//! Errors of the tools.
 
 use crate::truncate::shortened;
 use longhaul_api::ApiError;
@@ -7,27 +7,27 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 
-/// The longest message, in bytes: what was asked may be repeated in it.
+/// Maximum length of an error message, in bytes. A message may repeat a part of the request.
 const MAX_MESSAGE_LEN: usize = 1_000;
-/// What is left of a message at least, in bytes, and of it the mark of what was left out.
+/// Minimum length to which a message is shortened, in bytes; below it, the length of the mark for omitted text.
 const MIN_MESSAGE_LEN: usize = 16;
 const MARK: usize = '…'.len_utf8();
-/// The most that may have been meant.
+/// Maximum number of candidates in an error.
 const MAX_CANDIDATES: usize = 20;
 
-/// Why a tool could not do its job. A process that failed is none: that is an answer.
+/// Error of a tool that could not do its work. A failed process is not an error but a result.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ToolError(Box<ErrorText>);
 
-/// What is said of it.
+/// Content of a [`ToolError`] as the client receives it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct ErrorText {
-    /// One word for one kind of error, the same on every face.
+    /// Error code. Every interface uses the same code for the same kind of error.
     code: String,
     message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
-    /// Whether asking again may help, without asking for something else.
+    /// True if the same request may succeed later.
     retryable: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_status: Option<String>,
@@ -36,24 +36,24 @@ struct ErrorText {
 }
 
 impl ToolError {
-    /// What was asked for makes no sense.
+    /// Returns the error for an invalid request.
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::of("invalid_request", message)
     }
 
-    /// Only looking is allowed.
+    /// Returns the error for a tool that a read-only client may not call.
     pub(crate) fn read_only(tool: &str) -> Self {
         Self::of("read_only", format!("{tool} is not allowed here: only tools that read are"))
     }
 
-    /// There are as many waits as there may be.
+    /// Returns the error for a wait above the maximum number of concurrent waits.
     pub(crate) fn crowded() -> Self {
         let mut refusal = Self::of("too_many_waits", "as many calls wait as there may be");
         refusal.0.retryable = true;
         refusal.hint("end some of them, then try again")
     }
 
-    /// What has to end first is still ending.
+    /// Returns the error for a restart of a process that has not ended yet.
     pub(crate) fn still_ending(id: &str) -> Self {
         let mut refusal = Self::of(
             "invalid_status_transition",
@@ -74,35 +74,35 @@ impl ToolError {
         }))
     }
 
-    /// Says what to do next.
+    /// Sets the hint for the next step.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Its kind.
+    /// Returns the error code.
     pub(crate) fn code(&self) -> &str {
         &self.0.code
     }
 
-    /// Whether there is nothing of that name.
+    /// Returns true if the process does not exist.
     pub(crate) fn is_missing(&self) -> bool {
         self.0.code == "process_not_found"
     }
 
-    /// The same where there is no result that could say so.
+    /// Converts the error to a protocol error, for requests without a tool result.
     pub(crate) fn into_error(self) -> ErrorData {
         let json = serde_json::to_value(&self.0).ok();
         ErrorData::internal_error(self.0.message, json)
     }
 
-    /// The same of a request that nobody should make.
+    /// Converts the error to the protocol error for an invalid request.
     pub(crate) fn into_request_error(self) -> ErrorData {
         let json = serde_json::to_value(&self.0).ok();
         ErrorData::invalid_request(self.0.message, json)
     }
 
-    /// The answer of a tool whose results have at most so many bytes.
+    /// Converts the error to a tool result of at most `bytes` bytes, as far as possible.
     pub(crate) fn into_result_within(mut self, bytes: usize) -> CallToolResult {
         loop {
             let result = self.clone().into_result();
@@ -113,7 +113,8 @@ impl ToolError {
         }
     }
 
-    /// Says less, as long as there is less to say: what may have been meant goes first.
+    /// Shortens the error by one step: first the candidates, then the texts. Returns false if no text can be shortened
+    /// further.
     fn lessen(&mut self) -> bool {
         let said = &mut self.0;
         let longest = said.message.len().max(said.hint.as_ref().map_or(0, String::len));
@@ -128,9 +129,10 @@ impl ToolError {
         true
     }
 
-    /// The answer of the tool. Its text is JSON, and it has no structured content: that has to be of the tool's output
-    /// schema, which describes successes, and clients that hold it to that schema would show their complaint about it
-    /// instead of the error.
+    /// Converts the error to a tool result. The text is JSON.
+    ///
+    /// The result has no structured content, because structured content has to match the output schema of the tool,
+    /// which describes successes. Clients that validate it would show a validation error instead of this error.
     pub(crate) fn into_result(self) -> CallToolResult {
         let json = serde_json::to_string(&self.0).unwrap_or_default();
         CallToolResult::error(vec![ContentBlock::text(json)])
@@ -162,17 +164,17 @@ impl From<Problem> for ToolError {
     }
 }
 
-/// Whether what needs a running process was asked of one that is on its way there, and takes only a moment.
+/// Returns true if an action needs a running process and the process is still starting, which takes only a moment.
 fn is_too_early(problem: &Problem) -> bool {
     problem.slug == "invalid_status_transition"
         && problem.current_status.as_deref() == Some("starting")
         && matches!(problem.attempted.as_deref(), Some("pause" | "send"))
 }
 
-/// What to do, in the words of tools where the shared words are those of the command line.
+/// Returns a hint with names of tools, where the hint of the problem names commands of the command line.
 fn hint(problem: &Problem) -> Option<&'static str> {
     match (problem.slug.as_str(), problem.current_status.as_deref()) {
-        // With candidates, the error itself says how to name one of them.
+        // With candidates, the error itself explains how to name one of them.
         ("process_not_found", _) if problem.candidates.is_empty() => {
             Some("list_background_processes shows what there is")
         }

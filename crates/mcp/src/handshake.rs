@@ -14,7 +14,7 @@ const FORM: u32 = 1;
 /// Maximum length of the line, in bytes. An environment is at most half as long on Linux.
 const MAX_LINE_LEN: usize = 4 * 1024 * 1024;
 
-/// Content of the line.
+/// Fields of the handshake line.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Handshake {

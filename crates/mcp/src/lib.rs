@@ -8,8 +8,8 @@
 //! Design decisions:
 //!
 //! - **A failed process is a result, not an error.** A tool returns an error only if the tool itself could not do its
-//!   work. Some clients show a model the text, others the structured content, so both contain the same data. Output
-//!   with a token budget is included only once, as structured content if the client supports it.
+//!   work. Some clients show a model the text, others the structured content, so both contain the same data. A
+//!   token budget counts one of the two copies.
 //! - **Waiting is one call.** `wait_for_process` returns when its condition is met, or shortly before clients time out.
 //!   Cancelling the call ends the wait, never the process.
 //! - **Connections have no state in the store.** A connection has its caller and its subscriptions; everything else is

@@ -25,9 +25,9 @@ pub struct McpInterface {
 pub(crate) struct McpShared {
     pub(crate) api: Api,
     pub(crate) tasks: Tasks,
-    /// Permits for waits.
+    /// Permits for the concurrent waits of all clients.
     pub(crate) waits: Arc<Semaphore>,
-    /// Permits for waits of read-only clients; these clients need a permit of `waits` too.
+    /// Permits for the concurrent waits of read-only clients, which need a permit of `waits` too.
     pub(crate) waits_of_readers: Arc<Semaphore>,
 }
 

@@ -9,33 +9,33 @@ use longhaul_wire::api::{ListRequest, ReadRequest};
 use rmcp::model::{Resource, ResourceContents, ResourceTemplate};
 use serde_json::json;
 
-/// What every address begins with.
+/// Start of the URI of a process.
 const URI_PREFIX: &str = "longhaul://process/";
-/// What the address of a session begins with.
+/// Start of the URI of a session.
 const SESSION: &str = "longhaul://session/";
-/// What the address of the output ends with.
+/// End of the URI of an output.
 const LOG: &str = "/log";
-/// What one page of output may cost.
+/// Token budget for one page of output.
 const LOG_TOKENS: u32 = 8_000;
-/// The most resources that are listed: newer ones first, and only those that live.
+/// Maximum number of listed resources of each kind. Only live resources are listed, newest first.
 const MAX_RESOURCES: u32 = 50;
 
-/// The address of a process.
+/// Returns the URI of a process.
 pub(crate) fn uri(id: &str) -> String {
     format!("{URI_PREFIX}{id}")
 }
 
-/// The process that an address of a record names.
+/// Returns the process of a record URI.
 pub(crate) fn process(uri: &str) -> Option<ProcessId> {
     uri.strip_prefix(URI_PREFIX)?.parse().ok()
 }
 
-/// The session that an address names.
+/// Returns the session of a session URI.
 pub(crate) fn session(uri: &str) -> Option<SessionId> {
     uri.strip_prefix(SESSION)?.parse().ok()
 }
 
-/// The shapes of all addresses.
+/// Returns the URI templates of all resources.
 pub(crate) fn templates() -> Vec<ResourceTemplate> {
     vec![
         ResourceTemplate::new("longhaul://process/{id}", "process")
@@ -53,7 +53,7 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
     ]
 }
 
-/// What lives now: the sessions, then the processes.
+/// Lists the live resources: first the sessions, then the processes.
 pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, ToolError> {
     let request = ListRequest { limit: Some(MAX_RESOURCES), ..ListRequest::default() };
     let sessions = api.sessions().await?.sessions.into_iter().filter(|session| session.live > 0);
@@ -68,7 +68,7 @@ pub(crate) async fn listed(api: &Api) -> Result<Vec<Resource>, ToolError> {
     Ok(sessions.chain(processes).map(|resource| resource.with_mime_type("application/json")).collect())
 }
 
-/// Reads a resource; none if the address is none of ours.
+/// Reads a resource. Returns `None` if the URI is not a longhaul URI.
 pub(crate) async fn read(desk: ToolContext<'_>, uri: &str) -> Option<Result<ResourceContents, ToolError>> {
     if let Some(session) = session(uri) {
         return Some(standing(desk.api, &session, uri).await);
@@ -90,14 +90,14 @@ async fn record(
     Ok(ResourceContents::text(text, uri).with_mime_type("application/json"))
 }
 
-/// How a session stands: what lives, and what ended last.
+/// Returns the state of a session: its live processes, and the processes that ended last.
 async fn standing(api: &Api, session: &SessionId, uri: &str) -> Result<ResourceContents, ToolError> {
     let asked = |live| ListRequest { live: Some(live), limit: Some(MAX_RESOURCES), ..ListRequest::default() };
     let live = api.session(session.as_str(), &asked(true)).await?;
     let ended = api.session(session.as_str(), &asked(false)).await?;
     let text = json!({
         "session": session.as_str(),
-        // Nothing is complete where nothing was ever asked for.
+        // A session without any process is not complete.
         "all_complete": live.processes.is_empty() && !ended.processes.is_empty(),
         "live": items(&live.processes),
         "ended": items(&ended.processes),

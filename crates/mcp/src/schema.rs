@@ -1,19 +1,19 @@
-//! Schemas that every client takes.
+//! JSON schemas that every client accepts.
 //!
-//! Some clients refuse a whole list of tools for one keyword that they do not know: references, lists of types,
-//! formats of numbers. What is said here uses none of these.
+//! Some clients reject a whole list of tools because of one unknown keyword, such as references, lists of types or
+//! number formats. The schemas of this module use none of these keywords.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
 
-/// Keywords that tell a model nothing, or that some client refuses.
+/// Keywords that are removed: they mean nothing to a model, or some client rejects them.
 const DROPPED: &[&str] = &["$schema", "$defs", "$id", "title", "format"];
 
-/// Beyond it, a number with a fraction does not know its neighbours: 2 to the power of 53.
+/// 2 to the power of 53: the largest value up to which a float represents every integer exactly.
 const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
-/// The schema of a type, whole and plain.
+/// Returns the complete schema of a type, with plain keywords only.
 pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
@@ -25,14 +25,14 @@ pub(crate) fn of<T: JsonSchema>() -> Map<String, Value> {
     object(schema)
 }
 
-/// The same without its descriptions: what an answer means is told by the description of its tool.
+/// Returns the schema of a type without descriptions. The meaning of a result is in the description of its tool.
 pub(crate) fn bare<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = Value::Object(of::<T>());
     strip(&mut schema, "description");
     object(schema)
 }
 
-/// Removes a keyword from a schema and from everything in it.
+/// Removes a keyword from a schema and all schemas inside it.
 pub(crate) fn strip(schema: &mut Value, keyword: &str) {
     if let Value::Object(keywords) = schema {
         keywords.remove(keyword);
@@ -40,7 +40,7 @@ pub(crate) fn strip(schema: &mut Value, keyword: &str) {
     each_within(schema, &mut |inner| strip(inner, keyword));
 }
 
-/// The keywords of a schema; none of one that admits everything.
+/// Returns the keywords of a schema. The result is empty for a schema that accepts every value.
 pub(crate) fn object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(keywords) => keywords,
@@ -48,7 +48,7 @@ pub(crate) fn object(schema: Value) -> Map<String, Value> {
     }
 }
 
-/// Makes integers of whole numbers in fields that are integers.
+/// Converts whole floats to integers in fields whose type is `integer`.
 pub(crate) fn settle(schemas: &Map<String, Value>, fields: &mut Map<String, Value>) {
     for (name, value) in fields {
         let Some(schema) = schemas.get(name) else { continue };
@@ -70,7 +70,7 @@ pub(crate) fn settle(schemas: &Map<String, Value>, fields: &mut Map<String, Valu
     }
 }
 
-/// The integer that a number is, as far as numbers with a fraction tell integers apart.
+/// Returns the integer value of a float. Returns `None` if the float has a fraction or is too large to be exact.
 fn integer(number: f64) -> Option<i64> {
     if number.fract() != 0.0 || number.abs() > MAX_EXACT_NUMBER {
         return None;
@@ -79,7 +79,7 @@ fn integer(number: f64) -> Option<i64> {
 }
 
 fn plain(schema: &mut Value) {
-    // `true` admits everything, and so does a schema without keywords.
+    // `true` accepts every value, and so does a schema without keywords.
     if *schema == Value::Bool(true) {
         *schema = Value::Object(Map::new());
     }
@@ -111,7 +111,7 @@ fn says_nothing(default: &Value) -> bool {
     }
 }
 
-/// `["integer", "null"]` is an integer that may be left out.
+/// Replaces `["integer", "null"]` by `integer`, because a field may be left out anyway.
 fn only_type(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(types)) = keywords.get("type") else { return };
     if let Some(first) = types.iter().find(|kind| *kind != "null").cloned() {
@@ -119,7 +119,7 @@ fn only_type(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// A choice between something and null is something that may be left out.
+/// Replaces a choice between one type and null by that type, because a field may be left out anyway.
 fn only_choice(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = keywords.get("anyOf") else { return };
     let mut real = choices.iter().filter(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
@@ -130,7 +130,7 @@ fn only_choice(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// A choice between words with a description each is a choice between words.
+/// Replaces a choice between described constants by an `enum` without descriptions.
 fn only_words(keywords: &mut Map<String, Value>) {
     let Some(Value::Array(choices)) = keywords.get("oneOf") else { return };
     let words: Option<Vec<Value>> = choices.iter().map(|choice| choice.get("const").cloned()).collect();
@@ -141,7 +141,7 @@ fn only_words(keywords: &mut Map<String, Value>) {
     }
 }
 
-/// Everything that is a schema in a schema; the names of properties are none.
+/// Calls `act` for each schema directly inside a schema. Names of properties are not schemas.
 fn each_within(schema: &mut Value, act: &mut dyn FnMut(&mut Value)) {
     let Value::Object(keywords) = schema else { return };
     for (keyword, value) in keywords {
@@ -180,9 +180,9 @@ mod tests {
     #[serde(rename_all = "snake_case")]
     #[expect(dead_code, reason = "only its schema is looked at")]
     enum Word {
-        /// The first.
+        /// First value of the sample.
         One,
-        /// The second.
+        /// Second value of the sample.
         TwoThree,
     }
 

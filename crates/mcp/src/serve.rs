@@ -1,4 +1,4 @@
-//! The face over a Unix socket.
+//! The MCP interface over a Unix socket.
 
 use crate::caller::Caller;
 use crate::handshake::{self, HandshakeError};
@@ -14,26 +14,26 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// What a stream is read in.
+/// Size of the read buffer of a stream, in bytes.
 const BUFFER: usize = 16 * 1024;
-/// When the system has no descriptor left, one may come free by then.
+/// Delay before the next accept if the system has no free file descriptor.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// A refusal is written in this time or not at all.
+/// Timeout for writing the rejection of a stream.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How much a listener takes.
+/// Limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct ListenerLimits {
-    /// The user that is served.
+    /// User id of the only user that is served.
     pub owner: u32,
-    /// The most connections at once.
+    /// Maximum number of concurrent connections.
     pub connections: usize,
-    /// A client has to say in this time on whose behalf it speaks, and in as much again what it wants first.
+    /// Timeout for the handshake, and again for the first request after it.
     pub handshake: Duration,
 }
 
 impl ListenerLimits {
-    /// What is usual, for the user that is served.
+    /// Returns the default limits, for this user id.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
         Self { owner, connections: 1_024, handshake: Duration::from_secs(10) }
@@ -41,8 +41,8 @@ impl ListenerLimits {
 }
 
 impl McpInterface {
-    /// Takes connections until `stop` is done, which cuts off those that are open: clients connect again and lose
-    /// nothing.
+    /// Accepts connections until `stop` completes, and then closes the open connections. Clients reconnect without a
+    /// loss.
     pub async fn serve(self, listener: UnixListener, bounds: ListenerLimits, stop: impl Future<Output = ()>) {
         let room = Arc::new(Semaphore::new(bounds.connections));
         let mut open = JoinSet::new();
@@ -67,10 +67,10 @@ impl McpInterface {
         open.shutdown().await;
     }
 
-    /// Serves one stream that begins with an opening line, until it ends.
+    /// Serves one stream, which starts with a handshake, until it ends.
     ///
     /// # Errors
-    /// The stream broke before anything was served.
+    /// Writing the rejection of the handshake failed.
     pub async fn serve_stream<S>(&self, stream: S, patience: Duration) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -112,7 +112,7 @@ impl McpInterface {
                     tracing::debug!(%error, "a connection broke off");
                 }
             }
-            // Whoever says nothing has asked for nothing, and keeps nobody's place.
+            // A client that sends no first request must not occupy a connection.
             Ok(Err(error)) => tracing::debug!(%error, "a client did not introduce itself"),
             Err(_) => tracing::debug!("a client said nothing"),
         }

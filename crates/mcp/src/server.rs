@@ -1,4 +1,4 @@
-//! What the protocol asks of a server.
+//! The MCP server: the requests of the protocol.
 
 use crate::answer::JsonObject;
 use crate::caller::Caller;
@@ -30,31 +30,31 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, MissedTickBehavior};
 
-/// How long a list of tools may be kept, in milliseconds.
+/// Time for which a client may cache a list of tools, in milliseconds.
 const KEEP: u64 = 300_000;
-/// The most waits of one connection that are parked at once.
+/// Maximum number of concurrent waits of one connection.
 const SHARE: usize = 256;
-/// The longest error of a tool, in bytes, where its results have no bound of their own.
+/// Maximum size of an error of a tool whose results have no limit of their own, in bytes.
 const MAX_ERROR_BYTES: usize = 6_000;
-/// How often a waiting client is told that it still waits.
+/// Interval of the progress notifications to a waiting client.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The server of one connection, or of one request over HTTP.
+/// Server of one connection, or of one request over HTTP.
 #[derive(Clone)]
 pub struct Server {
     shared: Arc<McpShared>,
     origin: Transport,
     listening: LegacySubscriptions,
-    /// The part of the room for waits that is there for this client.
+    /// Permits for the waits of this client.
     waits: Arc<Semaphore>,
 }
 
-/// Where a call comes from.
+/// Transport of a call.
 #[derive(Clone)]
 enum Transport {
-    /// A stream that said at its begin on whose behalf it speaks.
+    /// Stream whose handshake named the caller.
     Stream(Arc<Caller>),
-    /// HTTP, where each request says so.
+    /// HTTP, where each request determines its caller.
     Http(Arc<dyn Fn(&Parts) -> Caller + Send + Sync>),
 }
 
@@ -79,7 +79,7 @@ impl Server {
         }
     }
 
-    /// On whose behalf a request is made. Where nobody says so, only reading is safe.
+    /// Returns the caller of a request. A caller that cannot be determined is read-only.
     fn caller(&self, context: &RequestContext<RoleServer>) -> Arc<Caller> {
         match &self.origin {
             Transport::Stream(caller) => caller.clone(),
@@ -117,7 +117,10 @@ impl Server {
         Ok(CallToolResponse::Complete(answer))
     }
 
-    /// Room for one wait, as long as it is kept.
+    /// Returns permits for one wait; they are released when the result is dropped.
+    ///
+    /// # Errors
+    /// The maximum number of concurrent waits is reached.
     fn room(&self, caller: &Caller) -> Result<Vec<SemaphorePermit<'_>>, ToolError> {
         let readers = caller.read_only.then_some(&self.shared.waits_of_readers);
         let all = [Some(&self.waits), readers, Some(&self.shared.waits)].into_iter().flatten();
@@ -125,7 +128,7 @@ impl Server {
         taken.map_err(|_| ToolError::crowded())
     }
 
-    /// Waits, and tells from time to time that it does: clients that hear nothing give up.
+    /// Waits, and sends progress notifications, because clients that receive nothing time out.
     async fn waited(
         &self,
         desk: ToolContext<'_>,
@@ -146,7 +149,7 @@ impl Server {
                     let waited = begun.elapsed().as_secs();
                     let note = ProgressNotificationParam::new(token, begun.elapsed().as_secs_f64())
                         .with_message(format!("waited {waited} s"));
-                    // A client that is gone ends the wait by itself.
+                    // A failed notification is ignored, because the wait ends when the client disconnects.
                     let _ = context.peer.notify_progress(note).await;
                 }
             }
@@ -175,7 +178,7 @@ impl ServerHandler for Server {
     ) -> Result<InitializeResult, ErrorData> {
         context.peer.set_peer_info(request.clone());
         let mut info = self.negotiate_initialize(&request)?;
-        // The extension is not defined for the revisions that have this request.
+        // The tasks extension is not defined for protocol revisions that have this request.
         if let Some(extensions) = &mut info.capabilities.extensions {
             extensions.remove(TASKS_EXTENSION_ID);
         }
@@ -183,7 +186,7 @@ impl ServerHandler for Server {
         if let Transport::Http(_) = self.origin
             && let Some(resources) = &mut info.capabilities.resources
         {
-            // There is no stream that an update could come by.
+            // Updates need a stream, which HTTP does not have here.
             resources.subscribe = None;
         }
         Ok(info)
@@ -203,7 +206,7 @@ impl ServerHandler for Server {
         }
         let mut listed = ListToolsResult::with_all_items(tools);
         listed.ttl_ms = Some(KEEP);
-        // Which tools there are depends on who asks.
+        // The list depends on the permissions of the client.
         listed.cache_scope = Some(CacheScope::Private);
         Ok(listed)
     }
@@ -275,7 +278,7 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        // What is not declared is not there, not empty.
+        // Prompts are not declared, so the method must not exist, instead of returning an empty list.
         Err(parameters::no_method("prompts/list"))
     }
 
@@ -292,8 +295,8 @@ impl ServerHandler for Server {
         request: CustomRequest,
         _: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
-        // A method that there is comes here when its parameters have another shape: over HTTP alone, where none of
-        // those is that need a session.
+        // Existing methods get here if their parameters have the wrong form. This happens only over HTTP, where methods
+        // that need a session do not exist.
         let wrong = match request.method.as_str() {
             "initialize" | "resources/subscribe" | "resources/unsubscribe" => None,
             method => parameters::wrong(method, request.params.as_ref()),
@@ -352,7 +355,7 @@ impl ServerHandler for Server {
         request: UpdateTaskParams,
         _: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
-        // No task ever asks for anything, so that there is nothing to take in.
+        // No task ever asks for input, so updates are ignored.
         let task = self.shared.tasks.get(&self.shared.api, &request.task_id).await;
         task.map(|_| ()).ok_or_else(no_task)
     }
@@ -379,13 +382,13 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Everything that a client is told of the tools that it may call.
+/// Returns the definitions of the tools that a client may call.
 pub(crate) fn definitions(read_only: bool) -> Vec<Definition> {
     let allowed = Tool::ALL.into_iter().filter(|tool| !read_only || tool.only_looks());
     allowed.map(Tool::definition).collect()
 }
 
-/// Tasks exist for clients of the stateless era that say so.
+/// Returns true if the client supports tasks. Tasks exist only in the stateless era.
 fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     let is_new = context
         .protocol_version()
@@ -393,7 +396,7 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
     is_new && context.client_capabilities().is_some_and(|declared| declared.supports_tasks())
 }
 
-/// Whether the revision that a client speaks has structured content; one that does not say which it speaks has.
+/// Returns true if the protocol revision of the client has structured content, or is unknown.
 fn knows_structured_content(context: &RequestContext<RoleServer>) -> bool {
     let header = || context.extensions.get::<Parts>()?.headers.get("mcp-protocol-version")?.to_str().ok();
     let version = context.protocol_version();

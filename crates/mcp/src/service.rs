@@ -1,4 +1,4 @@
-//! The face over streamable HTTP.
+//! The MCP interface over streamable HTTP.
 
 use crate::caller::Caller;
 use crate::mcp::McpInterface;
@@ -9,17 +9,18 @@ use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, Stream
 use std::fmt;
 use std::sync::Arc;
 
-/// A tower service that answers requests to the one endpoint. Clones share it.
+/// Tower service for requests to the MCP endpoint. Clones share their state.
 pub type HttpService = StreamableHttpService<Server, NeverSessionManager>;
 
-/// Who may come in, and as whom.
+/// Allowed clients over HTTP, and their permissions.
 #[derive(Clone)]
 pub struct McpAuth {
-    /// The values of `Host` that are taken, exactly: names with their port.
+    /// Accepted values of the header `Host`: exact names with their port.
     pub hosts: Vec<String>,
-    /// The values of `Origin` that are taken; a request without one comes from no web page and is taken.
+    /// Accepted values of the header `Origin`. A request without this header does not come from a web page and is
+    /// accepted.
     pub origins: Vec<String>,
-    /// Says on whose behalf a request is made.
+    /// Returns the caller of a request.
     pub caller: Arc<dyn Fn(&Parts) -> Caller + Send + Sync>,
 }
 
@@ -33,10 +34,10 @@ impl fmt::Debug for McpAuth {
 }
 
 impl McpInterface {
-    /// A tower service for one endpoint, such as `/mcp`.
+    /// Creates a tower service for one endpoint, such as `/mcp`.
     ///
-    /// It keeps no sessions: each request stands for itself, also for clients of the older era, so that a restart of the
-    /// manager breaks nobody's session and nobody can pile up any.
+    /// The service stores no sessions: each request is independent, also for clients of the older era. A restart of the
+    /// manager therefore breaks no session, and clients cannot accumulate sessions.
     #[must_use]
     pub fn http_service(&self, door: McpAuth) -> HttpService {
         let config = StreamableHttpServerConfig::default()

@@ -1,4 +1,4 @@
-//! The messages of a stream, a line each, as many at once as the manager can hold.
+//! Messages of a stream, one per line, with limits for the load of a connection.
 
 mod line;
 mod load;
@@ -25,22 +25,22 @@ use crate::error::ToolError;
 use crate::parameters;
 use crate::tool::Tool;
 
-/// A mark that some programs set before their text, and that says nothing.
+/// Byte order mark, which some programs write before their text; it is skipped.
 const MARK: &[u8] = "\u{feff}".as_bytes();
-/// What is unsent when a client has no more to say goes in this time or not at all.
+/// Timeout for writing unsent replies after the client closed its side.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A stream of messages. What a client does not take is not written ahead without end: its requests stay unread.
+/// Stream of messages. If a client does not read its replies, its next requests are not read either.
 pub(crate) struct MessageStream<R, W> {
     lines: MessageReader<R>,
     write: Arc<Mutex<Option<W>>>,
     load: Arc<ConnectionLoad>,
 }
 
-/// What a line comes to.
+/// Meaning of a line.
 enum MessageKind {
     Message(Box<RxJsonRpcMessage<RoleServer>>),
-    /// Nothing that anybody waits for an answer to.
+    /// A message that needs no reply.
     Nothing,
     Refused {
         id: Value,
@@ -64,11 +64,11 @@ where
     fn refuse(&self, id: &Value, error: &ErrorData) {
         tracing::debug!(code = error.code.0, "a message was refused");
         let line = json!({ "jsonrpc": "2.0", "id": id, "error": error });
-        // Reading may be broken off at any await, and this must not be.
+        // Reading can be cancelled at any await, but the rejection must still be written.
         tokio::spawn(self.written(line.to_string().into_bytes()));
     }
 
-    /// Writes a line; it counts as unsent from now on.
+    /// Writes a line. Its bytes count as unsent from this call until the returned future has completed.
     fn written(&self, mut line: Vec<u8>) -> impl Future<Output = io::Result<()>> + Send + 'static {
         line.push(b'\n');
         let (write, weight) = (self.write.clone(), self.load.weigh(line.len()));
@@ -110,7 +110,7 @@ where
                 Ok(StreamLine::Whole(line)) => (understood(&line), line.len()),
                 Ok(StreamLine::TooLong) => (refused(Value::Null, too_long()), 0),
                 Ok(StreamLine::End) => {
-                    // Whoever has no more to say may still want to know what was wrong with it.
+                    // A client that has closed its side may still read the last replies.
                     let _late = timeout(FLUSH_TIMEOUT, self.load.sent()).await;
                     return None;
                 }
@@ -137,7 +137,10 @@ where
 }
 
 impl<R, W> MessageStream<R, W> {
-    /// Counts what a message of so many bytes puts to work or ends; a request that may not begin is given back, with why.
+    /// Counts a message of this size as load, or removes the load that it ends.
+    ///
+    /// # Errors
+    /// Returns the id and the error if the request is rejected.
     fn noted(
         &self,
         message: &RxJsonRpcMessage<RoleServer>,
@@ -156,7 +159,7 @@ impl<R, W> MessageStream<R, W> {
             }
             JsonRpcMessage::Notification(told) => {
                 if let ClientNotification::CancelledNotification(cancelled) = &told.notification {
-                    // It is not answered any more.
+                    // A cancelled request gets no reply.
                     cancelled.params.request_id.iter().for_each(|id| self.load.done(id));
                 }
                 Ok(())
@@ -166,7 +169,7 @@ impl<R, W> MessageStream<R, W> {
     }
 }
 
-/// Whether a request waits for something that others do, and costs next to nothing while it does.
+/// Returns true if a request waits for an event and uses almost no resources meanwhile.
 fn parks(request: &ClientRequest) -> bool {
     if let ClientRequest::CallToolRequest(call) = request {
         let waits = |arguments: &rmcp::model::JsonObject| {
@@ -224,9 +227,10 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> MessageKind {
     refused(id, ErrorData::invalid_request(text, None))
 }
 
-/// JSON may be more than is taken: nested too deep, or with a number too large. Whoever sent it waits for an answer.
+/// Handles a line that the main parser rejects. The line may still be JSON, for example nested too deep or with a
+/// number that is too large; then its sender needs a reply with its id.
 fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
-    // What is passed over is not looked at letter by letter.
+    // Checking UTF-8 once is faster than checking each skipped value.
     match str::from_utf8(line)
         .map_err(drop)
         .and_then(|line| serde_json::from_str::<RequestEnvelope>(line).map_err(drop))
@@ -242,14 +246,14 @@ fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
     }
 }
 
-/// As much of a message as tells who waits for an answer to it.
+/// Part of a message that determines if it needs a reply.
 #[derive(Deserialize)]
 struct RequestEnvelope {
     id: Option<Value>,
     method: Option<IgnoredAny>,
 }
 
-/// An id as an answer may have it.
+/// Returns the id in the form that a reply may have, or null if the id is invalid.
 fn known(id: Option<Value>) -> Value {
     id.filter(|id| id.is_string() || id.is_i64()).unwrap_or_default()
 }

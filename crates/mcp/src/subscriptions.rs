@@ -1,7 +1,8 @@
-//! Updates of resources, for those who listen.
+//! Update notifications for subscribed resources.
 //!
-//! A process is told of when its state changes, never for each line of its output. A session is told of when processes
-//! of it end: those that end together at once, and the update has them with it (`_meta`, `dev.longhaul/notice`).
+//! A process resource is updated when the state of the process changes, but not for its output. A session resource is
+//! updated when processes of the session end. Completions close together are sent in one update, which contains them in
+//! `_meta` under `dev.longhaul/notice`.
 
 mod changes;
 
@@ -20,12 +21,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// The most resources that one client listens to.
+/// Maximum number of subscribed resources of one client.
 const MAX_RESOURCES: usize = 256;
-/// The member of `_meta` that has a notice.
+/// Name of the field in `_meta` that contains a batch of completions.
 const NOTICE: &str = "dev.longhaul/notice";
 
-/// What the client of one connection listens to, in the older era. Clones share it.
+/// Subscriptions of one connection in the older era. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LegacySubscriptions {
     wanted: Arc<Mutex<SubscribedResources>>,
@@ -36,17 +37,17 @@ struct SubscribedResources {
     processes: BTreeMap<ProcessId, String>,
     is_followed: bool,
     sessions: BTreeMap<String, AbortHandle>,
-    /// Ends everything with the connection.
+    /// Tasks that send updates; they are aborted with the connection.
     tasks: JoinSet<()>,
 }
 
-/// Whether an address is one that can be listened to.
+/// Returns true if the URI can be subscribed to.
 pub(crate) fn can_be_heard(uri: &str) -> bool {
     resource::process(uri).is_some() || resource::session(uri).is_some()
 }
 
 impl LegacySubscriptions {
-    /// Tells of each change of these resources until the subscription ends.
+    /// Sends updates of these resources until the subscription ends.
     pub(crate) async fn follow(
         &self,
         api: &Api,
@@ -54,7 +55,7 @@ impl LegacySubscriptions {
         context: &SubscriptionContext,
     ) -> Result<(), ToolError> {
         let (tell, mut told) = mpsc::channel(MAX_RESOURCES);
-        // Dropped at the end, and everything in it with it.
+        // The tasks are aborted when this set is dropped.
         let mut tasks = JoinSet::new();
         let mut processes = BTreeMap::new();
         for uri in uris.into_iter().take(MAX_RESOURCES) {
@@ -81,7 +82,10 @@ impl LegacySubscriptions {
         }
     }
 
-    /// Tells of each change of a resource from now on.
+    /// Starts sending updates of a resource.
+    ///
+    /// # Errors
+    /// The client has reached the maximum number of subscriptions, or the event log cannot be read.
     pub(crate) async fn add(&self, api: &Api, uri: String, peer: &Peer<RoleServer>) -> Result<(), ToolError> {
         if self.is_full(&uri) {
             return Err(ToolError::invalid(format!(
@@ -95,7 +99,7 @@ impl LegacySubscriptions {
         }
     }
 
-    /// Tells of a resource no more.
+    /// Stops sending updates of a resource.
     pub(crate) fn remove(&self, uri: &str) {
         let mut wanted = self.lock();
         if let Some(id) = resource::process(uri) {
@@ -128,7 +132,7 @@ impl LegacySubscriptions {
         if is_first {
             let changes =
                 ChangeBatcher::from_now(api).await.inspect_err(|_| self.lock().is_followed = false)?;
-            // It holds what is wanted weakly: the end of the connection ends it.
+            // The task has only a weak reference, so that it ends with the connection.
             let following = send_subscribed(Arc::downgrade(&self.wanted), changes, peer.clone());
             self.lock().tasks.spawn(following);
         }
@@ -156,7 +160,7 @@ impl LegacySubscriptions {
     }
 }
 
-/// Ends from now on.
+/// Returns a stream of the completions of a session from now on.
 async fn notices(api: &Api, session: &SessionId) -> Result<CompletionStream, ToolError> {
     Ok(api.notices(session.as_str(), None, true).await?)
 }

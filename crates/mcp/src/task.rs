@@ -1,12 +1,12 @@
-//! Waits that clients ask about again later: tasks (`io.modelcontextprotocol/tasks`).
+//! Tasks (`io.modelcontextprotocol/tasks`): waits whose result a client asks for later.
 //!
-//! **A task is no row.** Its id says for whom it waits, since when, and carries a signature under a secret of the state
-//! directory, so that `tasks/get` is a pure function of the records in the store: it answers the same after a restart,
-//! costs nothing while nobody asks, and needs no tidying. A record of its own for each wait would show in every list,
-//! count as live work, and raise events that nobody means. What cannot be read off the records is that a wait was
-//! cancelled: that alone is written down, in one line of a file beside the secret, which the newest 4,096 share.
+//! **A task is not stored.** The id of a task contains the processes, the start time, and a signature made with a
+//! secret of the state directory. `tasks/get` therefore depends only on the id and the records in the store: its result
+//! is the same after a restart, an unused task costs nothing, and no clean-up is needed. A stored record for each wait
+//! would appear in lists, count as live work and cause events. Only the cancellation of a wait cannot be derived from
+//! the records, so cancelled tasks are stored in a file next to the secret: one line each, the newest 4,096.
 //!
-//! Only waits for ends become tasks: an end is final, and so is its task.
+//! Only waits for the end of processes become tasks, because an end is final, and so is the result of the task.
 
 mod cancelled;
 mod file;
@@ -27,12 +27,12 @@ use std::path::Path;
 use std::time::Duration;
 pub(crate) use token::TaskToken;
 
-/// How soon a young task is best asked about again; it grows with its age.
+/// Minimum interval at which a client should poll a task; the interval grows with the age of the task.
 const MIN_POLL_INTERVAL: Duration = Duration::from_secs(2);
-/// How late an old one is.
+/// Maximum interval at which a client should poll a task.
 const LATEST: Duration = Duration::from_secs(10);
 
-/// What makes and reads tasks.
+/// Creates, reads and cancels tasks.
 #[derive(Debug)]
 pub(crate) struct Tasks {
     secret: TaskSecret,
@@ -40,12 +40,12 @@ pub(crate) struct Tasks {
 }
 
 impl Tasks {
-    /// Takes the secret of a state directory, or makes one.
+    /// Opens the secret and the cancelled tasks of a state directory; creates the secret if it does not exist.
     pub(crate) fn open(state: &Path) -> io::Result<Self> {
         Ok(Self { secret: TaskSecret::open(state)?, cancelled: CancelledTasks::open(state)? })
     }
 
-    /// The task of a wait that may become one; none if it is met already, or is of another sort.
+    /// Creates the task of a wait. Returns `None` if the condition is already met, or if the wait cannot be a task.
     pub(crate) async fn begin(
         &self,
         desk: ToolContext<'_>,
@@ -69,7 +69,7 @@ impl Tasks {
         Ok(Some(working(api, &token, self.secret.sealed(&token), &now.processes)))
     }
 
-    /// How a task stands; none if nobody here made it.
+    /// Returns the state of a task. Returns `None` if this manager did not create the task.
     pub(crate) async fn get(&self, api: &Api, id: &str) -> Option<DetailedTask> {
         let token = self.secret.opened(id)?;
         let created = rfc3339(token.created);
@@ -87,7 +87,7 @@ impl Tasks {
                 let answer = calls::answered(api, &reply).await;
                 (CallToolResult::structured(answer.into()), at)
             }
-            // Its records were let go: the wait is over all the same.
+            // The records were pruned, so the wait is over.
             Err(refusal) => (refusal.into_result(), None),
         };
         let (result, at) = result;
@@ -96,7 +96,8 @@ impl Tasks {
         Some(DetailedTask::new(task, TaskPayload::Completed { result }))
     }
 
-    /// Takes a wait back, and never what it waits for; false if nobody here made it. One that is met stays so.
+    /// Cancels a wait, but not the processes. Returns false if this manager did not create the task. A task that is
+    /// already completed is not changed.
     pub(crate) async fn cancel(&self, api: &Api, id: &str) -> io::Result<bool> {
         let Some(token) = self.secret.opened(id) else { return Ok(false) };
         if self.look(api, &token).await.is_ok_and(|reply| reply.timed_out) {
@@ -118,7 +119,7 @@ fn working(api: &Api, token: &TaskToken, id: String, views: &[ProcessView]) -> T
         .with_poll_interval_ms(calls::millis(interval(api.engine.now(), token.created)))
 }
 
-/// Whom it still waits for, in one line.
+/// Returns one line about the processes that have not ended.
 fn message(views: &[ProcessView]) -> String {
     let ended = views.iter().filter(|view| view.completed_at.is_some()).count();
     let going = views.iter().filter(|view| view.completed_at.is_none()).map(|view| {
@@ -131,7 +132,7 @@ fn message(views: &[ProcessView]) -> String {
     format!("{ended} of {} ended; {}", views.len(), going.collect::<Vec<_>>().join(", "))
 }
 
-/// The older it is, the later anybody has to ask again.
+/// Returns the interval at which a client should poll the task; it grows with the age of the task.
 fn interval(now: Timestamp, created: Timestamp) -> Duration {
     (now.since(created) / 10).clamp(MIN_POLL_INTERVAL, LATEST)
 }

@@ -1,4 +1,4 @@
-//! The tools: their names, what they say of themselves, and whom they are for.
+//! The tools: names, descriptions, schemas and annotations.
 
 pub(crate) mod input;
 
@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-/// A tool.
+/// Tool of the MCP interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tool {
     CompleteProcess,
@@ -33,23 +33,23 @@ pub(crate) enum Tool {
     WaitForProcess,
 }
 
-/// What a tool does to the world.
+/// Effect of a tool on its environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ToolEffect {
-    /// It only looks.
+    /// The tool only reads.
     Looks,
-    /// It changes something, and doing it twice is doing it once.
+    /// The tool changes something; repeating the call has no further effect.
     Settles,
-    /// It makes something new each time.
+    /// Each call creates something new.
     Makes,
-    /// It ends something, and doing it twice is doing it once.
+    /// The tool ends something; repeating the call has no further effect.
     Ends,
-    /// It runs what it is given, which may do anything.
+    /// The tool executes what the caller gives it, which may have any effect.
     Runs,
 }
 
 impl Tool {
-    /// All of them, in the order of their names.
+    /// All tools, in the order of their names.
     pub(crate) const ALL: [Self; 16] = [
         Self::CompleteProcess,
         Self::FailProcess,
@@ -69,12 +69,12 @@ impl Tool {
         Self::WaitForProcess,
     ];
 
-    /// Finds one by its name.
+    /// Finds a tool by its name.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|tool| tool.name() == name)
     }
 
-    /// Its name.
+    /// Returns the name of the tool.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::CompleteProcess => "complete_process",
@@ -96,25 +96,25 @@ impl Tool {
         }
     }
 
-    /// Whether it changes nothing.
+    /// Returns true if the tool changes nothing.
     pub(crate) fn only_looks(self) -> bool {
         self.effect() == ToolEffect::Looks
     }
 
-    /// Whether its results have a bound that its caller knows.
+    /// Returns true if the tool returns output, within a size limit that the caller sets or knows.
     pub(crate) const fn reads_output(self) -> bool {
         matches!(self, Self::ReadProcessOutput | Self::SearchProcessOutput)
     }
 
-    /// Everything that a client is told of it; its schemas are made once and shared.
+    /// Returns the definition of the tool for clients. The schemas are created once and shared.
     pub(crate) fn definition(self) -> Definition {
         static DEFINITIONS: LazyLock<BTreeMap<Tool, Definition>> =
             LazyLock::new(|| Tool::ALL.into_iter().map(|tool| (tool, tool.described())).collect());
         DEFINITIONS.get(&self).cloned().unwrap_or_else(|| self.described())
     }
 
-    /// Arguments that are of the schema. Whole numbers are integers wherever these are meant: to some clients 3.0 is the
-    /// same as 3.
+    /// Checks arguments against the schema of the tool and returns them. Whole floats become integers where the schema
+    /// requires an integer, because some clients do not distinguish 3.0 from 3.
     pub(crate) fn checked(self, mut arguments: Map<String, Value>) -> Result<Map<String, Value>, ToolError> {
         let schema = self.definition().input_schema;
         if let Some(Value::Object(fields)) = schema.get("properties") {
@@ -218,12 +218,12 @@ impl Tool {
             ToolEffect::Settles => hints.destructive(false).idempotent(true).open_world(false),
             ToolEffect::Makes => hints.destructive(false).open_world(false),
             ToolEffect::Ends => hints.idempotent(true).open_world(false),
-            // What the protocol assumes where nothing is said: it may destroy, and reach anything.
+            // Defaults of the protocol: the tool may be destructive and reach external systems.
             ToolEffect::Runs => hints.read_only(false),
         }
     }
 
-    /// The schema of what it takes.
+    /// Returns the schema of the arguments.
     pub(crate) fn input(self) -> Map<String, Value> {
         match self {
             Self::CompleteProcess => taken::<input::CompleteInput>(),
@@ -245,10 +245,10 @@ impl Tool {
         }
     }
 
-    /// The schema of what it answers.
+    /// Returns the schema of the result.
     pub(crate) fn output(self) -> Map<String, Value> {
         match self {
-            // The same as of get_process_status, which every client has as well.
+            // The result is that of `get_process_status`, so clients find the full schema there.
             Self::GetBackgroundProcessStatus => answer::least_schema(),
             Self::GetProcessStatus => answer::whole_schema(),
             Self::StartBackgroundProcess
@@ -269,7 +269,7 @@ impl Tool {
     }
 }
 
-/// The schema of an input, which describes its fields and not itself.
+/// Returns the schema of an input type, with descriptions of its fields but not of the type.
 fn taken<T: JsonSchema>() -> Map<String, Value> {
     let mut schema = schema::of::<T>();
     schema.remove("description");

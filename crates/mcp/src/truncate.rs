@@ -1,14 +1,14 @@
-//! What callers sent, as far as it is repeated to them.
+//! Shortening of client texts that are repeated in messages.
 
-/// So much of a name, in bytes, tells which was meant.
+/// Maximum length of a repeated name, in bytes; enough to recognize the name.
 const MAX_NAME_LEN: usize = 128;
 
-/// A name of a caller's as messages repeat it: its begin, if it is long.
+/// Shortens a long name of a client for use in a message.
 pub(crate) fn brief(name: &str) -> String {
     shortened(name.to_owned(), MAX_NAME_LEN)
 }
 
-/// A text of at most so many bytes, and a mark if it was longer.
+/// Shortens a text to at most `longest` bytes, and appends a mark if the text was longer.
 pub(crate) fn shortened(mut text: String, longest: usize) -> String {
     if text.len() > longest {
         text.truncate(text.floor_char_boundary(longest));

@@ -100,7 +100,7 @@ pub fn encode_spec_alone(spec: &Spec) -> String {
     write(&spec::SpecRecord::from(spec), BASE_FORMAT)
 }
 
-/// Encodes the part of a process that commits change.
+/// Encodes the changing part of a process, which each commit rewrites.
 #[must_use]
 pub fn encode_life(process: &Process) -> String {
     write(&life::LifeRecord::from(process), BASE_FORMAT)

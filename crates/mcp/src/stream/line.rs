@@ -1,21 +1,24 @@
-//! Lines of at most so many bytes.
+//! Lines of limited length.
 
 use std::io;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt};
 
-/// The longest message, in bytes.
+/// Maximum length of a message, in bytes.
 pub(super) const MAX_MESSAGE_LEN: usize = 16 * 1024 * 1024;
 
-/// Reads lines. A read that is broken off loses nothing.
+/// Reader of lines.
+///
+/// # Cancel safety
+/// A cancelled read loses no data.
 #[derive(Debug)]
 pub(super) struct MessageReader<R> {
     read: R,
     line: Vec<u8>,
-    /// The rest of a line that was too long is passed over.
+    /// True while the rest of a line that was too long is skipped.
     is_skipping: bool,
 }
 
-/// What comes next.
+/// Result of reading a line.
 #[derive(Debug)]
 pub(super) enum StreamLine {
     Whole(Vec<u8>),

@@ -1,20 +1,22 @@
-//! How much a connection keeps the manager busy.
+//! Load of a connection: its active requests, waiting requests and unsent bytes.
 
 use rmcp::model::RequestId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// The most requests of one connection at work at once.
+/// Maximum number of active requests of one connection.
 const MAX_ACTIVE_REQUESTS: usize = 64;
-/// The most that wait for something. More are refused, not left unread: what ends one of them has to be heard.
+/// Maximum number of waiting requests of one connection. Further ones are rejected instead of left unread, so that
+/// cancellations of waiting requests are still read.
 const MAX_PARKED: usize = 320;
-/// The most bytes of requests at work when another one is read, and the most bytes of those that wait.
+/// Maximum size of the active requests before another request is read, and maximum size of the waiting requests, in
+/// bytes.
 const MAX_ACTIVE_REQUEST_BYTES: usize = 16 * 1024 * 1024;
-/// The most bytes of answers that a client has not taken when more of its requests are read.
+/// Maximum size of unsent replies before another request is read, in bytes.
 const UNSENT: usize = 1024 * 1024;
 
-/// What is at work for one connection.
+/// Current load of one connection.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionLoad {
     now: Mutex<LoadState>,
@@ -28,24 +30,24 @@ struct LoadState {
     unsent: usize,
 }
 
-/// Requests with their bytes.
+/// Requests by id, with their sizes.
 #[derive(Debug, Default)]
 struct RequestLoad {
     by_id: HashMap<RequestId, usize>,
     bytes: usize,
 }
 
-/// Whether a request may begin.
+/// Decision about a new request: accepted, or rejected with a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RequestAdmission {
     Once,
-    /// Its id is at work already.
+    /// A request with the same id is still active.
     Twice,
-    /// As many wait as may.
+    /// The maximum number or size of waiting requests is reached.
     Crowded,
 }
 
-/// Bytes that are not sent yet.
+/// Bytes that count as unsent until this value is dropped.
 #[derive(Debug)]
 pub(super) struct UnsentBytes {
     load: Arc<ConnectionLoad>,
@@ -53,7 +55,7 @@ pub(super) struct UnsentBytes {
 }
 
 impl ConnectionLoad {
-    /// Waits until there is room for another request.
+    /// Waits until another request may be read.
     pub(super) async fn room(&self) {
         loop {
             let less = self.less.notified();
@@ -64,7 +66,7 @@ impl ConnectionLoad {
         }
     }
 
-    /// Notes a request of so many bytes that begins.
+    /// Counts a request of this size. `parks` is true for a request that waits for an event.
     pub(super) fn begin(&self, id: &RequestId, parks: bool, bytes: usize) -> RequestAdmission {
         let mut now = self.lock();
         if now.at_work.has(id) || now.parked.has(id) {
@@ -81,7 +83,7 @@ impl ConnectionLoad {
         RequestAdmission::Once
     }
 
-    /// Notes that a request is answered, or never will be.
+    /// Removes a request that was answered, or that will not be answered.
     pub(super) fn done(&self, id: &RequestId) {
         let mut now = self.lock();
         now.at_work.remove(id);
@@ -90,7 +92,7 @@ impl ConnectionLoad {
         self.less.notify_waiters();
     }
 
-    /// Waits until nothing is unsent.
+    /// Waits until all bytes are sent.
     pub(super) async fn sent(&self) {
         loop {
             let less = self.less.notified();
@@ -101,7 +103,7 @@ impl ConnectionLoad {
         }
     }
 
-    /// Notes bytes that are to be sent, until what is given back is dropped.
+    /// Counts bytes as unsent until the returned value is dropped.
     pub(super) fn weigh(self: &Arc<Self>, bytes: usize) -> UnsentBytes {
         self.lock().unsent += bytes;
         UnsentBytes { load: self.clone(), bytes }

@@ -1,4 +1,4 @@
-//! What changes of processes, as the log tells it.
+//! Changes of processes, read from the event log.
 
 use crate::error::ToolError;
 use longhaul_api::{Api, ProcessChange};
@@ -7,18 +7,18 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Changes that come within this time are told once.
+/// Time window in which changes are combined.
 const WINDOW: Duration = Duration::from_millis(250);
 
-/// Gathers what changes within a window.
+/// Reader that combines the changes within a time window.
 pub(super) struct ChangeBatcher {
     log: longhaul_api::ChangeStream,
 }
 
-/// What changed within a window.
+/// Processes that changed within a time window.
 pub(super) enum ChangedResources {
     These(BTreeSet<ProcessId>),
-    /// Events were missed: anything may have.
+    /// Events were missed, so any process may have changed.
     Anything,
 }
 
@@ -36,7 +36,8 @@ impl ChangeBatcher {
         Ok(Self { log: api.changes().await? })
     }
 
-    /// What changes next, with what changes right after it; none when the engine has ended.
+    /// Waits for the next change, and returns it with the changes in the time window after it. Returns `None` if the
+    /// engine has shut down.
     pub(super) async fn next(&mut self, is_wanted: impl Fn(ProcessId) -> bool) -> Option<ChangedResources> {
         let mut ids = BTreeSet::new();
         while ids.is_empty() {

@@ -1,4 +1,4 @@
-//! Which tasks were cancelled: the one thing that no record tells.
+//! Cancelled tasks, the only stored data about tasks.
 
 use crate::task::file;
 use crate::task::secret::{hex, unhex};
@@ -8,12 +8,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The file in a state directory: one task a line, oldest first.
+/// Name of the file in the state directory: one task per line, oldest first.
 const FILE: &str = "mcp.cancelled";
-/// So many are remembered.
+/// Maximum number of cancelled tasks that are stored.
 const MAX_TASKS: usize = 4_096;
 
-/// The newest tasks that were cancelled.
+/// Most recently cancelled tasks.
 #[derive(Debug)]
 pub(super) struct CancelledTasks {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub(super) struct CancelledTasks {
 }
 
 impl CancelledTasks {
-    /// Reads those of a state directory, and leaves only the newest in the file.
+    /// Reads the file of a state directory, and removes all but the newest tasks from it.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
         let bytes = file::read(&path)?.unwrap_or_default();
@@ -36,16 +36,16 @@ impl CancelledTasks {
         Ok(Self { path, known: Arc::new(Mutex::new(known)) })
     }
 
-    /// Whether a task was cancelled.
+    /// Returns true if the task was cancelled.
     pub(super) fn holds(&self, nonce: &Nonce) -> bool {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(nonce)
     }
 
-    /// Remembers a task for good before it says so.
+    /// Stores a cancelled task. The task is durable when the call returns.
     pub(super) async fn add(&self, nonce: Nonce) -> io::Result<()> {
         let (path, known) = (self.path.clone(), self.known.clone());
         let written = tokio::task::spawn_blocking(move || {
-            // Held while writing, so that lines are whole and each is written once.
+            // Holding the lock during the write keeps lines whole and prevents duplicates.
             let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
             if known.contains(&nonce) {
                 return Ok(());

@@ -1,4 +1,4 @@
-//! The small files of tasks: plain ones alone, and replaced as a whole.
+//! Access to the files of tasks: regular files only, replaced as a whole.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -7,10 +7,10 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// No file of tasks is longer.
+/// Maximum size of a file of tasks, in bytes.
 const MAX_FILE_LEN: u64 = 16 << 20;
 
-/// Reads a file; none if there is none.
+/// Reads a file. Returns `None` if the file does not exist.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let file = match open(path, OFlags::RDONLY) {
         Ok(file) => file,
@@ -28,17 +28,17 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Writes at the end of a file, durably; makes it if there is none.
+/// Appends to a file durably; creates the file if it does not exist.
 pub(super) fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = open(path, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
     file.write_all(bytes)?;
     file.sync_data()
 }
 
-/// Replaces a file of a state directory, durably, whole or not at all.
+/// Replaces a file of a state directory durably and atomically.
 pub(super) fn replace(state: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     let draft = state.join(format!("{name}.new"));
-    // One that a crash left behind; a link in its place leads elsewhere.
+    // Remove a draft that a crash left, or a link in its place, which could point to another file.
     match fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -51,7 +51,7 @@ pub(super) fn replace(state: &Path, name: &str, bytes: &[u8]) -> io::Result<()> 
     File::open(state)?.sync_all()
 }
 
-/// No link is followed, and a pipe in its place holds nobody up.
+/// Opens a regular file. Links are not followed, and a pipe does not block.
 fn open(path: &Path, flags: OFlags) -> io::Result<File> {
     let careful = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags | careful, Mode::RUSR | Mode::WUSR) {

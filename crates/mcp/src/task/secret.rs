@@ -1,4 +1,4 @@
-//! The secret that task ids are signed with.
+//! The secret that signs task ids.
 
 use crate::task::file;
 use crate::task::token::TaskToken;
@@ -8,23 +8,23 @@ use std::io;
 use std::path::Path;
 use uuid::Uuid;
 
-/// The file of the secret in a state directory.
+/// Name of the file with the secret in the state directory.
 const FILE: &str = "mcp.secret";
-/// The bytes of the secret.
+/// Length of the secret, in bytes.
 const LENGTH: usize = 32;
-/// What every id begins with.
+/// Prefix of every task id.
 const PREFIX: &str = "w_";
-/// The bytes of a signature: nobody can try 2^128 of them.
+/// Length of a signature, in bytes. An attacker cannot try all 2^128 values.
 const SIGNATURE: usize = 16;
 
-/// A secret that lasts as long as its state directory.
+/// Secret that signs task ids; it is valid for as long as its state directory exists.
 pub(super) struct TaskSecret([u8; LENGTH]);
 
 impl TaskSecret {
-    /// Reads the secret of a state directory, or makes one: durable before anything is signed with it.
+    /// Reads the secret of a state directory, or creates one. A new secret is durable before it signs anything.
     pub(super) fn open(state: &Path) -> io::Result<Self> {
         let path = state.join(FILE);
-        // One that was cut off signs nothing that anybody could still hold.
+        // An incomplete secret has never signed a task, so it can be replaced.
         if let Some(secret) = file::read(&path)?.and_then(|bytes| bytes.try_into().ok()) {
             return Ok(Self(secret));
         }
@@ -36,7 +36,7 @@ impl TaskSecret {
         Ok(Self(secret))
     }
 
-    /// The id of a task.
+    /// Returns the signed id of a task.
     pub(super) fn sealed(&self, ticket: &TaskToken) -> String {
         let mut bytes = ticket.to_bytes();
         let signature = self.signature(&bytes);
@@ -44,7 +44,7 @@ impl TaskSecret {
         format!("{PREFIX}{}", hex(&bytes))
     }
 
-    /// The task of an id; none if it was not made here.
+    /// Returns the task of an id. Returns `None` if the id was not signed with this secret.
     pub(super) fn opened(&self, id: &str) -> Option<TaskToken> {
         let bytes = unhex(id.strip_prefix(PREFIX)?)?;
         let (told, signature) = bytes.split_at_checked(bytes.len().checked_sub(SIGNATURE)?)?;
@@ -52,7 +52,7 @@ impl TaskSecret {
         (differs == 0).then(|| TaskToken::from_bytes(told)).flatten()
     }
 
-    /// HMAC-SHA-256 of some bytes, the first half of it.
+    /// Returns the first half of the HMAC-SHA-256 of some bytes.
     fn signature(&self, bytes: &[u8]) -> [u8; SIGNATURE] {
         let mut signature = [0; SIGNATURE];
         for (byte, made) in signature.iter_mut().zip(hmac(&self.0, &[bytes])) {
@@ -68,17 +68,17 @@ impl fmt::Debug for TaskSecret {
     }
 }
 
-/// Bytes as text.
+/// Encodes bytes as hexadecimal text.
 pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a text cannot fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// Text as bytes, if it is such a text.
+/// Decodes hexadecimal text. Returns `None` if the text is invalid.
 pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks::<2>();
     if !rest.is_empty() {
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn signature_is_that_of_the_standard() {
-        // RFC 4231, test case 1, whose key of 20 bytes is filled up with zeros.
+        // RFC 4231, test case 1. The key of 20 bytes is padded with zeros.
         let mut key = [0; LENGTH];
         key[..20].fill(0x0b);
         assert_eq!(hex(&TaskSecret(key).signature(b"Hi There")), "b0344c61d8db38535ca8afceaf0bf12b");

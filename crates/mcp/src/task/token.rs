@@ -1,22 +1,22 @@
-//! What a task waits for, as bytes that fit into its id.
+//! Content of a task id in binary form.
 
 use crate::tool::input::WaitModeInput;
 use longhaul_domain::{ProcessId, Timestamp};
 use uuid::Uuid;
 
-/// The form of these bytes.
+/// Version of the binary form.
 const FORM: u8 = 1;
-/// The bytes before the ids: form, mode, moment, and what nobody can guess.
+/// Length of the part before the process ids, in bytes: version, mode, creation time and nonce.
 const HEAD: usize = 2 + 8 + NONCE;
-/// The bytes of an id.
+/// Length of a process id, in bytes.
 const ID: usize = 16;
-/// The bytes that nobody can guess.
+/// Length of the nonce, in bytes.
 pub(super) const NONCE: usize = 16;
 
-/// Makes one task differ from all others.
+/// Random bytes that make each task unique and cannot be guessed.
 pub(super) type Nonce = [u8; NONCE];
 
-/// What a task waits for: the ends of processes.
+/// Wait of a task: the processes whose end it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskToken {
     pub(super) ids: Vec<ProcessId>,
@@ -26,7 +26,7 @@ pub(crate) struct TaskToken {
 }
 
 impl TaskToken {
-    /// Makes one that nobody can guess.
+    /// Creates a token with a random nonce.
     pub(super) fn new(ids: Vec<ProcessId>, mode: WaitModeInput, created: Timestamp) -> Self {
         Self { ids, mode, created, nonce: Uuid::new_v4().into_bytes() }
     }

@@ -1,7 +1,7 @@
-//! What the tools take.
+//! Arguments of the tools.
 //!
-//! Every agent pays for every word of a description in every turn: no description repeats what a name or a bound says.
-//! The bounds in the schemas are the ones that are checked.
+//! Agents pay for each word of a description in each turn, so no description repeats a name or a limit of the schema.
+//! The schema limits are the enforced limits.
 
 use crate::calls::ProcessReference;
 use schemars::JsonSchema;
@@ -10,69 +10,69 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The longest span that is taken, in seconds: 30 days.
+/// Maximum duration, in seconds: 30 days.
 pub(crate) const MAX_DURATION_SECS: f64 = 30.0 * 24.0 * 3_600.0;
-/// The longest wait of one call, in seconds: below the minute after which many clients give up.
+/// Maximum wait of one call, in seconds. Many clients time out after a minute.
 pub(crate) const MAX_WAIT_SECS: f64 = 55.0;
-/// The longest wait for the end of what was just started, in seconds.
+/// Maximum wait for the end of a started process, in seconds.
 const MAX_START_WAIT_SECS: f64 = 30.0;
-/// The types of processes that have no name of their own.
+/// Process types without a custom name.
 pub(crate) const TYPES: [&str; 6] = ["test_suite", "build", "server", "analysis", "custom", "jules_session"];
 
-/// What `start_background_process` takes.
+/// Arguments of `start_background_process`.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StartInput {
-    /// Kind of work
+    /// Process type
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
-    /// Label; later calls may use it as process_id
+    /// Label; usable as process_id in later calls
     pub(crate) name: String,
-    /// Shell command line; with args, the program alone
+    /// Shell command line; with args: only the program
     pub(crate) command: String,
-    /// Arguments of the program; no shell then
+    /// Program arguments; no shell is used
     pub(crate) args: Option<Vec<String>>,
     /// KILLS the process after this number of seconds; 0: never. Not a wait: see wait_seconds
     #[serde(default)]
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) timeout: f64,
-    /// Kept in the record
+    /// JSON data of the caller
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
     /// Working directory; default: the client's (over HTTP required, absolute)
     pub(crate) cwd: Option<String>,
-    /// Variables to add
+    /// Environment variables to add
     #[serde(default)]
     pub(crate) env: BTreeMap<String, String>,
     /// Parent process
     pub(crate) parent_id: Option<ProcessReference>,
-    /// Session to start it in
+    /// Session of the process
     pub(crate) session_id: Option<String>,
-    /// Processes with one key share its slots and queue for them
+    /// Processes with the same key share its slots
     pub(crate) concurrency_key: Option<String>,
-    /// The same key never starts a second copy
+    /// A launch with the same key starts no copy
     pub(crate) launch_key: Option<String>,
-    /// Further attempts after a failure
+    /// Retries after a failure
     #[serde(default)]
     #[schemars(range(max = 100))]
     pub(crate) retries: u32,
-    /// Wait so long for its end; the answer has the output if it ends
+    /// Seconds to wait for its end; the result then has the output
     #[serde(default)]
     #[schemars(range(min = 0.0, max = MAX_START_WAIT_SECS))]
     pub(crate) wait_seconds: f64,
-    /// pipe: for send_process_input
+    /// pipe: allows send_process_input
     #[serde(default)]
     pub(crate) stdin: StdinInput,
     pub(crate) ready_when: Option<ReadyWhenInput>,
-    /// Condition idle after so long without output
+    /// Seconds without output until idle
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) idle_after_seconds: Option<f64>,
-    /// Condition stalled after so long without output and CPU use
+    /// Seconds without output and CPU use until stalled
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) stall_after_seconds: Option<f64>,
 }
 
-/// What a command reads.
+/// Standard input of a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StdinInput {
@@ -81,23 +81,23 @@ pub(crate) enum StdinInput {
     Pipe,
 }
 
-/// How it is known to be ready; exactly one
+/// Readiness check; exactly one field
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadyWhenInput {
-    /// It listens on this port
+    /// TCP port to listen on
     #[schemars(range(min = 1))]
     pub(crate) port: Option<u16>,
-    /// This URL answers
+    /// URL that must respond
     pub(crate) http: Option<String>,
-    /// A line of output matches this regex
+    /// Regex that an output line must match
     pub(crate) log: Option<String>,
-    /// This command succeeds
+    /// Command that must succeed
     pub(crate) command: Option<Vec<String>>,
 }
 
 impl fmt::Debug for StartInput {
-    /// Prints names of variables only: values may be secrets.
+    /// Prints names of variables only; values may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Start")
             .field("process_type", &self.process_type)
@@ -108,7 +108,7 @@ impl fmt::Debug for StartInput {
     }
 }
 
-/// Which process is meant.
+/// Reference to one process.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProcessInput {
@@ -116,49 +116,49 @@ pub(crate) struct ProcessInput {
     pub(crate) process_id: ProcessReference,
 }
 
-/// What `restart_process` takes.
+/// Arguments of `restart_process`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RestartInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// If it is live, stop it first
+    /// Stop a live process first
     #[serde(default)]
     pub(crate) stop: bool,
 }
 
-/// What `stop_background_process` takes.
+/// Arguments of `stop_background_process`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct StopInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// Kill at once
+    /// Kill at once; no stop signal
     #[serde(default)]
     pub(crate) force: bool,
 }
 
-/// What `list_background_processes` takes.
+/// Arguments of `list_background_processes`.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ListInput {
-    /// running: all that live; failed: also timeout and interrupted
+    /// running: all live; failed: also timeout and interrupted
     pub(crate) filter_type: FilterType,
-    /// Of this type alone
+    /// Type to list
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: Option<String>,
-    /// Of this session alone
+    /// Session to list
     pub(crate) session_id: Option<String>,
-    /// Children of this process alone
+    /// Only children of this process
     pub(crate) parent_id: Option<ProcessReference>,
-    /// Default 20
+    /// Page size; default 20
     #[schemars(range(min = 1, max = 100))]
     pub(crate) limit: Option<u32>,
-    /// next_cursor of the page before
+    /// next_cursor of the previous page
     pub(crate) cursor: Option<String>,
 }
 
-/// Which processes are listed.
+/// Filter by status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FilterType {
@@ -169,17 +169,17 @@ pub(crate) enum FilterType {
     Failed,
 }
 
-/// What `wait_for_process` takes.
+/// Arguments of `wait_for_process`.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WaitInput {
     /// Ids, unique prefixes or names
     #[schemars(length(min = 1, max = 16))]
     pub(crate) process_ids: Vec<ProcessReference>,
-    /// What is waited for
+    /// Condition to wait for
     #[serde(default)]
     pub(crate) until: WaitUntil,
-    /// any or all of them
+    /// Wait for any or all of them
     #[serde(default)]
     pub(crate) mode: WaitModeInput,
     /// Regex; for output_match
@@ -189,7 +189,7 @@ pub(crate) struct WaitInput {
     pub(crate) timeout_seconds: Option<f64>,
 }
 
-/// What is waited for.
+/// Condition of a wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WaitUntil {
@@ -200,7 +200,7 @@ pub(crate) enum WaitUntil {
     OutputMatch,
 }
 
-/// Of how many processes it has to be true.
+/// Number of processes that must meet the condition.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum WaitModeInput {
@@ -209,37 +209,37 @@ pub(crate) enum WaitModeInput {
     All,
 }
 
-/// What `read_process_output` takes.
+/// Arguments of `read_process_output`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReadInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// Go on from next_cursor; without any place: head and tail
+    /// Continue at next_cursor; default: head and tail
     pub(crate) cursor: Option<String>,
-    /// Stop here: the end of what was omitted
+    /// End cursor; the end of an omitted part
     pub(crate) to_cursor: Option<String>,
-    /// Begin at this line, counted from 1
+    /// First line, counted from 1
     #[schemars(range(min = 1))]
     pub(crate) from_line: Option<u64>,
-    /// Return only this number of last lines
+    /// Number of last lines to show
     pub(crate) tail_lines: Option<u32>,
-    /// Which stream
+    /// Output stream
     #[serde(default)]
     pub(crate) stream: StreamInput,
-    /// Default 1500
+    /// Result size; default 1500
     #[schemars(range(min = 150, max = 8_000))]
     pub(crate) max_tokens: Option<u32>,
     /// Keep ANSI codes and repeats
     #[serde(default)]
     pub(crate) raw: bool,
-    /// Wait so long for more than the cursor has seen
+    /// Seconds to wait for output after the cursor
     #[serde(default)]
     #[schemars(range(min = 0.0, max = MAX_WAIT_SECS))]
     pub(crate) wait_seconds: f64,
 }
 
-/// Which stream is meant.
+/// Output stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum StreamInput {
@@ -249,7 +249,7 @@ pub(crate) enum StreamInput {
     Stderr,
 }
 
-/// What `search_process_output` takes.
+/// Arguments of `search_process_output`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SearchInput {
@@ -257,78 +257,75 @@ pub(crate) struct SearchInput {
     pub(crate) process_id: ProcessReference,
     /// Regex without look-around
     pub(crate) pattern: String,
-    /// Upper and lower case match
+    /// Ignore case
     #[serde(default)]
     pub(crate) ignore_case: bool,
     /// Lines around each match
     #[serde(default)]
     #[schemars(range(max = 5))]
     pub(crate) context: u32,
-    /// Default 20
+    /// Default: 20 matches
     #[schemars(range(min = 1, max = 100))]
     pub(crate) max_matches: Option<u32>,
-    /// Which stream
+    /// Output stream
     #[serde(default)]
     pub(crate) stream: StreamInput,
-    /// Go on from next_cursor
+    /// Continue at next_cursor
     pub(crate) from_cursor: Option<String>,
 }
 
-/// What `send_process_input` takes.
+/// Arguments of `send_process_input`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SendInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// As it is: end a line with \n
+    /// Sent unchanged; end lines with \n
     #[serde(default)]
     pub(crate) text: String,
-    /// End of input after it
+    /// Close stdin afterwards
     #[serde(default)]
     pub(crate) close: bool,
 }
 
-/// What `register_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RegisterInput {
-    /// Kind of work
+    /// Process type
     #[schemars(extend("enum" = TYPES))]
     pub(crate) process_type: String,
-    /// Label; later calls may use it as process_id
+    /// Label; usable as process_id in later calls
     pub(crate) name: String,
-    /// What it is about
+    /// Subject of the work
     pub(crate) description: Option<String>,
-    /// Kept in the record
+    /// JSON data of the caller
     #[serde(default)]
     pub(crate) metadata: Map<String, Value>,
     /// Parent process
     pub(crate) parent_id: Option<ProcessReference>,
-    /// Session to register it in
+    /// Session of the process
     pub(crate) session_id: Option<String>,
     /// Name of the machine that does the work; only recorded
     pub(crate) node_id: Option<String>,
     /// Id of the agent that does the work
     pub(crate) agent_id: Option<String>,
-    /// Interrupted after so long without a report
+    /// Seconds without report until interrupted
     #[schemars(range(min = 0.0, max = MAX_DURATION_SECS))]
     pub(crate) heartbeat_seconds: Option<f64>,
 }
 
-/// What `report_progress` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ReportInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// Percent
+    /// Percent done
     #[schemars(range(min = 0.0, max = 100.0))]
     pub(crate) progress: Option<f64>,
-    /// What it is doing
+    /// Current step
     pub(crate) stage: Option<String>,
 }
 
-/// What `complete_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CompleteInput {
@@ -338,12 +335,11 @@ pub(crate) struct CompleteInput {
     pub(crate) result: Option<Value>,
 }
 
-/// What `fail_process` takes.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FailInput {
     /// Id, unique prefix or name
     pub(crate) process_id: ProcessReference,
-    /// Why it failed
+    /// Error message
     pub(crate) error: String,
 }

@@ -1,4 +1,4 @@
-//! Input, readiness, and what is noticed of a process.
+//! Tests of input, readiness and conditions.
 
 use crate::world::{Era, World, launch, with};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! What one connection may ask of the manager, and what an answer may cost.
+//! Tests of the limits of one connection and of the size of results.
 
 use crate::world::{World, connect, launch, opening, said, with};
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ impl Raw {
         Self::in_world(Arc::new(World::new().await), version, opening).await
     }
 
-    /// Another client of the same manager.
+    /// Connects another client to the same manager.
     async fn beside(&self, opening: Value) -> Self {
         Self::in_world(self.world.clone(), "2025-11-25", opening).await
     }
@@ -55,7 +55,7 @@ impl Raw {
         answer
     }
 
-    /// Runs what prints a text, and gives its id.
+    /// Starts a command that prints a text, and returns its id.
     async fn printed(&mut self, text: &str) -> Value {
         let command = format!("complain {text}");
         let started = self.call("start_background_process", launch(&command)).await;
@@ -90,7 +90,7 @@ async fn client_that_takes_no_answers_is_not_read_until_it_does() {
     }
     assert!(written < ALL, "all were read");
     let mut answered = 0;
-    // The last one was cut off.
+    // The last written line is incomplete, because its write timed out.
     while answered < written {
         let answer = raw.hear().await;
         assert!(answer["result"]["tools"].is_array());
@@ -108,7 +108,7 @@ async fn parked_waits_leave_room_for_other_requests_and_have_a_share() {
         raw.say(&request(number, "tools/call", &wait)).await;
     }
     raw.ask(9, "ping", json!({})).await;
-    // Some of them may not be parked yet, so the one that finds no room is any of them.
+    // Some of the earlier waits may not have started yet, so any of the waits may be the rejected one.
     raw.say(&request(356, "tools/call", &wait)).await;
     let refused = raw.hear().await;
     assert_eq!(said(&refused["result"])["code"], "too_many_waits", "{refused}");
@@ -206,7 +206,7 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
     let stream = raw.stream.get_mut();
     stream.write_all(b"{\"jsonrpc\":\"2.0\",\"id\":5,\"method\":\"\xff\"}\n").await.unwrap();
     assert_eq!(raw.hear().await["error"]["code"], -32_700, "no UTF-8");
-    // What is no request is not answered.
+    // A message that is not a request gets no reply.
     for params in ["[]".to_owned(), "5".to_owned(), deep(10_000)] {
         let notification =
             format!("{{\"jsonrpc\":\"2.0\",\"method\":\"window/opened\",\"params\":{params}}}");
@@ -218,7 +218,7 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
     raw.ask(6, "ping", json!({})).await;
 }
 
-/// An object in an object, so often.
+/// Returns objects nested `times` levels deep, as JSON text.
 fn deep(times: usize) -> String {
     format!("{}1{}", "{\"a\":".repeat(times), "}".repeat(times))
 }
@@ -246,7 +246,7 @@ async fn requests_that_wait_hold_only_so_many_bytes() {
     raw.say(&request(102, "tools/call", &wait)).await;
     let refused = raw.hear().await;
     assert_eq!((&refused["id"], &refused["error"]["data"]["code"]), (&json!(102), &json!("too_many_waits")));
-    // What ends one of them makes room again.
+    // Cancelling one of the waits makes room again.
     let cancel =
         json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": 100 } });
     raw.say(&cancel.to_string()).await;
@@ -280,7 +280,8 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
     assert_eq!(said(&refused)["message"], "timeout_seconds is 0 to 55, not 600");
 }
 
-/// Text of all kinds: letters of one to four bytes, quotes, controls, colours, redrawn and long lines.
+/// Returns pseudorandom text with characters of one to four bytes, quotes, control characters, colours, redrawn lines
+/// and long lines.
 fn arbitrary(mut seed: u64) -> String {
     const PIECES: [&str; 14] = [
         "a",
@@ -307,7 +308,8 @@ fn arbitrary(mut seed: u64) -> String {
     text
 }
 
-/// The length of what a model is shown of an answer. Clients show the text or the structured content, which are the same.
+/// Returns the length of a result as a model receives it, in bytes. Clients show the text or the structured content,
+/// which are equal.
 fn shown(result: &Value) -> usize {
     assert_eq!(result["isError"], false, "{result}");
     assert_eq!(result["content"].as_array().unwrap().len(), 1, "{result}");

@@ -1,14 +1,14 @@
-//! The list of tools, as every client gets it.
+//! Tests of the list of tools.
 
 use crate::world::{Era, World, opening, with};
 use rmcp::model::{ClientRequest, ListToolsRequest, Tool};
 use serde_json::{Value, json};
 
-/// What the list looks like; written anew with `UPDATE_GOLDEN=1`.
+/// Golden file with the list of tools; `UPDATE_GOLDEN=1` rewrites the file.
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools.json");
-/// Names, descriptions and inputs cost at most so many tokens.
+/// Maximum size of all names, descriptions and input schemas, in tokens.
 const INPUTS: usize = 3_000;
-/// The whole answer to `tools/list` has at most so many bytes.
+/// Maximum size of the whole reply to `tools/list`, in bytes.
 const WHOLE: usize = 24_000;
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Both eras of the protocol.
+//! Tests of both eras of the protocol: with `initialize`, and stateless.
 
 use crate::world::{Era, World, connect, opening};
 use rmcp::model::{ClientRequest, ListToolsRequest};
@@ -34,7 +34,7 @@ async fn every_revision_with_an_introduction_is_spoken() {
         let tools = wire.hear().await;
         let listed = tools["result"]["tools"].as_array().unwrap();
         assert_eq!(listed.len(), 16, "{version}");
-        // Revisions before structured content do not know schemas of answers.
+        // Revisions without structured content have no output schemas.
         let described = listed.iter().filter(|tool| tool.get("outputSchema").is_some()).count();
         assert_eq!(described, if version < "2025-06-18" { 0 } else { 16 }, "{version}");
         assert!(tools["result"].get("resultType").is_none(), "{version}");
@@ -93,7 +93,7 @@ async fn nonsense_on_a_stream_costs_nobody_their_connection() {
     }
 }
 
-/// A client that writes its own lines.
+/// Client that writes raw JSON lines, without the SDK.
 struct Wire {
     stream: BufReader<DuplexStream>,
     _world: World,

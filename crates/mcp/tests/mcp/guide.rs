@@ -1,4 +1,4 @@
-//! The guide for authors of agents: what it says of the tools is written from the tools.
+//! Tests of the guide for authors of agents, whose tool reference is generated from the tools.
 
 use crate::schema;
 use crate::world::{Era, World};
@@ -6,9 +6,9 @@ use rmcp::model::Tool;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// The guide; its generated parts are written anew with `UPDATE_GOLDEN=1`.
+/// Path of the guide; `UPDATE_GOLDEN=1` rewrites its generated parts.
 const GUIDE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/agents.md");
-/// What belongs into an agent's own instructions.
+/// Path of the text that users copy into the instructions of an agent.
 const INSTRUCTIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../cli/src/mcp/instructions.md");
 
 #[tokio::test]
@@ -36,7 +36,8 @@ async fn every_tool_has_an_example_that_is_right() {
         let output = Value::Object((**tool.output_schema.as_ref().unwrap()).clone());
         schema::check(&output, &answer).unwrap_or_else(|wrong| panic!("{}: {wrong}", tool.name));
         let known = output["properties"].as_object().unwrap();
-        // Its answer is that of the other one, whose schema has all fields.
+        // The schema of this tool describes only some fields; `get_process_status` has the full schema of the same
+        // result.
         if tool.name == "get_background_process_status" {
             continue;
         }
@@ -96,7 +97,7 @@ fn kind_of(items: &Value) -> &str {
 
 const ID: &str = "0199d3f0-6c1e-7b52-9f53-0d9a3c6f4e11";
 
-/// What a tool is asked, and what it answers.
+/// Returns example arguments and an example result of a tool.
 fn example(tool: &str) -> (Value, Value) {
     let which = json!({ "process_id": ID });
     let reported = |status: &str, progress: f64| {

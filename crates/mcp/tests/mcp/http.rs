@@ -1,4 +1,4 @@
-//! The face over streamable HTTP.
+//! Tests of the MCP interface over streamable HTTP.
 
 use crate::world::{World, launch, said, with};
 use http::{Request, StatusCode};
@@ -49,12 +49,12 @@ impl Face {
         let status = answer.status();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        // One event of a stream, or plain JSON.
+        // The body is either one event of a stream or plain JSON.
         let json = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap_or(&text);
         (status, serde_json::from_str(json).unwrap_or(Value::String(text)))
     }
 
-    /// Asks in the newer era.
+    /// Sends a request of the stateless era.
     async fn ask(&self, method: &str, name: Option<&str>, mut params: Value) -> (StatusCode, Value) {
         params["_meta"] = json!({
             "io.modelcontextprotocol/protocolVersion": NEW,

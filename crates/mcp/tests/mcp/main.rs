@@ -1,4 +1,4 @@
-//! The MCP face over an engine with everything around it faked.
+//! Tests of the MCP interface with an engine whose surroundings are all simulated.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Output, read and searched and waited for.
+//! Tests of reading, searching and waiting for output.
 
 use crate::world::{Era, World, launch, with};
 use serde_json::{Value, json};

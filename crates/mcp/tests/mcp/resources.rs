@@ -1,4 +1,4 @@
-//! Processes as resources.
+//! Tests of processes and sessions as resources.
 
 use crate::world::{Client, Era, World, connect, opening};
 use rmcp::model::{ReadResourceRequestParams, ResourceContents, ServerNotification, SubscriptionFilter};
@@ -127,7 +127,7 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
     }
 }
 
-/// A client of the older era that listens to one resource.
+/// Client of the older era that subscribes to one resource.
 struct Wire(BufReader<tokio::io::DuplexStream>);
 
 impl Wire {

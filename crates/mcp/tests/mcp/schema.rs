@@ -1,8 +1,8 @@
-//! Checks answers against schemas: just the keywords that ours use, so that any other fails.
+//! Validator of results against schemas. It supports only the keywords that the schemas use; any other keyword fails.
 
 use serde_json::Value;
 
-/// Checks a value; the words that describe, and bound numbers, check nothing here.
+/// Checks a value against a schema. Descriptions and limits of numbers are ignored.
 pub(crate) fn check(schema: &Value, value: &Value) -> Result<(), String> {
     let keywords = schema.as_object().ok_or_else(|| format!("{schema} is no schema"))?;
     for (keyword, expected) in keywords {

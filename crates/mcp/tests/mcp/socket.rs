@@ -1,4 +1,4 @@
-//! The face over a Unix socket.
+//! Tests of the MCP interface over a Unix socket.
 
 use crate::world::{Era, World, opening};
 use longhaul_mcp::ListenerLimits;
@@ -90,14 +90,14 @@ async fn connections_are_bounded_and_room_comes_back() {
     let served = serve(&world, |bounds| bounds.connections = 2);
     let held =
         [UnixStream::connect(&served.path).await.unwrap(), UnixStream::connect(&served.path).await.unwrap()];
-    // Taken in the order of their coming, so the third finds no room.
+    // Connections are accepted in order, so the third exceeds the limit.
     let third = UnixStream::connect(&served.path).await.unwrap();
     assert_eq!(rest(third).await, "");
     drop(held);
     let until = std::time::Instant::now() + PATIENCE;
     loop {
         let mut stream = UnixStream::connect(&served.path).await.unwrap();
-        // One that is closed at once may be closed before it is written to.
+        // A rejected connection may be closed before this write.
         let _ = stream.write_all(b"nonsense\n").await;
         let mut text = String::new();
         let read = stream.read_to_string(&mut text).await;

@@ -1,4 +1,4 @@
-//! Waits that clients ask about again later.
+//! Tests of tasks: waits whose result a client asks for later.
 
 use crate::world::{Client, Era, World, connect, opening, with};
 use rmcp::model::{

@@ -1,4 +1,4 @@
-//! What the tools do.
+//! Tests of the tools.
 
 use crate::world::{Era, World, connect, launch, opening, with};
 use rmcp::model::ClientCapabilities;

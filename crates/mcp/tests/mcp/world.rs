@@ -1,4 +1,4 @@
-//! A server over an engine with everything around it faked, and clients of both eras.
+//! Test set-up: a server with a simulated engine, and clients of both eras.
 
 use crate::schema;
 use longhaul_adapters::memory::MemoryStore;
@@ -34,14 +34,14 @@ pub(crate) struct World {
     pub(crate) state: tempfile::TempDir,
 }
 
-/// How a client begins.
+/// Era of the protocol that a client uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Era {
     Initialize,
     Stateless,
 }
 
-/// A connected client.
+/// Connected client, with the tools that it has listed.
 pub(crate) struct Client {
     pub(crate) running: RunningService<RoleClient, ClientConfig>,
     tools: BTreeMap<String, Tool>,
@@ -94,7 +94,7 @@ impl World {
         Self { clock, orders, api, mcp, state }
     }
 
-    /// The same face after a restart: everything it kept in memory is gone.
+    /// Returns the MCP interface after a restart, without its state in memory.
     pub(crate) fn restarted(&self) -> McpInterface {
         McpInterface::open(self.api.clone(), self.state.path()).unwrap()
     }
@@ -116,7 +116,7 @@ impl World {
         self.clock.run_for(span).await;
     }
 
-    /// Lets time pass until something is true.
+    /// Advances the clock until a future completes.
     pub(crate) async fn until<T>(&self, work: impl Future<Output = T>) -> T {
         let passing = async {
             loop {
@@ -153,14 +153,14 @@ impl Client {
         Self { running, tools: tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect() }
     }
 
-    /// Calls a tool; its answer has to be as its schema says, and the same as text.
+    /// Calls a tool. The result must match its schema, and its text must be the same JSON.
     pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments).await;
         assert_eq!(result.is_error, Some(false), "{tool}: {:?}", result.structured_content);
         result.structured_content.unwrap()
     }
 
-    /// Calls a tool that has to refuse, and gives what its text says.
+    /// Calls a tool that must reject the call, and returns the error.
     pub(crate) async fn refusal(&self, tool: &str, arguments: Value) -> Value {
         let result = self.result(tool, arguments).await;
         assert_eq!(result.is_error, Some(true), "{tool}: {:?}", result.structured_content);
@@ -186,8 +186,8 @@ impl Client {
         self.running.call_tool_once(call).await.unwrap()
     }
 
-    /// An answer has the form that its tool promises. An error has none: clients that know the schema of answers refuse
-    /// an error whose structured content is of another form.
+    /// Checks a result. A success must match the output schema; an error must have no structured content, because
+    /// clients that validate it would reject the error.
     fn check(&self, tool: &str, result: &CallToolResult) {
         if result.is_error == Some(true) {
             assert!(result.structured_content.is_none(), "{tool}: {result:?}");
@@ -201,7 +201,7 @@ impl Client {
         schema::check(&expected, content).unwrap_or_else(|wrong| panic!("{tool}: {wrong} in {content}"));
     }
 
-    /// Starts a command whose script is in its words, and gives its id.
+    /// Starts a command, whose behaviour is scripted by its words, and returns its id.
     pub(crate) async fn start(&self, words: &str) -> String {
         let started = self.call("start_background_process", launch(words)).await;
         started["process_id"].as_str().unwrap().to_owned()
@@ -230,7 +230,7 @@ pub(crate) fn opening() -> Value {
     })
 }
 
-/// A stream that has said on whose behalf it speaks.
+/// Opens a stream to the server and sends the handshake.
 pub(crate) async fn connect(mcp: &McpInterface, opening: &Value) -> DuplexStream {
     let (mut near, far) = tokio::io::duplex(ROOM);
     let mcp = mcp.clone();
@@ -246,11 +246,11 @@ fn script(program: &str, args: &[String]) -> ChildScript {
     assert_eq!(args[0], "-c");
     let words: Vec<String> = args[1].split(' ').map(str::to_owned).collect();
     match words[0].as_str() {
-        // Says something, and fails.
+        // Prints a text and fails.
         "complain" => {
             ChildScript::exits(Duration::from_millis(100), 1).printing(&format!("{}\n", words[1..].join(" ")))
         }
-        // Says many things.
+        // Prints many lines.
         "count" => {
             let lines: String = (1..=words[1].parse().unwrap()).map(|n: u32| format!("line {n}\n")).collect();
             ChildScript::exits(Duration::from_millis(100), 0).printing(&lines)
@@ -259,7 +259,7 @@ fn script(program: &str, args: &[String]) -> ChildScript {
     }
 }
 
-/// What the text of a result says as JSON.
+/// Parses the text of a result as JSON.
 pub(crate) fn said(result: &Value) -> Value {
     let text = result["content"][0]["text"].as_str().unwrap_or_else(|| panic!("{result}"));
     serde_json::from_str(text).unwrap_or_else(|_| panic!("{result}"))

@@ -123,7 +123,7 @@ pub struct PauseReply {
     pub process: ProcessView,
     /// True if the action changed the process.
     pub changed: bool,
-    /// Note about the result, with the values of `note` in [`ActionReply`].
+    /// Note about the result, with the values of `note` in `ActionReply`.
     pub note: Option<String>,
     /// Outcome for each live descendant. A rejection by one of them does not affect the others.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -163,7 +163,7 @@ pub struct EndSessionRequest {
     pub grace_ms: Option<u64>,
 }
 
-/// Restart of an ended process.
+/// Restart of an ended process; the request has no fields.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RestartRequest {}

@@ -206,11 +206,11 @@ impl EventPriority {
 /// Fact that counts as the start of the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StartTrigger {
-    /// Submission: reported work that does not wait.
+    /// Reported work that does not wait starts with its submission.
     AtOnce,
-    /// Claim: reported work that waits for a slot.
+    /// Reported work that waits for a slot starts with its claim.
     AtItsTurn,
-    /// Spawn: a command.
+    /// A command starts when it is spawned.
     WhenSpawned,
 }
 

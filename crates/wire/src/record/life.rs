@@ -9,7 +9,7 @@ use longhaul_domain::{
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
-/// Part of a process that commits change. Times are in milliseconds.
+/// Changing part of a process, which each commit rewrites. Times are in milliseconds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct LifeRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
