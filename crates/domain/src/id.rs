@@ -86,10 +86,10 @@ fn checked(what: &'static str, text: &str) -> Result<String, InvalidText> {
         return Err(InvalidText { what, why: "it is longer than 128 bytes" });
     }
     if text.chars().any(|c| c.is_control() || is_bidi_control(c)) {
-        return Err(InvalidText { what, why: "it holds a control character" });
+        return Err(InvalidText { what, why: "it contains a control character" });
     }
     if text.trim() != text {
-        return Err(InvalidText { what, why: "it begins or ends with a space" });
+        return Err(InvalidText { what, why: "it starts or ends with a space" });
     }
     Ok(text.to_owned())
 }
@@ -226,7 +226,7 @@ impl Priority {
     pub fn kept(value: i64) -> Result<Self, InvalidText> {
         match i32::try_from(value) {
             Ok(kept) if kept >= MIN => Ok(Self(kept)),
-            _ => Err(InvalidText { what: "priority", why: "no process was ever given it" }),
+            _ => Err(InvalidText { what: "priority", why: "no process has ever had this id" }),
         }
     }
 

@@ -52,7 +52,7 @@ impl std::str::FromStr for ProcessType {
                 Some(name) => TypeName::new(name).map(Self::Named),
                 None => Err(InvalidText {
                     what: "process type",
-                    why: "it is none of jules_session, test_suite, build, server, analysis, custom, custom:<name>",
+                    why: "it must be jules_session, test_suite, build, server, analysis, custom or custom:<name>",
                 }),
             },
         }

@@ -72,7 +72,7 @@ pub async fn serve(
         limiter: refusing(|| {
             ApiError::new(503, "too_many_connections", "the manager has as many connections as it takes")
                 .because("each wait and each followed output holds one")
-                .help("end some of them, then try again")
+                .help("cancel some of the waiting calls, then try again")
         }),
         room: Arc::new(Semaphore::new(bounds.connections)),
         told: Arc::new(Semaphore::new(MAX_REJECTIONS)),
@@ -96,7 +96,7 @@ pub async fn serve(
                 None => tracing::debug!("a connection was closed: there is no room to tell so"),
             },
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }

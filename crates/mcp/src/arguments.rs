@@ -47,13 +47,13 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     };
     if let (false, Some(kind)) = (fits, kind) {
         let article = if matches!(kind, "object" | "array" | "integer") { "an" } else { "a" };
-        return Err(format!("{name} is {article} {kind}, not {}", brief(&value.to_string())));
+        return Err(format!("{name} must be {article} {kind}, not {}", brief(&value.to_string())));
     }
     if let (Some(Value::Array(words)), Some(word)) = (schema.get("enum"), value.as_str()) {
         let words: Vec<&str> = words.iter().filter_map(Value::as_str).collect();
         if !is_one_of(&words, word) {
             let meant = nearest(word, &words).map(|near| format!("; nearest: {near}")).unwrap_or_default();
-            return Err(format!("{name} is one of {}, not {:?}{meant}", words.join(", "), brief(word)));
+            return Err(format!("{name} must be one of {}, not {:?}{meant}", words.join(", "), brief(word)));
         }
     }
     if let Some(number) = value.as_f64() {
@@ -62,7 +62,10 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     match value {
         Value::Array(items) => {
             // The length of an array is always small enough for an exact float.
-            #[expect(clippy::cast_precision_loss, reason = "far below 2 to the power of 53")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "the value is far below 2 to the power of 53"
+            )]
             let length = items.len() as f64;
             within(
                 &format!("the length of {name}"),
@@ -97,9 +100,9 @@ fn within(
     let least = schema.get(lower).and_then(Value::as_f64).unwrap_or_default();
     match schema.get(upper).and_then(Value::as_f64) {
         Some(most) if !(least..=most).contains(&number) => {
-            Err(format!("{name} is {least} to {most}, not {shown}"))
+            Err(format!("{name} must be from {least} to {most}, not {shown}"))
         }
-        None if number < least => Err(format!("{name} is at least {least}, not {shown}")),
+        None if number < least => Err(format!("{name} must be at least {least}, not {shown}")),
         Some(_) | None => Ok(()),
     }
 }
@@ -113,7 +116,7 @@ fn unknown(within: &str, name: &str, known: &Map<String, Value>) -> String {
     let known: Vec<&str> = known.keys().map(String::as_str).collect();
     let meant = nearest(name, &known).map(|near| format!("; nearest: {near}")).unwrap_or_default();
     let name = format!("{within}{}", brief(name));
-    format!("there is no argument {name:?}{meant}; there are {}", known.join(", "))
+    format!("there is no argument {name:?}{meant}; the arguments are {}", known.join(", "))
 }
 
 /// Returns the candidate that is most similar to `word`. Returns `None` if none is similar.
@@ -153,29 +156,29 @@ mod tests {
             arguments[field] = value;
             said(Tool::StartBackgroundProcess, arguments)
         };
-        assert_eq!(start("name", json!(7)), "name is a string, not 7");
-        assert_eq!(start("timeout", json!("60")), "timeout is a number, not \"60\"");
-        assert_eq!(start("timeout", json!(-1)), "timeout is 0 to 2592000, not -1");
-        assert_eq!(start("retries", json!(1.5)), "retries is an integer, not 1.5");
-        assert_eq!(start("args", json!("a b")), "args is an array, not \"a b\"");
-        assert_eq!(start("args", json!([1])), "args is a string, not 1");
-        assert_eq!(start("env", json!({ "A": 1 })), "env.A is a string, not 1");
+        assert_eq!(start("name", json!(7)), "name must be a string, not 7");
+        assert_eq!(start("timeout", json!("60")), "timeout must be a number, not \"60\"");
+        assert_eq!(start("timeout", json!(-1)), "timeout must be from 0 to 2592000, not -1");
+        assert_eq!(start("retries", json!(1.5)), "retries must be an integer, not 1.5");
+        assert_eq!(start("args", json!("a b")), "args must be an array, not \"a b\"");
+        assert_eq!(start("args", json!([1])), "args must be a string, not 1");
+        assert_eq!(start("env", json!({ "A": 1 })), "env.A must be a string, not 1");
         assert_eq!(
             start("ready_when", json!({ "port": 70_000 })),
-            "ready_when.port is 1 to 65535, not 70000"
+            "ready_when.port must be from 1 to 65535, not 70000"
         );
         assert_eq!(
             start("process_type", json!("test")),
-            "process_type is one of test_suite, build, server, analysis, custom, jules_session, not \"test\"; nearest: test_suite"
+            "process_type must be one of test_suite, build, server, analysis, custom, jules_session, not \"test\"; nearest: test_suite"
         );
         let unknown = start("timeout_seconds", json!(5));
         assert!(
             unknown
-                .starts_with("there is no argument \"timeout_seconds\"; nearest: timeout; there are args, "),
+                .starts_with("there is no argument \"timeout_seconds\"; nearest: timeout; the arguments are args, "),
             "{unknown}"
         );
         let ids = said(Tool::WaitForProcess, json!({ "process_ids": [] }));
-        assert_eq!(ids, "the length of process_ids is 1 to 16, not 0");
+        assert_eq!(ids, "the length of process_ids must be from 1 to 16, not 0");
         assert_eq!(said(Tool::PauseProcess, json!({})), "process_id is missing");
     }
 

@@ -64,9 +64,9 @@ impl ToolContext<'_> {
     fn session(self, asked: Option<String>) -> Result<Option<String>, ToolError> {
         match (&self.caller.session, asked) {
             (Some(bound), Some(asked)) if *bound != asked => Err(ToolError::invalid(format!(
-                "everything here belongs to the session {bound:?}, not to {asked:?}"
+                "this connection belongs to the session {bound:?}, so session_id cannot be {asked:?}"
             ))
-            .hint("leave session_id out")),
+            .hint("omit session_id")),
             (Some(bound), _) => Ok(Some(bound.clone())),
             (None, asked) => Ok(asked),
         }

@@ -43,24 +43,27 @@ impl ToolError {
 
     /// Returns the error for a tool that a read-only client may not call.
     pub(crate) fn read_only(tool: &str) -> Self {
-        Self::of("read_only", format!("{tool} is not allowed here: only tools that read are"))
+        Self::of(
+            "read_only",
+            format!("{tool} is not allowed for this client: it may only call tools that read"),
+        )
     }
 
     /// Returns the error for a wait above the maximum number of concurrent waits.
     pub(crate) fn crowded() -> Self {
-        let mut refusal = Self::of("too_many_waits", "as many calls wait as there may be");
+        let mut refusal = Self::of("too_many_waits", "the maximum number of waiting calls is reached");
         refusal.0.retryable = true;
-        refusal.hint("end some of them, then try again")
+        refusal.hint("cancel some of the waiting calls, then try again")
     }
 
     /// Returns the error for a restart of a process that has not ended yet.
     pub(crate) fn still_ending(id: &str) -> Self {
         let mut refusal = Self::of(
             "invalid_status_transition",
-            format!("process {id} or a descendant of it is still ending"),
+            format!("process {id} or one of its descendants is still being stopped"),
         );
         refusal.0.retryable = true;
-        refusal.hint("try again, or stop_background_process with force first")
+        refusal.hint("try again, or call stop_background_process with force first")
     }
 
     fn of(code: &str, message: impl Into<String>) -> Self {
@@ -176,30 +179,32 @@ fn hint(problem: &Problem) -> Option<&'static str> {
     match (problem.slug.as_str(), problem.current_status.as_deref()) {
         // With candidates, the error itself explains how to name one of them.
         ("process_not_found", _) if problem.candidates.is_empty() => {
-            Some("list_background_processes shows what there is")
+            Some("call list_background_processes to find the process")
         }
         ("unsupported", _) if problem.reported => {
-            Some("the reporter of the work registers it again: register_process")
+            Some("the program that reports on the work must register it again with register_process")
         }
         (
             "invalid_status_transition",
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
-        ) if problem.reported => {
-            Some("the work has ended and stays so; register_process starts a new record")
-        }
+        ) if problem.reported => Some(
+            "the work has ended, and this record does not change any more; register_process creates a new one",
+        ),
         (
             "invalid_status_transition",
             Some("completed" | "failed" | "timeout" | "cancelled" | "interrupted"),
-        ) => Some("it has ended and stays so; restart_process runs it again"),
+        ) => Some("the process has ended; restart_process runs its command again as a new process"),
         ("invalid_status_transition", Some(_)) if is_too_early(problem) => {
-            Some("it runs in a moment: try again, the same")
+            Some("the process starts in a moment: repeat the same call")
         }
         ("invalid_status_transition", Some(_)) if problem.attempted.as_deref() == Some("restart") => {
-            Some("it is live: with stop it is stopped first")
+            Some("the process is still running: with stop: true it is stopped first")
         }
-        ("invalid_status_transition", Some(_)) => Some("get_process_status says where it stands"),
-        ("output_removed", _) => Some("get_process_status still tells how it ended"),
-        ("no_slot", _) => Some("wait for one of its holders, or launch it under another concurrency_key"),
+        ("invalid_status_transition", Some(_)) => Some("call get_process_status for the present state"),
+        ("output_removed", _) => Some("call get_process_status for the result of the process"),
+        ("no_slot", _) => {
+            Some("wait until one of the slot holders has ended, or use another concurrency_key")
+        }
         _ => None,
     }
 }
@@ -223,7 +228,7 @@ mod tests {
         let expected = json!({
             "code": "process_not_found",
             "message": "there is no process x",
-            "hint": "list_background_processes shows what there is",
+            "hint": "call list_background_processes to find the process",
             "retryable": false,
         });
         assert_eq!(result.structured_content, None);
@@ -264,7 +269,7 @@ mod tests {
         for attempted in ["pause", "send"] {
             let said = refused("starting", attempted);
             assert!(said.retryable, "{attempted}");
-            assert_eq!(said.hint.as_deref(), Some("it runs in a moment: try again, the same"));
+            assert_eq!(said.hint.as_deref(), Some("the process starts in a moment: repeat the same call"));
         }
         for (status, attempted) in [("starting", "resume"), ("queued", "send"), ("completed", "pause")] {
             assert!(!refused(status, attempted).retryable, "{status} {attempted}");

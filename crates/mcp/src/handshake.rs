@@ -31,25 +31,25 @@ struct Handshake {
 #[non_exhaustive]
 pub(crate) enum HandshakeError {
     /// The client disconnected.
-    #[error("the stream ended before its opening line")]
+    #[error("the stream ended before its first line")]
     Gone,
     /// The line is too long.
-    #[error("the opening line is longer than {MAX_LINE_LEN} bytes")]
+    #[error("the first line is longer than {MAX_LINE_LEN} bytes")]
     TooLong,
     /// The line is not a valid handshake.
-    #[error("the opening line cannot be understood: {why}")]
+    #[error("the first line is not valid: {why}")]
     Unreadable {
         /// Description of the error.
         why: String,
     },
     /// The line has a different format version.
-    #[error("the opening line has format {theirs}; this manager supports {FORM}")]
+    #[error("the first line has format {theirs}; this manager supports format {FORM}")]
     Form {
         /// Format version of the line.
         theirs: u32,
     },
     /// The stream failed.
-    #[error("the opening line cannot be read")]
+    #[error("the first line cannot be read")]
     Io {
         /// Cause of the failure.
         #[source]
@@ -82,7 +82,9 @@ pub(crate) async fn read(stream: &mut (impl AsyncBufRead + Unpin)) -> Result<Cal
         return Err(HandshakeError::Form { theirs: opening.longhaul_mcp });
     }
     if opening.directory.as_ref().is_some_and(|directory| !directory.is_absolute()) {
-        return Err(HandshakeError::Unreadable { why: "its directory is not absolute".to_owned() });
+        return Err(HandshakeError::Unreadable {
+            why: "the directory of the client is not an absolute path".to_owned(),
+        });
     }
     Ok(Caller {
         directory: opening.directory,

@@ -25,19 +25,21 @@ pub(crate) fn wrong(method: &str, params: Option<&Value>) -> Option<ErrorData> {
         "tasks/get" => why::<GetTaskParams>(params),
         "tasks/cancel" => why::<CancelTaskParams>(params),
         "tasks/update" => why::<UpdateTaskParams>(params),
-        "ping" | "server/discover" | "subscriptions/listen" => "they have another shape".to_owned(),
+        "ping" | "server/discover" | "subscriptions/listen" => "they have an unexpected structure".to_owned(),
         _ => return None,
     };
     let why = shortened(why, MAX_MESSAGE_LEN);
-    Some(ErrorData::invalid_params(format!("the parameters of {method} are wrong: {why}"), None))
+    Some(ErrorData::invalid_params(format!("the parameters of {method} are not valid: {why}"), None))
 }
 
 /// Returns the error for an unknown method.
 pub(crate) fn no_method(method: &str) -> ErrorData {
     let name = brief(method);
     let message = match Tool::named(method) {
-        Some(_) => format!("there is no method {name:?}: call the tool of that name with tools/call"),
-        None => format!("there is no method {name:?}: tools/list names the tools, and tools/call calls one"),
+        Some(_) => format!("there is no method {name:?}: use tools/call to call the tool with this name"),
+        None => {
+            format!("there is no method {name:?}: tools/list lists the tools, and tools/call calls a tool")
+        }
     };
     ErrorData::new(ErrorCode::METHOD_NOT_FOUND, message, None)
 }
@@ -62,12 +64,12 @@ pub(crate) fn read<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T,
 
 fn why<T: DeserializeOwned>(params: Option<&Value>) -> String {
     match params {
-        None => "there are none".to_owned(),
+        None => "they are missing".to_owned(),
         Some(Value::Object(fields)) => match read::<T>(fields.clone()) {
             Err(error) => error,
-            Ok(_) => "they have another shape".to_owned(),
+            Ok(_) => "they have an unexpected structure".to_owned(),
         },
-        Some(_) => "they are an object".to_owned(),
+        Some(_) => "they must be an object".to_owned(),
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
         assert!(Tool::ALL.iter().all(|tool| said.contains(tool.name())), "{said}");
         let said = no_method("nosuch").message;
         assert!(said.contains("no method \"nosuch\"") && said.contains("tools/list"), "{said}");
-        assert!(no_method("wait_for_process").message.contains("call the tool of that name with tools/call"));
+        assert!(no_method("wait_for_process").message.contains("use tools/call to call the tool"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
     vec![
         ResourceTemplate::new("longhaul://process/{id}", "process")
             .with_title("Process")
-            .with_description("The whole record of a process")
+            .with_description("Complete record of a process")
             .with_mime_type("application/json"),
         ResourceTemplate::new("longhaul://process/{id}/log", "log")
             .with_title("Output")
@@ -48,7 +48,10 @@ pub(crate) fn templates() -> Vec<ResourceTemplate> {
             .with_mime_type("text/plain"),
         ResourceTemplate::new("longhaul://session/{id}", "session")
             .with_title("Session")
-            .with_description("What lives in a session, and what ended last; subscribe to be told of ends")
+            .with_description(
+                "Live and recently ended processes of a session; subscribe to be notified when one \
+                               ends",
+            )
             .with_mime_type("application/json"),
     ]
 }

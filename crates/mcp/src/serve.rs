@@ -55,10 +55,12 @@ impl McpInterface {
             match accepted {
                 Ok((stream, _)) => match room.clone().try_acquire_owned() {
                     Ok(permit) => drop(open.spawn(self.clone().attend(stream, bounds, permit))),
-                    Err(_) => tracing::debug!("a connection was closed: there is no room for it"),
+                    Err(_) => {
+                        tracing::debug!("closed a connection: the maximum number of connections is reached")
+                    }
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be taken");
+                    tracing::warn!(%error, "could not accept a connection");
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
@@ -84,7 +86,7 @@ impl McpInterface {
                 Ok(())
             }
             Err(error) => {
-                tracing::debug!(%error, "a stream was refused");
+                tracing::debug!(%error, "rejected a stream");
                 timeout(REJECT_TIMEOUT, write.write_all(error.line().as_bytes())).await.unwrap_or(Ok(()))
             }
         }
@@ -93,10 +95,10 @@ impl McpInterface {
     async fn attend(self, stream: UnixStream, bounds: ListenerLimits, permit: OwnedSemaphorePermit) {
         if stream.peer_cred().is_ok_and(|peer| peer.uid() == bounds.owner) {
             if let Err(error) = self.serve_stream(stream, bounds.handshake).await {
-                tracing::debug!(%error, "a connection ended badly");
+                tracing::debug!(%error, "a connection ended with an error");
             }
         } else {
-            tracing::debug!("a connection of another user was closed");
+            tracing::debug!("closed a connection of another user");
         }
         drop(permit);
     }
@@ -109,12 +111,12 @@ impl McpInterface {
         match timeout(patience, self.server(caller).serve(MessageStream::new(read, write))).await {
             Ok(Ok(running)) => {
                 if let Err(error) = running.waiting().await {
-                    tracing::debug!(%error, "a connection broke off");
+                    tracing::debug!(%error, "a connection was interrupted");
                 }
             }
             // A client that sends no first request must not occupy a connection.
-            Ok(Err(error)) => tracing::debug!(%error, "a client did not introduce itself"),
-            Err(_) => tracing::debug!("a client said nothing"),
+            Ok(Err(error)) => tracing::debug!(%error, "a client sent no valid first line"),
+            Err(_) => tracing::debug!("a client sent nothing"),
         }
     }
 }

@@ -322,7 +322,7 @@ impl ServerHandler for Server {
     ) -> Result<(), ErrorData> {
         let Transport::Stream(_) = self.origin else {
             return Err(ErrorData::invalid_request(
-                "nothing is kept between requests here: there is no stream for updates",
+                "this connection keeps no state between requests, so there is no stream for updates",
                 None,
             ));
         };
@@ -371,7 +371,9 @@ impl ServerHandler for Server {
         match self.shared.tasks.cancel(&self.shared.api, &request.task_id).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(no_task()),
-            Err(error) => Err(ErrorData::internal_error(format!("it cannot be written down: {error}"), None)),
+            Err(error) => {
+                Err(ErrorData::internal_error(format!("the result cannot be encoded: {error}"), None))
+            }
         }
     }
 }

@@ -62,7 +62,7 @@ where
     }
 
     fn refuse(&self, id: &Value, error: &ErrorData) {
-        tracing::debug!(code = error.code.0, "a message was refused");
+        tracing::debug!(code = error.code.0, "rejected a message");
         let line = json!({ "jsonrpc": "2.0", "id": id, "error": error });
         // Reading can be cancelled at any await, but the rejection must still be written.
         tokio::spawn(self.written(line.to_string().into_bytes()));
@@ -151,7 +151,8 @@ impl<R, W> MessageStream<R, W> {
                 match self.load.begin(&asked.id, parks(&asked.request), bytes) {
                     RequestAdmission::Once => Ok(()),
                     RequestAdmission::Twice => {
-                        let error = ErrorData::invalid_request("a request with this id is at work", None);
+                        let error =
+                            ErrorData::invalid_request("a request with this id is already running", None);
                         Err((asked.id.clone(), error))
                     }
                     RequestAdmission::Crowded => Err((asked.id.clone(), ToolError::crowded().into_error())),
@@ -220,9 +221,9 @@ fn misunderstood(line: &[u8], why: &serde_json::Error) -> MessageKind {
         }
     }
     let text = if value.is_array() {
-        "batches are not taken: one message a line".to_owned()
+        "batches are not supported: send one message per line".to_owned()
     } else {
-        format!("this is no message of JSON-RPC 2.0: {why}")
+        format!("this is not a JSON-RPC 2.0 message: {why}")
     };
     refused(id, ErrorData::invalid_request(text, None))
 }
@@ -237,10 +238,10 @@ fn unreadable(line: &[u8], why: &serde_json::Error) -> MessageKind {
     {
         Ok(RequestEnvelope { id: None, method: Some(_) }) => MessageKind::Nothing,
         Ok(RequestEnvelope { id, .. }) => {
-            refused(known(id), ErrorData::invalid_request(format!("this JSON is not taken: {why}"), None))
+            refused(known(id), ErrorData::invalid_request(format!("this JSON is not accepted: {why}"), None))
         }
         Err(()) => {
-            let error = ErrorData::new(ErrorCode::PARSE_ERROR, format!("this is no JSON: {why}"), None);
+            let error = ErrorData::new(ErrorCode::PARSE_ERROR, format!("this is not JSON: {why}"), None);
             refused(Value::Null, error)
         }
     }
@@ -259,7 +260,7 @@ fn known(id: Option<Value>) -> Value {
 }
 
 fn too_long() -> ErrorData {
-    ErrorData::invalid_request(format!("a message has at most {} bytes", line::MAX_MESSAGE_LEN), None)
+    ErrorData::invalid_request(format!("a message may have at most {} bytes", line::MAX_MESSAGE_LEN), None)
 }
 
 const fn refused(id: Value, error: ErrorData) -> MessageKind {

@@ -89,7 +89,7 @@ impl LegacySubscriptions {
     pub(crate) async fn add(&self, api: &Api, uri: String, peer: &Peer<RoleServer>) -> Result<(), ToolError> {
         if self.is_full(&uri) {
             return Err(ToolError::invalid(format!(
-                "one client listens to at most {MAX_RESOURCES} resources"
+                "one client may subscribe to at most {MAX_RESOURCES} resources"
             )));
         }
         match (resource::process(&uri), resource::session(&uri)) {

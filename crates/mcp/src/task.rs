@@ -59,7 +59,9 @@ impl Tasks {
         let mut ids = Vec::with_capacity(asked.process_ids.len());
         for reference in desk.find_all(&asked.process_ids).await? {
             let view = api.show(&reference, DetailLevel::Records).await?;
-            ids.push(view.id.parse().map_err(|_| ToolError::invalid("its id cannot be read"))?);
+            ids.push(
+                view.id.parse().map_err(|_| ToolError::invalid("the id of the process cannot be read"))?,
+            );
         }
         let token = TaskToken::new(ids, asked.mode, api.engine.now());
         let now = self.look(api, &token).await?;

@@ -135,7 +135,7 @@ impl Tool {
         match self {
             Self::CompleteProcess => "Complete reported work",
             Self::FailProcess => "Fail reported work",
-            Self::GetBackgroundProcessStatus => "Process status, other name",
+            Self::GetBackgroundProcessStatus => "Process status (alias)",
             Self::GetProcessStatus => "Process status",
             Self::ListBackgroundProcesses => "List processes",
             Self::PauseProcess => "Pause a process",
@@ -154,22 +154,22 @@ impl Tool {
 
     const fn description(self) -> &'static str {
         match self {
-            Self::CompleteProcess => "Report that registered work is done.",
-            Self::FailProcess => "Report that registered work failed.",
+            Self::CompleteProcess => "Record that registered work is done.",
+            Self::FailProcess => "Record that registered work failed.",
             Self::GetBackgroundProcessStatus => "Same as get_process_status.",
             Self::GetProcessStatus => {
-                "The whole record of a process: status, progress, times, exit code, metadata. \
-                 Do not poll it: use wait_for_process."
+                "Return the complete record of a process: status, progress, times, exit code, metadata. Do not poll \
+                 it: use wait_for_process."
             }
-            Self::ListBackgroundProcesses => "List processes, newest first, and count live ones.",
+            Self::ListBackgroundProcesses => "List processes, newest first, and count the live ones.",
             Self::PauseProcess => "Pause a process and all its descendants.",
             Self::ReadProcessOutput => {
-                "Read output under a token budget: head and tail at first (what lies between can be fetched by \
-                 its cursor), then what is new since next_cursor."
+                "Read output within a token budget: head and tail at first (the middle by its cursor), then only \
+                 output after next_cursor."
             }
             Self::RegisterProcess => {
-                "Register work that you do yourself, so that others see it. Report its progress, then complete or \
-                 fail it."
+                "Register work that you do yourself, so that others can see it. Report its progress, then complete \
+                 or fail it."
             }
             Self::ReportProgress => "Report progress of registered work; counts as a heartbeat.",
             Self::RestartProcess => "Run an ended process again, as a new process with a new id.",
@@ -179,15 +179,16 @@ impl Tool {
                 "Write to the standard input of a process that was started with stdin: pipe."
             }
             Self::StartBackgroundProcess => {
-                "Start a command that outlives this conversation. Returns its process_id at once; one that fails is \
-                 data, not an error."
+                "Start a command that outlives this conversation. Returns its process_id at once; a command that \
+                 fails is a result, not an error."
             }
             Self::StopBackgroundProcess => {
-                "Stop a process with all its descendants: TERM, 5 s, KILL. Waits until all of them have ended, at most 15 s."
+                "Stop a process with all its descendants: TERM, after 5 s KILL. Waits at most 15 s until all of \
+                 them have ended."
             }
             Self::WaitForProcess => {
-                "Wait until processes have ended, run, are ready, or print a match. After a timeout, try again; for more than a \
-                 minute, run `longhaul wait ID` in a background shell of your own instead."
+                "Wait until processes have ended, run, are ready, or print a match. After a timeout, call it again; \
+                 for more than a minute, run `longhaul wait ID` in a background shell of your own instead."
             }
         }
     }

@@ -146,9 +146,9 @@ impl fmt::Display for OutputCursor {
 impl fmt::Display for CursorError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "it is no cursor",
-            Self::Version => "it is a cursor of another version",
-            Self::Foreign => "it is misspelt, or a cursor of another process",
+            Self::Malformed => "this is not a cursor",
+            Self::Version => "the cursor has another version",
+            Self::Foreign => "the cursor is misspelled, or belongs to another process",
         })
     }
 }

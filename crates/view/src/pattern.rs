@@ -109,10 +109,10 @@ impl fmt::Display for PatternError {
         match self {
             Self::Empty => f.write_str("the pattern is empty"),
             Self::TooLong { length } => {
-                write!(f, "the pattern has {length} bytes, and {MAX_PATTERN_LEN} are the most")
+                write!(f, "the pattern has {length} bytes; the maximum is {MAX_PATTERN_LEN}")
             }
-            Self::TooLarge => f.write_str("the pattern stands for too much: its repetitions are too large"),
-            Self::Broken { why } => write!(f, "the pattern is no regular expression: {why}"),
+            Self::TooLarge => f.write_str("the pattern is too complex: its repetitions are too large"),
+            Self::Broken { why } => write!(f, "the pattern is not a regular expression: {why}"),
         }
     }
 }
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!(refused(r"((((\w{100}){100}){100}){100})"), PatternError::TooLarge);
         let deep = format!("{}a{}", "(".repeat(200), ")".repeat(200));
         assert!(matches!(refused(&deep), PatternError::Broken { .. }));
-        assert_eq!(refused("(a").to_string(), "the pattern is no regular expression: unclosed group");
+        assert_eq!(refused("(a").to_string(), "the pattern is not a regular expression: unclosed group");
         assert!(matches!(refused(r"(a)\1"), PatternError::Broken { .. }));
     }
 

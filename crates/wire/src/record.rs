@@ -60,7 +60,7 @@ pub enum RecordDecodeError {
         what: String,
     },
     /// A newer program wrote the record, and this program must not read it.
-    #[error("the record needs a reader of format {needs}, this one reads up to {reads}")]
+    #[error("the record requires a reader of format {needs}; this program reads formats up to {reads}")]
     TooNew {
         /// Format that the reader must know.
         needs: u32,
@@ -217,7 +217,10 @@ fn read<T: DeserializeOwned>(what: &'static str, text: &str, reads: u32) -> Resu
                 fitting(stamp.min_reader, reads)?;
             }
             // The message of the JSON error is left out, because it may quote a value of the record.
-            Err(RecordDecodeError::damaged(format!("the {what} does not fit at column {}", error.column())))
+            Err(RecordDecodeError::damaged(format!(
+                "the {what} has an unexpected structure at column {}",
+                error.column()
+            )))
         }
     }
 }
@@ -249,7 +252,7 @@ impl TryFrom<DurationRecord> for Duration {
 
     fn try_from(span: DurationRecord) -> Result<Self, RecordDecodeError> {
         if span.ns >= 1_000_000_000 {
-            return Err(RecordDecodeError::damaged("a span with more than a second of nanoseconds"));
+            return Err(RecordDecodeError::damaged("a duration with more than one second of nanoseconds"));
         }
         Ok(Self::new(span.s, span.ns))
     }

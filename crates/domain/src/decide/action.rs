@@ -427,14 +427,17 @@ impl Decider<'_> {
     }
 
     fn over(&self, verb: ActionKind) -> Rejection {
-        self.unsupported(verb, "a process whose own work is over: it only waits for its children")
+        self.unsupported(verb, "a process whose own work has ended: it only waits for its children")
     }
 
     /// The end of a command is seen, not reported.
     fn only_reported(&self, verb: ActionKind) -> Result<(), Rejection> {
         match self.process.spec.work {
             Work::Reported(_) => Ok(()),
-            Work::Command(_) => Err(self.unsupported(verb, "a command: its end is observed")),
+            Work::Command(_) => {
+                Err(self
+                    .unsupported(verb, "a command: its end is observed by its supervisor"))
+            }
         }
     }
 }

@@ -132,7 +132,7 @@ impl Decider<'_> {
     fn already_ran(&self, earlier: AttemptNo, exit: Option<&Exit>) -> Decision {
         match &self.process.state {
             State::Starting { .. } | State::Stopping { execution: None, .. } => {
-                let found = format!("attempt {earlier} ran, and the store lost its record");
+                let found = format!("attempt {earlier} ran, but the store lost its record");
                 let why = Interruption::RecordLost { found };
                 let mut step = self.ended(Ending::Interrupted { why });
                 let late = exit.map(|exit| Fact::LateExit { attempt: earlier, exit: exit.clone() });
@@ -150,7 +150,7 @@ impl Decider<'_> {
 
     /// What ran is said never to have run: whatever told so has lost what it knew of the attempt.
     fn record_lost(&self) -> Decision {
-        let found = "it ran, and its attempt has no files on its node any more".to_owned();
+        let found = "the attempt ran, but its files are missing on its node".to_owned();
         self.node_lost(&Interruption::RecordLost { found })
     }
 

@@ -109,6 +109,6 @@ where
         .max_header_size(habits.head)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended badly");
+        tracing::debug!(%error, "a connection ended with an error");
     }
 }

@@ -106,7 +106,7 @@ pub async fn serve_network(
             }
             Ok((stream, peer)) => welcome(stream, peer, &network, &mut open),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be taken");
+                tracing::warn!(%error, "could not accept a connection");
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }

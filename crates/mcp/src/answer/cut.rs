@@ -18,7 +18,7 @@ pub(super) fn cut(fields: &mut JsonObject, longest: usize, rest: &str) {
 fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
     match value {
         Value::String(text) => {
-            Value::String(format!("{}… ({} bytes, all in {rest})", begin(text, room), text.len()))
+            Value::String(format!("{}… ({} bytes; complete value: {rest})", begin(text, room), text.len()))
         }
         Value::Array(items) => {
             let mut room = room;
@@ -31,7 +31,7 @@ fn shortened(value: &Value, length: usize, room: usize, rest: &str) -> Value {
                 room -= size;
                 kept.push(item.clone());
             }
-            kept.push(Value::String(format!("… ({} more, all in {rest})", items.len() - kept.len())));
+            kept.push(Value::String(format!("… ({} more; complete list: {rest})", items.len() - kept.len())));
             Value::Array(kept)
         }
         Value::Object(_) => {
@@ -71,9 +71,9 @@ mod tests {
         fields.insert("object".to_owned(), json!({ "key": "\u{1}".repeat(4_000) }));
         cut(&mut fields, 2_048, "REST");
         assert_eq!(fields["short"], json!({ "a": 1 }));
-        assert!(fields["text"].as_str().unwrap().ends_with("… (10000 bytes, all in REST)"));
+        assert!(fields["text"].as_str().unwrap().ends_with("… (10000 bytes; complete value: REST)"));
         let list = fields["list"].as_array().unwrap();
-        assert_eq!(list.last().unwrap(), "… (90 more, all in REST)");
+        assert_eq!(list.last().unwrap(), "… (90 more; complete list: REST)");
         assert_eq!(fields["object"]["truncated"], true);
         assert_eq!(fields["object"]["rest"], "REST");
         for value in fields.values() {

@@ -200,30 +200,35 @@ fn next(view: &ProcessView) -> Option<&'static str> {
     let is_command = view.work == "command";
     if view.conditions.iter().any(|condition| condition == "waiting_for_input") {
         return Some(match view.stdin.as_deref() {
-            Some("pipe") => "it waits for input: send_process_input",
+            Some("pipe") => "the process waits for input: send it with send_process_input",
             _ => {
-                "it waits for input that never comes: stop_background_process, then start it with stdin: pipe"
+                "the process waits for input, but its stdin is not open: call stop_background_process, then start \
+                 it again with stdin: pipe"
             }
         });
     }
     if view.cancelling_descendants && is_terminal(&view.status) {
         return Some(
-            "descendants of it are still ending: stop_background_process waits for them, with force it kills them",
+            "descendants of the process are still being stopped: stop_background_process waits for them, with force \
+             it kills them",
         );
     }
     if view.start_failure.is_some() && is_terminal(&view.status) {
-        return Some("it could not be started, as error says: correct command or cwd, and start it again");
+        return Some(
+            "the process could not be started, see error: correct command or cwd, then start it again",
+        );
     }
     match view.status.as_str() {
-        "paused" => Some("resume_process lets it go on"),
-        "failed" | "timeout" | "interrupted" if is_command => {
-            Some("read_process_output or search_process_output tell why; restart_process runs it again")
-        }
-        "completed" if is_command => Some("read_process_output has its output"),
-        "pending" | "starting" | "running" | "stopping" if is_command => {
-            Some("wait_for_process; for more than a minute `longhaul wait ID` in your own background shell")
-        }
-        "running" => Some("report_progress while it goes on, then complete_process or fail_process"),
+        "paused" => Some("call resume_process to continue the process"),
+        "failed" | "timeout" | "interrupted" if is_command => Some(
+            "call read_process_output or search_process_output to find the cause; call restart_process to run \
+                  it again",
+        ),
+        "completed" if is_command => Some("call read_process_output to read its output"),
+        "pending" | "starting" | "running" | "stopping" if is_command => Some(
+            "call wait_for_process; for more than a minute run `longhaul wait ID` in your own background shell",
+        ),
+        "running" => Some("call report_progress while the work runs, then complete_process or fail_process"),
         _ => None,
     }
 }

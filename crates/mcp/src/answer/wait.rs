@@ -65,14 +65,14 @@ pub(crate) fn waiting(view: &ProcessView) -> WaitedProcess {
 pub(crate) fn suggested_wait(views: &[ProcessView]) -> u64 {
     let ends = views.iter().filter_map(|view| view.eta_ms).max();
     // The suggestion is in whole seconds and at most ten minutes.
-    #[expect(clippy::cast_precision_loss, reason = "an estimate is no more exact than this")]
+    #[expect(clippy::cast_precision_loss, reason = "estimates are shown with one digit of precision")]
     let seconds = ends.map_or(DEFAULT_SUGGESTED_WAIT, |millis| {
         (millis as f64 / 1_000.0).clamp(MIN_SUGGESTED_WAIT, MAX_SUGGESTED_WAIT)
     });
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "it lies between the shortest and the longest"
+        reason = "the value is between the minimum and the maximum"
     )]
     let whole = seconds.ceil() as u64;
     whole

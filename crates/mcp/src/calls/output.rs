@@ -105,14 +105,20 @@ impl ToolContext<'_> {
     /// Writes to the standard input of a process.
     pub(super) async fn send_input(self, asked: SendInput) -> Result<JsonObject, ToolError> {
         if asked.text.is_empty() && !asked.close {
-            return Err(ToolError::invalid("there is nothing to send").hint("give text, close, or both"));
+            return Err(
+                ToolError::invalid("there is nothing to send").hint("give text, close: true, or both")
+            );
         }
         let request = InputRequest { text: Some(asked.text), close: asked.close, ..InputRequest::default() };
         let id = self.find(&asked.process_id).await?;
         let written = self.api.write_input(&id, request, None).await.map_err(|fault| {
             let is_closed_to_all = fault.problem().slug == "unsupported";
             let refusal = ToolError::from(fault);
-            if is_closed_to_all { refusal.hint("start it with stdin: pipe") } else { refusal }
+            if is_closed_to_all {
+                refusal.hint("restart the work with start_background_process and stdin: pipe")
+            } else {
+                refusal
+            }
         })?;
         let bytes = usize::try_from(written.bytes).unwrap_or(usize::MAX);
         Ok(object(&SendAnswer { process_id: written.id, bytes, closed: written.closed }))

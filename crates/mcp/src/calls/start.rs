@@ -85,17 +85,17 @@ impl ToolContext<'_> {
             (Some(asked), Some(base)) => base.join(asked),
             (None, Some(base)) => base.to_owned(),
             (Some(_), None) => {
-                return Err(ToolError::invalid("cwd must be an absolute path here")
-                    .hint("over HTTP the client's directory is not known: give an absolute path"));
+                return Err(ToolError::invalid("cwd must be an absolute path")
+                    .hint("over HTTP, the directory of the client is unknown: give an absolute path"));
             }
             (None, None) => {
-                return Err(ToolError::invalid("cwd is required here")
-                    .hint("over HTTP the client's directory is not known: give an absolute path"));
+                return Err(ToolError::invalid("cwd is missing")
+                    .hint("over HTTP, the directory of the client is unknown: give an absolute path"));
             }
         };
         match directory.into_os_string().into_string() {
             Ok(text) => Ok(text),
-            Err(_) => Err(ToolError::invalid("the working directory is no UTF-8 text")),
+            Err(_) => Err(ToolError::invalid("the working directory is not UTF-8 text")),
         }
     }
 }

@@ -74,7 +74,7 @@ impl ToolContext<'_> {
                 Ok(Some(Ok(Ok(None)))) => {}
                 Ok(Some(Ok(Err(refusal)))) => return Err(refusal),
                 Ok(Some(Err(broken))) => {
-                    return Err(ToolError::invalid(format!("the search broke off: {broken}")));
+                    return Err(ToolError::invalid(format!("the search in the output failed: {broken}")));
                 }
             }
         };
@@ -117,9 +117,9 @@ fn is_ready(asked: &WaitInput, views: &[ProcessView]) -> bool {
 /// Rejects a wait with a contradictory combination of `until` and `pattern`.
 pub(crate) fn check(asked: &WaitInput) -> Result<(), ToolError> {
     match (asked.until, &asked.pattern) {
-        (WaitUntil::OutputMatch, None) => Err(ToolError::invalid("output_match needs a pattern")),
+        (WaitUntil::OutputMatch, None) => Err(ToolError::invalid("until: output_match requires pattern")),
         (WaitUntil::Ended | WaitUntil::Running | WaitUntil::Ready, Some(_)) => {
-            Err(ToolError::invalid("a pattern is for until: output_match"))
+            Err(ToolError::invalid("pattern is only allowed with until: output_match"))
         }
         (WaitUntil::OutputMatch, Some(_))
         | (WaitUntil::Ended | WaitUntil::Running | WaitUntil::Ready, None) => Ok(()),

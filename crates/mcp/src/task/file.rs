@@ -22,7 +22,7 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     if bytes.len() as u64 > MAX_FILE_LEN {
         return Err(io::Error::new(
             ErrorKind::InvalidData,
-            format!("{} is none of ours: it is too long", path.display()),
+            format!("{} is not a file of longhaul: it is too long", path.display()),
         ));
     }
     Ok(Some(bytes))

@@ -33,7 +33,7 @@ async fn process_that_waits_for_input_says_so_and_what_to_do() {
     let told = client.call("get_process_status", json!({ "process_id": started["process_id"] })).await;
     assert_eq!(told["conditions"], json!(["waiting_for_input"]), "{told}");
     assert!(told["idle_for_s"].as_f64().unwrap() >= 2.0, "{told}");
-    assert_eq!(told["next"], "it waits for input: send_process_input");
+    assert_eq!(told["next"], "the process waits for input: send it with send_process_input");
 }
 
 #[tokio::test]

@@ -168,7 +168,7 @@ async fn what_is_no_request_is_answered_with_what_is_wrong() {
     let mut raw = Raw::speaking("2025-11-25").await;
     let call = |params: Value| request(5, "tools/call", &params);
     for (line, code, id, said) in [
-        ("{nonsense".to_owned(), -32_700, Value::Null, "no JSON"),
+        ("{nonsense".to_owned(), -32_700, Value::Null, "not JSON"),
         ("[]".to_owned(), -32_600, Value::Null, "batches"),
         ("{\"jsonrpc\":\"2.0\",\"id\":\"a\"}".to_owned(), -32_600, json!("a"), "JSON-RPC"),
         ("{\"id\":4,\"method\":\"ping\"}".to_owned(), -32_600, json!(4), "JSON-RPC"),
@@ -264,12 +264,12 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
     let page = raw.call("read_process_output", read.clone()).await;
     assert_eq!(page["structuredContent"]["text"], "line 18\nline 19\nline 20\n", "{page}");
     for (field, value, expected) in [
-        ("tail_lines", json!(2.5), "tail_lines is an integer, not 2.5"),
-        ("cursor", json!(7), "cursor is a string, not 7"),
-        ("stream", json!("none"), "stream is one of both, stdout, stderr, not \"none\""),
-        ("max_tokens", json!(149), "max_tokens is 150 to 8000"),
-        ("max_tokens", json!(8_001), "max_tokens is 150 to 8000"),
-        ("wait_seconds", json!(56), "wait_seconds is 0 to 55"),
+        ("tail_lines", json!(2.5), "tail_lines must be an integer, not 2.5"),
+        ("cursor", json!(7), "cursor must be a string, not 7"),
+        ("stream", json!("none"), "stream must be one of both, stdout, stderr, not \"none\""),
+        ("max_tokens", json!(149), "max_tokens must be from 150 to 8000"),
+        ("max_tokens", json!(8_001), "max_tokens must be from 150 to 8000"),
+        ("wait_seconds", json!(56), "wait_seconds must be from 0 to 55"),
     ] {
         let refused = raw.call("read_process_output", with(read.clone(), field, value)).await;
         let message = &said(&refused)["message"];
@@ -277,7 +277,7 @@ async fn wrong_argument_is_named_and_whole_numbers_are_integers() {
     }
     let wait = json!({ "process_ids": [id], "timeout_seconds": 600 });
     let refused = raw.call("wait_for_process", wait).await;
-    assert_eq!(said(&refused)["message"], "timeout_seconds is 0 to 55, not 600");
+    assert_eq!(said(&refused)["message"], "timeout_seconds must be from 0 to 55, not 600");
 }
 
 /// Returns pseudorandom text with characters of one to four bytes, quotes, control characters, colours, redrawn lines

@@ -131,7 +131,7 @@ fn example(tool: &str) -> (Value, Value) {
                 "status": "running",
                 "terminal": false,
                 "outcome": "created",
-                "next": "wait_for_process; for more than a minute `longhaul wait ID` in your own background shell",
+                "next": "call wait_for_process; for more than a minute run `longhaul wait ID` in your own background shell",
             }),
         ),
         "get_process_status" | "get_background_process_status" => (
@@ -152,7 +152,7 @@ fn example(tool: &str) -> (Value, Value) {
                 "elapsed_s": 72.476,
                 "output": { "bytes": 48_213 },
                 "tail": "test result: FAILED. 211 passed; 1 failed",
-                "next": "read_process_output or search_process_output tell why; restart_process runs it again",
+                "next": "call read_process_output or search_process_output to find the cause; call restart_process to run it again",
             }),
         ),
         "list_background_processes" => (

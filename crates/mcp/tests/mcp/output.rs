@@ -116,7 +116,7 @@ async fn input_goes_only_where_somebody_reads() {
     let refused = client.refusal("send_process_input", send).await;
     assert_eq!(
         (&refused["code"], &refused["hint"]),
-        (&json!("unsupported"), &json!("start it with stdin: pipe"))
+        (&json!("unsupported"), &json!("restart the work with start_background_process and stdin: pipe"))
     );
     let nothing = client.refusal("send_process_input", json!({ "process_id": id })).await;
     assert_eq!(nothing["code"], "invalid_request");

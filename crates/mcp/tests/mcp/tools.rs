@@ -82,7 +82,7 @@ async fn process_that_failed_is_an_answer_and_an_unknown_one_an_error() {
     let client = World::new().await.client(Era::Initialize).await;
     let missing = client.refusal("get_process_status", json!({ "process_id": "nobody" })).await;
     assert_eq!(missing["code"], "process_not_found");
-    assert_eq!(missing["hint"], "list_background_processes shows what there is");
+    assert_eq!(missing["hint"], "call list_background_processes to find the process");
     for (tool, arguments) in [
         ("get_process_status", json!({})),
         ("get_process_status", json!({ "process_id": 7 })),
@@ -203,7 +203,7 @@ async fn stop_that_cannot_wait_longer_says_that_descendants_are_ending() {
     let stopped = world.until(client.call("stop_background_process", stop.clone())).await;
     assert_eq!((&stopped["status"], &stopped["terminal"]), (&json!("cancelled"), &json!(false)), "{stopped}");
     assert_eq!(stopped["cancelling_descendants"], true);
-    assert!(stopped["next"].as_str().unwrap().contains("still ending"), "{stopped}");
+    assert!(stopped["next"].as_str().unwrap().contains("still being stopped"), "{stopped}");
     let stopped = world.until(client.call("stop_background_process", with(stop, "force", json!(true)))).await;
     assert_eq!(
         (&stopped["terminal"], &stopped["cancelling_descendants"]),
@@ -241,7 +241,7 @@ async fn process_is_halted_resumed_and_run_again() {
         (&early["code"], &early["current_status"]),
         (&json!("invalid_status_transition"), &json!("running"))
     );
-    assert_eq!(early["hint"], "it is live: with stop it is stopped first");
+    assert_eq!(early["hint"], "the process is still running: with stop: true it is stopped first");
     world.until(client.call("stop_background_process", one.clone())).await;
     let again = client.call("restart_process", one).await;
     assert_eq!(again["restarted_from"], json!(id));
@@ -260,7 +260,7 @@ async fn process_that_could_not_be_started_is_not_said_to_have_output() {
     let asked = with(with(launch("missing"), "args", json!([])), "wait_seconds", json!(5));
     let answer = world.until(client.call("start_background_process", asked)).await;
     assert_eq!(answer["status"], "failed", "{answer}");
-    assert!(answer["next"].as_str().unwrap().starts_with("it could not be started"), "{answer}");
+    assert!(answer["next"].as_str().unwrap().starts_with("the process could not be started"), "{answer}");
 }
 
 #[tokio::test]

@@ -74,7 +74,9 @@ pub enum StoreError {
         supported: u32,
     },
     /// A newer program wrote this record; others may be readable. It was left untouched.
-    #[error("the record needs a program that reads format {needs}, this one reads up to {reads}")]
+    #[error(
+        "the record requires a program that reads format {needs}; this program reads formats up to {reads}"
+    )]
     NewerRecord {
         /// The oldest format that its reader has to know.
         needs: u32,
