@@ -128,7 +128,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
     // A stop goes ahead, and the answer says that it is not recorded yet.
     if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
-        && !told.contains("was told to stop")
+        && !told.contains("received a stop request")
     {
         wrong.push(format!("a cancel was refused: {told}"));
     }

@@ -115,7 +115,10 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
     kill("-STOP", manager);
     let asked = two.alpha.run(&["pause", &id]);
     kill("-CONT", manager);
-    assert!(asked.code == 0 && asked.err.contains("is still running: its node beta was asked"), "{asked:?}");
+    assert!(
+        asked.code == 0 && asked.err.contains("is still running: its node beta received the request"),
+        "{asked:?}"
+    );
     two.alpha.until_status(&id, "paused");
     let _ = two.alpha.run(&["cancel", "--force", &id]);
 }
@@ -124,19 +127,20 @@ fn order_to_another_node_is_answered_when_it_is_carried_out() {
 fn nodes_that_keep_to_something_else_are_named_at_the_start_and_by_doctor() {
     let Some(two) = Two::new() else { return };
     let agreed = two.alpha.run(&["doctor"]).out;
-    assert!(agreed.contains("redis.agreement         no node keeps to anything but"), "{agreed}");
+    assert!(agreed.contains("redis.agreement         all nodes use"), "{agreed}");
     two.beta.end_manager("-TERM");
     let file = two.beta.state().parent().unwrap().join("config/longhaul/config.toml");
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, config.replace("grace=2", "grace=7")).unwrap();
     let _ = two.beta.ok(&["status"]);
     let log = std::fs::read_to_string(two.beta.state().join("manager.log")).unwrap();
-    let told = log.lines().find(|line| line.contains("node alpha keeps to something else")).unwrap();
+    let told =
+        log.lines().find(|line| line.contains("node alpha has other settings than this node")).unwrap();
     assert!(told.contains("lease=3&grace=2") && told.contains("lease=3&grace=7"), "{told}");
     let told = two.alpha.run(&["doctor"]).out;
     let row = told.lines().find(|line| line.contains("redis.agreement")).unwrap();
     assert!(
-        row.starts_with("warning") && row.contains("beta keeps to durability=cache&lease=3&grace=7"),
+        row.starts_with("warning") && row.contains("beta uses durability=cache&lease=3&grace=7"),
         "{row}"
     );
 }
@@ -334,7 +338,7 @@ fn what_lives_on_of_interrupted_work_is_cancelled_from_another_node() {
     assert!(is_alive(pid));
     let told = two.alpha.run(&["cancel", &id]);
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.err.contains("what is left of it on its node is stopped"), "{told:?}");
+    assert!(told.err.contains("its remaining processes are stopped"), "{told:?}");
     within(LOST, "its command is gone", || (!is_alive(pid)).then_some(()));
     assert_eq!(two.alpha.status(&id), "interrupted", "ended is final");
 }

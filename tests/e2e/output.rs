@@ -68,7 +68,7 @@ fn output_that_could_not_be_stored_is_told_by_logs() {
     assert_eq!(home.run(&["wait", &id]).code, 7);
     let lost = home.record(&id)["exit"]["dropped_bytes"].as_u64().unwrap();
     assert!(lost > 900_000, "{lost}");
-    let told = format!("{lost} bytes of its output could not be stored and are lost");
+    let told = format!("{lost} bytes of the output could not be stored and are lost");
     for flags in [&[] as &[&str], &["-n", "1"], &["--grep", "last"]] {
         let came = home.run(&[&["logs", &id][..], flags].concat());
         assert_eq!(came.code, i32::from(flags.contains(&"--grep")));
@@ -92,7 +92,7 @@ fn output_that_cannot_be_stored_is_told_by_logs_while_the_command_runs() {
     let limit = ["--pid", &home.shim(&id).to_string(), "--fsize=4096"];
     assert!(std::process::Command::new("prlimit").args(limit).status().unwrap().success());
     home.open_gate();
-    let told = "95910 bytes of its output could not be stored here and are lost";
+    let told = "95910 bytes of the output could not be stored here and are lost";
     until("the loss is told", || home.run(&["logs", &id]).err.contains(told).then_some(()));
     let json = home.run(&["logs", "--json", &id]);
     let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();

@@ -56,7 +56,7 @@ fn an_end_tells_who_or_what_caused_it_and_what_was_the_case() {
     assert_eq!(said(&paused), ("outside".to_owned(), [true, false, false]));
     assert_eq!(said(&held), ("itself".to_owned(), [false, true, false]));
     assert_eq!(said(&exit_unobserved), ("itself".to_owned(), [false, false, true]));
-    assert!(home.ok(&["status", &exit_unobserved]).contains("while no manager was there"));
+    assert!(home.ok(&["status", &exit_unobserved]).contains("while no manager was running"));
 }
 
 #[test]

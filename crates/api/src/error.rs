@@ -36,7 +36,7 @@ impl ApiError {
     /// A word cannot be read as what it should be.
     #[must_use]
     pub fn unreadable(what: &str, text: &str, why: &dyn Display) -> Self {
-        Self::new(400, "invalid_request", format!("{text:?} is no {what}")).because(why.to_string())
+        Self::new(400, "invalid_request", format!("{text:?} is not a valid {what}")).because(why.to_string())
     }
 
     /// Says why it went wrong.
@@ -95,7 +95,7 @@ impl ApiError {
         if !is_unknown {
             return fault;
         }
-        fault.because("the launch names it as its parent").help("launch without a parent, or name a live one")
+        fault.because("the launch gives it as its parent").help("launch without a parent, or give a live one")
     }
 
     /// No node of the store is called so.
@@ -190,7 +190,7 @@ impl From<EngineError> for ApiError {
                 .among([id.to_string()]),
             EngineError::RevisionMoved { found, .. } => {
                 let mut fault =
-                    Self::new(409, "revision_conflict", title).help("check the process, and try again");
+                    Self::new(409, "revision_conflict", title).help("read the process again, then repeat the request");
                 fault.0.revision = Some(found.0);
                 fault
             }
@@ -331,7 +331,8 @@ fn rejected(rejection: &Rejection, id: &str) -> ApiError {
 }
 
 const ALREADY_ENDED_HELP: &str = "an ended process does not change any more";
-const RESTART_REPORTING: &str = "its reporter registers it again: `longhaul track start`";
+const RESTART_REPORTING: &str =
+    "the program that reports on this work must register it again: `longhaul track start`";
 
 /// How to run something again that has ended.
 const fn again(reported: bool) -> &'static str {
@@ -459,7 +460,7 @@ fn unstored(error: &StoreError) -> ApiError {
         StoreError::Missing { .. } => ApiError::new(404, "process_not_found", error.to_string()),
         StoreError::Conflict { .. } => ApiError::new(409, "revision_conflict", title)
             .because(why)
-            .help("check the process, and try again"),
+            .help("read the process again, then repeat the request"),
         StoreError::Unavailable { .. } => ApiError::new(503, "store_unavailable", title)
             .because(format!("{why}; nothing was changed, and running work continues"))
             .help(DOCTOR_HELP),
@@ -470,9 +471,9 @@ fn unstored(error: &StoreError) -> ApiError {
         }
         StoreError::Fenced { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
-            .help("try again in a second: the node joins anew"),
+            .help("try again in a second: the node is registering again"),
         StoreError::Corrupt { what, remedy } => ApiError::new(503, "store_unavailable", title)
-            .because(format!("it is damaged: {what}"))
+            .because(format!("the store is damaged: {what}"))
             .help(remedy.clone()),
         StoreError::Format { .. } => ApiError::new(503, "store_unavailable", title)
             .because(why)
@@ -485,7 +486,8 @@ fn unstored(error: &StoreError) -> ApiError {
 }
 
 /// What to do about a store that does not do what it should.
-const DOCTOR_HELP: &str = "`longhaul doctor` says what is wrong with it, and what to do; then try again";
+const DOCTOR_HELP: &str =
+    "`longhaul doctor` shows what is wrong with the store and what to do; then try again";
 
 #[cfg(test)]
 mod tests {
@@ -536,7 +538,8 @@ mod tests {
     fn stop_that_went_ahead_on_a_full_disk_says_both() {
         let id: ProcessId = "3f2a9c1b-0000-4000-8000-000000000000".parse().unwrap();
         let full = || StoreError::Refused(StoreRejection::Full);
-        for (reached, word) in [(StopReach::Told, "was told to stop"), (StopReach::Ended, "has ended")] {
+        for (reached, word) in [(StopReach::Told, "received a stop request"), (StopReach::Ended, "has ended")]
+        {
             let ApiError(problem) =
                 ApiError::from(EngineError::StopUnrecorded { id, reached, source: full() });
             assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
@@ -557,7 +560,7 @@ mod tests {
         let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
-        assert_eq!(problem.title, "the reset is incomplete: 1 asked to stop, 0 deleted");
+        assert_eq!(problem.title, "the reset is incomplete: 1 stopping, 0 deleted");
         assert!(!problem.help.unwrap().contains("running work goes on"));
     }
 
@@ -584,7 +587,7 @@ mod tests {
     fn damage_is_told_apart_from_what_to_do_about_it() {
         let (what, remedy) = ("there is nothing any more".to_owned(), "try again".to_owned());
         let ApiError(problem) = unstored(&StoreError::Corrupt { what, remedy });
-        assert_eq!(problem.detail.as_deref(), Some("it is damaged: there is nothing any more"));
+        assert_eq!(problem.detail.as_deref(), Some("the store is damaged: there is nothing any more"));
         assert_eq!(problem.help.as_deref(), Some("try again"));
     }
 }

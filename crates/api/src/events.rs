@@ -156,7 +156,7 @@ pub(crate) fn kinds(words: &[String]) -> Result<Vec<EventKind>, ApiError> {
         .map(|word| {
             word.parse().map_err(|error| {
                 let all = EventKind::ALL.map(EventKind::as_str).join(", ");
-                ApiError::unreadable("event", word, &error).help(format!("one of {all}"))
+                ApiError::unreadable("event", word, &error).help(format!("the types are {all}"))
             })
         })
         .collect()

@@ -161,9 +161,9 @@ impl HookRunner {
                 // The hook ran before: with another environment, or so long ago that its record was pruned.
                 ("key_conflict" | "launch_pruned", _) => return Some(()),
                 ("shutting_down", _) => return None,
-                (_, 503 | 507) => tracing::warn!(hook, why, "a hook waits until it can be launched"),
+                (_, 503 | 507) => tracing::warn!(hook, why, "could not launch a hook; retrying"),
                 _ => {
-                    tracing::warn!(hook, event = call.id, why, "a hook cannot be launched: it is left out");
+                    tracing::warn!(hook, event = call.id, why, "skipped a hook that cannot be launched");
                     return Some(());
                 }
             }
@@ -205,7 +205,7 @@ impl HookRunner {
             process = %process.id,
             %status,
             why,
-            "a hook did not do its work"
+            "a hook failed"
         );
     }
 
@@ -215,7 +215,7 @@ impl HookRunner {
         let hook = self.hook.moment.as_str();
         match self.bookmarks.keep(hook, place).await {
             Ok(()) => self.kept = Some(place),
-            Err(error) => tracing::warn!(hook, %error, "the place of a hook is not kept"),
+            Err(error) => tracing::warn!(hook, %error, "could not store the cursor of a hook"),
         }
     }
 

@@ -218,9 +218,9 @@ impl Api {
         }
         if place.cursor.attempt == latest && crate::output_is_gone(&self.engine, stored).await {
             let id = stored.process.id.short();
-            return Err(ApiError::new(410, "output_removed", format!("the output of {id} is gone"))
-                .because("it was let go of to make room: `output.total`, or somebody removed it")
-                .help(format!("`longhaul status {id}` still tells how it ended")));
+            return Err(ApiError::new(410, "output_removed", format!("the output of {id} was deleted"))
+                .because("the output was deleted to free space (`output.total`), or by another program")
+                .help(format!("`longhaul status {id}` shows how the process ended")));
         }
         Ok(None)
     }
@@ -280,7 +280,7 @@ async fn others_first() {
 fn patience(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
     match request.wait_ms {
         Some(wait) if wait > MAX_WAIT_MS => {
-            Err(ApiError::invalid("wait_ms", format!("{MAX_WAIT_MS} is the most"))
+            Err(ApiError::invalid("wait_ms", format!("the maximum is {MAX_WAIT_MS}"))
                 .help("try again with the same cursor"))
         }
         Some(wait) => Ok(i64::try_from(wait).ok()),
@@ -294,9 +294,10 @@ fn within(
     range: std::ops::RangeInclusive<u32>,
 ) -> Result<Option<u32>, ApiError> {
     match value {
-        Some(value) if !range.contains(&value) => {
-            Err(ApiError::invalid(what, format!("it goes from {} to {}", range.start(), range.end())))
-        }
+        Some(value) if !range.contains(&value) => Err(ApiError::invalid(
+            what,
+            format!("the value must be from {} to {}", range.start(), range.end()),
+        )),
         value => Ok(value),
     }
 }

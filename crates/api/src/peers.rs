@@ -107,10 +107,10 @@ impl PeerClient {
         let read = tokio::time::timeout_at(until, whole(answer.body, most)).await;
         let unreachable = |why: &str| PeerRequestError::Away(Unreachable::of(node, why));
         let bytes = read
-            .map_err(|_| unreachable("its answer did not come to its end"))?
+            .map_err(|_| unreachable("the reply of the node is incomplete"))?
             .map_err(|error| PeerRequestError::Away(Unreachable::by(node, &error)))?
-            .ok_or_else(|| unreachable("its answer is longer than was asked for"))?;
-        serde_json::from_slice(&bytes).map_err(|_| unreachable("its answer cannot be read"))
+            .ok_or_else(|| unreachable("the reply of the node is longer than requested"))?;
+        serde_json::from_slice(&bytes).map_err(|_| unreachable("the reply of the node cannot be decoded"))
     }
 
     /// Asks a node, and gives its answer if it is one.
@@ -124,13 +124,13 @@ impl PeerClient {
         let ways = match &self.0 {
             PeerAccess::Everybody(ways) => ways,
             PeerAccess::Nobody => {
-                return Err(unreachable("this manager was put together without a way to other nodes"));
+                return Err(unreachable("this manager was built without connections to other nodes"));
             }
             PeerAccess::Forbidden => {
                 return Err(PeerRequestError::Refused(
-                    ApiError::new(421, "wrong_node", format!("that is on node {node}"))
-                        .because("what one node asks another is not passed on to a third one")
-                        .help(format!("ask node {node}")),
+                    ApiError::new(421, "wrong_node", format!("the process is on node {node}"))
+                        .because("a node does not forward requests of other nodes")
+                        .help(format!("send the request to node {node}")),
                 ));
             }
         };
@@ -158,17 +158,25 @@ impl PeerConfig {
         let unreachable = |why: &str| Unreachable::of(node, why);
         let known = engine.nodes().await.map_err(|error| unreachable(&error.to_string()))?;
         let known = known.into_iter().find(|known| known.facts.id == *node);
-        let known = known.ok_or_else(|| unreachable("no node of the store is called so any more"))?;
+        let known = known.ok_or_else(|| unreachable("the store has no node with this name any more"))?;
         let no_way = |why: &str| Unreachable::by_no_way(node, told(&known, why));
-        let unnamed = || no_way("it told no address: its node.address is not set");
+        let unnamed = || no_way("the node has no address: set node.address there");
         let address = known.offer.address.clone().ok_or_else(unnamed)?;
         let way = PeerAddress::of(&address, self.in_the_clear).map_err(no_way)?;
         let PeerRequest { target, body, patience } = question;
         let method = if body.is_some() { "POST" } else { "GET" };
-        let unshared = || unreachable(&told(&known, "the nodes share no secret: cluster_key names its file"));
+        let unshared = || {
+            unreachable(&told(
+                &known,
+                "the nodes do not share a cluster key: set cluster_key to its \
+         file",
+            ))
+        };
         let proof = match (way, &self.secrets) {
             (PeerAddress::Socket, _) if known.facts.boot != self.boot => {
-                return Err(no_way("its address is a socket of another machine: set node.address there"));
+                return Err(no_way(
+                    "the address of the node is a socket on another machine: set node.address there",
+                ));
             }
             // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
             (PeerAddress::Socket, _) => "socket".to_owned(),
@@ -191,9 +199,9 @@ impl PeerConfig {
 fn told(known: &KnownNode, why: &str) -> String {
     match known.presence {
         Presence::Present { .. } => why.to_owned(),
-        Presence::Unreachable { .. } => format!("{why}; it gives no sign of life"),
-        Presence::Lost { .. } => format!("{why}; it was given up"),
-        Presence::Left => format!("{why}; it has left"),
+        Presence::Unreachable { .. } => format!("{why}; the node does not renew its lease"),
+        Presence::Lost { .. } => format!("{why}; the node is lost"),
+        Presence::Left => format!("{why}; the node has left"),
     }
 }
 
@@ -209,12 +217,12 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     match (status, problem) {
         // What the way there refuses says nothing about what was asked.
         (401 | 403 | 421, Some(problem)) => {
-            unreachable(format!("it turned the request away: {}", problem.detail.unwrap_or(problem.title)))
+            unreachable(format!("the node rejected the request: {}", problem.detail.unwrap_or(problem.title)))
         }
         (400..=599, Some(problem)) if problem.status == status => {
             PeerRequestError::Refused(ApiError::of_problem(problem))
         }
-        (status, _) => unreachable(format!("it answered with status {status}")),
+        (status, _) => unreachable(format!("the node replied with status {status}")),
     }
 }
 

@@ -65,7 +65,7 @@ pub struct WebhookPlan {
 #[non_exhaustive]
 pub enum BadWebhook {
     /// Its name.
-    #[error("the name of a webhook has 1 to 64 letters, digits, - and _")]
+    #[error("the name of a webhook must have 1 to 64 letters, digits, - and _")]
     Name,
     /// Its address.
     #[error("{url:?} is not a valid webhook URL")]
@@ -243,7 +243,7 @@ impl DispatchRound {
             Ok(None) => return false,
             Ok(Some(closed)) => closed,
             Err(error) => {
-                tracing::warn!(webhook = name, %error, "whether it is switched off is not known: it is on");
+                tracing::warn!(webhook = name, %error, "could not read whether the webhook is switched off; it is on");
                 return false;
             }
         };
@@ -252,13 +252,14 @@ impl DispatchRound {
             tracing::warn!(
                 webhook = name,
                 %address,
-                "it is switched off since its receiver answered 410 (gone): to switch it on again, {remedy}, or \
-                 give it another url, and start the manager anew"
+                "the webhook is off since its receiver answered 410 (gone); to switch it on, {remedy}, or give it \
+                 another url, and restart the manager"
             );
             return true;
         }
         if let Err(error) = bookmarks.reopen(name).await {
-            tracing::warn!(webhook = name, %error, "it has another url now and is on, and looks switched off");
+            tracing::warn!(webhook = name, %error, "the webhook has a new url and is on, but could not be stored as \
+             on");
         }
         false
     }
@@ -273,11 +274,12 @@ impl DispatchRound {
                     webhook = name,
                     %address,
                     remedy,
-                    "its receiver answered 410 (gone): it is switched off"
+                    "switched off a webhook: its receiver answered 410 (gone)"
                 );
             }
             Err(error) => {
-                tracing::warn!(webhook = name, %error, "its receiver is gone (410): it is off until the next start");
+                tracing::warn!(webhook = name, %error, "switched off a webhook until the next start: its receiver \
+                 answered 410 (gone)");
             }
         }
     }
@@ -331,7 +333,8 @@ pub(crate) async fn first_place(
         Ok(found) => found,
         Err(error) => {
             let error: &ReaderCursorError = &error;
-            tracing::warn!(reader = name, %error, "its place is lost: it begins with what happens from now on");
+            tracing::warn!(reader = name, %error, "the cursor of the webhook is lost: deliveries start with new \
+             events");
             None
         }
     };
@@ -340,7 +343,7 @@ pub(crate) async fn first_place(
     }
     let end = patiently(engine, || engine.log_end()).await?;
     if let Err(error) = bookmarks.keep(name, end).await {
-        tracing::warn!(reader = name, %error, "its place is not kept");
+        tracing::warn!(reader = name, %error, "could not store the cursor of a webhook");
     }
     Some(end)
 }

@@ -154,8 +154,9 @@ impl Client {
     ) -> Result<T, CliError> {
         let answer = self.answer(method, path, body, patience).await?;
         let bytes = self.within(patience, whole(answer.into_body())).await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| CliError::Broken { why: format!("its answer cannot be understood: {error}") })
+        serde_json::from_slice(&bytes).map_err(|error| CliError::Broken {
+            why: format!("the reply of the manager cannot be decoded: {error}"),
+        })
     }
 
     /// Gets an answer that is no refusal.
@@ -289,9 +290,9 @@ impl Client {
 
 fn encoded<B: Serialize>(body: &B) -> Result<Bytes, CliError> {
     serde_json::to_vec(body).map(Bytes::from).map_err(|error| CliError::Usage {
-        what: "the request cannot be written as JSON".to_owned(),
+        what: "the request cannot be encoded as JSON".to_owned(),
         why: Some(error.to_string()),
-        help: "leave out what is no JSON".to_owned(),
+        help: "leave out values that cannot be represented in JSON".to_owned(),
     })
 }
 
@@ -310,9 +311,9 @@ fn request(
         request = request.header(CONTENT_TYPE, "application/json");
     }
     request.body(Full::new(body.unwrap_or_default())).map_err(|error| CliError::Usage {
-        what: format!("{:?} cannot be asked for", path.as_str()),
+        what: format!("{:?} is not a valid name or id", path.as_str()),
         why: Some(error.to_string()),
-        help: "longhaul status -a      shows what there is".to_owned(),
+        help: "longhaul status -a      lists all processes".to_owned(),
     })
 }
 

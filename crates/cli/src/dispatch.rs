@@ -175,9 +175,9 @@ async fn live_ids(client: &Client) -> Result<BTreeSet<String>, CliError> {
 /// Makes the one small runtime that a client needs.
 pub(crate) fn runtime() -> Result<Runtime, CliError> {
     Builder::new_current_thread().enable_all().build().map_err(|source| CliError::Unfinished {
-        what: "the program cannot be run".to_owned(),
+        what: "the program cannot be started".to_owned(),
         why: Some(source.to_string()),
-        help: "look at the limits on open files and processes".to_owned(),
+        help: "check the limits on open files and processes".to_owned(),
     })
 }
 

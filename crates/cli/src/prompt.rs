@@ -57,7 +57,7 @@ pub(crate) fn some_of(
 ) -> Result<Vec<String>, CliError> {
     let mut one = lines(console, processes, help)?;
     if processes.len() > 1 {
-        one.push("several of them …".to_owned());
+        one.push("several processes …".to_owned());
     }
     let chosen = inquire::Select::new(question, one).raw_prompt().map_err(|error| unanswered(error, help))?;
     if let Some(process) = processes.get(chosen.index) {
@@ -65,7 +65,7 @@ pub(crate) fn some_of(
     }
     let several = lines(console, processes, help)?;
     let chosen = inquire::MultiSelect::new(question, several)
-        .with_validator(inquire::min_length!(1, "tick one with the space bar, or leave with Esc"))
+        .with_validator(inquire::min_length!(1, "select one with the space bar, or leave with Esc"))
         .raw_prompt()
         .map_err(|error| unanswered(error, help))?;
     let ids = chosen.iter().filter_map(|option| processes.get(option.index));
@@ -96,7 +96,7 @@ pub(crate) fn counted(count: usize) -> String {
 fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec<String>, CliError> {
     if !console.can_ask {
         return Err(CliError::Choice {
-            what: "no process is named, and there is no terminal to ask".to_owned(),
+            what: "no process is given, and there is no terminal to ask".to_owned(),
             candidates: processes.iter().map(label).collect(),
             help: help.to_owned(),
         });

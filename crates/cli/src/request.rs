@@ -79,9 +79,8 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
         return Ok(());
     }
     Err(CliError::Usage {
-        what: "what may run on any of several nodes needs a directory and an environment of its own"
-            .to_owned(),
-        why: Some("the directory and the variables from here may not be there".to_owned()),
+        what: "a process that may run on several nodes needs its own directory and environment".to_owned(),
+        why: Some("the present directory and variables may not exist on other nodes".to_owned()),
         help: "longhaul run -C DIR --clear-env [-e NAME=VALUE] … -- COMMAND".to_owned(),
     })
 }
@@ -171,7 +170,7 @@ fn command(words: &[OsString], shell: bool) -> Result<CommandRequest, CliError> 
     if !shell && texts.first().is_some_and(String::is_empty) {
         return Err(CliError::Usage {
             what: "the command is empty".to_owned(),
-            why: Some("its first word names the program".to_owned()),
+            why: Some("the first word must be the program".to_owned()),
             help: "longhaul run -- COMMAND".to_owned(),
         });
     }
@@ -197,14 +196,15 @@ fn metadata(said: &[String]) -> Result<Option<Value>, CliError> {
     let mut all = Map::new();
     for each in said {
         let wrong = |why: String| CliError::Usage {
-            what: format!("--meta {each} is no metadata"),
+            what: format!("--meta {each} is not valid"),
             why: Some(why),
-            help: "say --meta key=value, or --meta '{\"key\": 1}'".to_owned(),
+            help: "use --meta key=value, or --meta '{\"key\": 1}'".to_owned(),
         };
         if each.trim_start().starts_with('{') {
             all.append(&mut serde_json::from_str(each).map_err(|error| wrong(error.to_string()))?);
         } else {
-            let (key, value) = each.split_once('=').ok_or_else(|| wrong("there is no = in it".to_owned()))?;
+            let (key, value) =
+                each.split_once('=').ok_or_else(|| wrong("the value contains no =".to_owned()))?;
             all.insert(key.to_owned(), Value::String(value.to_owned()));
         }
     }

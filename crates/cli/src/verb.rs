@@ -74,9 +74,9 @@ fn check_expected(expected: RevisionArgs, count: usize) -> Result<(), CliError> 
         return Ok(());
     }
     Err(CliError::Usage {
-        what: "a revision is that of one process".to_owned(),
-        why: Some(format!("{count} are meant")),
-        help: "name one process with --expect-revision".to_owned(),
+        what: "a revision belongs to one process".to_owned(),
+        why: Some(format!("{count} processes are given")),
+        help: "give one process with --expect-revision".to_owned(),
     })
 }
 

@@ -168,7 +168,7 @@ pub enum Fact {
 }
 
 impl Fact {
-    /// The word for it.
+    /// Returns the name of the fact, as in records and logs.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -181,23 +181,23 @@ impl Fact {
             Self::StageChanged { .. } => "stage_changed",
             Self::Paused { .. } => "paused",
             Self::Resumed { .. } => "resumed",
-            Self::StopRequested { .. } => "stop_began",
-            Self::KillStarted { .. } => "kill_began",
+            Self::StopRequested { .. } => "stop_requested",
+            Self::KillStarted { .. } => "kill_started",
             Self::BecameStuck => "became_stuck",
-            Self::AwaitingChildren { .. } => "lingered",
-            Self::CascadeStarted { .. } => "cascade_began",
+            Self::AwaitingChildren { .. } => "awaiting_children",
+            Self::CascadeStarted { .. } => "cascade_started",
             Self::CascadeEnded => "cascade_ended",
             Self::Prioritized { .. } => "prioritized",
             Self::SessionEnded { .. } => "session_ended",
             Self::SessionKept => "session_kept",
             Self::Ended { .. } => "ended",
-            Self::ConditionStarted { .. } => "condition_began",
+            Self::ConditionStarted { .. } => "condition_started",
             Self::ConditionEnded { .. } => "condition_ended",
             Self::OutputMatched { .. } => "output_matched",
             Self::NodeLost { .. } => "node_lost",
-            Self::SignalSent { .. } => "signalled",
-            Self::OrphanStopRequested { .. } => "rest_told",
-            Self::Restored { .. } => "given_back",
+            Self::SignalSent { .. } => "signal_sent",
+            Self::OrphanStopRequested { .. } => "orphan_stop_requested",
+            Self::Restored { .. } => "restored",
             Self::LateExit { .. } => "late_exit",
         }
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub enum State {
     /// Waits.
     Pending(Pending),
-    /// Claimed; its command is being started.
+    /// Claimed; the command is being started.
     Starting {
         /// Since when.
         since: Timestamp,

@@ -8,7 +8,7 @@ use std::str::FromStr;
 pub enum Status {
     /// Waits: for a slot, a moment, or its next attempt.
     Pending,
-    /// Claimed; its command is being started.
+    /// Claimed; the command is being started.
     Starting,
     /// At work.
     Running,
@@ -20,7 +20,7 @@ pub enum Status {
     Completed,
     /// Ended with an error.
     Failed,
-    /// Was stopped because its time was over.
+    /// Was stopped because the timeout was exceeded.
     Timeout,
     /// Was stopped, or taken from the queue, because someone asked.
     Cancelled,

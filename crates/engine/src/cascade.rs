@@ -192,7 +192,9 @@ impl EngineShared {
             match told {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(%id, %error, "its descendants cannot be found yet"),
+                Err(error) => {
+                    tracing::warn!(%id, %error, "could not find the descendants of a process; retrying")
+                }
             }
             if !self.wait_before_retry(&mut wait).await {
                 return;
@@ -290,7 +292,7 @@ impl EngineShared {
         match self.turn_boxed(id, command).await {
             Ok(_) | Err(EngineError::NotFound { .. } | EngineError::Rejected { .. }) => true,
             Err(error) => {
-                tracing::warn!(%id, %error, "a descendant could not be told to end");
+                tracing::warn!(%id, %error, "could not stop a descendant");
                 false
             }
         }
@@ -313,7 +315,7 @@ impl EngineShared {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%id, %error, "its descendants cannot be looked at yet");
+                    tracing::warn!(%id, %error, "could not check the descendants of a process; retrying");
                     if !self.wait_before_retry(&mut wait).await {
                         return;
                     }

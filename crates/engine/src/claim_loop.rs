@@ -44,7 +44,7 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
                     greeted = None;
                     continue;
                 }
-                tracing::error!("another manager has taken over this node: nothing more is claimed");
+                tracing::error!("another manager took over this node: stopped claiming");
                 return;
             }
             Err(error) => {
@@ -121,9 +121,11 @@ async fn claimed_without_answer(core: &Arc<EngineShared>) -> Vec<StoredProcess> 
         match arm_reported(core).await {
             Ok(()) => match starting(core).await {
                 Ok(taken) => return taken,
-                Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+                Err(error) => {
+                    tracing::warn!(%error, "could not find out which processes a claim took; retrying")
+                }
             },
-            Err(error) => tracing::warn!(%error, "what a claim took cannot be told yet"),
+            Err(error) => tracing::warn!(%error, "could not find out which processes a claim took; retrying"),
         }
         let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
         core.parts.clock.sleep_until(Deadline::Awake(until)).await;

@@ -53,7 +53,7 @@ impl EngineShared {
                     paused = self.parts.spawner.pause(key).await;
                 }
                 if let Err(error) = paused {
-                    tracing::warn!(%id, %error, "the pause could not be carried out");
+                    tracing::warn!(%id, %error, "could not pause a process");
                     self.lanes.seen(id, Observation::PauseFailed { attempt });
                     // The pause may have happened although the call failed. Without a retry nothing would resume the
                     // process.
@@ -64,7 +64,7 @@ impl EngineShared {
             }
             Effect::Resume { attempt } => {
                 if let Err(error) = self.parts.spawner.resume(AttemptKey { id, attempt }).await {
-                    tracing::warn!(%id, %error, "the resume could not be carried out");
+                    tracing::warn!(%id, %error, "could not resume a process");
                     self.again_later(AttemptKey { id, attempt });
                 } else {
                     self.check_halt(stored).await;
@@ -72,13 +72,13 @@ impl EngineShared {
             }
             Effect::Signal { attempt, signal, target } => {
                 let key = AttemptKey { id, attempt };
-                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "a signal is sent");
+                tracing::info!(%id, attempt = attempt.0, %signal, ?target, "sending a signal");
                 let mut sent = self.parts.spawner.signal(key, signal, target).await;
                 if self.was_readopted(&stored.process, &sent).await {
                     sent = self.parts.spawner.signal(key, signal, target).await;
                 }
                 if let Err(error) = sent {
-                    tracing::warn!(%id, %signal, %error, "the signal reached nobody");
+                    tracing::warn!(%id, %signal, %error, "could not send a signal");
                 }
             }
             Effect::StopOrphan { attempt, cause, force } => {
@@ -107,7 +107,8 @@ impl EngineShared {
         let may_claim =
             self.tenure.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
-            tracing::warn!(id = %key.id, may_claim, "the start waits for the lease and for older copies to end");
+            tracing::warn!(id = %key.id, may_claim, "postponed a start until the lease is valid and older attempts \
+             have ended");
             self.starts.failed(&stored.process);
             return self.again_later(key);
         }
@@ -117,7 +118,7 @@ impl EngineShared {
             answer @ (Ok(false) | Err(_)) => {
                 self.starts.failed(&stored.process);
                 if let Err(error) = answer {
-                    self.log_retry(Some(key.id), &error, "the start waits until its claim is kept");
+                    self.log_retry(Some(key.id), &error, "postponed a start until its claim is durable");
                 }
                 return self.again_later(key);
             }
@@ -134,7 +135,7 @@ impl EngineShared {
                 return;
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "the start waits until the environment can be read");
+                tracing::warn!(id = %key.id, %error, "postponed a start until the environment can be read");
                 self.starts.failed(&stored.process);
                 return self.again_later(key);
             }
@@ -151,7 +152,7 @@ impl EngineShared {
                 self.lanes.seen(key.id, Observation::SpawnFailed { attempt: key.attempt, failure });
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "the start was not answered");
+                tracing::warn!(id = %key.id, %error, "the spawner did not answer a start");
                 self.starts.failed(&stored.process);
                 self.readopt(&stored.process, key).await;
             }
@@ -172,7 +173,9 @@ impl EngineShared {
                 match core.load(key.id).await {
                     Ok(stored) => return Box::pin(core.try_again(&stored, key)).await,
                     Err(EngineError::NotFound { .. }) => return,
-                    Err(error) => tracing::warn!(id = %key.id, %error, "another try waits for the store"),
+                    Err(error) => {
+                        tracing::warn!(id = %key.id, %error, "postponed a retry until the store answers")
+                    }
                 }
             }
         });
@@ -211,11 +214,11 @@ impl EngineShared {
         let key = AttemptKey { id: stored.process.id, attempt };
         crashpoint!("engine.stop");
         if let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await {
-            tracing::warn!(id = %key.id, %error, "the stop found nothing to stop");
+            tracing::warn!(id = %key.id, %error, "a stop found no running process");
             if self.readopt(&stored.process, key).await
                 && let Err(error) = self.parts.spawner.stop(key, StopRequest { cause, force }).await
             {
-                tracing::warn!(id = %key.id, %error, "the stop did not reach what lives");
+                tracing::warn!(id = %key.id, %error, "a stop did not reach the running processes");
                 self.again_later(key);
             }
         }
@@ -244,7 +247,7 @@ impl EngineShared {
                 false
             }
             Err(error) => {
-                tracing::error!(id = %key.id, %error, "nothing can be told about an attempt yet");
+                tracing::error!(id = %key.id, %error, "could not inspect an attempt; retrying");
                 self.again_later(key);
                 false
             }

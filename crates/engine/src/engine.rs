@@ -218,7 +218,11 @@ impl Engine {
         }
         let key = AttemptKey { id, attempt: stored.process.attempt };
         let used = self.core.parts.spawner.usage(key).await;
-        Ok(used.inspect_err(|error| tracing::debug!(%id, %error, "its usage cannot be told")).ok())
+        Ok(used
+            .inspect_err(
+                |error| tracing::debug!(%id, %error, "could not measure the resource usage of a process"),
+            )
+            .ok())
     }
 
     /// Returns the time at which the lease of the process's owner expired, as far as this node knows. For an owner that

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum EngineError {
     /// No process matches the reference.
-    #[error("no process is called {reference:?}")]
+    #[error("there is no process with the name or id {reference:?}")]
     NotFound {
         /// The reference that the caller gave.
         reference: String,
@@ -26,7 +26,7 @@ pub enum EngineError {
         candidates: Vec<Candidate>,
     },
     /// No process of the caller's session has that name, but processes of other sessions do.
-    #[error("no process of session {:?} is called {reference:?}", session.as_str())]
+    #[error("session {:?} has no process with the name or id {reference:?}", session.as_str())]
     OtherSessions {
         /// The name that the caller gave.
         reference: String,
@@ -111,7 +111,7 @@ pub enum EngineError {
         source: EnvironmentStoreError,
     },
     /// The store failed to execute the operation.
-    #[error("the store cannot do it")]
+    #[error("the store failed")]
     Store {
         /// The error of the store.
         #[source]
@@ -127,19 +127,19 @@ pub enum EngineError {
         refusal: InputRefusal,
     },
     /// The launch has a captured environment, which is stored only on this node, but may run on another node.
-    #[error("a captured environment stays on node {here}, and this launch may run on another one")]
+    #[error("a captured environment is stored only on node {here}, but this launch may run on another node")]
     EnvironmentStays {
         /// The node on which the environment would be stored.
         here: NodeId,
     },
     /// The caller requested an immediate start, which is impossible now even with free slots.
-    #[error("cannot start now: {standstill}")]
+    #[error("the process cannot start now: {standstill}")]
     NotAtOnce {
         /// The reason for which no immediate start is possible.
         standstill: LaunchBlocked,
     },
     /// No node has that name.
-    #[error("no node is called {node}")]
+    #[error("there is no node with the name {node}")]
     NodeUnknown {
         /// The name that the caller gave.
         node: NodeId,
@@ -157,7 +157,7 @@ pub enum EngineError {
         node: NodeId,
     },
     /// A stop is carried out although the store cannot record it.
-    #[error("process {id} {reached}, and its record follows when the store can write")]
+    #[error("process {id} {reached}; its record will be updated when the store accepts writes")]
     StopUnrecorded {
         /// The process that is stopped.
         id: ProcessId,
@@ -168,7 +168,7 @@ pub enum EngineError {
         source: StoreError,
     },
     /// A reset was aborted by an error of the store after part of its work.
-    #[error("the reset is incomplete: {} asked to stop, {} deleted", stopped.len(), removed)]
+    #[error("the reset is incomplete: {} stopping, {} deleted", stopped.len(), removed)]
     ClearUnfinished {
         /// The processes that were told to stop, oldest first.
         stopped: Vec<ProcessId>,
@@ -185,7 +185,7 @@ pub enum EngineError {
         what: String,
     },
     /// A reset is running, and nothing new is accepted until it has ended.
-    #[error("a reset is under way")]
+    #[error("a reset is in progress")]
     Clearing,
     /// The manager is shutting down and accepts nothing new.
     #[error("the manager is shutting down")]
@@ -196,25 +196,25 @@ pub enum EngineError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InputRefusal {
     /// The process was not launched with a pipe as its standard input, or it is not a command.
-    #[error("it was not launched with a pipe as its standard input")]
+    #[error("the command was not launched with a pipe as standard input")]
     NoPipe,
     /// The command is not running.
-    #[error("it is {status}")]
+    #[error("the process is {status}")]
     NotRunning {
         /// Status of the process.
         status: Status,
     },
     /// The command runs on another node.
-    #[error("it runs on node {node}")]
+    #[error("the process runs on node {node}")]
     Elsewhere {
         /// The node that runs the command.
         node: NodeId,
     },
     /// The standard input was closed, or no program reads it any more.
-    #[error("its standard input is closed")]
+    #[error("the standard input of the process is closed")]
     Closed,
     /// The command could not be reached; a retry may succeed.
-    #[error("its input could not be reached: {what}")]
+    #[error("the standard input of the process cannot be reached: {what}")]
     Unreachable {
         /// Description of the failure.
         what: String,
@@ -225,16 +225,18 @@ pub enum InputRefusal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LaunchBlocked {
     /// The node is draining.
-    #[error("node {node} is draining and starts nothing")]
+    #[error("node {node} is draining and starts no processes")]
     Drains {
         /// The draining node.
         node: NodeId,
     },
     /// The store had lost data, which other nodes may not have restored yet.
-    #[error("the store has lost data, and nothing starts until all nodes had time to restore their records")]
+    #[error(
+        "the store has lost data, and no process starts until all nodes had time to restore their records"
+    )]
     Settles,
     /// The placement of the process excludes the node that received the request.
-    #[error("another node starts it at its next claim")]
+    #[error("another node will start the process at its next claim")]
     Elsewhere,
 }
 
@@ -250,7 +252,7 @@ pub enum StopReach {
 impl fmt::Display for StopReach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Told => "was told to stop",
+            Self::Told => "received a stop request",
             Self::Ended => "has ended",
         })
     }
@@ -298,7 +300,7 @@ impl From<StoreError> for EngineError {
 
 fn conflict(differs: &[&str]) -> String {
     if differs.is_empty() {
-        return "whose record is not kept any more".to_owned();
+        return "whose record was pruned".to_owned();
     }
     format!("which was launched with another {}", differs.join(", "))
 }

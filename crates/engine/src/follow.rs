@@ -25,7 +25,7 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
                 after = page.events.last().map_or(after, |logged| logged.cursor);
             }
             Err(error) => {
-                core.log_retry(None, &error, "what other nodes do cannot be followed now");
+                core.log_retry(None, &error, "cannot read the events of other nodes now; retrying");
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
             }
@@ -42,7 +42,9 @@ impl EngineShared {
                 found.into_iter().flatten().flatten().for_each(|stored| self.changed_elsewhere(&stored))
             }
             // Each waiter is notified below and reads the record again.
-            Err(error) => self.log_retry(None, &error, "what changed elsewhere cannot be read now"),
+            Err(error) => {
+                self.log_retry(None, &error, "cannot read the changes of other nodes now; retrying")
+            }
         }
         ids.into_iter().for_each(|id| self.hub.changed(id));
     }

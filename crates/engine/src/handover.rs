@@ -39,7 +39,9 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
     for stored in live {
         let found = match stored.process.status() {
             Status::Starting => {
-                format!("the store was taken from {home} before {home} had recorded whether the command ran")
+                format!(
+                    "the store was adopted from {home} before {home} had recorded whether the command ran"
+                )
             }
             Status::Running
             | Status::Paused
@@ -49,7 +51,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
             | Status::Failed
             | Status::Timeout
             | Status::Cancelled
-            | Status::Interrupted => format!("the store was taken from {home} while the command ran there"),
+            | Status::Interrupted => format!("the store was adopted from {home} while the command ran there"),
         };
         let why = Interruption::RecordLost { found };
         let lost = Input::Observation(Observation::SupervisorLost { attempt: stored.process.attempt, why });
@@ -61,7 +63,7 @@ pub async fn interrupt_attempts<S: Store + ?Sized>(
         };
         let events = stored.process.decide(&context, &stored.live_stats, &lost).unwrap_or_default().events;
         if events.is_empty() {
-            tracing::warn!(process = %stored.process.id, "a live attempt could not be interrupted");
+            tracing::warn!(process = %stored.process.id, "could not interrupt a live attempt");
             continue;
         }
         let mut next = stored.process;

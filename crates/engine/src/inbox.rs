@@ -178,7 +178,7 @@ impl PendingInput {
                 true
             }
             Err(error) => {
-                core.log_retry(Some(id), &error, "an observation waits until it can be committed");
+                core.log_retry(Some(id), &error, "an observation cannot be committed now; retrying");
                 self.note(core);
                 self.wait = self.wait.saturating_mul(2).clamp(MIN_RETRY_DELAY, MAX_RETRY_DELAY);
                 false

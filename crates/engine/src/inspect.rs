@@ -31,8 +31,9 @@ impl Engine {
         let Some(key) = self.runs_here(&stored) else { return Ok(None) };
         let core = &self.core;
         let look = core.parts.spawner.look(key).await;
-        let look =
-            look.inspect_err(|error| tracing::debug!(%id, %error, "its tree cannot be looked at")).ok();
+        let look = look
+            .inspect_err(|error| tracing::debug!(%id, %error, "could not inspect the tree of a process"))
+            .ok();
         let (silent_for, last_output_at) = self.silence_of(&stored).await;
         let (listening, members) = look.map(|look| (look.listening, look.members)).unzip();
         Ok(Some(LiveView { listening, members, silent_for, last_output_at }))

@@ -139,7 +139,7 @@ impl Engine {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(id = %stored.process.id, %error, "interrupted work could not be run again");
+                        tracing::warn!(id = %stored.process.id, %error, "could not restart an interrupted process");
                         let reason = SkipReason::LaunchFailed { error: error.to_string() };
                         skipped.push(SkippedRestart { stored, reason });
                         failed.get_or_insert(error);
@@ -201,8 +201,8 @@ impl Engine {
             if process.status() != Status::Interrupted {
                 return Err(EngineError::Invalid {
                     what: "process",
-                    why: format!("{id} was not interrupted, it is {}", process.status()),
-                    help: Some(format!("`longhaul restart {}` runs it again all the same", id.short())),
+                    why: format!("process {id} is not interrupted but {}", process.status()),
+                    help: Some(format!("`longhaul restart {}` restarts it anyway", id.short())),
                 });
             }
             named.push(stored);

@@ -96,8 +96,8 @@ impl EngineShared {
         if launch.no_queue && launch.spec.not_before.is_some_and(|moment| moment > now) {
             return Err(EngineError::Invalid {
                 what: "launch",
-                why: "what waits for a moment cannot be refused for want of a slot now".to_owned(),
-                help: Some("take either the delay or the refusal, not both".to_owned()),
+                why: "a launch with a delay cannot also require a free slot now".to_owned(),
+                help: Some("use either the delay or the refusal, not both".to_owned()),
             });
         }
         self.check(&launch.spec)?;
@@ -136,7 +136,7 @@ impl EngineShared {
         match spec.unsupported_by(self.parts.spawner.capabilities()) {
             Some(what) if self.is_here(&spec.placement) => Err(EngineError::Invalid {
                 what: "launch",
-                why: format!("commands of this node do not support {what}"),
+                why: format!("commands on this node do not support {what}"),
                 help: None,
             }),
             Some(_) | None => Ok(()),
@@ -323,7 +323,7 @@ impl EngineShared {
                     }
                     Err(EngineError::NotFound { .. }) => return,
                     Err(error) => {
-                        tracing::warn!(%id, %error, "it cannot be told yet whether it was accepted")
+                        tracing::warn!(%id, %error, "could not find out whether a launch was accepted; retrying")
                     }
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);

@@ -57,7 +57,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
         answer = core.parts.store.renew_lease(&lease) => answer,
         () = core.parts.clock.sleep_until(Deadline::At(patience)) => {
             core.regard.missed();
-            return core.log_retry(None, &RenewalTimeout, "a sign of life was not answered in time");
+            return core.log_retry(None, &RenewalTimeout, "the store did not answer a lease renewal in time");
         }
     };
     match answer {
@@ -71,7 +71,7 @@ async fn renew_lease(core: &Arc<EngineShared>) {
         }
         Err(error) => {
             core.regard.missed();
-            core.log_retry(None, &error, "a sign of life was not answered");
+            core.log_retry(None, &error, "the store did not answer a lease renewal");
         }
     }
 }
@@ -84,7 +84,12 @@ fn handle_updates_concurrently(core: &Arc<EngineShared>, calls: NodeUpdates) {
     let core = core.clone();
     tokio::spawn(async move {
         if let Err(error) = handle_updates(&core, &calls).await {
-            core.log_retry(None, &error, "what a sign of life told waits for the next one");
+            core.log_retry(
+                None,
+                &error,
+                "could not process the updates of a lease renewal; the next renewal \
+             repeats them",
+            );
         }
         core.neighbours.heeding.store(false, Ordering::Relaxed);
     });
@@ -104,10 +109,10 @@ async fn refresh_members(core: &EngineShared) {
     let unreachable: BTreeMap<NodeId, Timestamp> = unreachable.collect();
     let mut before = core.neighbours.unreachable.lock().unwrap_or_else(PoisonError::into_inner);
     for node in unreachable.keys().filter(|node| !before.contains_key(node)) {
-        tracing::warn!(%node, "a node gives no sign of life");
+        tracing::warn!(%node, "a node no longer renews its lease");
     }
     for node in before.keys().filter(|node| !unreachable.contains_key(node)) {
-        tracing::info!(%node, "a node is there again");
+        tracing::info!(%node, "a node renews its lease again");
     }
     *before = unreachable;
 }
@@ -117,7 +122,7 @@ pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
     let mut changed = core.tenure.changes();
     while let Some(until) = core.tenure.until() {
         if until <= core.parts.clock.now() {
-            tracing::warn!("the lease of this node is over: nothing is claimed until the store answers");
+            tracing::warn!("the lease of this node expired: nothing is claimed until the store answers");
             core.stop_local_attempts();
             changed.next().await;
             continue;
@@ -171,5 +176,5 @@ impl EngineShared {
 
 /// Error of a lease renewal that was not answered in time.
 #[derive(Debug, thiserror::Error)]
-#[error("it took too long")]
+#[error("the lease renewal took too long")]
 struct RenewalTimeout;

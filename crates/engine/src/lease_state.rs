@@ -117,7 +117,7 @@ impl LeaseState {
 
     /// Records that another manager has registered under the name of this node.
     pub(crate) fn replaced(&self) {
-        tracing::error!("another manager works under the name of this node: nothing more is claimed");
+        tracing::error!("another manager registered with the name of this node: stopped claiming");
         self.held.send_modify(|held| held.term = LeaseValidity::Replaced);
     }
 

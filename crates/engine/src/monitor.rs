@@ -221,7 +221,7 @@ impl EngineShared {
         };
         let core = self.clone();
         tokio::spawn(async move {
-            tracing::trace!(id = %key.id, "the last words of an attempt are searched");
+            tracing::trace!(id = %key.id, "searching the last output of an attempt");
             watch.finish(&core, written).await;
             core.lanes.seen(id, observation);
         });
@@ -298,7 +298,7 @@ impl EngineShared {
             Ok(size) => Some(size),
             Err(OutputError::Missing { .. }) => Some(OutputSize::default()),
             Err(error) => {
-                tracing::debug!(id = %key.id, %error, "it cannot be told what it said");
+                tracing::debug!(id = %key.id, %error, "could not measure the output of an attempt");
                 None
             }
         }
@@ -310,11 +310,14 @@ impl EngineShared {
             biased;
             look = self.parts.spawner.look(key) => look,
             () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
-                let what = "it did not answer in time".to_owned();
+                let what = "the inspection of a tree timed out".to_owned();
                 Err(SpawnError::Unreachable { key, what })
             }
         };
-        look.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its tree cannot be looked at")).ok()
+        look.inspect_err(
+            |error| tracing::debug!(id = %key.id, %error, "could not inspect the tree of an attempt"),
+        )
+        .ok()
     }
 
     /// Returns true if the attempt has not ended. An outdated record may have added an attempt that has already ended.

@@ -54,7 +54,7 @@ impl EngineShared {
                         return core.lanes.seen(key.id, seen);
                     }
                     Err(error) => {
-                        tracing::warn!(id = %key.id, %error, "what is left of it cannot be stopped yet");
+                        tracing::warn!(id = %key.id, %error, "could not stop an orphan; retrying");
                         let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                         core.parts.clock.sleep_until(Deadline::Awake(until)).await;
                     }

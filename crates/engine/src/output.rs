@@ -64,9 +64,11 @@ impl Engine {
         }
         let key = AttemptKey { id: process.id, attempt: process.attempt };
         let size = self.core.parts.output.size(key).await;
-        size.inspect_err(|error| tracing::debug!(id = %key.id, %error, "its output cannot be measured"))
-            .ok()
-            .map(|size| size.end)
+        size.inspect_err(
+            |error| tracing::debug!(id = %key.id, %error, "could not measure the output of a process"),
+        )
+        .ok()
+        .map(|size| size.end)
     }
 
     /// Returns the offset at which the last `lines` lines start.

@@ -39,7 +39,7 @@ impl EngineShared {
                 Ok(tail) if tail.total > 0 => tail,
                 Ok(_) | Err(OutputError::Missing { .. }) => return true,
                 Err(error) => {
-                    tracing::warn!(id = %key.id, %error, "the end of an output is not kept beside its record");
+                    tracing::warn!(id = %key.id, %error, "could not store the output tail of an attempt");
                     return true;
                 }
             };
@@ -48,7 +48,7 @@ impl EngineShared {
                 Err(StoreError::Unavailable { .. } | StoreError::Unknown { .. }) => false,
                 // The node no longer owns the process, so another node reports its end.
                 Err(error) => {
-                    tracing::debug!(id = %key.id, %error, "the end of an output is not kept beside its record");
+                    tracing::debug!(id = %key.id, %error, "could not store the output tail of an attempt");
                     true
                 }
             }
@@ -57,7 +57,7 @@ impl EngineShared {
             biased;
             kept = kept => kept,
             () = self.parts.clock.sleep_until(until) => {
-                tracing::warn!(id = %key.id, "the end of an output is not kept beside its record: that takes too long");
+                tracing::warn!(id = %key.id, "could not store the output tail of an attempt: timeout");
                 true
             }
         }

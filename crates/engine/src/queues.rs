@@ -176,7 +176,7 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
     let invalid = |why: &str| EngineError::Invalid {
         what: "concurrency key",
         why: why.to_owned(),
-        help: Some("name a key, the beginning of keys with * at its end, or * for all others".to_owned()),
+        help: Some("give a key, a key prefix followed by *, or * for all other keys".to_owned()),
     };
     if pattern == "*" {
         return Ok(());
@@ -184,7 +184,7 @@ fn check_pattern(pattern: &str) -> Result<(), EngineError> {
     let begin = pattern.strip_suffix('*').unwrap_or(pattern);
     SlotKey::new(pattern).map_err(|error| invalid(error.why))?;
     if begin.contains('*') {
-        return Err(invalid("a * stands for the rest of a key, so it can only be at the end"));
+        return Err(invalid("* stands for the rest of a key, so it must be the last character"));
     }
     Ok(())
 }
@@ -198,7 +198,10 @@ fn above(waiter: &StoredProcess, best: &StoredProcess) -> Result<Priority, Engin
         None if waiter.seq < best.seq => Ok(highest),
         None => Err(EngineError::Invalid {
             what: "move",
-            why: format!("process {} is first with the highest priority there is", best.process.id),
+            why: format!(
+                "process {} is first in the queue and has the highest possible priority",
+                best.process.id
+            ),
             help: Some(format!("give {} a lower priority first", best.process.id)),
         }),
     }

@@ -47,7 +47,7 @@ pub(crate) struct HistoryQuery {
 
 /// Error: the store has lost a record that this node knows, or has an older revision of it.
 #[derive(Debug, thiserror::Error)]
-#[error("the store lost the record of process {id}, which is being restored")]
+#[error("the store has lost the record of process {id}, which is being restored")]
 struct LostRecord {
     id: ProcessId,
 }
@@ -99,9 +99,7 @@ impl EngineShared {
     pub(crate) fn check_history(self: &Arc<Self>, asked: &HistoryQuery, calls: &NodeUpdates) {
         let Some(history) = &calls.history else { return };
         if self.regard.went_back(asked, history) {
-            tracing::warn!(
-                "the store is another one, or stands as it stood before: it is given what it lost"
-            );
+            tracing::warn!("the store lost data: restoring the lost records");
             self.tenure.hold(self.parts.clock.now());
             return self.compare_beside();
         }
@@ -161,8 +159,8 @@ impl EngineShared {
                         let given = reconciled.restored_records.len();
                         tracing::warn!(
                             given,
-                            "the store has lost records: this node has given back those that it keeps, and starts nothing new for one \
-                             lease"
+                            "the store lost records: this node restored its own, and starts nothing new for the \
+                             duration of one lease"
                         );
                         self.tenure.hold(self.parts.clock.now());
                     }
@@ -170,9 +168,12 @@ impl EngineShared {
                 }
                 Err(error @ StoreError::Fenced { .. }) => return Err(error),
                 Err(error) if self.is_closing() => return Err(error),
-                Err(error) if is_told => tracing::debug!(%error, "what the store has cannot be compared yet"),
+                Err(error) if is_told => {
+                    tracing::debug!(%error, "could not compare the records of the store; \
+                 retrying")
+                }
                 Err(error) => {
-                    self.log_retry(None, &error, "what the store has cannot be compared yet");
+                    self.log_retry(None, &error, "could not compare the records of the store; retrying");
                     is_told = true;
                 }
             }

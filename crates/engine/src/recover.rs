@@ -37,7 +37,7 @@ pub(crate) async fn recover(core: &Arc<EngineShared>) -> Result<Option<JoinHandl
         biased;
         _ = looking.join_next() => None,
         () = core.parts.clock.sleep_until(Deadline::Awake(until)) => {
-            tracing::warn!(unexamined = core.unexamined.count(), "what became of some attempts is not known yet");
+            tracing::warn!(unexamined = core.unexamined.count(), "the state of some attempts is not known yet");
             Some(tokio::spawn(async move {
                 looking.join_next().await;
             }))
@@ -58,7 +58,9 @@ pub(crate) fn examine_unknown_attempts(
     Box::pin(async move {
         match listed(core, true).await {
             Ok(listed) => look_at(core.clone(), listed).await,
-            Err(error) => tracing::warn!(%error, "what became of older work of this node cannot be told now"),
+            Err(error) => {
+                tracing::warn!(%error, "could not examine the earlier processes of this node; retrying")
+            }
         }
     })
 }
@@ -137,7 +139,7 @@ async fn look(core: &Arc<EngineShared>, stored: StoredProcess) {
             }
         }
         Err(error) => {
-            tracing::error!(%id, %error, "nothing can be told about an attempt yet");
+            tracing::error!(%id, %error, "could not examine an attempt; retrying");
             core.arm(&stored);
             core.resume_from(&stored);
             core.again_later(key);
@@ -153,7 +155,7 @@ async fn answered(core: &Arc<EngineShared>, stored: StoredProcess) -> Option<Sto
     }
     let id = stored.process.id;
     if let Err(error) = core.execute_pending_actions(id).await {
-        tracing::warn!(%id, %error, "orders wait until they can be answered");
+        tracing::warn!(%id, %error, "could not load the pending actions; retrying");
     }
     // If the store does not answer, use the record as committed with the actions. An older one would undo them.
     let stored = match core.load(id).await {

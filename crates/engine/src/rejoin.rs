@@ -51,7 +51,9 @@ impl EngineShared {
             match self.try_lease(refused).await {
                 Ok(true) => return true,
                 Ok(false) => return false,
-                Err(error) => self.log_retry(None, &error, "it cannot be told yet why the lease was refused"),
+                Err(error) => {
+                    self.log_retry(None, &error, "could not find out why the lease was rejected; retrying")
+                }
             }
             let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -96,14 +98,14 @@ impl EngineShared {
                     self.tenure.replaced();
                     return Ok(false);
                 }
-                Err(error) => self.log_retry(None, &error, "the node cannot join anew yet"),
+                Err(error) => self.log_retry(None, &error, "could not register the node again; retrying"),
             }
             let until: AwakeTime = self.parts.clock.awake().plus(RETRY_DELAY);
             self.parts.clock.sleep_until(Deadline::Awake(until)).await;
         };
         tracing::warn!(
             epoch = lease.epoch.0,
-            "this node is not known any more under its lease, and has joined anew"
+            "the lease of this node was no longer valid; registered the node again"
         );
         match parted {
             LeaseLoss::Lost => self.tenure.begin(lease.clone(), sent),
@@ -131,7 +133,7 @@ impl EngineShared {
     /// it.
     pub(crate) async fn advertise(&self) {
         if let Err(error) = self.parts.store.advertise(&self.lease(), &self.settings.offer).await {
-            tracing::warn!(%error, "what this node offers could not be announced");
+            tracing::warn!(%error, "could not publish the labels and capacity of this node");
         }
     }
 
@@ -146,7 +148,7 @@ impl EngineShared {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "what became of work of this node is looked at one by one");
+                    tracing::warn!(%error, "could not list the processes of this node; examining them one by one");
                     kept.iter().for_each(|(key, process)| self.review_later(*key, process.clone()));
                 }
             }
@@ -160,7 +162,7 @@ impl EngineShared {
                 match core.load(key.id).await {
                     Ok(found) => return core.review_attempt(key, &process, Some(found)),
                     Err(EngineError::NotFound { .. }) => return core.review_attempt(key, &process, None),
-                    Err(error) => tracing::warn!(%error, "what became of it cannot be told yet"),
+                    Err(error) => tracing::warn!(%error, "could not examine a process; retrying"),
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -195,7 +197,8 @@ impl EngineShared {
         if runs_again_if_lost(process) {
             return self.end_copy(process, key);
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt goes on here that the store does not know any more");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt continues here although the store has no \
+         record of its process");
     }
 
     /// Stops the local attempts that another node starts again when the lease of this node has expired.
@@ -212,7 +215,8 @@ impl EngineShared {
         if !self.copies.mark_stopping(key) {
             return;
         }
-        tracing::warn!(id = %key.id, attempt = key.attempt.0, "an attempt is stopped here because it may run elsewhere");
+        tracing::warn!(id = %key.id, attempt = key.attempt.0, "stopping an attempt because its process may run on \
+         another node");
         let (core, spec) = (self.clone(), Arc::clone(&process.spec));
         tokio::spawn(async move {
             let Some(command) = spec.command() else { return };
@@ -229,7 +233,10 @@ impl EngineShared {
         while self.copies.is_stopping(key) && !self.is_closing() {
             match self.parts.spawner.stop(key, StopRequest { cause: GIVEN_UP, force }).await {
                 Ok(()) => return,
-                Err(error) => tracing::debug!(id = %key.id, %error, "a copy could not be told to stop"),
+                Err(error) => {
+                    tracing::debug!(id = %key.id, %error, "could not stop an attempt whose process runs \
+                 elsewhere")
+                }
             }
             if let Ok(Adopted::Over(_)) = self.parts.spawner.adopt(key, command).await {
                 return self.copies.is_over(key);

@@ -177,7 +177,7 @@ impl EngineShared {
                 Err(EngineError::Refused { refusal }) => {
                     unwritten = permanent(StoreError::Refused(refusal)).or(unwritten);
                 }
-                Err(error) => tracing::warn!(%id, %error, "a process could not be told to end"),
+                Err(error) => tracing::warn!(%id, %error, "could not stop a process"),
             }
         }
         unwritten.map_or(Ok(()), |source| Err(StoreUnwritable { reached, source }))

@@ -167,7 +167,7 @@ impl EngineShared {
 
     async fn remove_output(&self, id: ProcessId) {
         if let Err(error) = self.parts.output.remove(id).await {
-            tracing::warn!(%id, %error, "the output of a process could not be removed yet");
+            tracing::warn!(%id, %error, "could not delete the output of a process; retrying");
             self.sweeps.leftover.store(true, Ordering::Relaxed);
         }
     }

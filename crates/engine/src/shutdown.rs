@@ -36,7 +36,7 @@ impl Engine {
             self.stop_all().await?;
         }
         if let Err(error) = self.record_starts().await {
-            tracing::warn!(%error, "starts that are under way are left to the next manager");
+            tracing::warn!(%error, "starts in progress are left to the next manager");
         }
         for task in self.core.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             task.abort();
@@ -75,9 +75,7 @@ impl Engine {
         starting.retain(|stored| self.core.starts.is_begun(&stored.process));
         let ids: Vec<ProcessId> = starting.iter().map(|stored| stored.process.id).collect();
         if self.wait(&ids, WaitCondition::Running, WaitMode::All, Some(STARTS)).await?.timed_out {
-            tracing::warn!(
-                "some starts are not recorded yet; the next manager finds out what became of them"
-            );
+            tracing::warn!("some starts are not recorded yet; the next manager examines them");
         }
         Ok(())
     }
@@ -110,14 +108,14 @@ impl Engine {
         for id in &ids {
             match self.command(*id, Action::Cancel { cause: StopCause::Shutdown }, None).await {
                 Ok(_) | Err(EngineError::NotFound { .. }) => {}
-                Err(error) => tracing::warn!(%id, %error, "a stop could not be recorded"),
+                Err(error) => tracing::warn!(%id, %error, "could not record a stop"),
             }
         }
         let waited = self
             .wait(&ids, WaitCondition::Ended, WaitMode::All, Some(patience.saturating_add(VERIFY_TIMEOUT)))
             .await?;
         if waited.timed_out {
-            tracing::warn!("some processes are still stopping; the next manager goes on with them");
+            tracing::warn!("some processes are still stopping; the next manager continues");
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
         let kept = match core.parts.output.kept(after, PAGE).await {
             Ok(kept) => kept,
             Err(error) => {
-                tracing::warn!(%error, "what ran here before cannot be listed yet");
+                tracing::warn!(%error, "could not list earlier attempts of this node; retrying");
                 return false;
             }
         };
@@ -54,7 +54,7 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
         let found = match core.parts.store.load_each(&kept).await {
             Ok(found) => found,
             Err(error) => {
-                tracing::warn!(%error, "what became of work that ran here cannot be told yet");
+                tracing::warn!(%error, "could not examine earlier attempts of this node; retrying");
                 return false;
             }
         };
@@ -66,7 +66,7 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
                     true
                 }
                 Err(error) => {
-                    tracing::warn!(%id, %error, "what ran here has a record that cannot be read");
+                    tracing::warn!(%id, %error, "the record of an earlier attempt cannot be read");
                     true
                 }
             };
@@ -81,7 +81,8 @@ async fn pass(core: &Arc<EngineShared>) -> bool {
 fn log_unknown(unknown: &[ProcessId]) {
     if let Some(first) = unknown.first() {
         let count = unknown.len();
-        tracing::warn!(%first, count, "the store has no record of what ran here: if it lives it is left alone");
+        tracing::warn!(%first, count, "the store has no record of an earlier attempt; if it is still running, it \
+                                       continues");
     }
 }
 
@@ -129,7 +130,7 @@ async fn look(core: &Arc<EngineShared>, stored: &StoredProcess) -> bool {
             }
             Ok(Adopted::Over(_)) => {}
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "nothing can be told about an older attempt yet");
+                tracing::warn!(id = %key.id, %error, "could not examine an earlier attempt; retrying");
                 is_told = false;
             }
         }

@@ -209,7 +209,7 @@ impl LogFollower {
     async fn wait_after(&self, error: &StoreError, wait: Duration) {
         // Logged only for the first retry, so that waiting subscribers do not fill the log.
         if wait == MIN_RETRY_DELAY {
-            tracing::warn!(%error, "a subscriber waits until the log can be read");
+            tracing::warn!(%error, "a subscription cannot read the event log now; retrying");
         }
         let until = self.clock.awake().plus(wait);
         let mut over = self.over.clone();

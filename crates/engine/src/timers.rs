@@ -182,7 +182,7 @@ async fn attend(core: &Arc<EngineShared>) {
     let due = match claim_loop::attend(core).await {
         Ok(due) => due,
         Err(error) => {
-            core.log_retry(None, &error, "the store did not show what is due");
+            core.log_retry(None, &error, "could not load the due processes; retrying");
             Some(core.parts.clock.now())
         }
     };
@@ -196,7 +196,7 @@ async fn check_heartbeat(core: &Arc<EngineShared>, id: ProcessId, as_of: Option<
         Ok(stored) => stored,
         Err(EngineError::NotFound { .. }) => return,
         Err(error) => {
-            core.log_retry(Some(id), &error, "a heartbeat cannot be checked yet");
+            core.log_retry(Some(id), &error, "could not check a heartbeat; retrying");
             let again = core.parts.clock.now().plus(MIN_INTERVAL);
             return core.timers.set_as_of(as_of, TimerJob::Heartbeat(id), Some(Deadline::At(again)));
         }

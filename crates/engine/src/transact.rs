@@ -77,7 +77,7 @@ impl EngineShared {
             ) = (&step.note, input)
             {
                 let status = stored.process.status();
-                tracing::warn!(%id, %status, "its end was reported again: the first report stays");
+                tracing::warn!(%id, %status, "an end was reported again; the first report is kept");
             }
             let Some(author) = self.author_of(&stored) else {
                 return self.enqueue_action(stored, input, &step).await;
@@ -282,7 +282,10 @@ impl EngineShared {
                         return;
                     }
                     Err(EngineError::NotFound { .. }) => return,
-                    Err(error) => tracing::warn!(%id, %error, "it cannot be told yet whether it was written"),
+                    Err(error) => {
+                        tracing::warn!(%id, %error, "could not find out whether a write was applied; \
+                     retrying")
+                    }
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -356,7 +359,7 @@ impl EngineShared {
                 };
                 match answered {
                     Ok(()) | Err(EngineError::NotFound { .. }) => return,
-                    Err(error) => tracing::warn!(%id, %error, "an order waits until it can be answered"),
+                    Err(error) => tracing::warn!(%id, %error, "could not execute a pending action; retrying"),
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;
@@ -376,7 +379,9 @@ impl EngineShared {
                 match answered {
                     Ok(stored) => return core.perform_pending_effects(&stored).await,
                     Err(EngineError::NotFound { .. }) => return,
-                    Err(error) => tracing::warn!(%id, %error, "a start waits until orders can be answered"),
+                    Err(error) => {
+                        tracing::warn!(%id, %error, "a start waits until pending actions can be executed")
+                    }
                 }
                 let until: AwakeTime = core.parts.clock.awake().plus(RETRY_DELAY);
                 core.parts.clock.sleep_until(Deadline::Awake(until)).await;

@@ -165,7 +165,8 @@ impl Engine {
                 None => break,
             }
         }
-        let unanswered = || Err(EngineError::Broken { what: "a command was given up".to_owned() });
+        let unanswered =
+            || Err(EngineError::Broken { what: "an action was dropped before it was finished".to_owned() });
         let answers = ids.into_iter().enumerate();
         answers
             .map(|(place, id)| MemberOutcome { id, outcome: told.remove(&place).unwrap_or_else(unanswered) })

@@ -22,7 +22,7 @@ impl EngineShared {
             Ok(None) => return true,
             Ok(Some(instead)) => self.refuse(process, key, instead).await,
             Err(wait) => {
-                tracing::warn!(id = %key.id, %wait, "the start waits");
+                tracing::warn!(id = %key.id, %wait, "postponed a start");
                 self.starts.failed(process);
                 self.again_later(key);
             }
@@ -59,7 +59,8 @@ impl EngineShared {
         let Some((earlier, exit)) = latest.filter(|_| times > process.spec.retry.retries) else {
             return Ok(None);
         };
-        tracing::error!(id = %key.id, earlier = earlier.0, "a launch ran on this node, and the store does not know of it");
+        tracing::error!(id = %key.id, earlier = earlier.0, "a launch ran on this node, but the store has no record \
+         of the attempt");
         Ok(Some(Observation::AlreadyRan { attempt: key.attempt, earlier, exit }))
     }
 
@@ -81,7 +82,7 @@ impl EngineShared {
                 observation
             }
             Err(error) => {
-                tracing::warn!(id = %key.id, %error, "a launch that is not to start cannot be looked at yet");
+                tracing::warn!(id = %key.id, %error, "could not check a launch that must not start; retrying");
                 self.starts.failed(process);
                 return self.again_later(key);
             }
@@ -98,13 +99,13 @@ enum VerifyPostponed {
         #[from]
         source: SpawnError,
     },
-    #[error("its attempt {attempt} still runs on this node")]
+    #[error("attempt {attempt} of the process is still running on this node")]
     Lives { attempt: AttemptNo },
 }
 
 /// Returns the observation that ends an attempt with an invalid launch signature.
 fn refused(key: AttemptKey, fault: &SignatureError) -> Observation {
-    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "a launch is refused");
+    tracing::error!(id = %key.id, attempt = key.attempt.0, %fault, "rejected a launch");
     let detail = format!("{fault}; {}", fault.help());
     let failure = StartFailure { stage: StartStage::Signature, errno: None, detail };
     Observation::SpawnFailed { attempt: key.attempt, failure }

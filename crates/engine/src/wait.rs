@@ -154,8 +154,8 @@ impl WaitCondition {
             Self::Ready if tells || process.status().is_ended() => Ok(()),
             Self::Ready => Err(EngineError::Invalid {
                 what: "goal",
-                why: format!("process {} was not launched to tell when it is ready", process.id),
-                help: Some("launch it with `ready_when`, or wait for it to run".to_owned()),
+                why: format!("process {} was launched without a readiness check", process.id),
+                help: Some("launch it with `ready_when`, or wait until it runs".to_owned()),
             }),
         }
     }

@@ -55,9 +55,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
         if announced.is_some_and(|length| length > MAX_BODY_BYTES as u64) {
             return Err(too_large().into());
         }
-        let bytes = tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body()))
-            .await
-            .map_err(|_| ApiError::new(408, "invalid_request", "the body of the request did not come"))??;
+        let bytes =
+            tokio::time::timeout(BODY_TIMEOUT, whole(request.into_body())).await.map_err(|_| {
+                ApiError::new(408, "invalid_request", "the body of the request did not arrive in time")
+            })??;
         let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
         Ok(Self(read(text)?))
     }
@@ -71,9 +72,9 @@ fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     if kinds.next().is_none() && kind.eq_ignore_ascii_case("application/json") {
         return Ok(());
     }
-    Err(ApiError::new(415, "unsupported_media_type", "the body of a request is JSON")
-        .because(format!("it came as {kind:?}"))
-        .help("say `content-type: application/json`"))
+    Err(ApiError::new(415, "unsupported_media_type", "the body of a request must be JSON")
+        .because(format!("the content type is {kind:?}"))
+        .help("send `content-type: application/json`"))
 }
 
 pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
@@ -81,7 +82,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
         ApiError::new(400, "invalid_request", "the body of the request cannot be read").because(why)
     };
     if text.trim_ascii_start().first() != Some(&b'{') {
-        return Err(unreadable("it is no JSON object".to_owned()));
+        return Err(unreadable("the value is not a JSON object".to_owned()));
     }
     if is_deeper(text, MAX_JSON_DEPTH) {
         return Err(unreadable(format!("it is nested deeper than {MAX_JSON_DEPTH} levels")));
@@ -102,7 +103,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     match misread {
         None => Ok(value),
         Some(place) => {
-            Err(unreadable(format!("{} holds a list and no object", place.trim_start_matches('/'))))
+            Err(unreadable(format!("{} contains a list instead of an object", place.trim_start_matches('/'))))
         }
     }
 }
@@ -128,7 +129,7 @@ fn make_whole(value: &mut Value) {
             let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
             // Beyond 2^53 a float stands for several integers.
             let whole = whole.filter(|float| float.abs() <= MAX_EXACT_INTEGER);
-            #[expect(clippy::cast_possible_truncation, reason = "it is an integer of at most 2^53")]
+            #[expect(clippy::cast_possible_truncation, reason = "it must be an integer of at most 2^53")]
             if let Some(float) = whole {
                 *number = (float as i64).into();
             }
@@ -171,14 +172,18 @@ pub(crate) async fn whole(body: Body) -> Result<Vec<u8>, ApiError> {
     match Limited::new(body, MAX_BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
-        Err(error) => Err(ApiError::new(400, "invalid_request", "the body of the request broke off")
+        Err(error) => Err(ApiError::new(400, "invalid_request", "the body of the request ended early")
             .because(error.to_string())),
     }
 }
 
 fn too_large() -> ApiError {
-    ApiError::new(413, "payload_too_large", format!("the body of a request may have {MAX_BODY_BYTES} bytes"))
-        .help("put large inputs in a file that the command reads")
+    ApiError::new(
+        413,
+        "payload_too_large",
+        format!("the body of a request may have at most {MAX_BODY_BYTES} bytes"),
+    )
+    .help("put large inputs in a file that the command reads")
 }
 
 #[cfg(test)]

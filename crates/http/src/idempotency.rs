@@ -90,7 +90,7 @@ pub(crate) async fn replayed(
         saved
     });
     let saved = run.await.map_err(|error| {
-        ApiError::new(500, "internal", "the request was not answered").because(error.to_string())
+        ApiError::new(500, "internal", "the request received no reply").because(error.to_string())
     })?;
     Ok(saved.into_response())
 }
@@ -116,10 +116,12 @@ impl IdempotencyCache {
                 saved.headers.insert(REPLAYED, HeaderValue::from_static("true"));
                 Ok(Some(saved))
             }
-            Some(ReplaySlot { answer: None, .. }) => {
-                Err(ApiError::new(409, "idempotency_key_in_use", "the same request is still being answered")
-                    .help("try again in a moment"))
-            }
+            Some(ReplaySlot { answer: None, .. }) => Err(ApiError::new(
+                409,
+                "idempotency_key_in_use",
+                "an identical request is still being processed",
+            )
+            .help("try again in a moment")),
         }
     }
 
@@ -186,9 +188,9 @@ pub(crate) fn of_key(fault: ApiError) -> ApiError {
 
 /// A key that stands for another request.
 fn reused() -> ApiError {
-    ApiError::new(422, "idempotency_key_reused", "the key stands for another request")
-        .because("an Idempotency-Key may come again only with the same request")
-        .help("take another key for another request")
+    ApiError::new(422, "idempotency_key_reused", "the Idempotency-Key was already used for another request")
+        .because("a key may be used again only with an identical request")
+        .help("use a new key for another request")
 }
 
 /// The key of a request: a quoted string as the draft has it, or the bare text.
@@ -197,18 +199,20 @@ fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = all.next() else { return Ok(None) };
     let invalid = |why: &str| ApiError::invalid("Idempotency-Key", why);
     if all.next().is_some() {
-        return Err(invalid("it is there twice"));
+        return Err(invalid("the header is given twice"));
     }
     let text = value.to_str().map_err(|_| invalid("it is not plain text"))?.trim();
     let text = match text.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"').ok_or_else(|| invalid("its quotation mark is not closed"))?,
+        Some(rest) => {
+            rest.strip_suffix('"').ok_or_else(|| invalid("its closing quotation mark is missing"))?
+        }
         None => text,
     };
     if text.is_empty() || text.len() > MAX_KEY_LEN {
-        return Err(invalid(&format!("it has 1 to {MAX_KEY_LEN} bytes")));
+        return Err(invalid(&format!("it must have 1 to {MAX_KEY_LEN} bytes")));
     }
     if text.contains(['"', '\\']) || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(invalid("it holds a space, a quotation mark or a backslash"));
+        return Err(invalid("it contains a space, a quotation mark or a backslash"));
     }
     Ok(Some(text.to_owned()))
 }

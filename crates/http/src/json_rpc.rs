@@ -40,7 +40,7 @@ impl JsonRpcCall {
     /// Passes an answer on, unless it says that the call could not be read: that is said as agents understand it.
     pub(crate) fn answered(self, mut answer: Response<Body>) -> Response<Body> {
         if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
-            refuse(&mut answer, &self.id, -32_600, "the body is no request of JSON-RPC 2.0");
+            refuse(&mut answer, &self.id, -32_600, "the body is not a JSON-RPC 2.0 request");
         }
         answer
     }
@@ -50,7 +50,7 @@ impl NotJson {
     /// The answer to it.
     pub(crate) fn answer(self) -> Response<Body> {
         let mut answer = Response::default();
-        refuse(&mut answer, &Value::Null, -32_700, "the body is no JSON");
+        refuse(&mut answer, &Value::Null, -32_700, "the body is not JSON");
         answer
     }
 }

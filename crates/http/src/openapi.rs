@@ -42,8 +42,8 @@ pub(crate) fn document(entries: &[Route]) -> Value {
         .title("longhaul")
         .version(env!("CARGO_PKG_VERSION"))
         .description(Some(
-            "Runs, watches and remembers long-running work. Fields are only ever added, and so are words where no \
-             enumeration lists them: a client must live with what it does not know.",
+            "Runs, observes and records long-running work. New versions only add fields, and values where the \
+             values are not enumerated: clients must ignore unknown fields and accept unknown values.",
         ))
         .license(Some(licence.build()));
     let token = SecurityRequirement::new::<_, _, &str>("token", []);
@@ -108,9 +108,12 @@ fn operation(
         built = built.response(answer.status.to_string(), response);
     }
     // It is refused before it can be understood.
-    built = built.response("431", ResponseBuilder::new().description("The head of the request is too large"));
+    built =
+        built.response("431", ResponseBuilder::new().description("The headers of the request are too large"));
     let problem = schemas.given(SchemaGenerator::subschema_for::<Problem>);
-    for (range, about) in [("4XX", "The request is refused"), ("5XX", "The manager cannot do it now")] {
+    for (range, about) in
+        [("4XX", "The request is rejected"), ("5XX", "The manager cannot process the request now")]
+    {
         let content = ContentBuilder::new().schema(Some(problem.clone())).build();
         let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
         built = built.response(range, dressed(response).build());
@@ -161,18 +164,18 @@ fn header(about: &str) -> Header {
 /// What stands on every answer.
 fn dressed(response: ResponseBuilder) -> ResponseBuilder {
     response
-        .header(REQUEST_ID.as_str(), header("The id of the request"))
-        .header(longhaul_wire::api::PROTOCOL_HEADER, header("The version of this API"))
+        .header(REQUEST_ID.as_str(), header("Id of the request"))
+        .header(longhaul_wire::api::PROTOCOL_HEADER, header("Version of this API"))
 }
 
 /// The groups of operations.
 const TAGS: [(&str, &str); 6] = [
-    ("processes", "Launch processes, look at them, tell them what to do, read their output"),
-    ("sessions", "What belongs together: lists, ends, notices"),
-    ("events", "What happens, as it happens"),
-    ("queues", "Concurrency keys and who waits for them"),
-    ("nodes", "The managers that share the store"),
-    ("manager", "The manager itself: health, numbers, records"),
+    ("processes", "Launch, inspect and control processes, and read their output"),
+    ("sessions", "Processes that belong together: lists, end of a session, notices"),
+    ("events", "Events as they happen"),
+    ("queues", "Concurrency keys and their waiting processes"),
+    ("nodes", "Managers that share the store"),
+    ("manager", "The manager: health, metrics, records"),
 ];
 
 /// The group of an operation, which most paths begin with.

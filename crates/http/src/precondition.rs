@@ -52,9 +52,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
             (asked, Some(matched)) if asked.is_none_or(|asked| asked == matched) => {
                 Ok(Self::Matched(matched))
             }
-            (_, Some(_)) => {
-                Err(ApiError::invalid("revision", "the parameter and If-Match name different ones").into())
-            }
+            (_, Some(_)) => Err(ApiError::invalid(
+                "revision",
+                "the parameter and the header If-Match give different revisions",
+            )
+            .into()),
         }
     }
 }
@@ -88,12 +90,12 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     let unreadable = |why: &str| ApiError::unreadable("If-Match", text, &why);
     let Some(tag) = EntityTag::read(text) else {
         return Err(unreadable("it is neither * nor one quoted tag, such as \"7\"")
-            .help("name the one revision that the decision was made on"));
+            .help("give the revision on which the decision was based"));
     };
     let revision = tag.quoted.trim_matches('"').parse().ok().filter(|_| !tag.is_weak);
     revision.map(|revision| Some(Revision(revision))).ok_or_else(|| {
-        ApiError::new(412, "revision_conflict", format!("no revision has the tag {text}"))
-            .help("check the process, and try again")
+        ApiError::new(412, "revision_conflict", format!("the tag {text} is not a revision"))
+            .help("read the process again, then repeat the request")
     })
 }
 

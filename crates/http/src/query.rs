@@ -31,15 +31,19 @@ impl QueryString {
     /// come twice though one value is meant.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
-            return Err(ApiError::new(400, "invalid_request", format!("the parameter {name:?} comes twice"))
-                .help("give it one value"));
+            return Err(ApiError::new(
+                400,
+                "invalid_request",
+                format!("the parameter {name:?} is given twice"),
+            )
+            .help("give it once"));
         }
         match self.pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             None => Ok(()),
             Some((name, _)) => {
-                Err(ApiError::new(400, "invalid_request", format!("there is no parameter {name:?} here"))
+                Err(ApiError::new(400, "invalid_request", format!("this request has no parameter {name:?}"))
                     .help(match known {
-                        [] => "this request takes no parameters".to_owned(),
+                        [] => "this request has no parameters".to_owned(),
                         known => format!("the parameters are {}", known.join(", ")),
                     }))
             }

@@ -76,7 +76,7 @@ pub(crate) fn json<T: Serialize>(status: StatusCode, media_type: &'static str, v
             (status, kind, body).into_response()
         }
         Err(error) => {
-            tracing::error!(%error, "an answer could not be written as JSON");
+            tracing::error!(%error, "could not encode a reply as JSON");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -177,8 +177,7 @@ impl Route {
     /// It answers with this, in JSON.
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, about: &'static str) -> Self {
         let media = vec![(JSON, Some(SchemaGenerator::subschema_for::<T> as SchemaFn))];
-        let headers =
-            if status == 201 { vec![("location", "The path of the new process")] } else { Vec::new() };
+        let headers = if status == 201 { vec![("location", "Path of the new process")] } else { Vec::new() };
         self.operation.answers.push(ResponseDoc { status, about, media, headers });
         self
     }
@@ -202,21 +201,27 @@ impl Route {
     pub(crate) fn guarded(self) -> Self {
         let whole = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
         let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}")$"# });
-        self.parameter(ParameterLocation::Query, "revision", "The revision that it was decided on", whole)
-            .parameter(
-                ParameterLocation::Header,
-                "if-match",
-                "The same as a quoted tag, refused with 412; `*` if any will do",
-                tag,
-            )
+        self.parameter(
+            ParameterLocation::Query,
+            "revision",
+            "Revision on which the decision was based; another one \
+         is rejected with 409",
+            whole,
+        )
+        .parameter(
+            ParameterLocation::Header,
+            "if-match",
+            "Revision as a quoted tag; another one is rejected with 412. `*` accepts any revision",
+            tag,
+        )
     }
 
     /// It may be sent again under the same key, which is that of the launch.
     pub(crate) fn idempotent(self) -> Self {
         self.keyed(
-            "The launch key: within a session it never makes a second one. What is compared is the work itself (command \
-             line, directory, declared variables, timeout and limits), its type, concurrency key and agent; another \
-             one is refused with 422, and all else, such as the name, stays as it was first",
+            "Launch key: in a session, launches with the same key create one process. A repeated launch must have \
+             the same command line, directory, declared variables, timeout, limits, type, concurrency key and \
+             agent, else it is rejected with 422. Other fields, such as the name, keep their first values",
         )
     }
 
@@ -229,9 +234,9 @@ impl Route {
     pub(crate) fn replayed(mut self, replays: &IdempotencyCache) -> Self {
         self.handler = self.handler.layer(from_fn_with_state(replays.clone(), replayed));
         self.keyed(
-            "The same key never makes a second one. What is compared is the path, the query and every byte of the body: \
-             the same are answered as before, others are refused with 422; it is known until the manager ends or 256 \
-             others came",
+            "Requests with the same key are executed once. A repeated request must have the same path, query and \
+             body, else it is rejected with 422, and gets the same reply. The key is remembered until the manager \
+             ends or 256 other keys were used",
         )
     }
 }

@@ -27,13 +27,17 @@ pub fn router(api: Api) -> Router {
 
 async fn unknown_route(uri: Uri) -> ErrorResponse {
     ErrorResponse(
-        ApiError::new(404, "not_found", format!("there is nothing at {}", uri.path()))
-            .help("GET /v1/openapi.json describes all there is"),
+        ApiError::new(404, "not_found", format!("there is no resource at {}", uri.path()))
+            .help("GET /v1/openapi.json lists all resources"),
     )
 }
 
 async fn unknown_method(method: Method, uri: Uri) -> ErrorResponse {
-    ErrorResponse(ApiError::new(405, "method_not_allowed", format!("{} does not take {method}", uri.path())))
+    ErrorResponse(ApiError::new(
+        405,
+        "method_not_allowed",
+        format!("{} does not support the method {method}", uri.path()),
+    ))
 }
 
 /// Puts the versions of the protocol and of the program on every answer, refusals included.

@@ -66,13 +66,17 @@ pub async fn serve(
     let doors = NetworkAuth {
         known: router,
         stranger: refusing(|| {
-            ApiError::new(403, "not_authorised", "this manager serves its own user alone")
+            ApiError::new(403, "not_authorised", "this manager only serves its own user")
                 .help("set LONGHAUL_STATE_DIR to a directory of your own")
         }),
         limiter: refusing(|| {
-            ApiError::new(503, "too_many_connections", "the manager has as many connections as it takes")
-                .because("each wait and each followed output holds one")
-                .help("cancel some of the waiting calls, then try again")
+            ApiError::new(
+                503,
+                "too_many_connections",
+                "the maximum number of connections of the manager is reached",
+            )
+            .because("each waiting request and each followed output uses one connection")
+            .help("cancel some of the waiting calls, then try again")
         }),
         room: Arc::new(Semaphore::new(bounds.connections)),
         told: Arc::new(Semaphore::new(MAX_REJECTIONS)),
@@ -86,14 +90,14 @@ pub async fn serve(
         };
         match accepted {
             Ok((stream, _)) if is_abandoned(&stream) => {
-                tracing::debug!("a client went away before its turn");
+                tracing::debug!("a client disconnected before its connection was served");
             }
             Ok((stream, _)) => match doors.choose(&stream) {
                 Some(ConnectionContext { router, header, keep_alive, permit }) => {
                     let habits = Http1Options { header, keep_alive, head: HEAD };
                     connections.take(stream, TowerToHyperService::new(router), habits, permit);
                 }
-                None => tracing::debug!("a connection was closed: there is no room to tell so"),
+                None => tracing::debug!("closed a connection without a reply: too many connections"),
             },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");

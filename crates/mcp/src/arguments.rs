@@ -62,10 +62,7 @@ fn field(name: &str, schema: &Map<String, Value>, value: &Value) -> Result<(), S
     match value {
         Value::Array(items) => {
             // The length of an array is always small enough for an exact float.
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "the value is far below 2 to the power of 53"
-            )]
+            #[expect(clippy::cast_precision_loss, reason = "the value is far below 2 to the power of 53")]
             let length = items.len() as f64;
             within(
                 &format!("the length of {name}"),
@@ -173,8 +170,9 @@ mod tests {
         );
         let unknown = start("timeout_seconds", json!(5));
         assert!(
-            unknown
-                .starts_with("there is no argument \"timeout_seconds\"; nearest: timeout; the arguments are args, "),
+            unknown.starts_with(
+                "there is no argument \"timeout_seconds\"; nearest: timeout; the arguments are args, "
+            ),
             "{unknown}"
         );
         let ids = said(Tool::WaitForProcess, json!({ "process_ids": [] }));

@@ -29,8 +29,8 @@ pub trait EnvironmentStore: Debug + Send + Sync + 'static {
 pub enum EnvironmentStoreError {
     /// This node does not have the environment.
     #[error(
-        "the environment that was captured at the launch is not in the environment store of this node (hash {}); a new launch captures \
-         its own",
+        "the environment that was captured at the launch is not in the environment store of this node (hash {}); \
+         launch the command again to capture a new one",
         hash.0
     )]
     Missing {
@@ -39,7 +39,8 @@ pub enum EnvironmentStoreError {
     },
     /// The stored environment is damaged or may not be read; a later attempt cannot succeed.
     #[error(
-        "the captured environment cannot be used ({why}, hash {}); a new launch with the same variables writes it again",
+        "the captured environment cannot be used ({why}, hash {}); a new launch with the same variables stores it \
+         again",
         hash.0
     )]
     Unusable {

@@ -154,7 +154,7 @@ pub struct OutputChunk {
 #[non_exhaustive]
 pub enum OutputError {
     /// The attempt has no output: it never ran, or its output was pruned.
-    #[error("attempt {} of {} has no output here", key.attempt, key.id)]
+    #[error("attempt {} of {} has no output on this node", key.attempt, key.id)]
     Missing {
         /// Attempt that was asked for.
         key: AttemptKey,

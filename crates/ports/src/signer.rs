@@ -60,7 +60,7 @@ pub enum SignatureError {
     )]
     Altered,
     /// Its commands would run as somebody else than who accepted it.
-    #[error("this launch was accepted by the user {sealed:?}, and commands of this node run as {here:?}")]
+    #[error("this launch was accepted by the user {sealed:?}, but commands of this node run as {here:?}")]
     OtherUser {
         /// Who accepted it.
         sealed: String,
@@ -80,7 +80,7 @@ pub enum SignatureError {
         until: Timestamp,
     },
     /// Its policy leads to fewer attempts.
-    #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, which is {most}")]
+    #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, {most}")]
     TooOften {
         /// Which.
         attempt: AttemptNo,
@@ -94,15 +94,20 @@ impl SignatureError {
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {
-            Self::Missing | Self::Unreadable => "launch it anew",
+            Self::Missing | Self::Unreadable => "launch the command again",
             Self::UnknownKey { .. } => {
-                "copy the file of the cluster key from the node that accepted it, and launch it anew"
+                "copy the file of the cluster key from the node that accepted the launch, and launch the command \
+                 again"
             }
-            Self::OtherUser { .. } => "launch it anew where managers run as that user",
-            Self::WrongNode { .. } => "launch it anew for a node where it may run",
-            Self::Expired { .. } => "launch it anew; node.launch_valid_for says how long launches are valid",
+            Self::OtherUser { .. } => "launch the command again on a node whose manager runs as that user",
+            Self::WrongNode { .. } => "launch the command again for a node on which it may run",
+            Self::Expired { .. } => {
+                "launch the command again; node.launch_valid_for sets how long launches are \
+                                     valid"
+            }
             Self::Altered | Self::TooOften { .. } => {
-                "find out who writes to the store beside the managers; launch it anew if it is wanted"
+                "find out which program other than the managers writes to the store; launch the command again if it \
+                 is still needed"
             }
         }
     }

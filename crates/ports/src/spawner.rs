@@ -73,7 +73,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told,
     /// [`SpawnError::Unsupported`] where it is never told.
     async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
-        Err(SpawnError::Unsupported { key, what: "a look into its tree" })
+        Err(SpawnError::Unsupported { key, what: "inspection of its tree" })
     }
 
     /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`, and tells how many
@@ -180,13 +180,13 @@ pub enum SpawnError {
         failure: StartFailure,
     },
     /// It is not watched here.
-    #[error("attempt {} of {} is not watched here", key.attempt, key.id)]
+    #[error("attempt {} of {} is not supervised here", key.attempt, key.id)]
     Unknown {
         /// Which.
         key: AttemptKey,
     },
     /// It could not be reached; asking again may help.
-    #[error("attempt {} of {} could not be reached: {what}", key.attempt, key.id)]
+    #[error("attempt {} of {} cannot be reached: {what}", key.attempt, key.id)]
     Unreachable {
         /// Which.
         key: AttemptKey,
@@ -200,7 +200,7 @@ pub enum SpawnError {
         key: AttemptKey,
     },
     /// This spawner never does it.
-    #[error("attempt {} of {} runs where {what} is not supported", key.attempt, key.id)]
+    #[error("attempt {} of {} runs on a node that does not support {what}", key.attempt, key.id)]
     Unsupported {
         /// Which.
         key: AttemptKey,

@@ -366,7 +366,9 @@ impl fmt::Display for AttemptFileError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { file, source } => write!(out, "cannot read {file} of the attempt: {source}"),
-            Self::Record { file, source } => write!(out, "{file} of the attempt is no record: {source}"),
+            Self::Record { file, source } => {
+                write!(out, "{file} of the attempt is not a valid record: {source}")
+            }
         }
     }
 }

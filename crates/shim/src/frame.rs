@@ -254,10 +254,10 @@ impl fmt::Display for ProtocolError {
         match self {
             Self::Torn => out.write_str("frame ends before its announced length"),
             Self::TooLong { length, limit } => {
-                write!(out, "frame of {length} bytes, at most {limit} allowed")
+                write!(out, "the frame has {length} bytes; at most {limit} are allowed")
             }
-            Self::BadValue { tag } => write!(out, "field {tag} has a value of the wrong form"),
-            Self::Missing { tag } => write!(out, "field {tag} is missing"),
+            Self::BadValue { tag } => write!(out, "the field {tag} has a value of the wrong type"),
+            Self::Missing { tag } => write!(out, "the field {tag} is missing"),
         }
     }
 }

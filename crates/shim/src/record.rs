@@ -40,12 +40,12 @@ impl fmt::Display for RecordError {
         match self {
             Self::NotARecord => out.write_str("not a record of an attempt"),
             Self::UnknownVersion => out.write_str("record of an unknown version"),
-            Self::Torn => out.write_str("record is cut off or changed"),
+            Self::Torn => out.write_str("the record is truncated or changed"),
             Self::TooLong { length } => {
-                write!(out, "record of {length} bytes, at most {MAX_RECORD_LEN} allowed")
+                write!(out, "the record has {length} bytes; at most {MAX_RECORD_LEN} are allowed")
             }
             Self::Missing { key } => write!(out, "record has no {key}"),
-            Self::BadValue { key } => write!(out, "record has a {key} of the wrong form"),
+            Self::BadValue { key } => write!(out, "the record has a {key} of the wrong type"),
         }
     }
 }

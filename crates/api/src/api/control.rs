@@ -41,14 +41,14 @@ impl Api {
         Ok(heard(engine, answer).await)
     }
 
-    /// Ends one level of one tree, or of all, with all that stands below it.
+    /// Stops all processes on one level of one tree, or of all trees, with their descendants.
     ///
     /// # Errors
     /// No level is named, or nobody is meant.
     pub async fn cancel_level(&self, request: CancelLevelRequest) -> Result<OutcomesReply, ApiError> {
         let engine = &self.engine;
         let Some(level) = request.level.map(Level) else {
-            return Err(ApiError::invalid("cancel", "it names no level")
+            return Err(ApiError::invalid("cancel", "`level` is missing")
                 .help("give `level`: 0 for roots, 1 for their children, and so on"));
         };
         let tree = match request.tree.as_deref() {
@@ -88,7 +88,7 @@ impl Api {
         self.pace(reference, request, Action::Resume, expected, |id| engine.resume_tree(id)).await
     }
 
-    /// Sends a signal to what runs: once, whatever becomes of the answer.
+    /// Sends a signal to a running process: once, whatever becomes of the answer.
     ///
     /// # Errors
     /// It is no signal that may be sent, nobody is meant, or the process forbids it.
@@ -143,8 +143,8 @@ impl Api {
             (Some(priority), false) => Some(Priority::new(priority)?),
             (None, true) => None,
             (Some(_), true) | (None, false) => {
-                return Err(ApiError::invalid("move", "it has to say exactly one place")
-                    .help("give `priority`, or `first` to put it before all others of its key"));
+                return Err(ApiError::invalid("move", "exactly one of `priority` and `first` is required")
+                    .help("give `priority`, or `first` to move the process before all others of its key"));
             }
         };
         let id = engine.find(reference).await?;
@@ -155,7 +155,7 @@ impl Api {
         Ok(outcome(engine, engine.move_first(id).await?).await)
     }
 
-    /// Lets a process that waits for its retry begin now.
+    /// Retries now, for a process that waits for its retry.
     ///
     /// # Errors
     /// Nobody is meant, or the process does not wait for a retry.

@@ -61,7 +61,7 @@ impl Api {
         let question = PeerRequest { target, body: Some(body), patience: INPUT };
         match self.peers.fetch::<InputReply>(&self.engine, node, question, MAX_REPLY_BYTES).await {
             Ok(reply) if reply.id == id.to_string() && reply.bytes <= count(bytes.len()) => Ok(reply),
-            Ok(_) => Err(Unreachable::of(node, "its answer is about something else").input(id)),
+            Ok(_) => Err(Unreachable::of(node, "the reply belongs to another request").input(id)),
             Err(PeerRequestError::Refused(fault)) => Err(fault),
             Err(PeerRequestError::Away(away)) => Err(away.input(id)),
         }
@@ -76,12 +76,14 @@ fn content(request: InputRequest) -> Result<Vec<u8>, ApiError> {
         }
         (None, None) => Vec::new(),
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("input", "it is both text and base64").help("give one of them"));
+            return Err(
+                ApiError::invalid("input", "both `text` and `base64` are given").help("give one of them")
+            );
         }
     };
     if bytes.is_empty() && !request.close {
         return Err(ApiError::invalid("input", "there is nothing to write")
-            .help("give `text` or `base64`, or `close` to end the input"));
+            .help("give `text` or `base64`, or `close` to close the input"));
     }
     Ok(bytes)
 }

@@ -35,7 +35,7 @@ impl Api {
         Err(ApiError::of_place(node.clone(), known.into_iter().map(|known| known.facts.id)))
     }
 
-    /// Runs something again that has ended, as a new process.
+    /// Runs the command of an ended process again, as a new process.
     ///
     /// # Errors
     /// Nobody is meant, or it has not ended.

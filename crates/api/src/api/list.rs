@@ -16,7 +16,7 @@ const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
 impl Api {
-    /// Lists processes, newest first; those that live unless others are asked for, and without those of hooks unless
+    /// Lists processes, newest first; by default only live ones, and without those of hooks unless
     /// all, ended ones, these or a type are.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Api {
     pub async fn session(&self, session: &str, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session: SessionId = session.parse()?;
         if request.session.is_some() {
-            return Err(ApiError::invalid("session", "the path names one already"));
+            return Err(ApiError::invalid("session", "the path already contains this value"));
         }
         listed(&self.engine, Some(session), ListScope::All, request).await
     }
@@ -149,7 +149,7 @@ async fn filter(engine: &Engine, usual: ListScope, request: &ListRequest) -> Res
 fn statuses(request: &ListRequest, usual: ListScope) -> Result<Vec<Status>, ApiError> {
     if !request.statuses.is_empty() {
         if request.live.is_some() {
-            return Err(ApiError::invalid("filter", "it has both `status` and `live`"));
+            return Err(ApiError::invalid("filter", "both `status` and `live` are given"));
         }
         return request
             .statuses
@@ -169,14 +169,14 @@ fn prefix(text: &str) -> Result<String, ApiError> {
     if begin.chars().all(|c| c.is_ascii_hexdigit() || c == '-') {
         Ok(begin)
     } else {
-        Err(ApiError::unreadable("prefix", text, &"ids are made of the digits 0 to 9 and a to f"))
+        Err(ApiError::unreadable("prefix", text, &"an id contains only the digits 0 to 9 and a to f"))
     }
 }
 
 fn page(request: &ListRequest) -> Result<PageRequest, ApiError> {
     let most = request.limit.unwrap_or(DEFAULT_PAGE);
     if !(1..=MAX_PAGE).contains(&most) {
-        return Err(ApiError::invalid("limit", format!("a page has 1 to {MAX_PAGE} processes")));
+        return Err(ApiError::invalid("limit", format!("a page may have 1 to {MAX_PAGE} processes")));
     }
     let after = match request.cursor.as_deref() {
         Some(text) => Some(text.parse().map_err(|error| ApiError::unreadable("cursor", text, &error))?),

@@ -18,14 +18,14 @@ use std::time::Duration;
 const MAX_IDS: usize = 1_000;
 
 impl Api {
-    /// Lets ended records and their output go.
+    /// Prunes records of ended processes, with their output.
     ///
     /// # Errors
     /// There is no bound, or the store does not answer.
     pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, ApiError> {
         if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
-            return Err(ApiError::invalid("prune", "it has no bound")
-                .help("give `older_than_ms`, `keep`, `bytes` or several of them"));
+            return Err(ApiError::invalid("prune", "`older_than_ms`, `keep` and `bytes` are missing")
+                .help("give at least one of `older_than_ms`, `keep` and `bytes`"));
         }
         let rule = Retention {
             age: request.older_than_ms.map(Duration::from_millis),
@@ -42,14 +42,14 @@ impl Api {
         })
     }
 
-    /// Stops everything and lets every record go.
+    /// Stops all processes and deletes all records.
     ///
     /// # Errors
     /// It is not confirmed, or not everything could be cleared.
     pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
         if request.dry_run == request.confirm {
-            return Err(ApiError::invalid("reset", "it stops everything and lets every record go")
-                .help("give `confirm` to do so, or `dry_run` to see what would be stopped"));
+            return Err(ApiError::invalid("reset", "a reset stops all processes and deletes all records")
+                .help("give `confirm` to do so, or `dry_run` to list what would be stopped and deleted"));
         }
         let cleared = self.engine.clear(request.dry_run).await?;
         Ok(ResetReply {
@@ -60,7 +60,7 @@ impl Api {
         })
     }
 
-    /// Runs interrupted work again.
+    /// Restarts interrupted processes.
     ///
     /// # Errors
     /// Somebody that is named is not there, or the store does not answer.
@@ -70,7 +70,7 @@ impl Api {
     ) -> Result<RestartInterruptedReply, ApiError> {
         let engine = &self.engine;
         if request.ids.len() > MAX_IDS {
-            return Err(ApiError::invalid("restart", format!("more than {MAX_IDS} processes are named")));
+            return Err(ApiError::invalid("restart", format!("more than {MAX_IDS} processes are given")));
         }
         let mut ids = Vec::new();
         for reference in &request.ids {
@@ -101,22 +101,26 @@ fn skipped_view(SkippedRestart { stored, reason }: &SkippedRestart) -> SkippedVi
         SkipReason::AncestorRestarted { ancestor } => (
             "ancestor_restarted",
             format!(
-                "process {} counts as its launcher and is restarted, so it launches it again itself",
+                "process {} launched this process and is restarted, so it will launch this process again itself",
                 ancestor.short()
             ),
         ),
         SkipReason::Replaced { by } => (
             "replaced",
-            format!("the restarted process above it launched process {} in its place", by.short()),
+            format!("a restarted ancestor has already launched process {} as its replacement", by.short()),
         ),
-        SkipReason::Cancelled => ("cancelled", "it was cancelled after the interruption".to_owned()),
-        SkipReason::EndKnown => ("end_known", "how it ended became known after the interruption".to_owned()),
-        SkipReason::Reported => {
-            ("reported", "its reporter registers it again: `longhaul track start`".to_owned())
+        SkipReason::Cancelled => ("cancelled", "the process was cancelled after the interruption".to_owned()),
+        SkipReason::EndKnown => {
+            ("end_known", "the exit of the process became known after the interruption".to_owned())
         }
-        SkipReason::Unexamined => {
-            ("recovery_pending", "the manager does not know yet whether it still runs; try again".to_owned())
-        }
+        SkipReason::Reported => (
+            "reported",
+            "the program that reports on this work must register it again: `longhaul track start`".to_owned(),
+        ),
+        SkipReason::Unexamined => (
+            "recovery_pending",
+            "the manager does not know yet whether the process is still running; try again".to_owned(),
+        ),
         SkipReason::LaunchFailed { error } => ("launch_failed", error.clone()),
     };
     let ancestor_id = match reason {

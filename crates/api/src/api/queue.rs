@@ -52,16 +52,16 @@ impl Api {
 fn check(request: &QueueRequest, is_pattern: bool) -> Result<(), ApiError> {
     let invalid = |why: &str| ApiError::invalid("change of a queue", why);
     if request.slots.is_none() && request.held.is_none() {
-        return Err(invalid("it changes nothing").help("give `slots`, `held` or both"));
+        return Err(invalid("the change contains no field").help("give `slots`, `held` or both"));
     }
     if request.held.is_some() && is_pattern {
-        return Err(invalid("only one key at a time can be held").help("name the key without a *"));
+        return Err(invalid("only one key at a time can be put on hold").help("give the key without *"));
     }
     match request.by.as_deref() {
-        Some(_) if request.held != Some(true) => Err(invalid("it says who holds it, and does not hold it")),
+        Some(_) if request.held != Some(true) => Err(invalid("`held_by` is given without `held`")),
         Some(by) if by.len() > MAX_NAME_LEN || by.chars().any(char::is_control) => Err(ApiError::invalid(
             "by",
-            format!("it has more than {MAX_NAME_LEN} bytes or a control character"),
+            format!("the name has more than {MAX_NAME_LEN} bytes or contains a control character"),
         )),
         Some(_) | None => Ok(()),
     }

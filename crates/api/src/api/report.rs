@@ -15,7 +15,7 @@ use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateReques
 const MAX_ERROR_LEN: usize = 64 * 1024;
 
 impl Api {
-    /// Takes in what a reporter says of a process.
+    /// Stores a progress report of a process.
     ///
     /// # Errors
     /// The report makes no sense, nobody is meant, or the process forbids it.
@@ -56,7 +56,7 @@ impl Api {
         }
     }
 
-    /// Ends reported work well.
+    /// Ends reported work as completed.
     ///
     /// # Errors
     /// Nobody is meant, or the process forbids it.
@@ -75,7 +75,7 @@ impl Api {
         ask(&self.engine, id, Action::Complete { result }, expected).await
     }
 
-    /// Ends reported work badly.
+    /// Ends reported work as failed.
     ///
     /// # Errors
     /// It says nothing, nobody is meant, or the process forbids it.
@@ -86,13 +86,13 @@ impl Api {
         expected: Option<Revision>,
     ) -> Result<ActionReply, ApiError> {
         if request.error.trim().is_empty() {
-            return Err(ApiError::invalid("error", "it says nothing")
-                .help("give `error`: why the work failed, for whoever looks at it later"));
+            return Err(ApiError::invalid("error", "`error` is empty")
+                .help("give `error`: the reason why the work failed"));
         }
         if request.error.len() > MAX_ERROR_LEN {
             return Err(ApiError::invalid(
                 "error",
-                format!("its {} bytes are more than the most, {MAX_ERROR_LEN}", request.error.len()),
+                format!("the text has {} bytes; the maximum is {MAX_ERROR_LEN}", request.error.len()),
             ));
         }
         let id = self.engine.find(reference).await?;
@@ -185,7 +185,7 @@ fn asked(word: &str) -> Result<ReportedStatus, ApiError> {
         Status::Running => Ok(ReportedStatus::Running),
         Status::Completed => Ok(ReportedStatus::End(ReportedEnd::Told(Action::Complete { result: None }))),
         Status::Failed => {
-            let error = "its reporter says that it failed".to_owned();
+            let error = "its reporter reported that the work failed".to_owned();
             Ok(ReportedStatus::End(ReportedEnd::Told(Action::Fail { error })))
         }
         Status::Cancelled => Ok(ReportedStatus::End(ReportedEnd::Cancelled)),
@@ -194,7 +194,9 @@ fn asked(word: &str) -> Result<ReportedStatus, ApiError> {
         | Status::Paused
         | Status::Stopping
         | Status::Timeout
-        | Status::Interrupted => Err(ApiError::unreadable("status", word, &"a reporter cannot ask for it")
-            .help("it can ask for running, completed, failed and cancelled")),
+        | Status::Interrupted => {
+            Err(ApiError::unreadable("status", word, &"a reporter cannot set this status")
+                .help("a reporter can set running, completed, failed and cancelled"))
+        }
     }
 }

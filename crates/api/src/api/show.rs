@@ -44,7 +44,7 @@ impl Api {
         Ok(convert::usage(&stored, usage.as_ref(), self.engine.now()))
     }
 
-    /// Tells why a process waits, and for whom.
+    /// Explains why a process waits.
     ///
     /// # Errors
     /// Nobody is meant, or more than one.
@@ -53,13 +53,13 @@ impl Api {
         Ok(convert::why(&self.engine, id).await?)
     }
 
-    /// Tells who answers.
+    /// Returns 200 if the manager answers.
     #[must_use]
     pub fn version(&self) -> VersionReply {
         self.about.as_ref().clone()
     }
 
-    /// Tells that the manager answers, and what it lets go.
+    /// Returns the state of the manager, and what prevents it from working.
     #[must_use]
     pub fn health(&self) -> HealthReply {
         HealthReply {
@@ -79,14 +79,14 @@ impl Api {
         let nobody = ProcessFilter::default();
         match tokio::time::timeout(PROMPT, self.engine.list(&nobody, &one)).await {
             Ok(Ok(_)) if self.engine.away_since().is_some() => {
-                Err(not_ready().because("it shows only what this node keeps of its own work"))
+                Err(not_ready().because("the list contains only what this node stores about its own work"))
             }
             Ok(Ok(_)) => Ok(ReadyReply {
                 status: "ready".to_owned(),
                 recovery_pending: u64::try_from(self.engine.unexamined()).unwrap_or(u64::MAX),
             }),
             Ok(Err(error)) => Err(not_ready().because(error.to_string())),
-            Err(_) => Err(not_ready().because("it took longer than a second")),
+            Err(_) => Err(not_ready().because("the measurement took longer than one second")),
         }
     }
 }

@@ -8,7 +8,7 @@ use longhaul_engine::ports::ProcessFilter;
 use longhaul_wire::api::{StatsRequest, StatsView};
 
 impl Api {
-    /// Counts processes by level and in total.
+    /// Counts processes, by level and in total.
     ///
     /// # Errors
     /// The request makes no sense, or the store does not answer.

@@ -20,15 +20,16 @@ impl Api {
         let (goal, mode) = (goal(request)?, mode(request)?);
         let patience = request.timeout_ms.map(Duration::from_millis);
         if request.ids.len() > MAX_IDS {
-            return Err(ApiError::invalid("wait", format!("more than {MAX_IDS} processes are named")));
+            return Err(ApiError::invalid("wait", format!("more than {MAX_IDS} processes are given")));
         }
         let mut ids = Vec::new();
         for reference in &request.ids {
             ids.push(engine.find(reference).await?);
         }
         if ids.is_empty() {
-            return Err(ApiError::invalid("wait", "no process is named")
-                .help("give `id`, more than once for several"));
+            return Err(
+                ApiError::invalid("wait", "no process is given").help("give `id`, once for each process")
+            );
         }
         let waited = engine.wait(&ids, goal, mode, patience).await?;
         Ok(WaitReply {
@@ -45,7 +46,7 @@ fn goal(request: &WaitRequest) -> Result<WaitCondition, ApiError> {
         Some("running") => Ok(WaitCondition::Running),
         Some("ready") => Ok(WaitCondition::Ready),
         Some(word) => {
-            Err(ApiError::unreadable("for", word, &"it is none of ended, tree_ended, running and ready"))
+            Err(ApiError::unreadable("for", word, &"the value must be ended, tree_ended, running or ready"))
         }
     }
 }
@@ -54,6 +55,6 @@ fn mode(request: &WaitRequest) -> Result<WaitMode, ApiError> {
     match request.mode.as_deref() {
         None | Some("all") => Ok(WaitMode::All),
         Some("any") => Ok(WaitMode::Any),
-        Some(word) => Err(ApiError::unreadable("mode", word, &"it is neither all nor any")),
+        Some(word) => Err(ApiError::unreadable("mode", word, &"the value must be all or any")),
     }
 }

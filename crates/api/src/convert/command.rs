@@ -82,7 +82,10 @@ pub(super) fn command(
         None => StopPolicy::default().signal,
         Some(number) if (1..=LAST_SIGNAL).contains(&number) => number,
         Some(number) => {
-            return Err(ApiError::invalid("stop signal", format!("no signal has the number {number}")));
+            return Err(ApiError::invalid(
+                "stop signal",
+                format!("there is no signal with the number {number}"),
+            ));
         }
     };
     let interrupted = request.interrupt_first.unwrap_or(*kind == ProcessType::TestSuite);
@@ -108,39 +111,42 @@ pub(super) fn command(
 
 fn check_line(request: &CommandRequest) -> Result<(), ApiError> {
     if request.program.is_empty() {
-        return Err(ApiError::invalid("command", "it names no program"));
+        return Err(ApiError::invalid("command", "the program is missing"));
     }
     if request.args.len() >= MAX_ARGUMENTS {
         return Err(ApiError::invalid(
             "command",
-            format!("it has {} arguments, {} may be", request.args.len(), MAX_ARGUMENTS - 1),
+            format!("the command has {} arguments; the maximum is {}", request.args.len(), MAX_ARGUMENTS - 1),
         )
-        .help("hand over a list in a file"));
+        .help("pass the list in a file"));
     }
     let line = || std::iter::once(&request.program).chain(&request.args);
     let bytes: usize = line().map(String::len).sum();
     if bytes > MAX_ARGUMENTS_BYTES {
         return Err(ApiError::invalid(
             "command",
-            format!("its {bytes} bytes are more than the most, {MAX_ARGUMENTS_BYTES}"),
+            format!("the arguments have {bytes} bytes; the maximum is {MAX_ARGUMENTS_BYTES}"),
         )
-        .help("hand over large inputs in a file"));
+        .help("pass large inputs in a file"));
     }
     if let Some((index, _)) = line().enumerate().find(|(_, word)| word.contains('\0')) {
-        return Err(ApiError::invalid("command", format!("argument {index} holds a NUL byte")));
+        return Err(ApiError::invalid("command", format!("argument {index} contains a NUL byte")));
     }
     check_path("directory", &request.directory)
 }
 
 fn check_path(what: &str, path: &str) -> Result<(), ApiError> {
     if !path.starts_with('/') {
-        return Err(ApiError::invalid(what, format!("{path:?} is no absolute path")));
+        return Err(ApiError::invalid(what, format!("{path:?} is not an absolute path")));
     }
     if path.len() > MAX_PATH_LEN {
-        return Err(ApiError::invalid(what, format!("its path is longer than {MAX_PATH_LEN} bytes")));
+        return Err(ApiError::invalid(
+            what,
+            format!("the path of the directory is longer than {MAX_PATH_LEN} bytes"),
+        ));
     }
     if path.contains('\0') {
-        return Err(ApiError::invalid(what, "its path holds a NUL byte"));
+        return Err(ApiError::invalid(what, "the path of the directory contains a NUL byte"));
     }
     Ok(())
 }
@@ -154,7 +160,7 @@ fn environment(request: EnvironmentRequest) -> Result<(EnvironmentSpec, Option<V
     if request.removed.len() > MAX_VARIABLES {
         return Err(ApiError::invalid(
             "environment",
-            format!("more than {MAX_VARIABLES} variables are removed"),
+            format!("more than {MAX_VARIABLES} variables are to be removed"),
         ));
     }
     let environment =
@@ -167,23 +173,23 @@ fn check_variables(variables: &[(String, String)]) -> Result<(), ApiError> {
     if variables.len() > MAX_VARIABLES {
         return Err(ApiError::invalid(
             "environment",
-            format!("it has {} variables, {MAX_VARIABLES} may be", variables.len()),
+            format!("the environment has {} variables; the maximum is {MAX_VARIABLES}", variables.len()),
         ));
     }
     let bytes: usize = variables.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     if bytes > MAX_ENVIRONMENT_BYTES {
         return Err(ApiError::invalid(
             "environment",
-            format!("its {bytes} bytes are more than the most, {MAX_ENVIRONMENT_BYTES}"),
+            format!("the environment has {bytes} bytes; the maximum is {MAX_ENVIRONMENT_BYTES}"),
         )
-        .help("leave variables out with --clear-env, or hand them over in a file"));
+        .help("remove variables with --clear-env, or pass them in a file"));
     }
     for (name, value) in variables {
         if name.is_empty() || name.contains(['=', '\0']) {
-            return Err(ApiError::invalid("environment", format!("{name:?} is no name of a variable")));
+            return Err(ApiError::invalid("environment", format!("{name:?} is not a valid variable name")));
         }
         if value.contains('\0') {
-            return Err(ApiError::invalid("environment", format!("the value of {name} holds a NUL byte")));
+            return Err(ApiError::invalid("environment", format!("the value of {name} contains a NUL byte")));
         }
     }
     Ok(())
@@ -197,7 +203,7 @@ fn stdin(path: Option<String>, pipe: bool) -> Result<Stdin, ApiError> {
             check_path("standard input", &path)?;
             Ok(Stdin::File(path))
         }
-        (Some(_), true) => Err(ApiError::invalid("standard input", "it is both a file and a pipe")
+        (Some(_), true) => Err(ApiError::invalid("standard input", "both a file and a pipe are given")
             .help("give `stdin` or `stdin_pipe`")),
     }
 }
@@ -207,23 +213,24 @@ fn kept(end: &str, asked: Option<u64>, usual: u64) -> Result<u64, ApiError> {
         None => Ok(usual),
         Some(bytes) if bytes <= MAX_OUTPUT_BYTES => Ok(bytes),
         Some(bytes) => Err(ApiError::invalid(
-            "bound of the output",
-            format!("a {end} of {bytes} bytes is more than the most, {MAX_OUTPUT_BYTES}"),
+            "limit of the stored output",
+            format!("a {end} of {bytes} bytes exceeds the maximum of {MAX_OUTPUT_BYTES}"),
         )),
     }
 }
 
 fn limits(request: &LimitsRequest) -> Result<ResourceLimits, ApiError> {
-    let bounded = |what: &str, limit: Option<u64>| match limit {
-        Some(0) => Err(ApiError::invalid(what, "a limit of 0 lets nothing run")
-            .help("leave the limit out for none at all")),
-        other => Ok(other),
-    };
+    let bounded =
+        |what: &str, limit: Option<u64>| match limit {
+            Some(0) => Err(ApiError::invalid(what, "a limit of 0 allows nothing")
+                .help("omit the limit to have no limit")),
+            other => Ok(other),
+        };
     Ok(ResourceLimits {
         cpu_seconds: bounded("limits.cpu_seconds", request.cpu_seconds)?,
         memory_bytes: match bounded("limits.memory_bytes", request.memory_bytes)? {
             Some(bytes) if bytes < MIN_MEMORY => {
-                let why = format!("{bytes} bytes let no program start, {MIN_MEMORY} are the least");
+                let why = format!("no program can start with {bytes} bytes; the minimum is {MIN_MEMORY}");
                 return Err(ApiError::invalid("limits.memory_bytes", why).help("give at least 1 MiB"));
             }
             other => other,

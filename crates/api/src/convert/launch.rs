@@ -45,11 +45,11 @@ pub(crate) fn launch(
         }
         (None, Some(reported)) => (Work::Reported(self::reported(&reported)?), None),
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("launch", "it is both a command and reported work"));
+            return Err(ApiError::invalid("launch", "both `command` and `reported` are given"));
         }
         (None, None) => {
-            return Err(ApiError::invalid("launch", "it is neither a command nor reported work")
-                .help("give `command` for something to execute, `reported` for work that you do yourself"));
+            return Err(ApiError::invalid("launch", "`command` and `reported` are missing")
+                .help("give `command` to execute a program, or `reported` for work that you do yourself"));
         }
     };
     let spec = Spec {
@@ -100,7 +100,7 @@ fn launcher(text: &str) -> Result<Launcher, ApiError> {
 pub(super) fn within(what: &str, millis: u64) -> Result<Duration, ApiError> {
     let span = Duration::from_millis(millis);
     if span > MAX_DURATION {
-        return Err(ApiError::invalid(what, format!("{millis} ms are more than the longest, 30 days")));
+        return Err(ApiError::invalid(what, format!("{millis} ms exceed the maximum of 30 days")));
     }
     Ok(span)
 }
@@ -109,15 +109,15 @@ pub(super) fn within(what: &str, millis: u64) -> Result<Duration, ApiError> {
 fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
     let at = match (delay, at) {
         (Some(_), Some(_)) => {
-            return Err(ApiError::invalid("launch", "it has both a delay and a moment to begin at")
-                .help("give `delay_ms` or `not_before`"));
+            return Err(ApiError::invalid("launch", "both `delay_ms` and `not_before` are given")
+                .help("give either `delay_ms` or `not_before`"));
         }
         (Some(delay), None) => now.plus(within("delay", delay)?),
         (None, Some(text)) => exact(text)?,
         (None, None) => return Ok(None),
     };
     if at.since(now) > MAX_DURATION {
-        return Err(ApiError::invalid("not_before", "it is more than 30 days away"));
+        return Err(ApiError::invalid("not_before", "the time is more than 30 days away"));
     }
     Ok((at > now).then_some(at))
 }
@@ -127,7 +127,9 @@ fn children(word: &str) -> Result<ChildrenPolicy, ApiError> {
         "keep" => Ok(ChildrenPolicy::Keep),
         "cancel" => Ok(ChildrenPolicy::Cancel),
         "wait" => Ok(ChildrenPolicy::Wait),
-        _ => Err(ApiError::unreadable("policy for children", word, &"it is none of keep, cancel and wait")),
+        _ => {
+            Err(ApiError::unreadable("policy for children", word, &"the value must be keep, cancel or wait"))
+        }
     }
 }
 
@@ -146,20 +148,23 @@ pub(crate) fn session_policy(
         _ => Err(ApiError::unreadable(
             "policy for the end of a session",
             word,
-            &"it is none of keep, cancel and grace",
+            &"the value must be keep, cancel or grace",
         )),
     }
 }
 
 /// There is a grace that nothing waits for.
 pub(crate) fn graceless() -> ApiError {
-    ApiError::invalid("policy for the end of a session", "a grace needs the policy `grace`")
+    ApiError::invalid("policy for the end of a session", "a grace requires the policy `grace`")
 }
 
 /// JSON of the caller's that is kept as it is.
 pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError> {
     if is_deeper(value, MAX_JSON_DEPTH) {
-        return Err(ApiError::invalid(what, format!("it is nested deeper than {MAX_JSON_DEPTH} levels")));
+        return Err(ApiError::invalid(
+            what,
+            format!("the JSON is nested deeper than {MAX_JSON_DEPTH} levels"),
+        ));
     }
     JsonText::checked(value.to_string()).map_err(|error| ApiError::invalid(what, error.to_string()))
 }
@@ -178,7 +183,10 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
 /// A name; one that begins as `@last` does could never be asked for.
 fn name(text: &str) -> Result<ProcessName, ApiError> {
     if text.starts_with('@') {
-        return Err(ApiError::invalid("name", "it begins with @, which is kept for words such as @last"));
+        return Err(ApiError::invalid(
+            "name",
+            "the name starts with @, which is reserved for words such as @last",
+        ));
     }
     Ok(text.parse()?)
 }
@@ -194,16 +202,16 @@ fn text(what: &str, text: Option<String>, longest: usize) -> Result<Option<Strin
     match text {
         Some(text) if text.len() > longest => Err(ApiError::invalid(
             what,
-            format!("its {} bytes are more than the most, {longest}", text.len()),
+            format!("the text has {} bytes; the maximum is {longest}", text.len()),
         )),
-        Some(text) if text.contains('\0') => Err(ApiError::invalid(what, "it holds a NUL byte")),
+        Some(text) if text.contains('\0') => Err(ApiError::invalid(what, "the text contains a NUL byte")),
         other => Ok(other),
     }
 }
 
 fn metadata(value: Value) -> Result<JsonText, ApiError> {
     if !value.is_object() {
-        return Err(ApiError::invalid("metadata", "it is no JSON object"));
+        return Err(ApiError::invalid("metadata", "the value is not a JSON object"));
     }
     json_text("metadata", &value)
 }
@@ -212,7 +220,7 @@ fn capabilities(words: &[String]) -> Result<Vec<longhaul_domain::Capability>, Ap
     if words.len() > MAX_CAPABILITIES {
         return Err(ApiError::invalid(
             "capabilities",
-            format!("there are {} of them, {MAX_CAPABILITIES} may be", words.len()),
+            format!("there are {} values; the maximum is {MAX_CAPABILITIES}", words.len()),
         ));
     }
     Ok(words.iter().map(|word| word.parse()).collect::<Result<_, _>>()?)
@@ -235,28 +243,34 @@ fn retry(request: &RetryRequest) -> Result<RetryPolicy, ApiError> {
     if request.retries > RetryPolicy::MAX_RETRIES {
         return Err(ApiError::invalid(
             "number of retries",
-            format!("{} are more than the most, {}", request.retries, RetryPolicy::MAX_RETRIES),
+            format!("{} exceeds the maximum of {}", request.retries, RetryPolicy::MAX_RETRIES),
         ));
     }
     if request.codes.len() > MAX_CODES {
         return Err(ApiError::invalid(
-            "codes of the retry",
-            format!("there are {} of them, {MAX_CODES} may be", request.codes.len()),
+            "exit codes for retries",
+            format!("there are {} codes; the maximum is {MAX_CODES}", request.codes.len()),
         ));
     }
     if let Some(code) = request.codes.iter().find(|code| !(1..=255).contains(*code)) {
-        return Err(ApiError::invalid("codes of the retry", format!("no failure exits with {code}")));
+        return Err(ApiError::invalid(
+            "exit codes for retries",
+            format!("{code} is not the exit code of a failure"),
+        ));
     }
     let none = RetryPolicy::none();
     let wait = |what, millis: Option<u64>, usual| match millis.map(Duration::from_millis) {
         None => Ok(usual),
         Some(wait) if wait <= RetryPolicy::MAX_RETRY_DELAY => Ok(wait),
-        Some(_) => Err(ApiError::invalid(what, "it is longer than an hour")),
+        Some(_) => Err(ApiError::invalid(what, "the delay is longer than an hour")),
     };
-    let first = wait("first wait of the retry", request.first_ms, none.first)?;
-    let cap = wait("longest wait of the retry", request.cap_ms, none.cap.max(first))?;
+    let first = wait("first delay of retries", request.first_ms, none.first)?;
+    let cap = wait("maximum delay of retries", request.cap_ms, none.cap.max(first))?;
     if first > cap {
-        return Err(ApiError::invalid("waits of the retry", "the first is longer than the longest"));
+        return Err(ApiError::invalid(
+            "delays of retries",
+            "the first delay is longer than the maximum delay",
+        ));
     }
     Ok(RetryPolicy {
         retries: request.retries,

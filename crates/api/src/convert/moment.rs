@@ -20,8 +20,14 @@ pub(crate) fn seconds(span: Duration) -> f64 {
 /// Reads a moment in RFC 3339.
 pub(super) fn exact(text: &str) -> Result<Timestamp, ApiError> {
     let moment = text.parse::<jiff::Timestamp>();
-    let moment =
-        moment.map_err(|_| ApiError::unreadable("moment", text, &"it is no RFC 3339 with an offset"))?;
+    let moment = moment.map_err(|_| {
+        ApiError::unreadable(
+            "moment",
+            text,
+            &"the time is not in the RFC 3339 format with an \
+         offset",
+        )
+    })?;
     Ok(Timestamp(moment.as_millisecond()))
 }
 
@@ -45,9 +51,12 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     };
     match (number.parse::<i64>(), scale) {
         (Ok(number), Some(scale)) => Ok(Timestamp(now.0.saturating_sub(number.saturating_mul(scale)))),
-        _ => {
-            Err(ApiError::unreadable("moment", text, &"it is neither RFC 3339 nor a span such as 30s or 10m"))
-        }
+        _ => Err(ApiError::unreadable(
+            "moment",
+            text,
+            &"the value is neither an RFC 3339 time nor an age such as 30s \
+             or 10m",
+        )),
     }
 }
 

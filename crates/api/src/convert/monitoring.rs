@@ -17,23 +17,27 @@ pub(super) fn ready_when(request: ReadyWhenRequest) -> Result<ReadyWhen, ApiErro
         (None, None, Some(pattern), None) => Ok(ReadyWhen::Log { pattern }),
         (None, None, None, Some(words)) => command_line(words),
         (None, None, None, None) => {
-            Err(ApiError::invalid("ready_when", "it names nothing to find out").help(ONE_OF_FOUR))
+            Err(ApiError::invalid("ready_when", "the readiness check names no method").help(ONE_OF_FOUR))
         }
-        _ => Err(ApiError::invalid("ready_when", "it names more than one way to find out").help(ONE_OF_FOUR)),
+        _ => Err(ApiError::invalid("ready_when", "the readiness check names more than one method")
+            .help(ONE_OF_FOUR)),
     }
 }
 
-const ONE_OF_FOUR: &str = "give `port`, `http`, `log` or `command`";
+const ONE_OF_FOUR: &str = "give one of `port`, `http`, `log` and `command`";
 
 fn command_line(words: Vec<String>) -> Result<ReadyWhen, ApiError> {
     if words.iter().map(String::len).sum::<usize>() > MAX_PROBE_LEN {
         return Err(ApiError::invalid(
             "ready_when",
-            format!("its command has more than {MAX_PROBE_LEN} bytes"),
+            format!("the command of the readiness check has more than {MAX_PROBE_LEN} bytes"),
         ));
     }
     if words.iter().any(|word| word.contains('\0')) {
-        return Err(ApiError::invalid("ready_when", "its command holds a NUL byte"));
+        return Err(ApiError::invalid(
+            "ready_when",
+            "the command of the readiness check contains a NUL byte",
+        ));
     }
     let mut words = words.into_iter();
     let program = words.next().unwrap_or_default();
@@ -44,11 +48,11 @@ fn line(url: String) -> Result<String, ApiError> {
     if url.len() > MAX_PROBE_LEN {
         return Err(ApiError::invalid(
             "ready_when",
-            format!("its address has more than {MAX_PROBE_LEN} bytes"),
+            format!("the address has more than {MAX_PROBE_LEN} bytes"),
         ));
     }
     if url.chars().any(|letter| letter.is_control() || letter.is_whitespace()) {
-        return Err(ApiError::invalid("ready_when", "its address holds blanks or control characters"));
+        return Err(ApiError::invalid("ready_when", "the address contains blanks or control characters"));
     }
     Ok(url)
 }
@@ -61,7 +65,7 @@ pub(super) fn watch(request: Vec<WatchRequest>) -> Result<Vec<WatchPattern>, Api
 fn pattern(request: WatchRequest) -> Result<WatchPattern, ApiError> {
     let WatchRequest { name, pattern, stream } = request;
     if name.chars().any(char::is_control) {
-        return Err(ApiError::invalid("watch", "a name holds control characters"));
+        return Err(ApiError::invalid("watch", "a pattern name contains control characters"));
     }
     let source = match stream.unwrap_or_default() {
         StreamChoice::Both => WatchSource::Both,

@@ -42,12 +42,16 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     match asked.into_iter().filter(|asked| *asked).count() {
         0 => return Ok(Placement::Here),
         1 if request.reported.is_some() => {
-            return Err(ApiError::invalid("placement", "reported work is done wherever its reporter is"));
+            return Err(ApiError::invalid("placement", "reported work has no node: its reporter does it"));
         }
         1 => {}
         _ => {
-            return Err(ApiError::invalid("placement", "it is said in more than one way")
-                .help("give one of `node`, `node_labels` and `any_node`"));
+            return Err(ApiError::invalid(
+                "placement",
+                "more than one of `node`, `node_labels` and `any_node` is \
+             given",
+            )
+            .help("give one of `node`, `node_labels` and `any_node`"));
         }
     }
     if let Some(node) = &request.node {
@@ -58,7 +62,10 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     }
     if request.node_labels.len() > MAX_LABELS {
         let count = request.node_labels.len();
-        return Err(ApiError::invalid("placement", format!("there are {count} labels, {MAX_LABELS} may be")));
+        return Err(ApiError::invalid(
+            "placement",
+            format!("there are {count} labels; the maximum is {MAX_LABELS}"),
+        ));
     }
     let mut labels: Vec<Capability> =
         request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;

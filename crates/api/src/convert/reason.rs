@@ -17,31 +17,36 @@ pub(super) fn reason(
 ) -> Option<String> {
     match &process.state {
         State::Pending(pending) => Some(of_pending(process, pending, now, hindrance)),
-        State::Starting { .. } => Some("its command is being started".to_owned()),
-        State::Running { .. } | State::Reported { .. } => process
-            .session_deadline()
-            .map(|cancel_at| format!("its session ended; it is cancelled at {}", rfc3339(cancel_at))),
+        State::Starting { .. } => Some("the command is being started".to_owned()),
+        State::Running { .. } | State::Reported { .. } => process.session_deadline().map(|cancel_at| {
+            format!("the session has ended; the process will be cancelled at {}", rfc3339(cancel_at))
+        }),
         State::Paused { since, .. } => Some(format!("paused for {}", span(now.since(*since)))),
         State::Stopping { cause, phase, .. } => Some(match phase {
             StopPhase::Requested { .. } => {
-                format!("asked to end {}; what is left after its grace is killed", by(*cause))
+                format!(
+                    "received a stop request {}; remaining processes are killed after the grace",
+                    by(*cause)
+                )
             }
-            StopPhase::Killing { .. } => format!("its tree is being killed, {}", by(*cause)),
+            StopPhase::Killing { .. } => format!("the process tree is being killed, {}", by(*cause)),
             StopPhase::Stuck => of_survivors(members),
         }),
-        State::CancelRequested { cause, until, .. } => {
-            Some(format!("its reporter was asked to end it {} and has until {}", by(*cause), rfc3339(*until)))
-        }
+        State::CancelRequested { cause, until, .. } => Some(format!(
+            "its reporter was asked to end the work {} and has until {}",
+            by(*cause),
+            rfc3339(*until)
+        )),
         State::AwaitingChildren(lingering) => Some(format!(
-            "its own work is over ({}); it waits for its children",
+            "its own work has ended ({}); the process waits for its children",
             of_ending(&lingering.ending)
         )),
         State::Ended(ended) => Some(match &ended.ending {
             Ending::Timeout { exit } => {
                 let limit = process.spec.command().and_then(|command| command.timeout);
                 let over = limit.map_or_else(
-                    || "its time was over".to_owned(),
-                    |limit| format!("it ran longer than its timeout of {}", span(limit)),
+                    || "the timeout was exceeded".to_owned(),
+                    |limit| format!("the process ran longer than its timeout of {}", span(limit)),
                 );
                 format!("{over}{}", and_then(exit.as_ref()))
             }
@@ -55,7 +60,7 @@ pub(super) fn reason(
 
 /// That a kill was not enough; those who are left are named where they are known.
 fn of_survivors(members: &[u32]) -> String {
-    let told = "killed, but some of its tree is still there";
+    let told = "killed, but some processes of the tree are still running";
     match members {
         [] => told.to_owned(),
         [pid] => format!("{told}: process {pid}"),
@@ -70,14 +75,14 @@ fn of_survivors(members: &[u32]) -> String {
 pub(crate) fn of_ending(ending: &Ending) -> String {
     match ending {
         Ending::Completed { exit: Some(exit), .. } => of_exit(exit),
-        Ending::Completed { exit: None, .. } => "its reporter says that it is done".to_owned(),
+        Ending::Completed { exit: None, .. } => "its reporter reported that the work is done".to_owned(),
         Ending::Failed { failure } => match failure {
             Failure::Exit(exit) => of_exit(exit),
             Failure::Start(failure) => format!("could not be started: {}", failure.detail),
-            Failure::NeverRan { times } => format!("{times} attempts in a row never ran"),
+            Failure::NeverRan { times } => format!("{times} attempts in a row could not be started"),
             Failure::Reported { error } => error.clone(),
         },
-        Ending::Timeout { exit } => format!("its time was over{}", and_then(exit.as_ref())),
+        Ending::Timeout { exit } => format!("the timeout was exceeded{}", and_then(exit.as_ref())),
         Ending::Cancelled { by: cause, exit: Some(exit) } => {
             format!("cancelled {}, {}", by(*cause), of_exit(exit))
         }
@@ -94,7 +99,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
             (BlockedBy::Settling { until }, _) => of_loss(*until, now),
             (BlockedBy::None, Some(key)) => format!("waits for a slot of the key {key}"),
             (BlockedBy::None | BlockedBy::Held(_), None) => {
-                "waits for its turn: its node runs as much as it may".to_owned()
+                "waits because its node runs the maximum number of processes".to_owned()
             }
         },
         (Pending::Delayed { until }, _) => format!("waits until {}", rfc3339(*until)),
@@ -112,30 +117,33 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
 pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     let since = rfc3339(hold.since);
     match &hold.by {
-        Some(by) => format!("the queue of the key {key} is held by {by} since {since}"),
-        None => format!("the queue of the key {key} is held since {since}"),
+        Some(by) => format!("{by} put the queue of the key {key} on hold at {since}"),
+        None => format!("the queue of the key {key} is on hold since {since}"),
     }
 }
 
 /// That nothing is started until then because the store had lost something.
 pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
-    format!("the store has lost data, which is being restored: nothing starts for {}", span(until.since(now)))
+    format!(
+        "the store has lost data, which is being restored: no process starts for {}",
+        span(until.since(now))
+    )
 }
 
 /// That nobody may run it, in one sentence; these would if they did not drain.
 pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
     match draining {
         [] => {}
-        [node] => return format!("the node {node} would run it, and it drains: it starts nothing more"),
+        [node] => return format!("only the node {node} may run the process, and it is draining"),
         nodes => {
             let nodes = nodes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-            return format!("the nodes {nodes} would run it, and they drain: they start nothing more");
+            return format!("only the nodes {nodes} may run the process, and they are draining");
         }
     }
     match placement {
-        Placement::Node(node) => format!("only the node {node} may run it, and it is not there"),
-        Placement::Labels(_) => format!("no node has all its labels: {}", place(placement)),
-        Placement::Here | Placement::Anywhere => "no node is there that may run it".to_owned(),
+        Placement::Node(node) => format!("only the node {node} may run the process, and it is absent"),
+        Placement::Labels(_) => format!("no node has all required labels: {}", place(placement)),
+        Placement::Here | Placement::Anywhere => "no node that may run the process is present".to_owned(),
     }
 }
 
@@ -155,14 +163,14 @@ fn of_exit(exit: &Exit) -> String {
     match (exit.limit, exit.status) {
         (None, _) => status,
         (Some(ExceededLimit::Memory), ExitStatus::Signal { .. }) => {
-            format!("killed for want of memory; {status}")
+            format!("killed because memory was full; {status}")
         }
         (Some(ExceededLimit::Memory), ExitStatus::Code(_)) => {
-            format!("one of its processes was killed for want of memory; {status}")
+            format!("one process of the tree was killed because memory was full; {status}")
         }
-        (Some(ExceededLimit::Cpu), _) => format!("its processor time was over; {status}"),
+        (Some(ExceededLimit::Cpu), _) => format!("the limit of processor time was exceeded; {status}"),
         (Some(ExceededLimit::FileSize), _) => {
-            format!("it wrote a file that was larger than allowed; {status}")
+            format!("the limit of the file size was exceeded; {status}")
         }
     }
 }
@@ -186,22 +194,22 @@ fn and_then(exit: Option<&Exit>) -> String {
 
 fn of_interruption(why: &Interruption) -> String {
     match why {
-        Interruption::Reboot => "the machine was started anew while it ran".to_owned(),
+        Interruption::Reboot => "the machine was restarted while the process ran".to_owned(),
         Interruption::SupervisorKilled { evidence, .. } => {
-            format!("its supervisor was killed and recorded no end: {evidence}")
+            format!("the supervisor was killed before it recorded the end: {evidence}")
         }
-        Interruption::NodeGone => "its node went away and did not come back".to_owned(),
+        Interruption::NodeGone => "the node was lost and did not return".to_owned(),
         Interruption::HeartbeatMissed { last } => {
-            format!("its reporter gave no sign of life since {}", rfc3339(*last))
+            format!("its reporter sent no heartbeat since {}", rfc3339(*last))
         }
-        Interruption::RecordLost { found } => format!("its end is not known: {found}"),
+        Interruption::RecordLost { found } => format!("the end of the process is unknown: {found}"),
     }
 }
 
 const fn by(cause: StopCause) -> &'static str {
     match cause {
         StopCause::User => "by request",
-        StopCause::Timeout => "because its time was over",
+        StopCause::Timeout => "because the timeout was exceeded",
         StopCause::Parent => "with its parent",
         StopCause::Session => "with its session",
         StopCause::Shutdown => "with the manager",
@@ -246,26 +254,32 @@ mod tests {
     #[test]
     fn every_ending_says_what_happened() {
         let said = [
-            (Ending::Completed { exit: None, result: None }, "its reporter says that it is done"),
+            (Ending::Completed { exit: None, result: None }, "its reporter reported that the work is done"),
             (Ending::Failed { failure: Failure::Exit(exit(code(7))) }, "exited with code 7"),
             (Ending::Failed { failure: Failure::Exit(exit(signal(11))) }, "killed by signal 11 (SEGV)"),
             (Ending::Failed { failure: Failure::Exit(exit(signal(40))) }, "killed by signal 40"),
-            (Ending::Failed { failure: Failure::NeverRan { times: 5 } }, "5 attempts in a row never ran"),
+            (
+                Ending::Failed { failure: Failure::NeverRan { times: 5 } },
+                "5 attempts in a row could not be started",
+            ),
             (Ending::Cancelled { by: StopCause::User, exit: None }, "cancelled by request"),
             (
                 Ending::Cancelled { by: StopCause::Parent, exit: Some(exit(signal(9))) },
                 "cancelled with its parent, killed by signal 9 (KILL)",
             ),
-            (Ending::Interrupted { why: Interruption::Reboot }, "the machine was started anew while it ran"),
+            (
+                Ending::Interrupted { why: Interruption::Reboot },
+                "the machine was restarted while the process ran",
+            ),
             (
                 Ending::Interrupted {
                     why: Interruption::SupervisorKilled { evidence: "signal 9".into(), unverified: false },
                 },
-                "its supervisor was killed and recorded no end: signal 9",
+                "the supervisor was killed before it recorded the end: signal 9",
             ),
             (
                 Ending::Interrupted { why: Interruption::HeartbeatMissed { last: Timestamp(0) } },
-                "its reporter gave no sign of life since 1970-01-01T00:00:00.000Z",
+                "its reporter sent no heartbeat since 1970-01-01T00:00:00.000Z",
             ),
         ];
         for (ending, words) in said {
@@ -282,24 +296,28 @@ mod tests {
         };
         see(&mut process, exited, 61_000);
         let said = reason(&process, Timestamp(61_000), &BlockedBy::None, &[]).unwrap();
-        assert_eq!(said, "it ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
+        assert_eq!(said, "the process ran longer than its timeout of 1 min; killed by signal 15 (TERM)");
     }
 
     #[test]
     fn exceeded_limit_is_named_as_such() {
         let ended_by = |limit, status| of_exit(&Exit { limit: Some(limit), ..exit(status) });
         let said = [
-            (ExceededLimit::Memory, signal(9), "killed for want of memory; killed by signal 9 (KILL)"),
+            (ExceededLimit::Memory, signal(9), "killed because memory was full; killed by signal 9 (KILL)"),
             (
                 ExceededLimit::Memory,
                 code(137),
-                "one of its processes was killed for want of memory; exited with code 137",
+                "one process of the tree was killed because memory was full; exited with code 137",
             ),
-            (ExceededLimit::Cpu, signal(24), "its processor time was over; killed by signal 24 (XCPU)"),
+            (
+                ExceededLimit::Cpu,
+                signal(24),
+                "the limit of processor time was exceeded; killed by signal 24 (XCPU)",
+            ),
             (
                 ExceededLimit::FileSize,
                 signal(25),
-                "it wrote a file that was larger than allowed; killed by signal 25 (XFSZ)",
+                "the limit of the file size was exceeded; killed by signal 25 (XFSZ)",
             ),
         ];
         for (limit, status, words) in said {
@@ -311,14 +329,11 @@ mod tests {
     fn nodes_that_drain_are_named_instead_of_called_away() {
         let node = |name: &str| name.parse::<NodeId>().unwrap();
         let pinned = Placement::Node(node("a"));
-        assert_eq!(nowhere(&pinned, &[]), "only the node a may run it, and it is not there");
-        assert_eq!(
-            nowhere(&pinned, &[node("a")]),
-            "the node a would run it, and it drains: it starts nothing more"
-        );
+        assert_eq!(nowhere(&pinned, &[]), "only the node a may run the process, and it is absent");
+        assert_eq!(nowhere(&pinned, &[node("a")]), "only the node a may run the process, and it is draining");
         assert_eq!(
             nowhere(&Placement::Anywhere, &[node("a"), node("b")]),
-            "the nodes a, b would run it, and they drain: they start nothing more"
+            "only the nodes a, b may run the process, and they are draining"
         );
     }
 

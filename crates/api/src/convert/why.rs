@@ -102,10 +102,10 @@ fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now:
 fn not_queued(process: &Process, status: Status) -> String {
     if process.conditions.holds(Condition::WaitingForInput) {
         return format!(
-            "it is {status} and waits for input: `longhaul send` gives it some, and --close ends it"
+            "the process is {status} and waits for input: `longhaul send` sends input, and --close closes it"
         );
     }
-    format!("it does not wait: it is {status}")
+    format!("the process does not wait: it is {status}")
 }
 
 fn sentence(process: &Process, why: &WaitReason, now: Timestamp) -> String {
@@ -114,13 +114,13 @@ fn sentence(process: &Process, why: &WaitReason, now: Timestamp) -> String {
             .unwrap_or_else(|| not_queued(process, *status)),
         WaitReason::Queued { key, ahead, slots, holders, stalled, .. } => {
             let what = key.as_ref().map_or_else(
-                || "waits for its turn".to_owned(),
+                || "waits for its turn in the queue".to_owned(),
                 |key| format!("waits for a slot of the key {key}"),
             );
             let taken =
                 slots.map_or_else(String::new, |slots| format!(" ({} of {slots} taken)", holders.len()));
             let stands = if *stalled {
-                "; each is held by an ancestor of one that waits: raise the limit, or cancel one of them"
+                "; each slot is held by an ancestor of a waiting process: raise the limit, or cancel one of them"
             } else {
                 ""
             };
@@ -130,17 +130,17 @@ fn sentence(process: &Process, why: &WaitReason, now: Timestamp) -> String {
             format!("{}; {}", reason::of_hold(key, hold), before(position.saturating_sub(1)))
         }
         WaitReason::NodeFull { limit, position, .. } => format!(
-            "its node runs {limit} processes, as many as it may; {}",
+            "its node has reached its limit of running processes ({limit}); {}",
             before(position.saturating_sub(1))
         ),
         WaitReason::Settling { until, position } => {
             format!("{}; {}", reason::of_loss(*until, now), before(position.saturating_sub(1)))
         }
         WaitReason::Delayed { until } => {
-            format!("waits until {}, {} from now", rfc3339(*until), span(until.since(now)))
+            format!("waits until {} ({} from now)", rfc3339(*until), span(until.since(now)))
         }
         WaitReason::Retrying { attempt, at, after } => format!(
-            "attempt {attempt} begins at {}, in {}, after: {}",
+            "attempt {attempt} starts at {}, in {}, after: {}",
             rfc3339(*at),
             span(at.since(now)),
             reason::of_ending(after)
@@ -151,8 +151,8 @@ fn sentence(process: &Process, why: &WaitReason, now: Timestamp) -> String {
 
 fn before(ahead: u32) -> String {
     match ahead {
-        0 => "it is next".to_owned(),
-        1 => "1 is before it".to_owned(),
-        ahead => format!("{ahead} are before it"),
+        0 => "the process is next".to_owned(),
+        1 => "1 process is ahead".to_owned(),
+        ahead => format!("{ahead} processes are ahead"),
     }
 }

@@ -22,8 +22,8 @@ pub(crate) fn read_cursor(text: &str) -> Result<Option<EventCursor>, ApiError> {
     match digits.map(|digits| u64::from_str_radix(digits, 16)) {
         Some(Ok(place)) => Ok(Some(EventCursor(place))),
         Some(Err(_)) | None => {
-            Err(ApiError::unreadable("cursor", text, &"none of this sort was ever given out")
-                .help("take the cursor of the last event, or leave it out"))
+            Err(ApiError::unreadable("cursor", text, &"no cursor of this kind was ever returned")
+                .help("use the cursor of the last event, or omit it"))
         }
     }
 }

@@ -79,13 +79,13 @@ pub struct HookPlan {
 #[non_exhaustive]
 pub enum HookError {
     /// It names nothing to run.
-    #[error("a hook names no program")]
+    #[error("the hook has no program")]
     NoProgram,
     /// It would be run nowhere in particular.
-    #[error("the directory of a hook is not an absolute path")]
+    #[error("the directory of the hook is not an absolute path")]
     Directory,
     /// It would be waited for without end.
-    #[error("a hook needs a timeout")]
+    #[error("the hook has no timeout")]
     NoTimeout,
 }
 

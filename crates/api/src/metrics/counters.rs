@@ -17,9 +17,9 @@ pub(super) struct EventCounters {
     pub(super) endings: BTreeMap<Status, u64>,
     /// From when it could be claimed until it was.
     pub(super) queue_wait: Histogram,
-    /// From the claim until the command runs.
+    /// Time from the claim to the start of the command.
     pub(super) spawn: Histogram,
-    /// From the begin of an attempt to its end.
+    /// Time from the start of an attempt to its end.
     pub(super) duration: Histogram,
     /// From an exit until it was on record.
     pub(super) detection: Histogram,

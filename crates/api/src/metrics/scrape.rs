@@ -29,7 +29,7 @@ impl Api {
         present(&mut text, &self.metrics.roll());
         counted(&mut text, &self.metrics.tally());
         self.metrics.about_store(&mut text);
-        text.counter("longhaul_pruned_total", "Ended records that were ever let go");
+        text.counter("longhaul_pruned_total", "Records that were ever pruned");
         text.sample("longhaul_pruned_total", &[], self.engine.swept());
         Ok(text.finish())
     }
@@ -41,9 +41,9 @@ impl Api {
         text.sample("longhaul_build_info", &labels, 1);
         let inner = &self.metrics.inner;
         let begun = inner.begun_at.duration_since(UNIX_EPOCH).unwrap_or_default();
-        text.gauge("process_start_time_seconds", "When the manager began; counters begin there");
+        text.gauge("process_start_time_seconds", "Start time of the manager; counters start at this time");
         text.sample("process_start_time_seconds", &[], begun.as_secs_f64());
-        text.gauge("longhaul_uptime_seconds", "For how long the manager has run");
+        text.gauge("longhaul_uptime_seconds", "Time since the start of the manager");
         text.sample("longhaul_uptime_seconds", &[], inner.begun.elapsed().as_secs_f64());
         if let Some(bytes) = resident() {
             text.gauge("process_resident_memory_bytes", "Resident memory of the manager itself");
@@ -55,7 +55,7 @@ impl Api {
 impl Metrics {
     fn about_store(&self, text: &mut MetricsText) {
         let name = "longhaul_store_write_seconds";
-        text.histogram(name, "How long the store took to make a write durable");
+        text.histogram(name, "Time of the store to make a write durable");
         for (operation, histogram) in ["submit", "claim", "commit"].into_iter().zip(&self.writes()) {
             text.spans(name, &[("operation", operation)], histogram);
         }
@@ -72,11 +72,11 @@ fn present(text: &mut MetricsText, roll: &LiveGauge) {
         text.sample("longhaul_processes", &[("status", status.as_str())], roll.of_status(status));
     }
     let queues = by_key(roll.lines());
-    text.gauge("longhaul_queue_waiting", "Processes that wait for a slot, by concurrency key");
+    text.gauge("longhaul_queue_waiting", "Processes waiting for a slot, by concurrency key");
     for (key, KeyGauge { waiting, .. }) in &queues {
         text.sample("longhaul_queue_waiting", &[("key", key)], waiting);
     }
-    text.gauge("longhaul_queue_running", "Processes that hold a slot, by concurrency key");
+    text.gauge("longhaul_queue_running", "Processes holding a slot, by concurrency key");
     for (key, KeyGauge { running, .. }) in &queues {
         text.sample("longhaul_queue_running", &[("key", key)], running);
     }
@@ -98,27 +98,31 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> B
 
 /// What happened.
 fn counted(text: &mut MetricsText, tally: &EventCounters) {
-    text.counter("longhaul_launches_total", "Processes that were accepted");
+    text.counter("longhaul_launches_total", "Accepted processes");
     text.sample("longhaul_launches_total", &[], tally.launches);
-    text.counter("longhaul_processes_ended_total", "Processes that ended, by status");
+    text.counter("longhaul_processes_ended_total", "Ended processes, by status");
     for (status, count) in &tally.endings {
         text.sample("longhaul_processes_ended_total", &[("status", status.as_str())], count);
     }
-    text.counter("longhaul_retries_total", "Further attempts that were scheduled");
+    text.counter("longhaul_retries_total", "Scheduled retries");
     text.sample("longhaul_retries_total", &[], tally.retries);
-    text.counter("longhaul_output_bytes_total", "Bytes of output of attempts that ended");
+    text.counter("longhaul_output_bytes_total", "Bytes of output of ended attempts");
     text.sample("longhaul_output_bytes_total", &[], tally.output_bytes);
-    text.counter("longhaul_event_gaps_total", "How often events were missed, so that counts are too low");
+    text.counter("longhaul_event_gaps_total", "Number of gaps in the events, which make counters too low");
     text.sample("longhaul_event_gaps_total", &[], tally.gaps);
     for (name, help, histogram) in [
         (
             "longhaul_queue_wait_seconds",
-            "From when a process could be claimed until it was",
+            "Time from the moment a process could be claimed to its claim",
             &tally.queue_wait,
         ),
-        ("longhaul_spawn_seconds", "From the claim until the command runs", &tally.spawn),
-        ("longhaul_process_duration_seconds", "From the begin of an attempt to its end", &tally.duration),
-        ("longhaul_exit_detection_seconds", "From an exit until it is on record", &tally.detection),
+        ("longhaul_spawn_seconds", "Time from the claim to the start of the command", &tally.spawn),
+        (
+            "longhaul_process_duration_seconds",
+            "Time from the start of an attempt to its end",
+            &tally.duration,
+        ),
+        ("longhaul_exit_detection_seconds", "Time from an exit to its record", &tally.detection),
     ] {
         text.histogram(name, help);
         text.spans(name, &[], histogram);

@@ -3,7 +3,7 @@
 use crate::metrics::histogram::Histogram;
 use std::fmt::{Display, Write};
 
-/// Families of numbers, one after the other.
+/// Metric families, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText {
     out: String,

@@ -70,8 +70,12 @@ impl PageReader<'_> {
                 return Ok(RenderedPage { view, seen: size.end, goes_on: stop == PageStop::Undecided });
             }
         }
-        Err(ApiError::new(503, "output_in_flux", "the output loses its middle faster than it can be read")
-            .help("read its tail: `tail_lines`"))
+        Err(ApiError::new(
+            503,
+            "output_in_flux",
+            "the middle of the output is dropped faster than it can be read",
+        )
+        .help("read the tail of the output: `tail_lines`"))
     }
 
     /// Finds the line of this number.
@@ -311,6 +315,6 @@ fn is_cut_by_gap(size: &OutputSize, from: u64) -> bool {
 }
 
 fn unnumbered() -> ApiError {
-    ApiError::invalid("from_line", "the middle of the output was dropped, and lines behind it have no number")
-        .help("read its tail, or go on from a cursor")
+    ApiError::invalid("from_line", "the middle of the output was dropped, so lines after it have no number")
+        .help("read the tail of the output, or continue from a cursor")
 }

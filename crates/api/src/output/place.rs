@@ -53,7 +53,7 @@ impl ReadPosition {
         let cursor = said.cursor(stored)?;
         let begin = match (said.cursor, request.from_line, request.tail_lines) {
             (Some(_), _, _) => ReadStart::Cursor(cursor),
-            (None, Some(0), _) => return Err(ApiError::invalid("from_line", "lines are counted from 1")),
+            (None, Some(0), _) => return Err(ApiError::invalid("from_line", "line numbers start at 1")),
             (None, Some(line), _) => ReadStart::Line(line),
             (None, None, Some(lines)) => ReadStart::LastLines(lines),
             (None, None, None) => ReadStart::Ends,
@@ -63,7 +63,7 @@ impl ReadPosition {
         if let Some(to) = to
             && (to.attempt, to.choice) != (cursor.attempt, cursor.choice)
         {
-            return Err(ApiError::invalid("to_cursor", "it is of another attempt or stream"));
+            return Err(ApiError::invalid("to_cursor", "the cursor belongs to another attempt or stream"));
         }
         Ok(Self { cursor, begin, to: to.map(|to| to.offset), expired: false })
     }
@@ -84,7 +84,7 @@ impl ReadQuery<'_> {
         let process = &stored.process;
         if process.spec.command().is_none() {
             return Err(ApiError::new(409, "unsupported", "reported work has no output")
-                .because("nobody here executes it")
+                .because("longhaul does not execute this work")
                 .help("`longhaul status` shows its progress and stage"));
         }
         let latest = process.attempt;
@@ -104,8 +104,8 @@ impl ReadQuery<'_> {
         let is_other = self.attempt.is_some_and(|asked| asked != cursor.attempt.0)
             || choice.is_some_and(|choice| choice != cursor.choice);
         if is_other {
-            return Err(ApiError::invalid("cursor", "it is of another attempt or stream")
-                .help("leave attempt and stream out: the cursor names them"));
+            return Err(ApiError::invalid("cursor", "the cursor belongs to another attempt or stream")
+                .help("omit attempt and stream: the cursor contains them"));
         }
         Ok(cursor)
     }
@@ -122,7 +122,7 @@ fn read_cursor(what: &str, text: &str, stored: &StoredProcess) -> Result<OutputC
     let malformed = |why: String| {
         ApiError::new(400, "cursor_invalid", format!("invalid {what}"))
             .because(why)
-            .help("hand over a cursor of an earlier answer as it is, or none to begin anew")
+            .help("pass the cursor of an earlier reply unchanged, or no cursor to start again")
     };
     let cursor =
         OutputCursor::parse(text, stored.process.id).map_err(|error| malformed(error.to_string()))?;

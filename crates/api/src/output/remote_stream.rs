@@ -173,12 +173,12 @@ impl RemoteOutput {
         let frame = match next {
             Ok(Err(torn)) => return Err(Unreachable::of(&self.node, torn.to_string())),
             Ok(Ok(_)) | Err(_) if self.pace.is_too_slow() => {
-                return Err(self.stalled("it tells it too slowly"));
+                return Err(self.stalled("the node sends the output too slowly"));
             }
             Ok(Ok(frame)) => frame,
             Err(_) if came > 0 => return Ok(None),
             Err(_) if self.of.goes_on && !frames.is_midway() && self.is_there().await => return Ok(None),
-            Err(_) => return Err(self.stalled("it says nothing more")),
+            Err(_) => return Err(self.stalled("the node stopped sending")),
         };
         let position = match self.next {
             ReadFrom::From(position) => position,
@@ -202,7 +202,7 @@ impl RemoteOutput {
                 Ok(None)
             }
             (FrameKind::Stdout | FrameKind::Stderr | FrameKind::Gap, _) => {
-                Err(Unreachable::of(&self.node, "its output is out of order"))
+                Err(Unreachable::of(&self.node, "the node sent the output out of order"))
             }
         }
     }
@@ -268,7 +268,9 @@ impl RemoteOutput {
         self.say(if bytes < size.end {
             format!("node {node} cannot be reached: {why}; these are the last {bytes} of {} bytes", size.end)
         } else {
-            format!("node {node} cannot be reached: {why}; this is all that it wrote, kept beside its record")
+            format!(
+                "node {node} cannot be reached: {why}; this is the complete output, stored with the record"
+            )
         });
         let page = kept.read(OutputRead { from, most: u32::MAX, only: self.of.only });
         if page.gap > 0 {

@@ -170,7 +170,7 @@ async fn searched(
 }
 
 fn broken(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(500, "internal", "the search broke off").because(error.to_string())
+    ApiError::new(500, "internal", "the search failed").because(error.to_string())
 }
 
 /// The matches that are told.

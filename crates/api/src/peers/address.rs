@@ -16,26 +16,26 @@ impl PeerAddress {
     /// Reads an address as far as it has to be known whether it may be asked.
     pub(super) fn of(address: &str, may_be_read_by_others: bool) -> Result<Self, &'static str> {
         if address.len() > MAX_ADDRESS_LEN || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("it is no address");
+            return Err("the address is empty or not valid");
         }
         if let Some(path) = address.strip_prefix("http+unix://") {
             return if path.starts_with('/') {
                 Ok(Self::Socket)
             } else {
-                Err("it names no path of a socket")
+                Err("the address contains no path of a socket")
             };
         }
         if let Some(rest) = address.strip_prefix("https://") {
             return check_host(rest).map(|()| Self::Network);
         }
         let Some(rest) = address.strip_prefix("http://") else {
-            return Err("its scheme is neither https, http nor http+unix");
+            return Err("the scheme must be https, http or http+unix");
         };
         check_host(rest)?;
         if may_be_read_by_others || is_loopback(rest) {
             return Ok(Self::Network);
         }
-        Err("everybody on the way could read what is said over plain http; give it an https address")
+        Err("plain http can be read by others on the network; give an https address")
     }
 }
 
@@ -43,7 +43,7 @@ impl PeerAddress {
 fn check_host(rest: &str) -> Result<(), &'static str> {
     let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if rest.is_empty() || !rest.chars().all(is_host) {
-        return Err("it is more, or less, than a scheme, a host and a port");
+        return Err("the address must consist of scheme, host and port");
     }
     Ok(())
 }

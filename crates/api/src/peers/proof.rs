@@ -206,10 +206,10 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
 impl fmt::Display for PeerAuthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Wrong => "it was made with another secret, or for something else",
+            Self::Wrong => "the signature was made with another key, or for another request",
             Self::Untimely => "the clocks of the two nodes differ by more than two minutes",
-            Self::Early => "it is older than the manager here; try again",
-            Self::Repeated => "it was taken before",
+            Self::Early => "the signature is older than this manager; try again",
+            Self::Repeated => "the signature was used before",
             Self::Crowded => "too many requests came within two minutes",
         })
     }

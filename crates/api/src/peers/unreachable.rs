@@ -60,14 +60,16 @@ impl Unreachable {
         let Self { node, why, cure } = self;
         let help = match cure {
             PeerErrorRemedy::Return => {
-                format!("ask there, or again when `longhaul node list` shows {node} here")
+                format!("use the manager there, or try again when `longhaul node list` shows {node} here")
             }
             PeerErrorRemedy::Trust => format!(
-                "ask there, or let this node trust the certificate of {node}: `node.peer_ca_file` names a file of \
-                 those that it trusts, and the host of `node.address` there has to be in it"
+                "use the manager there, or let this node trust the certificate of {node}: `node.peer_ca_file` is a \
+                 file of trusted certificates, and the certificate there must contain the host of its `node.address`"
             ),
             PeerErrorRemedy::Address => {
-                format!("ask there, or set `node.address` on {node} to one that this node reaches")
+                format!(
+                    "use the manager there, or set `node.address` on {node} to an address that this node reaches"
+                )
             }
         };
         ApiError::new(503, "node_unreachable", format!("the output of {} is on node {node}", id.short()))
@@ -80,7 +82,7 @@ impl Unreachable {
         let Self { node, why, .. } = self;
         ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))
             .because(why)
-            .help("input is never kept for later; if it was sent, it may have been taken: look at the output")
+            .help("input is never stored for later; if it was sent, the process may have read it: check its output")
     }
 }
 

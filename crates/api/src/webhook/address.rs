@@ -33,15 +33,15 @@ impl WebhookAddress {
     /// [`BadAddress`] says what is wrong with it.
     pub fn new(text: &str) -> Result<Self, BadAddress> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>')) {
-            return Err(BadAddress("it holds a character that belongs in no address"));
+            return Err(BadAddress("the URL contains a character that is not allowed"));
         }
         let (scheme, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (WebhookScheme::Https, rest),
             (None, Some(rest)) => (WebhookScheme::Http, rest),
-            (None, None) => return Err(BadAddress("it begins neither with https:// nor with http://")),
+            (None, None) => return Err(BadAddress("the URL must start with https:// or http://")),
         };
         if rest.contains('#') {
-            return Err(BadAddress("it holds a fragment, which is never sent"));
+            return Err(BadAddress("the URL contains a fragment, which is never sent"));
         }
         let (rest, query) = match rest.split_once('?') {
             Some((rest, query)) => (rest, Some(query.to_owned())),
@@ -86,12 +86,12 @@ impl fmt::Display for WebhookAddress {
 
 fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
     if authority.contains('@') {
-        return Err(BadAddress("it holds a user name"));
+        return Err(BadAddress("the URL contains a user name"));
     }
     let (host, port) = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((inner, after)) => {
             if inner.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(BadAddress("its host is no address of version 6"));
+                return Err(BadAddress("the host is not a valid IPv6 address"));
             }
             (format!("[{inner}]"), after)
         }
@@ -105,16 +105,16 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
     };
     let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'));
     if host.is_empty() || !(is_name || host.starts_with('[')) {
-        return Err(BadAddress("it names no host"));
+        return Err(BadAddress("the URL contains no host"));
     }
     let port = match port.strip_prefix(':') {
         None if port.is_empty() => None,
-        None => return Err(BadAddress("behind its host stands neither a port nor a path")),
+        None => return Err(BadAddress("the host must be followed by a port or a path")),
         Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => match digits.parse::<u16>() {
             Ok(port) if port > 0 => Some(port),
-            Ok(_) | Err(_) => return Err(BadAddress("its port is not from 1 to 65535")),
+            Ok(_) | Err(_) => return Err(BadAddress("the port must be from 1 to 65535")),
         },
-        Some(_) => return Err(BadAddress("its port is no number")),
+        Some(_) => return Err(BadAddress("the port is not a number")),
     };
     Ok((host.to_ascii_lowercase(), port))
 }
@@ -124,7 +124,7 @@ fn check_path(path: &str) -> Result<(), BadAddress> {
     let lower = path.to_ascii_lowercase();
     let hides = ["%2e", "%2f", "%5c"].iter().any(|hidden| lower.contains(hidden));
     if hides || path.split('/').any(|step| step == "." || step == "..") {
-        return Err(BadAddress("its path holds steps that lead elsewhere"));
+        return Err(BadAddress("the path contains steps such as `..`"));
     }
     Ok(())
 }

@@ -62,22 +62,33 @@ impl Delivery<'_> {
                         event,
                         status,
                         why = refusal(status),
-                        "the receiver refuses an event: it is dropped"
+                        "dropped an event that the receiver rejected"
                     );
                     return Some(DeliveryResult::Done);
                 }
                 SendOutcome::Impossible(why) => {
-                    tracing::warn!(webhook = name, event, why, "an event cannot be sent: it is dropped");
+                    tracing::warn!(webhook = name, event, why, "dropped an event that cannot be sent");
                     return Some(DeliveryResult::Done);
                 }
                 SendOutcome::Later { why, asked } => {
                     failed += 1;
                     let wait = wait(failed, self.engine.chance(), asked);
                     if self.engine.now().plus(wait).since(begun) > DELIVERY_TIMEOUT {
-                        tracing::warn!(webhook = name, event, why, "an event is given up after a day");
+                        tracing::warn!(
+                            webhook = name,
+                            event,
+                            why,
+                            "abandoned an event after a day of retries"
+                        );
                         return Some(DeliveryResult::Done);
                     }
-                    tracing::debug!(webhook = name, event, why, failed, "an event is sent again later");
+                    tracing::debug!(
+                        webhook = name,
+                        event,
+                        why,
+                        failed,
+                        "could not deliver an event; retrying later"
+                    );
                     select! {
                         () = self.engine.sleep_until(self.engine.now().plus(wait)) => {}
                         () = self.engine.over() => return None,
@@ -108,7 +119,7 @@ fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcom
         Ok(WebhookResponse { status: 200..=299, .. }) => SendOutcome::Taken,
         Ok(WebhookResponse { status: 410, .. }) => SendOutcome::Gone,
         Ok(WebhookResponse { status: status @ (408 | 429 | 500..), retry_after }) => {
-            SendOutcome::Later { why: format!("it answered {status}"), asked: retry_after }
+            SendOutcome::Later { why: format!("the receiver answered {status}"), asked: retry_after }
         }
         Ok(WebhookResponse { status, .. }) => SendOutcome::Refused(status),
         Err(WebhookTransportError::Unusable { why }) => SendOutcome::Impossible(why),
@@ -120,9 +131,10 @@ fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcom
 const fn refusal(status: u16) -> &'static str {
     match status {
         300..=399 => {
-            "it answered with a redirect, which is not followed: set the url of the webhook to the final address"
+            "the receiver answered with a redirect, which is not followed: set the url of the webhook to the final \
+             address"
         }
-        _ => "it answered with an error that sending again does not change",
+        _ => "the receiver answered with an error that a retry does not change",
     }
 }
 

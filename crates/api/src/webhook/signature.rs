@@ -27,11 +27,11 @@ impl WebhookSecret {
     pub fn new(text: &str) -> Result<Self, BadSecret> {
         let bytes = match text.strip_prefix(MARK) {
             Some(encoded) => {
-                STANDARD.decode(encoded).map_err(|_| BadSecret("behind whsec_ stands no base64"))?
+                STANDARD.decode(encoded).map_err(|_| BadSecret("the text after whsec_ is not base64"))?
             }
             None => text.as_bytes().to_vec(),
         };
-        if bytes.is_empty() { Err(BadSecret("it is empty")) } else { Ok(Self(bytes)) }
+        if bytes.is_empty() { Err(BadSecret("the secret is empty")) } else { Ok(Self(bytes)) }
     }
 
     /// Whether it can be guessed: it has fewer than 16 bytes.

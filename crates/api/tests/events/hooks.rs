@@ -217,7 +217,7 @@ async fn hooks_are_listed_where_they_are_asked_for() {
     let not_of_type = |word: &str| ListRequest { not_type: Some(word.to_owned()), ..ListRequest::default() };
     assert_eq!(ids(not_of_type("server")).await, ["custom:hook", "custom"]);
     let refused = world.api.list(&not_of_type("x")).await.unwrap_err();
-    assert_eq!(refused.problem().title, "\"x\" is no not_type");
+    assert_eq!(refused.problem().title, "\"x\" is not a valid not_type");
     assert_eq!(world.api.show("@last", DetailLevel::Records).await.unwrap().id, mine);
     assert_eq!(ran(&world).await[0].priority, 100);
 }
@@ -232,7 +232,7 @@ async fn a_hook_that_fails_leaves_a_warning() {
     world.end(&id).await;
     world.pass(Duration::from_secs(5)).await;
     let lines = heard.0.lock().unwrap().clone();
-    let line = lines.iter().find(|line| line.contains("a hook did not do its work"));
+    let line = lines.iter().find(|line| line.contains("a hook failed"));
     let line = line.unwrap_or_else(|| panic!("{lines:#?}"));
     assert!(
         line.contains("on_end") && line.contains("failed") && line.contains("exited with code 5"),

@@ -102,7 +102,7 @@ impl ValueKind {
                     )));
                 }
                 if matches!(self, Self::Span(_)) && span > MAX_DURATION {
-                    return Err(misfit("it is longer than 30 days"));
+                    return Err(misfit("the duration is longer than 30 days"));
                 }
                 Ok(ConfigValue::Span(span))
             }

@@ -90,7 +90,7 @@ fn address(text: &str) -> Result<SocketAddr, InvalidListen> {
         Some(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
     };
     text.parse().ok().or_else(local).ok_or(InvalidListen {
-        why: "it is no address with a port",
+        why: "the address is not valid or has no port",
         help: "give an address such as 127.0.0.1:7337 or [::1]:7337; port 0 takes a free one",
     })
 }

@@ -94,11 +94,11 @@ fn output_that_is_gone_is_told_in_words() {
     for id in [&spoke, &robbed] {
         let said = bench.run(&["logs", id]);
         assert_eq!((said.code, said.out.as_str()), (1, ""), "{said:?}");
-        for part in ["is gone", "output_removed", "output.total"] {
+        for part in ["was deleted", "output_removed", "output.total"] {
             assert!(said.err.contains(part), "{part} in {}", said.err);
         }
         assert_eq!(bench.show(id)["conditions"], serde_json::json!(["output_removed"]));
-        assert!(bench.run(&["status", id]).out.contains("removed to make room"));
+        assert!(bench.run(&["status", id]).out.contains("deleted to free space"));
     }
     let said = bench.run(&["logs", &silent]);
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (0, "", ""));

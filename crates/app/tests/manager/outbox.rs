@@ -38,7 +38,7 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     assert_eq!(document["processes"].as_array().unwrap().len(), 2, "{document}");
     assert!(document["stale_since"].is_string(), "{document}");
     let said = a.run(&["status"]);
-    assert!(said.code == 0 && said.err.contains("the store does not answer since"), "{said:?}");
+    assert!(said.code == 0 && said.err.contains("the store has not answered since"), "{said:?}");
     let shown = a.show(&lives);
     assert_eq!(shown["status"], "running");
     assert!(shown["conditions"].as_array().unwrap().contains(&"stale".into()), "{shown}");
@@ -47,7 +47,10 @@ fn node_shows_and_stops_its_own_work_while_the_store_is_away() {
     let elsewhere = a.run(&["inspect", "0199d3f0-6c1e-4b52-9f53-0d9a3c6f4e11"]);
     assert!(elsewhere.code == 6, "it may be another node's: {elsewhere:?}");
     let (told, took) = timed(|| a.run(&["cancel", &stopped]));
-    assert!(told.code == 6 && took < AT_ONCE && told.err.contains("told to stop"), "{took:?} {told:?}");
+    assert!(
+        told.code == 6 && took < AT_ONCE && told.err.contains("received a stop request"),
+        "{took:?} {told:?}"
+    );
     assert!(!told.err.contains("nothing was done"), "{told:?}");
     until("it is stopped", || !is_alive(pid));
 
@@ -170,13 +173,13 @@ fn what_waits_while_a_loss_is_mended_says_that_nothing_is_started_and_for_how_lo
     let a = server.node("a");
     assert_eq!(a.run(&["status"]).code, 0);
     server.ask(&["FLUSHALL"]);
-    until("it is noticed", || a.log().contains("starts nothing new for one lease"));
+    until("it is noticed", || a.log().contains("starts nothing new for the duration of one lease"));
     let waits = a.launch("true");
     let told = a.run(&["--json", "why", &waits]);
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!(told["why"], "settling", "{told}");
     for reason in [&told["reason"], &a.show(&waits)["reason"]] {
-        assert!(reason.as_str().unwrap().contains("nothing starts for "), "{reason}");
+        assert!(reason.as_str().unwrap().contains("no process starts for "), "{reason}");
     }
     let refused = a.run(&["run", "-b", "--no-queue", "--", "true"]);
     assert!(refused.err.contains("[no_slot]") && refused.err.contains("has lost data"), "{refused:?}");

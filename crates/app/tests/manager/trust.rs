@@ -97,7 +97,7 @@ fn launch_that_was_changed_in_the_server_is_never_executed_and_inspect_tells_why
     assert_eq!(ended(b, &fine)["status"], "completed");
     let left: Vec<_> = fs::read_dir(&marks).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["fine"]);
-    assert!(a.log().contains("a launch is refused"), "{}", a.log());
+    assert!(a.log().contains("rejected a launch"), "{}", a.log());
     // A restart of the process is refused by both nodes as well.
     for bench in [a, b] {
         let said = bench.run(&["restart", &changed]);

@@ -145,7 +145,7 @@ impl FromStr for LineCount {
         if text == "all" {
             return Ok(Self::All);
         }
-        text.parse().map(Self::Last).map_err(|_not_a_number| BadValue::new("say a number, or all"))
+        text.parse().map(Self::Last).map_err(|_not_a_number| BadValue::new("use a number, or all"))
     }
 }
 

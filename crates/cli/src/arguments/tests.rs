@@ -37,7 +37,10 @@ fn run_without_a_command_is_wrong_usage() {
 fn empty_reference_is_wrong_usage() {
     for verb in ["inspect", "status", "logs", "wait", "cancel", "restart", "retry", "pause", "resume"] {
         let error = read(["longhaul", verb, ""].map(Into::into)).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains("it is empty"), "{verb}: {error}");
+        assert!(
+            error.exit_code() == 2 && error.to_string().contains("the value is empty"),
+            "{verb}: {error}"
+        );
     }
     let words = ["longhaul", "run", "--parent", "", "true"];
     assert_eq!(read(words.map(Into::into)).unwrap_err().exit_code(), 2);
@@ -63,7 +66,10 @@ fn empty_word_is_wrong_usage_instead_of_everything() {
     for line in lines {
         let words = std::iter::once("longhaul").chain(line.iter().copied()).map(Into::into);
         let error = read(words).unwrap_err();
-        assert!(error.exit_code() == 2 && error.to_string().contains("it is empty"), "{line:?}: {error}");
+        assert!(
+            error.exit_code() == 2 && error.to_string().contains("the value is empty"),
+            "{line:?}: {error}"
+        );
     }
 }
 
@@ -78,17 +84,17 @@ fn help_says_how_many_documents_there_are() {
 #[test]
 fn negative_values_are_refused_in_our_own_words() {
     for (line, why) in [
-        ("run --timeout -1 -- true", "it is negative"),
-        ("run --timeout -5m -- true", "it is negative"),
-        ("run --delay -5 -- true", "it is negative"),
-        ("run --grace -1s -- true", "it is negative"),
-        ("run --retry 1 --backoff -1s..2s -- true", "it is negative"),
+        ("run --timeout -1 -- true", "the duration is negative"),
+        ("run --timeout -5m -- true", "the duration is negative"),
+        ("run --delay -5 -- true", "the duration is negative"),
+        ("run --grace -1s -- true", "the duration is negative"),
+        ("run --retry 1 --backoff -1s..2s -- true", "the duration is negative"),
         ("run --retry -1 -- true", "-1 is not in 0..=100"),
-        ("run --timeout 9999999999d -- true", "it is longer than 30 days"),
-        ("wait x --timeout -1", "it is negative"),
+        ("run --timeout 9999999999d -- true", "the duration is longer than 30 days"),
+        ("wait x --timeout -1", "the duration is negative"),
         ("status -n -1", "-1 is not in 1.."),
-        ("logs x -n -1", "say a number, or all"),
-        ("logs x --since -1h", "it is negative"),
+        ("logs x -n -1", "use a number, or all"),
+        ("logs x --since -1h", "the duration is negative"),
     ] {
         let error = refused(line);
         assert!(error.exit_code() == 2 && error.to_string().contains(why), "{line}: {error}");

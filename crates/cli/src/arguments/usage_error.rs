@@ -41,7 +41,7 @@ impl UsageError {
         if self.error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
             return Some(Problem {
                 slug,
-                title: "no verb is named".to_owned(),
+                title: "the command is missing".to_owned(),
                 help: Some("longhaul --help".to_owned()),
                 ..Problem::default()
             });

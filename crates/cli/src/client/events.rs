@@ -42,7 +42,7 @@ impl EventStream {
                 }
             }
             if self.buffer.len() > MAX_EVENT_LEN {
-                return Err(CliError::Broken { why: "a line of its events does not end".to_owned() });
+                return Err(CliError::Broken { why: "an event of the manager has no end".to_owned() });
             }
             match self.body.frame().await {
                 None => return Ok(None),

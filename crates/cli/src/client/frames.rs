@@ -46,7 +46,7 @@ impl FrameStream {
     async fn read(&mut self) -> Result<Bytes, CliError> {
         loop {
             let Some(part) = self.body.frame().await else {
-                return Err(CliError::Broken { why: "the output stopped before its end".to_owned() });
+                return Err(CliError::Broken { why: "the stream of output ended early".to_owned() });
             };
             match part.map_err(super::broken)?.into_data() {
                 Ok(data) if data.is_empty() => {}

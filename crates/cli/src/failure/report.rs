@@ -103,7 +103,7 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
         }
         CliError::Choice { candidates, help, .. } => (named(candidates), vec![help.clone()]),
         CliError::NotText { .. } => (
-            Some("what is remembered about a process is text".to_owned()),
+            Some("records of processes contain only UTF-8 text".to_owned()),
             vec!["rename the file, or hand the name over in a file of its own".to_owned()],
         ),
         CliError::File { source, nearest, .. } => (

@@ -186,7 +186,7 @@ where
                 line
             }
             ReadLine::TooLong(begin) => {
-                let why = format!("a message is at most {MAX_LINE_LEN} bytes");
+                let why = format!("a message may have at most {MAX_LINE_LEN} bytes");
                 self.to_client.push_back(OutgoingLine::of(unreadable(&begin, &why)));
                 return;
             }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// What a client gets for a call that the end of a manager cut off.
 const LOST: &str = "the manager was restarted, try again";
 /// What it gets for one that may have changed something.
-const OUTCOME_UNKNOWN_HELP: &str = "it may have been done: look first";
+const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
 /// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
 /// What only looks is given up when so many managers ended while they had it: it may be what ends them.
@@ -142,7 +142,7 @@ impl Session {
         if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
         }
-        let why = format!("the answer has more than {MAX_LINE_LEN} bytes, and was dropped");
+        let why = format!("dropped a reply of more than {MAX_LINE_LEN} bytes");
         Some(refusal(&id, CODE, &why, &json!({ "type": "answer_too_large", "retryable": false })))
     }
 
@@ -282,7 +282,8 @@ impl Session {
         let why = if why == LOST { "the manager was restarted" } else { why };
         match open.launch_key() {
             Some(key) => {
-                let why = format!("{why}; it may have been started: try again with launch_key {key}");
+                let why =
+                    format!("{why}; the process may have been started: try again with launch_key {key}");
                 refusal(id, CODE, &why, &json!({ "type": slug, "retryable": false, "launch_key": key }))
             }
             None => {
@@ -394,7 +395,7 @@ mod tests {
         assert_eq!(answer["id"], 8);
         assert_eq!(
             answer["error"]["message"],
-            "the manager was restarted; it may have been done: look first"
+            "the manager was restarted; the call may have been executed: check before you repeat it"
         );
         assert_eq!(answer["error"]["data"]["retryable"], false);
         assert!(!session.is_waiting() && !session.goes_on());
@@ -434,7 +435,7 @@ mod tests {
         session.lost(&[], true);
         let answers = session.gave_up("no manager answers", "manager_unreachable");
         let error = &parsed(&answers[0])["error"];
-        let said = "no manager answers; it may have been started: try again with launch_key mcp-";
+        let said = "no manager answers; the process may have been started: try again with launch_key mcp-";
         assert!(error["message"].as_str().unwrap().starts_with(said), "{error}");
         assert_eq!(error["data"]["retryable"], false);
     }

@@ -88,7 +88,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add("started", process.started_at.as_deref().map(|at| format!("{} ({})", now.clock(at), now.ago(at))));
     let (before, most) = match process.completed_at_precision.as_deref() {
         Some("latest") => ("at or before ", "at most "),
-        Some("given_up") => ("not known, given up ", ""),
+        Some("given_up") => ("unknown; interrupted at ", ""),
         Some(_) | None => ("", ""),
     };
     add(
@@ -103,7 +103,7 @@ fn facts(process: &ProcessView, now: RenderTime) -> Vec<(&'static str, String)> 
     add(
         "output",
         process.output_bytes.map(|size| match is_removed(process) {
-            true => format!("{}, removed to make room", bytes(size)),
+            true => format!("{}, deleted to free space", bytes(size)),
             false => bytes(size),
         }),
     );
@@ -130,7 +130,7 @@ fn listens(process: &ProcessView) -> Option<String> {
 fn input(process: &ProcessView) -> Option<String> {
     match process.stdin.as_deref() {
         Some("file") => Some("from a file".to_owned()),
-        Some("pipe") => Some("from whoever sends it".to_owned()),
+        Some("pipe") => Some("from `longhaul send`".to_owned()),
         _ => None,
     }
 }
@@ -165,12 +165,12 @@ fn progress(process: &ProcessView) -> Option<String> {
 fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
     let mut text = process.session_id.clone()?;
     let rule = match (process.on_session_end.as_str(), process.session_grace_ms) {
-        ("cancel", _) => Some("it is cancelled when that ends".to_owned()),
-        ("grace", Some(grace)) => Some(format!("it is cancelled {} after the end of that", length(grace))),
+        ("cancel", _) => Some("cancelled when the session ends".to_owned()),
+        ("grace", Some(grace)) => Some(format!("cancelled {} after the session ends", length(grace))),
         _ => None,
     };
     let rule = match process.cancel_at.as_deref() {
-        Some(by) => Some(format!("which ended; it is cancelled at {}", now.clock(by))),
+        Some(by) => Some(format!("which has ended; cancelled at {}", now.clock(by))),
         None => rule,
     };
     if let Some(rule) = rule {
@@ -193,7 +193,7 @@ fn agent(process: &ProcessView) -> Option<String> {
 fn children(rule: &str) -> Option<String> {
     match rule {
         "cancel" => Some("are cancelled when it ends".to_owned()),
-        "wait" => Some("it ends when they have".to_owned()),
+        "wait" => Some("ends when its children have ended".to_owned()),
         _ => None,
     }
 }
@@ -231,13 +231,13 @@ fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> 
 /// Gives the end that was seen after it had been called interrupted, which it stays.
 fn late(process: &ProcessView) -> Option<String> {
     let seen = process.late_exit.as_ref().and_then(exit)?;
-    Some(format!("its command ended all the same: {seen}"))
+    Some(format!("the command ended later: {seen}"))
 }
 
 /// Gives who sent the signal that ended it, if nobody of ours did.
 fn sent_by(process: &ProcessView) -> &'static str {
     match process.ended_by.as_deref() {
-        Some("outside") => ", sent from outside",
+        Some("outside") => ", sent by another program",
         Some(_) | None => "",
     }
 }
@@ -255,7 +255,7 @@ fn exit(exit: &ExitView) -> Option<String> {
     }
     parts.extend(exit.stopped_by.as_ref().map(|by| format!("stopped by {by}")));
     parts.extend(exit.paused.then(|| "while paused".to_owned()));
-    parts.extend(exit.exit_unobserved.then(|| "while no manager was there".to_owned()));
+    parts.extend(exit.exit_unobserved.then(|| "while no manager was running".to_owned()));
     parts.extend(exit.limit.as_ref().map(|limit| format!("over its limit of {limit}")));
     parts.extend(
         (exit.leftovers_killed > 0).then(|| format!("{} killed", descendants(exit.leftovers_killed))),
@@ -263,7 +263,7 @@ fn exit(exit: &ExitView) -> Option<String> {
     parts.extend(
         (exit.leftovers_found > 0).then(|| format!("{} left over", descendants(exit.leftovers_found))),
     );
-    parts.extend(exit.output_open.then(|| "its output was held open by others".to_owned()));
+    parts.extend(exit.output_open.then(|| "other programs kept its output open".to_owned()));
     parts.extend((exit.dropped_bytes > 0).then(|| format!("{} of output lost", bytes(exit.dropped_bytes))));
     (!parts.is_empty()).then(|| parts.join(", "))
 }
@@ -274,25 +274,25 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     let streamed = process.work != "reported" && !is_removed(process);
     let mut steps = match ParsedStatus::of(process) {
         ParsedStatus::Pending if process.pending.as_ref().is_some_and(|pending| pending.why == "retry") => {
-            vec![step("retry", "try again now"), step("cancel", "give up")]
+            vec![step("retry", "retry now"), step("cancel", "give up")]
         }
         ParsedStatus::Pending => vec![
-            step("why", "see what it waits for"),
-            step("wait --for running", "until it starts"),
+            step("why", "explain the wait"),
+            step("wait --for running", "wait until it starts"),
             step("cancel", "give up"),
         ],
         ParsedStatus::Starting | ParsedStatus::Running | ParsedStatus::OtherLive => {
-            vec![step("wait", "until it ends"), step("cancel", "stop it")]
+            vec![step("wait", "wait until it ends"), step("cancel", "stop it")]
         }
-        ParsedStatus::Paused => vec![step("resume", "let it go on"), step("cancel", "stop it")],
-        ParsedStatus::Stopping => vec![step("wait", "until it ends"), step("cancel --force", "kill it")],
+        ParsedStatus::Paused => vec![step("resume", "resume the process"), step("cancel", "stop it")],
+        ParsedStatus::Stopping => vec![step("wait", "wait until it ends"), step("cancel --force", "kill it")],
         ParsedStatus::Failed
         | ParsedStatus::Timeout
         | ParsedStatus::Cancelled
         | ParsedStatus::Interrupted
             if process.work == "reported" =>
         {
-            vec![("longhaul track start".to_owned(), "report that it has begun again")]
+            vec![("longhaul track start".to_owned(), "register the work again")]
         }
         ParsedStatus::Failed
         | ParsedStatus::Timeout
@@ -304,13 +304,13 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     };
     let asks = process.conditions.iter().any(|condition| condition == "waiting_for_input");
     if asks && process.stdin.as_deref() == Some("pipe") {
-        steps.insert(0, (format!("longhaul send {id} TEXT"), "give it a line of input"));
+        steps.insert(0, (format!("longhaul send {id} TEXT"), "send a line of input"));
     }
     if streamed {
         let live = !ParsedStatus::of(process).is_ended();
         steps.insert(
             0,
-            if live { step("logs -f", "follow its output") } else { step("logs", "see its output") },
+            if live { step("logs -f", "follow its output") } else { step("logs", "show its output") },
         );
     }
     steps
@@ -346,7 +346,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
   output     1.5 KiB
   log        /state/attempts/0a1b2c3d/1/output.log
   next       longhaul logs -f 0a1b2c3d          follow its output
-             longhaul wait 0a1b2c3d             until it ends
+             longhaul wait 0a1b2c3d             wait until it ends
              longhaul cancel 0a1b2c3d           stop it
 "
         );
@@ -375,17 +375,17 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         process.limits = Some(LimitsView { memory_bytes: Some(1 << 30), ..LimitsView::default() });
         let shown = page(&process);
         for line in [
-            "  session    s1, it is cancelled 30s after the end of that\n",
+            "  session    s1, cancelled 30s after the session ends\n",
             "  agent      a1 (coder), can read, write\n",
             "  uses       1m 1s of processor time, 12 MiB of memory, 3 processes, 1 KiB read\n",
             "  limits     1 GiB of memory (by cgroup)\n",
             "  parent     cafe (level 1)\n",
-            "  children   it ends when they have\n",
+            "  children   ends when its children have ended\n",
         ] {
             assert!(shown.contains(line), "{line}{shown}");
         }
         process.cancel_at = Some("2026-11-21T01:51:00Z".to_owned());
-        assert!(page(&process).contains("s1, which ended; it is cancelled at 2026-11-21 01:51:00 UTC\n"));
+        assert!(page(&process).contains("s1, which has ended; cancelled at 2026-11-21 01:51:00 UTC\n"));
     }
 
     #[test]
@@ -395,7 +395,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         assert!(page(&process).contains("longhaul logs"), "{}", page(&process));
         process.conditions = vec!["output_removed".to_owned()];
         let page = page(&process);
-        assert!(page.contains("  output     1.5 KiB, removed to make room\n"), "{page}");
+        assert!(page.contains("  output     1.5 KiB, deleted to free space\n"), "{page}");
         assert!(!page.contains("longhaul logs"), "{page}");
     }
 
@@ -405,7 +405,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
         assert!(!page(&process).contains("late"), "{}", page(&process));
         process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
         let page = page(&process);
-        assert!(page.contains("  late       its command ended all the same: code 9\n"), "{page}");
+        assert!(page.contains("  late       the command ended later: code 9\n"), "{page}");
     }
 
     #[test]
@@ -423,7 +423,7 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
             "  ready      not yet\n",
             "  silent     for 1m 3s\n",
             "  listens    127.0.0.1:80, [::]:80\n",
-            "  input      from whoever sends it\n",
+            "  input      from `longhaul send`\n",
             "longhaul send 0a1b2c3d TEXT",
         ] {
             assert!(shown.contains(line), "{line}{shown}");
@@ -462,8 +462,8 @@ tests (0a1b2c3d-1111-4111-8111-111111111111)  ● running
             ..ExitView::default()
         });
         let page = page(&process);
-        let told = "  exit       by SIGKILL, while paused, while no manager was there, its output was held open by others, \
-                    sent from outside\n";
+        let told = "  exit       by SIGKILL, while paused, while no manager was running, other programs kept its output open, \
+                    sent by another program\n";
         assert!(page.contains(told), "{page}");
     }
 

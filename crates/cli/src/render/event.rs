@@ -49,7 +49,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
 /// Gives a notice in one line: who ended how, and how many still live.
 pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
     let rest = match batch.live_count {
-        0 => "all are complete".to_owned(),
+        0 => "all have ended".to_owned(),
         1 => "1 still lives".to_owned(),
         live => format!("{live} still live"),
     };
@@ -160,7 +160,7 @@ mod tests {
         batch.live_count = 0;
         assert_eq!(
             batch_line(&batch, true),
-            "2 ended: 1 completed, 1 failed (aaaaaaaa job aaaaaaaa␛); all are complete"
+            "2 ended: 1 completed, 1 failed (aaaaaaaa job aaaaaaaa␛); all have ended"
         );
     }
 }

@@ -140,7 +140,7 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),
-        Some((Some(code), None)) => format!("; seen late: exit {code}"),
+        Some((Some(code), None)) => format!("; observed late: exit {code}"),
         Some((None, None)) | None => String::new(),
     }
 }
@@ -184,7 +184,7 @@ mod tests {
         let mut process = samples::interrupted();
         assert_eq!(few_words(&process).as_deref(), Some("supervisor killed"));
         process.late_exit = Some(ExitView { code: Some(9), ..ExitView::default() });
-        assert_eq!(few_words(&process).as_deref(), Some("supervisor killed; seen late: exit 9"));
+        assert_eq!(few_words(&process).as_deref(), Some("supervisor killed; observed late: exit 9"));
     }
 
     #[test]

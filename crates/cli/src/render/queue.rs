@@ -87,8 +87,8 @@ fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     add(
         "position",
         why.position.map(|position| match why.ahead.unwrap_or_else(|| position.saturating_sub(1)) {
-            0 => format!("{position}, it is next"),
-            ahead => format!("{position}, behind {ahead}"),
+            0 => format!("{position}, next"),
+            ahead => format!("{position}, {ahead} ahead"),
         }),
     );
     let contended = matches!(why.why.as_str(), "queued" | "node_full");
@@ -147,16 +147,15 @@ fn next_steps(why: &WhyView) -> Vec<(String, &'static str)> {
         why.key.as_deref().filter(|key| key.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)));
     match why.why.as_str() {
         "queued" => {
-            let mut steps =
-                vec![(format!("longhaul queue move {id} --first"), "let it go before the others")];
-            steps.extend(key.map(|key| (format!("longhaul queue {key} --limit N"), "let more of them run")));
+            let mut steps = vec![(format!("longhaul queue move {id} --first"), "move it to the front")];
+            steps.extend(key.map(|key| (format!("longhaul queue {key} --limit N"), "raise the limit")));
             steps
         }
         "held" => key
-            .map(|key| (format!("longhaul queue {key} --release"), "let them start again"))
+            .map(|key| (format!("longhaul queue {key} --release"), "release the queue"))
             .into_iter()
             .collect(),
-        "retry" => vec![(format!("longhaul retry {id}"), "try again now")],
+        "retry" => vec![(format!("longhaul retry {id}"), "retry now")],
         _ => Vec::new(),
     }
 }
@@ -217,12 +216,12 @@ claude-*      4        -        -            -  -
             "\
 9f8e7d6c build ◌ pending: it waits for a slot of the key cargo
   key        cargo
-  position   2, behind 1
+  position   2, 1 ahead
   slots      1
   taken by   0a1b2c3d tests, running since 2026-11-21 01:48:00 UTC (2m ago)
   since      2026-11-21 01:49:30 UTC (30s)
-  next       longhaul queue move 9f8e7d6c --first         let it go before the others
-             longhaul queue cargo --limit N               let more of them run
+  next       longhaul queue move 9f8e7d6c --first         move it to the front
+             longhaul queue cargo --limit N               raise the limit
 "
         );
     }

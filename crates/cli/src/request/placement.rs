@@ -41,8 +41,8 @@ pub(super) fn file(said: &Path, elsewhere: bool, around: &CallerContext) -> Resu
 pub(super) fn text(path: &Path) -> Result<String, CliError> {
     path.to_str().map(str::to_owned).ok_or_else(|| CliError::Usage {
         what: format!("the path {} is not UTF-8", path.display()),
-        why: Some("what is remembered about a process is text".to_owned()),
-        help: "rename it, or work in another directory".to_owned(),
+        why: Some("records of processes contain only UTF-8 text".to_owned()),
+        help: "rename the directory, or use another one".to_owned(),
     })
 }
 

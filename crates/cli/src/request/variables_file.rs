@@ -34,7 +34,7 @@ fn read_within(path: &Path, patience: Duration) -> io::Result<String> {
             Err(error) => return Err(error),
         }
         if bytes.len() > MAX_FILE_BYTES {
-            return Err(io::Error::new(ErrorKind::FileTooLarge, "it has more than 1 MiB"));
+            return Err(io::Error::new(ErrorKind::FileTooLarge, "the file has more than 1 MiB"));
         }
     }
     String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
@@ -46,7 +46,10 @@ fn wait_for_input(file: &File, until: Instant) -> io::Result<()> {
         let left = Timespec::try_from(left).map_err(io::Error::other)?;
         match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&left)) {
             Ok(0) => {
-                return Err(io::Error::new(ErrorKind::TimedOut, "nobody has written it to its end in time"));
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    "the end of the file was not written in time",
+                ));
             }
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}

@@ -24,7 +24,7 @@ impl FromStr for AgeArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        length_within(text, MAX_AGE, "it is longer than ten years").map(Self)
+        length_within(text, MAX_AGE, "the age is longer than ten years").map(Self)
     }
 }
 
@@ -37,7 +37,7 @@ mod tests {
         assert_eq!("7d".parse::<AgeArg>().map(AgeArg::as_millis), Ok(604_800_000));
         assert_eq!("90d".parse::<AgeArg>().map(AgeArg::as_millis), Ok(7_776_000_000));
         assert_eq!("0".parse::<AgeArg>().map(AgeArg::as_millis), Ok(0));
-        for (text, why) in [("4000d", "ten years"), ("-1d", "negative"), ("old", "say seconds")] {
+        for (text, why) in [("4000d", "ten years"), ("-1d", "negative"), ("old", "use seconds")] {
             let refused = text.parse::<AgeArg>().unwrap_err().to_string();
             assert!(refused.contains(why), "{text}: {refused}");
         }

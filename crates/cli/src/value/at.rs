@@ -47,7 +47,7 @@ impl FromStr for StartTime {
 }
 
 fn unreadable() -> BadValue {
-    BadValue::new("say a time such as 15:00, a day with a time such as 2026-11-21 15:00, or RFC 3339")
+    BadValue::new("use a time such as 15:00, a day with a time such as 2026-11-21 15:00, or RFC 3339")
 }
 
 #[cfg(test)]

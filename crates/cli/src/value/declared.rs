@@ -34,7 +34,7 @@ impl FromStr for EnvArg {
             None => (text, None),
         };
         if name.is_empty() {
-            return Err(BadValue::new("say NAME=VALUE, or NAME for the value that it has here"));
+            return Err(BadValue::new("use NAME=VALUE, or NAME to copy its present value"));
         }
         Ok(Self { name: name.to_owned(), value })
     }

@@ -33,7 +33,7 @@ fn number(text: &str) -> Result<f64, BadValue> {
 }
 
 fn unreadable() -> BadValue {
-    BadValue::new("say a percentage from 0 to 100, or done/all, such as 412/1000")
+    BadValue::new("use a percentage from 0 to 100, or done/all, such as 412/1000")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::BadValue;
 /// Reads what names a process: an id, a prefix of one, a name or `@last`.
 pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
-        return Err(BadValue::new("it is empty; say an id, a unique prefix, a name or @last"));
+        return Err(BadValue::new("the value is empty; use an id, a unique prefix, a name or @last"));
     }
     Ok(text.to_owned())
 }
@@ -13,7 +13,7 @@ pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
 /// Reads a concurrency key, or a pattern of keys.
 pub(crate) fn key(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
-        return Err(BadValue::new("it is empty; say a key, such as cargo"));
+        return Err(BadValue::new("the value is empty; use a key, such as cargo"));
     }
     Ok(text.to_owned())
 }
@@ -21,7 +21,7 @@ pub(crate) fn key(text: &str) -> Result<String, BadValue> {
 /// Reads a word that names something; nothing names nothing.
 pub(crate) fn word(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
-        return Err(BadValue::new("it is empty; leave the flag out if nothing is meant"));
+        return Err(BadValue::new("the value is empty; omit the option instead"));
     }
     Ok(text.to_owned())
 }
@@ -29,7 +29,9 @@ pub(crate) fn word(text: &str) -> Result<String, BadValue> {
 /// Reads a label of nodes, such as `gpu` or `gpu=a100`.
 pub(crate) fn node_label(text: &str) -> Result<String, BadValue> {
     if text.is_empty() || text.starts_with('=') || text.contains(char::is_whitespace) {
-        return Err(BadValue::new("it is no label; give one without spaces, such as gpu or gpu=a100"));
+        return Err(BadValue::new(
+            "the value is not a label; use a label without spaces, such as gpu or gpu=a100",
+        ));
     }
     Ok(text.to_owned())
 }

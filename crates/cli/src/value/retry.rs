@@ -21,7 +21,7 @@ impl FromStr for BackoffArg {
         };
         let (first, cap): (DurationArg, DurationArg) = (first.parse()?, cap.parse()?);
         if cap < first {
-            return Err(BadValue::new("the longest wait is shorter than the first"));
+            return Err(BadValue::new("the maximum delay is shorter than the first delay"));
         }
         Ok(Self { first, cap: Some(cap) })
     }
@@ -50,7 +50,7 @@ impl FromStr for RetryOnArg {
                 .ok()
                 .filter(|code| (1..=255).contains(code))
                 .map(Self::Code)
-                .ok_or_else(|| BadValue::new("say exit codes from 1 to 255, timeout or interrupted")),
+                .ok_or_else(|| BadValue::new("use exit codes from 1 to 255, timeout or interrupted")),
         }
     }
 }

@@ -76,7 +76,7 @@ impl FromStr for SignalArg {
         let number = named.or_else(|| upper.parse().ok().filter(|number| (1..=64).contains(number)));
         number
             .map(Self)
-            .ok_or_else(|| BadValue::new("say a name, such as TERM or SIGINT, or a number from 1 to 64"))
+            .ok_or_else(|| BadValue::new("use a name, such as TERM or SIGINT, or a number from 1 to 64"))
     }
 }
 

@@ -25,7 +25,7 @@ impl FromStr for SizeArg {
         let number: u64 = number.parse().map_err(|_not_a_number| unreadable())?;
         let unit = bytes_in(unit.trim()).ok_or_else(unreadable)?;
         let bytes = number.checked_mul(unit);
-        bytes.map(Self).ok_or_else(|| BadValue::new("it is more than can be counted"))
+        bytes.map(Self).ok_or_else(|| BadValue::new("the size is too large"))
     }
 }
 
@@ -45,7 +45,7 @@ fn bytes_in(unit: &str) -> Option<u64> {
 }
 
 fn unreadable() -> BadValue {
-    BadValue::new("say bytes, or a number with a unit, such as 64KiB, 100MiB or 1GB")
+    BadValue::new("use a number of bytes, or a number with a unit, such as 64KiB, 100MiB or 1GB")
 }
 
 #[cfg(test)]

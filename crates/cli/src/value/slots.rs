@@ -21,11 +21,11 @@ impl FromStr for SlotsArg {
             return Ok(Self::Default);
         }
         if text.starts_with('-') {
-            return Err(BadValue::new("it is negative; 0 means no limit"));
+            return Err(BadValue::new("the number is negative; 0 means no limit"));
         }
         text.parse()
             .map(Self::Count)
-            .map_err(|_not_a_number| BadValue::new("say a number, 0 for no limit, or default"))
+            .map_err(|_not_a_number| BadValue::new("use a number, 0 for no limit, or default"))
     }
 }
 
@@ -45,7 +45,7 @@ mod tests {
         let why = |text: &str| text.parse::<SlotsArg>().unwrap_err().to_string();
         assert!(why("-1").contains("negative"));
         for text in ["", "many", "1.5", "4294967296"] {
-            assert!(why(text).contains("say a number"), "{text:?}");
+            assert!(why(text).contains("use a number"), "{text:?}");
         }
     }
 }

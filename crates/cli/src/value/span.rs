@@ -9,7 +9,7 @@ const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// The most digits of a number that every unit can hold.
 const MAX_DIGITS: usize = 6;
 /// What to say of what is no length at all.
-const UNREADABLE: &str = "say seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
+const UNREADABLE: &str = "use seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
 
 /// Is a length of time of at most 30 days: `90`, `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,7 +35,7 @@ impl FromStr for DurationArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        length_within(text, MAX_DURATION, "it is longer than 30 days").map(Self)
+        length_within(text, MAX_DURATION, "the duration is longer than 30 days").map(Self)
     }
 }
 
@@ -44,7 +44,7 @@ impl FromStr for DurationArg {
 /// # Errors
 /// The text is no length of time.
 pub fn length(text: &str) -> Result<Duration, BadValue> {
-    let length = length_within(text, Duration::MAX, "it is longer than can be counted")?;
+    let length = length_within(text, Duration::MAX, "the duration is too long")?;
     Ok(if length.is_zero() { length } else { length.max(Duration::from_millis(1)) })
 }
 
@@ -79,7 +79,7 @@ fn seconds(text: &str) -> Result<Duration, InvalidDuration> {
 fn friendly(text: &str) -> Result<Duration, InvalidDuration> {
     let span: jiff::Span = text.parse().map_err(|_unreadable: jiff::Error| refusal(text))?;
     let length = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).map_err(|_months_or_years| {
-        InvalidDuration::Wrong(BadValue::new("months and years have no fixed length; say days"))
+        InvalidDuration::Wrong(BadValue::new("months and years have no fixed length; use days"))
     })?;
     Duration::try_from(length).map_err(|_negative| negative())
 }
@@ -111,7 +111,7 @@ fn shortened(text: &str) -> String {
 }
 
 fn negative() -> InvalidDuration {
-    InvalidDuration::Wrong(BadValue::new("it is negative"))
+    InvalidDuration::Wrong(BadValue::new("the duration is negative"))
 }
 
 fn unreadable() -> InvalidDuration {
@@ -178,14 +178,14 @@ mod tests {
 
     #[test]
     fn refusal_says_why() {
-        assert_eq!(why("-5m"), "it is negative");
+        assert_eq!(why("-5m"), "the duration is negative");
         for text in ["31d", "9999999999d", "99999999999999999999999s", "99999999999999h 3m", "9e9"] {
-            let expected = if text == "9e9" { "say seconds" } else { "it is longer than 30 days" };
+            let expected = if text == "9e9" { "use seconds" } else { "the duration is longer than 30 days" };
             assert!(why(text).starts_with(expected), "{text}: {}", why(text));
         }
-        assert_eq!(why("-9999999999d"), "it is negative");
-        assert_eq!(why("-1"), "it is negative");
-        assert!(why("soon").starts_with("say seconds"));
+        assert_eq!(why("-9999999999d"), "the duration is negative");
+        assert_eq!(why("-1"), "the duration is negative");
+        assert!(why("soon").starts_with("use seconds"));
     }
 
     fn millis(text: &str) -> u64 {

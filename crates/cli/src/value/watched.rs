@@ -44,7 +44,7 @@ impl FromStr for WatchArg {
             Some((name, pattern)) if !name.is_empty() && !pattern.is_empty() => {
                 Ok(Self { name: name.to_owned(), pattern: pattern.to_owned(), stream })
             }
-            Some(_) | None => Err(BadValue::new("say NAME=REGEX, or stderr:NAME=REGEX for one stream alone")),
+            Some(_) | None => Err(BadValue::new("use NAME=REGEX, or stderr:NAME=REGEX for one stream")),
         }
     }
 }

@@ -47,11 +47,12 @@ fn signal_line(ActionReply { process, note, .. }: &ActionReply) -> String {
         Some(ASKED) => {
             let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
             format!(
-                "no signal has reached {label} yet: its node {node} was asked, and will send it when it can"
+                "{label} has not received the signal yet: its node {node} received the request and will send the \
+                 signal"
             )
         }
         Some(_) | None => {
-            format!("a signal is sent to {label}, which is {}", clean_label(&process.status))
+            format!("sending a signal to {label}, which is {}", clean_label(&process.status))
         }
     }
 }
@@ -158,7 +159,7 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
             Ok(ActionReply { process: process.clone(), changed: view.changed, note: view.note.clone() })
         }
         (None, None) => {
-            Err(CliError::Broken { why: format!("its answer does not say what came of {}", view.id) })
+            Err(CliError::Broken { why: format!("the reply of the manager does not contain {}", view.id) })
         }
     }
 }
@@ -172,7 +173,7 @@ fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
         .filter(|_| !outcome.changed && outcome.note.as_deref() != Some("ends_with_ancestor"));
     match earlier.filter(|_| !ParsedStatus::of(process).is_ended()) {
         Some(by) => format!(
-            "{} is {}, and is still cancelled at {}, as was said before",
+            "{} is {} and will still be cancelled at {}, as announced",
             label(process),
             clean_label(&process.status),
             now.clock(by)
@@ -191,22 +192,24 @@ fn line(outcome: &ActionReply, now: RenderTime) -> String {
     if let Some(by) =
         process.cancel_at.as_deref().filter(|_| outcome.changed && !told_to_end && !ends_with_ancestor)
     {
-        return format!("{label} is {status}, and is cancelled at {}", now.clock(by));
+        return format!("{label} is {status} and will be cancelled at {}", now.clock(by));
     }
     match outcome.note.as_deref() {
         Some("orphan_stop_requested") => {
-            format!("{label} had ended already: {status}; what is left of it on its node is stopped")
+            format!(
+                "{label} had already ended: {status}; its remaining processes on its node are being stopped"
+            )
         }
         Some(ASKED) => {
             let node = process.node_id.as_deref().map(clean_label).unwrap_or_default();
-            format!("{label} is still {status}: its node {node} was asked, and will do it when it can")
+            format!("{label} is still {status}: its node {node} received the request and will execute it")
         }
         Some("ends_with_ancestor") => {
-            format!("{label} is {status}, and is cancelled together with the process that it is below")
+            format!("{label} is {status} and will be cancelled together with its ancestor")
         }
         _ if outcome.changed => format!("{label} is {status}"),
-        Some("already_ended") => format!("{label} had ended already: {status}"),
-        Some("kept_by_policy") => format!("{label} goes on, {status}"),
+        Some("already_ended") => format!("{label} had already ended: {status}"),
+        Some("kept_by_policy") => format!("{label} continues, {status}"),
         Some(_) | None => format!("{label} was already {status}"),
     }
 }

@@ -84,7 +84,7 @@ async fn told_level(
     let request = CancelLevelRequest { level: Some(level), tree: args.tree.clone(), force: args.force };
     let reply: OutcomesReply = context.client.send_slowly(&RequestPath::cancel_level(), &request).await?;
     if reply.outcomes.is_empty() {
-        context.console.say(&format!("nothing lives on level {level}"));
+        context.console.say(&format!("no live process is on level {level}"));
     }
     Ok(reply.outcomes.iter().map(outcome).collect())
 }
@@ -99,7 +99,7 @@ async fn see_off(
     if outcome.note.as_deref() == Some("orphan_stop_requested") {
         let label = label(&outcome.process);
         console.say(&format!(
-            "{label} had ended already; what is left of it on its node is stopped, as soon as that is there"
+            "{label} had already ended; its remaining processes are stopped as soon as its node is back"
         ));
     }
     if !outcome.changed && is_over(&outcome.process) {
@@ -112,12 +112,12 @@ async fn see_off(
         }
         if was_away && outcome.process.status == "interrupted" {
             console.say(&format!(
-                "it was not seen to stop: if it lives on, it is stopped as soon as node {} is back",
+                "the process was not seen to stop: if it is still running, it is stopped as soon as node {} is back",
                 node(&outcome.process)
             ));
         }
     } else {
-        console.say(&format!("{} is told to end", label(&outcome.process)));
+        console.say(&format!("{} received a stop request", label(&outcome.process)));
     }
     if console.is_json() {
         console.print_json(&outcome)?;
@@ -129,12 +129,12 @@ async fn see_off(
         console.complain(CliError::Unfinished {
             what: format!("{} has ended, but not all of its descendants have", label(&outcome.process)),
             why: None,
-            help: format!("longhaul tree {}      see what stands in the way", short(&outcome.process.id)),
+            help: format!("longhaul tree {}      show what is still running", short(&outcome.process.id)),
         });
         return Ok(FAILED);
     }
     let help = if args.force {
-        format!("longhaul status {}      see what stands in the way", short(&outcome.process.id))
+        format!("longhaul status {}      show its state", short(&outcome.process.id))
     } else {
         format!("longhaul cancel --force {}      kill it", short(&outcome.process.id))
     };
@@ -163,8 +163,8 @@ async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessVie
         if !was_away && is_away(&process) {
             was_away = true;
             context.console.say(&format!(
-                "{} is on node {}, which is away: the order is kept and carried out when that node is back; Ctrl-C leaves \
-                 it so",
+                "{} is on node {}, which is absent: the request is stored and executed when that node is back; \
+                 Ctrl-C stops only this wait",
                 label(&process),
                 node(&process)
             ));
@@ -212,7 +212,7 @@ async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>,
     }
     let live = list.processes;
     if live.is_empty() {
-        context.console.say("nothing lives that could be cancelled");
+        context.console.say("there is no live process to cancel");
         return Ok(Vec::new());
     }
     if !args.all {

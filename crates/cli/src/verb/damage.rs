@@ -7,6 +7,6 @@ pub(super) fn print_damage(console: &Console, ids: &[&str]) {
     let Some(first) = ids.first() else { return };
     let (count, ids) = (ids.len(), ids.join(" "));
     console.say(&format!(
-        "damaged records, left out of this: {count} ({ids}); `longhaul inspect {first}` says what is wrong"
+        "damaged records, not included here: {count} ({ids}); `longhaul inspect {first}` shows what is wrong"
     ));
 }

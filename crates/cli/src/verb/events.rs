@@ -44,12 +44,13 @@ pub(crate) async fn events(context: &VerbContext, args: &EventsArgs) -> Result<i
         }
     }
     if nothing_told {
-        console.say("no such event is kept; longhaul events -f tells what happens from now on");
+        console.say("no stored event matches; longhaul events -f shows new events");
     }
     Ok(DONE)
 }
 
 fn read(data: &str) -> Result<Envelope, CliError> {
-    serde_json::from_str(data)
-        .map_err(|error| CliError::Broken { why: format!("an event of it cannot be understood: {error}") })
+    serde_json::from_str(data).map_err(|error| CliError::Broken {
+        why: format!("an event of the manager cannot be decoded: {error}"),
+    })
 }

@@ -37,9 +37,9 @@ pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, CliE
     };
     let code = code.trim_matches(['[', ']']);
     let text = explanation(code).ok_or_else(|| CliError::Usage {
-        what: format!("no error is called {code:?}"),
+        what: format!("there is no error code {code:?}"),
         why: None,
-        help: "longhaul explain      lists them all".to_owned(),
+        help: "longhaul explain      lists all error codes".to_owned(),
     })?;
     if console.is_json() {
         console.print_json(&CodeExplanation { slug: code, explanation: text })?;

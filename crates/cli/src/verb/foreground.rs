@@ -46,9 +46,9 @@ impl ForegroundSignals {
     pub(super) fn new() -> Result<Self, CliError> {
         let listen = |kind| {
             signal(kind).map_err(|source| CliError::Unfinished {
-                what: "signals cannot be listened for".to_owned(),
+                what: "signals cannot be handled".to_owned(),
                 why: Some(source.to_string()),
-                help: "run it in the background: longhaul run -b".to_owned(),
+                help: "start it in the background: longhaul run -b".to_owned(),
             })
         };
         Ok(Self {
@@ -114,7 +114,7 @@ where
                         end(context, &process.id).await?
                     }
                     Err(failure) => {
-                        console.say(&format!("{} goes on; follow it with: longhaul logs -f {}", label(&process), short(&process.id)));
+                        console.say(&format!("{} continues; follow it with: longhaul logs -f {}", label(&process), short(&process.id)));
                         return Err(failure);
                     }
                     Ok(ended) => ended,
@@ -135,7 +135,7 @@ where
             () = &mut queue, if !queue_told => queue_told = true,
             wish = pending_actions() => match wish {
                 UserSignal::Detach => {
-                    console.say(&format!("\n{} goes on in the background: longhaul logs -f {}", process.id, short(&process.id)));
+                    console.say(&format!("\n{} continues in the background: longhaul logs -f {}", process.id, short(&process.id)));
                     if input_open {
                         console.say(&left_open(&process.id));
                     }
@@ -197,7 +197,7 @@ impl StoreOutage {
             return Err(failure);
         }
         if !std::mem::replace(&mut self.is_told, true) {
-            context.console.hint("the store does not answer; this goes on when it is back");
+            context.console.hint("the store does not answer; the output continues when it is back");
         }
         sleep(RETRY_DELAY).await;
         Ok(())
@@ -223,7 +223,7 @@ async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
         .processes
         .into_iter()
         .next()
-        .ok_or_else(|| CliError::Broken { why: "its answer names no process".to_owned() })
+        .ok_or_else(|| CliError::Broken { why: "the reply of the manager contains no process".to_owned() })
 }
 
 async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliError> {

@@ -34,8 +34,8 @@ pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
         args.retry.is_some_and(|retries| retries > 0) || place.any_node || !place.node_label.is_empty();
     if wanted && repeats {
         return Err(CliError::Usage {
-            what: "standard input cannot be handed over to a command that may be repeated".to_owned(),
-            why: Some("it can be read only once, and a second attempt would find nothing".to_owned()),
+            what: "standard input cannot be passed to a command that may run more than once".to_owned(),
+            why: Some("it can be read only once, so a second attempt would get an empty input".to_owned()),
             help: "longhaul run --stdin FILE … for every attempt, or --stdin none".to_owned(),
         });
     }
@@ -57,7 +57,7 @@ pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     if is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0) {
         context
             .console
-            .say(&format!("  note:   standard input has data that the command does not get: {advice}"));
+            .say(&format!("  note:   standard input contains data that the command does not get: {advice}"));
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) async fn hand_over(
         // Nobody reads it any more.
         "input_closed" | "invalid_status_transition" => Ok(()),
         _ => Err(CliError::Unfinished {
-            what: format!("the standard input was not handed over to its end: {failure}"),
+            what: format!("standard input was passed only in part: {failure}"),
             why: Some(format!("{} bytes of it are known to have arrived", sending.taken())),
             help: left_open(id),
         }),
@@ -110,5 +110,5 @@ async fn send_all(
 /// Says what can be done with input that nobody hands over any more.
 pub(super) fn left_open(id: &str) -> String {
     let id = clean_label(short(id));
-    format!("its input is open: `longhaul send {id}` writes to it, `longhaul send --close {id}` ends it")
+    format!("its input is open: `longhaul send {id}` writes to it, `longhaul send --close {id}` closes it")
 }

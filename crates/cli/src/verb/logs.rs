@@ -64,9 +64,9 @@ struct LogsRequest<'a> {
 fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, CliError> {
     let case = if args.ignore_case { CaseMode::Ignored } else { CaseMode::Kept };
     Pattern::new(text, case).map_err(|error| CliError::Usage {
-        what: format!("cannot search for {text:?}"),
+        what: format!("{text:?} is not a valid pattern"),
         why: Some(error.to_string()),
-        help: "put a backslash before a character that is meant as it is".to_owned(),
+        help: "put a backslash before each special character that is meant literally".to_owned(),
     })
 }
 
@@ -113,7 +113,7 @@ async fn print_if_not_started(context: &VerbContext, id: &str) {
         && process.attempt == 0
     {
         let why = process.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        context.console.say(&clean_label(&format!("{} has not begun{why}", label(&process))));
+        context.console.say(&clean_label(&format!("{} has not started{why}", label(&process))));
     }
 }
 

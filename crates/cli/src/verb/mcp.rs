@@ -112,7 +112,7 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
     let path = plan.path().display();
     let is_done = plan.is_done();
     if is_done {
-        console.say(&format!("{path} has it already"));
+        console.say(&format!("{path} already contains the entry"));
     } else {
         let shown = plan.shown();
         if console.yes {
@@ -124,19 +124,19 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
             text: format!("Change {path}?"),
             would: format!("this would change {path}"),
             list: Vec::new(),
-            help: "say --yes, or --print and do it yourself",
+            help: "use --yes, or --print and change the file yourself",
         };
         if !question.ask(console)? {
             return Ok(DONE);
         }
         plan.make()?;
-        console.say(&format!("{path} was changed; start the agent again to let it see longhaul"));
+        console.say(&format!("{path} was changed; restart the agent to use longhaul"));
     }
     if plan.stays_off() {
-        console.say("its entry longhaul is switched off there, and stays so");
+        console.say("the entry longhaul is disabled in that file and stays disabled");
     }
     if args.local && args.client == McpClient::Codex {
-        console.hint("Codex reads it in projects that it was told to trust");
+        console.hint("Codex reads the file in trusted projects only");
     }
     if console.is_json() {
         console.print_json(&json!({ "path": plan.path(), "changed": !is_done }))?;
@@ -171,9 +171,9 @@ fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, Cl
 fn homes(context: &VerbContext, here: bool) -> Result<ConfigPaths, CliError> {
     let around = &context.around;
     let home = around.variable("HOME").map(PathBuf::from).ok_or_else(|| CliError::Usage {
-        what: "it is not known where your agents keep their configuration".to_owned(),
+        what: "the location of the agents' configuration is unknown".to_owned(),
         why: Some("HOME is not set".to_owned()),
-        help: "say --print and do it yourself".to_owned(),
+        help: "use --print and change the file yourself".to_owned(),
     })?;
     let config = around.variable("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
     let codex = around.variable("CODEX_HOME").map(PathBuf::from);
@@ -223,6 +223,6 @@ async fn listed(stream: UnixStream) -> Result<Value, CliError> {
     let answer: Value = serde_json::from_str(&line).map_err(|error| broken(error.to_string()))?;
     match answer.pointer("/result/tools") {
         Some(tools) => Ok(tools.clone()),
-        None => Err(broken(format!("it answered {answer}"))),
+        None => Err(broken(format!("the server answered {answer}"))),
     }
 }

@@ -50,10 +50,10 @@ pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, 
         NodeVerb::List => return list(context).await,
         NodeVerb::Drain(named) => (
             context.client.send(&part(named, "drain"), &nothing).await?,
-            "drains: what it runs goes on, and it starts nothing more",
+            "is draining: its running processes continue, and it starts no more",
         ),
         NodeVerb::Undrain(named) => {
-            (context.client.send(&part(named, "undrain"), &nothing).await?, "starts work again")
+            (context.client.send(&part(named, "undrain"), &nothing).await?, "starts processes again")
         }
         NodeVerb::Forget(named) => {
             if !may_be_forgotten(context, &named.id).await? {
@@ -61,7 +61,7 @@ pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, 
             }
             (
                 context.client.remove(&RequestPath::node(&named.id)).await?,
-                "is forgotten, and what it owned is decided by the others",
+                "was forgotten; the other nodes decide about its processes",
             )
         }
     };
@@ -92,8 +92,10 @@ async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliEr
     }
     let (id, count) = (clean_label(id), counted(live.len()));
     let question = Prompt {
-        text: format!("Forget node {id}, and call {count} interrupted that may still run there?"),
-        would: format!("{count} of node {id}, which may still run there, would be called interrupted"),
+        text: format!("Forget node {id}, and record {count} as interrupted that may still be running there?"),
+        would: format!(
+            "{count} of node {id}, which may still be running there, would be recorded as interrupted"
+        ),
         list: live.iter().map(|process| waiting_line(process, context.console.unicode)).collect(),
         help: "start its manager again to keep them, or: longhaul node forget ID --yes",
     };

@@ -9,15 +9,15 @@ use longhaul_wire::api::Problem;
 pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at: &str) {
     if let Some(since) = stale_since {
         let since = RenderTime::said(at, context.console.utc).clock(since);
-        let text = "this is what its node keeps of its own work";
-        context.console.say(&format!("the store does not answer since {since}: {text}"));
+        let text = "the list contains only what this node stores about its own work";
+        context.console.say(&format!("the store has not answered since {since}: {text}"));
     }
 }
 
 /// What an empty list means: with a store that does not answer, other nodes may run something.
 pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     match stale_since {
-        Some(_) => "this node keeps no such work; what other nodes run is not known now".to_owned(),
+        Some(_) => "this node stores no such process; processes of other nodes are unknown now".to_owned(),
         None => nothing.to_owned(),
     }
 }
@@ -29,8 +29,8 @@ pub(super) fn refuse_during_outage(stale_since: Option<&str>) -> Result<(), CliE
     }
     let problem = Problem {
         slug: "store_unavailable".to_owned(),
-        title: "the store does not answer, so that the processes of other nodes are not known".to_owned(),
-        help: Some("name the processes by their ids, or try again when the store answers".to_owned()),
+        title: "the store does not answer, so the processes of other nodes are unknown".to_owned(),
+        help: Some("give the ids of the processes, or try again when the store answers".to_owned()),
         ..Problem::default()
     };
     Err(CliError::from(problem))

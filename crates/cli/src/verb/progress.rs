@@ -12,8 +12,10 @@ use longhaul_wire::api::{ActionReply, UpdateRequest};
 /// Reports how far the work has come.
 pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
     let id = args.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
-        what: "no process is named".to_owned(),
-        why: Some("LONGHAUL_ID is not set: this does not run inside of a process".to_owned()),
+        what: "no process is given".to_owned(),
+        why: Some(
+            "LONGHAUL_ID is not set: this command does not run inside a process of longhaul".to_owned(),
+        ),
         help: "longhaul progress N --id ID".to_owned(),
     })?;
     let update = UpdateRequest {

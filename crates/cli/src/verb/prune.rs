@@ -33,7 +33,7 @@ pub(crate) async fn prune(context: &VerbContext, args: &PruneArgs) -> Result<i32
 
 fn sentence(reply: &PruneReply, dry_run: bool) -> String {
     let records = match reply.count {
-        0 => return "nothing that has ended is to go".to_owned(),
+        0 => return "there are no ended processes to prune".to_owned(),
         1 => "1 record".to_owned(),
         count => format!("{count} records"),
     };

@@ -73,14 +73,14 @@ fn show(context: &VerbContext, listing: &QueueListing, wide: bool) -> Result<(),
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
     if listing.queues.is_empty() && listing.slots.is_empty() {
-        console.say("nobody runs and nobody waits");
+        console.say("no process runs or waits");
     } else {
         let look = TableFormat { wide, ..TableFormat::of(console) };
         console.print(&queues(listing, look, RenderTime::said(&listing.at, console.utc)))?;
     }
     console.hint(&match listing.default_slots {
-        0 => "every other key has no limit".to_owned(),
-        slots => format!("every other key has {}", counted(slots)),
+        0 => "all other keys have no limit".to_owned(),
+        slots => format!("all other keys have {}", counted(slots)),
     });
     Ok(())
 }
@@ -96,7 +96,7 @@ async fn move_to(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError
     }
     let process = &outcome.process;
     let was = if outcome.changed { "has" } else { "had already" };
-    let first = if args.first { ", before all others that wait for the same" } else { "" };
+    let first = if args.first { ", before all others that wait for the same key" } else { "" };
     context.console.say(&format!("{} {was} priority {}{first}", label(process), process.priority));
     Ok(DONE)
 }
@@ -109,12 +109,14 @@ fn by(context: &VerbContext) -> Option<String> {
 fn done(key: &str, args: &QueueArgs) -> String {
     let key = clean_label(key);
     let limit = args.limit.map(|slots| match slots {
-        SlotsArg::Default => "has as many slots as what covers it else".to_owned(),
+        SlotsArg::Default => "has the limit of the next matching pattern, or the default".to_owned(),
         SlotsArg::Count(0) => "has no limit".to_owned(),
         SlotsArg::Count(slots) => format!("has {}", counted(slots)),
     });
     let hold = match (args.hold, args.release) {
-        (true, _) => Some("is held: who waits stays where it is, and what runs goes on".to_owned()),
+        (true, _) => {
+            Some("is on hold: waiting processes keep waiting, and running processes continue".to_owned())
+        }
         (false, true) => Some("is released".to_owned()),
         (false, false) => None,
     };

@@ -38,11 +38,11 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
         if console.is_json() {
             console.print_json(&ResetReply::default())?;
         }
-        console.say("there is nothing to clear");
+        console.say("there is nothing to delete");
         return Ok(DONE);
     }
     let question = Prompt {
-        text: format!("Stop {}, and let all records and their output go?", counted(lines.len())),
+        text: format!("Stop {}, and delete all records and their output?", counted(lines.len())),
         would: sentence(&would, "would be stopped", "would go"),
         list: lines,
         help: "longhaul reset --yes",
@@ -64,9 +64,9 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
     }
     let left: Vec<&str> = done.remaining.iter().map(|id| short(id)).collect();
     console.complain(CliError::Unfinished {
-        what: format!("{} would not end", counted(done.remaining.len())),
+        what: format!("{} did not stop", counted(done.remaining.len())),
         why: Some(left.join(", ")),
-        help: "longhaul status      see what stands in the way".to_owned(),
+        help: "longhaul status      shows the live processes".to_owned(),
     });
     Ok(FAILED)
 }

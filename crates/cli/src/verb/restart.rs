@@ -18,7 +18,7 @@ use longhaul_wire::api::{
 
 /// What becomes of input that nobody asked for.
 const NO_INPUT: &str =
-    "a restart in the background, or of a command that was launched without input, hands nothing over";
+    "a restart in the background, or of a command that was launched without input, passes no standard input";
 
 /// Runs processes again, as new ones.
 pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
@@ -46,7 +46,7 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     }
     let [id] = args.ids.as_slice() else {
         return Err(CliError::Usage {
-            what: "only one process can have the foreground".to_owned(),
+            what: "only one process can run in the foreground".to_owned(),
             why: None,
             help: "longhaul restart -b ID...".to_owned(),
         });
@@ -75,7 +75,7 @@ fn input_left_open(process: &ProcessView) -> Option<String> {
     let reads = process.stdin.as_deref() == Some("pipe") && !ParsedStatus::of(process).is_ended();
     reads.then(|| {
         let (name, left) = (label(process), left_open(&process.id));
-        format!("{name} starts without the input that it read before; {left}")
+        format!("{name} starts without its earlier standard input; {left}")
     })
 }
 
@@ -127,9 +127,7 @@ async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Resul
         ));
     }
     if !with_children && reply.skipped.iter().any(|skipped| skipped.reason == "ancestor_restarted") {
-        console.say(
-            "if such a child does not come back by itself: longhaul restart --interrupted --with-children",
-        );
+        console.say("if such a child is not launched again: longhaul restart --interrupted --with-children");
     }
     Ok(DONE)
 }

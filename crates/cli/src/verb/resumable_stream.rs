@@ -44,7 +44,7 @@ impl<'a> ResumableStream<'a> {
                 Ok(None) if !self.follow => return Ok(None),
                 // A manager that ends closes its streams; the next one may be there already.
                 Ok(None) => {
-                    self.survive(CliError::Broken { why: "its events stopped".to_owned() }).await?;
+                    self.survive(CliError::Broken { why: "the stream of events stopped".to_owned() }).await?;
                 }
                 Err(failure) => self.survive(failure).await?,
             }

@@ -59,7 +59,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
 fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
     if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
-        let what = format!("{} waits: {reason}; `longhaul node list` lists all", label(process));
+        let what = format!("{} waits: {reason}; `longhaul node list` lists all nodes", label(process));
         context.console.say(&clean_label(&what));
     }
 }
@@ -102,7 +102,7 @@ fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &Launc
     lost.retain(|name| !args.clear_env && !declared.is_some_and(|declared| declared.contains_key(name)));
     if !lost.is_empty() {
         let names = lost.join(", ");
-        context.console.say(&clean_label(&format!("not handed over, because it is not UTF-8: {names}")));
+        context.console.say(&clean_label(&format!("not passed to the command, because not UTF-8: {names}")));
     }
 }
 
@@ -121,7 +121,7 @@ pub(super) async fn submit(
     {
         let adopted = clean_label(short(adopted)).into_owned();
         context.console.hint(&format!(
-            "{adopted}, which this runs inside of, is not known to this manager: it becomes nobody's child"
+            "this manager does not know {adopted}, inside which this command runs: the new process has no parent"
         ));
         request.parent_id = None;
         outcome = ask(context, &request).await;
@@ -130,8 +130,8 @@ pub(super) async fn submit(
     if !launched.created {
         let stands = match launched.outcome.as_str() {
             "already_ended" => "and has ended",
-            "already_running" => "and still lives",
-            _ => "which has it",
+            "already_running" => "and is live",
+            _ => "which has this key",
         };
         context
             .console
@@ -139,7 +139,9 @@ pub(super) async fn submit(
     }
     if launched.process.conditions.iter().any(|condition| condition == "local_only") {
         let label = label(&launched.process);
-        context.console.say(&format!("the store is away: only this node knows of {label} until it is back"));
+        context
+            .console
+            .say(&format!("the store does not answer: only this node knows {label} until it does"));
     }
     Ok(launched)
 }

@@ -36,8 +36,8 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
     } else if sending.asked_nothing() {
         return Err(CliError::Usage {
             what: "there is nothing to send".to_owned(),
-            why: Some("no text was given, and nothing came from standard input".to_owned()),
-            help: "say --close if its input is to end".to_owned(),
+            why: Some("no text was given, and standard input is empty".to_owned()),
+            help: "use --close to close the input of the process".to_owned(),
         });
     }
     sending.tell()?;
@@ -111,9 +111,12 @@ impl<'a> StdinUpload<'a> {
             rest = rest.get(taken..).unwrap_or_default();
             if taken == 0 && self.unread == UnreadInput::GivesUp {
                 return Err(CliError::Unfinished {
-                    what: format!("{} bytes were not taken", rest.len()),
-                    why: Some(format!("the process does not read; {} were taken before", self.reply.bytes)),
-                    help: "send the rest when it reads again".to_owned(),
+                    what: format!("{} bytes could not be written", rest.len()),
+                    why: Some(format!(
+                        "the process does not read its input; {} were written before",
+                        self.reply.bytes
+                    )),
+                    help: "send the rest when the process reads again".to_owned(),
                 });
             }
         }
@@ -144,8 +147,8 @@ impl<'a> StdinUpload<'a> {
             Some(OutputFormat::Json | OutputFormat::Ndjson) => console.print_json(&self.reply)?,
             Some(OutputFormat::Name) => console.print(&format!("{id}\n"))?,
             Some(OutputFormat::Table | OutputFormat::Wide) | None => {
-                let end = if *closed { ", and its input ends there" } else { "" };
-                console.say(&format!("{} took {bytes} bytes{end}", clean_label(short(id))));
+                let end = if *closed { ", and its input is closed" } else { "" };
+                console.say(&format!("sent to {}: {bytes} bytes{end}", clean_label(short(id))));
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
 async fn end(context: &VerbContext, args: &SessionEndArgs) -> Result<i32, CliError> {
     if args.grace.is_some() && args.policy != Some(SessionRule::Grace) {
         return Err(CliError::Usage {
-            what: "only the policy grace has a length of time".to_owned(),
+            what: "--grace requires --policy grace".to_owned(),
             why: None,
             help: "longhaul session end ID --policy grace --grace 30s".to_owned(),
         });

@@ -148,12 +148,14 @@ async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result
 /// Says that a word names neither a process nor a project, and what is called almost so.
 async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliError {
     let CliError::Problem { mut problem } = failure else { return failure };
-    problem.title = format!("no process and no project is called {word:?}");
+    problem.title = format!("no process and no project has the name {word:?}");
     let of_session = RequestPath::processes().with("session", word).with("all", "true").with("limit", "1");
     // A word that cannot be the name of a session is refused, and names none.
     if context.client.fetch::<ProcessList>(&of_session).await.is_ok_and(|list| !list.processes.is_empty()) {
-        problem.help =
-            Some(format!("longhaul status -a --session {}      the session of that name", shell_word(word)));
+        problem.help = Some(format!(
+            "longhaul status -a --session {}      lists the session of that name",
+            shell_word(word)
+        ));
         return CliError::Problem { problem };
     }
     let path = RequestPath::processes().with("all", "true").with("limit", &PAGE.to_string());
@@ -161,7 +163,7 @@ async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliErr
     let names: Vec<String> =
         newest.processes.into_iter().flat_map(|process| [process.name, process.project]).flatten().collect();
     if let Some(name) = similar(word, &names) {
-        problem.help = Some(format!("longhaul status {}      the nearest name", shell_word(name)));
+        problem.help = Some(format!("longhaul status {}      shows the nearest name", shell_word(name)));
     }
     CliError::Problem { problem }
 }
@@ -226,9 +228,9 @@ fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
             .iter()
             .any(|each| each.is_some());
     if filtered {
-        format!("nothing fits{place}")
+        format!("no process matches{place}")
     } else if args.all || args.latest {
-        format!("nothing was run{place} yet; begin with: longhaul run -b -- COMMAND")
+        format!("no process was started{place} yet; start one with: longhaul run -b -- COMMAND")
     } else {
         format!("nothing is running{place}; longhaul status -a shows what has ended")
     }

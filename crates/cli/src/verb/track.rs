@@ -52,7 +52,7 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
 /// Whoever reports on work that was asked to end is told so in every answer, wherever it reads.
 pub(super) fn warn_of_stop(context: &VerbContext, process: &ProcessView) {
     if process.status == "stopping" {
-        let why = process.reason.as_deref().unwrap_or("it was asked to end");
+        let why = process.reason.as_deref().unwrap_or("the work received a stop request");
         context.console.say(&format!("stopping: {why}"));
         if process.work == "reported" {
             context
@@ -92,7 +92,7 @@ fn result(args: &TrackCompleteArgs) -> Result<Option<Value>, CliError> {
         (None, None) => return Ok(None),
     };
     serde_json::from_str(&text).map(Some).map_err(|error| CliError::Usage {
-        what: "the result is no JSON".to_owned(),
+        what: "the result is not JSON".to_owned(),
         why: Some(error.to_string()),
         help: "--result '{\"rows\": 5}', or --result '\"a text\"'".to_owned(),
     })

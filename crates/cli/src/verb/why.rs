@@ -39,6 +39,6 @@ async fn meant(context: &VerbContext, args: &WhyArgs) -> Result<Option<String>, 
     match waiting.as_slice() {
         [] => Ok(None),
         [one] => Ok(Some(one.id.clone())),
-        many => one_of(&context.console, many, "Why does which one wait?", "longhaul why ID"),
+        many => one_of(&context.console, many, "Explain the wait of which process?", "longhaul why ID"),
     }
 }

@@ -435,8 +435,7 @@ impl Decider<'_> {
         match self.process.spec.work {
             Work::Reported(_) => Ok(()),
             Work::Command(_) => {
-                Err(self
-                    .unsupported(verb, "a command: its end is observed by its supervisor"))
+                Err(self.unsupported(verb, "a command: its end is observed by its supervisor"))
             }
         }
     }

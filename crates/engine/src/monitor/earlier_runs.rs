@@ -89,7 +89,9 @@ async fn read(core: &EngineShared) -> EarlierReports {
     loop {
         match all(core).await {
             Ok(told) => return told,
-            Err(error) => tracing::warn!(%error, "it cannot be told yet what was told before"),
+            Err(error) => {
+                tracing::warn!(%error, "could not read which conditions were reported earlier; retrying")
+            }
         }
         let again = core.parts.clock.awake().plus(RETRY_DELAY);
         core.parts.clock.sleep_until(Deadline::Awake(again)).await;

@@ -218,7 +218,7 @@ impl MonitoredWork {
 /// only the launcher may choose it.
 fn may_ask(core: &EngineShared, process: &Process) -> bool {
     let verified = if asks_if_ready(&process.spec) { core.verify(process) } else { Ok(()) };
-    verified.inspect_err(|error| tracing::error!(%error, "whether it is ready is not asked")).is_ok()
+    verified.inspect_err(|error| tracing::error!(%error, "skipped a readiness check")).is_ok()
 }
 
 fn asks_if_ready(spec: &Spec) -> bool {

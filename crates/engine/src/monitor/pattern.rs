@@ -28,7 +28,9 @@ impl CompiledPattern {
     pub(super) fn of(command: &CommandSpec) -> Vec<Self> {
         let compiled = command.watch.iter().filter_map(|watch| {
             let expression = compile(&watch.pattern)
-                .inspect_err(|why| tracing::warn!(name = watch.name, %why, "a pattern is not watched for"))
+                .inspect_err(
+                    |why| tracing::warn!(name = watch.name, %why, "ignored a pattern that is not valid"),
+                )
                 .ok()?;
             Some(Self { name: watch.name.clone(), expression, source: watch.source })
         });
@@ -51,10 +53,10 @@ impl CompiledPattern {
 /// Compiles a pattern. Matching takes time linear in the length of the text.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
     if pattern.is_empty() {
-        return Err("a pattern is empty".to_owned());
+        return Err("the pattern is empty".to_owned());
     }
     if pattern.len() > MAX_PATTERN_LEN {
-        return Err(format!("a pattern is longer than {MAX_PATTERN_LEN} bytes"));
+        return Err(format!("the pattern is longer than {MAX_PATTERN_LEN} bytes"));
     }
     RegexBuilder::new(pattern).size_limit(MAX_PROGRAM_BYTES).build().map_err(|error| error.to_string())
 }
@@ -65,21 +67,26 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
 /// [`EngineError::Invalid`] with the invalid part.
 pub(crate) fn check(command: &CommandSpec) -> Result<(), EngineError> {
     if command.watch.len() > MAX_PATTERNS {
-        return Err(invalid("watch", format!("more than {MAX_PATTERNS} patterns")));
+        return Err(invalid("watch", format!("there are more than {MAX_PATTERNS} patterns")));
     }
     for watch in &command.watch {
         if watch.name.is_empty() || watch.name.len() > MAX_NAME_LEN {
-            return Err(invalid("watch", format!("a name has 1 to {MAX_NAME_LEN} bytes")));
+            return Err(invalid(
+                "watch",
+                format!("the name of a pattern must have 1 to {MAX_NAME_LEN} bytes"),
+            ));
         }
         if command.watch.iter().filter(|other| other.name == watch.name).count() > 1 {
-            return Err(invalid("watch", format!("the name {:?} stands for two patterns", watch.name)));
+            return Err(invalid("watch", format!("two patterns have the name {:?}", watch.name)));
         }
         compile(&watch.pattern).map_err(|why| invalid("watch", why))?;
     }
     match &command.ready_when {
-        Some(ReadyWhen::Port(0)) => Err(invalid("ready_when", "nobody listens on port 0".to_owned())),
+        Some(ReadyWhen::Port(0)) => {
+            Err(invalid("ready_when", "port 0 is not a port on which a program can listen".to_owned()))
+        }
         Some(ReadyWhen::Http { url }) if !url.starts_with("http://") => {
-            Err(invalid("ready_when", "the address does not begin with http://".to_owned()))
+            Err(invalid("ready_when", "the address does not start with http://".to_owned()))
         }
         Some(ReadyWhen::Log { pattern }) => {
             compile(pattern).map(drop).map_err(|why| invalid("ready_when", why))

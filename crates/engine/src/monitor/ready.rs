@@ -44,7 +44,8 @@ async fn said(core: &EngineShared, key: AttemptKey, pattern: &str) -> bool {
     let expression = match compile(pattern) {
         Ok(expression) => expression,
         Err(why) => {
-            tracing::warn!(id = %key.id, %why, "it will never be known whether it is ready");
+            tracing::warn!(id = %key.id, %why, "the readiness of a process cannot be checked: its output or its \
+             pattern makes a match impossible");
             return false;
         }
     };
@@ -90,7 +91,7 @@ async fn is_ready(
         ReadyWhen::Port(port) => match core.parts.spawner.look(key).await {
             Ok(look) => look.listening.iter().any(|listening| listening.port == *port),
             Err(error) => {
-                tracing::debug!(id = %key.id, %error, "it cannot be told where it listens");
+                tracing::debug!(id = %key.id, %error, "could not find out on which ports a process listens");
                 false
             }
         },
@@ -103,7 +104,7 @@ async fn is_ready(
                     prober.succeeds(ProbeCommand { program, args, directory, environment }, END).await
                 }
                 Err(error) => {
-                    tracing::warn!(id = %key.id, %error, "whether it is ready cannot be asked now");
+                    tracing::warn!(id = %key.id, %error, "could not check the readiness of a process now; retrying");
                     false
                 }
             }

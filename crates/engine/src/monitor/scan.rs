@@ -79,7 +79,7 @@ impl OutputScan {
                 Ok(page) if page.next > self.next => page,
                 Ok(_) | Err(OutputError::Missing { .. }) => return false,
                 Err(error) => {
-                    tracing::debug!(id = %key.id, %error, "the output cannot be followed now");
+                    tracing::debug!(id = %key.id, %error, "could not read output; retrying");
                     return false;
                 }
             };

@@ -61,7 +61,7 @@ impl PatternWatch {
             biased;
             _ = &mut self.task => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!("the last words of an attempt were not searched in time");
+                tracing::debug!("the search of the last output of an attempt timed out");
             }
         }
     }
@@ -87,7 +87,7 @@ pub(crate) async fn missed(core: &EngineShared, stored: &StoredProcess, written:
             biased;
             () = search.run(core, from, told, |observation| missed.push(observation)) => {}
             () = core.parts.clock.sleep_until(until) => {
-                tracing::debug!(id = %key.id, "what an attempt said meanwhile was not searched in time");
+                tracing::debug!(id = %key.id, "the search of the output of an earlier run timed out");
             }
         }
     }

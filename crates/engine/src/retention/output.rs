@@ -118,7 +118,7 @@ impl EngineShared {
             Ok(bytes) => bytes,
             Err(OutputError::Missing { .. }) => 0,
             Err(error) => {
-                tracing::warn!(%id, %error, "the output of a process cannot be measured");
+                tracing::warn!(%id, %error, "could not measure the output of a process");
                 0
             }
         }

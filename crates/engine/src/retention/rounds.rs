@@ -33,14 +33,14 @@ pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
     // The first requests of clients go first. Only the total number of pruned records is read at once.
     if let Err(error) = core.sweep(&NO_RETENTION, 0).await {
-        core.log_retry(None, &error, "the store did not tell how many records it has let go");
+        core.log_retry(None, &error, "the store did not report how many records were pruned");
     }
     clock.sleep_until(Deadline::At(clock.now().plus(START))).await;
     let mut searched: Option<Timestamp> = None;
     loop {
         let mut pause = pause(&core);
         if let Err(error) = round(&core).await {
-            core.log_retry(None, &error, "what is old could not be let go of yet");
+            core.log_retry(None, &error, "could not prune old records; retrying");
             pause = pause.min(RETRY_DELAY);
         }
         let is_stale = searched.is_none_or(|at| clock.now().since(at) >= DAY);
@@ -48,7 +48,7 @@ pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
             match remove_unknown(&core).await {
                 Ok(()) => searched = Some(clock.now()),
                 Err(error) => {
-                    core.log_retry(None, &error, "output without a record could not be looked for");
+                    core.log_retry(None, &error, "could not search for output without a record");
                     searched = None;
                 }
             }
@@ -74,7 +74,7 @@ async fn round(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     let by_bytes = bounds.0.and_then(|most| outputs.prune_cutoff(most)).map(|before| before.min(young));
     let pruned = core.prune_all(&Retention { before: rule.before.max(by_bytes), ..rule }).await?;
     if !pruned.ids.is_empty() {
-        tracing::info!(records = pruned.ids.len(), bytes = pruned.bytes, "old records were let go of");
+        tracing::info!(records = pruned.ids.len(), bytes = pruned.bytes, "pruned old records");
     }
     if let Some(most) = bounds.1 {
         for id in outputs.without(&pruned.ids).beyond(most, young) {
@@ -100,7 +100,7 @@ async fn remove_unknown(core: &Arc<EngineShared>) -> Result<(), EngineError> {
     }
     if u64::try_from(unknown.len()).unwrap_or(u64::MAX) > core.sweeps.total.load(Ordering::Relaxed) {
         let count = unknown.len();
-        tracing::warn!(count, "there is output of processes that this store never knew: it is left alone");
+        tracing::warn!(count, "found output of processes that this store does not know; it is not deleted");
         return Ok(());
     }
     for id in unknown {

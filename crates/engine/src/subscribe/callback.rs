@@ -34,7 +34,7 @@ impl Engine {
         let gone = dropped.clone();
         let named = thread::Builder::new().name("longhaul-callback".to_owned());
         if let Err(error) = named.spawn(move || call(subscription, &gone, callback)) {
-            tracing::error!(%error, "there is no thread for a callback: it is never called");
+            tracing::error!(%error, "could not create a thread for a callback, so it is never called");
         }
         let (heard, listening) = watch::channel(false);
         let following = self.core.listeners.runtime.spawn(async move {
@@ -85,7 +85,7 @@ fn call(mut subscription: Subscription, dropped: &AtomicBool, mut callback: impl
             return;
         }
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| callback(&notice))) {
-            tracing::error!(what = message(&*panic), "a callback panicked: it is called no more");
+            tracing::error!(what = message(&*panic), "a callback panicked and is not called again");
             return;
         }
     }

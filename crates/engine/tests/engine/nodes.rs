@@ -892,7 +892,7 @@ async fn interrupted_work_that_was_cancelled_since_is_not_brought_back() {
     a.engine.terminate(process, false, None).await.unwrap();
     let revival =
         b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();
-    assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "it is told to end");
+    assert_eq!((revival.launched.len(), skipped(&revival)), (0, vec![process]), "it received a stop request");
     ended_late(&cluster, &b, process).await;
     let revival =
         b.engine.restart_interrupted(RestartScope::All, InterruptedRestartOptions::default()).await.unwrap();

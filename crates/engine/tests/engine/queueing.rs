@@ -128,7 +128,7 @@ async fn what_waits_for_a_moment_cannot_be_told_not_to_wait_for_a_slot() {
     let Err(EngineError::Invalid { what: "launch", why, help: Some(_) }) = refused else {
         panic!("{refused:?}")
     };
-    assert!(why.contains("waits for a moment"), "{why}");
+    assert!(why.contains("with a delay"), "{why}");
     let past = world.engine.launch(launch(world.engine.now())).await.unwrap();
     world.settle().await;
     assert_eq!(world.status(past.stored.process.id).await, Status::Running);

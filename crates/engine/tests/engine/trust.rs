@@ -85,7 +85,7 @@ async fn launch_that_was_changed_or_made_up_in_the_store_never_starts() {
     {
         let (stage, detail) = refusal(&world, id).await;
         assert!(stage == StartStage::Signature && detail.contains(words), "{detail}");
-        assert!(detail.contains("launch it anew"), "{detail}");
+        assert!(detail.contains("launch the command again"), "{detail}");
     }
     world.pass(seconds(3_600)).await;
     let started: Vec<ProcessId> = world.orders.lock().unwrap().iter().map(|order| order.key.id).collect();

@@ -171,7 +171,7 @@ async fn follower_of_an_attempt_waits_for_its_start_and_not_beyond_its_end() {
     assert_eq!(over(1).await.unwrap(), FollowProgress::Over);
     let second = waits_for(2);
     world.clock.settle().await;
-    assert!(!second.is_finished(), "the second attempt has not begun");
+    assert!(!second.is_finished(), "the second attempt has not started");
     world.pass(seconds(1)).await;
 
     assert_eq!(world.status(id).await, Status::Running);

@@ -78,48 +78,62 @@ impl RequestRejection {
     /// The problem that it is; none if it is told as agents understand it.
     fn fault(self) -> Option<ApiError> {
         Some(match self {
-            Self::Host => ApiError::new(403, "forbidden_host", "the manager is not known by this host name")
-                .because("a web page could have made the name stand for this machine")
-                .help("ask it by the address that it listens on, or add the name to listen.hosts"),
-            Self::Origin => ApiError::new(403, "forbidden_origin", "this web page may not ask the manager")
-                .help("the user can allow it in listen.origins"),
+            Self::Host => ApiError::new(403, "forbidden_host", "the manager does not accept this host name")
+                .because("a web page could have made its own name resolve to this machine")
+                .help("use an address on which the manager listens, or add the name to listen.hosts"),
+            Self::Origin => ApiError::new(
+                403,
+                "forbidden_origin",
+                "this web page may not send requests to the \
+             manager",
+            )
+            .help("add the origin of the page to listen.origins"),
             Self::NoToken => {
-                ApiError::new(401, "token_required", "a token is needed to ask over the network")
+                ApiError::new(401, "token_required", "requests over the network require a token")
                     .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it")
             }
-            Self::BadToken => ApiError::new(401, "token_unknown", "the manager does not know this token")
+            Self::BadToken => ApiError::new(401, "token_unknown", "the token is not valid")
                 .help("send `Authorization: Bearer TOKEN`; `longhaul token` prints it"),
-            Self::NoPeers => {
-                ApiError::new(401, "peer_unproven", "other nodes cannot ask this one over the network")
-                    .because("it shares no store with them")
+            Self::NoPeers => ApiError::new(
+                401,
+                "peer_unproven",
+                "this node does not accept requests of other nodes over the \
+                 network",
+            )
+            .because("its store is not a shared store"),
+            Self::Unproven => {
+                ApiError::new(401, "peer_unproven", "the request is not from a node of this cluster")
+                    .because("its signature is for another request")
             }
-            Self::Unproven => ApiError::new(401, "peer_unproven", "this does not come from another node")
-                .because("its proof is for something else"),
-            Self::Peer { why } => ApiError::new(401, "peer_unproven", "this does not come from another node")
-                .because(format!("its proof is not taken: {why}")),
-            Self::NotForPeers => ApiError::new(
-                403,
-                "peer_refused",
-                "nodes ask each other for output and input, and nothing else",
-            ),
-            Self::ReadOnly => {
-                ApiError::new(403, "read_only", "this token lets its holder read, and change nothing")
-                    .help("`longhaul token` prints the one for everything")
+            Self::Peer { why } => ApiError::new(
+                401,
+                "peer_unproven",
+                "the request is not from a node of this \
+             cluster",
+            )
+            .because(format!("its signature is not valid: {why}")),
+            Self::NotForPeers => {
+                ApiError::new(403, "peer_refused", "nodes may only request output and input from each other")
             }
+            Self::ReadOnly => ApiError::new(403, "read_only", "this token only allows requests that read")
+                .help("`longhaul token` prints the token that allows all requests"),
             Self::Crowded => {
-                let title = "as many are connected as may with a token that only reads";
-                ApiError::new(503, "too_many_connections", title).help("try again when others have gone")
+                let title = "the maximum number of connections with a read-only token is reached";
+                ApiError::new(503, "too_many_connections", title)
+                    .help("try again when other connections are closed")
             }
-            Self::Kind => ApiError::new(415, "unsupported_media_type", "the body of a request is JSON")
+            Self::Kind => ApiError::new(415, "unsupported_media_type", "the body of a request must be JSON")
                 .help("send `Content-Type: application/json`"),
             Self::TooLarge { most } => ApiError::new(
                 413,
                 "payload_too_large",
-                format!("the body of a request may have {most} bytes"),
+                format!("the body of a request may have at most {most} bytes"),
             )
             .help("put large inputs in a file that the command reads"),
-            Self::Broken => ApiError::new(400, "invalid_request", "the body of the request broke off"),
-            Self::Late => ApiError::new(408, "invalid_request", "the body of the request did not come"),
+            Self::Broken => ApiError::new(400, "invalid_request", "the body of the request ended early"),
+            Self::Late => {
+                ApiError::new(408, "invalid_request", "the body of the request did not arrive in time")
+            }
             Self::Unreadable => return None,
         })
     }

@@ -45,10 +45,10 @@ pub(super) fn of_path(name: &str) -> Value {
 /// What a parameter in a path stands for.
 pub(super) fn about_path(name: &str) -> &'static str {
     match name {
-        "reference" => "An id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`",
-        "key" => "A concurrency key; a pattern such as `claude-*` where slots are changed",
-        "node" => "The name of a node",
-        _ => "The id of a session",
+        "reference" => "Id, `bg-<id>`, unique prefix of an id with 4 or more characters, name, or `@last`",
+        "key" => "Concurrency key; or a pattern such as `claude-*` where slots are changed",
+        "node" => "Name of a node",
+        _ => "Id of a session",
     }
 }
 

@@ -17,44 +17,45 @@ use longhaul_wire::api::{
 pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     vec![
         Route::post("/v1/processes/{reference}/cancel", cancel)
-            .named("cancel_process", "Ends a process with all its descendants, unless it is to be alone; answers while they are ending, and `GET /v1/wait?for=tree_ended` waits for the last of them")
-            .guarded()
-            .takes::<CancelRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
-        Route::post("/v1/processes/{reference}/pause", pause)
-            .named("pause_process", "Halts a process with all its descendants, unless it is to be alone")
-            .guarded()
-            .takes::<PauseRequest>()
-            .answers::<PauseReply>(200, "What came of it"),
-        Route::post("/v1/processes/{reference}/resume", resume)
             .named(
-                "resume_process",
-                "Lets a process go on with all its descendants, unless it is to be alone",
+                "cancel_process",
+                "Stops a process and, by default, all its descendants. Replies while they are \
+                                      stopping; `GET /v1/wait?for=tree_ended` waits until all have ended",
             )
             .guarded()
+            .takes::<CancelRequest>()
+            .answers::<ActionReply>(200, "Outcome"),
+        Route::post("/v1/processes/{reference}/pause", pause)
+            .named("pause_process", "Pauses a process and, by default, all its descendants")
+            .guarded()
             .takes::<PauseRequest>()
-            .answers::<PauseReply>(200, "What came of it"),
+            .answers::<PauseReply>(200, "Outcome"),
+        Route::post("/v1/processes/{reference}/resume", resume)
+            .named("resume_process", "Resumes a process and, by default, all its descendants")
+            .guarded()
+            .takes::<PauseRequest>()
+            .answers::<PauseReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/signal", signal)
-            .named("signal_process", "Sends a signal to what runs")
+            .named("signal_process", "Sends a signal to a running process")
             .guarded()
             .needs::<SignalRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/priority", priority)
-            .named("prioritize_process", "Moves a process that waits in its queue")
+            .named("prioritize_process", "Changes the priority of a waiting process")
             .guarded()
             .needs::<PriorityRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/retry", retry)
-            .named("retry_process", "Lets a process that waits for its retry begin now")
+            .named("retry_process", "Retries now, for a process that waits for its retry")
             .guarded()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/restart", restart)
-            .named("restart_process", "Runs something again that has ended, as a new process")
+            .named("restart_process", "Runs the command of an ended process again, as a new process")
             .guarded()
             .replayed(replays)
             .takes::<RestartRequest>()
-            .answers::<LaunchReply>(201, "It was launched")
-            .answers::<LaunchReply>(200, "It was launched before"),
+            .answers::<LaunchReply>(201, "The new process was created")
+            .answers::<LaunchReply>(200, "The process of an earlier request with the same launch key"),
     ]
 }
 

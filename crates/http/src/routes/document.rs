@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 
 pub(crate) fn entries() -> Vec<Route> {
-    vec![Route::get("/v1/openapi.json", document).named("describe_api", "Gives this document").answers_raw(
+    vec![Route::get("/v1/openapi.json", document).named("describe_api", "Returns this document").answers_raw(
         200,
         "The document, OpenAPI 3.1",
         &["application/json"],

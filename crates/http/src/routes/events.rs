@@ -19,44 +19,46 @@ pub(crate) fn entries() -> Vec<Route> {
     let text = || json!({ "type": "string", "minLength": 1 });
     let common = |entry: Route| {
         entry
-            .parameter(ParameterLocation::Query, "after", "Only what comes after this cursor", text())
+            .parameter(ParameterLocation::Query, "after", "Only events after this cursor", text())
             .parameter(
                 ParameterLocation::Query,
                 "follow",
-                "Go on with what happens from now on",
+                "Continue with new events as they happen",
                 json!({ "type": "boolean" }),
             )
             .parameter(
                 ParameterLocation::Query,
                 "format",
-                "The same as the header Accept",
+                "Same as the header Accept",
                 json!({ "type": "string", "enum": ["sse", "ndjson"] }),
             )
             .parameter(
                 ParameterLocation::Header,
                 "last-event-id",
-                "The same as `after`, and goes before it",
+                "Same as `after`, and takes precedence over it",
                 text(),
             )
     };
     vec![
         common(Route::get("/v1/events", events))
-            .named("stream_events", "Streams what becomes true, as CloudEvents")
-            .parameter(ParameterLocation::Query, "session", "Of this session only", text())
-            .parameter(ParameterLocation::Query, "process", "Of this process only", text())
+            .named("stream_events", "Streams events as CloudEvents")
+            .parameter(ParameterLocation::Query, "session", "Only events of this session", text())
+            .parameter(ParameterLocation::Query, "process", "Only events of this process", text())
             .parameter(
                 ParameterLocation::Query,
                 "type",
-                "Of these types only, such as PROCESS_FAILED",
+                "Only events of these types, such as PROCESS_FAILED",
                 json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
             )
-            .answers_raw(200, "Events; what is no longer kept is told as a gap. Of server-sent events, `caught_up` is no CloudEvent: its data is the cursor up to which all was told", MEDIA),
+            .answers_raw(200, "Events; a gap marks events that are no longer stored. Among server-sent events, \
+                               `caught_up` is not a CloudEvent: its data is the cursor up to which all events were \
+                               sent", MEDIA),
         common(Route::get("/v1/sessions/{id}/completions", notices))
             .named(
                 "stream_notices",
-                "Streams the ends of a session's processes, those that come together as one",
+                "Streams the ends of the processes of a session; ends close together form one notice",
             )
-            .answers_raw(200, "Notices, of which the first says where the session stands", MEDIA),
+            .answers_raw(200, "Notices; the first one gives the present state of the session", MEDIA),
     ]
 }
 

@@ -10,13 +10,13 @@ use longhaul_wire::api::{HealthReply, ReadyReply, VersionReply};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/version", version)
-            .named("show_version", "Tells who answers")
+            .named("show_version", "Returns 200 if the manager answers")
             .answers::<VersionReply>(200, "Who answers"),
         Route::get("/v1/health", health)
-            .named("check_health", "Tells that the manager answers, and what it lets go")
+            .named("check_health", "Returns the state of the manager, and what prevents it from working")
             .answers::<HealthReply>(200, "It answers"),
         Route::get("/v1/ready", ready)
-            .named("check_readiness", "Tells whether the manager can do its work: its store answers in time")
+            .named("check_readiness", "Returns 200 if the manager can work: its store answers in time")
             .answers::<ReadyReply>(200, "It can"),
     ]
 }

@@ -14,11 +14,11 @@ pub(crate) fn entries() -> Vec<Route> {
         Route::post("/v1/processes/{reference}/input", write)
             .named(
                 "write_input",
-                "Writes to the standard input of a command that was launched with a pipe for it",
+                "Writes to the standard input of a command that was launched with a pipe as standard input",
             )
             .guarded()
             .needs::<InputRequest>()
-            .answers::<InputReply>(200, "How much of it was taken"),
+            .answers::<InputReply>(200, "Number of bytes that were written"),
     ]
 }
 

@@ -15,8 +15,11 @@ pub(crate) fn entries() -> Vec<Route> {
             .named("launch_process", "Launches a command, or registers reported work")
             .idempotent()
             .needs::<LaunchRequest>()
-            .answers::<LaunchReply>(201, "It was launched")
-            .answers::<LaunchReply>(200, "Its launch key was taken before: the process that has it"),
+            .answers::<LaunchReply>(201, "The process was created")
+            .answers::<LaunchReply>(
+                200,
+                "The process that an earlier launch with the same launch key created",
+            ),
     ]
 }
 
@@ -29,7 +32,7 @@ async fn launch(
     let has_key = key.is_some();
     if let Some(key) = key {
         if request.launch_key.as_ref().is_some_and(|other| *other != key) {
-            let why = "the header Idempotency-Key and the body name different ones";
+            let why = "the header Idempotency-Key and the body contain different launch keys";
             return Err(ApiError::invalid("launch key", why).into());
         }
         request.launch_key = Some(key);

@@ -11,9 +11,13 @@ use longhaul_wire::api::{CancelLevelRequest, OutcomesReply};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::post("/v1/cancel", cancel)
-            .named("cancel_level", "Ends one level of one tree, or of all, with all that stands below it")
+            .named(
+                "cancel_level",
+                "Stops all processes on one level of one tree, or of all trees, with their \
+                                    descendants",
+            )
             .needs::<CancelLevelRequest>()
-            .answers::<OutcomesReply>(200, "What came of it"),
+            .answers::<OutcomesReply>(200, "Outcome"),
     ]
 }
 

@@ -11,12 +11,9 @@ use longhaul_wire::api::{ListRequest, ProcessList};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/processes", list)
-            .named(
-                "list_processes",
-                "Lists processes, newest first; those that live unless others are asked for",
-            )
+            .named("list_processes", "Lists processes, newest first; by default only live ones")
             .query::<ListRequest>()
-            .answers::<ProcessList>(200, "One page of them"),
+            .answers::<ProcessList>(200, "One page of processes"),
     ]
 }
 

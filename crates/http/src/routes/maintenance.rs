@@ -14,18 +14,18 @@ use longhaul_wire::api::{
 pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     vec![
         Route::post("/v1/prune", prune)
-            .named("prune", "Lets ended records and their output go")
+            .named("prune", "Prunes records of ended processes, with their output")
             .needs::<PruneRequest>()
-            .answers::<PruneReply>(200, "What went, or would go"),
+            .answers::<PruneReply>(200, "Pruned records, or records that would be pruned"),
         Route::post("/v1/reset", clear)
-            .named("reset", "Stops everything and lets every record go")
+            .named("reset", "Stops all processes and deletes all records")
             .needs::<ResetRequest>()
-            .answers::<ResetReply>(200, "What was stopped and let go, or would be"),
+            .answers::<ResetReply>(200, "Processes that were, or would be, stopped and deleted"),
         Route::post("/v1/restart-interrupted", restart_interrupted)
-            .named("restart_interrupted", "Runs interrupted work again")
+            .named("restart_interrupted", "Restarts interrupted processes")
             .replayed(replays)
             .takes::<RestartInterruptedRequest>()
-            .answers::<RestartInterruptedReply>(200, "What runs again"),
+            .answers::<RestartInterruptedReply>(200, "Restarted processes"),
     ]
 }
 

@@ -13,8 +13,8 @@ const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/metrics", metrics)
-            .named("read_metrics", "Gives the numbers of this manager in the text format of Prometheus")
-            .answers_raw(200, "Families of numbers", &["text/plain"]),
+            .named("read_metrics", "Returns metrics of this manager in the text format of Prometheus")
+            .answers_raw(200, "Metric families", &["text/plain"]),
     ]
 }
 

@@ -11,17 +11,20 @@ use longhaul_wire::api::{NodeListing, NodeView};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/nodes", list)
-            .named("list_nodes", "Shows the nodes that share the store")
+            .named("list_nodes", "Lists the nodes that share the store")
             .answers::<NodeListing>(200, "The nodes"),
         Route::delete("/v1/nodes/{node}", forget)
-            .named("forget_node", "Lets go of a node that left or is lost")
-            .answers::<NodeView>(200, "The node as it was"),
+            .named("forget_node", "Removes a node that has left or is lost")
+            .answers::<NodeView>(200, "The removed node"),
         Route::post("/v1/nodes/{node}/drain", drain)
-            .named("drain_node", "Lets a node claim nothing from now on; what it has goes on")
-            .answers::<NodeView>(200, "The node as it is now"),
+            .named(
+                "drain_node",
+                "Drains a node: it claims no more processes, and its running processes continue",
+            )
+            .answers::<NodeView>(200, "The node after the change"),
         Route::post("/v1/nodes/{node}/undrain", undrain)
-            .named("undrain_node", "Lets a node claim again")
-            .answers::<NodeView>(200, "The node as it is now"),
+            .named("undrain_node", "Ends the drain of a node")
+            .answers::<NodeView>(200, "The node after the change"),
     ]
 }
 

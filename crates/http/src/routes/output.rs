@@ -28,47 +28,53 @@ const PIECE: u32 = 128 * 1024;
 const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
 
 /// How a client reads the frames.
-const ABOUT: &str = "Frames, of which the last is an end. A frame is 25 bytes of head and then its bytes: kind (1 byte: 1 \
-    stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds (i64), length of what follows \
-    (u32), and 4 bytes that are zero; numbers are little-endian. `read_output` gives output as JSON";
+const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25 bytes and its data. Header: kind \
+                     (1 byte: 1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds \
+                     (i64), length of the data (u32), 4 zero bytes; numbers are little-endian. `read_output` \
+                     returns output as JSON";
 
 pub(crate) fn entries() -> Vec<Route> {
     let whole = |most: u64| json!({ "type": "integer", "minimum": 0, "maximum": most });
     vec![
         Route::get("/v1/processes/{reference}/output", output)
-            .named("stream_output", "Gives the output of a process as frames, once or as it grows")
-            .parameter(ParameterLocation::Query, "from", "Begin at this offset", whole(u64::MAX))
+            .named("stream_output", "Returns the output of a process as frames, once or continuously")
+            .parameter(ParameterLocation::Query, "from", "Start at this offset", whole(u64::MAX))
             .parameter(
                 ParameterLocation::Query,
                 "lines",
-                "Begin so many lines before the end",
+                "Start this number of lines before the end",
                 whole(u32::MAX.into()),
             )
             .parameter(
                 ParameterLocation::Query,
                 "since",
-                "Begin at a moment: RFC 3339, or how long ago it was, such as 30s or 10m",
+                "Start at this time: RFC 3339, or an age such as 30s or 10m",
                 json!({ "type": "string", "pattern": "^[0-9]{1,15}(ms|s|m|h|d)?$" }),
             )
             .parameter(
                 ParameterLocation::Query,
                 "since_ms",
-                "Begin at a moment, in milliseconds since 1970",
+                "Start at this time, in milliseconds since 1970",
                 json!({ "type": "integer", "minimum": i64::MIN, "maximum": i64::MAX }),
             )
             .parameter(
                 ParameterLocation::Query,
                 "stream",
-                "Only one of both",
+                "Only stdout or only stderr",
                 json!({ "type": "string", "enum": ["stdout", "stderr"] }),
             )
             .parameter(
                 ParameterLocation::Query,
                 "attempt",
-                "That of an earlier attempt",
+                "Output of this attempt; default: the latest attempt",
                 json!({ "type": "integer", "minimum": 1, "maximum": u32::MAX }),
             )
-            .parameter(ParameterLocation::Query, "follow", "Go on as it grows", json!({ "type": "boolean" }))
+            .parameter(
+                ParameterLocation::Query,
+                "follow",
+                "Continue with new output as it is written",
+                json!({ "type": "boolean" }),
+            )
             .answers_raw(200, ABOUT, &[MEDIA_TYPE]),
     ]
 }
@@ -87,7 +93,7 @@ async fn output(
     let stored = api.engine.process(id).await?;
     if stored.process.spec.command().is_none() {
         return Err(ApiError::new(409, "unsupported", "reported work has no output")
-            .because("nobody here executes it")
+            .because("longhaul does not execute this work")
             .help("`longhaul status` shows its progress and stage")
             .into());
     }
@@ -106,16 +112,20 @@ async fn output(
         && output_is_gone(&reader.api.engine, &stored).await
     {
         let id = stored.process.id;
-        return Err(ApiError::new(410, "output_removed", format!("the output of {} is gone", id.short()))
-            .because("it was let go of to make room: `output.total`, or somebody removed it")
-            .help(format!("`longhaul status {}` still tells how it ended", id.short()))
-            .into());
+        return Err(ApiError::new(
+            410,
+            "output_removed",
+            format!("the output of {} was deleted", id.short()),
+        )
+        .because("the output was deleted to free space (`output.total`), or by another program")
+        .help(format!("`longhaul status {}` shows how the process ended", id.short()))
+        .into());
     }
     let pieces = stream::try_unfold((reader, first), |(mut reader, ready)| async move {
         let piece = match ready {
             Some(piece) => Some(piece),
             None => reader.next().await.inspect_err(
-                |error| tracing::warn!(id = %reader.id, %error, "a stream of output broke off"),
+                |error| tracing::warn!(id = %reader.id, %error, "a stream of output was interrupted"),
             )?,
         };
         Ok::<_, ApiError>(piece.map(|piece| (piece, (reader, None))))
@@ -258,7 +268,7 @@ impl PageStream {
             self.losses().await?.iter().map(|loss| loss.bytes).fold(0, u64::saturating_add)
         };
         let lost = lost.saturating_sub(self.told.values().copied().fold(0, u64::saturating_add));
-        Ok((lost > 0).then(|| format!("{lost} bytes of its output could not be stored and are lost")))
+        Ok((lost > 0).then(|| format!("{lost} bytes of the output could not be stored and are lost")))
     }
 
     /// Output that is there now, if there is any.
@@ -303,7 +313,7 @@ impl PageStream {
             let told = self.told.insert(loss.offset, loss.bytes).unwrap_or(0);
             lost = lost.saturating_add(loss.bytes.saturating_sub(told));
         }
-        let note = || format!("{lost} bytes of its output could not be stored here and are lost");
+        let note = || format!("{lost} bytes of the output could not be stored here and are lost");
         (lost > 0).then(|| FrameBatch::note(self.position, note()))
     }
 

@@ -12,15 +12,18 @@ use longhaul_wire::api::{QueueListing, QueueRequest};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/queues", list)
-            .named("list_queues", "Shows the queues that anybody uses or that are held")
+            .named("list_queues", "Lists the queues that are in use or on hold")
             .answers::<QueueListing>(200, "The queues"),
         Route::get("/v1/queues/{key}", show)
-            .named("show_queue", "Shows the queue of a concurrency key")
+            .named("show_queue", "Returns the queue of a concurrency key")
             .answers::<QueueListing>(200, "The queue"),
         Route::patch("/v1/queues/{key}", change)
-            .named("change_queue", "Changes the slots of a key or pattern, holds its queue or lets it go on")
+            .named(
+                "change_queue",
+                "Changes the slots of a key or pattern, or puts its queue on hold or releases it",
+            )
             .needs::<QueueRequest>()
-            .answers::<QueueListing>(200, "The queue as it is now"),
+            .answers::<QueueListing>(200, "The queue after the change"),
     ]
 }
 

@@ -13,20 +13,20 @@ use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateReques
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::patch("/v1/processes/{reference}", update)
-            .named("update_process", "Takes in what a reporter says of a process")
+            .named("update_process", "Stores a progress report of a process")
             .guarded()
             .takes::<UpdateRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/complete", complete)
-            .named("complete_process", "Ends reported work well")
+            .named("complete_process", "Ends reported work as completed")
             .guarded()
             .takes::<CompleteRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
         Route::post("/v1/processes/{reference}/fail", fail)
-            .named("fail_process", "Ends reported work badly")
+            .named("fail_process", "Ends reported work as failed")
             .guarded()
             .needs::<FailRequest>()
-            .answers::<ActionReply>(200, "What came of it"),
+            .answers::<ActionReply>(200, "Outcome"),
     ]
 }
 

@@ -24,9 +24,9 @@ const PARAMETERS: &[&str] = &[
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/processes/{reference}/search", search)
-            .named("search_output", "Finds the lines of the output of a process that match a pattern")
+            .named("search_output", "Searches the output of a process for lines that match a pattern")
             .query::<SearchRequest>()
-            .answers::<SearchView>(200, "What was found"),
+            .answers::<SearchView>(200, "Matching lines"),
     ]
 }
 

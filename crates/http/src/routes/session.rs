@@ -14,23 +14,24 @@ use longhaul_wire::api::{EndSessionRequest, ListRequest, OutcomesReply, ProcessL
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/sessions", list_all)
-            .named("list_sessions", "Lists the sessions that have processes")
+            .named("list_sessions", "Lists sessions")
             .answers::<SessionListing>(
                 200,
-                "Those with live processes, and those of the newest 1,000 processes",
+                "Sessions with live processes, and sessions of the newest 1,000 processes",
             ),
         Route::get("/v1/sessions/{id}", show)
             .named("show_session", "Lists the processes of a session, live and ended")
             .query::<ListRequest>()
             .but_for(&["session"])
-            .answers::<ProcessList>(200, "One page of them"),
+            .answers::<ProcessList>(200, "One page of processes"),
         Route::post("/v1/sessions/{id}/end", end)
             .named(
                 "end_session",
-                "Ends a session: each of its processes does as it was launched to, or as told",
+                "Ends a session. Each of its processes follows its own `on_session_end` setting, unless the request \
+                 overrides it",
             )
             .takes::<EndSessionRequest>()
-            .answers::<OutcomesReply>(200, "What came of it"),
+            .answers::<OutcomesReply>(200, "Outcome"),
     ]
 }
 

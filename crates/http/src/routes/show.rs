@@ -16,31 +16,31 @@ use serde_json::json;
 
 pub(crate) fn entries() -> Vec<Route> {
     let with_usage = |entry: Route| {
-        let about = "Find out what its tree uses as well";
+        let about = "Also measure the resource usage of the process tree";
         entry.parameter(ParameterLocation::Query, "usage", about, json!({ "type": "boolean" }))
     };
     vec![
         with_usage(Route::get("/v1/processes/{reference}", show))
-            .named("show_process", "Shows the whole record of a process")
+            .named("show_process", "Returns the complete record of a process")
             .parameter(
                 ParameterLocation::Header,
                 "if-none-match",
-                "The revisions that are known: `*` or quoted tags",
+                "Known revisions: `*` or quoted tags",
                 json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}"(, *"[0-9]{1,20}")*)$"# }),
             )
             .answers::<ProcessView>(200, "The process")
-            .with_header("etag", "Its revision, for `If-Match`; not with `usage`, which has none")
-            .answers_raw(304, "It has ended, and its revision is known already", &[])
+            .with_header("etag", "Revision of the record, for `If-Match`; absent with `usage`")
+            .answers_raw(304, "The process has ended, and the client knows its revision", &[])
             .with_header("etag", "Its revision"),
         with_usage(Route::get("/v1/processes/{reference}/tree", tree))
-            .named("show_tree", "Shows a process and everything that was ever below it, oldest first")
+            .named("show_tree", "Lists a process and all its descendants, oldest first")
             .answers::<ProcessesReply>(200, "The processes"),
         Route::get("/v1/processes/{reference}/usage", usage)
-            .named("show_usage", "Tells what the tree of a process uses now")
-            .answers::<UsageReply>(200, "What it uses"),
+            .named("show_usage", "Measures the resource usage of the tree of a process")
+            .answers::<UsageReply>(200, "Resource usage"),
         Route::get("/v1/processes/{reference}/why", why)
-            .named("explain_process", "Tells why a process waits, and for whom")
-            .answers::<WhyView>(200, "Why it waits"),
+            .named("explain_process", "Explains why a process waits")
+            .answers::<WhyView>(200, "Reason for the wait"),
     ]
 }
 

@@ -11,7 +11,7 @@ use longhaul_wire::api::{StatsRequest, StatsView};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/stats", stats)
-            .named("count_processes", "Counts processes by level and in total")
+            .named("count_processes", "Counts processes, by level and in total")
             .query::<StatsRequest>()
             .answers::<StatsView>(200, "The numbers"),
     ]

@@ -15,7 +15,7 @@ const PARAMETERS: &[&str] =
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/processes/{reference}/text", text)
-            .named("read_output", "Gives a page of the output of a process, of the size that was asked for")
+            .named("read_output", "Returns a page of the output of a process, of the requested size")
             .query::<ReadRequest>()
             .answers::<OutputView>(200, "The page"),
     ]
@@ -48,6 +48,6 @@ pub(super) fn stream(query: &QueryString) -> Result<Option<StreamChoice>, ApiErr
         Some("both") => Ok(Some(StreamChoice::Both)),
         Some("stdout") => Ok(Some(StreamChoice::Stdout)),
         Some("stderr") => Ok(Some(StreamChoice::Stderr)),
-        Some(word) => Err(ApiError::unreadable("stream", word, &"it is neither both, stdout nor stderr")),
+        Some(word) => Err(ApiError::unreadable("stream", word, &"it must be both, stdout or stderr")),
     }
 }

@@ -11,9 +11,9 @@ use longhaul_wire::api::{WaitReply, WaitRequest};
 pub(crate) fn entries() -> Vec<Route> {
     vec![
         Route::get("/v1/wait", wait)
-            .named("wait_for_processes", "Parks until processes have ended or run, or the time is over")
+            .named("wait_for_processes", "Waits until processes have ended or run, or the timeout is over")
             .query::<WaitRequest>()
-            .answers::<WaitReply>(200, "The processes as they are now"),
+            .answers::<WaitReply>(200, "The processes after the wait"),
     ]
 }
 

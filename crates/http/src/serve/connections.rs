@@ -47,7 +47,7 @@ impl OpenConnections {
     pub async fn close(self, patience: Duration) {
         let Self { graceful, mut tasks } = self;
         if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
-            tracing::debug!(open = tasks.len(), "connections were cut off");
+            tracing::debug!(open = tasks.len(), "closed the remaining connections");
         }
         tasks.shutdown().await;
     }

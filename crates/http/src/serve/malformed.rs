@@ -115,10 +115,8 @@ fn refused(bytes: &[u8]) -> Option<StatusCode> {
 /// An answer with a status that says why.
 fn explained(status: StatusCode) -> Option<Vec<u8>> {
     let why = match status {
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => {
-            "its head is larger than a head may be"
-        }
-        _ => "it is no HTTP/1.1",
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "its headers are too large",
+        _ => "it is not HTTP/1.1",
     };
     let fault = ApiError::new(status.as_u16(), "invalid_request", "the request cannot be read").because(why);
     let id = made();

@@ -102,7 +102,7 @@ pub async fn serve_network(
         };
         match accepted {
             Ok((stream, _)) if is_abandoned(&stream) => {
-                tracing::debug!("a client went away before its turn");
+                tracing::debug!("a client disconnected before its connection was served");
             }
             Ok((stream, peer)) => welcome(stream, peer, &network, &mut open),
             Err(error) => {
@@ -118,12 +118,12 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
     let local = match prepare(&stream) {
         Ok(local) => local,
         Err(error) => {
-            tracing::debug!(%error, "a client went away before its turn");
+            tracing::debug!(%error, "a client disconnected before its connection was served");
             return;
         }
     };
     let Some((place, told)) = network.crowd.acquire(peer.ip()) else {
-        tracing::warn!(%peer, "a connection was closed: there are as many as the manager takes");
+        tracing::warn!(%peer, "closed a connection: the maximum number of connections is reached");
         return;
     };
     let door = ListenerKind { local, secure: network.tls.is_some() };
@@ -132,8 +132,9 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
     open.spawn(async move {
         tokio::select! {
             () = conversation => {}
-            () = unknown_after(&place, patience) => tracing::debug!(%peer, "a client did not say who it is"),
-            _ = told => tracing::debug!(%peer, "a client had to make room"),
+            () = unknown_after(&place, patience) => tracing::debug!(%peer, "closed a connection without an \
+             authenticated request"),
+            _ = told => tracing::debug!(%peer, "closed an idle connection to make room for another"),
         }
     });
 }
@@ -164,7 +165,7 @@ async fn speak(
         None => converse(stream, service, habits, watcher).await,
         Some(ServerTls(acceptor)) => match acceptor.accept(stream).await {
             Ok(stream) => converse(stream, service, habits, watcher).await,
-            Err(error) => tracing::debug!(%error, "a client and the manager found no way to speak in secret"),
+            Err(error) => tracing::debug!(%error, "the TLS handshake with a client failed"),
         },
     }
 }

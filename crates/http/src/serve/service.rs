@@ -116,7 +116,7 @@ impl NetworkService {
         turned: RequestRejection,
         work: Option<ActiveRequest>,
     ) -> Result<Response<Body>, Infallible> {
-        tracing::debug!(?turned, door = %self.door.local, "a request was turned away");
+        tracing::debug!(?turned, door = %self.door.local, "rejected a request");
         let_finish(&head, body).await;
         self.turn(head, turned, work).await
     }

@@ -84,7 +84,7 @@ async fn launch_beyond_the_limit_of_the_node_waits_or_is_refused() {
     assert!(problem.detail.unwrap().contains("limits.max_parallel"));
     let waiting = world.launch("run").await;
     let waiting = world.show(&waiting).await;
-    assert_eq!(waiting["reason"], "waits for its turn: its node runs as much as it may");
+    assert_eq!(waiting["reason"], "waits because its node runs the maximum number of processes");
 }
 
 #[tokio::test(start_paused = true)]

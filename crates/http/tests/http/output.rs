@@ -47,7 +47,7 @@ async fn output_that_could_not_be_stored_is_noted_where_it_is_missing_while_it_r
         let path = format!("/v1/processes/{id}/output?{query}");
         world.ask_with("GET", &path, headers, axum::body::Body::empty()).await.frames()
     };
-    let here = "70 bytes of its output could not be stored here and are lost";
+    let here = "70 bytes of the output could not be stored here and are lost";
     let notes = [("longhaul-notes", "1")];
     let said_all = [
         (FrameKind::Stdout, 0, "one\n"),
@@ -56,7 +56,7 @@ async fn output_that_could_not_be_stored_is_noted_where_it_is_missing_while_it_r
         (FrameKind::End, 8, ""),
     ];
     assert_eq!(said(&read("", &notes).await), said_all);
-    let elsewhere = "70 bytes of its output could not be stored and are lost";
+    let elsewhere = "70 bytes of the output could not be stored and are lost";
     let said_last = [(FrameKind::Stdout, 6, "o\n"), (FrameKind::Note, 8, elsewhere), (FrameKind::End, 8, "")];
     assert_eq!(said(&read("from=6", &notes).await), said_last);
     assert!(read("", &[]).await.iter().all(|frame| frame.kind != FrameKind::Note));

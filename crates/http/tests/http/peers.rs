@@ -55,7 +55,7 @@ async fn proof_that_was_seen_by_others_opens_nothing_again() {
     let request = door.request("GET", &path, "", Lie::None);
     assert!(door.send(&request).await.starts_with("HTTP/1.1 200"));
     let again = door.send(&request).await;
-    assert!(again.starts_with("HTTP/1.1 401") && again.contains("it was taken before"), "{again}");
+    assert!(again.starts_with("HTTP/1.1 401") && again.contains("the signature was used before"), "{again}");
 }
 
 /// What is wrong with a proof.

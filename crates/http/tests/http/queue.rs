@@ -80,7 +80,7 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
     world.pass(millis(1_000)).await;
     let shown = world.show(&waiter).await;
     assert_eq!((&shown["status"], &shown["pending"]["why"]), (&json!("pending"), &json!("held")));
-    assert_eq!(shown["reason"], format!("the queue of the key opus is held by ada since {NOON}"));
+    assert_eq!(shown["reason"], format!("ada put the queue of the key opus on hold at {NOON}"));
     let listed = world.get("/v1/processes").await.json();
     assert_eq!(listed["processes"][0]["pending"]["why"], "held");
     assert_eq!(
@@ -90,7 +90,7 @@ async fn held_queue_starts_nobody_and_says_who_holds_it() {
             "name": null,
             "status": "pending",
             "why": "held",
-            "reason": format!("the queue of the key opus is held by ada since {NOON}; it is next"),
+            "reason": format!("ada put the queue of the key opus on hold at {NOON}; the process is next"),
             "key": "opus",
             "position": 1,
             "ahead": 0,
@@ -118,7 +118,7 @@ async fn why_names_the_place_in_the_queue_and_who_holds_the_slots() {
     let (next, last) = (world.submit(keyed()).await, world.submit(keyed()).await);
     let told = why(&world, &last).await;
     assert_eq!((&told["position"], &told["ahead"], &told["slots"]), (&json!(2), &json!(1), &json!(1)));
-    assert_eq!(told["reason"], "waits for a slot of the key opus (1 of 1 taken); 1 is before it");
+    assert_eq!(told["reason"], "waits for a slot of the key opus (1 of 1 taken); 1 process is ahead");
     assert_eq!(
         told["holders"],
         json!([{ "id": holder, "name": "first one", "status": "running", "started_at": NOON }])
@@ -126,7 +126,7 @@ async fn why_names_the_place_in_the_queue_and_who_holds_the_slots() {
     assert_eq!(why(&world, &next).await["position"], 1);
     let told = why(&world, &holder).await;
     assert_eq!((&told["why"], &told["status"]), (&json!("not_waiting"), &json!("running")));
-    assert_eq!(told["reason"], "it does not wait: it is running");
+    assert_eq!(told["reason"], "the process does not wait: it is running");
 }
 
 #[tokio::test(start_paused = true)]
@@ -141,7 +141,10 @@ async fn why_tells_a_full_node_a_delay_and_a_retry_apart() {
     let told = why(&world, &crowded).await;
     assert_eq!((&told["why"], &told["slots"]), (&json!("node_full"), &json!(1)));
     assert_eq!(told["holders"][0]["id"], runs.as_str());
-    assert_eq!(told["reason"], "its node runs 1 processes, as many as it may; it is next");
+    assert_eq!(
+        told["reason"],
+        "its node has reached its limit of running processes (1); the process is next"
+    );
     let told = why(&world, &delayed).await;
     assert_eq!((&told["why"], &told["due_at"]), (&json!("delayed"), &json!("2023-11-14T22:14:20.000Z")));
     let told = why(&world, &retrying).await;
@@ -164,8 +167,8 @@ async fn process_that_no_node_may_run_says_where_it_would() {
         ids.push(world.engine.launch(launch).await.unwrap().stored.process.id.to_string());
     }
     for (id, placement, reason) in [
-        (&ids[0], "gpu, arm", "no node has all its labels: gpu, arm"),
-        (&ids[1], "moon", "only the node moon may run it, and it is not there"),
+        (&ids[0], "gpu, arm", "no node has all required labels: gpu, arm"),
+        (&ids[1], "moon", "only the node moon may run the process, and it is absent"),
     ] {
         let shown = world.show(id).await;
         assert_eq!((&shown["pending"]["why"], &shown["reason"]), (&json!("no_node"), &json!(reason)));

@@ -19,7 +19,10 @@ async fn end_of_a_session_does_to_each_what_it_declared() {
     assert_eq!(of(&cancels)["process"]["status"], "stopping");
     let leaving = &of(&leaves)["process"];
     assert_eq!(leaving["cancel_at"], "2023-11-14T22:13:25.010Z");
-    assert_eq!(leaving["reason"], "its session ended; it is cancelled at 2023-11-14T22:13:25.010Z");
+    assert_eq!(
+        leaving["reason"],
+        "the session has ended; the process will be cancelled at 2023-11-14T22:13:25.010Z"
+    );
     world.pass(millis(6_000)).await;
     assert_eq!(world.show(&keeps).await["status"], "running");
     assert_eq!(world.show(&leaves).await["reason"], "cancelled with its session, killed by signal 15 (TERM)");

@@ -181,7 +181,7 @@ async fn parent_that_is_unknown_or_ending_takes_no_child() {
     let world = World::new().await;
     let problem = world.post("/v1/processes", child("run", "nobody")).await.problem();
     assert_eq!((problem.status, problem.slug.as_str()), (404, "process_not_found"));
-    assert_eq!(problem.detail.as_deref(), Some("the launch names it as its parent"));
+    assert_eq!(problem.detail.as_deref(), Some("the launch gives it as its parent"));
     let ended = world.launch("exit 0").await;
     world.pass(millis(10)).await;
     let problem = world.post("/v1/processes", child("run", &ended)).await.problem();
@@ -203,7 +203,10 @@ async fn parent_that_waits_for_its_children_says_so_and_ends_as_it_did() {
     let lingers = world.show(&top).await;
     assert_eq!((&lingers["status"], &lingers["children"]), (&json!("running"), &json!("wait")));
     assert_eq!(lingers["conditions"], json!(["waits_for_children"]));
-    assert_eq!(lingers["reason"], "its own work is over (exited with code 3); it waits for its children");
+    assert_eq!(
+        lingers["reason"],
+        "its own work has ended (exited with code 3); the process waits for its children"
+    );
     world.post(&format!("/v1/processes/{below}/cancel"), json!({})).await;
     world.pass(millis(50)).await;
     let ended = world.show(&top).await;

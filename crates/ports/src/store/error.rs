@@ -18,7 +18,7 @@ pub enum StoreError {
         found: Revision,
     },
     /// Not yours any more: stop owning, register again.
-    #[error("node {node} at epoch {epoch} no longer owns it")]
+    #[error("node {node} at epoch {epoch} is no longer the owner")]
     Fenced {
         /// The node that wrote; if it was [`Author::Anyone`](crate::Writer::Anyone), the one that owns it.
         node: NodeId,
@@ -26,7 +26,7 @@ pub enum StoreError {
         epoch: Epoch,
     },
     /// There is none.
-    #[error("no process {id}")]
+    #[error("there is no process {id}")]
     Missing {
         /// The id.
         id: ProcessId,
@@ -124,7 +124,7 @@ impl StoreError {
 #[non_exhaustive]
 pub enum StoreRejection {
     /// The parent is not known.
-    #[error("no parent {parent}")]
+    #[error("there is no parent {parent}")]
     ParentMissing {
         /// Its id.
         parent: ProcessId,
@@ -136,7 +136,7 @@ pub enum StoreRejection {
         ancestor: ProcessId,
     },
     /// The change was meant for one below which nobody lives.
-    #[error("its descendant {descendant} is live")]
+    #[error("the descendant {descendant} has not ended")]
     DescendantLives {
         /// One of those that live.
         descendant: ProcessId,
@@ -184,7 +184,7 @@ pub enum StoreRejection {
         found: PolicyVersion,
     },
     /// Another home is registered under the name of this node, and its lease is not over.
-    #[error("node {node} is served from {}, which was heard {} ms ago", home.place, heard.as_millis())]
+    #[error("node {node} is served from {}, which last renewed its lease {} ms ago", home.place, heard.as_millis())]
     NameTaken {
         /// The name.
         node: NodeId,

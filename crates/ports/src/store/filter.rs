@@ -84,7 +84,7 @@ impl Listing {
             None => Ok(self),
             Some(id) => Err(StoreError::Corrupt {
                 what: format!("process {id} cannot be read"),
-                remedy: "what is wrong with it is told by a look at it alone".to_owned(),
+                remedy: "a lookup of this process alone shows what is wrong with it".to_owned(),
             }),
         }
     }

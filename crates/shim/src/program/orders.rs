@@ -44,7 +44,7 @@ impl Supervisor {
         match order {
             ShimRequest::Hello(hello) => self.greet(place, &hello),
             ShimRequest::Launch(_) => {
-                self.refuse(place, ErrorCode::Illegal, "this shim has its launch already")
+                self.refuse(place, ErrorCode::Illegal, "this shim has already received its launch")
             }
             ShimRequest::Status => {
                 let status = self.status();
@@ -155,7 +155,7 @@ impl Supervisor {
             return self.refuse(
                 place,
                 ErrorCode::Illegal,
-                "only a running process that is not stopped can pause",
+                "only a running process that is not being stopped can be paused",
             );
         }
         let news = self.pause == PauseState::Free;
@@ -166,7 +166,7 @@ impl Supervisor {
 
     fn resume(&mut self, place: usize) {
         if self.leader.since().is_none() || self.stopping.is_some() {
-            return self.refuse(place, ErrorCode::Illegal, "only a paused process can resume");
+            return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
         let news = self.pause != PauseState::Free;
         // What was never held here may have been stopped by somebody else, for reasons of theirs.

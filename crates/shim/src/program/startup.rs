@@ -201,7 +201,7 @@ fn await_launch(control: &mut Connection) -> Result<Option<LaunchOrder>, StartRe
                     | ShimRequest::Acknowledge
                     | ShimRequest::CloseInput,
                 )
-                | None => return Err(StartRefusal::new("a launch must come first")),
+                | None => return Err(StartRefusal::new("the first request must be a launch")),
             }
         }
         let mut fds = [PollFd::new(control, PollFlags::IN)];
@@ -237,14 +237,14 @@ fn start(
     let (input, reader) = match launch.stdin {
         StdinSource::Pipe => {
             let made = StdinPipe::create(&directory);
-            let (input, reader) = made.map_err(StartRefusal::because("cannot make the input"))?;
+            let (input, reader) = made.map_err(StartRefusal::because("cannot create the standard input"))?;
             (input, Some(reader))
         }
         StdinSource::Null | StdinSource::File(_) => (StdinPipe::default(), None),
     };
     let term = launch.lease.clone().map(|path| LeaseTerm::begin(path, launch.boot_id.clone())).transpose();
-    let term = term.map_err(StartRefusal::because("cannot make a timer"))?;
-    failpoint!("shim.fork").map_err(StartRefusal::because("cannot make a process"))?;
+    let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
+    failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;
     let ContainedChild { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
     // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
     drop(reader);
@@ -252,15 +252,14 @@ fn start(
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
     // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
     // The parents last: what a journaling file system has just written together with the identity costs nothing then.
-    let reserve = || {
-        directory.reserve(EXIT).map_err(StartRefusal::because("cannot make room for the record of the end"))
-    };
+    let reserve =
+        || directory.reserve(EXIT).map_err(StartRefusal::because("cannot reserve space for the exit record"));
     let record = || {
         directory.write_durably(IDENTITY, None, &identity.encode())?;
         directory.sync_parents(launch.sync_parents)
     };
     let reserved = reserve().and_then(|reserved| {
-        record().map_err(StartRefusal::because("cannot make the identity durable"))?;
+        record().map_err(StartRefusal::because("cannot make the identity record durable"))?;
         Ok(Some(reserved))
     });
     let reserved = match reserved {
@@ -311,7 +310,7 @@ fn contain(
     if fallback != Some(Containment::Group) {
         let me = rustix::process::getpid();
         let made = rustix::process::set_child_subreaper(Some(me));
-        made.map_err(StartRefusal::because("cannot become subreaper"))?;
+        made.map_err(StartRefusal::because("cannot become a subreaper"))?;
     }
     if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
         && let Ok(cgroup) = Cgroup::open(path)
@@ -338,7 +337,7 @@ fn contain(
                 record.ending = ProgramEnd::SpawnFailed { stage: SpawnStage::Fork, errno };
                 drop(directory.write_durably(EXIT, None, &record.encode()));
             }
-            Err(StartRefusal::because("cannot make a process")(error))
+            Err(StartRefusal::because("cannot create a process")(error))
         }
     }
 }

@@ -216,7 +216,7 @@ pub struct SkippedView {
     /// Code of the reason:
     /// - `ancestor_restarted`: the ancestor that counts as its launcher is restarted and launches it again;
     /// - `replaced`: that ancestor has already launched another process in its place;
-    /// - `cancelled`: it was cancelled after the interruption;
+    /// - `cancelled`: the process was cancelled after the interruption;
     /// - `end_known`: its actual ending became known after the interruption;
     /// - `reported`: it is reported work, which its reporter has to start again;
     /// - `recovery_pending`: the manager has not checked yet if it still runs;

@@ -56,7 +56,12 @@ fn cancel_of_what_is_on_a_node_that_is_away_says_so_once_and_what_becomes_of_it(
         waited(&[process], looks.get() < 3)
     });
     assert!(came.asked[1].ends_with("timeout_ms=1000"), "{:?}", came.asked);
-    assert_eq!(came.err.matches("on node beta, which is away: the order is kept").count(), 1, "{}", came.err);
+    assert_eq!(
+        came.err.matches("on node beta, which is absent: the request is stored").count(),
+        1,
+        "{}",
+        came.err
+    );
     assert!(came.err.contains("it is stopped as soon as node beta is back"), "{}", came.err);
 }
 
@@ -159,7 +164,7 @@ fn signal_is_named_by_its_number_and_goes_to_the_tree_if_asked() {
     let came = said("signal x SIGUSR1", false, |_| changed(&samples::running(), true));
     assert_eq!((came.code(), came.asked.clone()), (0, vec!["POST /v1/processes/x/signal".to_owned()]));
     assert_eq!(came.body(0), json!({"signal": "10", "tree": false}));
-    assert!(came.err.contains("a signal is sent to 0a1b2c3d tests, which is running"), "{}", came.err);
+    assert!(came.err.contains("sending a signal to 0a1b2c3d tests, which is running"), "{}", came.err);
     let came = said("signal x 1 --tree", false, |_| changed(&samples::running(), true));
     assert_eq!(came.body(0), json!({"signal": "1", "tree": true}));
     let unknown = ["longhaul", "signal", "x", "FROB"].map(std::ffi::OsString::from);
@@ -173,6 +178,6 @@ fn signal_that_the_node_has_not_sent_yet_is_not_said_to_be_sent() {
     assert_eq!(came.code(), 0);
     assert_eq!(
         came.err,
-        "no signal has reached 0a1b2c3d tests yet: its node laptop was asked, and will send it when it can\n"
+        "0a1b2c3d tests has not received the signal yet: its node laptop received the request and will send the signal\n"
     );
 }

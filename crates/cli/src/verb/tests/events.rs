@@ -32,7 +32,7 @@ fn nothing_that_happened_is_said_in_words_and_to_programs_in_none() {
     let nothing = |_: &FakeRequest| FakeResponse::Stream { pieces: vec![caught_up("e-1")], proper: true };
     let came = said("events --session nope", false, nothing);
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
-    assert!(came.err.starts_with("no such event is kept"), "{}", came.err);
+    assert!(came.err.starts_with("no stored event matches"), "{}", came.err);
     let came = said("events --json", false, nothing);
     assert_eq!((came.out.as_str(), came.err.as_str()), ("", ""));
 }

@@ -41,7 +41,7 @@ fn pause_tells_of_the_process_and_each_descendant_and_of_those_that_could_not() 
     assert_eq!(came.asked, ["POST /v1/processes/0a1b/pause"]);
     assert_eq!((came.body(0), came.code()), (json!({"no_descendants": false}), 4));
     assert!(
-        came.err.starts_with("0a1b2c3d tests is running\nb7d0ha00 ruff had ended already: failed\n"),
+        came.err.starts_with("0a1b2c3d tests is running\nb7d0ha00 ruff had already ended: failed\n"),
         "{}",
         came.err
     );
@@ -87,7 +87,7 @@ fn level_of_all_trees_needs_a_yes() {
     assert_eq!((came.code(), came.asked), (2, vec!["GET /v1/processes?level=0&limit=200".to_owned()]));
     let came = said("cancel --level 0 -y", false, answer);
     assert_eq!((came.code(), came.asked.last().unwrap().as_str()), (0, "POST /v1/cancel"));
-    assert_eq!(came.err, "nothing lives on level 0\n");
+    assert_eq!(came.err, "no live process is on level 0\n");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn end_of_a_session_tells_what_becomes_of_each() {
     });
     assert_eq!((came.code(), came.asked[0].as_str()), (0, "POST /v1/sessions/s%2F1/end"));
     assert_eq!(came.body(0), json!({"policy": null, "grace_ms": null}));
-    assert!(came.err.starts_with("0a1b2c3d tests goes on, running\n"), "{}", came.err);
+    assert!(came.err.starts_with("0a1b2c3d tests continues, running\n"), "{}", came.err);
     let came =
         said("session end s --policy grace --grace 30s", false, |_| answered(&OutcomesReply::default()));
     assert_eq!(came.body(0), json!({"policy": "grace", "grace_ms": 30_000}));
@@ -167,7 +167,7 @@ fn grace_of_a_session_is_told_with_its_end() {
         }
         answered(&reply)
     });
-    assert_eq!(came.err, "0a1b2c3d tests is running, and is cancelled at 2026-11-21 01:51:00 UTC\n");
+    assert_eq!(came.err, "0a1b2c3d tests is running and will be cancelled at 2026-11-21 01:51:00 UTC\n");
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn later_grace_of_a_session_is_told_that_the_earlier_one_stays() {
         answered(&reply)
     });
     let said =
-        "0a1b2c3d tests is running, and is still cancelled at 2026-11-21 01:51:00 UTC, as was said before\n";
+        "0a1b2c3d tests is running and will still be cancelled at 2026-11-21 01:51:00 UTC, as announced\n";
     assert_eq!((came.code(), came.err.as_str()), (0, said));
 }
 

@@ -233,8 +233,7 @@ fn interrupted_work_that_stays_as_it_is_is_told() {
     let reply = json!({"processes": [samples::running()], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
     assert_eq!((came.code(), came.out), (0, format!("{}\n", samples::running().id)));
-    let hint =
-        "if such a child does not come back by itself: longhaul restart --interrupted --with-children\n";
+    let hint = "if such a child is not launched again: longhaul restart --interrupted --with-children\n";
     assert_eq!(came.err, format!("not restarted: {} (kid): 277e4c23 launches it\n{hint}", &id[..8]));
     let reply = json!({"processes": [], "skipped": skipped});
     let came = said("restart --interrupted", false, move |_| FakeResponse::Json(200, reply.clone()));
@@ -306,7 +305,7 @@ fn adopted_parent_that_is_unknown_is_given_up_with_a_hint() {
     });
     assert_eq!(came.code(), 0);
     assert_eq!(came.asked[..3], ["POST /v1/processes", "GET /v1/processes/p1", "POST /v1/processes"]);
-    assert!(came.err.starts_with("p1, which this runs inside of, is not known"), "{}", came.err);
+    assert!(came.err.starts_with("this manager does not know p1, inside which"), "{}", came.err);
 }
 
 #[test]
@@ -327,7 +326,7 @@ fn adopted_parent_that_is_known_stays_and_a_named_one_is_never_given_up() {
 
 #[test]
 fn launch_key_that_was_used_says_what_became_of_it() {
-    for (outcome, told) in [("already_running", "and still lives"), ("already_ended", "and has ended")] {
+    for (outcome, told) in [("already_running", "and is live"), ("already_ended", "and has ended")] {
         let answer = json!({"process": samples::failed(), "created": false, "outcome": outcome});
         let came =
             said("run -b --launch-key k -- true", false, move |_| FakeResponse::Json(200, answer.clone()));

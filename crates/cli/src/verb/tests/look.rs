@@ -25,9 +25,9 @@ fn nothing_is_claimed_of_other_nodes_while_the_store_does_not_answer() {
     for verb in ["status", "status -a", "tree", "tree -a"] {
         let came = said(verb, false, away);
         assert_eq!((came.code(), came.out.as_str()), (0, ""), "{verb}");
-        let told = "\nthis node keeps no such work; what other nodes run is not known now\n";
+        let told = "\nthis node stores no such process; processes of other nodes are unknown now\n";
         assert!(
-            came.err.starts_with("the store does not answer since ") && came.err.ends_with(told),
+            came.err.starts_with("the store has not answered since ") && came.err.ends_with(told),
             "{verb}: {}",
             came.err
         );
@@ -223,7 +223,7 @@ fn filters_of_status_reach_the_manager() {
         came.asked,
         ["GET /v1/processes?session=s&level=1&agent_id=a&parent=p&tree=t&type=build&limit=200"]
     );
-    assert_eq!(came.err, "nothing fits\n");
+    assert_eq!(came.err, "no process matches\n");
 }
 
 #[test]

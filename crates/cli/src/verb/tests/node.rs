@@ -18,9 +18,9 @@ fn nodes_are_a_table_a_document_and_names() {
 #[test]
 fn each_order_goes_to_the_node_that_is_named() {
     for (line, asked, told) in [
-        ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "drains"),
-        ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts work again"),
-        ("node forget b/c --yes", "DELETE /v1/nodes/b%2Fc", "is forgotten"),
+        ("node drain b/c", "POST /v1/nodes/b%2Fc/drain", "is draining"),
+        ("node undrain b/c", "POST /v1/nodes/b%2Fc/undrain", "starts processes again"),
+        ("node forget b/c --yes", "DELETE /v1/nodes/b%2Fc", "was forgotten"),
     ] {
         let came = said(line, false, |_| answered(&listing().nodes[1]));
         assert_eq!((came.code(), came.asked), (0, vec![asked.to_owned()]), "{line}");
@@ -50,7 +50,9 @@ fn node_whose_work_lives_is_not_forgotten_unasked() {
         panic!("{:?}", refused.outcome)
     };
     assert!(
-        what.starts_with("1 process of node b/c, which may still run there, would be called inter"),
+        what.starts_with(
+            "1 process of node b/c, which may still be running there, would be recorded as inter"
+        ),
         "{what}"
     );
     assert_eq!(candidates.len(), 1, "{candidates:?}");
@@ -92,7 +94,7 @@ fn shared_launch_needs_a_directory_and_an_environment_of_its_own() {
 fn status_of_one_node_asks_for_that_node() {
     let came = said("status --node b/c", false, |_| answered(&json!({"processes": []})));
     assert!(came.asked[0].contains("node=b%2Fc"), "{:?}", came.asked);
-    assert!(came.err.contains("nothing fits"), "{}", came.err);
+    assert!(came.err.contains("no process matches"), "{}", came.err);
 }
 
 fn listing() -> NodeListing {

@@ -56,7 +56,7 @@ fn gap_is_told_on_standard_error() {
 
 #[test]
 fn output_that_could_not_be_stored_is_told_wherever_the_log_is_read() {
-    const NOTE: &str = "41 bytes of its output could not be stored and are lost";
+    const NOTE: &str = "41 bytes of the output could not be stored and are lost";
     fn answer(asked: &FakeRequest, kept: &[u8]) -> FakeResponse {
         let end = kept.len() as u64;
         let mut frames = vec![(FrameKind::Stdout, 0, kept)];

@@ -7,7 +7,7 @@ fn queues_are_a_table_and_a_document() {
     let came = said("queue", true, |_| answered(&samples::listing()));
     assert_eq!((came.code(), came.asked), (0, vec!["GET /v1/queues".to_owned()]));
     assert_eq!(came.out.lines().count(), 5);
-    assert_eq!(came.err, "every other key has 1 slot\n");
+    assert_eq!(came.err, "all other keys have 1 slot\n");
     let came = said("queue --json", false, |_| answered(&samples::listing()));
     let document: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!(document["schema"], json!("longhaul/queues/v1"));
@@ -41,13 +41,13 @@ fn limits_and_holds_are_set_for_a_key_or_a_pattern() {
             "queue claude-* --limit default",
             "claude-%2A",
             json!({"slots": "default", "held": null, "by": null}),
-            "claude-* has as many slots as what covers it else\n",
+            "claude-* has the limit of the next matching pattern, or the default\n",
         ),
         (
             "queue cargo --hold",
             "cargo",
             json!({"slots": null, "held": true, "by": "ada"}),
-            "cargo is held: who waits stays where it is, and what runs goes on\n",
+            "cargo is on hold: waiting processes keep waiting, and running processes continue\n",
         ),
         (
             "queue cargo --release --limit 1",
@@ -76,7 +76,7 @@ fn one_that_waits_is_moved_to_the_front_or_to_a_priority() {
     let came = moved("queue move 9f8e --first");
     assert_eq!(came.asked, ["POST /v1/processes/9f8e/priority"]);
     assert_eq!(came.body(0), json!({"priority": null, "first": true}));
-    assert_eq!(came.err, "9f8e7d6c build has priority 7, before all others that wait for the same\n");
+    assert_eq!(came.err, "9f8e7d6c build has priority 7, before all others that wait for the same key\n");
     let came = moved("queue move 9f8e --priority -5");
     assert_eq!(came.body(0), json!({"priority": -5, "first": false}));
     assert_eq!(came.err, "9f8e7d6c build has priority 7\n");
@@ -89,7 +89,7 @@ fn why_is_told_in_a_block_and_as_json() {
     let came = said("why 9f8e", false, |_| answered(&samples::why()));
     assert_eq!((came.code(), came.asked), (0, vec!["GET /v1/processes/9f8e/why".to_owned()]));
     assert!(
-        came.out.contains("  position   2, behind 1\n") && came.out.contains("0a1b2c3d tests"),
+        came.out.contains("  position   2, 1 ahead\n") && came.out.contains("0a1b2c3d tests"),
         "{}",
         came.out
     );

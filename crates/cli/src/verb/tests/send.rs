@@ -10,7 +10,7 @@ fn took(bytes: u64, closed: bool) -> FakeResponse {
 #[test]
 fn text_is_sent_as_a_line_unless_it_says_otherwise() {
     let came = said("send tests yes", false, |_| took(4, false));
-    assert_eq!((came.code(), came.err.as_str()), (0, "0a1b2c3d took 4 bytes\n"));
+    assert_eq!((came.code(), came.err.as_str()), (0, "sent to 0a1b2c3d: 4 bytes\n"));
     assert_eq!(came.asked, ["POST /v1/processes/tests/input"]);
     assert_eq!(came.body(0)["base64"], "eWVzCg==");
     let bare = said("send tests yes --no-newline", false, |_| took(3, false));
@@ -27,7 +27,7 @@ fn close_follows_when_all_was_taken() {
     let reply: Value = serde_json::from_str(&came.out).unwrap();
     assert_eq!((&reply["bytes"], &reply["closed"]), (&json!(4), &json!(true)));
     let alone = said("send tests --close", false, |_| took(0, true));
-    assert_eq!(alone.err, "0a1b2c3d took 0 bytes, and its input ends there\n");
+    assert_eq!(alone.err, "sent to 0a1b2c3d: 0 bytes, and its input is closed\n");
     assert_eq!(alone.asked.len(), 1, "{:?}", alone.bodies);
 }
 
@@ -47,8 +47,8 @@ fn rest_is_sent_until_nobody_reads() {
     assert_eq!((came.code(), came.asked.len()), (1, 2), "{:?}", came.bodies);
     assert_eq!(came.body(1)["base64"], "ZXMK");
     let Err(CliError::Unfinished { what, why, .. }) = came.outcome else { panic!("it was done") };
-    assert_eq!(what, "3 bytes were not taken");
-    assert!(why.unwrap().contains("1 were taken"));
+    assert_eq!(what, "3 bytes could not be written");
+    assert!(why.unwrap().contains("1 were written"));
 }
 
 #[test]

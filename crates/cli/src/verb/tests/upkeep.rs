@@ -37,7 +37,7 @@ fn prune_says_how_much_went_and_a_dry_run_what_would_go() {
     assert_eq!(came.out, format!("{}\n{}\n", samples::failed().id, samples::cancelled().id));
     assert_eq!(came.err, "2 records would go, and 1.5 KiB of output\n");
     let came = said("prune --keep 5", false, |_| answered(&PruneReply::default()));
-    assert_eq!((came.code(), came.err.as_str()), (0, "nothing that has ended is to go\n"));
+    assert_eq!((came.code(), came.err.as_str()), (0, "there are no ended processes to prune\n"));
 }
 
 fn cleared(asked: &FakeRequest) -> FakeResponse {
@@ -91,9 +91,9 @@ fn clear_that_leaves_something_behind_is_a_failure() {
         answered(&ResetReply { remaining: stopped.clone(), stopped, ..ResetReply::default() })
     });
     assert_eq!(came.code(), 1);
-    assert!(came.err.contains("1 process would not end"), "{}", came.err);
+    assert!(came.err.contains("1 process did not stop"), "{}", came.err);
     let came = said("reset", false, |asked| {
         if asked.method == "GET" { list(&[]) } else { answered(&ResetReply::default()) }
     });
-    assert_eq!((came.code(), came.err.as_str()), (0, "there is nothing to clear\n"));
+    assert_eq!((came.code(), came.err.as_str()), (0, "there is nothing to delete\n"));
 }

@@ -155,7 +155,7 @@ fn wait_for_a_session_tells_of_each_batch_and_counts_what_has_ended_before() {
         came.err,
         "b7d0ha00 ruff ✗ failed (exit 1) after 48s\n\
          2 ended: 1 completed, 1 failed (0a1b2c3d b); 1 still lives\n\
-         0a1b2c3d tests ✓ completed; all are complete\n"
+         0a1b2c3d tests ✓ completed; all have ended\n"
     );
 }
 
@@ -168,7 +168,7 @@ fn wait_for_a_session_that_is_over_says_so() {
     });
     assert_eq!(
         (came.code(), came.err.as_str()),
-        (0, "0a1b2c3d tests ✓ completed (exit 0) after 2m; all are complete\n")
+        (0, "0a1b2c3d tests ✓ completed (exit 0) after 2m; all have ended\n")
     );
 }
 

@@ -84,7 +84,7 @@ pub(super) fn unknown(session: &str) -> CliError {
         slug: "session_not_found".to_owned(),
         title: format!("no process belongs to session {}", clean_label(session)),
         status: 404,
-        help: Some("`longhaul status -a --json` shows the session of everything that is kept".to_owned()),
+        help: Some("`longhaul status -a --json` shows the session of each process".to_owned()),
         ..Problem::default()
     })
 }
