@@ -72,14 +72,12 @@ macro_rules! methods {
         /// A store that wraps another store and overrides some of its methods.
         ///
         /// A type that implements this trait implements [`Store`] automatically. By default, every method calls the
-        /// method with
-        /// the same name on the inner store; methods that can fail do so through [`around`](Self::around). Methods that
-        /// are
-        /// added to a port later are forwarded too, which a handwritten implementation of the port would miss.
+        /// method with the same name on the inner store; methods that can fail do so through [`around`](Self::around).
+        /// Methods that are added to a port later are forwarded too, which a handwritten implementation of the port
+        /// would miss.
         ///
         /// A file with an implementation must import this trait and none of the port traits, because their methods have
-        /// the
-        /// same names.
+        /// the same names.
         #[async_trait]
         pub trait StoreDecorator: Debug + Send + Sync + 'static {
             /// Type of the inner store; `dyn Store` accepts any store.
