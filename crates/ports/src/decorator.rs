@@ -19,14 +19,14 @@ use std::fmt::Debug;
 /// One call of a store method that may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// Called method.
+    /// Method that is called.
     pub method: StoreMethod,
     /// Identity of the write: the op that the caller passed, or the id of the submitted process; `None` for other
     /// calls.
     pub op: Option<OpId>,
 }
 
-/// Expands to `true` if the caller of the method relies on a change that the method makes.
+/// Expands to `true` for a method whose caller relies on a change to the store.
 macro_rules! is_write {
     (read) => {
         false
@@ -60,7 +60,7 @@ macro_rules! methods {
             /// All methods of a store that may fail.
             pub const ALL: &[Self] = &[$($(Self::$variant),*),*];
 
-            /// Returns true if the caller relies on a change that the method makes.
+            /// Returns true if the method changes the store and its caller relies on that change.
             #[must_use]
             pub const fn is_write(self) -> bool {
                 match self {

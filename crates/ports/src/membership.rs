@@ -13,8 +13,8 @@ use std::fmt::Debug;
 /// - After the lease has ended ([`Presence::Unreachable`]), the node cannot claim processes. The processes that it owns
 ///   remain its own, and it may still write them. A renewal or registration restores the lease.
 /// - After the grace period, the next [`claim_due`](crate::Maintenance) of any node takes those processes away
-///   ([`Presence::Lost`]). They have no owner, are due, and keep their slots until they are decided. The same step
-///   raises the epoch of the node, so that every call with its old lease is fenced. The step is idempotent.
+///   ([`Presence::Lost`]). They have no owner, are due, and keep their slots until an engine decides on them. The same
+///   step raises the epoch of the node, so that every call with its old lease is fenced. The step is idempotent.
 /// - A renewal after the grace period is still in time if no node has run that step yet.
 ///
 /// If no node has renewed a lease for a whole lease time, the store itself was unavailable. The first renewal then
@@ -40,8 +40,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     ///   registration then succeeds and the node loses its processes.
     /// - The lease of the node is valid, in a shared store.
     ///
-    /// A registration always succeeds if the state directory is the recorded one, if it names none, or if none is
-    /// recorded.
+    /// A registration always succeeds if it names the recorded state directory, if it names no state directory, or if
+    /// no state directory is recorded for the node.
     ///
     /// # Errors
     /// - [`StoreRejection::NameTaken`](crate::StoreRejection::NameTaken) if another state directory has the name and
@@ -137,7 +137,7 @@ pub struct Lease {
 pub struct NodeDescriptor {
     /// Name of the node, unique in a cluster.
     pub id: NodeId,
-    /// State directory with the attempts of the node. `None` if the node names none; such a registration always
+    /// State directory with the attempts of the node. `None` if the node names no directory; its registration always
     /// succeeds.
     pub home: Option<NodeHome>,
     /// Identity of the current boot of the machine.
@@ -175,9 +175,9 @@ pub struct NodeUpdates {
     pub lease_until: Option<Timestamp>,
     /// Processes of this node that have pending actions.
     pub pending_actions: Vec<ProcessId>,
-    /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without owner is due (a
-    /// record that was handed out counts after its 5 s), or the processes of an unreachable node can be taken away from
-    /// it.
+    /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without an owner is due,
+    /// or the processes of an unreachable node can be taken away. A record that is reserved for an engine counts as due
+    /// when its 5 s are over.
     pub due: Option<Timestamp>,
     /// Version of the current policy.
     pub policy: PolicyVersion,

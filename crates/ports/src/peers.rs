@@ -27,7 +27,7 @@ pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
 pub struct PeerHttpRequest {
     /// Address of the node: `https://host:port`, `http://host:port`, or `http+unix:///path/of/a/socket`.
     pub address: String,
-    /// Path of the request, with its query after `?`.
+    /// Request target: the path, and the query after `?`.
     pub target: String,
     /// Names and values of the request headers.
     pub headers: Vec<(String, String)>,

@@ -43,8 +43,8 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
     /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
     ///   record. A process of a lost node gets no owner, and is due after the lease time and the grace period.
-    /// - A restored record that was not written since counts as having the revision at which it was given, so that a
-    ///   node with a newer copy can still restore that copy.
+    /// - Until a restored record is written again, it is compared by the revision of the given copy, so that a node
+    ///   with a newer copy can still restore that copy.
     /// - A record that another node owns in the store, in the same or a later attempt, is not replaced, unless the
     ///   given record has ended.
     /// - A record with sequence number 0 is a launch whose caller got no answer. If its launch key belongs to another
@@ -93,7 +93,7 @@ pub enum RecordPosition {
 /// Counters that a store has to advance past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HighWaterMarks {
-    /// Highest known cursor after the newest event.
+    /// Highest known end of the event log: the cursor after the newest event.
     pub end: EventCursor,
     /// Highest known sequence number.
     pub seq: Seq,

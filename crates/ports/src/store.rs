@@ -64,8 +64,8 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     /// - [`StoreError::Fenced`] if the lease of `claim_for` is not the newest of its node or has ended.
     async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
 
-    /// Claims waiting processes for this node, in the order of admission. Each gets an owner, the next attempt number,
-    /// a slot and a `Claimed` event.
+    /// Claims waiting processes for this node, in the order of admission. Each gets the next attempt number, a slot and
+    /// a `Claimed` event. A command gets this node as its owner; reported work gets no owner.
     ///
     /// At most `room.batch` processes are claimed. Roots are claimed only while the node holds fewer than `room.roots`
     /// roots. A drained node claims nothing.

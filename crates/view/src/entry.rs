@@ -37,7 +37,7 @@ pub(crate) struct FoldedLine {
 pub(crate) enum EntriesEnd {
     /// The end of the next entry is outside the window.
     Undecided,
-    /// No entry is left.
+    /// The window contains no further complete entry.
     Done,
 }
 
@@ -115,7 +115,7 @@ impl<'w> WindowEntries<'w> {
         Ok(self.told(RenderedLine { end: last_end, ..first }, count))
     }
 
-    /// Returns the line at `start`, after skipping overwritten states up to index `most`.
+    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `most`.
     fn settled_line(&self, start: usize, most: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
         while line.form == LineForm::Redrawn && line.end < most {

@@ -27,7 +27,8 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct LineCollapser {
     window: Window,
-    /// Number of bytes at the start of the window that were scanned already but depend on the bytes that follow.
+    /// Number of bytes at the start of the window that were scanned already and whose text depends on the bytes that
+    /// follow.
     waiting: usize,
 }
 

@@ -30,7 +30,7 @@ pub struct Page {
 /// A reason why a page ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStop {
-    /// The size limit is reached.
+    /// The page has reached its size limit.
     Full,
     /// The next entry does not end inside the window. The caller must try again with a window of at least twice the
     /// size.

@@ -130,7 +130,7 @@ impl Sanitizer {
             }
             ' '..='~' if self.state == State::Ground => shown.push(low_byte(c)),
             '\0'..='\u{7f}' => self.step(low_byte(c), shown),
-            // Terminals treat such a C1 control character like an escape followed by a letter.
+            // Terminals treat a C1 control character (`U+0080` to `U+009F`) like an escape followed by a letter.
             '\u{80}'..='\u{9f}' => {
                 self.step(b'\x1b', shown);
                 self.step(low_byte(c) - 0x40, shown);

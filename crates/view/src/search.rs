@@ -104,7 +104,7 @@ impl Searcher {
         self
     }
 
-    /// Sets the maximum number of bytes that are reported of a line.
+    /// Sets the maximum length of each line in a hit, in bytes; a longer line is cut.
     #[must_use]
     pub const fn longest(mut self, bytes: usize) -> Self {
         self.longest = bytes;
@@ -179,7 +179,7 @@ impl Searcher {
     }
 
     fn search(&mut self) {
-        // End of the block that may contain a match; the lines of this block are searched one by one.
+        // End of a block of lines that may contain a match. The lines of this block are searched one by one.
         let mut near = self.at;
         loop {
             if self.at >= near {

@@ -4,7 +4,7 @@ use crate::NodeHome;
 use longhaul_domain::{Epoch, Level, NodeId, OpId, PolicyVersion, ProcessId, Revision, SlotKey};
 use std::time::Duration;
 
-/// An underlying error of any type.
+/// Type of the underlying errors in the error types of the ports.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
 /// An error of a store method.

@@ -52,10 +52,10 @@ pub struct PageRequest {
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
-    /// By submit sequence, newest first.
+    /// Order of submission, newest first.
     #[default]
     NewestFirst,
-    /// By submit sequence, oldest first.
+    /// Order of submission, oldest first.
     OldestFirst,
 }
 
