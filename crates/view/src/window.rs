@@ -109,8 +109,8 @@ impl Window {
         wide(memchr::memchr_iter(b'\n', &self.bytes).count())
     }
 
-    /// Returns the index after a line feed; `number` counts line feeds from 1. Returns `None` if there is no such line
-    /// feed.
+    /// Returns the index after line feed `number`, counted from 1. Returns `None` if the window has fewer line
+    /// feeds.
     #[must_use]
     pub fn behind_feed(&self, number: u64) -> Option<usize> {
         let before = usize::try_from(number.checked_sub(1)?).ok()?;
