@@ -19,14 +19,14 @@ use std::fmt::Debug;
 /// One call of a store method that may fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreCall {
-    /// Called method.
+    /// Method that is called.
     pub method: StoreMethod,
     /// Identity of the write: the op that the caller passed, or the id of the submitted process; `None` for other
     /// calls.
     pub op: Option<OpId>,
 }
 
-/// Expands to `true` if the caller of the method relies on a change that the method makes.
+/// Expands to `true` for a method whose caller relies on a change to the store.
 macro_rules! is_write {
     (read) => {
         false
@@ -60,7 +60,7 @@ macro_rules! methods {
             /// All methods of a store that may fail.
             pub const ALL: &[Self] = &[$($(Self::$variant),*),*];
 
-            /// Returns true if the caller relies on a change that the method makes.
+            /// Returns true if the method changes the store and its caller relies on that change.
             #[must_use]
             pub const fn is_write(self) -> bool {
                 match self {
@@ -72,14 +72,12 @@ macro_rules! methods {
         /// A store that wraps another store and overrides some of its methods.
         ///
         /// A type that implements this trait implements [`Store`] automatically. By default, every method calls the
-        /// method with
-        /// the same name on the inner store; methods that can fail do so through [`around`](Self::around). Methods that
-        /// are
-        /// added to a port later are forwarded too, which a handwritten implementation of the port would miss.
+        /// method with the same name on the inner store; methods that can fail do so through [`around`](Self::around).
+        /// Methods that are added to a port later are forwarded too, which a handwritten implementation of the port
+        /// would miss.
         ///
         /// A file with an implementation must import this trait and none of the port traits, because their methods have
-        /// the
-        /// same names.
+        /// the same names.
         #[async_trait]
         pub trait StoreDecorator: Debug + Send + Sync + 'static {
             /// Type of the inner store; `dyn Store` accepts any store.

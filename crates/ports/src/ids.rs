@@ -1,16 +1,16 @@
-//! New identities and random bits.
+//! Port for generating ids and random bits.
 
 use longhaul_domain::{OpId, ProcessId, RandomBits};
 use std::fmt::Debug;
 
-/// Draws identities and chance, so that a test can foresee them.
+/// Generates ids and random bits. Tests use a source with predictable values.
 pub trait IdSource: Debug + Send + Sync + 'static {
-    /// An id that was never drawn before, random from its first character.
+    /// Returns a unique process id whose digits are random from the first one on.
     fn process(&self) -> ProcessId;
 
-    /// An id for one write that was never drawn before.
+    /// Returns a unique id for one write.
     fn op(&self) -> OpId;
 
-    /// Random bits.
+    /// Returns random bits.
     fn chance(&self) -> RandomBits;
 }

@@ -21,8 +21,7 @@ pub struct TreeSnapshot {
     /// CPU time that the tree has used so far, as far as it can be determined.
     ///
     /// The value may decrease when processes end whose CPU time was not counted. After a decrease, nothing is known
-    /// about
-    /// the time between the two snapshots.
+    /// about the time between the two snapshots.
     pub cpu: Duration,
     /// Ids of the live processes of the tree, at most [`MAX_MEMBERS`].
     pub members: Vec<u32>,

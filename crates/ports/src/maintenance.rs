@@ -1,50 +1,58 @@
-//! What has to be done for processes that nobody owns.
+//! Port for the maintenance of processes without an owner and of old records.
 
 use crate::{Lease, ReconcileResult, StoreError, StoredProcess};
 use async_trait::async_trait;
 use longhaul_domain::{ProcessId, Retention};
 use std::fmt::Debug;
 
-/// Finds what wants a decision, and lets go of what is old.
+/// Finds processes that need a decision, and prunes old records.
 #[async_trait]
 pub trait Maintenance: Debug + Send + Sync + 'static {
-    /// Ownerless rows that need a decision: due, orphaned (lease and grace over), unfinished cascade, open wishes. A
-    /// row with open wishes is due since it was accepted, whether it was never owned, was let go of, or has ended: who
-    /// left a wish or let go may be gone before looking. The one due longest comes first. Each is handed to one engine
-    /// for 5 s, or until it is written: if it is still due after that commit, it is handed out at once.
+    /// Returns at most `most` processes without an owner that need a decision, the longest overdue first. A process is
+    /// due if one of these conditions holds:
     ///
-    /// First of all it takes from every node whose lease and grace are over what it owns, as
-    /// [`Membership`](crate::Membership) says. A row that was taken so is due as long as it holds a slot and has no owner.
+    /// - A time that was set for the process has passed.
+    /// - Its node was lost: lease and grace period are over.
+    /// - Its cascade is unfinished.
+    /// - A pending action was accepted for the process. The process is due from that time on, whether it never had an
+    ///   owner, lost its owner or has ended, because the node that stored the action may be gone.
+    ///
+    /// A returned process is reserved for this engine for 5 s or until its next commit. If the process is still due
+    /// after that commit, it can be returned again at once.
+    ///
+    /// Before the search, the call takes away the processes of every node whose lease and grace period are over, see
+    /// [`Membership`](crate::Membership). Such a process is due as long as it holds a slot and has no owner.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError>;
 
-    /// Lets go of at most `most` ended records that the rule covers, oldest first; live ones never, nor ended ones that
-    /// are due for attention. `most` may be 0: then it only tells the total.
+    /// Prunes at most `most` ended records that are covered by the retention rule, oldest first. Live processes and
+    /// ended processes that are due are never pruned. With `most` 0, the call only returns the total.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be written.
+    /// Fails only if the store as a whole cannot be written.
     async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
 
-    /// Compares what this node keeps for itself with what the store has, and gives back what the store lost, as
-    /// [`Restore`](crate::Restore) says. A store of one machine has nothing to compare.
+    /// Compares this node's own copy of its records with the store, and restores records that the store has lost, see
+    /// [`Restore`](crate::Restore). A local store has nothing to compare.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node; what was given back until then stays.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node. Records that were restored before the
+    /// error stay restored.
     async fn reconcile(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
         let _ = by;
         Ok(ReconcileResult::default())
     }
 }
 
-/// What a sweep let go.
+/// Result of one pruning step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrunedBatch {
-    /// These records are gone; whoever holds their output lets it go too.
+    /// Ids of the pruned processes. The caller must also remove their output.
     pub ids: Vec<ProcessId>,
-    /// Whether more are covered by the rule.
+    /// True if the retention rule covers more records.
     pub more: bool,
-    /// How many records this store has ever let go.
+    /// Number of records that this store has ever pruned.
     pub total: u64,
 }

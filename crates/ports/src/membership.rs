@@ -13,8 +13,8 @@ use std::fmt::Debug;
 /// - After the lease has ended ([`Presence::Unreachable`]), the node cannot claim processes. The processes that it owns
 ///   remain its own, and it may still write them. A renewal or registration restores the lease.
 /// - After the grace period, the next [`claim_due`](crate::Maintenance) of any node takes those processes away
-///   ([`Presence::Lost`]). They have no owner, are due, and keep their slots until they are decided. The same step
-///   raises the epoch of the node, so that every call with its old lease is fenced. The step is idempotent.
+///   ([`Presence::Lost`]). They have no owner, are due, and keep their slots until an engine decides on them. The same
+///   step raises the epoch of the node, so that every call with its old lease is fenced. The step is idempotent.
 /// - A renewal after the grace period is still in time if no node has run that step yet.
 ///
 /// If no node has renewed a lease for a whole lease time, the store itself was unavailable. The first renewal then
@@ -30,28 +30,24 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Registers a node under a new epoch, which is higher than all earlier ones. The previous lease of the node is
-    /// fenced,
-    /// and the processes that the node owns belong to the new lease. The node stays drained if it was drained. The node
-    /// must [advertise](Self::advertise) its properties again.
+    /// fenced, and the processes that the node owns belong to the new lease. The node stays drained if it was drained.
+    /// The node must [advertise](Self::advertise) its properties again.
     ///
     /// Only the [state directory](NodeHome) that started an attempt can find that attempt again. The store therefore
     /// records the state directory of each node and refuses a registration from another one in these cases:
     ///
     /// - The node owns a process. In a shared store, this applies until lease and grace period are over; the
-    ///   registration
-    ///   then succeeds and the node loses its processes.
+    ///   registration then succeeds and the node loses its processes.
     /// - The lease of the node is valid, in a shared store.
     ///
-    /// A registration always succeeds if the state directory is the recorded one, if it names none, or if none is
-    /// recorded.
+    /// A registration always succeeds if it names the recorded state directory, if it names no state directory, or if
+    /// no state directory is recorded for the node.
     ///
     /// # Errors
     /// - [`StoreRejection::NameTaken`](crate::StoreRejection::NameTaken) if another state directory has the name and
-    ///   its
-    ///   lease is valid.
+    ///   its lease is valid.
     /// - [`StoreRejection::NameHeld`](crate::StoreRejection::NameHeld) if another state directory has the name, its
-    ///   lease
-    ///   has ended or never ends, and the node owns processes.
+    ///   lease has ended or never ends, and the node owns processes.
     /// - Other errors only if the store as a whole cannot be written.
     async fn register(&self, me: &NodeDescriptor) -> Result<Lease, StoreError>;
 
@@ -62,21 +58,18 @@ pub trait Membership: Debug + Send + Sync + 'static {
     async fn renew_lease(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
     /// Waits until there is new work for this node since its last call: a waiting process that it may claim, a freed
-    /// slot,
-    /// a pending action, a due record or a changed policy.
+    /// slot, a pending action, a due record or a changed policy.
     ///
     /// The first call under a lease returns at once if there is a waiting process, a due record without owner (now or
     /// later), or a pending action for a process of the node. A call may return without work. A process that is pinned
-    /// to
-    /// one node may wake other nodes too.
+    /// to one node may wake other nodes too.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
     async fn wait_for_updates(&self, by: &Lease) -> Result<NodeUpdates, StoreError>;
 
     /// Removes the node from the list of nodes. The node keeps the processes that it owns for its next registration;
-    /// until
-    /// then its lease stays valid and never ends. A call with an older lease has no effect.
+    /// until then its lease stays valid and never ends. A call with an older lease has no effect.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -89,8 +82,7 @@ pub trait Membership: Debug + Send + Sync + 'static {
     async fn nodes(&self) -> Result<Vec<NodeDescriptor>, StoreError>;
 
     /// Publishes the properties of this node for other nodes; valid until its next registration. A local store may
-    /// ignore
-    /// the call.
+    /// ignore the call.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node.
@@ -109,10 +101,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Starts (`true`) or ends (`false`) the drain of a node. A drained node claims nothing and finishes the processes
-    /// that
-    /// it owns; registrations do not end a drain. Returns false if no node has this name or a local store does not
-    /// support
-    /// draining.
+    /// that it owns; registrations do not end a drain. Returns false if no node has this name or a local store does not
+    /// support draining.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -122,10 +112,8 @@ pub trait Membership: Debug + Send + Sync + 'static {
     }
 
     /// Forgets a node that has left, or whose lease and grace period are over. The node is no longer listed, its
-    /// processes
-    /// have no owner and are due, and its last lease is fenced. If the node returns, it gets a higher epoch. A local
-    /// store
-    /// forgets no node.
+    /// processes have no owner and are due, and its last lease is fenced. If the node returns, it gets a higher epoch.
+    /// A local store forgets no node.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
@@ -149,7 +137,7 @@ pub struct Lease {
 pub struct NodeDescriptor {
     /// Name of the node, unique in a cluster.
     pub id: NodeId,
-    /// State directory with the attempts of the node. `None` if the node names none; such a registration always
+    /// State directory with the attempts of the node. `None` if the node names no directory; its registration always
     /// succeeds.
     pub home: Option<NodeHome>,
     /// Identity of the current boot of the machine.
@@ -162,8 +150,7 @@ pub struct NodeDescriptor {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeHome {
     /// Random identity of the state directory, which does not change when the directory is moved. Two values are
-    /// compared
-    /// by this identity alone.
+    /// compared by this identity alone.
     pub id: String,
     /// Path and machine name at the time of registration, for display.
     pub place: String,
@@ -188,9 +175,9 @@ pub struct NodeUpdates {
     pub lease_until: Option<Timestamp>,
     /// Processes of this node that have pending actions.
     pub pending_actions: Vec<ProcessId>,
-    /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without owner is due (a
-    /// record
-    /// that was handed out counts after its 5 s), or the processes of an unreachable node can be taken away from it.
+    /// Earliest time at which [`claim_due`](crate::Maintenance::claim_due) has work: a record without an owner is due,
+    /// or the processes of an unreachable node can be taken away. A record that is reserved for an engine counts as due
+    /// when its 5 s are over.
     pub due: Option<Timestamp>,
     /// Version of the current policy.
     pub policy: PolicyVersion,

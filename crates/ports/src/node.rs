@@ -45,8 +45,7 @@ pub enum Presence {
         /// Time at which the lease ended.
         since: Timestamp,
         /// Time at which the grace period ends. From then on, [`claim_due`](crate::Maintenance::claim_due) takes the
-        /// processes
-        /// of the node away from it.
+        /// processes of the node away from it.
         lost_at: Timestamp,
     },
     /// The node has lost the processes that it owned. Its epoch was raised, so that its last lease can no longer write.
@@ -91,8 +90,7 @@ impl KnownNode {
 
 impl NodeAdvertisement {
     /// Returns true if a node with this name and these labels may run processes with this placement. `Placement::Here`
-    /// fits
-    /// every node: a process that belongs to one node was pinned to it by the node that accepted it.
+    /// fits every node: a process that belongs to one node was pinned to it by the node that accepted it.
     #[must_use]
     pub fn fits(&self, node: &NodeId, placement: &Placement) -> bool {
         match placement {

@@ -23,8 +23,7 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     }
 
     /// Reads at most `wanted.most` bytes from an offset, as one chunk for each run of bytes of one stream. Dropped
-    /// bytes
-    /// are skipped and counted as a gap.
+    /// bytes are skipped and counted as a gap.
     ///
     /// # Errors
     /// Returns [`OutputError::Missing`] if the attempt has no output.
@@ -65,8 +64,7 @@ pub trait OutputLog: Debug + Send + Sync + 'static {
     async fn size_on_disk(&self, id: ProcessId) -> Result<u64, OutputError>;
 
     /// Lists processes that have stored output or other files: at most `most` processes with an id after `after`, in
-    /// the
-    /// order of their ids.
+    /// the order of their ids.
     ///
     /// # Errors
     /// Returns [`OutputError::Unlisted`] if the processes cannot be listed.

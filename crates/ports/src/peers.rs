@@ -1,41 +1,44 @@
-//! Questions to other nodes.
+//! Port for HTTP requests to the managers of other nodes.
 
 use crate::store::BoxedError;
 use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
 
-/// Carries requests to the managers of other nodes.
+/// Sends requests to the managers of other nodes.
 #[async_trait]
 pub trait PeerTransport: fmt::Debug + Send + Sync + 'static {
-    /// Sends a request and gives the head of the answer, whatever it is; what follows it is read piece by piece.
+    /// Sends a request and returns the head of the response, with any HTTP status. The caller then reads the body piece
+    /// by piece.
     ///
-    /// Nothing but the address of the call is ever contacted: a redirect is an answer like any other. No answer that the
-    /// other side can give takes unbounded time or memory until its head is here.
+    /// Only the address of the request is contacted; redirects are returned and not followed. Time and memory are
+    /// bounded until the head has arrived, whatever the other side sends.
     ///
     /// # Errors
-    /// [`PeerError::Unusable`] for an address that is none or that must not be asked, [`PeerError::Unreachable`] if nobody
-    /// is there, [`PeerError::Untrusted`] if it is not who it should be, [`PeerError::Silent`] if no answer came in time.
+    /// - [`PeerError::Unusable`] if the address is invalid or must not be contacted.
+    /// - [`PeerError::Unreachable`] if the connection failed.
+    /// - [`PeerError::Untrusted`] if the other side could not be authenticated.
+    /// - [`PeerError::Silent`] if no response came in time.
     async fn ask(&self, call: &PeerHttpRequest) -> Result<PeerResponse, PeerError>;
 }
 
 /// A request to another node.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PeerHttpRequest {
-    /// Where: `https://host:port`, `http://host:port`, or `http+unix:///path/of/a/socket`.
+    /// Address of the node: `https://host:port`, `http://host:port`, or `http+unix:///path/of/a/socket`.
     pub address: String,
-    /// The path, and behind `?` what else is asked.
+    /// Request target: the path, and the query after `?`.
     pub target: String,
-    /// Names and values of its headers.
+    /// Names and values of the request headers.
     pub headers: Vec<(String, String)>,
-    /// What is sent along as JSON; without it nothing is changed there.
+    /// JSON body of the request. A request without a body changes nothing on the other node.
     pub body: Option<Vec<u8>>,
-    /// How long the head of the answer may take.
+    /// Time limit for the arrival of the response head.
     pub patience: Duration,
 }
 
 impl fmt::Debug for PeerHttpRequest {
-    /// Prints no values: a proof and what a command is told are nobody else's business.
+    /// Omits header values and body, which can contain credentials and the input of a command.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PeerHttpRequest")
             .field("address", &self.address)
@@ -46,59 +49,62 @@ impl fmt::Debug for PeerHttpRequest {
     }
 }
 
-/// The head of an answer, and what follows it.
+/// The head of a response, with a reader for its body.
 #[derive(Debug)]
 pub struct PeerResponse {
-    /// The status of the answer.
+    /// HTTP status code.
     pub status: u16,
-    /// What follows its head.
+    /// Reader for the response body.
     pub body: Box<dyn PeerBody>,
 }
 
-/// What follows the head of an answer.
+/// Reader for the body of a response.
 #[async_trait]
 pub trait PeerBody: fmt::Debug + Send + Sync + 'static {
-    /// The next bytes, never none of them; nothing at the end. Dropping the call loses nothing.
+    /// Returns the next bytes, which are never empty. Returns `None` at the end of the body.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no bytes.
     ///
     /// # Errors
-    /// [`PeerError::Unreachable`] if it breaks off.
+    /// Returns [`PeerError::Unreachable`] if the connection breaks.
     async fn next(&mut self) -> Result<Option<Vec<u8>>, PeerError>;
 }
 
-/// Why there is no answer.
+/// An error of a request to another node.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeerError {
-    /// It must not be asked.
+    /// The address is invalid or must not be contacted.
     #[error("{address} is not contacted: {why}")]
     Unusable {
-        /// Where.
+        /// Address of the request.
         address: String,
-        /// Why.
+        /// Reason for the refusal.
         why: String,
     },
-    /// Nobody is there.
+    /// The connection failed or broke.
     #[error("{address} cannot be reached")]
     Unreachable {
-        /// Where.
+        /// Address of the request.
         address: String,
-        /// Why.
+        /// Underlying error.
         #[source]
         source: BoxedError,
     },
-    /// It cannot prove who it is, or there is nothing here to judge that by.
+    /// The other side could not prove its identity, or this node cannot verify the proof.
     #[error("{address} is not trusted")]
     Untrusted {
-        /// Where.
+        /// Address of the request.
         address: String,
-        /// Why.
+        /// Underlying error.
         #[source]
         source: BoxedError,
     },
-    /// No answer came in time.
+    /// No response came in time.
     #[error("{address} does not answer")]
     Silent {
-        /// Where.
+        /// Address of the request.
         address: String,
     },
 }

@@ -1,40 +1,43 @@
-//! Whether something outside works yet.
+//! Port for readiness probes.
 
 use async_trait::async_trait;
 use std::fmt::{self, Debug};
 use std::time::Duration;
 
-/// Finds out whether a command does what it was started for.
+/// Checks by a probe if a running command is ready.
 ///
-/// An answer is given within the patience of the question; what gives none by then counts as not. Dropping a question
-/// ends it, and leaves nothing of it behind.
+/// A probe without a result within `patience` counts as failed.
+///
+/// # Cancel safety
+/// Dropping the call ends the probe and cleans up everything that the probe started.
 #[async_trait]
 pub trait Prober: Debug + Send + Sync + 'static {
-    /// Whether an address answers an HTTP GET with a status from 200 to 399. Redirects are not followed.
+    /// Returns true if an HTTP GET of the address is answered with a status from 200 to 399. Redirects are not
+    /// followed.
     ///
-    /// An address that cannot be asked (another scheme, an unknown host) gives no answer.
+    /// Returns false for an address that cannot be contacted, such as one with another scheme or an unknown host.
     async fn answers(&self, url: &str, patience: Duration) -> bool;
 
-    /// Whether a command ends with code 0. Its output goes nowhere and its input is empty; it is killed with all that it
-    /// started when the patience is over or the question is dropped.
+    /// Returns true if a command exits with code 0. The command has no input and its output is discarded. The command
+    /// and all its descendants are killed when `patience` is over or the call is dropped.
     async fn succeeds(&self, order: ProbeCommand, patience: Duration) -> bool;
 }
 
-/// A command that tells by its exit code whether another works.
+/// A command that reports by its exit code if another command is ready.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProbeCommand {
-    /// The program: a path, or a name that is searched in the `PATH` of the environment.
+    /// Program: a path, or a name that is searched in the `PATH` of the environment.
     pub program: String,
-    /// Its arguments.
+    /// Arguments of the program.
     pub args: Vec<String>,
-    /// The absolute working directory.
+    /// Working directory, as an absolute path.
     pub directory: String,
-    /// Its whole environment.
+    /// Complete environment of the program, as names and values.
     pub environment: Vec<(String, String)>,
 }
 
 impl Debug for ProbeCommand {
-    /// Prints the names of variables only: values may be secrets.
+    /// Omits the values of the environment variables, because they may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProbeCommand")
             .field("program", &self.program)
@@ -45,7 +48,7 @@ impl Debug for ProbeCommand {
     }
 }
 
-/// Asks nothing: whatever it is asked about does not work yet. For nodes that run no commands.
+/// A prober that runs no probes: every probe fails. For nodes that run no commands.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopProber;
 

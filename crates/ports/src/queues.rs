@@ -22,9 +22,8 @@ pub trait Queues: Debug + Send + Sync + 'static {
     -> Result<PolicyVersion, StoreError>;
 
     /// Returns the queue of every concurrency key that has a waiting process or a slot holder, or only that of `only`.
-    /// The
-    /// queue of processes without a key comes first, then the others in the order of their keys. A key with neither is
-    /// omitted, even if `only` names it.
+    /// The queue of processes without a key comes first, then the others in the order of their keys. A key with neither
+    /// is omitted, even if `only` names it.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be read.

@@ -1,68 +1,71 @@
-//! Places in the event log that outlive the manager.
+//! Port for storing how far each reader has read the event log, so that the position survives a restart of the manager.
 
 use crate::{BoxedError, EventCursor};
 use async_trait::async_trait;
 use std::fmt::Debug;
 
-/// Keeps how far readers of the event log have come, by their names.
+/// Stores the cursor of each reader of the event log, by the name of the reader.
 #[async_trait]
 pub trait ReaderCursors: Debug + Send + Sync + 'static {
-    /// How far this reader has come; none if it never kept anything.
+    /// Returns the stored cursor of a reader. Returns `None` if no cursor was stored for the reader.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if it cannot be told, also for what is kept but makes no sense.
+    /// Returns [`ReaderCursorError`] if the cursor cannot be read or the stored data is invalid.
     async fn find(&self, reader: &str) -> Result<Option<EventCursor>, ReaderCursorError>;
 
-    /// Keeps how far it has come: durable on `Ok`, and after a crash either this or what was kept before.
+    /// Stores the cursor of a reader. The write is durable on `Ok`; after a crash, either the new or the previous
+    /// cursor is found.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if it cannot be kept.
+    /// Returns [`ReaderCursorError`] if the cursor cannot be stored.
     async fn keep(&self, reader: &str, place: EventCursor) -> Result<(), ReaderCursorError>;
 
-    /// Notes how far it has come, cheaply: on `Ok` it outlives this program, however that ends. After a power cut either
-    /// this is found, or an earlier note, or what was kept last. What is kept later replaces every note.
+    /// Stores the cursor of a reader without syncing it to disk, which is cheaper than [`keep`](Self::keep). On `Ok`,
+    /// the note survives any end of this program. After a power failure, `find` returns this note, an earlier note or
+    /// the cursor of the latest `keep`. The next `keep` replaces every note.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if it cannot be noted.
+    /// Returns [`ReaderCursorError`] if the cursor cannot be stored.
     async fn note(&self, reader: &str, place: EventCursor) -> Result<(), ReaderCursorError>;
 
-    /// Closes the mail of this reader until somebody outside opens it again: durable on `Ok`. Its place stays.
+    /// Stops the deliveries to a reader until a user reopens it. The write is durable on `Ok`. The cursor of the reader
+    /// does not change.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if that cannot be kept.
+    /// Returns [`ReaderCursorError`] if the closure cannot be stored.
     async fn close(&self, reader: &str, why: &str) -> Result<(), ReaderCursorError>;
 
-    /// Whether, and why, it was closed.
+    /// Returns the reason for which a reader was closed. Returns `None` if the reader is open.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if it cannot be told.
+    /// Returns [`ReaderCursorError`] if the stored data cannot be read.
     async fn closed(&self, reader: &str) -> Result<Option<ClosedReader>, ReaderCursorError>;
 
-    /// Opens it again; nothing happens to one that is open.
+    /// Reopens a reader. Does nothing if the reader is open.
     ///
     /// # Errors
-    /// [`ReaderCursorError`] if it stays closed.
+    /// Returns [`ReaderCursorError`] if the reader could not be reopened.
     async fn reopen(&self, reader: &str) -> Result<(), ReaderCursorError>;
 }
 
-/// That a reader wants nothing any more.
+/// A reader to which deliveries were stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClosedReader {
-    /// Why, as it was closed.
+    /// Reason that was given when the reader was closed.
     pub why: String,
-    /// What a person does to open it.
+    /// Instruction for a user on how to reopen the reader.
     pub remedy: String,
 }
 
-/// Why a place cannot be found or kept.
+/// An error of reading or changing the stored state of a reader.
 #[derive(Debug, thiserror::Error)]
 #[error("the cursor of {reader} cannot be {tried}")]
 pub struct ReaderCursorError {
-    /// Whose.
+    /// Name of the reader.
     pub reader: String,
-    /// What was tried: to have it `read`, `kept`, `noted`, `closed` or `opened`.
+    /// Past participle of the failed operation: `read`, `kept`, `noted`, `closed` or `opened`.
     pub tried: &'static str,
-    /// Why.
+    /// Underlying error.
     #[source]
     pub source: BoxedError,
 }

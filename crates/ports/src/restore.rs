@@ -27,39 +27,33 @@ pub trait Restore: Debug + Send + Sync + 'static {
     /// twice. An advanced counter gets an extra margin, because other nodes may have seen later values.
     ///
     /// If the event cursor was behind `marks`, the store gets a new incarnation, which shows every node that data was
-    /// lost.
-    /// The policy is replaced, with its version, if the stored one is older. An emptied store has a policy afterwards,
-    /// even
-    /// if `marks` contains none.
+    /// lost. The policy is replaced, with its version, if the stored one is older. An emptied store has a policy
+    /// afterwards, even if `marks` contains none.
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
     async fn advance_marks(&self, marks: &HighWaterMarks) -> Result<(), StoreError>;
 
     /// Restores records that are missing and not pruned, or that the store has at an earlier revision. A record is
-    /// written
-    /// unchanged at the next higher revision, with the event [`Fact::GivenBack`]. The outcomes are in the order of the
-    /// records.
+    /// written unchanged at the next higher revision, with the event [`Fact::Restored`]. The outcomes are in the order
+    /// of the records.
     ///
     /// - Slot, queue, indexes and due time follow from the slot state of the record. Pending actions and live stats are
     ///   restored too. A slot limit may be exceeded temporarily.
     /// - The launch key is restored if it is free. The sequence number is kept unless another process has it now.
     /// - The owner becomes the newest lease of the owning node. An unknown node gets a lease with the epoch of the
-    ///   record. A
-    ///   process of a lost node gets no owner, and is due after the lease time and the grace period.
-    /// - A restored record that was not written since counts as having the revision at which it was given, so that a
-    ///   node
+    ///   record. A process of a lost node gets no owner, and is due after the lease time and the grace period.
+    /// - Until a restored record is written again, it is compared by the revision of the given copy, so that a node
     ///   with a newer copy can still restore that copy.
     /// - A record that another node owns in the store, in the same or a later attempt, is not replaced, unless the
-    ///   given
-    ///   record has ended.
+    ///   given record has ended.
     /// - A record with sequence number 0 is a launch whose caller got no answer. If its launch key belongs to another
     ///   process by now, the caller has launched again, and the record counts as pruned.
     ///
     /// # Errors
     /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node; nothing was written.
     ///
-    /// [`Fact::GivenBack`]: longhaul_domain::Fact::GivenBack
+    /// [`Fact::Restored`]: longhaul_domain::Fact::Restored
     async fn restore(&self, by: &Lease, kept: &[StoredProcess]) -> Result<Vec<RestoreOutcome>, StoreError>;
 }
 
@@ -76,8 +70,7 @@ pub struct History {
 
 impl History {
     /// Returns true if no loss of data is visible since `earlier`: the incarnation is the same and the event cursor has
-    /// not
-    /// gone back.
+    /// not gone back.
     #[must_use]
     pub fn continues(&self, earlier: &Self) -> bool {
         self.incarnation.is_some() && self.incarnation == earlier.incarnation && self.end >= earlier.end
@@ -100,7 +93,7 @@ pub enum RecordPosition {
 /// Counters that a store has to advance past.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HighWaterMarks {
-    /// Highest known cursor after the newest event.
+    /// Highest known end of the event log: the cursor after the newest event.
     pub end: EventCursor,
     /// Highest known sequence number.
     pub seq: Seq,
@@ -116,8 +109,7 @@ pub enum RestoreOutcome {
     /// The store has the record at this revision: not older than the given record, or owned by another node.
     AlreadyPresent(Revision),
     /// The process was pruned and is not restored. Also returned if its caller got no answer and its launch key belongs
-    /// to
-    /// another process by now.
+    /// to another process by now.
     Pruned,
 }
 

@@ -1,96 +1,100 @@
-//! Whether a launch is what somebody asked for who may ask.
+//! Port for signing launches and verifying their signatures.
 
 use crate::NodeAdvertisement;
 use longhaul_domain::{AttemptNo, LaunchSignature, NodeId, Process, Timestamp};
 use std::fmt::Debug;
 
-/// Vouches for launches, where whoever can write to the store shall not thereby run commands.
+/// Signs launches, so that write access to the store is not enough to run commands.
 ///
-/// A seal covers everything that decides what is executed, by whom and where: the identity of the process, its whole
-/// specification, its place in its tree, the user that commands run as, and until when it may be started. It does not
-/// cover what changes in a life, such as status, priority, and times.
+/// A launch signature covers everything that decides which command is executed, by which user and where:
+///
+/// - the id of the process and its position in its tree
+/// - the complete spec
+/// - the user that commands run as
+/// - the time until which the launch may be started
+///
+/// The signature does not cover values that change while the process exists, such as status, priority and times.
 pub trait LaunchSigner: Debug + Send + Sync + 'static {
-    /// Vouches for a process that is accepted now; none where nobody asks for it.
+    /// Signs a process that this node is accepting. Returns `None` if launches are not signed.
     fn seal(&self, process: &Process) -> Option<LaunchSignature>;
 
-    /// Whether the specification of a process, as it was read, is the one that was vouched for. It may be too late to
-    /// start it.
+    /// Verifies that the process has the spec that was signed. The expiry of the signature is not checked.
     ///
     /// # Errors
-    /// [`SignatureError`] if it is not, or nobody here can tell.
+    /// Returns [`SignatureError`] if the signature is missing, does not match, or cannot be verified on this node.
     fn verify(&self, process: &Process) -> Result<(), SignatureError>;
 
-    /// Whether the present attempt of a process may be started here and now.
+    /// Verifies that the current attempt of a process may be started on this node now.
     ///
     /// # Errors
-    /// [`SignatureError`] if it may not.
+    /// Returns [`SignatureError`] if the attempt may not be started.
     fn admit(&self, process: &Process, here: &LaunchTarget<'_>) -> Result<(), SignatureError>;
 }
 
-/// Where and when something would be started.
+/// Node and time of an intended start.
 #[derive(Clone, Copy, Debug)]
 pub struct LaunchTarget<'a> {
-    /// The node.
+    /// Node that would start the attempt.
     pub node: &'a NodeId,
-    /// What it offers.
+    /// Labels and capacity that the node advertises.
     pub offer: &'a NodeAdvertisement,
-    /// The moment.
+    /// Time of the start.
     pub now: Timestamp,
 }
 
-/// Why a launch is not trusted. Whatever is told of it may be read by whoever can read the store.
+/// A reason why a launch is not trusted. The text may be read by everyone with read access to the store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
-    /// Nobody vouched for it.
+    /// The launch has no signature.
     #[error("this launch has no signature")]
     Missing,
-    /// Its seal cannot be read.
+    /// The signature is malformed.
     #[error("the signature of this launch cannot be read")]
     Unreadable,
-    /// It was sealed with a key that is not here.
+    /// The launch was signed with a key that this node does not have.
     #[error("this launch was signed with the cluster key {key}, which this node does not have")]
     UnknownKey {
-        /// The id of the key, as the seal tells it.
+        /// Id of the key, as given in the signature.
         key: String,
     },
-    /// It is not what was vouched for.
+    /// The launch does not match its signature.
     #[error(
         "the signature does not match this launch: its record was changed, or the signature is that of another launch"
     )]
     Altered,
-    /// Its commands would run as somebody else than who accepted it.
+    /// The command would run as another user than the one that accepted the launch.
     #[error("this launch was accepted by the user {sealed:?}, but commands of this node run as {here:?}")]
     OtherUser {
-        /// Who accepted it.
+        /// User that accepted the launch.
         sealed: String,
-        /// Whose node this is.
+        /// User that commands of this node run as.
         here: String,
     },
-    /// It may not run on this node.
+    /// The placement in the spec does not allow this node.
     #[error("this launch was signed for other nodes than {here}")]
     WrongNode {
-        /// This node.
+        /// Name of this node.
         here: NodeId,
     },
-    /// It waited too long.
+    /// The time until which the launch may be started has passed.
     #[error("this launch has expired")]
     Expired {
-        /// Until when it was.
+        /// Time until which the launch could be started.
         until: Timestamp,
     },
-    /// Its policy leads to fewer attempts.
+    /// The number of the attempt is higher than the retry policy allows.
     #[error("attempt {attempt} of this launch exceeds the maximum of its retry policy, {most}")]
     TooOften {
-        /// Which.
+        /// Number of the refused attempt.
         attempt: AttemptNo,
-        /// The most.
+        /// Highest attempt number that the retry policy can lead to.
         most: u32,
     },
 }
 
 impl SignatureError {
-    /// What to do about it.
+    /// Returns an instruction for the user on how to resolve the error.
     #[must_use]
     pub const fn help(&self) -> &'static str {
         match self {
@@ -113,7 +117,7 @@ impl SignatureError {
     }
 }
 
-/// Vouches for nothing and asks for nothing, which is right where the store is as private as the state of the manager.
+/// A signer that signs nothing and accepts every launch, for stores that are as private as the manager's own state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoopSigner;
 

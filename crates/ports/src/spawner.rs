@@ -1,4 +1,4 @@
-//! What runs commands.
+//! Port for starting, observing and stopping attempts.
 
 use crate::TreeSnapshot;
 use async_trait::async_trait;
@@ -8,203 +8,214 @@ use longhaul_domain::{
 };
 use std::fmt::Debug;
 
-/// Runs attempts, watches them, and stops them.
+/// Runs attempts, observes them, and stops them.
 ///
-/// Everything that happens to an attempt, its start included, comes back through [`next`](Self::next), once.
+/// Everything that happens to an attempt, including its start, is reported once by [`next`](Self::next).
 #[async_trait]
 pub trait Spawner: Debug + Send + Sync + 'static {
-    /// What it can do.
+    /// Returns the features that this spawner supports.
     fn capabilities(&self) -> Capabilities;
 
-    /// Starts an attempt; safe to ask again: one that was started before is not started twice, and is reported as it
-    /// is. `Ok` means that the order was taken; `Spawned`, `SpawnFailed` or `NeverRan` follows.
+    /// Requests the start of an attempt. `Ok` means that the request was accepted; `Spawned`, `SpawnFailed` or
+    /// `NeverRan` follows from [`next`](Self::next). The call can be repeated safely: an attempt is never started
+    /// twice, and the state of a known attempt is reported again.
     ///
     /// # Errors
-    /// [`SpawnError::Refused`] if it surely never ran and never will.
+    /// Returns [`SpawnError::Refused`] if the attempt certainly never ran and never will.
     async fn start(&self, order: StartRequest) -> Result<(), SpawnError>;
 
-    /// Finds out what became of an attempt that another life of this manager started, and watches it from here on if
-    /// it is alive; what follows comes through [`next`](Self::next). `command` is the one that it was started with: how
-    /// it is stopped and how much of its output is kept are the same after a restart of the manager.
+    /// Determines the state of an attempt that an earlier run of the manager started. A live attempt is observed from
+    /// now on, and [`next`](Self::next) reports later observations. `command` must be the command that the attempt was
+    /// started with: it defines how the attempt is stopped and how much of its output is stored.
     ///
     /// # Errors
-    /// [`SpawnError::Unreachable`] if it cannot be told now.
+    /// Returns [`SpawnError::Unreachable`] if the state cannot be determined now.
     async fn adopt(&self, key: AttemptKey, command: &CommandSpec) -> Result<Adopted, SpawnError>;
 
-    /// Stops the whole tree of an attempt; asked before the start is answered, it takes effect then. Safe to ask again.
+    /// Stops the whole process tree of an attempt. If the start is still pending, the stop takes effect after it. The
+    /// call can be repeated safely.
     ///
     /// # Errors
-    /// [`SpawnError::Unknown`] if it is not watched here.
+    /// Returns [`SpawnError::Unknown`] if this spawner does not observe the attempt.
     async fn stop(&self, key: AttemptKey, order: StopRequest) -> Result<(), SpawnError>;
 
-    /// Halts the whole tree. On `Ok` none of it runs.
+    /// Suspends the whole process tree. On `Ok`, no process of the tree is running.
     ///
     /// # Errors
-    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it could not be halted.
+    /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
+    /// - [`SpawnError::Unreachable`] if the tree could not be suspended.
     async fn pause(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
-    /// Lets a tree go on that [`pause`](Self::pause) halted; one that it did not halt is left as it is.
+    /// Resumes a process tree that [`pause`](Self::pause) suspended. Processes that were suspended by others stay
+    /// suspended.
     ///
     /// # Errors
-    /// As [`pause`](Self::pause).
+    /// Returns the errors of [`pause`](Self::pause).
     async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
 
-    /// Sends a signal to the main process of a live attempt, or to its whole tree; one that is halted gets it when it goes
-    /// on. Only where [`Capabilities::signals`] is true.
+    /// Sends a signal to the main process of a live attempt, or to its whole process tree. A suspended process receives
+    /// the signal when it resumes. Supported only if [`Capabilities::signals`] is true.
     ///
     /// # Errors
-    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if nobody got it,
-    /// [`SpawnError::Unsupported`] where none are sent.
+    /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
+    /// - [`SpawnError::Unreachable`] if the signal reached no process.
+    /// - [`SpawnError::Unsupported`] if this spawner cannot send signals.
     async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError> {
         let _ = (signal, target);
         Err(SpawnError::Unsupported { key, what: "a signal" })
     }
 
-    /// What the tree of a live attempt uses at this moment: at least one process.
+    /// Returns the current resource usage of the process tree of a live attempt, which has at least one process.
     ///
     /// # Errors
-    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told.
+    /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
+    /// - [`SpawnError::Unreachable`] if the usage cannot be determined.
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
 
-    /// Looks into the tree of a live attempt. It changes nothing there, and is asked for every silent command now and
-    /// then: it has to be cheap. Only where [`Capabilities::looks`] is true.
+    /// Inspects the process tree of a live attempt without changing it. The call must be cheap, because every silent
+    /// command is inspected repeatedly. Supported only if [`Capabilities::looks`] is true.
     ///
     /// # Errors
-    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it cannot be told,
-    /// [`SpawnError::Unsupported`] where it is never told.
+    /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
+    /// - [`SpawnError::Unreachable`] if the tree cannot be inspected now.
+    /// - [`SpawnError::Unsupported`] if this spawner cannot inspect trees.
     async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         Err(SpawnError::Unsupported { key, what: "inspection of its tree" })
     }
 
-    /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`, and tells how many
-    /// bytes its pipe took: all, or fewer if nobody reads them soon. With `close` and all bytes taken, the input ends
-    /// there. Writes of one attempt do not mix. Only where [`Capabilities::input`] is true.
+    /// Writes to the standard input of a live attempt whose command was started with `Stdin::Pipe`. Returns the number
+    /// of bytes that the pipe accepted: all of them, or fewer if the command does not read them soon. If `close` is
+    /// true and all bytes were accepted, the input is closed. Concurrent writes to one attempt are not interleaved.
+    /// Supported only if [`Capabilities::input`] is true.
     ///
     /// # Errors
-    /// [`SpawnError::InputClosed`] if its input is no pipe, was closed, or has no reader any more;
-    /// [`SpawnError::Unknown`] if it is not watched here, [`SpawnError::Unreachable`] if it could not be reached,
-    /// [`SpawnError::Unsupported`] where it can never be done.
+    /// - [`SpawnError::InputClosed`] if the input is not a pipe, was closed, or has lost its reader.
+    /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
+    /// - [`SpawnError::Unreachable`] if the attempt could not be reached.
+    /// - [`SpawnError::Unsupported`] if this spawner cannot write to inputs.
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
         let _ = (bytes, close);
         Err(SpawnError::Unsupported { key, what: "a pipe as standard input" })
     }
 
-    /// Takes in how long the lease of this node lasts, and returns when every [leased](StartRequest::leased) attempt can know
-    /// it: told at every prolongation, and once by a manager of a store whose leases never end. It cannot fail: attempts
-    /// that do not hear of it end too early, never too late.
+    /// Publishes the end of this node's lease to every [leased](StartRequest::leased) attempt, and returns when all of
+    /// them can read it. Called after every renewal, and once by a manager whose store has leases that never end. The
+    /// call cannot fail: an attempt that misses a renewal stops too early, never too late.
     async fn set_lease_end(&self, until: LeaseEnd) {
         let _ = until;
     }
 
-    /// Parks until something was seen of an attempt. Each is handed out once, in order per attempt.
+    /// Waits for the next observation. Each observation is returned once; the observations of one attempt are in order.
     async fn next(&self) -> SpawnerEvent;
 
-    /// Whether the end that was told of an attempt will be told again whatever becomes of this manager and its machine:
-    /// only then may somebody hear of it before a store has it. Of one that nobody saw, the reason may be another one then.
-    /// A spawner that keeps no record of its own says no.
+    /// Returns true if the reported end of an attempt will be reported again even after a crash of the manager or the
+    /// machine. Only then may the end be published before a store has recorded it. If the exit was not observed, the
+    /// repeated report may name another reason. A spawner without records of its own returns false.
     async fn exit_is_durable(&self, _key: AttemptKey) -> bool {
         false
     }
 
-    /// The record of this end is durable: the spawner may let go of what it holds for it, but not of its output.
+    /// Reports to the spawner that the end of the attempt is durable in the store. The spawner may then delete its
+    /// files of the attempt, except the output.
     async fn settled(&self, key: AttemptKey);
 }
 
-/// One attempt of one process.
+/// Identity of one attempt of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttemptKey {
-    /// The process.
+    /// Id of the process.
     pub id: ProcessId,
-    /// The attempt.
+    /// Number of the attempt.
     pub attempt: AttemptNo,
 }
 
-/// What to start.
+/// A request to start an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartRequest {
-    /// Which attempt.
+    /// Attempt to start.
     pub key: AttemptKey,
-    /// The command as it was asked for.
+    /// Command, as requested by the caller.
     pub command: CommandSpec,
-    /// Its whole environment, as it shall be.
+    /// Complete environment of the command, as names and values.
     pub environment: Vec<(String, String)>,
-    /// It runs again elsewhere once this node is lost: where commands outlive their manager, this one has to be stopped at
-    /// the end of the lease by whoever watches it then, as by [`StopCause::Limit`].
+    /// True if the process runs again on another node once this node is lost. If commands outlive their manager, the
+    /// supervisor of this attempt must stop it when the lease ends, as for [`StopCause::Limit`].
     pub leased: bool,
 }
 
-/// How long the lease of a node lasts.
+/// The end of a node's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// It does not end: the store has no such leases, or the node has left in good order and keeps what it owns.
+    /// The lease does not end: leases never end in this store, or the node has left the cluster and keeps its
+    /// processes.
     Never,
-    /// Until then, unless it is prolonged.
+    /// The lease ends at this time unless it is renewed.
     At(Timestamp),
 }
 
-/// How to stop.
+/// A request to stop an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StopRequest {
-    /// Why.
+    /// Reason for the stop.
     pub cause: StopCause,
-    /// Kill at once instead of asking first.
+    /// True to kill the tree at once, without a grace period.
     pub force: bool,
 }
 
-/// Something that was seen.
+/// An observation of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpawnerEvent {
-    /// Of which process.
+    /// Process that was observed.
     pub id: ProcessId,
-    /// What; it names the attempt.
+    /// Observation, which includes the number of the attempt.
     pub observation: Observation,
 }
 
-/// What became of an attempt.
+/// State of an attempt that an earlier run of the manager started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Adopted {
-    /// It is alive and watched; its start was seen so.
+    /// The attempt is alive and observed from now on; contains the observation of its start.
     Alive(Observation),
-    /// It is over: `Exited`, `SpawnFailed`, `NeverRan`, or `SupervisorLost`.
+    /// The attempt is over; contains `Exited`, `SpawnFailed`, `NeverRan` or `SupervisorLost`.
     Over(Observation),
 }
 
-/// Why a spawner did not do what it was asked.
+/// An error of a spawner.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
-    /// It surely never ran and never will.
+    /// The attempt certainly never ran and never will.
     #[error("the command cannot be started: {}", failure.detail)]
     Refused {
-        /// Why.
+        /// Reason for the refusal.
         failure: StartFailure,
     },
-    /// It is not watched here.
+    /// This spawner does not observe the attempt.
     #[error("attempt {} of {} is not supervised here", key.attempt, key.id)]
     Unknown {
-        /// Which.
+        /// Attempt that was requested.
         key: AttemptKey,
     },
-    /// It could not be reached; asking again may help.
+    /// The attempt could not be reached; a later call may succeed.
     #[error("attempt {} of {} cannot be reached: {what}", key.attempt, key.id)]
     Unreachable {
-        /// Which.
+        /// Attempt that was requested.
         key: AttemptKey,
-        /// What failed.
+        /// Description of the failure.
         what: String,
     },
-    /// Nothing can be written to its standard input.
+    /// The standard input of the attempt cannot be written to.
     #[error("the input of attempt {} of {} is closed", key.attempt, key.id)]
     InputClosed {
-        /// Which.
+        /// Attempt that was requested.
         key: AttemptKey,
     },
-    /// This spawner never does it.
+    /// This spawner does not support the operation.
     #[error("attempt {} of {} runs on a node that does not support {what}", key.attempt, key.id)]
     Unsupported {
-        /// Which.
+        /// Attempt that was requested.
         key: AttemptKey,
-        /// What was asked.
+        /// Unsupported feature, as a noun phrase.
         what: &'static str,
     },
 }

@@ -1,4 +1,4 @@
-//! The store of processes, which is also the queue, in every deployment.
+//! Port for the process store, which also contains the queues.
 
 mod error;
 mod filter;
@@ -17,63 +17,91 @@ use longhaul_domain::{
 };
 use std::fmt::Debug;
 
-/// Keeps processes and gives them to nodes in the order of claim.
+/// Stores processes and assigns waiting processes to nodes in the order of admission.
 ///
-/// Every method is one atomic step, durable on `Ok`, and safe to send again with the same id or op. `submit`, `commit` and
-/// `enqueue_action` change one process, `update_live_stats` each for itself; `claim` changes all that it hands out in one step.
+/// Every method is one atomic step, is durable on `Ok`, and can be repeated safely with the same id or op. Two methods
+/// change several processes: `claim` changes all returned processes in one step, `update_live_stats` changes each
+/// process in its own step.
 #[async_trait]
 pub trait ProcessStore: Debug + Send + Sync + 'static {
-    /// Accepts a new process as revision 1: guards, record, index, queue and events together. Of the guards
-    /// the first that it meets answers: the id or launch key is taken, the lease of `claim_for`, the version of the policy, the
-    /// parent is missing, an ancestor closes, the depth, the level, a key held by its own ancestors alone, `fail_if_queued`.
+    /// Accepts a new process as revision 1. Guards, record, indexes, queue and events form one step. If several guards
+    /// fail, the first one in this order is reported:
     ///
-    /// With `claim_for`, what waits is claimed in the same step, as revision 2 with an event of its own, unless its key
-    /// is full or held back, it is a root without room, it may not run on this node, the node drains, or somebody goes first: a waiter
-    /// of its key, as urgent or more, that this node may run, which is whoever is shared or pinned to it, but no root
-    /// without room. With `fail_if_queued`, what would wait for a slot is refused instead, without `claim_for` always; what
-    /// is delayed is accepted, and so is reported work that begins at once, which needs no slot.
+    /// 1. The id or the launch key is already in use.
+    /// 2. The lease of `claim_for` is not valid.
+    /// 3. The limits come from an older policy.
+    /// 4. The parent is missing.
+    /// 5. An ancestor is closed, see below.
+    /// 6. The tree would be too deep.
+    /// 7. The level of the tree is full.
+    /// 8. The ancestors of the process hold all slots of its key.
+    /// 9. The process would have to wait although `fail_if_queued` is set.
     ///
-    /// Its ancestors are open if its parent neither is ending nor has ended, and none further above
-    /// [is ending](longhaul_domain::ProcessHeader::is_ending); one that was let go had ended.
+    /// If `claim_for` is set, a process that is ready to run is also claimed in this step (revision 2, with its own
+    /// `Claimed` event). The process waits instead if one of these conditions holds:
     ///
-    /// Submitting the same id again gives what it became: `Existing` with the same specification, without the record if
-    /// that was let go; the latest 100,000 that were are known.
+    /// - Its key has no free slot or is on hold.
+    /// - It is a root, and the node has no free root slot.
+    /// - Its placement excludes this node.
+    /// - The node is drained.
+    /// - Another process with at least the same priority waits for the same key, and this node may run that process:
+    ///   its placement is shared or names this node, and it is not a root if the node has no free root slot.
+    ///
+    /// If `fail_if_queued` is set, a process that would wait for a slot is refused; without `claim_for`, this applies
+    /// to every process that is ready to run. Delayed processes are accepted, and so is reported work that starts at
+    /// once, because it needs no slot.
+    ///
+    /// The parent is closed if it is ending or has ended. Any other ancestor is closed while it [is
+    /// ending](longhaul_domain::ProcessHeader::is_ending); a pruned ancestor had ended before and is not closed.
+    ///
+    /// A repeated submission of the same id returns [`SubmitOutcome::Existing`]. For a pruned process, the record is
+    /// missing from the result; the store remembers the latest 100,000 pruned processes.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] with the guard that it met, [`StoreError::Fenced`] if the lease of `claim_for` is not
-    /// the newest of its node, or is over; nothing was written.
+    /// Nothing is written if an error is returned.
+    ///
+    /// - [`StoreError::Refused`] with the guard that failed.
+    /// - [`StoreError::Fenced`] if the lease of `claim_for` is not the newest of its node or has ended.
     async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
 
-    /// Gives this node the best waiters, best first: owner set, attempt + 1, slot taken, `Claimed` event applied.
+    /// Claims waiting processes for this node, in the order of admission. Each gets the next attempt number, a slot and
+    /// a `Claimed` event. A command gets this node as its owner; reported work gets no owner.
     ///
-    /// At most `room.batch`; roots only while the node holds fewer than `room.roots` of them; nothing while it drains.
+    /// At most `room.batch` processes are claimed. Roots are claimed only while the node holds fewer than `room.roots`
+    /// roots. A drained node claims nothing.
     ///
     /// # Errors
-    /// [`StoreError::Fenced`] if the lease is not the newest of its node, or is over; a beat tells which.
+    /// Returns [`StoreError::Fenced`] if the lease is not the newest of its node or has ended. A lease renewal
+    /// distinguishes these two cases.
     async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
 
-    /// Replaces the record if revision and author fit, and appends the events as (revision, index). Slot, queue,
-    /// indexes and due time follow from the slot state of `next`; a process that stands waiting, idle or ended has no
-    /// owner afterwards, except that what ended keeps its node in the record. Vitals stay as they are.
+    /// Replaces the record if revision and author match, and appends the events, numbered by revision and index. Slot,
+    /// queue, indexes and due time follow from the slot state of `next`. A process that then waits, is idle or has
+    /// ended has no owner; an ended process keeps its node in the record. Live stats do not change.
     ///
-    /// The same `op` again gives the same answer and changes nothing, also after a sweep. The answers to the latest 64
-    /// commits and wishes of a process are known, to the latest four once it was swept, as long as they are among the
-    /// latest 100,000 of the store.
+    /// A repeated commit with the same `op` returns the same answer and changes nothing, even after the process was
+    /// pruned. The store remembers the answers to the latest 64 commits and actions of a process, and to the latest
+    /// four of a pruned process, as long as they are among the latest 100,000 answers of the store.
     ///
     /// # Errors
-    /// In this order, after the answer to a known `op`: [`StoreError::Missing`]; [`StoreError::Conflict`] if it has
-    /// moved on, whoever writes; [`StoreError::Fenced`] if the author is not its owner, or if nobody owns it and the
-    /// author's lease is not the newest of its node; [`StoreError::Refused`] with [`StoreRejection::DescendantLives`] if the
-    /// change asks for that guard.
+    /// After the check for a known `op`, the errors are checked in this order:
+    ///
+    /// 1. [`StoreError::Missing`] if the process is unknown.
+    /// 2. [`StoreError::Conflict`] if the revision has changed, whatever the author.
+    /// 3. [`StoreError::Fenced`] if the author is not the owner, or if there is no owner and the author's lease is not
+    ///    the newest of its node.
+    /// 4. [`StoreError::Refused`] with [`StoreRejection::DescendantLives`] if the change requires that no descendant is
+    ///    live.
     async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
 
-    /// Leaves an order for the owner and calls it; without an owner the row is due for attention as long as the order
-    /// is open, whether it waits, is delayed or has ended. At most 16 are open per process, and
-    /// four more that ask for its end ([`max_pending_actions`]). The same `op` again gives
-    /// the same number, for as long as in [`commit`](Self::commit).
+    /// Stores a pending action for the owner of a process and notifies the owner. A process without an owner is due
+    /// while the action is pending, whether the process waits, is delayed or has ended. At most 16 actions of a process
+    /// can be pending, and four more if they end the process ([`max_pending_actions`]). A repeated call with the same
+    /// `op` returns the same number, for as long as described in [`commit`](Self::commit).
     ///
     /// # Errors
-    /// [`StoreError::Missing`], or [`StoreError::Refused`] with [`StoreRejection::TooManyWishes`].
+    /// - [`StoreError::Missing`] if the process is unknown.
+    /// - [`StoreError::Refused`] with [`StoreRejection::TooManyWishes`] if the limit is reached.
     async fn enqueue_action(
         &self,
         id: &ProcessId,
@@ -81,31 +109,35 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
         wish: PendingAction,
     ) -> Result<ActionSeq, StoreError>;
 
-    /// Keeps the latest facts about live attempts: no revision, no event; a crash may lose the last second. They stay
-    /// through commits and the end, until the next attempt is claimed.
+    /// Stores the live stats of running attempts. The call creates no revision and no event; a crash may lose the last
+    /// second. Live stats remain through commits and the end of the process, until the next attempt is claimed.
     ///
-    /// The answers stand in the order of the questions: [`StoreError::Missing`], then [`StoreError::Fenced`] as for a
-    /// commit, then [`StoreError::Conflict`] for another attempt than the latest and for one that has ended.
+    /// The results are in the order of `live_stats`. Each is the first of these errors that applies, or `Ok`:
+    ///
+    /// 1. [`StoreError::Missing`] if the process is unknown.
+    /// 2. [`StoreError::Fenced`] as in [`commit`](Self::commit).
+    /// 3. [`StoreError::Conflict`] if the attempt is not the latest or the process has ended.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be reached.
+    /// Fails only if the store as a whole cannot be reached.
     async fn update_live_stats(
         &self,
         by: &Writer,
         live_stats: &[(ProcessId, AttemptNo, LiveStats)],
     ) -> Result<Vec<Result<(), StoreError>>, StoreError>;
 
-    /// The records of these ids, in the same order; `None` for an id that is not known.
+    /// Returns the records of these processes in the order of `ids`, with `None` for an unknown process.
     ///
     /// # Errors
-    /// When the store as a whole cannot be read; [`StoreError::Corrupt`] if one of them is damaged, which hides the
-    /// others from whoever asks for them together.
+    /// - [`StoreError::Corrupt`] if one of the records is damaged; the other records are not returned either.
+    /// - Other errors if the store as a whole cannot be read.
     async fn load(&self, ids: &[ProcessId]) -> Result<Vec<Option<StoredProcess>>, StoreError>;
 
-    /// The same of each for itself: one that is damaged hides no other.
+    /// Returns the same records as [`load`](Self::load), with a separate result for each, so that a damaged record does
+    /// not affect the others.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn load_each(
         &self,
         ids: &[ProcessId],
@@ -126,177 +158,182 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
         Ok(each)
     }
 
-    /// One page of records, newest first by submit sequence unless asked otherwise. A page may be short and still have
-    /// a cursor. What cannot be read is named beside it. A record that stays the same is seen exactly once by whoever follows the cursors to the end, whatever
-    /// is submitted or ends meanwhile.
+    /// Returns one page of records in the order of their submission, newest first by default. A page with fewer records
+    /// than requested may still have a next page. Records that cannot be read are listed in [`Listing::damaged`].
+    ///
+    /// A reader that follows the pages to the end sees each record that does not change exactly once, even if other
+    /// processes are submitted or end meanwhile.
     ///
     /// # Errors
-    /// Only when the store as a whole cannot be read.
+    /// Fails only if the store as a whole cannot be read.
     async fn list(&self, filter: &ProcessFilter, page: &PageRequest) -> Result<Listing, StoreError>;
 
-    /// Whether the claim of this attempt is kept as the store promises, asked before the attempt is started: the answer
-    /// to the claim may have been lost, and what is read of it later may be there for now only.
+    /// Returns true if the claim of this attempt is durable. The engine calls this before it starts the attempt,
+    /// because the answer to the claim may have been lost, and a later read may show a claim that is not durable yet.
     ///
     /// # Errors
-    /// As for a write: as long as it cannot be told, nothing may be started on it.
+    /// Returns the errors of a write. The attempt must not be started until the call succeeds.
     async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         let (_, _) = (id, attempt);
         Ok(true)
     }
 
-    /// Since when the store does not answer; none while it answers, and where nothing is kept beside it.
+    /// Returns the time since which the store has been unreachable. Returns `None` if the store answers, or if the node
+    /// has no copy of its own to work with.
     fn away_since(&self) -> Option<Timestamp> {
         None
     }
 
-    /// Whether this node accepted a process alone while the store was away, and the store does not know of it yet: nobody
-    /// else can have a say in it.
+    /// Returns true if this node accepted the process alone while the store was unreachable, and the store does not
+    /// know the process yet. No other node can act on such a process.
     fn is_local_only(&self, id: &ProcessId) -> bool {
         let _ = id;
         false
     }
 
-    /// What this node keeps for itself of its own work, as the store told it last, in the same order: to show, and to
-    /// stop what runs here, while the store does not answer. Nothing is decided on it that the store decides.
+    /// Returns this node's own copies of the records of its processes, in the order of `ids`, as last reported by the
+    /// store. They are used to show the processes and to stop local commands while the store is unreachable. Decisions
+    /// that belong to the store must not be based on them.
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         vec![None; ids.len()]
     }
 
-    /// One page of what this node keeps for itself, like that of [`list`](Self::list); none where nothing is kept so.
+    /// Returns one page of this node's own copies, like [`list`](Self::list). Returns `None` if the node has no copies.
     async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
         let (_, _) = (filter, page);
         None
     }
 }
 
-/// Everything that a store does. One value implements all six traits, because a claim checks the lease. A store around
-/// another store implements [`Decorator`](crate::StoreDecorator) instead.
+/// All methods of a store. One value implements all six traits, because a claim checks the lease. A store that wraps
+/// another store implements [`StoreDecorator`](crate::StoreDecorator) instead.
 pub trait Store: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails {}
 
 impl<T: ProcessStore + Maintenance + Queues + EventLog + Membership + OutputTails> Store for T {}
 
-/// Who writes.
+/// The author of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Writer {
-    /// A node under its lease: for what it owns, and for what nobody owns if the lease is the newest of its node. Whether
-    /// the lease is over does not matter: as long as nobody acted upon that, what it owns is its own.
+    /// A node with its lease. The node may write the processes that it owns, and processes without an owner if the
+    /// lease is the newest of its node. An ended lease is accepted until another node has taken the processes away.
     Owner(Lease),
-    /// Any engine, for a process that has no owner.
+    /// Any engine; allowed only for a process without an owner.
     Anyone,
 }
 
-/// A process as a store keeps it.
+/// A process together with the data that a store adds to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredProcess {
-    /// The record.
+    /// Record of the process.
     pub process: Process,
-    /// How often it was written: 1 when it was submitted, one more with each claim and commit.
+    /// Number of writes: 1 after the submission, one more with each claim and commit.
     pub revision: Revision,
-    /// When it was submitted.
+    /// Sequence number of the submission; a later submission has a higher number.
     pub seq: Seq,
-    /// Who may write it.
+    /// Lease that may write the process; `None` if the process has no owner.
     pub owner: Option<Lease>,
-    /// Orders that were left for the owner.
+    /// Actions that wait for the owner to execute them.
     pub pending_actions: Vec<(ActionSeq, PendingAction)>,
-    /// The latest facts about the latest attempt.
+    /// Live stats of the latest attempt.
     pub live_stats: LiveStats,
 }
 
 /// A new process and the guards that it has to pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Submission {
-    /// The record, in its first state.
+    /// Record of the process in its first state.
     pub process: Process,
-    /// Its first events.
+    /// First events of the process.
     pub events: Vec<Event>,
-    /// The bounds that apply.
+    /// Limits that apply to the process.
     pub limits: SubmitLimits,
-    /// Claim it at once for this node, if nobody goes first and there is room.
+    /// Node for which to claim the process at once, if it does not have to wait.
     pub claim_for: Option<ClaimRequest>,
-    /// Refuse it instead of letting it wait for a slot.
+    /// True to refuse the process instead of letting it wait for a slot.
     pub fail_if_queued: bool,
 }
 
-/// The bounds that apply to a submission, resolved by the engine.
+/// Limits of a submission, resolved by the engine from the policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SubmitLimits {
-    /// The policy that they come from; a store with a newer one refuses the submission as stale, one with an older one
-    /// takes it.
+    /// Version of the policy that the limits come from. A store with a newer policy refuses the submission; a store
+    /// with an older policy accepts it.
     pub policy: PolicyVersion,
-    /// Slots of its key; none means no limit.
+    /// Number of slots of the concurrency key; `None` means no limit.
     pub slots: Option<u32>,
-    /// The bounds of its tree.
+    /// Limits on the depth and size of the tree.
     pub tree: TreeLimits,
 }
 
-/// A node that wants a submission for itself.
+/// A node that claims a process as part of its submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRequest {
-    /// Its lease.
+    /// Lease of the node.
     pub lease: Lease,
-    /// The most roots that it may hold at once.
+    /// Maximum number of roots that the node may hold at once.
     pub roots: u32,
 }
 
-/// What became of a submission.
+/// Outcome of a submission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SubmitOutcome {
-    /// It stands in the queue, is delayed, or is reported work that began at once.
+    /// The process waits in the queue, is delayed, or is reported work that started at once.
     Waiting(StoredProcess),
-    /// It was claimed at once.
+    /// The process was accepted and claimed.
     Claimed(StoredProcess),
-    /// Its id or launch key was taken before.
+    /// The id or the launch key was already in use.
     Existing {
-        /// By this process.
+        /// Process that has the id or the launch key.
         id: ProcessId,
-        /// Its record, unless it was swept.
+        /// Record of that process; `None` if it was pruned.
         stored: Option<StoredProcess>,
-        /// Whether the same was asked for (launch key: compared without the inherited environment).
+        /// True if both submissions have the same spec. For a launch key, the inherited environment is not compared.
         same_spec: bool,
     },
 }
 
-/// A decided change.
+/// A decision to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The identity of this write.
+    /// Identity of this write; a repeated write has the same value.
     pub op: OpId,
-    /// Who writes.
+    /// Author of the write.
     pub author: Writer,
-    /// The revision that the decision was made on.
+    /// Revision that the decision was made on.
     pub expected: Revision,
-    /// The record after the events.
+    /// Record after the events.
     pub next: Process,
-    /// What became true.
+    /// Events of the decision.
     pub events: Vec<Event>,
-    /// Wishes up to here are answered by this change.
+    /// Pending actions up to this number are answered by the change and removed.
     pub taken: ActionSeq,
-    /// Refuse it while one of its descendants lives.
+    /// True to refuse the change while a descendant of the process is live.
     pub require_no_live_descendants: bool,
 }
 
-/// What a node has room for.
+/// Free capacity of a node for a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimCapacity {
-    /// The most roots that it may hold at once.
+    /// Maximum number of roots that the node may hold at once.
     pub roots: u32,
-    /// The most to hand out now.
+    /// Maximum number of processes to claim in this call.
     pub batch: u32,
-    /// The waiters that it may run.
+    /// Placement classes that the node may run.
     pub classes: Vec<PlacementClass>,
 }
 
-/// Waiters stand by key and placement class, so that a pinned one blocks nobody.
+/// A class of placements. Waiting processes are queued by key and placement class, so that a process pinned to one node
+/// does not block processes that other nodes may run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PlacementClass {
-    /// For this node only.
+    /// Processes that only this node may run.
     Node(NodeId),
-    /// As [`Placement::Labels`] or [`Placement::Anywhere`] say.
+    /// Processes that several nodes may run, as [`Placement::Labels`] or [`Placement::Anywhere`] define.
     Shared(Placement),
 }
 
 impl PlacementClass {
-    /// Whether its waiters are placed by labels.
+    /// Returns true if the processes of this class are placed by labels.
     #[must_use]
     pub const fn is_labelled(&self) -> bool {
         match self {
@@ -305,7 +342,7 @@ impl PlacementClass {
         }
     }
 
-    /// The class of a waiter that was placed so.
+    /// Returns the class of a placement.
     #[must_use]
     pub fn of(placement: &Placement) -> Self {
         match placement {

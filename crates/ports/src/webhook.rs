@@ -1,37 +1,38 @@
-//! Letters to programs elsewhere.
+//! Port for delivering webhooks over HTTP.
 
 use crate::store::BoxedError;
 use async_trait::async_trait;
 use std::fmt;
 use std::time::Duration;
 
-/// Carries letters to HTTP addresses.
+/// Delivers webhook requests to HTTP addresses.
 #[async_trait]
 pub trait WebhookTransport: fmt::Debug + Send + Sync + 'static {
-    /// Hands a letter over with the method POST and gives the answer, whatever it is.
+    /// Sends a request with the method POST and returns the response, with any HTTP status.
     ///
-    /// Nothing but the address of the letter is ever contacted: a redirect is an answer like any other. It takes a bounded
-    /// time, and of what is answered nothing but the head is read, of bounded size, so that no receiver can hold it up.
+    /// Only the address of the request is contacted; redirects are returned and not followed. Only the head of the
+    /// response is read. Its size and the duration of the call are bounded, so that no receiver can block the sender.
     ///
     /// # Errors
-    /// [`WebhookTransportError::Unusable`] for an address or a header that is none, [`WebhookTransportError::Unreachable`] if nobody is there or
-    /// cannot be trusted, [`WebhookTransportError::Silent`] if no answer came in time.
+    /// - [`WebhookTransportError::Unusable`] if the address or a header is invalid.
+    /// - [`WebhookTransportError::Unreachable`] if the connection failed or the receiver is not trusted.
+    /// - [`WebhookTransportError::Silent`] if no response came in time.
     async fn post(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError>;
 }
 
-/// What is handed over.
+/// A webhook request.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookRequest {
-    /// Where: `http://` or `https://`, host, port and path.
+    /// Address of the receiver: `http://` or `https://`, host, port and path.
     pub address: String,
-    /// Names and values of its headers.
+    /// Names and values of the request headers.
     pub headers: Vec<(String, String)>,
-    /// What is in it.
+    /// Body of the request.
     pub body: Vec<u8>,
 }
 
 impl fmt::Debug for WebhookRequest {
-    /// Prints no values: a signature is nobody else's business.
+    /// Omits header values and body, because a header contains the signature.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Letter")
             .field("address", &self.address)
@@ -41,38 +42,38 @@ impl fmt::Debug for WebhookRequest {
     }
 }
 
-/// What was answered.
+/// The head of a webhook response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WebhookResponse {
-    /// The status of the answer.
+    /// HTTP status code.
     pub status: u16,
-    /// How long the receiver wants to be left alone.
+    /// Minimum time before the next request, as demanded by the receiver.
     pub retry_after: Option<Duration>,
 }
 
-/// Why there is no answer.
+/// An error of a webhook request.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum WebhookTransportError {
-    /// It can never be sent.
+    /// The request is invalid and can never be sent.
     #[error("the webhook cannot be delivered: {why}")]
     Unusable {
-        /// Why.
+        /// Description of the problem.
         why: String,
     },
-    /// Nobody is there, or it is not who it should be.
+    /// The connection failed, or the receiver is not trusted.
     #[error("{address} cannot be reached")]
     Unreachable {
-        /// Where.
+        /// Address of the receiver.
         address: String,
-        /// Why.
+        /// Underlying error.
         #[source]
         source: BoxedError,
     },
-    /// No answer came in time.
+    /// No response came in time.
     #[error("{address} does not answer")]
     Silent {
-        /// Where.
+        /// Address of the receiver.
         address: String,
     },
 }

@@ -1,6 +1,6 @@
-//! Room in an answer, counted in bytes of JSON.
+//! Size of text in an answer, counted in bytes of JSON.
 
-/// Gives the bytes that a text takes inside the quotes of a JSON string.
+/// Returns the number of bytes that a text needs inside the quotes of a JSON string.
 ///
 /// # Examples
 ///
@@ -14,12 +14,12 @@ pub fn json_length(text: &str) -> usize {
     text.bytes().map(byte_length).sum()
 }
 
-/// The bytes that one character takes there.
+/// Returns the number of bytes that a character needs inside a JSON string.
 pub(crate) fn char_length(c: char) -> usize {
     if c.is_ascii() { byte_length(u8::try_from(c).unwrap_or(0)) } else { c.len_utf8() }
 }
 
-/// Gives the longest begin of a text that fits into so many bytes of JSON.
+/// Returns the longest prefix of a text that needs at most `room` bytes of JSON.
 pub(crate) fn fitting(text: &str, room: usize) -> &str {
     let mut used = 0;
     for (place, c) in text.char_indices() {

@@ -1,18 +1,19 @@
-//! A place in the output of one process, as text that clients keep and hand back.
+//! Cursors into the output of a process, as text that clients store and send back.
 
 use longhaul_domain::{AttemptNo, ProcessId};
 use std::fmt;
 
-/// The format of the text.
+/// First character of the text: the version of its format.
 const VERSION: char = '1';
-/// Digits of the check at its end.
+/// Number of check digits at the end of the text.
 const CHECK: usize = 4;
 const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 
-/// A place in the output of an attempt.
+/// A position in the output of an attempt.
 ///
-/// Its text is short, fit for a URL, and means the same for ever: it counts bytes of the log and knows nothing of the
-/// manager that wrote it. The check at its end is no secret; it tells a cursor of another process, or a misspelt one.
+/// The text form is short, can be part of a URL, and never expires: it contains offsets into the log and nothing about
+/// the manager that created it. The check digits at its end detect typing errors and cursors of another process; they
+/// are not a security feature.
 ///
 /// # Examples
 ///
@@ -27,66 +28,66 @@ const DIGITS: &[u8; 36] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputCursor {
-    /// Whose output it is.
+    /// Process that wrote the output.
     pub owner: ProcessId,
-    /// Which attempt wrote it.
+    /// Attempt that wrote the output.
     pub attempt: AttemptNo,
-    /// Which stream is read.
+    /// Streams that the reader selected.
     pub choice: StreamSelection,
-    /// The offset in the log.
+    /// Offset in the log, in bytes.
     pub offset: u64,
-    /// Bytes of the folded text from there on that were shown already.
+    /// Number of bytes of the folded text after `offset` that were already shown.
     pub skip: u32,
-    /// The number of the line that the offset lies in, counted from 1, where it is known.
+    /// Number of the line that contains the offset, counted from 1; `None` if unknown.
     pub line: Option<u64>,
 }
 
-/// Which stream is read.
+/// The streams that a reader selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamSelection {
-    /// Both, in the order in which they were written.
+    /// Both streams, in the order in which they were written.
     Both,
-    /// Standard output alone.
+    /// Only standard output.
     Stdout,
-    /// Standard error alone.
+    /// Only standard error.
     Stderr,
 }
 
-/// Why a text is no cursor.
+/// A reason why a text is not a valid cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorError {
-    /// It was never one.
+    /// The text does not have the form of a cursor.
     Malformed,
-    /// It is of a format that is not known here.
+    /// The text has a format version that this program does not know.
     Version,
-    /// It is misspelt, or of another process.
+    /// The check digits do not match: the text is misspelt, or the cursor belongs to another process.
     Foreign,
 }
 
 impl OutputCursor {
-    /// Stands at the begin of an output.
+    /// Creates a cursor at the start of an output.
     #[must_use]
     pub const fn new(owner: ProcessId, attempt: AttemptNo, choice: StreamSelection) -> Self {
         Self { owner, attempt, choice, offset: 0, skip: 0, line: Some(1) }
     }
 
-    /// Gives another place of the same output, in a line whose number is not known.
+    /// Returns a cursor at another offset of the same output, with an unknown line number.
     #[must_use]
     pub const fn at(self, offset: u64) -> Self {
         Self { offset, skip: 0, line: None, ..self }
     }
 
-    /// Gives another place of the same output, in the line of this number.
+    /// Returns a cursor at another offset of the same output, with the given line number.
     #[must_use]
     pub const fn on_line(self, offset: u64, line: Option<u64>) -> Self {
         Self { offset, skip: 0, line, ..self }
     }
 
-    /// Reads the text of a cursor of this process.
+    /// Parses the text of a cursor into the output of the process `owner`.
     ///
     /// # Errors
     ///
-    /// [`CursorError`] if it is none, or none of this process.
+    /// Returns [`CursorError`] if the text is not a cursor or belongs to another process.
     pub fn parse(text: &str, owner: ProcessId) -> Result<Self, CursorError> {
         let (body, check) = text.trim().rsplit_once('-').ok_or(CursorError::Malformed)?;
         let mut letters = body.chars();
@@ -175,7 +176,7 @@ fn number(text: &str) -> Result<u64, CursorError> {
     u64::from_str_radix(text, 36).map_err(|_| CursorError::Malformed)
 }
 
-/// FNV-1a over the text and the id.
+/// Returns the check digits of a text: FNV-1a over the text and the process id.
 fn check_of(body: &str, owner: ProcessId) -> String {
     let bytes = body.bytes().chain(owner.as_uuid().as_bytes().iter().copied());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -1,4 +1,4 @@
-//! Output as a person would have seen it: redraws folded, repeats counted, control bytes gone.
+//! Output as shown to a person: redraws folded, repeated lines counted, control bytes removed.
 
 use crate::cursor::OutputCursor;
 use crate::label::turns_text;
@@ -6,55 +6,55 @@ use crate::redraw::fold_redraws;
 use crate::sanitizer::{Sanitizer, TerminalPolicy, sanitize};
 use crate::window::{Window, WindowEnd};
 
-/// The most characters that are shown of one line.
+/// Maximum number of characters that are shown of one line.
 pub(crate) const MAX_LINE_LEN: usize = 2_000;
-/// The most bytes that are taken for one line; a longer one is several.
+/// Maximum number of bytes that are treated as one line; a longer line is split into pieces.
 pub(crate) const MAX_PIECE_LEN: usize = 64 * 1024;
-/// Stands for the begin of a line that is not there any more.
+/// Mark for the missing start of a line.
 pub(crate) const TRUNCATION_MARK: &str = "…";
-/// A run of equal lines that has reached so many bytes is told, and another one begins.
+/// Size in bytes at which a run of equal lines ends; the next equal line starts a new run.
 const MAX_RUN_LEN: usize = 256 * 1024;
-/// The most bytes at the end of a growing output that may be the begin of something.
+/// Maximum number of bytes at the end of a growing output that are checked for an unfinished character or sequence.
 const MAX_PARTIAL_LEN: usize = 1024;
 
-/// One line of folded output, or several equal ones.
+/// One line of folded output, or a run of equal lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FoldedLine {
-    /// What is shown, with the line feed unless the line is unfinished.
+    /// Text to show, with a line feed unless the line is unfinished.
     pub(crate) text: String,
-    /// The index of its first byte.
+    /// Index of the first byte in the window.
     pub(crate) start: usize,
-    /// The index behind its last byte.
+    /// Index after the last byte in the window.
     pub(crate) end: usize,
-    /// How many line feeds it holds.
+    /// Number of line feeds in the entry.
     pub(crate) feeds: u64,
-    /// Whether it shows the begin of the line alone.
+    /// True if only the start of the line is shown.
     pub(crate) is_cut: bool,
 }
 
-/// Why there is no next entry.
+/// A reason why there is no next entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum EntriesEnd {
-    /// It ends beyond the window.
+    /// The end of the next entry is outside the window.
     Undecided,
-    /// There is nothing more.
+    /// The window contains no further complete entry.
     Done,
 }
 
-/// Takes the entries out of a window, one after the other.
+/// Splits a window into entries.
 ///
-/// Which bytes make an entry depends on those from its begin on alone, so that a reader who begins where another one
-/// stopped sees what a single reader would have seen.
+/// An entry depends only on the bytes from its start on. A reader that starts where another reader stopped therefore
+/// sees the same entries as a single reader.
 #[derive(Debug)]
 pub(crate) struct WindowEntries<'w> {
     window: &'w Window,
     base: Option<OutputCursor>,
     at: usize,
-    /// The line that ended the run before it, which begins at `at`.
+    /// The line that ended the previous run of equal lines and starts at `at`; already rendered.
     ahead: Option<RenderedLine>,
 }
 
-/// One line of a window, rendered.
+/// One line of a window, rendered for display.
 #[derive(Debug)]
 struct RenderedLine {
     text: String,
@@ -63,28 +63,29 @@ struct RenderedLine {
     form: LineForm,
 }
 
-/// What a line is.
+/// Form of a rendered line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LineForm {
-    /// It ended with a line feed and is shown whole.
+    /// The line ended with a line feed and is shown completely.
     Whole,
-    /// It ended with a line feed, and its begin is shown.
+    /// The line ended with a line feed; only its start is shown.
     Cut,
-    /// A part of a line that is longer than any that is taken whole.
+    /// A piece of a line that is longer than [`MAX_PIECE_LEN`].
     Piece,
-    /// States of such a line that were drawn over, of which nothing is shown.
+    /// Overwritten earlier states of such a long line; nothing is shown.
     Redrawn,
-    /// The last one, which did not end yet.
+    /// The last line, which has no line feed yet.
     Unfinished,
 }
 
 impl<'w> WindowEntries<'w> {
-    /// Begins at an index of a window; the marks in the text give places of the output that `base` stands in, if any.
+    /// Creates an iterator that starts at index `at`. With `base`, the mark of a cut line contains a cursor into that
+    /// output.
     pub(crate) const fn new(window: &'w Window, base: Option<OutputCursor>, at: usize) -> Self {
         Self { window, base, at, ahead: None }
     }
 
-    /// Gives the next entry.
+    /// Returns the next entry.
     pub(crate) fn next(&mut self) -> Result<FoldedLine, EntriesEnd> {
         let first = match self.ahead.take() {
             Some(ahead) => ahead,
@@ -104,7 +105,8 @@ impl<'w> WindowEntries<'w> {
                 }
             };
             if next.form != LineForm::Whole || next.text != first.text {
-                // What was drawn over before it is an entry of its own.
+                // Overwritten states before the next line form an entry of their own, so the line is rendered again
+                // after them.
                 self.ahead = (next.start == last_end).then_some(next);
                 break;
             }
@@ -113,7 +115,7 @@ impl<'w> WindowEntries<'w> {
         Ok(self.told(RenderedLine { end: last_end, ..first }, count))
     }
 
-    /// Gives the line behind the states that were drawn over, which are passed over up to an index.
+    /// Returns the line at `start`. Earlier states that a redraw has overwritten are skipped, up to index `most`.
     fn settled_line(&self, start: usize, most: usize) -> Result<RenderedLine, EntriesEnd> {
         let mut line = self.line(start)?;
         while line.form == LineForm::Redrawn && line.end < most {
@@ -147,7 +149,7 @@ impl<'w> WindowEntries<'w> {
         }
         let raw = self.window.slice(start, end);
         let text = shown(raw);
-        // A line that was drawn again is whole in its last state.
+        // The last state of a redrawn line is complete even if the start of the line is missing.
         let is_torn = self.window.is_torn_at(start) && drawn_over(bare(raw)).is_none();
         let torn = if is_torn { TRUNCATION_MARK } else { "" };
         if text.len() > MAX_LINE_LEN
@@ -169,7 +171,7 @@ impl<'w> WindowEntries<'w> {
     }
 }
 
-/// Finds where the line ends that begins at an index.
+/// Finds the end and the form of the line that starts at an index.
 fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd> {
     let rest = window.slice(start, window.bytes().len());
     let longest = rest.get(..MAX_PIECE_LEN).unwrap_or(rest);
@@ -190,19 +192,19 @@ fn bounds(window: &Window, start: usize) -> Result<(usize, LineForm), EntriesEnd
     if length == 0 { Err(EntriesEnd::Done) } else { Ok((start + length, LineForm::Unfinished)) }
 }
 
-/// How many bytes of a line, or of a part of one, were drawn over by those behind them; none if there are none.
+/// Returns how many bytes of a line, or of a piece of a line, were overwritten by a redraw. Returns `None` for 0 bytes.
 pub(crate) fn drawn_over(part: &[u8]) -> Option<usize> {
     Some(part.len() - fold_redraws(part).len()).filter(|over| *over > 0)
 }
 
-/// Renders a line without what ends it.
+/// Renders a line without the bytes that end it.
 pub(crate) fn shown(raw: &[u8]) -> String {
     let drawn = fold_redraws(bare(raw));
     let clean = if is_harmless(drawn) { drawn.to_vec() } else { sanitize(drawn, TerminalPolicy::Plain) };
     String::from_utf8(clean).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Whether lines are shown byte for byte as they are.
+/// Returns true if the lines are shown byte for byte, because they contain nothing to fold or remove.
 pub(crate) fn is_harmless(lines: &[u8]) -> bool {
     let (mut has_controls, mut is_beyond_ascii) = (false, false);
     for byte in lines {
@@ -213,14 +215,14 @@ pub(crate) fn is_harmless(lines: &[u8]) -> bool {
     !has_controls && (!is_beyond_ascii || std::str::from_utf8(lines).is_ok_and(is_text))
 }
 
-/// A line without the line feed, and without the carriage returns before it.
+/// Returns a line without its line feed and the carriage returns before it.
 pub(crate) fn bare(raw: &[u8]) -> &[u8] {
     let raw = raw.strip_suffix(b"\n").unwrap_or(raw);
     let end = raw.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
     raw.get(..end).unwrap_or_default()
 }
 
-/// The place in a line behind so many of the characters that are shown of it.
+/// Returns the index in a line after the first `characters` shown characters.
 fn place_behind(raw: &[u8], characters: usize) -> usize {
     let drawn = fold_redraws(bare(raw));
     let skipped = bare(raw).len() - drawn.len();
@@ -237,7 +239,7 @@ fn place_behind(raw: &[u8], characters: usize) -> usize {
     bare(raw).len()
 }
 
-/// The begin of a growing line in which no character and no sequence is unfinished.
+/// Returns the length of the longest prefix of a growing line that ends with no unfinished character or sequence.
 fn settled(rest: &[u8]) -> usize {
     let (certain, doubtful) = rest.split_at(rest.len().saturating_sub(MAX_PARTIAL_LEN));
     let (mut sanitizer, mut ignored) = (Sanitizer::new(TerminalPolicy::Plain), Vec::new());
@@ -250,11 +252,11 @@ fn settled(rest: &[u8]) -> usize {
             settled = Some(certain.len() + place + 1);
         }
     }
-    // What goes on for so long is no sequence that anybody means.
+    // A sequence of more than `MAX_PARTIAL_LEN` bytes is not a valid one, so the whole line counts as settled.
     settled.unwrap_or(if certain.is_empty() { 0 } else { rest.len() })
 }
 
-/// The greatest place up to `at` where no character is cut.
+/// Returns the greatest character boundary that is not after `at`.
 pub(crate) fn boundary(bytes: &[u8], at: usize) -> usize {
     let at = at.min(bytes.len());
     let is_inside = |place: usize| bytes.get(place).is_some_and(|byte| is_continuation(*byte));

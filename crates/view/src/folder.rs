@@ -1,14 +1,17 @@
-//! A stream of output, folded as it comes.
+//! Folding of a stream of output.
 
 use crate::entry::WindowEntries;
 use crate::window::{Window, WindowEnd};
 
-/// So much is gathered before it is looked at, so that a long run is not looked at again for each of its lines.
+/// Number of new bytes to collect before they are folded, so that a long run of equal lines is not scanned again for
+/// each new line.
 const BATCH_BYTES: usize = 256 * 1024;
 
-/// Folds output piece by piece: redraws to their last state, equal lines to one with their number, control bytes away.
+/// Folds output chunk by chunk: redrawn lines are reduced to their last state, equal lines are shown once with their
+/// number, and control bytes are removed.
 ///
-/// What it shows is what pages show, without a limit. Of what comes it holds some back: the next line may be the same.
+/// The result is the same text as in pages, without a size limit. Some text is held back until more output arrives,
+/// because the next line may equal the last one.
 ///
 /// # Examples
 ///
@@ -24,18 +27,20 @@ const BATCH_BYTES: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct LineCollapser {
     window: Window,
-    /// The bytes that were looked at, and wait for what follows.
+    /// Number of bytes at the start of the window that were scanned already and whose text depends on the bytes that
+    /// follow.
     waiting: usize,
 }
 
 impl LineCollapser {
-    /// Starts at the beginning of an output.
+    /// Creates a folder for an output that is read from its start.
     #[must_use]
     pub const fn new() -> Self {
         Self { window: Window::new(0), waiting: 0 }
     }
 
-    /// Adds bytes, and gives the lines that are decided by now.
+    /// Adds bytes and returns the text that can no longer change. May return an empty text until enough bytes are
+    /// collected.
     #[must_use]
     pub fn push(&mut self, bytes: &[u8]) -> String {
         self.window.push(self.window.next(), bytes);
@@ -43,7 +48,7 @@ impl LineCollapser {
         if gathered < BATCH_BYTES { String::new() } else { self.decided() }
     }
 
-    /// Ends the output, and gives what is left.
+    /// Ends the output and returns the remaining text.
     #[must_use]
     pub fn finish(mut self) -> String {
         self.window.close(self.window.next(), WindowEnd::Over);
@@ -85,7 +90,7 @@ mod tests {
             ),
             sizes in prop::collection::vec(1_usize..100_000, 1..5),
         ) {
-            // Several times what is gathered.
+            // Several times larger than a batch, so that `push` returns text before `finish` does.
             let filler = b"filler\nfiller\n".repeat(BATCH_BYTES / 10);
             let output = [output.concat(), filler.clone(), output.concat(), filler].concat();
             let mut whole = LineCollapser::new();

@@ -1,12 +1,12 @@
-//! Names that other people chose, made fit for a cell of a table.
+//! Replacement of unsafe characters in names and JSON text that are shown in a terminal.
 
 use std::borrow::Cow;
 
-/// Makes a name fit to be shown in one cell, on one line.
+/// Makes a name safe to display in one table cell on one line.
 ///
-/// What a terminal would obey, or what would turn the text around, is replaced by something that can be seen:
-/// control characters by their pictures (`␛` for an escape, `␊` for a line feed), the others by `�`. A name that
-/// holds none of them is given back as it is.
+/// Characters that control a terminal or change the direction of text are replaced by visible ones: ASCII control
+/// characters by their symbols (`␛` for an escape, `␊` for a line feed), all others by `�`. A safe name is returned
+/// unchanged.
 ///
 /// # Examples
 ///
@@ -24,8 +24,8 @@ pub fn clean_label(name: &str) -> Cow<'_, str> {
     Cow::Owned(name.chars().map(shown).collect())
 }
 
-/// Escapes in JSON text what a terminal would not show but do, or show in another place: control characters, those that
-/// end lines, and those that change the direction of text. The text means the same as before.
+/// Escapes characters in JSON text that would control a terminal: control characters, Unicode line separators, and
+/// characters that change the direction of text. The JSON value does not change.
 ///
 /// # Examples
 ///
@@ -37,7 +37,8 @@ pub fn clean_label(name: &str) -> Cow<'_, str> {
 /// ```
 #[must_use]
 pub fn clean_json(text: &str) -> Cow<'_, str> {
-    // Whoever wrote the JSON has escaped the ASCII control characters of its strings; those that are left lay it out.
+    // The JSON serializer has escaped ASCII control characters in strings. Those that remain are the layout of the
+    // text.
     let is_harmful = |c: char| c == '\u{7f}' || (!c.is_ascii() && shown(c) != c);
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
@@ -53,7 +54,7 @@ pub fn clean_json(text: &str) -> Cow<'_, str> {
     Cow::Owned(clean)
 }
 
-/// Tells whether a character changes the direction of the text around it.
+/// Returns true if a character changes the direction of the text around it.
 pub(crate) const fn turns_text(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -1,12 +1,13 @@
-//! Pure functions over the output of a process: lines, pages, searches, control bytes.
+//! Pure functions over the output of a process: splitting lines, building pages, searching, and removing control bytes.
 //!
-//! Output is bytes. It may stop in the middle of a line or of a character, it may hold anything, and whoever wrote
-//! it may wish the reader harm. This crate takes such bytes apart without losing any ([`LineSplitter`], [`last_lines`],
-//! [`fold_redraws`]) and makes them fit to be shown ([`Sanitizer`], [`clean_label`]). It reads nothing, writes
-//! nothing and keeps nothing but the state of a parser between two chunks.
+//! Output consists of arbitrary bytes. It may stop in the middle of a line or a character, and its author may try to
+//! attack the reader's terminal. This crate splits such bytes without losing any ([`LineSplitter`], [`last_lines`],
+//! [`fold_redraws`]) and makes them safe to display ([`Sanitizer`], [`clean_label`]). The crate performs no I/O and
+//! stores only the state of its parsers between two chunks.
 //!
-//! Readers with little room get [`page`] and [`tail`]: whoever reads the log fills a [`Window`] with some of its bytes,
-//! and is told what of them fits, and the [`OutputCursor`] to go on with. A [`Searcher`] finds lines in a stream of bytes.
+//! [`page`] and [`tail`] are for readers with a size limit: the caller fills a [`Window`] with bytes of the log, and
+//! gets the part that fits and the [`OutputCursor`] to continue from. A [`Searcher`] finds matching lines in a stream
+//! of bytes.
 //!
 //! # Examples
 //!

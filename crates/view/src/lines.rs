@@ -1,10 +1,10 @@
-//! Lines of output, taken apart without losing a byte.
+//! Splitting of output into lines without losing a byte.
 
 use std::iter::FusedIterator;
 
-/// Splits output into its lines, the unfinished last one included.
+/// Splits output into its lines, including an unfinished last line.
 ///
-/// A line ends with a line feed, which stays with it, so that the lines joined are the output again.
+/// A line includes the line feed at its end, so that the concatenated lines are equal to the output.
 ///
 /// # Examples
 ///
@@ -20,7 +20,7 @@ pub struct LineSplitter<'a> {
 }
 
 impl<'a> LineSplitter<'a> {
-    /// Splits `output`.
+    /// Creates an iterator over the lines of `output`.
     #[must_use]
     pub const fn new(output: &'a [u8]) -> Self {
         Self { rest: output }
@@ -53,20 +53,20 @@ impl DoubleEndedIterator for LineSplitter<'_> {
 
 impl FusedIterator for LineSplitter<'_> {}
 
-/// Is one line of output, with the bytes that end it.
+/// One line of output, including the bytes that end it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawLine<'a> {
     bytes: &'a [u8],
 }
 
 impl<'a> RawLine<'a> {
-    /// Gives all of the line, its line feed included.
+    /// Returns the whole line, including its line feed.
     #[must_use]
     pub const fn bytes(self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Gives the line without the line feed, or the carriage return and line feed, that end it.
+    /// Returns the line without the line feed, or carriage return and line feed, at its end.
     #[must_use]
     pub fn text(self) -> &'a [u8] {
         match self.bytes {
@@ -75,16 +75,16 @@ impl<'a> RawLine<'a> {
         }
     }
 
-    /// Tells whether the line has ended; only the last one of an output may not have.
+    /// Returns true if the line ends with a line feed; only the last line of an output may lack it.
     #[must_use]
     pub fn is_complete(self) -> bool {
         self.bytes.ends_with(b"\n")
     }
 }
 
-/// Gives the end of `output` that holds its last `count` lines.
+/// Returns the last `count` lines of `output`.
 ///
-/// An unfinished last line counts as one.
+/// An unfinished last line counts as a line.
 ///
 /// # Examples
 ///

@@ -1,4 +1,4 @@
-//! Pages of output that fit into the answer that was asked for.
+//! Pages of output with a limited size.
 
 use crate::budget::{char_length, fitting, json_length};
 use crate::cursor::OutputCursor;
@@ -6,42 +6,45 @@ use crate::entry::{EntriesEnd, WindowEntries};
 use crate::sanitizer::may_be_completed;
 use crate::window::{Window, WindowEnd, wide};
 
-/// How output is shown.
+/// Display form of output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderMode {
-    /// Redraws folded to their last state, repeats counted, control bytes gone, long lines cut with a mark.
+    /// Redraws are folded to their last state, repeated lines are counted, control bytes are removed, and long lines
+    /// are cut with a mark.
     Folded,
-    /// As it was written; bytes that are no UTF-8 become `U+FFFD`.
+    /// Output is shown as written; invalid UTF-8 becomes `U+FFFD`.
     Raw,
 }
 
-/// A page of output.
+/// One page of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// Its text.
+    /// Text of the page.
     pub text: String,
-    /// Where the next one begins.
+    /// Cursor at which the next page starts.
     pub next: OutputCursor,
-    /// Why it ends there.
+    /// Reason why the page ends there.
     pub stop: PageStop,
 }
 
-/// Why a page ends.
+/// A reason why a page ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PageStop {
-    /// There is no more room.
+    /// The page has reached its size limit.
     Full,
-    /// What follows cannot be told from this window alone; at least as many bytes again tell it.
+    /// The next entry does not end inside the window. The caller must try again with a window of at least twice the
+    /// size.
     Undecided,
-    /// All of the window is shown, or waits for its rest.
+    /// The whole window is shown, except bytes that need more output to be shown.
     Drained,
 }
 
-/// Begins at the start of a window, which begins where `from` stands, and shows what fits into `room` bytes of JSON.
+/// Shows as much from the start of a window as fits into `room` bytes of JSON. `from` is the cursor of the start of the
+/// window.
 ///
-/// A page ends with a line that is whole. Only if nothing else would fit, a line is cut where the room ends, and the
-/// next page begins inside it. The pages joined are what one endless page would have shown, whatever their sizes.
-/// At least one character is shown if there is any and `room` is 6 or more.
+/// A page ends with a whole line. Only if the first line is longer than the page, the line is cut, and the next page
+/// continues inside it. The concatenated pages are equal to one unlimited page, whatever their sizes. If there is
+/// output and `room` is at least 6, the page shows at least one character.
 ///
 /// # Examples
 ///
@@ -138,13 +141,13 @@ fn raw(window: &Window, from: &OutputCursor, room: usize) -> Page {
     Page { text: text.text, next: from.on_line(window.offset(text.end), line), stop }
 }
 
-/// Text, and the bytes that it stands for.
+/// Text of a raw page, with the number of window bytes that the text was made from.
 #[derive(Debug, Default)]
 struct RenderedText {
     text: String,
     used: usize,
     end: usize,
-    /// The length of the text up to the last line feed, and of its bytes.
+    /// Length of `text` up to and including its last line feed; `lines_end` is the matching number of window bytes.
     lines_text: usize,
     lines_end: usize,
 }

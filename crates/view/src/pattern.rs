@@ -1,18 +1,18 @@
-//! Patterns that strangers chose.
+//! Regular expressions from untrusted users.
 
 use regex::bytes::{Regex, RegexBuilder};
 use std::fmt;
 
-/// The longest pattern, in bytes.
+/// Maximum length of a pattern, in bytes.
 const MAX_PATTERN_LEN: usize = 1024;
-/// The most memory that a compiled pattern may take, in bytes.
+/// Maximum memory of a compiled pattern, in bytes.
 const COMPILED: usize = 1024 * 1024;
-/// The most memory that its matcher may take for what it has seen, in bytes.
+/// Maximum memory of the matcher's state cache, in bytes.
 const CACHED: usize = 2 * 1024 * 1024;
-/// How deep groups may stand in each other.
+/// Maximum nesting depth of groups.
 const DEPTH: u32 = 64;
 
-/// A regular expression whose search takes time in proportion to what is searched, whatever it says.
+/// A regular expression whose search time is always proportional to the length of the searched text.
 ///
 /// # Examples
 ///
@@ -26,34 +26,35 @@ const DEPTH: u32 = 64;
 #[derive(Clone, Debug)]
 pub struct Pattern {
     line: Regex,
-    /// The same for many lines at once; none where a match depends on where the text begins or ends.
+    /// Variant of the pattern that searches many lines at once; `None` if a match depends on where the text starts or
+    /// ends.
     lines: Option<Regex>,
 }
 
-/// Whether upper and lower case differ.
+/// Treatment of upper and lower case in a search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaseMode {
-    /// They do.
+    /// Upper and lower case differ.
     Kept,
-    /// They do not.
+    /// Upper and lower case are equal.
     Ignored,
 }
 
-/// Why a text is refused as a pattern.
+/// A reason why a text is refused as a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PatternError {
-    /// It is empty.
+    /// The text is empty.
     Empty,
-    /// It has more than 1,024 bytes.
+    /// The text is longer than 1,024 bytes.
     TooLong {
-        /// Its length in bytes.
+        /// Length of the text in bytes.
         length: usize,
     },
-    /// What it stands for takes too much memory, as large repetitions of repetitions do.
+    /// The compiled pattern needs too much memory, for example because of nested large repetitions.
     TooLarge,
-    /// It is no regular expression.
+    /// The text is not a valid regular expression.
     Broken {
-        /// What is wrong with it.
+        /// Description of the syntax error.
         why: String,
     },
 }
@@ -63,7 +64,7 @@ impl Pattern {
     ///
     /// # Errors
     ///
-    /// [`PatternError`] if it is none, or one that costs too much.
+    /// Returns [`PatternError`] if the text is not a valid regular expression or exceeds a limit.
     pub fn new(text: &str, case: CaseMode) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
@@ -82,23 +83,23 @@ impl Pattern {
         Ok(Self { line, lines })
     }
 
-    /// Tells whether a line matches.
+    /// Returns true if the pattern matches a part of the line.
     #[must_use]
     pub fn is_match(&self, line: &[u8]) -> bool {
         self.line.is_match(line)
     }
 
-    /// Finds the first match in a line: where it begins and where it ends.
+    /// Finds the first match in a line and returns its start and end index.
     pub(crate) fn find(&self, line: &[u8]) -> Option<(usize, usize)> {
         self.line.find(line).map(|found| (found.start(), found.end()))
     }
 }
 
 impl Pattern {
-    /// Tells whether any of many lines may match by itself; if it says no, none does.
+    /// Returns true if one of several lines may match. If the result is false, no line matches.
     ///
-    /// Whatever matches in a line matches there among others as well, because what `^`, `$` and `\b` see at its edges
-    /// is the same.
+    /// A match within a single line is also a match within the joined lines, because `^`, `$` and `\b` behave the same
+    /// at the edges of the line.
     pub(crate) fn may_match(&self, lines: &[u8]) -> bool {
         self.lines.as_ref().is_none_or(|regex| regex.is_match(lines))
     }
@@ -119,7 +120,8 @@ impl fmt::Display for PatternError {
 
 impl std::error::Error for PatternError {}
 
-/// Whether a match depends on where the searched text begins or ends, so that lines must be searched one by one.
+/// Returns true if a match depends on where the searched text starts or ends. The lines must then be searched one by
+/// one.
 fn is_bound(text: &str) -> bool {
     let changes_edges = |group: &str| {
         let end = group.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(group.len());
@@ -133,7 +135,7 @@ fn refusal(error: &regex::Error) -> PatternError {
     if matches!(error, regex::Error::CompiledTooBig(_)) {
         return PatternError::TooLarge;
     }
-    // The parser draws the pattern and points into it; its last line says what is wrong.
+    // The error text of the parser contains the pattern with a marker. Only its last line describes the error.
     let text = error.to_string();
     let why = text.lines().last().unwrap_or_default();
     PatternError::Broken { why: why.trim().trim_start_matches("error: ").to_owned() }

@@ -1,10 +1,10 @@
-//! Lines that a program draws again and again, such as progress bars.
+//! Folding of lines that a program redraws repeatedly, such as progress bars.
 
-/// Gives the last state of a line that was redrawn with carriage returns.
+/// Returns the last state of a line that was redrawn with carriage returns.
 ///
-/// That is what stands behind the last carriage return that something follows; the bytes that end the line, and
-/// carriage returns right before them, stay. A redraw is taken to replace all of the line, as programs that redraw
-/// mean it: what a shorter redraw would have left standing of a longer one is not kept.
+/// The last state starts after the last carriage return that is followed by other text. The bytes that end the line,
+/// and carriage returns directly before them, are preserved. A redraw counts as replacing the whole line; the rest of a
+/// longer earlier state, which a terminal would still show, is removed.
 ///
 /// # Examples
 ///
@@ -20,7 +20,7 @@ pub fn fold_redraws(line: &[u8]) -> &[u8] {
     line.get(start..).unwrap_or_default()
 }
 
-/// What is drawn of a line, without the bytes that end it.
+/// Returns the line without the carriage returns and line feeds at its end.
 fn drawn(line: &[u8]) -> &[u8] {
     let end = line.iter().rposition(|byte| !matches!(byte, b'\r' | b'\n')).map_or(0, |last| last + 1);
     line.get(..end).unwrap_or_default()

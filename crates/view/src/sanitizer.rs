@@ -1,26 +1,29 @@
-//! Output made fit for a terminal that must not obey it.
+//! Removal of terminal control sequences from output.
 
 use crate::label::turns_text;
 use anstyle_parse::state::{Action, State, state_change};
 
-/// The longest colour sequence that is passed on, in bytes between its introducer and its end.
+/// Maximum length of a colour sequence that is passed on, in bytes between its introducer and its final byte.
 const MAX_STYLE_LEN: usize = 64;
 
-/// Says what the terminal that output goes to may be told.
+/// The control sequences that a terminal may receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TerminalPolicy {
-    /// Text alone.
+    /// No control sequences, only text.
     Plain,
-    /// Text and its colours: sequences that select a graphic rendition stay.
+    /// Text and its colours: sequences that select a graphic rendition (SGR) are passed on.
     Colour,
 }
 
-/// Removes from output, chunk by chunk, all that a terminal would obey.
+/// Removes everything that would control a terminal from output, chunk by chunk.
 ///
-/// Text, tabs, carriage returns and line feeds stay, and colours where [`TerminalPolicy`] wants them. Other control
-/// characters, escape sequences, control strings (titles, clipboard, images) and characters that turn text around go;
-/// bytes that are no UTF-8 become `U+FFFD`. A line feed ends every unfinished sequence, so that a stray introducer
-/// hides at most the rest of its line. Where the chunks are cut changes nothing in the result.
+/// - Passed on: text, tabs, carriage returns and line feeds, and colours if [`TerminalPolicy`] allows them.
+/// - Removed: other control characters, escape sequences, control strings (titles, clipboard, images), and characters
+///   that change the direction of text.
+/// - Replaced by `U+FFFD`: invalid UTF-8.
+///
+/// A line feed ends every unfinished sequence, so that a stray introducer hides at most the rest of its line. The
+/// result does not depend on how the output is split into chunks.
 ///
 /// # Examples
 ///
@@ -38,23 +41,24 @@ pub enum TerminalPolicy {
 pub struct Sanitizer {
     terminal: TerminalPolicy,
     state: State,
-    /// Parameters and intermediates of the sequence under way; one more than [`MAX_STYLE_LEN`] means too long.
+    /// Parameters and intermediates of the current sequence. A length of [`MAX_STYLE_LEN`] + 1 means that the sequence
+    /// is too long.
     sequence: Vec<u8>,
-    /// The start of a character that the next chunk may complete.
+    /// First bytes of a character that the next chunk may complete.
     begun: Vec<u8>,
     styled: bool,
 }
 
 impl Sanitizer {
-    /// Starts at the beginning of an output.
+    /// Creates a sanitizer for an output that is read from its start.
     #[must_use]
     pub const fn new(terminal: TerminalPolicy) -> Self {
         Self { terminal, state: State::Ground, sequence: Vec::new(), begun: Vec::new(), styled: false }
     }
 
-    /// Appends to `shown` what may be shown of `chunk`.
+    /// Appends the safe part of `chunk` to `shown`.
     ///
-    /// The start of a character or of a sequence at the end of the chunk is kept until the next one.
+    /// An unfinished character or sequence at the end of the chunk is buffered until the next chunk.
     pub fn push(&mut self, chunk: &[u8], shown: &mut Vec<u8>) {
         shown.reserve(chunk.len());
         if self.begun.is_empty() {
@@ -66,7 +70,8 @@ impl Sanitizer {
         }
     }
 
-    /// Ends the output: an unfinished character becomes `U+FFFD`, an unfinished sequence goes, a colour is reset.
+    /// Ends the output: an unfinished character becomes `U+FFFD`, an unfinished sequence is removed, and an active
+    /// colour is reset.
     pub fn finish(mut self, shown: &mut Vec<u8>) {
         if !self.begun.is_empty() {
             self.accept(char::REPLACEMENT_CHARACTER, shown);
@@ -76,7 +81,7 @@ impl Sanitizer {
         }
     }
 
-    /// Tells whether nothing is unfinished: neither a character nor a sequence.
+    /// Returns true if neither a character nor a sequence is unfinished.
     pub(crate) fn is_settled(&self) -> bool {
         self.state == State::Ground && self.begun.is_empty()
     }
@@ -106,7 +111,7 @@ impl Sanitizer {
         }
     }
 
-    /// Copies what is plain at the begin of a text, and gives the rest.
+    /// Appends the printable ASCII prefix of a text to `shown`, and returns the rest.
     fn copy<'t>(&self, text: &'t str, shown: &mut Vec<u8>) -> &'t str {
         if self.state != State::Ground {
             return text;
@@ -125,7 +130,7 @@ impl Sanitizer {
             }
             ' '..='~' if self.state == State::Ground => shown.push(low_byte(c)),
             '\0'..='\u{7f}' => self.step(low_byte(c), shown),
-            // A terminal takes such a character for an escape and a letter.
+            // Terminals treat a C1 control character (`U+0080` to `U+009F`) like an escape followed by a letter.
             '\u{80}'..='\u{9f}' => {
                 self.step(b'\x1b', shown);
                 self.step(low_byte(c) - 0x40, shown);
@@ -152,7 +157,8 @@ impl Sanitizer {
             | State::EscapeIntermediate
             | State::Ground
             | State::Utf8 => {
-                // No sequence holds such a character: what came before it was none, and it is text.
+                // No sequence contains such a character. The bytes before it were not a sequence, and the character is
+                // text.
                 self.state = State::Ground;
                 if !turns_text(c) {
                     shown.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
@@ -179,7 +185,7 @@ impl Sanitizer {
                     self.style(shown);
                 }
             }
-            // The only character that is still printed here is the one that deletes.
+            // Printable characters are handled before; the only one that reaches `Print` here is DEL.
             Action::Print
             | Action::Nop
             | Action::Clear
@@ -201,7 +207,7 @@ impl Sanitizer {
         }
     }
 
-    /// Passes a colour on, unless it is private, malformed or longer than any that a program means.
+    /// Passes a colour sequence on, unless it is private, malformed or longer than [`MAX_STYLE_LEN`].
     fn style(&mut self, shown: &mut Vec<u8>) {
         let plain = self.sequence.iter().all(|byte| matches!(byte, b'0'..=b'9' | b';' | b':'));
         if !plain || self.sequence.len() > MAX_STYLE_LEN {
@@ -214,7 +220,7 @@ impl Sanitizer {
     }
 }
 
-/// Removes from a whole output all that a terminal would obey, as [`Sanitizer`] does.
+/// Removes everything that would control a terminal from a complete output, like [`Sanitizer`].
 #[must_use]
 pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     let mut shown = Vec::new();
@@ -224,12 +230,12 @@ pub fn sanitize(output: &[u8], terminal: TerminalPolicy) -> Vec<u8> {
     shown
 }
 
-/// Tells whether more bytes could make a character of the start of one.
+/// Returns true if more bytes could complete `start` to a valid character.
 pub(crate) fn may_be_completed(start: &[u8]) -> bool {
     std::str::from_utf8(start).is_err_and(|error| error.error_len().is_none())
 }
 
-/// The only byte of a character below `U+0100`.
+/// Returns the code of a character below `U+0100` as a byte.
 const fn low_byte(c: char) -> u8 {
     c as u8
 }
@@ -373,7 +379,7 @@ mod tests {
         matches!(c, '\t' | '\r' | '\n') || !(c.is_control() || turns_text(c))
     }
 
-    /// Takes colours away without the parser under test; what is malformed stays and is found.
+    /// Removes colours without the parser under test. Panics on malformed sequences.
     fn without_colours(shown: &str) -> String {
         let mut pieces = shown.split("\x1b[");
         let mut text = pieces.next().unwrap_or_default().to_owned();

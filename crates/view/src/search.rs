@@ -1,4 +1,4 @@
-//! Lines of a stream of output that match a pattern.
+//! Search for matching lines in a stream of output.
 
 use crate::entry::{MAX_PIECE_LEN, TRUNCATION_MARK, bare, boundary, drawn_over, is_harmless, shown};
 use crate::page::RenderMode;
@@ -6,38 +6,39 @@ use crate::pattern::Pattern;
 use crate::window::{Window, WindowEnd, wide};
 use std::borrow::Cow;
 
-/// How far two windows of an endless line overlap, in bytes: a longer match may be missed where they meet.
+/// Overlap in bytes of two pieces of a long line. A longer match may be missed where the pieces meet.
 const OVERLAP: usize = 4 * 1024;
-/// Lines are first looked at together, so many bytes at once.
+/// Number of bytes of lines that are first searched together.
 const BLOCK: usize = 8 * 1024;
-/// So far behind a line is looked for the last state of one that is told after it.
+/// Maximum number of bytes that are scanned to find the last state of a redrawn context line.
 const REDRAW_LOOKBACK: usize = 256 * 1024;
-/// The most bytes that are kept of what was searched, for the lines before a match.
+/// Maximum number of searched bytes that are retained for the context lines before a match.
 const MAX_CONTEXT_BYTES: usize = 16 * 1024;
 
-/// A line that matches.
+/// A line that matches the pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchHit {
-    /// Its number, counted from 1, where it is known.
+    /// Number of the line, counted from 1; `None` if unknown.
     pub line: Option<u64>,
-    /// The offset in the log at which it begins.
+    /// Offset in the log at which the line starts.
     pub offset: u64,
-    /// The offset in the log behind it.
+    /// Offset in the log after the line.
     pub next: u64,
-    /// The line, or the part of a long one around the match.
+    /// Text of the line, or the part of a long line around the match.
     pub text: String,
-    /// The lines before it that no earlier hit told.
+    /// Context lines before the match, except lines that an earlier hit contains.
     pub before: Vec<String>,
-    /// The lines after it, up to the next hit.
+    /// Context lines after the match, up to the next hit.
     pub after: Vec<String>,
-    /// The lines behind those that are told by the next hit, or around it, if anybody tells it.
+    /// Remaining context lines after the match, which the next hit contains. Needed only if that hit is not shown.
     pub further: Vec<String>,
 }
 
-/// Searches output piece by piece, as it comes, and keeps no more of it than one piece and a few lines.
+/// Searches output chunk by chunk. Only one chunk and a few context lines are in memory at a time.
 ///
-/// A line is searched as [`RenderMode`] shows it: of one that was redrawn, its last state. What is longer than 64 KiB is
-/// searched in windows of that size that overlap, and each of them is a hit of its own.
+/// Lines are searched in the form in which [`RenderMode`] shows them; of a redrawn line, only its last state is
+/// searched. A line of more than 64 KiB is searched in overlapping pieces of that size, and each matching piece is a
+/// hit of its own.
 ///
 /// # Examples
 ///
@@ -60,23 +61,23 @@ pub struct Searcher {
     manner: RenderMode,
     context: usize,
     longest: usize,
-    /// How many more hits are told.
+    /// Number of hits that may still be reported.
     most: usize,
     window: Window,
-    /// The index of the first line that was not searched.
+    /// Index in the window of the first line that was not searched yet.
     at: usize,
     line: Option<u64>,
-    /// The index up to which hits have told lines.
+    /// Index in the window up to which lines are part of a hit or its context.
     told: usize,
     hits: Vec<SearchHit>,
-    /// Where each line after the last hit begins.
+    /// Start index of each context line after the last hit.
     after: Vec<usize>,
     total: u64,
     lines: u64,
 }
 
 impl Searcher {
-    /// Begins at an offset of the log, in the line of this number.
+    /// Creates a searcher that starts at an offset of the log, in the line with this number.
     #[must_use]
     pub const fn new(pattern: Pattern, start: u64, line: Option<u64>, manner: RenderMode) -> Self {
         Self {
@@ -96,35 +97,36 @@ impl Searcher {
         }
     }
 
-    /// Tells so many lines before and after each hit.
+    /// Sets the number of context lines before and after each hit.
     #[must_use]
     pub const fn context(mut self, lines: usize) -> Self {
         self.context = lines;
         self
     }
 
-    /// Tells at most so many bytes of a line.
+    /// Sets the maximum length of each line in a hit, in bytes; a longer line is cut.
     #[must_use]
     pub const fn longest(mut self, bytes: usize) -> Self {
         self.longest = bytes;
         self
     }
 
-    /// Tells at most so many hits; those that follow are counted.
+    /// Sets the maximum number of hits to report; later hits are only counted.
     #[must_use]
     pub const fn most(mut self, hits: usize) -> Self {
         self.most = hits;
         self
     }
 
-    /// Adds bytes that begin at an offset of the log, and searches the lines that are whole by now.
+    /// Adds bytes that start at an offset of the log, and searches all complete lines.
     pub fn push(&mut self, offset: u64, bytes: &[u8]) {
         self.window.push(offset, bytes);
         self.search();
         self.forget();
     }
 
-    /// Breaks the line off: bytes before this offset were dropped, and lines are no longer numbered.
+    /// Ends the current line and continues at `offset`, because the bytes in between were dropped. Line numbers are
+    /// unknown from then on.
     pub fn break_off(&mut self, offset: u64) {
         self.finish(offset, WindowEnd::Over);
         self.line = None;
@@ -133,23 +135,23 @@ impl Searcher {
         self.after.clear();
     }
 
-    /// Says where the log goes on, and searches what is left.
+    /// Sets the offset at which the log continues and the state of the output there, and searches the remaining bytes.
     pub fn finish(&mut self, next: u64, ending: WindowEnd) {
         self.window.close(next, ending);
         self.search();
         if ending == WindowEnd::More {
-            // Whoever goes on from here finds these lines again.
+            // A search that resumes from `place` finds the lines from this index on again.
             self.cut_the_last_hit(self.at);
         }
         self.told = self.told.min(self.at);
     }
 
-    /// From now on, hits are counted and not told.
+    /// Counts all further hits without reporting them.
     pub const fn count_only(&mut self) {
         self.most = 0;
     }
 
-    /// Gives the hits that are complete.
+    /// Removes and returns the hits whose context lines are complete.
     pub fn take(&mut self) -> Vec<SearchHit> {
         let is_open = self.told > self.at;
         let kept = if is_open { self.hits.pop() } else { None };
@@ -158,26 +160,26 @@ impl Searcher {
         hits
     }
 
-    /// Tells how many lines matched so far.
+    /// Returns the number of matching lines so far.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// Tells how many lines were searched so far.
+    /// Returns the number of searched lines so far.
     #[must_use]
     pub const fn lines(&self) -> u64 {
         self.lines
     }
 
-    /// Gives the offset of the first line that was not searched to its end, and its number where it is known.
+    /// Returns the offset of the first line that was not searched completely, and its number if known.
     #[must_use]
     pub fn place(&self) -> (u64, Option<u64>) {
         (self.window.offset(self.at), self.line)
     }
 
     fn search(&mut self) {
-        // The lines up to here may match, and are searched one by one.
+        // End of a block of lines that may contain a match. The lines of this block are searched one by one.
         let mut near = self.at;
         loop {
             if self.at >= near {
@@ -211,8 +213,8 @@ impl Searcher {
         }
     }
 
-    /// Passes over lines of which none matches, as far as that is easily seen, and gives the end of the lines behind
-    /// them of which one may.
+    /// Skips blocks of lines that certainly contain no match, and returns the end of the next block that may contain
+    /// one.
     fn pass(&mut self) -> usize {
         loop {
             let rest = self.window.slice(self.at, self.window.bytes().len());
@@ -230,7 +232,7 @@ impl Searcher {
         }
     }
 
-    /// Remembers a hit; false if the lines after it are not there yet.
+    /// Stores a hit with its context lines. Returns false if the context lines after the hit are not in the window yet.
     fn tell(&mut self, line: &SearchedLine) -> bool {
         let mut after = Vec::new();
         let mut end = line.end;
@@ -265,7 +267,8 @@ impl Searcher {
         true
     }
 
-    /// Lines after the last hit that are from this one on told by it or after it.
+    /// Moves the context lines of the last hit from index `start` on to [`SearchHit::further`], because a later hit
+    /// contains them.
     fn cut_the_last_hit(&mut self, start: usize) {
         let kept = self.after.iter().filter(|after| **after < start).count();
         if let Some(last) = self.hits.last_mut()
@@ -283,7 +286,7 @@ impl Searcher {
         let mut lines = Vec::new();
         while lines.len() < self.context && begin > self.told {
             let Some((b'\n', earlier)) = self.window.slice(0, begin).split_last() else {
-                // A window of an endless line is before it.
+                // The bytes before are a piece of a long line and not a whole line.
                 break;
             };
             begin = memchr::memrchr(b'\n', earlier).map_or(0, |feed| feed + 1).max(self.told);
@@ -298,7 +301,8 @@ impl Searcher {
         Some(around(&self.text(&line), (0, 0), self.longest))
     }
 
-    /// How much of the line there was drawn over by what follows; none where that is decided with the line.
+    /// Returns how many bytes of a long line at `start` were overwritten by a redraw. Returns `None` for other lines,
+    /// which are folded as a whole.
     fn drawn_over(&self, start: usize) -> Option<usize> {
         let rest = self.window.slice(start, self.window.bytes().len());
         let longest = rest.get(..MAX_PIECE_LEN).filter(|_| rest.len() > MAX_PIECE_LEN)?;
@@ -308,7 +312,8 @@ impl Searcher {
         }
     }
 
-    /// The last state of a line; of one that is drawn again and again, that which is far enough behind.
+    /// Returns the last state of the line at `start`. For a long redrawn line, returns the first state after
+    /// [`REDRAW_LOOKBACK`] bytes.
     fn settled_line(&self, start: usize) -> Option<SearchedLine> {
         let mut at = start;
         while let Some(over) = self.drawn_over(at).filter(|_| at - start < REDRAW_LOOKBACK) {
@@ -339,7 +344,7 @@ impl Searcher {
         let bare = bare(raw);
         match self.manner {
             RenderMode::Raw => Cow::Borrowed(bare),
-            // A pattern for the begin of a line must not find the place where one was torn.
+            // The mark keeps a pattern such as `^x` from matching where the start of the line is missing.
             RenderMode::Folded if self.window.is_torn_at(line.start) && drawn_over(bare).is_none() => {
                 Cow::Owned(format!("{TRUNCATION_MARK}{}", shown(raw)).into_bytes())
             }
@@ -348,7 +353,7 @@ impl Searcher {
         }
     }
 
-    /// Lets go of what is needed no more.
+    /// Removes bytes from the window that are no longer needed.
     fn forget(&mut self) {
         let mut keep = self.at;
         for _ in 0..self.context {
@@ -365,7 +370,7 @@ impl Searcher {
     }
 }
 
-/// A line of the window.
+/// Range and form of a line in the window.
 #[derive(Clone, Copy, Debug)]
 struct SearchedLine {
     start: usize,
@@ -380,7 +385,7 @@ enum MatchForm {
     Unfinished,
 }
 
-/// Gives a line as text; of one that is too long, the part around a match.
+/// Returns a line as text; of a line that is longer than `longest` bytes, only the part around the match.
 fn around(line: &[u8], (from, to): (usize, usize), longest: usize) -> String {
     if line.len() <= longest {
         return String::from_utf8_lossy(line).into_owned();

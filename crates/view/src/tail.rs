@@ -1,4 +1,4 @@
-//! The end of an output that fits into the answer that was asked for.
+//! The end of an output, with a limited size.
 
 use crate::budget::{char_length, json_length};
 use crate::cursor::OutputCursor;
@@ -6,22 +6,22 @@ use crate::entry::{FoldedLine, MAX_LINE_LEN, WindowEntries, boundary, drawn_over
 use crate::page::RenderMode;
 use crate::window::Window;
 
-/// The end of an output.
+/// The shown end of an output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TailBuffer {
-    /// Its text.
+    /// Text to show.
     pub text: String,
-    /// Where it begins.
+    /// Cursor of the start of the text.
     pub start: OutputCursor,
-    /// Where the output goes on behind it.
+    /// Cursor at which the output continues after the text.
     pub next: OutputCursor,
 }
 
 /// Shows as much of the end of a window as fits into `room` bytes of JSON.
 ///
-/// The text begins with a line that is whole; of a last line that alone is too long, its end is shown. Where the window
-/// begins in the middle of a line (`starts_line` is false), the rest of that line is left out if others follow it; of a
-/// line that was redrawn, its last state is kept.
+/// The text starts with a whole line. If the last line alone is too long, its end is shown. `starts_line` is false if
+/// the window starts in the middle of a line. The rest of that line is then left out if other lines follow, but the
+/// last state of a redrawn line is shown.
 #[must_use]
 pub fn tail(
     window: &Window,
@@ -67,7 +67,7 @@ fn folded(window: &Window, base: &OutputCursor, first: usize, room: usize) -> (S
     (kept.concat(), start, end)
 }
 
-/// The end of a line that is too long to be shown whole.
+/// Returns the end of a line that is too long to be shown completely, with its start index.
 fn end_of(window: &Window, line: &FoldedLine, room: usize) -> (String, usize) {
     let raw = window.slice(line.start, line.end);
     let ending = if line.text.ends_with('\n') { "\n" } else { "" };
@@ -116,13 +116,14 @@ fn raw(window: &Window, first: usize, room: usize) -> (String, usize, usize) {
     (String::from_utf8_lossy(window.slice(start, bytes.len())).into_owned(), start, bytes.len())
 }
 
-/// Where the last state of a first line begins that was redrawn, else the place behind that line.
+/// Returns the index of the last state of the first line if the line was redrawn, or the result of
+/// [`behind_first_line`].
 fn last_state_or_next_line(bytes: &[u8]) -> usize {
     let end = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |feed| feed + 1);
     drawn_over(bytes.get(..end).unwrap_or(bytes)).unwrap_or_else(|| behind_first_line(bytes))
 }
 
-/// The place behind the first line if another one follows, else the first where a character begins.
+/// Returns the start of the second line, or the first character boundary if there is only one line.
 fn behind_first_line(bytes: &[u8]) -> usize {
     let behind = memchr::memchr(b'\n', bytes).map(|feed| feed + 1);
     behind.filter(|behind| *behind < bytes.len()).unwrap_or_else(|| {

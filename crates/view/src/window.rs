@@ -1,8 +1,8 @@
-//! A stretch of output in memory that knows where each byte stands in the log.
+//! A part of an output in memory, with the log offset of each byte.
 
-/// Bytes of an output, one behind the other, each with its offset in the log.
+/// Consecutive bytes of the selected streams of an output, each with its offset in the log.
 ///
-/// They need not be neighbours there: where one stream is read alone, what the other wrote in between is left out.
+/// The offsets may have gaps: if only one stream is read, the bytes of the other stream are left out.
 ///
 /// # Examples
 ///
@@ -25,18 +25,18 @@ pub struct Window {
     is_torn: bool,
 }
 
-/// What comes after the last byte of a window.
+/// State of the output after the last byte of a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WindowEnd {
-    /// More bytes, which were not read yet.
+    /// More bytes follow in the log that were not read yet.
     More,
-    /// Nothing for now; the writer is still there.
+    /// No more bytes at present; the command may still write.
     Pause,
-    /// Nothing for ever.
+    /// The output is complete.
     Over,
 }
 
-/// Neighbours in the log: from this index on, beginning with this offset.
+/// Start of a range without gaps: an index in the window and the log offset of the byte at this index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct WindowRun {
     index: usize,
@@ -44,20 +44,20 @@ struct WindowRun {
 }
 
 impl Window {
-    /// Begins with nothing at an offset of the log; more follows.
+    /// Creates an empty window at an offset of the log, in the state [`WindowEnd::More`].
     #[must_use]
     pub const fn new(start: u64) -> Self {
         Self { bytes: Vec::new(), runs: Vec::new(), next: start, ending: WindowEnd::More, is_torn: false }
     }
 
-    /// Says that what came before the first byte was dropped: the first line may be the rest of one, and is shown with a
+    /// Marks that the bytes before the window were dropped. The first line may then lack its start and is shown with a
     /// mark.
     #[must_use]
     pub fn torn(self) -> Self {
         Self { is_torn: true, ..self }
     }
 
-    /// Adds bytes that begin at an offset of the log, behind all that are there.
+    /// Appends bytes that start at an offset of the log.
     pub fn push(&mut self, offset: u64, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
@@ -69,13 +69,13 @@ impl Window {
         self.next = offset.saturating_add(wide(bytes.len()));
     }
 
-    /// Says where the log goes on, and what comes there.
+    /// Sets the offset at which the log continues after the window, and the state of the output there.
     pub fn close(&mut self, next: u64, ending: WindowEnd) {
         self.next = self.next.max(next);
         self.ending = ending;
     }
 
-    /// Lets go of the first `count` bytes.
+    /// Removes the first `count` bytes.
     pub fn forget(&mut self, count: usize) {
         let count = count.min(self.bytes.len());
         self.is_torn &= count == 0;
@@ -91,37 +91,39 @@ impl Window {
         }
     }
 
-    /// Gives all bytes.
+    /// Returns all bytes of the window.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Gives the bytes in stretches that are neighbours in the log, each with the offset of its first.
+    /// Returns the ranges without gaps, each with the log offset of its first byte.
     pub fn pieces(&self) -> impl Iterator<Item = (u64, &[u8])> {
         let ends = self.runs.iter().skip(1).map(|run| run.index).chain([self.bytes.len()]);
         self.runs.iter().zip(ends).map(|(run, end)| (run.offset, self.slice(run.index, end)))
     }
 
-    /// Counts the line feeds.
+    /// Returns the number of line feeds in the window.
     #[must_use]
     pub fn feeds(&self) -> u64 {
         wide(memchr::memchr_iter(b'\n', &self.bytes).count())
     }
 
-    /// Gives the index behind a line feed, the first of which is number 1.
+    /// Returns the index after line feed `number`, counted from 1. Returns `None` if the window has fewer line
+    /// feeds.
     #[must_use]
     pub fn behind_feed(&self, number: u64) -> Option<usize> {
         let before = usize::try_from(number.checked_sub(1)?).ok()?;
         memchr::memchr_iter(b'\n', &self.bytes).nth(before).map(|feed| feed + 1)
     }
 
-    /// Gives the bytes from one index up to another; none where there are none.
+    /// Returns the bytes from index `from` up to index `to`, or an empty slice if the range is not inside the window.
     pub(crate) fn slice(&self, from: usize, to: usize) -> &[u8] {
         self.bytes.get(from..to).unwrap_or_default()
     }
 
-    /// Gives the offset in the log of the byte at an index; behind the last one, where the log goes on.
+    /// Returns the log offset of the byte at an index. For an index after the last byte, returns the offset at which
+    /// the log continues.
     #[must_use]
     pub fn offset(&self, index: usize) -> u64 {
         if index >= self.bytes.len() {
@@ -132,25 +134,25 @@ impl Window {
         run.map_or(self.next, |run| run.offset.saturating_add(wide(index - run.index)))
     }
 
-    /// Tells whether a line that begins at an index may lack its begin.
+    /// Returns true if a line that starts at this index may lack its start.
     pub(crate) const fn is_torn_at(&self, index: usize) -> bool {
         self.is_torn && index == 0
     }
 
-    /// Gives the offset at which the log goes on behind the last byte.
+    /// Returns the offset at which the log continues after the window.
     #[must_use]
     pub const fn next(&self) -> u64 {
         self.next
     }
 
-    /// Tells what comes after the last byte.
+    /// Returns the state of the output after the window.
     #[must_use]
     pub const fn ending(&self) -> WindowEnd {
         self.ending
     }
 }
 
-/// A length as an offset.
+/// Converts a length to `u64`.
 pub(crate) fn wide(length: usize) -> u64 {
     u64::try_from(length).unwrap_or(u64::MAX)
 }

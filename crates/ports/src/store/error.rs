@@ -1,86 +1,88 @@
-//! Why a store did not do what it was asked.
+//! Errors of stores.
 
 use crate::NodeHome;
 use longhaul_domain::{Epoch, Level, NodeId, OpId, PolicyVersion, ProcessId, Revision, SlotKey};
 use std::time::Duration;
 
-/// The foreign error behind one of ours.
+/// Type of the underlying errors in the error types of the ports.
 pub type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a store did not do what it was asked.
+/// An error of a store method.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// Nothing was written: load and decide again.
+    /// The process was written since it was loaded. Nothing was written; the caller loads the process and decides
+    /// again.
     #[error("the process has changed: it has revision {found}")]
     Conflict {
-        /// Where it is now.
+        /// Current revision of the process.
         found: Revision,
     },
-    /// Not yours any more: stop owning, register again.
+    /// The lease of the writer is no longer valid for this write. The node must stop what it owns and register again.
     #[error("node {node} at epoch {epoch} is no longer the owner")]
     Fenced {
-        /// The node that wrote; if it was [`Author::Anyone`](crate::Writer::Anyone), the one that owns it.
+        /// Node that wrote. For [`Writer::Anyone`](crate::Writer::Anyone), the node that owns the process.
         node: NodeId,
-        /// The epoch of its lease.
+        /// Epoch of the lease of the node.
         epoch: Epoch,
     },
-    /// There is none.
+    /// The store does not know the process.
     #[error("there is no process {id}")]
     Missing {
-        /// The id.
+        /// Id of the process.
         id: ProcessId,
     },
-    /// A guard said no; nothing was written.
+    /// A guard refused the write; nothing was written.
     #[error("refused: {0}")]
     Refused(StoreRejection),
-    /// Surely not applied.
+    /// The store could not be reached. A write was certainly not applied.
     #[error("the store cannot be reached")]
     Unavailable {
-        /// Why.
+        /// Underlying error.
         #[source]
         source: BoxedError,
     },
-    /// Perhaps applied: send the same op again. What has no op can be sent again as it is, except that after a claim the
-    /// caller lists what it owns.
+    /// The answer to a write was lost, so that the write may have been applied. The caller repeats the write with the
+    /// same op. A write without an op can be repeated too, except a claim: after a claim, the caller lists the
+    /// processes that it owns.
     #[error("the store did not answer a write, which may have been applied")]
     Unknown {
-        /// The op of the write, or the id of the process that was submitted; none for a write that has neither.
+        /// Op of the write, or the id of the submitted process; `None` for a write that has neither.
         op: Option<OpId>,
-        /// Why there was no answer.
+        /// Reason why no answer came.
         #[source]
         source: BoxedError,
     },
-    /// It can be read but not written.
+    /// The store can be read but not written.
     #[error("the store is read-only: {why}")]
     ReadOnly {
-        /// Why.
+        /// Reason why the store is read-only.
         why: String,
     },
-    /// It was left untouched.
+    /// Data in the store is damaged. The store did not change the data.
     #[error("the store is damaged: {what}; {remedy}")]
     Corrupt {
-        /// What was found.
+        /// Description of the damage.
         what: String,
-        /// What to do.
+        /// Instruction for the user.
         remedy: String,
     },
-    /// The store has a format that this program does not read. The store was not changed.
+    /// The store has a newer format than this program supports. The store was not changed.
     #[error("the store has format {found}; this program reads format {supported}")]
     Format {
         /// Format of the store.
         found: u32,
-        /// Newest format that this program reads.
+        /// Newest format that this program supports.
         supported: u32,
     },
-    /// A newer program wrote this record; others may be readable. It was left untouched.
+    /// The record was written by a newer program and was not changed. Other records may be readable.
     #[error(
         "the record requires a program that reads format {needs}; this program reads formats up to {reads}"
     )]
     NewerRecord {
-        /// The oldest format that its reader has to know.
+        /// Oldest format that a reader of the record must support.
         needs: u32,
-        /// The newest format known here.
+        /// Newest format that this program supports.
         reads: u32,
     },
 }
@@ -123,100 +125,104 @@ impl StoreError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreRejection {
-    /// The parent is not known.
+    /// The store does not know the parent.
     #[error("there is no parent {parent}")]
     ParentMissing {
-        /// Its id.
+        /// Id of the parent.
         parent: ProcessId,
     },
-    /// The parent is ending or has ended, or an ancestor further above is ending.
+    /// The parent is ending or has ended, or another ancestor is ending.
     #[error("the ancestor {ancestor} is ending or has ended")]
     AncestorClosing {
-        /// Which.
+        /// Id of that ancestor.
         ancestor: ProcessId,
     },
-    /// The change was meant for one below which nobody lives.
+    /// The change is allowed only for a process without live descendants.
     #[error("the descendant {descendant} has not ended")]
     DescendantLives {
-        /// One of those that live.
+        /// Id of one live descendant.
         descendant: ProcessId,
     },
-    /// The tree would be too deep.
+    /// The tree would become too deep.
     #[error("level {level} is deeper than the maximum of {deepest}")]
     TooDeep {
-        /// The level asked for.
+        /// Level of the new process.
         level: Level,
-        /// The deepest allowed.
+        /// Deepest allowed level.
         deepest: Level,
     },
-    /// The level of that tree is full.
+    /// The level of the tree has the maximum number of live processes.
     #[error("level {level} of the tree has {live} of {most} live processes")]
     LevelFull {
-        /// The level.
+        /// Level of the new process.
         level: Level,
-        /// Live processes on it.
+        /// Number of live processes on the level.
         live: u32,
-        /// The most allowed.
+        /// Maximum number of live processes on a level.
         most: u32,
     },
-    /// It would have to wait, and waiting was not wanted.
+    /// The process would have to wait for a slot, but the caller asked for a refusal instead.
     #[error("no slot is free")]
     NoSlot {
-        /// Its key; none if it has none, or if nothing is in its way but the node's limit on roots.
+        /// Concurrency key of the process; `None` if it has no key, or if only the root limit of the node prevents its
+        /// start.
         key: Option<SlotKey>,
-        /// Who holds slots of that key, perhaps nobody: it may be held back, its work belong elsewhere, or somebody go
-        /// first. Without a key the roots of the node if they are in its way.
+        /// Processes that hold slots of `key`. The list is empty if the process has to wait for another reason: the key
+        /// is on hold, the process may not run on this node, or another process goes first. Without a key: the roots of
+        /// the node, if its root limit is reached.
         holders: Vec<ProcessId>,
     },
-    /// Its key is held entirely by its own ancestors, and it stands waiting or has a time at which it
-    /// will: it would wait for ever.
+    /// The process would wait forever: its own ancestors hold all slots of its key, and it waits for a slot now or
+    /// after a delay.
     #[error("every slot of {key} is held by an ancestor of the process")]
     HeldByAncestors {
-        /// The key.
+        /// Concurrency key of the process.
         key: SlotKey,
-        /// Who holds them.
+        /// Ancestors that hold the slots.
         holders: Vec<ProcessId>,
     },
-    /// The limits were resolved from an older policy: resolve and submit again.
+    /// The limits of the submission come from an older policy. The caller resolves them from the current policy and
+    /// submits again.
     #[error("the queue policy has changed: it has version {found}")]
     StalePolicy {
-        /// Where it is now.
+        /// Current version of the policy.
         found: PolicyVersion,
     },
-    /// Another home is registered under the name of this node, and its lease is not over.
+    /// Another state directory is registered under the name of this node, and its lease is valid.
     #[error("node {node} is served from {}, which last renewed its lease {} ms ago", home.place, heard.as_millis())]
     NameTaken {
-        /// The name.
+        /// Name of the node.
         node: NodeId,
-        /// The other home.
+        /// The other state directory.
         home: Box<NodeHome>,
-        /// How long ago the other one gave its last sign of life.
+        /// Time since the last registration or lease renewal of the other state directory.
         heard: Duration,
     },
-    /// Another home was registered under the name of this node, and processes that it started have not ended.
+    /// Another state directory was registered under the name of this node, and processes that it started have not
+    /// ended.
     #[error("node {node} was served from {}, and {open} of its processes have not ended", home.place)]
     NameHeld {
-        /// The name.
+        /// Name of the node.
         node: NodeId,
-        /// The other home.
+        /// The other state directory.
         home: Box<NodeHome>,
-        /// How many it owns.
+        /// Number of processes that the node owns.
         open: u64,
-        /// In how long they are lost and the name is free; none if that never happens: the other one left in good order, or
-        /// leases do not end in this store.
+        /// Time until these processes count as lost and the name is free. `None` if the name does not become free: the
+        /// other manager left the cluster regularly, or leases never end in this store.
         free_in: Option<Duration>,
     },
-    /// The order is not taken any more.
+    /// The process has the maximum number of pending actions.
     #[error("too many pending actions for one process")]
     TooManyWishes,
-    /// The record is larger than the store takes. Every store takes a specification of 1 MiB, as `longhaul-wire` writes
-    /// it; whether a larger one is refused, and before which other guard, each store says for itself.
+    /// The record is larger than the store accepts. Every store accepts a spec of 1 MiB in the encoding of
+    /// `longhaul-wire`. Each store documents if it refuses larger specs, and before which other guard it does so.
     #[error("a record of {bytes} bytes is too large")]
     TooLarge {
-        /// Its size.
+        /// Size of the record in bytes.
         bytes: u64,
     },
-    /// The store has no more room.
+    /// The store has no free space.
     #[error("the store is full")]
     Full,
 }

@@ -1,84 +1,84 @@
-//! Which records to list, and how.
+//! Filters, order and pages of lists of processes.
 
 use crate::store::{StoreError, StoredProcess};
 use longhaul_domain::{
     AgentId, Level, NodeId, ProcessId, ProcessName, ProcessType, ProjectName, Seq, SessionId, SlotKey, Status,
 };
 
-/// Which records to list: all conditions must hold; an empty filter lists everything.
+/// Conditions on the processes of a list. All conditions must hold; an empty filter selects every process.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessFilter {
-    /// One of these statuses; empty means any.
+    /// Processes with one of these statuses; empty selects all statuses.
     pub statuses: Vec<Status>,
-    /// Of this session.
+    /// Processes of this session.
     pub session: Option<SessionId>,
-    /// Of this project.
+    /// Processes of this project.
     pub project: Option<ProjectName>,
-    /// Of this name.
+    /// Processes with this name.
     pub name: Option<ProcessName>,
-    /// On this node, or with this label of a reporter.
+    /// Processes on this node, or reported work whose reporter gave this name as its node.
     pub node: Option<NodeId>,
-    /// Owned by this node now.
+    /// Processes that this node currently owns.
     pub owner: Option<NodeId>,
     /// Children of this process.
     pub parent: Option<ProcessId>,
     /// Descendants of this process at any depth.
     pub ancestor: Option<ProcessId>,
-    /// At this depth.
+    /// Processes on this level of their tree.
     pub level: Option<Level>,
-    /// Of this concurrency key.
+    /// Processes with this concurrency key.
     pub key: Option<SlotKey>,
-    /// Of this agent.
+    /// Processes of this agent.
     pub agent: Option<AgentId>,
-    /// Of this type.
+    /// Processes of this type.
     pub kind: Option<ProcessType>,
-    /// Not of this type.
+    /// Processes of any other type than this one.
     pub not_kind: Option<ProcessType>,
-    /// Whose id begins so: lower-case hexadecimal digits and hyphens, as ids are printed.
+    /// Processes whose id starts with this text: lower-case hexadecimal digits and hyphens, as ids are printed.
     pub id_prefix: Option<String>,
 }
 
-/// In which order, from where, and how many.
+/// Order, start and size of one page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The order.
+    /// Order of the list.
     pub order: SortOrder,
-    /// Go on after this place.
+    /// Position after which the page starts; `None` starts at the first record.
     pub after: Option<PageKey>,
-    /// The most records on the page, from 1 to 1,000; what lies outside counts as the nearer of the two.
+    /// Maximum number of records on the page, clamped to the range from 1 to 1,000.
     pub most: u32,
 }
 
 /// The order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SortOrder {
-    /// By submit sequence, newest first.
+    /// Order of submission, newest first.
     #[default]
     NewestFirst,
-    /// By submit sequence, oldest first.
+    /// Order of submission, oldest first.
     OldestFirst,
 }
 
-/// A place in a list: it stays good whatever happens to other records.
+/// A position in a list. The position stays valid when other records change or are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageKey(pub Seq);
 
-/// One page.
+/// One page of a list of processes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// The records.
+    /// Records of the page.
     pub processes: Vec<StoredProcess>,
-    /// Where the next page begins; none at the end.
+    /// Position after which the next page starts; `None` at the end of the list.
     pub next: Option<PageKey>,
-    /// Those that may belong to this part of the list and cannot be read: one that is damaged hides no other.
+    /// Processes whose records cannot be read and that may belong to this page. Other records are not affected.
     pub damaged: Vec<ProcessId>,
 }
 
 impl Listing {
-    /// This part of the list, for whoever must not miss anybody.
+    /// Returns the page unchanged if all its records could be read, for callers that must not miss a process.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] if somebody of it cannot be read.
+    /// Returns [`StoreError::Corrupt`] if a record of the page cannot be read.
     pub fn whole(self) -> Result<Self, StoreError> {
         match self.damaged.first() {
             None => Ok(self),
@@ -91,7 +91,7 @@ impl Listing {
 }
 
 impl ProcessFilter {
-    /// Whether a record passes. Adapters that filter by other means are held to this.
+    /// Returns true if a record passes the filter. Adapters that filter by other means must give the same result.
     #[must_use]
     pub fn admits(&self, stored: &StoredProcess) -> bool {
         let head = stored.process.head();

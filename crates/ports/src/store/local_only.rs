@@ -1,4 +1,4 @@
-//! What a node may accept by itself while the store of many machines is away.
+//! Rules for submissions that a node may accept alone while the shared store is unreachable.
 
 use crate::{Lease, StoredProcess, Submission};
 use longhaul_domain::{
@@ -6,8 +6,13 @@ use longhaul_domain::{
 };
 
 impl Submission {
-    /// Whether nobody but its node could have a say in it: a command for one node and no other attempt elsewhere, at
-    /// once, under no key, with no launch key that may be taken, and in no tree.
+    /// Returns true if only its own node can affect this submission, so that the node may accept it without the shared
+    /// store. All conditions must hold:
+    ///
+    /// - The work is a command that is ready to run at once.
+    /// - The process has no ancestors, no concurrency key and no launch key.
+    /// - The process is pinned to one node.
+    /// - The process is not retried after the loss of its node.
     #[must_use]
     pub fn is_nobody_elses(&self) -> bool {
         let (process, spec) = (&self.process, &self.process.spec);
@@ -21,7 +26,7 @@ impl Submission {
             && !spec.retry.covers(&lost, process.retries)
     }
 
-    /// The record of it, claimed by whoever accepts it.
+    /// Returns the record that results if `owner` accepts the submission and claims it at once.
     #[must_use]
     pub fn claimed_by(&self, owner: Lease, seq: Seq, now: Timestamp) -> StoredProcess {
         let mut process = self.process.clone();
