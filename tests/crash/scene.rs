@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(40);
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
 /// What a manager says whose store failed for good.
-const GIVEN_UP: &str = "the store is read-only from here on";
+const READ_ONLY: &str = "the store is read-only from now on";
 /// How the directories of runs begin.
 const PREFIX: &str = "lhc-";
 
@@ -339,7 +339,7 @@ impl Scene {
 
     /// Ends a manager whose store trusts its disk no more, as its message asks: it acknowledges nothing until then.
     fn open_anew(&mut self) {
-        let failures = self.log().matches(GIVEN_UP).count();
+        let failures = self.log().matches(READ_ONLY).count();
         if self.judge.is_some() && failures > self.opened_anew {
             self.opened_anew = failures;
             self.crash();

@@ -19,7 +19,7 @@ impl NamedDamage {
             named.clear();
         }
         if named.insert(error.to_string()) {
-            tracing::error!(%error, "a record is damaged, and nothing is done about it");
+            tracing::error!(%error, "skipped a damaged record");
         }
     }
 }

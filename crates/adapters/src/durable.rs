@@ -11,7 +11,7 @@ use std::path::Path;
 pub(super) fn make_private_directory(path: &Path) -> io::Result<()> {
     if path.is_symlink() {
         let why =
-            format!("{} is a symbolic link; name the directory itself, or mount it there", path.display());
+            format!("{} is a symbolic link; give the directory itself, or mount it there", path.display());
         return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
     }
     if path.is_dir() {

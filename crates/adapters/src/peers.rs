@@ -202,7 +202,7 @@ async fn own_socket(path: &Path) -> Result<UnixStream, Cause> {
     let stream = UnixStream::connect(path).await?;
     let (owner, own) = (stream.peer_cred()?.uid(), rustix::process::geteuid().as_raw());
     if owner != own {
-        return Err(format!("the socket is served by the user {owner}, and not by {own}").into());
+        return Err(format!("the socket belongs to the user {owner} instead of {own}").into());
     }
     Ok(stream)
 }
@@ -217,7 +217,7 @@ fn is_of_trust(cause: &Cause) -> bool {
 async fn in_time<T>(connecting: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
     match timeout(CONNECT, connecting).await {
         Ok(connected) => connected,
-        Err(_) => Err(format!("there was no connection within {} s", CONNECT.as_secs()).into()),
+        Err(_) => Err(format!("the connection was not established within {} s", CONNECT.as_secs()).into()),
     }
 }
 

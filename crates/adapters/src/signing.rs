@@ -105,7 +105,9 @@ impl ClusterSigner {
         known.stamp = stamp;
         match self.file.keys() {
             Ok(keys) => known.keys = keys,
-            Err(error) => tracing::warn!(%error, "the cluster key has changed, and cannot be read again"),
+            Err(error) => {
+                tracing::warn!(%error, "the file of the cluster key has changed and cannot be read")
+            }
         }
         known.keys.find(id).cloned()
     }

@@ -23,7 +23,7 @@ const PLACES: [&str; 5] = [
 #[non_exhaustive]
 pub enum TrustError {
     /// There is no file of certificates.
-    #[error("this machine has no CA certificates: install them, or name a CA file in the configuration")]
+    #[error("this machine has no CA certificates: install them, or set a CA file in the configuration")]
     Nowhere,
     /// The file cannot be read.
     #[error("{} cannot be read", path.display())]

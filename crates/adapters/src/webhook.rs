@@ -119,7 +119,7 @@ impl HttpWebhookTransport {
 impl WebhookTarget {
     fn of(uri: &Uri) -> Result<Self, WebhookTransportError> {
         let (Some(scheme), Some(host)) = (uri.scheme(), uri.host()) else {
-            return Err(WebhookTransportError::Unusable { why: "its address names no host".to_owned() });
+            return Err(WebhookTransportError::Unusable { why: "the address contains no host".to_owned() });
         };
         let is_secret = *scheme == Scheme::HTTPS;
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();

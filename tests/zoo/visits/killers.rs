@@ -112,7 +112,7 @@ fn stops_supervisor(cell: &Cell) {
     until("its supervisor is halted", || (stat(supervisor)?.state == 'T').then_some(()));
     let view = creature.cancelled();
     assert_eq!(view["exit"]["stopped_by"], "user", "{view}");
-    until("its supervisor is gone too", || (!is_alive(supervisor)).then_some(()));
+    until("the supervisor has ended too", || (!is_alive(supervisor)).then_some(()));
 }
 
 fn is_orphan(creature: &Creature) -> bool {

@@ -66,9 +66,11 @@ impl Drop for CheckpointWriter {
 /// Writes one; without it the commits stay, which is no loss.
 pub(super) fn write_or_tell(shared: &JournalShared) {
     if let Err(trouble) = write(shared) {
-        tracing::warn!(%trouble, "a checkpoint of the store was not written");
+        tracing::warn!(%trouble, "could not write a checkpoint of the store");
         if trouble.is_final() {
-            shared.fail(format!("a checkpoint failed ({trouble}); restart to open it anew"));
+            shared.fail(format!(
+                "a checkpoint failed ({trouble}); restart the manager to open the store again"
+            ));
         }
     }
 }
@@ -88,7 +90,7 @@ fn write(shared: &JournalShared) -> Result<(), WriteError> {
     shared.place.publish(JournalFileId::Checkpoint)?;
     shared.taken_in.store(from, Ordering::Relaxed);
     if let Err(error) = shared.place.remove_commits(from) {
-        tracing::warn!(%error, "commits that a checkpoint took in could not be removed");
+        tracing::warn!(%error, "could not remove commit files that a checkpoint contains");
     }
     Ok(())
 }

@@ -71,7 +71,7 @@ impl WriteError {
 impl std::fmt::Display for WriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Full => f.write_str("there is no room"),
+            Self::Full => f.write_str("the disk is full"),
             Self::ReadOnly(error) | Self::NotWritten(error) | Self::Disk(error) | Self::Unsure(error) => {
                 error.fmt(f)
             }

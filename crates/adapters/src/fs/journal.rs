@@ -102,9 +102,9 @@ pub(super) fn whole(
     let mut sum = Fingerprint::new();
     let mut text = String::new();
     let Some(first) = next(&mut from, &mut text)? else {
-        return Err(corrupt("it is empty"));
+        return Err(corrupt("the file is empty"));
     };
-    let foreign = || corrupt("it does not begin as a file of this store");
+    let foreign = || corrupt("the first line is not that of a store file");
     let first: JournalHeader = serde_json::from_str(first).map_err(|_| foreign())?;
     if first.longhaul != store_dir::KIND {
         return Err(foreign());
@@ -121,17 +121,17 @@ pub(super) fn whole(
     let mut lines = 0_u64;
     loop {
         let Some(found) = next(&mut from, &mut text)? else {
-            return Err(corrupt(format!("it breaks off after {lines} lines")));
+            return Err(corrupt(format!("the file ends after {lines} lines, without its last line")));
         };
         if found.starts_with("{\"end\":") {
             let last: JournalEnd =
-                serde_json::from_str(found).map_err(|_| corrupt("its end is unreadable"))?;
+                serde_json::from_str(found).map_err(|_| corrupt("the last line is unreadable"))?;
             if last.end.lines != lines || hexadecimal(&last.end.sum)? != sum.value() {
-                return Err(corrupt("its lines are not the ones that were written"));
+                return Err(corrupt("the checksum does not match the lines"));
             }
             return match next(&mut from, &mut text)? {
                 None => Ok(()),
-                Some(_) => Err(corrupt("it goes on after its end")),
+                Some(_) => Err(corrupt("the file continues after its last line")),
             };
         }
         lines += 1;
@@ -150,10 +150,10 @@ fn next<'a>(from: &mut impl BufRead, text: &'a mut String) -> Result<Option<&'a 
         Ok(0) => Ok(None),
         Ok(_) => match text.strip_suffix('\n') {
             Some(line) => Ok(Some(line)),
-            None => Err(corrupt("its last line breaks off")),
+            None => Err(corrupt("the last line is incomplete")),
         },
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(corrupt("it holds bytes that are no text"))
+            Err(corrupt("the file contains bytes that are not UTF-8 text"))
         }
         Err(error) => Err(StoreError::Unavailable { source: Box::new(error) }),
     }

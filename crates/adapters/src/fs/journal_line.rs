@@ -275,7 +275,7 @@ impl ProcessLine {
     pub(super) fn read(self, spec: &str) -> Result<MemoryRow, StoreError> {
         let process = record::decode(spec, self.life.get()).map_err(broken)?;
         if process.id.to_string() != self.id {
-            return Err(corrupt(format!("a record of {} calls itself {}", self.id, process.id)));
+            return Err(corrupt(format!("the record of {} contains the id {}", self.id, process.id)));
         }
         let owner = self.lease.map(|owner| -> Result<Lease, StoreError> {
             Ok(Lease { node: name(&owner.node)?, epoch: Epoch(owner.epoch) })
@@ -330,11 +330,11 @@ impl EventLine {
 
 impl OpReplyLine {
     pub(super) fn read(self) -> Result<(OpId, OpReply), StoreError> {
-        let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("an answer to no write"))?;
+        let op = uuid::Uuid::parse_str(&self.op).map_err(|_| corrupt("a reply without an operation"))?;
         let answer = match (self.revision, self.action) {
             (Some(revision), None) => OpReply::Committed(Revision(revision)),
             (None, Some(no)) => OpReply::Wished(ActionSeq(no)),
-            (Some(_), Some(_)) | (None, None) => return Err(corrupt("an answer that is none")),
+            (Some(_), Some(_)) | (None, None) => return Err(corrupt("a reply that is not valid")),
         };
         Ok((OpId::new(op), answer))
     }
@@ -353,11 +353,11 @@ pub(super) fn id(text: &str) -> Result<ProcessId, StoreError> {
 }
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StoreError> {
-    text.parse().map_err(|_| corrupt("a name that is none"))
+    text.parse().map_err(|_| corrupt("a name that is not valid"))
 }
 
 pub(super) fn hexadecimal(text: &str) -> Result<u64, StoreError> {
-    u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint that is none"))
+    u64::from_str_radix(text, 16).map_err(|_| corrupt("a fingerprint that is not valid"))
 }
 
 fn broken(broken: RecordDecodeError) -> StoreError {

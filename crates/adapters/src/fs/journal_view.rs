@@ -63,7 +63,7 @@ impl JournalShared {
 
     /// From here on nothing is acknowledged.
     pub(super) fn fail(&self, why: String) {
-        tracing::error!(why, "the store is read-only from here on");
+        tracing::error!(why, "the store is read-only from now on");
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
     }
 
@@ -88,7 +88,7 @@ impl JournalView {
             let title = |title| match title {
                 JournalKind::Commit(named) if named == no => Ok(()),
                 JournalKind::Commit(_) | JournalKind::Checkpoint(_) => {
-                    Err(corrupt("it is not the commit of its name"))
+                    Err(corrupt("the file name does not match the commit"))
                 }
             };
             journal::read(&path, title, |line| core.read(line, known))?;
@@ -116,7 +116,7 @@ fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64)
             taken_in = no;
             Ok(())
         }
-        JournalKind::Commit(_) => Err(corrupt("it is no checkpoint")),
+        JournalKind::Commit(_) => Err(corrupt("the file is not a checkpoint")),
     };
     journal::read(&path, title, |line| {
         if let JournalLine::Until { commit } = line {
@@ -125,7 +125,7 @@ fn read_checkpoint(place: &StoreDir, core: &mut StoreState) -> Result<(u64, u64)
         }
         core.read(line, ReplayState::InPart)
     })?;
-    let until = until.ok_or_else(|| within(&path)(corrupt("it does not say how far it goes")))?;
+    let until = until.ok_or_else(|| within(&path)(corrupt("the file does not contain its last commit")))?;
     Ok((taken_in, until))
 }
 

@@ -109,5 +109,5 @@ impl StoreState {
 }
 
 fn unknown(id: &str) -> StoreError {
-    corrupt(format!("it goes on about {id}, which is not known"))
+    corrupt(format!("a line changes the process {id}, which the store does not contain"))
 }

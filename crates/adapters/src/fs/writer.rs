@@ -266,9 +266,11 @@ impl JournalContext {
                 *book = fresh;
             }
             Err(error) => {
-                tracing::error!(%error, "the store cannot be read any more");
+                tracing::error!(%error, "could not read the store");
                 book.lost = Some(error.to_string());
-                self.shared.fail(format!("it cannot be read any more ({error}); restart to open it anew"));
+                self.shared.fail(format!(
+                    "the store cannot be read ({error}); restart the manager to open it again"
+                ));
             }
         }
     }
@@ -276,7 +278,8 @@ impl JournalContext {
     /// A full disk may still take one small step; a disk that failed is not asked again.
     fn undone(&mut self, mut batch: Vec<Box<dyn JournalJob>>, trouble: &WriteError) {
         if trouble.is_final() {
-            self.shared.fail(format!("a write failed ({trouble}); restart to open it anew"));
+            self.shared
+                .fail(format!("a write failed ({trouble}); restart the manager to open the store again"));
         } else {
             tracing::warn!(%trouble, "a write to the store failed");
         }

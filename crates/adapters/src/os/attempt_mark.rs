@@ -59,7 +59,7 @@ impl AttemptMark {
 pub(super) fn remove_own() {
     let own = getrlimit(Resource::Locks);
     if let Err(error) = setrlimit(Resource::Locks, Rlimit { current: own.maximum, ..own }) {
-        tracing::debug!(%error, "the limit of file locks cannot be set here");
+        tracing::debug!(%error, "could not set the limit of file locks, which marks the processes of an attempt");
     }
 }
 

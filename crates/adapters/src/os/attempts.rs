@@ -32,7 +32,7 @@ impl Attempts {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         if path.is_symlink() {
             let why = format!(
-                "{} is a symbolic link; name the directory itself, or mount it there",
+                "{} is a symbolic link; give the directory itself, or mount it there",
                 path.display()
             );
             return Err(io::Error::new(io::ErrorKind::NotADirectory, why));
@@ -157,7 +157,10 @@ impl Attempts {
     /// If an attempt is still running. A missing directory is not an error.
     pub(super) fn remove(&self, id: ProcessId) -> io::Result<()> {
         if self.is_at_work(id)? {
-            return Err(io::Error::new(io::ErrorKind::ResourceBusy, "an attempt of it is at work"));
+            return Err(io::Error::new(
+                io::ErrorKind::ResourceBusy,
+                "an attempt of the process is still running",
+            ));
         }
         failpoint!("os.output.remove")?;
         match fs::remove_dir_all(self.process(id)) {

@@ -117,7 +117,7 @@ fn delegate(group: &Path) {
     }
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.subtree_control"));
     if let Err(error) = control.and_then(|mut control| control.write_all(order.join(" ").as_bytes())) {
-        tracing::debug!(%error, group = %group.display(), "trees cannot be limited as a whole here");
+        tracing::debug!(%error, group = %group.display(), "control groups with limits cannot be used here");
     }
 }
 
@@ -219,7 +219,7 @@ pub(super) fn kill(group: &Path) {
     // Open only an existing file: outside a cgroup file system, the write would create a useless file.
     let control = fs::OpenOptions::new().write(true).open(group.join("cgroup.kill"));
     if let Err(error) = control.and_then(|mut control| control.write_all(b"1")) {
-        tracing::debug!(%error, group = %group.display(), "a control group was not killed as a whole");
+        tracing::debug!(%error, group = %group.display(), "could not kill a control group as a whole");
     }
 }
 

@@ -84,7 +84,7 @@ pub(super) fn examine(
         (None, None) => {
             // Create the directory and close it below, so that a shim that is being started right now finds it taken.
             attempts.create(key).map_err(told)?;
-            attempts.attempt(key).map_err(told)?.ok_or("its directory is being removed")?
+            attempts.attempt(key).map_err(told)?.ok_or("the directory of the attempt is being removed")?
         }
     };
     if let Ok(Some(record)) = directory.exit_record()
@@ -128,7 +128,7 @@ pub(super) fn examine(
             Ok(ExaminedAttempt::Orphaned(Box::new(UnsupervisedAttempt { directory, lock, identity, pidfd })))
         }
         None => {
-            let why = translate::killed("the command is gone too, and its end is not recorded");
+            let why = translate::killed("the command has ended too, and its exit is not recorded");
             Ok(ExaminedAttempt::Lost { why, identity: Some(Box::new(identity)) })
         }
     }
@@ -176,7 +176,7 @@ fn damaged(error: AttemptFileError) -> Result<ExaminedAttempt, String> {
         // The file may be readable later.
         return Err(error.to_string());
     }
-    let found = format!("a file of its attempt is damaged or replaced: {error}");
+    let found = format!("a file of the attempt is damaged or replaced: {error}");
     let why = Interruption::RecordLost { found };
     Ok(ExaminedAttempt::Lost { why, identity: None })
 }

@@ -188,11 +188,11 @@ impl LiveProcesses {
 #[must_use]
 pub fn containment_here(choice: ContainmentChoice) -> (Containment, Option<String>) {
     match choice {
-        ContainmentChoice::Subreaper => (Containment::Subreaper, Some("it is configured so".to_owned())),
-        ContainmentChoice::Group => (Containment::Group, Some("it is configured so".to_owned())),
+        ContainmentChoice::Subreaper => (Containment::Subreaper, Some("set in the configuration".to_owned())),
+        ContainmentChoice::Group => (Containment::Group, Some("set in the configuration".to_owned())),
         ContainmentChoice::Auto | ContainmentChoice::Cgroup => match cgroups::probe() {
             Ok(()) => (Containment::Cgroup, None),
-            Err(error) => (Containment::Subreaper, Some(format!("no control group can be made: {error}"))),
+            Err(error) => (Containment::Subreaper, Some(format!("no control group can be created: {error}"))),
         },
     }
 }

@@ -132,7 +132,7 @@ pub(super) fn prepare(
 
 fn check_arguments(program: &str, arguments: &[String]) -> Result<(), StartFailure> {
     if program.contains('\0') || arguments.iter().any(|each| each.contains('\0')) {
-        let detail = "a zero byte is in the command line".to_owned();
+        let detail = "the command line contains a NUL byte".to_owned();
         return Err(failed(StartStage::Exec, Errno::INVAL, detail));
     }
     let bytes = arguments.iter().map(String::len).fold(program.len(), usize::saturating_add);

@@ -21,7 +21,8 @@ pub(super) fn advertise() {
         if let Some(directory) = attempt_of(pid)
             && let Err(error) = introduce(&directory)
         {
-            tracing::warn!(%error, directory = %directory.display(), "a supervisor above does not know this manager");
+            tracing::warn!(%error, directory = %directory.display(), "could not register with the supervisor above \
+             this manager");
         }
     }
 }

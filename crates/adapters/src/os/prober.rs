@@ -47,7 +47,7 @@ impl Prober for OsProber {
         match status {
             Ok(Ok(status)) => (200..400).contains(&status),
             Ok(Err(why)) => {
-                tracing::trace!(url, %why, "no answer yet");
+                tracing::trace!(url, %why, "there is no answer yet");
                 false
             }
             Err(_) => false,
@@ -58,7 +58,7 @@ impl Prober for OsProber {
         match ProbeProcess::start(&self.shared, order).await {
             Ok(probe_command) => probe_command.succeeds(patience).await,
             Err(why) => {
-                tracing::debug!(why, "a command that tells whether another works cannot be started");
+                tracing::debug!(why, "could not start the command of a readiness check");
                 false
             }
         }

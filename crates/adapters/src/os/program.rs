@@ -24,7 +24,7 @@ pub(super) fn check_directory(directory: &str) -> Result<(), StartFailure> {
             Err(failed(StartStage::Directory, Errno::NOTDIR, format!("{directory} is not a directory")))
         }
         Ok(_) if !is_allowed(path, Access::EXEC_OK) => {
-            let detail = format!("the directory {directory} may not be entered: permission denied");
+            let detail = format!("permission to enter the directory {directory} is denied");
             Err(failed(StartStage::Directory, Errno::ACCESS, detail))
         }
         Ok(_) => Ok(()),
@@ -44,7 +44,7 @@ pub(super) fn check_stdin(file: &str) -> Result<(), StartFailure> {
             Err(failed(StartStage::Stdin, Errno::ISDIR, format!("the standard input {file} is a directory")))
         }
         Ok(_) if !is_allowed(path, Access::READ_OK) => {
-            let detail = format!("the standard input {file} may not be read: permission denied");
+            let detail = format!("permission to read the standard input {file} is denied");
             Err(failed(StartStage::Stdin, Errno::ACCESS, detail))
         }
         Ok(_) => Ok(()),
@@ -60,7 +60,7 @@ pub(super) fn find(
     environment: &[(String, String)],
 ) -> Result<PathBuf, StartFailure> {
     if program.is_empty() {
-        return Err(failed(StartStage::Program, Errno::NOENT, "the program has no name".to_owned()));
+        return Err(failed(StartStage::Program, Errno::NOENT, "the name of the program is empty".to_owned()));
     }
     if program.contains('/') {
         let path = Path::new(directory).join(program);
@@ -99,7 +99,7 @@ fn check_program(path: &Path) -> Result<(), StartFailure> {
             Err(failed(StartStage::Program, Errno::ISDIR, detail))
         }
         Ok(_) if !is_allowed(path, Access::EXEC_OK) => {
-            let detail = format!("{shown} may not be executed; chmod +x makes a script a program");
+            let detail = format!("{shown} is not executable; chmod +x makes a script executable");
             Err(failed(StartStage::Program, Errno::ACCESS, detail))
         }
         Ok(_) => Ok(()),

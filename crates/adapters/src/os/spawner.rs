@@ -83,7 +83,7 @@ impl OsSpawner {
         attempt_mark::remove_own();
         let cgroups = match options.containment {
             ContainmentChoice::Auto => Cgroups::open(&attempts)
-                .inspect_err(|error| tracing::debug!(%error, "no control groups here"))
+                .inspect_err(|error| tracing::debug!(%error, "control groups cannot be used here"))
                 .ok(),
             ContainmentChoice::Cgroup => Some(Cgroups::open(&attempts)?),
             ContainmentChoice::Subreaper | ContainmentChoice::Group => None,
@@ -159,7 +159,7 @@ impl Spawner for OsSpawner {
             Ok(Ok(())) => Ok(()),
             Ok(Err(failure)) => Err(SpawnError::Refused { failure }),
             Err(_) => {
-                let what = "the start was given up".to_owned();
+                let what = "the start was cancelled".to_owned();
                 Err(SpawnError::Unreachable { key, what })
             }
         }
@@ -248,7 +248,8 @@ impl Spawner for OsSpawner {
         // A disk that hangs delays only the callers of this method.
         let written = tokio::task::spawn_blocking(move || shared.lease.write(turn, until)).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
-            tracing::error!(%error, "the end of the lease cannot be written: work that may run elsewhere ends with it");
+            tracing::error!(%error, "could not write the end of the lease: processes that may run elsewhere will \
+                                     end with it");
         }
     }
 
@@ -318,5 +319,5 @@ impl WatchTable {
 }
 
 fn silent(key: AttemptKey) -> SpawnError {
-    SpawnError::Unreachable { key, what: "its supervisor gave no answer".to_owned() }
+    SpawnError::Unreachable { key, what: "the supervisor did not answer".to_owned() }
 }

@@ -51,7 +51,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
         Ok(EndWait::Ended { last_look }) => Some(last_look),
         Ok(EndWait::SpawnerGone) => return WatchStage::Left,
         Err(error) => {
-            tracing::warn!(id = %watch.key.id, %error, "a command without supervisor cannot be watched");
+            tracing::warn!(id = %watch.key.id, %error, "could not take over a command without supervisor");
             None
         }
     };
@@ -59,7 +59,7 @@ pub(super) async fn stand_in(watch: &mut AttemptWatch, orphan: UnsupervisedAttem
     drain.finish();
     bounds.see_end();
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input of an ended command");
     }
     let status = pidfd::status(&pidfd, identity.pid, identity.start_time);
     let Some(status) = watch.meanwhile(status).await else {
@@ -123,7 +123,7 @@ fn record_end(watch: &mut AttemptWatch, directory: &AttemptDirectory, record: &E
     match attempts::record_end(directory, record) {
         Ok(()) => watch.durable = true,
         Err(error) => {
-            tracing::warn!(id = %watch.key.id, %error, "the end of an attempt was not recorded in its directory");
+            tracing::warn!(id = %watch.key.id, %error, "could not write the exit record of an attempt");
         }
     }
 }
@@ -138,7 +138,7 @@ pub(super) async fn finish_sweep(watch: &mut AttemptWatch, unswept: AttemptWithL
     };
     watch.see_ending(&identity);
     if let Err(error) = watch.end_input() {
-        tracing::debug!(id = %watch.key.id, %error, "the input of an ended command stays");
+        tracing::debug!(id = %watch.key.id, %error, "could not remove the input of an ended command");
     }
     let held = std::mem::take(&mut watch.held);
     let (kept, anchor_ms) = (watch.conduct.output, watch.shared.options.anchor_ms);
@@ -277,10 +277,10 @@ fn judge(status: Option<EndStatus>, is_explained: bool) -> Result<ProgramEnd, In
     match status {
         // The cause that killed the shim has most likely killed the command too, so the command itself did not fail.
         Some(EndStatus::Signal { number: SIGKILL, .. }) if !is_explained => {
-            Err(translate::killed("the command was killed by signal 9 after that"))
+            Err(translate::killed("the command was then killed by signal 9"))
         }
         Some(status) => Ok(ending_of(status)),
-        None => Err(translate::killed("the command ended later, and the kernel does not tell how")),
+        None => Err(translate::killed("the command ended later, and the kernel hides its exit status")),
     }
 }
 

@@ -138,27 +138,25 @@ const fn limit(limit: ExceededLimit) -> longhaul_domain::ExceededLimit {
 
 fn failure(stage: SpawnStage, errno: i32, program: &str) -> StartFailure {
     let (stage, tried) = match stage {
-        SpawnStage::Fork => (StartStage::Supervisor, "a process could not be made"),
+        SpawnStage::Fork => (StartStage::Supervisor, "the process could not be created"),
         SpawnStage::Limit => (StartStage::Limits, "a resource limit could not be set"),
         SpawnStage::Directory => (StartStage::Directory, "the working directory could not be entered"),
         SpawnStage::Stdin => (StartStage::Stdin, "the standard input could not be opened"),
-        SpawnStage::Output => (StartStage::Supervisor, "the outputs could not be placed"),
+        SpawnStage::Output => (StartStage::Supervisor, "the output could not be redirected"),
         SpawnStage::Exec => (StartStage::Exec, "the program could not be executed"),
         SpawnStage::Other => (StartStage::Supervisor, "the start failed"),
     };
     let named = if stage == StartStage::Exec { format!("{program}: {tried}") } else { tried.to_owned() };
     let mut detail = format!("{named}: {}", io::Error::from_raw_os_error(errno));
     if stage == StartStage::Exec && errno == Errno::NOENT.raw_os_error() {
-        detail.push_str(
-            "; the file is there, so the interpreter that its first line or its header names is missing",
-        );
+        detail.push_str("; the file exists, so the interpreter in its first line or its header is missing");
     } else if stage == StartStage::Stdin && errno == Errno::NXIO.raw_os_error() {
         detail.push_str(
-            "; nobody writes to this named pipe: open it for writing first, or launch with --stdin-pipe and write with \
-             `longhaul send`",
+            "; no program has opened this named pipe for writing: open it first, or launch with --stdin-pipe and \
+             write with `longhaul send`",
         );
     } else if stage == StartStage::Exec && errno == Errno::NOEXEC.raw_os_error() {
-        detail.push_str("; a script must begin with a line such as #!/bin/sh");
+        detail.push_str("; a script must start with a line such as #!/bin/sh");
     }
     StartFailure { stage, errno: (errno != 0).then_some(errno), detail }
 }

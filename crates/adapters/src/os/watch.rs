@@ -395,7 +395,7 @@ impl AttemptWatch {
                             tokio::time::sleep(CONNECT_RETRY_DELAY).await;
                         } else {
                             let gives_up =
-                                self.gives_up(&format!("its supervisor cannot be reached: {error}")).await;
+                                self.gives_up(&format!("the supervisor cannot be reached: {error}")).await;
                             if self.ends_deaf_shim(&error) {
                                 tokio::time::sleep(CONNECT_RETRY_DELAY).await;
                             } else if gives_up {
@@ -451,7 +451,7 @@ impl AttemptWatch {
         match self.audience {
             WatchRecipient::Finders => true,
             WatchRecipient::Everyone => {
-                tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, what, "an attempt cannot be looked at");
+                tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, what, "could not inspect an attempt");
                 let pause = if self.halted.is_some() { LastInspection::INTERVAL } else { RETRY_DELAY };
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}

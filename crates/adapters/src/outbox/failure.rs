@@ -8,8 +8,8 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 /// What to do about a file that cannot be used.
-const RECOVERY_HELP: &str =
-    "restore a copy of it, or move it away: what it keeps is then not given back to a store that lost it";
+const RECOVERY_HELP: &str = "restore a copy of the outbox, or move the file away: records in it are then not restored to a store that lost \
+     them";
 
 /// Why something could not be kept or told.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ impl From<RecordDecodeError> for OutboxError {
         Self::Answer(match broken {
             RecordDecodeError::TooNew { needs, reads } => StoreError::NewerRecord { needs, reads },
             damaged @ (RecordDecodeError::Damaged { .. } | _) => {
-                corrupt(format!("the outbox holds a {damaged}"))
+                corrupt(format!("the outbox contains a {damaged}"))
             }
         })
     }
@@ -65,7 +65,7 @@ pub(super) fn is_final(error: &rusqlite::Error) -> bool {
 pub(super) fn not_kept(error: &rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Refused(StoreRejection::Full),
-        Some(_) | None => StoreError::ReadOnly { why: format!("the outbox of this node: {error}") },
+        Some(_) | None => StoreError::ReadOnly { why: format!("the outbox of this node failed: {error}") },
     }
 }
 
@@ -112,8 +112,8 @@ impl ForeignOutbox {
     pub fn help(&self) -> String {
         let Self { path, place, .. } = self;
         format!(
-            "go back to {place} until its work has ended, or move {} away: what it keeps is then not given back to a \
-             store that lost it",
+            "use {place} again until its processes have ended, or move {} away: records in it are then not restored \
+             to a store that lost them",
             path.display()
         )
     }

@@ -13,8 +13,9 @@ use longhaul_ports::{Change, Listing, ProcessFilter, StoreError, StoredProcess, 
 /// A launch in which others could have a say, while the store is away.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "while the store is unavailable, this node accepts only commands that no other node is concerned with: on this node, at once, in a free \
-     slot, without a key, a launch key, a parent, a delay or an attempt on another node"
+    "while the store is unavailable, this node accepts only commands that do not affect other nodes: they must \
+     start on this node, at once, in a free slot, without a key, a launch key, a parent, a delay or retries on \
+     other nodes"
 )]
 pub(super) struct NotLocalOnly {
     /// Why the store did not take it.
@@ -54,7 +55,7 @@ impl OutboxStore {
             self.keep(|shelf| shelf.let_go(&id).into_iter().collect());
             return Err(error);
         }
-        tracing::warn!(%id, "the store is away: this node alone knows of the launch until the store is back");
+        tracing::warn!(%id, "the store is unavailable: only this node knows of the launch until the store is back");
         Ok(Some(stored))
     }
 

@@ -48,13 +48,13 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
         Err(error) => return Err(blocked(path, &error)),
     };
     if !found.is_file() {
-        return Err(corrupt(format!("{shown} is no regular file")));
+        return Err(corrupt(format!("{shown} is not a regular file")));
     }
     let mut header = Vec::with_capacity(HEADER);
     let file = File::open(path).map_err(|error| blocked(path, &error))?;
     file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| blocked(path, &error))?;
     if header.len() < HEADER || !header.starts_with(MAGIC) {
-        return Err(corrupt(format!("{shown} is no SQLite database")));
+        return Err(corrupt(format!("{shown} is not a SQLite database")));
     }
     if number(&header, APPLICATION_AT) != Some(APPLICATION) {
         return Err(corrupt(format!("{shown} is a database of another program")));
@@ -62,7 +62,7 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     number(&header, VERSION_AT)
         .filter(|version| *version > 0)
         .map(Some)
-        .ok_or_else(|| corrupt(format!("{shown} names no version")))
+        .ok_or_else(|| corrupt(format!("{shown} contains no version")))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {

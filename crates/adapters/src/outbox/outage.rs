@@ -82,7 +82,8 @@ impl OutageState {
     fn missed(&mut self, now: AwakeTime, error: &StoreError) {
         let Some(away) = &mut self.away else {
             let why = error.source().map(ToString::to_string);
-            tracing::warn!(%error, why, "the store does not answer: what needs it waits, what runs goes on");
+            tracing::warn!(%error, why, "the store does not answer: operations that need it wait, and running \
+             processes continue");
             self.away = Some(Outage { told: now, questions: 1 });
             return;
         };

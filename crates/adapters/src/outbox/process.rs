@@ -137,7 +137,7 @@ impl ProcessStore for OutboxStore {
 
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
         self.kept(ids).await.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what is kept of work of this node cannot be read");
+            tracing::warn!(%error, "could not read the records of this node in the outbox");
             vec![None; ids.len()]
         })
     }
@@ -164,7 +164,9 @@ impl ProcessStore for OutboxStore {
         });
         found
             .await
-            .inspect_err(|error| tracing::warn!(%error, "what is kept of work of this node cannot be listed"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "could not list the records of this node in the outbox"),
+            )
             .ok()
     }
 }
@@ -218,7 +220,7 @@ impl OutboxStore {
         if let Some(gone) = gone
             && let Err(error) = gone.await
         {
-            tracing::warn!(%id, %error, "a launch that was refused is still kept");
+            tracing::warn!(%id, %error, "could not remove a rejected launch from the outbox");
         }
     }
 }

@@ -82,7 +82,7 @@ impl OutboxStore {
                     RecordPosition::At(there) if there > kept || is_local_only => compared.newer.push(id),
                     RecordPosition::At(_) => {}
                     RecordPosition::Damaged => {
-                        tracing::warn!(%id, "what the store has of it is damaged and cannot be compared");
+                        tracing::warn!(%id, "a record in the store is damaged and cannot be compared");
                     }
                 }
             }

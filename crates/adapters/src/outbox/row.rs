@@ -174,7 +174,7 @@ pub(super) fn mark(connection: &Connection) -> Result<OutboxMeta, OutboxError> {
         Ok((mark, policy))
     });
     let Some((mark, policy)) = found.optional()? else {
-        return Err(OutboxError::Answer(corrupt("the outbox does not say whose it is")));
+        return Err(OutboxError::Answer(corrupt("the outbox does not name its store")));
     };
     let policy = match policy {
         (Some(version), Some(body)) => Some((PolicyVersion(uint(version)), record::decode_policy(&body)?)),
@@ -235,7 +235,7 @@ fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
 fn decode_wishes(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
     let wish = |line: &str| {
         let (no, wish) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
-        let no = no.parse().map_err(|_| unreadable("the number of a wish"))?;
+        let no = no.parse().map_err(|_| unreadable("the number of a pending action"))?;
         Ok((ActionSeq(no), record::decode_pending_action(wish)?))
     };
     text.lines().map(wish).collect()
@@ -246,7 +246,7 @@ fn name<T: FromStr>(text: &str) -> Result<T, OutboxError> {
 }
 
 fn unreadable(what: &str) -> OutboxError {
-    OutboxError::Answer(corrupt(format!("the outbox holds {what} that cannot be read")))
+    OutboxError::Answer(corrupt(format!("the outbox contains {what} that cannot be read")))
 }
 
 const fn stage(stage: HandoffStage) -> i64 {

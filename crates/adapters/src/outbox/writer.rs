@@ -231,9 +231,10 @@ impl OutboxWriterContext {
                     let _ = self.connection.execute_batch("ROLLBACK");
                 }
                 if is_final(&error) {
-                    tracing::error!(%error, "the outbox is read-only from here on: nothing new is accepted");
-                    self.failed =
-                        Some(format!("the outbox of this node failed ({error}); restart to open it anew"));
+                    tracing::error!(%error, "the outbox is read-only from now on: no launches are accepted");
+                    self.failed = Some(format!(
+                        "the outbox of this node failed ({error}); restart the manager to open it again"
+                    ));
                     self.backlog = WriteBacklog::default();
                 } else if self.backlog.tried.is_none() {
                     tracing::warn!(%error, "the outbox cannot be written now");

@@ -13,13 +13,13 @@ pub enum AclError {
     #[error("the server rejects this user or password")]
     WrongUser,
     /// The user may not access the keys of the namespace.
-    #[error("the user of the store may not use the keys of its namespace: {said}")]
+    #[error("the Redis user may not use the keys of its namespace: {said}")]
     Keys {
         /// Message of the server.
         said: String,
     },
     /// The user may not run a required command.
-    #[error("the user of the store may not use a command that is needed: {said}")]
+    #[error("the Redis user may not use a required command: {said}")]
     Command {
         /// Message of the server.
         said: String,
@@ -51,16 +51,16 @@ impl AclError {
     pub fn help(&self, namespace: &str) -> String {
         match self {
             Self::NoUser => {
-                "name them: redis://USER:PASSWORD@HOST, or redis+unix:///PATH?user=USER&pass=PASSWORD"
+                "give them in the URL: redis://USER:PASSWORD@HOST, or redis+unix:///PATH?user=USER&pass=PASSWORD"
                     .to_owned()
             }
             Self::WrongUser => {
-                "look at name and password in the URL of the store, and at `ACL LIST` on the server"
+                "check the name and the password in the URL of the store, and `ACL LIST` on the server"
                     .to_owned()
             }
-            Self::Keys { .. } => format!("allow them to it: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
+            Self::Keys { .. } => format!("allow the user to use them: ACL SETUSER USER ~lh:{{{namespace}}}:*"),
             Self::Command { .. } => {
-                "allow it to the user; docs/clustering.md has the whole line (\"A user for it\")".to_owned()
+                "allow the user to run it; docs/clustering.md has the complete line (\"A Redis user for longhaul\")".to_owned()
             }
         }
     }

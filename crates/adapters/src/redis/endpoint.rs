@@ -119,13 +119,14 @@ fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> 
         None => (None, rest),
     };
     let named = rest.split_once('/').filter(|(_, name)| !name.is_empty());
-    let (hosts, name) =
-        named.ok_or_else(|| unreadable("the URL does not say what the sentinels call the primary"))?;
+    let (hosts, name) = named.ok_or_else(|| {
+        unreadable("the URL does not contain the name of the primary that the sentinels use")
+    })?;
     let mut addresses = Vec::new();
     for host in hosts.split(',') {
         let (host, port) = match host.rsplit_once(':') {
             Some((host, port)) => {
-                (host, port.parse().map_err(|_| unreadable("the port of a sentinel is no number"))?)
+                (host, port.parse().map_err(|_| unreadable("the port of a sentinel is not a number"))?)
             }
             None => (host, PORT),
         };
@@ -139,7 +140,7 @@ fn sentinels(rest: &str) -> Result<redis::sentinel::SentinelClient, RedisError> 
         }
     }
     if let Some(db) = query.split('&').find_map(|part| part.strip_prefix("db=")) {
-        let db = db.parse().map_err(|_| unreadable("the database is no number"))?;
+        let db = db.parse().map_err(|_| unreadable("the database is not a number"))?;
         builder = builder.set_client_to_redis_db(db);
     }
     builder.build()

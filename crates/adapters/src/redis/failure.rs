@@ -15,12 +15,12 @@ use std::fmt::Display;
 const RECOVERY_HELP: &str = "restore a dump of it, or use another namespace";
 /// Advice for a single damaged record.
 const RECORD_HELP: &str =
-    "it is left alone and nobody waits for it; to have it back, restore a dump of the namespace";
+    "the record is quarantined and blocks no other process; to get it back, restore a dump of the namespace";
 /// Prefix of the error of a script that found damaged data before it wrote anything.
 const FOUND_DAMAGED: &str = "LHDAMAGED ";
 /// Advice for an emptied namespace. The next lease renewal of any node creates it again.
 const RECREATED_HELP: &str =
-    "try again in a second: each manager gives back what is its own, and nothing has to be restored";
+    "try again in a second: each manager restores its own records, and no dump is needed";
 
 /// Meaning of an error for the request that met it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,10 +176,7 @@ fn corrupt_by(error: &RedisError) -> StoreError {
 
 /// Returns the error for a namespace that was emptied during use.
 pub(super) fn emptied() -> StoreError {
-    StoreError::Corrupt {
-        what: "there is nothing in the namespace any more".to_owned(),
-        remedy: RECREATED_HELP.to_owned(),
-    }
+    StoreError::Corrupt { what: "the namespace is empty now".to_owned(), remedy: RECREATED_HELP.to_owned() }
 }
 
 pub(super) fn broken(broken: RecordDecodeError) -> StoreError {

@@ -436,8 +436,8 @@ async fn send(
     if reached >= replicas {
         return Ok(answer);
     }
-    let what = format!("{reached} of {replicas} replicas have it");
-    Err(RedisError::from((ErrorKind::Client, "a write did not reach every replica", what)))
+    let what = format!("{reached} of {replicas} replicas received the write");
+    Err(RedisError::from((ErrorKind::Client, "a write did not reach all replicas", what)))
 }
 
 async fn load(connection: &mut MultiplexedConnection, script: &LuaScript) -> Result<String, RedisError> {

@@ -56,7 +56,8 @@ impl ProcessStore for RedisStore {
             self.named.name(&error);
             // The other claimed processes are returned normally.
             if let Err(failure) = self.give_up(by, id, &error).await {
-                tracing::error!(%id, error = %failure, "what cannot be read keeps its slot: it could not be set aside");
+                tracing::error!(%id, error = %failure, "a process whose record cannot be read keeps its slot: it \
+                 could not be quarantined");
             }
         }
         if self.link.is_replicated() {

@@ -39,7 +39,7 @@ impl ScriptReply {
     }
 
     pub(super) fn word(&mut self) -> Result<String, StoreError> {
-        String::from_utf8(self.bytes()?).map_err(|_| corrupt("a word of an answer is no text"))
+        String::from_utf8(self.bytes()?).map_err(|_| corrupt("a part of the reply is not text"))
     }
 
     pub(super) fn bytes(&mut self) -> Result<Vec<u8>, StoreError> {
@@ -70,7 +70,7 @@ impl ScriptReply {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) if bytes.is_empty() => Ok(None),
             Value::BulkString(bytes) => {
-                String::from_utf8(bytes).map(Some).map_err(|_| corrupt("a word of an answer is no text"))
+                String::from_utf8(bytes).map(Some).map_err(|_| corrupt("a part of the reply is not text"))
             }
             other => Err(unfit(&self.step, "a string", &other)),
         }
@@ -114,7 +114,7 @@ impl ScriptReply {
     }
 
     fn next(&mut self) -> Result<Value, StoreError> {
-        self.values.next().ok_or_else(|| strange(&self.step, "an answer is too short"))
+        self.values.next().ok_or_else(|| strange(&self.step, "a reply is too short"))
     }
 }
 
@@ -133,14 +133,14 @@ fn unfit(step: &DesyncFlag, wanted: &str, found: &Value) -> StoreError {
         Value::BulkString(_) | Value::SimpleString(_) | Value::Okay => "a string",
         _ => "something else",
     };
-    strange(step, format!("an answer holds {kind} in the place of {wanted}"))
+    strange(step, format!("a reply contains {kind} instead of {wanted}"))
 }
 
 /// Marks the connection as out of step: later replies may belong to earlier requests.
 fn strange(step: &DesyncFlag, what: impl Into<String>) -> StoreError {
     let error = corrupt(what);
     if !step.is_lost() {
-        tracing::warn!(%error, "the store answered what was not asked: its connection is made anew");
+        tracing::warn!(%error, "the store sent a reply to another request: reconnecting");
     }
     step.lose();
     error

@@ -73,7 +73,9 @@ impl ServerInfo {
     pub(super) async fn ask(connection: &mut MultiplexedConnection) -> Result<Self, RedisError> {
         let told: String = redis::cmd("INFO").query_async(connection).await?;
         if is_loading(&told) {
-            return Err((ErrorKind::Server(ServerErrorKind::BusyLoading), "the server loads its data").into());
+            return Err(
+                (ErrorKind::Server(ServerErrorKind::BusyLoading), "the server is loading its data").into()
+            );
         }
         let synced = match setting(connection, "appendfsync").await? {
             Some(when) => SyncPolicy::When(when),

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum TlsFault {
     /// A file named in the URL cannot be used.
-    #[error("{}, which the URL of the store names as `{name}`, cannot be used: {why}", path.display())]
+    #[error("the file {}, given as `{name}` in the URL of the store, cannot be used: {why}", path.display())]
     File {
         /// Name of the URL parameter.
         name: &'static str,
@@ -29,8 +29,8 @@ pub enum TlsFault {
     NotThroughTls,
     /// The certificate of the server was not issued by a trusted authority.
     #[error(
-        "the certificate of the server was not issued by an authority that is trusted here; \
-         name the file of its authority in the URL: `ca=FILE`"
+        "the certificate of the server was not issued by a trusted authority; give the file of its authority in the \
+         URL: `ca=FILE`"
     )]
     Untrusted,
     /// The certificate of the server is for another name.
@@ -51,12 +51,14 @@ pub enum TlsFault {
         why: String,
     },
     /// The server requires a client certificate.
-    #[error("the server asks for a certificate; name one that it trusts in the URL: `cert=FILE&key=FILE`")]
+    #[error(
+        "the server requires a client certificate; give one that it trusts in the URL: `cert=FILE&key=FILE`"
+    )]
     ClientUnknown,
     /// The server does not trust the client certificate.
     #[error(
-        "the server does not trust the certificate that `cert` names in the URL; \
-         it has to be issued by an authority of `tls-ca-cert-file` of the server ({why})"
+        "the server does not trust the certificate given as `cert` in the URL; an authority in `tls-ca-cert-file` \
+         of the server must issue it ({why})"
     )]
     ClientUntrusted {
         /// Message of the server.

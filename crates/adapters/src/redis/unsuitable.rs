@@ -38,15 +38,15 @@ pub enum UnsuitableServer {
         wanted: &'static str,
     },
     /// The server is a replica, to which nothing can be written.
-    #[error("the server is a replica of {primary}; use that one")]
+    #[error("the server is a replica of {primary}; use the primary")]
     Replica {
         /// Address of its primary.
         primary: String,
     },
     /// The number of connected replicas differs from the configured number.
     #[error(
-        "the server has {}, the durability `{durability}` requires another number; \
-         name the number of replicas that may be promoted, and connect them", counted(*connected)
+        "the server has {}, but the durability `{durability}` requires another number; give the number of replicas \
+         that may be promoted, and connect them", counted(*connected)
     )]
     OtherReplicas {
         /// The requested durability.
@@ -55,7 +55,7 @@ pub enum UnsuitableServer {
         connected: u32,
     },
     /// The server does not report a required fact.
-    #[error("the server does not report its {what}; allow the user of the store to run `{command}`")]
+    #[error("the server does not report its {what}; allow the Redis user to run `{command}`")]
     Silent {
         /// The missing fact.
         what: &'static str,

@@ -28,7 +28,8 @@ pub enum RedisUrlError {
     },
     /// The URL has an unknown parameter, which may be misspelt.
     #[error(
-        "{name:?} is not a parameter of a store URL; known are namespace, durability, lease, grace, away, ca, cert, key, db, user and pass"
+        "{name:?} is not a parameter of a store URL; the parameters are namespace, durability, lease, grace, \
+         on_outage, ca, cert, key, db, user and pass"
     )]
     Unknown {
         /// Name of the parameter. The value is omitted because it may be a password.
@@ -48,7 +49,7 @@ pub enum RedisUrlError {
     #[error(transparent)]
     Alone(#[from] UnguardedFailover),
     /// Only one of `cert` and `key` is given.
-    #[error("`cert` and `key` belong together: a certificate, and the file of its private key")]
+    #[error("`cert` and `key` are required together: a certificate, and the file of its private key")]
     HalfClient,
     /// The parameter `on_outage` has an unknown value.
     #[error("`on_outage={text}` is not valid: use `reject` or `run`")]

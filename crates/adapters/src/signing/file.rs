@@ -55,7 +55,7 @@ pub enum KeyFileError {
         mode: u32,
     },
     /// It holds something else, or too much.
-    #[error("the cluster key {} cannot be understood: {why}", path.display())]
+    #[error("the cluster key {} is not valid: {why}", path.display())]
     Unreadable {
         /// Its path.
         path: PathBuf,
@@ -201,7 +201,7 @@ impl KeyFile {
         }
         let mut bytes = Vec::new();
         file.take(MAX_FILE_LEN + 1).read_to_end(&mut bytes).map_err(failed)?;
-        let why = "it is longer than keys are, or is no text".to_owned();
+        let why = "the file is too long, or not text".to_owned();
         let text = String::from_utf8(bytes).ok().filter(|text| text.len() as u64 <= MAX_FILE_LEN);
         text.map(Some).ok_or_else(|| KeyFileError::Unreadable { path: path(), why })
     }
@@ -255,18 +255,19 @@ impl KeyFileError {
                 format!("copy it from a node of this cluster to {}, with mode 0600", path.display())
             }
             Self::Open { path, .. } => format!(
-                "chmod 600 {}; if others may have seen it, change the key: `longhaul store key --rotate`",
+                "chmod 600 {}; if others may have read it, change the key: `longhaul store key --rotate`",
                 path.display()
             ),
             Self::NoFile { path } | Self::ForeignOwner { path, .. } | Self::Unreadable { path, .. } => {
-                format!("put a copy from a node of this cluster in the place of {}, with mode 0600", path.display())
+                format!("replace {} by a copy from a node of this cluster, with mode 0600", path.display())
             }
             Self::Rotating { .. } => {
-                "first let go of the older one, when nothing waits that it sealed: `longhaul store key --retire`"
+                "first remove the older key, when no waiting process was signed with it: `longhaul store key \
+                 --retire`"
                     .to_owned()
             }
-            Self::Alone { .. } => "there is nothing to let go of; `--rotate` puts a new key before it".to_owned(),
-            Self::Failed { .. } => "it has to be yours to read and write".to_owned(),
+            Self::Alone { .. } => "there is no older key to remove; `--rotate` adds a new key".to_owned(),
+            Self::Failed { .. } => "make the file readable and writable for your user".to_owned(),
         }
     }
 }

@@ -98,13 +98,17 @@ impl ClusterKey {
     fn read(line: &str) -> Result<Self, &'static str> {
         let mut words = line.split_ascii_whitespace();
         if words.next() != Some(TITLE) {
-            return Err("it is no key that this program knows");
+            return Err("this is not a key that this program knows");
         }
         let (Some(id), Some(secret), None) = (words.next(), words.next(), words.next()) else {
-            return Err("a key has an id and 64 digits");
+            return Err("a key consists of an id and 64 digits");
         };
-        let key = Self::of(undigits(secret).ok_or("a key has an id and 64 digits")?);
-        if key.id.0 == id { Ok(key) } else { Err("its id does not fit it: it was cut short or changed") }
+        let key = Self::of(undigits(secret).ok_or("a key consists of an id and 64 digits")?);
+        if key.id.0 == id {
+            Ok(key)
+        } else {
+            Err("the id does not match the key: the line was truncated or changed")
+        }
     }
 }
 
@@ -176,8 +180,8 @@ impl ClusterKeys {
         let no = |why: &str| InvalidKeys { why: why.to_owned() };
         match (keys.next(), keys.next(), keys.next()) {
             (Some(first), other, None) => Ok(Self { first, other }),
-            (None, ..) => Err(no("there is no key in it")),
-            (Some(_), _, Some(_)) => Err(no("there are more than two keys in it")),
+            (None, ..) => Err(no("the file contains no key")),
+            (Some(_), _, Some(_)) => Err(no("the file contains more than two keys")),
         }
     }
 }

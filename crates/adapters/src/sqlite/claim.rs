@@ -27,7 +27,7 @@ impl WriteConnection {
                 Ok(Some(stored)) => stored,
                 Ok(None) => break,
                 Err(StepAbort::Answer(error)) if error.is_damage() => {
-                    tracing::error!(seq, %error, "a waiting record is damaged, and set aside");
+                    tracing::error!(seq, %error, "quarantined a damaged record of a waiting process");
                     self.set_aside(seq)?;
                     self.look_again(&mut lines, key)?;
                     continue;

@@ -57,7 +57,7 @@ fn page(connection: &Connection, after: Option<EventCursor>, most: u32) -> Resul
             match logged(row) {
                 Ok(event) => page.events.push(event),
                 Err(StepAbort::Answer(error)) if error.is_damage() => {
-                    tracing::error!(cursor = from, %error, "an event is damaged, and passed over");
+                    tracing::error!(cursor = from, %error, "skipped a damaged event");
                     passed_over = true;
                 }
                 Err(halt) => return Err(halt),

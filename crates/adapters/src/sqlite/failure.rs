@@ -6,7 +6,7 @@ use rusqlite::ErrorCode;
 use std::path::Path;
 
 /// What to do about a database that cannot be used.
-const RECOVERY_HELP: &str = "move it away and start again, or restore a copy of it";
+const RECOVERY_HELP: &str = "move the file away and start again, or restore a copy of it";
 
 /// Why a step stopped half-way.
 #[derive(Debug)]

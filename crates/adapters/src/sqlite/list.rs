@@ -89,7 +89,7 @@ impl ListPage {
             Ok(stored) => self.processes.push(stored),
             Err(StepAbort::Answer(error)) if error.is_damage() => {
                 let id = row::id(row.get(8)?);
-                tracing::error!(%id, %error, "a record is damaged, and left out of a list");
+                tracing::error!(%id, %error, "omitted a damaged record from a list");
                 self.damaged.push(id);
             }
             Err(halt) => return Err(halt),

@@ -58,7 +58,7 @@ fn due(
         match row::by_id(connection, &id) {
             Ok(stored) => rows.extend(stored),
             Err(StepAbort::Answer(error)) if error.is_damage() => {
-                tracing::error!(%id, %error, "a record is damaged, and nothing is done about it");
+                tracing::error!(%id, %error, "skipped a damaged record");
             }
             Err(halt) => return Err(halt),
         }

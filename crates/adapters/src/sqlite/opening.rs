@@ -64,20 +64,20 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     // Nothing else waits for a writer or a device.
     match OpenOptions::new().read(true).custom_flags(NONBLOCK).open(path) {
         Ok(file) if !file.metadata().map_err(|error| blocked(path, error))?.is_file() => {
-            return Err(corrupt(format!("{} is no regular file", path.display())));
+            return Err(corrupt(format!("{} is not a regular file", path.display())));
         }
         Ok(file) => {
             file.take(HEADER as u64).read_to_end(&mut header).map_err(|error| blocked(path, error))?
         }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(_) if fs::metadata(path).is_ok_and(|found| !found.is_file()) => {
-            return Err(corrupt(format!("{} is no regular file", path.display())));
+            return Err(corrupt(format!("{} is not a regular file", path.display())));
         }
         Err(error) => return Err(blocked(path, error)),
     };
     let shown = path.display();
     if header.len() < HEADER || !header.starts_with(MAGIC) {
-        return Err(corrupt(format!("{shown} is no SQLite database")));
+        return Err(corrupt(format!("{shown} is not a SQLite database")));
     }
     if number(&header, 68) != Some(APPLICATION) {
         return Err(corrupt(format!("{shown} is a database of another program")));
@@ -85,7 +85,7 @@ fn version_of(path: &Path) -> Result<Option<u32>, StoreError> {
     number(&header, 60)
         .filter(|version| *version > 0)
         .map(Some)
-        .ok_or_else(|| corrupt(format!("{shown} names no version")))
+        .ok_or_else(|| corrupt(format!("{shown} contains no version")))
 }
 
 fn number(header: &[u8], at: usize) -> Option<u32> {
@@ -98,8 +98,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
     let log = beside(path, "-wal");
     if log.exists() {
         return Err(StoreError::Corrupt {
-            what: format!("{} is gone, and its log {} is there", path.display(), log.display()),
-            remedy: "put the database back, or move the log away to begin with an empty one".to_owned(),
+            what: format!("{} is missing, but its log {} exists", path.display(), log.display()),
+            remedy: "restore the database, or move the log away to start with an empty one".to_owned(),
         });
     }
     let draft = beside(path, ".new");

@@ -285,7 +285,7 @@ pub(super) fn count(number: usize) -> u32 {
 }
 
 pub(super) fn name<T: FromStr>(text: &str) -> Result<T, StepAbort> {
-    text.parse().map_err(|_| StepAbort::Answer(corrupt("a column holds no valid name")))
+    text.parse().map_err(|_| StepAbort::Answer(corrupt("a column does not contain a valid name")))
 }
 
 pub(super) fn unreadable(error: rusqlite::types::FromSqlError) -> StepAbort {

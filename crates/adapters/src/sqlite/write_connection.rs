@@ -230,7 +230,7 @@ impl WriteConnection {
         if self.is_open()
             && let Err(error) = self.run("ROLLBACK")
         {
-            tracing::warn!(%error, "a transaction could not be undone");
+            tracing::warn!(%error, "could not roll back a transaction");
         }
         self.oldest = 0;
     }

@@ -196,7 +196,7 @@ impl DatabaseContext {
                         && self.ledger.is_open() =>
                 {
                     self.ledger.revert().map_err(BatchFailure::Before)?;
-                    tracing::error!(%error, "a step of the store failed");
+                    tracing::error!(%error, "an operation of the store failed");
                     let message = error.to_string();
                     job.fail(&|_| StoreError::Unavailable { source: message.clone().into() });
                 }
@@ -242,8 +242,9 @@ impl DatabaseContext {
                 return;
             }
             DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged => {
-                tracing::error!(%error, "the store is read-only from here on");
-                self.failed = Some(format!("a write failed ({error}); restart to open it anew"));
+                tracing::error!(%error, "the store is read-only from now on");
+                self.failed =
+                    Some(format!("a write failed ({error}); restart the manager to open the store again"));
             }
             DatabaseFailureClass::Full | DatabaseFailureClass::ReadOnly | DatabaseFailureClass::Step => {
                 tracing::warn!(%error, "a write to the store failed");
@@ -272,7 +273,7 @@ impl DatabaseContext {
         }
         if let Err(error) = self.ledger.checkpoint() {
             let verdict = DatabaseFailureClass::on(&error);
-            tracing::warn!(%error, "the log of the store could not be moved into it");
+            tracing::warn!(%error, "could not move the write-ahead log into the database");
             if matches!(verdict, DatabaseFailureClass::Disk | DatabaseFailureClass::Damaged) {
                 self.failed = Some(not_applied(error).to_string());
             }

@@ -175,7 +175,7 @@ impl SystemClock {
         let at_ms = moment.0.saturating_sub(self.anchor_ms);
         while boot_ms() < at_ms {
             if let Err(error) = wait_for_boot_time(at_ms).await {
-                tracing::warn!(%error, "no timer from the kernel; sleeping in short steps");
+                tracing::warn!(%error, "the kernel provides no timer; sleeping in short steps");
                 tokio::time::sleep(moment.since(self.now()).min(WITHOUT_TIMER)).await;
             }
         }
@@ -191,7 +191,7 @@ impl ClockMark {
             let save = move || {
                 let at_ms = now_ms.saturating_add(MARK_AHEAD_MS);
                 if let Err(error) = mark.save(at_ms) {
-                    tracing::warn!(%error, "the high-water mark of the clock was not saved");
+                    tracing::warn!(%error, "could not save the high-water mark of the clock");
                 }
                 // A failed save is not tried again before the next step: a full disk must not make a storm.
                 mark.at_ms.store(at_ms, Ordering::Relaxed);

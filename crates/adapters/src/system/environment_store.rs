@@ -193,14 +193,14 @@ pub(super) fn encode(variables: &[(String, String)]) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     for (name, value) in sorted {
         if name.contains('\0') || value.contains('\0') {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a zero byte is in it"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it contains a NUL byte"));
         }
         for part in [name, value] {
             bytes.extend_from_slice(part.as_bytes());
             bytes.push(0);
         }
         if bytes.len() > MAX_ENVIRONMENT_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is larger than 1 MiB"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the environment is larger than 1 MiB"));
         }
     }
     Ok(bytes)
@@ -245,7 +245,7 @@ fn may_pass(error: &io::Error) -> bool {
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "its content is not what its name says")
+    io::Error::new(io::ErrorKind::InvalidData, "the content of the file does not match its name")
 }
 
 fn failed(tried: &'static str) -> impl FnOnce(io::Error) -> EnvironmentStoreError {

@@ -40,7 +40,7 @@ impl FileReaderCursors {
     fn path(&self, reader: &str, file: CursorFile) -> io::Result<PathBuf> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
         if reader.is_empty() || !reader.bytes().all(is_plain) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "its name is no file name"));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the name cannot be a file name"));
         }
         Ok(self.directory.join(format!("{reader}{}", file.ending())))
     }
@@ -58,7 +58,7 @@ impl FileReaderCursors {
         match numbers(&bytes).as_deref() {
             Some([place]) => Ok(Some(EventCursor(*place))),
             Some(_) | None => {
-                Err(io::Error::new(io::ErrorKind::InvalidData, "its file is not what was written"))
+                Err(io::Error::new(io::ErrorKind::InvalidData, "the file does not contain what was written"))
             }
         }
     }

@@ -135,7 +135,7 @@ async fn a_control_group_contains_a_command_where_there_can_be_one() {
             until(async || !cgroup.exists()).await;
         }
         Observation::Spawned { containment, .. } => {
-            eprintln!("SKIPPED: no control groups here, contained by {containment:?}");
+            eprintln!("SKIPPED: control groups cannot be used here, contained by {containment:?}");
         }
         other => panic!("{other:?}"),
     }

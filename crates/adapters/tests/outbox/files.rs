@@ -38,7 +38,7 @@ async fn what_is_no_outbox_is_refused_untouched() {
         let before = fs::read(path).ok();
         let refused = node.open_at(path, "here").await.unwrap_err();
         if let StoreError::Corrupt { what, remedy } = &refused {
-            assert!(what.contains(path.to_str().unwrap()) && remedy.contains("move it away"), "{what}");
+            assert!(what.contains(path.to_str().unwrap()) && remedy.contains("move the file away"), "{what}");
         }
         let is_other = matches!(refused, StoreError::Format { found: 1 | 3, supported: 2 });
         let is_foreign = matches!(refused, StoreError::Corrupt { .. });
@@ -82,7 +82,7 @@ async fn live_work_of_one_store_is_not_given_to_another() {
     let StoreError::Unavailable { source } = refused else { panic!("{refused:?}") };
     let foreign = source.downcast_ref::<ForeignOutbox>().expect("nothing is damaged");
     assert_eq!((foreign.live, foreign.place.as_str()), (id, "here under another name"));
-    assert!(foreign.help().contains("go back to here under another name"), "{}", foreign.help());
+    assert!(foreign.help().contains("use here under another name"), "{}", foreign.help());
     assert!(OutboxStore::check_unfounded(&node.path(), "elsewhere").is_err());
     assert!(OutboxStore::check_unfounded(&node.path(), "here under another name").is_ok());
 

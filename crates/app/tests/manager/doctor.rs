@@ -56,7 +56,7 @@ fn doctor_tells_of_each_part_of_this_machine_with_a_manager_and_without() {
         state == health && orphans["figures"]["unsupervised"] == count && helps
     };
     kill_process(Pid::from_raw(shim).unwrap(), Signal::KILL).unwrap();
-    until("its supervisor is gone", || without(1, "warning"));
+    until("the supervisor has ended", || without(1, "warning"));
     kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
     until("nothing of it lives", || without(0, "ok"));
     assert!(!bench.is_serving(), "a look starts nobody");

@@ -41,7 +41,7 @@ impl ProbeProcess {
         // If the caller stops waiting, the started probe is dropped at once, which ends it.
         let (begun, started) = oneshot::channel();
         drop(tokio::task::spawn_blocking(move || drop(begun.send(Self::begin(shared, &order)))));
-        started.await.unwrap_or_else(|_| Err("the start was given up".to_owned()))
+        started.await.unwrap_or_else(|_| Err("the start was cancelled".to_owned()))
     }
 
     fn begin(shared: Arc<SpawnerShared>, order: &ProbeCommand) -> Result<Self, String> {
@@ -73,7 +73,8 @@ impl ProbeProcess {
             let waited = child.wait();
             shared.reaper.release(pid);
             end_marked(&shared, &mark);
-            return Err(waited.map_or_else(|error| error.to_string(), |_| "it cannot be watched".to_owned()));
+            return Err(waited
+                .map_or_else(|error| error.to_string(), |_| "the command cannot be observed".to_owned()));
         };
         Ok(Self { shared, pid, pidfd: Some(pidfd), mark })
     }
@@ -165,7 +166,7 @@ fn end_all(find: impl Fn() -> Vec<ProcessStat>) {
         std::thread::sleep(pause);
         pause = pause.saturating_mul(2).min(MAX_POLL_INTERVAL);
     }
-    tracing::warn!("something that a command for a look has started cannot be killed");
+    tracing::warn!("could not kill a descendant of a readiness check");
 }
 
 /// Kills a process group whose leader was not reaped yet, so that the group number cannot have been reused.

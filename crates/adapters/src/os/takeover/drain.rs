@@ -69,7 +69,9 @@ impl OutputDrain {
         anchor_ms: i64,
     ) -> Self {
         let log = DrainLog::open(directory, bound, anchor_ms)
-            .inspect_err(|error| tracing::warn!(%error, "output without supervisor is not kept"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "could not store the output of a command without supervisor"),
+            )
             .ok();
         let [stdout, stderr] =
             pipes.map(|pipe| pipe.and_then(|fd| Some(Pipe { news: pidfd::watch(&fd).ok()?, fd })));
@@ -152,7 +154,7 @@ impl DrainLog {
         let mut log = Self { bytes, index, length, index_length, room, last: None, anchor_ms };
         if let Err(error) = log.describe_rest() {
             // The next entry will cover these bytes too.
-            tracing::debug!(%error, "output has no entry in its index");
+            tracing::debug!(%error, "could not write the index of the output");
         }
         Ok(log)
     }
@@ -183,7 +185,7 @@ impl DrainLog {
         self.length = self.length.saturating_add(count);
         self.room = self.room.saturating_sub(count);
         if let Err(error) = self.describe(stream) {
-            tracing::debug!(%error, "output has no entry in its index");
+            tracing::debug!(%error, "could not write the index of the output");
         }
         bytes.len()
     }

@@ -132,7 +132,7 @@ impl OrphanedTree {
             members.iter().filter(|member| deliver(member, signal.number().into())).count()
         });
         match reached.await {
-            Some(0) | None => Err("nobody was there to get it".to_owned()),
+            Some(0) | None => Err("there was no process to receive the signal".to_owned()),
             Some(_) => Ok(()),
         }
     }
@@ -163,10 +163,10 @@ impl OrphanedTree {
             }
             // Resume all: a partly paused tree is worse than a running one.
             inner.release();
-            Err(format!("{running} of its processes still run"))
+            Err(format!("{running} processes of the tree are still running"))
         })
         .await
-        .unwrap_or_else(|| Err("it could not be halted".to_owned()))
+        .unwrap_or_else(|| Err("the tree could not be paused".to_owned()))
     }
 
     /// Resumes every process of the tree.
@@ -223,7 +223,8 @@ impl OrphanedTree {
                         named = true;
                         let survivors: Vec<u32> = reached.iter().map(|(pid, _)| *pid).collect();
                         let key = self.inner.key;
-                        tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "killed, and still alive");
+                        tracing::warn!(id = %key.id, attempt = %key.attempt, ?survivors, "some processes are still \
+                         running after KILL");
                     }
                     // Retry fast: a process that forks a child and then ends must be killed before it forks.
                     let has_changed =

@@ -16,10 +16,10 @@ impl AttemptWatch {
         let Some((pid, fd)) = self.open_shim() else { return };
         // A shim never stops itself, and signals for the tree do not reach it, so another program has stopped it.
         if ProcessStat::read(pid).is_some_and(|stat| stat.is_stopped()) {
-            tracing::warn!(id = %self.key.id, pid, force, "its supervisor was halted by somebody");
+            tracing::warn!(id = %self.key.id, pid, force, "another program has stopped the supervisor with a signal");
             let signal = if force { SIGKILL } else { CONTINUE };
             if let Err(error) = pidfd::send(&fd, signal) {
-                tracing::warn!(id = %self.key.id, pid, %error, "a halted supervisor cannot be roused");
+                tracing::warn!(id = %self.key.id, pid, %error, "could not continue a stopped supervisor");
             }
         }
     }
@@ -34,7 +34,7 @@ impl AttemptWatch {
         let Some(identity) = self.recorded_identity() else { return false };
         let pid = identity.shim_pid;
         let Ok(Some(fd)) = pidfd::open(pid, identity.shim_start) else { return false };
-        tracing::warn!(id = %self.key.id, pid, %error, "its supervisor cannot be told to stop it, and is killed");
+        tracing::warn!(id = %self.key.id, pid, %error, "killing a supervisor that cannot receive a stop request");
         pidfd::send(&fd, SIGKILL).is_ok()
     }
 

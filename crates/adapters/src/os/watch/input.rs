@@ -10,7 +10,7 @@ impl AttemptWatch {
     /// Holds the standard input open from now on, so that it does not end if the shim is killed.
     pub(crate) fn hold_input(&mut self) {
         if let Err(error) = self.open_input() {
-            tracing::warn!(id = %self.key.id, %error, "the input of a command cannot be held open");
+            tracing::warn!(id = %self.key.id, %error, "could not hold the input of a command open");
         }
     }
 
@@ -21,7 +21,7 @@ impl AttemptWatch {
             return;
         }
         let given = if self.identity.is_none() {
-            Err(InputError::Failed("it has not started yet".to_owned()))
+            Err(InputError::Failed("the command has not started yet".to_owned()))
         } else {
             match self.open_input() {
                 Ok(Some(input)) => Ok(input),

@@ -43,7 +43,7 @@ impl AttemptWatch {
         match ask {
             AttemptRequest::Find(answer) => self.find(answer),
             AttemptRequest::Pause(answer) | AttemptRequest::Signal(_, answer) => {
-                drop(answer.send(Err("it has ended".to_owned())));
+                drop(answer.send(Err("the attempt has ended".to_owned())));
             }
             // An ended attempt is not paused and its input is not read any more, so both requests succeed.
             AttemptRequest::Resume(answer) | AttemptRequest::CloseInput(answer) => drop(answer.send(Ok(()))),
@@ -62,7 +62,11 @@ impl AttemptWatch {
     pub(crate) fn is_durable(&self) -> Result<(), String> {
         let is_lost = matches!(self.known, AttemptState::Over(Observation::SupervisorLost { .. }));
         let is_durable = is_lost || self.is_over() && self.durable;
-        if is_durable { Ok(()) } else { Err("its end is not durable in its directory".to_owned()) }
+        if is_durable {
+            Ok(())
+        } else {
+            Err("could not make the end of an attempt durable in its directory".to_owned())
+        }
     }
 }
 

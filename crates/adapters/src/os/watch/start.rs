@@ -129,7 +129,7 @@ impl AttemptWatch {
                 Ok(false) => return WatchStage::Examine,
                 Err(error) if is_shortage(&error) => {}
                 Err(error) => {
-                    tracing::warn!(id = %self.key.id, %error, "what a supervisor left cannot be cleared away");
+                    tracing::warn!(id = %self.key.id, %error, "could not remove the files of an earlier supervisor");
                     return WatchStage::Examine;
                 }
             }
@@ -154,7 +154,7 @@ impl AttemptWatch {
     /// Waits until the next try. A stop request ends the attempt as one that never ran.
     async fn wait_out(&mut self, why: &str, pause: Duration) -> Option<WatchStage> {
         tracing::warn!(id = %self.key.id, attempt = %self.key.attempt, why, ?pause, "a start waits");
-        let unstarted = || "it has not started yet".to_owned();
+        let unstarted = || "the command has not started yet".to_owned();
         let next = tokio::time::Instant::now() + pause;
         loop {
             if self.stop.is_some() || self.settled {
@@ -191,7 +191,7 @@ impl AttemptWatch {
         let link = match ShimLink::new(socket) {
             Ok(link) => link,
             Err(error) => {
-                tracing::warn!(%error, "the connection to a new supervisor cannot be used");
+                tracing::warn!(%error, "could not use the connection to a new supervisor");
                 // The return closes the socket, so that the shim exits without a launch.
                 self.refused = Some(ShimRefusal { short: is_shortage(&error), detail: error.to_string() });
                 return self.outlive_shim().await;
@@ -199,7 +199,7 @@ impl AttemptWatch {
         };
         if let Err(error) = link.send(&ShimRequest::Launch(launch)).await {
             // The shim may have sent a reason before it exited.
-            tracing::debug!(id = %self.key.id, %error, "a new supervisor took no launch");
+            tracing::debug!(id = %self.key.id, %error, "could not send the launch to a new supervisor");
         }
         crashpoint!("os.launch.sent");
         WatchStage::Supervised(Box::new(link))
@@ -260,11 +260,11 @@ fn begin(shared: &SpawnerShared, order: &StartRequest, made: bool) -> Result<Sta
 fn discard(shared: &SpawnerShared, key: AttemptKey, made: bool) {
     // An empty directory that remains is closed as "never ran" by the next examination.
     if made && let Err(kept) = shared.attempts.discard(key) {
-        tracing::debug!(%kept, "an empty attempt directory stays");
+        tracing::debug!(%kept, "could not remove an empty attempt directory");
     }
 }
 
 fn unstarted(error: &io::Error) -> StartFailure {
-    let detail = format!("the directory of the attempt cannot be made: {error}");
+    let detail = format!("the directory of the attempt cannot be created: {error}");
     StartFailure { stage: StartStage::Supervisor, errno: error.raw_os_error(), detail }
 }

@@ -49,7 +49,7 @@ impl AttemptWatch {
                     Ok(Some((notice, held))) => self.hear(&link, notice, held).await,
                     Ok(None) => break,
                     Err(error) => {
-                        tracing::debug!(id = %self.key.id, %error, "the connection to a supervisor broke");
+                        tracing::debug!(id = %self.key.id, %error, "lost the connection to a supervisor");
                         break;
                     }
                 },
@@ -60,12 +60,12 @@ impl AttemptWatch {
         }
         drop(link);
         while !self.unanswered.is_empty() {
-            self.answer(Err("its supervisor is gone".to_owned()));
+            self.answer(Err("the supervisor has ended".to_owned()));
         }
         for counter in self.counters.drain(..) {
-            counter.refuse("its supervisor is gone");
+            counter.refuse("the supervisor has ended");
         }
-        self.refuse_closers("its supervisor is gone");
+        self.refuse_closers("the supervisor has ended");
         if self.is_over() { WatchStage::Over } else { self.outlive_shim().await }
     }
 
@@ -73,7 +73,7 @@ impl AttemptWatch {
     pub(super) async fn outlive_shim(&mut self) -> WatchStage {
         let gone = end_of_shim(&self.shared, self.shim.as_mut(), self.identity.as_deref());
         if tokio::time::timeout(DISCONNECTED_SHIM_TIMEOUT, gone).await.is_err() {
-            tracing::debug!(id = %self.key.id, "a supervisor has hung up and lives on");
+            tracing::debug!(id = %self.key.id, "a live supervisor closed its connection");
             return WatchStage::Examine;
         }
         self.shim = None;
@@ -109,7 +109,7 @@ impl AttemptWatch {
                 send(link, &ShimRequest::Resume).await;
             }
             AttemptRequest::Signal(_, answer) if self.is_over() => {
-                drop(answer.send(Err("it has ended".to_owned())))
+                drop(answer.send(Err("the attempt has ended".to_owned())))
             }
             AttemptRequest::Signal(PendingSignal { signal, target }, answer) => {
                 self.wake_shim(false);
@@ -184,14 +184,14 @@ impl AttemptWatch {
                 self.held = CommandHandles::default();
                 self.counters.clear();
                 while !self.unanswered.is_empty() {
-                    self.refuse("it has ended".to_owned());
+                    self.refuse("the attempt has ended".to_owned());
                 }
                 self.acknowledge(link).await
             }
             ShimMessage::Refused { why, errno } => {
                 let error = errno.map(io::Error::from_raw_os_error);
                 let short = error.is_some_and(|error| is_shortage(&error));
-                let detail = format!("the supervisor refused the launch: {why}");
+                let detail = format!("the supervisor rejected the launch: {why}");
                 self.refused = Some(ShimRefusal { short, detail });
                 None
             }
@@ -214,7 +214,7 @@ impl AttemptWatch {
                 None
             }
             ShimMessage::Error { text, .. } => {
-                tracing::debug!(id = %self.key.id, text, "a supervisor did not carry out an order");
+                tracing::debug!(id = %self.key.id, text, "a supervisor did not execute a request");
                 self.refuse(text);
                 None
             }
@@ -222,7 +222,7 @@ impl AttemptWatch {
                 let is_ending = matches!(status.phase, AttemptPhase::Stopping | AttemptPhase::Ended);
                 if is_ending && !status.survivors.is_empty() {
                     let survivors = &status.survivors;
-                    tracing::warn!(id = %self.key.id, ?survivors, "killed, and still alive");
+                    tracing::warn!(id = %self.key.id, ?survivors, "some processes are still running after KILL");
                 }
                 self.count(status.managers);
                 None
@@ -232,7 +232,7 @@ impl AttemptWatch {
                 None
             }
             ShimMessage::Signaled { reached } => {
-                let nobody = || Err("nobody was there to get it".to_owned());
+                let nobody = || Err("there was no process to receive the signal".to_owned());
                 self.answer(if reached > 0 { Ok(()) } else { nobody() });
                 None
             }
@@ -248,7 +248,7 @@ impl AttemptWatch {
         }
         let Some(identity) = self.identity.clone() else {
             for counter in counters {
-                counter.refuse("it has not started yet");
+                counter.refuse("the command has not started yet");
             }
             return;
         };
@@ -300,7 +300,7 @@ impl AttemptWatch {
                 | OutstandingRequest::Resume(asked)
                 | OutstandingRequest::Signal(asked),
             ) => {
-                drop(asked.send(Err(format!("{missed} of its processes still run"))));
+                drop(asked.send(Err(format!("{missed} processes of the tree are still running"))));
             }
             Some(OutstandingRequest::Undo) | None => {}
         }
@@ -341,13 +341,13 @@ pub(super) async fn end_of_shim(
         && let Ok(Some(shim)) = pidfd::open(identity.shim_pid, identity.shim_start)
         && let Err(error) = pidfd::ended(shim).await
     {
-        tracing::debug!(%error, "the end of a supervisor cannot be waited for");
+        tracing::debug!(%error, "could not wait for the end of a supervisor");
     }
 }
 
 /// Sends a request. If the shim is gone, the reading side of the connection notices that.
 async fn send(link: &ShimLink, order: &ShimRequest) {
     if let Err(error) = link.send(order).await {
-        tracing::debug!(%error, "an order did not reach its supervisor");
+        tracing::debug!(%error, "could not send a request to a supervisor");
     }
 }

@@ -25,11 +25,15 @@ impl RedisTlsFiles {
 fn pem(name: &'static str, path: &Path, kind: &str) -> Result<Vec<u8>, TlsFault> {
     let fault = |why: String| TlsFault::File { name, path: path.to_owned(), why };
     if !path.is_absolute() {
-        return Err(fault("it has to be said from `/` on".to_owned()));
+        return Err(fault("the path must be absolute".to_owned()));
     }
     let content = std::fs::read(path).map_err(|error| fault(error.to_string()))?;
     let is_there = String::from_utf8_lossy(&content)
         .lines()
         .any(|line| line.starts_with("-----BEGIN ") && line.contains(kind));
-    if is_there { Ok(content) } else { Err(fault(format!("it holds no {} in PEM", kind.to_lowercase()))) }
+    if is_there {
+        Ok(content)
+    } else {
+        Err(fault(format!("the file contains no {} in PEM", kind.to_lowercase())))
+    }
 }

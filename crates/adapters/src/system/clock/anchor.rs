@@ -71,7 +71,8 @@ impl ClockAnchor {
 }
 
 fn damaged() -> io::Error {
-    let why = "it is damaged or of a later version; if no other version of longhaul wrote it, remove it";
+    let why =
+        "the file is damaged or of a later version; if no other version of longhaul wrote it, remove it";
     io::Error::new(io::ErrorKind::InvalidData, why)
 }
 
