@@ -22,8 +22,8 @@ async fn host(adjust: impl FnOnce(&mut EngineSettings)) -> (Engine, VirtualClock
         output: Arc::new(spawner.output()),
         spawner,
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
-        vault: Arc::new(FakeEnvironmentStore::default()),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
+        environments: Arc::new(FakeEnvironmentStore::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };

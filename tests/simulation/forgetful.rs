@@ -290,9 +290,9 @@ impl Node {
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(clock.clone())),
-            vault: Arc::new(FakeEnvironmentStore::default()),
+            environments: Arc::new(FakeEnvironmentStore::default()),
             clock: clocked,
-            notary: Arc::new(notary.clone()),
+            signer: Arc::new(notary.clone()),
             ids: Arc::new(SequentialIds::seeded(seed)),
         };
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };

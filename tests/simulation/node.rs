@@ -220,8 +220,8 @@ impl Node {
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),
-            notary: Arc::new(ground.notary.clone()),
-            vault: Arc::new(FaultyEnvironmentStore::sharing(self.vault.clone(), trouble.clone())),
+            signer: Arc::new(ground.notary.clone()),
+            environments: Arc::new(FaultyEnvironmentStore::sharing(self.vault.clone(), trouble.clone())),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),
         };

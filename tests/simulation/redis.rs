@@ -158,9 +158,9 @@ impl Maintenance for RedisAtOnce {
         self.tell(|store| async move { store.claim_due(&by, most).await })
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.tell(|store| async move { store.sweep(&rule, most).await })
+        self.tell(|store| async move { store.prune(&rule, most).await })
     }
 }
 

@@ -247,8 +247,8 @@ impl Maintenance for Witness {
         answer
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let answer = self.inner.sweep(rule, most).await;
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let answer = self.inner.prune(rule, most).await;
         if let Ok(swept) = &answer {
             self.oracle().swept(&swept.ids);
         }

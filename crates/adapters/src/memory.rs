@@ -170,8 +170,8 @@ impl Maintenance for MemoryStore {
         self.write(|state, now| state.claim_due(now, by, most))
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        Ok(self.write(|state, now| state.sweep(now, rule, most)))
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        Ok(self.write(|state, now| state.prune(now, rule, most)))
     }
 }
 

@@ -114,7 +114,7 @@ impl ClusterSigner {
 }
 
 impl LaunchSigner for ClusterSigner {
-    fn seal(&self, process: &Process) -> Option<LaunchSignature> {
+    fn sign(&self, process: &Process) -> Option<LaunchSignature> {
         Some(self.seal_from(process, process.queued_at))
     }
 

@@ -39,8 +39,8 @@ async fn a_store_that_is_opened_again_has_everything() {
         let again = open(&path, &clock);
         assert_eq!(picture(&again).await, before, "seed {seed}");
         let rule = Retention { age: None, count: None, before: None };
-        let total = one.store.sweep(&rule, 0).await.unwrap().total;
-        assert_eq!(again.sweep(&rule, 0).await.unwrap().total, total);
+        let total = one.store.prune(&rule, 0).await.unwrap().total;
+        assert_eq!(again.prune(&rule, 0).await.unwrap().total, total);
     }
 }
 
@@ -63,7 +63,7 @@ async fn what_is_no_record_outlives_a_restart_too() {
         let revision = store.commit(change.clone()).await.unwrap();
         clock.advance(Duration::from_secs(3600));
         let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-        assert_eq!(store.sweep(&rule, 9).await.unwrap().ids, [keyed.process.id]);
+        assert_eq!(store.prune(&rule, 9).await.unwrap().ids, [keyed.process.id]);
         let waiting = work(&ids, Some("a"), 3);
         store.submit(waiting.clone()).await.unwrap();
         store.enqueue_action(&waiting.process.id, wish_op, PendingAction::Pause).await.unwrap();
@@ -104,7 +104,7 @@ async fn what_is_no_record_outlives_a_restart_too() {
         assert_eq!(version, PolicyVersion(1));
         assert_eq!(policy.held.values().next().unwrap().by.as_deref(), Some("me"));
         let rule = Retention { age: None, count: None, before: None };
-        assert_eq!(store.sweep(&rule, 9).await.unwrap().total, 1);
+        assert_eq!(store.prune(&rule, 9).await.unwrap().total, 1);
         assert!(store.renew_lease(&lease).await.is_ok() != checkpointed, "epochs are kept");
         assert_eq!(store.read(None, 1, false).await.unwrap().events.len(), 1);
     }
@@ -368,7 +368,7 @@ async fn checkpoints_take_in_commits_while_writes_go_on() {
                         if turn % 50 == 0 {
                             let rule =
                                 Retention { age: None, count: None, before: Some(Timestamp(i64::MAX)) };
-                            store.sweep(&rule, 20).await.unwrap();
+                            store.prune(&rule, 20).await.unwrap();
                         }
                     }
                 })
@@ -416,7 +416,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
     }
     clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(store.sweep(&rule, 100).await.unwrap().ids, accepted[..5]);
+    assert_eq!(store.prune(&rule, 100).await.unwrap().ids, accepted[..5]);
     store.submit(large(&ids, 20_000)).await.unwrap();
     let before = picture(&store).await;
     drop(store);

@@ -71,7 +71,7 @@ async fn what_was_let_go_is_remembered_in_the_other_store_too() {
         first.commit(Change { taken, ..completion(&stored, world.ids.op()) }).await.unwrap();
         clock.advance(Duration::from_secs(90));
         let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-        assert_eq!(first.sweep(&rule, 9).await.unwrap().ids, [new.process.id]);
+        assert_eq!(first.prune(&rule, 9).await.unwrap().ids, [new.process.id]);
         new
     };
     copy(first.as_ref(), second.as_ref()).await;

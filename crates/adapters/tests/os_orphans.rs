@@ -92,7 +92,7 @@ async fn orphans_are_adopted_and_leave_no_zombie() {
     bench.spawned().await;
     assert!(bench.exited().await.leftovers_found >= 1);
     let orphan: u32 = bench.text(key(1)).await.split(' ').next().unwrap().parse().unwrap();
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || parent(orphan) == Some(std::process::id())).await;
     std::fs::write(bench.path().join("go"), "").unwrap();
     until(async || state(orphan).is_none()).await;

@@ -244,7 +244,7 @@ async fn a_full_store_takes_work_again_once_there_is_room() {
     }
     clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(store.sweep(&rule, 100).await.unwrap().ids, accepted[..5]);
+    assert_eq!(store.prune(&rule, 100).await.unwrap().ids, accepted[..5]);
     store.submit(large(&ids, 20_000)).await.unwrap();
 }
 
@@ -336,7 +336,7 @@ async fn swept_work_is_not_accepted_again() {
     end(&store, &ids, id).await;
     clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(store.sweep(&rule, 1).await.unwrap().ids, [id]);
+    assert_eq!(store.prune(&rule, 1).await.unwrap().ids, [id]);
     let again = store.submit(new.clone()).await.unwrap();
     let same = SubmitOutcome::Existing { id, stored: None, same_spec: true };
     assert_eq!(again, same);
@@ -372,7 +372,7 @@ async fn a_sequence_is_never_used_twice() {
             }
             end(store, &ids, id).await;
             clock.advance(Duration::from_secs(3600));
-            assert_eq!(store.sweep(&rule, 10).await.unwrap().ids, [id]);
+            assert_eq!(store.prune(&rule, 10).await.unwrap().ids, [id]);
         }
     }
 }
@@ -419,9 +419,9 @@ async fn what_is_swept_leaves_no_label() {
     assert_eq!(labels(), 256);
     clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(store.sweep(&rule, 100).await.unwrap().ids.len(), 100);
+    assert_eq!(store.prune(&rule, 100).await.unwrap().ids.len(), 100);
     assert_eq!(labels(), 156);
-    assert_eq!(store.sweep(&rule, 1_000).await.unwrap().ids.len(), 200);
+    assert_eq!(store.prune(&rule, 1_000).await.unwrap().ids.len(), 200);
     let left: u32 = beside.query_row("SELECT count(*) FROM label", [], |row| row.get(0)).unwrap();
     assert_eq!(left, 0);
 }
@@ -460,7 +460,7 @@ async fn an_answer_outlives_its_record() {
     let revision = store.commit(change.clone()).await.unwrap();
     clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(store.sweep(&rule, 1).await.unwrap().ids, [id]);
+    assert_eq!(store.prune(&rule, 1).await.unwrap().ids, [id]);
     assert_eq!(store.commit(change.clone()).await.unwrap(), revision);
     let other = store.commit(Change { op: ids.op(), ..change }).await;
     assert!(matches!(other, Err(StoreError::Missing { .. })), "{other:?}");

@@ -58,10 +58,10 @@ async fn start(dir: &std::path::Path) -> Result<Engine, Box<dyn Error>> {
     let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
-        notary: Arc::new(NoopSigner),
+        signer: Arc::new(NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&dir.join("attempts"))?),
-        vault: Arc::new(FileEnvironmentStore::open(dir)?),
+        environments: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),
     };

@@ -95,10 +95,10 @@ async fn start(dir: &Path) -> Result<Engine, Box<dyn Error>> {
     let parts = EnginePorts {
         store: Arc::new(MemoryStore::new(clock.clone())),
         prober: Arc::new(spawner.prober()),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
         spawner: Arc::new(spawner),
         output: Arc::new(OsOutput::open(&attempts)?),
-        vault: Arc::new(FileEnvironmentStore::open(dir)?),
+        environments: Arc::new(FileEnvironmentStore::open(dir)?),
         clock,
         ids: Arc::new(RandomIds),
     };

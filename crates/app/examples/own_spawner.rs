@@ -132,7 +132,7 @@ impl Spawner for ThreadSpawner {
         }
     }
 
-    async fn settled(&self, key: AttemptKey) {
+    async fn end_recorded(&self, key: AttemptKey) {
         self.running().remove(&key);
     }
 }
@@ -161,8 +161,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         spawner: Arc::new(ThreadSpawner::new(clock.clone(), functions)),
         output: Arc::new(OsOutput::open(&dir.path().join("attempts"))?),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
-        vault: Arc::new(FileEnvironmentStore::open(dir.path())?),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
+        environments: Arc::new(FileEnvironmentStore::open(dir.path())?),
         clock,
         ids: Arc::new(RandomIds),
     };

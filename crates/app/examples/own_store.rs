@@ -73,8 +73,8 @@ impl<S: Store> StoreDecorator for AuditedStore<S> {
         Ok(claimed)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.inner.sweep(rule, most).await?;
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let swept = self.inner.prune(rule, most).await?;
         for id in &swept.ids {
             self.note(format!("{id} let go"));
         }
@@ -101,8 +101,8 @@ async fn show() -> Result<(), Box<dyn std::error::Error>> {
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
-        vault: Arc::new(FakeEnvironmentStore::default()),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
+        environments: Arc::new(FakeEnvironmentStore::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::default()),
     };

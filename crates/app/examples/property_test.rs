@@ -53,8 +53,8 @@ async fn run(steps: &[Step]) -> Result<Vec<u32>, Box<dyn std::error::Error>> {
         output: Arc::new(spawner.output()),
         spawner: Arc::new(spawner),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
-        vault: Arc::new(FakeEnvironmentStore::default()),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
+        environments: Arc::new(FakeEnvironmentStore::default()),
         clock: shared,
         ids: Arc::new(SequentialIds::default()),
     };

@@ -230,9 +230,9 @@ pub(crate) async fn compose(
         store,
         prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
-        notary,
+        signer: notary,
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
-        vault: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("vault"))?),
+        environments: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("vault"))?),
         clock,
         ids: Arc::new(IDS),
     };

@@ -350,7 +350,7 @@ pub(crate) fn engine_settings(
         retention_bytes: settings.retention_bytes,
         output_total: settings.output_total,
         silence: settings.silence,
-        tail_beside_record: settings.tail_beside_record,
+        output_tail_bytes: settings.tail_beside_record,
     }
 }
 

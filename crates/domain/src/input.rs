@@ -363,7 +363,7 @@ pub struct Capabilities {
     /// Write to the standard input of a command.
     pub input: bool,
     /// Look into the tree of a command: whether it waits for input, and where it listens.
-    pub looks: bool,
+    pub inspection: bool,
 }
 
 impl Capabilities {
@@ -376,7 +376,7 @@ impl Capabilities {
         pid: true,
         survives: true,
         input: true,
-        looks: true,
+        inspection: true,
     };
 
     /// None of them: it starts and stops what it runs, and that is all.
@@ -388,6 +388,6 @@ impl Capabilities {
         pid: false,
         survives: false,
         input: false,
-        looks: false,
+        inspection: false,
     };
 }

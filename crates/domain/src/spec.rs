@@ -95,7 +95,7 @@ impl Spec {
         };
         match command.stdin {
             Stdin::Pipe if !capabilities.input => Some("a pipe as standard input"),
-            Stdin::Null | Stdin::File(_) | Stdin::Pipe if by_looks && !capabilities.looks => {
+            Stdin::Null | Stdin::File(_) | Stdin::Pipe if by_looks && !capabilities.inspection => {
                 Some("waiting for a listening port")
             }
             Stdin::Null | Stdin::File(_) | Stdin::Pipe => None,

@@ -260,6 +260,6 @@ impl EngineShared {
         self.starts.over(id, attempt);
         self.copies.is_over(AttemptKey { id, attempt });
         self.unexamined.remove(AttemptKey { id, attempt });
-        self.parts.spawner.settled(AttemptKey { id, attempt }).await;
+        self.parts.spawner.end_recorded(AttemptKey { id, attempt }).await;
     }
 }

@@ -31,7 +31,7 @@ impl EngineShared {
     ) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
         let asked = &command.environment;
         let captured = match &asked.captured {
-            Some(hash) => self.parts.vault.open(hash).await?,
+            Some(hash) => self.parts.environments.open(hash).await?,
             None => Vec::new(),
         };
         let mut all: BTreeMap<String, String> = captured.into_iter().collect();

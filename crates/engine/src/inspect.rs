@@ -30,7 +30,7 @@ impl Engine {
         let stored = self.process(id).await?;
         let Some(key) = self.runs_here(&stored) else { return Ok(None) };
         let core = &self.core;
-        let look = core.parts.spawner.look(key).await;
+        let look = core.parts.spawner.inspect(key).await;
         let look = look
             .inspect_err(|error| tracing::debug!(%id, %error, "could not inspect the tree of a process"))
             .ok();

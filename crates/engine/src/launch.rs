@@ -121,7 +121,7 @@ impl EngineShared {
             None => Lineage::default(),
         };
         if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
-            let kept = self.parts.vault.keep(captured).await;
+            let kept = self.parts.environments.keep(captured).await;
             command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
         }
         self.submit(spec, lineage, launch.no_queue, roots).await
@@ -196,7 +196,7 @@ impl EngineShared {
         self.bound(&mut spec, lineage.level());
         let (mut process, events) =
             Process::submit(&self.context(), self.parts.ids.process(), lineage, Arc::new(spec));
-        process.signature = self.parts.notary.seal(&process);
+        process.signature = self.parts.signer.sign(&process);
         let mut unheard = None;
         let sent = self.send(&process, &events, (no_queue, roots), &mut unheard).await;
         match (sent, unheard) {

@@ -308,7 +308,7 @@ impl EngineShared {
         let until = self.parts.clock.awake().plus(INSPECT_TIMEOUT);
         let look = tokio::select! {
             biased;
-            look = self.parts.spawner.look(key) => look,
+            look = self.parts.spawner.inspect(key) => look,
             () = self.parts.clock.sleep_until(Deadline::Awake(until)) => {
                 let what = "the inspection of a tree timed out".to_owned();
                 Err(SpawnError::Unreachable { key, what })

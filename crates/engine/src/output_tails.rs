@@ -27,7 +27,7 @@ impl Engine {
 impl EngineShared {
     /// Returns true if output tails are stored.
     pub(crate) fn stores_tails(&self) -> bool {
-        self.settings.tail_beside_record > 0 && self.parts.store.leases_expire()
+        self.settings.output_tail_bytes > 0 && self.parts.store.leases_expire()
     }
 
     /// Stores the output tail of an attempt that has ended. Returns false if the store did not answer and the call
@@ -67,7 +67,7 @@ impl EngineShared {
     async fn tail_of(&self, key: AttemptKey) -> Result<OutputTail, OutputError> {
         let output = &self.parts.output;
         let total = output.size(key).await?.end;
-        let most = self.settings.tail_beside_record;
+        let most = self.settings.output_tail_bytes;
         let mut chunks: Vec<OutputChunk> = Vec::new();
         let mut from = total.saturating_sub(most.into());
         while from < total {

@@ -21,9 +21,9 @@ pub struct EnginePorts {
     /// Runs readiness probes.
     pub prober: Arc<dyn Prober>,
     /// Signs launches; [`NoopSigner`](longhaul_ports::NoopSigner) if write access to the store is trusted.
-    pub notary: Arc<dyn LaunchSigner>,
+    pub signer: Arc<dyn LaunchSigner>,
     /// Stores captured environments.
-    pub vault: Arc<dyn EnvironmentStore>,
+    pub environments: Arc<dyn EnvironmentStore>,
     /// Provides the time.
     pub clock: Arc<dyn Clock>,
     /// Generates ids and random numbers.
@@ -62,7 +62,7 @@ pub struct EngineSettings {
     /// records.
     pub output_total: Option<u64>,
     /// Maximum size of an output tail in bytes, for shared stores; 0 stores no tails.
-    pub tail_beside_record: u32,
+    pub output_tail_bytes: u32,
     /// Default times of silence after which work is reported as idle or stalled, for launches without such times.
     pub silence: SilencePolicy,
 }
@@ -87,7 +87,7 @@ impl EngineSettings {
             retention: None,
             retention_bytes: None,
             output_total: None,
-            tail_beside_record: Self::TAIL,
+            output_tail_bytes: Self::TAIL,
             silence: SilencePolicy::default(),
             socket: None,
             default_key: None,

@@ -128,7 +128,7 @@ impl EngineShared {
     pub(crate) async fn prune_all(self: &Arc<Self>, rule: &Retention) -> Result<PruneResult, EngineError> {
         let mut pruned = PruneResult::default();
         loop {
-            let swept = self.sweep(rule, BATCH).await?;
+            let swept = self.prune(rule, BATCH).await?;
             if !swept.ids.is_empty() {
                 crashpoint!("engine.swept");
             }
@@ -147,10 +147,10 @@ impl EngineShared {
         }
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, EngineError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, EngineError> {
         let mut repeats = 0;
         loop {
-            match self.parts.store.sweep(rule, most).await {
+            match self.parts.store.prune(rule, most).await {
                 Ok(swept) => {
                     self.sweeps.total.store(swept.total, Ordering::Relaxed);
                     return Ok(swept);

@@ -14,7 +14,7 @@ impl EngineShared {
     pub(crate) async fn admit(self: &Arc<Self>, process: &Process, key: AttemptKey) -> bool {
         let here =
             LaunchTarget { node: self.here(), offer: &self.settings.offer, now: self.parts.clock.now() };
-        let refusal = match self.parts.notary.admit(process, &here) {
+        let refusal = match self.parts.signer.admit(process, &here) {
             Ok(()) => self.already_ran(process, key).await,
             Err(fault) => Ok(Some(refused(key, &fault))),
         };
@@ -54,7 +54,7 @@ impl EngineShared {
                 }
                 Adopted::Alive(_) => return Err(VerifyPostponed::Lives { attempt }),
             }
-            self.parts.spawner.settled(earlier).await;
+            self.parts.spawner.end_recorded(earlier).await;
         }
         let Some((earlier, exit)) = latest.filter(|_| times > process.spec.retry.retries) else {
             return Ok(None);
@@ -66,7 +66,7 @@ impl EngineShared {
 
     /// Verifies that a record still matches its launch signature.
     pub(crate) fn verify(&self, process: &Process) -> Result<(), EngineError> {
-        let verified = self.parts.notary.verify(process);
+        let verified = self.parts.signer.verify(process);
         verified.map_err(|fault| EngineError::Unvouched { id: process.id, fault })
     }
 

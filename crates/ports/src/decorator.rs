@@ -154,20 +154,20 @@ methods! {
             write Submit = submit(new: Submission) -> SubmitOutcome, op OpId::new(*new.process.id.as_uuid());
             write Claim = claim(by: &Lease, room: &ClaimCapacity) -> Vec<StoredProcess>;
             write Commit = commit(change: Change) -> Revision, op change.op;
-            write PendingAction = enqueue_action(id: &ProcessId, op: OpId, wish: PendingAction) -> ActionSeq, op op;
-            write Touch = update_live_stats(by: &Writer, live_stats: &[(ProcessId, AttemptNo, LiveStats)]) -> Vec<Result<(), StoreError>>;
+            write EnqueueAction = enqueue_action(id: &ProcessId, op: OpId, wish: PendingAction) -> ActionSeq, op op;
+            write UpdateLiveStats = update_live_stats(by: &Writer, live_stats: &[(ProcessId, AttemptNo, LiveStats)]) -> Vec<Result<(), StoreError>>;
             read Load = load(ids: &[ProcessId]) -> Vec<Option<StoredProcess>>;
             read LoadEach = load_each(ids: &[ProcessId]) -> Vec<Result<Option<StoredProcess>, StoreError>>;
             read List = list(filter: &ProcessFilter, page: &PageRequest) -> Listing;
-            read IsKept = is_durable(id: &ProcessId, attempt: AttemptNo) -> bool;
+            read IsDurable = is_durable(id: &ProcessId, attempt: AttemptNo) -> bool;
         }
     }
     Maintenance {
         tells {}
         recalls {}
         does {
-            read Attention = claim_due(by: &Lease, most: u32) -> Vec<StoredProcess>;
-            write Sweep = sweep(rule: &Retention, most: u32) -> PrunedBatch;
+            read ClaimDue = claim_due(by: &Lease, most: u32) -> Vec<StoredProcess>;
+            write Prune = prune(rule: &Retention, most: u32) -> PrunedBatch;
             write Reconcile = reconcile(by: &Lease) -> ReconcileResult;
         }
     }
@@ -193,8 +193,8 @@ methods! {
         tells {}
         recalls {}
         does {
-            write KeepTail = store_tail(by: &Lease, key: AttemptKey, tail: &OutputTail) -> bool;
-            read OutputTail = load_tail(id: ProcessId) -> Option<(AttemptNo, OutputTail)>;
+            write StoreTail = store_tail(by: &Lease, key: AttemptKey, tail: &OutputTail) -> bool;
+            read LoadTail = load_tail(id: ProcessId) -> Option<(AttemptNo, OutputTail)>;
         }
     }
     Membership {
@@ -204,12 +204,12 @@ methods! {
         recalls {}
         does {
             write Register = register(me: &NodeDescriptor) -> Lease;
-            read Beat = renew_lease(by: &Lease) -> NodeUpdates;
-            read Called = wait_for_updates(by: &Lease) -> NodeUpdates;
+            read RenewLease = renew_lease(by: &Lease) -> NodeUpdates;
+            read WaitForUpdates = wait_for_updates(by: &Lease) -> NodeUpdates;
             write Leave = leave(by: &Lease) -> ();
             read Nodes = nodes() -> Vec<NodeDescriptor>;
-            write Announce = advertise(by: &Lease, offer: &NodeAdvertisement) -> ();
-            read KnownNodes = list_nodes() -> Vec<KnownNode>;
+            write Advertise = advertise(by: &Lease, offer: &NodeAdvertisement) -> ();
+            read ListNodes = list_nodes() -> Vec<KnownNode>;
             write Drain = drain(node: &NodeId, drain: bool) -> bool;
             write Forget = forget(node: &NodeId) -> ForgetOutcome;
         }

@@ -32,7 +32,7 @@ pub trait Maintenance: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// Fails only if the store as a whole cannot be written.
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
 
     /// Compares this node's own copy of its records with the store, and restores records that the store has lost, see
     /// [`Restore`](crate::Restore). A local store has nothing to compare.

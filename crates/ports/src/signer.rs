@@ -16,7 +16,7 @@ use std::fmt::Debug;
 /// The signature does not cover values that change while the process exists, such as status, priority and times.
 pub trait LaunchSigner: Debug + Send + Sync + 'static {
     /// Signs a process that this node is accepting. Returns `None` if launches are not signed.
-    fn seal(&self, process: &Process) -> Option<LaunchSignature>;
+    fn sign(&self, process: &Process) -> Option<LaunchSignature>;
 
     /// Verifies that the process has the spec that was signed. The expiry of the signature is not checked.
     ///
@@ -122,7 +122,7 @@ impl SignatureError {
 pub struct NoopSigner;
 
 impl LaunchSigner for NoopSigner {
-    fn seal(&self, _process: &Process) -> Option<LaunchSignature> {
+    fn sign(&self, _process: &Process) -> Option<LaunchSignature> {
         None
     }
 

@@ -73,13 +73,13 @@ pub trait Spawner: Debug + Send + Sync + 'static {
     async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
 
     /// Inspects the process tree of a live attempt without changing it. The call must be cheap, because every silent
-    /// command is inspected repeatedly. Supported only if [`Capabilities::looks`] is true.
+    /// command is inspected repeatedly. Supported only if [`Capabilities::inspection`] is true.
     ///
     /// # Errors
     /// - [`SpawnError::Unknown`] if this spawner does not observe the attempt.
     /// - [`SpawnError::Unreachable`] if the tree cannot be inspected now.
     /// - [`SpawnError::Unsupported`] if this spawner cannot inspect trees.
-    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
+    async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         Err(SpawnError::Unsupported { key, what: "inspection of its tree" })
     }
 
@@ -117,7 +117,7 @@ pub trait Spawner: Debug + Send + Sync + 'static {
 
     /// Reports to the spawner that the end of the attempt is durable in the store. The spawner may then delete its
     /// files of the attempt, except the output.
-    async fn settled(&self, key: AttemptKey);
+    async fn end_recorded(&self, key: AttemptKey);
 }
 
 /// Identity of one attempt of one process.

@@ -62,7 +62,7 @@ mockall::mock! {
     #[async_trait]
     impl Maintenance for Store {
         async fn claim_due(&self, by: &Lease, most: u32) -> Result<Vec<StoredProcess>, StoreError>;
-        async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
+        async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError>;
     }
 
     #[async_trait]
@@ -125,10 +125,10 @@ mockall::mock! {
         async fn resume(&self, key: AttemptKey) -> Result<(), SpawnError>;
         async fn signal(&self, key: AttemptKey, signal: Signal, target: SignalTarget) -> Result<(), SpawnError>;
         async fn usage(&self, key: AttemptKey) -> Result<TreeUsage, SpawnError>;
-        async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError>;
+        async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError>;
         async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError>;
         async fn next(&self) -> SpawnerEvent;
-        async fn settled(&self, key: AttemptKey);
+        async fn end_recorded(&self, key: AttemptKey);
     }
 }
 

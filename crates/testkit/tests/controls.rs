@@ -281,13 +281,13 @@ impl Maintenance for BrokenStore {
         Ok(due)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = if self.broken == Broken::SweepsTheWrongOnes {
             Retention { age: Some(Duration::ZERO), count: None, before: None }
         } else {
             *rule
         };
-        let mut swept = self.inner.sweep(&rule, most).await?;
+        let mut swept = self.inner.prune(&rule, most).await?;
         self.gone().extend(&swept.ids);
         if self.broken == Broken::HidesTotals {
             swept.total = swept.ids.len() as u64;

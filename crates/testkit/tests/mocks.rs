@@ -14,13 +14,13 @@ use std::sync::Arc;
 async fn a_mocked_store_is_a_whole_store() {
     let mut mock = MockStore::new();
     mock.expect_load().times(1).returning(|ids| Ok(ids.iter().map(|_| None).collect()));
-    mock.expect_sweep().times(1).returning(|_, _| Ok(longhaul_ports::PrunedBatch::default()));
+    mock.expect_prune().times(1).returning(|_, _| Ok(longhaul_ports::PrunedBatch::default()));
     mock.expect_queues().times(1).returning(|_| Ok(Vec::new()));
     mock.expect_end().times(1).returning(|| Ok(EventCursor(3)));
     mock.expect_nodes().times(1).returning(|| Ok(Vec::new()));
     let store: Arc<dyn Store> = Arc::new(mock);
     assert_eq!(store.load(&[ProcessId::new(uuid::Uuid::nil())]).await.unwrap(), [None]);
-    assert_eq!(store.sweep(&longhaul_domain::Retention::default(), 0).await.unwrap().total, 0);
+    assert_eq!(store.prune(&longhaul_domain::Retention::default(), 0).await.unwrap().total, 0);
     assert!(store.queues(None).await.unwrap().is_empty());
     assert_eq!(store.end().await.unwrap(), EventCursor(3));
     assert!(store.nodes().await.unwrap().is_empty());

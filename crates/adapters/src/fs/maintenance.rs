@@ -12,9 +12,9 @@ impl Maintenance for FsStore {
         self.write(NO_OP, move |core, now| core.claim_due(now, &by, most)).await
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.write(NO_OP, move |core, now| Ok(core.sweep(now, &rule, most))).await
+        self.write(NO_OP, move |core, now| Ok(core.prune(now, &rule, most))).await
     }
 }
 

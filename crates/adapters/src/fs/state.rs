@@ -138,7 +138,7 @@ impl StoreState {
         self.ledger.claim_due(now, by, most)
     }
 
-    pub(super) fn sweep(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
+    pub(super) fn prune(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
         let (gone, more) = self.ledger.let_go(now, rule, most);
         let mut swept = PrunedBatch { ids: Vec::new(), more, total: self.ledger.swept };
         for MemoryRow { stored, .. } in gone {

@@ -32,7 +32,7 @@ impl MemoryState {
         Ok(due.into_iter().filter_map(hand).collect())
     }
 
-    pub(crate) fn sweep(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
+    pub(crate) fn prune(&mut self, now: Timestamp, rule: &Retention, most: u32) -> PrunedBatch {
         let (gone, more) = self.let_go(now, rule, most);
         let ids = gone.iter().map(|row| row.stored.process.id).collect();
         PrunedBatch { ids, more, total: self.swept }

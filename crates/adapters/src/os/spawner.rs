@@ -204,7 +204,7 @@ impl Spawner for OsSpawner {
         Self::answered(key, usage, USAGE_TIMEOUT).await
     }
 
-    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
+    async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         // A tree that sleeps for hours is inspected now and then. That should cost no thread and not wake its shim.
         if let Some(sight) = self.watches.sight(key)
             && sight.lasts()
@@ -268,7 +268,7 @@ impl Spawner for OsSpawner {
             && Self::answered(key, kept, END_TIMEOUT).await.is_ok()
     }
 
-    async fn settled(&self, key: AttemptKey) {
+    async fn end_recorded(&self, key: AttemptKey) {
         // Remove the watch at once: later callers get their answers from the attempt directory.
         if let Some(known) = self.watches.lock().remove(&key) {
             drop(known.asks.send(AttemptRequest::Settle));

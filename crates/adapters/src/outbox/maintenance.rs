@@ -16,8 +16,8 @@ impl Maintenance for OutboxStore {
         Ok(rows)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.asked(self.inner.sweep(rule, most)).await?;
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let swept = self.asked(self.inner.prune(rule, most)).await?;
         self.keep(|shelf| swept.ids.iter().filter_map(|id| shelf.let_go(id)).collect());
         Ok(swept)
     }

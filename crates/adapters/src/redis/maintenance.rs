@@ -35,7 +35,7 @@ impl Maintenance for RedisStore {
         Ok(rows)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let most = usize::try_from(most).unwrap_or(usize::MAX);
         let mut covered = self.covered(rule, most.saturating_add(1)).await?;
         let more = covered.len() > most;

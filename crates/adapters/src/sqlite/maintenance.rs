@@ -20,9 +20,9 @@ impl Maintenance for SqliteStore {
         .await
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
         let rule = *rule;
-        self.write(NO_OP, move |ledger| ledger.sweep(&rule, most)).await
+        self.write(NO_OP, move |ledger| ledger.prune(&rule, most)).await
     }
 }
 

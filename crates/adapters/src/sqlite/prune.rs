@@ -18,7 +18,7 @@ const MAX_PRUNED_REPLIES: usize = 4;
 const MAX_UNSERVED_EVENTS: i64 = 40_000;
 
 impl WriteConnection {
-    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, StepAbort> {
+    pub(super) fn prune(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, StepAbort> {
         let mut swept = PrunedBatch::default();
         for (seq, id) in self.covered(rule, most.saturating_add(1))? {
             if row::count(swept.ids.len()) >= most {

@@ -102,8 +102,8 @@ impl Bench {
         self.spawner.write_input(key, text.as_bytes().to_vec(), false).await.unwrap()
     }
 
-    pub(crate) async fn look(&self, key: AttemptKey) -> TreeSnapshot {
-        self.spawner.look(key).await.unwrap()
+    pub(crate) async fn inspect(&self, key: AttemptKey) -> TreeSnapshot {
+        self.spawner.inspect(key).await.unwrap()
     }
 
     /// What is seen next, whatever it is.

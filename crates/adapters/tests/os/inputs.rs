@@ -146,6 +146,6 @@ async fn command_with_an_open_input_is_stopped_like_any_other() {
     bench.spawned().await;
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     bench.exited().await;
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || !bench.attempt(key(1)).join(longhaul_shim::INPUT).exists()).await;
 }

@@ -148,7 +148,7 @@ async fn what_has_ended_uses_nothing_that_could_be_told() {
     start(&bench, "exit 0", ResourceLimits::default()).await;
     bench.exited().await;
     assert!(matches!(bench.spawner.usage(key(1)).await, Err(SpawnError::Unknown { .. })));
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || matches!(bench.spawner.usage(key(1)).await, Err(SpawnError::Unknown { .. }))).await;
 }
 

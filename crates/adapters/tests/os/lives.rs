@@ -79,7 +79,7 @@ async fn no_cgroup_is_left_of_a_supervisor_that_is_killed_after_it_has_recorded_
         // It waits until somebody has taken in what it told.
         kill(identity.shim_pid);
         assert!(group.exists(), "its supervisor has removed it already");
-        bench.spawner.settled(key(1)).await;
+        bench.spawner.end_recorded(key(1)).await;
         until(async || !group.exists()).await;
     }
 }
@@ -139,7 +139,7 @@ async fn what_was_never_started_never_ran_and_never_will() {
     let bench = Bench::new();
     let found = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(found, Adopted::Over(Observation::NeverRan { .. })));
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     bench.start(key(1), "echo ran > ran").await;
     let again = bench.adopt(key(1)).await.unwrap();
     assert!(matches!(again, Adopted::Over(Observation::NeverRan { .. })));

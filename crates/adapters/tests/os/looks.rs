@@ -31,7 +31,7 @@ fn python() -> Option<String> {
 }
 
 async fn waits(bench: &Bench, key: AttemptKey) -> bool {
-    bench.look(key).await.waits_for_input
+    bench.inspect(key).await.waits_for_input
 }
 
 /// Starts a program that is about to read its input, and looks until that is seen.
@@ -244,7 +244,7 @@ async fn ports_of_the_whole_tree_are_found_and_those_of_others_are_not() {
         let text = bench.text(key(1)).await;
         let mut printed = text.split_ascii_whitespace().filter_map(|word| word.parse::<u16>().ok());
         let (own, of_child) = (printed.next().unwrap(), printed.next().unwrap());
-        let found = bench.look(key(1)).await.listening;
+        let found = bench.inspect(key(1)).await.listening;
         let expect = |port, address: &str| (port, address.parse::<IpAddr>().unwrap());
         let mut expected = vec![expect(own, "127.0.0.1"), expect(of_child, "0.0.0.0")];
         expected.sort_unstable();
@@ -259,11 +259,11 @@ async fn terminal_is_found_where_there_is_one() {
     let bench = Bench::new();
     bench.start_reading(key(1), "sleep", &["3600"]).await;
     bench.spawned().await;
-    assert!(!bench.look(key(1)).await.has_terminal);
+    assert!(!bench.inspect(key(1)).await.has_terminal);
     if is_installed("script") {
         bench.start_reading(key(2), "script", &["-qc", "sleep 3600", "/dev/null"]).await;
         bench.spawned().await;
-        until(async || bench.look(key(2)).await.has_terminal).await;
+        until(async || bench.inspect(key(2)).await.has_terminal).await;
     }
 }
 
@@ -272,12 +272,12 @@ async fn processor_time_of_a_busy_tree_grows_and_that_of_a_sleeper_does_not() {
     let bench = Bench::new();
     bench.start(key(1), "sh -c 'while :; do :; done' & wait").await;
     bench.spawned().await;
-    let before = bench.look(key(1)).await.cpu;
-    until(async || bench.look(key(1)).await.cpu > before + Duration::from_millis(50)).await;
+    let before = bench.inspect(key(1)).await.cpu;
+    until(async || bench.inspect(key(1)).await.cpu > before + Duration::from_millis(50)).await;
     bench.start(key(2), "exec sleep 3600").await;
     let pid = bench.spawned().await;
     until(async || state(pid) == Some('S')).await;
-    assert!(bench.look(key(2)).await.cpu < Duration::from_millis(200));
+    assert!(bench.inspect(key(2)).await.cpu < Duration::from_millis(200));
 }
 
 #[tokio::test]
@@ -288,7 +288,7 @@ async fn tree_without_a_shim_can_be_looked_into_too() {
     until(async || waits(&bench, key(1)).await).await;
     bench.kill_shim(key(1));
     until(async || {
-        let seen = tokio::time::timeout(SOON, bench.spawner.look(key(1))).await.unwrap();
+        let seen = tokio::time::timeout(SOON, bench.spawner.inspect(key(1))).await.unwrap();
         seen.is_ok_and(|seen| seen.waits_for_input)
     })
     .await;
@@ -301,7 +301,7 @@ async fn look_into_what_has_ended_or_never_was_is_unknown() {
     bench.spawned().await;
     bench.exited().await;
     for key in [key(1), key(2)] {
-        let refused = bench.spawner.look(key).await;
+        let refused = bench.spawner.inspect(key).await;
         assert!(matches!(refused, Err(SpawnError::Unknown { key: named }) if named == key), "{refused:?}");
     }
 }

@@ -162,7 +162,7 @@ async fn heirs_that_are_born_all_the_time_are_ended_before_the_end_is_told_witho
             tokio::time::sleep(Duration::from_millis(30)).await;
             assert_eq!(born().len(), before.len(), "{containment:?}: born after the end: {exit:?}");
             assert!(code(&exit) == 5 && exit.leftovers_found >= 1, "{containment:?}: {exit:?}");
-            bench.spawner.settled(key).await;
+            bench.spawner.end_recorded(key).await;
             until(async || group.as_ref().is_none_or(|group| !group.exists())).await;
         }
     }

@@ -27,7 +27,7 @@ async fn measure_what_a_start_costs() {
             starts.push(begin.elapsed());
             bench.exited().await;
             lives.push(begin.elapsed());
-            bench.spawner.settled(key(number)).await;
+            bench.spawner.end_recorded(key(number)).await;
         }
         let (start, life) = (median(&mut starts), median(&mut lives));
         eprintln!("{containment:?} ({mechanism:?}): started after {start:?}, ended after {life:?}");
@@ -85,11 +85,11 @@ async fn measure_what_a_look_costs() {
         bench.start_reading(key(1), "sh", &["-c", &script]).await;
         bench.spawned().await;
         bench.says(key(1), "ready").await;
-        crate::bench::until(async || bench.look(key(1)).await.waits_for_input).await;
+        crate::bench::until(async || bench.inspect(key(1)).await.waits_for_input).await;
         let (mut looks, mut usages) = (Vec::new(), Vec::new());
         for _ in 0..20 {
             let begin = spent();
-            assert!(bench.look(key(1)).await.waits_for_input);
+            assert!(bench.inspect(key(1)).await.waits_for_input);
             looks.push(spent() - begin);
             let begin = spent();
             bench.spawner.usage(key(1)).await.unwrap();

@@ -66,7 +66,7 @@ async fn a_stop_ends_a_start_that_waits_for_room() {
     refusing.tried(2).await;
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     assert_eq!(bench.next().await, Observation::NeverRan { attempt: key(1).attempt });
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     std::fs::remove_file(&refusing.full).unwrap();
     bench.next_life();
     let found = bench.adopt(key(1)).await.unwrap();

@@ -107,7 +107,7 @@ async fn a_settled_end_lets_the_shim_go_and_leaves_no_zombie() {
     bench.spawned().await;
     let shim = bench.identity(key(1)).shim_pid;
     bench.exited().await;
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || state(shim).is_none()).await;
 }
 
@@ -131,7 +131,7 @@ async fn a_control_group_contains_a_command_where_there_can_be_one() {
         Observation::Spawned { containment: Some(Containment::Cgroup), .. } => {
             bench.exited().await;
             let cgroup = bench.identity(key(1)).cgroup.unwrap();
-            bench.spawner.settled(key(1)).await;
+            bench.spawner.end_recorded(key(1)).await;
             until(async || !cgroup.exists()).await;
         }
         Observation::Spawned { containment, .. } => {

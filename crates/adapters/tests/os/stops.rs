@@ -172,7 +172,7 @@ async fn what_has_ended_can_be_neither_halted_nor_stopped_in_error() {
     bench.exited().await;
     assert!(matches!(bench.spawner.pause(key(1)).await, Err(SpawnError::Unreachable { .. })));
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || matches!(bench.spawner.pause(key(1)).await, Err(SpawnError::Unknown { .. }))).await;
 }
 

@@ -152,6 +152,6 @@ async fn a_control_group_takes_its_end_with_it() {
     bench.spawner.stop(key(1), by_user(false)).await.unwrap();
     bench.exited().await;
     assert!(state(grandchild).is_none_or(|state| state == 'Z'));
-    bench.spawner.settled(key(1)).await;
+    bench.spawner.end_recorded(key(1)).await;
     until(async || !cgroup.exists()).await;
 }

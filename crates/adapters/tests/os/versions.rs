@@ -200,7 +200,7 @@ async fn what_runs_under_a_shim_of_another_build_is_found_and_its_end_is_told() 
         assert!(format!("{refused:?}").contains("does not know"), "{build:?}: {refused:?}");
         std::fs::write(bench.path().join("go"), "").unwrap();
         assert_eq!(code(&bench.exited().await), 7, "{build:?}");
-        bench.spawner.settled(key).await;
+        bench.spawner.end_recorded(key).await;
         shim.acknowledged().await;
     }
 }
@@ -215,7 +215,7 @@ async fn what_runs_under_a_shim_of_another_build_is_stopped() {
         let exit = bench.exited().await;
         assert_eq!(exit.status, ExitStatus::Signal { number: 15, core: false }, "{build:?}");
         assert_eq!(exit.stopped, Some(StopCause::User), "{build:?}");
-        bench.spawner.settled(key).await;
+        bench.spawner.end_recorded(key).await;
         shim.acknowledged().await;
     }
 }

@@ -151,8 +151,8 @@ async fn what_was_swept_is_let_go() {
     }
     let everything = Retention { age: Some(Duration::ZERO), count: None, before: None };
     node.clock.advance(Duration::from_millis(5));
-    assert_eq!(store.sweep(&everything, 1).await.unwrap().ids, [ids[0]]);
-    assert_eq!(node.remote.sweep(&everything, 1).await.unwrap().ids, [ids[1]]);
+    assert_eq!(store.prune(&everything, 1).await.unwrap().ids, [ids[0]]);
+    assert_eq!(node.remote.prune(&everything, 1).await.unwrap().ids, [ids[1]]);
     assert_eq!(recalled(&store, ids[0]).await, None);
     assert!(recalled(&store, ids[1]).await.is_some(), "nobody has told yet");
     store.reconcile(&lease).await.unwrap();

@@ -100,8 +100,8 @@ impl Maintenance for Remote {
         self.ask(self.memory.claim_due(by, most)).await
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        self.ask(self.memory.sweep(rule, most)).await
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        self.ask(self.memory.prune(rule, most)).await
     }
 }
 

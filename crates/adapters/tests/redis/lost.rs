@@ -121,7 +121,7 @@ async fn a_sweep_whose_answer_got_lost_names_whom_it_let_go() {
     let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
     // The first two answers are those to the question who has ended.
     proxy.lose_answers_after(2);
-    let swept = world.store.sweep(&rule, 10).await.unwrap();
+    let swept = world.store.prune(&rule, 10).await.unwrap();
     assert_eq!(proxy.lost(), 1);
     assert_eq!((swept.ids, swept.total), (vec![ended.process.id], 1));
 }
@@ -221,7 +221,7 @@ async fn a_full_server_refuses_what_is_new_and_lets_go_of_what_is_old() {
         count: None,
         before: Some(longhaul_domain::Timestamp(i64::MAX)),
     };
-    let swept = world.store.sweep(&rule, 10).await.unwrap();
+    let swept = world.store.prune(&rule, 10).await.unwrap();
     assert_eq!(swept.ids, [ended.process.id]);
     server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     world.submit(world.draft()).await;

@@ -195,7 +195,7 @@ async fn the_user_of_the_list_that_is_shipped_may_do_what_a_store_does() {
     assert_eq!(store.list(&filter, &page).await.unwrap().processes.len(), 1);
     world.exit(&world.load(world.load(child.process.id).await.process.lineage.ancestors[0]).await, 0).await;
     let rule = Retention { age: None, count: None, before: Some(longhaul_domain::Timestamp(i64::MAX)) };
-    assert_eq!(store.sweep(&rule, 10).await.unwrap().ids.len(), 1);
+    assert_eq!(store.prune(&rule, 10).await.unwrap().ids.len(), 1);
     let store_metadata = store.store_metadata().await.unwrap();
     store.import_metadata(&store_metadata).await.unwrap();
     store.import_events(&store.read(None, 100, false).await.unwrap().events).await.unwrap();

@@ -59,7 +59,7 @@ fn process(spec: Spec) -> Process {
 
 fn sealed(notary: &ClusterSigner, spec: Spec) -> Process {
     let mut process = process(spec);
-    process.signature = notary.seal(&process);
+    process.signature = notary.sign(&process);
     process
 }
 

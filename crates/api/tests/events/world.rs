@@ -106,9 +106,9 @@ async fn api(
         store: store.clone(),
         spawner: spawner.clone(),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
         output: Arc::new(spawner.output()),
-        vault: vault.clone(),
+        environments: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     };

@@ -105,8 +105,8 @@ async fn before(peer: Trickling) -> (Api, StoredProcess) {
                 output: Arc::new(spawner.output()),
                 spawner,
                 prober: Arc::new(NoopProber),
-                notary: Arc::new(NoopSigner),
-                vault: Arc::new(FakeEnvironmentStore::default()),
+                signer: Arc::new(NoopSigner),
+                environments: Arc::new(FakeEnvironmentStore::default()),
                 clock: Arc::new(clock),
                 ids: Arc::new(SequentialIds::seeded(seed)),
             };

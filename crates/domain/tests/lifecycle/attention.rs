@@ -115,7 +115,7 @@ fn a_spawner_that_cannot_write_or_look_is_asked_for_neither() {
         command.ready_when = Some(ReadyWhen::Log { pattern: "up".to_owned() });
         command.stdin = Stdin::File("/dev/zero".to_owned());
     });
-    let none = Capabilities { input: false, looks: false, ..Capabilities::ALL };
+    let none = Capabilities { input: false, inspection: false, ..Capabilities::ALL };
     assert_eq!(piped.unsupported_by(none), Some("a pipe as standard input"));
     assert_eq!(listening.unsupported_by(none), Some("waiting for a listening port"));
     assert_eq!(logging.unsupported_by(none), None);

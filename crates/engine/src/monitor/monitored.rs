@@ -248,7 +248,7 @@ async fn listen(core: Arc<EngineShared>, key: AttemptKey, end: u64) {
 }
 
 fn inspect_mode(core: &EngineShared, command: &CommandSpec) -> InspectMode {
-    if !core.parts.spawner.capabilities().looks {
+    if !core.parts.spawner.capabilities().inspection {
         return InspectMode::Closed;
     }
     match command.stdin {

@@ -88,7 +88,7 @@ async fn is_ready(
 ) -> bool {
     let prober = &core.parts.prober;
     match ready_when {
-        ReadyWhen::Port(port) => match core.parts.spawner.look(key).await {
+        ReadyWhen::Port(port) => match core.parts.spawner.inspect(key).await {
             Ok(look) => look.listening.iter().any(|listening| listening.port == *port),
             Err(error) => {
                 tracing::debug!(id = %key.id, %error, "could not find out on which ports a process listens");

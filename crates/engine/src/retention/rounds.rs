@@ -32,7 +32,7 @@ const NO_RETENTION: Retention = Retention { age: None, count: None, before: None
 pub(crate) async fn prune_periodically(core: Arc<EngineShared>) {
     let clock = core.parts.clock.clone();
     // The first requests of clients go first. Only the total number of pruned records is read at once.
-    if let Err(error) = core.sweep(&NO_RETENTION, 0).await {
+    if let Err(error) = core.prune(&NO_RETENTION, 0).await {
         core.log_retry(None, &error, "the store did not report how many records were pruned");
     }
     clock.sleep_until(Deadline::At(clock.now().plus(START))).await;

@@ -312,7 +312,7 @@ async fn after_the_end_of_the_engine_nothing_is_looked_at() {
 
 #[tokio::test(start_paused = true)]
 async fn a_spawner_without_eyes_is_never_asked_to_look_and_silence_counts_all_the_same() {
-    let blind = Capabilities { looks: false, input: false, ..Capabilities::ALL };
+    let blind = Capabilities { inspection: false, input: false, ..Capabilities::ALL };
     let world = World::able(blind).await;
     for spec in [
         piped("ask"),

@@ -384,8 +384,8 @@ async fn second_node(
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(longhaul_engine::ports::NoopProber),
-        notary: Arc::new(longhaul_engine::ports::NoopSigner),
-        vault: Arc::new(FakeEnvironmentStore::default()),
+        signer: Arc::new(longhaul_engine::ports::NoopSigner),
+        environments: Arc::new(FakeEnvironmentStore::default()),
         clock: Arc::new(clock.clone()),
         ids: Arc::new(SequentialIds::seeded(first_id)),
     };

@@ -77,8 +77,8 @@ impl Cluster {
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), life.clone())),
             output: Arc::new(spawner.output()),
             prober: Arc::new(FakeProber::new(self.clock.clone())),
-            notary: Arc::new(longhaul_engine::ports::NoopSigner),
-            vault: Arc::new(FakeEnvironmentStore::default()),
+            signer: Arc::new(longhaul_engine::ports::NoopSigner),
+            environments: Arc::new(FakeEnvironmentStore::default()),
             clock: Arc::new(self.clock.clone()),
             ids: ids.clone(),
         };
@@ -357,7 +357,7 @@ async fn work_that_the_store_does_not_know_any_more_goes_on() {
     cluster.pass(seconds(60)).await;
     assert_eq!(b.status(process).await, Status::Interrupted);
     let everything = Retention { age: Some(Duration::ZERO), ..Retention::default() };
-    assert_eq!(cluster.store.sweep(&everything, 10).await.unwrap().ids, [process]);
+    assert_eq!(cluster.store.prune(&everything, 10).await.unwrap().ids, [process]);
     a.cut(false);
     cluster.pass(seconds(30)).await;
     assert!(matches!(cluster.presence("a").await, Presence::Present { .. }));

@@ -41,8 +41,8 @@ impl Shaky {
             output: Arc::new(spawner.output()),
             spawner: Arc::new(FaultySpawner::sharing(spawner.clone(), troubles.clone())),
             prober: Arc::new(longhaul_engine::ports::NoopProber),
-            notary: Arc::new(longhaul_engine::ports::NoopSigner),
-            vault: Arc::new(FakeEnvironmentStore::default()),
+            signer: Arc::new(longhaul_engine::ports::NoopSigner),
+            environments: Arc::new(FakeEnvironmentStore::default()),
             clock: reference,
             ids: Arc::new(SequentialIds::default()),
         };

@@ -156,7 +156,7 @@ async fn launch_key_of_a_pruned_process_starts_nothing_and_names_the_process() {
     world.end(first).await;
     world.pass(seconds(3_600)).await;
     let everything = Retention { age: Some(seconds(60)), count: None, before: None };
-    assert_eq!(world.store.sweep(&everything, 10).await.unwrap().ids, [first]);
+    assert_eq!(world.store.prune(&everything, 10).await.unwrap().ids, [first]);
     let again = world.try_launch(spec("exit 0")).await;
     assert!(matches!(&again, Err(EngineError::LaunchPruned { id, .. }) if *id == first), "{again:?}");
     let other = world.try_launch(spec("run")).await;

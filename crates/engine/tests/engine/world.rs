@@ -80,7 +80,7 @@ impl World {
             retention: None,
             retention_bytes: None,
             output_total: None,
-            tail_beside_record: EngineSettings::TAIL,
+            output_tail_bytes: EngineSettings::TAIL,
             silence: longhaul_domain::SilencePolicy::default(),
         };
         adjust(&mut settings);
@@ -189,8 +189,8 @@ fn parts(
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(prober.clone()),
-        notary: notary.clone(),
-        vault: vault.clone(),
+        signer: notary.clone(),
+        environments: vault.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     }

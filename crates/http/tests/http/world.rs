@@ -66,8 +66,8 @@ impl World {
             spawner: spawner.clone(),
             output: Arc::new(spawner.output()),
             prober: Arc::new(longhaul_engine::ports::NoopProber),
-            notary: Arc::new(longhaul_engine::ports::NoopSigner),
-            vault: Arc::new(FakeEnvironmentStore::default()),
+            signer: Arc::new(longhaul_engine::ports::NoopSigner),
+            environments: Arc::new(FakeEnvironmentStore::default()),
             clock: shared,
             ids: Arc::new(SequentialIds::default()),
         };

@@ -131,23 +131,25 @@ impl From<StoreMethod> for PortCall {
             StoreMethod::Submit => Self::Submit,
             StoreMethod::Claim => Self::Claim,
             StoreMethod::Commit => Self::Commit,
-            StoreMethod::PendingAction => Self::Wish,
-            StoreMethod::Touch => Self::Touch,
-            StoreMethod::Load | StoreMethod::LoadEach | StoreMethod::List | StoreMethod::IsKept => Self::Read,
-            StoreMethod::Attention | StoreMethod::Reconcile => Self::Attention,
-            StoreMethod::Sweep => Self::Sweep,
+            StoreMethod::EnqueueAction => Self::Wish,
+            StoreMethod::UpdateLiveStats => Self::Touch,
+            StoreMethod::Load | StoreMethod::LoadEach | StoreMethod::List | StoreMethod::IsDurable => {
+                Self::Read
+            }
+            StoreMethod::ClaimDue | StoreMethod::Reconcile => Self::Attention,
+            StoreMethod::Prune => Self::Sweep,
             StoreMethod::Policy | StoreMethod::Queues | StoreMethod::LabelClasses => Self::Queues,
             StoreMethod::SetPolicy => Self::SetPolicy,
             StoreMethod::Read | StoreMethod::End => Self::Events,
-            StoreMethod::KeepTail | StoreMethod::OutputTail => Self::Tail,
+            StoreMethod::StoreTail | StoreMethod::LoadTail => Self::Tail,
             StoreMethod::Register | StoreMethod::Leave | StoreMethod::Drain | StoreMethod::Forget => {
                 Self::Register
             }
-            StoreMethod::Beat
-            | StoreMethod::Called
+            StoreMethod::RenewLease
+            | StoreMethod::WaitForUpdates
             | StoreMethod::Nodes
-            | StoreMethod::Announce
-            | StoreMethod::KnownNodes => Self::Beat,
+            | StoreMethod::Advertise
+            | StoreMethod::ListNodes => Self::Beat,
         }
     }
 }

@@ -86,8 +86,8 @@ impl Spawner for FaultySpawner {
         self.through(PortCall::Usage, key, self.inner.usage(key)).await
     }
 
-    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
-        self.through(PortCall::Usage, key, self.inner.look(key)).await
+    async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
+        self.through(PortCall::Usage, key, self.inner.inspect(key)).await
     }
 
     async fn write_input(&self, key: AttemptKey, bytes: Vec<u8>, close: bool) -> Result<usize, SpawnError> {
@@ -108,8 +108,8 @@ impl Spawner for FaultySpawner {
         self.through(PortCall::KeepsEnd, key, kept).await.unwrap_or(false)
     }
 
-    async fn settled(&self, key: AttemptKey) {
-        self.trouble.surely(PortCall::Settled, self.inner.settled(key)).await;
+    async fn end_recorded(&self, key: AttemptKey) {
+        self.trouble.surely(PortCall::Settled, self.inner.end_recorded(key)).await;
     }
 }
 

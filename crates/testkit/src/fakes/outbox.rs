@@ -321,8 +321,8 @@ impl Maintenance for OutboxFake {
         Ok(rows)
     }
 
-    async fn sweep(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
-        let swept = self.asked(self.inner.sweep(rule, most)).await?;
+    async fn prune(&self, rule: &Retention, most: u32) -> Result<PrunedBatch, StoreError> {
+        let swept = self.asked(self.inner.prune(rule, most)).await?;
         let mut kept = self.kept();
         swept.ids.iter().for_each(|id| drop(kept.records.remove(id)));
         Ok(swept)

@@ -15,7 +15,7 @@ pub struct FakeSigner {
 type SignedLaunch = (ProcessId, Lineage, Arc<Spec>);
 
 impl LaunchSigner for FakeSigner {
-    fn seal(&self, process: &Process) -> Option<LaunchSignature> {
+    fn sign(&self, process: &Process) -> Option<LaunchSignature> {
         let mut sealed = locked(&self.sealed);
         sealed.push((process.id, process.lineage.clone(), process.spec.clone()));
         Some(LaunchSignature((sealed.len() - 1).to_string()))

@@ -360,7 +360,7 @@ impl Spawner for ScriptedSpawner {
         Ok(TreeUsage { processes: 1, ..TreeUsage::default() })
     }
 
-    async fn look(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
+    async fn inspect(&self, key: AttemptKey) -> Result<TreeSnapshot, SpawnError> {
         self.is_watched(key)?;
         let now = self.machine.clock.now();
         let shown = locked(&self.machine.senses).look(key, self.machine.clock.awake());
@@ -437,7 +437,7 @@ impl Spawner for ScriptedSpawner {
             })
     }
 
-    async fn settled(&self, key: AttemptKey) {
+    async fn end_recorded(&self, key: AttemptKey) {
         locked(&self.watched).remove(&key);
         self.machine.change(|world| world.note(key, FakeCall::Settled));
     }

@@ -177,7 +177,7 @@ async fn ask(world: &StoreFixture, asked: &ModelRequest) -> ModelReply {
             ModelReply::Records(store.claim_due(lease, *most).await.map_err(ModelRejection::from))
         }
         ModelRequest::Sweep(rule, most) => {
-            ModelReply::Swept(store.sweep(rule, *most).await.map_err(ModelRejection::from))
+            ModelReply::Swept(store.prune(rule, *most).await.map_err(ModelRejection::from))
         }
         ModelRequest::SetPolicy(expected, policy) => {
             ModelReply::Policy(store.set_policy(*expected, policy).await.map_err(ModelRejection::from))

@@ -44,7 +44,7 @@ impl StoreModel {
         owned.filter(|row| !row.stored.pending_actions.is_empty()).map(ModelRow::id).collect()
     }
 
-    pub(super) fn sweep(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, ModelRejection> {
+    pub(super) fn prune(&mut self, rule: &Retention, most: u32) -> Result<PrunedBatch, ModelRejection> {
         let mut ended: Vec<(Timestamp, Seq, ProcessId, bool)> = Vec::new();
         for row in &self.rows {
             if let Some(at) = row.stored.process.completed_at() {

@@ -339,7 +339,7 @@ impl<'a> OperationScript<'a> {
             before: self.odds(4).then(|| self.one.now()),
         };
         let most = if self.odds(4) { 0 } else { 2 };
-        let swept = both!(self, "a sweep", store => store.sweep(&rule, most));
+        let swept = both!(self, "a sweep", store => store.prune(&rule, most));
         self.tally.swept += swept.map_or(0, |swept| swept.ids.len());
     }
 

@@ -224,7 +224,7 @@ pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
         let exit = world.exit(key).await;
         world.assert_code(&exit, code).await;
         assert_eq!(exit.stopped, None);
-        world.spawner().await.settled(key).await;
+        world.spawner().await.end_recorded(key).await;
     }
     world.assert_silence().await;
 }
@@ -398,7 +398,7 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     must(spawner.stop(key, NOW).await);
     world.exit(key).await;
-    spawner.settled(key).await;
+    spawner.end_recorded(key).await;
     refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
 }
 

@@ -48,7 +48,7 @@ pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: 
     store.load_cached(&[id]).await;
     store.list_cached(&ProcessFilter::default(), &page).await;
     must(store.claim_due(&lease, 10).await);
-    must(store.sweep(&Retention { age: None, count: None, before: None }, 0).await);
+    must(store.prune(&Retention { age: None, count: None, before: None }, 0).await);
     must(store.reconcile(&lease).await);
     let (version, policy) = must(store.policy().await);
     must(store.set_policy(version, &policy).await);

@@ -98,7 +98,7 @@ pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
     let ended = world.exit(&running, 0).await;
     world.clock.advance(S);
     let rule = longhaul_domain::Retention { age: Some(Duration::ZERO), count: None, before: None };
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [ended.process.id]);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, [ended.process.id]);
     assert_eq!(world.give(&node, &ended).await, RestoreOutcome::Pruned);
     assert!(!world.exists(ended.process.id).await);
     assert_eq!(must(world.restore.record_positions(&[ended.process.id]).await), [RecordPosition::Pruned]);

@@ -95,7 +95,7 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
         instead_of("the end", &found);
     };
     assert_eq!(exit.status, status);
-    spawner.settled(key).await;
+    spawner.end_recorded(key).await;
     assert!(!spawner.exit_is_durable(key).await, "it is not watched any more");
 }
 

@@ -17,18 +17,18 @@ impl SpawnerFixture {
     }
 
     async fn looks(&self) -> bool {
-        self.spawner().await.capabilities().looks
+        self.spawner().await.capabilities().inspection
     }
 
-    async fn look(&self, key: AttemptKey) -> TreeSnapshot {
-        must(self.spawner().await.look(key).await)
+    async fn inspect(&self, key: AttemptKey) -> TreeSnapshot {
+        must(self.spawner().await.inspect(key).await)
     }
 
     /// The first look that shows it, or the last one.
     async fn look_until(&self, key: AttemptKey, shows: impl Fn(&TreeSnapshot) -> bool) -> TreeSnapshot {
         let mut waited = Duration::ZERO;
         loop {
-            let look = self.look(key).await;
+            let look = self.inspect(key).await;
             if shows(&look) || waited >= INSPECT_TIMEOUT {
                 return look;
             }
@@ -40,7 +40,7 @@ impl SpawnerFixture {
     async fn kill(&self, key: AttemptKey) {
         must(self.spawner().await.stop(key, NOW).await);
         self.exit(key).await;
-        self.spawner().await.settled(key).await;
+        self.spawner().await.end_recorded(key).await;
     }
 }
 
@@ -131,7 +131,7 @@ pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     let listens = |look: &TreeSnapshot| look.listening.iter().any(|listening| listening.port == port);
     let look = world.look_until(key, listens).await;
     assert!(listens(&look), "{look:?}");
-    assert_eq!(world.look(other).await.listening, []);
+    assert_eq!(world.inspect(other).await.listening, []);
     world.kill(key).await;
     world.kill(other).await;
 }
@@ -143,16 +143,16 @@ pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     }
     let stranger = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
-    refused!(spawner.look(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
+    refused!(spawner.inspect(stranger).await, SpawnError::Unknown { key: named } if *named == stranger);
     let key = world.run(world.actors.runs()).await;
-    let first = world.look(key).await;
+    let first = world.inspect(key).await;
     drop(spawner);
     if world.can().await.survives {
         let spawner = world.crash().await;
-        refused!(spawner.look(key).await, SpawnError::Unknown { .. });
+        refused!(spawner.inspect(key).await, SpawnError::Unknown { .. });
         world.adopt(key).await;
     }
-    assert!(world.look(key).await.cpu >= first.cpu);
+    assert!(world.inspect(key).await.cpu >= first.cpu);
     world.kill(key).await;
-    refused!(world.spawner().await.look(key).await, SpawnError::Unknown { .. });
+    refused!(world.spawner().await.inspect(key).await, SpawnError::Unknown { .. });
 }

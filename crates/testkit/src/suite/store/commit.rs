@@ -64,7 +64,7 @@ pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
     let mut change = world.change(&stored, cancel());
     change.taken = no;
     let revision = must(world.store.commit(change.clone()).await);
-    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [stored.process.id]);
+    assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [stored.process.id]);
     let promise = "an answer outlives the record";
     assert_eq!(kept(promise, world.store.commit(change.clone()).await), revision);
     assert_eq!(

@@ -137,11 +137,11 @@ pub async fn what_was_let_go_is_known_after_reopening(world: StoreFixture) {
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);
     must(world.turn(&world.load(id).await, super::world::cancel()).await);
-    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
-    let total = must(world.store.sweep(&everything(), 0).await).total;
+    assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [id]);
+    let total = must(world.store.prune(&everything(), 0).await).total;
     let world = world.reopened().await;
     assert!(!world.exists(id).await);
     let again = must(world.store.submit(submission).await);
     assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
-    assert_eq!(must(world.store.sweep(&everything(), 0).await).total, total);
+    assert_eq!(must(world.store.prune(&everything(), 0).await).total, total);
 }

@@ -67,7 +67,7 @@ pub async fn a_launch_key_outlives_its_process(world: &StoreFixture) {
     assert_eq!(stored, Some(ended));
     world.clock.advance(Duration::from_secs(3600));
     let rule = Retention { age: Some(Duration::from_secs(60)), count: None, before: None };
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [first.process.id]);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, [first.process.id]);
     let (id, stored, _) = existing(must(world.try_submit(world.draft().launch_key("l")).await));
     assert_eq!((id, stored), (first.process.id, None));
 }

@@ -103,11 +103,11 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreF
         assert_eq!(handed.as_slice(), std::slice::from_ref(&ended));
         assert_eq!(must(world.store.claim_due(&node, 10).await), []);
         world.clock.advance(S * 5);
-        assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, []);
+        assert_eq!(must(world.store.prune(&everything(), 10).await).ids, []);
     }
     must(world.turn(&ended, descendants_ended()).await);
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
-    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [ended.process.id]);
+    assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [ended.process.id]);
 }
 
 /// An order for what nobody owns is handed out until it is answered, whatever became of the process: who left it, and
@@ -135,7 +135,7 @@ pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
         );
         assert_eq!(must(world.store.claim_due(&node, 10).await), wished);
         assert_eq!(must(world.store.claim_due(&node, 10).await), []);
-        assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, []);
+        assert_eq!(must(world.store.prune(&everything(), 10).await).ids, []);
         world.clock.advance(S * 5);
     }
     for stored in &wished {
@@ -145,7 +145,7 @@ pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
     }
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
     assert_eq!(
-        must(world.store.sweep(&everything(), 10).await).ids,
+        must(world.store.prune(&everything(), 10).await).ids,
         wished.get(2..3).map(ids).unwrap_or_default()
     );
     assert_eq!(
@@ -221,7 +221,7 @@ pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
     world.submit(world.draft().reported()).await;
     world.clock.advance(DAY * 1000);
     let rule = Retention { age: Some(Duration::ZERO), count: Some(0), before: None };
-    let swept = must(world.store.sweep(&rule, 100).await);
+    let swept = must(world.store.prune(&rule, 100).await);
     assert_eq!((swept.ids, swept.more), (Vec::new(), false));
     assert_eq!(all(world).await.len(), 3);
 }
@@ -236,13 +236,13 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
         world.clock.advance(S * 10);
     }
     let rule = Retention { age: Some(S * 15), count: None, before: None };
-    let first = must(world.store.sweep(&rule, 2).await);
+    let first = must(world.store.prune(&rule, 2).await);
     assert_eq!(first.ids, ended.get(..2).unwrap_or_default());
     assert!(first.more);
-    let second = must(world.store.sweep(&rule, 2).await);
+    let second = must(world.store.prune(&rule, 2).await);
     assert_eq!(second.ids, ended.get(2..3).unwrap_or_default());
     assert!(!second.more);
-    assert_eq!(must(world.store.sweep(&rule, 2).await).ids, []);
+    assert_eq!(must(world.store.prune(&rule, 2).await).ids, []);
     assert_eq!(all(world).await, ended.get(3..).unwrap_or_default());
     assert!(!world.exists(*ended.first().unwrap_or(&world.draft().id)).await);
 }
@@ -255,7 +255,7 @@ pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
     must(world.turn(&older, cancel()).await);
     world.clock.advance(S);
     let rule = Retention { age: Some(Duration::ZERO), count: None, before: None };
-    let swept = must(world.store.sweep(&rule, 10).await);
+    let swept = must(world.store.prune(&rule, 10).await);
     assert_eq!(swept.ids, [newer.process.id, older.process.id]);
     assert!(world.submit(world.draft()).await.seq > newer.seq);
 }
@@ -270,9 +270,9 @@ pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
         world.clock.advance(S);
     }
     let rule = Retention { age: None, count: Some(1), before: None };
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, []);
     world.clock.advance(DAY);
-    let swept = must(world.store.sweep(&rule, 10).await);
+    let swept = must(world.store.prune(&rule, 10).await);
     assert_eq!(swept.ids, ended.get(..2).unwrap_or_default());
 }
 
@@ -288,8 +288,8 @@ pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture
     let moment = ended.get(1).map(|(at, _)| *at);
     let rule = Retention { age: None, count: None, before: moment };
     let gone: Vec<_> = ended.iter().take(1).map(|(_, id)| *id).collect();
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, gone);
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, gone);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, []);
     assert_eq!(all(world).await.len(), 2);
 }
 
@@ -301,12 +301,12 @@ pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
         world.clock.advance(S);
     }
     let rule = Retention { age: Some(Duration::ZERO), count: None, before: None };
-    let asked = must(world.store.sweep(&rule, 0).await);
+    let asked = must(world.store.prune(&rule, 0).await);
     assert_eq!((asked.ids, asked.more, asked.total), (Vec::new(), true, 0));
     assert_eq!(all(world).await.len(), 3);
     let mut totals = Vec::new();
     for most in [2, 0, 2, 2, 0] {
-        totals.push(must(world.store.sweep(&rule, most).await).total);
+        totals.push(must(world.store.prune(&rule, most).await).total);
     }
     assert_eq!(totals, [2, 2, 3, 3, 3]);
 }
@@ -317,7 +317,7 @@ pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreFixture) {
     must(world.turn(&stored, cancel()).await);
     world.clock.advance(DAY * 1000);
     let rule = Retention { age: None, count: None, before: None };
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, []);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, []);
 }
 
 async fn all(world: &StoreFixture) -> Vec<longhaul_domain::ProcessId> {

@@ -33,7 +33,7 @@ pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
     );
     world.clock.advance(Duration::from_secs(60));
     let rule = Retention { age: Some(Duration::ZERO), count: None, before: None };
-    assert_eq!(must(world.store.sweep(&rule, 10).await).ids, [id]);
+    assert_eq!(must(world.store.prune(&rule, 10).await).ids, [id]);
     assert_eq!(must(world.store.load_tail(id).await), None);
 }
 

@@ -42,7 +42,7 @@ pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     let id = submission.process.id;
     must(world.store.submit(submission.clone()).await);
     must(world.turn(&world.load(id).await, cancel()).await);
-    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
+    assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [id]);
     let again = must(world.store.submit(submission.clone()).await);
     assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });
     let mut other = world.draft().key("other");
@@ -62,7 +62,7 @@ pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
         must(world.turn(&world.load(id).await, cancel()).await);
         swept.push((id, submission));
     }
-    assert_eq!(must(world.store.sweep(&everything(), 1000).await).ids.len(), swept.len());
+    assert_eq!(must(world.store.prune(&everything(), 1000).await).ids.len(), swept.len());
     for (id, submission) in swept {
         let again = must(world.store.submit(submission).await);
         assert_eq!(again, SubmitOutcome::Existing { id, stored: None, same_spec: true });

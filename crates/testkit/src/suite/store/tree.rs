@@ -59,7 +59,7 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixtu
         world.try_submit(world.draft().child_of(&root)).await,
         StoreError::Refused(StoreRejection::AncestorClosing { ancestor }) if *ancestor == id
     );
-    assert_eq!(must(world.store.sweep(&everything(), 10).await).ids, [id]);
+    assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [id]);
     world.submit(world.draft().child_of(&child)).await;
     refused!(
         world.try_submit(world.draft().child_of(&root)).await,
