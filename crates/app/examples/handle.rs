@@ -25,7 +25,7 @@ async fn handle() -> Result<(), Box<dyn Error>> {
 
 /// Nothing was handed over to here but the place.
 async fn elsewhere(dir: &Path) -> Result<(), Box<dyn Error>> {
-    let longhaul = Longhaul::at(dir).ok_or("nobody has opened it")?;
+    let longhaul = Longhaul::at(dir).ok_or("this program has not opened it")?;
     let engine = longhaul.engine();
     let command = Box::new(CommandSpec::of("sh", &["-c", "exit 3"], "/"));
     let captured = Some(std::env::vars().collect());
