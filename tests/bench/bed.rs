@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// The name of a manager's socket in its state directory.
 const SOCKET: &str = "longhaul.sock";
 /// How long a manager may take to come or to go before it counts as broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A state directory with a manager on it; the manager is gone, with all that still runs, when it is dropped.
 pub(crate) struct Bed {
@@ -83,7 +83,7 @@ impl Bed {
         let manager = self.manager.insert(manager);
         let socket = self.state.join(SOCKET);
         while UnixStream::connect(&socket).is_err() {
-            let over = manager.try_wait()?.is_some() || began.elapsed() > PATIENCE;
+            let over = manager.try_wait()?.is_some() || began.elapsed() > TIMEOUT;
             if over {
                 let log = fs::read_to_string(self.home.join("serve.log"))?;
                 return Err(format!("the manager does not answer: {log}").into());
@@ -103,7 +103,7 @@ impl Bed {
         kill_process(pid, Signal::TERM)?;
         let began = Instant::now();
         while manager.try_wait()?.is_none() {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIMEOUT {
                 manager.kill()?;
                 manager.wait()?;
                 return Err("the manager did not go when it was asked".into());

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How long a server may take to come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server, which is killed when it is dropped.
 pub(crate) struct Redis {
@@ -36,7 +36,7 @@ impl Redis {
         let redis = Self { server, socket };
         let began = Instant::now();
         while UnixStream::connect(&redis.socket).is_err() {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > TIMEOUT {
                 return Err("redis-server does not answer".into());
             }
             sleep(Duration::from_millis(5));

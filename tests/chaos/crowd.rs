@@ -16,7 +16,7 @@ use std::time::Duration;
 
 const CLIENTS: u64 = 12;
 /// A client that hears nothing for so long asks somebody else.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// The latest processes, among which clients choose.
 const LATEST: usize = 40;
 /// The latest of them are those that may live and have children.
@@ -166,10 +166,10 @@ impl Client {
 
     fn ask(&mut self, path: &str, body: &Value) -> Answer {
         let socket = self.chance.pick(&self.shared.sockets).unwrap();
-        let mut answer = ask(&socket, "POST", path, body, PATIENCE);
+        let mut answer = ask(&socket, "POST", path, body, TIMEOUT);
         for other in &self.shared.sockets {
             if matches!(answer, Answer::Nobody) {
-                answer = ask(other, "POST", path, body, PATIENCE);
+                answer = ask(other, "POST", path, body, TIMEOUT);
             }
         }
         let mut ledger = self.shared.ledger();

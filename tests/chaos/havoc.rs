@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// At most so many nodes are out at once.
-const MOST_OUT: usize = 3;
+const MAX_OUT: usize = 3;
 /// How much of the end of the journal is searched for somebody who lives.
 const RECENT: u64 = 16 * 1_024;
 /// How long it takes at most until all are there again.
@@ -270,7 +270,7 @@ impl Havoc {
     fn somebody_up(&mut self) -> Option<usize> {
         let up: Vec<usize> =
             self.members.iter().enumerate().filter(|(_, member)| member.is_up()).map(|(at, _)| at).collect();
-        if self.members.len() - up.len() >= MOST_OUT {
+        if self.members.len() - up.len() >= MAX_OUT {
             return None;
         }
         self.chance.pick(&up)

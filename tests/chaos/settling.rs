@@ -22,7 +22,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(60);
 /// Commands of attempts that nobody watches any more live for so long at most.
 const LEFT: Duration = Duration::from_secs(8);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How everything stands when it is over.
 #[derive(Debug, Default)]
@@ -71,7 +71,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
         for process in live {
             if settled.dismissed.insert(process.id.clone()) {
                 let body = json!({ "force": true });
-                let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, PATIENCE);
+                let _ = ask(socket, "POST", &format!("/v1/processes/{}/cancel", process.id), &body, TIMEOUT);
                 // Nobody waited meanwhile.
                 begun = Instant::now();
             }
@@ -79,10 +79,10 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
         std::thread::sleep(Duration::from_millis(100));
     }
     settled.strays = empty(socket, ground, findings);
-    for view in list(socket, "all=true", PATIENCE).unwrap_or_default() {
+    for view in list(socket, "all=true", TIMEOUT).unwrap_or_default() {
         settled.records.insert(view.id.clone(), view);
     }
-    let events = lines(socket, "/v1/events?format=ndjson&after=start&follow=false", PATIENCE);
+    let events = lines(socket, "/v1/events?format=ndjson&after=start&follow=false", TIMEOUT);
     if events.is_none() {
         findings.note("the events cannot be read over HTTP");
     }
@@ -93,7 +93,7 @@ pub(crate) fn settle(havoc: &Havoc, ledger: &Ledger, ground: &Ground, findings: 
 }
 
 fn live(socket: &Path) -> Option<Vec<ProcessView>> {
-    list(socket, "live=true", PATIENCE)
+    list(socket, "live=true", TIMEOUT)
 }
 
 /// Waits until no command is left. What was interrupted may be: what was paused when its node was lost stays so, and
@@ -107,7 +107,7 @@ fn empty(socket: &Path, ground: &Ground, findings: &mut Findings) -> usize {
     let mut strays = 0;
     for pid in naming(&journal) {
         let of = variable(pid, "LONGHAUL_ID").unwrap_or_default();
-        let answer = ask(socket, "GET", &format!("/v1/processes/{of}"), &Value::Null, PATIENCE);
+        let answer = ask(socket, "GET", &format!("/v1/processes/{of}"), &Value::Null, TIMEOUT);
         match answer {
             Answer::Said { status: 200, body } if body["status"] == "interrupted" => strays += 1,
             Answer::Said { body, .. } => {

@@ -16,7 +16,7 @@ const BYTES: u64 = 48 << 20;
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 /// `EXT4_IOC_SHUTDOWN`, which is `_IOR('X', 125, u32)`.
 const SHUTDOWN: libc::Ioctl = 0x8004_587d;
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a loss of power leaves of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ impl Disk {
 
     /// Mounts it again as another boot would, once nobody uses it any more.
     pub(crate) fn plug_in(&mut self) {
-        within(PATIENCE, "the disk is used by nobody", || self.unmount().then_some(()));
+        within(TIMEOUT, "the disk is used by nobody", || self.unmount().then_some(()));
         self.boots += 1;
         self.begin_boot();
         self.mount();

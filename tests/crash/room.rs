@@ -15,7 +15,7 @@ use std::time::Duration;
 const MANY_FILES: u32 = 4096;
 const FEW_FILES: u32 = 256;
 /// What a store may still take in the room that it has already.
-const MOST_LAUNCHES: usize = 64;
+const MAX_LAUNCHES: usize = 64;
 /// A database needs no file for a launch: it is accepted, and its start waits.
 const WAITING_LAUNCHES: usize = 3;
 /// A disk of a run has so little room left when output has taken all that it may.
@@ -122,7 +122,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
         }
     });
     if filling == Filling::Bytes && !is_refused {
-        wrong.push(format!("{MOST_LAUNCHES} launches were accepted on a full disk"));
+        wrong.push(format!("{MAX_LAUNCHES} launches were accepted on a full disk"));
     }
     wrong.extend(order(scene, "pause", ("runs", &runs))?);
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
@@ -204,7 +204,7 @@ impl Filling {
 
     const fn launches(self) -> usize {
         match self {
-            Self::Bytes => MOST_LAUNCHES,
+            Self::Bytes => MAX_LAUNCHES,
             Self::Files => WAITING_LAUNCHES,
         }
     }

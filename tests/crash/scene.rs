@@ -15,9 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long anything of a run may take, a delay of a second and two managers included.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// A manager that refuses so often in a row is ended: some failures are for good until a restart.
-const MOST_REFUSALS: u32 = 6;
+const MAX_REFUSALS: u32 = 6;
 /// The pause between two looks of a client.
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 /// The variable by which every process of a run can be told.
@@ -196,7 +196,7 @@ impl Scene {
     /// happens once.
     pub(crate) fn serve(&mut self) -> Result<(), String> {
         let begun = Instant::now();
-        while begun.elapsed() < PATIENCE {
+        while begun.elapsed() < TIMEOUT {
             let is_gone = match &mut self.manager {
                 Some(manager) => manager.try_wait().unwrap().is_some(),
                 None => true,
@@ -277,11 +277,11 @@ impl Scene {
                 Err(told) => told,
             };
             refusals += 1;
-            if refusals == MOST_REFUSALS {
+            if refusals == MAX_REFUSALS {
                 self.crash();
             }
             self.open_anew();
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 return Err(format!("{args:?} is never done: {told}"));
             }
             std::thread::sleep(Duration::from_millis(50));
@@ -329,7 +329,7 @@ impl Scene {
                 return Ok(records);
             }
             self.open_anew();
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 let not_so: Vec<_> = records.iter().filter(|record| !is_so(record)).map(brief).collect();
                 return Err(format!("some are never {what}: {not_so:?}"));
             }
@@ -370,7 +370,7 @@ impl Scene {
 
     /// Ends all that was started in this run.
     pub(crate) fn end_all(&self) {
-        within(PATIENCE, "the run is over", || {
+        within(TIMEOUT, "the run is over", || {
             let left = self.all();
             kill_together("-KILL", &left);
             left.is_empty().then_some(())
@@ -381,7 +381,7 @@ impl Scene {
     pub(crate) fn until_written(&self, name: &str) -> Result<(), String> {
         let begun = Instant::now();
         while !self.work().join(name).exists() {
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > TIMEOUT {
                 return Err(format!("{name} is never written"));
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 /// How long an answer may take on a machine that does much else.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client with a `longhaul mcp` of its own, which is killed with the test.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl Agent {
     pub(crate) fn request(&mut self, method: &str, params: &Value) -> Value {
         let id = self.ask(method, params);
         loop {
-            let answer = self.answers.recv_timeout(PATIENCE).unwrap();
+            let answer = self.answers.recv_timeout(TIMEOUT).unwrap();
             if answer["id"] == id {
                 assert!(answer["result"].is_object(), "{method}: {answer}");
                 return answer["result"].clone();

@@ -14,7 +14,7 @@ const CLIENTS: usize = 2;
 /// The pace of a client.
 const PAUSE: Duration = Duration::from_millis(150);
 /// Longer than a manager takes to give up.
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 /// In which everything that was asked is answered at last.
 const INSISTING: Duration = Duration::from_secs(25);
 
@@ -190,7 +190,7 @@ impl Client {
         let body = serde_json::to_value(&request).unwrap();
         let place = if request.any_node { (self.own + tries) % self.nodes.len() } else { self.own };
         let (node, socket) = &self.nodes[place];
-        let answer = ask(socket, "POST", "/v1/processes", &body, PATIENCE);
+        let answer = ask(socket, "POST", "/v1/processes", &body, TIMEOUT);
         let at = Instant::now();
         let mut ledger = locked(&self.ledger);
         let refusal = match answer {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// In which what runs ends, and is written down.
 const ENDING: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(15);
+const TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How many were acknowledged, and how many of those are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) fn check(
     let begun = Instant::now();
     let mut records = Vec::new();
     loop {
-        if let Some(all) = list(socket, "all=true", PATIENCE) {
+        if let Some(all) = list(socket, "all=true", TIMEOUT) {
             records = all;
             let is_missing = |id: &str| !records.iter().any(|view| view.id == id);
             let missing = ledger.launches.values().filter_map(|launch| launch.acknowledged.as_ref());

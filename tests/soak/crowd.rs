@@ -16,7 +16,7 @@ const LAUNCHERS: u64 = 4;
 /// So many of the processes of each of them live, if all goes well.
 const LIVE: usize = 50;
 /// A client that hears nothing for so long asks again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// The latest processes, among which clients choose.
 const LATEST: usize = 200;
 /// A short life ends before anybody can do anything about it.
@@ -149,7 +149,7 @@ impl Launcher {
         let request = drawn(ground, &key, journal::arguments(&ground.journal(), life, code));
         let body = serde_json::to_value(request).unwrap();
         while !self.shared.is_over() {
-            match ask(&ground.socket(), "POST", "/v1/processes", &body, PATIENCE) {
+            match ask(&ground.socket(), "POST", "/v1/processes", &body, TIMEOUT) {
                 Answer::Said { status: 200 | 201, body } => {
                     let id = body.pointer("/process/id").and_then(|id| id.as_str()).unwrap_or_default();
                     self.shared.ledger().accepted(&key, id);

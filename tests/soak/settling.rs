@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 const DRAIN: Duration = Duration::from_secs(6);
 /// What was told to end has so long for it.
 const END: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How everything stands when it is over.
 #[derive(Debug, Default)]
@@ -28,13 +28,13 @@ pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
     let mut settled = Settled::default();
     let socket = ground.socket();
     let begun = Instant::now();
-    while begun.elapsed() < DRAIN && !list(&socket, "live=true", PATIENCE).is_some_and(|live| live.is_empty())
+    while begun.elapsed() < DRAIN && !list(&socket, "live=true", TIMEOUT).is_some_and(|live| live.is_empty())
     {
         sleep(Duration::from_millis(100));
     }
     let begun = Instant::now();
     loop {
-        let live = list(&socket, "live=true", PATIENCE);
+        let live = list(&socket, "live=true", TIMEOUT);
         if live.as_ref().is_some_and(Vec::is_empty) {
             break;
         }
@@ -47,13 +47,13 @@ pub(crate) fn settle(ground: &Ground, findings: &mut Findings) -> Settled {
         for process in live.into_iter().flatten() {
             if !settled.dismissed.contains(&process.id) {
                 let path = format!("/v1/processes/{}/cancel", process.id);
-                let _ = ask(&socket, "POST", &path, &json!({ "force": true }), PATIENCE);
+                let _ = ask(&socket, "POST", &path, &json!({ "force": true }), TIMEOUT);
                 settled.dismissed.push(process.id);
             }
         }
         sleep(Duration::from_millis(100));
     }
-    match list(&socket, "all=true", PATIENCE) {
+    match list(&socket, "all=true", TIMEOUT) {
         Some(all) => settled.records = all.into_iter().map(|view| (view.id.clone(), view)).collect(),
         None => findings.note("the records cannot be listed"),
     }

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const PROGRAM: &str = "redis-server";
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// What a server keeps on its disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl Redis {
 
     fn until_it_answers(&mut self) {
         let socket = self.socket();
-        crate::within(PATIENCE, "the server answers", || {
+        crate::within(TIMEOUT, "the server answers", || {
             let exited = self.process.try_wait().unwrap();
             assert!(exited.is_none(), "the server does not start: {exited:?}");
             UnixStream::connect(&socket).ok()

@@ -13,7 +13,7 @@ use std::sync::Mutex;
 
 const UNIFIED: &str = "cgroup2";
 /// A manager that has seen a whole zoo may have grown to so much, in kilobytes.
-const MOST_MEMORY: u64 = 192 << 10;
+const MAX_MEMORY: u64 = 192 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Containment {
@@ -193,7 +193,7 @@ impl Cell {
             (self.descriptors() <= bystander.descriptors + 4).then_some(())
         });
         let peak = self.peak_memory();
-        assert!(peak < MOST_MEMORY, "the manager grew to {peak} kB");
+        assert!(peak < MAX_MEMORY, "the manager grew to {peak} kB");
         until("one supervisor is left", || (self.supervisors() <= 1).then_some(()));
         if let Some(cgroup) = &self.cgroup {
             let left = groups_below(cgroup);

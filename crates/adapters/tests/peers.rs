@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::task::JoinHandle;
 
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 /// Nothing here takes that long unless it hangs.
 const BOUND: Duration = Duration::from_secs(10);
 
@@ -19,7 +19,7 @@ fn call(address: &str, body: Option<&str>) -> PeerHttpRequest {
         target: "/v1/processes/x/text?cursor=a%20b".to_owned(),
         headers: vec![("longhaul-peer".to_owned(), "1 proof".to_owned())],
         body: body.map(|body| body.as_bytes().to_vec()),
-        patience: PATIENCE,
+        patience: TIMEOUT,
     }
 }
 

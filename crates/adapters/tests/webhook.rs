@@ -18,16 +18,16 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 
-const PATIENCE: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_millis(500);
 
 fn post() -> HttpWebhookTransport {
-    HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience: PATIENCE })
+    HttpWebhookTransport::new(&WebhookOptions { authorities: None, patience: TIMEOUT })
 }
 
 mod carrying {
     use super::*;
 
-    longhaul_testkit::webhook_suite!(|| WebhookFixture::new(Arc::new(post()), PATIENCE));
+    longhaul_testkit::webhook_suite!(|| WebhookFixture::new(Arc::new(post()), TIMEOUT));
 }
 
 mod bookmarks {
@@ -165,7 +165,7 @@ async fn only_a_trusted_receiver_of_the_right_name_gets_a_letter_over_tls() {
     let trusted = |authorities: &PathBuf| {
         HttpWebhookTransport::new(&WebhookOptions {
             authorities: Some(authorities.clone()),
-            patience: PATIENCE * 4,
+            patience: TIMEOUT * 4,
         })
     };
     let good = secure(&certified.cert.pem(), &certified.signing_key.serialize_pem()).await;

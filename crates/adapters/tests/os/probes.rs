@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 const SHORT: Duration = Duration::from_secs(1);
 
 fn order(bench: &Bench, script: &str) -> ProbeCommand {
@@ -24,7 +24,7 @@ fn order(bench: &Bench, script: &str) -> ProbeCommand {
 }
 
 async fn succeeds(bench: &Bench, script: &str) -> bool {
-    bench.spawner.prober().succeeds(order(bench, script), PATIENCE).await
+    bench.spawner.prober().succeeds(order(bench, script), TIMEOUT).await
 }
 
 /// The pids that a script has written, as soon as there are so many.
@@ -49,7 +49,7 @@ async fn only_code_zero_is_success() {
     assert!(!succeeds(&bench, "kill -9 $$").await);
     let mut missing = order(&bench, "");
     missing.program = "no-such-program".to_owned();
-    assert!(!bench.spawner.prober().succeeds(missing, PATIENCE).await);
+    assert!(!bench.spawner.prober().succeeds(missing, TIMEOUT).await);
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn question_that_is_dropped_ends_its_command() {
     let prober = bench.spawner.prober();
     let asked = tokio::spawn({
         let order = order(&bench, "echo $$ > pids; sleep 3600 & echo $! >> pids; wait");
-        async move { prober.succeeds(order, PATIENCE).await }
+        async move { prober.succeeds(order, TIMEOUT).await }
     });
     let started = pids(&file, 2).await;
     asked.abort();
@@ -100,7 +100,7 @@ async fn question_that_is_dropped_at_once_leaves_nothing() {
     let bench = Bench::new();
     for _ in 0..20 {
         let prober = bench.spawner.prober();
-        let asked = prober.succeeds(order(&bench, "echo $$ >> pids; exec sleep 3600"), PATIENCE);
+        let asked = prober.succeeds(order(&bench, "echo $$ >> pids; exec sleep 3600"), TIMEOUT);
         assert!(tokio::time::timeout(Duration::from_millis(1), asked).await.is_err());
     }
     let mark = format!("LONGHAUL_PROBE={}", std::fs::canonicalize(bench.path()).unwrap().display());
@@ -123,10 +123,10 @@ async fn commands_are_waited_for_also_where_orphans_are_adopted() {
     for number in 0..50 {
         let expected = number % 2 == 0;
         let script = format!("exit {}", u8::from(!expected));
-        assert_eq!(prober.succeeds(order(&bench, &script), PATIENCE).await, expected);
+        assert_eq!(prober.succeeds(order(&bench, &script), TIMEOUT).await, expected);
     }
     let script = "setsid sh -c 'sleep 3600 & echo $! > pids; echo $$ >> pids; wait' & while [ ! -s pids ]; do :; done; exit 0";
-    assert!(prober.succeeds(order(&bench, script), PATIENCE).await);
+    assert!(prober.succeeds(order(&bench, script), TIMEOUT).await);
     let started = pids(&bench.path().join("pids"), 2).await;
     // Nobody else waits for them.
     until(async || started.iter().all(|pid| state(*pid).is_none())).await;
@@ -169,13 +169,13 @@ async fn address_answers_only_with_a_status_of_success_or_redirection() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         };
         let url = format!("http://localhost:{port}/health");
-        let (answers, ()) = tokio::join!(prober.answers(&url, PATIENCE), server);
+        let (answers, ()) = tokio::join!(prober.answers(&url, TIMEOUT), server);
         assert_eq!(answers, expected, "{status}");
     }
     drop(listener);
-    assert!(!prober.answers(&format!("http://127.0.0.1:{port}/"), PATIENCE).await);
-    assert!(!prober.answers("http://no-such-host.invalid/", PATIENCE).await);
-    assert!(!prober.answers(&format!("https://127.0.0.1:{port}/"), PATIENCE).await);
+    assert!(!prober.answers(&format!("http://127.0.0.1:{port}/"), TIMEOUT).await);
+    assert!(!prober.answers("http://no-such-host.invalid/", TIMEOUT).await);
+    assert!(!prober.answers(&format!("https://127.0.0.1:{port}/"), TIMEOUT).await);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::runtime::Handle;
 
 const PROGRAM: &str = "redis-server";
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A server that is killed when the test is over.
 pub(crate) struct Server {
@@ -152,7 +152,7 @@ fn run(directory: &Path, settings: &[String]) -> Child {
     while UnixStream::connect(&socket).is_err() {
         let exited = process.try_wait().unwrap();
         assert!(
-            exited.is_none() && begun.elapsed() < PATIENCE,
+            exited.is_none() && begun.elapsed() < TIMEOUT,
             "the server does not start ({exited:?}): {}",
             std::fs::read_to_string(&log).unwrap_or_default()
         );

@@ -6,7 +6,7 @@ use serde_json::json;
 use std::time::Duration;
 
 const CROWD: usize = 1_000;
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn following() -> EventsRequest {
     EventsRequest { follow: true, ..EventsRequest::default() }
@@ -39,7 +39,7 @@ fn reads(world: &World) -> usize {
 async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
-        all.push(tokio::time::timeout(PATIENCE, reader).await.expect("it is told").unwrap());
+        all.push(tokio::time::timeout(TIMEOUT, reader).await.expect("it is told").unwrap());
     }
     all
 }

@@ -20,7 +20,7 @@ pub(crate) struct Reply {
 }
 
 /// Time limit for reads and writes, long enough that only a hang exceeds it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Web {
     pub(crate) fn at(url: &str) -> Self {
@@ -68,8 +68,8 @@ impl Web {
 
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 }

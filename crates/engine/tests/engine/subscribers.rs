@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns the next item of a subscription. Fails the test if no item arrives in time.
 async fn next_of(subscription: &mut Subscription) -> Option<SubscriptionItem> {
-    tokio::time::timeout(PATIENCE, subscription.next()).await.expect("it is told, or it is over")
+    tokio::time::timeout(TIMEOUT, subscription.next()).await.expect("it is told, or it is over")
 }
 
 /// Returns all items until the subscription ends, or sends nothing for one second of virtual time.
@@ -47,7 +47,7 @@ fn facts_of(id: ProcessId, events: &[LoggedEvent]) -> Vec<&'static str> {
 fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let begin = std::time::Instant::now();
     while !is_so() {
-        assert!(begin.elapsed() < PATIENCE, "{what}");
+        assert!(begin.elapsed() < TIMEOUT, "{what}");
         std::thread::yield_now();
     }
 }

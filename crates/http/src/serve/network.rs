@@ -187,7 +187,7 @@ mod tests {
     use std::time::Instant;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-    const PATIENCE: Duration = Duration::from_millis(300);
+    const TIMEOUT: Duration = Duration::from_millis(300);
     /// Nothing here takes that long unless it hangs.
     const LONG: Duration = Duration::from_secs(20);
 
@@ -200,7 +200,7 @@ mod tests {
             stream.write_all(words.as_bytes()).await.unwrap();
             let mut rest = Vec::new();
             tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("it is cut off").ok();
-            assert!(begun.elapsed() >= PATIENCE || !rest.is_empty(), "{words:?}");
+            assert!(begun.elapsed() >= TIMEOUT || !rest.is_empty(), "{words:?}");
         }
     }
 
@@ -211,7 +211,7 @@ mod tests {
         stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
         let dribble = async {
             while stream.write_all(b"x").await.is_ok() {
-                tokio::time::sleep(PATIENCE / 10).await;
+                tokio::time::sleep(TIMEOUT / 10).await;
             }
         };
         tokio::time::timeout(LONG, dribble).await.expect("it is cut off");
@@ -327,7 +327,7 @@ mod tests {
     impl House {
         async fn open(connections: usize) -> Self {
             let slow = async || {
-                tokio::time::sleep(PATIENCE * 3).await;
+                tokio::time::sleep(TIMEOUT * 3).await;
                 "at last"
             };
             let waiting = Arc::new(AtomicUsize::new(0));
@@ -341,7 +341,7 @@ mod tests {
                 .route("/slow", get(slow))
                 .route("/never", get(never));
             let guard = Guard { hosts: Vec::new(), origins: Vec::new(), gate: Arc::new(One), peers: None };
-            let network = Network::new(routes, guard, None, connections).with_patience(PATIENCE);
+            let network = Network::new(routes, guard, None, connections).with_patience(TIMEOUT);
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let host = listener.local_addr().unwrap().to_string();
             tokio::spawn(serve_network(listener, network, pending()));

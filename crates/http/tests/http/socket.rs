@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 
 const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n";
 /// Nothing here takes that long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn owner_is_served_and_a_stranger_is_turned_away() {
@@ -49,7 +49,7 @@ async fn client_that_never_sends_its_head_is_cut_off() {
     let mut client = server.connect().await;
     client.write_all(b"GET /v1/hea").await.unwrap();
     let mut rest = Vec::new();
-    let cut = tokio::time::timeout(PATIENCE, client.read_to_end(&mut rest)).await;
+    let cut = tokio::time::timeout(TIMEOUT, client.read_to_end(&mut rest)).await;
     assert!(cut.is_ok(), "the connection stays open");
 }
 
@@ -85,7 +85,7 @@ async fn connection_beyond_the_bound_is_told_so_at_once() {
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("too_many_connections"), "{answer}");
     assert!(answer.contains("longhaul-protocol: 1") && answer.contains("connection: close"), "{answer}");
     drop((first, second));
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TIMEOUT;
     while !server.answer(HEALTH).await.starts_with("HTTP/1.1 200") {
         assert!(tokio::time::Instant::now() < deadline, "the room never comes free");
     }
@@ -119,7 +119,7 @@ async fn request_of_a_client_that_went_away_before_its_turn_is_not_done() {
     silent.shutdown().await.unwrap();
     let server = idle.start(bounds()).await;
     let mut answer = [0; 12];
-    tokio::time::timeout(PATIENCE, silent.read_exact(&mut answer)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, silent.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 201");
     let all = server.world.get("/v1/processes").await.json();
     assert_eq!(all["processes"].as_array().unwrap().len(), 1);
@@ -150,7 +150,7 @@ async fn end_of_the_server_cuts_off_those_who_still_wait() {
     assert!(UnixStream::connect(&server.path).await.is_err(), "it still takes connections");
     open.close(millis(50)).await;
     let mut rest = Vec::new();
-    let cut = tokio::time::timeout(PATIENCE, waiting.read_to_end(&mut rest)).await;
+    let cut = tokio::time::timeout(TIMEOUT, waiting.read_to_end(&mut rest)).await;
     assert!(cut.is_ok() && rest.is_empty());
 }
 
@@ -207,7 +207,7 @@ impl Server {
         let _ = client.write_all(request).await;
         let mut answer = Vec::new();
         let read = client.read_to_end(&mut answer);
-        let _ = tokio::time::timeout(PATIENCE, read).await.expect("it hangs");
+        let _ = tokio::time::timeout(TIMEOUT, read).await.expect("it hangs");
         String::from_utf8_lossy(&answer).into_owned()
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 struct Raw {
     world: Arc<World>,
@@ -44,7 +44,7 @@ impl Raw {
 
     async fn hear(&mut self) -> Value {
         let mut line = String::new();
-        timeout(PATIENCE, self.stream.read_line(&mut line)).await.unwrap().unwrap();
+        timeout(TIMEOUT, self.stream.read_line(&mut line)).await.unwrap().unwrap();
         serde_json::from_str(&line).unwrap()
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn resource_has_the_whole_record_uncut() {
@@ -51,7 +51,7 @@ async fn listener_is_told_of_changes_of_what_it_listens_to_and_of_nothing_else()
     client.call("pause_process", json!({ "process_id": other })).await;
     client.call("report_progress", json!({ "process_id": mine, "stage": "talking" })).await;
     world.pass(Duration::from_secs(5)).await;
-    let told = tokio::time::timeout(PATIENCE, listening.next()).await.unwrap().unwrap();
+    let told = tokio::time::timeout(TIMEOUT, listening.next()).await.unwrap().unwrap();
     let Some(ServerNotification::ResourceUpdatedNotification(update)) = told else { panic!("{told:?}") };
     assert_eq!(update.params.uri, uri);
     assert_eq!(client.call("get_process_status", json!({ "process_id": mine })).await["status"], "completed");
@@ -108,13 +108,13 @@ async fn processes_of_a_session_that_end_together_are_told_at_once() {
                 let wanted = SubscriptionFilter::builder().resource_subscriptions([uri.as_str()]).build();
                 let mut listening = client.running.listen(wanted).await.unwrap();
                 end_all().await;
-                let told = tokio::time::timeout(PATIENCE, world.until(listening.next())).await.unwrap();
+                let told = tokio::time::timeout(TIMEOUT, world.until(listening.next())).await.unwrap();
                 serde_json::to_value(told.unwrap().unwrap()).unwrap()
             }
             Era::Initialize => {
                 let mut wire = Wire::subscribed(&world, &uri).await;
                 end_all().await;
-                tokio::time::timeout(PATIENCE, world.until(wire.hear())).await.unwrap()
+                tokio::time::timeout(TIMEOUT, world.until(wire.hear())).await.unwrap()
             }
         };
         assert_eq!(told["params"]["uri"], json!(uri), "{told}");
@@ -167,6 +167,6 @@ async fn read(client: &Client, uri: &str) -> Value {
 
 async fn hear(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Value {
     let mut line = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_line(&mut line)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_line(&mut line)).await.unwrap().unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }

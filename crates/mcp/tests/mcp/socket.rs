@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 struct Served {
     path: PathBuf,
@@ -31,7 +31,7 @@ fn serve(world: &World, adjust: impl FnOnce(&mut ListenerLimits)) -> Served {
 
 async fn rest(mut stream: UnixStream) -> String {
     let mut text = String::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut text)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_string(&mut text)).await.unwrap().unwrap();
     text
 }
 
@@ -48,9 +48,9 @@ async fn clients_of_both_eras_are_served_until_the_end() {
         clients.push(client);
     }
     served.stop.send(()).unwrap();
-    tokio::time::timeout(PATIENCE, served.task).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, served.task).await.unwrap().unwrap();
     for client in clients {
-        tokio::time::timeout(PATIENCE, client.running.waiting()).await.unwrap().unwrap();
+        tokio::time::timeout(TIMEOUT, client.running.waiting()).await.unwrap().unwrap();
     }
 }
 
@@ -94,7 +94,7 @@ async fn connections_are_bounded_and_room_comes_back() {
     let third = UnixStream::connect(&served.path).await.unwrap();
     assert_eq!(rest(third).await, "");
     drop(held);
-    let until = std::time::Instant::now() + PATIENCE;
+    let until = std::time::Instant::now() + TIMEOUT;
     loop {
         let mut stream = UnixStream::connect(&served.path).await.unwrap();
         // A rejected connection may be closed before this write.

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 
 const ROOM: usize = 64 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
@@ -148,7 +148,7 @@ impl Client {
         };
         let config = ClientConfig::new(capabilities, Implementation::new("test", "1"));
         let running = config.serve_with_lifecycle(stream, lifecycle);
-        let running = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
+        let running = tokio::time::timeout(TIMEOUT, running).await.unwrap().unwrap();
         let tools = running.list_all_tools().await.unwrap();
         Self { running, tools: tools.into_iter().map(|tool| (tool.name.to_string(), tool)).collect() }
     }
@@ -234,7 +234,7 @@ pub(crate) fn opening() -> Value {
 pub(crate) async fn connect(mcp: &McpInterface, opening: &Value) -> DuplexStream {
     let (mut near, far) = tokio::io::duplex(ROOM);
     let mcp = mcp.clone();
-    tokio::spawn(async move { mcp.serve_stream(far, PATIENCE).await });
+    tokio::spawn(async move { mcp.serve_stream(far, TIMEOUT).await });
     near.write_all(format!("{opening}\n").as_bytes()).await.unwrap();
     near
 }

@@ -16,7 +16,7 @@ use longhaul_shim::{
     start,
 };
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
@@ -57,7 +57,7 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn new(socket: UnixStream) -> Self {
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         Self { socket, frames: FrameBuffer::new(MAX_FRAME_LEN), descriptors: Vec::new() }
     }
 
@@ -185,7 +185,7 @@ impl Attempt {
     }
 
     pub(crate) fn connect(&self, hello: ShimHello) -> Peer {
-        let peer = Peer::new(self.files().connect_within(PATIENCE).unwrap());
+        let peer = Peer::new(self.files().connect_within(TIMEOUT).unwrap());
         peer.tell(&ShimRequest::Hello(hello));
         peer
     }
@@ -227,7 +227,7 @@ pub(crate) fn script(text: &str) -> LaunchOrder {
 
 /// Asks again and again until there is an answer, and fails if there is none in time.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     loop {
         if let Some(answer) = ask() {
             return answer;

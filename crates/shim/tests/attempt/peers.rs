@@ -10,7 +10,7 @@ use longhaul_shim::{
     StopReason,
 };
 
-use crate::harness::{Attempt, PATIENCE, Peer, is_alive, kill, script, until};
+use crate::harness::{Attempt, TIMEOUT, Peer, is_alive, kill, script, until};
 
 fn force() -> ShimRequest {
     ShimRequest::Stop(ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) })
@@ -77,7 +77,7 @@ fn attempt_whose_starter_is_gone_at_once_is_found_and_stopped() {
         let (identity, _) = attempt.peer.started();
         let files = attempt.files();
         drop(attempt.peer);
-        let socket = files.connect_within(PATIENCE).unwrap();
+        let socket = files.connect_within(TIMEOUT).unwrap();
         let mut next = Peer::new(socket);
         next.tell(&ShimRequest::Hello(ShimHello { want_descriptors: true, ..ShimHello::default() }));
         assert_eq!(next.started().0, identity);
@@ -95,7 +95,7 @@ fn starter_that_is_gone_before_it_hears_of_the_start_loses_nothing() {
     let files = attempt.files();
     drop(attempt.peer);
     until("the work has an identity", || files.identity().unwrap());
-    let mut next = Peer::new(files.connect_within(PATIENCE).unwrap());
+    let mut next = Peer::new(files.connect_within(TIMEOUT).unwrap());
     next.tell(&ShimRequest::Hello(ShimHello::default()));
     next.tell(&force());
     assert_eq!(next.settled().stopped, Some(StopReason::User));
@@ -112,9 +112,9 @@ fn nobody_waits_for_the_socket_of_a_dead_shim() {
     attempt.shim.wait().unwrap();
     assert!(attempt.path().join("ctl").exists());
     let begin = std::time::Instant::now();
-    let error = attempt.files().connect_within(PATIENCE).unwrap_err();
+    let error = attempt.files().connect_within(TIMEOUT).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
-    assert!(begin.elapsed() < PATIENCE / 2);
+    assert!(begin.elapsed() < TIMEOUT / 2);
     kill(identity.pid);
 }
 
@@ -132,7 +132,7 @@ fn hostile_peers_neither_block_nor_end_the_shim() {
     let second_launch = ShimRequest::Launch(Box::new(script("true"))).encode();
     garbage[4] = 9;
     for bytes in [garbage, huge, empty, half, unknown, bad_stop, second_launch] {
-        let mut peer = attempt.files().connect_within(PATIENCE).unwrap();
+        let mut peer = attempt.files().connect_within(TIMEOUT).unwrap();
         let _may_be_refused = peer.write_all(&bytes);
     }
     // A peer that asks without end and never reads the answers is given up.

@@ -232,8 +232,8 @@ impl AttemptWatch {
                 None
             }
             ShimMessage::Signaled { reached } => {
-                let nobody = || Err("there was no process to receive the signal".to_owned());
-                self.answer(if reached > 0 { Ok(()) } else { nobody() });
+                let no_receiver = || Err("there was no process to receive the signal".to_owned());
+                self.answer(if reached > 0 { Ok(()) } else { no_receiver() });
                 None
             }
             ShimMessage::Hello(_) => None,

@@ -5,7 +5,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 const ROOM: usize = 4 * 1024;
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Hands over ways that a test made.
 struct Ways(tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<DuplexStream, ConnectRefusal>>>);
@@ -69,7 +69,7 @@ impl Manager {
 
 async fn heard(from: &mut (impl AsyncBufReadExt + Unpin)) -> Value {
     let mut line = String::new();
-    tokio::time::timeout(PATIENCE, from.read_line(&mut line)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, from.read_line(&mut line)).await.unwrap().unwrap();
     serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
@@ -103,7 +103,7 @@ async fn lines_go_both_ways_and_the_end_of_the_client_ends_the_carrier() {
     manager.say(note.clone()).await;
     assert_eq!(world.hear().await, note);
     world.to.shutdown().await.unwrap();
-    tokio::time::timeout(PATIENCE, world.carried).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, world.carried).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -368,7 +368,7 @@ async fn answers_under_way_arrive_after_the_last_word_of_the_client() {
     assert_eq!(manager.hear().await["id"], 1);
     manager.say(answer(1)).await;
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, world.from.read_to_end(&mut rest)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, world.from.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&rest).unwrap()["id"], 1);
     world.carried.await.unwrap().unwrap();
 }
