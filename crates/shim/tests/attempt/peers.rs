@@ -10,7 +10,7 @@ use longhaul_shim::{
     StopReason,
 };
 
-use crate::harness::{Attempt, TIMEOUT, Peer, is_alive, kill, script, until};
+use crate::harness::{Attempt, Peer, TIMEOUT, is_alive, kill, script, until};
 
 fn force() -> ShimRequest {
     ShimRequest::Stop(ShimStopRequest { force: true, ..ShimStopRequest::new(StopReason::User) })
