@@ -30,6 +30,10 @@ clients *ARGS:
 deny:
     cargo deny --locked check bans licenses sources
 
+# Writes the manual pages into a directory.
+man DIR:
+    cargo run -p longhaul-cli --example man -- {{ DIR }}
+
 # Measures the product.
 bench *ARGS:
     cargo build --release --workspace --bins
@@ -77,9 +81,9 @@ deep: crash calls power zoo (soak "10")
 zoo:
     LONGHAUL_ZOO_DEEP=1 scripts/test --test zoo -E 'test(whoever_is_killed_first)'
 
-# Lists the tests of each promised row; fails where one lacks a test, or a sabotage that turns it red.
-rows *ARGS:
-    scripts/rows {{ ARGS }}
+# Lists the tests of each requirement; fails if one has no test or no guard.
+requirements *ARGS:
+    scripts/requirements {{ ARGS }}
 
 # Checks that each guarantee names tests, and that they are there.
 guarantees:

@@ -38,7 +38,7 @@ use clap::builder::{FalseyValueParser, OsStr, OsStringValueParser, Resettable, T
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// The table of exit codes, as people read it.
+/// Table of exit codes, for the help.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    success, or nothing had to change
@@ -233,7 +233,7 @@ pub enum Verb {
 /// Reads the arguments of the program.
 ///
 /// # Errors
-/// What is wrong with them, or the help that was asked for; it knows how to print itself and which code to exit with.
+/// Wrong usage, or the requested help; contains the text to print and the exit code.
 pub fn parse() -> Result<Cli, UsageError> {
     read(std::env::args_os()).map_err(|error| UsageError::new(error, std::env::args_os()))
 }

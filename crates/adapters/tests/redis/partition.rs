@@ -28,17 +28,17 @@ struct Lines {
 impl Network {
     /// Where a machine is known.
     pub(crate) fn known(machine: Machine) -> String {
-        Ipv4Addr::new(127, 0, 101, machine).to_string()
+        address(64, machine)
     }
 
     /// Where its servers listen.
     pub(crate) fn own(machine: Machine) -> String {
-        Ipv4Addr::new(127, 0, 102, machine).to_string()
+        address(128, machine)
     }
 
     /// From where they connect.
     pub(crate) fn source(machine: Machine) -> String {
-        Ipv4Addr::new(127, 0, 103, machine).to_string()
+        address(192, machine)
     }
 
     /// Makes a port of a machine known; it ends with the test.
@@ -120,4 +120,11 @@ fn machine_at(address: IpAddr) -> Machine {
         IpAddr::V4(address) if address.octets()[2] == 103 => address.octets()[3],
         IpAddr::V4(_) | IpAddr::V6(_) => 0,
     }
+}
+
+/// Returns a loopback address in one of three groups. It contains the process id, because tests run at the same time and
+/// their servers can get the same port.
+fn address(group: u8, machine: Machine) -> String {
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, group + high % 64, low, machine).to_string()
 }

@@ -117,7 +117,7 @@ fn launch_runs_here_while_the_store_is_away_where_that_was_asked_for() {
         let refused = a.run(&[&["run", "-b"], flags as &[&str], &["--", "true"]].concat());
         assert!(
             refused.code == 6
-                && refused.err.contains("accepts only commands that no other node is concerned with"),
+                && refused.err.contains("accepts only commands that do not affect other nodes"),
             "{refused:?}"
         );
     }

@@ -13,7 +13,7 @@ pub struct RevisionArgs {
     pub revision: Option<u64>,
 }
 
-/// What `cancel` takes.
+/// Arguments of `cancel`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct CancelArgs {
     /// Processes: ids, unique prefixes, names or @last [default: ask]
@@ -40,12 +40,12 @@ pub struct CancelArgs {
     /// Return without waiting for the end
     #[arg(long)]
     pub no_wait: bool,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `restart` takes.
+/// Arguments of `restart`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct RestartArgs {
     /// Process: an id, a unique prefix, a name or @last; several with -b or --interrupted
@@ -64,18 +64,18 @@ pub struct RestartArgs {
     /// With --interrupted: print which processes would be restarted or skipped, and why
     #[arg(long, requires = "interrupted")]
     pub dry_run: bool,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `retry` takes.
+/// Arguments of `retry`.
 #[derive(Clone, Debug, Args)]
 pub struct RetryArgs {
     /// Processes: ids, unique prefixes, names or @last
     #[arg(required = true, value_name = "ID", value_parser = reference, add = ArgValueCandidates::new(live))]
     pub ids: Vec<String>,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
@@ -89,12 +89,12 @@ pub struct TargetArgs {
     /// Do not act on descendants
     #[arg(long)]
     pub no_descendants: bool,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `signal` takes.
+/// Arguments of `signal`.
 #[derive(Clone, Debug, Args)]
 pub struct SignalArgs {
     /// Process: an id, a unique prefix, a name or @last
@@ -106,12 +106,12 @@ pub struct SignalArgs {
     /// Send it to all descendants of the command too
     #[arg(long)]
     pub tree: bool,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `progress` takes.
+/// Arguments of `progress`.
 #[derive(Clone, Debug, Args)]
 pub struct ProgressArgs {
     /// Progress: 42, 42% or 412/1000

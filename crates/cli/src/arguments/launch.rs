@@ -13,18 +13,18 @@ Examples:
   longhaul run -b --name tests -- cargo test      in the background: prints the id
   longhaul run -b --retry 3 --backoff 1s..60s -- ./sync
   longhaul run --shell 'make | tee build.log'
-  zcat dump.gz | longhaul run -- psql             hands its standard input over
+  zcat dump.gz | longhaul run -- psql             the command reads the pipe
 
 In the foreground the first Ctrl-C cancels the process, the second kills it, and Ctrl-\\ leaves it to the background.
 
-Standard input: in the foreground a pipe or a redirected file is handed over to the command; a terminal is not, the command
-reads an empty input then. In a loop such as `while read` that reads from the same input, say --stdin none. In the
-background only --stdin - hands it over, and the launch returns when all of it was read. --stdin <(COMMAND) and other
-descriptors of this program, such as /dev/fd/3, are handed over too. What was handed over is not kept: what can be repeated
-(--retry, --any-node) needs --stdin FILE, and a `restart` begins with an open input and says so. If this program is killed
-before the end of the input, the input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` ends it.";
+Standard input: in the foreground, the command reads a pipe or a redirected file; with a terminal it reads an empty input.
+Inside a loop such as `while read`, use --stdin none, so that the command does not read the input of the loop. In the
+background, only --stdin - passes standard input, and the launch returns when all input was read. --stdin <(COMMAND) and other
+descriptors, such as /dev/fd/3, work too. The input is not stored: a process that may run more than once (--retry, --any-node)
+needs --stdin FILE, and a `restart` starts with an open input. If this program is killed before the end of the input, the
+input stays open: `longhaul send ID` writes to it, and `longhaul send --close ID` closes it.";
 
-/// What `run` takes.
+/// Arguments of `run`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RunArgs {
@@ -104,10 +104,10 @@ pub struct RunArgs {
     /// Maximum size of a file that it writes
     #[arg(long, help_heading = "Limits", value_name = "SIZE", allow_negative_numbers = true)]
     pub max_file_size: Option<SizeArg>,
-    /// Where it runs.
+    /// Placement options.
     #[command(flatten)]
     pub place: PlacementArgs,
-    /// What is told of it.
+    /// Description options.
     #[command(flatten)]
     pub attention: MonitorArgs,
     /// Print the launch request; start nothing

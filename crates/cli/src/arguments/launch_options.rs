@@ -101,7 +101,7 @@ pub enum ChildrenRule {
 }
 
 impl ChildrenRule {
-    /// Gives the word that the manager knows it by.
+    /// Returns the value that the manager uses.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -124,7 +124,7 @@ pub enum SessionRule {
 }
 
 impl SessionRule {
-    /// Gives the word that the manager knows it by.
+    /// Returns the value that the manager uses.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {

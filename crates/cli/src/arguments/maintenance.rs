@@ -6,10 +6,10 @@ use crate::value::{AgeArg, DurationArg, SizeArg, reference, word};
 use clap::{ArgGroup, Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
-/// What `session` takes.
+/// Arguments of `session`.
 #[derive(Clone, Debug, Args)]
 pub struct SessionArgs {
-    /// What to do with it.
+    /// Subcommand.
     #[command(subcommand)]
     pub verb: SessionVerb,
 }
@@ -23,7 +23,7 @@ pub enum SessionVerb {
     End(SessionEndArgs),
 }
 
-/// What `session end` takes.
+/// Arguments of `session end`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SessionEndArgs {
     /// Session
@@ -37,7 +37,7 @@ pub struct SessionEndArgs {
     pub grace: Option<DurationArg>,
 }
 
-/// What `stats` takes.
+/// Arguments of `stats`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatsArgs {
     /// Count only processes of this session
@@ -48,7 +48,7 @@ pub struct StatsArgs {
     pub tree: Option<String>,
 }
 
-/// What `prune` takes.
+/// Arguments of `prune`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("rule").multiple(true).required(true))]
 pub struct PruneArgs {
@@ -66,7 +66,7 @@ pub struct PruneArgs {
     pub dry_run: bool,
 }
 
-/// What `reset` takes.
+/// Arguments of `reset`.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct ResetArgs {
     /// Print what would be stopped and deleted
@@ -74,10 +74,10 @@ pub struct ResetArgs {
     pub dry_run: bool,
 }
 
-/// What `store` takes.
+/// Arguments of `store`.
 #[derive(Clone, Debug, Args)]
 pub struct StoreArgs {
-    /// What to do with it.
+    /// Subcommand.
     #[command(subcommand)]
     pub verb: StoreVerb,
 }

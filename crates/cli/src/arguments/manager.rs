@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
-/// What `serve` takes.
+/// Arguments of `serve`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServeArgs {
     /// Stop all processes when the manager ends, instead of leaving them running
@@ -45,7 +45,7 @@ pub struct ServeArgs {
     pub autostarted: bool,
 }
 
-/// What `doctor` takes.
+/// Arguments of `doctor`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct DoctorArgs {
     /// Write a diagnostic file without secrets [default: longhaul-doctor-SECONDS.txt]
@@ -53,7 +53,7 @@ pub struct DoctorArgs {
     pub bundle: Option<Option<PathBuf>>,
 }
 
-/// What `token` takes.
+/// Arguments of `token`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TokenArgs {
     /// Print the read-only token
@@ -64,7 +64,7 @@ pub struct TokenArgs {
     pub rotate: bool,
 }
 
-/// What `init` takes.
+/// Arguments of `init`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct InitArgs {
     /// Continue if the directory exists
@@ -72,10 +72,10 @@ pub struct InitArgs {
     pub force: bool,
 }
 
-/// What `config` takes.
+/// Arguments of `config`.
 #[derive(Clone, Debug, Args)]
 pub struct ConfigArgs {
-    /// What to do with it.
+    /// Subcommand.
     #[command(subcommand)]
     pub verb: ConfigVerb,
 }
@@ -97,7 +97,7 @@ pub enum ConfigVerb {
     Path,
 }
 
-/// What `completions` takes.
+/// Arguments of `completions`.
 #[derive(Clone, Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell

@@ -5,13 +5,13 @@ use clap::{Args, Subcommand, ValueEnum};
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul mcp install claude-code      show the change to its configuration, ask, and make it
-  longhaul mcp install codex --print    print what belongs into it
+  longhaul mcp install claude-code      show the change to its configuration, ask, and apply it
+  longhaul mcp install codex --print    print the entry for the configuration
   longhaul mcp instructions >> AGENTS.md
-  longhaul mcp tools                    what an agent may call
+  longhaul mcp tools                    list the tools
   longhaul mcp                          serve one client on standard input and output";
 
-/// What `mcp` takes.
+/// Arguments of `mcp`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct McpArgs {
@@ -45,7 +45,7 @@ pub enum McpVerb {
     Tools(McpToolsArgs),
 }
 
-/// What `mcp install` takes.
+/// Arguments of `mcp install`.
 #[derive(Clone, Debug, Args)]
 pub struct McpInstallArgs {
     /// Agent
@@ -57,12 +57,12 @@ pub struct McpInstallArgs {
     /// Configure only the project in this directory
     #[arg(long)]
     pub local: bool,
-    /// How far it may go.
+    /// Scope of the action.
     #[command(flatten)]
     pub scope: McpScope,
 }
 
-/// What `mcp tools` takes.
+/// Arguments of `mcp tools`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct McpToolsArgs {
     /// How far the client may go.

@@ -5,7 +5,7 @@ use crate::value::{WatchArg, reference};
 use clap::Args;
 use clap_complete::engine::ArgValueCandidates;
 
-/// What `run` takes beside what every launch takes.
+/// Arguments of `run` in addition to those of every launch.
 #[derive(Clone, Debug, Default, Args)]
 pub struct MonitorArgs {
     /// Ready when it listens on this TCP port
@@ -34,11 +34,11 @@ pub struct MonitorArgs {
 const EXAMPLES: &str = "\
 Examples:
   longhaul run -b --stdin-pipe --name repl -- python3 -i
-  longhaul send repl 'print(6 * 7)'       a line
-  longhaul send repl --close              the end of its input
+  longhaul send repl 'print(6 * 7)'       send a line
+  longhaul send repl --close              close its input
   cat rows.csv | longhaul send x - --close";
 
-/// What `send` takes.
+/// Arguments of `send`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SendArgs {

@@ -5,10 +5,10 @@ use crate::value::{node_label, word};
 use clap::{Args, Subcommand};
 use clap_complete::engine::ArgValueCandidates;
 
-/// What `node` takes.
+/// Arguments of `node`.
 #[derive(Clone, Debug, Args)]
 pub struct NodeArgs {
-    /// What to do with it.
+    /// Subcommand.
     #[command(subcommand)]
     pub verb: NodeVerb,
 }

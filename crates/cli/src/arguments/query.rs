@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use clap_complete::engine::ArgValueCandidates;
 use std::str::FromStr;
 
-/// What `status` takes.
+/// Arguments of `status`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct StatusArgs {
     /// Processes to show in detail: ids, unique prefixes, names or @last; or one project name
@@ -53,7 +53,7 @@ pub struct StatusArgs {
     pub watch: bool,
 }
 
-/// What `tree` takes.
+/// Arguments of `tree`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TreeArgs {
     /// Root of the tree: an id, a unique prefix, a name or @last [default: all live processes]
@@ -64,23 +64,24 @@ pub struct TreeArgs {
     pub all: bool,
 }
 
-/// How programs read what `logs` prints.
+/// JSON output of `logs`.
 const LOGS_AS_JSON: &str = "\
-With --json: a document on each line, a piece of output {id, stream, at, text}, or with --grep a match {id, line, text,
+With --json: one document per line, a piece of output {id, stream, at, text}, or with --grep a match {id, line, text,
 before, after}";
 
-/// How programs read what `events` prints.
-const EVENTS_AS_JSON: &str = "With --json: a CloudEvents document on each line, also without -f";
+/// JSON output of `events`.
+const EVENTS_AS_JSON: &str = "With --json: one CloudEvents document per line, also without -f";
 
-/// How programs read what `inspect` prints.
+/// JSON output of `inspect`.
 const INSPECT_AS_JSON: &str =
-    "With --json: the document of each process on a line of its own, except on a terminal";
+    "With --json: one document per line, except on a terminal";
 
-/// How programs read what `wait` prints.
+/// JSON output of `wait`.
 const WAIT_AS_JSON: &str = "\
-With --json: one document at the end; with --session, unless more is said, a document on a line for each batch of ends";
+With --json: one document at the end; with --session alone, one document per line for each batch of
+ends";
 
-/// What `logs` takes.
+/// Arguments of `logs`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = LOGS_AS_JSON)]
 pub struct LogsArgs {
@@ -134,7 +135,7 @@ pub struct LogsArgs {
 pub enum LineCount {
     /// So many from the end.
     Last(u64),
-    /// All of them.
+    /// All statuses.
     All,
 }
 
@@ -160,7 +161,7 @@ pub enum StreamName {
     Stderr,
 }
 
-/// What `wait` takes.
+/// Arguments of `wait`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = WAIT_AS_JSON)]
 pub struct WaitArgs {
@@ -203,7 +204,7 @@ pub enum WaitGoal {
     Ready,
 }
 
-/// What `events` takes.
+/// Arguments of `events`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(after_help = EVENTS_AS_JSON)]
 pub struct EventsArgs {
@@ -224,7 +225,7 @@ pub struct EventsArgs {
     pub types: Vec<String>,
 }
 
-/// What `inspect` takes.
+/// Arguments of `inspect`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = INSPECT_AS_JSON)]
 pub struct InspectArgs {
@@ -233,7 +234,7 @@ pub struct InspectArgs {
     pub ids: Vec<String>,
 }
 
-/// What `explain` takes.
+/// Arguments of `explain`.
 #[derive(Clone, Debug, Args)]
 pub struct ExplainArgs {
     /// The word in brackets behind an error; without it all are listed

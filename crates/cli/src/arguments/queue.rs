@@ -8,13 +8,13 @@ use clap_complete::engine::ArgValueCandidates;
 
 const EXAMPLES: &str = "\
 Examples:
-  longhaul queue                            every queue: who runs, who waits, and for how long
+  longhaul queue                            all queues: running and waiting processes, with times
   longhaul queue cargo --limit 2            two at a time from now on
-  longhaul queue 'claude-opus*' --limit 1   every key that begins so
-  longhaul queue '*' --limit 4              every key that nothing else covers
+  longhaul queue 'claude-opus*' --limit 1   all keys with this prefix
+  longhaul queue '*' --limit 4              all keys without a limit of their own
   longhaul queue move build --first";
 
-/// What `queue` takes.
+/// Arguments of `queue`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(args_conflicts_with_subcommands = true, after_help = EXAMPLES)]
 pub struct QueueArgs {
@@ -42,7 +42,7 @@ pub enum QueueVerb {
     Move(MoveArgs),
 }
 
-/// What `queue move` takes.
+/// Arguments of `queue move`.
 #[derive(Clone, Debug, Default, Args)]
 #[command(group = ArgGroup::new("where").required(true))]
 pub struct MoveArgs {
@@ -56,12 +56,12 @@ pub struct MoveArgs {
     #[arg(long, group = "where", value_name = "N", allow_negative_numbers = true,
           value_parser = clap::value_parser!(i64).range(-100..=100))]
     pub priority: Option<i64>,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `why` takes.
+/// Arguments of `why`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct WhyArgs {
     /// Process: an id, a unique prefix, a name or @last [default: ask]

@@ -14,7 +14,7 @@ Examples:
   longhaul track complete $id --result '{\"rows\": 1000}'
   longhaul track fail $id --error 'the disk is full'";
 
-/// What `track` takes.
+/// Arguments of `track`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct TrackArgs {
@@ -36,7 +36,7 @@ pub enum TrackVerb {
     Fail(TrackFailArgs),
 }
 
-/// What `track start` takes.
+/// Arguments of `track start`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackStartArgs {
     /// What every launch takes.
@@ -56,7 +56,7 @@ pub struct TrackStartArgs {
     pub grace: Option<DurationArg>,
 }
 
-/// What `track progress` takes.
+/// Arguments of `track progress`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackProgressArgs {
     /// Process: an id, a unique prefix, a name or @last
@@ -68,12 +68,12 @@ pub struct TrackProgressArgs {
     /// Name of the current stage
     #[arg(long, value_name = "TEXT")]
     pub stage: Option<String>,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `track complete` takes.
+/// Arguments of `track complete`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackCompleteArgs {
     /// Process: an id, a unique prefix, a name or @last
@@ -85,12 +85,12 @@ pub struct TrackCompleteArgs {
     /// File with the result as JSON; - is standard input
     #[arg(long, value_name = "FILE")]
     pub result_file: Option<PathBuf>,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }
 
-/// What `track fail` takes.
+/// Arguments of `track fail`.
 #[derive(Clone, Debug, Default, Args)]
 pub struct TrackFailArgs {
     /// Process: an id, a unique prefix, a name or @last
@@ -99,7 +99,7 @@ pub struct TrackFailArgs {
     /// Reason for the failure
     #[arg(long, value_name = "TEXT", required = true)]
     pub error: String,
-    /// The revision that it is about.
+    /// Expected revision.
     #[command(flatten)]
     pub expected: RevisionArgs,
 }

@@ -19,7 +19,7 @@ impl UsageError {
         Self { error: Box::new(error), json: wants_json(arguments) }
     }
 
-    /// Prints it, as JSON where that was asked for, and ends the program: with 0 behind help, else with 2.
+    /// Prints the error, as JSON if requested, and exits: with 0 after help, otherwise with 2.
     pub fn exit(&self) -> ! {
         match self.problem() {
             Some(problem) => {
@@ -32,7 +32,7 @@ impl UsageError {
         }
     }
 
-    /// Gives it as programs read it, if a program reads it and it is no help that was asked for.
+    /// Returns the error as JSON if JSON output was requested; `None` for help.
     fn problem(&self) -> Option<Problem> {
         if !self.json || !self.error.use_stderr() {
             return None;
