@@ -32,7 +32,7 @@ pub const EXIT: &str = "exit";
 /// File name of the named pipe that the command reads as its input.
 pub const INPUT: &str = "stdin";
 
-/// Disk space in bytes that is reserved for an exit record: larger than any record, and one block on most disks.
+/// Disk space in bytes that is reserved for an exit record: enough for every exit record, and one block on most disks.
 const RESERVED_BYTES: u64 = 4_096;
 const MAX_LOCK_ATTEMPTS: u32 = 25;
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
@@ -123,8 +123,7 @@ impl AttemptDirectory {
     /// Opens the input of the command for writing, without blocking.
     ///
     /// Returns `None` if the input is not a named pipe, was closed, or has no reader. While the returned descriptor is
-    /// open,
-    /// the input does not end, even if the shim ends.
+    /// open, the input does not end, even if the shim ends.
     pub fn input(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, INPUT, flags, Mode::empty()) {
@@ -194,8 +193,7 @@ impl AttemptDirectory {
     }
 
     /// Creates the temporary file that will later become file `name`, and reserves disk space for one record in it, so
-    /// that
-    /// the record can be written even if the disk becomes full.
+    /// that the record can be written even if the disk becomes full.
     ///
     /// On a file system that cannot reserve space, this creates the file only and is not an error.
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
@@ -223,8 +221,7 @@ impl AttemptDirectory {
     ///   fails in between, the checksum shows that the content is incomplete; the record was not reported yet.
     ///
     /// The first call writes into the [reserved](Self::reserve) file. Every retry writes a new file, because the state
-    /// of a
-    /// file after a failed fsync cannot be trusted.
+    /// of a file after a failed fsync cannot be trusted.
     pub(crate) fn write_durably(
         &self,
         name: &str,

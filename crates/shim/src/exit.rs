@@ -50,7 +50,7 @@ pub struct ExitRecord {
     pub limit: Option<ExceededLimit>,
     /// True if the program was paused when it ended.
     pub paused: bool,
-    /// True while leftovers are being killed, so that the tree may not be empty yet.
+    /// True while leftovers are being stopped, so that the tree may not be empty yet.
     pub sweeping: bool,
     /// True if it could not be verified that the tree is empty: a process of the tree may be alive.
     pub unverified: bool,

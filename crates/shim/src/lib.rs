@@ -20,10 +20,9 @@
 //!    [`ShimMessage::Handed`], and other peers by [`ShimMessage::Started`]. A peer that holds these descriptors loses
 //!    neither output nor exit status if the shim is killed. While the shim runs, only the shim may read from the pipes.
 //! 5. If the command ends without being stopped, the shim records and reports the end at once. Leftovers are kept or
-//!    killed, as the launch says. While they are being killed, the record says `sweeping`; once the tree is proven
-//!    empty,
-//!    the shim reports the record again without `sweeping`. If the command was stopped, the shim records the end only
-//!    after the whole tree is proven empty.
+//!    stopped, as the launch says. While they are being stopped, the record says `sweeping`; once the tree is proven
+//!    empty, the shim reports the record again without `sweeping`. If the command was stopped, the shim records the end
+//!    only after the whole tree is proven empty.
 //! 6. The shim exits when the record is settled and a peer has acknowledged the record, when no peer is connected that
 //!    could acknowledge it, or at the latest one second after the shim reported it.
 //!
@@ -48,45 +47,38 @@
 //!
 //! # Input
 //! A launch may request a named pipe as the input of the command: the file `stdin`. The shim holds its write end open,
-//! so
-//! that the input does not end while writers connect and disconnect ([`AttemptDirectory::input`]).
+//! so that the input does not end while writers connect and disconnect ([`AttemptDirectory::input`]).
 //! [`ShimRequest::CloseInput`] removes the file and closes the write end of the shim; a shim that supports this request
 //! lists `input` in its capabilities. The command reads the end of its input once all other writers have closed the
-//! pipe
-//! too. Bytes that are still unread when the command ends are lost. If the shim is killed, the input ends when the last
-//! manager that holds the pipe closes it.
+//! pipe too. Bytes that are still unread when the command ends are lost. If the shim is killed, the input ends when the
+//! last manager that holds the pipe closes it.
 //!
 //! # Lease
 //! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This is for work that runs
 //! again on another node once this node is lost. A shim that supports leases lists `lease` in its capabilities. It
-//! reads
-//! the file again when the last expiry that it read is reached, and at least every five seconds. A timer of the
+//! reads the file again when the last expiry that it read is reached, and at least every five seconds. A timer of the
 //! boot-time clock triggers this, so that the time in which the machine is suspended counts.
 //! - If the lease was not extended, the shim stops the tree with [`StopReason::Limit`], and kills it after five seconds
 //!   at most.
 //! - If the file cannot be read or belongs to another boot, the shim retries for one second. Then it treats the lease
-//!   as
-//!   expired, because no manager maintains the file.
+//!   as expired, because no manager maintains the file.
 //!
 //! The file is text in the form that the section on files describes: `longhaul-lease 1`, `boot_id`, `until_ms`
 //! (milliseconds since boot, or the largest `u64` for a lease that does not expire), `end`.
 //!
 //! # Clocks
 //! Steady time is the boot-time clock plus the offset [`LaunchOrder::anchor_ms`], as milliseconds since the Unix epoch;
-//! it
-//! never jumps. Awake time is the monotonic clock, which stops while the machine is suspended. Wall-clock times are for
-//! display only.
+//! it never jumps. Awake time is the monotonic clock, which stops while the machine is suspended. Wall-clock times are
+//! for display only.
 //!
 //! # Messages
 //! A frame consists of a `u32` length of everything that follows, a `u8` kind, and fields. A field consists of a `u8`
 //! tag, a `u32` length, and bytes. All numbers are little endian. The receiver answers an unknown kind with an error
-//! and
-//! skips unknown tags. The kinds and tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) never
+//! and skips unknown tags. The kinds and tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) never
 //! change.
 //!
 //! The shim reports every change to each peer that has sent a hello. It reports the start by [`ShimMessage::Started`],
-//! or
-//! by a status to a peer that does not request descriptors. The first connection needs no hello, and receives the
+//! or by a status to a peer that does not request descriptors. The first connection needs no hello, and receives the
 //! descriptors by [`ShimMessage::Handed`] before the gate opens.
 //!
 //! The shim answers each request on the connection of the request:
@@ -115,13 +107,11 @@
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | the tails, where holes cannot be punched: `LHTAIL1`, a zero byte, the offset of the first byte as `u64`, then content |
 //!
 //! `identity` and `exit` are text: first the form and its version (`longhaul-identity 1`, `longhaul-exit 1`), then
-//! lines
-//! of `key=value` with percent-escaped values, and last `end=` with the CRC-32 of everything before in hexadecimal.
-//! Readers ignore unknown keys.
+//! lines of `key=value` with percent-escaped values, and last `end=` with the CRC-32 of everything before in
+//! hexadecimal. Readers ignore unknown keys.
 //!
 //! The keys of `identity` are `process`, `attempt`, `boot_id`, `shim_pid`, `shim_start`, `pid`, `start_time`, `cgroup`
-//! (if
-//! any), `mechanism`, `started_at`, `wall`.
+//! (if any), `mechanism`, `started_at`, `wall`.
 //!
 //! The keys of `exit` are:
 //! - `kind`: `exited` with `code`, `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, or
@@ -132,7 +122,7 @@
 //! - `swept`, `leftovers`, `pipe_held` (1 if an output pipe is still open), `output_bytes`, `dropped_bytes`,
 //!   `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`;
 //! - `limit` if a limit ended the program: `cpu`, `memory` or `file_size`;
-//! - `paused`; `sweeping` while leftovers are being killed; `unverified` if it could not be verified that the tree is
+//! - `paused`; `sweeping` while leftovers are being stopped; `unverified` if it could not be verified that the tree is
 //!   empty; `settled`.
 
 mod attempt_directory;
