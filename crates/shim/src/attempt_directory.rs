@@ -72,8 +72,7 @@ impl AttemptDirectory {
         }
     }
 
-    /// Takes the lock, which lasts while the returned descriptor is open. Returns `None` if another process holds the
-    /// lock.
+    /// Takes the lock, which lasts while the returned descriptor is open. Returns `None` if the lock is already held.
     ///
     /// The lock is on the directory itself. A lock file would cost one inode per attempt, and could be removed.
     pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
@@ -155,8 +154,7 @@ impl AttemptDirectory {
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {
         self.remove(SOCKET)?;
-        // `bind` takes the mode of the socket file from the umask. Changing the umask is safe in a program with one
-        // thread.
+        // `bind` takes the mode of the socket file from the umask. Changing the umask is safe with one thread.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(self.through_proc(SOCKET));
         rustix::process::umask(before);

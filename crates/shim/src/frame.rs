@@ -1,7 +1,7 @@
 //! Frames of the control protocol: a `u32` length of everything that follows (little endian), a `u8` kind, then fields.
 //!
 //! A field is a `u8` tag, a `u32` length, and bytes. Receivers skip unknown tags, so that later versions can add
-//! fields.
+//! fields to messages.
 
 use std::fmt;
 

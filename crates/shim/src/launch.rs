@@ -100,7 +100,7 @@ impl Default for OutputBound {
 
 /// Limits of the whole process tree, which only a cgroup can enforce.
 ///
-/// Where the cgroup has the controller, the limit of the tree replaces the corresponding limit of each process.
+/// If the cgroup has the controller, the limit of the tree replaces the corresponding limit of each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupLimits {
     /// Maximum memory in bytes; `None` for no limit. A tree with this limit may not use swap.

@@ -75,7 +75,7 @@ pub enum ShimMessage {
         /// Description of the problem, for people.
         text: String,
     },
-    /// A signal was sent.
+    /// A signal was sent; answer to a signal request.
     Signaled {
         /// Number of processes that the signal reached.
         reached: u64,

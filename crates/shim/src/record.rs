@@ -25,12 +25,12 @@ pub enum RecordError {
     },
     /// A required key is absent.
     Missing {
-        /// The absent key.
+        /// Name of the absent key.
         key: &'static str,
     },
     /// The value of a key has the wrong form.
     BadValue {
-        /// The key of the value.
+        /// Name of the key with the wrong value.
         key: &'static str,
     },
 }

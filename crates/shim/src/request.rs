@@ -32,7 +32,7 @@ pub enum ShimRequest {
     Status,
     /// Stops the whole tree.
     Stop(ShimStopRequest),
-    /// Sends a signal.
+    /// Sends a signal to the program or to the whole tree.
     Signal {
         /// Number of the signal.
         signal: i32,

@@ -26,8 +26,7 @@ pub struct AttemptStatus {
     pub mechanism: Containment,
     /// True if the program itself is stopped by a signal, which a pause or another process sent.
     pub leader_stopped: bool,
-    /// Pids of living managers that have sent a hello. Managers and the processes that they start are not part of the
-    /// tree.
+    /// Pids of living managers that have sent a hello. They and the processes that they start are not part of the tree.
     pub managers: Vec<u32>,
 }
 

@@ -9,9 +9,9 @@ const END_MASK: u64 = (1 << END_BITS) - 1;
 /// Output stream of the program from which bytes came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamId {
-    /// Standard output.
+    /// Standard output of the program.
     Stdout,
-    /// Standard error.
+    /// Standard error of the program.
     Stderr,
 }
 
@@ -27,7 +27,7 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
-    /// Encodes the entry.
+    /// Encodes the entry as 16 bytes.
     pub fn encode(self) -> [u8; 16] {
         let stream = match self.stream {
             StreamId::Stdout => 1_u64,

@@ -1,5 +1,4 @@
-//! The files over which the log or the index is spread: the first file, and the tail files where holes cannot be
-//! punched.
+//! The files of the log or of the index: the first file, and tail files where holes cannot be punched.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -67,8 +66,7 @@ impl Segments {
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))
     }
 
-    /// Returns the first offset from `offset` on at which bytes were written. Skips holes and the space between the
-    /// files.
+    /// Returns the first offset from `offset` on at which bytes were written. Skips holes and gaps between the files.
     pub(super) fn next_written(&self, offset: u64) -> Option<u64> {
         let behind = self.list.iter().filter(|segment| offset < segment.end);
         let written = behind.filter_map(|segment| {

@@ -57,7 +57,7 @@ struct PointerList {
     _strings: Vec<CString>,
 }
 
-/// The child's ends of its pipes.
+/// Descriptors of the pipe ends that the child uses.
 struct ChildEnds {
     stdin: Option<RawFd>,
     gate: RawFd,
@@ -92,9 +92,9 @@ pub(super) fn spawn(
         stdout: stdout_in.as_raw_fd(),
         stderr: stderr_in.as_raw_fd(),
     };
-    // SAFETY: this program never makes a second thread, and the child makes system calls only.
+    // SAFETY: this program has only one thread, and the child makes only system calls.
     match unsafe { fork(cgroup) }? {
-        // SAFETY: this is the child.
+        // SAFETY: this code runs in the child of the fork.
         ForkSide::Child => unsafe { become_program(&prepared, &ends) },
         ForkSide::Parent { pid, pidfd } => Ok(GatedChild { pid, pidfd, gate, report, stdout, stderr }),
     }
@@ -131,12 +131,12 @@ fn text(value: &OsStr) -> io::Result<CString> {
     CString::new(value.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// Waits at the gate and becomes the program.
+/// Waits at the gate, then executes the program. Ends the process if the gate closes or a step fails.
 ///
 /// # Safety
-/// Must be called in the child of a fork.
+/// The caller must be the child of a fork.
 unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
-    // SAFETY: only system calls on memory that was laid out before the fork.
+    // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
         // This also closes the inherited lock and the write end of the gate. With the lock, the attempt would look
         // alive after the shim has ended. With the write end, the gate would never report that the shim has ended.
@@ -162,7 +162,7 @@ unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
 /// Prepares the process and executes the program. Returns only if a step failed: the result is that step, and errno
 /// contains the reason.
 unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnStage {
-    // SAFETY: only system calls on memory that was laid out before the fork.
+    // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
         if libc::chdir(prepared.directory.as_ptr()) < 0 {
             return SpawnStage::Directory;
@@ -198,7 +198,7 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
 /// Refuses a named pipe without a writer, because the open would block until there is a writer, and the reason of that
 /// delay would not be visible.
 unsafe fn open_input(path: &CStr) -> RawFd {
-    // SAFETY: only system calls on memory of the caller and of this stack.
+    // SAFETY: this code makes only system calls, on memory of the caller and of this stack frame.
     unsafe {
         let input = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY | libc::O_NONBLOCK);
         if input < 0 || libc::fcntl(input, libc::F_SETFL, 0) < 0 {
@@ -217,7 +217,7 @@ unsafe fn open_input(path: &CStr) -> RawFd {
 
 /// Returns true if a named pipe contains data or has a writer. Removes no data from the pipe.
 unsafe fn has_writer(input: RawFd) -> bool {
-    // SAFETY: only system calls on memory of this stack.
+    // SAFETY: this code makes only system calls, on memory of this stack frame.
     unsafe {
         let mut copy = [0; 2];
         if libc::pipe2(copy.as_mut_ptr(), libc::O_CLOEXEC) < 0 {
@@ -234,7 +234,7 @@ unsafe fn has_writer(input: RawFd) -> bool {
 unsafe fn reset_signals() {
     // The sigaction structure of the kernel: handler, flags, restorer, mask. All zero is the default action.
     let default = [0_u64; 4];
-    // SAFETY: the kernel reads the action and writes nothing; sigset_t is plain memory.
+    // SAFETY: the kernel only reads the action, and `sigset_t` is plain memory.
     unsafe {
         for signal in 1..=LAST_SIGNAL {
             // Call the kernel directly, because the C library refuses to change two signals that it uses.
@@ -253,17 +253,17 @@ unsafe fn close_all_but(ends: &ChildEnds) {
     let mut from = 3;
     for fd in kept {
         if fd > from {
-            // SAFETY: nothing in the child uses the descriptors of the shim.
+            // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
             unsafe { close_between(from, fd - 1) };
         }
         from = fd + 1;
     }
-    // SAFETY: as above.
+    // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
     unsafe { close_between(from, RawFd::MAX) };
 }
 
 unsafe fn close_between(first: RawFd, last: RawFd) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller guarantees that the descriptors in this range are not used.
     unsafe {
         if libc::syscall(libc::SYS_close_range, first, last, 0_u32) < 0 {
             for fd in first..=last.min(1_024) {

@@ -74,7 +74,7 @@ impl Connection {
         self.frames.set_limit(MAX_REQUEST_LEN);
     }
 
-    /// Receives the bytes that one read returns.
+    /// Receives the available bytes with one read. An error or the end of the stream marks the connection as broken.
     pub(super) fn receive(&mut self) {
         // No request carries descriptors. Received ones are closed at once.
         let mut unwanted = Vec::new();

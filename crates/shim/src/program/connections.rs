@@ -19,7 +19,7 @@ impl Connections {
         Self { list: vec![first], door: ControlSocket::new(clock::awake_ms()) }
     }
 
-    /// Opens the control socket when that is due.
+    /// Creates the control socket if that is due, or at once if no peer is connected.
     pub(super) fn advance_door(&mut self, directory: &AttemptDirectory, now: u64) {
         self.door.advance(directory, self.list.is_empty(), now);
     }
@@ -70,8 +70,7 @@ impl Connections {
         }
     }
 
-    /// Sends the exit record to all peers. Each peer must acknowledge this record, even if it acknowledged an earlier
-    /// one.
+    /// Sends the exit record to all peers. A peer must acknowledge this record even if it acknowledged an earlier one.
     pub(super) fn broadcast_exit(&mut self, notice: &ShimMessage) {
         for connection in &mut self.list {
             connection.acknowledged = false;

@@ -51,7 +51,7 @@ impl Supervisor {
         self.end_sweep();
         match &mut self.record {
             RecordState::Open => self.begin_ending(now),
-            // An earlier form of the record is durable here, and a peer has stored the final form. Do not wait for disk
+            // An earlier form of the record is durable here, and a peer has stored the final form: do not wait for
             // space.
             RecordState::Unwritten { record, is_durable: true, .. }
                 if record.settled && self.connections.is_acknowledged() =>

@@ -10,9 +10,7 @@ const INTO_CGROUP: u64 = 0x2_0000_0000;
 
 /// Side of a fork on which the caller continues.
 pub(super) enum ForkSide {
-    /// The new process.
     Child,
-    /// The process that called `fork`.
     Parent { pid: u32, pidfd: OwnedFd },
 }
 

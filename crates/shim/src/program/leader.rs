@@ -45,7 +45,7 @@ pub(super) enum ExecReport {
     Nothing,
     /// The pipe closed without a report: the program was executed, or the child was killed before.
     Silence,
-    /// A step failed.
+    /// A step before the execution of the program failed.
     Failure { stage: SpawnStage, errno: i32 },
 }
 

@@ -47,17 +47,14 @@ enum LeaseCourse {
 
 /// Action that the lease requires now.
 pub(super) enum LeaseAction {
-    /// No action.
     Nothing,
-    /// Stop the tree.
     Stop,
-    /// Kill the rest of the tree.
     Kill,
 }
 
 impl LeaseTerm {
-    /// Starts in the doubtful state and reads the note at once, because the note may still be that of an earlier
-    /// manager.
+    /// Starts in the doubtful state, because the note may still be that of an earlier manager. The note is read at
+    /// once.
     pub(super) fn begin(path: PathBuf, boot_id: String) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;

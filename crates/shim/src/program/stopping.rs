@@ -40,9 +40,7 @@ enum TreeStopStep {
 
 /// Result of a step of stopping.
 pub(super) enum StopProgress {
-    /// Nothing has changed.
     Same,
-    /// The tree has become empty.
     Emptied,
     /// Some processes are still alive although they were killed a while ago.
     Survivors,

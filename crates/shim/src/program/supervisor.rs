@@ -139,8 +139,8 @@ impl Supervisor {
     fn check_term(&mut self, now: u64) {
         match self.term.as_mut().map_or(LeaseAction::Nothing, LeaseTerm::advance) {
             LeaseAction::Nothing => {}
-            // The leader has ended, so only leftovers can still run, and those are being stopped already or are to be
-            // kept.
+            // The leader has ended. Leftovers are either being stopped already, or the launch allows them to keep
+            // running.
             LeaseAction::Stop if self.leader.has_ended() => {}
             LeaseAction::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
             LeaseAction::Kill => {

@@ -9,15 +9,13 @@ use std::{
 
 /// Result of asking the kernel for an ended child.
 pub(super) enum ReapResult {
-    /// There are no children at all.
     NoChildren,
-    /// None of the children has ended.
+    /// Children exist, but no child has ended.
     Nothing,
     /// One child has ended and was reaped.
     Reaped(ReapedChild),
 }
 
-/// A child that ended.
 pub(super) struct ReapedChild {
     pub(super) pid: u32,
     pub(super) status: i32,
@@ -52,8 +50,7 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Reads the pending signals. Returns true if SIGCONT is among them, so that this program may have been stopped until
-/// now.
+/// Reads the pending signals. Returns true if SIGCONT is among them: this program may have been stopped until now.
 pub(super) fn take_signals(signals: &OwnedFd) -> bool {
     // One read is enough: each of the two signals is pending at most once, even if several children have ended.
     let mut bytes = [0; 2 * mem::size_of::<libc::signalfd_siginfo>()];
@@ -73,7 +70,7 @@ pub(super) fn close_inherited() {
 
 /// Replaces standard input by the null device, so that only the copy of the previous descriptor stays open.
 pub(super) fn null_stdin(null: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open descriptors; nothing in this program owns number 0.
+    // SAFETY: both are open descriptors, and no value in this program owns descriptor 0.
     let done = unsafe { libc::dup2(null.as_raw_fd(), 0) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -58,7 +58,7 @@ impl Supervisor {
         }
     }
 
-    /// Duplicates the descriptors with which a peer can read the output and observe the end of the program without this
+    /// Duplicates the descriptors for a peer, which can use them to read the output and observe the end without this
     /// shim.
     fn shared(&self) -> (Vec<Descriptor>, Vec<OwnedFd>) {
         let mut descriptors = vec![Descriptor::Pidfd];

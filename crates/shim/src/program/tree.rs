@@ -134,7 +134,7 @@ impl ProcessTree {
                 let asked = sys::signal_group_through(&self.pidfd, 0);
                 return match asked.map_err(|error| error.raw_os_error()) {
                     Err(Some(libc::ESRCH)) => Some(true),
-                    // EPERM also means that the group has members. But all of them may be strangers.
+                    // EPERM also means that the group has members. But all of them may be managers or other shims.
                     Ok(()) | Err(Some(libc::EPERM)) => {
                         self.visit(|_| {}).strangers.is_empty().then_some(false)
                     }
@@ -142,11 +142,12 @@ impl ProcessTree {
                 };
             }
         };
-        // Strangers that the command started are below this shim too, so the kernel's answer includes them.
+        // The kernel's answer also counts managers and other shims that the command started, because they are below
+        // this shim.
         (empty || self.visit(|_| {}).strangers.is_empty()).then_some(empty)
     }
 
-    /// Returns the cgroup if it contains no strangers, so that it can be frozen or killed as a whole.
+    /// Returns the cgroup if it contains no managers and no other shims, so that it can be frozen or killed as a whole.
     pub(super) fn whole_cgroup(&self) -> Option<&Cgroup> {
         let cgroup = self.cgroup.as_ref()?;
         let strangers = self.visit(|_| {}).strangers;
@@ -171,7 +172,7 @@ impl ProcessTree {
         }
     }
 
-    /// Unfreezes the cgroup, even if it contains strangers.
+    /// Unfreezes the cgroup, even if it contains managers or other shims.
     pub(super) fn thaw(&self) {
         if let Some(cgroup) = &self.cgroup {
             drop(cgroup.freeze(false));
@@ -188,8 +189,8 @@ impl ProcessTree {
         let mut reached = Vec::new();
         if self.containment == Containment::Group {
             let births: Vec<ProcessStart> = self.members().iter().map(TreeMember::birth).collect();
-            // Signal the group at one moment, so that no process can be forked in between. With strangers in the group,
-            // this is not possible, because they must not be signalled.
+            // Signal the group at one moment, so that no process can be forked in between. This is not possible if the
+            // group contains managers or other shims, because they must not be signalled.
             if self.visit(|_| {}).strangers.is_empty()
                 && sys::signal_group_through(&self.pidfd, signal).is_ok()
             {
