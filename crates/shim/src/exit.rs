@@ -54,7 +54,7 @@ pub struct ExitRecord {
     pub sweeping: bool,
     /// True if it could not be verified that the tree is empty: a process of the tree may be alive.
     pub unverified: bool,
-    /// True if the record is final: all output was read, and no descendant is left that must be killed.
+    /// True if the record is final: no descendant is left that must be killed, and the shim has stopped reading output.
     pub settled: bool,
 }
 

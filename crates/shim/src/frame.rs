@@ -267,7 +267,7 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Widens a length. The program runs only on machines with pointers of at least 32 bits.
+/// Widens a length. This is lossless, because pointers have at least 32 bits on all supported machines.
 fn to_usize(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }

@@ -19,10 +19,10 @@
 //! 4. Peers receive a pidfd and the read ends of both output pipes: the starter before the gate opens, by
 //!    [`ShimMessage::Handed`], and other peers by [`ShimMessage::Started`]. A peer that holds these descriptors loses
 //!    neither output nor exit status if the shim is killed. While the shim runs, only the shim may read from the pipes.
-//! 5. If the command ends without being stopped, the shim records and reports the end at once. Leftovers keep running or
-//!    are stopped, as the launch says. While they are being stopped, the record says `sweeping`; once the tree is proven
-//!    empty, the shim reports the record again without `sweeping`. If the command was stopped, the shim records the end
-//!    only after the whole tree is proven empty.
+//! 5. If the command ends without being stopped, the shim records and reports the end at once. Leftovers keep running
+//!    or are stopped, as the launch says. While they are being stopped, the record says `sweeping`; once the tree is
+//!    proven empty, the shim reports the record again without `sweeping`. If the command was stopped, the shim records
+//!    the end only after the whole tree is proven empty.
 //! 6. The shim exits when the record is settled and a peer has acknowledged the record, when no peer is connected that
 //!    could acknowledge it, or at the latest one second after the shim reported it.
 //!

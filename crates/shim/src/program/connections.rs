@@ -51,7 +51,7 @@ impl Connections {
         };
         while let Ok((socket, _)) = listener.accept() {
             if self.list.len() >= MAX_CONNECTIONS {
-                // At the limit, a new peer replaces a peer that has not sent a hello.
+                // If there are too many connections, a new peer replaces a peer that has not sent a hello.
                 let Some(silent) = self.list.iter().position(|each| !each.greeted) else {
                     continue;
                 };

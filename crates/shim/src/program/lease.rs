@@ -18,8 +18,8 @@ use crate::{clock, lease::LeaseNote};
 /// Time in milliseconds for which a note is read again if the note is unreadable, or expired when first read.
 const STALE_NOTE_INTERVAL_MS: u64 = 1_000;
 const STALE_NOTE_POLL_MS: u64 = 50;
-/// Maximum time in milliseconds between two reads of the note. Without it, the shim would not notice that the next
-/// manager has replaced a lease that never expires by a lease that does.
+/// Maximum time in milliseconds between two reads of the note. The next manager may replace a lease that never expires
+/// by one that does, and the shim notices this only by reading.
 const MAX_LEASE_POLL_MS: u64 = 5_000;
 /// Time in milliseconds between the first signal and SIGKILL after the lease has expired. It replaces the times of the
 /// stop plan, and is well within the grace period that follows a lease.

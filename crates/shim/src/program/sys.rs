@@ -62,7 +62,7 @@ pub(super) fn take_signals(signals: &OwnedFd) -> bool {
 
 /// Closes all descriptors that the starter left open, except the three standard ones.
 pub(super) fn close_inherited() {
-    // SAFETY: called before this program owns a descriptor above 2.
+    // SAFETY: this function is called before the program owns a descriptor above 2.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32);
     }
@@ -112,7 +112,7 @@ pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<
 /// Reaps one ended child, and reads the resources that the child used.
 pub(super) fn wait_any() -> ReapResult {
     let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which zero is valid; both pointers are to live memory.
+    // SAFETY: rusage consists of plain numbers, for which zero is valid, and both pointers point to live memory.
     let (pid, usage) = unsafe {
         let mut usage: libc::rusage = mem::zeroed();
         let pid = libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage);

@@ -38,7 +38,7 @@ pub(super) struct TreeMember {
     direct: bool,
 }
 
-/// Findings of one scan of the tree, in addition to its members.
+/// Result of one scan of the tree, except the list of its members.
 #[derive(Debug, Default)]
 struct TreeVisit {
     /// Pids of descendants that do not belong to the tree: managers, other shims and their children.
