@@ -1,4 +1,4 @@
-//! The shim as a program of its own, for this package's tests.
+//! The shim as an executable, for the tests of this package.
 
 fn main() {
     longhaul_shim::main()

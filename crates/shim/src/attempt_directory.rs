@@ -1,4 +1,4 @@
-//! The directory of one attempt, always reached through an open descriptor of it.
+//! Access to the files of one attempt directory, through an open descriptor of the directory.
 
 use std::{
     fmt, fs, io,
@@ -23,16 +23,16 @@ use crate::{
     record::{MAX_RECORD_LEN, RecordError},
 };
 
-/// The name of the socket that the shim listens on.
+/// File name of the control socket on which the shim listens.
 pub const SOCKET: &str = "ctl";
-/// The name of the file that says who runs.
+/// File name of the identity, which names the processes of the attempt.
 pub const IDENTITY: &str = "identity";
-/// The name of the file that says how it ended.
+/// File name of the exit record.
 pub const EXIT: &str = "exit";
-/// The name of the pipe that the work reads as its input.
+/// File name of the named pipe that the command reads as its input.
 pub const INPUT: &str = "stdin";
 
-/// Bytes that are enough for any record of an end; a block of most disks.
+/// Disk space in bytes that is reserved for an exit record: enough for every exit record, and one block on most disks.
 const RESERVED_BYTES: u64 = 4_096;
 const MAX_LOCK_ATTEMPTS: u32 = 25;
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(2);
@@ -51,19 +51,19 @@ impl AttemptDirectory {
         Ok(Self { fd: rustix::fs::openat(CWD, path, flags, Mode::empty())? })
     }
 
-    /// Reads who runs the attempt; `None` if its gate never opened.
+    /// Returns the identity of the attempt, or `None` if the gate of the attempt never opened.
     pub fn identity(&self) -> Result<Option<Identity>, AttemptFileError> {
         let bytes = self.read(IDENTITY)?;
         bytes.map(|bytes| Identity::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(IDENTITY))
     }
 
-    /// Reads how the attempt ended; `None` if no end was recorded.
+    /// Returns the exit record of the attempt, or `None` if no end was recorded.
     pub fn exit_record(&self) -> Result<Option<ExitRecord>, AttemptFileError> {
         let bytes = self.read(EXIT)?;
         bytes.map(|bytes| ExitRecord::decode(&bytes)).transpose().map_err(AttemptFileError::in_file(EXIT))
     }
 
-    /// Tells whether a shim holds the lock and so lives.
+    /// Returns true if a shim holds the lock, and therefore is alive.
     pub fn is_locked(&self) -> io::Result<bool> {
         match rustix::fs::flock(self.reopened()?, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(false),
@@ -72,15 +72,15 @@ impl AttemptDirectory {
         }
     }
 
-    /// Takes the lock for as long as the returned descriptor is open; `None` if another holds it.
+    /// Takes the lock, which lasts while the returned descriptor is open. Returns `None` if the lock is already held.
     ///
-    /// The lock is that of the directory itself: a file for it would cost an inode per attempt and could be removed.
+    /// The lock is on the directory itself. A lock file would cost one inode per attempt, and could be removed.
     pub fn lock(&self) -> io::Result<Option<OwnedFd>> {
         let directory = self.reopened()?;
         for _ in 0..MAX_LOCK_ATTEMPTS {
             match rustix::fs::flock(&directory, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => return Ok(Some(directory)),
-                // Somebody who only asks whether it is locked holds it for a moment.
+                // A process in `is_locked` may hold the lock for a moment.
                 Err(Errno::WOULDBLOCK) => std::thread::sleep(LOCK_RETRY_DELAY),
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
@@ -89,20 +89,20 @@ impl AttemptDirectory {
         Ok(None)
     }
 
-    /// A lock belongs to an opening, so that each holder needs one of its own.
+    /// Opens the directory again. A lock belongs to an open file description, so each holder needs a separate one.
     fn reopened(&self) -> io::Result<OwnedFd> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, ".", flags, Mode::empty())?)
     }
 
-    /// Connects to the shim; how long the path of the directory is does not matter.
+    /// Connects to the shim. The length of the directory path does not matter.
     ///
-    /// A young shim may be alive and have no socket yet.
+    /// The connection fails if the shim has just started and has not created its socket yet.
     pub fn connect(&self) -> io::Result<UnixStream> {
         UnixStream::connect(self.through_proc(SOCKET))
     }
 
-    /// Connects to the shim; while it lives and has no socket yet, waits for that, but not longer than `patience`.
+    /// Connects to the shim. While the shim is alive and has no socket yet, waits for the socket for up to `patience`.
     pub fn connect_within(&self, patience: Duration) -> io::Result<UnixStream> {
         let begin = Instant::now();
         loop {
@@ -119,10 +119,10 @@ impl AttemptDirectory {
         }
     }
 
-    /// Opens the input of the work for writing, without ever waiting there; `None` if it is no pipe, was closed, or nobody
-    /// reads from it any more.
+    /// Opens the input of the command for writing, without blocking.
     ///
-    /// As long as the returned descriptor is open, the input does not end, not even when the shim does.
+    /// Returns `None` if the input is not a named pipe, was closed, or has no reader. While the returned descriptor is
+    /// open, the input does not end, even if the shim ends.
     pub fn input(&self) -> io::Result<Option<OwnedFd>> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&self.fd, INPUT, flags, Mode::empty()) {
@@ -135,26 +135,26 @@ impl AttemptDirectory {
         }
     }
 
-    /// Takes the input of the work away, so that nobody opens it any more.
+    /// Removes the input pipe of the command, so that no process can open it again.
     pub fn remove_input(&self) -> io::Result<()> {
         self.remove(INPUT)
     }
 
-    /// Makes a pipe with a name; returns the end to read from, then the one to write to, which never waits.
+    /// Creates a named pipe. Returns the read end, which blocks, and the write end, which does not block.
     pub(crate) fn make_pipe(&self, name: &str) -> io::Result<(OwnedFd, OwnedFd)> {
         let open = |flags| {
             rustix::fs::openat(&self.fd, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
         };
         self.remove(name)?;
         rustix::fs::mkfifoat(&self.fd, name, private())?;
-        // Each end would wait for the other one; this one is both.
+        // Opening one end blocks until the other end is open. This descriptor counts as both ends.
         let _both = open(OFlags::RDWR | OFlags::NONBLOCK)?;
         Ok((open(OFlags::RDONLY)?, open(OFlags::WRONLY | OFlags::NONBLOCK)?))
     }
 
     pub(crate) fn listen(&self) -> io::Result<UnixListener> {
         self.remove(SOCKET)?;
-        // The mode of a socket file comes from the mask at the time of bind; this program has one thread.
+        // `bind` takes the mode of the socket file from the umask. Changing the umask is safe with one thread.
         let before = rustix::process::umask(Mode::from_raw_mode(0o177));
         let listener = UnixListener::bind(self.through_proc(SOCKET));
         rustix::process::umask(before);
@@ -163,7 +163,7 @@ impl AttemptDirectory {
         Ok(listener)
     }
 
-    /// Creates a file of which a try that failed may have left something.
+    /// Creates a file, and first removes a file that a failed attempt may have left under this name.
     fn create_anew(&self, name: &str) -> io::Result<OwnedFd> {
         match self.create(name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -174,13 +174,13 @@ impl AttemptDirectory {
         }
     }
 
-    /// Creates a file that must not exist yet, readable and writable by the owner only.
+    /// Creates a file that only the owner can read and write. Fails if the file exists.
     pub(crate) fn create(&self, name: &str) -> io::Result<OwnedFd> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(&self.fd, name, flags, private())?)
     }
 
-    /// Opens a file for reading; `None` if it does not exist.
+    /// Opens a file for reading. Returns `None` if the file does not exist.
     pub(crate) fn open_file(&self, name: &str) -> io::Result<Option<fs::File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
         match rustix::fs::openat(&self.fd, name, flags, Mode::empty()) {
@@ -190,8 +190,10 @@ impl AttemptDirectory {
         }
     }
 
-    /// Creates the file that is to take this place, with room for a record: no full disk keeps that out any more. Where
-    /// the file system cannot promise room there is none, which is no error.
+    /// Creates the temporary file that will later become file `name`, and reserves disk space for one record in it, so
+    /// that the record can be written even if the disk becomes full.
+    ///
+    /// On a file system that cannot reserve space, this creates the file only and is not an error.
     pub(crate) fn reserve(&self, name: &str) -> io::Result<fs::File> {
         let temporary = temporary(name);
         let file = self.create_anew(&temporary)?;
@@ -205,17 +207,19 @@ impl AttemptDirectory {
         }
     }
 
-    /// Gives back what was reserved.
+    /// Removes the reserved temporary file.
     pub(crate) fn release(&self, name: &str) {
         drop(self.remove(&temporary(name)));
     }
 
-    /// Puts a whole file in place so that it is there after a power cut, or was never there.
+    /// Writes a file so that after a power cut the file is either complete or absent.
     ///
-    /// A file that replaces another is durable before it takes its place. One that replaces none takes its place first,
-    /// so that a journaling file system makes name and content durable in one go; if it is cut off before, its check
-    /// sum says so, and nobody was told of it. What was [reserved](Self::reserve) is written first; every other try writes
-    /// a new file: what a failed fsync left behind cannot be trusted.
+    /// - If the file replaces another one, the content is synced before the rename.
+    /// - Otherwise the rename comes first, so that a journaling file system commits name and content together. If power
+    ///   fails in between, the checksum shows that the content is incomplete; the record was not reported yet.
+    ///
+    /// The first call writes into the [reserved](Self::reserve) file. Every retry writes a new file, because the state
+    /// of a file after a failed fsync cannot be trusted.
     pub(crate) fn write_durably(
         &self,
         name: &str,
@@ -230,7 +234,7 @@ impl AttemptDirectory {
         };
         let written = tried(name, replaces, WriteStep::Write).and_then(|()| {
             file.write_all(bytes)?;
-            // The work may have written into what was reserved, and a record ends where its file does.
+            // The command may have written into the reserved file. A record must end at the end of its file.
             file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
         });
         let sync = || tried(name, replaces, WriteStep::Sync).and_then(|()| file.sync_all());
@@ -251,7 +255,7 @@ impl AttemptDirectory {
         Ok(rustix::fs::fsync(&self.fd)?)
     }
 
-    /// Makes the entries of this directory in its parents durable, so many levels up.
+    /// Makes the directory entries of the attempt directory and its parents durable, for this number of levels upwards.
     pub(crate) fn sync_parents(&self, levels: u8) -> io::Result<()> {
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let mut parent = None;
@@ -269,14 +273,14 @@ impl AttemptDirectory {
         rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
     }
 
-    /// Whether the work has left this open file at its place.
+    /// Returns true if `name` still refers to this open file; the command may have removed or replaced the file.
     fn is_at(&self, name: &str, file: &fs::File) -> bool {
         let place = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         let birth = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
         place.is_ok_and(|place| rustix::fs::fstat(file).is_ok_and(|file| birth(place) == birth(file)))
     }
 
-    /// Returns the length of a file in bytes; zero if it does not exist.
+    /// Returns the length of a file in bytes, or zero if the file does not exist.
     pub(crate) fn length_of(&self, name: &str) -> io::Result<u64> {
         match rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(u64::try_from(stat.st_size).unwrap_or(0)),
@@ -296,7 +300,7 @@ impl AttemptDirectory {
         }
     }
 
-    /// Tells whether the directory was removed, so that nothing can ever be put into it again.
+    /// Returns true if the directory was removed, so that no file can ever be created in it again.
     pub(crate) fn is_removed(&self) -> bool {
         rustix::fs::fstat(&self.fd).is_ok_and(|stat| stat.st_nlink == 0)
     }
@@ -312,7 +316,7 @@ impl AttemptDirectory {
                 return Ok(None);
             };
             let mut bytes = Vec::new();
-            // One byte more than is allowed, so that too long shows.
+            // Read one byte more than the limit, to detect a file that is too long.
             file.take(MAX_RECORD_LEN as u64 + 1).read_to_end(&mut bytes)?;
             Ok(Some(bytes))
         };
@@ -336,22 +340,22 @@ impl From<OwnedFd> for AttemptDirectory {
     }
 }
 
-/// Why a file of an attempt directory could not be read.
+/// Error of reading a file of an attempt directory.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AttemptFileError {
-    /// The system refused.
+    /// The operating system returned an error.
     Io {
-        /// The name of the file.
+        /// Name of the file.
         file: &'static str,
-        /// What the system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file holds no whole record.
+    /// The file does not contain a complete, valid record.
     Record {
-        /// The name of the file.
+        /// Name of the file.
         file: &'static str,
-        /// What is wrong with it.
+        /// The defect of the record.
         source: RecordError,
     },
 }
@@ -382,7 +386,7 @@ impl std::error::Error for AttemptFileError {
     }
 }
 
-/// A part of putting a file in place.
+/// One step of writing a file durably.
 #[derive(Debug, Clone, Copy)]
 enum WriteStep {
     Write,
@@ -391,7 +395,7 @@ enum WriteStep {
     Directory,
 }
 
-/// Passes the crash point before a part of putting a file in place.
+/// Triggers the failpoint before one step of writing a file durably. Returns the error that the failpoint injects.
 #[cfg_attr(not(debug_assertions), expect(clippy::unnecessary_wraps, reason = "it fails where points are"))]
 fn tried(name: &str, replaces: bool, part: WriteStep) -> io::Result<()> {
     let is_identity = name == IDENTITY;

@@ -1,4 +1,4 @@
-//! Frames and descriptors over a Unix stream socket.
+//! Starts shims, and transfers frames and descriptors over a Unix stream socket.
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
@@ -18,23 +18,24 @@ use rustix::net::{
 
 use crate::frame::FrameBuffer;
 
-/// The most descriptors that one message carries.
+/// Maximum number of descriptors in one message.
 pub const MAX_DESCRIPTORS: usize = 8;
 
-/// The first argument that makes a program serve as a shim.
+/// First command-line argument that makes a program run as a shim.
 pub const ATTEMPT_ARGUMENT: &str = "attempt";
 
-/// The first argument that makes a program say which shim it is: its name and its version, on a line.
+/// First command-line argument that makes a shim print one line with its name and version.
 pub const VERSION_ARGUMENT: &str = "--version";
 
-/// The variable that, set to `1`, allows a program to serve as its own shim.
+/// Environment variable that, set to `1`, allows a program to run as its own shim.
 pub const SHIM_VARIABLE: &str = "LONGHAUL_SHIM";
 
 const ONE_READ: usize = 16 << 10;
 
-/// Starts a shim for an attempt directory and returns it with the first control connection.
+/// Starts a shim for an attempt directory. Returns the shim and the first control connection.
 ///
-/// The shim gets no environment but the variable that says what it is and those that arm crash points, and no output.
+/// The shim gets only [`SHIM_VARIABLE`] and the variables that arm failpoints as its environment. Its stdout and stderr
+/// are `/dev/null`.
 pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)> {
     let (ours, theirs) = UnixStream::pair()?;
     let child = Command::new(program)
@@ -51,9 +52,9 @@ pub fn start(program: &Path, directory: &Path) -> io::Result<(Child, UnixStream)
     Ok((child, ours))
 }
 
-/// Sends bytes, and descriptors with the first of them; returns how many bytes went out.
+/// Sends bytes, with the descriptors attached to the first byte. Returns the number of bytes that were sent.
 ///
-/// Descriptors have been handed over as soon as at least one byte has.
+/// The descriptors are transferred as soon as at least one byte was sent.
 pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
@@ -63,9 +64,9 @@ pub fn send(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> 
     Ok(rustix::net::sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::NOSIGNAL)?)
 }
 
-/// Receives what is there into a buffer of frames, and descriptors behind those already in `descriptors`.
+/// Receives the available bytes into a frame buffer, and appends received descriptors to `descriptors`.
 ///
-/// Returns the number of bytes; zero is the end of the stream.
+/// Returns the number of bytes; zero means the end of the stream.
 pub fn receive(
     socket: impl AsFd,
     frames: &mut FrameBuffer,

@@ -1,18 +1,19 @@
-//! The three clocks: awake time for waits, steady time for the record, wall time for display.
+//! The three clocks: awake time for waits and timeouts, boot time for records (the base of steady time), and wall time
+//! for display.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
 
-/// Milliseconds of time awake since boot; does not count while the machine sleeps.
+/// Returns the milliseconds since boot without the time in which the machine was suspended.
 pub(crate) fn awake_ms() -> u64 {
     millis(clock_gettime(ClockId::Monotonic))
 }
 
-/// Milliseconds since boot, sleep included.
+/// Returns the milliseconds since boot, including the time in which the machine was suspended.
 pub(crate) fn boot_ms() -> u64 {
     millis(clock_gettime(ClockId::Boottime))
 }
 
-/// Milliseconds since 1970 by the wall clock, which may jump.
+/// Returns the milliseconds since 1970 by the wall clock, which may jump.
 pub(crate) fn wall_ms() -> i64 {
     let now = clock_gettime(ClockId::Realtime);
     now.tv_sec.saturating_mul(1_000).saturating_add(now.tv_nsec / 1_000_000)

@@ -1,20 +1,20 @@
-//! How the descendants of a process are found and ended.
+//! Containment mechanisms: methods to find and kill the descendants of a process.
 
 use std::fmt;
 
-/// The mechanism in force for one attempt, strongest first.
+/// Containment mechanism of one attempt, strongest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Containment {
-    /// A cgroup v2 of its own: nothing that it starts can leave unnoticed.
+    /// A separate cgroup v2: no descendant can leave it unnoticed.
     Cgroup,
-    /// The shim is the subreaper of all descendants and sweeps them until none is left.
+    /// The shim is the subreaper of all descendants, and kills them repeatedly until none is alive.
     Subreaper,
-    /// Only the process group: a descendant that makes its own group escapes.
+    /// The process group only: a descendant that creates another group escapes.
     Group,
 }
 
 impl Containment {
-    /// Returns the word used in files and messages.
+    /// Returns the name used in files and messages.
     pub fn word(self) -> &'static str {
         match self {
             Self::Cgroup => "cgroup",
@@ -23,7 +23,7 @@ impl Containment {
         }
     }
 
-    /// Finds the mechanism for a word.
+    /// Returns the mechanism with this name, or `None` if the name is unknown.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Cgroup, Self::Subreaper, Self::Group].into_iter().find(|each| each.word() == word)
     }
@@ -35,13 +35,13 @@ impl fmt::Display for Containment {
     }
 }
 
-/// Which mechanism a launch asks for.
+/// Containment mechanisms that a launch allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AllowedContainment {
-    /// The strongest that works here.
+    /// The strongest mechanism that works on this machine.
     #[default]
     Auto,
-    /// Exactly this one; the launch is refused where it does not work.
+    /// Exactly this mechanism; the shim refuses the launch where it does not work.
     Only(Containment),
 }
 

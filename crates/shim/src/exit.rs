@@ -1,4 +1,4 @@
-//! How an attempt ended: the file `exit`, which outlives everything.
+//! The exit record: how an attempt ended, stored in the file `exit`.
 
 use crate::{
     limit::ExceededLimit,
@@ -8,98 +8,98 @@ use crate::{
 
 const FORM: &str = "longhaul-exit";
 
-/// The end of an attempt and what is known about it.
+/// The end of an attempt, with its causes and statistics.
 ///
-/// The ending never changes. The file may be replaced once, by a record that is `settled`: only `swept`, `sweeping`,
-/// `unverified`, `output_open` and the three counts of output may differ in it.
+/// The ending never changes. The file may be replaced once, by a record that is `settled`. That record differs only in
+/// `swept`, `sweeping`, `unverified`, `output_open` and the three counts of output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitRecord {
-    /// How the program ended.
+    /// Ending of the program.
     pub ending: ProgramEnd,
-    /// When, in steady milliseconds.
+    /// Time of the end, in milliseconds of steady time.
     pub ended_at: u64,
-    /// Nobody saw that moment: the program ended then or before.
+    /// True if the moment of the end was not observed: the program ended at `ended_at` or earlier.
     pub undated: bool,
-    /// The same by the wall clock, in milliseconds since 1970; for display only.
+    /// Time of the end by the wall clock, in milliseconds since 1970; for display only.
     pub wall: i64,
-    /// How long it ran, awake and not paused, in milliseconds.
+    /// Run time of the program in milliseconds, without suspended and paused time.
     pub run_ms: u64,
-    /// Why it was stopped, if it was.
+    /// Reason of the stop; `None` if the program was not stopped.
     pub stopped: Option<StopReason>,
-    /// The number of the last signal that stopping it took.
+    /// Number of the last signal that was sent to stop the tree; `None` if none was sent.
     pub escalated: Option<i32>,
-    /// How many processes beyond the program had to be killed.
+    /// Number of processes other than the program that had to be killed.
     pub swept: u64,
-    /// How many descendants were alive when the program ended by itself.
+    /// Number of descendants that were alive when the program ended without being stopped.
     pub leftovers: u64,
-    /// Somebody still held an output pipe when reading was given up.
+    /// True if a process still held an output pipe open when the shim stopped reading.
     pub output_open: bool,
-    /// How many bytes of output were stored.
+    /// Number of output bytes that were stored.
     pub output_bytes: u64,
-    /// How many bytes of output could not be stored.
+    /// Number of output bytes that could not be stored.
     pub dropped_bytes: u64,
-    /// How often storing output failed.
+    /// Number of failed writes of output.
     pub write_errors: u64,
-    /// Processor time in user mode, in milliseconds, of the program and the children that it waited for.
+    /// Processor time in user mode of the program and the children that it waited for, in milliseconds.
     pub utime_ms: u64,
-    /// Processor time in the kernel, in milliseconds, of the same.
+    /// Processor time in the kernel of the program and the children that it waited for, in milliseconds.
     pub stime_ms: u64,
-    /// The largest resident set of one of these processes, in kilobytes.
+    /// Largest resident set size of the program or of a child that it waited for, in kilobytes.
     pub max_rss_kb: u64,
-    /// The limit that ended it, where that is sure.
+    /// Limit that ended the program; `None` if there is no proof of one.
     pub limit: Option<ExceededLimit>,
-    /// It was paused when it ended.
+    /// True if the program was paused when it ended.
     pub paused: bool,
-    /// What it left behind is being ended: until that is over, its tree is not known to be empty.
+    /// True while leftovers are being stopped, so that the tree may not be empty yet.
     pub sweeping: bool,
-    /// Nobody could verify that its tree is empty: something of it may live.
+    /// True if it could not be verified that the tree is empty: a process of the tree may be alive.
     pub unverified: bool,
-    /// All output was read and no descendant is left to be ended: nothing about this attempt changes any more.
+    /// True if the record is final: no descendant is left that must be killed, and the shim has stopped reading output.
     pub settled: bool,
 }
 
-/// How the program of an attempt ended.
+/// Ending of the program of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProgramEnd {
-    /// It returned.
+    /// The program exited with a code.
     Exited {
-        /// The exit code, 0 to 255.
+        /// Exit code, 0 to 255.
         code: i32,
     },
-    /// A signal ended it.
+    /// A signal ended the program.
     Signaled {
-        /// The number of the signal.
+        /// Number of the signal.
         signal: i32,
-        /// The kernel wrote a core file.
+        /// True if the kernel wrote a core file.
         core: bool,
     },
-    /// It could not be started; no instruction of it ran.
+    /// The program could not be started; no instruction of the program ran.
     SpawnFailed {
-        /// What could not be done.
+        /// Step that failed.
         stage: SpawnStage,
-        /// The system's error number.
+        /// Error number of the operating system.
         errno: i32,
     },
-    /// The gate never opened; no instruction of it ran.
+    /// The gate never opened; no instruction of the program ran.
     NeverRan,
 }
 
-/// The step at which a start failed.
+/// Step at which the start of a program failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SpawnStage {
-    /// Making the process.
+    /// Creating the process.
     Fork,
     /// Setting a resource limit.
     Limit,
-    /// Entering its directory.
+    /// Changing to the working directory.
     Directory,
-    /// Opening its input.
+    /// Opening the standard input.
     Stdin,
-    /// Placing its outputs.
+    /// Connecting the standard output and the standard error.
     Output,
     /// Executing the program.
     Exec,
-    /// A step that this version has no word for.
+    /// A step that this version does not know.
     Other,
 }
 
@@ -114,17 +114,17 @@ const STAGES: [(SpawnStage, &str); 7] = [
 ];
 
 impl SpawnStage {
-    /// Returns the word used in the exit record.
+    /// Returns the name used in the exit record.
     pub fn word(self) -> &'static str {
         STAGES.iter().find(|(stage, _)| *stage == self).map_or("other", |(_, word)| word)
     }
 
-    /// Finds the stage for a word; a word of a later version is `Other`.
+    /// Returns the stage with this name, or `Other` for a name of a later version.
     pub fn from_word(word: &str) -> Self {
         STAGES.iter().find(|(_, each)| *each == word).map_or(Self::Other, |(stage, _)| *stage)
     }
 
-    /// Returns the place in the table, which is how the child reports it through its pipe.
+    /// Returns the index in the table `STAGES`; the child reports a failed stage by this index.
     pub(crate) fn code(self) -> u8 {
         let place = STAGES.iter().position(|(stage, _)| *stage == self);
         place.and_then(|place| u8::try_from(place).ok()).unwrap_or(0)
@@ -163,7 +163,7 @@ impl ExitRecord {
         }
     }
 
-    /// Encodes the file.
+    /// Encodes the record as the content of its file.
     pub fn encode(&self) -> Vec<u8> {
         let mut record = RecordWriter::new(FORM);
         match self.ending {
@@ -200,7 +200,10 @@ impl ExitRecord {
             .finish()
     }
 
-    /// Reads the file; anything torn, changed or oversized is an error.
+    /// Decodes the content of the file.
+    ///
+    /// # Errors
+    /// Returns [`RecordError`] if the content is truncated, changed or too long.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let lines = RecordLines::read(FORM, bytes)?;
         Ok(Self {
@@ -220,7 +223,7 @@ impl ExitRecord {
             utime_ms: lines.number("utime_ms")?,
             stime_ms: lines.number("stime_ms")?,
             max_rss_kb: lines.number("max_rss_kb")?,
-            // A word of a later version tells nothing here; how it ended stands without it.
+            // A limit of a later version is unknown here and is ignored; the ending is valid without it.
             limit: lines.text("limit")?.and_then(ExceededLimit::from_word),
             paused: lines.flag("paused")?,
             sweeping: lines.flag("sweeping")?,

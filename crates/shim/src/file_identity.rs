@@ -1,8 +1,8 @@
-//! What a file is known by, whatever it is called.
+//! The identity of a file, independent of its path.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-/// A file by its identity, to recognise the programs that processes execute.
+/// Device and inode of a file, used to recognise the executables of processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileIdentity {
     device: u64,
@@ -10,14 +10,14 @@ pub struct FileIdentity {
 }
 
 impl FileIdentity {
-    /// Identifies the file at a path; none if there is none.
+    /// Returns the identity of the file at a path, or `None` if the file cannot be inspected.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         Some(Self { device: metadata.dev(), inode: metadata.ino() })
     }
 
-    /// Identifies the program that a process executes; none if that cannot be told.
+    /// Returns the identity of the executable of a process, or `None` if it cannot be read.
     #[must_use]
     pub fn of_process(pid: u32) -> Option<Self> {
         Self::of(Path::new(&format!("/proc/{pid}/exe")))

@@ -1,16 +1,18 @@
-//! Frames: `u32` length (little endian, of all that follows), `u8` kind, then fields.
+//! Frames of the control protocol: a `u32` length of everything that follows (little endian), a `u8` kind, then fields.
 //!
-//! A field is `u8` tag, `u32` length, bytes. Whoever reads skips tags it does not know, which is how messages grow.
+//! A field is a `u8` tag, a `u32` length, and bytes. Receivers skip unknown tags, so that later versions can add
+//! fields to messages.
 
 use std::fmt;
 
-/// The longest frame that is accepted before and with a launch, in bytes.
+/// Maximum length in bytes of a frame up to and including the launch. After the launch, a shim accepts shorter frames
+/// only.
 pub const MAX_FRAME_LEN: usize = 1 << 20;
 
 const LENGTH: usize = 4;
 const FIELD_HEAD: usize = 5;
 
-/// One whole message as it came from a peer, not yet understood.
+/// One complete frame from a peer, not yet decoded into a message.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ControlFrame {
     kind: u8,
@@ -18,25 +20,25 @@ pub struct ControlFrame {
 }
 
 impl ControlFrame {
-    /// Returns the number that says which message this is.
+    /// Returns the number that identifies the kind of message.
     pub fn kind(&self) -> u8 {
         self.kind
     }
 
-    /// Walks the fields in the order they were sent.
+    /// Returns an iterator over the fields, in the order in which they were sent.
     pub fn fields(&self) -> FrameFields<'_> {
         FrameFields { rest: &self.payload }
     }
 }
 
 impl fmt::Debug for ControlFrame {
-    // The payload may hold an environment.
+    // Prints no payload, because the payload may contain an environment.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("Frame").field("kind", &self.kind).field("bytes", &self.payload.len()).finish()
     }
 }
 
-/// The fields of a frame; ends after the first error.
+/// Iterator over the fields of a frame. The iteration ends after the first error.
 #[derive(Clone)]
 pub struct FrameFields<'a> {
     rest: &'a [u8],
@@ -77,12 +79,12 @@ pub struct FrameField<'a> {
 }
 
 impl<'a> FrameField<'a> {
-    /// Returns the number that says which value this is.
+    /// Returns the number that identifies the field in its message.
     pub fn tag(&self) -> u8 {
         self.tag
     }
 
-    /// Returns the value as it was sent.
+    /// Returns the raw bytes of the value.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -95,12 +97,12 @@ impl<'a> FrameField<'a> {
         Ok(u64::from_le_bytes(wide))
     }
 
-    /// Reads the value as a number that must fit the smaller type `T`.
+    /// Reads the value as a number and converts it to the smaller type `T`. Fails if the number does not fit.
     pub fn small<T: TryFrom<u64>>(&self) -> Result<T, ProtocolError> {
         T::try_from(self.number()?).map_err(|_| ProtocolError::BadValue { tag: self.tag })
     }
 
-    /// Reads the value as yes (anything but zero) or no.
+    /// Reads the value as a flag: zero is false, and every other number is true.
     pub fn flag(&self) -> Result<bool, ProtocolError> {
         Ok(self.number()? != 0)
     }
@@ -121,13 +123,13 @@ impl fmt::Debug for FrameField<'_> {
     }
 }
 
-/// Builds the bytes of one frame.
+/// Builder for the bytes of one frame.
 pub struct FrameWriter {
     bytes: Vec<u8>,
 }
 
 impl FrameWriter {
-    /// Begins a frame of that kind.
+    /// Starts a frame of the given kind.
     pub fn new(kind: u8) -> Self {
         let mut bytes = Vec::with_capacity(64);
         bytes.extend_from_slice(&[0; LENGTH]);
@@ -143,12 +145,12 @@ impl FrameWriter {
         self
     }
 
-    /// Adds a number, always as 8 bytes.
+    /// Adds a number field, always with 8 bytes.
     pub fn number(&mut self, tag: u8, value: u64) -> &mut Self {
         self.bytes(tag, &value.to_le_bytes())
     }
 
-    /// Adds yes or no.
+    /// Adds a flag field: one byte, 0 or 1.
     pub fn flag(&mut self, tag: u8, value: bool) -> &mut Self {
         self.bytes(tag, &[u8::from(value)])
     }
@@ -170,7 +172,7 @@ impl fmt::Debug for FrameWriter {
     }
 }
 
-/// Collects bytes from a stream and cuts them into frames, never holding more than its limit allows.
+/// Collects bytes of a stream and splits them into frames. Refuses frames that are longer than a limit.
 pub struct FrameBuffer {
     bytes: Vec<u8>,
     limit: usize,
@@ -182,19 +184,20 @@ impl FrameBuffer {
         Self { bytes: Vec::new(), limit }
     }
 
-    /// Sets the longest frame accepted from now on, in bytes.
+    /// Sets the maximum length in bytes of the frames that are accepted from now on.
     pub fn set_limit(&mut self, limit: usize) {
         self.limit = limit;
     }
 
-    /// Takes in bytes as they arrived.
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Takes out the next whole frame, if there is one.
+    /// Removes and returns the next complete frame, or returns `None` if the buffer contains no complete frame.
     ///
-    /// After an error the stream has no known frame border any more: close it.
+    /// # Errors
+    /// After an error, the start of the next frame in the stream is unknown. The caller must close the connection.
     pub fn pull(&mut self) -> Result<Option<ControlFrame>, ProtocolError> {
         let Some((head, rest)) = self.bytes.split_first_chunk::<LENGTH>() else {
             return Ok(None);
@@ -210,7 +213,7 @@ impl FrameBuffer {
         let frame = ControlFrame { kind: *kind, payload: payload.to_vec() };
         self.bytes.drain(..LENGTH.saturating_add(length));
         if self.bytes.is_empty() {
-            // A launch is large and comes once; its room is not kept for the life of the work.
+            // A launch is large and comes once. Free its memory instead of holding it until the command ends.
             self.bytes = Vec::new();
         }
         Ok(Some(frame))
@@ -224,27 +227,27 @@ impl fmt::Debug for FrameBuffer {
     }
 }
 
-/// Why bytes of a peer are no message.
+/// Reason why bytes of a peer are not a valid message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A frame or field ends before its announced length.
     Torn,
-    /// A frame is longer than allowed.
+    /// A frame is longer than the limit.
     TooLong {
-        /// Its announced length in bytes.
+        /// Announced length of the frame in bytes.
         length: usize,
-        /// The longest accepted.
+        /// Maximum accepted length in bytes.
         limit: usize,
     },
-    /// A field's value is not what its tag promises.
+    /// The value of a field is not valid for its tag.
     BadValue {
-        /// The tag of the field.
+        /// Tag of the field.
         tag: u8,
     },
-    /// A field without which the message means nothing is absent.
+    /// A required field is absent.
     Missing {
-        /// The tag of the field.
+        /// Tag of the field.
         tag: u8,
     },
 }
@@ -264,12 +267,13 @@ impl fmt::Display for ProtocolError {
 
 impl std::error::Error for ProtocolError {}
 
-/// Widens a length; pointers are never narrower than 32 bits where this program runs.
+/// Widens a length. This is lossless, because pointers have at least 32 bits on all supported machines.
 fn to_usize(length: u32) -> usize {
     usize::try_from(length).unwrap_or(usize::MAX)
 }
 
-/// Narrows a length; one that does not fit is refused by the reader, since it exceeds every limit.
+/// Narrows a length. A length that does not fit becomes `u32::MAX`, which exceeds every limit, so the receiver refuses
+/// the frame.
 fn to_u32(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

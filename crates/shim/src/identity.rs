@@ -1,4 +1,4 @@
-//! Who runs an attempt: the file `identity`, durable before the program starts.
+//! The identity of an attempt: the file `identity`, durable before the program starts.
 
 use std::{
     ffi::OsString,
@@ -13,35 +13,36 @@ use crate::{
 
 const FORM: &str = "longhaul-identity";
 
-/// What is needed to find the processes of an attempt again, without ever trusting a bare pid.
+/// Data that is needed to find the processes of an attempt again. Each pid comes with a start time, because the kernel
+/// reuses pids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// The id of the process as text.
+    /// Id of the process as text.
     pub process: String,
-    /// The number of the attempt.
+    /// Number of the attempt.
     pub attempt: u64,
-    /// The id of the boot that the pids belong to.
+    /// Id of the boot in which the pids are valid.
     pub boot_id: String,
-    /// The pid of the shim.
+    /// Pid of the shim.
     pub shim_pid: u32,
-    /// When the shim started, in clock ticks since boot.
+    /// Start time of the shim, in clock ticks since boot.
     pub shim_start: u64,
-    /// The pid of the program.
+    /// Pid of the program.
     pub pid: u32,
-    /// When the program's process started, in clock ticks since boot.
+    /// Start time of the program's process, in clock ticks since boot.
     pub start_time: u64,
-    /// The cgroup of the attempt, if it has one.
+    /// Cgroup of the attempt; `None` if the attempt has no cgroup.
     pub cgroup: Option<PathBuf>,
-    /// The mechanism in force.
+    /// Containment mechanism of the attempt.
     pub mechanism: Containment,
-    /// When the process was made, in steady milliseconds.
+    /// Time when the child was created, in milliseconds of steady time.
     pub started_at: u64,
-    /// The same by the wall clock, in milliseconds since 1970; for display only.
+    /// Time when the child was created by the wall clock, in milliseconds since 1970; for display only.
     pub wall: i64,
 }
 
 impl Identity {
-    /// Encodes the file.
+    /// Encodes the identity as the content of its file.
     pub fn encode(&self) -> Vec<u8> {
         let mut record = RecordWriter::new(FORM);
         record
@@ -62,7 +63,10 @@ impl Identity {
             .finish()
     }
 
-    /// Reads the file; anything torn, changed or oversized is an error.
+    /// Decodes the content of the file.
+    ///
+    /// # Errors
+    /// Returns [`RecordError`] if the content is truncated, changed or too long.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let lines = RecordLines::read(FORM, bytes)?;
         let mechanism: String = lines.needed("mechanism")?;

@@ -1,4 +1,4 @@
-//! Everything the shim must know to run one attempt.
+//! The launch: all data that a shim needs to run one attempt.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -15,50 +15,50 @@ use crate::{
 
 pub(crate) const KIND: u8 = 2;
 
-/// The order to run one attempt, sent once, before anything else but hello.
+/// Request to run one attempt. The starter sends it once; only a hello may come earlier.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaunchOrder {
-    /// The id of the process as text.
+    /// Id of the process as text.
     pub process: String,
-    /// The number of the attempt.
+    /// Number of the attempt.
     pub attempt: u64,
-    /// The absolute path of the program.
+    /// Absolute path of the program.
     pub program: PathBuf,
-    /// The arguments, the name of the program first.
+    /// Arguments, starting with the name of the program.
     pub arguments: Vec<OsString>,
-    /// The whole environment; nothing of the shim's own is added.
+    /// Complete environment of the program; no variable of the shim is added.
     pub environment: EnvironmentBlock,
-    /// The absolute path of the directory to start in.
+    /// Absolute path of the working directory.
     pub directory: PathBuf,
-    /// What the work reads as its input.
+    /// Standard input of the program.
     pub stdin: StdinSource,
-    /// How long it may run in milliseconds, counted awake and not paused; zero for no limit.
+    /// Maximum run time in milliseconds, without suspended and paused time; zero for no limit.
     pub timeout_ms: u64,
-    /// How it is asked to stop before everything is killed.
+    /// Signals to send before the whole tree is killed.
     pub stop_plan: StopPlan,
-    /// How much of its output is kept.
+    /// Amount of output to store.
     pub output: OutputBound,
-    /// The cgroup v2 directory for it alone, made if absent.
+    /// Cgroup v2 directory for this attempt only; the shim creates the directory if it is absent.
     pub cgroup: Option<PathBuf>,
-    /// Which mechanism finds its descendants.
+    /// Mechanism to find and kill the descendants of the program.
     pub containment: AllowedContainment,
-    /// The resource limits set before the program starts.
+    /// Resource limits of each process, set before the program starts.
     pub limits: Vec<ResourceLimit>,
-    /// The limits set on its cgroup before anything is in it.
+    /// Limits of the cgroup, set while the cgroup is still empty.
     pub tree_limits: CgroupLimits,
-    /// What added to the boot-time clock gives steady time, in milliseconds.
+    /// Offset in milliseconds from the boot-time clock to steady time, which counts from the Unix epoch.
     pub anchor_ms: u64,
-    /// The id of this boot, kept in the identity.
+    /// Id of the current boot, for the identity.
     pub boot_id: String,
-    /// How many parents of the attempt directory are made durable too.
+    /// Number of parent directories of the attempt directory that are synced to disk too.
     pub sync_parents: u8,
-    /// What happens to descendants that outlive the program.
+    /// Treatment of descendants that outlive the program.
     pub leftovers: Leftovers,
-    /// The file that says how long the lease of the node lasts, as an absolute path, if the work must end with it.
+    /// Absolute path of the file with the node's lease; `None` if the attempt may outlive the lease.
     pub lease: Option<PathBuf>,
 }
 
-/// Environment entries of the form `KEY=value`, printed without values.
+/// Environment entries of the form `KEY=value`. The `Debug` output omits the values.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct EnvironmentBlock(pub Vec<OsString>);
 
@@ -69,26 +69,26 @@ impl fmt::Debug for EnvironmentBlock {
     }
 }
 
-/// What the work reads as its input.
+/// Source of the standard input of a command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StdinSource {
-    /// Nothing: the end of the file at once.
+    /// The null device: the input is empty.
     #[default]
     Null,
     /// The file at this absolute path.
     File(PathBuf),
-    /// What others write into the pipe in the attempt directory.
+    /// The named pipe in the attempt directory, into which other programs write.
     Pipe,
 }
 
-/// How much output is kept: the first bytes and the last ones.
+/// Amount of output that is stored: the first bytes and the last ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OutputBound {
-    /// Bytes kept from the beginning.
+    /// Number of bytes stored from the start of the output.
     pub head: u64,
-    /// Bytes kept from the end.
+    /// Number of bytes stored from the end of the output.
     pub tail: u64,
-    /// Uses alternating tail files even where holes can be punched.
+    /// True to use alternating tail files even where the file system can punch holes.
     pub rotate: bool,
 }
 
@@ -98,45 +98,45 @@ impl Default for OutputBound {
     }
 }
 
-/// Limits of the whole tree, which only its cgroup can keep.
+/// Limits of the whole process tree, which only a cgroup can enforce.
 ///
-/// Where the controller is there, the limit of each process by itself is left out in favour of the one of the tree.
+/// If the cgroup has the controller, the limit of the tree replaces the corresponding limit of each process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CgroupLimits {
-    /// Bytes of memory; nothing of it is moved to swap.
+    /// Maximum memory in bytes; `None` for no limit. A tree with this limit may not use swap.
     pub memory: Option<u64>,
-    /// Processes and threads.
+    /// Maximum number of processes and threads; `None` for no limit.
     pub processes: Option<u64>,
 }
 
-// These numbers are the same on every architecture that this is built for.
-/// The `RLIMIT_*` number of processor time in seconds.
+// These numbers are equal on all supported architectures.
+/// `RLIMIT_*` number of the limit on processor time, in seconds.
 pub(crate) const PROCESSOR_TIME: u32 = 0;
-/// The `RLIMIT_*` number of the length of a written file in bytes.
+/// `RLIMIT_*` number of the limit on the size of written files, in bytes.
 pub(crate) const FILE_SIZE: u32 = 1;
-/// The `RLIMIT_*` number of the processes of a user.
+/// `RLIMIT_*` number of the limit on the processes of one user.
 pub(crate) const PROCESSES: u32 = 6;
-/// The `RLIMIT_*` number of the address space in bytes.
+/// `RLIMIT_*` number of the limit on the address space, in bytes.
 pub(crate) const ADDRESS_SPACE: u32 = 9;
 
-/// One resource limit, by the kernel's number.
+/// One resource limit, identified by the number that the kernel uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceLimit {
-    /// The `RLIMIT_*` number.
+    /// `RLIMIT_*` number of the resource.
     pub resource: u32,
-    /// The soft limit; `u64::MAX` for none.
+    /// Soft limit; `u64::MAX` for no limit.
     pub soft: u64,
-    /// The hard limit; `u64::MAX` for none.
+    /// Hard limit; `u64::MAX` for no limit.
     pub hard: u64,
 }
 
-/// What happens to descendants that outlive the program.
+/// Treatment of descendants that outlive the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Leftovers {
-    /// They are asked to stop as the plan says, then killed.
+    /// The shim stops them: it sends the signals of the stop plan, then SIGKILL.
     #[default]
     Sweep,
-    /// They are left alone.
+    /// They keep running.
     Keep,
 }
 
@@ -167,7 +167,7 @@ mod tag {
 }
 
 impl LaunchOrder {
-    /// Creates a launch of a program with arguments, and defaults for all else.
+    /// Creates a launch of a program without arguments, with defaults for all other fields.
     pub fn new(process: impl Into<String>, attempt: u64, program: impl Into<PathBuf>) -> Self {
         let program = program.into();
         Self {

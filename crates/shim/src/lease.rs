@@ -1,4 +1,5 @@
-//! Until when the lease of a node lasts: one small file, which whoever must not outlive the lease reads again and again.
+//! The lease note: a small file with the expiry of the node's lease, read by shims whose work must not outlive the
+//! lease.
 
 use crate::record::{MAX_RECORD_LEN, RecordError, RecordLines, RecordWriter};
 use std::{
@@ -10,43 +11,46 @@ use std::{
 
 const FORM: &str = "longhaul-lease";
 
-/// How long the lease of a node lasts, as its manager last wrote it down.
+/// The expiry of the node's lease, as its manager last wrote it.
 ///
-/// It counts by the boot-time clock, which goes on while the machine is suspended, and for one boot only.
+/// The expiry is a time of the boot-time clock, which continues while the machine is suspended. It is valid for one
+/// boot only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeaseNote {
-    /// The id of the boot that the clock belongs to.
+    /// Id of the boot to which the clock belongs.
     pub boot_id: String,
-    /// When it is over, in milliseconds since boot; [`NEVER`](Self::NO_EXPIRY) if it does not end.
+    /// Expiry in milliseconds since boot, or [`NO_EXPIRY`](Self::NO_EXPIRY).
     pub until: u64,
 }
 
 impl LeaseNote {
-    /// The end of a lease that does not end: there is nobody who would take anything from this node.
+    /// Expiry of a lease that never ends, because no other node would take over work of this node.
     pub const NO_EXPIRY: u64 = u64::MAX;
 
-    /// Opens the file to write into, made if absent.
+    /// Opens the file for writing, and creates it if it is absent.
     ///
     /// # Errors
-    /// If it can be neither opened nor made.
+    /// Returns the error of opening or creating the file.
     pub fn open(path: &Path) -> io::Result<File> {
         OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)
     }
 
-    /// Writes it over what the file says, in place and without a sync: after a power cut there is nobody left to read it.
+    /// Overwrites the content of the file in place. There is no sync, because no process that reads the note survives a
+    /// power cut.
     ///
     /// # Errors
-    /// If it cannot be written; what was there before may be torn then, which a reader notices.
+    /// Returns the error of writing. The note in the file may then be torn, which readers detect.
     pub fn write(&self, file: &File) -> io::Result<()> {
         let bytes = self.encode();
         file.write_all_at(&bytes, 0)?;
         file.set_len(u64::try_from(bytes.len()).unwrap_or(u64::MAX))
     }
 
-    /// Reads the file of a path.
+    /// Reads the note at a path.
     ///
     /// # Errors
-    /// If it cannot be read, or is no whole note; one that is being written just now may be torn.
+    /// Returns an error if the file cannot be read or does not contain a complete note. A note may be torn while it is
+    /// being written.
     pub fn read(path: &Path) -> io::Result<Self> {
         let mut bytes = Vec::new();
         let longest = u64::try_from(MAX_RECORD_LEN).unwrap_or(u64::MAX);
@@ -54,9 +58,9 @@ impl LeaseNote {
         Self::decode(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// Encodes the note, of one length for all of a boot.
+    /// Encodes the note. All notes of one boot have the same length.
     pub fn encode(&self) -> Vec<u8> {
-        // Of one length whatever it says, so that one write replaces the other as a whole.
+        // With a fixed length, one write replaces the old note completely.
         RecordWriter::new(FORM)
             .text("boot_id", &self.boot_id)
             .text("until_ms", format_args!("{:020}", self.until))
@@ -66,7 +70,7 @@ impl LeaseNote {
     /// Decodes a note.
     ///
     /// # Errors
-    /// [`RecordError`] for anything but a whole one.
+    /// Returns [`RecordError`] if the bytes are not a complete note.
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let lines = RecordLines::read(FORM, bytes)?;
         Ok(Self { boot_id: lines.needed("boot_id")?, until: lines.needed("until_ms")? })

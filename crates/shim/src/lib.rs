@@ -1,92 +1,129 @@
-//! The tiny program that supervises one attempt of a process, its protocol, and the files that it leaves.
+//! The shim: the small program that supervises one attempt, with its protocol and its files.
 //!
-//! A shim is the real parent of the command. It has one thread, its own session and no memory to speak of; it
-//! outlives whoever started it, holds the lock that proves that the attempt is alive, enforces the timeout, stops the
-//! whole tree of the command, moves its output to disk, and writes down how it ended.
+//! A shim is the parent of the command. It has one thread and its own session, and it uses little memory. It keeps
+//! running when its starter ends. It has these tasks:
+//! - It holds the lock that proves that the attempt is alive.
+//! - It enforces the timeout and stops the whole process tree of the command.
+//! - It copies the output of the command to disk.
+//! - It records how the command ended.
 //!
-//! [`main`] is the program. Everything else is for those who start shims, talk to them, or read what they left.
+//! [`main`] is the program. All other items are for programs that start shims, talk to shims or read their files.
 //!
-//! # Life of a shim
-//! 1. Whoever starts it ([`start`]) gives it an attempt directory and the other end of a socket, and sends
-//!    [`ShimRequest::Launch`]. If that peer disappears before, nothing runs.
-//! 2. The shim takes the lock and makes a child, which waits at a gate. A directory in which an attempt was started
-//!    before is refused.
-//! 3. The identity is made durable, the gate opens, the child becomes the command. A child whose gate closes instead
-//!    leaves: no identity means that no instruction of the command ran.
-//! 4. [`ShimMessage::Started`] brings a pidfd and the read ends of both output pipes. Whoever keeps them loses neither
-//!    output nor exit status when the shim is killed; nobody but the shim may read from them before.
-//! 5. When the command ends by itself, its end is recorded and told at once. What it left behind is kept, or swept: the
-//!    record says `sweeping` then, and once the tree is proven empty it is told again without that. When the command was
-//!    stopped, the end is recorded only once the whole tree is proven empty.
-//! 6. The shim leaves when the record is settled and confirmed, or one second after it was told.
+//! # Sequence of an attempt
+//! 1. The starter calls [`start`] with an attempt directory, gets one end of a socket pair, and sends
+//!    [`ShimRequest::Launch`] through it. If the starter disconnects before the launch, no command runs.
+//! 2. The shim takes the lock and forks a child, which waits at a gate (a pipe). The shim refuses a directory in which
+//!    an attempt was already started.
+//! 3. The shim makes the identity durable and opens the gate; the child then executes the command. If the gate closes
+//!    instead, the child exits. Therefore, if there is no identity, no instruction of the command ran.
+//! 4. Peers receive a pidfd and the read ends of both output pipes: the starter before the gate opens, by
+//!    [`ShimMessage::Handed`], and other peers by [`ShimMessage::Started`]. A peer that holds these descriptors loses
+//!    neither output nor exit status if the shim is killed. While the shim runs, only the shim may read from the pipes.
+//! 5. If the command ends without being stopped, the shim records and reports the end at once. Leftovers keep running
+//!    or are stopped, as the launch says. While they are being stopped, the record says `sweeping`; once the tree is
+//!    proven empty, the shim reports the record again without `sweeping`. If the command was stopped, the shim records
+//!    the end only after the whole tree is proven empty.
+//! 6. The shim exits when the record is settled and a peer has acknowledged the record, when no peer is connected that
+//!    could acknowledge it, or at the latest one second after the shim reported it.
 //!
-//! The socket for others is made when the starter hangs up, or 100 ms after the gate opened: most attempts end before
-//! anybody but their starter could need it. One that cannot be made, on a full disk, is tried again. Whoever finds the
-//! lock held and no socket waits for it ([`AttemptDirectory::connect_within`]).
+//! The shim creates its control socket when the starter disconnects, or 100 ms after the gate opened: most attempts end
+//! before another peer could need the socket. If the socket cannot be created, for example on a full disk, the shim
+//! retries. A client that finds the lock held but no socket waits for it with [`AttemptDirectory::connect_within`].
 //!
-//! A manager that the command starts is no part of it if it says hello to the shim; other shims never are.
+//! A manager that the command starts is not part of the tree of the command if that manager sends a hello to the shim.
+//! Other shims are never part of the tree.
 //!
 //! # Limits
-//! Each process has the limits of the launch by `setrlimit`. Those of memory and of processes are set on the cgroup of
-//! the tree instead where it has the controllers; out of memory, the kernel then kills the tree as a whole. The exit
-//! record names the limit that ended the program, where there is proof: SIGXFSZ; SIGXCPU or SIGKILL and processor time
-//! used up; SIGKILL and the word of the kernel, in `memory.events` of the cgroup or in its log, that it killed for want
-//! of memory. A program that is refused memory by its own limit and leaves by itself has a code and no limit.
+//! The shim sets the limits of the launch on each process with `setrlimit`. If the cgroup of the tree has the memory or
+//! pids controller, the limit on memory or on processes is set on the cgroup instead. When the tree then runs out of
+//! memory, the kernel kills the tree as a whole.
+//!
+//! The exit record names the limit that ended the program only where there is proof:
+//! - SIGXFSZ;
+//! - SIGXCPU or SIGKILL, with the allowed processor time used up;
+//! - SIGKILL, if `memory.events` of the cgroup or the kernel log reports an out-of-memory kill.
+//!
+//! If an allocation fails at the limit and the program then exits, the record has an exit code and no limit.
 //!
 //! # Input
-//! A launch may ask for a pipe as the input of the command: the file `stdin`, whose write end the shim holds, so that it
-//! does not end while others come and go who write into it ([`AttemptDirectory::input`]). [`ShimRequest::CloseInput`], which a
-//! shim that says `input` in its capabilities knows, removes the file and lets go of that end; the command finds the end
-//! of its input once all others who have it open do the same. Bytes that were not read when the command ends are lost.
-//! When the shim is killed, the input ends with the last manager that holds it.
+//! A launch may request a named pipe as the input of the command: the file `stdin`. The shim holds its write end open,
+//! so that the input does not end while writers connect and disconnect ([`AttemptDirectory::input`]).
+//! [`ShimRequest::CloseInput`] removes the file and closes the write end of the shim; a shim that supports this request
+//! lists `input` in its capabilities. The command reads the end of its input once all other writers have closed the
+//! pipe too. Bytes that are still unread when the command ends are lost. If the shim is killed, the input ends when the
+//! last manager that holds the pipe closes it.
 //!
 //! # Lease
-//! A launch may name a file that says how long the lease of the node lasts ([`LeaseNote`]), for work that runs again
-//! elsewhere once the node is lost. A shim that says `lease` in its capabilities looks into it when the lease that it knows
-//! is over, by a timer of the boot-time clock, which wakes it after a sleep of the machine too. If nobody prolonged it, the
-//! tree is stopped as at a limit, and killed after five seconds at most. A file that cannot be read, or belongs to another
-//! boot, is looked at again for one second, and counts as over then: no manager is left who keeps it.
+//! A launch may name a file that contains the expiry of the node's lease ([`LeaseNote`]). This is for work that runs
+//! again on another node once this node is lost. A shim that supports leases lists `lease` in its capabilities. It
+//! reads the file again when the last expiry that it read is reached, and at least every five seconds. A timer of the
+//! boot-time clock triggers this, so that the time in which the machine is suspended counts.
+//! - If the lease was not extended, the shim stops the tree with [`StopReason::Limit`], and kills it after five seconds
+//!   at most.
+//! - If the file cannot be read or belongs to another boot, the shim retries for one second. Then it treats the lease
+//!   as expired, because no manager maintains the file.
 //!
-//! It is text of the form below: `longhaul-lease 1`, `boot_id`, `until_ms` (milliseconds since boot, the largest `u64` for a
-//! lease that does not end), `end`.
+//! The file is text in the form that the section on files describes: `longhaul-lease 1`, `boot_id`, `until_ms`
+//! (milliseconds since boot, or the largest `u64` for a lease that does not expire), `end`.
+//!
+//! # Clocks
+//! Steady time is the boot-time clock plus the offset [`LaunchOrder::anchor_ms`], as milliseconds since the Unix epoch;
+//! it never jumps. Awake time is the monotonic clock, which stops while the machine is suspended. Wall-clock times are
+//! for display only.
 //!
 //! # Messages
-//! A frame is a `u32` length of all that follows, a `u8` kind, and fields; a field is a `u8` tag, a `u32` length, and
-//! bytes. All numbers are little endian. Unknown kinds are answered with an error, unknown tags are skipped. Kind and
-//! tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) are frozen for ever.
+//! A frame consists of a `u32` length of everything that follows, a `u8` kind, and fields. A field consists of a `u8`
+//! tag, a `u32` length, and bytes. All numbers are little endian. The receiver answers an unknown kind with an error
+//! and skips unknown tags. The kinds and tags of hello (1), status (3), stop (4), signal (5) and acknowledge (8) never
+//! change.
 //!
-//! Every peer that said hello is told of every change; of the start by [`ShimMessage::Started`] or by its status, if it wants
-//! no descriptors. The first connection counts as greeted, and has the descriptors by [`ShimMessage::Handed`] before the gate
-//! opens. An order on any connection is answered there: hello by
-//! [`ShimMessage::Hello`], stop and status by [`ShimMessage::Status`], signal by [`ShimMessage::Signaled`], pause and resume by
-//! [`ShimMessage::Paused`] and [`ShimMessage::Resumed`], close input by [`ShimMessage::InputClosed`], a wrong one by [`ShimMessage::Error`]. A hello to an attempt that ended brings
-//! [`ShimMessage::Exited`] too.
+//! The shim reports every change to each peer that has sent a hello. It reports the start by [`ShimMessage::Started`],
+//! or by a status to a peer that does not request descriptors. The first connection needs no hello, and receives the
+//! descriptors by [`ShimMessage::Handed`] before the gate opens.
+//!
+//! The shim answers each request on the connection of the request:
+//! - hello by [`ShimMessage::Hello`], and also by [`ShimMessage::Exited`] if the attempt has ended;
+//! - stop and status by [`ShimMessage::Status`];
+//! - signal by [`ShimMessage::Signaled`];
+//! - pause and resume by [`ShimMessage::Paused`] and [`ShimMessage::Resumed`];
+//! - close input by [`ShimMessage::InputClosed`];
+//! - an invalid request by [`ShimMessage::Error`].
 //!
 //! # Files of an attempt directory
-//! These are frozen for ever; see [`Identity`], [`ExitRecord`] and [`OutputReader`] for their content.
+//! The form of these files never changes. [`Identity`], [`ExitRecord`] and [`OutputReader`] describe their content.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | the directory | its own `flock` is held for as long as the shim lives |
-//! | `ctl` | the Unix socket of the shim, once its starter has hung up or the attempt has run for 100 ms |
-//! | `stdin` | the named pipe (0600) that the command reads, if its launch asked for one and until it is closed |
-//! | `identity` | who runs, durable before the command starts |
-//! | `exit` | how it ended, durable before it is told as durable |
-//! | `exit.tmp` | room for `exit` on a disk that may be full by then, until it has an end |
-//! | `output.log` | the bytes of both outputs, each at its own offset for ever |
-//! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds; there from the first entry on |
-//! | `output.gap` | four `u64`: the range of the log that was given back, and that of the index |
-//! | `output.lost` | 16-byte entries: an offset of the log and how many bytes could not be stored there, as two `u64`; the last one may still grow, and counts what is lost behind it once there are 256 |
+//! | `ctl` | the Unix socket of the shim, once its starter has disconnected or the attempt has run for 100 ms |
+//! | `stdin` | the named pipe (0600) that the command reads, if its launch requested one and until it is closed |
+//! | `identity` | the processes of the attempt, durable before the command starts |
+//! | `exit` | the exit record, durable before it is reported as durable |
+//! | `exit.tmp` | space reserved for `exit`, in case the disk becomes full before the command ends |
+//! | `output.log` | the bytes of both outputs; the offset of a byte never changes |
+//! | `output.idx` | 16-byte entries: end offset of a run (low 56 bits) and stream (top 8 bits: 1 stdout, 2 stderr), then the steady time of its start in milliseconds; the file is created with the first entry |
+//! | `output.gap` | four `u64`: the range that was dropped from the log, and the range that was dropped from the index |
+//! | `output.lost` | 16-byte entries of two `u64`: an offset of the log and the number of bytes that could not be stored there; the last entry may still grow, and entry 256 also counts all later losses |
 //! | `output.tail0`, `output.tail1`, `output.idx0`, `output.idx1` | the tails, where holes cannot be punched: `LHTAIL1`, a zero byte, the offset of the first byte as `u64`, then content |
 //!
-//! `identity` and `exit` are text: the form and its version (`longhaul-identity 1`, `longhaul-exit 1`), lines of
-//! `key=value` with values percent-escaped, and last `end=` with the CRC-32 of everything before in hexadecimal.
-//! Unknown keys are ignored. `identity` has `process`, `attempt`, `boot_id`, `shim_pid`, `shim_start`, `pid`,
-//! `start_time`, `cgroup` (if any), `mechanism`, `started_at`, `wall`. `exit` has `kind` (`exited` with `code`,
-//! `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, `never_ran`), `ended_at`,
-//! `undated` (only where nobody saw that moment, so that it is the latest possible one), `wall`, `run_ms`, `stopped` and `escalated` (if any), `swept`, `leftovers`, `output_open`, `output_bytes`, `dropped_bytes`,
-//! `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`, `limit` (if one ended it: `cpu`, `memory`, `file_size`),
-//! `paused`, `sweeping` (only while it is so), `unverified` (only where nobody could verify that the tree is empty), `settled`.
+//! `identity` and `exit` are text: first the form and its version (`longhaul-identity 1`, `longhaul-exit 1`), then
+//! lines of `key=value` with percent-escaped values, and last `end=` with the CRC-32 of everything before in
+//! hexadecimal. Readers ignore unknown keys.
+//!
+//! The keys of `identity` are `process`, `attempt`, `boot_id`, `shim_pid`, `shim_start`, `pid`, `start_time`, `cgroup`
+//! (if any), `mechanism`, `started_at`, `wall`.
+//!
+//! The keys of `exit` are:
+//! - `kind`: `exited` with `code`, `signaled` with `signal` and `core`, `spawn_failed` with `stage` and `errno`, or
+//!   `never_ran`;
+//! - `ended_at`, and `undated` if the moment of the end was not observed, so that `ended_at` is the latest possible
+//!   one;
+//! - `wall`, `run_ms`, and `stopped` and `escalated` if present;
+//! - `swept`, `leftovers`, `pipe_held` (1 if an output pipe is still open), `output_bytes`, `dropped_bytes`,
+//!   `write_errors`, `utime_ms`, `stime_ms`, `max_rss_kb`;
+//! - `limit` if a limit ended the program: `cpu`, `memory` or `file_size`;
+//! - `paused`; `sweeping` while leftovers are being stopped; `unverified` if it could not be verified that the tree is
+//!   empty; `settled`.
 
 mod attempt_directory;
 mod channel;

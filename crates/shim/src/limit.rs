@@ -1,4 +1,4 @@
-//! Which limit ended a program.
+//! Determines the limit that ended a program.
 
 use std::fmt;
 
@@ -7,24 +7,25 @@ use crate::{
     launch::{FILE_SIZE, PROCESSOR_TIME, ResourceLimit},
 };
 
-/// How many milliseconds of a second of its limit must be seen used of what was signalled, and of what was killed, which
-/// others do more often.
+/// Minimum processor time in milliseconds, for each second of the limit, that a program must have used before its end
+/// counts as caused by the limit. `SIGNALLED` applies to an end by SIGXCPU. `KILLED` applies to an end by SIGKILL and
+/// is higher, because SIGKILL has many other causes.
 ///
-/// The kernel counts whole ticks for the limit and the time that really passed for what it tells. Where another machine
-/// takes its share of the processor, the latter is less by a tenth and more.
+/// Both are below 1000 because the kernel checks the limit in whole clock ticks, but reports the time that really
+/// passed. On a virtual machine that shares its processor, the reported time is lower by a tenth or more.
 const SIGNALLED: u64 = 500;
 const KILLED: u64 = 750;
-/// What a shell adds to the number of the signal that ended its last command.
+/// Offset that a shell adds to the number of the signal that ended its last command, to form its exit code.
 const SHELL: i32 = 128;
 
-/// A limit that ended a program.
+/// Limit that ended a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExceededLimit {
-    /// Its processor time was over.
+    /// The program used up its processor time.
     Cpu,
-    /// The kernel killed it for want of memory: its own limit, or the machine's.
+    /// The kernel killed the program because memory was exhausted: its own limit, or the memory of the machine.
     Memory,
-    /// It wrote a file that was larger than allowed.
+    /// The program wrote a file that exceeded the size limit.
     FileSize,
 }
 
@@ -32,12 +33,12 @@ const WORDS: [(ExceededLimit, &str); 3] =
     [(ExceededLimit::Cpu, "cpu"), (ExceededLimit::Memory, "memory"), (ExceededLimit::FileSize, "file_size")];
 
 impl ExceededLimit {
-    /// Returns the word used in the exit record.
+    /// Returns the name used in the exit record.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(limit, _)| *limit == self).map_or("cpu", |(_, word)| word)
     }
 
-    /// Finds the limit for a word; there is none for a word of a later version.
+    /// Returns the limit with this name, or `None` for a name of a later version.
     pub fn from_word(word: &str) -> Option<Self> {
         WORDS.iter().find(|(_, each)| *each == word).map(|(limit, _)| *limit)
     }
@@ -49,27 +50,28 @@ impl fmt::Display for ExceededLimit {
     }
 }
 
-/// What is known about an end that a limit may have brought about.
+/// Facts about the end of a program that may have been caused by a limit.
 #[derive(Debug, Clone, Copy)]
 pub struct EndEvidence<'a> {
-    /// How it ended.
+    /// Ending of the program.
     pub ending: ProgramEnd,
-    /// The processor time in milliseconds that it used itself if a signal ended it, else with the children that it
-    /// waited for; `None` where nobody knows.
+    /// Processor time in milliseconds, or `None` if it is unknown. If a signal ended the program, this is the time of
+    /// the program alone; otherwise it includes the children that the program waited for.
     pub cpu_ms: Option<u64>,
-    /// Its limits.
+    /// Resource limits of the program.
     pub limits: &'a [ResourceLimit],
-    /// The kernel says that it killed for want of memory.
+    /// True if the kernel reported an out-of-memory kill.
     pub out_of_memory: bool,
-    /// Whoever supervises it has killed it.
+    /// True if the supervisor killed the program.
     pub killed: bool,
 }
 
 impl EndEvidence<'_> {
-    /// Names the limit that ended it; `None` where that is not sure.
+    /// Returns the limit that ended the program, or `None` if there is no proof.
     ///
-    /// A code by which a shell tells the signal that ended its last command counts like that signal. A program that is
-    /// refused memory, a file or a process and leaves with a code of its own was not ended by a limit.
+    /// A shell exits with 128 plus the number of the signal that ended its last command. Such a code counts like the
+    /// signal. A program that is denied memory, a file or a process, and then exits with a code of its own, was not
+    /// ended by a limit.
     pub fn exceeded(&self) -> Option<ExceededLimit> {
         let (signal, is_told_by_shell) = match self.ending {
             ProgramEnd::Signaled { signal, .. } => (signal, false),
@@ -77,7 +79,7 @@ impl EndEvidence<'_> {
             ProgramEnd::SpawnFailed { .. } | ProgramEnd::NeverRan => return None,
         };
         match signal {
-            // Nothing else sends this.
+            // Only the file-size limit causes SIGXFSZ.
             libc::SIGXFSZ if !is_told_by_shell || self.limit(FILE_SIZE).is_some() => {
                 Some(ExceededLimit::FileSize)
             }

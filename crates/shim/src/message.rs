@@ -1,4 +1,4 @@
-//! What the shim tells.
+//! Messages from the shim to its peers.
 
 use crate::{
     exit::ExitRecord,
@@ -22,104 +22,106 @@ const WITH_DESCRIPTORS: u8 = 0x8b;
 /// One message from the shim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShimMessage {
-    /// Answers a hello.
+    /// Answer to a hello.
     Hello(ShimWelcome),
-    /// The program waits at its gate; the descriptors named come with the message's first byte, in that order.
+    /// The program waits at its gate. The named descriptors come with the first byte of the message, in this order.
     ///
-    /// Only the peer that asked for the launch hears this. It can read all output even if this shim is killed as soon as
-    /// the program begins.
+    /// Only the peer that sent the launch receives this message. With the descriptors it can read all output, even if
+    /// the shim is killed as soon as the program starts.
     Handed {
-        /// What the accompanying descriptors are.
+        /// Meaning of each accompanying descriptor.
         descriptors: Vec<Descriptor>,
     },
-    /// The program runs; the descriptors named come with the message's first byte, in that order, or came before.
+    /// The program runs. The named descriptors come with the first byte of the message, in this order, or came before
+    /// with `Handed`.
     Started {
-        /// Who runs.
+        /// Identity of the attempt.
         identity: Box<Identity>,
-        /// What the accompanying descriptors are.
+        /// Meaning of each accompanying descriptor.
         descriptors: Vec<Descriptor>,
     },
-    /// This shim runs nothing and leaves.
+    /// The shim runs no command, and exits.
     Refused {
-        /// What was wrong, for people.
+        /// Description of the problem, for people.
         why: String,
-        /// The system's error number, where the system was what refused.
+        /// Error number of the operating system; `None` if the cause was not a system error.
         errno: Option<i32>,
     },
-    /// How things are; sent when asked and at every change.
+    /// Status of the attempt; sent on request and at changes.
     Status(Box<AttemptStatus>),
-    /// The tree is held.
+    /// The tree is paused.
     Paused {
-        /// How many processes were found stopped.
+        /// Number of processes that were found stopped.
         stopped: u64,
-        /// How many still ran when trying was given up.
+        /// Number of processes that were still running when the shim stopped trying.
         missed: u64,
     },
-    /// The tree goes on.
+    /// The tree was resumed.
     Resumed,
     /// The attempt ended.
     ///
-    /// It comes a second time if the record was replaced by a settled one.
+    /// The shim sends this message again when the record changes, and when the record becomes durable.
     Exited {
-        /// How.
+        /// Exit record of the attempt.
         record: Box<ExitRecord>,
-        /// The record is durable in the attempt directory. If not, the shim keeps trying and tells again.
+        /// True if the exit record, or an earlier form of it, is durable in the attempt directory. If false, the shim
+        /// keeps trying and sends the message again.
         durable: bool,
     },
-    /// An order was not carried out.
+    /// A request was not executed.
     Error {
-        /// Which kind of error.
+        /// Kind of the error.
         code: ErrorCode,
-        /// What was wrong, for people.
+        /// Description of the problem, for people.
         text: String,
     },
-    /// A signal was sent.
+    /// A signal was sent; answer to a signal request.
     Signaled {
-        /// How many processes it reached.
+        /// Number of processes that the signal reached.
         reached: u64,
     },
-    /// The shim holds the input of the work open no longer, if it ever did.
+    /// The shim no longer holds the input pipe of the command open. Also sent if there was no input pipe.
     InputClosed,
 }
 
-/// The shim's answer to a hello.
+/// Answer of the shim to a hello.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimWelcome {
-    /// The version of the protocol that the shim speaks.
+    /// Version of the protocol that the shim speaks.
     pub version: u64,
-    /// What it can do beyond what is frozen.
+    /// Names of the features that the shim supports, in addition to the messages that never change.
     pub capabilities: Vec<String>,
-    /// The id of the process as text; empty before the launch.
+    /// Id of the process as text; empty before the launch.
     pub process: String,
-    /// The number of the attempt; zero before the launch.
+    /// Number of the attempt; zero before the launch.
     pub attempt: u64,
-    /// The pid of the shim.
+    /// Pid of the shim.
     pub shim_pid: u32,
 }
 
-/// What a descriptor that came with a message is.
+/// Meaning of a descriptor that comes with a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Descriptor {
     /// A pidfd of the program.
     Pidfd,
-    /// The read end of its standard output.
+    /// The read end of the pipe of the program's standard output.
     Stdout,
-    /// The read end of its standard error.
+    /// The read end of the pipe of the program's standard error.
     Stderr,
 }
 
-/// Why an order was not carried out.
+/// Reason why a request was not executed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
-    /// The message has no form known here.
+    /// The message cannot be decoded.
     Malformed,
-    /// The order makes no sense now, such as a second launch.
+    /// The request is not allowed in the current state, such as a second launch.
     Illegal,
     /// The kind of message is unknown.
     Unknown,
-    /// The system refused.
+    /// The operating system returned an error.
     System,
-    /// An ending could not be made durable yet.
+    /// The exit record could not be made durable yet.
     NotDurable,
 }
 
@@ -189,7 +191,7 @@ impl ShimMessage {
         }
     }
 
-    /// Understands a frame; `None` is a message of a later version, to be skipped.
+    /// Decodes a frame. Returns `None` for a message kind of a later version, which the receiver must skip.
     pub fn decode(frame: &ControlFrame) -> Result<Option<Self>, ProtocolError> {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
@@ -216,7 +218,7 @@ impl ShimMessage {
         }))
     }
 
-    /// Understands exactly one whole frame; anything else is an error.
+    /// Decodes bytes that consist of exactly one frame of a known kind; anything other is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
         let mut buffer = FrameBuffer::new(MAX_FRAME_LEN);
         buffer.push(bytes);

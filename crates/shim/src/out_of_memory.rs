@@ -1,4 +1,4 @@
-//! What the kernel says about those it killed for want of memory.
+//! Reads from the kernel which processes it killed because memory was exhausted.
 
 use std::{
     fs,
@@ -7,21 +7,23 @@ use std::{
     path::Path,
 };
 
-/// The counts of a cgroup, to which later kernels add lines.
+/// File with the memory event counters of a cgroup; later kernels add lines to it.
 const EVENTS: &str = "memory.events";
 const MAX_EVENTS_LEN: u64 = 4 << 10;
 
 const LOG: &str = "/dev/kmsg";
-/// The longest record that the kernel hands out, in bytes.
+/// Maximum length in bytes of one record of the kernel log.
 const MAX_RECORD_LEN: usize = 8 << 10;
-/// More are never kept; the log of a machine that floods it is not followed for ever.
+/// Maximum number of log records to read. The kernel stores fewer, so this only stops a reader whose log is being
+/// flooded.
 const MAX_RECORDS: u32 = 100_000;
-/// How far the clock of the log may lie from ours, in milliseconds.
+/// Maximum difference in milliseconds between the clock of the kernel log and the clock of the caller.
 const SLACK_MS: u64 = 10_000;
 
-/// Tells whether the kernel killed somebody in a cgroup for want of memory, that of the machine included.
+/// Returns true if the kernel killed a process of a cgroup because the memory of the cgroup or of the machine was
+/// exhausted.
 ///
-/// Without the controller of memory there is no such word.
+/// Returns false if the cgroup has no memory controller.
 pub fn has_killed_in_group(cgroup: &Path) -> bool {
     let mut text = String::new();
     let Ok(file) = fs::File::open(cgroup.join(EVENTS)) else {
@@ -32,10 +34,10 @@ pub fn has_killed_in_group(cgroup: &Path) -> bool {
     read.is_ok() && kills.is_some_and(|count| count != "0")
 }
 
-/// Tells whether the kernel logged that it killed a process for want of memory, after a millisecond of the clock that
-/// counts since boot but not asleep.
+/// Returns true if the kernel logged, at or after `since`, that it killed a process because memory was exhausted.
 ///
-/// Without the right to read the log there is no such word.
+/// `since` is in milliseconds since boot, without suspended time. Returns false if the caller may not read the kernel
+/// log.
 pub fn has_logged_kill(pid: u32, since: u64) -> bool {
     let options = fs::OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(LOG);
     let Ok(mut log) = options else {
@@ -49,7 +51,7 @@ pub fn has_logged_kill(pid: u32, since: u64) -> bool {
                     return true;
                 }
             }
-            // Records were overwritten before they were read; the next read goes on behind them.
+            // The kernel has overwritten records before they were read. The next read continues after them.
             Err(error) if error.kind() == ErrorKind::BrokenPipe || error.kind() == ErrorKind::Interrupted => {
             }
             Err(_) => return false,
@@ -58,14 +60,15 @@ pub fn has_logged_kill(pid: u32, since: u64) -> bool {
     false
 }
 
-/// A record is `level,number,microseconds,flags;text`.
+/// Returns true if a log record reports an out-of-memory kill of the process. The form of a record is
+/// `level,number,microseconds,flags;text`.
 fn says_killed(record: &[u8], pid: u32, since: u64) -> bool {
     let text = String::from_utf8_lossy(record);
     let Some((head, message)) = text.split_once(';') else {
         return false;
     };
     let mut fields = head.split(',');
-    // Programs write to this log too: what they write is of another facility than the kernel's own.
+    // Programs can write to this log too, but their records have a facility other than that of the kernel.
     let is_of_kernel =
         fields.next().and_then(|level| level.parse::<u32>().ok()).is_some_and(|level| level < 8);
     let at = fields.nth(1).and_then(|at| at.parse::<u64>().ok()).map(|at| at / 1_000);

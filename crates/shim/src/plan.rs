@@ -1,30 +1,30 @@
-//! The signals that ask a process to stop before everything is killed.
+//! The stop plan: signals that ask a process tree to stop before it is killed.
 
 use crate::frame::{FrameField, FrameWriter, ProtocolError};
 
-/// The most steps a plan may have.
+/// Maximum number of steps in a plan.
 pub const MAX_PLAN_STEPS: usize = 16;
 
-/// What is sent to the whole tree, in order; SIGKILL follows by itself.
+/// Signals for the whole tree, in order. After the last step, the shim sends SIGKILL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopPlan {
-    /// The steps, first one first; none kills at once.
+    /// Steps in the order of execution. An empty list means that SIGKILL is sent at once.
     pub steps: Vec<StopStep>,
 }
 
 impl Default for StopPlan {
-    /// SIGTERM, then five seconds.
+    /// Returns the plan that sends SIGTERM and waits five seconds.
     fn default() -> Self {
         Self { steps: vec![StopStep { signal: libc::SIGTERM, wait_ms: 5_000 }] }
     }
 }
 
-/// One signal and the time it is given to work.
+/// One signal, and the time that the processes have to react to the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StopStep {
-    /// The number of the signal.
+    /// Number of the signal.
     pub signal: i32,
-    /// How long to wait before the next step, in milliseconds.
+    /// Time before the next step, in milliseconds.
     pub wait_ms: u64,
 }
 
@@ -55,7 +55,7 @@ impl StopStep {
     }
 }
 
-/// Tells whether a number is one of the kernel's signals.
+/// Returns true if a number is a valid signal number of Linux.
 pub(crate) fn is_signal(number: i32) -> bool {
     (1..=64).contains(&number)
 }

@@ -1,4 +1,4 @@
-//! What the kernel tells about one process in `/proc/<pid>/stat`.
+//! Reads the state of one process from `/proc/<pid>/stat`.
 
 use std::{
     collections::BTreeSet,
@@ -11,40 +11,40 @@ use crate::channel::ATTEMPT_ARGUMENT;
 const STAT: usize = 1 << 10;
 const TICK_MS: u64 = 10;
 const COMMAND_LINE: u64 = 8 << 10;
-/// The kernel's `PF_EXITING`.
+/// Flag `PF_EXITING` of the kernel: the process is exiting.
 const EXITING: u32 = 0x4;
 const SIGKILL: i32 = 9;
 
-/// A process as the kernel describes it at one moment.
+/// State of a process at one moment, as the kernel describes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProcessStat {
-    /// Its id.
+    /// Id of the process.
     pub pid: u32,
-    /// Whose child it is.
+    /// Id of the parent process.
     pub parent: u32,
-    /// Its process group.
+    /// Id of the process group.
     pub group: u32,
-    /// Its session.
+    /// Id of the session.
     pub session: u32,
-    /// It has a controlling terminal.
+    /// True if the process has a controlling terminal.
     pub has_terminal: bool,
-    /// The processor time that it used itself, in clock ticks: a hundred a second, however the kernel counts.
+    /// Processor time of the process without its children, in clock ticks. One second has 100 ticks on every machine.
     pub used: u64,
-    /// The same of the children that it has waited for.
+    /// Processor time of the children that the process has waited for, in clock ticks.
     pub waited_for: u64,
-    /// In clock ticks since boot; with the pid it names one process for ever.
+    /// Start time in clock ticks since boot. Together with the pid it identifies one process for ever.
     pub start_time: u64,
-    /// How many threads it has.
+    /// Number of threads of the process.
     pub threads: u64,
-    /// How it ended, or will end because a fatal signal was sent to it, as `wait` would tell it. Zero also where the kernel
-    /// does not show it to this program.
+    /// Wait status of the ended process, or of the fatal signal that it was sent. Zero also if the kernel hides the
+    /// status from this program.
     shown_status: i32,
     flags: u32,
     state: u8,
 }
 
 impl ProcessStat {
-    /// Reads what there is about a process; none if there is no such process.
+    /// Reads the state of a process. Returns `None` if there is no process with this pid.
     #[must_use]
     pub fn read(pid: u32) -> Option<Self> {
         let mut buffer = [0; STAT];
@@ -52,77 +52,82 @@ impl ProcessStat {
         Self::parse(pid, buffer.get(..got)?)
     }
 
-    /// Returns how an ended process ended, as `wait` would report it; none if it lives, was reaped, or the kernel hides
-    /// it from this program.
+    /// Returns the wait status of an ended process, or `None` in these cases:
+    /// - The process is alive.
+    /// - The process was already reaped.
+    /// - The kernel hides the status from this program.
     ///
-    /// The kernel shows the status only to programs that may trace the process, and 0 to all others: a program of the same
-    /// user may not, where the process made itself undumpable or its file cannot be read by that user.
+    /// The kernel shows the status only to programs that may trace the process; all others read 0. A program of the
+    /// same user may not trace a process that is not dumpable, or whose executable that user cannot read.
     #[must_use]
     pub fn wait_status(pid: u32, start_time: u64) -> Option<i32> {
-        // Reading this link takes the same permission as the status, before and after the end of the process.
+        // This link requires the same permission as the status, both before and after the process has ended.
         let may_trace = fs::read_link(format!("/proc/{pid}/ns/pid")).is_ok();
         let stat = Self::read(pid).filter(|stat| stat.start_time == start_time && stat.is_dead())?;
         (may_trace || stat.shown_status != 0).then_some(stat.shown_status)
     }
 
-    /// Looks at every process that there is.
+    /// Reads the state of all processes.
     #[must_use]
     pub fn everyone() -> Vec<Self> {
         Self::everyone_but(&BTreeSet::new())
     }
 
-    /// Lists the ids of all processes.
+    /// Returns the ids of all processes.
     #[must_use]
     pub fn pids() -> Vec<u32> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
     }
 
-    /// Looks at every process but some, which takes less time.
+    /// Reads the state of all processes except the known ones, which is faster.
     pub(crate) fn everyone_but(known: &BTreeSet<u32>) -> Vec<Self> {
         Self::pids().into_iter().filter(|pid| !known.contains(pid)).filter_map(Self::read).collect()
     }
 
-    /// Returns who it is, whoever gets its pid later.
+    /// Returns the pid and the start time, which identify the process even if its pid is reused later.
     #[must_use]
     pub const fn birth(&self) -> (u32, u64) {
         (self.pid, self.start_time)
     }
 
-    /// Returns the processor time that it used itself, in milliseconds.
+    /// Returns the processor time of the process without its children, in milliseconds.
     #[must_use]
     pub fn used_ms(&self) -> u64 {
         self.used.saturating_mul(TICK_MS)
     }
 
-    /// Tells whether no thread of it runs any more.
+    /// Returns true if no thread of the process runs any more.
     #[must_use]
     pub fn is_dead(&self) -> bool {
-        // A first thread that ended before the others looks like a zombie too.
+        // A process whose first thread ended before the others has the state of a zombie too.
         matches!(self.state, b'X' | b'x') || self.state == b'Z' && self.threads <= 1
     }
 
-    /// Tells whether it has ended or is ending: it exits, or the kernel says that it was killed, which Linux does since 5.17.
+    /// Returns true if the process has ended, is exiting, or was killed by SIGKILL. The kernel shows the kill since
+    /// Linux 5.17.
     #[must_use]
     pub fn is_ending(&self) -> bool {
         let exits = self.threads <= 1 && self.flags & EXITING != 0;
         self.is_dead() || exits || self.shown_status & 0x7f == SIGKILL
     }
 
-    /// Tells whether a signal has halted it.
+    /// Returns true if a signal or a tracer has stopped the process.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, b'T' | b't')
     }
 
-    /// Tells whether it executes nothing before one of these goes on, which are halted: it waits in `vfork` for a child
-    /// that was halted between its birth and its program. No signal interrupts that, so it cannot be halted itself.
+    /// Returns true if the process executes no instruction until one of `others` continues.
+    ///
+    /// This is the case if the process waits in `vfork` for a child that was stopped before it executed its program. No
+    /// signal interrupts this wait, so the process itself cannot be stopped.
     #[must_use]
     pub fn waits_for_one_of<'a>(&self, mut others: impl Iterator<Item = &'a Self>) -> bool {
         self.state == b'D' && others.any(|other| other.parent == self.pid && other.is_stopped())
     }
 
-    /// Tells whether the first argument of a process is the one that makes a program serve as a shim.
+    /// Returns true if the first argument of a process is [`ATTEMPT_ARGUMENT`], which makes a program run as a shim.
     #[must_use]
     pub fn has_shim_arguments(pid: u32) -> bool {
         let mut bytes = Vec::new();
@@ -134,7 +139,7 @@ impl ProcessStat {
     }
 
     fn parse(pid: u32, bytes: &[u8]) -> Option<Self> {
-        // The name stands in parentheses and may hold anything, parentheses too.
+        // The process name is in parentheses and may contain any character, including parentheses.
         let behind_name = bytes.iter().rposition(|byte| *byte == b')')?.checked_add(2)?;
         let text = std::str::from_utf8(bytes.get(behind_name..)?).ok()?;
         let mut fields = text.split_ascii_whitespace();

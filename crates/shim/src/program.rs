@@ -1,4 +1,4 @@
-//! The program itself.
+//! The shim program: its entry points and the modules that supervise an attempt.
 
 mod cgroup;
 mod child;
@@ -33,10 +33,10 @@ use crate::channel::{ATTEMPT_ARGUMENT, SHIM_VARIABLE, VERSION_ARGUMENT};
 
 const USAGE: i32 = 64;
 
-/// Serves one attempt and leaves the process; to be called first in the shim's own `main`.
+/// Supervises one attempt and then exits the process. The shim's own `main` must call this first.
 ///
-/// Its arguments are the word `attempt` and the absolute path of an attempt directory; its standard input is the
-/// first control connection. With [`VERSION_ARGUMENT`] instead it says which shim it is.
+/// The arguments are the word `attempt` and the absolute path of an attempt directory; the standard input is the first
+/// control connection. With [`VERSION_ARGUMENT`] instead, this prints the name and the version of the shim.
 pub fn main() -> ! {
     let mut arguments = env::args_os().skip(1);
     let word = arguments.next();
@@ -52,9 +52,9 @@ pub fn main() -> ! {
     }
 }
 
-/// Serves as a shim if that is what this program was started for, and returns otherwise.
+/// Runs as a shim and exits, if this program was started as a shim; otherwise returns.
 ///
-/// A program that calls this before anything else needs no second executable beside it.
+/// A program that calls this at the start of `main` needs no separate shim executable.
 pub fn run_if_asked() {
     let word = env::args_os().nth(1);
     let asked = word.is_some_and(|word| word == ATTEMPT_ARGUMENT || word == VERSION_ARGUMENT);

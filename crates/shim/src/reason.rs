@@ -1,23 +1,23 @@
-//! Why a process was stopped.
+//! The reason why a process was stopped.
 
 use std::fmt;
 
-/// Who or what asked for a stop.
+/// Cause of a stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StopReason {
-    /// Somebody cancelled it.
+    /// A user cancelled the process.
     User,
-    /// It ran longer than it may; the shim itself notices this.
+    /// The process exceeded its timeout; the shim itself detects this.
     Timeout,
-    /// Its parent process is being stopped.
+    /// The parent of the process is being stopped.
     Parent,
-    /// The session that it belongs to ended.
+    /// The session of the process ended.
     Session,
     /// The node shuts down.
     Shutdown,
-    /// It used more of something than it may.
+    /// The process used more of a resource than allowed, or the lease of its node expired.
     Limit,
-    /// A reason that this version has no word for.
+    /// A reason that this version does not know.
     Other,
 }
 
@@ -32,7 +32,7 @@ const WORDS: [(StopReason, u8, &str); 7] = [
 ];
 
 impl StopReason {
-    /// Returns the word used in the exit record.
+    /// Returns the name used in the exit record.
     pub fn word(self) -> &'static str {
         WORDS.iter().find(|(reason, ..)| *reason == self).map_or("other", |(.., word)| word)
     }
@@ -42,12 +42,12 @@ impl StopReason {
         WORDS.iter().find(|(reason, ..)| *reason == self).map_or(0, |(_, code, _)| *code)
     }
 
-    /// Finds the reason for a word; a word of a later version is `Other`.
+    /// Returns the reason with this name, or `Other` for a name of a later version.
     pub fn from_word(word: &str) -> Self {
         WORDS.iter().find(|(.., each)| *each == word).map_or(Self::Other, |(reason, ..)| *reason)
     }
 
-    /// Finds the reason for a number; a number of a later version is `Other`.
+    /// Returns the reason with this number, or `Other` for a number of a later version.
     pub fn from_code(code: u64) -> Self {
         WORDS.iter().find(|(_, each, _)| u64::from(*each) == code).map_or(Self::Other, |(reason, ..)| *reason)
     }

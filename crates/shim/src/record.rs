@@ -1,36 +1,36 @@
-//! The text form of the files `identity` and `exit`: `key=value` lines under a checksum.
+//! The text form of the files `identity` and `exit`: `key=value` lines with a checksum.
 //!
-//! The first line names the form and its version, the last one is `end=<crc32>` over everything before it. Values
-//! are percent-escaped, so that no value can bring in a line of its own. A reader ignores keys that it does not know.
+//! The first line names the form and its version. The last line is `end=<crc32>` over everything before it. Values are
+//! percent-escaped, so that a value cannot contain a line break. Readers ignore unknown keys.
 
 use std::fmt;
 
-/// The longest record that is read or written, in bytes.
+/// Maximum length in bytes of a record that is read or written.
 pub const MAX_RECORD_LEN: usize = 64 << 10;
 
-/// Why bytes are no record.
+/// Reason why bytes are not a valid record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RecordError {
-    /// It does not begin with the line that names its form.
+    /// The content does not start with the line that names the expected form.
     NotARecord,
-    /// Its form has a version that this library does not read.
+    /// The record has a version that this library does not read.
     UnknownVersion,
-    /// The checksum is absent or wrong: it was cut off or changed.
+    /// The checksum is absent or wrong: the record was truncated or changed.
     Torn,
-    /// It is longer than any record.
+    /// The record is longer than [`MAX_RECORD_LEN`].
     TooLong {
-        /// Its length in bytes.
+        /// Length of the record in bytes.
         length: usize,
     },
-    /// A key that must be there is absent.
+    /// A required key is absent.
     Missing {
-        /// The key.
+        /// Name of the absent key.
         key: &'static str,
     },
-    /// A value is not what its key promises.
+    /// The value of a key has the wrong form.
     BadValue {
-        /// The key.
+        /// Name of the key with the wrong value.
         key: &'static str,
     },
 }
@@ -52,7 +52,7 @@ impl fmt::Display for RecordError {
 
 impl std::error::Error for RecordError {}
 
-/// Builds a record line by line.
+/// Builder for a record, line by line.
 pub(crate) struct RecordWriter {
     bytes: Vec<u8>,
 }
@@ -80,7 +80,7 @@ impl RecordWriter {
         self.bytes(key, value.to_string().as_bytes())
     }
 
-    /// Adds a line only where there is something to say.
+    /// Adds a line if there is a value.
     pub(crate) fn some(&mut self, key: &str, value: Option<impl fmt::Display>) -> &mut Self {
         if let Some(value) = value {
             self.text(key, value);
@@ -96,7 +96,7 @@ impl RecordWriter {
     }
 }
 
-/// The lines of a record whose checksum is right.
+/// Lines of a record whose checksum is correct.
 pub(crate) struct RecordLines {
     lines: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -150,14 +150,14 @@ impl RecordLines {
     }
 }
 
-/// Returns what the last line's checksum covers, if it is right.
+/// Returns the bytes that the checksum in the last line covers, or `None` if the checksum is wrong.
 fn checked_body(bytes: &[u8]) -> Option<&[u8]> {
     let text = bytes.strip_suffix(b"\n")?;
     let begin = text.iter().rposition(|byte| *byte == b'\n')?.checked_add(1)?;
     let (_, last) = text.split_at_checked(begin)?;
     let stated = last.strip_prefix(b"end=")?;
     let (body, _) = bytes.split_at_checked(begin)?;
-    // Compared as text: a second spelling of the same number would be a change that goes unseen.
+    // Compare as text: a second spelling of the same number, such as upper case, would be an undetected change.
     (format!("{:08x}", crc32(body)).as_bytes() == stated).then_some(body)
 }
 
@@ -177,7 +177,8 @@ fn unescaped(value: &[u8]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Computes the CRC-32 of zip and ethernet, bit by bit: records are short and a table would be memory of every shim.
+/// Computes the CRC-32 that zip and Ethernet use. It works bit by bit, because records are short and a table would cost
+/// memory in every shim.
 fn crc32(bytes: &[u8]) -> u32 {
     let mut sum = u32::MAX;
     for byte in bytes {

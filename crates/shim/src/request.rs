@@ -1,4 +1,4 @@
-//! What the shim is told.
+//! Requests from a peer to the shim.
 
 use crate::{
     frame::{ControlFrame, FrameBuffer, FrameWriter, MAX_FRAME_LEN, ProtocolError},
@@ -7,7 +7,7 @@ use crate::{
     reason::StopReason,
 };
 
-/// The version of the protocol that this library speaks.
+/// Version of the protocol that this library speaks.
 pub const PROTOCOL_VERSION: u64 = 1;
 
 const HELLO: u8 = 1;
@@ -19,44 +19,46 @@ const RESUME: u8 = 7;
 const ACKNOWLEDGE: u8 = 8;
 const CLOSE_INPUT: u8 = 9;
 
-/// One message to the shim.
+/// One request to the shim.
 ///
-/// Hello, status, stop, signal and acknowledge keep their form for ever.
+/// The form of hello, status, stop, signal and acknowledge never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ShimRequest {
-    /// Says who is there; from then on every change is told to this connection.
+    /// Introduces the peer. From then on, the shim reports every change on this connection.
     Hello(ShimHello),
-    /// Runs the attempt; only on the first connection, once.
+    /// Runs the attempt. Allowed once, and only on the first connection.
     Launch(Box<LaunchOrder>),
-    /// Asks how things are.
+    /// Requests the status of the attempt.
     Status,
     /// Stops the whole tree.
     Stop(ShimStopRequest),
-    /// Sends a signal.
+    /// Sends a signal to the program or to the whole tree.
     Signal {
-        /// The number of the signal.
+        /// Number of the signal.
         signal: i32,
-        /// Who gets it.
+        /// Receiver of the signal.
         target: SignalTarget,
     },
-    /// Holds the whole tree.
+    /// Pauses the whole tree.
     Pause,
-    /// Lets the whole tree go on.
+    /// Resumes the whole tree.
     Resume,
-    /// Confirms that the exit record is kept elsewhere, so that the shim may leave.
+    /// Confirms that the peer has stored the exit record, so that the shim may exit.
     Acknowledge,
-    /// Lets the input of the work end, once whoever else holds it for writing lets go too.
+    /// Closes the shim's end of the input pipe. The input of the command ends once all other writers have closed the
+    /// pipe too.
     CloseInput,
 }
 
-/// The greeting of a peer.
+/// Introduction of a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimHello {
-    /// The version of the protocol that the peer speaks.
+    /// Version of the protocol that the peer speaks.
     pub version: u64,
-    /// Asks for the started message with its descriptors.
+    /// True to request the started message with its descriptors.
     pub want_descriptors: bool,
-    /// The peer is a manager: it and its children never belong to the work, wherever they were started.
+    /// True if the peer is a manager. A manager and its children are never part of the command's tree, even if the
+    /// command started the manager.
     pub manager: bool,
 }
 
@@ -66,30 +68,30 @@ impl Default for ShimHello {
     }
 }
 
-/// How and why to stop.
+/// Parameters of a stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShimStopRequest {
-    /// Why.
+    /// Cause of the stop.
     pub reason: StopReason,
-    /// Replaces the plan of the launch.
+    /// Plan that replaces the plan of the launch; `None` to use the plan of the launch.
     pub plan: Option<StopPlan>,
-    /// Kills at once, whatever the plan says.
+    /// True to kill at once, without executing a plan.
     pub force: bool,
 }
 
 impl ShimStopRequest {
-    /// Creates a stop by the plan of the launch.
+    /// Creates a stop that uses the plan of the launch.
     pub fn new(reason: StopReason) -> Self {
         Self { reason, plan: None, force: false }
     }
 }
 
-/// Who gets a signal.
+/// Receiver of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalTarget {
     /// The program that was launched.
     Leader,
-    /// It and all its descendants.
+    /// The program and all its descendants.
     Tree,
 }
 
@@ -106,7 +108,7 @@ mod tag {
 }
 
 impl ShimRequest {
-    /// Returns the number of this message.
+    /// Returns the number that identifies this kind of request.
     pub fn kind(&self) -> u8 {
         match self {
             Self::Hello(_) => HELLO,
@@ -121,7 +123,7 @@ impl ShimRequest {
         }
     }
 
-    /// Encodes the message as one frame.
+    /// Encodes the request as one frame.
     pub fn encode(&self) -> Vec<u8> {
         let mut frame = FrameWriter::new(self.kind());
         match self {
@@ -134,7 +136,7 @@ impl ShimRequest {
             Self::Stop(stop) => {
                 frame.number(tag::REASON, u64::from(stop.reason.code())).flag(tag::FORCE, stop.force);
                 if let Some(plan) = &stop.plan {
-                    // An empty plan and no plan would look the same without this.
+                    // Without this flag, an empty plan could not be distinguished from an absent plan.
                     frame.flag(tag::KILL_NOW, plan.steps.is_empty());
                     plan.encode(&mut frame, tag::STEP);
                 }
@@ -150,7 +152,8 @@ impl ShimRequest {
         }
     }
 
-    /// Understands a frame; `None` is a message of a later version, to be answered with an error and skipped.
+    /// Decodes a frame. Returns `None` for a kind of a later version; the receiver must answer with an error and skip
+    /// the frame.
     pub fn decode(frame: &ControlFrame) -> Result<Option<Self>, ProtocolError> {
         Ok(Some(match frame.kind() {
             HELLO => Self::Hello(decode_hello(frame)?),
@@ -166,7 +169,7 @@ impl ShimRequest {
         }))
     }
 
-    /// Understands exactly one whole frame; anything else is an error.
+    /// Decodes bytes that consist of exactly one frame of a known kind; anything other is an error.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ProtocolError> {
         let mut buffer = FrameBuffer::new(MAX_FRAME_LEN);
         buffer.push(bytes);

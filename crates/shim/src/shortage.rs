@@ -1,4 +1,4 @@
-//! What the system may have again later.
+//! Detects errors that are caused by a temporary shortage of a system resource.
 
 use rustix::io::Errno;
 use std::io;
@@ -6,7 +6,8 @@ use std::io;
 const SHORTAGES: [Errno; 6] =
     [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOSPC, Errno::DQUOT];
 
-/// Tells whether the system ran short of something that others may give back: processes, memory, descriptors, or disk.
+/// Returns true if an error means that the system ran out of a resource that may become free again: processes, memory,
+/// descriptors, or disk space.
 pub fn is_shortage(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|raw| SHORTAGES.iter().any(|errno| errno.raw_os_error() == raw))
 }

@@ -1,4 +1,4 @@
-//! How an attempt is doing, as its shim sees it.
+//! The status of an attempt, as its shim reports it.
 
 use crate::{
     containment::Containment,
@@ -7,41 +7,41 @@ use crate::{
     reason::StopReason,
 };
 
-/// A snapshot of a running attempt.
+/// Snapshot of a running attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AttemptStatus {
-    /// Where it is in its life.
+    /// Phase of the attempt.
     pub phase: AttemptPhase,
-    /// The pid of the program; zero before there is one.
+    /// Pid of the program; zero if there is no child yet.
     pub pid: u32,
-    /// How many bytes of output were stored.
+    /// Number of output bytes that were stored.
     pub output_bytes: u64,
-    /// How long it has been paused in all, in milliseconds.
+    /// Total paused time in milliseconds.
     pub paused_ms: u64,
-    /// The pids that are still alive though they were killed; at most 64 of them.
+    /// Pids of processes that are still alive although they were killed; at most 64.
     pub survivors: Vec<u32>,
-    /// Why it is being stopped, if it is.
+    /// Reason of the stop; `None` if the attempt is not being stopped.
     pub reason: Option<StopReason>,
-    /// The mechanism in force.
+    /// Containment mechanism of the attempt.
     pub mechanism: Containment,
-    /// The program itself is stopped, by a pause or by somebody else.
+    /// True if the program itself is stopped by a signal, which a pause or another process sent.
     pub leader_stopped: bool,
-    /// The pids of managers that have introduced themselves and still live; they and what they start are no part of it.
+    /// Pids of living managers that have sent a hello. They and the processes that they start are not part of the tree.
     pub managers: Vec<u32>,
 }
 
-/// Where an attempt is in its life.
+/// Phase of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttemptPhase {
-    /// The program is not executed yet.
+    /// The program has not been executed yet.
     Launching,
-    /// It runs.
+    /// The program runs.
     Running,
-    /// It is held.
+    /// The tree is paused.
     Paused,
-    /// It is being stopped.
+    /// The tree is being stopped.
     Stopping,
-    /// It ended.
+    /// The program has ended.
     Ended,
 }
 

@@ -1,33 +1,33 @@
-//! One entry of the index.
+//! The entries of the output index.
 
-/// The length of an entry in bytes.
+/// Length of an entry in bytes.
 pub(crate) const ENTRY_LEN: u64 = 16;
 
 const END_BITS: u32 = 56;
 const END_MASK: u64 = (1 << END_BITS) - 1;
 
-/// Which output of the program bytes came from.
+/// Output stream of the program from which bytes came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum StreamId {
-    /// Standard output.
+    /// Standard output of the program.
     Stdout,
-    /// Standard error.
+    /// Standard error of the program.
     Stderr,
 }
 
-/// The end of a run of bytes of one stream, and the time of its start.
+/// Index entry of a run, which is a sequence of output bytes of one stream: its end and the time of its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IndexEntry {
-    /// The offset just behind the run.
+    /// Offset of the byte after the run.
     pub end: u64,
-    /// Where the bytes came from.
+    /// Stream from which the bytes came.
     pub stream: StreamId,
-    /// When the first byte was read, in steady milliseconds.
+    /// Time when the first byte was read, in milliseconds of steady time.
     pub time: u64,
 }
 
 impl IndexEntry {
-    /// Encodes the entry.
+    /// Encodes the entry as 16 bytes.
     pub fn encode(self) -> [u8; 16] {
         let stream = match self.stream {
             StreamId::Stdout => 1_u64,
@@ -37,7 +37,7 @@ impl IndexEntry {
         (u128::from(self.time) << 64 | u128::from(first)).to_le_bytes()
     }
 
-    /// Reads an entry; `None` if its stream is unknown, as in a hole or in garbage.
+    /// Decodes an entry. Returns `None` if the stream is unknown, as in the zeros of a hole or in invalid data.
     pub fn decode(bytes: [u8; 16]) -> Option<Self> {
         let both = u128::from_le_bytes(bytes);
         let low = u128::from(u64::MAX);

@@ -1,14 +1,14 @@
-//! What was given back in the middle.
+//! The gap: the middle part of the output that was dropped to bound its size on disk.
 
 use std::ops::Range;
 
-/// The name of the file.
+/// Name of the file that contains the gap.
 pub(crate) const GAP_FILE: &str = "output.gap";
 
-/// The length of the file in bytes.
+/// Length of the file in bytes.
 pub(crate) const GAP_FILE_LEN: usize = 32;
 
-/// The dropped ranges of the log and of its index; empty ranges before anything was dropped.
+/// Dropped ranges of the log and of its index, in bytes. The ranges are empty until something is dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct OutputGap {
     pub(crate) log: Range<u64>,
@@ -25,7 +25,7 @@ impl OutputGap {
         bytes
     }
 
-    /// Reads the file; ranges that run backwards are garbage and count as nothing dropped.
+    /// Decodes the content of the file. A range whose end is before its start is invalid, and becomes an empty range.
     pub(crate) fn decode(bytes: &[u8; GAP_FILE_LEN]) -> Self {
         let mut words = bytes.as_chunks::<8>().0.iter().map(|word| u64::from_le_bytes(*word));
         let mut range = || {

@@ -1,18 +1,18 @@
-//! The last room of a disk, which is left to records.
+//! The headroom: the last free space of a disk, which output leaves free for records.
 
 use std::{io, os::fd::AsFd};
 
-/// What output leaves to records on a disk that is not small, in bytes.
+/// Headroom on a large disk, in bytes.
 const LEFT: u64 = 16 << 20;
-/// Of a small disk it leaves this part.
+/// Divisor for small disks: the headroom is at most this fraction of the size of the disk.
 const PART: u64 = 16;
 
-/// Makes sure that output may be stored on the disk of an open file: where little room is left, records come first.
+/// Checks that the disk of an open file has more free space than the headroom, so that output may be stored there.
 ///
-/// A file system that does not tell how large it is has room.
+/// A file system that does not report its size counts as having space.
 ///
 /// # Errors
-/// [`io::ErrorKind::StorageFull`] where what is left is for records.
+/// Returns [`io::ErrorKind::StorageFull`] if the remaining space is reserved for records.
 pub fn leave_headroom(file: impl AsFd) -> io::Result<()> {
     let Ok(disk) = rustix::fs::fstatvfs(file) else {
         return Ok(());

@@ -1,20 +1,20 @@
-//! The index of the log, as its writer sees it.
+//! The writer of the output index.
 
 use std::{fs::File, io};
 
 use super::{offset::FileOffset, segments::INDEX};
 use crate::attempt_directory::AttemptDirectory;
 
-/// The present file of the index.
+/// Current file of the index.
 pub(super) enum IndexWriter {
-    /// There is none before the first entry: an inode less for an attempt that says nothing.
+    /// There is no file before the first entry, which saves an inode for an attempt without output.
     Absent,
-    /// Entries go into this one.
+    /// The file to which entries are written.
     Present(FileOffset),
 }
 
 impl IndexWriter {
-    /// Writes at an offset of the index, into a file that is made now if there is none.
+    /// Writes at an offset of the index. Creates the file if there is none.
     pub(super) fn write(
         &mut self,
         directory: &AttemptDirectory,
@@ -39,7 +39,7 @@ impl IndexWriter {
         }
     }
 
-    /// Returns the first offset that the present file holds.
+    /// Returns the first offset of the index that the current file contains.
     pub(super) fn base(&self) -> u64 {
         match self {
             Self::Present(place) => place.base,

@@ -1,20 +1,20 @@
-//! Where output could not be stored.
+//! The losses: offsets of the log at which output could not be stored.
 
-/// The name of the file.
+/// Name of the file that contains the losses.
 pub(crate) const LOST: &str = "output.lost";
 
-/// The length of an entry in bytes.
+/// Length of an entry in bytes.
 pub(crate) const LENGTH: u64 = 16;
 
-/// So many places are told apart; what is lost behind the last of them counts there.
+/// Maximum number of entries. The last entry also counts all bytes that are lost later.
 pub(crate) const MAX_LOSSES: u64 = 256;
 
-/// Output that could not be stored, because the disk was full or failing.
+/// Output that could not be stored because the disk was full or failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Loss {
-    /// The offset in the log at which it is missing.
+    /// Offset in the log at which the bytes are missing.
     pub offset: u64,
-    /// How many bytes are missing there.
+    /// Number of bytes that are missing there.
     pub bytes: u64,
 }
 
@@ -23,7 +23,7 @@ impl Loss {
         (u128::from(self.bytes) << 64 | u128::from(self.offset)).to_le_bytes()
     }
 
-    /// Reads an entry; `None` for one that tells of nothing, as in a hole.
+    /// Decodes an entry. Returns `None` if the entry counts no bytes, as in the zeros of a hole.
     pub(crate) fn decode(bytes: [u8; 16]) -> Option<Self> {
         let [offset, lost] = [0, 64].map(|shift| u64::try_from((u128::from_le_bytes(bytes) >> shift) & MASK));
         let loss = Self { offset: offset.ok()?, bytes: lost.ok()? };

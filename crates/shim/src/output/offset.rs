@@ -1,4 +1,4 @@
-//! A file of the output, as its writer sees it.
+//! Maps offsets of the output to positions in one of its files.
 
 use std::{
     fs::File,
@@ -9,7 +9,7 @@ use std::{
 use super::segments::{TAIL_HEADER, tail_header};
 use crate::attempt_directory::AttemptDirectory;
 
-/// A file and where offsets are in it.
+/// An open output file and the first offset that it contains.
 pub(super) struct FileOffset {
     pub(super) file: File,
     pub(super) base: u64,
@@ -21,7 +21,8 @@ impl FileOffset {
         Self { file: file.into(), base: 0, header: 0 }
     }
 
-    /// Begins a tail under another name first, so that whoever reads the old one keeps reading it.
+    /// Creates a tail file under a temporary name and renames it, so that processes that have the old file open can
+    /// still read the old content.
     pub(super) fn tail(directory: &AttemptDirectory, name: &str, base: u64) -> io::Result<Self> {
         const TEMP_NAME: &str = "output.tmp";
         directory.remove(TEMP_NAME)?;

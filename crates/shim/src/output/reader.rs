@@ -1,4 +1,4 @@
-//! Reads the output of an attempt while it is still being written.
+//! Reads the output of an attempt, also while it is still being written.
 
 use std::{
     io::{self, Read as _},
@@ -17,66 +17,67 @@ use crate::attempt_directory::AttemptDirectory;
 
 const BLOCK: usize = 64 << 10;
 
-/// Lines are looked for in so many of the last bytes: a file that only claims to be long must keep nobody busy.
+/// Maximum number of bytes, counted from the end, that are searched for lines. It bounds the search in a damaged file
+/// that only claims to be long.
 pub const LOOKBACK_BYTES: u64 = 256 << 20;
 
-/// So many entries of an index may make no sense before those that stand behind them count for nothing.
+/// Maximum number of successive invalid index entries. If there are more, the reader ignores the entries after them.
 const MAX_INVALID_ENTRIES: usize = 4_096;
 
-/// The output of one attempt, of which every byte has one offset for ever.
+/// Reader of the output of one attempt. The offset of a byte never changes.
 #[derive(Debug)]
 pub struct OutputReader {
     directory: AttemptDirectory,
 }
 
-/// What reading at an offset found.
+/// Result of a read at an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadChunk {
-    /// So many bytes, at least one.
+    /// Number of bytes that were read, at least one.
     Bytes(usize),
-    /// The bytes there were given back; there are some again from `resume` on.
+    /// The bytes at this offset were dropped; the output continues at `resume`.
     Gap {
-        /// The first offset behind the gap.
+        /// First offset after the gap.
         resume: u64,
     },
-    /// Nothing was written there yet.
+    /// No byte was written at this offset yet.
     End,
 }
 
-/// Neighbouring bytes of one stream that came at about one time.
+/// Sequence of bytes of one stream that arrived at about the same time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutputRun {
-    /// The offsets of the bytes.
+    /// Offsets of the bytes.
     pub range: Range<u64>,
-    /// Where they came from.
+    /// Stream from which the bytes came.
     pub stream: StreamId,
-    /// When the first of them was read, in steady milliseconds.
+    /// Time when the first of the bytes was read, in milliseconds of steady time.
     pub time: u64,
 }
 
 impl OutputReader {
-    /// Opens the output in an attempt directory, even before there is any.
+    /// Opens the output in an attempt directory, which need not contain output yet.
     pub fn open(directory: &Path) -> io::Result<Self> {
         Ok(Self { directory: AttemptDirectory::open(directory)? })
     }
 
-    /// Opens the output in an attempt directory that is open already.
+    /// Opens the output in an attempt directory that is already open.
     pub fn open_at(directory: OwnedFd) -> Self {
         Self { directory: AttemptDirectory::from(directory) }
     }
 
-    /// Returns the offset behind the last byte, given back or not.
+    /// Returns the offset after the last byte, including dropped bytes.
     pub fn length(&self) -> io::Result<u64> {
         Ok(Segments::open(&self.directory, &LOG)?.length())
     }
 
-    /// Returns the offsets that were given back, if any.
+    /// Returns the range of offsets that was dropped, or `None` if all output is still there.
     pub fn gap(&self) -> io::Result<Option<Range<u64>>> {
         let gap = self.read_gap()?;
         Ok((!gap.log.is_empty()).then_some(gap.log))
     }
 
-    /// Returns where output could not be stored, by offset.
+    /// Returns the output that could not be stored, sorted by offset.
     pub fn losses(&self) -> io::Result<Vec<Loss>> {
         let Some(file) = self.directory.open_file(LOST)? else {
             return Ok(Vec::new());
@@ -85,14 +86,14 @@ impl OutputReader {
         let mut bytes = Vec::new();
         file.take(loss::MAX_LOSSES.saturating_mul(loss::LENGTH)).read_to_end(&mut bytes)?;
         let (entries, _torn) = bytes.as_chunks();
-        // What makes no sense must not hide what does.
+        // Skip invalid entries, so that they do not hide valid ones.
         let entries = entries.iter().filter_map(|entry| Loss::decode(*entry));
         let mut losses: Vec<Loss> = entries.filter(|loss| loss.offset <= length).collect();
         losses.sort_by_key(|loss| loss.offset);
         Ok(losses)
     }
 
-    /// Reads bytes from an offset on, never across a gap and never zeros out of one.
+    /// Reads bytes at an offset. A read never crosses a gap, and never returns the zeros of a dropped range.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<ReadChunk> {
         let before = self.read_gap()?;
         if before.log.contains(&offset) {
@@ -106,7 +107,7 @@ impl OutputReader {
             return Ok(ReadChunk::Gap { resume: held });
         }
         let got = segments.read_at(offset, buffer)?;
-        // What was read may have been given back in the middle of it.
+        // The bytes may have been dropped during the read, so that the buffer contains zeros.
         let after = self.read_gap()?;
         if after.log.contains(&offset) {
             return Ok(ReadChunk::Gap { resume: after.log.end });
@@ -120,10 +121,10 @@ impl OutputReader {
         Ok(if got == 0 { ReadChunk::End } else { ReadChunk::Bytes(got) })
     }
 
-    /// Walks the runs from the one that holds an offset on.
+    /// Returns an iterator over the runs, starting with the run that contains the offset `from`.
     ///
-    /// Bytes that no entry describes, such as those just being written, are in no run; entries that make no sense
-    /// are skipped.
+    /// Bytes without an index entry, such as bytes that are just being written, are in no run. Invalid entries are
+    /// skipped.
     pub fn entries(&self, from: u64) -> io::Result<OutputEntries> {
         let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.end > from)?;
@@ -134,7 +135,8 @@ impl OutputReader {
         Ok(OutputEntries { index, next, end })
     }
 
-    /// Finds where the last `lines` lines begin, not looking back beyond a gap, nor over more than [`LOOKBACK_BYTES`] bytes.
+    /// Returns the offset at which the last `lines` lines start. The search stops at a gap, and after
+    /// [`LOOKBACK_BYTES`].
     pub fn offset_of_last_lines(&self, lines: u64) -> io::Result<u64> {
         let length = self.length()?;
         let floor = self.floor()?;
@@ -149,14 +151,14 @@ impl OutputReader {
             let wanted = usize::try_from(end.saturating_sub(begin)).unwrap_or(BLOCK);
             let block = buffer.get_mut(..wanted).unwrap_or(&mut []);
             if !self.fill(begin, block)? {
-                // It was given back meanwhile.
+                // The block was dropped in the meantime.
                 return Ok(end);
             }
-            // Most of a long line is passed by at the speed of a search.
+            // A block without a newline is skipped after one fast search, which matters for long lines.
             let lines_in_block = if block.contains(&b'\n') { &*block } else { &[] };
             for (place, byte) in lines_in_block.iter().enumerate().rev() {
                 let behind = begin.saturating_add(place as u64).saturating_add(1);
-                // The newline that ends the last line begins no other one.
+                // A newline at the end of the output ends the last line, and does not start another line.
                 if *byte == b'\n' && behind != length {
                     found = found.saturating_add(1);
                     if found == lines {
@@ -169,7 +171,8 @@ impl OutputReader {
         Ok(floor)
     }
 
-    /// Finds the first byte that was read at or after a time, in steady milliseconds; the length if none was.
+    /// Returns the offset of the first byte that was read at or after a time, or the length if there is no such byte.
+    /// The time is in milliseconds of steady time.
     pub fn offset_at_time(&self, time: u64) -> io::Result<u64> {
         let index = VisibleIndex::open(self)?;
         let next = index.first_where(|entry| entry.time >= time)?;
@@ -182,8 +185,8 @@ impl OutputReader {
         }
     }
 
-    /// Returns when the last bytes that an entry describes began to be read, in steady milliseconds; `None` if there are
-    /// none.
+    /// Returns the start time of the last run that has an index entry, in milliseconds of steady time, or `None` if
+    /// there is no such run.
     pub fn last_time(&self) -> io::Result<Option<u64>> {
         let index = VisibleIndex::open(self)?;
         for number in (0..index.count()).rev().take(MAX_INVALID_ENTRIES) {
@@ -194,10 +197,11 @@ impl OutputReader {
         Ok(None)
     }
 
-    /// How far back lines are looked for: to the last gap, and no further than [`LOOKBACK_BYTES`] bytes.
+    /// Returns the lowest offset that is searched for lines: the end of the last gap, or [`LOOKBACK_BYTES`] before the
+    /// end of the output, if that is later.
     ///
     /// # Errors
-    /// If the files cannot be read.
+    /// Returns the error of reading the files.
     pub fn floor(&self) -> io::Result<u64> {
         let behind_gap = self.gap()?.map_or(0, |gap| gap.end);
         Ok(behind_gap.max(self.length()?.saturating_sub(LOOKBACK_BYTES)))
@@ -214,7 +218,7 @@ impl OutputReader {
         Ok(true)
     }
 
-    /// Reads what was given back; a range that cannot be so is garbage and counts as nothing.
+    /// Reads the dropped ranges. An impossible range is invalid data, and counts as empty.
     fn read_gap(&self) -> io::Result<OutputGap> {
         let Some(file) = self.directory.open_file(GAP_FILE)? else {
             return Ok(OutputGap::default());
@@ -228,8 +232,11 @@ impl OutputReader {
         Ok(OutputGap { log: self.within(&LOG, gap.log)?, index: self.within(&INDEX, gap.index)? })
     }
 
-    /// Keeps a range inside the files. One that reaches beyond them tells of bytes that a power cut took, if the files
-    /// have a hole there; else it is garbage, which must not hide what is there.
+    /// Limits a dropped range to the length of the files.
+    ///
+    /// A range that reaches beyond the files is cut at their end if the files have a hole at the start of the range: a
+    /// power cut has removed the bytes after the hole. Otherwise the range is invalid data and becomes empty, so that
+    /// it does not hide existing bytes.
     fn within(&self, names: &SegmentNames, range: Range<u64>) -> io::Result<Range<u64>> {
         if range.is_empty() || range.end <= self.directory.length_of(names.head)? {
             return Ok(range);
@@ -243,7 +250,7 @@ impl OutputReader {
     }
 }
 
-/// The runs of an output, oldest first.
+/// Iterator over the runs of an output, oldest first.
 pub struct OutputEntries {
     index: VisibleIndex,
     next: u64,
@@ -291,7 +298,7 @@ impl std::fmt::Debug for OutputEntries {
     }
 }
 
-/// The entries that were not given back, counted as if there were no gap.
+/// The index without its dropped range: entries are numbered as if there were no gap.
 struct VisibleIndex {
     segments: Segments,
     gap: OutputGap,
@@ -318,16 +325,17 @@ impl VisibleIndex {
         Ok(if got == bytes.len() { IndexEntry::decode(bytes) } else { None })
     }
 
-    /// Returns where an entry stands in the index as it was before its middle was given back.
+    /// Returns the offset of an entry in the index, in bytes. The offset counts dropped entries too.
     fn place(&self, number: u64) -> u64 {
         let at = number.saturating_mul(ENTRY_LEN);
         let gap = &self.gap.index;
         if at < gap.start { at } else { at.saturating_add(gap.end.saturating_sub(gap.start)) }
     }
 
-    /// Returns the first entry from this one on of which something was written, or a number past all of them.
+    /// Returns the number of the first entry from `number` on that is not completely in a hole of the files. Returns a
+    /// number after the last entry if there is none.
     ///
-    /// What a damaged file says may lead past more nothing than anybody could read.
+    /// A damaged file may claim more empty entries than a reader could visit one by one.
     fn next_written(&self, number: u64) -> u64 {
         let (at, gap) = (self.place(number), &self.gap.index);
         let Some(written) = self.segments.next_written(at) else {
@@ -339,7 +347,8 @@ impl VisibleIndex {
         number.saturating_add(written.saturating_sub(at) / ENTRY_LEN)
     }
 
-    /// Finds the first entry from this one on that makes sense, unless too many do not.
+    /// Returns the first valid entry from `number` on and before `end`, or `None` if there is none or too many are
+    /// invalid.
     fn sensible(&self, mut number: u64, end: u64) -> io::Result<Option<(u64, IndexEntry)>> {
         for _ in 0..MAX_INVALID_ENTRIES {
             if number >= end {
@@ -353,7 +362,8 @@ impl VisibleIndex {
         Ok(None)
     }
 
-    /// Finds by halving the first entry for which something holds that holds for all later ones too.
+    /// Returns the number of the first entry for which `holds` is true, by binary search. `holds` must also be true for
+    /// all later entries.
     fn first_where(&self, holds: impl Fn(IndexEntry) -> bool) -> io::Result<u64> {
         let (mut low, mut high) = (0, self.count());
         while low < high {

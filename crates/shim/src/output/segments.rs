@@ -1,4 +1,4 @@
-//! The files that hold one run of offsets: the first one, and the tails where holes cannot be punched.
+//! The files of the log or of the index: the first file, and tail files where holes cannot be punched.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _};
 
@@ -6,12 +6,12 @@ use rustix::{fs::SeekFrom, io::Errno};
 
 use crate::attempt_directory::AttemptDirectory;
 
-/// The bytes before the content of a tail file.
+/// Length of the header of a tail file in bytes.
 pub(super) const TAIL_HEADER: u64 = 16;
 
 const MAGIC: u64 = u64::from_le_bytes(*b"LHTAIL1\0");
 
-/// The names of the files of one kind.
+/// Names of the files of the log or of the index.
 pub(super) struct SegmentNames {
     pub(super) head: &'static str,
     pub(super) tails: [&'static str; 2],
@@ -26,7 +26,7 @@ pub(super) fn tail_header(base: u64) -> [u8; 16] {
     (u128::from(base) << 64 | u128::from(MAGIC)).to_le_bytes()
 }
 
-/// One file and the offsets in it, as they were when it was looked at.
+/// One file and the offsets that it contained when it was opened.
 struct Segment {
     file: File,
     header: u64,
@@ -34,7 +34,7 @@ struct Segment {
     end: u64,
 }
 
-/// All files of one kind, lowest offsets first.
+/// All files of the log or of the index, lowest offsets first.
 pub(super) struct Segments {
     list: Vec<Segment>,
 }
@@ -55,18 +55,18 @@ impl Segments {
         Ok(Self { list })
     }
 
-    /// Returns the offset behind the last byte.
+    /// Returns the offset after the last byte.
     pub(super) fn length(&self) -> u64 {
         self.list.iter().map(|segment| segment.end).max().unwrap_or(0)
     }
 
-    /// Returns the first offset at or behind this one that some file holds.
+    /// Returns the first offset from `offset` on that one of the files contains, or `None` if there is none.
     pub(super) fn first_held(&self, offset: u64) -> Option<u64> {
         let holds = |segment: &&Segment| offset < segment.end;
         self.list.iter().find(holds).map(|segment| segment.base.max(offset))
     }
 
-    /// Returns the first offset from there on at which something was written: neither between the files nor in a hole.
+    /// Returns the first offset from `offset` on at which bytes were written. Skips holes and gaps between the files.
     pub(super) fn next_written(&self, offset: u64) -> Option<u64> {
         let behind = self.list.iter().filter(|segment| offset < segment.end);
         let written = behind.filter_map(|segment| {
@@ -75,14 +75,14 @@ impl Segments {
             match rustix::fs::seek(&segment.file, SeekFrom::Data(place)) {
                 Ok(found) => Some(from.saturating_add(found.saturating_sub(place))),
                 Err(Errno::NXIO) => None,
-                // A file system that does not tell has no holes.
+                // A file system that does not support the search for data is treated as having no holes.
                 Err(_) => Some(from),
             }
         });
         written.min()
     }
 
-    /// Tells whether nothing is stored at an offset that one of the files spans.
+    /// Returns true if `offset` is inside one of the files and in a hole.
     pub(super) fn is_hole(&self, offset: u64) -> bool {
         let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
         self.list.iter().find(holds).is_some_and(|segment| {
@@ -91,7 +91,7 @@ impl Segments {
         })
     }
 
-    /// Reads from one file; zero bytes if none holds the offset.
+    /// Reads from the file that contains the offset. Returns zero bytes if no file contains the offset.
     pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         let holds = |segment: &&Segment| (segment.base..segment.end).contains(&offset);
         let Some(segment) = self.list.iter().find(holds) else {

@@ -1,4 +1,4 @@
-//! Moves bytes from the pipes into the log, inside its bound.
+//! Copies bytes from the output pipes into the log, and bounds the size of the log.
 
 use std::{
     io,
@@ -28,18 +28,18 @@ const MIN_TAIL_BYTES: u64 = 64 << 10;
 const COPY: usize = 64 << 10;
 const MERGE_MS: u64 = 1;
 
-/// What one step of moving did.
+/// Result of one copy step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PumpStep {
-    /// So many bytes left the pipe, stored or not.
+    /// Number of bytes that were taken from the pipe, stored or not.
     Bytes(usize),
-    /// The pipe is empty now.
+    /// The pipe is empty.
     Nothing,
-    /// Nobody can write to the pipe any more.
+    /// All writers have closed the pipe.
     Ended,
 }
 
-/// The only writer of an attempt's output.
+/// Writer of an attempt's output. Each attempt has one writer only.
 pub(crate) struct OutputWriter {
     directory: AttemptDirectory,
     log: FileOffset,
@@ -61,28 +61,28 @@ pub(crate) struct OutputWriter {
     write_errors: u64,
 }
 
-/// How the middle is given back.
+/// Method of dropping the middle of the output.
 enum MiddleTrim {
-    /// By holes in the files.
+    /// Punch holes into the files.
     Punch,
-    /// By tail files that take turns; the number of the present one.
+    /// Alternate between two tail files; `present` is the number of the current one.
     Rotate { present: Option<usize> },
 }
 
-/// How bytes get from a pipe to a file.
+/// Method of copying bytes from a pipe to a file.
 enum CopyMode {
     Splice,
     Copy(Box<[u8; COPY]>),
 }
 
-/// The last entry of the index, which may still grow.
+/// Last entry of the index, which may still grow. `dirty` is true if its latest state is not written yet.
 struct OpenRun {
     entry: IndexEntry,
     at: u64,
     dirty: bool,
 }
 
-/// The last entry of what was lost, which may still grow.
+/// Last entry of the losses, which may still grow. `dirty` is true if its latest state is not written yet.
 struct OpenLoss {
     loss: Loss,
     place: u64,
@@ -90,7 +90,8 @@ struct OpenLoss {
 }
 
 impl OutputWriter {
-    /// Creates the log, but not the index, which many an attempt never needs; `trash` takes what cannot be stored.
+    /// Creates the log. The index is created later, because many attempts never need one. Bytes that cannot be stored
+    /// are moved to `trash`, which is the null device.
     pub(crate) fn create(
         directory: OwnedFd,
         bound: OutputBound,
@@ -123,7 +124,8 @@ impl OutputWriter {
         })
     }
 
-    /// Moves what one system call moves; never waits and never fails the work.
+    /// Copies the bytes that one system call can move. Never blocks. If storing fails, the bytes are discarded, so that
+    /// the command can continue to write.
     pub(crate) fn take(&mut self, pipe: impl AsFd, stream: StreamId) -> PumpStep {
         let moved = match leave_headroom(&self.log.file).and_then(|()| self.make_room()) {
             Ok(room) => self.store(pipe.as_fd(), room),
@@ -145,7 +147,7 @@ impl OutputWriter {
         }
     }
 
-    /// Writes the entries that still grew, so that readers see all that was moved, and what was lost.
+    /// Writes the latest index entry and the latest loss, so that readers see all output up to now.
     pub(crate) fn flush(&mut self) {
         self.flush_loss();
         if let Some(run) = &mut self.run
@@ -165,13 +167,13 @@ impl OutputWriter {
         if self.lost_file.is_none() {
             self.lost_file = self.directory.create(LOST).ok().map(Into::into);
         }
-        // On a disk that takes nothing at all the record of the end tells how much was lost.
+        // If even this file cannot be written, the exit record still reports the number of lost bytes.
         let at = open.place.saturating_mul(loss::LENGTH);
         let written = self.lost_file.as_ref().map(|file| file.write_all_at(&open.loss.encode(), at));
         open.dirty = written.is_none_or(|written| written.is_err());
     }
 
-    /// Counts bytes that could not be stored, where they are missing.
+    /// Counts bytes that could not be stored, as a loss at the current end of the log.
     fn lose(&mut self, bytes: usize) {
         let bytes = bytes as u64;
         self.dropped = self.dropped.saturating_add(bytes);
@@ -180,7 +182,8 @@ impl OutputWriter {
             self.flush_loss();
         }
         match &mut self.lost {
-            // A loss that could not be written yet takes in what follows, so that none goes untold.
+            // A loss that is not written yet, or for which there is no further entry, also counts the new bytes. In
+            // this way every lost byte is counted.
             Some(open)
                 if open.loss.offset == offset
                     || open.dirty
@@ -196,22 +199,22 @@ impl OutputWriter {
         }
     }
 
-    /// Returns how many bytes were stored.
+    /// Returns the number of bytes that were stored.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns how many bytes could not be stored.
+    /// Returns the number of bytes that could not be stored.
     pub(crate) fn dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Returns how often storing failed.
+    /// Returns the number of failed attempts to store output or its index.
     pub(crate) fn write_errors(&self) -> u64 {
         self.write_errors
     }
 
-    /// Gives back what must go before more is stored; returns how many bytes fit then.
+    /// Drops old output if the bound requires it. Returns the number of bytes that may be stored next.
     fn make_room(&mut self) -> io::Result<u64> {
         match self.bounding {
             MiddleTrim::Punch => self.room_by_holes(),
@@ -235,7 +238,8 @@ impl OutputWriter {
         Ok(room.min(STEP))
     }
 
-    /// Bounds the index too: work that writes single bytes needs more index than log.
+    /// Returns the maximum length of the index in bytes. The index needs a bound of its own: for a program that writes
+    /// single bytes, the index grows faster than the log.
     fn index_limit(&self) -> u64 {
         (self.tail / 4).max(STEP)
     }
@@ -250,7 +254,7 @@ impl OutputWriter {
         if end > self.gap.log.end.max(self.head) { self.drop_until(end) } else { Ok(()) }
     }
 
-    /// Gives back everything behind the head and before `end`.
+    /// Drops all bytes after the head and before `end`.
     fn drop_until(&mut self, end: u64) -> io::Result<()> {
         self.flush();
         let mut gap = self.gap.clone();
@@ -262,7 +266,7 @@ impl OutputWriter {
         gap.log.end = end;
         gap.index.end = self.first_entry_behind(gap.index.end, end)?;
         failpoint!("shim.output.gap")?;
-        // Readers must know of the gap before there are zeros in it.
+        // Store the gap before the holes exist, so that readers never return their zeros.
         self.write_gap(&gap)?;
         failpoint!("shim.output.punch")?;
         punch(&self.log.file, before.log.end, end.saturating_sub(before.log.end))?;
@@ -286,7 +290,7 @@ impl OutputWriter {
         Ok(())
     }
 
-    /// Finds the first entry from `at` on that describes bytes behind an offset of the log.
+    /// Returns the position of the first index entry from `at` on that describes bytes after `offset` of the log.
     fn first_entry_behind(&self, at: u64, offset: u64) -> io::Result<u64> {
         let mut block = [0; 4 << 10];
         let mut at = at;
@@ -320,7 +324,7 @@ impl OutputWriter {
         Ok(most.saturating_sub(used).min(STEP))
     }
 
-    /// Begins the next tail file in place of the older one.
+    /// Starts the next tail file, which replaces the older one.
     fn turn(&mut self, present: Option<usize>) -> io::Result<()> {
         self.flush();
         self.run = None;
@@ -334,7 +338,7 @@ impl OutputWriter {
             gap.index.end = self.index.base();
             self.write_gap(&gap)?;
         } else {
-            // Nothing is dropped yet, but this is where it will begin.
+            // No byte is dropped yet, but the gap will start here.
             self.gap =
                 OutputGap { log: self.length..self.length, index: self.index_length..self.index_length };
         }
@@ -353,7 +357,7 @@ impl OutputWriter {
         if let CopyMode::Splice = self.moving {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             match rustix::pipe::splice(pipe, None, &self.log.file, Some(&mut place), room, flags) {
-                // Some file systems cannot take pages from a pipe.
+                // Some file systems do not support splice from a pipe.
                 Err(Errno::INVAL) => self.moving = CopyMode::Copy(Box::new([0; COPY])),
                 done => return Ok(done?),
             }
@@ -365,7 +369,7 @@ impl OutputWriter {
         let got = rustix::io::read(pipe, buffer.get_mut(..wanted).unwrap_or(&mut []))?;
         let written = self.log.file.write_all_at(buffer.get(..got).unwrap_or(&[]), place);
         if written.is_err() {
-            // These bytes have left the pipe already; discarding goes on with the next ones.
+            // The pipe no longer contains these bytes. `discard` removes only the bytes that follow.
             self.lose(got);
         }
         written.map(|()| got)

@@ -15,7 +15,7 @@ const MAGIC: u64 = 0x6367_7270;
 const MAX_DEPTH: u32 = 16;
 const EVENTS: usize = 256;
 
-/// An open cgroup that holds this attempt and nothing else.
+/// Open cgroup that contains only the processes of this attempt.
 #[derive(Debug)]
 pub(super) struct Cgroup {
     path: PathBuf,
@@ -23,7 +23,8 @@ pub(super) struct Cgroup {
 }
 
 impl Cgroup {
-    /// Opens the cgroup, makes it if absent, and makes sure that it is empty and can be killed.
+    /// Opens the cgroup, and creates it if it is absent. Fails if it is not a cgroup v2, cannot be killed as a whole,
+    /// or already contains processes.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let made = match fs::create_dir(path) {
             Ok(()) => true,
@@ -38,7 +39,7 @@ impl Cgroup {
             return Err(io::ErrorKind::Unsupported.into());
         }
         rustix::fs::statat(&cgroup.fd, "cgroup.kill", AtFlags::SYMLINK_NOFOLLOW)?;
-        // Whatever is in there already is not ours to kill.
+        // Processes that are already in the cgroup are not part of this attempt, and must not be killed.
         if !made && cgroup.is_populated()? { Err(io::ErrorKind::ResourceBusy.into()) } else { Ok(cgroup) }
     }
 
@@ -46,10 +47,10 @@ impl Cgroup {
         &self.path
     }
 
-    /// Tells whether anybody is in it or below it.
+    /// Returns true if a process is in the cgroup or in a cgroup below it.
     pub(super) fn is_populated(&self) -> io::Result<bool> {
         match self.event("populated") {
-            // The kernel lets nobody remove a group with somebody in it.
+            // The kernel refuses to remove a cgroup that contains processes, so a removed cgroup was empty.
             Err(error) if is_gone(&error) => Ok(false),
             told => told,
         }
@@ -59,12 +60,13 @@ impl Cgroup {
         self.event("frozen")
     }
 
-    /// Sets limits of all inside together; returns the numbers of the limits of each process that they make needless.
+    /// Sets limits for all processes in the cgroup together. Returns the `RLIMIT_*` numbers of the limits of each
+    /// process that are not needed then.
     pub(super) fn limit(&self, limits: &CgroupLimits) -> Vec<u32> {
         limit_group(&self.path, limits)
     }
 
-    /// Kills everything inside, even what is being forked.
+    /// Kills all processes in the cgroup, including processes that are being forked.
     pub(super) fn kill(&self) -> io::Result<()> {
         fs::write(self.path.join("cgroup.kill"), "1")
     }
@@ -73,14 +75,14 @@ impl Cgroup {
         fs::write(self.path.join("cgroup.freeze"), if frozen { "1" } else { "0" })
     }
 
-    /// Lists the processes inside, also in cgroups that the work made below it.
+    /// Returns the pids of all processes in the cgroup and in cgroups that the command created below it.
     pub(super) fn pids(&self) -> Vec<u32> {
         let mut pids = Vec::new();
         collect(&self.path, MAX_DEPTH, &mut pids);
         pids
     }
 
-    /// Removes it and what the work made below it; fails harmlessly while somebody is inside.
+    /// Removes the cgroup and the cgroups that the command created below it. Has no effect while processes are inside.
     pub(super) fn remove(&self) {
         remove_below(&self.path, MAX_DEPTH);
     }
@@ -89,7 +91,7 @@ impl Cgroup {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         let file = rustix::fs::openat(&self.fd, "cgroup.events", flags, Mode::empty())?;
         let mut buffer = [0; EVENTS];
-        // The kernel gives the whole of such a file at once.
+        // One read returns the whole content of such a file.
         let got = rustix::io::read(&file, &mut buffer)?;
         let events = std::str::from_utf8(buffer.get(..got).unwrap_or(&[])).unwrap_or("");
         let mut lines = events.lines().filter_map(|line| line.split_once(' '));
@@ -103,15 +105,16 @@ impl AsFd for Cgroup {
     }
 }
 
-/// Whether it was removed, before its file was opened or after.
+/// Returns true if the error means that the cgroup was removed, before its file was opened or after.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV))
 }
 
-/// Sets what the controllers that are there allow; where they are not, there are no such files.
+/// Sets the limits for which the cgroup has controllers. Without a controller, its file does not exist, and the limit
+/// is left out.
 fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
     let set = |file: &str, value: &str| {
-        // Never made: in a directory that is no cgroup this would pretend a limit.
+        // Never create the file: in a directory that is not a cgroup, this would look like a limit that was set.
         let opened = fs::OpenOptions::new().write(true).open(path.join(file));
         opened.and_then(|mut file| file.write_all(value.as_bytes())).is_ok()
     };
@@ -119,7 +122,8 @@ fn limit_group(path: &Path, limits: &CgroupLimits) -> Vec<u32> {
     if let Some(bytes) = limits.memory
         && set("memory.max", &bytes.to_string())
     {
-        // Neither is needed for the limit: moved to swap, work would go on slowly for ever, and half killed worse.
+        // Both settings are optional. Without the first, the work would be moved to swap and run very slowly. Without
+        // the second, the kernel would kill only some processes of the tree.
         let _no_swap_to_forbid = set("memory.swap.max", "0");
         let _killed_one_by_one = set("memory.oom.group", "1");
         needless.push(ADDRESS_SPACE);
@@ -141,7 +145,7 @@ fn collect(path: &Path, depth: u32, pids: &mut Vec<u32>) {
 }
 
 fn remove_below(path: &Path, depth: u32) {
-    // Most have nothing below them, and their many files take long to list.
+    // Most cgroups have no cgroups below them. Trying this first avoids listing their many files.
     if fs::remove_dir(path).is_ok() {
         return;
     }
@@ -159,7 +163,7 @@ fn directories(path: &Path, depth: u32) -> Vec<PathBuf> {
         return Vec::new();
     };
     let entries = entries.flatten();
-    // A directory of type "symbolic link" cannot exist there, and would not be followed.
+    // Symbolic links cannot exist in a cgroup file system, and this filter would not follow one.
     entries
         .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
         .map(|entry| entry.path())

@@ -1,4 +1,4 @@
-//! What happens in the child between the fork and the program.
+//! Steps of the child between the fork and the execution of the program.
 #![expect(unsafe_code, reason = "between fork and exec only bare system calls are allowed")]
 
 use std::{
@@ -20,44 +20,44 @@ use crate::{
     launch::{LaunchOrder, ResourceLimit, StdinSource},
 };
 
-/// The length of what the child says about a failure: stage, then error number.
+/// Length in bytes of the report of a failed step: the stage (4 bytes), then the error number (4 bytes).
 pub(super) const REPORT: usize = 8;
 
 const LAST_SIGNAL: i32 = 64;
-/// The length of the kernel's set of signals in bytes.
+/// Length of the kernel's signal set in bytes.
 const SIGNAL_SET: usize = 8;
 const NOT_RUN: i32 = 127;
 
-/// A child that waits at its gate.
+/// Child process that waits at its gate.
 pub(super) struct GatedChild {
     pub(super) pid: u32,
     pub(super) pidfd: OwnedFd,
-    /// One byte through here lets it go on; closing this ends it.
+    /// Write end of the gate. One byte lets the child continue; closing this descriptor ends the child.
     pub(super) gate: OwnedFd,
-    /// Closes without a word when the program was executed.
+    /// Read end of the report pipe. The pipe closes without a report when the program is executed.
     pub(super) report: OwnedFd,
     pub(super) stdout: OwnedFd,
     pub(super) stderr: OwnedFd,
 }
 
-/// Everything the child needs, laid out before the fork because it must not allocate.
+/// All data that the child needs, prepared before the fork, because the child must not allocate memory.
 struct PreparedChild {
     program: CString,
     arguments: PointerList,
     environment: PointerList,
     directory: CString,
-    /// What is opened as its input, unless that is open already.
+    /// File to open as the standard input, unless `ChildEnds::stdin` is already open.
     stdin: CString,
     limits: Vec<ResourceLimit>,
 }
 
-/// Strings and the null-terminated array of pointers to them.
+/// Strings, and the null-terminated array of pointers to them.
 struct PointerList {
     pointers: Vec<*const c_char>,
     _strings: Vec<CString>,
 }
 
-/// The child's ends of its pipes.
+/// Descriptors of the pipe ends that the child uses.
 struct ChildEnds {
     stdin: Option<RawFd>,
     gate: RawFd,
@@ -66,8 +66,10 @@ struct ChildEnds {
     stderr: RawFd,
 }
 
-/// Makes the child and leaves it waiting; the limits whose numbers are `needless` are left out. `input` is what it reads,
-/// if its launch names nothing to open.
+/// Creates the child, which then waits at its gate.
+///
+/// `input` is the standard input of the child if the launch requests a pipe. The limits whose numbers are in `needless`
+/// are not set, because the cgroup enforces them.
 pub(super) fn spawn(
     launch: &LaunchOrder,
     input: Option<BorrowedFd<'_>>,
@@ -79,7 +81,7 @@ pub(super) fn spawn(
     let (report, report_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stdout, stdout_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
     let (stderr, stderr_in) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-    // Only the shim's ends: the work must find ordinary pipes.
+    // Only the shim's ends are non-blocking. The command must get ordinary pipes.
     for end in [&report, &stdout, &stderr] {
         rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
     }
@@ -90,9 +92,9 @@ pub(super) fn spawn(
         stdout: stdout_in.as_raw_fd(),
         stderr: stderr_in.as_raw_fd(),
     };
-    // SAFETY: this program never makes a second thread, and the child makes system calls only.
+    // SAFETY: this program has only one thread, and the child makes only system calls.
     match unsafe { fork(cgroup) }? {
-        // SAFETY: this is the child.
+        // SAFETY: this code runs in the child of the fork.
         ForkSide::Child => unsafe { become_program(&prepared, &ends) },
         ForkSide::Parent { pid, pidfd } => Ok(GatedChild { pid, pidfd, gate, report, stdout, stderr }),
     }
@@ -129,21 +131,21 @@ fn text(value: &OsStr) -> io::Result<CString> {
     CString::new(value.as_bytes()).map_err(|_| io::ErrorKind::InvalidInput.into())
 }
 
-/// Waits at the gate and becomes the program.
+/// Waits at the gate, then executes the program. Ends the process if the gate closes or a step fails.
 ///
 /// # Safety
-/// Must be called in the child of a fork.
+/// The caller must be the child of a fork.
 unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
-    // SAFETY: only system calls on memory that was laid out before the fork.
+    // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
-        // The lock and the gate's other end are among what is closed: the one must not live on here, and the
-        // other would keep the gate from ever reporting that the shim is gone.
+        // This also closes the inherited lock and the write end of the gate. With the lock, the attempt would look
+        // alive after the shim has ended. With the write end, the gate would never report that the shim has ended.
         close_all_but(ends);
         libc::setsid();
         let mut byte = 0_u8;
         if libc::read(ends.gate, (&raw mut byte).cast(), 1) != 1 {
-            // Nobody who stands in for a shim that was killed may take this for an end of the command: whatever the
-            // code, a command could have it too.
+            // End by SIGKILL instead of an exit code: a program that acts for a killed shim must not read this as an
+            // exit code of the command.
             libc::kill(libc::getpid(), libc::SIGKILL);
             libc::_exit(NOT_RUN);
         }
@@ -157,9 +159,10 @@ unsafe fn become_program(prepared: &PreparedChild, ends: &ChildEnds) -> ! {
     }
 }
 
-/// Returns only if a step failed: which one; the reason is in errno.
+/// Prepares the process and executes the program. Returns only if a step failed: the result is that step, and errno
+/// contains the reason.
 unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnStage {
-    // SAFETY: only system calls on memory that was laid out before the fork.
+    // SAFETY: this code makes only system calls, on memory that was prepared before the fork.
     unsafe {
         if libc::chdir(prepared.directory.as_ptr()) < 0 {
             return SpawnStage::Directory;
@@ -174,7 +177,7 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
         if libc::dup2(ends.stdout, 1) < 0 || libc::dup2(ends.stderr, 2) < 0 {
             return SpawnStage::Output;
         }
-        // Closed by exec only: the report must still be possible until then.
+        // Set close-on-exec instead of closing now, because the report pipe must stay open until the exec.
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC);
         libc::fcntl(stdin, libc::F_SETFD, libc::FD_CLOEXEC);
         for limit in &prepared.limits {
@@ -190,12 +193,12 @@ unsafe fn prepare_and_exec(prepared: &PreparedChild, ends: &ChildEnds) -> SpawnS
     }
 }
 
-/// Opens what the program reads; a negative number if that fails, with the reason in errno.
+/// Opens the standard input of the program. Returns a negative number if that fails, with the reason in errno.
 ///
-/// A named pipe that nobody writes to is refused, because opening it would wait for a writer without anybody knowing why the
-/// program does not start.
+/// Refuses a named pipe without a writer, because the open would block until there is a writer, and the reason of that
+/// delay would not be visible.
 unsafe fn open_input(path: &CStr) -> RawFd {
-    // SAFETY: only system calls on memory of the caller and of this stack.
+    // SAFETY: this code makes only system calls, on memory of the caller and of this stack frame.
     unsafe {
         let input = libc::open(path.as_ptr(), libc::O_RDONLY | libc::O_NOCTTY | libc::O_NONBLOCK);
         if input < 0 || libc::fcntl(input, libc::F_SETFL, 0) < 0 {
@@ -212,15 +215,15 @@ unsafe fn open_input(path: &CStr) -> RawFd {
     }
 }
 
-/// Tells whether somebody writes to a named pipe, or has it open for that, without taking anything out of it.
+/// Returns true if a named pipe contains data or has a writer. Removes no data from the pipe.
 unsafe fn has_writer(input: RawFd) -> bool {
-    // SAFETY: only system calls on memory of this stack.
+    // SAFETY: this code makes only system calls, on memory of this stack frame.
     unsafe {
         let mut copy = [0; 2];
         if libc::pipe2(copy.as_mut_ptr(), libc::O_CLOEXEC) < 0 {
             return true;
         }
-        // Zero is the end of the input: it is empty, and nobody can write to it.
+        // `tee` returns zero if the pipe is empty and has no writer.
         let copied = libc::tee(input, copy[1], 1, libc::SPLICE_F_NONBLOCK);
         libc::close(copy[0]);
         libc::close(copy[1]);
@@ -229,12 +232,12 @@ unsafe fn has_writer(input: RawFd) -> bool {
 }
 
 unsafe fn reset_signals() {
-    // What the kernel calls sigaction: handler, flags, restorer, mask; all zero is the default action.
+    // The sigaction structure of the kernel: handler, flags, restorer, mask. All zero is the default action.
     let default = [0_u64; 4];
-    // SAFETY: the kernel reads the action and writes nothing; sigset_t is plain memory.
+    // SAFETY: the kernel only reads the action, and `sigset_t` is plain memory.
     unsafe {
         for signal in 1..=LAST_SIGNAL {
-            // Asked of the kernel itself, since the C library keeps two signals from being reset.
+            // Call the kernel directly, because the C library refuses to change two signals that it uses.
             let before = ptr::null_mut::<u64>();
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), before, SIGNAL_SET);
         }
@@ -250,17 +253,17 @@ unsafe fn close_all_but(ends: &ChildEnds) {
     let mut from = 3;
     for fd in kept {
         if fd > from {
-            // SAFETY: nothing in the child uses the descriptors of the shim.
+            // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
             unsafe { close_between(from, fd - 1) };
         }
         from = fd + 1;
     }
-    // SAFETY: as above.
+    // SAFETY: the child uses no descriptor of the shim except the ones that stay open.
     unsafe { close_between(from, RawFd::MAX) };
 }
 
 unsafe fn close_between(first: RawFd, last: RawFd) {
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller guarantees that the descriptors in this range are not used.
     unsafe {
         if libc::syscall(libc::SYS_close_range, first, last, 0_u32) < 0 {
             for fd in first..=last.min(1_024) {

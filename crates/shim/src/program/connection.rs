@@ -1,4 +1,4 @@
-//! One peer of the shim.
+//! The connection to one peer of the shim.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,7 @@ use crate::{
 const MAX_REQUEST_LEN: usize = 64 << 10;
 const MAX_QUEUE_LEN: usize = 256 << 10;
 
-/// A connected socket with what arrived and what could not be sent yet.
+/// Connected socket with its received bytes, and with the messages that could not be sent yet.
 pub(super) struct Connection {
     socket: UnixStream,
     frames: FrameBuffer,
@@ -26,10 +26,10 @@ pub(super) struct Connection {
     queued: usize,
     pub(super) greeted: bool,
     pub(super) wants_descriptors: bool,
-    /// It was handed the descriptors before the program began, and need not get them again.
+    /// True if the peer received the descriptors before the program started, so that the started message omits them.
     pub(super) has_descriptors: bool,
     pub(super) acknowledged: bool,
-    /// When it was opened, in awake milliseconds.
+    /// Time when the connection was opened, in milliseconds of awake time.
     pub(super) opened: u64,
     pub(super) peer: u32,
     broken: bool,
@@ -42,7 +42,7 @@ struct OutgoingBytes {
 }
 
 impl Connection {
-    /// Takes over a socket; `None` if another user is at its other end.
+    /// Takes ownership of a socket. Returns `None` if the peer runs as another user and not as root.
     pub(super) fn accept(socket: UnixStream, opened: u64) -> io::Result<Option<Self>> {
         let peer = rustix::net::sockopt::socket_peercred(&socket)?;
         if !peer.uid.is_root() && peer.uid != rustix::process::geteuid() {
@@ -64,19 +64,19 @@ impl Connection {
         }))
     }
 
-    /// Accepts frames up to that length from now on, in bytes.
+    /// Sets the maximum length in bytes of the frames that are accepted from now on.
     pub(super) fn set_limit(&mut self, limit: usize) {
         self.frames.set_limit(limit);
     }
 
-    /// Goes back to accepting orders only.
+    /// Reduces the maximum frame length to the one of requests other than a launch.
     pub(super) fn limit_to_orders(&mut self) {
         self.frames.set_limit(MAX_REQUEST_LEN);
     }
 
-    /// Takes in what one read gives.
+    /// Receives the available bytes with one read. An error or the end of the stream marks the connection as broken.
     pub(super) fn receive(&mut self) {
-        // Nobody has a reason to send descriptors here; they are closed at once.
+        // No request carries descriptors. Received ones are closed at once.
         let mut unwanted = Vec::new();
         match channel::receive(&self.socket, &mut self.frames, &mut unwanted) {
             Ok(0) => self.broken = true,
@@ -90,7 +90,8 @@ impl Connection {
         self.frames.pull()
     }
 
-    /// Sends a message now or as soon as the peer reads; a peer that does not read is given up.
+    /// Sends a message now, or as soon as the peer reads. If the queue of unsent bytes becomes too long, the connection
+    /// is marked as broken.
     pub(super) fn send(&mut self, notice: &ShimMessage, descriptors: Vec<OwnedFd>) {
         let bytes = notice.encode();
         self.queued = self.queued.saturating_add(bytes.len());

@@ -1,4 +1,4 @@
-//! All peers of the shim, few and bounded.
+//! All connections of the shim; their number is bounded.
 
 use std::os::fd::BorrowedFd;
 
@@ -8,7 +8,7 @@ use crate::{attempt_directory::AttemptDirectory, clock, message::ShimMessage};
 const MAX_CONNECTIONS: usize = 8;
 const GREETING_MS: u64 = 5_000;
 
-/// The open connections and the door through which new ones come.
+/// The open connections, and the control socket through which new peers connect.
 pub(super) struct Connections {
     list: Vec<Connection>,
     door: ControlSocket,
@@ -19,7 +19,7 @@ impl Connections {
         Self { list: vec![first], door: ControlSocket::new(clock::awake_ms()) }
     }
 
-    /// Lets others connect as soon as they may need to.
+    /// Creates the control socket if that is due, or at once if no peer is connected.
     pub(super) fn advance_door(&mut self, directory: &AttemptDirectory, now: u64) {
         self.door.advance(directory, self.list.is_empty(), now);
     }
@@ -44,14 +44,14 @@ impl Connections {
         self.list.len()
     }
 
-    /// Takes in whoever waits at the socket.
+    /// Accepts all peers that wait at the control socket.
     pub(super) fn accept(&mut self) {
         let Some(listener) = self.door.listener() else {
             return;
         };
         while let Ok((socket, _)) = listener.accept() {
             if self.list.len() >= MAX_CONNECTIONS {
-                // Somebody who says nothing gives way to somebody new.
+                // If there are too many connections, a new peer replaces a peer that has not sent a hello.
                 let Some(silent) = self.list.iter().position(|each| !each.greeted) else {
                     continue;
                 };
@@ -63,14 +63,14 @@ impl Connections {
         }
     }
 
-    /// Tells everybody who said hello.
+    /// Sends a message to all peers that have sent a hello.
     pub(super) fn broadcast(&mut self, notice: &ShimMessage) {
         for connection in self.list.iter_mut().filter(|each| each.greeted) {
             connection.send(notice, Vec::new());
         }
     }
 
-    /// Tells everybody how it ended, which each of them is to confirm.
+    /// Sends the exit record to all peers. A peer must acknowledge this record even if it acknowledged an earlier one.
     pub(super) fn broadcast_exit(&mut self, notice: &ShimMessage) {
         for connection in &mut self.list {
             connection.acknowledged = false;
@@ -78,12 +78,12 @@ impl Connections {
         self.broadcast(notice);
     }
 
-    /// Tells whether somebody is there who was told and has not confirmed.
+    /// Returns true if at least one peer received the exit record, but no peer has acknowledged it.
     pub(super) fn awaits_acknowledgement(&self) -> bool {
         self.listening().next().is_some() && !self.is_acknowledged()
     }
 
-    /// Tells whether somebody has confirmed: the record is kept elsewhere then.
+    /// Returns true if a peer has acknowledged the exit record, which means that the peer has stored the record.
     pub(super) fn is_acknowledged(&self) -> bool {
         self.listening().any(|each| each.acknowledged)
     }
@@ -92,7 +92,7 @@ impl Connections {
         self.list.iter().filter(|each| each.greeted && !each.is_broken())
     }
 
-    /// Drops who is gone, who does not read, and who does not say hello in time.
+    /// Drops connections that are broken, and peers that have not sent a hello in time.
     pub(super) fn drop_broken(&mut self, now: u64) {
         self.list.retain(|each| {
             let silent = !each.greeted && now.saturating_sub(each.opened) >= GREETING_MS;
@@ -100,7 +100,8 @@ impl Connections {
         });
     }
 
-    /// Returns when a silent peer must be dropped or the door opened next, in awake milliseconds.
+    /// Returns the time when a silent peer must be dropped or the control socket must be opened, whichever is earlier,
+    /// in milliseconds of awake time.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         let silent = self.list.iter().filter(|each| !each.greeted);
         let silent = silent.map(|each| each.opened.saturating_add(GREETING_MS));

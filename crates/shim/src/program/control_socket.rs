@@ -1,4 +1,4 @@
-//! The socket for those who did not start this shim.
+//! The control socket, to which peers connect that did not start this shim.
 
 use std::os::{
     fd::{AsFd as _, BorrowedFd},
@@ -7,18 +7,21 @@ use std::os::{
 
 use crate::attempt_directory::{AttemptDirectory, SOCKET};
 
-/// How long nobody but the starter can need it; most attempts are over by then and never make it.
+/// Time in milliseconds before the socket is created. Only the starter needs the shim until then, and most attempts end
+/// earlier and never need the socket.
 const SOCKET_DELAY_MS: u64 = 100;
 const MIN_RETRY_DELAY_MS: u64 = 100;
 const MAX_RETRY_DELAY_MS: u64 = 5_000;
 
-/// Whether others can connect.
+/// State of the control socket.
 pub(super) enum ControlSocket {
-    /// Not before that awake millisecond, unless everybody who is connected goes away.
+    /// Not created yet. `due` is the time to create it in milliseconds of awake time; it is created earlier if all
+    /// peers disconnect.
     Shut { due: u64 },
-    /// The socket could not be made; the next try is due at that awake millisecond.
+    /// The socket could not be created. `due` is the time of the next attempt in milliseconds of awake time, and
+    /// `pause` is the delay after that attempt.
     Stuck { due: u64, pause: u64 },
-    /// They can.
+    /// Peers can connect.
     Open(UnixListener),
 }
 
@@ -38,7 +41,7 @@ impl ControlSocket {
         self.listener().map(|listener| listener.as_fd())
     }
 
-    /// Opens when that is due, and at once if nobody is connected any more.
+    /// Creates the socket if that is due, or at once if no peer is connected (`alone`).
     pub(super) fn advance(&mut self, directory: &AttemptDirectory, alone: bool, now: u64) {
         let pause = match self {
             Self::Shut { due } if alone || now >= *due => MIN_RETRY_DELAY_MS,
@@ -47,7 +50,7 @@ impl ControlSocket {
         };
         *self = match directory.listen() {
             Ok(listener) => Self::Open(listener),
-            // On a full disk there is no room for it now; the work goes on without.
+            // The disk may be full. The attempt continues without a socket.
             Err(_) => {
                 let next = pause.saturating_mul(2).min(MAX_RETRY_DELAY_MS);
                 Self::Stuck { due: now.saturating_add(pause), pause: next }
@@ -55,7 +58,7 @@ impl ControlSocket {
         };
     }
 
-    /// Returns when it is to be opened, in awake milliseconds.
+    /// Returns the time of the next attempt to create the socket, in milliseconds of awake time.
     pub(super) fn next_deadline(&self) -> Option<u64> {
         match self {
             Self::Shut { due } | Self::Stuck { due, .. } => Some(*due),
@@ -63,7 +66,7 @@ impl ControlSocket {
         }
     }
 
-    /// Takes the socket away at the end.
+    /// Removes the socket file when the shim ends.
     pub(super) fn remove(&self, directory: &AttemptDirectory) {
         if self.listener().is_some() {
             drop(directory.remove(SOCKET));

@@ -1,4 +1,4 @@
-//! Recording how the attempt ended, and leaving.
+//! Records how the attempt ended, reports the record, and decides when the shim may exit.
 
 use longhaul_failpoint::crashpoint;
 
@@ -19,21 +19,23 @@ const ACKNOWLEDGE_MS: u64 = 1_000;
 const MIN_RETRY_DELAY_MS: u64 = 100;
 const MAX_RETRY_DELAY_MS: u64 = 5_000;
 
-/// How far recording the end is.
+/// Progress of recording the end.
 pub(super) enum RecordState {
-    /// There is no end to record yet.
+    /// The attempt has not ended, so there is no record.
     Open,
-    /// The record could not be made durable, at most an earlier form of it `is_durable`; the next try is due at that awake
-    /// millisecond.
+    /// The record could not be written. `is_durable` is true if an earlier form of the record is durable. `due` is the
+    /// time of the next attempt in milliseconds of awake time, and `pause` is the delay after that attempt.
     Unwritten { record: Box<ExitRecord>, is_durable: bool, due: u64, pause: u64 },
-    /// It is durable, but output or processes are left; `idle_since` is when only output was.
+    /// The record is durable, but is not final: output or processes are left. `idle_since` is the time from which only
+    /// output is left, in milliseconds of awake time.
     Written { record: Box<ExitRecord>, idle_since: Option<u64> },
-    /// Nothing changes any more; told at that awake millisecond.
+    /// The record is final. `told` is the time when it was reported, in milliseconds of awake time.
     Settled { record: Box<ExitRecord>, told: u64 },
 }
 
 impl RecordState {
-    /// Returns the record as far as it goes, and whether the end is durable.
+    /// Returns the latest form of the record, and true if any form of the record is durable. Returns `None` if the
+    /// attempt has not ended.
     pub(super) fn known(&self) -> Option<(&ExitRecord, bool)> {
         match self {
             Self::Open => None,
@@ -44,12 +46,13 @@ impl RecordState {
 }
 
 impl Supervisor {
-    /// Goes on with recording; returns whether the shim may leave.
+    /// Performs the next step of recording the end. Returns true if the shim may exit.
     pub(super) fn advance_ending(&mut self, now: u64) -> bool {
         self.end_sweep();
         match &mut self.record {
             RecordState::Open => self.begin_ending(now),
-            // How it ended is durable here, and the last form of that is kept elsewhere: it waits for no room.
+            // An earlier form of the record is durable here, and a peer has stored the final form: do not wait for
+            // space.
             RecordState::Unwritten { record, is_durable: true, .. }
                 if record.settled && self.connections.is_acknowledged() =>
             {
@@ -69,7 +72,7 @@ impl Supervisor {
         false
     }
 
-    /// Returns when something about the end is due, in awake milliseconds.
+    /// Returns the time of the next step of recording the end, in milliseconds of awake time.
     pub(super) fn ending_deadline(&self) -> Option<u64> {
         match &self.record {
             RecordState::Open => None,
@@ -77,14 +80,14 @@ impl Supervisor {
             RecordState::Written { idle_since: Some(since), .. } => Some(since.saturating_add(DRAIN_MS)),
             RecordState::Written { idle_since: None, .. } => {
                 let sweeping = self.stopping.as_ref().is_some_and(|stopping| !stopping.is_empty());
-                // With nobody left to sweep, waiting for the output has to begin now.
+                // If no process is left to kill, the wait for the rest of the output must start now.
                 (!sweeping).then_some(0)
             }
             RecordState::Settled { told, .. } => Some(told.saturating_add(ACKNOWLEDGE_MS)),
         }
     }
 
-    /// Writes the first record as soon as the leader ended by itself, or all of a stopped tree has.
+    /// Writes the first record: as soon as the leader has ended without a stop, or when the stopped tree is empty.
     fn begin_ending(&mut self, now: u64) {
         let Leader::Ended(end) = &self.leader else {
             return;
@@ -94,7 +97,7 @@ impl Supervisor {
             return;
         }
         if self.pause != PauseState::Free {
-            // What is left of a held tree could neither end nor be of use to anybody.
+            // Resume the tree: paused processes could neither end nor do anything useful.
             self.release();
         }
         self.pumps.drain();
@@ -110,8 +113,8 @@ impl Supervisor {
         }
     }
 
-    /// Tells everybody as soon as nothing is left of what the leader left behind, whoever else holds its outputs and
-    /// whatever the disk says.
+    /// Reports the record without `sweeping` as soon as all leftovers have ended. This does not depend on other
+    /// processes that still hold the output pipes, or on the disk.
     fn end_sweep(&mut self) {
         let Some(swept) = self.stopping.as_ref().filter(|each| each.is_empty()).map(TreeStop::swept) else {
             return;
@@ -141,7 +144,7 @@ impl Supervisor {
         if super::stopping::is_empty(&self.tree, self.require_no_live_descendants) {
             return 0;
         }
-        // Somebody is there, whoever of them hides from this look.
+        // The tree is not empty, even if the list of its members missed a process. So there is at least one.
         u64::try_from(self.tree.members().len()).unwrap_or(u64::MAX).max(1)
     }
 
@@ -173,7 +176,8 @@ impl Supervisor {
         }
     }
 
-    /// Makes a record durable and tells everybody, of a failure too: the work ended whatever the disk says.
+    /// Makes a record durable and sends it to all peers. The first failure is reported too, because the attempt has
+    /// ended even if the disk fails.
     fn write(&mut self, record: Box<ExitRecord>, now: u64, pause: u64) {
         let written = self.directory.write_durably(EXIT, self.reserved.take(), &record.encode());
         let first_failure = !matches!(self.record, RecordState::Unwritten { .. });
@@ -191,7 +195,7 @@ impl Supervisor {
         self.record = match written {
             Ok(()) if record.settled => RecordState::Settled { record, told: now },
             Ok(()) => RecordState::Written { record, idle_since: None },
-            // Nobody will ever look for the record there: the directory is gone.
+            // The directory was removed, so the record can never be stored or read there.
             Err(_) if self.directory.is_removed() && record.settled => {
                 RecordState::Settled { record, told: now }
             }
@@ -205,7 +209,7 @@ impl Supervisor {
         };
     }
 
-    /// Waits for the rest of the tree and of the output, and then replaces the record by its last form.
+    /// Waits for the rest of the tree and of the output, and then replaces the record by its final form.
     fn settle(&mut self, now: u64) {
         let RecordState::Written { idle_since, .. } = &mut self.record else {
             return;
@@ -222,7 +226,7 @@ impl Supervisor {
         if let Leader::Ended(end) = &self.leader {
             let mut record = self.compose(end, true);
             if let Some((first, _)) = self.record.known() {
-                // Why and how it ended is told once and stays, whoever swept afterwards.
+                // The cause of the end never changes, even if the shim stopped leftovers afterwards.
                 record.stopped = first.stopped;
                 record.escalated = first.escalated;
             }

@@ -1,4 +1,4 @@
-//! Makes the child process, inside its cgroup where it has one.
+//! Creates the child process, directly inside its cgroup if it has one.
 #![expect(unsafe_code, reason = "fork and clone3 have no safe form")]
 
 use std::{
@@ -8,22 +8,21 @@ use std::{
 
 const INTO_CGROUP: u64 = 0x2_0000_0000;
 
-/// Which side of a fork this is.
+/// Side of a fork on which the caller continues.
 pub(super) enum ForkSide {
-    /// The new process.
     Child,
-    /// The one that made it.
     Parent { pid: u32, pidfd: OwnedFd },
 }
 
-/// Makes a copy of this process; with a cgroup it never exists outside of it.
+/// Forks this process. With a cgroup, the child is a member of the cgroup from the start.
 ///
 /// # Safety
-/// The program must have one thread only, and the child must call nothing that relies on more than a fork copies.
+/// The program must have only one thread. The child may only do what is allowed between fork and exec, which means
+/// system calls without allocation.
 pub(super) unsafe fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller guarantees the requirements of this function.
     match unsafe { clone(cgroup) } {
-        // Containers exist that forbid clone3 by pretending it is unknown.
+        // Some containers forbid clone3 and report it as an unknown system call.
         Err(error) if cgroup.is_none() && is_forbidden(&error) => unsafe { plain_fork() },
         done => done,
     }
@@ -35,7 +34,7 @@ fn is_forbidden(error: &io::Error) -> bool {
 
 unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
     let mut pidfd: i32 = -1;
-    // SAFETY: clone_args is plain numbers, for which zero is valid.
+    // SAFETY: clone_args consists of plain numbers, for which zero is valid.
     let mut arguments: libc::clone_args = unsafe { mem::zeroed() };
     arguments.flags = u64::from(libc::CLONE_PIDFD.cast_unsigned());
     arguments.pidfd = (&raw mut pidfd) as u64;
@@ -49,14 +48,14 @@ unsafe fn clone(cgroup: Option<BorrowedFd<'_>>) -> io::Result<ForkSide> {
         unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, mem::size_of::<libc::clone_args>()) };
     match u32::try_from(pid) {
         Ok(0) => Ok(ForkSide::Child),
-        // SAFETY: the kernel stored a new descriptor there, which nobody else owns.
+        // SAFETY: the kernel stored a new descriptor in `pidfd`, which no other value owns.
         Ok(pid) => Ok(ForkSide::Parent { pid, pidfd: unsafe { OwnedFd::from_raw_fd(pidfd) } }),
         Err(_) => Err(io::Error::last_os_error()),
     }
 }
 
 unsafe fn plain_fork() -> io::Result<ForkSide> {
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller guarantees the requirements of a fork.
     let pid = unsafe { libc::fork() };
     match u32::try_from(pid) {
         Ok(0) => Ok(ForkSide::Child),

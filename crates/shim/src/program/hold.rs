@@ -1,4 +1,4 @@
-//! Holding a whole tree and letting it go on.
+//! Pauses and resumes a whole process tree.
 
 use std::{collections::BTreeSet, thread, time::Duration};
 
@@ -7,14 +7,14 @@ use super::tree::{ProcessTree, TreeMember};
 const MAX_PASSES: u32 = 100;
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How many processes a pause reached.
+/// Number of processes that a pause stopped and missed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PauseCount {
     pub(super) stopped: u64,
     pub(super) missed: u64,
 }
 
-/// Stops every process of the tree, again and again until no running one is found or trying is given up.
+/// Stops every process of the tree. Repeats this until no running process is found, up to a maximum number of passes.
 pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
     if let Some(held) = freeze(tree) {
         return held;
@@ -25,7 +25,7 @@ pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
         let members = tree.members();
         let is_held = |member: &TreeMember| {
             let everyone = members.iter().map(|each| &each.stat);
-            // It stops by itself once it goes on.
+            // The process has a pending SIGSTOP. It stops as soon as its wait in vfork ends.
             let waits = || asked.contains(&member.birth()) && member.stat.waits_for_one_of(everyone);
             member.stat.is_stopped() || waits()
         };
@@ -39,23 +39,24 @@ pub(super) fn hold(tree: &ProcessTree) -> PauseCount {
         }
         let mut fresh = false;
         for member in running {
-            // Somebody else may have let it go on in between: it is asked again, and only the first time is news.
+            // Another process may have resumed this one in the meantime, so SIGSTOP is sent again. Only the first
+            // SIGSTOP to a process counts as progress.
             if tree.deliver(member, libc::SIGSTOP) {
                 fresh |= asked.insert(member.birth());
             }
         }
         if !fresh {
-            // All were asked; the kernel needs a moment to stop them.
+            // All running processes have received SIGSTOP. The kernel needs a moment to stop them.
             thread::sleep(POLL_INTERVAL);
         }
     }
     held
 }
 
-/// Lets every process of the tree go on.
+/// Resumes every process of the tree.
 pub(super) fn release(tree: &ProcessTree) {
     tree.thaw();
-    // Also to those that run: a stop that was asked of them may not have taken effect yet, and this revokes it.
+    // Running processes receive SIGCONT too: it cancels a SIGSTOP that has not taken effect yet.
     tree.signal_all(libc::SIGCONT);
 }
 
@@ -68,7 +69,7 @@ fn freeze(tree: &ProcessTree) -> Option<PauseCount> {
         }
         thread::sleep(POLL_INTERVAL);
     }
-    // Something is in a system call that nothing interrupts; it stops as soon as that ends.
+    // A process is in a system call that cannot be interrupted. It freezes as soon as the call ends.
     let members = count(cgroup.pids().len());
     Some(PauseCount { stopped: 0, missed: members })
 }

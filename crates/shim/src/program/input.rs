@@ -1,28 +1,29 @@
-//! The pipe that the work reads as its input, for others to write into.
+//! The named pipe that the command reads as its input, and into which other programs write.
 
 use std::{io, os::fd::OwnedFd};
 
 use crate::attempt_directory::{AttemptDirectory, INPUT};
 
-/// The end of the pipe that keeps the input from ending while those who write come and go; none is held where there is
-/// no pipe, or no more.
+/// The shim's write end of the input pipe, which prevents the input from ending while writers connect and disconnect.
+/// Empty if there is no pipe, or if the pipe was closed.
 #[derive(Default)]
 pub(super) struct StdinPipe {
     held: Option<OwnedFd>,
 }
 
 impl StdinPipe {
-    /// Makes the pipe; returns the end that the work is to read from too.
+    /// Creates the pipe. Returns it with the read end for the command.
     pub(super) fn create(directory: &AttemptDirectory) -> io::Result<(Self, OwnedFd)> {
         let (reader, writer) = directory.make_pipe(INPUT)?;
         Ok((Self { held: Some(writer) }, reader))
     }
 
-    /// Lets nobody open it any more and lets go of it; returns whether it was held until now.
+    /// Removes the pipe's file and closes the write end of the shim. Returns true if the write end was open until now.
     pub(super) fn close(&mut self, directory: &AttemptDirectory) -> bool {
         let held = self.held.take();
         if held.is_some() {
-            // If it stays, it is found without a reader once the work has ended.
+            // If the file cannot be removed, opening it for writing fails once the command has ended, because it has no
+            // reader.
             drop(directory.remove_input());
         }
         held.is_some()

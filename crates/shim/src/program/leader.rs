@@ -1,4 +1,4 @@
-//! The life of the program that was launched.
+//! The state of the leader, which is the process of the program that was launched.
 
 use std::os::fd::OwnedFd;
 
@@ -9,26 +9,26 @@ use crate::{
     limit::ExceededLimit,
 };
 
-/// Where the leader is in its life.
+/// State of the leader.
 pub(super) enum Leader {
-    /// It waits for the gate.
+    /// The leader waits at the gate.
     Gated { gate: OwnedFd, report: OwnedFd },
-    /// The gate is open; whether the program could be executed is not known yet.
+    /// The gate is open, but it is not known yet if the program could be executed.
     Starting { report: OwnedFd },
-    /// The program runs, since that awake millisecond.
+    /// The program runs. `since` is the time of its start in milliseconds of awake time.
     Running { since: u64 },
-    /// Its end is decided but it has not been waited for.
+    /// The ending of the leader is already decided, but the process was not reaped yet.
     Doomed { ending: ProgramEnd },
-    /// It ended and was waited for.
+    /// The leader has ended and was reaped.
     Ended(LeaderExit),
 }
 
-/// What is known about the leader once it was waited for.
+/// Facts about the end of the leader, known once the process was reaped.
 #[derive(Debug, Clone)]
 pub(super) struct LeaderExit {
     pub(super) ending: ProgramEnd,
     pub(super) ended_boot_ms: u64,
-    /// The shim was halted when it ended, and saw it later.
+    /// True if the shim itself was stopped by a signal when the leader ended, so that it noticed the end later.
     pub(super) undated: bool,
     pub(super) wall: i64,
     pub(super) run_ms: u64,
@@ -39,18 +39,18 @@ pub(super) struct LeaderExit {
     pub(super) paused: bool,
 }
 
-/// What the child said about executing the program.
+/// Report of the child about the execution of the program.
 pub(super) enum ExecReport {
-    /// Nothing yet.
+    /// The child has not reported yet.
     Nothing,
-    /// The program was executed, or the child was killed before.
+    /// The pipe closed without a report: the program was executed, or the child was killed before.
     Silence,
-    /// A step failed.
+    /// A step before the execution of the program failed.
     Failure { stage: SpawnStage, errno: i32 },
 }
 
 impl Leader {
-    /// Returns the pipe on which news about the start arrive.
+    /// Returns the pipe on which the report about the start arrives, while that report is expected.
     pub(super) fn report(&self) -> Option<&OwnedFd> {
         match self {
             Self::Starting { report } => Some(report),
@@ -90,7 +90,7 @@ impl LeaderExit {
     }
 }
 
-/// Reads what the child has to say.
+/// Reads the report of the child.
 pub(super) fn read_report(pipe: &OwnedFd) -> ExecReport {
     let mut bytes = [0; REPORT];
     match rustix::io::read(pipe, &mut bytes) {

@@ -1,7 +1,7 @@
-//! The lease of the node, for work that may run elsewhere once the node is lost.
+//! Enforces the node's lease, for work that may run on another node once this node is lost.
 //!
-//! The manager stops such work itself while it lives. This is for when it does not: at the end of the lease the shim
-//! looks whether somebody has prolonged it, and ends its tree if nobody has.
+//! While the manager is alive, the manager stops such work. This module is for the case that the manager has ended:
+//! when the lease expires, the shim checks if the lease was extended, and otherwise stops the tree.
 
 use std::{
     io,
@@ -15,46 +15,46 @@ use rustix::time::{
 
 use crate::{clock, lease::LeaseNote};
 
-/// A note that cannot be read, or is older than the launch, is looked at again for so long.
+/// Time in milliseconds for which a note is read again if the note is unreadable, or expired when first read.
 const STALE_NOTE_INTERVAL_MS: u64 = 1_000;
 const STALE_NOTE_POLL_MS: u64 = 50;
-/// A lease without end may become one with an end when the next manager begins: nobody tells.
+/// Maximum time in milliseconds between two reads of the note. The next manager may replace a lease that never expires
+/// by one that does, and the shim notices this only by reading.
 const MAX_LEASE_POLL_MS: u64 = 5_000;
-/// From the first signal to KILL: well within the grace after a lease, whatever the plan of the launch says.
+/// Time in milliseconds between the first signal and SIGKILL after the lease has expired. It replaces the times of the
+/// stop plan, and is well within the grace period that follows a lease.
 const LOST_LEASE_GRACE_MS: u64 = 5_000;
 
-/// How far the lease is; its times are milliseconds since boot, time asleep included.
+/// The shim's view of the lease. Its times are in milliseconds since boot, including suspended time.
 pub(super) struct LeaseTerm {
     path: PathBuf,
     boot_id: String,
-    /// Wakes the shim, out of a sleep of the machine too.
+    /// Timer that wakes the shim. Its clock includes the time in which the machine is suspended.
     timer: OwnedFd,
     course: LeaseCourse,
 }
 
 enum LeaseCourse {
-    /// It lasts until then at least, as was last read.
+    /// The lease was valid when the note was last read. `look_at` is the time to read the note again.
     Lasts { look_at: u64 },
-    /// What was read says nothing, since then.
+    /// The note has given no valid lease since `since`. `look_at` is the time to read the note again.
     Doubtful { since: u64, look_at: u64 },
-    /// It is over, and whoever is left of the tree is killed then.
+    /// The lease has expired. `kill_at` is the time to kill the rest of the tree.
     Over { kill_at: u64 },
-    /// Nothing is left to do.
+    /// The tree was killed, so there is no further action.
     Done,
 }
 
-/// What the lease asks for now.
+/// Action that the lease requires now.
 pub(super) enum LeaseAction {
-    /// Nothing.
     Nothing,
-    /// The tree has to end.
     Stop,
-    /// Whoever is left has to be killed.
     Kill,
 }
 
 impl LeaseTerm {
-    /// Begins with a look at once. The note may be that of an earlier manager as yet, so that it is doubted at first.
+    /// Starts in the doubtful state, because the note may still be that of an earlier manager. The note is read at
+    /// once.
     pub(super) fn begin(path: PathBuf, boot_id: String) -> io::Result<Self> {
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Boottime, flags)?;
@@ -62,12 +62,12 @@ impl LeaseTerm {
         Ok(Self { path, boot_id, timer, course: LeaseCourse::Doubtful { since: now, look_at: now } })
     }
 
-    /// Becomes readable when there is something to look at.
+    /// Returns a descriptor that becomes readable when [`advance`](Self::advance) must be called.
     pub(super) fn timer(&self) -> BorrowedFd<'_> {
         self.timer.as_fd()
     }
 
-    /// Looks whether something is due.
+    /// Reads the note if that is due, and returns the required action.
     pub(super) fn advance(&mut self) -> LeaseAction {
         let now = clock::boot_ms();
         let (course, due) = match self.course {
@@ -95,9 +95,10 @@ impl LeaseTerm {
                 let look_at = note.until.min(now.saturating_add(MAX_LEASE_POLL_MS));
                 (LeaseCourse::Lasts { look_at }, LeaseAction::Nothing)
             }
-            // It was read as good before, and nobody prolonged it.
+            // The note was valid before, and was not extended.
             (Some(_), None) => over,
-            // Whoever cannot tell that it lasts takes it for over: no manager keeps the note, and others may have begun.
+            // If the lease cannot be confirmed for this long, treat it as expired: no manager maintains the note, and
+            // another node may have started the work.
             (Some(_) | None, Some(since)) if now.saturating_sub(since) >= STALE_NOTE_INTERVAL_MS => over,
             (Some(_) | None, doubted) => {
                 let since = doubted.unwrap_or(now);
@@ -113,7 +114,7 @@ impl LeaseTerm {
         let at = match self.course {
             LeaseCourse::Lasts { look_at } | LeaseCourse::Doubtful { look_at, .. } => look_at,
             LeaseCourse::Over { kill_at } => kill_at,
-            // All zero disarms it.
+            // An expiry of zero disarms the timer.
             LeaseCourse::Done => 0,
         };
         let it_value = Timespec {
@@ -121,7 +122,7 @@ impl LeaseTerm {
             tv_nsec: i64::try_from(at % 1_000).unwrap_or(0).saturating_mul(1_000_000),
         };
         let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value };
-        // It can fail only for times that no clock shows.
+        // This call fails only for times that are out of range.
         drop(timerfd_settime(&self.timer, TimerfdTimerFlags::ABSTIME, &once));
     }
 }

@@ -1,4 +1,4 @@
-//! Carrying out what peers ask for.
+//! Executes the requests of peers.
 
 use super::{
     leader::Leader,
@@ -12,11 +12,11 @@ use crate::{
     request::{PROTOCOL_VERSION, ShimHello, ShimRequest, ShimStopRequest, SignalTarget},
 };
 
-/// What this version can do beyond what is frozen.
+/// Features that this version supports, in addition to the messages that never change.
 pub(super) const CAPABILITIES: [&str; 5] = ["pause", "descriptors", "settled", "input", "lease"];
 
 impl Supervisor {
-    /// Reads from one peer and carries out what came.
+    /// Receives bytes from one peer and executes the requests in them.
     pub(super) fn serve(&mut self, place: usize) {
         if let Some(connection) = self.connections.nth(place) {
             connection.receive();
@@ -111,7 +111,7 @@ impl Supervisor {
             }
         };
         if gated {
-            // Its gate closes with this and never opens.
+            // This drops the write end of the gate, so the gate closes and never opens.
             self.leader = Leader::Doomed { ending: ProgramEnd::NeverRan };
         }
         let over = self.leader.has_ended() && self.stopping.is_none() && self.leftovers == 0;
@@ -121,7 +121,7 @@ impl Supervisor {
         }
         let begun = self.stopping.is_some();
         if !begun {
-            // Who is killed at once is asked nothing first.
+            // A forced stop uses an empty plan, so no signal comes before SIGKILL.
             let plan = if order.force { Some(StopPlan { steps: Vec::new() }) } else { order.plan };
             self.begin_stop(Some(order.reason), plan, now);
         }
@@ -169,14 +169,14 @@ impl Supervisor {
             return self.refuse(place, ErrorCode::Illegal, "only a paused process can be resumed");
         }
         let news = self.pause != PauseState::Free;
-        // What was never held here may have been stopped by somebody else, for reasons of theirs.
+        // Do not resume a tree that the shim has not paused: another process may have stopped it for its own reason.
         if news {
             self.release();
         }
         self.tell(place, news, &ShimMessage::Resumed);
     }
 
-    /// Answers one peer, and tells the others too if something changed.
+    /// Answers one peer. If the state changed (`news`), sends the message to all other peers too.
     fn tell(&mut self, place: usize, news: bool, notice: &ShimMessage) {
         if news {
             self.connections.broadcast(notice);

@@ -1,19 +1,19 @@
-//! Where the kernel tells in `/proc` whose children are whose.
+//! Finds the children of a process in `/proc`.
 
 use std::fs;
 
 use crate::process_stat::ProcessStat;
 
-/// Where children of a process are looked up.
+/// Source of the information about children.
 pub(super) enum ProcfsSource {
-    /// In the kernel's own lists.
+    /// The kernel's lists of children.
     Kernel,
-    /// In a look at all processes, where the kernel keeps no lists for us.
+    /// A snapshot of all processes, if the kernel provides no lists of children.
     Everyone(Vec<ProcessStat>),
 }
 
 impl ProcfsSource {
-    /// Finds out which of both works here; all processes are looked at now if the second.
+    /// Returns the kernel's lists if they exist; otherwise reads the state of all processes now.
     pub(super) fn now(kernel_lists: bool) -> Self {
         if kernel_lists { Self::Kernel } else { Self::Everyone(ProcessStat::everyone()) }
     }

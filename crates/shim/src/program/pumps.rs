@@ -1,4 +1,4 @@
-//! Empties the two output pipes into the log.
+//! Reads the two output pipes and writes their bytes to the log.
 
 use std::{io, os::fd::OwnedFd};
 
@@ -15,21 +15,21 @@ const FLOOD_BYTES_PER_MS: usize = 32 << 10;
 const DEFAULT_PIPE: usize = 64 << 10;
 const LARGE_PIPE: usize = 1 << 20;
 
-/// Both pipes and the log behind them.
+/// Both output pipes, and the log to which their bytes go.
 pub(super) struct PipeReaders {
     writer: OutputWriter,
     stdout: PipeReader,
     stderr: PipeReader,
 }
 
-/// The read end of one pipe, until nobody can write to it any more.
+/// The read end of one pipe, until all writers have closed the pipe.
 struct PipeReader {
     stream: StreamId,
     pipe: Option<OwnedFd>,
     rate: FlowRate,
 }
 
-/// How fast a stream flows, looked at once in a while.
+/// Data rate of a stream, measured at intervals. `flood` is true while the rate is very high.
 struct FlowRate {
     since: u64,
     bytes: usize,
@@ -57,38 +57,38 @@ impl PipeReaders {
         self.stdout.pipe.is_none() && self.stderr.pipe.is_none()
     }
 
-    /// Tells whether output comes so fast that it is worth letting some of it gather first.
+    /// Returns true if output arrives so fast that the shim should wait a moment and read more bytes at once.
     pub(super) fn are_flooded(&self) -> bool {
         let flooded = |pump: &PipeReader| pump.rate.flood && pump.pipe.is_some();
         flooded(&self.stdout) || flooded(&self.stderr)
     }
 
-    /// Moves what is there now, but not endlessly.
+    /// Moves the available bytes of one pipe to the log, up to a maximum amount.
     pub(super) fn pump(&mut self, stream: StreamId) {
         let pump = match stream {
             StreamId::Stdout => &mut self.stdout,
             StreamId::Stderr => &mut self.stderr,
         };
-        // In a flood whatever a step leaves behind is more to gather, not a reason to look again at once.
+        // In a flood, stop unless the pipe was full: the rest can wait until more bytes have arrived.
         let enough = if pump.rate.flood { LARGE_PIPE } else { SMALL };
         pump.run(&mut self.writer, enough);
         self.writer.flush();
     }
 
-    /// Moves all that was written before now.
+    /// Moves all bytes that are already in the pipes.
     pub(super) fn drain(&mut self) {
         self.stdout.run(&mut self.writer, 0);
         self.stderr.run(&mut self.writer, 0);
         self.writer.flush();
     }
 
-    /// Gives up reading, for somebody who holds a pipe but was not part of the work.
+    /// Stops reading, although a process that is not part of the tree may still hold a pipe open.
     pub(super) fn close(&mut self) {
         self.stdout.pipe = None;
         self.stderr.pipe = None;
     }
 
-    /// Copies the read ends that are still open, so that another process can hold them too.
+    /// Duplicates the read ends that are still open, so that another process can hold them too.
     pub(super) fn share(&self) -> io::Result<Vec<(Descriptor, OwnedFd)>> {
         let ends = [(Descriptor::Stdout, &self.stdout.pipe), (Descriptor::Stderr, &self.stderr.pipe)];
         let open = ends.into_iter().filter_map(|(descriptor, pipe)| Some((descriptor, pipe.as_ref()?)));
@@ -97,7 +97,8 @@ impl PipeReaders {
 }
 
 impl PipeReader {
-    /// Stops early after `enough` or fewer bytes, where the pipe is most likely empty.
+    /// Moves bytes from the pipe to the log. Stops when a step moves fewer than `enough` bytes, because the pipe is
+    /// then most likely empty.
     fn run(&mut self, writer: &mut OutputWriter, enough: usize) {
         let mut moved = 0_usize;
         self.fit();
@@ -116,9 +117,9 @@ impl PipeReader {
         }
     }
 
-    /// Makes the pipe large for a flood and usual again after it.
+    /// Enlarges the pipe at the start of a flood, and restores its usual size afterwards.
     ///
-    /// All pipes of a user share one allowance; with it used up, every new pipe of the user would be tiny.
+    /// All pipes of a user share one memory allowance. If it is used up, every new pipe of the user is tiny.
     fn fit(&mut self) {
         let before = self.rate.flood;
         self.rate.look(clock::awake_ms());

@@ -1,4 +1,4 @@
-//! From the start of the shim to a child that waits at its gate.
+//! Starts a shim: from the first request of its starter to a child that waits at its gate.
 
 use std::{
     fs::File,
@@ -50,7 +50,7 @@ const LAUNCH_TIMEOUT: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 const DONE: i32 = 0;
 const REFUSED: i32 = 3;
 
-/// Why nothing was run.
+/// Reason why the shim ran no command. `errno` is the error number of the operating system, if there was one.
 struct StartRefusal {
     why: String,
     errno: Option<i32>,
@@ -69,14 +69,14 @@ impl StartRefusal {
     }
 }
 
-/// A contained child and the cgroup it is in, if any.
+/// A child that waits at its gate, with its containment mechanism and its cgroup, if any.
 struct ContainedChild {
     gated: GatedChild,
     containment: Containment,
     cgroup: Option<Cgroup>,
 }
 
-/// Serves the attempt of a directory and returns the exit code of the shim.
+/// Supervises the attempt of a directory until its end, and returns the exit code of the shim.
 pub(super) fn serve(path: &Path) -> i32 {
     sys::close_inherited();
     let Ok((mut control, null)) = take_control() else {
@@ -87,7 +87,7 @@ pub(super) fn serve(path: &Path) -> i32 {
             PreparedStart::supervise(start, control);
             DONE
         }
-        // Whoever started this shim is gone and asked for nothing.
+        // The starter disconnected, or sent no launch in time.
         Ok(None) => DONE,
         Err(StartRefusal { why, errno }) => {
             control.send(&ShimMessage::Refused { why, errno }, Vec::new());
@@ -96,7 +96,7 @@ pub(super) fn serve(path: &Path) -> i32 {
     }
 }
 
-/// All that exists when the child waits at its gate and its identity is durable.
+/// State of the shim when the child waits at its gate and the identity is durable.
 struct PreparedStart {
     directory: AttemptDirectory,
     lock: OwnedFd,
@@ -138,15 +138,15 @@ impl PreparedStart {
     }
 }
 
-/// Moves the control connection from standard input, where the child would see it, to a descriptor of its own; returns
-/// the null device too, which took its place.
+/// Moves the control connection from standard input, where the child would inherit it, to another descriptor. Returns
+/// the connection and the null device, which replaces the standard input.
 fn take_control() -> io::Result<(Connection, OwnedFd)> {
     let socket = io::stdin().as_fd().try_clone_to_owned()?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     sys::null_stdin(&null)?;
     let accepted = Connection::accept(UnixStream::from(socket), clock::awake_ms())?;
     let mut control = accepted.ok_or(io::ErrorKind::PermissionDenied)?;
-    // It started this shim: it need not introduce itself to be told.
+    // The starter receives all messages without sending a hello first.
     control.greeted = true;
     control.wants_descriptors = true;
     control.set_limit(MAX_FRAME_LEN);
@@ -158,7 +158,7 @@ fn begin(
     control: &mut Connection,
     null: OwnedFd,
 ) -> Result<Option<PreparedStart>, StartRefusal> {
-    // Fails only for who leads a session already.
+    // This fails only if the shim already leads a session.
     let _leads_already = rustix::process::setsid();
     let signals = sys::block_signals().map_err(StartRefusal::because("cannot block signals"))?;
     let directory =
@@ -183,7 +183,7 @@ fn begin(
     start(directory, lock, launch, signals, writer, control.peer).map(Some)
 }
 
-/// Reads orders until the launch; `None` if the peer goes away first or stays silent.
+/// Receives requests until the launch. Returns `None` if the peer disconnects first or sends no request in time.
 fn await_launch(control: &mut Connection) -> Result<Option<LaunchOrder>, StartRefusal> {
     loop {
         while let Some(frame) = control.pull().map_err(|error| StartRefusal::new(error.to_string()))? {
@@ -246,12 +246,12 @@ fn start(
     let term = term.map_err(StartRefusal::because("cannot create a timer"))?;
     failpoint!("shim.fork").map_err(StartRefusal::because("cannot create a process"))?;
     let ContainedChild { gated, containment, cgroup } = contain(&launch, reader.as_ref(), &directory)?;
-    // From here on nobody but the work reads from it, so that those who write can tell whether anybody does.
+    // From now on, only the child has the read end open, so that writers can detect if the input has a reader.
     drop(reader);
     crashpoint!("shim.forked");
     let identity = identify(&launch, &gated, containment, cgroup.as_ref())?;
-    // From here on the child exists; if anything fails its gate closes with the descriptor and it ends.
-    // The parents last: what a journaling file system has just written together with the identity costs nothing then.
+    // If a step fails from here on, dropping the child closes its gate, and the child ends. The parent directories are
+    // synced last: a journaling file system has then already written them together with the identity, at no extra cost.
     let reserve =
         || directory.reserve(EXIT).map_err(StartRefusal::because("cannot reserve space for the exit record"));
     let record = || {
@@ -270,7 +270,7 @@ fn start(
                 cgroup.remove();
             }
             directory.release(EXIT);
-            // Nothing ran, and without an identity everybody knows.
+            // No command ran. Without an identity, this is visible to all readers of the directory.
             drop(directory.remove(IDENTITY));
             return Err(refusal);
         }
@@ -293,7 +293,7 @@ fn start(
     })
 }
 
-/// Makes the child with the strongest mechanism that is allowed and works.
+/// Creates the child with the strongest mechanism that is allowed and works.
 fn contain(
     launch: &LaunchOrder,
     input: Option<&OwnedFd>,
@@ -315,7 +315,7 @@ fn contain(
     if let Some(path) = launch.cgroup.as_ref().filter(|_| wants_cgroup)
         && let Ok(cgroup) = Cgroup::open(path)
     {
-        // Before anybody is inside: nobody ever runs without them.
+        // Set the limits while the cgroup is empty, so that no process ever runs without them.
         let needless = cgroup.limit(&launch.tree_limits);
         match child::spawn(launch, input, Some(cgroup.as_fd()), &needless) {
             Ok(gated) => {

@@ -1,4 +1,4 @@
-//! Ending a whole tree: asked first, killed then, and believed only when it is empty.
+//! Stops a whole tree: sends the signals of the stop plan, then SIGKILL, until the tree is proven empty.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,43 +19,41 @@ const SURVIVORS_AFTER_MS: u64 = 2_000;
 const POLL_INTERVAL_MS: u64 = 50;
 const MAX_COUNTED: usize = 10_000;
 
-/// A tree that is being ended.
+/// A stop of the tree that is in progress or complete.
 pub(super) struct TreeStop {
-    /// Why, if somebody asked; a sweep of what the leader left behind has no reason.
+    /// Reason of the stop; `None` if the shim stops leftovers without a request.
     pub(super) reason: Option<StopReason>,
-    /// The last signal that was sent.
+    /// Last signal that was sent.
     pub(super) escalated: Option<i32>,
     swept: BTreeSet<ProcessStart>,
     step: TreeStopStep,
 }
 
 enum TreeStopStep {
-    /// The next signal of the plan is due at that awake millisecond.
+    /// The signals of the plan are being sent. `due` is the time of the next one in milliseconds of awake time.
     Asking { plan: StopPlan, next: usize, due: u64 },
-    /// Everything is killed, again and again.
+    /// All processes are killed repeatedly. `told` is true once survivors were reported.
     Killing { since: u64, due: u64, pause: u64, told: bool },
-    /// Nobody is left.
+    /// No process of the tree is alive.
     Empty,
 }
 
-/// What a step of stopping found out.
+/// Result of a step of stopping.
 pub(super) enum StopProgress {
-    /// Nothing new.
     Same,
-    /// The tree is empty now.
     Emptied,
-    /// Some are still alive though they were killed a while ago.
+    /// Some processes are still alive although they were killed a while ago.
     Survivors,
 }
 
 impl TreeStop {
-    /// Begins with the first signal of the plan at once.
+    /// Creates a stop whose first signal is due at once.
     pub(super) fn new(reason: Option<StopReason>, plan: StopPlan, now: u64) -> Self {
         let step = TreeStopStep::Asking { plan, next: 0, due: now };
         Self { reason, escalated: None, swept: BTreeSet::new(), step }
     }
 
-    /// Kills at once, whatever step it is at.
+    /// Skips the rest of the plan and kills at once.
     pub(super) fn force(&mut self, now: u64) {
         if let TreeStopStep::Asking { .. } = self.step {
             self.step =
@@ -70,8 +68,8 @@ impl TreeStop {
         }
     }
 
-    /// Tells whether nobody is left alive of a group of which all were killed at one moment: what is there still are dead
-    /// ones that somebody else has not buried.
+    /// Returns true if all members of a process group were killed at one moment and none of them is alive. Dead members
+    /// that their own parents have not reaped may still exist.
     fn is_killed_off(&self, tree: &ProcessTree) -> bool {
         match self.step {
             TreeStopStep::Killing { .. } if tree.containment() == Containment::Group => {
@@ -81,12 +79,12 @@ impl TreeStop {
         }
     }
 
-    /// Returns how many processes beyond the leader had to be killed.
+    /// Returns the number of processes other than the leader that had to be killed.
     pub(super) fn swept(&self) -> u64 {
         u64::try_from(self.swept.len()).unwrap_or(u64::MAX)
     }
 
-    /// Returns who is still alive after a kill.
+    /// Returns the pids of processes that are still alive although they were killed.
     pub(super) fn survivors(&self, tree: &ProcessTree) -> Vec<u32> {
         match self.step {
             TreeStopStep::Killing { told: true, .. } => {
@@ -96,10 +94,10 @@ impl TreeStop {
         }
     }
 
-    /// Returns when something must be done next, in awake milliseconds.
+    /// Returns the time of the next step, in milliseconds of awake time.
     pub(super) fn next_deadline(&self, leader_ended: bool, now: u64) -> Option<u64> {
         match self.step {
-            // The end of a process that is not the shim's own child is not told to it.
+            // Poll: the shim is not notified of the end of processes that are not its own children.
             TreeStopStep::Asking { due, .. } if leader_ended => {
                 Some(due.min(now.saturating_add(POLL_INTERVAL_MS)))
             }
@@ -108,7 +106,8 @@ impl TreeStop {
         }
     }
 
-    /// Does what is due; `require_no_live_descendants` tells that the shim has no children, so that nobody can be left.
+    /// Executes the steps that are due. `require_no_live_descendants` is true if the shim has no children, which means
+    /// that no process of the tree can be alive.
     pub(super) fn advance(
         &mut self,
         tree: &ProcessTree,
@@ -149,7 +148,7 @@ impl TreeStop {
             return;
         }
         tree.signal_all(signal);
-        // A stopped process acts on nothing until it goes on.
+        // A stopped process does not react to the signal until it is resumed.
         hold::release(tree);
     }
 
@@ -172,7 +171,8 @@ impl TreeStop {
         StopProgress::Same
     }
 
-    /// Kills whoever is found until nobody is, within a budget of passes and time.
+    /// Kills all processes of the tree that are found, repeatedly until none is found or the maximum number of passes
+    /// or the maximum time is reached.
     fn kill_all(&mut self, tree: &ProcessTree) {
         let begin = std::time::Instant::now();
         if let Some(cgroup) = tree.whole_cgroup() {
@@ -196,17 +196,17 @@ impl TreeStop {
     }
 }
 
-/// Tells whether nobody of the tree is alive; `require_no_live_descendants` tells that the shim has no children.
+/// Returns true if no process of the tree is alive. `require_no_live_descendants` is true if the shim has no children.
 pub(super) fn is_empty(tree: &ProcessTree, require_no_live_descendants: bool) -> bool {
     tree.is_surely_empty(require_no_live_descendants).unwrap_or_else(|| is_deserted(tree))
 }
 
-/// Looks at one process after the other, twice since a fork may hide from one look.
+/// Returns true if two successive scans find no process of the tree. One scan may miss a process that is being forked.
 fn is_deserted(tree: &ProcessTree) -> bool {
     tree.members().is_empty() && tree.members().is_empty()
 }
 
-/// Waits for all children that have ended; tells each to `ended` and returns whether no child is left.
+/// Reaps all children that have ended, and passes each to `ended`. Returns true if the shim has no children left.
 pub(super) fn reap(mut ended: impl FnMut(sys::ReapedChild)) -> bool {
     loop {
         match sys::wait_any() {

@@ -1,4 +1,4 @@
-//! The loop that watches one attempt.
+//! The supervisor: the event loop that watches one attempt.
 
 use std::{fs::File, os::fd::OwnedFd, time::Duration};
 
@@ -34,7 +34,7 @@ use crate::{
 const BATCH_DELAY: Duration = Duration::from_micros(200);
 const POLL_DELAY: Duration = Duration::from_millis(10);
 
-/// Everything about the attempt that this shim serves.
+/// State of the attempt that this shim supervises.
 pub(super) struct Supervisor {
     pub(super) directory: AttemptDirectory,
     pub(super) lock: OwnedFd,
@@ -46,7 +46,7 @@ pub(super) struct Supervisor {
     pub(super) pumps: PipeReaders,
     pub(super) input: StdinPipe,
     pub(super) term: Option<LeaseTerm>,
-    /// The room for the record of the end, until that is written.
+    /// File with reserved disk space for the exit record, until the record is written.
     pub(super) reserved: Option<File>,
     pub(super) connections: Connections,
     pub(super) stopping: Option<TreeStop>,
@@ -57,7 +57,7 @@ pub(super) struct Supervisor {
     pub(super) record: RecordState,
 }
 
-/// Whether the tree is held.
+/// Pause state of the tree. `since` is the time of the pause in milliseconds of awake time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PauseState {
     Free,
@@ -65,19 +65,21 @@ pub(super) enum PauseState {
 }
 
 impl Supervisor {
-    /// Runs until everything about the attempt is recorded and told.
+    /// Runs the event loop until the end of the attempt is recorded and reported.
     pub(super) fn run(mut self) {
         self.serve_waiting();
         self.hand_over();
         self.open_gate();
         while !self.advance() {
             if self.pumps.are_flooded() {
-                // Woken for every small write, the shim would take the processor that the work could use.
+                // Without this delay, the shim would wake up for every small write and use processor time that the
+                // command needs.
                 std::thread::sleep(BATCH_DELAY);
             }
             let deadline = self.next_deadline();
             let Ok(news) = self.poll(deadline) else {
-                // Only a broken kernel interface fails here; the work itself must not be lost to a busy loop.
+                // This fails only if the kernel interface is broken. Do not give up the attempt, and do not loop
+                // without a pause.
                 std::thread::sleep(POLL_DELAY);
                 continue;
             };
@@ -87,13 +89,13 @@ impl Supervisor {
         self.tree.remove_cgroup();
         self.connections.remove_door(&self.directory);
         self.input.close(&self.directory);
-        // The lock is the last thing to go: until then this attempt is alive for everybody else.
+        // Release the lock last: until then, the attempt counts as alive for all other programs.
         drop(self.lock);
     }
 
-    /// Serves what was sent before the gate opens, since a stop that early means that nothing runs.
+    /// Executes the requests that arrived together with the launch. A stop among them prevents the gate from opening.
     fn serve_waiting(&mut self) {
-        // It may have come together with the launch, so that it waits in the buffer and not in the socket.
+        // These requests are already in the frame buffer, so `poll` would not report the socket as readable.
         self.serve(0);
     }
 
@@ -114,7 +116,7 @@ impl Supervisor {
         }
     }
 
-    /// Does all that is due now; returns whether nothing is left to do.
+    /// Executes everything that is due now. Returns true if the shim has no more work.
     fn advance(&mut self) -> bool {
         let now = clock::awake_ms();
         self.check_timeout(now);
@@ -137,7 +139,8 @@ impl Supervisor {
     fn check_term(&mut self, now: u64) {
         match self.term.as_mut().map_or(LeaseAction::Nothing, LeaseTerm::advance) {
             LeaseAction::Nothing => {}
-            // Of what ended by itself nothing is left that could run twice but what it was told to keep.
+            // The leader has ended. Leftovers are either being stopped already, or the launch allows them to keep
+            // running.
             LeaseAction::Stop if self.leader.has_ended() => {}
             LeaseAction::Stop => self.begin_stop(Some(StopReason::Limit), None, now),
             LeaseAction::Kill => {
@@ -148,14 +151,15 @@ impl Supervisor {
         }
     }
 
-    /// Returns when the work has run as long as it may, in awake milliseconds; never while it is held or stopped.
+    /// Returns the time at which the timeout is reached, in milliseconds of awake time. Returns `None` if there is no
+    /// timeout, or while the tree is paused or being stopped.
     fn timeout_at(&self) -> Option<u64> {
         let since = self.leader.since()?;
         let counted = self.launch.timeout_ms > 0 && self.stopping.is_none() && self.pause == PauseState::Free;
         counted.then(|| since.saturating_add(self.launch.timeout_ms).saturating_add(self.paused_ms))
     }
 
-    /// Begins to end the tree, unless that has begun already.
+    /// Starts to stop the tree, unless a stop is already in progress.
     pub(super) fn begin_stop(&mut self, reason: Option<StopReason>, plan: Option<StopPlan>, now: u64) {
         self.end_pause(now);
         if self.stopping.is_none() {
@@ -177,7 +181,7 @@ impl Supervisor {
         }
     }
 
-    /// Forgets a pause without letting the tree go on, which whoever calls this must see to.
+    /// Ends the pause in the records of the supervisor. The caller must resume the processes.
     pub(super) fn end_pause(&mut self, now: u64) {
         if let PauseState::Held { since } = self.pause {
             self.paused_ms = self.paused_ms.saturating_add(now.saturating_sub(since));
@@ -205,7 +209,7 @@ impl Supervisor {
                 connection.flush();
             }
         }
-        // News of the start come before news of an end: a program that is gone at once did run.
+        // Handle the report of the start before the end of the program: a program that ends at once did run.
         if news.report || news.signals {
             self.hear_report();
         }
@@ -238,7 +242,7 @@ impl Supervisor {
             }
             ExecReport::Silence => {
                 self.leader = Leader::Running { since: clock::awake_ms() };
-                // Its arguments and environment live on in the program only.
+                // The shim no longer needs the arguments and the environment, so their memory is freed.
                 self.launch.arguments = Vec::new();
                 self.launch.environment = crate::launch::EnvironmentBlock::default();
                 crashpoint!("shim.started");
@@ -281,7 +285,8 @@ impl Supervisor {
         self.leader = Leader::Ended(end);
     }
 
-    /// Looks what the leader alone has used, which only shows until it is waited for, if it has a limit of that.
+    /// Returns the processor time of the leader without its children, in milliseconds, if the leader has ended and has
+    /// a limit on processor time. The time can be read only until the leader is reaped.
     fn own_cpu_ms(&self) -> Option<u64> {
         let is_limited = self.launch.limits.iter().any(|limit| limit.resource == PROCESSOR_TIME);
         let dead = || ProcessStat::read(self.tree.leader()).filter(ProcessStat::is_dead);
@@ -305,7 +310,7 @@ impl Supervisor {
         EndEvidence { ending, cpu_ms, limits, out_of_memory, killed }.exceeded()
     }
 
-    /// Holds or releases the whole tree.
+    /// Pauses the whole tree.
     pub(super) fn hold(&mut self) -> hold::PauseCount {
         let held = hold::hold(&self.tree);
         if self.pause == PauseState::Free {

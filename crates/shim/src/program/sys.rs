@@ -1,4 +1,4 @@
-//! The few system calls that no safe library offers in the form needed here.
+//! System calls for which no safe library function exists in the required form.
 #![expect(unsafe_code, reason = "signal masks, wait4 and signals by number have no safe form")]
 
 use std::{
@@ -7,17 +7,15 @@ use std::{
     ptr,
 };
 
-/// What asking for ended children found.
+/// Result of asking the kernel for an ended child.
 pub(super) enum ReapResult {
-    /// There are no children at all.
     NoChildren,
-    /// None of the children has ended.
+    /// Children exist, but no child has ended.
     Nothing,
-    /// One has ended and is gone now.
+    /// One child has ended and was reaped.
     Reaped(ReapedChild),
 }
 
-/// A child that ended.
 pub(super) struct ReapedChild {
     pub(super) pid: u32,
     pub(super) status: i32,
@@ -26,22 +24,22 @@ pub(super) struct ReapedChild {
     pub(super) max_rss_kb: u64,
 }
 
-/// Blocks every signal and returns a descriptor that becomes readable when a child ends, or when this program goes on after
-/// somebody halted it.
+/// Blocks all signals except those of faults. Returns a descriptor that becomes readable when a child ends, or when the
+/// shim is resumed after another process stopped it.
 ///
-/// Blocked signals are neither lost nor acted on: nobody but SIGKILL ends a shim.
+/// A blocked signal stays pending and has no effect. Therefore only SIGKILL can end a shim from outside.
 pub(super) fn block_signals() -> io::Result<OwnedFd> {
     // SAFETY: the sets are plain memory that sigfillset and sigemptyset initialise before they are read, and the
     // descriptor is checked before it is owned.
     unsafe {
         let mut all: libc::sigset_t = mem::zeroed();
         libc::sigfillset(&raw mut all);
-        // A fault of the shim itself must end it, not loop.
+        // These signals report a fault of the shim itself, which must end the shim instead of repeating without end.
         for signal in [libc::SIGSEGV, libc::SIGBUS, libc::SIGILL, libc::SIGFPE, libc::SIGABRT] {
             libc::sigdelset(&raw mut all, signal);
         }
         libc::sigprocmask(libc::SIG_SETMASK, &raw const all, ptr::null_mut());
-        // Inherited as ignored, the kernel would throw away how children ended.
+        // If the shim has inherited SIGCHLD as ignored, the kernel would discard the exit status of children.
         libc::signal(libc::SIGCHLD, libc::SIG_DFL);
         let mut told: libc::sigset_t = mem::zeroed();
         libc::sigemptyset(&raw mut told);
@@ -52,9 +50,9 @@ pub(super) fn block_signals() -> io::Result<OwnedFd> {
     }
 }
 
-/// Takes the signals that came; returns whether one of them is SIGCONT, so that this program may have been halted until now.
+/// Reads the pending signals. Returns true if SIGCONT is among them: this program may have been stopped until now.
 pub(super) fn take_signals(signals: &OwnedFd) -> bool {
-    // One read is enough: each of the two signals is pending once at most, however many children have ended.
+    // One read is enough: each of the two signals is pending at most once, even if several children have ended.
     let mut bytes = [0; 2 * mem::size_of::<libc::signalfd_siginfo>()];
     let length = rustix::io::read(signals, &mut bytes).unwrap_or(0);
     let told = bytes.get(..length).unwrap_or_default().chunks_exact(mem::size_of::<libc::signalfd_siginfo>());
@@ -62,22 +60,22 @@ pub(super) fn take_signals(signals: &OwnedFd) -> bool {
     numbers.into_iter().any(|number| number == libc::SIGCONT.cast_unsigned())
 }
 
-/// Closes whatever the starter left open beyond the three standard descriptors.
+/// Closes all descriptors that the starter left open, except the three standard ones.
 pub(super) fn close_inherited() {
-    // SAFETY: called before this program owns any descriptor above 2.
+    // SAFETY: this function is called before the program owns a descriptor above 2.
     unsafe {
         libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, 0_u32);
     }
 }
 
-/// Makes standard input the null device, so that the descriptor that was there is held only by its copy.
+/// Replaces standard input by the null device, so that only the copy of the previous descriptor stays open.
 pub(super) fn null_stdin(null: &OwnedFd) -> io::Result<()> {
-    // SAFETY: both are open descriptors; nothing in this program owns number 0.
+    // SAFETY: both are open descriptors, and no value in this program owns descriptor 0.
     let done = unsafe { libc::dup2(null.as_raw_fd(), 0) };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to a pid, which must be a child that was not waited for yet.
+/// Sends a signal to a pid. The pid must be that of a child that was not reaped yet, because the kernel reuses pids.
 pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
     let pid = i32::try_from(pid).ok().filter(|pid| *pid > 1).ok_or(io::ErrorKind::InvalidInput)?;
     // SAFETY: kill takes two numbers.
@@ -85,25 +83,25 @@ pub(super) fn kill_child(pid: u32, signal: i32) -> io::Result<()> {
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to the process that a pidfd stands for.
+/// Sends a signal to the process of a pidfd.
 pub(super) fn signal_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     let fd = pidfd.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open for the time of the call, and no siginfo is passed.
+    // SAFETY: the descriptor is open during the call, and no siginfo is passed.
     let done = unsafe {
         libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, ptr::null::<libc::siginfo_t>(), 0_u32)
     };
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Sends a signal to the process group that was named after the process of a pidfd, whether that still runs or not; 0 only
-/// asks whether anybody is in it.
+/// Sends a signal to the process group whose id is the pid of the pidfd's process, even if that process has ended.
+/// Signal 0 only checks if the group has members.
 ///
-/// The kernel reaches all of them at one moment, so that nobody is born in between. It cannot be a later group of the same
-/// number. Before Linux 6.9 it is refused.
+/// The kernel signals all members at one moment, so that no process can be forked in between. A later group with the
+/// same id is never signalled. Kernels before Linux 6.9 return an error.
 pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<()> {
     const PROCESS_GROUP: u32 = 1 << 2;
     let fd = pidfd.as_fd().as_raw_fd();
-    // SAFETY: the descriptor is open for the time of the call, and no siginfo is passed.
+    // SAFETY: the descriptor is open during the call, and no siginfo is passed.
     let done = unsafe {
         let no_details = ptr::null::<libc::siginfo_t>();
         libc::syscall(libc::SYS_pidfd_send_signal, fd, signal, no_details, PROCESS_GROUP)
@@ -111,10 +109,10 @@ pub(super) fn signal_group_through(pidfd: impl AsFd, signal: i32) -> io::Result<
     if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Takes one ended child, with what it used.
+/// Reaps one ended child, and reads the resources that the child used.
 pub(super) fn wait_any() -> ReapResult {
     let mut status = 0;
-    // SAFETY: rusage is plain numbers, for which zero is valid; both pointers are to live memory.
+    // SAFETY: rusage consists of plain numbers, for which zero is valid, and both pointers point to live memory.
     let (pid, usage) = unsafe {
         let mut usage: libc::rusage = mem::zeroed();
         let pid = libc::wait4(-1, &raw mut status, libc::WNOHANG, &raw mut usage);

@@ -1,4 +1,4 @@
-//! Telling peers how things are.
+//! Reports the start and the status of the attempt to peers.
 
 use std::os::fd::OwnedFd;
 
@@ -16,7 +16,8 @@ use crate::{
 const MAX_REPORTED_SURVIVORS: usize = 64;
 
 impl Supervisor {
-    /// Tells everybody that the program runs: with descriptors to those who want them, by its status to the others.
+    /// Reports the start of the program to all peers that have sent a hello. Peers that request descriptors receive the
+    /// started message with them; the others receive a status.
     pub(super) fn send_started(&mut self) {
         let mut status = None;
         for place in 0..self.connections.count() {
@@ -37,7 +38,7 @@ impl Supervisor {
         }
     }
 
-    /// Hands the descriptors to the peer that asked for the launch, before the program can write anything.
+    /// Sends the descriptors to the peer that sent the launch, before the program can write output.
     pub(super) fn hand_over(&mut self) {
         let (descriptors, handles) = self.shared();
         if let Some(connection) = self.connections.nth(0) {
@@ -57,7 +58,8 @@ impl Supervisor {
         }
     }
 
-    /// Copies of what keeps the output and the end of the program within reach without this shim.
+    /// Duplicates the descriptors for a peer, which can use them to read the output and observe the end without this
+    /// shim.
     fn shared(&self) -> (Vec<Descriptor>, Vec<OwnedFd>) {
         let mut descriptors = vec![Descriptor::Pidfd];
         let mut handles: Vec<OwnedFd> = self.tree.pidfd().try_clone().into_iter().collect();
@@ -76,7 +78,7 @@ impl Supervisor {
         self.connections.broadcast(&notice);
     }
 
-    /// Describes how things are.
+    /// Returns the current status of the attempt.
     pub(super) fn status(&self) -> AttemptStatus {
         let mut survivors = self.stopping.as_ref().map_or_else(Vec::new, |each| each.survivors(&self.tree));
         survivors.truncate(MAX_REPORTED_SURVIVORS);

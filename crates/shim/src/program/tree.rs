@@ -1,4 +1,4 @@
-//! The processes of an attempt: who belongs to it, and how they are reached.
+//! The process tree of an attempt: finds its processes and sends signals to them.
 
 use std::{cell::OnceCell, collections::BTreeSet, io, os::fd::OwnedFd};
 
@@ -11,20 +11,20 @@ use crate::{
 };
 
 const MAX_MANAGERS: usize = 16;
-/// A tree that changes is looked at so often before it counts as empty.
+/// Maximum number of scans of a changing tree before the tree counts as empty.
 const SCANS: u32 = 8;
 
-/// A process and its start, which together name one process for ever.
+/// Pid and start time, which together identify one process for ever.
 pub(super) type ProcessStart = (u32, u64);
 
-/// The tree of one attempt.
+/// Process tree of one attempt.
 pub(super) struct ProcessTree {
     containment: Containment,
     cgroup: Option<Cgroup>,
     leader: ProcessStart,
     pidfd: OwnedFd,
     shim: u32,
-    /// Looked at only when there is somebody to tell apart, which for most attempts there never is.
+    /// Executable of the shim, to recognise other shims. Read on first use, because most attempts never need it.
     executable: OnceCell<Option<FileIdentity>>,
     kernel_lists: OnceCell<bool>,
     managers: Vec<ProcessStart>,
@@ -34,18 +34,18 @@ pub(super) struct ProcessTree {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TreeMember {
     pub(super) stat: ProcessStat,
-    /// It is the shim's own child, so that its pid cannot pass to another before the shim has waited for it.
+    /// True if the process is a child of the shim. The kernel cannot reuse its pid before the shim has reaped it.
     direct: bool,
 }
 
-/// What a look at the tree found beside its members.
+/// Result of one scan of the tree, except the list of its members.
 #[derive(Debug, Default)]
 struct TreeVisit {
-    /// The pids of those who do not belong to it.
+    /// Pids of descendants that do not belong to the tree: managers, other shims and their children.
     strangers: BTreeSet<u32>,
-    /// The pids of those in other groups, who need not be looked at a moment later.
+    /// Pids of processes in other process groups, which the next scan skips.
     others: BTreeSet<u32>,
-    /// Somebody ended while it was looked at, or is in its group and was not found.
+    /// True if the scan may be incomplete: a process ended during the scan, or the process group still has members.
     changed: bool,
 }
 
@@ -86,7 +86,7 @@ impl ProcessTree {
         &self.pidfd
     }
 
-    /// Remembers a manager, which is never part of the tree, not even one that the work started.
+    /// Registers a manager. A manager is never part of the tree, even if the command started it.
     pub(super) fn exclude_manager(&mut self, pid: u32) {
         let Some(stat) = ProcessStat::read(pid) else {
             return;
@@ -100,7 +100,7 @@ impl ProcessTree {
         }
     }
 
-    /// Lists the managers that live.
+    /// Returns the pids of registered managers that are alive.
     pub(super) fn managers(&self) -> Vec<u32> {
         let lives = |birth: &&ProcessStart| {
             ProcessStat::read(birth.0).is_some_and(|stat| stat.start_time == birth.1 && !stat.is_dead())
@@ -108,13 +108,13 @@ impl ProcessTree {
         self.managers.iter().filter(lives).map(|birth| birth.0).collect()
     }
 
-    /// Lists who is alive.
+    /// Returns all living processes of the tree.
     pub(super) fn members(&self) -> Vec<TreeMember> {
         let (mut members, mut found) = (Vec::new(), TreeVisit::default());
         for _ in 0..SCANS {
             found = TreeVisit { others: found.others, ..TreeVisit::default() };
             self.visit_anew(&mut found, |member| members.push(member));
-            // Whoever has just ended may have left an heir that was not looked at.
+            // A process that ended during the scan may have forked a child that the scan missed.
             if !members.is_empty() || !found.changed {
                 break;
             }
@@ -122,8 +122,10 @@ impl ProcessTree {
         members
     }
 
-    /// Tells whether nobody is alive, if the kernel says so of the tree as a whole: no look at one process after the other
-    /// finds those who make an heir and end all the time. None where it cannot tell.
+    /// Returns true if no process of the tree is alive, false if at least one is, and `None` if the kernel cannot tell.
+    ///
+    /// The kernel answers for the tree as a whole. A scan of single processes could miss processes that fork a child
+    /// and exit all the time.
     pub(super) fn is_surely_empty(&self, require_no_live_descendants: bool) -> Option<bool> {
         let empty = match self.containment {
             Containment::Subreaper => require_no_live_descendants,
@@ -132,7 +134,7 @@ impl ProcessTree {
                 let asked = sys::signal_group_through(&self.pidfd, 0);
                 return match asked.map_err(|error| error.raw_os_error()) {
                     Err(Some(libc::ESRCH)) => Some(true),
-                    // For want of a permission, too, there is somebody; but who is no part of it may be all there is.
+                    // EPERM also means that the group has members. But all of them may be managers or other shims.
                     Ok(()) | Err(Some(libc::EPERM)) => {
                         self.visit(|_| {}).strangers.is_empty().then_some(false)
                     }
@@ -140,11 +142,12 @@ impl ProcessTree {
                 };
             }
         };
-        // What the work started and is no part of it lives on below this shim.
+        // The kernel's answer also counts managers and other shims that the command started, because they are below
+        // this shim.
         (empty || self.visit(|_| {}).strangers.is_empty()).then_some(empty)
     }
 
-    /// Returns the cgroup, if nothing but the tree is in it, so that it can be acted on as a whole.
+    /// Returns the cgroup if it contains no managers and no other shims, so that it can be frozen or killed as a whole.
     pub(super) fn whole_cgroup(&self) -> Option<&Cgroup> {
         let cgroup = self.cgroup.as_ref()?;
         let strangers = self.visit(|_| {}).strangers;
@@ -152,24 +155,24 @@ impl ProcessTree {
         (!inside.iter().any(|pid| strangers.contains(pid))).then_some(cgroup)
     }
 
-    /// Tells whether the kernel killed somebody in the cgroup for want of memory.
+    /// Returns true if the kernel killed a process in the cgroup because memory was exhausted.
     pub(super) fn has_run_out_of_memory(&self) -> bool {
         self.cgroup.as_ref().is_some_and(|cgroup| has_killed_in_group(cgroup.path()))
     }
 
-    /// Tells whether the kernel knows nobody in the cgroup, nor in those below it.
+    /// Returns true if the kernel reports that neither the cgroup nor a cgroup below it contains processes.
     pub(super) fn is_unpopulated(&self) -> bool {
         self.cgroup.as_ref().is_some_and(|cgroup| cgroup.is_populated().is_ok_and(|populated| !populated))
     }
 
-    /// Removes the cgroup at the end.
+    /// Removes the cgroup at the end of the attempt.
     pub(super) fn remove_cgroup(&self) {
         if let Some(cgroup) = &self.cgroup {
             cgroup.remove();
         }
     }
 
-    /// Lets a frozen cgroup go on, whoever is in it.
+    /// Unfreezes the cgroup, even if it contains managers or other shims.
     pub(super) fn thaw(&self) {
         if let Some(cgroup) = &self.cgroup {
             drop(cgroup.freeze(false));
@@ -181,12 +184,13 @@ impl ProcessTree {
         sys::signal_through(&self.pidfd, signal)
     }
 
-    /// Sends a signal to everybody, the leader first; returns whom it reached.
+    /// Sends a signal to all processes of the tree, the leader first. Returns the processes that it reached.
     pub(super) fn signal_all(&self, signal: i32) -> Vec<ProcessStart> {
         let mut reached = Vec::new();
         if self.containment == Containment::Group {
             let births: Vec<ProcessStart> = self.members().iter().map(TreeMember::birth).collect();
-            // At one moment, so that nobody is born in between; but those who are no part of it are spared.
+            // Signal the group at one moment, so that no process can be forked in between. This is not possible if the
+            // group contains managers or other shims, because they must not be signalled.
             if self.visit(|_| {}).strangers.is_empty()
                 && sys::signal_group_through(&self.pidfd, signal).is_ok()
             {
@@ -204,7 +208,7 @@ impl ProcessTree {
         reached
     }
 
-    /// Sends a signal to one member, and to nobody who got its pid later.
+    /// Sends a signal to one member. Returns false without sending if another process has reused the pid.
     pub(super) fn deliver(&self, member: &TreeMember, signal: i32) -> bool {
         if member.birth() == self.leader {
             return self.signal_leader(signal).is_ok();
@@ -222,7 +226,7 @@ impl ProcessTree {
             && sys::signal_through(&pidfd, signal).is_ok()
     }
 
-    /// Shows every living member to `see`, parents first.
+    /// Calls `see` with every living process of the tree, parents first.
     fn visit(&self, see: impl FnMut(TreeMember)) -> TreeVisit {
         let mut found = TreeVisit::default();
         self.visit_anew(&mut found, see);
@@ -287,7 +291,7 @@ impl ProcessTree {
         }
     }
 
-    /// Shows a process that is in the cgroup but was born behind the back of the walk.
+    /// Handles a process that is in the cgroup but that the scan of descendants missed.
     fn see_insider(&self, pid: u32, found: &mut TreeVisit, see: &mut impl FnMut(TreeMember)) {
         let Some(stat) = ProcessStat::read(pid).filter(|stat| !stat.is_dead()) else {
             found.changed = true;
@@ -300,10 +304,10 @@ impl ProcessTree {
         }
     }
 
-    /// Tells whether a process is another shim or a manager.
+    /// Returns true if a process is another shim or a manager, and therefore not part of the tree.
     fn is_stranger(&self, stat: &ProcessStat) -> bool {
         let birth = (stat.pid, stat.start_time);
-        // Before it is executed, the leader is a copy of this shim.
+        // Until it executes the program, the leader is a copy of this shim.
         if birth == self.leader {
             return false;
         }

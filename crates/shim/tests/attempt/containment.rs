@@ -1,4 +1,4 @@
-//! Which mechanisms work here, and who is no part of the tree.
+//! Tests of the containment mechanisms, and of processes that are not part of the tree.
 
 use std::{fs, path::PathBuf};
 
@@ -8,7 +8,7 @@ use longhaul_shim::{
 
 use crate::harness::{Attempt, Directory, is_alive, kill, number_in, program, script, until};
 
-/// Every mechanism that can be tried here, with a fresh cgroup for the one that needs it.
+/// Returns each mechanism that works on this machine, with a new cgroup path for the one that needs it.
 pub(crate) fn every_containment() -> Vec<(Containment, Option<PathBuf>)> {
     let mut all = vec![(Containment::Subreaper, None), (Containment::Group, None)];
     match cgroup_root() {
@@ -150,7 +150,8 @@ fn manager_started_by_the_work_is_no_part_of_it() {
         fs::rename(&path, directory.path().join("path")).unwrap();
         attempt.await_output("hello");
         let child = until("the manager has a child", || children(manager).first().copied());
-        // The order of two connections is not the order of their messages: wait until the shim has answered one more.
+        // The shim may handle messages of two connections in any order. Wait for one more answer, so that the hello of
+        // the manager is surely handled.
         let mut last = attempt.connect(ShimHello::default());
         last.status();
         attempt.peer.tell(&ShimRequest::Stop(ShimStopRequest {

@@ -1,4 +1,4 @@
-//! What the work finds when it starts.
+//! Tests of the environment in which the command starts: descriptors, variables, signals, limits, files.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
@@ -101,7 +101,7 @@ fn files_are_for_the_owner_only() {
         let mode = fs::metadata(attempt.path().join(name)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{name}");
     }
-    // Only the files were meant: the work keeps the mask of whoever started it.
+    // The shim restricts the umask for its own files only. The command keeps the umask of the starter.
     assert_ne!(attempt.log().trim(), "0177");
     attempt.shim.kill().unwrap();
     attempt.shim.wait().unwrap();
@@ -135,7 +135,7 @@ fn symbolic_link_in_the_place_of_a_file_is_not_followed() {
     attempt.shim.wait().unwrap();
     assert!(!target.exists());
     assert_eq!(attempt.files().identity().unwrap(), None);
-    // The index is made only when there is something to write into it.
+    // The shim creates the index only when there is an entry to write.
     let (mut attempt, target) = planted("output.idx");
     let record = attempt.peer.settled();
     assert!(!target.exists());

@@ -1,4 +1,4 @@
-//! Starts shims and talks to them.
+//! Helpers that start shims and exchange messages with them.
 
 use std::{
     fs, io,
@@ -20,7 +20,7 @@ pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A directory that is gone with its value.
+/// A temporary directory that is removed when the value is dropped.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
@@ -30,7 +30,7 @@ impl Directory {
             let path = std::env::temp_dir().join(format!("shim-test-{}-{number}", std::process::id()));
             match fs::create_dir(&path) {
                 Ok(()) => return Self(path),
-                // A run that was killed left it behind, and its process id came back.
+                // A killed test run with the same process id left this directory behind.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => panic!("{error}"),
             }
@@ -74,7 +74,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Returns the next message, or `None` when the shim has left.
+    /// Returns the next message, or `None` if the shim has closed the connection.
     pub(crate) fn hear(&mut self) -> Option<ShimMessage> {
         loop {
             if let Some(frame) = self.frames.pull().unwrap() {
@@ -107,7 +107,7 @@ impl Peer {
         })
     }
 
-    /// Returns the first exit record that is told.
+    /// Returns the next exit record that the shim reports.
     pub(crate) fn exited(&mut self) -> ExitRecord {
         self.hear_until(|notice| match notice {
             ShimMessage::Exited { record, durable } => {
@@ -119,7 +119,7 @@ impl Peer {
         })
     }
 
-    /// Returns the exit record after which nothing changes.
+    /// Returns the final exit record.
     pub(crate) fn settled(&mut self) -> ExitRecord {
         loop {
             let record = self.exited();
@@ -146,7 +146,7 @@ pub(crate) struct Attempt {
 }
 
 impl Attempt {
-    /// Starts a shim and does not tell it what to run.
+    /// Starts a shim without sending a launch.
     pub(crate) fn idle() -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(&program(), directory.path()).unwrap();
@@ -159,7 +159,7 @@ impl Attempt {
         attempt
     }
 
-    /// Launches it by another program than the one that is built here.
+    /// Launches an attempt with another shim executable than the one that this package builds.
     pub(crate) fn launch_by(program: &Path, launch: &LaunchOrder) -> Self {
         let directory = Directory::new();
         let (shim, socket) = start(program, directory.path()).unwrap();
@@ -190,9 +190,9 @@ impl Attempt {
         peer
     }
 
-    /// Confirms the end and waits until the shim has left.
+    /// Acknowledges the exit record and waits until the shim has exited.
     pub(crate) fn finish(mut self) -> Directory {
-        // It waits a second for that, and may have left since.
+        // The shim waits one second for the acknowledgement, so it may already have exited.
         if let Err(error) = self.peer.try_to_tell(&ShimRequest::Acknowledge) {
             assert_eq!(error.kind(), std::io::ErrorKind::BrokenPipe);
         }
@@ -200,7 +200,7 @@ impl Attempt {
         self.directory
     }
 
-    /// Waits until the output contains some text.
+    /// Waits until the output contains `text`.
     pub(crate) fn await_output(&self, text: &str) {
         until(&format!("output has {text}"), || self.log().contains(text).then_some(()));
     }
@@ -213,7 +213,7 @@ pub(crate) fn program() -> PathBuf {
     path.join("examples").join("shim")
 }
 
-/// A launch of a shell script, without a cgroup.
+/// Returns a launch of a shell script, without a cgroup.
 pub(crate) fn script(text: &str) -> LaunchOrder {
     let mut launch = LaunchOrder::new("0b8e1e6a", 1, "/bin/sh");
     launch.arguments = vec!["sh".into(), "-c".into(), text.into()];
@@ -225,7 +225,10 @@ pub(crate) fn script(text: &str) -> LaunchOrder {
     launch
 }
 
-/// Asks again and again until there is an answer, and fails if there is none in time.
+/// Calls `ask` repeatedly until it returns a value.
+///
+/// # Panics
+/// Panics if there is no value within [`PATIENCE`].
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + TIMEOUT;
     loop {
@@ -237,7 +240,7 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// The state letter of a process, or `None` if it is gone.
+/// Returns the state letter of a process, or `None` if the process does not exist.
 pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.get(stat.rfind(')')? + 2..)?.chars().next()
@@ -256,7 +259,7 @@ pub(crate) fn signal(signal: &str, pid: u32) {
     assert!(sent.success());
 }
 
-/// Reads a number that the work writes into a file, as soon as it is whole.
+/// Waits until a file contains one complete line with a number, and returns the number.
 pub(crate) fn number_in(path: &Path) -> u32 {
     until(&format!("{} holds a number", path.display()), || {
         let text = fs::read_to_string(path).ok()?;

@@ -1,4 +1,4 @@
-//! What a shim costs; run with `--release --run-ignored only --no-capture`.
+//! Benchmarks of the shim; run with `--release --run-ignored only --no-capture`.
 
 use std::{fs, time::Instant};
 

@@ -1,4 +1,4 @@
-//! The output on disk, its bound and its reader.
+//! Tests of the output on disk: its content, its size limits and its reader.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, time::Instant};
 
@@ -23,14 +23,14 @@ fn bounded(text: &str, head: u64, tail: u64, rotate: bool) -> LaunchOrder {
     launch
 }
 
-/// Bytes on disk of all files of the output.
+/// Returns the disk space that all output files use, in bytes.
 fn disk_use(directory: &Path) -> u64 {
     let entries = fs::read_dir(directory).unwrap().map(Result::unwrap);
     let outputs = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("output."));
     outputs.filter_map(|entry| Some(entry.metadata().ok()?.blocks() * 512)).sum()
 }
 
-/// Reads everything that was kept, with the offset of each byte.
+/// Reads all stored output. Returns each continuous piece with its first offset, and the offset of the end.
 fn read_all(log: &OutputReader) -> (Vec<(u64, Vec<u8>)>, u64) {
     let mut pieces: Vec<(u64, Vec<u8>)> = Vec::new();
     let mut buffer = vec![0; 70_000];
@@ -131,7 +131,7 @@ fn neighbours_within_a_millisecond_share_an_entry() {
 #[test]
 fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
     for rotate in [false, true] {
-        // Every line names its own offset.
+        // Every line contains its own offset.
         let text =
             "exec python3 -c 'import sys\nfor i in range(0, 40<<20, 16): sys.stdout.write(\"%015d\\n\" % i)'";
         let (head, tail) = (MIB, 4 * MIB);
@@ -145,7 +145,7 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         });
         let record = attempt.peer.settled();
         assert_eq!(record.output_bytes, 40 * MIB);
-        // The index and blocks of the file system's own come on top.
+        // Allow some more for the index and for blocks that the file system itself uses.
         assert!(most <= head + tail + MIB + 256 * 1_024, "{most} bytes on disk with rotate {rotate}");
         let (pieces, end) = read_all(&output);
         assert_eq!(end, 40 * MIB);
@@ -166,7 +166,7 @@ fn flood_stays_inside_its_bound_and_keeps_head_and_tail() {
         assert_eq!(last, 40 * MIB - 48);
         let runs: Vec<_> = output.entries(0).unwrap().map(Result::unwrap).collect();
         assert!(runs.iter().all(|run| run.range.end <= gap.start || run.range.start >= gap.end || {
-            // The run that the gap begins in.
+            // Allow the run in which the gap starts.
             run.range.start < gap.start
         }));
         assert_eq!(runs.last().unwrap().range.end, 40 * MIB);
@@ -218,7 +218,7 @@ fn index_of_work_that_writes_single_bytes_is_bounded_too() {
 
 #[test]
 fn full_disk_never_blocks_the_work_and_loses_only_what_did_not_fit() {
-    // A limit on the size of files of the shim itself is a disk that is full at that size.
+    // A limit on the file size of the shim simulates a disk that is full at that size.
     let mut attempt = Attempt::idle();
     let limit = std::process::Command::new("prlimit")
         .args(["--pid", &attempt.shim.id().to_string(), "--fsize=1048576"])
@@ -293,7 +293,7 @@ fn index_that_leads_far_away_is_read_at_once_and_hides_nothing() {
     let sound: Vec<_> =
         OutputReader::open(directory.path()).unwrap().entries(0).unwrap().map(Result::unwrap).collect();
     assert_eq!(sound.len(), 2);
-    // A tail whose header was damaged, and an index that somebody made longer than any disk.
+    // Simulate a tail with a damaged header, and an index file that claims to be longer than any disk.
     let header = [b"LHTAIL1\0".as_slice(), &(1_u64 << 60).to_le_bytes(), &[0; 64]].concat();
     std::fs::write(directory.path().join("output.idx0"), header).unwrap();
     let index = std::fs::File::options().write(true).open(directory.path().join("output.idx")).unwrap();

@@ -1,4 +1,4 @@
-//! Stopping, timeouts, pausing.
+//! Tests of stops, timeouts, pauses and signals.
 
 use std::{path::Path, time::Instant};
 
@@ -12,7 +12,7 @@ use crate::{
     harness::{Attempt, Directory, is_alive, number_in, script, state, until},
 };
 
-/// Work that ignores SIGTERM, with a grandchild in a session of its own that does so too.
+/// Returns a command that ignores SIGTERM, and that has children which ignore it too, one of them in another session.
 fn stubborn(directory: &Path, containment: AllowedContainment) -> LaunchOrder {
     let text = format!(
         "trap '' TERM INT; setsid sh -c 'trap \"\" TERM INT; echo $$ > {0}/far; while :; do sleep 1; done' & \
@@ -45,7 +45,8 @@ fn stop_ends_stubborn_grandchildren_in_sessions_of_their_own() {
         assert_eq!(record.escalated, Some(libc::SIGKILL));
         assert!(!is_alive(near) && !is_alive(identity.pid), "{containment}");
         if containment == Containment::Group {
-            // The group is all that this mechanism knows, and it says so in the identity.
+            // This mechanism covers only the process group. The identity names the mechanism, so that readers know
+            // this.
             assert!(is_alive(far));
             crate::harness::kill(far);
         } else {
@@ -118,7 +119,7 @@ fn force_kills_at_once_even_in_the_middle_of_a_plan() {
 
 #[test]
 fn forced_stop_asks_nobody_first() {
-    // Whoever is asked ends by what it was asked with.
+    // Without the force, SIGTERM would end this command.
     let mut attempt = Attempt::launch(&script("exec sleep 60"));
     attempt.peer.started();
     attempt
@@ -273,8 +274,8 @@ fn signal_reaches_the_leader_or_everybody() {
 
 #[test]
 fn pause_that_takes_effect_late_is_revoked_by_resume() {
-    // A parent that waits for its vforked child stops only when that child has executed something; this child
-    // cannot, until somebody opens the other end of its input.
+    // A parent in vfork can be stopped only after its child has executed a program. This child blocks before that,
+    // until another process opens the other end of its input.
     let directory = Directory::new();
     let fifo = directory.path().join("fifo");
     assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -295,7 +296,7 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
         ShimMessage::Paused { missed, .. } => Some(missed),
         _ => None,
     });
-    // Whatever the child does, the parent executes no instruction of its own before it stops.
+    // The parent counts as paused: it executes no instruction before the SIGSTOP takes effect, whatever its child does.
     assert_eq!((missed, state(identity.pid)), (0, Some('D')));
     attempt.peer.tell(&ShimRequest::Resume);
     attempt.peer.hear_until(|notice| matches!(notice, ShimMessage::Resumed).then_some(()));
@@ -307,7 +308,7 @@ fn pause_that_takes_effect_late_is_revoked_by_resume() {
 
 #[test]
 fn fork_storm_in_ever_new_sessions_is_ended() {
-    // Each generation starts the next one in a session of its own and ends.
+    // Each generation starts the next one in a new session and exits.
     let directory = Directory::new();
     let storm = directory.path().join("storm");
     let text = format!("#!/bin/sh\nsetsid {} &\nsetsid sleep 30 &\n", storm.display());
@@ -338,8 +339,9 @@ fn fork_storm_in_ever_new_sessions_is_ended() {
     }
 }
 
-/// Lines of descent in which everybody makes an heir and ends after two milliseconds, without leaving the group; TERM is
-/// ignored. The argument of the format is a file for the ids of all who were born.
+/// Python program with four lines of processes. In each line, every process waits two milliseconds, forks its successor
+/// and exits, without leaving the process group. All ignore SIGTERM. `FILE` is replaced by a file to which each process
+/// writes its pid, and `CODE` by the rest of the program.
 const HEIRS: &str = "exec python3 -c 'import os,signal,time\n\
      signal.signal(signal.SIGTERM,signal.SIG_IGN)\n\
      born=os.open(\"FILE\",os.O_WRONLY|os.O_CREAT|os.O_APPEND)\n\
@@ -379,7 +381,7 @@ fn heirs_that_are_born_all_the_time_are_all_ended_before_the_end_is_told() {
                 left.lines().map(|line| line.parse().unwrap()).filter(|pid| is_alive(*pid)).collect();
             assert_eq!(left, Vec::<u32>::new(), "{containment}: {record:?}");
             assert_eq!(record.leftovers > 0, !stopped, "{containment}: {record:?}");
-            // A group is killed at one moment, whoever was seen of it before.
+            // A process group is killed at one moment, so its members may not have been counted.
             assert!(record.swept > 0 || containment == Containment::Group, "{containment}: {record:?}");
         }
     }
@@ -437,7 +439,7 @@ fn tree_whose_cgroup_was_removed_from_under_it_is_ended_and_its_end_is_told() {
     }
 }
 
-/// Processor time of a process so far, in clock ticks.
+/// Returns the processor time that a process has used so far, in clock ticks.
 fn ticks(pid: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let fields = stat.rsplit(')').next().unwrap();
