@@ -16,8 +16,8 @@ const DEFAULT_PAGE: u32 = 50;
 const MAX_PAGE: u32 = 1_000;
 
 impl Api {
-    /// Lists processes, newest first. By default the list contains only live processes, without those that hooks run
-    /// (see [`leaves_hooks_out`]).
+    /// Lists processes, newest first. By default the list contains only live processes and leaves out processes that
+    /// hooks run.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the store does not respond.
