@@ -1,4 +1,4 @@
-//! The use cases, one file for each noun.
+//! The use cases, with one module for each kind of object.
 
 mod control;
 mod input;
@@ -22,32 +22,32 @@ use longhaul_wire::api::{RetentionView, VersionReply};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The use cases, and what they work with. Clones share it.
+/// The use cases of longhaul and the components that they need. Clones share the components.
 ///
-/// A `reference` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`. Commands to one
-/// process take the revision that they were decided on: they are refused if it has moved on from there.
+/// A `reference` is an id, `bg-<id>`, a unique id prefix of 4 or more characters, a name, or `@last`. The parameter
+/// `expected` is the revision that the caller has seen: an action is refused if the process has a different revision.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// Does the work.
+    /// Engine that executes the actions.
     pub engine: Engine,
-    /// Who answers.
+    /// Version and identity of this manager.
     pub about: Arc<VersionReply>,
-    /// What a launch gets that asks for nothing else.
+    /// Settings for everything that a launch request leaves out.
     pub defaults: LaunchDefaults,
-    /// The rule by which ended records are let go; none keeps them.
+    /// Rule for pruning ended records. `None` means that no records are pruned.
     pub retention: Option<RetentionView>,
-    /// What was counted.
+    /// Counters for the metrics endpoint.
     pub metrics: Metrics,
-    /// Where everybody listens to events.
+    /// Distributes events to all readers of event streams.
     pub relay: EventBroadcast,
-    /// What ends within such a time is reported to its session at once.
+    /// Time window in which ended processes of a session are collected and reported as one batch.
     pub notice_window: Duration,
-    /// How other nodes are asked for what only they have.
+    /// Client for requests to other nodes, for data that only they have.
     pub peers: PeerClient,
 }
 
 impl Api {
-    /// The same for what another node asks: it is told what is here, and nothing is passed on.
+    /// Returns a copy for requests that come from another node: it answers with local data only and forwards nothing.
     #[must_use]
     pub fn for_peer(&self) -> Self {
         Self { peers: PeerClient::forbidden(), ..self.clone() }

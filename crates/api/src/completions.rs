@@ -1,8 +1,8 @@
-//! Notices: how a session learns that its processes ended, those that end together at once.
+//! Completion batches: report to a session which of its processes have ended.
 //!
-//! An agent that started fifty processes wants to be woken once, not fifty times. What ends within a window of the
-//! first is told in one notice. By the times in the log it is decided what belongs together, so that a subscriber that
-//! comes back, or a manager that was started anew, tells the same notices again.
+//! An agent that started fifty processes should be woken once, not fifty times. Therefore all processes that end within
+//! a time window are reported in one batch. Only the times in the log decide which ends belong together. A reconnecting
+//! subscriber or a restarted manager therefore produces the same batches again.
 
 mod batcher;
 mod live_count;
@@ -26,16 +26,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use tokio::select;
 
-/// What ends within such a time of the first is told at once, where nothing else is configured.
+/// Default time window of a batch, counted from the first end.
 pub const NOTICE_WINDOW: Duration = Duration::from_millis(250);
-/// The most ends in one notice.
+/// Maximum number of ended processes in one batch.
 const MAX_BATCH: usize = 1_000;
 
-/// A stream of notices of one session. Dropping it ends it.
+/// A stream of the completion batches of one session. Dropping the value ends the stream.
 #[derive(Debug)]
 pub struct CompletionStream(CompletionBatches);
 
-/// The ends of one session or of all, put together.
+/// Groups the ended processes of one session, or of all sessions, into batches.
 #[derive(Debug)]
 pub(crate) struct CompletionBatches {
     engine: Engine,
@@ -43,27 +43,28 @@ pub(crate) struct CompletionBatches {
     window: Duration,
     only: Option<SessionId>,
     groups: BTreeMap<SessionId, SessionCounts>,
-    /// The place behind everything that was read.
+    /// Cursor behind everything that was read.
     read: EventCursor,
     done: VecDeque<BatchView>,
     has_gap: bool,
 }
 
-/// What is known of a session.
+/// State of one session.
 #[derive(Debug)]
 struct SessionCounts {
     live: BTreeSet<ProcessId>,
-    /// Whether anything ever belonged to it.
+    /// True if the session has, or had, at least one process.
     is_known: bool,
     batcher: Batcher<EndedProcessView>,
 }
 
 impl Api {
-    /// Tells which processes of a session ended, those that end together at once: after the cursor of a notice, or from
-    /// now on; with `follow` it goes on. The first notice says where the session stands, and has nothing in `ended`.
+    /// Returns batches of ended processes of a session: those after the cursor of an earlier batch, or those from now
+    /// on. With `follow`, the stream waits for further ends. The first batch reports the current state of the session
+    /// and has no entries in `ended`.
     ///
     /// # Errors
-    /// The session or the cursor makes no sense, or the store does not answer.
+    /// Returns an error if the session or the cursor is invalid, or if the store does not respond.
     pub async fn notices(
         &self,
         session: &str,
@@ -91,20 +92,22 @@ impl Api {
 }
 
 impl CompletionStream {
-    /// Parks until there is a notice; none when it is over, because everything was told, or because the engine has ended.
-    /// Dropping the call loses nothing.
+    /// Waits for the next batch. Returns `None` at the end of the stream, or when the engine has shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no batch.
     pub async fn next(&mut self) -> Option<BatchView> {
         self.0.next().await
     }
 
-    /// The same as a stream.
+    /// Converts the value to a [`Stream`].
     pub fn into_stream(self) -> impl Stream<Item = BatchView> + Send + 'static {
         stream::unfold(self, |mut notices| async move { Some((notices.next().await?, notices)) })
     }
 }
 
 impl CompletionBatches {
-    /// Of all sessions that a reader wants.
+    /// Creates batches for all sessions whose events `reader` returns.
     pub(crate) fn of(engine: &Engine, reader: EventReader, window: Duration) -> Self {
         Self {
             engine: engine.clone(),
@@ -118,7 +121,7 @@ impl CompletionBatches {
         }
     }
 
-    /// Of one session alone, which stands as it stood at a place.
+    /// Limits the batches to one session, and queues a first batch with the state of the session at `place`.
     async fn open_for(&mut self, session: SessionId, place: EventCursor, moment: CountTime) -> Option<()> {
         self.read = place;
         self.meet(&session, moment).await?;
@@ -128,7 +131,7 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// The next batch; none when it is over. Dropping the call loses nothing.
+    /// Waits for the next batch. Returns `None` at the end. Cancel safe: dropping the call loses no batch.
     pub(crate) async fn next(&mut self) -> Option<BatchView> {
         loop {
             if let Some(view) = self.step().await? {
@@ -137,7 +140,7 @@ impl CompletionBatches {
         }
     }
 
-    /// Goes one step on, after most of which there is nothing to tell yet.
+    /// Processes one item of the log. The inner value is `None` if no batch is complete yet.
     pub(crate) async fn step(&mut self) -> Option<Option<BatchView>> {
         if let Some(view) = self.done.pop_front() {
             return Some(Some(view));
@@ -145,7 +148,7 @@ impl CompletionBatches {
         let due = self.groups.values().filter_map(|group| group.batcher.due()).min();
         let engine = self.engine.clone();
         let seen = select! {
-            // What is there is read before anything is given up waiting for.
+            // All available events are read before a batch is closed because its time is over.
             biased;
             seen = self.reader.look() => seen.cloned(),
             () = at(&engine, due) => {
@@ -162,13 +165,13 @@ impl CompletionBatches {
         Some(self.done.pop_front())
     }
 
-    /// The place that a reader may go on from without missing what was read but not given yet.
+    /// Returns the cursor from which a reader can resume without missing ends that were read but not returned yet.
     pub(crate) fn place(&self) -> EventCursor {
         let waiting = self.groups.values().filter_map(|group| group.batcher.waiting_since()).min();
         waiting.map_or(self.read, |first| EventCursor(first.0.saturating_sub(1)).min(self.read))
     }
 
-    /// Everything that waits is done before anything changes, so that it may be dropped and done again.
+    /// Processes an item. All awaits come before the first change of state, so that a dropped call can be repeated.
     async fn take_in(&mut self, seen: &ReaderItem) -> Option<()> {
         match seen {
             ReaderItem::Event(shape) => {
@@ -222,7 +225,7 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// Finds out who of a session lived at a moment, unless it is known.
+    /// Loads the processes of a session that were live at a time, unless the session is already known.
     async fn meet(&mut self, session: &SessionId, moment: CountTime) -> Option<()> {
         if !self.groups.contains_key(session) {
             let live = live(&self.engine, session, moment).await?;
@@ -233,7 +236,7 @@ impl CompletionBatches {
         Some(())
     }
 
-    /// Gives what nobody is waited for any longer; everything without a moment.
+    /// Closes all batches that are due at `due`, or all batches if `due` is `None`.
     fn close(&mut self, due: Option<Timestamp>) {
         let sessions: Vec<SessionId> = self.groups.keys().cloned().collect();
         for session in sessions {
@@ -270,7 +273,7 @@ impl CompletionBatches {
         }
     }
 
-    /// Where a session stands.
+    /// Returns a batch without ends that reports the current state of a session.
     fn standing(&mut self, session: &SessionId) -> BatchView {
         let group = self.groups.get(session);
         let live = group.map_or(0, |group| group.live.len());

@@ -1,4 +1,4 @@
-//! Between what clients say and what the engine understands.
+//! Conversions between the request and reply types of clients and the types of the engine.
 
 mod command;
 mod details;

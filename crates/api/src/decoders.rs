@@ -1,4 +1,4 @@
-//! The readers of what clients say, alone: for those who look for words that they do not stand.
+//! The parsers for client input as public functions, for fuzz tests.
 
 use crate::convert::{self, LaunchDefaults};
 use crate::error::ApiError;
@@ -7,18 +7,18 @@ use longhaul_domain::Timestamp;
 use longhaul_engine::Launch;
 use longhaul_wire::api::LaunchRequest;
 
-/// Understands a launch without a parent that is asked for at the beginning of time.
+/// Converts a launch request without a parent, at time 0 and with default settings.
 ///
 /// # Errors
-/// [`ApiError`] says what is wrong with it.
+/// Returns an [`ApiError`] if the request is invalid.
 pub fn launch(request: LaunchRequest) -> Result<Launch, ApiError> {
     convert::launch(request, None, Timestamp(0), &LaunchDefaults::default())
 }
 
-/// Reads a place in the event log, and writes it anew.
+/// Parses a cursor of the event log and formats it again.
 ///
 /// # Errors
-/// [`ApiError`] says what is wrong with it.
+/// Returns an [`ApiError`] if the text is not a valid cursor.
 pub fn place(text: &str) -> Result<String, ApiError> {
     let place = read_cursor(text)?;
     Ok(place.map_or_else(|| START.to_owned(), cursor_text))

@@ -1,4 +1,4 @@
-//! Errors as clients see them.
+//! Conversion of errors to the [`Problem`]s that clients get.
 
 use crate::convert::{command_line, span};
 use longhaul_domain::{
@@ -11,49 +11,49 @@ use std::error::Error;
 use std::fmt::{self, Display};
 use std::io;
 
-/// An error on its way to a client.
+/// An error for a client.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ApiError(Box<Problem>);
 
 impl ApiError {
-    /// An error of its kind, with what happened; `status` is that of HTTP.
+    /// Creates an error. `status` is the HTTP status code and `slug` the error code.
     #[must_use]
     pub fn new(status: u16, slug: &str, title: impl Into<String>) -> Self {
         Self(Box::new(Problem { slug: slug.to_owned(), title: title.into(), status, ..Problem::default() }))
     }
 
-    /// What another manager told.
+    /// Creates an error from the problem that another manager returned.
     pub(crate) fn of_problem(problem: Problem) -> Self {
         Self(Box::new(problem))
     }
 
-    /// What was asked for makes no sense.
+    /// Creates the error for an invalid request or parameter. `what` names the parameter.
     #[must_use]
     pub fn invalid(what: &str, why: impl Into<String>) -> Self {
         Self::new(400, "invalid_request", format!("invalid {what}")).because(why)
     }
 
-    /// A word cannot be read as what it should be.
+    /// Creates the error for a text that cannot be parsed. `what` names the expected kind of value.
     #[must_use]
     pub fn unreadable(what: &str, text: &str, why: &dyn Display) -> Self {
         Self::new(400, "invalid_request", format!("{text:?} is not a valid {what}")).because(why.to_string())
     }
 
-    /// Says why it went wrong.
+    /// Sets the detail: the reason for the error.
     #[must_use]
     pub fn because(mut self, why: impl Into<String>) -> Self {
         self.0.detail = Some(why.into());
         self
     }
 
-    /// Says what to do next.
+    /// Sets the help: the next step that the user should take.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
         self
     }
 
-    /// The same as another kind of error, where a face has a word of its own for it.
+    /// Replaces the HTTP status and the error code, for an interface with its own codes.
     #[must_use]
     pub fn of_kind(mut self, status: u16, slug: &str) -> Self {
         self.0.status = status;
@@ -61,19 +61,19 @@ impl ApiError {
         self
     }
 
-    /// What a client is told.
+    /// Returns the problem that the client gets.
     #[must_use]
     pub fn problem(&self) -> &Problem {
         &self.0
     }
 
-    /// What a client is told, for keeps.
+    /// Converts the error to the problem that the client gets.
     #[must_use]
     pub fn into_problem(self) -> Problem {
         *self.0
     }
 
-    /// A report says `running` of a process that is not.
+    /// Creates the error for a report of `running` about a process that is not running.
     pub(crate) fn not_running(process: &Process) -> Self {
         let (slug, status) = ("invalid_status_transition", process.status());
         let mut fault = Self::new(409, slug, format!("cannot set running on a process that is {status}"));
@@ -88,7 +88,7 @@ impl ApiError {
         fault
     }
 
-    /// A launch names a parent that nobody knows.
+    /// Creates the error for a launch whose parent cannot be found.
     pub(crate) fn of_parent(error: EngineError) -> Self {
         let is_unknown = matches!(error, EngineError::NotFound { .. });
         let fault = Self::from(error);
@@ -98,12 +98,12 @@ impl ApiError {
         fault.because("the launch gives it as its parent").help("launch without a parent, or give a live one")
     }
 
-    /// No node of the store is called so.
+    /// Creates the error for an unknown node name.
     fn unknown_node(title: String) -> Self {
         Self::new(404, "node_not_found", title).help("`longhaul node list` lists the nodes")
     }
 
-    /// A launch names a node that never joined the store, where it would wait for ever; these did.
+    /// Creates the error for a launch on a node that never joined the store. `known` are the nodes that have joined.
     pub(crate) fn of_place(node: NodeId, known: impl IntoIterator<Item = NodeId>) -> Self {
         const MAX_CANDIDATES: usize = 10;
         let known: Vec<String> = known.into_iter().map(|node| node.to_string()).collect();
@@ -118,7 +118,7 @@ impl ApiError {
             .among(known)
     }
 
-    /// The same under another title, with its own as the reason where it had none.
+    /// Replaces the title. The old title becomes the detail if there is none.
     fn under(mut self, title: String) -> Self {
         let own = std::mem::replace(&mut self.0.title, title);
         self.0.detail.get_or_insert(own);
@@ -253,7 +253,7 @@ impl From<EngineError> for ApiError {
     }
 }
 
-/// A candidate in one line: what tells it apart from the others that have its name.
+/// Describes a candidate in one line, with the data that distinguish it from other candidates of the same name.
 fn described(candidate: &Candidate) -> String {
     const MAX_COMMAND_LEN: usize = 60;
     let mut line = candidate.id.to_string();
@@ -324,7 +324,7 @@ fn rejected(rejection: &Rejection, id: &str) -> ApiError {
     fault.0.attempted = Some(attempted.as_str().to_owned());
     fault.0.reported = match rejection {
         Rejection::InvalidStatusTransition { reported, .. } => *reported,
-        // Nothing else cannot be restarted.
+        // Only reported work rejects a restart as unsupported.
         Rejection::Unsupported { attempted, .. } => *attempted == ActionKind::Restart,
     };
     fault
@@ -334,7 +334,7 @@ const ALREADY_ENDED_HELP: &str = "an ended process does not change any more";
 const RESTART_REPORTING: &str =
     "the program that reports on this work must register it again: `longhaul track start`";
 
-/// How to run something again that has ended.
+/// Returns the advice for running an ended process again.
 const fn again(reported: bool) -> &'static str {
     if reported { RESTART_REPORTING } else { "`longhaul restart ID` runs it again as a new process" }
 }
@@ -389,7 +389,7 @@ fn remedy(rejection: &Rejection, status: Status, attempted: ActionKind) -> Optio
     }
 }
 
-/// Whether an error comes from a disk that has no room for this user.
+/// Returns true if an error is caused by a full disk or an exhausted disk quota.
 fn is_disk_full(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -485,7 +485,7 @@ fn unstored(error: &StoreError) -> ApiError {
     }
 }
 
-/// What to do about a store that does not do what it should.
+/// Advice for a store that does not work.
 const DOCTOR_HELP: &str =
     "`longhaul doctor` shows what is wrong with the store and what to do; then try again";
 

@@ -1,7 +1,8 @@
-//! Events, as subscribers are told of them.
+//! Event streams for clients.
 //!
-//! Each subscriber reads the event log at his own pace and keeps his place: whoever reads slowly, or not at all, costs
-//! a page of memory and holds nobody up. What the log lets go of meanwhile is told as a gap, and the stream goes on.
+//! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber delays nobody else and
+//! needs only one page of memory. If the log deletes events that a subscriber has not read yet, the stream reports a
+//! gap and continues behind it.
 
 mod broadcast;
 mod changes;
@@ -32,21 +33,21 @@ pub use serialized::SerializedEvent;
 pub(crate) use shape::EventSnapshot;
 pub(crate) use subject::EventSubject;
 
-/// What a subscriber is told.
+/// An item of an event stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EventItem {
-    /// Something became true. The events of one process come in their order, each with an id that it keeps for ever.
+    /// An event. The events of one process arrive in order, each with a permanent id.
     Event(SerializedEvent),
-    /// Events are missing: the log does not keep them any more, or was started anew. It goes on behind them.
+    /// Events are missing, because the log has deleted them or was recreated. The stream continues behind the gap.
     Gap(SerializedEvent),
-    /// Everything that was there has been told. It comes once.
+    /// All events that existed at the start have been delivered. Sent once.
     CaughtUp {
-        /// The place behind it.
+        /// Cursor from which the stream continues.
         cursor: String,
     },
 }
 
-/// A stream of events. Dropping it ends it.
+/// A stream of events. Dropping the value ends the stream.
 #[derive(Debug)]
 pub struct Events {
     engine: Engine,
@@ -54,7 +55,7 @@ pub struct Events {
     read: Option<EventCursor>,
 }
 
-/// Which events somebody wants; empty means all.
+/// Filter for events. An empty field matches all events.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EventFilter {
     pub(crate) session: Option<SessionId>,
@@ -63,10 +64,10 @@ pub(crate) struct EventFilter {
 }
 
 impl Api {
-    /// Tells what became true, and with `follow` what becomes true from now on.
+    /// Returns the recorded events that match the request. With `follow`, the stream also delivers new events.
     ///
     /// # Errors
-    /// The request makes no sense, or the log cannot be read.
+    /// Returns an error if the request is invalid, or if the log cannot be read.
     pub async fn events(&self, request: &EventsRequest) -> Result<Events, ApiError> {
         let engine = &self.engine;
         let session = request.session.as_deref().map(str::parse).transpose()?;
@@ -89,8 +90,10 @@ impl Events {
         Self { engine: engine.clone(), reader, read: None }
     }
 
-    /// Parks until there is something to tell; none when it is over, because everything was told, or because the engine
-    /// has ended. Dropping the call loses nothing.
+    /// Waits for the next item. Returns `None` at the end of the stream, or when the engine has shut down.
+    ///
+    /// # Cancel safety
+    /// Dropping the call loses no item.
     pub async fn next(&mut self) -> Option<EventItem> {
         loop {
             if let Some(told) = self.step().await? {
@@ -99,7 +102,7 @@ impl Events {
         }
     }
 
-    /// Goes one step on, also past what is not wanted, of which nothing is told.
+    /// Reads one item of the log. The inner value is `None` if the filter excludes the item.
     pub(crate) async fn step(&mut self) -> Option<Option<EventItem>> {
         let seen = self.reader.look().await?;
         let place = seen.place();
@@ -117,19 +120,20 @@ impl Events {
         Some(told)
     }
 
-    /// The place behind everything that was read, whether it was wanted or not; none before the first.
+    /// Returns the cursor behind the last item that was read, even if the filter excluded it. Returns `None` before the
+    /// first item.
     pub(crate) const fn read(&self) -> Option<EventCursor> {
         self.read
     }
 
-    /// The same as a stream.
+    /// Converts the value to a [`Stream`].
     pub fn into_stream(self) -> impl Stream<Item = EventItem> + Send + 'static {
         stream::unfold(self, |mut events| async move { Some((events.next().await?, events)) })
     }
 }
 
 impl EventFilter {
-    /// Those of one session, or all.
+    /// Returns a filter for the events of one session, or for all events if `session` is `None`.
     pub(crate) fn of_session(session: Option<SessionId>) -> Self {
         Self { session, ..Self::default() }
     }
@@ -148,7 +152,7 @@ impl EventFilter {
     }
 }
 
-/// Reads the words of events, each of which may be several between commas.
+/// Parses the names of event types. Each text may contain several names, separated by commas.
 pub(crate) fn kinds(words: &[String]) -> Result<Vec<EventKind>, ApiError> {
     let words =
         words.iter().flat_map(|words| words.split(',')).map(str::trim).filter(|word| !word.is_empty());

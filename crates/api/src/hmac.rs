@@ -1,9 +1,9 @@
-//! Signatures under a secret key.
+//! HMAC signatures.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-/// Signs parts as if they were one text: HMAC with SHA-256 (RFC 2104).
+/// Returns the HMAC-SHA-256 (RFC 2104) of the concatenated parts.
 #[must_use]
 pub fn hmac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     #[expect(clippy::expect_used, reason = "RFC 2104 takes keys of every length")]

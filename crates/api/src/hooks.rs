@@ -1,10 +1,12 @@
-//! Command hooks: commands of the user's that are run when something happened, as processes of ours.
+//! Command hooks: configured commands that run as processes when an event occurs.
 //!
-//! Each hook has a task of its own, which reads the event log and runs one command after the other. Those that are called
-//! for an end wait at each event until those for starts have come as far, so that of one process the start is told first. What it runs is a
-//! process like any other, with a timeout, a log and an end; its launch key is that of the event, so that a restart runs
-//! nothing twice. A hook is never called for what hooks do, nor for what descends from one: a hook that launches
-//! something would call itself without end.
+//! - Each hook has its own task, which reads the event log and runs one command at a time.
+//! - For each event, hooks for ends wait until the hooks for starts have processed the log up to this event. For a
+//!   single process, the start hook therefore always runs before the end hook.
+//! - A hook run is a normal process with a timeout, an output log and an ending. Its launch key is derived from the
+//!   event, so that a restarted manager does not run the hook twice.
+//! - Hooks are not called for events of hook processes or their descendants. Otherwise a hook that launches a process
+//!   would trigger itself forever.
 
 mod order;
 
@@ -30,15 +32,15 @@ use std::time::Duration;
 use tokio::select;
 use tokio::sync::watch;
 
-/// The type of the processes that hooks run as.
+/// Process type of hook runs.
 pub(crate) const HOOK_TYPE: &str = "custom:hook";
-/// A launch that the manager could not take is asked for again after such a time.
+/// Delay before a launch is repeated that the manager could not accept.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// A place that nothing happened behind is kept after such a time.
+/// Delay after which the cursor is saved if no further event called the hook.
 const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Runs hooks for as long as the engine goes on. A new hook is called for what happens from now on; what ends within
-/// `window` belongs together for the end of a session.
+/// Starts the tasks of all hooks; they run until the engine shuts down. A new hook is called only for events from now
+/// on. `window` is the time window of the completion batches, which determine when a session is complete.
 pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn ReaderCursors>) {
     let hooks: Vec<_> = hooks.into_iter().map(|hook| (hook, watch::Sender::new(None))).collect();
     let is_for_starts = |(hook, _): &&(Hook, watch::Sender<_>)| hook.moment == HookTrigger::Start;
@@ -51,7 +53,7 @@ pub fn start(api: &Api, hooks: Vec<Hook>, window: Duration, bookmarks: &Arc<dyn 
         let bookmarks = bookmarks.clone();
         let runner = HookRunner { api: api.clone(), hook, bookmarks, kept: None, done, before };
         tokio::spawn(async move {
-            // It ends with the engine.
+            // The task ends with the engine.
             let _ended = runner.run(window).await;
         });
     }
@@ -63,14 +65,14 @@ struct HookRunner {
     hook: Hook,
     bookmarks: Arc<dyn ReaderCursors>,
     kept: Option<EventCursor>,
-    /// The place up to which it was called for everything.
+    /// Publishes the cursor up to which all events have been processed.
     done: watch::Sender<Option<EventCursor>>,
-    /// The same of the hooks that are called before this one.
+    /// Cursors of the hooks that must be called before this hook.
     before: Vec<watch::Receiver<Option<EventCursor>>>,
 }
 
 impl HookRunner {
-    /// None when the engine has ended.
+    /// Runs the task. Returns `None` when the engine has shut down.
     async fn run(mut self, window: Duration) -> Option<()> {
         let engine = self.api.engine.clone();
         let place = first_place(&engine, self.bookmarks.as_ref(), self.hook.moment.as_str()).await?;
@@ -113,12 +115,12 @@ impl HookRunner {
         }
     }
 
-    /// Waits until the hooks that are called before this one have come to a place; none when the engine has ended. Each of
-    /// their calls is bounded by its timeout.
+    /// Waits until the hooks in `before` have processed the log up to `place`. Each of their calls is limited by its
+    /// timeout. Returns `None` when the engine has shut down.
     async fn let_others_finish(&mut self, engine: &Engine, place: Option<EventCursor>) -> Option<()> {
         for done in &mut self.before {
             select! {
-                // One that has ended is called for nothing more.
+                // An error means that the other hook's task has ended and will not call its hook again.
                 _ = done.wait_for(|done| *done >= place) => {}
                 () = engine.over() => return None,
             }
@@ -140,14 +142,14 @@ impl HookRunner {
                 if !is_all_of_hooks(engine, &batch).await? {
                     self.call(engine, &HookCall::of_batch(&batch)).await?;
                 }
-                // Batches of other sessions may still be open from before.
+                // Other sessions may have open batches that started earlier, so the cursor must not pass them.
                 let told = read_cursor(&batch.cursor).ok().flatten();
                 self.keep(told.map(|told| told.min(batches.place()))).await;
             }
         }
     }
 
-    /// Runs the command and waits for its end; none when the engine has ended.
+    /// Runs the command and waits until it ends. Returns `None` when the engine has shut down.
     async fn call(&self, engine: &Engine, call: &HookCall) -> Option<()> {
         let request = self.hook.request(call);
         let launched = loop {
@@ -158,7 +160,8 @@ impl HookRunner {
             let problem = fault.problem();
             let (hook, why) = (self.hook.moment.as_str(), problem.title.as_str());
             match (problem.slug.as_str(), problem.status) {
-                // The hook ran before: with another environment, or so long ago that its record was pruned.
+                // The hook already ran for this event, with a different environment or so long ago that its record was
+                // pruned.
                 ("key_conflict" | "launch_pruned", _) => return Some(()),
                 ("shutting_down", _) => return None,
                 (_, 503 | 507) => tracing::warn!(hook, why, "could not launch a hook; retrying"),
@@ -184,13 +187,15 @@ impl HookRunner {
         Some(())
     }
 
-    /// What everybody else runs may take hours: hooks do not wait until there is room for them.
+    /// Launches the command without regard to the limit on root processes, because other processes may hold all places
+    /// for hours.
     async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
         let launch = launch(request, None, engine.now(), &self.api.defaults)?;
         Ok(engine.launch_beside(launch).await?)
     }
 
-    /// Nobody waits for a hook, so that what became of it is seen in the log alone.
+    /// Logs a hook run that did not complete. The log is the only place where this is visible, because no client waits
+    /// for a hook.
     fn judge(&self, call: &HookCall, stored: &StoredProcess) {
         let process = &stored.process;
         let State::Ended(ended) = &process.state else { return };
@@ -209,7 +214,8 @@ impl HookRunner {
         );
     }
 
-    /// What cannot be kept is found by its launch key after a restart.
+    /// Saves the cursor. If this fails, events are processed again after a restart, and their launch keys prevent a
+    /// second run.
     async fn keep(&mut self, place: Option<EventCursor>) {
         let Some(place) = place.filter(|place| Some(*place) > self.kept) else { return };
         let hook = self.hook.moment.as_str();
@@ -230,7 +236,8 @@ impl HookRunner {
     }
 }
 
-/// Whether an event is about a hook, or about what descends from one; none when the engine has ended.
+/// Returns true if an event belongs to a hook process or to a descendant of one. Returns `None` when the engine has
+/// shut down.
 async fn is_of_hooks(engine: &Engine, envelope: &Envelope) -> Option<bool> {
     if envelope.data.kind.as_deref() == Some(HOOK_TYPE) {
         return Some(true);
@@ -241,7 +248,8 @@ async fn is_of_hooks(engine: &Engine, envelope: &Envelope) -> Option<bool> {
     }
 }
 
-/// Whether nothing ended in a batch but hooks and what descends from them; none when the engine has ended.
+/// Returns true if a batch contains only hook processes and their descendants. Returns `None` when the engine has shut
+/// down.
 async fn is_all_of_hooks(engine: &Engine, batch: &BatchView) -> Option<bool> {
     for ended in &batch.ended {
         let is_of_hooks = match ended.id.parse() {
@@ -256,7 +264,7 @@ async fn is_all_of_hooks(engine: &Engine, batch: &BatchView) -> Option<bool> {
     Some(true)
 }
 
-/// Whether a hook is among the ancestors of a process; none when the engine has ended.
+/// Returns true if a process has a hook process among its ancestors. Returns `None` when the engine has shut down.
 async fn descends_from_hook(engine: &Engine, id: ProcessId) -> Option<bool> {
     let ids = [id];
     let Some(stored) = patiently(engine, || engine.processes(&ids)).await?.pop().flatten() else {

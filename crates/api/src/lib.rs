@@ -1,8 +1,8 @@
-//! What every face of longhaul shares: the use cases in the words of [`longhaul_wire::api`].
+//! The use cases of longhaul, shared by all client interfaces, with the requests and replies of [`longhaul_wire::api`].
 //!
-//! [`Api`] takes requests as clients make them and answers as clients see it; it checks, finds who is meant, asks the
-//! engine and converts. A face adds only how requests and answers travel. What goes wrong is a [`ApiError`], which holds
-//! the [`longhaul_wire::api::Problem`] that a client is told, whichever way it came.
+//! [`Api`] checks a request, finds the process it refers to, calls the engine and converts the result to a reply. Each
+//! client interface (HTTP, MCP and so on) only adds the transport. Errors are [`ApiError`]s; each contains the
+//! [`longhaul_wire::api::Problem`] that clients get through every interface.
 
 mod api;
 mod completions;

@@ -1,8 +1,9 @@
-//! Numbers for Prometheus.
+//! Metrics for Prometheus.
 //!
-//! What happens is counted from the event log, from the start of the manager on: at each look, and now and then between
-//! two looks, so that counting costs no launch anything. Who lives is known from what the manager writes, so that a look
-//! costs the same however many there are. A counter that begins anew says so by `process_start_time_seconds`.
+//! Counters are computed from the event log, starting with the start of the manager. The log is read for each scrape
+//! and at intervals between scrapes, so that counting does not slow down launches. The number of live processes is
+//! derived from the writes of this manager, so that the cost of a scrape does not depend on that number.
+//! `process_start_time_seconds` shows when counters were reset.
 
 mod counters;
 mod histogram;
@@ -26,12 +27,12 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::select;
 use tokio::sync::Notify;
 
-/// The log is read so often between two looks, at most, and only when it has grown.
+/// Minimum interval between two reads of the log, apart from those for scrapes. The log is read only if it has grown.
 const COUNT_INTERVAL: Duration = Duration::from_millis(250);
-/// So many events are read at once.
+/// Number of events that are read at once.
 const EVENTS: u32 = 512;
 
-/// Numbers about a manager, from its making on. Clones share them.
+/// Metrics of a manager. Clones share the values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     inner: Arc<MetricsInner>,
@@ -40,27 +41,27 @@ pub struct Metrics {
 #[derive(Debug)]
 struct MetricsInner {
     begun: Instant,
-    /// The same on a clock on the wall.
+    /// Start time on the wall clock.
     begun_at: SystemTime,
     counters: Mutex<EventCounters>,
-    /// Up to where the log is counted; none before the first look at it. Whoever counts holds it, so that nothing counts
-    /// twice.
+    /// Cursor up to which events are counted. `None` before the first read of the log. The lock is locked while events
+    /// are counted, so that no event is counted twice.
     counted: tokio::sync::Mutex<Option<EventCursor>>,
     live_gauge: Mutex<LiveGauge>,
-    /// Who lives has to be read again.
+    /// Notified when the live processes must be read from the store again.
     doubted: Notify,
-    /// Other nodes write to the store as well.
+    /// True if other nodes also write to the store.
     is_shared: AtomicBool,
-    /// How long the store took for each kind of write.
+    /// Durations of store writes: submit, claim and commit.
     writes: Mutex<[Histogram; 3]>,
 }
 
-/// What other nodes write is seen after such a time.
+/// Interval at which the live processes are read again from a shared store, to see the writes of other nodes.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(60);
-/// So many records are read at once.
+/// Number of records that are read at once.
 const PAGE: u32 = 256;
 
-/// What a store is asked to write.
+/// Kind of write to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StoreWrite {
     Submit,
@@ -85,19 +86,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts what happens from now on, until the engine ends.
+    /// Starts the tasks that keep the metrics current until the engine shuts down.
     pub fn follow(&self, engine: &Engine) {
         drop(tokio::spawn(follow(self.clone(), engine.clone())));
         drop(tokio::spawn(count(self.clone(), engine.clone())));
     }
 
-    /// Counts what the log has and was not counted yet.
+    /// Counts the events that were logged since the last call.
     async fn catch_up(&self, engine: &Engine) -> Result<(), EngineError> {
         let mut counted = self.inner.counted.lock().await;
         let end = engine.log_end().await?;
         let mut after = *counted.get_or_insert(end);
         if after > end {
-            // The log was started anew, or lost its newest.
+            // The log was recreated or has lost its newest events.
             self.tally().missed();
             after = end;
         }
@@ -119,7 +120,7 @@ impl Metrics {
         self.inner.live_gauge.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A write that may have been applied.
+    /// Requests a new read of the live processes, because the result of a write is unknown.
     fn doubt(&self) {
         self.roll().doubt();
         self.inner.doubted.notify_one();
@@ -145,7 +146,7 @@ impl Metrics {
     }
 }
 
-/// Reads who lives, and again when that is in doubt, until the engine ends.
+/// Reads the live processes at the start and whenever the count is in doubt, until the engine shuts down.
 async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let live = ProcessFilter { statuses, ..ProcessFilter::default() };
@@ -172,7 +173,7 @@ async fn count(metrics: Metrics, engine: Engine) -> Option<()> {
     }
 }
 
-/// Counts what happens while nobody looks, until the engine ends.
+/// Counts new events between scrapes, until the engine shuts down.
 async fn follow(metrics: Metrics, engine: Engine) -> Option<()> {
     patiently(&engine, || metrics.catch_up(&engine)).await?;
     loop {

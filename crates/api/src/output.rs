@@ -1,4 +1,4 @@
-//! Output as text: pages under a budget, and searches.
+//! Output as text: pages of limited size, and searches.
 
 mod available;
 mod budget;
@@ -31,19 +31,19 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-/// The longest that a read waits, in milliseconds.
+/// Maximum time that a read waits for new output, in milliseconds.
 const MAX_WAIT_MS: u64 = 55_000;
-/// The most lines around a match.
+/// Maximum number of context lines before and after a match.
 const MAX_CONTEXT: u32 = 5;
-/// The matches of one answer: the usual number, and the greatest.
+/// Default number of matches in one reply; the maximum is [`MAX_MATCHES`].
 const DEFAULT_MATCHES: u32 = 20;
 const MAX_MATCHES: u32 = 100;
-/// So many places of an answer at which output is missing are told apart.
+/// Maximum number of separately reported places where output was lost. Further losses are added to the last one.
 const MAX_LOSSES: usize = 4;
-/// The length of `"lost":,` beside its value, in bytes.
+/// Length of `"lost":,` in bytes: the JSON field without its value.
 const LOST_FIELD: usize = 8;
 
-/// A search as it was asked for.
+/// A checked search request.
 struct SearchQuery {
     pattern: Pattern,
     budget: Budget,
@@ -52,12 +52,14 @@ struct SearchQuery {
 }
 
 impl Api {
-    /// Gives a page of output that fits into the tokens that were granted for it.
+    /// Returns a page of output that fits into the token budget of the request.
     ///
-    /// With a cursor it goes on there; else it shows the head and the tail, and says what it left out between them.
+    /// With a cursor, the page continues there. Without a position, the page contains the head and the tail of the
+    /// output and describes the omitted part between them.
     ///
     /// # Errors
-    /// Nobody is meant, it has no output, or the request makes no sense.
+    /// Returns an error if the reference does not match exactly one process, the process has no output, or the request
+    /// is invalid.
     pub async fn read_output(&self, reference: &str, request: &ReadRequest) -> Result<OutputView, ApiError> {
         let budget = Budget::of(request.max_tokens)?;
         let patience = patience(request)?;
@@ -83,10 +85,11 @@ impl Api {
         }
     }
 
-    /// Finds the lines of the output that match a pattern.
+    /// Returns the lines of the output that match a pattern.
     ///
     /// # Errors
-    /// Nobody is meant, it has no output, the pattern is none, or the request makes no sense.
+    /// Returns an error if the reference does not match exactly one process, the process has no output, or the pattern
+    /// or request is invalid.
     pub async fn search_output(
         &self,
         reference: &str,
@@ -128,10 +131,11 @@ impl Api {
         scan.run(pattern, place.cursor).await
     }
 
-    /// Tells how much output the latest attempt has; none of what has no output here.
+    /// Returns the output size of the latest attempt. Returns `None` for reported work and for output that is not on
+    /// this node.
     ///
     /// # Errors
-    /// Nobody is meant, or the output cannot be measured.
+    /// Returns an error if the reference does not match exactly one process, or if the output cannot be measured.
     pub async fn output_numbers(&self, reference: &str) -> Result<Option<OutputCounts>, ApiError> {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
@@ -147,7 +151,7 @@ impl Api {
         }))
     }
 
-    /// A page, and what was seen with it.
+    /// Builds a page from the output on this node.
     async fn page_of(
         &self,
         stored: &StoredProcess,
@@ -190,7 +194,8 @@ impl Api {
         Ok(shown)
     }
 
-    /// Where to read on: behind what was removed, if it was; none if there is no output yet.
+    /// Returns the position to read from. If the output of the requested attempt was removed, this is the next attempt
+    /// with stored output. Returns `None` if there is no output yet.
     async fn kept(
         &self,
         stored: &StoredProcess,
@@ -225,7 +230,7 @@ impl Api {
         Ok(None)
     }
 
-    /// Parks until there may be more behind an offset, the process has ended, or the time is over.
+    /// Waits until there may be output after offset `seen`, the process has ended, or `rest` milliseconds have passed.
     async fn wait_for_more(
         &self,
         id: ProcessId,
@@ -246,7 +251,7 @@ impl Api {
     }
 }
 
-/// Tells where output could not be stored, up to an offset.
+/// Returns the places up to offset `until` where output could not be stored.
 fn lost(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutputView> {
     let mut told: Vec<LostOutputView> = Vec::new();
     for loss in losses.iter().filter(|loss| loss.offset <= until) {
@@ -262,8 +267,8 @@ fn lost(losses: &[Loss], cursor: &OutputCursor, until: u64) -> Vec<LostOutputVie
     told
 }
 
-/// Lets everybody else have a turn: an output that has ended tells at once that it may have grown, and whoever is to
-/// record its end must get to it.
+/// Yields once to other tasks. The output of an ended attempt always counts as possibly grown, so its reader would
+/// otherwise loop without letting the engine record the end of the process.
 async fn others_first() {
     let mut has_waited = false;
     poll_fn(|context| {
@@ -276,7 +281,7 @@ async fn others_first() {
     .await;
 }
 
-/// How long to wait, in milliseconds.
+/// Returns the maximum wait in milliseconds, or `None` if the request does not wait.
 fn patience(request: &ReadRequest) -> Result<Option<i64>, ApiError> {
     match request.wait_ms {
         Some(wait) if wait > MAX_WAIT_MS => {

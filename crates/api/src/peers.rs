@@ -1,4 +1,4 @@
-//! Questions to the managers of other nodes: what only they have.
+//! Requests to the managers of other nodes, for data that only they have.
 
 mod address;
 mod body;
@@ -23,70 +23,71 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long another node may take to begin an answer that is there at once.
+/// Timeout until another node starts to send a reply that needs no waiting.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
-/// How much longer than its head may take a whole answer may take.
+/// Additional time for the body of a reply, after the timeout for its head.
 const REST: Duration = Duration::from_secs(2);
-/// The most bytes of a refusal.
+/// Maximum size of an error reply, in bytes.
 const MAX_PROBLEM_BYTES: usize = 16 * 1024;
 
-/// What is needed to ask other nodes. Clones share it.
+/// Client for requests to other nodes. Clones share the configuration.
 #[derive(Clone, Debug)]
 pub struct PeerClient(PeerAccess);
 
-/// Whom this manager may ask.
+/// The nodes to which this client may send requests.
 #[derive(Clone, Debug)]
 enum PeerAccess {
-    /// Nobody: it was put together without a way to them.
+    /// No nodes, because this manager has no transport for them.
     Nobody,
-    /// Nobody on behalf of a node that asks itself: questions are never passed on twice.
+    /// No nodes, because the current request itself comes from another node and must not be forwarded.
     Forbidden,
     Everybody(Arc<PeerConfig>),
 }
 
-/// How other nodes are asked.
+/// Configuration for requests to other nodes.
 #[derive(Debug)]
 pub struct PeerConfig {
-    /// Carries requests.
+    /// Transport for the requests.
     pub carrier: Arc<dyn ports::PeerTransport>,
-    /// What is proven to them over the network; without it only sockets of this machine are asked.
+    /// Secrets for the proof of identity over the network. Without them, only sockets of this machine are used.
     pub secrets: Option<Arc<dyn PeerSecrets>>,
-    /// The boot of this machine: a node of another boot has its sockets elsewhere.
+    /// Boot id of this machine. A node with a different boot id is on another machine, so its sockets are not
+    /// reachable.
     pub boot: String,
-    /// Output and input may cross the network in the clear.
+    /// True if output and input may be sent over the network without encryption.
     pub in_the_clear: bool,
 }
 
-/// A question to another node.
+/// A request to another node.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerRequest {
-    /// The path and the query.
+    /// Path and query.
     pub(crate) target: String,
-    /// What is sent along; without it nothing changes there.
+    /// Body of the request. A request without a body is a `GET` and changes nothing.
     pub(crate) body: Option<Vec<u8>>,
-    /// How long the head of the answer may take.
+    /// Timeout until the head of the reply.
     pub(crate) patience: Duration,
 }
 
 impl PeerClient {
-    /// Asks nobody.
+    /// Creates a client that cannot reach other nodes.
     #[must_use]
     pub const fn none() -> Self {
         Self(PeerAccess::Nobody)
     }
 
-    /// Asks the other nodes of the store.
+    /// Creates a client for the other nodes of the store.
     #[must_use]
     pub fn new(ways: PeerConfig) -> Self {
         Self(PeerAccess::Everybody(Arc::new(ways)))
     }
 
-    /// For what a node asks itself.
+    /// Creates a client for a request that comes from another node. It refuses to forward requests.
     pub(crate) const fn forbidden() -> Self {
         Self(PeerAccess::Forbidden)
     }
 
-    /// Whether it is a node itself that asks here.
+    /// Returns true if the current request comes from another node.
     pub(crate) const fn is_forbidden(&self) -> bool {
         match self.0 {
             PeerAccess::Forbidden => true,
@@ -94,7 +95,7 @@ impl PeerClient {
         }
     }
 
-    /// Asks a node, and gives its answer read as what it should be; one of more bytes than `most` is none.
+    /// Sends a request to a node and parses the reply. A reply with more than `most` bytes is an error.
     pub(crate) async fn fetch<T: DeserializeOwned>(
         &self,
         engine: &Engine,
@@ -113,7 +114,7 @@ impl PeerClient {
         serde_json::from_slice(&bytes).map_err(|_| unreachable("the reply of the node cannot be decoded"))
     }
 
-    /// Asks a node, and gives its answer if it is one.
+    /// Sends a request to a node and returns the reply if it has status 200.
     pub(crate) async fn ask(
         &self,
         engine: &Engine,
@@ -148,7 +149,7 @@ impl PeerClient {
 }
 
 impl PeerConfig {
-    /// What is sent to a node, and where.
+    /// Builds the HTTP request to a node, with its address and proof.
     async fn call(
         &self,
         engine: &Engine,
@@ -178,7 +179,7 @@ impl PeerConfig {
                     "the address of the node is a socket on another machine: set node.address there",
                 ));
             }
-            // Whoever owns the socket is the same user. What is said says only that it is not to be passed on.
+            // The owner of the socket is the same user, so no proof is needed. The header only prevents forwarding.
             (PeerAddress::Socket, _) => "socket".to_owned(),
             (PeerAddress::Network, None) => return Err(unshared()),
             (PeerAddress::Network, Some(secrets)) => {
@@ -195,7 +196,7 @@ impl PeerConfig {
     }
 }
 
-/// Why a node cannot be asked, with what is known of it.
+/// Appends the presence of a node to the reason why it is unreachable.
 fn told(known: &KnownNode, why: &str) -> String {
     match known.presence {
         Presence::Present { .. } => why.to_owned(),
@@ -205,7 +206,7 @@ fn told(known: &KnownNode, why: &str) -> String {
     }
 }
 
-/// A refusal of another node. What it says is shown as it is, within bounds.
+/// Converts an error reply of another node. Its problem is passed on unchanged, up to the size limit.
 async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     let status = answer.status;
     let unreachable = |why: String| PeerRequestError::Away(Unreachable::of(node, why));
@@ -215,7 +216,7 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
         Ok(Ok(None) | Err(_)) | Err(_) => None,
     };
     match (status, problem) {
-        // What the way there refuses says nothing about what was asked.
+        // These statuses are about access to the node, not about the content of the request.
         (401 | 403 | 421, Some(problem)) => {
             unreachable(format!("the node rejected the request: {}", problem.detail.unwrap_or(problem.title)))
         }
@@ -226,15 +227,15 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
     }
 }
 
-/// Where the output of an attempt lies, if that is another node.
+/// Returns the node that has the output of an attempt, or `None` if the output is on this node.
 pub(crate) async fn elsewhere(engine: &Engine, stored: &StoredProcess, attempt: AttemptNo) -> Option<NodeId> {
     let process = &stored.process;
     let node = process.node.as_ref().filter(|node| *node != engine.node())?;
-    // A machine by itself may have been given another name.
+    // A node without a cluster may have been renamed, so its output is here in spite of the other name.
     if !engine.is_shared() || process.spec.command().is_none() || attempt.0 == 0 {
         return None;
     }
-    // It may have gone on elsewhere since.
+    // The process may have moved to another node after this attempt, so its output may be here.
     let is_here = engine.output_size(AttemptKey { id: process.id, attempt }).await.is_ok();
     (!is_here).then(|| node.clone())
 }

@@ -1,7 +1,7 @@
-//! The courier: events carried to programs elsewhere, as the Standard Webhooks specification describes.
+//! Webhooks: events are sent to HTTP receivers as defined by the Standard Webhooks specification.
 //!
-//! Each receiver has a task of its own, which reads the event log at its own pace, one event after the other, and keeps
-//! its place on disk: one that is slow, broken or gone delays nobody else. Every event comes at least once, in order.
+//! Each receiver has its own task, which reads the event log, sends one event at a time and saves its cursor on disk. A
+//! slow or broken receiver therefore does not delay the others. Every event is delivered at least once and in order.
 
 mod address;
 mod backoff;
@@ -25,15 +25,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::select;
 
-/// So long after a delivery its place is kept at the latest; a power cut repeats what was delivered since. A manager that
-/// is killed repeats no more than what was under way: every delivery is noted.
+/// Maximum time between a delivery and the durable save of its cursor. A power cut repeats the deliveries since the
+/// last save. A killed manager repeats only the delivery in flight, because every delivery is also noted without a
+/// sync.
 const CURSOR_SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// And after so many deliveries.
+/// Maximum number of deliveries between two durable saves of the cursor.
 const MAX_UNSAVED_DELIVERIES: u32 = 100;
-/// The longest name of a receiver.
+/// Maximum length of a webhook name.
 const MAX_NAME_LEN: usize = 64;
 
-/// A receiver of events.
+/// A checked webhook: a receiver of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Webhook {
     name: String,
@@ -43,68 +44,68 @@ pub struct Webhook {
     hooks: bool,
 }
 
-/// How a receiver is configured.
+/// Configuration of a webhook.
 #[derive(Clone, Debug)]
 pub struct WebhookPlan {
-    /// What it is called: letters, digits, `-` and `_`.
+    /// Name of the webhook: letters, digits, `-` and `_`.
     pub name: String,
-    /// Where it is.
+    /// URL of the receiver.
     pub url: String,
-    /// What it checks signatures with.
+    /// Secret with which the receiver checks signatures.
     pub secret: WebhookSecret,
-    /// The words of the events that it wants; all if there are none.
+    /// Names of the event types to deliver. An empty list means all types.
     pub events: Vec<String>,
-    /// The session whose events it wants; all if there is none.
+    /// Session whose events are delivered. `None` means all sessions.
     pub session: Option<String>,
-    /// Whether it also wants the events of the processes that hooks run as.
+    /// True if the events of hook processes are delivered too.
     pub hooks: bool,
 }
 
-/// Why there can be no such receiver.
+/// Error in the configuration of a webhook.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadWebhook {
-    /// Its name.
+    /// The name is invalid.
     #[error("the name of a webhook must have 1 to 64 letters, digits, - and _")]
     Name,
-    /// Its address.
+    /// The URL is invalid.
     #[error("{url:?} is not a valid webhook URL")]
     Address {
-        /// The address.
+        /// The invalid URL.
         url: String,
-        /// Why.
+        /// Reason why the URL is invalid.
         #[source]
         source: BadAddress,
     },
-    /// Its address is not on the list of those that may be written to.
+    /// The URL is not covered by the list of allowed addresses.
     #[error("{url:?} is not allowed by webhooks.allow")]
     Forbidden {
-        /// The address.
+        /// The forbidden URL.
         url: String,
     },
-    /// An event that it wants.
+    /// An event type does not exist.
     #[error("{word:?} is not an event type")]
     Event {
-        /// The word.
+        /// The unknown name.
         word: String,
-        /// Why.
+        /// Error of the name parser.
         #[source]
         source: UnknownEvent,
     },
-    /// Its session.
+    /// The session id is invalid.
     #[error("invalid session id")]
     Session {
-        /// Why.
+        /// Reason why the session id is invalid.
         #[source]
         source: InvalidText,
     },
 }
 
 impl Webhook {
-    /// Checks a plan against the addresses that may be written to: nothing that exists leads anywhere else.
+    /// Checks a configuration against the list of allowed addresses. Every existing [`Webhook`] has an allowed address.
     ///
     /// # Errors
-    /// [`BadWebhook`] says what is wrong with it.
+    /// Returns [`BadWebhook`] if the configuration is invalid or the address is not allowed.
     pub fn new(plan: WebhookPlan, allowed: &[WebhookAddress]) -> Result<Self, BadWebhook> {
         let WebhookPlan { name, url, secret, events, session, hooks } = plan;
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -130,13 +131,14 @@ impl Webhook {
         Ok(Self { name, address, secret, wanted: EventFilter { session, process: None, kinds }, hooks })
     }
 
-    /// What it is called.
+    /// Returns the name of the webhook.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether its secret has fewer than 16 bytes: whoever guesses it can write letters that look like ours.
+    /// Returns true if the secret has fewer than 16 bytes. With a guessed secret, an attacker can forge signed
+    /// requests.
     #[must_use]
     pub const fn has_short_secret(&self) -> bool {
         self.secret.is_short()
@@ -147,7 +149,7 @@ impl Webhook {
     }
 }
 
-/// Carries events to receivers for as long as the engine goes on. A new receiver gets what happens from now on.
+/// Starts the tasks of all webhooks; they run until the engine shuts down. A new webhook gets only events from now on.
 pub fn start(
     api: &Api,
     webhooks: Vec<Webhook>,
@@ -169,13 +171,13 @@ pub fn start(
             },
         };
         tokio::spawn(async move {
-            // It ends with the engine, or is switched off.
+            // The task ends when the engine shuts down or the webhook is switched off.
             let _ended = round.go().await;
         });
     }
 }
 
-/// The round of one receiver.
+/// The task of one webhook.
 struct DispatchRound {
     engine: Engine,
     relay: EventBroadcast,
@@ -184,18 +186,18 @@ struct DispatchRound {
     place: DeliveryCursor,
 }
 
-/// How far a receiver has come, in memory and on disk.
+/// Cursor of one webhook, in memory and on disk.
 struct DeliveryCursor {
     bookmarks: Arc<dyn ReaderCursors>,
     kept: Option<EventCursor>,
     reached: Option<EventCursor>,
     kept_at: Timestamp,
-    /// Deliveries since then.
+    /// Number of deliveries since `kept_at`.
     unkept: u32,
 }
 
 impl DispatchRound {
-    /// None when the engine has ended, or when the receiver wants nothing any more.
+    /// Runs the task. Returns `None` when the engine has shut down or the webhook is switched off.
     async fn go(mut self) -> Option<()> {
         let engine = self.engine.clone();
         let name = self.webhook.name.clone();
@@ -220,7 +222,7 @@ impl DispatchRound {
                 Some(Some(EventItem::Event(envelope))) if !self.webhook.wants(&envelope) => {}
                 Some(Some(EventItem::Event(envelope) | EventItem::Gap(envelope))) => {
                     if self.deliver(&envelope).await? == DeliveryResult::NeverAgain {
-                        // Whoever switches it on again gets this one first.
+                        // The cursor is not advanced: if the webhook is switched on again, this event is sent first.
                         self.switch_off().await;
                         return None;
                     }
@@ -235,7 +237,8 @@ impl DispatchRound {
         }
     }
 
-    /// Whether the receiver once said that it is gone, and nobody said anything else since.
+    /// Returns true if the receiver has answered 410 (gone) before and the webhook has not been switched on again
+    /// since.
     async fn is_switched_off(&self) -> bool {
         let Webhook { name, address, .. } = &self.webhook;
         let bookmarks = self.place.bookmarks.as_ref();
@@ -297,7 +300,7 @@ impl DeliveryCursor {
         reached.or(self.reached) > self.kept
     }
 
-    /// What cannot be noted is delivered again after a crash.
+    /// Records a delivery. If the cursor cannot be noted, the event is delivered again after a crash.
     async fn delivered(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
         self.reached = reached.or(self.reached);
         self.unkept += 1;
@@ -310,7 +313,7 @@ impl DeliveryCursor {
         }
     }
 
-    /// What cannot be kept is delivered again after a power cut.
+    /// Saves the cursor durably. If this fails, events are delivered again after a power cut.
     async fn keep(&mut self, engine: &Engine, name: &str, reached: Option<EventCursor>) {
         self.reached = reached.or(self.reached);
         (self.kept_at, self.unkept) = (engine.now(), 0);
@@ -322,8 +325,8 @@ impl DeliveryCursor {
     }
 }
 
-/// Where a reader goes on: where it was, or here and now, which is kept before anything happens. None when the engine has
-/// ended.
+/// Returns the cursor from which a reader resumes: the saved cursor, or else the current end of the log, which is saved
+/// first. Returns `None` when the engine has shut down.
 pub(crate) async fn first_place(
     engine: &Engine,
     bookmarks: &dyn ReaderCursors,

@@ -1,4 +1,4 @@
-//! What is asked of processes.
+//! Use cases that change a process: cancel, pause, resume, signal, change of priority, retry.
 
 use crate::api::Api;
 use crate::convert::{outcome, outcomes};
@@ -12,18 +12,18 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// The node that a process runs on has to do what was asked, which takes it a moment.
+/// Maximum time to wait for another node to execute an action.
 const ACTION_TIMEOUT: Duration = Duration::from_secs(1);
-/// So many processes are waited for side by side.
+/// Maximum number of processes whose results are awaited in parallel.
 const MAX_CONCURRENT: usize = 32;
-/// The word for what another node was asked to do and has not done yet.
+/// Note in a reply: another node has received the action but has not executed it yet.
 const ASKED: &str = "asked";
 
 impl Api {
-    /// Ends a process with all its descendants, unless it is to be alone.
+    /// Cancels a process and all its descendants. With `no_descendants`, only the process is cancelled.
     ///
     /// # Errors
-    /// Nobody is meant, or the process forbids it.
+    /// Returns an error if the reference does not match exactly one process, or if the process refuses the action.
     pub async fn cancel(
         &self,
         reference: &str,
@@ -41,10 +41,10 @@ impl Api {
         Ok(heard(engine, answer).await)
     }
 
-    /// Stops all processes on one level of one tree, or of all trees, with their descendants.
+    /// Cancels all processes of one level and their descendants, in one tree or in all trees.
     ///
     /// # Errors
-    /// No level is named, or nobody is meant.
+    /// Returns an error if the request names no level, or if its tree reference does not match exactly one process.
     pub async fn cancel_level(&self, request: CancelLevelRequest) -> Result<OutcomesReply, ApiError> {
         let engine = &self.engine;
         let Some(level) = request.level.map(Level) else {
@@ -59,11 +59,11 @@ impl Api {
         Ok(outcomes(engine, told).await)
     }
 
-    /// Halts a process with all its descendants, or alone if asked. Of one on another node it says `asked` if that has not done it within
-    /// a second.
+    /// Pauses a process and all its descendants. With `no_descendants`, only the process is paused. If the process is
+    /// on another node and is not paused within one second, the reply has the note `asked`.
     ///
     /// # Errors
-    /// Nobody is meant, or the process forbids it.
+    /// Returns an error if the reference does not match exactly one process, or if the process refuses the action.
     pub async fn pause(
         &self,
         reference: &str,
@@ -74,10 +74,11 @@ impl Api {
         self.pace(reference, request, Action::Pause, expected, |id| engine.pause_tree(id)).await
     }
 
-    /// Lets a process go on with all its descendants, or alone if asked. As for [`pause`](Self::pause), another node gets a second.
+    /// Resumes a process and all its descendants. With `no_descendants`, only the process is resumed. If the process is
+    /// on another node and is not resumed within one second, the reply has the note `asked`.
     ///
     /// # Errors
-    /// Nobody is meant, or the process forbids it.
+    /// Returns an error if the reference does not match exactly one process, or if the process refuses the action.
     pub async fn resume(
         &self,
         reference: &str,
@@ -88,10 +89,11 @@ impl Api {
         self.pace(reference, request, Action::Resume, expected, |id| engine.resume_tree(id)).await
     }
 
-    /// Sends a signal to a running process: once, whatever becomes of the answer.
+    /// Sends a signal to a running process. The signal is sent only once, even if the reply is lost.
     ///
     /// # Errors
-    /// It is no signal that may be sent, nobody is meant, or the process forbids it.
+    /// Returns an error if the signal is not allowed, the reference does not match exactly one process, or the process
+    /// refuses the action.
     pub async fn signal(
         &self,
         reference: &str,
@@ -104,8 +106,8 @@ impl Api {
         ask(&self.engine, id, Action::Signal { signal, target }, expected).await
     }
 
-    /// Halts or goes on: a process by a command, and all below it unless it is meant alone. Where the process refuses, its
-    /// descendants are left as they are.
+    /// Pauses or resumes a process, then its descendants through `tree` unless `no_descendants` is set. If the process
+    /// refuses the action, its descendants are not changed.
     async fn pace<T>(
         &self,
         reference: &str,
@@ -128,10 +130,11 @@ impl Api {
         Ok(PauseReply { process, changed, note, descendants })
     }
 
-    /// Moves a process that waits.
+    /// Changes the priority of a pending process, or moves the process to the front of its queue.
     ///
     /// # Errors
-    /// It says no place or two, nobody is meant, or the process does not wait.
+    /// Returns an error if the request does not name exactly one position, the reference does not match exactly one
+    /// process, or the process is not pending.
     pub async fn prioritize(
         &self,
         reference: &str,
@@ -155,17 +158,18 @@ impl Api {
         Ok(outcome(engine, engine.move_first(id).await?).await)
     }
 
-    /// Retries now, for a process that waits for its retry.
+    /// Starts a process now that waits for its next retry.
     ///
     /// # Errors
-    /// Nobody is meant, or the process does not wait for a retry.
+    /// Returns an error if the reference does not match exactly one process, or if the process does not wait for a
+    /// retry.
     pub async fn retry(&self, reference: &str, expected: Option<Revision>) -> Result<ActionReply, ApiError> {
         let id = self.engine.find(reference).await?;
         ask(&self.engine, id, Action::RetryNow, expected).await
     }
 }
 
-/// Gives a command to a process and says what came of it.
+/// Executes an action on a process and returns the result as a client sees it.
 pub(super) async fn ask(
     engine: &Engine,
     id: ProcessId,
@@ -176,14 +180,15 @@ pub(super) async fn ask(
     Ok(heard(engine, answer).await)
 }
 
-/// What came of a command: as its node did it, if that is another one and does it within a moment.
+/// Converts the result of an action to a reply. If another node owns the process, waits a short time for that node to
+/// execute the action.
 async fn heard(engine: &Engine, answer: ActionOutcome) -> ActionReply {
     let (answer, is_open) = settled(engine, answer).await;
     let outcome = outcome(engine, answer).await;
     if is_open { ActionReply { note: Some(ASKED.to_owned()), ..outcome } } else { outcome }
 }
 
-/// The same of many.
+/// Converts the results of an action on many processes, as [`heard`] does for one process.
 async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     let each: Vec<_> = told
         .into_iter()
@@ -204,7 +209,8 @@ async fn all_heard(engine: &Engine, told: Vec<MemberOutcome>) -> OutcomesReply {
     reply
 }
 
-/// The answer as its node carried it out, and whether that is still to come.
+/// Waits up to [`ACTION_TIMEOUT`] for another node to execute an action. The flag in the result is true if the action
+/// is still pending.
 async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool) {
     let Some(owner) = answer.stored.owner.as_ref() else { return (answer, false) };
     if !answer.changed || answer.note.is_some() || owner.node == *engine.node() {
@@ -217,7 +223,8 @@ async fn settled(engine: &Engine, answer: ActionOutcome) -> (ActionOutcome, bool
     }
 }
 
-/// Refuses what was decided on another revision, where what is asked is more than one write.
+/// Refuses a request if the process is no longer at revision `expected`. Needed for requests that take more than one
+/// write.
 pub(super) async fn check_unmoved(
     engine: &Engine,
     id: ProcessId,

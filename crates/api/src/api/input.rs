@@ -1,4 +1,4 @@
-//! The standard input of commands.
+//! Writes to the standard input of commands.
 
 use crate::api::Api;
 use crate::api::control::check_unmoved;
@@ -11,16 +11,17 @@ use longhaul_engine::{EngineError, InputRefusal};
 use longhaul_wire::api::{InputReply, InputRequest};
 use std::time::Duration;
 
-/// A command that does not read lets its writer wait for a while; longer than this nobody waits for another node.
+/// Timeout of an input request to another node. A write takes long if the command does not read its input.
 const INPUT: Duration = Duration::from_secs(10);
-/// The most bytes of what is answered to input.
+/// Maximum size of another node's reply to an input request, in bytes.
 const MAX_REPLY_BYTES: usize = 4 * 1024;
 
 impl Api {
-    /// Writes to the standard input of a running command, and closes it then if that is asked.
+    /// Writes to the standard input of a running command, then closes the input if the request says so.
     ///
     /// # Errors
-    /// There is nothing to write, nobody is meant, or the process takes no input.
+    /// Returns an error if the request is empty, the reference does not match exactly one process, or the process does
+    /// not accept input.
     pub async fn write_input(
         &self,
         reference: &str,
@@ -43,7 +44,7 @@ impl Api {
         Ok(InputReply { id: id.to_string(), bytes: count(written.bytes), closed: written.closed })
     }
 
-    /// Hands input to the manager of the node on which it is read.
+    /// Forwards input to the node on which the command runs.
     async fn write_there(
         &self,
         node: &NodeId,

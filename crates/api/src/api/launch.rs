@@ -1,4 +1,4 @@
-//! Launches.
+//! Launches and restarts of processes.
 
 use crate::api::Api;
 use crate::convert::{launch, launched};
@@ -10,7 +10,7 @@ impl Api {
     /// Launches a command or registers reported work.
     ///
     /// # Errors
-    /// What is wrong with the request, or why it is refused.
+    /// Returns an error if the request is invalid, or if the engine refuses the launch.
     pub async fn launch(&self, request: LaunchRequest) -> Result<LaunchReply, ApiError> {
         let engine = &self.engine;
         let parent = match request.parent_id.as_deref() {
@@ -22,7 +22,7 @@ impl Api {
         Ok(launched(engine, &engine.launch(launch).await?).await)
     }
 
-    /// Refuses what is placed on a node that never joined the store, which is misspelt more often than expected.
+    /// Refuses a placement on a node that never joined the store, because such a name is probably misspelt.
     async fn check_place(&self, placement: &Placement) -> Result<(), ApiError> {
         let Placement::Node(node) = placement else { return Ok(()) };
         if node == self.engine.node() {
@@ -35,10 +35,10 @@ impl Api {
         Err(ApiError::of_place(node.clone(), known.into_iter().map(|known| known.facts.id)))
     }
 
-    /// Runs the command of an ended process again, as a new process.
+    /// Launches an ended process again, as a new process.
     ///
     /// # Errors
-    /// Nobody is meant, or it has not ended.
+    /// Returns an error if the reference does not match exactly one process, or if the process has not ended.
     pub async fn restart(
         &self,
         reference: &str,
@@ -49,10 +49,12 @@ impl Api {
         Ok(launched(engine, &engine.restart(id, expected).await?).await)
     }
 
-    /// As [`restart`](Self::restart), but at most once under a launch key, which the new process gets.
+    /// Launches an ended process again, at most once for each launch key. The new process gets the key. See
+    /// [`restart`](Self::restart).
     ///
     /// # Errors
-    /// As [`restart`](Self::restart), or the key is none or stands for something else.
+    /// Returns the errors of [`restart`](Self::restart), and an error if the key is invalid or was used for a different
+    /// launch.
     pub async fn restart_once(
         &self,
         reference: &str,

@@ -1,4 +1,4 @@
-//! Lists.
+//! Lists of processes.
 
 use crate::api::Api;
 use crate::convert::{DetailLevel, rfc3339, views};
@@ -10,17 +10,17 @@ use longhaul_engine::{Engine, EngineError};
 use longhaul_wire::api::{ListRequest, ProcessList};
 use std::str::FromStr;
 
-/// A page unless another size is asked for.
+/// Number of processes in one page if the request does not set a limit.
 const DEFAULT_PAGE: u32 = 50;
-/// The largest page.
+/// Maximum number of processes in one page.
 const MAX_PAGE: u32 = 1_000;
 
 impl Api {
-    /// Lists processes, newest first; by default only live ones, and without those of hooks unless
-    /// all, ended ones, these or a type are.
+    /// Lists processes, newest first. By default the list contains only live processes and leaves out processes that
+    /// hooks run.
     ///
     /// # Errors
-    /// The request makes no sense, or the store does not answer.
+    /// Returns an error if the request is invalid, or if the store does not respond.
     pub async fn list(&self, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session = parsed(request.session.as_deref(), "session")?;
         listed(&self.engine, session, ListScope::Live, request).await
@@ -29,7 +29,7 @@ impl Api {
     /// Lists the processes of a session, live and ended.
     ///
     /// # Errors
-    /// The request makes no sense, or the store does not answer.
+    /// Returns an error if the request is invalid, or if the store does not respond.
     pub async fn session(&self, session: &str, request: &ListRequest) -> Result<ProcessList, ApiError> {
         let session: SessionId = session.parse()?;
         if request.session.is_some() {
@@ -39,14 +39,14 @@ impl Api {
     }
 }
 
-/// The root of the tree that a reference names any member of.
+/// Returns the root of the tree that contains the referenced process.
 pub(super) async fn root(engine: &Engine, tree: Option<&str>) -> Result<Option<ProcessId>, ApiError> {
     let Some(reference) = tree else { return Ok(None) };
     let member = engine.find(reference).await?;
     Ok(Some(engine.process(member).await?.process.lineage.root(member)))
 }
 
-/// Reads a word of a request as what it stands for.
+/// Parses an optional field of a request. `what` is the name of the field in the error message.
 pub(super) fn parsed<T>(text: Option<&str>, what: &str) -> Result<Option<T>, ApiError>
 where
     T: FromStr<Err = InvalidText>,
@@ -55,7 +55,7 @@ where
         .transpose()
 }
 
-/// What is listed where nobody says.
+/// Default selection of a list whose request names no statuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ListScope {
     Live,
@@ -84,7 +84,8 @@ async fn listed(
     })
 }
 
-/// What hooks run is in the way of who looks for his own work: it is listed where it is asked for.
+/// Returns true if the list leaves out processes that hooks run. They are listed only if the request asks for ended
+/// processes, certain statuses, a type, a name, an id prefix, a parent or a tree.
 fn leaves_hooks_out(request: &ListRequest) -> bool {
     let named = [&request.kind, &request.name, &request.prefix, &request.parent, &request.tree];
     request.statuses.is_empty()
@@ -93,7 +94,8 @@ fn leaves_hooks_out(request: &ListRequest) -> bool {
         && named.iter().all(|each| each.is_none())
 }
 
-/// The root is older than all its descendants, so it stands at the end of the last page.
+/// Appends the root of a tree to the last page: the root is older than all its descendants, and the order is newest
+/// first.
 async fn add_root(
     engine: &Engine,
     root: ProcessId,
@@ -145,7 +147,8 @@ async fn filter(engine: &Engine, usual: ListScope, request: &ListRequest) -> Res
     })
 }
 
-/// The statuses that are asked for; without any, the usual ones. `live` narrows what `all` widens.
+/// Returns the statuses that the request names, or the default ones. An empty list means all statuses. `live` takes
+/// precedence over `all`.
 fn statuses(request: &ListRequest, usual: ListScope) -> Result<Vec<Status>, ApiError> {
     if !request.statuses.is_empty() {
         if request.live.is_some() {

@@ -1,4 +1,4 @@
-//! What is let go, and what is brought back.
+//! Removal of ended processes, reset of the manager, and restart of interrupted processes.
 
 use crate::api::Api;
 use crate::api::list::parsed;
@@ -14,14 +14,14 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// The most processes that one request names.
+/// Maximum number of processes that one request names.
 const MAX_IDS: usize = 1_000;
 
 impl Api {
-    /// Prunes records of ended processes, with their output.
+    /// Prunes ended processes and their output.
     ///
     /// # Errors
-    /// There is no bound, or the store does not answer.
+    /// Returns an error if the request sets no bound, or if the store does not respond.
     pub async fn prune(&self, request: PruneRequest) -> Result<PruneReply, ApiError> {
         if request.older_than_ms.is_none() && request.keep.is_none() && request.bytes.is_none() {
             return Err(ApiError::invalid("prune", "`older_than_ms`, `keep` and `bytes` are missing")
@@ -45,7 +45,7 @@ impl Api {
     /// Stops all processes and deletes all records.
     ///
     /// # Errors
-    /// It is not confirmed, or not everything could be cleared.
+    /// Returns an error if the request is not confirmed, or if the engine cannot clear everything.
     pub async fn clear(&self, request: ResetRequest) -> Result<ResetReply, ApiError> {
         if request.dry_run == request.confirm {
             return Err(ApiError::invalid("reset", "a reset stops all processes and deletes all records")
@@ -63,7 +63,7 @@ impl Api {
     /// Restarts interrupted processes.
     ///
     /// # Errors
-    /// Somebody that is named is not there, or the store does not answer.
+    /// Returns an error if a reference does not match exactly one process, or if the store does not respond.
     pub async fn restart_interrupted(
         &self,
         request: RestartInterruptedRequest,

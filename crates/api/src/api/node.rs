@@ -1,4 +1,4 @@
-//! Nodes.
+//! Nodes of a cluster: list, drain and removal.
 
 use crate::api::Api;
 use crate::convert;
@@ -7,28 +7,28 @@ use longhaul_domain::NodeId;
 use longhaul_wire::api::{NodeListing, NodeView};
 
 impl Api {
-    /// Shows every node that shares the store.
+    /// Lists all nodes that share the store.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// Returns an error if the store does not respond.
     pub async fn nodes(&self) -> Result<NodeListing, ApiError> {
         let engine = &self.engine;
         Ok(convert::nodes(&engine.nodes().await?, engine.node(), engine.now()))
     }
 
-    /// Lets a node claim nothing from now on, or claim again; what it has goes on.
+    /// Drains a node, or ends its drain. A drained node claims no processes; its running processes continue.
     ///
     /// # Errors
-    /// No node is called so, or it is alone in its store.
+    /// Returns an error if no node has this name, or if the store is not shared.
     pub async fn drain_node(&self, node: &str, drain: bool) -> Result<NodeView, ApiError> {
         let node: NodeId = node.parse()?;
         Ok(convert::node(&self.engine.drain(&node, drain).await?, self.engine.node()))
     }
 
-    /// Lets go of a node that is gone for good, and shows it as it was.
+    /// Removes a node that will not return from the cluster, and returns its last state.
     ///
     /// # Errors
-    /// No node is called so, or it is there or may come back in time.
+    /// Returns an error if no node has this name, or if the node is alive or its lease has not expired.
     pub async fn forget_node(&self, node: &str) -> Result<NodeView, ApiError> {
         let node: NodeId = node.parse()?;
         Ok(convert::node(&self.engine.forget(&node).await?, self.engine.node()))

@@ -1,4 +1,4 @@
-//! Queues.
+//! Queues: list, number of slots and holds.
 
 use crate::api::Api;
 use crate::convert::{idle, listing};
@@ -7,23 +7,24 @@ use longhaul_domain::SlotKey;
 use longhaul_engine::Engine;
 use longhaul_wire::api::{QueueListing, QueueRequest, SlotsRequest};
 
-/// The longest name of who holds a queue, in bytes.
+/// Maximum length of the name of the user or program that holds a queue, in bytes.
 const MAX_NAME_LEN: usize = 256;
 
 impl Api {
-    /// Shows every queue, or the one of a key; one that nobody uses is shown too, with the slots that it would have.
+    /// Lists all queues, or the queue of one key. A key without processes is shown with the slots that the policy gives
+    /// to it.
     ///
     /// # Errors
-    /// The key is none, or the store does not answer.
+    /// Returns an error if the key is invalid, or if the store does not respond.
     pub async fn queues(&self, key: Option<&str>) -> Result<QueueListing, ApiError> {
         let key: Option<SlotKey> = key.map(str::parse).transpose()?;
         shown(&self.engine, key.as_ref()).await
     }
 
-    /// Changes a queue: its slots, or whether its waiters are held back.
+    /// Changes a queue: sets the number of its slots, holds or releases it.
     ///
     /// # Errors
-    /// The change makes no sense; nothing is changed then.
+    /// Returns an error and changes nothing if the request is invalid.
     pub async fn change_queue(&self, pattern: &str, request: QueueRequest) -> Result<QueueListing, ApiError> {
         let engine = &self.engine;
         let key: SlotKey = pattern.parse()?;
@@ -73,7 +74,7 @@ async fn shown(engine: &Engine, only: Option<&SlotKey>) -> Result<QueueListing, 
     let known = |key: &SlotKey| queues.iter().any(|queue| queue.key.as_ref() == Some(key));
     let missing: Vec<SlotKey> = match only {
         Some(key) => Some(key).into_iter().filter(|key| !known(key)).cloned().collect(),
-        // A hold is worth knowing of even where nobody waits yet.
+        // A held queue is listed even if no process waits in it.
         None => policy.held.keys().filter(|key| !known(key)).cloned().collect(),
     };
     queues.extend(missing.iter().map(|key| idle(key, &policy)));

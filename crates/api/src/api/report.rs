@@ -1,4 +1,4 @@
-//! What workers tell.
+//! Reports of workers: progress, stage and end of reported work.
 
 use crate::api::Api;
 use crate::api::control::ask;
@@ -11,14 +11,15 @@ use longhaul_domain::{
 use longhaul_engine::Engine;
 use longhaul_wire::api::{ActionReply, CompleteRequest, FailRequest, UpdateRequest};
 
-/// The longest error of a reporter, in bytes.
+/// Maximum length of a reported error message, in bytes.
 const MAX_ERROR_LEN: usize = 64 * 1024;
 
 impl Api {
-    /// Stores a progress report of a process.
+    /// Stores a report about a process: progress, stage or a new status.
     ///
     /// # Errors
-    /// The report makes no sense, nobody is meant, or the process forbids it.
+    /// Returns an error if the report is invalid, the reference does not match exactly one process, or the process
+    /// refuses the report.
     pub async fn update(
         &self,
         reference: &str,
@@ -45,7 +46,7 @@ impl Api {
             Some(ReportedStatus::Running) => Err(ApiError::not_running(&process)),
             Some(ReportedStatus::End(end)) => {
                 let mut expected = expected;
-                // What is said along with an end that is refused, or is there already, must not be kept.
+                // Progress is stored only if the end in the same report will be accepted and is not recorded yet.
                 if report != ProgressReport::default() && is_awaited(&process, &end) {
                     let answer = engine.command(id, Action::Progress(report), expected).await?;
                     expected = expected.map(|_| answer.stored.revision);
@@ -59,7 +60,7 @@ impl Api {
     /// Ends reported work as completed.
     ///
     /// # Errors
-    /// Nobody is meant, or the process forbids it.
+    /// Returns an error if the reference does not match exactly one process, or if the process refuses the action.
     pub async fn complete(
         &self,
         reference: &str,
@@ -78,7 +79,8 @@ impl Api {
     /// Ends reported work as failed.
     ///
     /// # Errors
-    /// It says nothing, nobody is meant, or the process forbids it.
+    /// Returns an error if the error message is empty or too long, the reference does not match exactly one process, or
+    /// the process refuses the action.
     pub async fn fail(
         &self,
         reference: &str,
@@ -100,7 +102,7 @@ impl Api {
     }
 }
 
-/// Takes in a report; one that says nothing is a sign of life and changes nothing.
+/// Stores a progress report. An empty report counts as a heartbeat and is answered as "no change".
 async fn told(
     engine: &Engine,
     id: ProcessId,
@@ -125,9 +127,9 @@ async fn finish(
 ) -> Result<ActionReply, ApiError> {
     match end {
         ReportedEnd::Told(end) => ask(engine, id, end, expected).await,
-        // Who reports that its own work was cancelled has ended it: there is nobody else to wait for.
+        // A reporter that reports its own work as cancelled has already stopped, so the process can end at once.
         ReportedEnd::Cancelled if is_reported => {
-            // Its descendants are asked first, with their grace.
+            // The descendants are cancelled first and get their grace period.
             engine.terminate(id, false, expected).await?;
             ask(engine, id, Action::Force { cause: StopCause::User }, None).await
         }
@@ -138,7 +140,7 @@ async fn finish(
     }
 }
 
-/// Whether such an end can come, and has not yet.
+/// Returns true if the reported end is allowed for the process and has not happened yet.
 fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
     if let State::AwaitingChildren(_) = &process.state {
         return false;
@@ -150,7 +152,7 @@ fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
     is_under_way(process.status()) && !(told && process.spec.command().is_some())
 }
 
-/// Whether there is anything of an attempt that a report can be about.
+/// Returns true if the status belongs to a current attempt, which a report can describe.
 const fn is_under_way(status: Status) -> bool {
     match status {
         Status::Starting | Status::Running | Status::Paused | Status::Stopping => true,
@@ -163,19 +165,19 @@ const fn is_under_way(status: Status) -> bool {
     }
 }
 
-/// What a reporter asks for by a status.
+/// Status change that a reporter requests.
 enum ReportedStatus {
-    /// That it goes on.
+    /// The work is still running.
     Running,
-    /// That it ends.
+    /// The work has ended.
     End(ReportedEnd),
 }
 
-/// The end that a reporter asks for.
+/// Ending that a reporter requests.
 enum ReportedEnd {
-    /// As it says.
+    /// The work completed or failed, as the action says.
     Told(Action),
-    /// By a cancel, which reaches all its descendants.
+    /// The work was cancelled; all its descendants are cancelled too.
     Cancelled,
 }
 

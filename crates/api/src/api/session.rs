@@ -1,4 +1,4 @@
-//! Sessions: which there are, and their ends.
+//! Sessions: list and end.
 
 use crate::api::Api;
 use crate::convert::{graceless, outcomes, rfc3339, session_policy};
@@ -8,14 +8,15 @@ use longhaul_engine::ports::{PageRequest, ProcessFilter, SortOrder, StoredProces
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing, SessionView};
 use std::collections::BTreeMap;
 
-/// So many of the newest processes are looked at for sessions that have nothing live.
+/// Number of newest processes in which sessions without live processes are searched. Also the page size for live
+/// processes.
 const NEWEST: u32 = 1_000;
 
 impl Api {
-    /// Lists the sessions that have live processes, and those of the newest processes.
+    /// Lists the sessions that have live processes, and the sessions of the newest 1,000 processes.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// Returns an error if the store does not respond.
     pub async fn sessions(&self) -> Result<SessionListing, ApiError> {
         let engine = &self.engine;
         let is_live = |status: &Status| !status.is_ended();
@@ -47,10 +48,11 @@ impl Api {
         })
     }
 
-    /// Ends a session: each of its processes does as it was launched to, or as the request says.
+    /// Ends a session. The policy in the request decides what happens to its processes; without one, each process
+    /// follows the policy of its launch.
     ///
     /// # Errors
-    /// The request makes no sense, no process belongs to that session, or the store does not answer.
+    /// Returns an error if the request is invalid, no process belongs to the session, or the store does not respond.
     pub async fn end_session(
         &self,
         session: &str,
@@ -69,7 +71,7 @@ impl Api {
         Ok(outcomes(&self.engine, told).await)
     }
 
-    /// Refuses a session that no process belongs to, live or ended: its name is misspelt, or its records were removed.
+    /// Refuses a session without processes, live or ended. Its name is misspelt or its records were pruned.
     async fn check_known(&self, session: SessionId) -> Result<(), ApiError> {
         let title = format!("no process belongs to session {:?}", session.as_str());
         let filter = ProcessFilter { session: Some(session), ..ProcessFilter::default() };

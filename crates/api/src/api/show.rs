@@ -1,4 +1,4 @@
-//! One process, and what stands around it; who answers.
+//! Details of one process, its tree and its resource usage; version and health of the manager.
 
 use crate::api::Api;
 use crate::convert::{self, DetailLevel, views};
@@ -9,34 +9,35 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// A store that takes longer to answer is not ready.
+/// Timeout of the readiness check: a store that needs longer to respond is not ready.
 const PROMPT: Duration = Duration::from_secs(1);
 
 impl Api {
-    /// Shows one process.
+    /// Returns one process.
     ///
     /// # Errors
-    /// Nobody is meant, or more than one.
+    /// Returns an error if the reference matches no process or more than one.
     pub async fn show(&self, reference: &str, depth: DetailLevel) -> Result<ProcessView, ApiError> {
         let id = self.engine.find(reference).await?;
         let stored = self.engine.process(id).await?;
         Ok(convert::view(&self.engine, &stored, depth).await)
     }
 
-    /// Shows a process and everything that was ever below it.
+    /// Returns a process and all its recorded descendants, live and ended.
     ///
     /// # Errors
-    /// Nobody is meant, or more than one.
+    /// Returns an error if the reference matches no process or more than one.
     pub async fn tree(&self, reference: &str, depth: DetailLevel) -> Result<ProcessesReply, ApiError> {
         let id = self.engine.find(reference).await?;
         let tree = self.engine.tree(id).await?;
         Ok(ProcessesReply { processes: views(&self.engine, &tree, depth).await })
     }
 
-    /// Tells what the tree of a process uses.
+    /// Returns the resource usage of the command of a process and all programs below it.
     ///
     /// # Errors
-    /// Nobody is meant, or it cannot be found out.
+    /// Returns an error if the reference does not match exactly one process. If the usage cannot be measured, the reply
+    /// leaves it out.
     pub async fn usage(&self, reference: &str) -> Result<UsageReply, ApiError> {
         let id = self.engine.find(reference).await?;
         let usage = self.engine.usage(id).await?;
@@ -44,22 +45,22 @@ impl Api {
         Ok(convert::usage(&stored, usage.as_ref(), self.engine.now()))
     }
 
-    /// Explains why a process waits.
+    /// Returns the reason why a process waits, and the processes that it waits for.
     ///
     /// # Errors
-    /// Nobody is meant, or more than one.
+    /// Returns an error if the reference matches no process or more than one.
     pub async fn why(&self, reference: &str) -> Result<WhyView, ApiError> {
         let id = self.engine.find(reference).await?;
         Ok(convert::why(&self.engine, id).await?)
     }
 
-    /// Returns 200 if the manager answers.
+    /// Returns the version and identity of this manager.
     #[must_use]
     pub fn version(&self) -> VersionReply {
         self.about.as_ref().clone()
     }
 
-    /// Returns the state of the manager, and what prevents it from working.
+    /// Returns that the manager is alive, with its retention rule and the number of pruned records.
     #[must_use]
     pub fn health(&self) -> HealthReply {
         HealthReply {
@@ -69,10 +70,10 @@ impl Api {
         }
     }
 
-    /// Tells whether the manager can do its work: whether its store answers within a second.
+    /// Reports that the manager can work, if its store responds within one second.
     ///
     /// # Errors
-    /// `not_ready` if it does not.
+    /// Returns `not_ready` if the store does not respond in time or is unreachable.
     pub async fn ready(&self) -> Result<ReadyReply, ApiError> {
         let one = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
         let not_ready = || ApiError::new(503, "not_ready", "the store does not answer");

@@ -1,4 +1,4 @@
-//! Statistics.
+//! Statistics about processes.
 
 use crate::api::Api;
 use crate::api::list::{parsed, root};
@@ -8,10 +8,10 @@ use longhaul_engine::ports::ProcessFilter;
 use longhaul_wire::api::{StatsRequest, StatsView};
 
 impl Api {
-    /// Counts processes, by level and in total.
+    /// Returns the number of processes and their resource usage, for each level and in total.
     ///
     /// # Errors
-    /// The request makes no sense, or the store does not answer.
+    /// Returns an error if the request is invalid, or if the store does not respond.
     pub async fn stats(&self, request: &StatsRequest) -> Result<StatsView, ApiError> {
         let engine = &self.engine;
         let scope = ProcessFilter {

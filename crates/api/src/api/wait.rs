@@ -1,4 +1,4 @@
-//! Waits.
+//! Waits until processes end, run or are ready.
 
 use crate::api::Api;
 use crate::convert::{DetailLevel, views};
@@ -7,14 +7,17 @@ use longhaul_engine::{WaitCondition, WaitMode};
 use longhaul_wire::api::{WaitReply, WaitRequest};
 use std::time::Duration;
 
-/// The most processes of one wait.
+/// Maximum number of processes that one request names.
 const MAX_IDS: usize = 1_000;
 
 impl Api {
-    /// Parks until processes have got as far as they are waited for; who drops it ends the wait and nothing else.
+    /// Waits until all processes, or any of them, have reached the requested state, or until the timeout.
     ///
     /// # Errors
-    /// The request makes no sense, or nobody is meant.
+    /// Returns an error if the request is invalid, or if a reference does not match exactly one process.
+    ///
+    /// # Cancel safety
+    /// Dropping the call ends only the wait.
     pub async fn wait(&self, request: &WaitRequest) -> Result<WaitReply, ApiError> {
         let engine = &self.engine;
         let (goal, mode) = (goal(request)?, mode(request)?);

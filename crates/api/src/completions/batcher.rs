@@ -1,14 +1,14 @@
-//! Which ends belong together: a pure function of the log.
+//! Groups ended processes into batches, as a pure function of the log.
 
 use longhaul_domain::Timestamp;
 use longhaul_engine::ports::EventCursor;
 use std::time::Duration;
 
-/// Puts ends together that lie within a window of the first of them, by the times at which they happened.
+/// Groups ends that happened within a time window after the first of them.
 ///
-/// It depends on the log alone which ends belong together, however late or in how many turns it is read; the time of the
-/// reader says only when nobody is waited for any longer. A reader that goes on behind the last end of a batch gets the
-/// same batches from there.
+/// The times in the log alone decide which ends belong together, no matter how late or in how many steps the log is
+/// read. The reader's clock only decides when a batch is closed. A reader that resumes after the last end of a batch
+/// gets the same further batches.
 #[derive(Debug)]
 pub(crate) struct Batcher<T> {
     window: Duration,
@@ -19,31 +19,31 @@ pub(crate) struct Batcher<T> {
 /// Ends that belong together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CompletionBatch<T> {
-    /// When the first of them happened.
+    /// Time of the first end.
     pub(crate) since: Timestamp,
-    /// The place of the first of them.
+    /// Cursor of the first end.
     pub(crate) first: EventCursor,
-    /// The place of the last of them.
+    /// Cursor of the last end.
     pub(crate) last: EventCursor,
     pub(crate) ends: Vec<T>,
-    /// How many went on, at the end of the window.
+    /// Number of live processes of the session at the end of the window.
     pub(crate) live: usize,
 }
 
 #[derive(Debug)]
 struct OpenBatch<T> {
     batch: CompletionBatch<T>,
-    /// When the reader heard of the first.
+    /// Time at which the reader read the first end.
     heard: Timestamp,
 }
 
 impl<T> Batcher<T> {
-    /// Batches of at most `most` ends.
+    /// Creates a batcher. A batch has at most `most` ends.
     pub(crate) const fn new(window: Duration, most: usize) -> Self {
         Self { window, most, open: None }
     }
 
-    /// Takes in an end after which `live` go on, and gives the batch before if this one does not belong to it.
+    /// Adds an end after which `live` processes remain. Returns the previous batch if the end does not belong to it.
     pub(crate) fn end(
         &mut self,
         now: Timestamp,
@@ -67,7 +67,7 @@ impl<T> Batcher<T> {
         before
     }
 
-    /// Takes in that so many live since `at`, because one was added.
+    /// Sets the number of live processes after a process was added at time `at`.
     pub(crate) fn added(&mut self, at: Timestamp, live: usize) {
         if self.holds(at)
             && let Some(open) = &mut self.open
@@ -76,23 +76,23 @@ impl<T> Batcher<T> {
         }
     }
 
-    /// When nobody is waited for any longer; none if there is nothing to give.
+    /// Returns the time at which the open batch must be closed, or `None` if no batch is open.
     pub(crate) fn due(&self) -> Option<Timestamp> {
-        // What happened while nobody read is heard of all at once.
+        // Counts from the time of reading, so that old ends that are read late are still collected in one batch.
         self.open.as_ref().map(|open| open.heard.max(open.batch.since).plus(self.window))
     }
 
-    /// The place of the first end that was not given yet.
+    /// Returns the cursor of the first end in the open batch.
     pub(crate) fn waiting_since(&self) -> Option<EventCursor> {
         self.open.as_ref().map(|open| open.batch.first)
     }
 
-    /// Gives what there is.
+    /// Closes and returns the open batch.
     pub(crate) fn close(&mut self) -> Option<CompletionBatch<T>> {
         self.open.take().map(|open| open.batch)
     }
 
-    /// Whether a moment lies in the window that is open.
+    /// Returns true if a time lies in the window of the open batch.
     fn holds(&self, at: Timestamp) -> bool {
         let Some(open) = &self.open else { return false };
         let since = open.batch.since;
@@ -108,7 +108,7 @@ mod tests {
     const WINDOW: Duration = Duration::from_millis(250);
     const MAX_BATCH: usize = 20;
 
-    /// An end: when it happened, and how much later it stood in the log.
+    /// A log entry of an end. `at` is the time of the end, `logged` the (possibly later) time at which it was logged.
     #[derive(Clone, Copy, Debug)]
     struct Entry {
         at: Timestamp,
@@ -116,7 +116,7 @@ mod tests {
         logged: Timestamp,
     }
 
-    /// Reads the log without ever reaching its end.
+    /// Reads an existing log without waiting for the time window.
     fn in_one_go(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();
@@ -127,7 +127,7 @@ mod tests {
         batches
     }
 
-    /// Reads the log as it is written.
+    /// Reads the log while it is written, and closes each batch when it is due.
     fn as_it_happens(log: &[Entry]) -> Vec<CompletionBatch<EventCursor>> {
         let mut batcher = Batcher::new(WINDOW, MAX_BATCH);
         let mut batches = Vec::new();

@@ -1,4 +1,4 @@
-//! Who of a session is not over.
+//! Determines which processes of a session were live at a given time.
 
 use crate::events::log_reader::patiently;
 use longhaul_domain::{Fact, ProcessId, SessionId, Status, Timestamp};
@@ -8,26 +8,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 const PAGE: u32 = 500;
-/// What happened not longer ago is as good as now: the log tells the rest.
+/// Maximum age of an event that is treated as current. Events that follow in the log correct any difference.
 const RECENT: Duration = Duration::from_secs(1);
-/// An end is dated when it was, and may stand so many events behind what happened later.
+/// Number of events before a cursor that are searched for ends. An end is logged with the time at which it happened, so
+/// its event can come after events with later times.
 const LOOKBACK_EVENTS: u32 = 512;
-/// What is not over.
+/// Statuses of processes that have not ended.
 const LIVE: [Status; 5] =
     [Status::Pending, Status::Starting, Status::Running, Status::Paused, Status::Stopping];
 
-/// When somebody counts.
+/// Time for which live processes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountTime {
-    /// At this moment; what the log tells after the place where counting began is taken in twice without harm.
+    /// The current time. Events that are both counted and read again from the log do no harm.
     Now,
-    /// When the event at a place became true.
+    /// The time of a past event, with the cursor of that event.
     Past(Timestamp, EventCursor),
 }
 
 impl CountTime {
-    /// The moment after the event at a place; without one, before the oldest event that is kept. None when the engine
-    /// has ended.
+    /// Returns the time of the event at a cursor, or of the oldest stored event if `place` is `None`. The inner result
+    /// is `Now` if that event is no longer stored. Returns `None` when the engine has shut down.
     pub(crate) async fn behind(engine: &Engine, place: Option<EventCursor>) -> Option<Self> {
         let before = place.map(|place| EventCursor(place.0.saturating_sub(1)));
         let page = patiently(engine, || engine.log(before, 1, false)).await?;
@@ -35,13 +36,13 @@ impl CountTime {
         Some(there.map_or(Self::Now, |logged| Self::Past(logged.event.at, place.unwrap_or_default())))
     }
 
-    /// The moment of an event that is being read.
+    /// Returns the count time for an event that is being read: `Now` if the event is recent.
     pub(crate) fn of(engine: &Engine, at: Timestamp, place: EventCursor) -> Self {
         if engine.now().since(at) < RECENT { Self::Now } else { Self::Past(at, place) }
     }
 }
 
-/// The processes of a session that were not over then; none when the engine has ended.
+/// Returns the processes of a session that were live at a time, or `None` when the engine has shut down.
 pub(crate) async fn live(
     engine: &Engine,
     session: &SessionId,
@@ -71,7 +72,7 @@ pub(crate) async fn live(
     Some(live)
 }
 
-/// Whether anything of a session is kept, live or ended; none when the engine has ended.
+/// Returns true if any process of a session is stored, live or ended. Returns `None` when the engine has shut down.
 pub(crate) async fn has_any(engine: &Engine, session: &SessionId) -> Option<bool> {
     let filter = ProcessFilter { session: Some(session.clone()), ..ProcessFilter::default() };
     let page = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
@@ -89,7 +90,7 @@ fn was_live(stored: &StoredProcess, moment: CountTime) -> bool {
     }
 }
 
-/// What ended shortly before a place in the log.
+/// Returns the processes whose end events are among the last [`LOOKBACK_EVENTS`] events up to a cursor.
 async fn ended_before(engine: &Engine, place: EventCursor) -> Option<Vec<ProcessId>> {
     let from = EventCursor(place.0.saturating_sub(LOOKBACK_EVENTS.into()));
     let page = patiently(engine, || engine.log(Some(from), LOOKBACK_EVENTS, false)).await?;

@@ -1,4 +1,4 @@
-//! From a requested command to a command.
+//! Converts the command of a launch request to a checked [`CommandSpec`].
 
 use crate::convert::launch::within;
 use crate::convert::monitoring;
@@ -10,7 +10,7 @@ use longhaul_domain::{
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LimitsRequest};
 use std::time::Duration;
 
-/// The words of a command as one line; of a shell that was given a line, that line.
+/// Returns a program and its arguments as one line, separated by spaces. For `/bin/sh -c LINE`, returns `LINE`.
 #[must_use]
 pub fn command_line(words: &[String]) -> String {
     match words {
@@ -19,22 +19,22 @@ pub fn command_line(words: &[String]) -> String {
     }
 }
 
-/// What a launch gets that asks for nothing else.
+/// Settings for everything that a launch request leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaunchDefaults {
-    /// From the stop signal to KILL.
+    /// Time between the stop signal and SIGKILL.
     pub grace: Duration,
-    /// How much output is kept of an attempt.
+    /// Amount of output that is stored for each attempt.
     pub output: OutputBound,
-    /// What becomes of its live descendants when it ends by itself.
+    /// Policy for the live children of a process that ends.
     pub children: ChildrenPolicy,
-    /// What becomes of it when its session ends.
+    /// Policy for the processes of a session that ends.
     pub on_session_end: SessionPolicy,
-    /// How long a grace after the end of a session is where nobody says.
+    /// Grace period of the session policy `grace`, if the request sets none.
     pub session_grace: Duration,
 }
 
-/// How long a process goes on after its session where nothing is configured.
+/// Grace period of the session policy `grace`, if neither the request nor the configuration sets one.
 const SESSION_GRACE: Duration = Duration::from_secs(30);
 
 impl Default for LaunchDefaults {
@@ -49,26 +49,26 @@ impl Default for LaunchDefaults {
     }
 }
 
-/// The most arguments, the program included.
+/// Maximum number of arguments, including the program.
 const MAX_ARGUMENTS: usize = 1_000;
-/// The most bytes of all arguments together.
+/// Maximum total size of the program and its arguments, in bytes.
 const MAX_ARGUMENTS_BYTES: usize = 128 * 1024;
-/// The most variables, captured and declared each.
+/// Maximum number of environment variables; applies separately to captured, declared and removed ones.
 const MAX_VARIABLES: usize = 1_000;
-/// The most bytes of all variables together, captured and declared each.
+/// Maximum total size of the environment variables, in bytes; applies separately to captured and declared ones.
 const MAX_ENVIRONMENT_BYTES: usize = 256 * 1024;
-/// The longest path.
+/// Maximum length of a path, in bytes.
 const MAX_PATH_LEN: usize = 4096;
-/// The largest number of a signal.
+/// Highest signal number.
 const LAST_SIGNAL: u8 = 64;
-/// The least memory that a limit leaves to a command: with less not even the smallest program starts.
+/// Smallest allowed memory limit, in bytes. With less memory even the smallest program does not start.
 const MIN_MEMORY: u64 = 1024 * 1024;
-/// The most output that may be kept of an attempt, at either end.
+/// Maximum number of output bytes that are stored of each end (head or tail) of an attempt's output.
 const MAX_OUTPUT_BYTES: u64 = 64 * 1024 * 1024 * 1024;
 
 type Variables = Vec<(String, String)>;
 
-/// Reads a command, and the environment that its caller captured.
+/// Converts a command request. Also returns the environment that the caller captured, if the request contains one.
 pub(super) fn command(
     request: CommandRequest,
     kind: &ProcessType,
@@ -168,7 +168,7 @@ fn environment(request: EnvironmentRequest) -> Result<(EnvironmentSpec, Option<V
     Ok((environment, captured))
 }
 
-/// Names what is wrong by the name of the variable: its value may be a secret.
+/// Checks environment variables. Error messages contain only the name of a variable, because its value may be a secret.
 fn check_variables(variables: &[(String, String)]) -> Result<(), ApiError> {
     if variables.len() > MAX_VARIABLES {
         return Err(ApiError::invalid(

@@ -1,4 +1,4 @@
-//! Looks at processes with what stands around them.
+//! Converts stored processes to the views that clients get, with live data from the engine.
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::{BlockedBy, ProcessContext, output_at_end, seen};
@@ -9,25 +9,25 @@ use longhaul_engine::ports::{AttemptKey, OutputError, StoredProcess};
 use longhaul_engine::{EligibleNodes, Engine, EngineError};
 use longhaul_wire::api::ProcessView;
 
-/// So many processes are asked for their usage side by side.
+/// Maximum number of processes that are inspected in parallel.
 const MAX_CONCURRENT: usize = 16;
 
-/// How much is found out beside the records.
+/// Amount of live data in a process view, in addition to the stored record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DetailLevel {
-    /// The records, what hinders those that wait, and how long those that run have been silent.
+    /// The record, the reason why a pending process waits, and the time since the last output of a running process.
     Records,
-    /// Where the trees of those that run listen as well.
+    /// In addition to `Records`: the ports on which the command and its descendants listen.
     Ports,
-    /// And what they use.
+    /// In addition to `Ports`: the resource usage.
     Usage,
 }
 
-/// A process as clients see it now.
+/// Returns the current view of one process, and marks it if its output was removed.
 pub async fn view(engine: &Engine, stored: &StoredProcess, depth: DetailLevel) -> ProcessView {
     let waits = WaitReasons::of(engine, std::slice::from_ref(stored)).await;
     let mut seen = look(engine, stored, depth, &waits).await;
-    // What another node keeps of its output is known there alone.
+    // Only the node that has the output knows whether it was removed.
     if elsewhere(engine, stored, stored.process.attempt).await.is_none()
         && output_is_gone(engine, stored).await
     {
@@ -37,27 +37,27 @@ pub async fn view(engine: &Engine, stored: &StoredProcess, depth: DetailLevel) -
     seen
 }
 
-/// Whether the output of the latest attempt was kept, and is not kept any more.
+/// Returns true if the latest attempt wrote output that is no longer stored.
 pub async fn output_is_gone(engine: &Engine, stored: &StoredProcess) -> bool {
     if output_at_end(stored) == 0 {
         return false;
     }
     let key = AttemptKey { id: stored.process.id, attempt: stored.process.attempt };
     match engine.output_size(key).await {
-        // There was some at its end.
+        // The attempt wrote output, so an empty log means that the output was removed.
         Ok(size) => size.end == 0,
         Err(error) => matches!(error, EngineError::Output { source: OutputError::Missing { .. } }),
     }
 }
 
-/// Processes as clients see them now, in their order.
+/// Returns the current views of several processes, in the order of `all`.
 pub async fn views(engine: &Engine, all: &[StoredProcess], depth: DetailLevel) -> Vec<ProcessView> {
     let waits = WaitReasons::of(engine, all).await;
     let looks: Vec<_> = all.iter().map(|stored| look(engine, stored, depth, &waits)).collect();
     stream::iter(looks).buffered(MAX_CONCURRENT).collect().await
 }
 
-/// What cannot be found out now is left out: the record is worth more than what stands around it.
+/// Builds the view of one process. Live data that cannot be read is left out, so that the record is always shown.
 async fn look(
     engine: &Engine,
     stored: &StoredProcess,
@@ -111,11 +111,12 @@ async fn look(
     seen
 }
 
-/// What may hinder any of some processes that wait, found out once for all of them.
+/// Data that explains why queued processes wait. It is read once for all processes of a list.
 struct WaitReasons {
-    /// The policy, if one of them waits for what it may withhold.
+    /// Policy with the held queues. `None` if no queued process has a key, or if the policy cannot be read.
     policy: Option<Policy>,
-    /// The nodes, if one of them waits for others than this one.
+    /// Nodes that can run processes. `None` if no queued process is bound to other nodes, or if the nodes cannot be
+    /// read.
     runners: Option<EligibleNodes>,
 }
 

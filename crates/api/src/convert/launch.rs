@@ -1,4 +1,4 @@
-//! From a request to a launch, with every check that needs no store.
+//! Converts launch requests and performs all checks that do not need the store.
 
 use crate::convert::command::{self, LaunchDefaults};
 use crate::convert::moment::exact;
@@ -15,21 +15,20 @@ use serde_json::Value;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The longest timeout, heartbeat, delay or grace.
+/// Maximum duration of a timeout, heartbeat interval, delay or grace period.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 3_600);
-/// The longest description, agent name or message id, in bytes.
+/// Maximum length of a description, agent name or message id, in bytes.
 const MAX_TEXT_LEN: usize = 4 * 1024;
-/// The most lists and objects inside each other in the caller's JSON: answers put more around it, and readers of JSON
-/// commonly give up at 128.
+/// Maximum nesting depth of JSON from a caller. Replies nest it deeper, and many JSON parsers fail at a depth of 128.
 const MAX_JSON_DEPTH: usize = 64;
-/// The most exit codes that a retry names.
+/// Maximum number of exit codes in a retry policy.
 const MAX_CODES: usize = 100;
-/// The longest prompt, in bytes.
+/// Maximum length of a prompt, in bytes.
 const MAX_PROMPT_LEN: usize = 256 * 1024;
-/// The most capabilities.
+/// Maximum number of capabilities.
 const MAX_CAPABILITIES: usize = 100;
 
-/// Reads a request; `parent` is who `parent_id` means.
+/// Converts a launch request. `parent` is the process that `parent_id` of the request refers to.
 pub(crate) fn launch(
     request: LaunchRequest,
     parent: Option<ProcessId>,
@@ -96,7 +95,7 @@ fn launcher(text: &str) -> Result<Launcher, ApiError> {
     }
 }
 
-/// A number of milliseconds that is no longer than thirty days.
+/// Converts milliseconds to a duration of at most 30 days. `what` is the name of the field in the error message.
 pub(super) fn within(what: &str, millis: u64) -> Result<Duration, ApiError> {
     let span = Duration::from_millis(millis);
     if span > MAX_DURATION {
@@ -105,7 +104,7 @@ pub(super) fn within(what: &str, millis: u64) -> Result<Duration, ApiError> {
     Ok(span)
 }
 
-/// When it may begin; none if that is now.
+/// Returns the earliest start time of a process, or `None` if it may start now.
 fn not_before(delay: Option<u64>, at: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>, ApiError> {
     let at = match (delay, at) {
         (Some(_), Some(_)) => {
@@ -133,7 +132,7 @@ fn children(word: &str) -> Result<ChildrenPolicy, ApiError> {
     }
 }
 
-/// What happens at the end of a session, from its word and its grace in milliseconds, or else the usual one.
+/// Parses the policy for the end of a session. `grace` is in milliseconds; `usual` applies if it is missing.
 pub(crate) fn session_policy(
     word: &str,
     grace: Option<u64>,
@@ -153,12 +152,12 @@ pub(crate) fn session_policy(
     }
 }
 
-/// There is a grace that nothing waits for.
+/// Returns the error for a grace period without the policy `grace`.
 pub(crate) fn graceless() -> ApiError {
     ApiError::invalid("policy for the end of a session", "a grace requires the policy `grace`")
 }
 
-/// JSON of the caller's that is kept as it is.
+/// Checks the depth and size of a JSON value from a caller and converts it to text.
 pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError> {
     if is_deeper(value, MAX_JSON_DEPTH) {
         return Err(ApiError::invalid(
@@ -169,7 +168,7 @@ pub(crate) fn json_text(what: &str, value: &Value) -> Result<JsonText, ApiError>
     JsonText::checked(value.to_string()).map_err(|error| ApiError::invalid(what, error.to_string()))
 }
 
-/// Whether there are more lists and objects inside each other than this.
+/// Returns true if lists and objects are nested deeper than `levels`.
 fn is_deeper(value: &Value, levels: usize) -> bool {
     let inside = |most: usize| move |value: &Value| is_deeper(value, most);
     match (value, levels.checked_sub(1)) {
@@ -180,7 +179,7 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
-/// A name; one that begins as `@last` does could never be asked for.
+/// Parses a process name. Names that start with `@` are refused, because references such as `@last` have this form.
 fn name(text: &str) -> Result<ProcessName, ApiError> {
     if text.starts_with('@') {
         return Err(ApiError::invalid(

@@ -1,10 +1,10 @@
-//! Moments and spans as texts.
+//! Timestamps and durations as text.
 
 use crate::error::ApiError;
 use longhaul_domain::Timestamp;
 use std::time::Duration;
 
-/// A moment in RFC 3339, in UTC, to the millisecond.
+/// Formats a timestamp as RFC 3339 in UTC with milliseconds.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
     let far = if at.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
@@ -12,12 +12,13 @@ pub fn rfc3339(at: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
-/// A span in seconds, exact to the millisecond: a sum of seconds and a fraction has digits that nobody measured.
+/// Converts a duration to seconds, rounded to milliseconds. Rounding removes digits that only come from floating-point
+/// arithmetic.
 pub(crate) fn seconds(span: Duration) -> f64 {
     (span.as_secs_f64() * 1_000.0).round() / 1_000.0
 }
 
-/// Reads a moment in RFC 3339.
+/// Parses a timestamp in RFC 3339.
 pub(super) fn exact(text: &str) -> Result<Timestamp, ApiError> {
     let moment = text.parse::<jiff::Timestamp>();
     let moment = moment.map_err(|_| {
@@ -31,10 +32,11 @@ pub(super) fn exact(text: &str) -> Result<Timestamp, ApiError> {
     Ok(Timestamp(moment.as_millisecond()))
 }
 
-/// Reads a moment: RFC 3339, or how long ago it was (`30s`, `10m`, `2h`, `1d`, a plain number for seconds).
+/// Parses a point in time: RFC 3339, or the time that has passed since then (`30s`, `10m`, `2h`, `1d`, or a plain
+/// number of seconds).
 ///
 /// # Errors
-/// `invalid_request` if it is neither.
+/// Returns `invalid_request` if the text has neither form.
 pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     if let Ok(moment) = text.parse::<jiff::Timestamp>() {
         return Ok(Timestamp(moment.as_millisecond()));
@@ -60,7 +62,7 @@ pub fn moment(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     }
 }
 
-/// A span as people say it: its two largest units.
+/// Formats a duration for people, with its two largest units, such as `2 min 5 s`.
 pub(crate) fn span(span: Duration) -> String {
     let millis = span.as_millis();
     let seconds = span.as_secs();

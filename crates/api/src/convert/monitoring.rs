@@ -1,14 +1,14 @@
-//! From what a launch asks to be told of to what is looked for. Expressions and bounds are checked by the engine.
+//! Converts the monitoring settings of a launch request. The engine checks patterns and limits.
 
 use crate::convert::launch::within;
 use crate::error::ApiError;
 use longhaul_domain::{ReadyWhen, SilencePolicy, Stdin, WatchPattern, WatchSource};
 use longhaul_wire::api::{ReadyWhenRequest, StreamChoice, WatchRequest};
 
-/// The longest address or command that tells whether something is ready, in bytes.
+/// Maximum length of the URL or command of a readiness check, in bytes.
 const MAX_PROBE_LEN: usize = 4 * 1024;
 
-/// How it is found out that a command is ready.
+/// Converts the readiness check of a command. Exactly one kind of check must be given.
 pub(super) fn ready_when(request: ReadyWhenRequest) -> Result<ReadyWhen, ApiError> {
     let ReadyWhenRequest { port, http, log, command } = request;
     match (port, http, log, command) {
@@ -57,7 +57,7 @@ fn line(url: String) -> Result<String, ApiError> {
     Ok(url)
 }
 
-/// What to look for in the output.
+/// Converts the patterns to search for in the output.
 pub(super) fn watch(request: Vec<WatchRequest>) -> Result<Vec<WatchPattern>, ApiError> {
     request.into_iter().map(pattern).collect()
 }
@@ -75,7 +75,7 @@ fn pattern(request: WatchRequest) -> Result<WatchPattern, ApiError> {
     Ok(WatchPattern { name, pattern, source })
 }
 
-/// How long work may be silent, from milliseconds.
+/// Converts the times, in milliseconds, after which silent work counts as idle or stalled.
 pub(super) fn silence(idle: Option<u64>, stall: Option<u64>) -> Result<SilencePolicy, ApiError> {
     let span = |what, millis: Option<u64>| millis.map(|millis| within(what, millis)).transpose();
     Ok(SilencePolicy {
@@ -84,7 +84,7 @@ pub(super) fn silence(idle: Option<u64>, stall: Option<u64>) -> Result<SilencePo
     })
 }
 
-/// The word for where a command reads from.
+/// Returns the name of the source of a command's standard input.
 pub(super) const fn stdin(stdin: &Stdin) -> &'static str {
     match stdin {
         Stdin::Null => "null",

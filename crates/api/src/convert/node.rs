@@ -1,4 +1,4 @@
-//! Nodes, as clients see them, and where a launch may run.
+//! Converts nodes to views, and placement requests to placements.
 
 use crate::convert::rfc3339;
 use crate::error::ApiError;
@@ -6,15 +6,15 @@ use longhaul_domain::{Capability, NodeId, Placement, Timestamp};
 use longhaul_engine::ports::{KnownNode, Presence};
 use longhaul_wire::api::{LaunchRequest, NodeListing, NodeView};
 
-/// The most labels that a launch asks for.
+/// Maximum number of labels in a placement.
 const MAX_LABELS: usize = 20;
 
-/// The nodes as `own` knows them now.
+/// Converts nodes to a list for clients. `own` is the node that replies.
 pub(crate) fn nodes(known: &[KnownNode], own: &NodeId, now: Timestamp) -> NodeListing {
     NodeListing { nodes: known.iter().map(|known| node(known, own)).collect(), at: rfc3339(now) }
 }
 
-/// One node as `own` knows it.
+/// Converts a node to a view for clients. `own` is the node that replies.
 pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
     let (presence, lease_until, lost_at) = match known.presence {
         Presence::Present { until } => ("here", until, None),
@@ -36,7 +36,7 @@ pub(crate) fn node(known: &KnownNode, own: &NodeId) -> NodeView {
     }
 }
 
-/// Where a launch may run.
+/// Returns the placement that a launch request describes.
 pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> {
     let asked = [request.node.is_some(), !request.node_labels.is_empty(), request.any_node];
     match asked.into_iter().filter(|asked| *asked).count() {
@@ -69,7 +69,7 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     }
     let mut labels: Vec<Capability> =
         request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;
-    // The order in which they were said makes no other class of work.
+    // Placements with the same labels are equal, regardless of the order in the request.
     labels.sort();
     labels.dedup();
     Ok(Placement::Labels(labels))

@@ -1,4 +1,4 @@
-//! From a record to what clients see.
+//! Converts the record of a process to the view that clients get.
 
 use crate::convert::moment::rfc3339;
 use crate::convert::monitoring;
@@ -15,50 +15,50 @@ use longhaul_wire::api::{
 };
 use std::time::Duration;
 
-/// What clients see of a process beside its record.
+/// Data for the view of a process that is not in its record.
 #[derive(Debug, Default)]
 pub(super) struct ProcessContext {
-    /// When it is looked at.
+    /// Time of the view.
     pub(super) now: Timestamp,
-    /// Where its output is kept.
+    /// Path of the output log, if the output is on this node.
     pub(super) log_path: Option<String>,
-    /// What keeps it waiting beside its turn.
+    /// Obstacle that keeps a queued process from starting even when a slot is free.
     pub(super) hindrance: BlockedBy,
-    /// What its tree uses.
+    /// Current resource usage of the command and its descendants.
     pub(super) usage: Option<TreeUsage>,
-    /// What it has written so far, where its record does not tell.
+    /// Current size of the output in bytes, if the record does not contain the final size yet.
     pub(super) written: Option<u64>,
-    /// For how long it has said nothing.
+    /// Time since the last output.
     pub(super) silent_for: Option<Duration>,
-    /// Where its tree listens.
+    /// Ports on which the command and its descendants listen.
     pub(super) listening: Option<Vec<ListeningPort>>,
-    /// The other node that has its latest attempt, and what that wrote.
+    /// Node that has the output of the latest attempt. `None` if this node has it.
     pub(super) elsewhere: Option<NodeId>,
-    /// Who of its tree is alive.
+    /// Pids of the live members of the process tree.
     pub(super) members: Option<Vec<u32>>,
 }
 
-/// What keeps a process waiting beside its turn.
+/// Obstacle that keeps a queued process from starting even when a slot is free.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum BlockedBy {
-    /// Nothing.
+    /// No obstacle: the process waits only for a slot.
     #[default]
     None,
-    /// Its queue is held.
+    /// The queue is on hold.
     Held(QueueHold),
-    /// The store had lost something, and nothing is started before that moment.
+    /// The store has lost data, and no process starts while the nodes restore it.
     Settling {
-        /// When.
+        /// Time from which processes start again.
         until: Timestamp,
     },
-    /// No node may run it.
+    /// No available node may run the process.
     NoNode {
-        /// Those that would, if they did not drain.
+        /// Draining nodes that fit the placement of the process.
         draining: Vec<NodeId>,
     },
 }
 
-/// The record as clients see it.
+/// Converts a record and its live data to the view that clients get.
 pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessView {
     let now = around.now;
     let process = &stored.process;
@@ -154,7 +154,7 @@ pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessVie
         output_bytes: command.and(match (exit, around.written, &around.elsewhere) {
             (_, Some(written), _) => Some(written),
             (Some(exit), None, _) => Some(exit.output_bytes),
-            // Only its node counts it while it grows.
+            // While the output grows, only the node that runs the command knows its size.
             (None, None, Some(_)) => None,
             (None, None, None) => Some(live_stats.output_bytes),
         }),
@@ -165,7 +165,7 @@ pub(super) fn seen(stored: &StoredProcess, around: ProcessContext) -> ProcessVie
     }
 }
 
-/// One who has what others wait for.
+/// Converts a process that holds a slot for which others wait.
 pub(super) fn holder(process: &Process) -> HolderView {
     HolderView {
         id: process.id.to_string(),
@@ -175,7 +175,8 @@ pub(super) fn holder(process: &Process) -> HolderView {
     }
 }
 
-/// Why it could not be started on another node, where other directories and programs are.
+/// Returns the message for a start that failed on another node. The message names the node, because directories and
+/// programs differ between nodes.
 fn not_started(process: &Process, around: &ProcessContext) -> Option<String> {
     let Ending::Failed { failure: Failure::Start(failure) } = &ended(process)?.ending else { return None };
     let node = around.elsewhere.as_ref()?;
@@ -208,7 +209,7 @@ fn ended(process: &Process) -> Option<&longhaul_domain::Ended> {
     }
 }
 
-/// The last words of a process whose work is over are in its ending.
+/// Returns the live stats of a process. After the end of its work, the ending contains the final ones.
 fn live_stats(stored: &StoredProcess) -> &LiveStats {
     match &stored.process.state {
         State::Ended(ended) => &ended.live_stats,
@@ -223,13 +224,13 @@ fn live_stats(stored: &StoredProcess) -> &LiveStats {
     }
 }
 
-/// Bytes of output that an ended process is known to have written with its latest attempt.
+/// Returns the number of output bytes that the latest attempt of an ended process wrote, or 0 if the process is live.
 pub(super) fn output_at_end(stored: &StoredProcess) -> u64 {
     let Some(ended) = ended(&stored.process) else { return 0 };
     ended.ending.exit().map_or(ended.live_stats.output_bytes, |exit| exit.output_bytes)
 }
 
-/// What has completed is done to the full, and reported work that has begun is at least at nothing.
+/// Returns the progress: 100 % for completed processes, and at least 0 % (never `None`) for reported work.
 fn progress(process: &Process, live_stats: &LiveStats) -> Option<Progress> {
     match (process.status(), &process.spec.work) {
         (Status::Completed, _) => Some(Progress::DONE),
@@ -255,7 +256,7 @@ fn pending(state: &State, hindrance: &BlockedBy) -> Option<PendingView> {
     Some(PendingView { why: why.to_owned(), due_at: due.map(rfc3339), last_error })
 }
 
-/// What went wrong, for every ending but a good or a wanted one.
+/// Returns the error message of a process that failed, timed out or was interrupted.
 fn error(process: &Process, ending: &Ending, now: Timestamp) -> Option<String> {
     match ending {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
@@ -295,7 +296,7 @@ fn listening(listening: &ListeningPort) -> ListeningPortView {
     ListeningPortView { address: listening.address.to_string(), port: listening.port }
 }
 
-/// What may want attention. That it is ready has a field of its own.
+/// Returns the conditions that may need attention. `ready` is left out because the view has a separate field for it.
 fn conditions(process: &Process) -> Vec<String> {
     let noticed = process.conditions.iter().map(|(condition, _)| condition);
     let mut conditions: Vec<String> = noticed
@@ -320,7 +321,7 @@ fn conditions(process: &Process) -> Vec<String> {
     conditions
 }
 
-/// What the moment of an end tells, where that is not the end.
+/// Returns the precision of the end time, or `None` if the time is exact.
 pub(crate) const fn dating(ending: &Ending) -> Option<&'static str> {
     match ending.dating() {
         EndTimePrecision::Exact => None,
@@ -355,7 +356,7 @@ const fn limits(limits: &ResourceLimits) -> LimitsView {
     }
 }
 
-/// What a tree uses, as clients see it.
+/// Converts the resource usage of a process tree.
 pub(super) fn tree_usage(usage: &TreeUsage) -> TreeUsageView {
     TreeUsageView {
         processes: usage.processes,
@@ -367,7 +368,8 @@ pub(super) fn tree_usage(usage: &TreeUsage) -> TreeUsageView {
     }
 }
 
-/// From the begin of the latest attempt to its end; a process between two attempts has none that counts.
+/// Returns the run time of the latest attempt so far, or until its end. Returns `None` before the first start and while
+/// a process waits for its next attempt.
 pub(super) fn duration(process: &Process, now: Timestamp) -> Option<Duration> {
     let started = process.started_at?;
     match &process.state {

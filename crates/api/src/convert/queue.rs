@@ -1,4 +1,4 @@
-//! Queues as clients see them.
+//! Converts queues to the views that clients get.
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::millis;
@@ -6,7 +6,7 @@ use longhaul_domain::{Policy, QueueHold, SlotKey, Timestamp};
 use longhaul_engine::ports::QueueState as Queue;
 use longhaul_wire::api::{HoldView, QueueListing, QueueView};
 
-/// The queues with their policy.
+/// Converts queues and their policy to a list for clients.
 pub(crate) fn listing(queues: &[Queue], policy: &Policy, now: Timestamp) -> QueueListing {
     QueueListing {
         queues: queues.iter().map(|queue| seen(queue, now)).collect(),
@@ -16,7 +16,7 @@ pub(crate) fn listing(queues: &[Queue], policy: &Policy, now: Timestamp) -> Queu
     }
 }
 
-/// A queue that nobody holds a slot of and nobody waits in.
+/// Returns the empty queue of a key: no process runs or waits.
 pub(crate) fn idle(key: &SlotKey, policy: &Policy) -> Queue {
     Queue {
         key: Some(key.clone()),
@@ -28,7 +28,7 @@ pub(crate) fn idle(key: &SlotKey, policy: &Policy) -> Queue {
     }
 }
 
-/// Since when and by whom a queue is held.
+/// Converts the hold of a queue: its start time and the name of its holder.
 pub(super) fn hold(hold: &QueueHold) -> HoldView {
     HoldView { since: rfc3339(hold.since), by: hold.by.clone() }
 }

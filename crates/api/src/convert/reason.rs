@@ -1,4 +1,4 @@
-//! One sentence: why a process stands where it stands.
+//! Explains the state of a process in one sentence.
 
 use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::BlockedBy;
@@ -7,8 +7,8 @@ use longhaul_domain::{
     QueueHold, SlotKey, State, StopCause, StopPhase, Timestamp,
 };
 
-/// Why a process stands where it stands; nothing to say of one that simply runs. `members` are those of its tree who are
-/// alive, as far as anybody looked.
+/// Explains the state of a process in one sentence. Returns `None` for a process that runs normally. `members` are the
+/// pids of the live members of its tree, if they are known.
 pub(super) fn reason(
     process: &Process,
     now: Timestamp,
@@ -58,7 +58,7 @@ pub(super) fn reason(
     }
 }
 
-/// That a kill was not enough; those who are left are named where they are known.
+/// Reports that part of a process tree survived SIGKILL, with the pids if they are known.
 fn of_survivors(members: &[u32]) -> String {
     let told = "killed, but some processes of the tree are still running";
     match members {
@@ -71,7 +71,7 @@ fn of_survivors(members: &[u32]) -> String {
     }
 }
 
-/// How something ended, in one sentence.
+/// Explains an ending in one sentence.
 pub(crate) fn of_ending(ending: &Ending) -> String {
     match ending {
         Ending::Completed { exit: Some(exit), .. } => of_exit(exit),
@@ -113,7 +113,7 @@ fn of_pending(process: &Process, pending: &Pending, now: Timestamp, hindrance: &
     }
 }
 
-/// A queue that is held, in one sentence.
+/// Explains the hold of a queue in one sentence.
 pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     let since = rfc3339(hold.since);
     match &hold.by {
@@ -122,7 +122,7 @@ pub(super) fn of_hold(key: &SlotKey, hold: &QueueHold) -> String {
     }
 }
 
-/// That nothing is started until then because the store had lost something.
+/// Explains that no process starts until lost data of the store is restored.
 pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
     format!(
         "the store has lost data, which is being restored: no process starts for {}",
@@ -130,7 +130,7 @@ pub(super) fn of_loss(until: Timestamp, now: Timestamp) -> String {
     )
 }
 
-/// That nobody may run it, in one sentence; these would if they did not drain.
+/// Explains that no available node may run a process. `draining` are the nodes that fit but are draining.
 pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
     match draining {
         [] => {}
@@ -147,7 +147,7 @@ pub(super) fn nowhere(placement: &Placement, draining: &[NodeId]) -> String {
     }
 }
 
-/// Where alone a process may run.
+/// Returns a placement as text.
 pub(super) fn place(placement: &Placement) -> String {
     match placement {
         Placement::Here => "here".to_owned(),
@@ -157,7 +157,7 @@ pub(super) fn place(placement: &Placement) -> String {
     }
 }
 
-/// A limit that ended it is named before the code or signal that it did it by.
+/// Describes an exit. If a resource limit caused the exit, the limit comes before the exit code or signal.
 fn of_exit(exit: &Exit) -> String {
     let status = of_status(exit.status);
     match (exit.limit, exit.status) {

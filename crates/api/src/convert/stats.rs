@@ -1,4 +1,4 @@
-//! Statistics as clients see them.
+//! Converts statistics to the views that clients get.
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::{duration, millis};
@@ -9,12 +9,12 @@ use longhaul_engine::{Engine, EngineError, LevelStats, ProcessStats};
 use longhaul_wire::api::{LevelStatsView, StatsView, SumUsageView};
 use std::time::Duration;
 
-/// So many processes are looked at on one page.
+/// Number of processes in one page of the query for live processes.
 const PAGE: u32 = 500;
-/// So many processes are asked for their usage side by side.
+/// Maximum number of processes whose usage is measured in parallel.
 const MAX_CONCURRENT: usize = 16;
 
-/// What one that lives uses, and for how long it has run.
+/// Resource usage and run time of one live process.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LiveUsage {
     level: Level,
@@ -22,7 +22,7 @@ pub(crate) struct LiveUsage {
     usage: Option<TreeUsage>,
 }
 
-/// What those use that live, of the processes that a filter admits. What cannot be found out now is left out.
+/// Measures the usage of all live processes that match a filter. Values that cannot be measured are `None`.
 pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<LiveUsage>, EngineError> {
     let statuses = Status::ALL.into_iter().filter(|status| !status.is_ended()).collect();
     let filter = ProcessFilter { statuses, ..scope.clone() };
@@ -41,7 +41,7 @@ pub(crate) async fn uses(engine: &Engine, scope: &ProcessFilter) -> Result<Vec<L
     Ok(stream::iter(looks).buffered(MAX_CONCURRENT).collect().await)
 }
 
-/// The top of the tree that is meant, which is no descendant of itself.
+/// Returns the root of the filtered tree, if it matches the filter. The filter for descendants does not include it.
 async fn root(engine: &Engine, filter: &ProcessFilter) -> Result<Vec<StoredProcess>, EngineError> {
     let Some(top) = filter.ancestor else { return Ok(Vec::new()) };
     let itself = ProcessFilter { ancestor: None, ..filter.clone() };
@@ -68,7 +68,7 @@ async fn usage(engine: &Engine, id: ProcessId) -> Option<TreeUsage> {
     engine.usage(id).await.unwrap_or_default()
 }
 
-/// Statistics by level and in total.
+/// Converts statistics: for each level and in total.
 pub(crate) fn stats(stats: &ProcessStats, uses: &[LiveUsage], now: Timestamp) -> StatsView {
     let levels = stats.levels.iter().map(|(level, numbers)| {
         let here: Vec<LiveUsage> = uses.iter().filter(|one| one.level == *level).copied().collect();
@@ -112,7 +112,7 @@ fn sum_of_one(usage: TreeUsage) -> SumUsageView {
 }
 
 fn sum(left: SumUsageView, right: SumUsageView) -> SumUsageView {
-    // What some do not tell is missing in the sum of the others.
+    // A sum covers only the processes with a known value.
     let known = |left: Option<u64>, right: Option<u64>| match (left, right) {
         (Some(left), Some(right)) => Some(left.saturating_add(right)),
         (one, other) => one.or(other),

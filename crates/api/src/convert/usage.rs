@@ -1,4 +1,4 @@
-//! What a process uses, as clients see it.
+//! Converts the resource usage of a process to the view that clients get.
 
 use crate::convert::moment::rfc3339;
 use crate::convert::process::{duration, millis, tree_usage};
@@ -6,7 +6,7 @@ use longhaul_domain::{Timestamp, TreeUsage};
 use longhaul_engine::ports::StoredProcess;
 use longhaul_wire::api::UsageReply;
 
-/// What the tree of a process uses at a moment.
+/// Converts the usage of a process and its descendants. `usage` is `None` if it cannot be measured.
 pub(crate) fn usage(stored: &StoredProcess, usage: Option<&TreeUsage>, now: Timestamp) -> UsageReply {
     let process = &stored.process;
     UsageReply {

@@ -1,4 +1,4 @@
-//! Why a process waits, as clients see it.
+//! Explains to clients why a process waits.
 
 use crate::convert::moment::{rfc3339, span};
 use crate::convert::process::{BlockedBy, holder};
@@ -9,10 +9,10 @@ use longhaul_engine::ports::StoredProcess;
 use longhaul_engine::{Engine, EngineError, WaitReason};
 use longhaul_wire::api::{HolderView, WhyView};
 
-/// So many holders are shown with their names; the rest by their ids.
+/// Maximum number of slot holders that are shown with their names; further holders are shown by id only.
 const MAX_NAMED_HOLDERS: usize = 100;
 
-/// Why a process waits.
+/// Returns the reason why a process waits, and the processes that hold the slots.
 pub(crate) async fn why(engine: &Engine, id: ProcessId) -> Result<WhyView, EngineError> {
     let why = engine.why(id).await?;
     let stored = engine.process(id).await?;
@@ -98,7 +98,7 @@ fn told(stored: &StoredProcess, why: &WaitReason, holders: Vec<HolderView>, now:
     }
 }
 
-/// What is said of a process that waits for no slot: it may wait for input all the same.
+/// Explains that a process does not wait for a slot. The process may still wait for input.
 fn not_queued(process: &Process, status: Status) -> String {
     if process.conditions.holds(Condition::WaitingForInput) {
         return format!(

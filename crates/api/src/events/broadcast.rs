@@ -1,8 +1,9 @@
-//! One reader of the log for all who are at its newest place.
+//! Shares one reader of the event log among all subscribers that are near its end.
 //!
-//! Each event is read, completed and written once, whoever listens. The newest ones are kept in a ring, from which every
-//! listener takes at his own pace; whoever is further behind reads the log by himself until he has come near. Listeners
-//! are woken in groups, so that whoever else has work to do gets between them. Without a listener there is nothing.
+//! Each event is read, completed and serialized once for all subscribers. The newest events are stored in a ring
+//! buffer, from which each subscriber reads at its own pace. A subscriber that is too far behind reads the log directly
+//! until it has caught up. Subscribers are woken in groups, so that other tasks can run in between. Without subscribers
+//! there is no reader task.
 
 mod feed;
 mod ring_buffer;
@@ -18,13 +19,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wakers::WakerGroup;
 
-/// What the listeners of one engine share. Clones are the same.
+/// Handle to the shared reader of one engine's event log. Clones refer to the same reader.
 #[derive(Clone, Debug, Default)]
 pub struct EventBroadcast {
     ring_buffer: Arc<Mutex<Weak<RingBuffer>>>,
 }
 
-/// The place of one listener.
+/// The position of one subscriber in the shared ring buffer.
 #[derive(Debug)]
 pub(crate) struct Subscriber {
     ring_buffer: Arc<RingBuffer>,
@@ -33,26 +34,27 @@ pub(crate) struct Subscriber {
     ahead: VecDeque<BroadcastItem>,
 }
 
-/// What a listener hears.
+/// Result of a read from the ring buffer.
 #[derive(Debug)]
 pub(crate) enum RelayItem {
-    /// What comes after his place.
+    /// The item that follows the subscriber's cursor.
     Next(BroadcastItem),
-    /// It is not kept here any more: the log has it.
+    /// The next item is no longer in the ring buffer; the subscriber must read it from the log.
     Behind,
-    /// Nothing more comes this way.
+    /// The shared reader has ended.
     Over,
 }
 
 impl EventBroadcast {
-    /// A seat for whoever has read everything up to a place; none if nobody listens, or if what comes after it is not
-    /// kept here any more.
+    /// Subscribes a reader that has read everything up to `place`. Returns `None` if there is no shared reader, or if
+    /// the items after `place` are no longer in the ring buffer.
     pub(crate) fn join(&self, place: EventCursor) -> Option<Subscriber> {
         let ring_buffer = self.lock().upgrade()?;
         ring_buffer.reaches(place).then(|| Subscriber::at(place, ring_buffer))
     }
 
-    /// The same for one who has reached the end of the log: the first one begins it, with what he knows.
+    /// Subscribes a reader that has reached the end of the log. If there is no shared reader, starts one with the
+    /// `subjects` that this reader has cached.
     pub(crate) fn join_or_begin(
         &self,
         engine: &Engine,
@@ -81,15 +83,15 @@ impl Subscriber {
         Self { ring_buffer, wakers, place, ahead: VecDeque::new() }
     }
 
-    /// The place behind everything that was heard.
+    /// Returns the cursor behind the last item that was returned.
     pub(crate) const fn place(&self) -> EventCursor {
         self.place
     }
 
-    /// Parks until there is something to hear. Dropping the call loses nothing.
+    /// Waits for the next item. Cancel safe: dropping the call loses no item.
     pub(crate) async fn next(&mut self) -> RelayItem {
         while self.ahead.is_empty() {
-            // Before the look: whoever adds something afterwards sees that somebody waits.
+            // Register before the buffer is checked, so that an item that is added afterwards wakes this subscriber.
             let waiting = self.wakers.wait();
             match self.ring_buffer.after(self.place) {
                 RingRead::These(found) => self.ahead = found,

@@ -1,4 +1,4 @@
-//! What changes, for those who look at it anew then.
+//! A stream of change notifications, for clients that then query the changed processes again.
 
 use crate::api::Api;
 use crate::error::ApiError;
@@ -7,26 +7,26 @@ use crate::events::log_reader::LogReader;
 use crate::events::reader::{EventReader, ReaderItem};
 use longhaul_domain::{Fact, ProcessId};
 
-/// The changes of all processes from a moment on. Dropping it ends it.
+/// Change notifications for all processes. Dropping the value ends the stream.
 #[derive(Debug)]
 pub struct ChangeStream {
     reader: EventReader,
 }
 
-/// What changed.
+/// A change notification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProcessChange {
-    /// The state of one process, or what holds of it; not what a worker says it does.
+    /// The state or a condition of this process has changed. Changes of progress and stage are not reported.
     Of(ProcessId),
-    /// Events are missing: anything may have.
+    /// Events are missing, so any process may have changed.
     Anything,
 }
 
 impl Api {
-    /// Tells what changes from now on.
+    /// Returns the changes that happen from now on.
     ///
     /// # Errors
-    /// The log cannot be read.
+    /// Returns an error if the log cannot be read.
     pub async fn changes(&self) -> Result<ChangeStream, ApiError> {
         let trail = LogReader::from_now(&self.engine).await?;
         Ok(ChangeStream { reader: EventReader::of(&self.engine, &self.relay, trail, EventFilter::default()) })
@@ -34,7 +34,8 @@ impl Api {
 }
 
 impl ChangeStream {
-    /// Parks until something changes; none when the engine has ended. Dropping the call loses nothing.
+    /// Waits for the next change. Returns `None` when the engine has shut down. Cancel safe: dropping the call loses no
+    /// change.
     pub async fn next(&mut self) -> Option<ProcessChange> {
         loop {
             self.reader.look().await?;

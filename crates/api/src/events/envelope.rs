@@ -1,4 +1,4 @@
-//! From a fact to what subscribers are told of it.
+//! Converts events of the log to the envelopes that subscribers receive.
 
 use crate::convert::{dating, ending, rfc3339, seconds};
 use crate::events::place::cursor_text;
@@ -7,7 +7,7 @@ use longhaul_domain::{Ending, ExitStatus, Fact, NodeId, Status, StopCause};
 use longhaul_engine::ports::{EventCursor, LoggedEvent};
 use longhaul_wire::event::{Envelope, EventData, EventKind, StartTrigger};
 
-/// The envelope of an event, without the tail of the output.
+/// Builds the envelope of an event, without the output tail.
 pub(crate) fn envelope(
     kind: EventKind,
     logged: &LoggedEvent,
@@ -28,7 +28,7 @@ pub(crate) fn envelope(
     }
 }
 
-/// The envelope that says that events are missing.
+/// Builds the envelope that reports missing events.
 pub(crate) fn gap(from: Option<EventCursor>, to: EventCursor, now: String, here: &NodeId) -> Envelope {
     let (before, after) = (from.map(cursor_text), cursor_text(to));
     Envelope {
@@ -117,7 +117,7 @@ fn add_ending(data: &mut EventData, how: &Ending) {
     data.completed_at_precision = dating(how).map(ToOwned::to_owned);
 }
 
-/// Code or signal of an end.
+/// Returns the exit code or the signal number of an ending.
 pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
     match how.exit().map(|exit| exit.status) {
         Some(ExitStatus::Code(code)) => (Some(code), None),
@@ -126,7 +126,7 @@ pub(crate) fn exit_of(how: &Ending) -> (Option<i32>, Option<u8>) {
     }
 }
 
-/// What went wrong, for every end but a good or a wanted one.
+/// Returns the error message of an ending, or `None` for completed and cancelled processes.
 pub(crate) fn error_of(how: &Ending) -> Option<String> {
     match how {
         Ending::Completed { .. } | Ending::Cancelled { .. } => None,
@@ -142,7 +142,7 @@ const fn cause_of(how: &Ending) -> Option<StopCause> {
     }
 }
 
-/// Where it stands after a fact, as far as the fact alone tells.
+/// Returns the status after an event, or `None` if the event alone does not determine the status.
 const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
     match fact {
         Fact::Submitted => match begins {
@@ -154,7 +154,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
             Some(StartTrigger::AtOnce | StartTrigger::AtItsTurn) | None => Some(Status::Running),
         },
         Fact::NeverRan | Fact::BecameDue | Fact::RetryScheduled { .. } => Some(Status::Pending),
-        // What holds of it is told of work in progress.
+        // Conditions are recorded only for running work.
         Fact::Spawned { .. }
         | Fact::Resumed { .. }
         | Fact::StageChanged { .. }
@@ -178,7 +178,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
     }
 }
 
-/// A name as it may stand in a path.
+/// Percent-encodes a name for use in a URL path.
 fn in_path(name: &str) -> String {
     let mut text = String::new();
     for byte in name.bytes() {

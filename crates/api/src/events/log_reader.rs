@@ -1,4 +1,4 @@
-//! The event log, read step by step by one reader at his own pace.
+//! Reads the event log page by page, at the pace of its caller.
 
 use longhaul_engine::ports::{EventCursor, LoggedEvent};
 use longhaul_engine::{Engine, EngineError};
@@ -6,34 +6,35 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::select;
 
-/// The most events that a reader holds.
+/// Maximum number of events that a reader has in memory.
 const PAGE: u32 = 64;
-/// The first wait before a store that does not answer is asked again; it doubles.
+/// Delay before the first retry after a failed store request. Doubles with each retry.
 const MIN_RETRY_DELAY: Duration = Duration::from_millis(50);
-/// The longest such wait.
+/// Maximum delay between two retries.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// One step of a reader through the log.
+/// An item of the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogItem {
-    /// Something became true.
+    /// An event.
     Event(Box<LoggedEvent>),
-    /// Events are missing: the log does not keep them, or was started anew.
+    /// Events are missing, because the log has deleted them or was recreated.
     Gap {
-        /// The last place before; none if that is the beginning.
+        /// Cursor of the last item before the gap. `None` if the gap starts at the beginning of the log.
         from: Option<EventCursor>,
-        /// The place after which events are told again.
+        /// Cursor after which events are available again.
         to: EventCursor,
     },
-    /// Everything that was there is told.
+    /// All events that existed at the start have been read. Contains the current cursor.
     CaughtUp(EventCursor),
 }
 
-/// A reader of the log. It pulls, so that one who does not read costs no more than the page that he holds.
+/// A reader of the event log. It fetches a page only when its caller needs one, so a slow caller costs one page of
+/// memory.
 #[derive(Debug)]
 pub(crate) struct LogReader {
     engine: Engine,
-    /// The place after everything that is ahead.
+    /// Cursor behind all fetched items. `None` before the oldest event.
     after: Option<EventCursor>,
     ahead: VecDeque<LogItem>,
     reach: ReadRange,
@@ -42,14 +43,15 @@ pub(crate) struct LogReader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadRange {
-    /// There are older events than now.
+    /// Events from the past may still be unread.
     Behind,
-    /// What was there has been read.
+    /// All existing events have been read.
     AtEnd,
 }
 
 impl LogReader {
-    /// Begins after a place; before the oldest event kept without one. With `goes_on` it does not end with the newest.
+    /// Creates a reader that starts after `place`, or before the oldest event if `place` is `None`. With `goes_on`, the
+    /// reader waits for new events at the end of the log.
     pub(crate) async fn after(
         engine: &Engine,
         place: Option<EventCursor>,
@@ -63,7 +65,7 @@ impl LogReader {
             goes_on,
         };
         let end = engine.log_end().await?;
-        // Another log, or one that was started anew: nothing would ever come after that place.
+        // The cursor belongs to another log, or the log was recreated. No event would ever follow this cursor.
         if place.is_some_and(|place| place > end) {
             trail.ahead.push_back(LogItem::Gap { from: place, to: end });
             trail.after = Some(end);
@@ -71,13 +73,13 @@ impl LogReader {
         Ok(trail)
     }
 
-    /// Begins with what happens from now on.
+    /// Creates a reader of all events that follow the current end of the log.
     pub(crate) async fn from_now(engine: &Engine) -> Result<Self, EngineError> {
         let end = engine.log_end().await?;
         Self::after(engine, Some(end), true).await
     }
 
-    /// Goes on behind a place that was reached before.
+    /// Creates a following reader from a cursor that is known to be valid.
     pub(crate) fn behind(engine: &Engine, place: EventCursor) -> Self {
         Self {
             engine: engine.clone(),
@@ -88,23 +90,23 @@ impl LogReader {
         }
     }
 
-    /// The place that was reached, between two pages, if it goes on with the newest.
+    /// Returns the current cursor if the reader follows the log and all fetched items have been taken.
     pub(crate) fn between(&self) -> Option<EventCursor> {
         self.after.filter(|_| self.goes_on && self.ahead.is_empty())
     }
 
-    /// Whether everything that was there has been read.
+    /// Returns true if all existing events have been read.
     pub(crate) fn is_at_end(&self) -> bool {
         self.reach == ReadRange::AtEnd
     }
 
-    /// Whether there is a next step without a wait.
+    /// Returns true if another item is already in memory.
     pub(crate) fn has_more(&self) -> bool {
         !self.ahead.is_empty()
     }
 
-    /// The next step, which stays the next one until it is [taken](Self::take); none when all is over. Dropping the call
-    /// loses nothing.
+    /// Returns the next item without removing it; see [`take`](Self::take). Returns `None` at the end, or when the
+    /// engine has shut down. Cancel safe: dropping the call loses no item.
     pub(crate) async fn look(&mut self) -> Option<&LogItem> {
         while self.ahead.is_empty() {
             self.read_on().await?;
@@ -112,7 +114,7 @@ impl LogReader {
         self.ahead.front()
     }
 
-    /// Goes past the next step.
+    /// Removes and returns the next item.
     pub(crate) fn take(&mut self) -> Option<LogItem> {
         self.ahead.pop_front()
     }
@@ -142,7 +144,7 @@ impl LogReader {
     }
 }
 
-/// Asks until there is an answer; none when the engine has ended.
+/// Repeats a store request until it succeeds. Returns `None` when the engine has shut down.
 pub(crate) async fn patiently<T, F: Future<Output = Result<T, EngineError>>>(
     engine: &Engine,
     ask: impl Fn() -> F,

@@ -1,19 +1,19 @@
-//! Places in the event log, as clients hold them.
+//! Text form of cursors in the event log.
 
 use crate::error::ApiError;
 use longhaul_engine::ports::EventCursor;
 
-/// What stands before the number, so that nobody takes a cursor for something to count with.
+/// Prefix of cursor texts. It shows clients that a cursor is not a number to calculate with.
 const MARK: &str = "e-";
-/// The place before the oldest event that is kept.
+/// Text of the cursor before the oldest stored event.
 pub(crate) const START: &str = "start";
 
-/// A place as a client holds it: good for as long as the log keeps what comes after, whoever serves it.
+/// Formats a cursor for clients. The text is valid on every node for as long as the log has the events that follow.
 pub(crate) fn cursor_text(cursor: EventCursor) -> String {
     format!("{MARK}{:x}", cursor.0)
 }
 
-/// Reads what a client was given; none for the start.
+/// Parses a cursor. Returns `None` for [`START`].
 pub(crate) fn read_cursor(text: &str) -> Result<Option<EventCursor>, ApiError> {
     if text == START {
         return Ok(None);

@@ -1,4 +1,5 @@
-//! A reader of events: along the log by itself as long as it is behind, and with all others at the newest place.
+//! Reads events from the log while the reader is behind, and from the shared [broadcast](EventBroadcast) at the end of
+//! the log.
 
 use crate::events::EventFilter;
 use crate::events::broadcast::{BroadcastItem, EventBroadcast, RelayItem, Subscriber};
@@ -9,25 +10,26 @@ use longhaul_engine::Engine;
 use longhaul_engine::ports::EventCursor;
 use std::sync::Arc;
 
-/// What a reader comes by.
+/// An item that a reader has read.
 #[derive(Clone, Debug)]
 pub(crate) enum ReaderItem {
-    /// An event that is wanted.
+    /// An event that matches the filter.
     Event(Arc<EventSnapshot>),
-    /// One that is not.
+    /// An event that the filter excludes.
     Unwanted(EventCursor),
-    /// Events are missing: the log does not keep them, or was started anew.
+    /// Events are missing, because the log has deleted them or was recreated.
     Gap {
-        /// The last place before; none if that is the beginning.
+        /// Cursor of the last item before the gap. `None` if the gap starts at the beginning of the log.
         from: Option<EventCursor>,
-        /// The place after which events are told again.
+        /// Cursor after which events are available again.
         to: EventCursor,
     },
-    /// Everything that was there is told. It comes once.
+    /// All events that existed at the start have been read. Sent once, with the current cursor.
     CaughtUp(EventCursor),
 }
 
-/// Reads at its own pace: it pulls, so that one who does not read costs no more than the page that he holds.
+/// Reader of filtered events. It fetches events only when its caller needs them, so a slow caller costs one page of
+/// memory.
 #[derive(Debug)]
 pub(crate) struct EventReader {
     engine: Engine,
@@ -40,19 +42,19 @@ pub(crate) struct EventReader {
     next: Option<ReaderItem>,
 }
 
-/// How a reader reads.
+/// Source from which a reader gets its events.
 #[derive(Debug)]
 enum ReadMode {
-    /// By itself, until it is at the newest place.
+    /// The log, until the reader has reached its end.
     Own,
-    /// With all others.
+    /// The shared broadcast.
     Shared(Subscriber),
-    /// By itself to the end: there is nobody to read with any more.
+    /// The log, permanently: the shared broadcast has ended.
     Last,
 }
 
 impl ReaderItem {
-    /// The place behind it.
+    /// Returns the cursor behind the item.
     pub(crate) fn place(&self) -> EventCursor {
         match self {
             Self::Event(shape) => shape.logged.cursor,
@@ -63,7 +65,7 @@ impl ReaderItem {
 }
 
 impl EventReader {
-    /// Along a trail.
+    /// Creates a reader that starts where `trail` starts.
     pub(crate) fn of(engine: &Engine, relay: &EventBroadcast, trail: LogReader, wanted: EventFilter) -> Self {
         Self {
             engine: engine.clone(),
@@ -77,8 +79,8 @@ impl EventReader {
         }
     }
 
-    /// What comes next, which stays the next until it is [taken](Self::take); none when all is over. Dropping the call
-    /// loses nothing.
+    /// Returns the next item without removing it; see [`take`](Self::take). Returns `None` at the end of the stream, or
+    /// when the engine has shut down. Cancel safe: dropping the call loses no item.
     pub(crate) async fn look(&mut self) -> Option<&ReaderItem> {
         if self.next.is_none() {
             self.next = Some(self.read_on().await?);
@@ -86,7 +88,7 @@ impl EventReader {
         self.next.as_ref()
     }
 
-    /// Goes past it.
+    /// Removes and returns the next item.
     pub(crate) fn take(&mut self) -> Option<ReaderItem> {
         self.next.take()
     }
@@ -100,7 +102,7 @@ impl EventReader {
                         RelayItem::Behind => ReadMode::Own,
                         RelayItem::Over => ReadMode::Last,
                     };
-                    // What is remembered is as old as the last step that was made alone.
+                    // The cached subjects are outdated: they were not updated while the reader used the broadcast.
                     (self.subjects, self.trail) =
                         (SubjectCache::default(), LogReader::behind(&self.engine, seat.place()));
                     self.way = way;
@@ -114,8 +116,8 @@ impl EventReader {
         }
     }
 
-    /// With the others, if that is possible from here. Only one who has reached the end of the log begins it: it would
-    /// leave him behind again at once.
+    /// Subscribes to the broadcast if possible. Only a reader at the end of the log may start the broadcast, because
+    /// otherwise the broadcast would start far behind the newest event and this reader would soon be left behind again.
     fn seat(&mut self) -> Option<Subscriber> {
         let place = self.trail.between().filter(|_| self.has_caught_up)?;
         if self.trail.is_at_end() {

@@ -1,10 +1,10 @@
-//! An event in the words of subscribers.
+//! Events with their serialized text.
 
 use longhaul_wire::event::Envelope;
 use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
-/// An envelope with its texts, each of which is written once for all who are told of it. Clones share them.
+/// An event envelope whose texts are serialized at most once. Clones share the texts.
 #[derive(Clone, Debug)]
 pub struct SerializedEvent(Arc<SerializedText>);
 
@@ -20,12 +20,12 @@ impl SerializedEvent {
         Self(Arc::new(SerializedText { envelope, event: OnceLock::new(), line: OnceLock::new() }))
     }
 
-    /// Its text as a server-sent event, which the first who asks writes.
+    /// Returns the text of the server-sent event. The first call creates the text with `write`.
     pub fn as_event(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
         self.0.event.get_or_init(|| write(self).into_bytes().into()).clone()
     }
 
-    /// Its text as a line of JSON, which the first who asks writes.
+    /// Returns the text as a line of JSON. The first call creates the text with `write`.
     pub fn as_line(&self, write: impl FnOnce(&Envelope) -> String) -> Arc<[u8]> {
         self.0.line.get_or_init(|| write(self).into_bytes().into()).clone()
     }

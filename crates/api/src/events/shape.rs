@@ -1,4 +1,4 @@
-//! What an event says beside itself: made once, whoever is told of it.
+//! Events together with the data about their process. The data is collected once for all subscribers.
 
 use crate::events::EventFilter;
 use crate::events::envelope::envelope;
@@ -11,20 +11,21 @@ use longhaul_engine::ports::{AttemptKey, LoggedEvent};
 use longhaul_wire::event::{EventKind, StartTrigger};
 use tokio::sync::OnceCell;
 
-/// An event with what was known of its process then.
+/// An event with the data about its process at that time.
 #[derive(Debug)]
 pub(crate) struct EventSnapshot {
     pub(crate) logged: LoggedEvent,
-    /// None if it is for stores and engines alone.
+    /// Event type for subscribers. `None` for internal events.
     pub(crate) kind: Option<EventKind>,
-    /// None of a process that was let go.
+    /// Data about the process. `None` if the process was pruned.
     pub(crate) subject: Option<EventSubject>,
     telling: OnceCell<SerializedEvent>,
 }
 
 impl EventSnapshot {
-    /// The shape of an event, the next one that these subjects are told of; the inner none means that it is not wanted,
-    /// the outer that the engine has ended. Dropping the call loses nothing.
+    /// Builds the snapshot of an event. Events must be passed in the order of the log, because each call updates
+    /// `subjects`. The inner value is `None` if the filter excludes the event; the outer value is `None` when the
+    /// engine has shut down. Cancel safe.
     pub(crate) async fn of(
         engine: &Engine,
         subjects: &mut SubjectCache,
@@ -53,15 +54,15 @@ impl EventSnapshot {
         Some(shape)
     }
 
-    /// Whether somebody wants it.
+    /// Returns true if the event matches a filter.
     pub(crate) fn is_wanted(&self, wanted: &EventFilter) -> bool {
         wanted.is_of_process(self.logged.id)
             && wanted.is_of_session(self.subject.as_ref())
             && wanted.is_of_kind(self.kind)
     }
 
-    /// What subscribers are told, if anything. The first who asks reads for it what only the end of an output and the
-    /// record tell.
+    /// Returns the event as subscribers receive it, or `None` for internal events. The first call reads the output tail
+    /// and the current progress.
     pub(crate) async fn telling(&self, engine: &Engine) -> Option<SerializedEvent> {
         let kind = self.kind?;
         Some(self.telling.get_or_init(|| self.told(kind, engine)).await.clone())
@@ -71,7 +72,7 @@ impl EventSnapshot {
         let Self { logged, subject, .. } = self;
         let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
         if let Fact::StageChanged { stage } = &logged.event.fact {
-            // The log keeps the stage alone: how far it is can be told as long as it stands there.
+            // The log contains only the stage. The record has the progress for as long as the stage is current.
             let stored = engine.process(logged.id).await.ok();
             let live = stored.filter(|stored| !stored.process.status().is_ended());
             let live_stats =
@@ -84,7 +85,8 @@ impl EventSnapshot {
         SerializedEvent::of(envelope)
     }
 
-    /// The output that shows how a process ended, if it had any and has it here.
+    /// Returns the key of the output whose tail shows how the process ended. Returns `None` if there is no output on
+    /// this node.
     fn output(&self, engine: &Engine) -> Option<AttemptKey> {
         let Fact::Ended { ending, .. } = &self.logged.event.fact else { return None };
         let subject = self.subject.as_ref().filter(|subject| subject.begins == StartTrigger::WhenSpawned)?;
@@ -95,7 +97,7 @@ impl EventSnapshot {
         Some(AttemptKey { id: self.logged.id, attempt: subject.attempt? })
     }
 
-    /// About so many bytes it takes, with its texts.
+    /// Returns the approximate memory size in bytes, including the serialized texts.
     pub(crate) fn weight(&self) -> usize {
         const PLAIN: usize = 4_096;
         let said = match &self.logged.event.fact {
@@ -128,7 +130,7 @@ impl EventSnapshot {
             | Fact::LateExit { .. } => 0,
         };
         let command = self.subject.iter().flat_map(|subject| &subject.command);
-        // As it is, in its envelope, and in two texts.
+        // Each text is stored four times: in the snapshot, in the envelope and in two serialized forms.
         PLAIN + 4 * (said + command.map(|word| word.len() + 24).sum::<usize>())
     }
 }

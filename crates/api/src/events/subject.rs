@@ -1,4 +1,4 @@
-//! What is known of the processes that events are about.
+//! Data about the processes that events refer to.
 
 use crate::events::log_reader::patiently;
 use longhaul_domain::{
@@ -10,14 +10,14 @@ use longhaul_engine::ports::{EventCursor, StoredProcess};
 use longhaul_wire::event::StartTrigger;
 use std::collections::BTreeMap;
 
-/// So many processes a reader remembers; it loads the others again.
+/// Maximum number of processes in the cache of a reader. Other processes are loaded from the store when needed.
 const MAX_CACHED: usize = 128;
-/// So much of a command line is told, in bytes.
+/// Maximum length of a command line in an event, in bytes.
 const MAX_COMMAND_LEN: usize = 4_096;
-/// So many events a reader looks back for process ids that became known before it began.
+/// Number of events before an end event that are searched for pids of commands.
 const LOOKBACK_EVENTS: u32 = 512;
 
-/// What events tell of a process beside what happened.
+/// Data about a process that its events contain in addition to the fact.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSubject {
     pub(crate) kind: ProcessType,
@@ -52,7 +52,7 @@ impl EventSubject {
             pid: None,
             started_at: None,
         };
-        // The record may be ahead of the event; with one attempt alone it can only be about that.
+        // The record may be newer than the event. If there was only one attempt, both describe the same attempt.
         if process.attempt <= AttemptNo(1) {
             subject.place(process);
         }
@@ -67,7 +67,7 @@ impl EventSubject {
         self.pid = pid.or(self.pid);
     }
 
-    /// Takes in what an event says about where it runs.
+    /// Updates the attempt, node, pid and start time from an event.
     pub(crate) fn note(&mut self, event: &Event) {
         match &event.fact {
             Fact::Claimed { attempt, node } => {
@@ -78,7 +78,7 @@ impl EventSubject {
                 }
             }
             Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
-            // The record may tell of what came later.
+            // The record may already describe later attempts.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
                 self.started_at = (self.begins == StartTrigger::AtOnce).then_some(event.at);
@@ -110,18 +110,18 @@ impl EventSubject {
     }
 }
 
-/// The processes that a reader remembers.
+/// Cache of the processes that a reader has recently seen.
 #[derive(Debug, Default)]
 pub(crate) struct SubjectCache {
     known: BTreeMap<ProcessId, (u64, EventSubject)>,
     uses: u64,
-    /// Process ids that became known shortly before the first end that the reader was told of.
+    /// Pids that were logged shortly before the first end event of the reader. `None` until they are needed.
     earlier: Option<BTreeMap<ProcessId, u32>>,
 }
 
 impl SubjectCache {
-    /// What is known of a process as it was with this event; none of one that was let go. The outer none means that the
-    /// engine has ended.
+    /// Returns the data about a process after `event`. The inner value is `None` if the process was pruned; the outer
+    /// value is `None` when the engine has shut down.
     pub(crate) async fn with(
         &mut self,
         engine: &Engine,
@@ -143,8 +143,8 @@ impl SubjectCache {
         }))
     }
 
-    /// Completes what is known of a process that ended here: with a record that can change no more, and with what the log
-    /// says before the reader began.
+    /// Adds missing data about a process that has ended: from its final record, and from events that precede the start
+    /// of the reader.
     pub(crate) async fn complete(
         &mut self,
         engine: &Engine,
@@ -177,12 +177,12 @@ impl SubjectCache {
         Some(())
     }
 
-    /// What is remembered of a process.
+    /// Returns the cached data about a process.
     pub(crate) fn known(&self, id: ProcessId) -> Option<&EventSubject> {
         self.known.get(&id).map(|(_, subject)| subject)
     }
 
-    /// Lets go of one about which nothing more will be told.
+    /// Removes a process from the cache, because no more events about it will follow.
     pub(crate) fn forget(&mut self, id: ProcessId) {
         self.known.remove(&id);
     }
@@ -198,7 +198,7 @@ impl SubjectCache {
     }
 }
 
-/// The process ids that the log tells of shortly before a place.
+/// Returns the pids of commands from the last [`LOOKBACK_EVENTS`] events before `place`.
 async fn pids_before(engine: &Engine, place: EventCursor) -> Option<BTreeMap<ProcessId, u32>> {
     let from = EventCursor(place.0.saturating_sub(LOOKBACK_EVENTS.into()));
     let page = patiently(engine, || engine.log(Some(from), LOOKBACK_EVENTS, false)).await?;
@@ -211,7 +211,7 @@ async fn pids_before(engine: &Engine, place: EventCursor) -> Option<BTreeMap<Pro
     Some(pids)
 }
 
-/// The words of a command, as many as fit.
+/// Returns the program and arguments of a command, cut to [`MAX_COMMAND_LEN`] bytes.
 fn command_line(process: &Process) -> Vec<String> {
     let Some(command) = process.spec.command() else { return Vec::new() };
     let mut left = MAX_COMMAND_LEN;

@@ -1,16 +1,17 @@
-//! The end of an output, as an event shows it.
+//! Output tail in an event.
 
 use longhaul_engine::Engine;
 use longhaul_engine::ports::{AttemptKey, OutputRead};
 use longhaul_view::{TerminalPolicy, fold_redraws, sanitize};
 use longhaul_wire::event::MAX_TAIL_LEN;
 
-/// So many bytes are read: escape sequences and redrawn lines fall out of them, and the rest is to be long enough.
+/// Number of bytes that are read. More than the tail needs, because escape sequences and redrawn lines are removed.
 const READ: u32 = 8_192;
-/// So often a page is asked for until the end is reached.
+/// Maximum number of pages that are read to reach the end of the output.
 const MAX_PAGES: u32 = 64;
 
-/// The last words of an attempt that ended; none if it said nothing, or if what it said is not kept here.
+/// Returns the last lines of an ended attempt's output. Returns `None` if there was no output, or if it cannot be read
+/// on this node.
 pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
     let size = engine.output_size(key).await.ok()?;
     let begin = size.end.saturating_sub(READ.into());
@@ -24,7 +25,7 @@ pub(crate) async fn tail(engine: &Engine, key: AttemptKey) -> Option<String> {
         }
         from = page.next;
     }
-    // The first line is not whole where more is before it.
+    // Unless the read started at offset 0, the first line may be incomplete.
     let cut = bytes.iter().position(|byte| *byte == b'\n').filter(|_| begin > 0).map_or(0, |end| end + 1);
     Some(shown(bytes.get(cut..)?)).filter(|text| !text.is_empty())
 }
@@ -38,7 +39,8 @@ fn shown(bytes: &[u8]) -> String {
     last_lines(text.trim_end()).to_owned()
 }
 
-/// The whole lines at the end of a text that fit, or the end of its last line where not even that one does.
+/// Returns the last complete lines of a text that fit into [`MAX_TAIL_LEN`] bytes. If even the last line does not fit,
+/// returns its end.
 fn last_lines(text: &str) -> &str {
     let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_TAIL_LEN));
     let (before, kept) = text.split_at(begin);

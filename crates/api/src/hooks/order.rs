@@ -1,4 +1,4 @@
-//! What a hook runs, and what it is told.
+//! Configuration of hooks, and the launch request of a hook run.
 
 use crate::hooks::HOOK_TYPE;
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
@@ -6,32 +6,32 @@ use longhaul_wire::event::{BatchView, Envelope, EventKind};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Hooks go first where something waits for a place: what they tell is about work that is done.
+/// Priority of hook runs. It is the highest one, because hooks report work that has already happened.
 const PRIORITY: i64 = 100;
-/// The most bytes of an event in the environment of a hook.
+/// Maximum size of the event in the environment of a hook, in bytes.
 const MAX_EVENT_BYTES: usize = 32 * 1_024;
 
-/// What stands in braces in an argument for what happened.
+/// Names that are replaced by event data when they appear in braces in an argument.
 pub const PLACEHOLDERS: [&str; 6] = ["id", "name", "status", "exit_code", "event", "session"];
 
-/// When a hook is called.
+/// Kind of event that calls a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HookTrigger {
-    /// A process began.
+    /// A process has started.
     Start,
-    /// A process ended, however.
+    /// A process has ended, with any result.
     End,
-    /// A process failed, ran out of time, or its end was not seen.
+    /// A process has failed, timed out or been interrupted.
     Failure,
-    /// The last process of a session ended.
+    /// The last process of a session has ended.
     SessionComplete,
 }
 
 impl HookTrigger {
-    /// All of them.
+    /// All triggers.
     pub const ALL: [Self; 4] = [Self::Start, Self::End, Self::Failure, Self::SessionComplete];
 
-    /// The word for it, which is its key in the configuration.
+    /// Returns the name of the trigger, which is its key in the configuration.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl HookTrigger {
         }
     }
 
-    /// The events that it is about; none if it is about sessions.
+    /// Returns the event types that call the hook, or `None` for a trigger on sessions.
     pub(super) fn kinds(self) -> Option<Vec<EventKind>> {
         match self {
             Self::Start => Some(vec![EventKind::Started]),
@@ -53,47 +53,47 @@ impl HookTrigger {
     }
 }
 
-/// A command that is run when something happened.
+/// A checked hook: a command and the trigger that runs it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Hook {
     pub(super) moment: HookTrigger,
     plan: HookPlan,
 }
 
-/// How a hook is configured.
+/// Configuration of a hook.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct HookPlan {
-    /// The program and its arguments. In the arguments, `{id}`, `{name}`, `{status}`, `{exit_code}`, `{event}` and
-    /// `{session}` stand for what happened; no shell ever reads them.
+    /// Program and arguments. In the arguments, `{id}`, `{name}`, `{status}`, `{exit_code}`, `{event}` and `{session}`
+    /// are replaced by event data. No shell interprets the arguments.
     pub command: Vec<String>,
-    /// Where it is run.
+    /// Absolute path of the working directory.
     pub directory: String,
-    /// All that it has in its environment beside what is said about the event.
+    /// Environment variables of the command, in addition to those with the event data. No other variables are set.
     pub environment: BTreeMap<String, String>,
-    /// How long it may take.
+    /// Timeout of one run.
     pub timeout: Duration,
 }
 
-/// Why there can be no such hook.
+/// Error in the configuration of a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HookError {
-    /// It names nothing to run.
+    /// The command is empty.
     #[error("the hook has no program")]
     NoProgram,
-    /// It would be run nowhere in particular.
+    /// The working directory is not an absolute path.
     #[error("the directory of the hook is not an absolute path")]
     Directory,
-    /// It would be waited for without end.
+    /// The timeout is zero.
     #[error("the hook has no timeout")]
     NoTimeout,
 }
 
 impl Hook {
-    /// Checks a plan.
+    /// Checks a configuration and creates the hook.
     ///
     /// # Errors
-    /// [`HookError`] says what is wrong with it.
+    /// Returns a [`HookError`] if the configuration is invalid.
     pub fn new(moment: HookTrigger, plan: HookPlan) -> Result<Self, HookError> {
         if plan.command.first().is_none_or(String::is_empty) {
             return Err(HookError::NoProgram);
@@ -107,20 +107,20 @@ impl Hook {
         Ok(Self { moment, plan })
     }
 
-    /// What stands in braces in the arguments as a placeholder would, and is none: it is handed on as it stands.
+    /// Returns the names in braces that look like placeholders but are unknown. They remain unchanged in the arguments.
     #[must_use]
     pub fn unknown_placeholders(&self) -> Vec<&str> {
         let args = self.plan.command.iter().skip(1);
         args.flat_map(|arg| placeholders(arg)).filter(|name| !PLACEHOLDERS.contains(name)).collect()
     }
 
-    /// When it is called.
+    /// Returns the trigger.
     #[must_use]
     pub const fn moment(&self) -> HookTrigger {
         self.moment
     }
 
-    /// The launch for something that happened. The same event gives the same launch key.
+    /// Builds the launch request for a call. Calls for the same event have the same launch key.
     pub(super) fn request(&self, call: &HookCall) -> LaunchRequest {
         let (program, args) = match self.plan.command.split_first() {
             Some((program, args)) => (program.clone(), args),
@@ -147,7 +147,7 @@ impl Hook {
 }
 
 impl std::fmt::Debug for Hook {
-    /// Prints no values of its environment: they may be secrets.
+    /// Leaves out the values of environment variables, because they may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hook")
             .field("moment", &self.moment)
@@ -160,7 +160,7 @@ impl std::fmt::Debug for Hook {
 }
 
 impl std::fmt::Debug for HookPlan {
-    /// Prints no values of its environment: they may be secrets.
+    /// Leaves out the values of environment variables, because they may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HookPlan")
             .field("command", &self.command)
@@ -169,12 +169,12 @@ impl std::fmt::Debug for HookPlan {
     }
 }
 
-/// What a hook is told.
+/// Event data for one run of a hook.
 #[derive(Clone, Debug)]
 pub(super) struct HookCall {
-    /// Whom it is about, in words.
+    /// Event or session of the call, for log messages and the process description.
     pub(super) id: String,
-    /// What makes it the only one of its kind.
+    /// Part of the launch key that is unique for the event.
     key: String,
     event: String,
     words: BTreeMap<&'static str, String>,
@@ -218,14 +218,14 @@ impl HookCall {
         }
         Self {
             id: format!("session {}", batch.session),
-            // The place of its last end is that of no other session.
+            // The cursor belongs to the last end in the batch, which is in no other batch.
             key: batch.cursor.clone(),
             event,
             words: filled(words),
         }
     }
 
-    /// Puts what happened into an argument. What is put in is never looked at again.
+    /// Replaces the placeholders in an argument. Inserted text is not searched for placeholders again.
     fn fill(&self, arg: &str) -> String {
         let mut filled = String::new();
         let mut rest = arg;
@@ -263,7 +263,7 @@ impl HookCall {
     }
 }
 
-/// The words in braces that are written as placeholders are.
+/// Returns the words in braces that have the form of a placeholder: lower-case letters, `_` and `-`.
 fn placeholders(arg: &str) -> impl Iterator<Item = &str> {
     let names = arg.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
     let is_word = |name: &&str| {
@@ -280,7 +280,7 @@ fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
 
-/// The worst status among those that ended.
+/// Returns the worst status in a batch, from failed to completed.
 fn worst(batch: &BatchView) -> &'static str {
     ["failed", "timeout", "interrupted", "cancelled"]
         .into_iter()

@@ -1,42 +1,43 @@
-//! What the events of the log add up to.
+//! Counters that are computed from the events of the log.
 
 use crate::metrics::histogram::Histogram;
 use longhaul_domain::{Ending, Event, Exit, Fact, LiveStats, ProcessId, Status, Timestamp};
 use longhaul_engine::ports::LoggedEvent;
 use std::collections::{BTreeMap, HashMap};
 
-/// So many processes are known by what is still to come of them; beyond that their spans are not counted.
+/// Maximum number of live processes whose start times are remembered. The durations of further processes are not
+/// counted.
 const MAX_OPEN: usize = 100_000;
 
-/// What was counted so far.
+/// Counters and histograms of events.
 #[derive(Debug)]
 pub(super) struct EventCounters {
     pub(super) launches: u64,
     pub(super) retries: u64,
-    /// By how they ended.
+    /// Number of ended processes for each final status.
     pub(super) endings: BTreeMap<Status, u64>,
-    /// From when it could be claimed until it was.
+    /// Times from eligibility for a claim to the claim.
     pub(super) queue_wait: Histogram,
-    /// Time from the claim to the start of the command.
+    /// Times from the claim to the start of the command.
     pub(super) spawn: Histogram,
-    /// Time from the start of an attempt to its end.
+    /// Durations of attempts.
     pub(super) duration: Histogram,
-    /// From an exit until it was on record.
+    /// Times from an exit to its record in the store.
     pub(super) detection: Histogram,
     pub(super) output_bytes: u64,
-    /// How often events were missed.
+    /// Number of times that events were missed.
     pub(super) gaps: u64,
     open: HashMap<ProcessId, OpenProcess>,
 }
 
-/// What is known of one that has not ended.
+/// Progress of a process that has not ended, with the time of its last step.
 #[derive(Clone, Copy, Debug)]
 enum OpenProcess {
-    /// It waits since then.
+    /// The process waits to be claimed since this time.
     Waiting(Timestamp),
-    /// It was claimed then.
+    /// The process was claimed at this time.
     Claimed(Timestamp),
-    /// It runs since then.
+    /// The command runs since this time.
     Running(Timestamp),
 }
 
@@ -59,7 +60,7 @@ impl Default for EventCounters {
 }
 
 impl EventCounters {
-    /// Takes in an event of the log.
+    /// Counts an event of the log.
     pub(super) fn take(&mut self, logged: &LoggedEvent) {
         let LoggedEvent { id, event: Event { at, fact }, .. } = logged;
         let (id, at) = (*id, *at);
@@ -92,7 +93,8 @@ impl EventCounters {
             }
             Fact::Ended { ending, live_stats } => {
                 *self.endings.entry(ending.status()).or_default() += 1;
-                // Of one that waited for its children everything else is counted already.
+                // A process that waited for its children is no longer in `open`, because its output was already
+                // counted.
                 if self.open.contains_key(&id) {
                     self.output_bytes += written(ending.exit(), live_stats);
                 }
@@ -120,7 +122,7 @@ impl EventCounters {
         }
     }
 
-    /// Events were missed: what was open may be over.
+    /// Handles missed events: forgets all live processes, because they may have ended.
     pub(super) fn missed(&mut self) {
         self.gaps += 1;
         self.open.clear();
@@ -136,7 +138,7 @@ impl EventCounters {
     fn attempt_ended(&mut self, id: ProcessId, at: Timestamp, ending: &Ending) {
         let since = match (self.open.remove(&id), ending) {
             (Some(OpenProcess::Running(since) | OpenProcess::Claimed(since)), _) => since,
-            // Reported work that began with its submit.
+            // Reported work starts with its submission, so it has no claim event.
             (Some(OpenProcess::Waiting(since)), Ending::Completed { .. } | Ending::Failed { .. }) => since,
             (Some(OpenProcess::Waiting(_)) | None, _) => return,
         };

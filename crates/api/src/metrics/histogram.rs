@@ -1,28 +1,28 @@
-//! How often something took how long.
+//! Histograms of durations.
 
 use std::time::Duration;
 
-/// Counts of spans by upper bounds.
+/// Number of durations in each bucket. Bounds are in seconds.
 #[derive(Clone, Debug)]
 pub(super) struct Histogram {
     bounds: &'static [f64],
-    /// One for each bound, and one for what lies above the last.
+    /// Number of values in each bucket, plus a last bucket for values above all bounds.
     counts: Vec<u64>,
     sum: f64,
 }
 
 impl Histogram {
-    /// For what should take milliseconds.
+    /// Creates a histogram for operations that should take milliseconds.
     pub(super) fn of_latency() -> Self {
         Self::with(&[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0])
     }
 
-    /// For what waits for others.
+    /// Creates a histogram for waiting times.
     pub(super) fn of_waiting() -> Self {
         Self::with(&[0.005, 0.05, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0])
     }
 
-    /// For work.
+    /// Creates a histogram for the durations of attempts.
     pub(super) fn of_work() -> Self {
         Self::with(&[0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0, 14_400.0, 86_400.0])
     }
@@ -40,7 +40,7 @@ impl Histogram {
         }
     }
 
-    /// Each bound with how many did not exceed it.
+    /// Returns each bound in seconds with the number of values that do not exceed it.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let mut sum = 0;
         self.bounds.iter().zip(&self.counts).map(move |(bound, count)| {
@@ -53,7 +53,7 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// All together, in seconds.
+    /// Returns the sum of all values in seconds.
     pub(super) const fn sum(&self) -> f64 {
         self.sum
     }

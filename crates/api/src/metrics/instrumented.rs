@@ -1,4 +1,4 @@
-//! A store whose writes are timed, and counted.
+//! A store wrapper that measures the duration of writes.
 
 use crate::metrics::{Metrics, StoreWrite};
 use async_trait::async_trait;
@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// A store whose writes are timed, and from which it is known who lives; it does what the one inside does.
+/// Store wrapper that measures writes and reports written processes to the live gauge. All calls are forwarded to the
+/// inner store.
 #[derive(Debug)]
 pub struct InstrumentedStore {
     inner: Arc<dyn Store>,
@@ -20,10 +21,10 @@ pub struct InstrumentedStore {
 }
 
 impl InstrumentedStore {
-    /// Times the writes of a store. The clock is the one that its events are told by.
+    /// Wraps a store. `clock` must be the clock that the events of the store are timed with.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Metrics) -> Self {
-        // Others write there too.
+        // Leases expire only in a shared store, to which other nodes write too.
         metrics.inner.is_shared.store(inner.leases_expire(), Ordering::Relaxed);
         Self { inner, clock, metrics }
     }
@@ -72,8 +73,8 @@ impl StoreDecorator for InstrumentedStore {
         let next = change.next.clone();
         let revision = self.timed(StoreWrite::Commit, self.inner.commit(change)).await?;
         let before = self.metrics.roll().take(&next, revision);
-        // What waited for its children told of its exit when its own work was over; what ended while no manager was there
-        // is no measure of this one.
+        // Two cases are not measured: a process that waited for its children reported its exit earlier, and a process
+        // whose previous record is unknown may have exited while no manager was running.
         if let Some(exited_at) = exited_at
             && before == Some(SlotState::Holding)
         {
@@ -83,7 +84,7 @@ impl StoreDecorator for InstrumentedStore {
     }
 }
 
-/// When the last attempt exited, if it tells of that.
+/// Returns the time of the last attempt's exit, if the event contains an exit.
 fn exited_at(event: &Event) -> Option<Timestamp> {
     match &event.fact {
         Fact::AwaitingChildren { ending, .. } | Fact::Ended { ending, .. } => ending.exit().map(|_| event.at),

@@ -1,9 +1,9 @@
-//! Who lives, by status and by key, without asking the store.
+//! Numbers of live processes by status and by key, without queries to the store.
 
 use longhaul_domain::{Process, ProcessId, Revision, SlotKey, SlotState, Status};
 use std::collections::{BTreeMap, HashMap};
 
-/// Who lives: what was read of the store, and what this manager wrote since.
+/// Live processes: those that were read from the store at the start, updated by all writes of this manager.
 #[derive(Debug, Default)]
 pub(super) struct LiveGauge {
     entries: HashMap<ProcessId, GaugeEntry>,
@@ -12,17 +12,17 @@ pub(super) struct LiveGauge {
     count: CountState,
 }
 
-/// How many stand at a key.
+/// Numbers of processes that wait for, or hold, a slot of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct KeyGauge {
     pub(super) waiting: u64,
     pub(super) running: u64,
 }
 
-/// How far it is known what was there at the start.
+/// Progress of the initial read of the store.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum CountState {
-    /// It is still read. Who ended meanwhile is remembered, so that an older page brings nobody back to life.
+    /// The store is still being read. Ended processes are remembered, so that an older page does not add them again.
     #[default]
     UnderWay,
     Done,
@@ -37,7 +37,7 @@ struct GaugeEntry {
 }
 
 impl LiveGauge {
-    /// Takes in a record at a revision, unless a newer one is known; tells how it stood before, as far as that is known.
+    /// Adds a record unless a newer revision is known. Returns the previous slot state of the process, if it is known.
     pub(super) fn take(&mut self, process: &Process, revision: Revision) -> Option<SlotState> {
         if self.entries.get(&process.id).is_some_and(|known| known.revision >= revision) {
             return None;
@@ -58,17 +58,17 @@ impl LiveGauge {
         })
     }
 
-    /// Begins anew: what is taken in from here on counts, and what is read of the store beside it.
+    /// Resets the gauge before the store is read.
     pub(super) fn begin(&mut self) {
         *self = Self::default();
     }
 
-    /// A write is in doubt: nothing counts until the store has been read again.
+    /// Marks the counts as unreliable until the store has been read again, because the result of a write is unknown.
     pub(super) fn doubt(&mut self) {
         self.count = CountState::UnderWay;
     }
 
-    /// Everything that was there has been taken in.
+    /// Marks the read of the store as complete and forgets the ended processes.
     pub(super) fn counted(&mut self) {
         self.count = CountState::Done;
         self.entries.retain(|_, entry| !entry.status.is_ended());
@@ -79,12 +79,12 @@ impl LiveGauge {
         self.count == CountState::Done
     }
 
-    /// How many that have not ended have this status.
+    /// Returns the number of live processes with a status.
     pub(super) fn of_status(&self, status: Status) -> u64 {
         self.by_status.get(&status).copied().unwrap_or_default()
     }
 
-    /// How many wait and hold slots, by key.
+    /// Returns the numbers of waiting processes and slot holders for each key.
     pub(super) fn lines(&self) -> impl Iterator<Item = (Option<&SlotKey>, KeyGauge)> {
         self.by_key.iter().map(|(key, line)| (key.as_ref(), *line))
     }
@@ -115,7 +115,7 @@ impl LiveGauge {
             SlotState::Holding => line.running = line.running.saturating_sub(1),
             SlotState::Idle | SlotState::Ended => {}
         }
-        // Keys may be as many as processes.
+        // Empty entries are removed, because there may be as many keys as processes.
         if *line == KeyGauge::default() {
             self.by_key.remove(&entry.key);
         }
@@ -128,7 +128,7 @@ mod tests {
     use longhaul_testkit::scripts::{ProcessScript, lives};
     use proptest::prelude::*;
 
-    /// What is true of records, counted anew.
+    /// Counts the live records directly, as the expected result.
     fn truth<'a>(records: impl Iterator<Item = &'a Process>) -> (BTreeMap<Status, u64>, u64, u64) {
         let (mut by_status, mut waiting, mut running) = (BTreeMap::new(), 0, 0);
         for process in records.filter(|process| !process.status().is_ended()) {
@@ -166,7 +166,7 @@ mod tests {
                     }
                 }
                 if step < counted_at {
-                    // A page that was read some time ago.
+                    // Adds a page of older records, as a slow read of the store would.
                     for (life, at) in &pages {
                         if let Some(process) = all.get(*life).and_then(|records| records.get(*at.min(&step))) {
                             roll.take(process, Revision(*at.min(&step) as u64 + 1));

@@ -1,4 +1,4 @@
-//! What is told of a manager when somebody looks.
+//! The metrics of a manager for one scrape.
 
 use crate::api::Api;
 use crate::error::ApiError;
@@ -11,18 +11,19 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::UNIX_EPOCH;
 
-/// So many keys are told by their names; the rest together.
+/// Maximum number of keys with their own samples. The counts of further keys are added up.
 const MAX_KEYS: usize = 100;
-/// What the rest is called.
+/// Key label of the sum for the remaining keys.
 const OTHER: &str = "other";
 
 impl Api {
-    /// The numbers of this manager, in the text format of Prometheus 0.0.4.
+    /// Returns the metrics of this manager in the Prometheus text format 0.0.4.
     ///
     /// # Errors
-    /// The store does not answer.
+    /// Returns an error if the store does not respond.
     pub async fn metrics_text(&self) -> Result<String, ApiError> {
-        // Numbers of a manager that can do nothing would look like those of an idle one.
+        // A manager whose store does not respond must fail here. Otherwise its metrics would look like those of an idle
+        // one.
         self.metrics.catch_up(&self.engine).await?;
         let mut text = MetricsText::default();
         self.about_manager(&mut text);
@@ -62,7 +63,7 @@ impl Metrics {
     }
 }
 
-/// What is.
+/// Writes the gauges: the current numbers of processes.
 fn present(text: &mut MetricsText, roll: &LiveGauge) {
     if !roll.is_counted() {
         return;
@@ -82,7 +83,7 @@ fn present(text: &mut MetricsText, roll: &LiveGauge) {
     }
 }
 
-/// How many wait and hold slots by key: the busiest by their names, the rest together.
+/// Sums the counts by key: the [`MAX_KEYS`] busiest keys separately, all other keys together.
 fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> BTreeMap<&'a str, KeyGauge> {
     let mut all: Vec<_> = lines.collect();
     all.sort_by_key(|(_, line)| Reverse(line.waiting + line.running));
@@ -96,7 +97,7 @@ fn by_key<'a>(lines: impl Iterator<Item = (Option<&'a SlotKey>, KeyGauge)>) -> B
     sums
 }
 
-/// What happened.
+/// Writes the counters and histograms of events.
 fn counted(text: &mut MetricsText, tally: &EventCounters) {
     text.counter("longhaul_launches_total", "Accepted processes");
     text.sample("longhaul_launches_total", &[], tally.launches);
@@ -129,7 +130,7 @@ fn counted(text: &mut MetricsText, tally: &EventCounters) {
     }
 }
 
-/// The resident memory of this process, where the system tells.
+/// Returns the resident memory of this program in bytes, or `None` if the system does not report it.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

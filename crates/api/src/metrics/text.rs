@@ -1,31 +1,31 @@
-//! The text format of Prometheus, version 0.0.4.
+//! Writer for the Prometheus text format 0.0.4.
 
 use crate::metrics::histogram::Histogram;
 use std::fmt::{Display, Write};
 
-/// Metric families, one after the other.
+/// Text with the metric families that were written so far.
 #[derive(Debug, Default)]
 pub(super) struct MetricsText {
     out: String,
 }
 
 impl MetricsText {
-    /// Begins a counter.
+    /// Starts a counter family.
     pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.family(name, "counter", help);
     }
 
-    /// Begins a gauge.
+    /// Starts a gauge family.
     pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.family(name, "gauge", help);
     }
 
-    /// Begins a histogram.
+    /// Starts a histogram family.
     pub(super) fn histogram(&mut self, name: &str, help: &str) {
         self.family(name, "histogram", help);
     }
 
-    /// One number of the family that was begun last.
+    /// Writes one sample of the family that was started last.
     pub(super) fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
         self.out.push_str(name);
         for (place, (label, text)) in labels.iter().enumerate() {
@@ -38,7 +38,7 @@ impl MetricsText {
         self.write(format_args!(" {value}\n"));
     }
 
-    /// All numbers of a histogram.
+    /// Writes all samples of a histogram.
     pub(super) fn spans(&mut self, name: &str, labels: &[(&str, &str)], histogram: &Histogram) {
         let bucket = format!("{name}_bucket");
         let mut with_bound = |bound: &str, count: u64| {
@@ -63,7 +63,7 @@ impl MetricsText {
     }
 
     fn write(&mut self, text: std::fmt::Arguments<'_>) {
-        // A text takes everything.
+        // Writing to a `String` cannot fail.
         let _ = self.out.write_fmt(text);
     }
 }

@@ -1,9 +1,10 @@
-//! The last output of an attempt, read as if it were its log: all that comes before it is a gap.
+//! The stored output tail of an attempt, with the same interface as its output log. The part before the tail counts as
+//! a gap.
 
 use longhaul_domain::AttemptNo;
 use longhaul_engine::ports::{OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource, OutputTail};
 
-/// What is kept of the output of one attempt.
+/// The stored output tail of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AvailableOutput {
     pub(crate) attempt: AttemptNo,
@@ -51,7 +52,7 @@ impl AvailableOutput {
         OutputPage { chunks, next, gap: from.saturating_sub(wanted.from), end: self.tail.total }
     }
 
-    /// Where the last lines begin; no earlier than what is kept.
+    /// Returns the offset at which the last `lines` lines start, but not before the start of the tail.
     pub(super) fn last_lines(&self, lines: u32, only: Option<OutputSource>) -> u64 {
         let mut begin = self.tail.total;
         let mut left = u64::from(lines);
@@ -60,7 +61,7 @@ impl AvailableOutput {
             self.tail.chunks.iter().rev().filter(|chunk| only.is_none_or(|only| only == chunk.source))
         {
             for (place, byte) in chunk.bytes.iter().enumerate().rev() {
-                // The feed at the very end belongs to the last line.
+                // A line feed at the very end belongs to the last line.
                 if *byte == b'\n' && !std::mem::take(&mut is_last) {
                     left = left.saturating_sub(1);
                 }
@@ -75,7 +76,7 @@ impl AvailableOutput {
     }
 }
 
-/// What of a piece lies behind an offset, at most so many bytes of it.
+/// Returns the part of a chunk after an offset, at most `most` bytes.
 fn cut(chunk: &OutputChunk, from: u64, most: usize) -> OutputChunk {
     let skip = usize::try_from(from.saturating_sub(chunk.offset)).unwrap_or(usize::MAX);
     let bytes: Vec<u8> = chunk.bytes.iter().copied().skip(skip).take(most).collect();

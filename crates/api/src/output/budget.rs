@@ -1,19 +1,19 @@
-//! How much an answer may cost.
+//! Size limits of replies that contain output.
 
 use super::within;
 use crate::error::ApiError;
 use serde::Serialize;
 
-/// Bytes that an answer may have beyond its tokens, for the cursors in it.
+/// Additional bytes of a reply for its cursors, beyond the token budget.
 const ENVELOPE_BYTES: usize = 160;
-/// Bytes of a token, as clients estimate it.
+/// Assumed size of a token, in bytes.
 const TOKEN: usize = 4;
 const DEFAULT_TOKENS: u32 = 1_500;
-/// Both ends of an output, or a match and its place, fit into so many tokens.
+/// Minimum token budget. Enough for the head and tail of an output, or for a match and its position.
 const MIN_TOKENS: u32 = 100;
 const MAX_TOKENS: u32 = 8_000;
 
-/// The most bytes of an answer in JSON.
+/// Maximum size of a reply as JSON, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Budget {
     bytes: usize,
@@ -25,23 +25,24 @@ impl Budget {
         Ok(Self { bytes: usize::try_from(tokens).unwrap_or(0) * TOKEN + ENVELOPE_BYTES })
     }
 
-    /// What is left when the answer holds that much beside what it usually has.
+    /// Returns the budget reduced by the size of an additional field.
     pub(super) const fn less(self, bytes: usize) -> Self {
         Self { bytes: self.bytes.saturating_sub(bytes) }
     }
 
-    /// The most bytes of the answer.
+    /// Returns the maximum size of the reply, in bytes.
     pub(super) const fn bytes(self) -> usize {
         self.bytes
     }
 
-    /// The bytes that are left besides an answer that has its longest form in all but its texts.
+    /// Returns the bytes that remain for the text of a reply. All other fields of `answer` must have their maximum
+    /// length.
     pub(super) fn room_beside(self, answer: &impl Serialize) -> usize {
         self.bytes.saturating_sub(length(answer))
     }
 }
 
-/// The bytes of a value in JSON.
+/// Returns the length of a value as JSON, in bytes.
 pub(super) fn length(value: &impl Serialize) -> usize {
     serde_json::to_vec(value).map_or(usize::MAX, |json| json.len())
 }

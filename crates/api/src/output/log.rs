@@ -1,4 +1,4 @@
-//! The log of one attempt, read in stretches.
+//! Reads the output log of one attempt in sections.
 
 use super::available::AvailableOutput;
 use super::place::is_over;
@@ -9,39 +9,40 @@ use longhaul_engine::ports::{
 use longhaul_engine::{Engine, EngineError};
 use longhaul_view::{OutputCursor, StreamSelection, Window, WindowEnd};
 
-/// The most bytes that are asked for at once.
+/// Maximum number of bytes in one read request.
 const PIECE: usize = 256 * 1024;
 
-/// The log of one attempt, or one stream of it.
+/// The output log of one attempt, or one stream of the log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct AttemptLog<'e> {
     pub(super) engine: &'e Engine,
     pub(super) key: AttemptKey,
-    /// Names it in the cursors of an answer.
+    /// Cursor with the process, attempt and stream. Cursors in the reply are derived from it.
     pub(super) cursor: OutputCursor,
-    /// Whether nobody writes it any more. Asked before it is read, so that what is read then is all.
+    /// True if nothing more will be written. Determined before the log is read, so that a later read returns
+    /// everything.
     pub(super) is_over: bool,
-    /// What is read in the place of the log, where that cannot be had.
+    /// Output tail that is read instead of the log if the log is not available.
     pub(super) kept: Option<&'e AvailableOutput>,
 }
 
-/// A part of the log without a gap.
+/// A section of the log without a gap, as byte offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OutputExtent {
     pub(super) from: u64,
     pub(super) until: u64,
-    /// What comes at its end.
+    /// State of the log at the end of the section: complete, or more to come.
     pub(super) ending: WindowEnd,
 }
 
 impl<'e> AttemptLog<'e> {
-    /// The log that a cursor stands in.
+    /// Returns the log that a cursor refers to.
     pub(super) fn new(engine: &'e Engine, stored: &StoredProcess, cursor: &OutputCursor) -> Self {
         let key = AttemptKey { id: cursor.owner, attempt: cursor.attempt };
         Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt), kept: None }
     }
 
-    /// How much there is; none if there is no log.
+    /// Returns the size of the log, or `None` if there is no log.
     pub(super) async fn size(&self) -> Result<Option<OutputSize>, ApiError> {
         if let Some(kept) = self.kept {
             return Ok(Some(kept.size()));
@@ -52,7 +53,7 @@ impl<'e> AttemptLog<'e> {
         }
     }
 
-    /// Where it could not be stored, from an offset on.
+    /// Returns the places after an offset where output could not be stored.
     pub(super) async fn losses(&self, from: u64) -> Result<Vec<Loss>, ApiError> {
         if self.kept.is_some() {
             return Ok(Vec::new());
@@ -65,22 +66,22 @@ impl<'e> AttemptLog<'e> {
         Ok(losses)
     }
 
-    /// The part from an offset up to the gap, or to the end.
+    /// Returns the section from an offset to the next gap, or to the end of the log.
     pub(super) const fn stretch(&self, size: &OutputSize, from: u64) -> OutputExtent {
         match size.gap {
-            // A line goes no further than what is kept of it.
+            // The last line of this section ends at the gap.
             Some((begin, _)) if from < begin => OutputExtent { from, until: begin, ending: WindowEnd::Over },
             Some(_) | None => OutputExtent { from, until: size.end, ending: self.ending() },
         }
     }
 
-    /// What comes after the last byte that there is now.
+    /// Returns the state at the current end of the log: complete, or more to come.
     pub(super) const fn ending(&self) -> WindowEnd {
         if self.is_over { WindowEnd::Over } else { WindowEnd::Pause }
     }
 
-    /// Reads the begin of a stretch, about so many bytes of the chosen stream; none if some of it was dropped
-    /// meanwhile.
+    /// Reads about `most` bytes of the chosen stream from the start of a section. Returns `None` if part of the section
+    /// was dropped during the read.
     pub(super) async fn window(
         &self,
         stretch: OutputExtent,
@@ -109,7 +110,7 @@ impl<'e> AttemptLog<'e> {
                 window.push(chunk.offset, chunk.bytes.get(..kept).unwrap_or_default());
             }
             if page.next <= at {
-                // Bytes whose index entry is still on its way.
+                // The bytes exist, but their index entry has not been written yet.
                 window.close(at, self.ending());
                 return self.unless_dropped(stretch.from, window).await;
             }
@@ -119,7 +120,7 @@ impl<'e> AttemptLog<'e> {
         self.unless_dropped(stretch.from, window).await
     }
 
-    /// Where the last lines begin.
+    /// Returns the offset at which the last `lines` lines start.
     pub(super) async fn last_lines(&self, lines: u32) -> Result<u64, ApiError> {
         if let Some(kept) = self.kept {
             return Ok(kept.last_lines(lines, self.only()));
@@ -130,7 +131,8 @@ impl<'e> AttemptLog<'e> {
         }
     }
 
-    /// The middle of a log that grows beyond its bounds goes while it is read.
+    /// Returns `None` if part of the window was dropped meanwhile. A log that exceeds its size limit loses its middle
+    /// part while it is read.
     async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, ApiError> {
         let now = self.size().await?.unwrap_or_default();
         let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);
@@ -147,7 +149,7 @@ impl<'e> AttemptLog<'e> {
     }
 }
 
-/// Nothing was written yet, or it was removed.
+/// Returns true if no output was written yet, or if the output was removed.
 const fn is_missing(error: &EngineError) -> bool {
     matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
 }

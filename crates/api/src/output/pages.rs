@@ -1,4 +1,4 @@
-//! Pages of a log, of the size that was granted.
+//! Builds pages of an output log that fit into a budget.
 
 use super::budget::Budget;
 use super::log::{AttemptLog, OutputExtent};
@@ -11,26 +11,26 @@ use longhaul_view::{
 };
 use longhaul_wire::api::{OmittedOutput, OutputView};
 
-/// What is read of the log for a page at first; more where that tells too little.
+/// Number of bytes that are first read for a page. More are read if they are not enough.
 const FIRST: usize = 64 * 1024;
-/// What is read of the log for a page at most; any line is decided by that.
+/// Maximum number of bytes that are read at once for a page. Enough to decide how any line is shown.
 const MAX_READ_BYTES: usize = 1024 * 1024;
-/// The most bytes that are looked at to show a log whole, and for the tail of one.
+/// Maximum size of a log that is read completely, and of the part that is read for its tail, in bytes.
 const MAX_WHOLE_LOG_BYTES: u64 = 256 * 1024;
-/// What is left out is counted in lines up to so many bytes.
+/// Maximum size of an omitted part whose lines are counted, in bytes.
 const MAX_COUNTED_BYTES: u64 = 4 * 1024 * 1024;
-/// The lines of a single stream among which its tail is looked for.
+/// Number of last lines that are read for the tail of a single stream.
 const TAIL_LINES: u32 = 400;
-/// With less room than this, both ends together say too little.
+/// Minimum number of bytes for head and tail. With less, a normal page from the start is shown instead.
 const MIN_ROOM_BYTES: usize = 40;
-/// What the head may take of a small answer, but no more than half of it.
+/// Number of bytes that the head may use even in a small reply, but never more than half of the reply.
 const SMALL_HEAD: usize = 120;
-/// The most bytes of a line that is drawn again and again which are passed over for one answer.
+/// Maximum number of bytes of a repeatedly redrawn line (such as a progress bar) that are skipped for one reply.
 const MAX_REDRAW_BYTES: u64 = 64 * 1024 * 1024;
-/// So often a page is begun anew because the log lost bytes meanwhile.
+/// Maximum number of times that a page is built again because the log lost bytes during the read.
 const MAX_RESTARTS: usize = 8;
 
-/// Reads pages of one log.
+/// Builds pages of one output log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageReader<'e> {
     pub(super) log: AttemptLog<'e>,
@@ -38,18 +38,18 @@ pub(super) struct PageReader<'e> {
     pub(super) budget: Budget,
 }
 
-/// A page, and what was seen with it.
+/// A page, with data about the log at the time of the read.
 #[derive(Clone, Debug)]
 pub(super) struct RenderedPage {
     pub(super) view: OutputView,
-    /// How far the log went.
+    /// Size of the log at the time of the read, in bytes.
     pub(super) seen: u64,
-    /// Whether there is more for certain, even if nothing is shown.
+    /// True if more output certainly follows, even if the page shows nothing.
     pub(super) goes_on: bool,
 }
 
 impl PageReader<'_> {
-    /// Reads a page.
+    /// Builds a page.
     pub(super) async fn read(
         &self,
         place: &ReadPosition,
@@ -78,7 +78,7 @@ impl PageReader<'_> {
         .help("read the tail of the output: `tail_lines`"))
     }
 
-    /// Finds the line of this number.
+    /// Returns the cursor at the start of a line. Lines are numbered from 1.
     pub(super) async fn line(&self, first: OutputCursor, number: u64) -> Result<OutputCursor, ApiError> {
         let size = self.log.size().await?.unwrap_or_default();
         let mut at = OutputCursor { line: Some(1), ..first.at(0) };
@@ -104,7 +104,7 @@ impl PageReader<'_> {
         }
     }
 
-    /// Shows what follows a place; none if some of it was dropped meanwhile.
+    /// Builds a page that starts at a cursor. Returns `None` if part of the output was dropped during the read.
     async fn forward(
         &self,
         size: &OutputSize,
@@ -147,7 +147,8 @@ impl PageReader<'_> {
         }
     }
 
-    /// Shows the begin and the end, or the end alone, of what follows a place; none if some of it was dropped meanwhile.
+    /// Builds a page with the tail of the output after `start`, and with its head if `has_head` is set. Returns `None`
+    /// if part of the output was dropped during the read.
     async fn ends(
         &self,
         size: &OutputSize,
@@ -219,7 +220,8 @@ impl PageReader<'_> {
                 return Ok(Some(page));
             }
             if most >= MAX_READ_BYTES {
-                // All of it may have been drawn over by what follows.
+                // The whole window may consist of redraws that later output replaces. In this case the search
+                // continues.
                 let is_silent = page.text.is_empty() && page.next != from;
                 if !is_silent || page.next.offset >= farthest {
                     return Ok(Some(page));
@@ -231,7 +233,7 @@ impl PageReader<'_> {
         }
     }
 
-    /// The end of the log, but nothing before a place.
+    /// Returns the tail of the log, but nothing before `behind`.
     async fn tail(
         &self,
         size: &OutputSize,
@@ -247,12 +249,13 @@ impl PageReader<'_> {
         Ok(Some(tail(&window, behind, starts_line, room, self.manner)))
     }
 
-    /// The last bytes behind a place, and whether they begin a line.
+    /// Reads the last bytes of the log after `floor`. The flag in the result is true if they start at the beginning of
+    /// a line.
     async fn tail_window(&self, size: &OutputSize, floor: u64) -> Result<Option<(Window, bool)>, ApiError> {
         let stretch = |from| OutputExtent { from, until: size.end, ending: self.log.ending() };
         let near = size.end.saturating_sub(MAX_WHOLE_LOG_BYTES).max(floor);
         if self.log.cursor.choice != StreamSelection::Both {
-            // The stream may have been silent for long.
+            // The chosen stream may have written nothing for a long time, so its last lines may be far from the end.
             let far = self.log.last_lines(TAIL_LINES).await?.max(floor);
             if far < near {
                 let Some(window) = self.log.window(stretch(far), MAX_READ_BYTES).await? else {
@@ -267,7 +270,7 @@ impl PageReader<'_> {
         Ok(window.map(|window| (window, near == floor)))
     }
 
-    /// What lies between two places; none if nothing does.
+    /// Describes the output between two cursors, or returns `None` if there is nothing between them.
     async fn omitted(
         &self,
         size: &OutputSize,
@@ -299,12 +302,13 @@ impl PageReader<'_> {
     }
 }
 
-/// What of the room for both ends the head may take: a fifth, and more where that would be next to nothing.
+/// Returns the share of the head in the space for head and tail: a fifth, but more in small replies (see
+/// [`SMALL_HEAD`]).
 fn share_of_head(room: usize) -> usize {
     (room / 5).max((room / 2).min(SMALL_HEAD))
 }
 
-/// A cursor whose text is at least as long as that of any other place of this log behind `from`.
+/// Returns a cursor whose text is at least as long as the text of every other cursor of this log after `from`.
 fn longest(from: &OutputCursor, size: &OutputSize) -> OutputCursor {
     let line = from.line.map(|line| line.saturating_add(size.end));
     OutputCursor { skip: 46_655, ..from.on_line(size.end.max(from.offset), line) }

@@ -1,4 +1,4 @@
-//! Where a request wants to read.
+//! The position in the output that a request refers to.
 
 use crate::error::ApiError;
 use longhaul_domain::{AttemptNo, Status};
@@ -6,32 +6,32 @@ use longhaul_engine::ports::StoredProcess;
 use longhaul_view::{OutputCursor, StreamSelection};
 use longhaul_wire::api::{ReadRequest, SearchRequest, StreamChoice};
 
-/// Where to read, and how far.
+/// Start and end of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReadPosition {
-    /// The attempt, the stream, and where to begin if nothing else says so.
+    /// Cursor with the attempt and the stream, and the start position for reads without an explicit position.
     pub(super) cursor: OutputCursor,
     pub(super) begin: ReadStart,
-    /// The offset to stop at.
+    /// Offset at which the read stops. `None` means the end of the output.
     pub(super) to: Option<u64>,
-    /// Whether what was asked for is gone, and this is what is kept.
+    /// True if the requested output was removed and the read starts in a later attempt.
     pub(super) expired: bool,
 }
 
-/// Where to begin.
+/// Start position of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadStart {
-    /// At a cursor.
+    /// The given cursor.
     Cursor(OutputCursor),
-    /// At the line of this number.
+    /// The start of the line with this number.
     Line(u64),
-    /// So many lines before the end.
+    /// The start of the last lines; the value is their number.
     LastLines(u32),
-    /// At both ends.
+    /// Head and tail of the output.
     Ends,
 }
 
-/// What a request says of attempt and stream.
+/// Cursor, attempt and stream that a request names.
 #[derive(Clone, Copy, Debug)]
 struct ReadQuery<'r> {
     cursor: Option<&'r str>,
@@ -98,7 +98,7 @@ impl ReadQuery<'_> {
         };
         let mut cursor = read_cursor("cursor", text, stored)?;
         if cursor.attempt.0 == 0 && latest.0 > 0 {
-            // It was given out before the first attempt began.
+            // The cursor was issued before the first attempt started.
             cursor.attempt = AttemptNo(1);
         }
         let is_other = self.attempt.is_some_and(|asked| asked != cursor.attempt.0)
@@ -111,7 +111,8 @@ impl ReadQuery<'_> {
     }
 }
 
-/// Whether nothing more will be written for an attempt: it waits for the next one, has had it, or has ended.
+/// Returns true if nothing more will be written for an attempt: the process has ended, waits for its next attempt, or
+/// has a newer attempt.
 pub(super) fn is_over(stored: &StoredProcess, attempt: AttemptNo) -> bool {
     let process = &stored.process;
     let waits = attempt.0 > 0 && process.attempt == attempt && process.status() == Status::Pending;

@@ -1,4 +1,4 @@
-//! Pages and searches of output that lies on another node.
+//! Pages and searches of output that is on another node.
 
 use super::available::AvailableOutput;
 use super::budget::{Budget, length};
@@ -17,13 +17,13 @@ use serde::Serialize;
 use serde_json::Value;
 use std::time::Duration;
 
-/// A search takes a second, and may have to wait for its turn.
+/// Timeout of a search on another node. A search takes up to a second and may have to wait for others.
 const SEARCH: Duration = Duration::from_secs(10);
-/// The most bytes of what is said of a node that cannot be reached.
+/// Maximum length of the text that explains why a node is unreachable, in bytes.
 const MAX_REASON_LEN: usize = 200;
 
 impl Api {
-    /// A page of output that lies on another node, or of what is kept of it beside the record.
+    /// Returns a page of output from another node. If the node is unreachable, the page shows the stored output tail.
     pub(super) async fn read_there(
         &self,
         node: &NodeId,
@@ -49,7 +49,7 @@ impl Api {
         let pages = PageReader { log, manner: manner(request.raw), budget };
         let begin = match place.begin {
             ReadStart::Line(number) => ReadStart::Cursor(pages.line(place.cursor, number).await?),
-            // Its begin is not here.
+            // The tail does not contain the head of the output.
             ReadStart::Ends => ReadStart::LastLines(u32::MAX),
             begin @ (ReadStart::Cursor(_) | ReadStart::LastLines(_)) => begin,
         };
@@ -57,7 +57,7 @@ impl Api {
         Ok(OutputView { tail_only: Some(tail_only), ..shown.view })
     }
 
-    /// A search in output that lies on another node, or in what is kept of it beside the record.
+    /// Searches output on another node. If the node is unreachable, only the stored output tail is searched.
     pub(super) async fn search_there(
         &self,
         node: &NodeId,
@@ -93,7 +93,7 @@ impl Api {
         scan.run(pattern, place.cursor).await
     }
 
-    /// What is left of the output of an attempt whose node cannot be asked.
+    /// Returns the stored output tail of an attempt whose node is unreachable, with the reason for the reply.
     async fn left_of(
         &self,
         stored: &StoredProcess,
@@ -110,7 +110,7 @@ impl Api {
     }
 }
 
-/// The path and the query of a request, as a client would send it.
+/// Builds the path and query of a request to another node, in the form that clients use.
 fn target(stored: &StoredProcess, part: &str, request: &impl Serialize) -> String {
     let mut target = format!("/v1/processes/{}/{part}", stored.process.id);
     let Ok(Value::Object(fields)) = serde_json::to_value(request) else { return target };

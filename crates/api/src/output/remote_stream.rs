@@ -1,4 +1,4 @@
-//! The output of an attempt that lies on another node, frame by frame, for as long as it can be had.
+//! A stream of output frames from another node.
 
 use super::available::AvailableOutput;
 use super::place::is_over;
@@ -13,55 +13,57 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A follower that hears nothing for so long looks whether the other node is there at all.
+/// Time without data after which a follower checks whether the other node is still present.
 const SILENCE: Duration = Duration::from_secs(5);
-/// The wait before a node that cannot be reached is tried again.
+/// Delay before an unreachable node is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The wait, and how often, where it could be reached a moment ago: a manager that begins anew is away no longer.
+/// Delay before each of [`MAX_RECONNECTS`] attempts to reach a node that responded a moment ago. Its manager may just
+/// be restarting.
 const RECONNECT_DELAY: Duration = Duration::from_millis(300);
 const MAX_RECONNECTS: u32 = 3;
 
-/// Where to begin.
+/// Start position of an output stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// At an offset.
+    /// The byte offset.
     From(u64),
-    /// So many lines before the end.
+    /// The start of the last lines; the value is their number.
     LastLines(u32),
-    /// At a moment.
+    /// The first output at or after this time.
     Since(Timestamp),
 }
 
-/// Which output is followed.
+/// Output that a stream reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FollowTarget {
     pub(super) id: ProcessId,
     pub(super) attempt: AttemptNo,
-    /// One stream of it.
+    /// Single stream to read. `None` means stdout and stderr.
     pub(super) only: Option<OutputSource>,
-    /// Whether to go on as it grows.
+    /// True to continue as the output grows.
     pub(super) goes_on: bool,
 }
 
-/// The output of an attempt that lies on another node.
+/// A stream of the output of an attempt that is on another node.
 ///
-/// A connection that breaks is made anew where it broke. While the node cannot be reached, a follower waits; when the
-/// attempt is over, it gets what was kept of the end. Either is said in a frame of the kind note.
+/// A broken connection is opened again at the same position. While the node is unreachable, a follower waits. If the
+/// attempt has ended, the stream delivers the stored output tail instead. Both cases are reported in a frame of the
+/// kind `Note`.
 #[derive(Debug)]
 pub struct RemoteOutput {
     api: Api,
     node: NodeId,
     of: FollowTarget,
-    /// Where the next frame begins.
+    /// Start position of the next frame.
     next: ReadFrom,
     frames: Option<PeerFrames>,
-    /// What is told before anything else is asked.
+    /// Frames to return before more are read.
     ready: VecDeque<OutputFrame>,
-    /// What was said last of a node that cannot be reached; nothing while it can.
+    /// Last note about the unreachable node. `None` while the node is reachable.
     said: Option<String>,
-    /// Tries since it told something; none if it never answered.
+    /// Connection attempts since the last received frame. `None` if the node has never responded.
     tries: Option<u32>,
-    /// How fast it tells what there is; of a follower, the frame that is coming.
+    /// Speed at which existing output arrives. For a follower, only the current frame is measured.
     pace: MinThroughput,
     has_told: bool,
     is_over: bool,
@@ -84,10 +86,11 @@ impl RemoteOutput {
         }
     }
 
-    /// Asks the other node, so that what it refuses is refused here. Returns when it has answered, or cannot.
+    /// Opens the connection. Returns when the other node has responded or is known to be unreachable.
     ///
     /// # Errors
-    /// What it refuses; `node_unreachable` if it cannot be asked, nothing is kept of the output and nobody waits for more.
+    /// Returns the error of the other node if it refuses the request. Returns `node_unreachable` if the node is
+    /// unreachable, no output tail is stored, and the stream does not wait for more output.
     pub async fn open(&mut self) -> Result<(), ApiError> {
         match self.connect().await {
             Ok(()) => Ok(()),
@@ -95,10 +98,10 @@ impl RemoteOutput {
         }
     }
 
-    /// The next frame; none when all was told that there is, or can be told now.
+    /// Waits for the next frame. Returns `None` when all available output has been returned.
     ///
     /// # Errors
-    /// As for [`open`](Self::open).
+    /// Returns the same errors as [`open`](Self::open).
     pub async fn next(&mut self) -> Result<Option<OutputFrame>, ApiError> {
         loop {
             if let Some(frame) = self.ready.pop_front() {
@@ -159,7 +162,8 @@ impl RemoteOutput {
         format!("/v1/processes/{id}/output?attempt={attempt}&{begin}&follow={goes_on}{stream}")
     }
 
-    /// The next frame that came; none at the end, and if none came for a while from a node that is there.
+    /// Receives the next frame. Returns `None` at the end of the stream, or if a node that is present has sent no frame
+    /// for a while.
     async fn received(&mut self) -> Result<Option<OutputFrame>, Unreachable> {
         let Some(frames) = &mut self.frames else { return Ok(None) };
         let (asked, before) = (Instant::now(), frames.count());
@@ -167,7 +171,7 @@ impl RemoteOutput {
         let came = frames.count().saturating_sub(before);
         self.pace.waited(asked.elapsed(), came);
         if self.of.goes_on && !frames.is_midway() {
-            // Between two frames there may be nothing to tell, for however long.
+            // Between two frames there may be no output for any length of time.
             self.pace = MinThroughput::default();
         }
         let frame = match next {
@@ -186,7 +190,7 @@ impl RemoteOutput {
         };
         let end = frame.offset.checked_add(frame.bytes.len() as u64);
         match (frame.kind, end) {
-            // Each node speaks for itself.
+            // Notes of the other node are dropped, because this node creates its own notes.
             (FrameKind::Note, _) => Ok(None),
             (_, Some(end)) if frame.offset >= position => {
                 self.next = ReadFrom::From(end);
@@ -207,7 +211,7 @@ impl RemoteOutput {
         }
     }
 
-    /// What keeps silent is not asked for the same again by whoever only wants what there is.
+    /// Creates the error for a node that stopped sending. Without `goes_on`, the node is not asked again.
     fn stalled(&mut self, why: &str) -> Unreachable {
         if !self.of.goes_on {
             self.tries = self.tries.map(|_| MAX_RECONNECTS);
@@ -215,19 +219,19 @@ impl RemoteOutput {
         Unreachable::of(&self.node, why)
     }
 
-    /// Whether the store knows nothing to the contrary.
+    /// Returns false if the store reports that the node is not present. Returns true if the store cannot be read.
     async fn is_there(&self) -> bool {
         let Ok(known) = self.api.engine.nodes().await else { return true };
         let known = known.into_iter().find(|known| known.facts.id == self.node);
         known.is_some_and(|known| matches!(known.presence, Presence::Present { .. }))
     }
 
-    /// Goes on as far as it can without the other node.
+    /// Decides how to continue without the other node: wait, try again, or send the stored output tail.
     async fn do_without(&mut self, away: Unreachable) -> Result<(), ApiError> {
         let FollowTarget { id, attempt, goes_on, .. } = self.of;
         let stored = self.api.engine.process(id).await?;
         if !is_over(&stored, attempt) && goes_on {
-            // Another reason on a later try is no news.
+            // The unreachable node is reported only once, even if the reason changes with a later attempt.
             if self.said.is_some() {
                 return Ok(());
             }
@@ -292,7 +296,7 @@ impl RemoteOutput {
         self.next = ReadFrom::From(page.next.max(from));
     }
 
-    /// Says something once, until there is something else to say.
+    /// Queues a note, unless it repeats the previous note.
     fn say(&mut self, text: String) {
         if self.said.as_ref() == Some(&text) {
             return;
@@ -306,7 +310,7 @@ impl RemoteOutput {
         self.said = Some(text);
     }
 
-    /// Waits before the node is tried again: until something changes, or a while.
+    /// Waits before the node is tried again, until the output changes or the delay is over.
     async fn wait(&self) -> Result<(), ApiError> {
         let FollowTarget { id, attempt, .. } = self.of;
         let position = match self.next {
@@ -320,7 +324,7 @@ impl RemoteOutput {
         tokio::select! {
             followed = self.api.engine.follow(id, attempt, position) => {
                 followed?;
-                // Whoever is told at once must not ask at once again and again.
+                // Prevents a busy loop if `follow` returns at once each time.
                 tokio::time::sleep(RECONNECT_DELAY).await;
             }
             () = tokio::time::sleep(RETRY_DELAY) => {}
@@ -330,7 +334,7 @@ impl RemoteOutput {
 }
 
 impl Api {
-    /// The output of an attempt from a place on, if it lies on another node; none if it is read here.
+    /// Returns a stream of the output of an attempt on another node, or `None` if the output is on this node.
     pub async fn following(
         &self,
         stored: &longhaul_engine::ports::StoredProcess,
@@ -344,7 +348,7 @@ impl Api {
         Some(RemoteOutput::new(self.clone(), node, of, begin))
     }
 
-    /// What is kept of the output of an attempt beside its record.
+    /// Returns the output tail that is stored with the record of the process, if it belongs to this attempt.
     pub(super) async fn kept_beside(
         &self,
         id: ProcessId,

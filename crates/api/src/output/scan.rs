@@ -1,4 +1,4 @@
-//! A search through a log, as far as one answer goes.
+//! Searches an output log, within the limits of one reply.
 
 use super::budget::{Budget, length};
 use super::log::AttemptLog;
@@ -9,20 +9,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-/// The most bytes of the log that one answer scans.
+/// Maximum number of log bytes that are searched for one reply.
 const MAX_SCAN_BYTES: u64 = 64 * 1024 * 1024;
-/// How long one answer searches. Only a pattern that keeps very many possibilities open comes near it.
+/// Maximum duration of the search for one reply. Only very expensive patterns reach this limit.
 const MAX_SCAN_TIME: Duration = Duration::from_secs(1);
-/// What is read at once.
+/// Number of bytes that are read at once.
 const PIECE: usize = 256 * 1024;
-/// What is searched before a look at the clock.
+/// Number of bytes that are searched between two checks of the clock.
 const PART: usize = 32 * 1024;
-/// So many search at the same time, so that the machine is left to the work that is watched; others wait their turn.
+/// Limits the number of concurrent searches, so that the managed processes get enough CPU time. Other searches wait.
 static SEARCH_PERMITS: Semaphore = Semaphore::const_new(2);
-/// The most bytes of one line in an answer.
+/// Maximum length of a line in the reply, in bytes.
 const MAX_LINE_LEN: usize = 300;
 
-/// A search through one log.
+/// A search in one output log.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LogScan<'e> {
     pub(super) log: AttemptLog<'e>,
@@ -31,20 +31,20 @@ pub(super) struct LogScan<'e> {
     pub(super) most: u32,
     pub(super) context: u32,
     pub(super) expired: bool,
-    /// Why no more than the end is searched.
+    /// Reason why only the stored output tail is searched. `None` if the whole log is available.
     pub(super) tail_only: Option<&'e TailOnlyReason>,
-    /// The bytes behind the begin of the search that could not be stored.
+    /// Number of bytes after the start of the search that could not be stored.
     pub(super) lost_bytes: Option<u64>,
 }
 
 impl LogScan<'_> {
-    /// What is found where there is no output.
+    /// Returns the result for an attempt without output.
     pub(super) fn nothing(cursor: &OutputCursor) -> SearchView {
         let (attempt, next_cursor) = (cursor.attempt.0, cursor.to_string());
         SearchView { attempt, next_cursor, ..SearchView::default() }
     }
 
-    /// Searches from a place on.
+    /// Searches from a cursor on.
     pub(super) async fn run(&self, pattern: Pattern, from: OutputCursor) -> Result<SearchView, ApiError> {
         let mut size = self.log.size().await?.unwrap_or_default();
         let mut at = from.offset;
@@ -75,7 +75,7 @@ impl LogScan<'_> {
             let stretch = self.log.stretch(&size, at);
             let is_last = stretch.until >= size.end;
             let Some(window) = self.log.window(stretch, PIECE).await? else {
-                // The log lost bytes meanwhile: they are a part of the gap now.
+                // The log lost bytes during the read. The new size contains these bytes as part of the gap.
                 size = self.log.size().await?.unwrap_or_default();
                 begun = Some(searcher);
                 continue;
@@ -123,7 +123,7 @@ impl LogScan<'_> {
         }
     }
 
-    /// An answer in its longest form, but without a match.
+    /// Returns a reply without matches whose other fields have their maximum length.
     fn longest(&self, from: &OutputCursor, end: u64, dropped: u64, expired: bool) -> SearchView {
         let line = from.line.map(|line| line.saturating_add(end));
         SearchView {
@@ -141,7 +141,8 @@ impl LogScan<'_> {
     }
 }
 
-/// Searches a window on a thread of its own, and says where it stopped if the time was over first.
+/// Searches a window on a blocking thread. If the deadline passes first, returns the offset at which the search
+/// stopped.
 async fn searched(
     mut searcher: Searcher,
     window: Window,
@@ -173,14 +174,14 @@ fn broken(error: &dyn std::error::Error) -> ApiError {
     ApiError::new(500, "internal", "the search failed").because(error.to_string())
 }
 
-/// The matches that are told.
+/// The matches for the reply.
 #[derive(Debug, Default)]
 struct ScanMatches {
     matches: Vec<MatchView>,
     used: usize,
-    /// The lines after the last match that the next one tells.
+    /// Lines after the last match that are normally shown as context of the next match.
     further: Vec<String>,
-    /// The first match that is not told.
+    /// Cursor of the first match that does not fit into the reply.
     next: Option<OutputCursor>,
 }
 
@@ -212,7 +213,7 @@ impl ScanMatches {
         self.matches.push(view);
     }
 
-    /// Tells the lines after the last match that no other one tells.
+    /// Appends the lines of `further` to the last match, because no further match will show them.
     fn report_further_matches(&mut self, room: usize) {
         let Some(last) = self.matches.last_mut() else { return };
         let before = self.used.saturating_sub(length(last));
@@ -227,9 +228,9 @@ impl ScanMatches {
     }
 }
 
-/// Makes the only match fit that there would be otherwise none of.
+/// Shortens a match until it fits, so that the reply contains at least one match.
 fn shorten(view: &mut MatchView, room: usize) {
-    // What is farthest from the match goes first.
+    // Context lines that are farthest from the match are removed first.
     while length(view) >= room && !(view.before.is_empty() && view.after.is_empty()) {
         if view.before.len() > view.after.len() {
             view.before.remove(0);

@@ -1,13 +1,13 @@
-//! How fast another node has to tell what there is.
+//! Minimum speed at which another node must send output.
 
 use std::time::Duration;
 
-/// A node that tells nothing is waited for so long altogether.
+/// Maximum total waiting time for a node that sends nothing.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// As many bytes as these that came are worth another second.
+/// Number of received bytes that extend the waiting time by one second.
 const MIN_BYTES_PER_SECOND: u64 = 1_024;
 
-/// How fast another node tells what there is: it may trickle, and must not hold anybody up for ever by that.
+/// Measures the speed of another node, so that a node that sends very slowly cannot block a reader forever.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct MinThroughput {
     waited: Duration,
@@ -15,7 +15,7 @@ pub(super) struct MinThroughput {
 }
 
 impl MinThroughput {
-    /// It was waited for so long, in which so many bytes came.
+    /// Adds a waiting time and the number of bytes that arrived during this time.
     pub(super) fn waited(&mut self, span: Duration, came: u64) {
         self.waited = self.waited.saturating_add(span);
         self.came = self.came.saturating_add(came);

@@ -1,19 +1,19 @@
-//! Where a node says that it is reached. Whoever can write to the store can have written it.
+//! Checks the addresses of other nodes. They are not trusted, because every client of the store can write them.
 
-/// An address that may be asked.
+/// Kind of an address to which requests may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PeerAddress {
-    /// A socket of this machine, of this very user.
+    /// A socket on this machine that belongs to the same user.
     Socket,
-    /// The network.
+    /// A host in the network.
     Network,
 }
 
-/// The longest address, in bytes.
+/// Maximum length of an address, in bytes.
 const MAX_ADDRESS_LEN: usize = 1_024;
 
 impl PeerAddress {
-    /// Reads an address as far as it has to be known whether it may be asked.
+    /// Checks an address. Plain HTTP to other machines is refused unless `may_be_read_by_others` is set.
     pub(super) fn of(address: &str, may_be_read_by_others: bool) -> Result<Self, &'static str> {
         if address.len() > MAX_ADDRESS_LEN || address.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the address is empty or not valid");
@@ -39,7 +39,7 @@ impl PeerAddress {
     }
 }
 
-/// Host and port, and nothing behind them.
+/// Checks that a text contains only a host and a port.
 fn check_host(rest: &str) -> Result<(), &'static str> {
     let is_host = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if rest.is_empty() || !rest.chars().all(is_host) {

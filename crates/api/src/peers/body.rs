@@ -1,12 +1,12 @@
-//! What follows the head of an answer of another node.
+//! Reads the bodies of replies from other nodes.
 
 use longhaul_engine::ports::{PeerBody, PeerError};
 use longhaul_wire::output::{HEAD, InvalidFrame, MAX_FRAME_BYTES, OutputFrame};
 
-/// What is put into the buffer at once: taking a frame moves all that stands behind it.
+/// Number of bytes that are moved to the buffer at once. Kept small, because removing a frame moves all bytes after it.
 const CHUNK_SIZE: usize = 16 * 1024;
 
-/// All of it; none if there is more than that.
+/// Reads a complete body. Returns `None` if it has more than `most` bytes.
 pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Option<Vec<u8>>, PeerError> {
     let mut all = Vec::new();
     while let Some(bytes) = body.next().await? {
@@ -18,19 +18,19 @@ pub(super) async fn whole(mut body: Box<dyn PeerBody>, most: usize) -> Result<Op
     Ok(Some(all))
 }
 
-/// Output of another node, frame by frame.
+/// A stream of output frames from another node.
 #[derive(Debug)]
 pub(crate) struct PeerFrames {
     body: Box<dyn PeerBody>,
     came: Vec<u8>,
-    /// So many of those that came are in the buffer.
+    /// Number of bytes of `came` that have been moved to the buffer.
     used: usize,
     buffer: Vec<u8>,
-    /// So many came altogether.
+    /// Total number of bytes received.
     count: u64,
 }
 
-/// Why there is no further frame.
+/// Reason why there is no further frame.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("the output ended early")]
@@ -46,17 +46,17 @@ impl PeerFrames {
         Self { body, came: Vec::new(), used: 0, buffer: Vec::new(), count: 0 }
     }
 
-    /// How many bytes came so far.
+    /// Returns the number of bytes received so far.
     pub(crate) const fn count(&self) -> u64 {
         self.count
     }
 
-    /// Whether a frame has begun to come, and not come to its end.
+    /// Returns true if a frame has been received only in part.
     pub(crate) const fn is_midway(&self) -> bool {
         !self.buffer.is_empty()
     }
 
-    /// The next frame. Dropping the future loses nothing.
+    /// Waits for the next frame. Cancel safe: dropping the call loses no data.
     pub(crate) async fn next(&mut self) -> Result<OutputFrame, FrameError> {
         loop {
             if let Some(frame) = OutputFrame::take(&mut self.buffer)? {

@@ -1,4 +1,4 @@
-//! How one node proves to another that it is one of them, without telling the secret that they share.
+//! Proof that a request comes from a node of the cluster, without sending the shared secret.
 
 use crate::hmac::hmac;
 use base64::Engine as _;
@@ -12,58 +12,59 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// The header of a request that one node makes to another. Whoever is asked so never asks a third one.
+/// Name of the HTTP header with the proof. A node that receives this header does not forward the request.
 pub const PEER_HEADER: &str = "longhaul-peer";
-/// What every proof begins with: the shape of what follows.
+/// Format version, with which every proof starts.
 const VERSION: &str = "1";
-/// The clocks of two nodes may differ by so much.
+/// Maximum difference between the clocks of two nodes.
 const WINDOW: Duration = Duration::from_secs(120);
-/// The most requests of one window. Only who knows the secret is counted.
+/// Maximum number of requests within [`WINDOW`]. Only requests with a valid proof are counted.
 const MAX_REQUESTS: usize = 100_000;
 
-/// The secrets that nodes share, which are used for nothing else.
+/// Source of the secrets that the nodes share. The secrets have no other use.
 pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
-    /// Those of this moment: the first one proves, each of them is taken. None proves nothing, and takes nothing.
+    /// Returns the current secrets. Proofs are made with the first one; proofs made with any of them are accepted. With
+    /// an empty list, no proof is made or accepted.
     fn current(&self) -> Vec<[u8; 32]>;
 }
 
-/// A request as it is proven: changing any part of it makes the proof one of something else.
+/// The parts of a request that a proof covers. A change of any part invalidates the proof.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'r> {
-    /// `GET` or `POST`.
+    /// HTTP method, `GET` or `POST`.
     pub method: &'r str,
-    /// The path and the query.
+    /// Path and query.
     pub target: &'r str,
-    /// The digest of the body.
+    /// SHA-256 digest of the body.
     pub digest: [u8; 32],
 }
 
-/// Checks the proofs of other nodes, and takes each of them once.
+/// Checks the proofs of other nodes and accepts each proof only once.
 pub struct PeerGate {
     here: NodeId,
     secrets: Arc<dyn PeerSecrets>,
-    /// What was taken before this is not remembered.
+    /// Start time in milliseconds since the Unix epoch. Proofs accepted before this time are not known.
     since: u64,
-    /// Proofs that were taken, until they are too old anyway.
+    /// Accepted proofs (time and nonce) that are still within [`WINDOW`].
     seen: Mutex<BTreeSet<(u64, String)>>,
 }
 
-/// Why a proof is not taken.
+/// Reason why a proof is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAuthError {
-    /// It is none, or was made with another secret, for another node or for another request.
+    /// The proof is malformed, or was made with another secret, for another node or for another request.
     Wrong,
-    /// It was made at another time, by the clocks of both nodes.
+    /// The times of the two nodes differ too much.
     Untimely,
-    /// It was made before the manager began that is asked.
+    /// The proof is older than this manager.
     Early,
-    /// It was taken before.
+    /// The proof was already used.
     Repeated,
-    /// More requests came than are remembered.
+    /// Too many requests arrived within the time window.
     Crowded,
 }
 
-/// What a node of this name says to another one with a request; none if they share no secret now.
+/// Returns the header value that proves a request of node `from` to node `to`. Returns `None` if there is no secret.
 #[must_use]
 pub fn prove(
     secrets: &dyn PeerSecrets,
@@ -79,16 +80,16 @@ pub fn prove(
 }
 
 impl PeerGate {
-    /// Takes what is said to the node `here` from now on.
+    /// Creates a gate for node `here` that accepts proofs made from now on.
     #[must_use]
     pub fn new(here: NodeId, secrets: Arc<dyn PeerSecrets>) -> Self {
         Self { here, secrets, since: millis(SystemTime::now()), seen: Mutex::default() }
     }
 
-    /// The digest that the body of a request has to have, if what its header says is a proof for it.
+    /// Checks the proof in a header. Returns the digest that the body of the request must have.
     ///
     /// # Errors
-    /// [`PeerAuthError`] says why it is none; it takes as long for each that is wrong.
+    /// Returns a [`PeerAuthError`] if the proof is refused. The comparison takes the same time for every wrong MAC.
     pub fn admit(&self, header: &str, method: &str, target: &str) -> Result<[u8; 32], PeerAuthError> {
         self.admit_at(SystemTime::now(), header, method, target)
     }
@@ -113,7 +114,7 @@ impl PeerGate {
         if now.abs_diff(said.at) > window {
             return Err(PeerAuthError::Untimely);
         }
-        // An earlier manager of this node may have taken it.
+        // An earlier manager of this node may already have accepted the proof.
         if said.at < self.since {
             return Err(PeerAuthError::Early);
         }
@@ -130,7 +131,7 @@ impl PeerGate {
     }
 }
 
-/// What a header says.
+/// The parsed content of a proof header.
 struct ProofHeader<'h> {
     at: u64,
     nonce: &'h str,
@@ -152,13 +153,14 @@ impl<'h> ProofHeader<'h> {
     }
 }
 
-/// The digest of a body.
+/// Returns the SHA-256 digest of a body.
 #[must_use]
 pub fn digest(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
-/// No part may hold a line feed: names and targets cannot, and everything else is made of digits.
+/// Returns the MAC of a request. The parts are separated by line feeds, so no part may contain a line feed. Node names
+/// and targets cannot contain one; all other parts consist of letters and digits.
 fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: SignedRequest<'_>) -> [u8; 32] {
     let SignedRequest { method, target, digest } = request;
     let at = at.to_string();
@@ -167,7 +169,7 @@ fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: SignedR
     hmac(key, &[lines.join("\n").as_bytes()])
 }
 
-/// Something that this node never said before.
+/// Returns a text that this node has not used before.
 fn nonce(from: &NodeId) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -178,7 +180,7 @@ fn nonce(from: &NodeId) -> String {
     text
 }
 
-/// Whether both are the same. How long that takes tells nothing about either.
+/// Compares two MACs in constant time.
 fn is_same(one: &[u8; 32], other: &[u8; 32]) -> bool {
     black_box(one.iter().zip(other).fold(0, |differs, (one, other)| differs | (one ^ other))) == 0
 }

@@ -1,37 +1,37 @@
-//! Nodes that cannot be asked.
+//! Errors of requests to other nodes.
 
 use crate::error::ApiError;
 use longhaul_domain::{NodeId, ProcessId};
 use longhaul_engine::ports::PeerError;
 use longhaul_engine::with_causes;
 
-/// A node that could not be asked, and why.
+/// A node that is unreachable, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable {
     pub(crate) node: NodeId,
-    /// What kept it from being asked.
+    /// Reason why the node is unreachable.
     pub(crate) why: String,
-    /// What has to change.
+    /// Action that makes the node reachable.
     cure: PeerErrorRemedy,
 }
 
-/// What has to change before a node can be asked.
+/// Action that makes a node reachable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PeerErrorRemedy {
-    /// It has to be there.
+    /// Wait until the node is running again.
     Return,
-    /// Its certificate has to be trusted.
+    /// Trust the certificate of the node.
     Trust,
-    /// How it is reached has to be set.
+    /// Set a usable address for the node.
     Address,
 }
 
-/// What came of a question to another node.
+/// Error of a request to another node.
 #[derive(Clone, Debug)]
 pub(crate) enum PeerRequestError {
-    /// It was not asked, or gave no answer that counts.
+    /// The node could not be reached or gave no usable reply.
     Away(Unreachable),
-    /// It answered that this cannot be.
+    /// The node refused the request.
     Refused(ApiError),
 }
 
@@ -40,12 +40,12 @@ impl Unreachable {
         Self { node: node.clone(), why: why.into(), cure: PeerErrorRemedy::Return }
     }
 
-    /// There is no way to it, whether it is there or not.
+    /// Creates the error for a node without a usable address, regardless of whether the node is running.
     pub(super) fn by_no_way(node: &NodeId, why: impl Into<String>) -> Self {
         Self { cure: PeerErrorRemedy::Address, ..Self::of(node, why) }
     }
 
-    /// What went wrong on the way.
+    /// Creates the error for a failed transport.
     pub(crate) fn by(node: &NodeId, error: &PeerError) -> Self {
         let cure = if matches!(error, PeerError::Untrusted { .. }) {
             PeerErrorRemedy::Trust
@@ -55,7 +55,7 @@ impl Unreachable {
         Self { cure, ..Self::of(node, with_causes(error)) }
     }
 
-    /// The output is there, and nothing of it is here.
+    /// Converts the error for a client that asked for output of which no tail is stored.
     pub(crate) fn output(self, id: ProcessId) -> ApiError {
         let Self { node, why, cure } = self;
         let help = match cure {
@@ -77,7 +77,8 @@ impl Unreachable {
             .help(help)
     }
 
-    /// The input is read there. Whether it was taken is not known if it had been sent before the answer was lost.
+    /// Converts the error for a client that sent input. If only the reply was lost, the command may have received the
+    /// input.
     pub(crate) fn input(self, id: ProcessId) -> ApiError {
         let Self { node, why, .. } = self;
         ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))

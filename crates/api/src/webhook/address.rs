@@ -1,15 +1,15 @@
-//! Which addresses may be written to.
+//! Parses webhook URLs and checks them against the allowed addresses.
 
 use std::fmt;
 
-/// The address of a receiver, in parts that can be compared.
+/// URL of a webhook receiver, split into parts that can be compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WebhookAddress {
     scheme: WebhookScheme,
-    /// In lower case; a numeric one of version 6 with its brackets.
+    /// Host name in lower case. An IPv6 address includes its brackets.
     host: String,
     port: u16,
-    /// From its first slash on, without the query.
+    /// Path from the first slash, without the query.
     path: String,
     query: Option<String>,
 }
@@ -20,17 +20,17 @@ enum WebhookScheme {
     Https,
 }
 
-/// Why a text is no address that may be written to.
+/// Reason why a text is not a valid webhook URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadAddress(&'static str);
 
 impl WebhookAddress {
-    /// Reads an address: scheme, host, and what else there is. What two readers could understand differently is refused:
-    /// user names, backslashes, steps within the path, spaces and anything that is not ASCII.
+    /// Parses an `http` or `https` URL. The parser refuses everything that two URL parsers could interpret differently:
+    /// user names, backslashes, `.` and `..` in the path, spaces and non-ASCII characters.
     ///
     /// # Errors
-    /// [`BadAddress`] says what is wrong with it.
+    /// Returns [`BadAddress`] if the URL is invalid.
     pub fn new(text: &str) -> Result<Self, BadAddress> {
         if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'\\' | b'"' | b'<' | b'>')) {
             return Err(BadAddress("the URL contains a character that is not allowed"));
@@ -60,7 +60,7 @@ impl WebhookAddress {
         Ok(Self { scheme, host, port, path: path.to_owned(), query })
     }
 
-    /// Whether this one is allowed by `allowed`: same scheme, host and port, and below its path.
+    /// Returns true if `allowed` covers this address: scheme, host and port are equal, and the path is equal or below.
     #[must_use]
     pub fn is_within(&self, allowed: &Self) -> bool {
         let prefix = allowed.path.trim_end_matches('/');
@@ -119,7 +119,8 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), BadAddress> {
     Ok((host.to_ascii_lowercase(), port))
 }
 
-/// A step up would lead out of an allowed path, and encoded ones are resolved by some receivers.
+/// Refuses `.` and `..` in the path, which could lead out of an allowed path. Percent-encoded forms are refused too,
+/// because some receivers decode them.
 fn check_path(path: &str) -> Result<(), BadAddress> {
     let lower = path.to_ascii_lowercase();
     let hides = ["%2e", "%2f", "%5c"].iter().any(|hidden| lower.contains(hidden));

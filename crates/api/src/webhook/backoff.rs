@@ -1,14 +1,15 @@
-//! The waits between two tries.
+//! Delays between delivery attempts.
 
 use std::time::Duration;
 
-/// The longest wait after the first try.
+/// Maximum delay after the first failed attempt.
 const FIRST: Duration = Duration::from_secs(1);
-/// The longest wait of all.
+/// Maximum delay after any number of failed attempts.
 const MAX_BACKOFF: Duration = Duration::from_secs(300);
 
-/// The wait after so many tries that failed: any time up to a bound that doubles, so that many receivers that went away
-/// together are not asked together. A receiver that asks for more is left alone for longer.
+/// Returns the delay after `failed` unsuccessful attempts: a random time up to a limit that doubles with each attempt.
+/// Randomness prevents receivers that failed together from being retried together. `asked` is the delay that the
+/// receiver requested; the result is at least this long, but never longer than [`MAX_BACKOFF`].
 pub(crate) fn wait(failed: u32, chance: u64, asked: Option<Duration>) -> Duration {
     let bound = FIRST
         .saturating_mul(1_u32.checked_shl(failed.saturating_sub(1)).unwrap_or(u32::MAX))

@@ -1,4 +1,4 @@
-//! One event on its way to one receiver.
+//! Delivery of one event to one receiver.
 
 use crate::webhook::address::WebhookAddress;
 use crate::webhook::backoff::wait;
@@ -9,12 +9,12 @@ use longhaul_wire::event::{ENVELOPE_TYPE, Envelope};
 use std::time::Duration;
 use tokio::select;
 
-/// An event that could not be delivered for so long is given up.
+/// Time after which an event that could not be delivered is dropped.
 const DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
-/// The most bytes of a letter.
+/// Maximum size of a request body, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1_024;
 
-/// One event on its way.
+/// Delivery of one event to one receiver.
 pub(super) struct Delivery<'a> {
     pub(super) engine: &'a Engine,
     pub(super) post: &'a dyn WebhookTransport,
@@ -23,12 +23,12 @@ pub(super) struct Delivery<'a> {
     pub(super) secret: &'a WebhookSecret,
 }
 
-/// What became of a delivery.
+/// Result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryResult {
-    /// The receiver has it, or will never get it.
+    /// The delivery is finished: the event was accepted or dropped.
     Done,
-    /// The receiver wants nothing any more.
+    /// The receiver answered 410 (gone) and must not get further events.
     NeverAgain,
 }
 
@@ -41,7 +41,7 @@ enum SendOutcome {
 }
 
 impl Delivery<'_> {
-    /// Tries until it is delivered or given up; none when the engine has ended.
+    /// Sends the event until it is accepted, refused or too old. Returns `None` when the engine has shut down.
     pub(super) async fn carry(&self, envelope: &Envelope) -> Option<DeliveryResult> {
         let body = body(envelope);
         let (name, event) = (self.name, envelope.id.as_str());
@@ -127,7 +127,8 @@ fn outcome(answer: Result<WebhookResponse, WebhookTransportError>) -> SendOutcom
     }
 }
 
-/// What a refusal means. Nothing is sent to an address that the configuration does not name.
+/// Returns the explanation of a refusal for the log. Redirects are not followed, because requests are sent only to
+/// configured addresses.
 const fn refusal(status: u16) -> &'static str {
     match status {
         300..=399 => {
@@ -138,7 +139,7 @@ const fn refusal(status: u16) -> &'static str {
     }
 }
 
-/// The letter of an event; what is long goes where it would be too large.
+/// Returns the request body of an event. Long fields are cut if the body would be larger than [`MAX_REQUEST_BYTES`].
 fn body(envelope: &Envelope) -> Vec<u8> {
     let write = |envelope: &Envelope| serde_json::to_vec(envelope).unwrap_or_default();
     let whole = write(envelope);

@@ -1,29 +1,29 @@
-//! Signatures, as the Standard Webhooks specification wants them.
+//! Request signatures as defined by the Standard Webhooks specification.
 
 use crate::hmac::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt;
 
-/// What stands before a secret that is written in base64.
+/// Prefix of a secret that is encoded in base64.
 const MARK: &str = "whsec_";
-/// A secret with fewer bytes can be guessed.
+/// Minimum length of a secure secret, in bytes. Shorter secrets are accepted but reported.
 const MIN_SECRET_LEN: usize = 16;
 
-/// What a receiver and this manager know, and nobody else.
+/// Secret that only the receiver and this manager know.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookSecret(Vec<u8>);
 
-/// A text that is no secret.
+/// Reason why a text is not a valid secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadSecret(&'static str);
 
 impl WebhookSecret {
-    /// Reads a secret: `whsec_` and base64, or any other text as it is.
+    /// Parses a secret: `whsec_` followed by base64, or any other text, which is used unchanged.
     ///
     /// # Errors
-    /// [`BadSecret`] for an empty one, and for one that is no base64 behind its mark.
+    /// Returns [`BadSecret`] if the secret is empty, or if the text after `whsec_` is not valid base64.
     pub fn new(text: &str) -> Result<Self, BadSecret> {
         let bytes = match text.strip_prefix(MARK) {
             Some(encoded) => {
@@ -34,13 +34,13 @@ impl WebhookSecret {
         if bytes.is_empty() { Err(BadSecret("the secret is empty")) } else { Ok(Self(bytes)) }
     }
 
-    /// Whether it can be guessed: it has fewer than 16 bytes.
+    /// Returns true if the secret has fewer than 16 bytes and could be guessed.
     #[must_use]
     pub const fn is_short(&self) -> bool {
         self.0.len() < MIN_SECRET_LEN
     }
 
-    /// The signature of a letter that is sent at this moment, in seconds since the Unix epoch.
+    /// Returns the signature of a request. `seconds` is the time of sending in seconds since the Unix epoch.
     #[must_use]
     pub fn sign(&self, id: &str, seconds: i64, body: &[u8]) -> String {
         let head = format!("{id}.{seconds}.");

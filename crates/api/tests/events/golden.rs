@@ -1,4 +1,4 @@
-//! The exact text of one event of each type: what programs were told once they are told for ever.
+//! Compares one event of each type with its recorded text. Existing fields of events must never change.
 
 use crate::world::{World, of_session, with, words};
 use longhaul_domain::{CommandSpec, ReadyWhen, SilencePolicy, Spec, WatchPattern, WatchSource, Work};
@@ -66,7 +66,7 @@ async fn one_of_each() -> Vec<Envelope> {
     first.into_values().chain(gap).collect()
 }
 
-/// Runs what is ready, is watched, and waits for somebody to type.
+/// Runs a command that causes the conditions ready, pattern matched, idle, stalled and waiting for input.
 async fn ask(world: &World) {
     let mut command = CommandSpec::of("asks", &["password:"], "/work");
     command.stdin = longhaul_domain::Stdin::Pipe;

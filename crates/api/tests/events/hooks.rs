@@ -25,7 +25,7 @@ async fn start(world: &World, hooks: Vec<Hook>, places: &Arc<Places>) {
     world.clock.settle().await;
 }
 
-/// What hooks ran as, the oldest first.
+/// Returns the processes of all hook runs, oldest first.
 async fn ran(world: &World) -> Vec<ProcessView> {
     let kind = Some("custom:hook".to_owned());
     let mut ask = ListRequest { all: Some(true), limit: Some(1_000), kind, ..ListRequest::default() };
@@ -112,7 +112,7 @@ async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
         world.end(&id).await;
     }
     for _ in 0..8 {
-        // In the middle of one, most often.
+        // At most of these times a hook is running.
         world.pass(Duration::from_millis(900)).await;
         world.crash().await;
         start(&world, hooks(), &places).await;
@@ -155,7 +155,7 @@ async fn the_end_of_a_session_calls_once_however_many_end() {
 #[tokio::test(start_paused = true)]
 async fn a_hook_that_cannot_be_launched_keeps_nobody_from_his_turn() {
     let world = World::new().await;
-    // More than an argument may hold is refused; the next event is not.
+    // With the long name the argument exceeds its maximum size and the launch is refused. With the short name it fits.
     let long = format!("{}{{name}}", "x".repeat(131_060));
     start(&world, vec![hook(HookTrigger::End, &["exit", "0", &long])], &Arc::default()).await;
     let refused = world.launch(with(of_session("exit 0", "s"), "name", json!("a name of some length"))).await;
@@ -240,7 +240,7 @@ async fn a_hook_that_fails_leaves_a_warning() {
     );
 }
 
-/// Keeps what is logged.
+/// Collects the log messages.
 #[derive(Clone, Debug, Default)]
 struct Heard(Arc<Mutex<Vec<String>>>);
 
@@ -334,7 +334,7 @@ async fn what_a_hook_starts_on_its_own_account_calls_again_one_at_a_time() {
         world.pass(Duration::from_millis(10)).await;
         let live = ran(&world).await.into_iter().filter(|hook| hook.status == "running").count();
         assert!(live <= 1, "turn {turn}: {live}");
-        // As a hook does that calls `longhaul run --no-parent`.
+        // Launches a process without a parent, as a hook can do with `longhaul run --no-parent`.
         id = world.run("exit 0 5").await;
         world.pass(Duration::from_millis(100)).await;
     }

@@ -1,4 +1,4 @@
-//! What lists cost, counted in questions to the store.
+//! Number of store requests that a list needs.
 
 use crate::world::{World, command, with};
 use longhaul_wire::api::ListRequest;

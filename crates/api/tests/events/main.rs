@@ -1,4 +1,4 @@
-//! What subscribers are told, with everything around the engine faked.
+//! Tests of event streams, hooks and webhooks, with an engine whose ports are all fakes.
 
 #![expect(
     clippy::unwrap_used,

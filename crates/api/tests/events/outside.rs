@@ -1,4 +1,4 @@
-//! What the courier needs of the outside, faked.
+//! Fakes of the ports that webhooks use: HTTP receivers and saved cursors.
 
 use crate::world::World;
 use async_trait::async_trait;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// What a receiver answers.
+/// Reply of a fake receiver.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Answer {
     Status(u16),
@@ -23,7 +23,7 @@ pub(crate) enum Answer {
     Nobody,
 }
 
-/// A receiver: it answers as planned, then always in the same way.
+/// A fake receiver. It gives the planned replies, then always the reply `then`.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     clock: VirtualClock,
@@ -32,23 +32,23 @@ pub(crate) struct Receiver {
     pub(crate) letters: Mutex<Vec<(Duration, WebhookRequest)>>,
 }
 
-/// Receivers by the hosts of their addresses.
+/// Fake receivers by the host name in their URL.
 #[derive(Debug, Default)]
 pub(crate) struct Hosts(BTreeMap<String, Arc<Receiver>>);
 
-/// Places that outlive the manager.
+/// Saved cursors that survive a restart of the manager.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     pub(crate) kept: Mutex<BTreeMap<String, EventCursor>>,
-    /// Since that was kept.
+    /// Cursors that were noted since the last durable save. A power cut loses them.
     noted: Mutex<BTreeMap<String, EventCursor>>,
-    /// So often something was kept.
+    /// Number of durable saves.
     pub(crate) syncs: AtomicU32,
     pub(crate) closed: Mutex<BTreeMap<String, String>>,
 }
 
 impl Places {
-    /// Takes back what no power cut leaves.
+    /// Simulates a power cut: removes the cursors that were not saved durably.
     pub(crate) fn cut_power(&self) {
         self.noted.lock().unwrap().clear();
     }
@@ -68,7 +68,7 @@ impl Receiver {
         *self.then.lock().unwrap() = answer;
     }
 
-    /// What it was given, whatever it answered.
+    /// Returns all events that the receiver got, including those that it refused.
     pub(crate) fn envelopes(&self) -> Vec<Envelope> {
         let letters = self.letters.lock().unwrap();
         letters.iter().map(|(_, letter)| serde_json::from_slice(&letter.body).unwrap()).collect()
@@ -164,7 +164,7 @@ pub(crate) fn webhook_with(name: &str, events: &[&str], hooks: bool) -> Webhook 
     Webhook::new(plan, &allowed).unwrap()
 }
 
-/// Starts the courier, and lets it find its place.
+/// Starts the webhooks and waits until they have determined their start cursors.
 pub(crate) async fn start(
     world: &World,
     webhooks: Vec<Webhook>,

@@ -12,14 +12,14 @@ fn following() -> EventsRequest {
     EventsRequest { follow: true, ..EventsRequest::default() }
 }
 
-/// A subscriber at the newest place.
+/// Returns a subscriber that has reached the end of the log.
 async fn listener(world: &World, request: &EventsRequest) -> Events {
     let mut events = world.api.events(request).await.unwrap();
     assert!(matches!(next_of(world, &mut events).await, EventItem::CaughtUp { .. }));
     events
 }
 
-/// Reads until this many events were told, on a task of its own.
+/// Reads `most` items in a separate task.
 fn reading(mut events: Events, most: usize) -> tokio::task::JoinHandle<Vec<EventItem>> {
     tokio::spawn(async move {
         let mut told = Vec::new();
@@ -35,7 +35,7 @@ fn reads(world: &World) -> usize {
     world.store.calls().into_iter().filter(|call| matches!(call, PortCall::Events | PortCall::Read)).count()
 }
 
-/// What they were told; where nothing would ever come the test fails instead of waiting.
+/// Returns the items that the readers got. Fails after a timeout if a reader does not finish.
 async fn joined(readers: Vec<tokio::task::JoinHandle<Vec<EventItem>>>) -> Vec<Vec<EventItem>> {
     let mut all = Vec::new();
     for reader in readers {
@@ -119,7 +119,7 @@ async fn nobody_reads_when_the_last_listener_is_gone() {
     world.end(&id).await;
     world.clock.settle().await;
     assert_eq!(count(), before);
-    // And the next one begins anew.
+    // The next subscriber starts a new shared reader.
     let mut again = listener(&world, &following()).await;
     let id = world.run("run").await;
     let EventItem::Event(queued) = next_of(&world, &mut again).await else { panic!("no event") };
@@ -131,7 +131,7 @@ async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them()
     let world = World::new().await;
     let mut slow = listener(&world, &following()).await;
     let quick = reading(listener(&world, &following()).await, 3_000);
-    // It holds a page of the newest from here on.
+    // After this read, the slow subscriber has one page of events in memory and does not read again for a while.
     let first = world.run("exit 0").await;
     world.end(&first).await;
     let mut told = vec![next_of(&world, &mut slow).await];
@@ -160,7 +160,7 @@ async fn whoever_falls_behind_all_others_misses_nothing_and_comes_back_to_them()
     assert!(after - parked <= 4, "{} reads of the log for all", after - parked);
 }
 
-/// Everything but what only the record tells as long as it stands there.
+/// Returns the fields of the events that do not depend on the time of reading.
 fn sameness(told: &[EventItem]) -> Vec<(String, String, String)> {
     let plain = |one: Envelope| (one.id, one.event, one.cursor);
     envelopes(told).into_iter().map(plain).collect()

@@ -210,7 +210,7 @@ async fn a_thousand_that_never_read_and_one_that_breaks_off_hold_nobody_up() {
     let mut good = world.api.events(&following(None)).await.unwrap();
     let mut told = Vec::new();
     for _ in 0..100 {
-        // Whoever is asked and dropped at any point has lost nothing.
+        // Cancels the wait at arbitrary points. No event may be lost.
         tokio::select! {
             biased;
             () = tokio::task::yield_now() => {}

@@ -1,4 +1,4 @@
-//! Use cases over an engine with everything around it faked.
+//! The use cases over an engine whose ports are all fakes.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_api::{Api, EventItem, Events, LaunchDefaults, Metrics};
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What outlives a crash of the engine, and the use cases over it.
+/// The use cases, and the fakes that survive a crash of the engine.
 pub(crate) struct World {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<FaultyStore>,
@@ -34,11 +34,11 @@ impl World {
         let spawner = Arc::new(ScriptedSpawner::casting(clock.clone(), |order| {
             let command = &order.command;
             match (command.program.as_str(), command.args.as_slice()) {
-                // Says something, and fails a second later.
+                // Prints its arguments and exits with code 3 after one second.
                 ("says", words) => {
                     ChildScript::exits(Duration::from_secs(1), 3).printing(&format!("{}\n", words.join(" ")))
                 }
-                // Says something, and waits for an answer.
+                // Prints its arguments and waits for input.
                 ("asks", words) => ChildScript {
                     reads: StdinBehavior::Once,
                     ..ChildScript::runs().printing(&format!("{}\n", words.join(" ")))
@@ -51,7 +51,7 @@ impl World {
         Self { clock, store, spawner, ids, vault, api }
     }
 
-    /// The manager is killed, and another one starts on what it left behind.
+    /// Kills the manager and starts a new one on the same store and processes.
     pub(crate) async fn crash(&mut self) {
         self.api.engine.abandon();
         self.clock.settle().await;
@@ -72,14 +72,14 @@ impl World {
         self.clock.run_for(span).await;
     }
 
-    /// Lets time pass until it has ended; at most a day.
+    /// Advances the clock until the process has ended, by at most one day.
     pub(crate) async fn end(&self, id: &str) {
         let ids = [id.parse().unwrap()];
         let ended = self.api.engine.wait(&ids, WaitCondition::Ended, WaitMode::All, None);
         self.clock.run_until(Duration::from_secs(86_400), ended).await.expect("it ends").unwrap();
     }
 
-    /// Everything that happened, as this request wants it.
+    /// Returns all items of the stream for a request that does not follow the log.
     pub(crate) async fn told(&self, request: &EventsRequest) -> Vec<EventItem> {
         let mut events = self.api.events(request).await.unwrap();
         let mut told = Vec::new();
@@ -89,7 +89,7 @@ impl World {
         told
     }
 
-    /// The envelopes of everything that happened.
+    /// Returns the events of the stream for a request, including gaps.
     pub(crate) async fn envelopes(&self, request: &EventsRequest) -> Vec<Envelope> {
         envelopes(&self.told(request).await)
     }
@@ -131,7 +131,7 @@ async fn api(
     }
 }
 
-/// The next thing that is told; where nothing would ever come the test fails instead of waiting.
+/// Returns the next item. Fails after one hour of virtual time without an item.
 pub(crate) async fn next_of(world: &World, events: &mut Events) -> EventItem {
     let next = world.clock.run_until(Duration::from_secs(3_600), events.next()).await;
     next.flatten().expect("something is told")
@@ -145,7 +145,7 @@ pub(crate) fn envelopes(told: &[EventItem]) -> Vec<Envelope> {
     told.iter().filter_map(envelope).collect()
 }
 
-/// The words of events, in their order.
+/// Returns the types of events, in order.
 pub(crate) fn words(envelopes: &[Envelope]) -> Vec<&str> {
     envelopes.iter().map(|envelope| envelope.event.as_str()).collect()
 }
@@ -156,7 +156,7 @@ pub(crate) fn command(words: &str) -> Value {
     json!({ "command": { "program": program, "args": words.collect::<Vec<_>>(), "directory": "/work" } })
 }
 
-/// The launch with another field.
+/// Sets a field of a launch request.
 pub(crate) fn with(mut launch: Value, field: &str, value: Value) -> Value {
     launch[field] = value;
     launch

@@ -1,4 +1,4 @@
-//! Questions to the manager of another node that trickles its answers, with everything around both engines faked.
+//! Requests to a node that sends its replies very slowly, with engines whose ports are all fakes.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
@@ -20,17 +20,17 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Whoever does not follow has an answer by then, or is told why there is none.
+/// Time within which a reader that does not follow must get a reply or an error.
 const BOUND: Duration = Duration::from_secs(20);
-/// A follower is never left by this.
+/// Time after which the test fails.
 const LONG: Duration = Duration::from_secs(600);
 
-/// The managers of other nodes, all of which answer alike: piece by piece, with a wait before each.
+/// Fake transport to other nodes. Each reply is sent in pieces, with a pause before each piece.
 #[derive(Clone, Debug)]
 struct Trickling {
     pieces: Vec<Vec<u8>>,
     pause: Duration,
-    /// Whether it then says nothing more; else the answer is over.
+    /// True if the body stays open without further data after the last piece; false if it ends.
     goes_on: bool,
 }
 
@@ -47,7 +47,7 @@ impl longhaul_engine::ports::PeerTransport for Trickling {
 struct Body {
     pieces: VecDeque<Vec<u8>>,
     pause: Duration,
-    /// Whoever asks again waits no longer for that.
+    /// Time of the next piece. Cancelled and repeated reads do not delay it.
     next_at: Instant,
     goes_on: bool,
 }
@@ -64,13 +64,13 @@ impl PeerBody for Body {
     }
 }
 
-/// One byte in two seconds, for longer than anybody should wait.
+/// Sends one byte every two seconds, for longer than any reader should wait.
 fn drops() -> Trickling {
     let page = vec![vec![b' ']; 1_000];
     Trickling { pieces: page, pause: Duration::from_secs(2), goes_on: true }
 }
 
-/// Whole frames of a byte each, so many.
+/// Sends `count` complete frames with one byte of output each.
 fn small_frames(count: u64, pause: Duration) -> Trickling {
     let frame = |offset| {
         let mut frame = Vec::new();
@@ -80,14 +80,14 @@ fn small_frames(count: u64, pause: Duration) -> Trickling {
     Trickling { pieces: (0..count).map(frame).collect(), pause, goes_on: true }
 }
 
-/// One frame, byte by byte.
+/// Sends one frame byte by byte.
 fn slow_frame(pause: Duration) -> Trickling {
     let mut frame = Vec::new();
     OutputFrame { kind: FrameKind::Stdout, offset: 0, at: 0, bytes: vec![b'x'; 400] }.encode(&mut frame);
     Trickling { pieces: frame.into_iter().map(|byte| vec![byte]).collect(), pause, goes_on: true }
 }
 
-/// A manager, and a process that another node runs, whose manager answers so.
+/// Returns the API of one node, and a process on another node that responds like `peer`.
 async fn before(peer: Trickling) -> (Api, StoredProcess) {
     let clock = VirtualClock::default();
     let store = MemoryStore::new(Arc::new(clock.clone()))

@@ -1,4 +1,4 @@
-//! The task that reads for all.
+//! The task that reads the event log for all subscribers.
 
 use super::ring_buffer::{BroadcastItem, RingBuffer};
 use super::wakers::{MAX_WAKEUPS, WakerGroup};
@@ -12,10 +12,10 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// So long others have the processor before the next listeners are woken.
+/// Pause between two groups of woken subscribers, in which other tasks can run.
 const WAKE_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Reads on from a place, for as long as somebody listens.
+/// Reads the log from a cursor and fills the ring buffer while there are subscribers.
 pub(super) async fn feed(
     engine: Engine,
     place: EventCursor,
@@ -45,13 +45,13 @@ pub(super) async fn feed(
             kept.push(relayed);
         }
         let waiting = if trail.has_more() { Vec::new() } else { kept.waiting() };
-        // The last listener may leave meanwhile.
+        // The last subscriber may leave during the next wait, which must then free the ring buffer.
         drop(kept);
         wake(&waiting).await;
     }
 }
 
-/// Wakes a few at a time, so that a thousand do not come before whoever has work to do.
+/// Wakes the subscribers in groups, so that a thousand of them do not delay other tasks.
 async fn wake(benches: &[Arc<WakerGroup>]) {
     let mut woken = 0;
     for bench in benches {
@@ -65,7 +65,7 @@ async fn wake(benches: &[Arc<WakerGroup>]) {
     }
 }
 
-/// However it ends, nobody waits for it any longer.
+/// Marks the ring buffer as ended when the task ends for any reason, so that no subscriber waits forever.
 struct FeedGuard(Weak<RingBuffer>);
 
 impl Drop for FeedGuard {

@@ -1,4 +1,4 @@
-//! The newest events.
+//! Ring buffer of the newest events.
 
 use super::wakers::WakerGroup;
 use crate::events::shape::EventSnapshot;
@@ -7,38 +7,38 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::task::AbortHandle;
 
-/// So many are kept.
+/// Maximum number of items in the ring buffer.
 const MAX_ITEMS: usize = 512;
-/// So many bytes of them, about.
+/// Approximate maximum size of all items, in bytes.
 const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// So many a listener takes at once.
+/// Maximum number of items that a subscriber reads at once.
 const PAGE: usize = 64;
 
-/// What is relayed.
+/// An item of the ring buffer.
 #[derive(Clone, Debug)]
 pub(crate) enum BroadcastItem {
-    /// Something became true.
+    /// An event.
     Event(Arc<EventSnapshot>),
     /// Events are missing in the log.
     Gap {
-        /// The last place before.
+        /// Cursor of the last item before the gap.
         from: EventCursor,
-        /// The place after which events are told again.
+        /// Cursor after which events are available again.
         to: EventCursor,
     },
 }
 
-/// What there is after a place.
+/// Result of a read after a cursor.
 #[derive(Debug)]
 pub(super) enum RingRead {
     These(VecDeque<BroadcastItem>),
     Nothing,
-    /// It was let go.
+    /// The next items have already been removed from the buffer.
     Behind,
     Over,
 }
 
-/// The ring, which lives as long as somebody listens.
+/// The ring buffer. It is freed when the last subscriber leaves.
 #[derive(Debug)]
 pub(super) struct RingBuffer {
     kept: Mutex<RingSlot>,
@@ -48,7 +48,7 @@ pub(super) struct RingBuffer {
 
 #[derive(Debug)]
 struct RingSlot {
-    /// Everything after this place is here.
+    /// Cursor after which all items are in the buffer.
     base: EventCursor,
     newest: VecDeque<BroadcastItem>,
     bytes: usize,
@@ -56,7 +56,7 @@ struct RingSlot {
 }
 
 impl BroadcastItem {
-    /// The place behind it.
+    /// Returns the cursor behind the item.
     pub(crate) fn place(&self) -> EventCursor {
         match self {
             Self::Event(shape) => shape.logged.cursor,
@@ -64,7 +64,7 @@ impl BroadcastItem {
         }
     }
 
-    /// As it is for one who has read up to a place.
+    /// Adjusts a gap for a subscriber that has read up to `place`, so that the gap does not start before `place`.
     pub(super) fn behind(self, place: EventCursor) -> Self {
         match self {
             Self::Gap { from, to } => Self::Gap { from: from.max(place), to },
@@ -86,9 +86,9 @@ impl RingBuffer {
         Self { kept: Mutex::new(kept), benches: Mutex::default(), feeder: OnceLock::new() }
     }
 
-    /// This task ends with it.
+    /// Sets the task that fills the buffer. Dropping the buffer aborts this task.
     pub(super) fn is_fed_by(&self, feeder: AbortHandle) {
-        // It is asked once.
+        // This method is called only once, so the cell is still empty.
         let _ = self.feeder.set(feeder);
     }
 
@@ -96,7 +96,7 @@ impl RingBuffer {
         self.kept().is_over
     }
 
-    /// Whether everything after a place is here.
+    /// Returns true if all items after a cursor are in the buffer.
     pub(super) fn reaches(&self, place: EventCursor) -> bool {
         self.kept().base <= place
     }
@@ -126,7 +126,7 @@ impl RingBuffer {
         }
     }
 
-    /// Nothing more comes.
+    /// Marks the buffer as ended and wakes all subscribers.
     pub(super) fn end(&self) {
         self.kept().is_over = true;
         for bench in self.benches().iter() {
@@ -134,7 +134,7 @@ impl RingBuffer {
         }
     }
 
-    /// A bench with a seat that is taken for the caller.
+    /// Returns a waker group in which the caller is registered.
     pub(super) fn bench(&self) -> Arc<WakerGroup> {
         let mut benches = self.benches();
         if let Some(bench) = benches.iter().find(|bench| bench.register_subscriber()) {
@@ -146,7 +146,7 @@ impl RingBuffer {
         bench
     }
 
-    /// Those where somebody waits.
+    /// Returns the waker groups that have waiting subscribers.
     pub(super) fn waiting(&self) -> Vec<Arc<WakerGroup>> {
         self.benches().iter().filter(|bench| bench.waiting() > 0).cloned().collect()
     }

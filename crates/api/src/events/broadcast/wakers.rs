@@ -1,12 +1,12 @@
-//! Listeners that are woken together.
+//! Groups of subscribers that are woken together.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
-/// So many are woken at once.
+/// Maximum number of subscribers that are woken at once.
 pub(super) const MAX_WAKEUPS: usize = 32;
 
-/// A few listeners.
+/// A group of up to [`MAX_WAKEUPS`] subscribers.
 #[derive(Debug)]
 pub(super) struct WakerGroup {
     seats: AtomicUsize,
@@ -14,7 +14,7 @@ pub(super) struct WakerGroup {
     bell: watch::Sender<()>,
 }
 
-/// One who waits, or is about to.
+/// A subscriber that waits or is about to wait.
 pub(super) struct WaitingSubscriber<'a> {
     bench: &'a WakerGroup,
     bell: watch::Receiver<()>,
@@ -25,7 +25,7 @@ impl WakerGroup {
         Self { seats: AtomicUsize::new(0), waiting: AtomicUsize::new(0), bell: watch::Sender::new(()) }
     }
 
-    /// Takes a seat, if one is free. Only one asks at a time.
+    /// Registers a subscriber. Returns false if the group is full. Calls must not run concurrently.
     pub(super) fn register_subscriber(&self) -> bool {
         let has_room = self.seats.load(Ordering::SeqCst) < MAX_WAKEUPS;
         if has_room {
@@ -38,13 +38,13 @@ impl WakerGroup {
         self.seats.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Hears the bell from here on.
+    /// Registers for notifications that are sent from now on.
     pub(super) fn wait(&self) -> WaitingSubscriber<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         WaitingSubscriber { bench: self, bell: self.bell.subscribe() }
     }
 
-    /// So many wait.
+    /// Returns the number of waiting subscribers.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
     }
@@ -56,7 +56,7 @@ impl WakerGroup {
 
 impl WaitingSubscriber<'_> {
     pub(super) async fn woken(mut self) {
-        // The bell lives as long as the bench.
+        // An error would mean that the sender was dropped, but the group owns the sender.
         let _ = self.bell.changed().await;
     }
 }
