@@ -51,8 +51,8 @@ fn address(layers: &Layers) -> Result<Option<String>, ConfigError> {
         key: ADDRESS.name.to_owned(),
         text: format!("{said:?}"),
         origin: Box::new(origin),
-        why: "it is no address of a node".to_owned(),
-        help: "give https://HOST:PORT, as other nodes reach what listen.addresses says".to_owned(),
+        why: "the value is not the address of a node".to_owned(),
+        help: "give https://HOST:PORT, at which other nodes reach one of listen.addresses".to_owned(),
     })
 }
 

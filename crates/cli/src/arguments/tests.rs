@@ -84,7 +84,7 @@ fn negative_values_are_refused_in_our_own_words() {
         ("run --grace -1s -- true", "it is negative"),
         ("run --retry 1 --backoff -1s..2s -- true", "it is negative"),
         ("run --retry -1 -- true", "-1 is not in 0..=100"),
-        ("run --timeout 9999999999d -- true", "it is longer than 30 days"),
+        ("run --timeout 9999999999d -- true", "the value is longer than 30 days"),
         ("wait x --timeout -1", "it is negative"),
         ("status -n -1", "-1 is not in 1.."),
         ("logs x -n -1", "say a number, or all"),

@@ -35,7 +35,7 @@ impl FromStr for DurationArg {
     type Err = BadValue;
 
     fn from_str(text: &str) -> Result<Self, BadValue> {
-        length_within(text, MAX_DURATION, "it is longer than 30 days").map(Self)
+        length_within(text, MAX_DURATION, "the value is longer than 30 days").map(Self)
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     fn refusal_says_why() {
         assert_eq!(why("-5m"), "it is negative");
         for text in ["31d", "9999999999d", "99999999999999999999999s", "99999999999999h 3m", "9e9"] {
-            let expected = if text == "9e9" { "say seconds" } else { "it is longer than 30 days" };
+            let expected = if text == "9e9" { "say seconds" } else { "the value is longer than 30 days" };
             assert!(why(text).starts_with(expected), "{text}: {}", why(text));
         }
         assert_eq!(why("-9999999999d"), "it is negative");
