@@ -70,7 +70,7 @@ pub enum ComposeError {
     #[error(transparent)]
     Copied(#[from] CopiedStateDir),
     /// The store has live processes that another state directory started.
-    #[error("the store {store} has live work of another state directory")]
+    #[error("the store {store} contains unfinished processes of another state directory")]
     Foreign {
         /// Name of the store.
         store: String,
@@ -81,7 +81,7 @@ pub enum ComposeError {
     },
     /// The state directory has running attempts that this store has no records of, because it was served with another
     /// store.
-    #[error("the store {store} has no records of the live work of this state directory")]
+    #[error("this state directory has running processes that have no records in the store {store}")]
     OtherStore {
         /// Name of the configured store.
         store: String,
@@ -91,7 +91,7 @@ pub enum ComposeError {
         live: Option<ProcessId>,
     },
     /// Unfinished processes of this state directory belong to its previous node name.
-    #[error("this state directory is node {last}, of which {} not ended, and is not served as {node}", have(*open))]
+    #[error("this state directory cannot change its node name from {last} to {node}: {} not ended", have(*open))]
     OtherNode {
         /// Configured name of the node.
         node: NodeId,
@@ -139,10 +139,10 @@ pub enum ComposeError {
         path: PathBuf,
     },
     /// The path of the cluster key is not known.
-    #[error("the location of the cluster key is unknown")]
+    #[error("the path of the cluster key file is unknown")]
     NoKeyPlace,
     /// The file in `node.peer_ca_file` cannot be used.
-    #[error("the file of node.peer_ca_file cannot verify any node")]
+    #[error("the CA file of node.peer_ca_file cannot be used")]
     PeerAuthorities {
         /// Underlying error that caused this error.
         #[source]
@@ -391,32 +391,36 @@ impl ComposeError {
             Self::Copied(copied) => Some(copied.why()),
             Self::Foreign { live, state_dir, .. } => {
                 let place = state_dir.as_ref().map_or_else(
-                    || "a directory that the store does not name".to_owned(),
+                    || "an unknown state directory".to_owned(),
                     |path| path.display().to_string(),
                 );
                 Some(format!(
-                    "the process {live} lives, started from {place}; from here it would not be found, and called interrupted"
+                    "the process {live} has not ended and was started from {place}; a manager of this state \
+                     directory could not find the process and would mark it as interrupted"
                 ))
             }
             Self::OtherStore { last, live, .. } if *last == StoreChoice::Memory.to_string() => {
-                let what = live.map_or_else(|| "work".to_owned(), |live| format!("the process {live}"));
-                Some(format!("{what} lives, and its record was in memory and ended with its manager"))
+                let what = live.map_or_else(|| "a process".to_owned(), |live| format!("the process {live}"));
+                Some(format!("{what} is running, but its record was in the memory of the previous manager and is \
+                              lost"))
             }
             Self::OtherStore { last, live, .. } => {
-                let what = live.map_or_else(|| "work".to_owned(), |live| format!("the process {live}"));
+                let what = live.map_or_else(|| "a process".to_owned(), |live| format!("the process {live}"));
                 Some(format!(
-                    "{what} lives, and its record is in {last}, with which this directory was served last"
+                    "{what} is running, but its record is in {last}, the previous store of this state directory"
                 ))
             }
             Self::OtherNode { last, first, live, open, .. } => Some(format!(
-                "{live} of {open} live here, the others wait, or their ends are not recorded yet (the first of all is {first}); \
-                 under another name what lives would be a stranger, and what waits for {last} would wait for ever"
+                "unfinished processes: {open}, of which running: {live}, first: {first}; under another node name \
+                 the manager would stop the running processes, and processes that wait for node {last} would never \
+                 start"
             )),
-            Self::NoFile { .. } => Some("it says whose work the store holds".to_owned()),
+            Self::NoFile { .. } => Some("a manager needs a file at this path".to_owned()),
             Self::OtherKey { .. } => {
-                Some("neither would run what the other accepts: launches carry a seal of that key".to_owned())
+                Some("launches are signed with the cluster key, so nodes with different keys refuse each other's \
+                      launches".to_owned())
             }
-            Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME is set".to_owned()),
+            Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME contains an absolute path".to_owned()),
             // A shared store that answers with an error was reached, so the outer error adds nothing to its causes.
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {
                 causes(error)
@@ -444,10 +448,12 @@ impl ComposeError {
                 if let Some(help) = causes(error).and_then(|why| url_hints::advice(store, &why)) {
                     return Some(help.to_owned());
                 }
-                Some("`longhaul doctor` looks at the server; `longhaul config show --origin` tells where it is named".to_owned())
+                Some("check the server with `longhaul doctor`; find the setting that names the server with \
+                      `longhaul config show --origin`".to_owned())
             }
             Self::Store { source: StoreError::Unavailable { .. }, .. } => {
-                Some("one store serves one state directory on a machine; `longhaul config show --origin` tells which is used".to_owned())
+                Some("use a store with only one state directory on a machine; `longhaul config show --origin` shows \
+                      which store is configured".to_owned())
             }
             Self::Store { .. } => None,
             Self::LostRecords(lost) => Some(lost.help()),
@@ -455,45 +461,48 @@ impl ComposeError {
             Self::Foreign { state_dir, .. } => {
                 let that = match state_dir {
                     Some(path) => {
-                        format!("use that one: LONGHAUL_STATE_DIR={}", shell_word(&path.to_string_lossy()))
+                        format!("use that state directory: LONGHAUL_STATE_DIR={}", shell_word(&path.to_string_lossy()))
                     }
-                    None => "use the state directory that started it".to_owned(),
+                    None => "use the state directory that started the process".to_owned(),
                 };
-                Some(format!("{that}; if it is gone for good: `longhaul store adopt`"))
+                Some(format!("{that}; if that directory no longer exists, run `longhaul store adopt`"))
             }
             Self::OtherStore { store, last, .. } => {
                 let memory = StoreChoice::Memory.to_string();
-                let adopt = "`longhaul store adopt`, and what lives goes on unseen";
+                let adopt = "run `longhaul store adopt` (running processes continue, but no manager shows or stops \
+                             them)";
                 Some(if *last == memory {
-                    format!("let it end, or give it up: {adopt}")
+                    format!("wait until the process has ended, or abandon it: {adopt}")
                 } else if *store == memory {
-                    format!("go back to {last} until it has ended; if {last} is gone for good: {adopt}")
+                    format!("use the store {last} until the process has ended; if {last} no longer exists: {adopt}")
                 } else {
                     format!(
-                        "go back to {last} until it has ended, or take it along, if the new store is not there yet: \
-                         `longhaul store copy {} {}`; if {last} is gone for good: {adopt}",
+                        "use the store {last} until the process has ended; or copy its records, if the new store \
+                         does not exist yet: `longhaul store copy {} {}`; if {last} no longer exists: {adopt}",
                         shell_word(last),
                         shell_word(store)
                     )
                 })
             }
             Self::OtherNode { last, .. } => Some(format!(
-                "start with node.id = \"{last}\", or with none, until they have ended or are cancelled; the new name is \
-                 taken then"
+                "start with node.id = \"{last}\", or without node.id, until the processes have ended or are \
+                 cancelled; then change the name"
             )),
-            Self::NoFile { .. } => Some("move that directory away".to_owned()),
-            Self::Binding { .. } => Some("it should be yours to read and write".to_owned()),
+            Self::NoFile { .. } => Some("move the directory to another path".to_owned()),
+            Self::Binding { .. } => Some("make sure that you can read and write the file".to_owned()),
             Self::ClusterKey { source } => Some(source.help()),
             Self::OtherKey { path, .. } => Some(format!(
-                "copy the file from a node that has it to {}, with mode 0600; `longhaul store key` shows where it is",
+                "copy the key file from another node to {}, with mode 0600; `longhaul store key` on that node shows \
+                 the path of its file",
                 path.display()
             )),
-            Self::NoKeyPlace => Some("name it: cluster_key = \"/path/of/cluster.key\"".to_owned()),
+            Self::NoKeyPlace => Some("set the path in the configuration: cluster_key = \"/path/of/cluster.key\"".to_owned()),
             Self::PeerAuthorities { .. } => Some(
-                "name a file of certificates in PEM, or leave it out to trust those that this machine trusts".to_owned(),
+                "set node.peer_ca_file to a PEM file with CA certificates, or remove the setting to use the CA \
+                 certificates of this machine".to_owned(),
             ),
             Self::Part { .. } => {
-                Some("everything in the state directory should be yours to read and write".to_owned())
+                Some("make sure that you own everything in the state directory and can read and write it".to_owned())
             }
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn config_verb(
                 return Ok(pretty(&with_warnings(json!({ "ok": true }), &warnings)));
             }
             warn(&warnings);
-            Ok("every file is in order\n".to_owned())
+            Ok("the configuration is valid\n".to_owned())
         }
         ConfigVerb::Schema => Ok(pretty(&config::schema())),
         ConfigVerb::Path => {
@@ -48,7 +48,7 @@ pub(crate) fn config_verb(
             }
             let mut out = String::new();
             for path in paths() {
-                let missing = if path.exists() { "" } else { "  (not there)" };
+                let missing = if path.exists() { "" } else { "  (does not exist)" };
                 // Writing to a string cannot fail.
                 let _ = writeln!(out, "{}{missing}", path.display());
             }
@@ -77,8 +77,8 @@ fn warnings(sources: &ConfigSources) -> Vec<String> {
     let strays = config::strays(&sources.environment).into_iter().map(|stray| stray.to_string());
     let unread = std::env::current_dir().ok().and_then(|here| unread_file(&here, sources)).map(|file| {
         format!(
-            "{} is not read: its project shares a manager with others, and has a state directory of its own only after \
-             `longhaul init`",
+            "{} is not read, because its project uses a shared state directory; run `longhaul init` to give the \
+             project its own state directory",
             file.display()
         )
     });

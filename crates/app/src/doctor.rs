@@ -96,7 +96,7 @@ fn store(
                 .worker_threads(1)
                 .enable_all()
                 .build()
-                .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
+                .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
             let checks = if redis_check::knows(url) {
                 let mut checks = vec![DoctorCheck::ok("store", choice.to_string())];
                 checks.extend(runtime.block_on(redis_check::checks(settings, url)));
@@ -110,7 +110,7 @@ fn store(
         }
         StoreChoice::Memory => {
             let check = DoctorCheck::ok("store", choice.to_string());
-            Ok(vec![check.because("what is kept there is forgotten when the manager ends")])
+            Ok(vec![check.because("a store in memory loses its data when the manager ends")])
         }
         StoreChoice::Sqlite(path) => Ok(vec![host_check::of_database(path)]),
         StoreChoice::Fs(path) => Ok(vec![host_check::of_files(path, choice, is_managed)]),

@@ -60,7 +60,7 @@ pub enum ProgramError {
     /// A step that needs the operating system failed.
     #[error("the manager could not {tried}")]
     System {
-        /// Description of the failed step, such as "start its runtime".
+        /// Description of the failed step, such as "start the async runtime".
         tried: &'static str,
         /// Underlying error that caused this error.
         #[source]

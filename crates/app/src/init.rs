@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const GITIGNORE: &str = "*\n";
 const TEMPLATE: &str = "\
 # Configuration of longhaul for this project; `longhaul config show` lists every key.
-# State, store, node and programs are not set here but in your own file: `longhaul config path`.
+# The state directory, the store, the node and programs can be set only in your own file: `longhaul config path`.
 
 # [limits]
 # max_parallel = 10

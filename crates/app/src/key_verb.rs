@@ -86,7 +86,7 @@ fn check_needless(settings: &ManagerConfig, old: &KeyId, consent: ConsentMode) -
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
     let failed = |source| ComposeError::Store { store: settings.store.to_string(), source };
     let named = runtime.block_on(shared::cluster_key(url)).map_err(failed)?;
     if named.as_deref() == Some(old.as_str()) {

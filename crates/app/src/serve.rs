@@ -96,7 +96,7 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
         .worker_threads(THREADS)
         .enable_all()
         .build()
-        .map_err(system("start its runtime"))?;
+        .map_err(system("start the async runtime"))?;
     let descriptors = descriptors::raise();
     let around =
         HostContext { stores: order.stores.clone(), adopt_orphans: true, open_files: descriptors.given };

@@ -259,7 +259,7 @@ impl StateDirError {
             | Self::NoDirectory { .. }
             | Self::ForeignOwner { .. }
             | Self::ReadOnly { .. } => {
-                "choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()
+                "use a directory that you own: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()
             }
         }
     }

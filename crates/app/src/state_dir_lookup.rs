@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum StateDirLookupError {
-    /// No source names a state directory, and neither `XDG_STATE_HOME` nor `HOME` is set.
+    /// No source names a state directory, and neither `XDG_STATE_HOME` nor `HOME` contains an absolute path.
     #[error("the location of the state directory is unknown")]
     NoHome,
     /// The working directory was removed or is not accessible.

@@ -83,7 +83,7 @@ pub(crate) fn store_adopt(
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
     let lost_records = match store {
         StoreChoice::Other(url) => runtime.block_on(async {
             let lost = lost_of_added(&state, store, url, stores);

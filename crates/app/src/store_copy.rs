@@ -50,7 +50,7 @@ pub(crate) fn store_copy(
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|source| ProgramError::System { tried: "start its runtime", source })?;
+        .map_err(|source| ProgramError::System { tried: "start the async runtime", source })?;
     let (counts, cleared) = runtime.block_on(async {
         if let StoreChoice::Other(url) = &from
             && is_shared(&from)

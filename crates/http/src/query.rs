@@ -104,7 +104,7 @@ impl QueryString {
             None => Ok(None),
             Some("false" | "0") => Ok(Some(false)),
             Some("true" | "1") => Ok(Some(true)),
-            Some(text) => Err(ApiError::unreadable(name, text, &"it is neither true nor false")),
+            Some(text) => Err(ApiError::unreadable(name, text, &"the value is neither true nor false")),
         }
     }
 }

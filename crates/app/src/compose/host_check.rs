@@ -26,7 +26,8 @@ use std::time::Duration;
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Advice for a store that cannot be reached.
 const UNREACHABLE_HELP: &str =
-    "see whether it is there, and whether the configuration names it rightly: longhaul config show --origin";
+    "check that the store is reachable and that the configuration names the right store: longhaul config show \
+     --origin";
 /// Number of free inodes below which the check reports a problem. Launches are refused when no inode is left.
 const LOW_INODES: u64 = 1_000;
 /// Maximum number of pids in the text report; the JSON report contains all of them.
@@ -41,13 +42,13 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     const NAME: &str = "store";
     let shown = format!("sqlite:{}", path.display());
     let error = match SqliteStore::look(path) {
-        Ok(None) => return DoctorCheck::ok(NAME, format!("{shown}, which the first manager makes")),
+        Ok(None) => return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; the first manager creates it")),
         Ok(Some(found)) => {
             let told = format!("{shown}, {}", amount(found.bytes));
             let check = if found.whole {
-                DoctorCheck::ok(NAME, format!("{told}, every page in order"))
+                DoctorCheck::ok(NAME, format!("{told}, no damaged pages"))
             } else {
-                DoctorCheck::ok(NAME, told).because("it is too large to read every page of it here")
+                DoctorCheck::ok(NAME, told).because("the database is too large to check every page")
             };
             return check.with("bytes", found.bytes);
         }
@@ -55,14 +56,14 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     };
     let check = DoctorCheck::obstacle(NAME, shown).because(error.to_string());
     check.so(if let StoreError::Corrupt { .. } = error {
-        "keep a copy of it; what can be read of it goes elsewhere by `longhaul store copy`, and without the file the next \
-         manager begins with an empty one"
+        "keep a copy of the file; copy its readable records to a new store with `longhaul store copy`; if the file \
+         is missing, the next manager creates an empty store"
     } else if let Some(help) = error.format_help() {
         help
     } else if let StoreError::ReadOnly { .. } = error {
-        "make it writable for its user: chmod u+rw, or mount it so"
+        "make the file writable for its user (chmod u+rw), or mount its file system writable"
     } else {
-        "look at the file and its directory"
+        "check the file and its directory"
     })
 }
 
@@ -73,10 +74,10 @@ pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> D
     let found = if is_managed { Ok(Some(EventCursor::default())) } else { FsStore::end_of(path) };
     match found {
         Ok(Some(_)) => DoctorCheck::ok(NAME, choice.to_string()),
-        Ok(None) => DoctorCheck::ok(NAME, format!("{choice}, which the first manager makes")),
+        Ok(None) => DoctorCheck::ok(NAME, format!("{choice} does not exist yet; the first manager creates it")),
         Err(error) => DoctorCheck::obstacle(NAME, choice.to_string())
             .because(causes(&error).unwrap_or_else(|| error.to_string()))
-            .so("nothing was changed; keep a copy of it before anything is done to it"),
+            .so("keep a copy of the store before you change it; this check changed nothing"),
     }
 }
 
@@ -107,7 +108,7 @@ pub(crate) async fn of_added(
     };
     let shown = choice.to_string();
     match tokio::time::timeout(STORE_TIMEOUT, reached).await {
-        Ok(Ok(None)) => DoctorCheck::ok(NAME, format!("{shown}, which answers")),
+        Ok(Ok(None)) => DoctorCheck::ok(NAME, format!("{shown} is reachable")),
         Ok(Ok(Some(lost))) => {
             DoctorCheck::obstacle(NAME, lost.to_string()).because(lost.why()).so(lost.help())
         }
@@ -121,7 +122,7 @@ pub(crate) async fn of_added(
         }
         Err(_) => DoctorCheck::obstacle(
             NAME,
-            format!("{shown} gave no answer within {} s", STORE_TIMEOUT.as_secs()),
+            format!("{shown} did not answer within {} s", STORE_TIMEOUT.as_secs()),
         )
         .so(UNREACHABLE_HELP),
     }
@@ -135,7 +136,8 @@ pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
         Containment::Cgroup => DoctorCheck::ok(NAME, "cgroup"),
         Containment::Subreaper => DoctorCheck::ok(NAME, "subreaper"),
         Containment::Group => DoctorCheck::warning(NAME, "group")
-            .so("leave out `shim.containment`; what leaves its process group is out of reach"),
+            .so("remove the setting `shim.containment`; with `group`, descendants that leave their process group \
+                 cannot be tracked"),
     };
     match why_not_better {
         Some(why) => check.because(why),
@@ -149,25 +151,25 @@ pub(crate) fn of_clock(state_dir: &Path) -> DoctorCheck {
     match SystemClock::wall_ahead_ms(state_dir) {
         Ok(ahead_ms) => of_drift(NAME, ahead_ms),
         Err(error) => DoctorCheck::obstacle(NAME, error.to_string())
-            .because("without it times could go back, so no manager starts")
-            .so("bring the file back, or remove it if no other version wrote it"),
+            .because("without this file, recorded times could go backwards, so no manager starts")
+            .so("restore the file, or remove it if no other version of longhaul wrote it"),
     }
 }
 
 fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
-    let Some(ahead_ms) = ahead_ms else { return DoctorCheck::ok(name, "no manager began in this boot") };
+    let Some(ahead_ms) = ahead_ms else { return DoctorCheck::ok(name, "no manager has started since the last boot") };
     let apart = Duration::from_millis(ahead_ms.unsigned_abs());
     if apart < MAX_WALL_CLOCK_JUMP {
-        return DoctorCheck::ok(name, "as when the first manager of this boot began")
+        return DoctorCheck::ok(name, "unchanged since the first manager of this boot started")
             .with("ahead_ms", ahead_ms);
     }
     let (seconds, way) = (apart.as_secs(), if ahead_ms < 0 { "back" } else { "ahead" });
     DoctorCheck::warning(
         name,
-        format!("the wall clock was moved {seconds} s {way} since the first manager of this boot"),
+        format!("the wall clock was set {seconds} s {way} after the first manager of this boot started"),
     )
-    .because("nothing depends on it but the times that are shown, which go on as before until the next boot")
-    .so("nothing, unless shown times matter: then start the machine anew")
+    .because("only displayed times are affected: they follow the old setting of the clock until the next boot")
+    .so("reboot the machine if displayed times must be correct; otherwise do nothing")
     .with("ahead_ms", ahead_ms)
 }
 
@@ -182,8 +184,8 @@ pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_man
     match seen {
         Ok(seen) => of_seen(NAME, seen, deserted_groups(), is_managed),
         Err(error) => {
-            DoctorCheck::problem(NAME, format!("the directory of attempts cannot be listed: {error}")).so(
-                format!("make it readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
+            DoctorCheck::problem(NAME, format!("the attempt directories cannot be listed: {error}")).so(
+                format!("make the directory readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
             )
         }
     }
@@ -192,10 +194,10 @@ pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_man
 fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: bool) -> DoctorCheck {
     let HostSurvey { supervised, elsewhere, unsupervised, survivors, more } = seen;
     let supervised = supervised.len();
-    let also = if *more { ", of those that were looked at" } else { "" };
+    let also = if *more { " (not all attempts were inspected)" } else { "" };
     let told = match unsupervised {
-        0 => format!("none; {supervised} live with their supervisor{also}"),
-        _ => format!("{unsupervised} live without their supervisor, {supervised} with it{also}"),
+        0 => format!("none; running attempts with a shim: {supervised}{also}"),
+        _ => format!("running attempts without a shim: {unsupervised}, with a shim: {supervised}{also}"),
     };
     let told = match survivors.as_slice() {
         [] => told,
@@ -203,24 +205,24 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
     };
     let told = match elsewhere {
         0 => told,
-        _ => format!("{told}; {elsewhere} live in the directory that this one is a copy of"),
+        _ => format!("{told}; running attempts of the directory that this one is a copy of: {elsewhere}"),
     };
     let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         DoctorCheck::warning(name, told)
             .because(
-                "their attempts have ended, or nobody supervises them: supervisor and manager were killed",
+                "their attempts have ended, or their shim and their manager were killed",
             )
-            .so("look at them with ps -f; if they are still listed a minute later, end them with kill")
+            .so("inspect them with ps -f; if they are still listed one minute later, end them with kill")
     } else if *unsupervised > 0 {
         DoctorCheck::warning(name, told)
-            .because("their supervisor was killed, and no manager is there that stands in for it")
-            .so("longhaul status: it starts a manager, which does")
+            .because("their shims were killed, and no manager is running that could supervise them")
+            .so("run `longhaul status`: it starts a manager, which supervises them")
     } else if supervised > 0 && !is_managed {
         DoctorCheck::ok(name, told)
-            .because("no manager is there; the next one takes over those that its store has a record of")
+            .because("no manager is running; the next manager adopts the attempts that have records in its store")
     } else if groups > 0 {
         DoctorCheck::ok(name, format!("{told}; {groups} empty control groups"))
-            .because("managers that were killed left them; the next one that begins removes them")
+            .because("killed managers left the control groups; the next manager removes them")
     } else {
         DoctorCheck::ok(name, told)
     };
@@ -237,9 +239,9 @@ pub(crate) fn of_supervisors(seen: &HostSurvey) -> Option<DoctorCheck> {
         seen.supervised.iter().filter(|each| each.is_stopped).filter_map(|each| each.supervisor).collect();
     let pids: Vec<String> = stopped.iter().map(u32::to_string).collect();
     (!stopped.is_empty()).then(|| {
-        DoctorCheck::warning("supervisors", format!("stopped by a signal: {}", listed(&stopped)))
-            .because("while a supervisor is stopped, the end of its command is not recorded")
-            .so(format!("let it go on: kill -CONT {}", pids.join(" ")))
+        DoctorCheck::warning("supervisors", format!("shims stopped by a signal: {}", listed(&stopped)))
+            .because("while a shim is stopped, the exit of its command is not recorded")
+            .so(format!("continue the shims: kill -CONT {}", pids.join(" ")))
             .with("stopped", stopped)
     })
 }
@@ -304,7 +306,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
             return Some(
                 DoctorCheck::problem(NAME, format!("the captured environments cannot be read: {error}")).so(
                     format!(
-                        "make them readable for their user: chmod -R u+rwX {}",
+                        "make the files readable for their user: chmod -R u+rwX {}",
                         state_dir.join("vault").display()
                     ),
                 ),
@@ -317,12 +319,12 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
     Some(
         DoctorCheck::problem(
             NAME,
-            format!("{} of {kept} captured environments damaged: {first}", damaged.len()),
+            format!("damaged captured environments: {} of {kept}; first: {first}", damaged.len()),
         )
         .because(
-            "a waiting process that was launched with one of them cannot start, and no other can be retried",
+            "processes that were launched with a damaged environment cannot start or be retried",
         )
-        .so("launch it again from a shell with the same variables: that writes its environment anew")
+        .so("launch the process again from a shell with the same variables: this stores the environment again")
         .with("damaged", damaged),
     )
 }
@@ -340,9 +342,9 @@ fn listed(pids: &[u32]) -> String {
 /// if the file system has no limit.
 pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<DoctorCheck>> {
     Ok(names_left(state_dir)?.filter(|left| *left < LOW_INODES).map(|left| {
-        DoctorCheck::problem("inodes", format!("{left} left where the state directory lies"))
-            .because("each attempt takes a few, and launches are refused where there are none")
-            .so("remove files there; `longhaul prune` lets old records go, with their output")
+        DoctorCheck::problem("inodes", format!("{left} free inodes in the file system of the state directory"))
+            .because("each attempt needs several inodes, and launches are refused when no inode is free")
+            .so("remove files from this file system; `longhaul prune` deletes ended processes and their output")
             .with("left", left)
     }))
 }

@@ -71,7 +71,8 @@ pub(crate) async fn agree_on_key(url: &str, keys: &ClusterKeys) -> Result<String
 /// Error for a copy to a Redis Cluster: renaming the finished copy would move its keys to another shard.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error(
-    "a copy cannot get its place in a cluster, where it would have to move to another shard; name one server"
+    "a store cannot be copied into a Redis Cluster, because the final rename would move the keys to another shard; \
+     copy to a single Redis server"
 )]
 struct CopyToSharedStore;
 

@@ -6,32 +6,36 @@ pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
     let is_tls = ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme));
     let says = |words: &str| why.contains(words);
     if says("DB index is out of range") {
-        return Some("the server has fewer databases (`databases` in its settings): /0 is always there");
+        return Some("the server has fewer databases (setting `databases`) than the URL requires; database /0 always \
+                     exists");
     }
     if says("unknown command") && says("'CONFIG'") {
-        return Some("is it a sentinel? Then: redis+sentinel://HOST:PORT/NAME");
+        return Some("if the server is a sentinel, use redis+sentinel://HOST:PORT/NAME");
     }
     if says("MOVED") {
         return Some(
-            "it is part of a cluster, and the namespace is on another shard: redis+cluster://HOST:PORT",
+            "the server is part of a cluster, and another shard contains the namespace; use \
+             redis+cluster://HOST:PORT",
         );
     }
     if says("cluster support disabled") {
-        return Some("what answers there is in no cluster: redis://HOST:PORT");
+        return Some("the server is not part of a cluster; use redis://HOST:PORT");
     }
     if says("MasterNameNotFoundBySentinel") {
         return Some(
-            "the sentinels know no such name: it is the first word behind `sentinel monitor` in their settings",
+            "the sentinels do not know this name; use the first word after `sentinel monitor` in their configuration",
         );
     }
     if says("does not point to a sentinel") {
         return Some(
-            "what answers there is no sentinel: redis://HOST:PORT for a server, or the port of the sentinels (26379)",
+            "the server is not a sentinel; use redis://HOST:PORT for a server, or give the port of a sentinel \
+             (26379)",
         );
     }
     if is_tls && says("timed out") {
         return Some(
-            "does it speak TLS at that port (`tls-port` in its settings)? redis:// is the way without",
+            "check that the server accepts TLS on this port (setting `tls-port`); use redis:// to connect without \
+             TLS",
         );
     }
     None

@@ -70,10 +70,10 @@ impl ConfigError {
         match self {
             Self::Unreadable { source, .. } => Some(source.to_string()),
             Self::Syntax { line, why, .. } => Some(format!("line {line}: {why}")),
-            Self::UnknownKey { origin, .. } => Some(format!("it stands in {origin}")),
+            Self::UnknownKey { origin, .. } => Some(format!("the key is set in {origin}")),
             Self::BadValue { origin, why, .. } => Some(format!("{why} ({origin})")),
             Self::NotForProjects { line, .. } => Some(format!(
-                "line {line}: whoever wrote the project would decide over your files and programs"
+                "line {line}: with this key, the author of the project could control your files and programs"
             )),
         }
     }
@@ -89,7 +89,8 @@ impl ConfigError {
             }
             Self::BadValue { help, .. } => Some(help.clone()),
             Self::NotForProjects { .. } => Some(
-                "set it in your own file (`longhaul config path`), in the environment, or by a flag"
+                "set the key in your own configuration file (`longhaul config path`), in the environment, or with a \
+                 flag"
                     .to_owned(),
             ),
         }

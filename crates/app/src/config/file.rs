@@ -82,7 +82,7 @@ fn raw(value: &DeValue<'_>) -> RawConfigValue {
             });
             texts
                 .collect::<Option<_>>()
-                .map_or(RawConfigValue::Other("a list of other things than texts"), RawConfigValue::List)
+                .map_or(RawConfigValue::Other("a list with items that are not strings"), RawConfigValue::List)
         }
         DeValue::Table(_) => RawConfigValue::Other("a table"),
     }

@@ -88,16 +88,16 @@ impl ValueKind {
             (Self::Flag, RawConfigValue::Text(text)) if outside => match text.as_str() {
                 "true" | "1" | "yes" | "on" => Ok(ConfigValue::Flag(true)),
                 "false" | "0" | "no" | "off" => Ok(ConfigValue::Flag(false)),
-                _ => Err(misfit("it is neither true nor false")),
+                _ => Err(misfit("the value is neither true nor false")),
             },
             (
                 Self::Span(least) | Self::SpanOrNever(least),
                 RawConfigValue::Text(text) | RawConfigValue::Number(text),
             ) => {
-                let span = longhaul_cli::length(text).map_err(|_unread| misfit("it is no span of time"))?;
+                let span = longhaul_cli::length(text).map_err(|_unread| misfit("the value is not a duration"))?;
                 if span < least {
                     return Err(misfit(&format!(
-                        "it is shorter than {}",
+                        "the value is shorter than {}",
                         RawValue(&ConfigValue::Span(least))
                     )));
                 }
@@ -109,12 +109,12 @@ impl ValueKind {
             (Self::Size, RawConfigValue::Text(text) | RawConfigValue::Number(text)) => {
                 let size = text.parse::<longhaul_cli::SizeArg>();
                 size.map(|size| ConfigValue::Size(size.as_bytes()))
-                    .map_err(|_unread| misfit("it is no number of bytes"))
+                    .map_err(|_unread| misfit("the value is not a size in bytes"))
             }
             (Self::Word(words), RawConfigValue::Text(text)) if words.contains(&text.as_str()) => {
                 Ok(ConfigValue::Text(text.clone()))
             }
-            (Self::Word(_), RawConfigValue::Text(_)) => Err(misfit("it is none of the words for it")),
+            (Self::Word(_), RawConfigValue::Text(_)) => Err(misfit("the value is not one of the allowed words")),
             (Self::Text, RawConfigValue::Text(text)) => Ok(ConfigValue::Text(text.clone())),
             (Self::Name, RawConfigValue::Text(text)) => match longhaul_domain::SlotKey::new(text) {
                 Ok(_) => Ok(ConfigValue::Text(text.clone())),
@@ -140,7 +140,7 @@ impl ValueKind {
                 | RawConfigValue::Flag(_)
                 | RawConfigValue::List(_)
                 | RawConfigValue::Other(_),
-            ) => Err(misfit(&format!("it is {}", raw.type_name()))),
+            ) => Err(misfit(&format!("the value is {}", raw.type_name()))),
         }
     }
 
@@ -155,14 +155,14 @@ impl ValueKind {
                 "give a whole number such as 10, without quotes, or \"never\"".to_owned()
             }
             Self::Flag => "give true or false, without quotes".to_owned(),
-            Self::Span(_) => "give a span such as \"500ms\", \"5s\", \"10m\", \"2h\" or \"7d\"".to_owned(),
-            Self::SpanOrNever(_) => "give a span such as \"60s\", \"2h\" or \"7d\", or \"never\"".to_owned(),
+            Self::Span(_) => "give a duration such as \"500ms\", \"5s\", \"10m\", \"2h\" or \"7d\"".to_owned(),
+            Self::SpanOrNever(_) => "give a duration such as \"60s\", \"2h\" or \"7d\", or \"never\"".to_owned(),
             Self::Size => "give a size such as \"512KiB\", \"64MiB\" or \"5GiB\"".to_owned(),
             Self::Word(words) => format!("give one of {}", words.join(", ")),
-            Self::Text => "give a text in quotes".to_owned(),
-            Self::List => "give texts in brackets, such as [\"one\", \"two\"]".to_owned(),
+            Self::Text => "give a string in quotes".to_owned(),
+            Self::List => "give a list of strings, such as [\"one\", \"two\"]".to_owned(),
             Self::Name => {
-                "give 1 to 128 bytes in quotes, without control characters or outer spaces".to_owned()
+                "give 1 to 128 bytes in quotes, without control characters and without spaces at the start or end".to_owned()
             }
         }
     }
@@ -171,7 +171,7 @@ impl ValueKind {
 impl RawConfigValue {
     const fn type_name(&self) -> &'static str {
         match self {
-            Self::Text(_) => "a text",
+            Self::Text(_) => "a string",
             Self::Number(_) => "a number",
             Self::Flag(_) => "a boolean",
             Self::List(_) => "a list",
@@ -227,8 +227,8 @@ const SIZES: &[(&str, u64)] =
 fn count(text: &str, most: u64) -> Result<ConfigValue, String> {
     match text.parse::<u64>() {
         Ok(count) if count <= most => Ok(ConfigValue::Count(count)),
-        Ok(_) => Err(format!("it is more than {most}")),
-        Err(_) => Err("it is no whole number from 0 on".to_owned()),
+        Ok(_) => Err(format!("the value is greater than {most}")),
+        Err(_) => Err("the value is not a whole number of at least 0".to_owned()),
     }
 }
 

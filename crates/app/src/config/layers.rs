@@ -138,7 +138,7 @@ impl Layers {
                     key: SLOTS.to_owned(),
                     text: format!("{pair:?}"),
                     origin: Box::new(origin),
-                    why: "it is no pair of a pattern and a number".to_owned(),
+                    why: "the value is not a pair of a key pattern and a number".to_owned(),
                     help: "give pairs such as opus=2,sonnet*=5".to_owned(),
                 });
             };
@@ -244,8 +244,8 @@ impl Layers {
                 text: format!("{pattern:?}"),
                 key: SLOTS.to_owned(),
                 origin: Box::new(origin),
-                why: "it is no concurrency key".to_owned(),
-                help: "give a key, or the beginning of keys with an asterisk behind it".to_owned(),
+                why: "the pattern is not a valid concurrency key".to_owned(),
+                help: "give a concurrency key, or the start of a key followed by an asterisk".to_owned(),
             });
         }
         let setting = read(&name, SLOTS_KIND, raw, origin)?;

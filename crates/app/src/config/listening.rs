@@ -73,12 +73,13 @@ impl NetworkListen {
         match (self.allow_remote, self.tls) {
             (true, true) => Ok(address),
             (true, false) => refused(
-                "other machines can reach it, and tokens would cross the network in the clear",
-                "give --tls-cert and --tls-key; or --insecure-behind-proxy if a proxy in front of it speaks TLS",
+                "other machines can reach this address, and tokens would cross the network without encryption",
+                "give --tls-cert and --tls-key, or --insecure-behind-proxy if a TLS proxy is in front of the manager",
             ),
             (false, _) => refused(
-                "other machines can reach it",
-                "listen on 127.0.0.1; or give --allow-remote with --tls-cert and --tls-key, or --insecure-behind-proxy",
+                "other machines can reach this address",
+                "listen on 127.0.0.1, or give --allow-remote with --tls-cert and --tls-key, or give \
+                 --insecure-behind-proxy",
             ),
         }
     }
@@ -106,8 +107,8 @@ fn host(text: &str) -> Result<String, InvalidListen> {
         return Ok(text.to_ascii_lowercase());
     }
     Err(InvalidListen {
-        why: "it is no name of a host",
-        help: "give it as clients send it, such as \"longhaul.example.com\" or \"devbox:7337\"",
+        why: "the value is not a host name",
+        help: "give the host name that clients send, such as \"longhaul.example.com\" or \"devbox:7337\"",
     })
 }
 
@@ -117,7 +118,7 @@ fn origin(text: &str) -> Result<String, InvalidListen> {
     match rest.map(host) {
         Some(Ok(_)) => Ok(lower),
         Some(Err(_)) | None => Err(InvalidListen {
-            why: "it is no origin of a web page",
+            why: "the value is not the origin of a web page",
             help: "give scheme, host and port without a path, such as \"https://dash.example.com\"",
         }),
     }
@@ -126,15 +127,15 @@ fn origin(text: &str) -> Result<String, InvalidListen> {
 fn tls(layers: &Layers, state_dir: &Path) -> Result<Option<ListenTlsFiles>, ConfigError> {
     let path = |key| text(layers, key).filter(|path| !path.is_empty()).map(|path| state_dir.join(path));
     let missing = |present: &str, key: &'static ConfigKey, help: &'static str| {
-        let why = "certificate and key go together";
+        let why = "the certificate and its private key must be set together";
         let origin = layers.setting(key).map_or(ValueOrigin::Default, |setting| setting.origin.clone());
         bad(key.name, present, origin, &InvalidListen { why, help })
     };
     match (path(key_of!("listen.tls_cert")), path(key_of!("listen.tls_key"))) {
         (Some(certificate), Some(key)) => Ok(Some(ListenTlsFiles { certificate, key })),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(missing("", key_of!("listen.tls_key"), "give --tls-key too")),
-        (None, Some(_)) => Err(missing("", key_of!("listen.tls_cert"), "give --tls-cert too")),
+        (Some(_), None) => Err(missing("", key_of!("listen.tls_key"), "also give --tls-key")),
+        (None, Some(_)) => Err(missing("", key_of!("listen.tls_cert"), "also give --tls-cert")),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) const WEBHOOK_FIELDS: &[WebhookField] = &[
     WebhookField {
         name: SECRET,
         kind: ValueKind::Text,
-        meaning: "secret of the signatures: whsec_ and base64, or any text of 16 bytes or more",
+        meaning: "secret that signs deliveries: whsec_ followed by base64, or any text of at least 16 bytes",
     },
     WebhookField { name: SECRET_FILE, kind: ValueKind::Text, meaning: "file with the secret" },
     WebhookField {
@@ -96,8 +96,8 @@ impl NotificationSettings {
         let short = self.webhooks.iter().filter(|webhook| webhook.has_short_secret());
         let short = short.map(|webhook| {
             format!(
-                "the secret of webhook.{} has fewer than 16 bytes and can be guessed: use a longer one, such as from \
-                 `openssl rand -base64 24`",
+                "the secret of webhook.{} has fewer than 16 bytes and can be guessed: use a longer secret, for \
+                 example from `openssl rand -base64 24`",
                 webhook.name()
             )
         });
@@ -105,7 +105,8 @@ impl NotificationSettings {
             let names = hook.unknown_placeholders().into_iter();
             names.map(|name| {
                 format!(
-                    "{} has no placeholder {{{name}}} and passes it on as it stands; the placeholders are {}",
+                    "{} contains the unknown placeholder {{{name}}}, which is passed on unchanged; the placeholders \
+                     are {}",
                     hook.moment().as_str(),
                     PLACEHOLDERS.map(|known| format!("{{{known}}}")).join(", ")
                 )
@@ -130,7 +131,8 @@ fn webhooks(layers: &Layers, state_dir: &Path) -> Result<Vec<Webhook>, ConfigErr
     if let Some(setting) = layers.setting(key_of!("webhooks.allow")) {
         for text in list(Some(setting)) {
             let address = WebhookAddress::new(text).map_err(|error| {
-                let help = "give scheme, host and what else it has to begin with, such as \"https://example.com/hooks\"";
+                let help = "give the scheme, the host and optionally the start of the path, such as \
+                            \"https://example.com/hooks\"";
                 bad("webhooks.allow", text, setting, error.to_string(), help)
             })?;
             allowed.push(address);
@@ -179,8 +181,8 @@ fn webhook(
         return Err(refused(
             URL,
             "",
-            "a webhook without an address reaches nobody".to_owned(),
-            "give its url",
+            "a webhook needs the URL of its receiver".to_owned(),
+            "set `url` in the table of the webhook",
         ));
     };
     let secret = match (text(SECRET), text(SECRET_FILE)) {
@@ -188,18 +190,18 @@ fn webhook(
         (None, Some(file)) => match std::fs::read_to_string(state_dir.join(file)) {
             Ok(secret) => secret.trim().to_owned(),
             Err(error) => {
-                let help = "give a file that the manager may read";
+                let help = "give a file that the manager can read";
                 return Err(refused(SECRET_FILE, file, error.to_string(), help));
             }
         },
         (Some(_), Some(_)) | (None, None) => {
             let why =
-                "a receiver needs exactly one secret to tell our letters from those of others".to_owned();
-            return Err(refused(SECRET, "", why, "give its secret or its secret_file"));
+                "a webhook needs exactly one secret, which signs its deliveries".to_owned();
+            return Err(refused(SECRET, "", why, "set either `secret` or `secret_file`"));
         }
     };
     let secret = WebhookSecret::new(&secret).map_err(|error| {
-        refused(SECRET, "…", error.to_string(), "give whsec_ and base64, or any other text")
+        refused(SECRET, "…", error.to_string(), "give whsec_ followed by base64, or any other text")
     })?;
     let plan = WebhookPlan {
         name: name.to_owned(),
@@ -212,7 +214,7 @@ fn webhook(
     Webhook::new(plan, allowed).map_err(|error| {
         let why = std::error::Error::source(&error)
             .map_or_else(|| error.to_string(), |why| format!("{error}: {why}"));
-        refused(URL, url, why, "every address has to be within one of `webhooks.allow`")
+        refused(URL, url, why, "give a URL that `webhooks.allow` allows")
     })
 }
 

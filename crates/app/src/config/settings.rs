@@ -237,8 +237,8 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
 fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
-        "memory" => (url, "the store in memory has no path: it is forgotten with its manager"),
-        "sqlite" | "fs" => (url, "a colon stands behind its name, with or without a path"),
+        "memory" => (url, "the store `memory` has no path, because it keeps all data in the memory of the manager"),
+        "sqlite" | "fs" => (url, "the type of the store must be followed by a colon, with or without a path"),
         _ => (scheme, unknown(url)),
     };
     ConfigError::BadValue {
@@ -263,7 +263,7 @@ fn node(layers: &Layers, state_dir: &Path) -> NodeId {
     let named = text(layers, key_of!("node.id")).and_then(|name| NodeId::new(name).ok());
     named.or_else(|| previous_node::named(state_dir)).unwrap_or_else(|| {
         let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        #[expect(clippy::expect_used, reason = "it is a name by every rule for names")]
+        #[expect(clippy::expect_used, reason = "the text is a valid node name")]
         NodeId::new(&host).unwrap_or_else(|_| NodeId::new("localhost").expect("a plain word"))
     })
 }

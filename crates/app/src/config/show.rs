@@ -16,7 +16,7 @@ pub fn show(layers: &Layers, origins: bool) -> String {
     for (name, setting) in all(layers) {
         let line = match setting {
             Some(setting) => format!("{name} = {}", RawValue(&unsecret(&name, &setting.value))),
-            None => format!("# {name} is found out at the start"),
+            None => format!("# {name} is determined when the manager starts"),
         };
         // Writing to a string cannot fail.
         let _ = match setting.filter(|_| origins) {
@@ -154,7 +154,7 @@ fn schema_of_webhooks() -> serde_json::Value {
     let fields = schemas_of(WEBHOOK_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
     json!({
         "type": "object",
-        "description": "receivers of events, by their names",
+        "description": "webhooks, each with its name",
         "patternProperties": {
             "^[A-Za-z0-9_-]{1,64}$": { "type": "object", "properties": fields, "additionalProperties": false },
         },
@@ -180,7 +180,7 @@ fn schema_of_levels() -> serde_json::Value {
     let fields = schemas_of(LEVEL_FIELDS.iter().map(|field| (field.name, field.kind, field.meaning)));
     json!({
         "type": "object",
-        "description": "what a command may use up, by the level that it is on, where its launch does not say",
+        "description": "resource limits of a command by its level, unless its launch sets them",
         "patternProperties": {
             "^[0-9]+$": { "type": "object", "properties": fields, "additionalProperties": false },
         },
@@ -245,8 +245,9 @@ mod tests {
         let mut page = String::from(
             "# Configuration\n\nEvery key of the configuration. A dot stands for a TOML table: `stop.grace` is `grace` in \
              `[stop]`. Each key can be set\nby a variable: `LONGHAUL_` and the key in capitals, with `_` for the dot \
-             (`LONGHAUL_STOP_GRACE`). A key marked with * is\nignored in the `longhaul.toml` of a project. `longhaul config \
-             schema` prints the JSON Schema. A test of `crates/app` writes this\npage with UPDATE_GOLDEN=1.\n\n\
+             (`LONGHAUL_STOP_GRACE`). A key marked with * is\nnot allowed in the configuration files of a project (`longhaul.toml` \
+             and `.longhaul/config.toml`): with such a key, the\nwhole configuration is refused. `longhaul config schema` prints the \
+             JSON Schema. A test of `crates/app` writes this page\nwith UPDATE_GOLDEN=1.\n\n\
              | key | value | default | meaning |\n| --- | --- | --- | --- |\n",
         );
         let mut keys: Vec<&ConfigKey> = KEYS.iter().collect();

@@ -103,17 +103,17 @@ pub(crate) fn state_of_user_file(path: &Path, home: Option<&Path>) -> Result<Opt
         text: entry.raw.to_string(),
         origin: Box::new(ValueOrigin::File { path: path.to_owned(), line: entry.line }),
         why: why.to_owned(),
-        help: "give an absolute path in quotes; it may begin with ~/".to_owned(),
+        help: "give an absolute path in quotes; the path may start with ~/".to_owned(),
     };
     let RawConfigValue::Text(text) = &entry.raw else {
-        return Err(bad("it is no text"));
+        return Err(bad("the value is not a string"));
     };
     let found = match (text.strip_prefix("~/"), home) {
         (Some(below), Some(home)) => home.join(below),
         (Some(_), None) => return Err(bad("HOME is not set")),
         (None, _) => PathBuf::from(text),
     };
-    if found.is_absolute() { Ok(Some(found)) } else { Err(bad("it is no absolute path")) }
+    if found.is_absolute() { Ok(Some(found)) } else { Err(bad("the value is not an absolute path")) }
 }
 
 #[cfg(test)]

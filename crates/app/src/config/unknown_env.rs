@@ -52,7 +52,7 @@ pub fn strays(environment: &BTreeMap<String, String>) -> Vec<UnknownVariable> {
 
 impl fmt::Display for UnknownVariable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "nobody reads the environment variable {}", self.name)?;
+        write!(f, "the environment variable {} is unknown and has no effect", self.name)?;
         match &self.nearest {
             Some(nearest) => write!(f, "; did you mean {nearest}?"),
             None => Ok(()),
@@ -75,8 +75,8 @@ mod tests {
         assert_eq!(
             told,
             [
-                "nobody reads the environment variable LONGHAUL_LIMITS_MAX_PARALEL; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?",
-                "nobody reads the environment variable LONGHAUL_XYZZY_OF_OTHERS",
+                "the environment variable LONGHAUL_LIMITS_MAX_PARALEL is unknown and has no effect; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?",
+                "the environment variable LONGHAUL_XYZZY_OF_OTHERS is unknown and has no effect",
             ]
         );
         let ours =

@@ -42,7 +42,7 @@ impl DiagnosticsBundle<'_> {
     /// a file.
     pub(crate) fn write(&self, path: Option<&Path>) -> Result<PathBuf, ProgramError> {
         let path = path.map_or_else(default_name, Path::to_owned);
-        let failed = |source| ProgramError::System { tried: "write the bundle", source };
+        let failed = |source| ProgramError::System { tried: "write the diagnostics bundle", source };
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR);
         let mut file = File::from(file.map_err(|errno| failed(errno.into()))?);
@@ -61,7 +61,7 @@ impl DiagnosticsBundle<'_> {
             ("doctor", self.found.text.clone()),
             (
                 "configuration",
-                self.configuration.as_deref().map_or("it cannot be read\n".to_owned(), without_hooks),
+                self.configuration.as_deref().map_or("the configuration is not valid\n".to_owned(), without_hooks),
             ),
             ("processes", self.processes()),
             ("end of the manager's log", log(state_dir)),

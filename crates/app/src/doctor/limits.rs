@@ -34,16 +34,19 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCh
     let below = |limit: Option<u64>, least: u64| limit.is_some_and(|limit| limit < least);
     let check = if below(files, LOW_OPEN_FILES) {
         DoctorCheck::warning(NAME, told)
-            .because("a manager keeps a handful of files open for each process that runs")
-            .so("ulimit -Hn 65536, LimitNOFILE=65536 in a unit, or nofile in /etc/security/limits.conf")
+            .because("a manager needs several open files for each running process")
+            .so("raise the limit: ulimit -Hn 65536, LimitNOFILE=65536 in a systemd unit, or nofile in \
+                 /etc/security/limits.conf")
     } else if below(processes, LOW_PROCESSES) {
         DoctorCheck::warning(NAME, told)
-            .because("each command has a supervisor beside it, and both count")
-            .so("ulimit -u 4096, LimitNPROC=4096 in a unit, or nproc in /etc/security/limits.conf")
+            .because("each command has a shim, and both count as processes")
+            .so("raise the limit: ulimit -u 4096, LimitNPROC=4096 in a systemd unit, or nproc in \
+                 /etc/security/limits.conf")
     } else if below(pids, LOW_PIDS) {
         DoctorCheck::warning(NAME, told)
-            .because("no stranger is ever signalled for an old one, but there is room for few")
-            .so("sysctl kernel.pid_max=32768")
+            .because("only few processes can run at the same time; reused process ids are detected and never \
+                      signalled by mistake")
+            .so("raise the limit: sysctl kernel.pid_max=32768")
     } else {
         DoctorCheck::ok(NAME, told)
     };
@@ -52,7 +55,7 @@ fn of(files: Option<u64>, processes: Option<u64>, pids: Option<u64>) -> DoctorCh
 }
 
 fn shown(limit: Option<u64>) -> String {
-    limit.map_or_else(|| "any number of".to_owned(), |limit| limit.to_string())
+    limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string())
 }
 
 #[cfg(test)]

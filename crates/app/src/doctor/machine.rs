@@ -31,12 +31,13 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
     }
     let strays: Vec<String> = config::strays(&sources.environment).iter().map(ToString::to_string).collect();
     if !strays.is_empty() {
-        return DoctorCheck::warning(NAME, strays.join("; ")).because("what it should say is not heard");
+        return DoctorCheck::warning(NAME, strays.join("; ")).because("an unknown variable does not change the \
+         configuration");
     }
     let files = sources.user_file.iter().chain(&sources.project_files).filter(|path| path.exists());
     let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
     if files.is_empty() {
-        DoctorCheck::ok(NAME, "no file, all as by default")
+        DoctorCheck::ok(NAME, "no configuration file exists")
     } else {
         DoctorCheck::ok(NAME, files.join(", "))
     }
@@ -47,7 +48,7 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     const NAME: &str = "state_dir";
     let shown = path.display();
     if !path.exists() && !path.is_symlink() {
-        return DoctorCheck::ok(NAME, format!("{shown}, which the first manager makes"));
+        return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; the first manager creates it"));
     }
     let found = match StateDir::find(path).and_then(|found| found.check().map(|()| found)) {
         Ok(found) => found,
@@ -63,23 +64,24 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
         Err(error) => {
             return DoctorCheck::warning(
                 NAME,
-                format!("{shown}, whose disk does not tell its room: {error}"),
+                format!("the free space of {shown} cannot be determined: {error}"),
             );
         }
     };
     let stat = rustix::fs::fstat(&found).ok();
     let owned = stat.map_or_else(String::new, |stat| {
-        format!(", mode {:04o}, of user {}", stat.st_mode & 0o7777, stat.st_uid)
+        format!(", mode {:04o}, owned by user {}", stat.st_mode & 0o7777, stat.st_uid)
     });
     let told = format!("{shown}{owned}, {} free", amount(free));
     let check = if free < CRITICAL_DISK_BYTES {
-        DoctorCheck::problem(NAME, told).because("launches are refused where nothing can be kept")
+        DoctorCheck::problem(NAME, told).because("launches are refused when the disk is full")
     } else if free < LOW_DISK_BYTES {
-        DoctorCheck::warning(NAME, told).because("a full disk refuses launches; what runs goes on")
+        DoctorCheck::warning(NAME, told).because("launches are refused when the disk is full; running processes \
+         continue")
     } else {
         return DoctorCheck::ok(NAME, told).with("free_bytes", free);
     };
-    check.so("make room; `longhaul prune` lets old records go, with their output").with("free_bytes", free)
+    check.so("free some disk space; `longhaul prune` deletes ended processes and their output").with("free_bytes", free)
 }
 
 /// Checks that only the user can connect to the socket.
@@ -88,27 +90,27 @@ pub(super) fn socket(path: &Path) -> DoctorCheck {
     let shown = path.display();
     let stat = match rustix::fs::lstat(path) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return DoctorCheck::ok(NAME, format!("{shown}, which a manager makes")),
+        Err(Errno::NOENT) => return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; a manager creates it")),
         Err(errno) => {
-            return DoctorCheck::problem(NAME, format!("{shown} cannot be looked at"))
+            return DoctorCheck::problem(NAME, format!("{shown} cannot be inspected"))
                 .because(std::io::Error::from(errno).to_string())
-                .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
+                .so("use a directory that you own: --state-dir DIR, or LONGHAUL_STATE_DIR");
         }
     };
     let (me, mode) = (rustix::process::geteuid().as_raw(), stat.st_mode & 0o7777);
     if FileType::from_raw_mode(stat.st_mode) != FileType::Socket {
-        return DoctorCheck::obstacle(NAME, format!("{shown} is no socket"))
-            .because("no manager takes away what it has not made")
-            .so(format!("look at it, then: rm {shown}"));
+        return DoctorCheck::obstacle(NAME, format!("{shown} is not a socket"))
+            .because("a manager does not remove files that it did not create")
+            .so(format!("inspect the file, then remove it: rm {shown}"));
     }
     if stat.st_uid != me {
         return DoctorCheck::obstacle(NAME, format!("{shown} belongs to user {}", stat.st_uid))
-            .because(format!("you are user {me}; whoever made it would hear what you launch"))
-            .so("choose a directory of your own: --state-dir DIR, or LONGHAUL_STATE_DIR");
+            .because(format!("you are user {me}; the owner of the socket could read everything that you launch"))
+            .so("use a directory that you own: --state-dir DIR, or LONGHAUL_STATE_DIR");
     }
     if mode & 0o077 != 0 {
         return DoctorCheck::warning(NAME, format!("{shown}, mode {mode:04o}"))
-            .because("others are turned away by their user id, and need not get so far")
+            .because("the manager refuses other users, but the mode of the socket should already exclude them")
             .so(format!("chmod 600 {shown}"));
     }
     DoctorCheck::ok(NAME, format!("{shown}, mode {mode:04o}"))
@@ -122,7 +124,7 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
     let check = match answer {
         Ok(None) => {
             let socket = place.socket.display();
-            DoctorCheck::ok(NAME, format!("none answers at {socket}; the next command starts one"))
+            DoctorCheck::ok(NAME, format!("no manager answers at {socket}; the next command starts one"))
         }
         Ok(Some(version)) => answering(&version, store.map(ToString::to_string).as_deref()),
         Err(problem) => {
@@ -131,7 +133,7 @@ pub(super) fn manager(place: &ManagerLocator, store: Option<&StoreChoice>) -> (D
                 Some(why) => check.because(why),
                 None => check,
             };
-            check.so(problem.help.unwrap_or_else(|| "end what holds the socket".to_owned()))
+            check.so(problem.help.unwrap_or_else(|| "end the process that listens on the socket".to_owned()))
         }
     };
     (check, answers)
@@ -144,8 +146,8 @@ pub(super) fn kept_away(manager: DoctorCheck, obstacles: &[&str]) -> DoctorCheck
     if obstacles.is_empty() {
         return manager;
     }
-    DoctorCheck::warning(NAME, "none answers, and none can start")
-        .because(format!("every start is refused while there is a problem with: {}", obstacles.join(", ")))
+    DoctorCheck::warning(NAME, "no manager answers, and none can start")
+        .because(format!("no manager can start until these checks succeed: {}", obstacles.join(", ")))
 }
 
 fn answering(manager: &VersionReply, store: Option<&str>) -> DoctorCheck {
@@ -153,13 +155,13 @@ fn answering(manager: &VersionReply, store: Option<&str>) -> DoctorCheck {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     let VersionReply { version, pid, node_id, .. } = manager;
     let told = format!("{version}, process {pid}, node {node_id}");
-    let restart = "end it with `kill`, what runs goes on; the next command starts another one";
+    let restart = "end the manager with `kill` (running processes continue); the next command starts a new manager";
     match store {
         Some(store) if store != manager.store => DoctorCheck::warning(NAME, told)
-            .because(format!("it uses the store {}, and {store} is configured now", manager.store))
+            .because(format!("the manager uses the store {}, but the configuration names {store}", manager.store))
             .so(restart),
         Some(_) | None if version != VERSION => {
-            DoctorCheck::warning(NAME, told).because(format!("this program is {VERSION}")).so(restart)
+            DoctorCheck::warning(NAME, told).because(format!("this program has version {VERSION}")).so(restart)
         }
         Some(_) | None => DoctorCheck::ok(NAME, told),
     }

@@ -15,7 +15,7 @@ pub(super) fn records(place: &ManagerLocator) -> Option<DoctorCheck> {
         Ok(stats) => stats.as_ref().map(counted),
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
-            Some(DoctorCheck::warning(NAME, "they cannot be counted now").because(why))
+            Some(DoctorCheck::warning(NAME, "the records cannot be counted at the moment").because(why))
         }
     }
 }
@@ -30,12 +30,12 @@ fn counted(stats: &StatsView) -> DoctorCheck {
     let more = if damaged.len() > MAX_NAMED { " …" } else { "" };
     DoctorCheck::problem(
         NAME,
-        format!("{} of {} cannot be read: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
+        format!("{} of {} records cannot be read: {}{more}", damaged.len(), sound + damaged.len() as u64, named.join(" ")),
     )
-    .because("each is left alone and holds up nobody: it is not listed, not started, and not let go of")
+    .because("processes with unreadable records are not listed, started or pruned; other processes are not affected")
     .so(format!(
-        "`longhaul inspect {first}` says why: a damaged record needs a copy of the store, a record of a newer version the \
-         newer program"
+        "`longhaul inspect {first}` shows the reason; a damaged record requires a copy of the store, and a record \
+         of a newer version requires the newer program"
     ))
     .with("damaged", damaged.len() as u64)
 }
@@ -56,7 +56,7 @@ pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> 
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
             Some(
-                DoctorCheck::warning(NAME, "live attempts cannot be compared with their records now")
+                DoctorCheck::warning(NAME, "running attempts cannot be compared with their records at the moment")
                     .because(why),
             )
         }
@@ -80,14 +80,14 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
     if lacking.is_empty() {
         return None;
     }
-    let check = DoctorCheck::warning(name, format!("live work without a live record: {}", told.join(", "))).because(
-        "its records were lost, or its store was given to another state directory: no manager watches it, and longhaul \
-         cannot cancel it",
+    let check = DoctorCheck::warning(name, format!("running attempts without the record of a live process: {}", told.join(", "))).because(
+        "their records were lost, or their store now belongs to another state directory; no manager watches them, \
+         and longhaul cannot cancel them",
     );
     let check = match pids.as_slice() {
         [] => check,
         pids => check.so(format!(
-            "look at it: ps -f -p {}; let it end by itself, or end it: kill {}",
+            "inspect them: ps -f -p {}; wait until they end, or end them: kill {}",
             pids.join(","),
             pids.join(" ")
         )),
@@ -97,17 +97,17 @@ fn of_unrecorded(name: &'static str, lacking: &[&SupervisedAttempt]) -> Option<D
 
 /// Reports ended processes of which descendants may still be running, because the manager could not verify their trees.
 fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
-    let told = format!("{sound}, all of which can be read");
+    let told = format!("{sound} readable, none damaged");
     let Some(first) = unverified.first() else {
         return DoctorCheck::ok(NAME, told);
     };
     let named: Vec<&str> = unverified.iter().take(MAX_NAMED).map(String::as_str).collect();
     let more = if unverified.len() > MAX_NAMED { " …" } else { "" };
-    DoctorCheck::warning(NAME, format!("{told}; processes of these may live on: {}{more}", named.join(" ")))
-        .because("they have ended without a supervisor, and the manager could not verify that nothing of them lives")
+    DoctorCheck::warning(NAME, format!("{told}; descendants of these ended processes may still be running: {}{more}", named.join(" ")))
+        .because("their shim was killed, and the manager could not verify that all descendants have ended")
         .so(format!(
-            "`longhaul inspect {first}` tells what was started; `orphans` below lists what carries the mark of an ended \
-             process"
+            "`longhaul inspect {first}` shows what was started; the check `orphans` below lists running programs \
+             that still carry the mark of an ended process"
         ))
         .with("tree_unverified", unverified.len() as u64)
 }

@@ -24,7 +24,7 @@ pub(super) fn shim(settings: &ManagerConfig) -> DoctorCheck {
     match find(settings.shim.as_deref()) {
         Ok(path) if std::env::current_exe().is_ok_and(|own| own == path) => told(&path, VERSION),
         Ok(path) => looked_at(&path),
-        Err(error) => DoctorCheck::problem(NAME, format!("it cannot be found: {error}")),
+        Err(error) => DoctorCheck::problem(NAME, format!("the shim cannot be found: {error}")),
     }
 }
 
@@ -33,12 +33,12 @@ fn looked_at(path: &Path) -> DoctorCheck {
         Ok(said) => match version_in(&said) {
             Some(version) => told(path, version),
             None => DoctorCheck::warning(NAME, path.display().to_string())
-                .because("it does not say its version, so that it is of another release, or no shim at all")
+                .because("the program does not report its version, so it is a shim of another release, or not a shim")
                 .so(mending()),
         },
         Err(error) => DoctorCheck::problem(NAME, format!("{} cannot be executed", path.display()))
-            .because(format!("{error}; without it no command starts"))
-            .so("correct `shim.path`, or put longhaul-shim beside longhaul"),
+            .because(format!("{error}; without a shim no command can start"))
+            .so("correct `shim.path`, or put longhaul-shim next to longhaul"),
     }
 }
 
@@ -55,14 +55,15 @@ fn told(path: &Path, version: &str) -> DoctorCheck {
         DoctorCheck::ok(NAME, found)
     } else {
         DoctorCheck::warning(NAME, found)
-            .because(format!("this program is {VERSION}; what it starts is watched all the same"))
+            .because(format!("this program has version {VERSION}; attempts of the other shim version are still \
+                              supervised"))
             .so(mending())
     };
     check.with("version", version)
 }
 
 fn mending() -> String {
-    format!("put the longhaul-shim of {VERSION} beside longhaul, or correct `shim.path`; what runs goes on")
+    format!("put longhaul-shim {VERSION} next to longhaul, or correct `shim.path`; running processes continue")
 }
 
 /// Executes the program with the argument for its version, otherwise as a manager executes it. Returns its output, or
