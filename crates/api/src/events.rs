@@ -1,8 +1,8 @@
 //! Event streams for clients.
 //!
-//! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber delays nobody else and
-//! needs only one page of memory. If the log deletes events that a subscriber has not read yet, the stream reports a
-//! gap and continues behind it.
+//! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber does not delay other
+//! subscribers and needs only one page of memory. If the log deletes events that a subscriber has not read yet, the
+//! stream reports a gap and continues behind it.
 
 mod broadcast;
 mod changes;
@@ -40,7 +40,7 @@ pub enum EventItem {
     Event(SerializedEvent),
     /// Events are missing, because the log has deleted them or was recreated. The stream continues behind the gap.
     Gap(SerializedEvent),
-    /// All events that existed at the start have been delivered. Sent once.
+    /// All existing events have been delivered; the items that follow are new events. Sent once.
     CaughtUp {
         /// Cursor from which the stream continues.
         cursor: String,

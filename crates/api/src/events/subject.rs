@@ -78,7 +78,7 @@ impl EventSubject {
                 }
             }
             Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
-            // The record may already describe later attempts.
+            // The cached data may come from a newer record, so values of later attempts are removed.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
                 self.started_at = (self.begins == StartTrigger::AtOnce).then_some(event.at);

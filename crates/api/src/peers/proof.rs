@@ -64,7 +64,8 @@ pub enum PeerAuthError {
     Crowded,
 }
 
-/// Returns the header value that proves a request of node `from` to node `to`. Returns `None` if there is no secret.
+/// Returns the header value that proves a request of node `from` to node `to`. Returns `None` if the nodes share no
+/// secret.
 #[must_use]
 pub fn prove(
     secrets: &dyn PeerSecrets,
