@@ -64,7 +64,8 @@ pub(crate) struct EventFilter {
 }
 
 impl Api {
-    /// Returns the recorded events that match the request. With `follow`, the stream also delivers new events.
+    /// Returns the events after the cursor of the request. With `follow`, the stream also waits for new events. Without
+    /// a cursor, the stream starts at the oldest stored event, or with `follow` at the end of the log.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the log cannot be read.

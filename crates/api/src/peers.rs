@@ -60,7 +60,7 @@ pub struct PeerConfig {
 
 #[derive(Clone, Debug)]
 pub(crate) struct PeerRequest {
-    /// Path and query.
+    /// Path and query of the URL.
     pub(crate) target: String,
     /// Body of the request. A request without a body is a `GET` and changes nothing.
     pub(crate) body: Option<Vec<u8>>,

@@ -11,7 +11,7 @@ use longhaul_engine::ports::{AttemptKey, LoggedEvent};
 use longhaul_wire::event::{EventKind, StartTrigger};
 use tokio::sync::OnceCell;
 
-/// An event with the data about its process at that time.
+/// An event, together with the data about its process at the time of the event.
 #[derive(Debug)]
 pub(crate) struct EventSnapshot {
     pub(crate) logged: LoggedEvent,

@@ -17,7 +17,7 @@ const MAX_COMMAND_LEN: usize = 4_096;
 /// Number of events before an end event that are searched for pids of commands.
 const LOOKBACK_EVENTS: u32 = 512;
 
-/// Data about a process that its events contain in addition to the fact.
+/// Data about a process that is included in each of its events.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSubject {
     pub(crate) kind: ProcessType,

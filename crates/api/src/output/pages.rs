@@ -298,8 +298,8 @@ impl PageReader<'_> {
     }
 }
 
-/// Returns the share of the head in the space for head and tail: a fifth, but more in small replies (see
-/// [`SMALL_HEAD`]).
+/// Returns the number of bytes for the head, out of the space for head and tail: one fifth, but more in small replies
+/// (see [`SMALL_HEAD`]).
 fn share_of_head(room: usize) -> usize {
     (room / 5).max((room / 2).min(SMALL_HEAD))
 }
