@@ -324,7 +324,7 @@ fn rejected(rejection: &Rejection, id: &str) -> ApiError {
     fault.0.attempted = Some(attempted.as_str().to_owned());
     fault.0.reported = match rejection {
         Rejection::InvalidStatusTransition { reported, .. } => *reported,
-        // Only reported work rejects a restart as unsupported.
+        // Only reported work rejects a restart as unsupported, so a rejected restart identifies reported work.
         Rejection::Unsupported { attempted, .. } => *attempted == ActionKind::Restart,
     };
     fault

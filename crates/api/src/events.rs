@@ -1,8 +1,8 @@
 //! Event streams for clients.
 //!
-//! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber delays nobody else and
-//! needs only one page of memory. If the log deletes events that a subscriber has not read yet, the stream reports a
-//! gap and continues behind it.
+//! Each subscriber reads the event log at its own pace and has its own cursor. A slow subscriber does not delay other
+//! subscribers and needs only one page of memory. If the log deletes events that a subscriber has not read yet, the
+//! stream reports a gap and continues behind it.
 
 mod broadcast;
 mod changes;
@@ -40,7 +40,7 @@ pub enum EventItem {
     Event(SerializedEvent),
     /// Events are missing, because the log has deleted them or was recreated. The stream continues behind the gap.
     Gap(SerializedEvent),
-    /// All events that existed at the start have been delivered. Sent once.
+    /// All existing events have been delivered; the items that follow are new events. Sent once.
     CaughtUp {
         /// Cursor from which the stream continues.
         cursor: String,
@@ -64,7 +64,8 @@ pub(crate) struct EventFilter {
 }
 
 impl Api {
-    /// Returns the recorded events that match the request. With `follow`, the stream also delivers new events.
+    /// Returns the events after the cursor of the request. With `follow`, the stream also waits for new events. Without
+    /// a cursor, the stream starts at the oldest stored event, or with `follow` at the end of the log.
     ///
     /// # Errors
     /// Returns an error if the request is invalid, or if the log cannot be read.

@@ -187,8 +187,7 @@ impl HookRunner {
         Some(())
     }
 
-    /// Launches the command without regard to the limit on root processes, because other processes may hold all places
-    /// for hours.
+    /// Launches the command even if the maximum number of root processes is running, because these may run for hours.
     async fn launch(&self, engine: &Engine, request: LaunchRequest) -> Result<LaunchOutcome, ApiError> {
         let launch = launch(request, None, engine.now(), &self.api.defaults)?;
         Ok(engine.launch_beside(launch).await?)

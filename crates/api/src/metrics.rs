@@ -44,15 +44,15 @@ struct MetricsInner {
     /// Start time on the wall clock.
     begun_at: SystemTime,
     counters: Mutex<EventCounters>,
-    /// Cursor up to which events are counted. `None` before the first read of the log. The lock is locked while events
-    /// are counted, so that no event is counted twice.
+    /// Cursor up to which events are counted. `None` before the first read of the log. The mutex stays locked while
+    /// events are counted, so that no event is counted twice.
     counted: tokio::sync::Mutex<Option<EventCursor>>,
     live_gauge: Mutex<LiveGauge>,
     /// Notified when the live processes must be read from the store again.
     doubted: Notify,
     /// True if other nodes also write to the store.
     is_shared: AtomicBool,
-    /// Durations of store writes: submit, claim and commit.
+    /// Durations of store writes, one histogram each for submit, claim and commit.
     writes: Mutex<[Histogram; 3]>,
 }
 

@@ -194,8 +194,8 @@ impl Api {
         Ok(shown)
     }
 
-    /// Returns the position to read from. If the output of the requested attempt was removed, this is the next attempt
-    /// with stored output. Returns `None` if there is no output yet.
+    /// Returns the position to read from. If the output of the requested attempt was removed, this is the start of the
+    /// next attempt with stored output. Returns `None` if no output exists yet.
     async fn kept(
         &self,
         stored: &StoredProcess,

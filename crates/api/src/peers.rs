@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Timeout until another node starts to send a reply that needs no waiting.
+/// Timeout for the start of a reply from another node, for requests that the node can answer at once.
 pub(crate) const PROMPT: Duration = Duration::from_secs(5);
 /// Additional time for the body of a reply, after the timeout for its head.
 const REST: Duration = Duration::from_secs(2);
@@ -58,10 +58,9 @@ pub struct PeerConfig {
     pub in_the_clear: bool,
 }
 
-/// A request to another node.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerRequest {
-    /// Path and query.
+    /// Path and query of the URL.
     pub(crate) target: String,
     /// Body of the request. A request without a body is a `GET` and changes nothing.
     pub(crate) body: Option<Vec<u8>>,
@@ -216,7 +215,7 @@ async fn refused(node: &NodeId, answer: PeerResponse) -> PeerRequestError {
         Ok(Ok(None) | Err(_)) | Err(_) => None,
     };
     match (status, problem) {
-        // These statuses are about access to the node, not about the content of the request.
+        // The statuses 401, 403 and 421 concern access to the other node, not the content of the request.
         (401 | 403 | 421, Some(problem)) => {
             unreachable(format!("the node rejected the request: {}", problem.detail.unwrap_or(problem.title)))
         }

@@ -102,7 +102,8 @@ pub enum BadWebhook {
 }
 
 impl Webhook {
-    /// Checks a configuration against the list of allowed addresses. Every existing [`Webhook`] has an allowed address.
+    /// Checks a configuration against the list of allowed addresses. Therefore every [`Webhook`] has an allowed
+    /// address.
     ///
     /// # Errors
     /// Returns [`BadWebhook`] if the configuration is invalid or the address is not allowed.
@@ -237,8 +238,8 @@ impl DispatchRound {
         }
     }
 
-    /// Returns true if the receiver has answered 410 (gone) before and the webhook has not been switched on again
-    /// since.
+    /// Returns true if the receiver has answered 410 (gone) and the webhook was not switched on again since. A webhook
+    /// whose URL has changed is switched on here.
     async fn is_switched_off(&self) -> bool {
         let Webhook { name, address, .. } = &self.webhook;
         let bookmarks = self.place.bookmarks.as_ref();

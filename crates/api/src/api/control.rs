@@ -158,7 +158,7 @@ impl Api {
         Ok(outcome(engine, engine.move_first(id).await?).await)
     }
 
-    /// Starts a process now that waits for its next retry.
+    /// Immediately starts the next attempt of a process that waits for a retry.
     ///
     /// # Errors
     /// Returns an error if the reference does not match exactly one process, or if the process does not wait for a

@@ -25,10 +25,10 @@ impl Api {
         Ok(convert::node(&self.engine.drain(&node, drain).await?, self.engine.node()))
     }
 
-    /// Removes a node that will not return from the cluster, and returns its last state.
+    /// Removes a lost node from the cluster, and returns the node as it was.
     ///
     /// # Errors
-    /// Returns an error if no node has this name, or if the node is alive or its lease has not expired.
+    /// Returns an error if no node has this name, or if the node is present or may still return in time.
     pub async fn forget_node(&self, node: &str) -> Result<NodeView, ApiError> {
         let node: NodeId = node.parse()?;
         Ok(convert::node(&self.engine.forget(&node).await?, self.engine.node()))

@@ -152,7 +152,7 @@ fn is_awaited(process: &Process, end: &ReportedEnd) -> bool {
     is_under_way(process.status()) && !(told && process.spec.command().is_some())
 }
 
-/// Returns true if the status belongs to a current attempt, which a report can describe.
+/// Returns true if a process with this status has a current attempt, which a report can describe.
 const fn is_under_way(status: Status) -> bool {
     match status {
         Status::Starting | Status::Running | Status::Paused | Status::Stopping => true,

@@ -71,7 +71,8 @@ impl Api {
         Ok(outcomes(&self.engine, told).await)
     }
 
-    /// Refuses a session without processes, live or ended. Its name is misspelt or its records were pruned.
+    /// Returns an error if no process, live or ended, belongs to the session. Then the name of the session is misspelt,
+    /// or its records were pruned.
     async fn check_known(&self, session: SessionId) -> Result<(), ApiError> {
         let title = format!("no process belongs to session {:?}", session.as_str());
         let filter = ProcessFilter { session: Some(session), ..ProcessFilter::default() };

@@ -20,15 +20,15 @@ const LIVE: [Status; 5] =
 /// Time for which live processes are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CountTime {
-    /// The current time. Events that are both counted and read again from the log do no harm.
+    /// The current time. An event may be counted and then read again from the log, which does no harm.
     Now,
     /// The time of a past event, with the cursor of that event.
     Past(Timestamp, EventCursor),
 }
 
 impl CountTime {
-    /// Returns the time of the event at a cursor, or of the oldest stored event if `place` is `None`. The inner result
-    /// is `Now` if that event is no longer stored. Returns `None` when the engine has shut down.
+    /// Returns the time of the event at a cursor, or of the oldest stored event if `place` is `None`. The result is
+    /// `Now` if that event has been deleted. Returns `None` when the engine has shut down.
     pub(crate) async fn behind(engine: &Engine, place: Option<EventCursor>) -> Option<Self> {
         let before = place.map(|place| EventCursor(place.0.saturating_sub(1)));
         let page = patiently(engine, || engine.log(before, 1, false)).await?;

@@ -25,7 +25,6 @@ const MAX_JSON_DEPTH: usize = 64;
 const MAX_CODES: usize = 100;
 /// Maximum length of a prompt, in bytes.
 const MAX_PROMPT_LEN: usize = 256 * 1024;
-/// Maximum number of capabilities.
 const MAX_CAPABILITIES: usize = 100;
 
 /// Converts a launch request. `parent` is the process that `parent_id` of the request refers to.

@@ -69,7 +69,7 @@ pub(crate) fn placement(request: &LaunchRequest) -> Result<Placement, ApiError> 
     }
     let mut labels: Vec<Capability> =
         request.node_labels.iter().map(|label| label.parse()).collect::<Result<_, _>>()?;
-    // Placements with the same labels are equal, regardless of the order in the request.
+    // Sorted, so that placements with the same labels are equal regardless of the order in the request.
     labels.sort();
     labels.dedup();
     Ok(Placement::Labels(labels))

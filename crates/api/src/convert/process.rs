@@ -18,11 +18,9 @@ use std::time::Duration;
 /// Data for the view of a process that is not in its record.
 #[derive(Debug, Default)]
 pub(super) struct ProcessContext {
-    /// Time of the view.
     pub(super) now: Timestamp,
     /// Path of the output log, if the output is on this node.
     pub(super) log_path: Option<String>,
-    /// Obstacle that keeps a queued process from starting even when a slot is free.
     pub(super) hindrance: BlockedBy,
     /// Current resource usage of the command and its descendants.
     pub(super) usage: Option<TreeUsage>,

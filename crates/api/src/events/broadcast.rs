@@ -2,8 +2,8 @@
 //!
 //! Each event is read, completed and serialized once for all subscribers. The newest events are stored in a ring
 //! buffer, from which each subscriber reads at its own pace. A subscriber that is too far behind reads the log directly
-//! until it has caught up. Subscribers are woken in groups, so that other tasks can run in between. Without subscribers
-//! there is no reader task.
+//! until it has caught up. Subscribers are woken in groups, so that other tasks can run in between. The reader task
+//! exists only while there are subscribers.
 
 mod feed;
 mod ring_buffer;
@@ -46,14 +46,14 @@ pub(crate) enum RelayItem {
 }
 
 impl EventBroadcast {
-    /// Subscribes a reader that has read everything up to `place`. Returns `None` if there is no shared reader, or if
-    /// the items after `place` are no longer in the ring buffer.
+    /// Subscribes a reader that has read everything up to `place`. Returns `None` if no shared reader is running, or if
+    /// the items after `place` have already been removed from the ring buffer.
     pub(crate) fn join(&self, place: EventCursor) -> Option<Subscriber> {
         let ring_buffer = self.lock().upgrade()?;
         ring_buffer.reaches(place).then(|| Subscriber::at(place, ring_buffer))
     }
 
-    /// Subscribes a reader that has reached the end of the log. If there is no shared reader, starts one with the
+    /// Subscribes a reader that has reached the end of the log. If no shared reader is running, starts one with the
     /// `subjects` that this reader has cached.
     pub(crate) fn join_or_begin(
         &self,

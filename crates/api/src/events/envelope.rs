@@ -142,7 +142,7 @@ const fn cause_of(how: &Ending) -> Option<StopCause> {
     }
 }
 
-/// Returns the status after an event, or `None` if the event alone does not determine the status.
+/// Returns the status of a process after an event, or `None` if the event alone does not determine the status.
 const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
     match fact {
         Fact::Submitted => match begins {
@@ -154,7 +154,7 @@ const fn status(fact: &Fact, begins: Option<StartTrigger>) -> Option<Status> {
             Some(StartTrigger::AtOnce | StartTrigger::AtItsTurn) | None => Some(Status::Running),
         },
         Fact::NeverRan | Fact::BecameDue | Fact::RetryScheduled { .. } => Some(Status::Pending),
-        // Conditions are recorded only for running work.
+        // Conditions and output matches are recorded only for running work.
         Fact::Spawned { .. }
         | Fact::Resumed { .. }
         | Fact::StageChanged { .. }

@@ -16,7 +16,6 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(5);
 /// An item of the event log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogItem {
-    /// An event.
     Event(Box<LoggedEvent>),
     /// Events are missing, because the log has deleted them or was recreated.
     Gap {
@@ -25,7 +24,7 @@ pub(crate) enum LogItem {
         /// Cursor after which events are available again.
         to: EventCursor,
     },
-    /// All events that existed at the start have been read. Contains the current cursor.
+    /// All existing events have been read. Contains the current cursor.
     CaughtUp(EventCursor),
 }
 
@@ -43,7 +42,7 @@ pub(crate) struct LogReader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum ReadRange {
-    /// Events from the past may still be unread.
+    /// Existing events may still be unread.
     Behind,
     /// All existing events have been read.
     AtEnd,
@@ -79,7 +78,8 @@ impl LogReader {
         Self::after(engine, Some(end), true).await
     }
 
-    /// Creates a following reader from a cursor that is known to be valid.
+    /// Creates a reader that starts after a cursor and waits for new events at the end of the log. The cursor is not
+    /// checked.
     pub(crate) fn behind(engine: &Engine, place: EventCursor) -> Self {
         Self {
             engine: engine.clone(),

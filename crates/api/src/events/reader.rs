@@ -24,7 +24,7 @@ pub(crate) enum ReaderItem {
         /// Cursor after which events are available again.
         to: EventCursor,
     },
-    /// All events that existed at the start have been read. Sent once, with the current cursor.
+    /// All existing events have been read. Sent once, with the current cursor.
     CaughtUp(EventCursor),
 }
 

@@ -11,7 +11,7 @@ use longhaul_engine::ports::{AttemptKey, LoggedEvent};
 use longhaul_wire::event::{EventKind, StartTrigger};
 use tokio::sync::OnceCell;
 
-/// An event with the data about its process at that time.
+/// An event, together with the data about its process at the time of the event.
 #[derive(Debug)]
 pub(crate) struct EventSnapshot {
     pub(crate) logged: LoggedEvent,
@@ -72,7 +72,8 @@ impl EventSnapshot {
         let Self { logged, subject, .. } = self;
         let mut envelope = envelope(kind, logged, subject.as_ref(), engine.node());
         if let Fact::StageChanged { stage } = &logged.event.fact {
-            // The log contains only the stage. The record has the progress for as long as the stage is current.
+            // A stage event contains no progress. The record of the process contains it for as long as the stage is
+            // current.
             let stored = engine.process(logged.id).await.ok();
             let live = stored.filter(|stored| !stored.process.status().is_ended());
             let live_stats =
@@ -85,8 +86,8 @@ impl EventSnapshot {
         SerializedEvent::of(envelope)
     }
 
-    /// Returns the key of the output whose tail shows how the process ended. Returns `None` if there is no output on
-    /// this node.
+    /// Returns the key of the output whose tail shows how the process ended. Returns `None` if the process wrote
+    /// nothing, or if its output is on another node.
     fn output(&self, engine: &Engine) -> Option<AttemptKey> {
         let Fact::Ended { ending, .. } = &self.logged.event.fact else { return None };
         let subject = self.subject.as_ref().filter(|subject| subject.begins == StartTrigger::WhenSpawned)?;

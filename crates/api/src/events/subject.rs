@@ -17,7 +17,7 @@ const MAX_COMMAND_LEN: usize = 4_096;
 /// Number of events before an end event that are searched for pids of commands.
 const LOOKBACK_EVENTS: u32 = 512;
 
-/// Data about a process that its events contain in addition to the fact.
+/// Data about a process that is included in each of its events.
 #[derive(Clone, Debug)]
 pub(crate) struct EventSubject {
     pub(crate) kind: ProcessType,
@@ -78,7 +78,7 @@ impl EventSubject {
                 }
             }
             Fact::Spawned { pid, .. } => (self.pid, self.started_at) = (*pid, Some(event.at)),
-            // The record may already describe later attempts.
+            // The cached data may come from a newer record, so values of later attempts are removed.
             Fact::Submitted => {
                 (self.attempt, self.pid) = (None, None);
                 self.started_at = (self.begins == StartTrigger::AtOnce).then_some(event.at);

@@ -30,14 +30,14 @@ pub(super) struct EventCounters {
     open: HashMap<ProcessId, OpenProcess>,
 }
 
-/// Progress of a process that has not ended, with the time of its last step.
+/// Last known step of a process that has not ended, with the time of this step.
 #[derive(Clone, Copy, Debug)]
 enum OpenProcess {
-    /// The process waits to be claimed since this time.
+    /// The process has been waiting for a claim since this time.
     Waiting(Timestamp),
     /// The process was claimed at this time.
     Claimed(Timestamp),
-    /// The command runs since this time.
+    /// The command has been running since this time.
     Running(Timestamp),
 }
 
@@ -93,8 +93,8 @@ impl EventCounters {
             }
             Fact::Ended { ending, live_stats } => {
                 *self.endings.entry(ending.status()).or_default() += 1;
-                // A process that waited for its children is no longer in `open`, because its output was already
-                // counted.
+                // A process that waited for its children was counted when its own work ended, so it is missing in
+                // `open`.
                 if self.open.contains_key(&id) {
                     self.output_bytes += written(ending.exit(), live_stats);
                 }

@@ -10,17 +10,14 @@ pub(super) struct MetricsText {
 }
 
 impl MetricsText {
-    /// Starts a counter family.
     pub(super) fn counter(&mut self, name: &str, help: &str) {
         self.family(name, "counter", help);
     }
 
-    /// Starts a gauge family.
     pub(super) fn gauge(&mut self, name: &str, help: &str) {
         self.family(name, "gauge", help);
     }
 
-    /// Starts a histogram family.
     pub(super) fn histogram(&mut self, name: &str, help: &str) {
         self.family(name, "histogram", help);
     }

@@ -4,7 +4,6 @@
 use longhaul_domain::AttemptNo;
 use longhaul_engine::ports::{OutputChunk, OutputPage, OutputRead, OutputSize, OutputSource, OutputTail};
 
-/// The stored output tail of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct AvailableOutput {
     pub(crate) attempt: AttemptNo,

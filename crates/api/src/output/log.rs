@@ -42,7 +42,7 @@ impl<'e> AttemptLog<'e> {
         Self { engine, key, cursor: *cursor, is_over: is_over(stored, cursor.attempt), kept: None }
     }
 
-    /// Returns the size of the log, or `None` if there is no log.
+    /// Returns the size of the log, or `None` if the log does not exist.
     pub(super) async fn size(&self) -> Result<Option<OutputSize>, ApiError> {
         if let Some(kept) = self.kept {
             return Ok(Some(kept.size()));
@@ -131,8 +131,8 @@ impl<'e> AttemptLog<'e> {
         }
     }
 
-    /// Returns `None` if part of the window was dropped meanwhile. A log that exceeds its size limit loses its middle
-    /// part while it is read.
+    /// Returns the window, or `None` if part of it was dropped from the log during the read. A log that exceeds its
+    /// size limit loses its middle part, possibly while it is read.
     async fn unless_dropped(&self, from: u64, window: Window) -> Result<Option<Window>, ApiError> {
         let now = self.size().await?.unwrap_or_default();
         let is_dropped = now.gap.is_some_and(|(begin, end)| begin < window.next() && from < end);

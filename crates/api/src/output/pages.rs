@@ -49,7 +49,6 @@ pub(super) struct RenderedPage {
 }
 
 impl PageReader<'_> {
-    /// Builds a page.
     pub(super) async fn read(
         &self,
         place: &ReadPosition,
@@ -78,7 +77,8 @@ impl PageReader<'_> {
         .help("read the tail of the output: `tail_lines`"))
     }
 
-    /// Returns the cursor at the start of a line. Lines are numbered from 1.
+    /// Returns the cursor at the start of a line, or at the end of the output if there are fewer lines. Lines are
+    /// numbered from 1.
     pub(super) async fn line(&self, first: OutputCursor, number: u64) -> Result<OutputCursor, ApiError> {
         let size = self.log.size().await?.unwrap_or_default();
         let mut at = OutputCursor { line: Some(1), ..first.at(0) };
@@ -270,7 +270,7 @@ impl PageReader<'_> {
         Ok(window.map(|window| (window, near == floor)))
     }
 
-    /// Describes the output between two cursors, or returns `None` if there is nothing between them.
+    /// Describes the output between two cursors, or returns `None` if both cursors are at the same offset.
     async fn omitted(
         &self,
         size: &OutputSize,
@@ -302,8 +302,8 @@ impl PageReader<'_> {
     }
 }
 
-/// Returns the share of the head in the space for head and tail: a fifth, but more in small replies (see
-/// [`SMALL_HEAD`]).
+/// Returns the number of bytes for the head, out of the space for head and tail: one fifth, but more in small replies
+/// (see [`SMALL_HEAD`]).
 fn share_of_head(room: usize) -> usize {
     (room / 5).max((room / 2).min(SMALL_HEAD))
 }

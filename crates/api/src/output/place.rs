@@ -21,7 +21,6 @@ pub(super) struct ReadPosition {
 /// Start position of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadStart {
-    /// The given cursor.
     Cursor(OutputCursor),
     /// The start of the line with this number.
     Line(u64),

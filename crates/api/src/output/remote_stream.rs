@@ -40,7 +40,7 @@ pub(super) struct FollowTarget {
     pub(super) attempt: AttemptNo,
     /// Single stream to read. `None` means stdout and stderr.
     pub(super) only: Option<OutputSource>,
-    /// True to continue as the output grows.
+    /// True if the stream waits for new output at the end of the existing output.
     pub(super) goes_on: bool,
 }
 

@@ -174,7 +174,7 @@ fn broken(error: &dyn std::error::Error) -> ApiError {
     ApiError::new(500, "internal", "the search failed").because(error.to_string())
 }
 
-/// The matches for the reply.
+/// Collects the matches for a reply, up to its size limit.
 #[derive(Debug, Default)]
 struct ScanMatches {
     matches: Vec<MatchView>,

@@ -30,7 +30,7 @@ pub(crate) struct PeerFrames {
     count: u64,
 }
 
-/// Reason why there is no further frame.
+/// Reason why no further frame can be read.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FrameError {
     #[error("the output ended early")]

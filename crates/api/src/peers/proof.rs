@@ -33,7 +33,7 @@ pub trait PeerSecrets: fmt::Debug + Send + Sync + 'static {
 pub struct SignedRequest<'r> {
     /// HTTP method, `GET` or `POST`.
     pub method: &'r str,
-    /// Path and query.
+    /// Path and query of the URL.
     pub target: &'r str,
     /// SHA-256 digest of the body.
     pub digest: [u8; 32],
@@ -64,7 +64,8 @@ pub enum PeerAuthError {
     Crowded,
 }
 
-/// Returns the header value that proves a request of node `from` to node `to`. Returns `None` if there is no secret.
+/// Returns the header value that proves a request of node `from` to node `to`. Returns `None` if the nodes share no
+/// secret.
 #[must_use]
 pub fn prove(
     secrets: &dyn PeerSecrets,
@@ -169,7 +170,7 @@ fn sign(key: &[u8], from: &str, to: &str, at: u64, nonce: &str, request: SignedR
     hmac(key, &[lines.join("\n").as_bytes()])
 }
 
-/// Returns a text that this node has not used before.
+/// Returns a nonce: a text that this node has not used in an earlier proof.
 fn nonce(from: &NodeId) -> String {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

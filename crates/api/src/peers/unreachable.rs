@@ -9,9 +9,7 @@ use longhaul_engine::with_causes;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreachable {
     pub(crate) node: NodeId,
-    /// Reason why the node is unreachable.
     pub(crate) why: String,
-    /// Action that makes the node reachable.
     cure: PeerErrorRemedy,
 }
 
@@ -55,7 +53,7 @@ impl Unreachable {
         Self { cure, ..Self::of(node, with_causes(error)) }
     }
 
-    /// Converts the error for a client that asked for output of which no tail is stored.
+    /// Converts the error to the reply for a client that requested output which only the unreachable node has.
     pub(crate) fn output(self, id: ProcessId) -> ApiError {
         let Self { node, why, cure } = self;
         let help = match cure {
@@ -77,8 +75,8 @@ impl Unreachable {
             .help(help)
     }
 
-    /// Converts the error for a client that sent input. If only the reply was lost, the command may have received the
-    /// input.
+    /// Converts the error to the reply for a client that sent input. If only the reply of the other node was lost, the
+    /// command may have received the input.
     pub(crate) fn input(self, id: ProcessId) -> ApiError {
         let Self { node, why, .. } = self;
         ApiError::new(503, "node_unreachable", format!("{} reads its input on node {node}", id.short()))

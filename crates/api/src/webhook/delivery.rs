@@ -14,7 +14,6 @@ const DELIVERY_TIMEOUT: Duration = Duration::from_secs(24 * 3_600);
 /// Maximum size of a request body, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1_024;
 
-/// Delivery of one event to one receiver.
 pub(super) struct Delivery<'a> {
     pub(super) engine: &'a Engine,
     pub(super) post: &'a dyn WebhookTransport,
@@ -23,7 +22,6 @@ pub(super) struct Delivery<'a> {
     pub(super) secret: &'a WebhookSecret,
 }
 
-/// Result of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DeliveryResult {
     /// The delivery is finished: the event was accepted or dropped.

@@ -1,4 +1,4 @@
-//! Compares one event of each type with its recorded text. Existing fields of events must never change.
+//! Compares one event of each type with its recorded text, which must never change because clients rely on it.
 
 use crate::world::{World, of_session, with, words};
 use longhaul_domain::{CommandSpec, ReadyWhen, SilencePolicy, Spec, WatchPattern, WatchSource, Work};
@@ -66,7 +66,7 @@ async fn one_of_each() -> Vec<Envelope> {
     first.into_values().chain(gap).collect()
 }
 
-/// Runs a command that causes the conditions ready, pattern matched, idle, stalled and waiting for input.
+/// Runs a command that becomes ready, prints a watched pattern, and then waits silently for input for three minutes.
 async fn ask(world: &World) {
     let mut command = CommandSpec::of("asks", &["password:"], "/work");
     command.stdin = longhaul_domain::Stdin::Pipe;

@@ -112,7 +112,7 @@ async fn a_restart_neither_loses_a_hook_nor_runs_it_twice() {
         world.end(&id).await;
     }
     for _ in 0..8 {
-        // At most of these times a hook is running.
+        // In most rounds, a hook is running when the manager crashes.
         world.pass(Duration::from_millis(900)).await;
         world.crash().await;
         start(&world, hooks(), &places).await;

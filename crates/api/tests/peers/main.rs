@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time within which a reader that does not follow must get a reply or an error.
+/// Maximum time until a reader that does not follow the output gets a reply or an error.
 const BOUND: Duration = Duration::from_secs(20);
 /// Time after which the test fails.
 const LONG: Duration = Duration::from_secs(600);

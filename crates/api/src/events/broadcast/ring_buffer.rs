@@ -14,10 +14,8 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Maximum number of items that a subscriber reads at once.
 const PAGE: usize = 64;
 
-/// An item of the ring buffer.
 #[derive(Clone, Debug)]
 pub(crate) enum BroadcastItem {
-    /// An event.
     Event(Arc<EventSnapshot>),
     /// Events are missing in the log.
     Gap {
