@@ -242,7 +242,7 @@ impl CopyError {
                     .to_owned(),
             ),
             Self::OriginalAtWork { original } => Some(format!(
-                "end its manager and its processes: LONGHAUL_STATE_DIR={} longhaul cancel --all",
+                "cancel its processes (LONGHAUL_STATE_DIR={} longhaul cancel --all), then end its manager",
                 shell_word(&original.to_string_lossy())
             )),
             Self::Key(error) => error.help(),
