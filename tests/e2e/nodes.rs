@@ -170,7 +170,7 @@ fn damaged_records_are_named_by_lists_numbers_and_doctor() {
     assert_eq!(doctor.code, 1, "{doctor:?}");
     let row = doctor.out.lines().find(|line| line.contains(" records ")).unwrap();
     assert!(
-        row.starts_with("problem") && row.contains(&format!("1 of 2 cannot be read: {damaged}")),
+        row.starts_with("problem") && row.contains(&format!("1 of 2 records cannot be read: {damaged}")),
         "{row}"
     );
     let mut agent = crate::agent::Agent::connect(&two.beta, &[]);

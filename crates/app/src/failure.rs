@@ -58,7 +58,7 @@ pub enum ProgramError {
         source: io::Error,
     },
     /// A step that needs the operating system failed.
-    #[error("the manager could not {tried}")]
+    #[error("longhaul could not {tried}")]
     System {
         /// Description of the failed step, such as "start the async runtime".
         tried: &'static str,
@@ -77,7 +77,7 @@ pub enum ProgramError {
         source: EngineError,
     },
     /// A manager of another state directory currently uses the name of this node.
-    #[error("node {node} is served from another state directory: {home}, heard {} ms ago", heard.as_millis())]
+    #[error("node {node} is in use by the state directory {home}, whose last lease renewal was {} ms ago", heard.as_millis())]
     NameTaken {
         /// Name of the node.
         node: NodeId,
@@ -87,7 +87,7 @@ pub enum ProgramError {
         heard: Duration,
     },
     /// Another state directory used the name of this node, and its processes have not ended.
-    #[error("node {node} belongs to another state directory, {home}, of which {} not ended", have_many(*open))]
+    #[error("node {node} belongs to another state directory, {home}, where {} not ended", have_many(*open))]
     NameHeld {
         /// Name of the node.
         node: NodeId,
@@ -147,7 +147,7 @@ pub enum ProgramError {
         problem: Box<Problem>,
     },
     /// The key to be removed is the one that the store records as the key of its nodes.
-    #[error("the key {key} is the key of {store} and cannot be removed")]
+    #[error("the cluster key {key} cannot be removed, because it is the current key of {store}")]
     KeyNamed {
         /// Id of the cluster key to be removed.
         key: String,
@@ -155,7 +155,7 @@ pub enum ProgramError {
         store: String,
     },
     /// Unfinished processes were signed with the key to be removed.
-    #[error("the key {key} is needed: {} not ended that {} sealed with it", have(*open), if *open == 1 { "was" } else { "were" })]
+    #[error("the cluster key {key} is still needed: {} not ended that {} signed with this key", have(*open), if *open == 1 { "was" } else { "were" })]
     KeyNeeded {
         /// Id of the cluster key to be removed.
         key: String,
@@ -227,7 +227,7 @@ impl ProgramError {
             Self::Place { why } => (
                 "state_dir_unusable",
                 Some(why.clone()),
-                Some("name it: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
+                Some("set the path: --state-dir DIR, or LONGHAUL_STATE_DIR".to_owned()),
             ),
             Self::StateDir(error) => ("state_dir_unusable", Some(error.why()), Some(error.help())),
             Self::Private(error) => ("private_file_unusable", error.why(), error.help()),
@@ -258,71 +258,76 @@ impl ProgramError {
             Self::Compose(error) => ("store_unavailable", error.why(), error.help()),
             Self::Displaced { state_dir } => (
                 "state_dir_lost",
-                Some("another manager may serve that path by now; nothing was acknowledged since".to_owned()),
+                Some("another manager may already serve this path; this manager has acknowledged nothing since the \
+                      loss".to_owned()),
                 Some(format!(
-                    "what runs goes on; where the directory was moved to, `longhaul --state-dir DIR serve` finds it again, \
-                     instead of {}",
+                    "running processes continue; if the directory was moved, start its manager again with `longhaul \
+                     --state-dir DIR serve` at the new path instead of {}",
                     state_dir.display()
                 )),
             ),
             Self::Unstored { path } => (
                 "state_dir_lost",
                 Some(
-                    "what would be written to it is found by nobody; nothing was acknowledged since"
+                    "further writes to the store would be lost; this manager has acknowledged nothing since the loss"
                         .to_owned(),
                 ),
                 Some(format!(
-                    "what runs goes on; put {} back before the next manager starts, which finds it again by that",
+                    "running processes continue; restore {} before the next manager starts, so that it finds their \
+                     records",
                     path.display()
                 )),
             ),
             Self::NameTaken { .. } => (
                 "node_name_taken",
-                Some("two managers under one name would take each other's work for lost".to_owned()),
+                Some("two managers with the same node name would treat each other's processes as lost".to_owned()),
                 Some(
-                    "give this node a name of its own: node.id in the configuration, or --node-id NAME; if the other one is \
-                     gone, the name is free as soon as its lease is over"
+                    "give this node its own name: node.id in the configuration, or --node-id NAME; if the other \
+                     manager no longer runs, wait until its lease expires"
                         .to_owned(),
                 ),
             ),
             Self::NameHeld { node, free_in, .. } => (
                 "node_name_taken",
-                Some("what became of them can be told from that directory alone; here they would be called lost, or run twice".to_owned()),
+                Some("only the other state directory can determine what happened to these processes; this manager \
+                      would mark them as lost, or run them twice".to_owned()),
                 Some(match free_in {
                     Some(free_in) => format!(
-                        "begin with that state directory, or give this node a name of its own: node.id in the configuration, or \
-                         --node-id NAME; in {} ms they are lost, and the name is free",
+                        "start with the other state directory, or give this node its own name: node.id in the \
+                         configuration, or --node-id NAME; in {} ms the processes count as lost and the name \
+                         becomes free",
                         free_in.as_millis()
                     ),
                     None => format!(
-                        "begin with that state directory, or give this node a name of its own: node.id in the configuration, or \
-                         --node-id NAME; if that directory is gone for good: `longhaul node forget {node}` on another node, or \
-                         where there is none, `longhaul store adopt`"
+                        "start with the other state directory, or give this node its own name: node.id in the \
+                         configuration, or --node-id NAME; if the other directory no longer exists: `longhaul node \
+                         forget {node}` on another node, or `longhaul store adopt` if there is no other node"
                     ),
                 }),
             ),
             Self::Replaced { .. } => (
                 "node_name_taken",
-                Some("its lease was over, and what it owned belongs to that one; nothing was acknowledged since".to_owned()),
+                Some("the lease of this node expired, so its processes belong to the other manager; this manager \
+                      has acknowledged nothing since then".to_owned()),
                 Some(
-                    "what runs here goes on; give one of the two nodes another name: node.id in the configuration, or \
-                     --node-id NAME"
+                    "running processes continue; give one of the two nodes another name: node.id in the \
+                     configuration, or --node-id NAME"
                         .to_owned(),
                 ),
             ),
             Self::KeyNamed { .. } => (
                 "key_in_use",
-                Some("no manager was started with the new key yet; without the old one none would start on it again".to_owned()),
+                Some("no manager has started with the new key yet; without the old key no manager could start".to_owned()),
                 Some(
-                    "copy the file to every node, start the managers anew, one after the other, and try again then".to_owned(),
+                    "copy the key file to every node, restart the managers one after the other, then try again".to_owned(),
                 ),
             ),
             Self::KeyNeeded { .. } => (
                 "input_needed",
-                Some("without it, what of them starts, or starts again, is refused by every node".to_owned()),
+                Some("without this key, every node refuses to start or retry these processes".to_owned()),
                 Some(
-                    "let them end first (`longhaul status`), or let the key go all the same: \
-                     `longhaul store key --retire --yes`"
+                    "wait until the processes have ended (`longhaul status`), or remove the key anyway: `longhaul \
+                     store key --retire --yes`"
                         .to_owned(),
                 ),
             ),
@@ -332,7 +337,8 @@ impl ProgramError {
                 "store_full",
                 causes(self),
                 Some(format!(
-                    "make room, {free} bytes are free; what runs goes on meanwhile, with its timeout"
+                    "free some disk space ({free} bytes are free); running processes continue, and their timeouts \
+                     still apply"
                 )),
             ),
             Self::Log { .. } | Self::System { .. } | Self::Output { .. } => ("internal", causes(self), None),
@@ -397,7 +403,7 @@ impl From<StateDirLookupError> for ProgramError {
     fn from(error: StateDirLookupError) -> Self {
         match error {
             StateDirLookupError::NoHome => {
-                Self::Place { why: "neither XDG_STATE_HOME nor HOME is set".to_owned() }
+                Self::Place { why: "neither XDG_STATE_HOME nor HOME contains an absolute path".to_owned() }
             }
             StateDirLookupError::NoWorkingDirectory { source } => {
                 Self::Place { why: format!("the working directory cannot be found: {source}") }
@@ -414,8 +420,8 @@ impl From<InitError> for ProgramError {
             InitError::StateDir(error) => Self::StateDir(error),
             InitError::Exists { .. } => Self::Init {
                 what,
-                why: Some("this project has state of its own already".to_owned()),
-                help: Some("`longhaul init --force` adds what it lacks".to_owned()),
+                why: Some("this project already has a state directory".to_owned()),
+                help: Some("add missing files with `longhaul init --force`".to_owned()),
             },
             InitError::Write { source, .. } => Self::Init { what, why: Some(source.to_string()), help: None },
         }

@@ -64,16 +64,16 @@ pub(crate) fn key_verb(
         });
         return Ok(format!("{answer:#}\n"));
     }
-    let trusted = keys.trusted().map_or_else(String::new, |key| format!("{key} is trusted besides\n"));
+    let trusted = keys.trusted().map_or_else(String::new, |key| format!("{key} is also trusted\n"));
     let next = match turn {
         KeyChange::Stay => "",
         KeyChange::Rotate => {
-            "next: copy the file to every node, with mode 0600; then start the managers anew, one after the other: from then\n\
-             on they sign with the new key. When nothing waits that the old one sealed: longhaul store key --retire\n"
+            "next: copy the file to every node with mode 0600, then restart the managers one after the other; from then on\n\
+             they sign with the new key. When all processes that the old key signed have ended: longhaul store key --retire\n"
         }
-        KeyChange::Retire => "next: copy the file to every node, and start the managers anew\n",
+        KeyChange::Retire => "next: copy the file to every node and restart the managers\n",
     };
-    Ok(format!("{signing} signs\n{trusted}{path}\n{next}"))
+    Ok(format!("{signing} signs launches\n{trusted}{path}\n{next}"))
 }
 
 /// Refuses to remove a key that the store records as the key of its nodes, or with which unfinished processes were

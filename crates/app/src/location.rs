@@ -102,14 +102,14 @@ impl CopiedStateDir {
     /// Returns the reason for the refusal.
     pub(crate) fn why(&self) -> String {
         let moved =
-            if self.original.exists() { "" } else { "; or it was moved from there to another file system" };
-        format!("work that is pending in the original would run here a second time{moved}")
+            if self.original.exists() { "" } else { "; or the directory was moved to another file system" };
+        format!("pending processes of the original would run a second time here{moved}")
     }
 
     /// Returns advice for the user on how to resolve the error.
     pub(crate) fn help(&self) -> String {
         let original = shell_word(&self.original.to_string_lossy());
-        let adopt = "to use this one from now on, and the original never again: `longhaul store adopt`";
+        let adopt = "to use this directory from now on, and the original never again: `longhaul store adopt`";
         if self.original.exists() {
             format!("use the original: LONGHAUL_STATE_DIR={original}; {adopt}")
         } else {

@@ -164,7 +164,7 @@ impl fmt::Display for LockHolder {
         match (self.pid, &self.version) {
             (Some(pid), Some(version)) => write!(f, "process {pid}, version {version}"),
             (Some(pid), None) => write!(f, "process {pid}"),
-            (None, _) => f.write_str("it has not said who it is yet"),
+            (None, _) => f.write_str("its pid is not recorded yet"),
         }
     }
 }
@@ -184,14 +184,14 @@ impl LockError {
     pub fn why(&self) -> String {
         match self {
             Self::Held { .. } => {
-                "two managers of one state directory would start everything twice".to_owned()
+                "two managers of one state directory would start every process twice".to_owned()
             }
             Self::Silent { .. } => {
-                "it holds the lock and has no socket: it is still starting, or it is halted (SIGSTOP)"
+                "the manager holds the lock but has no socket: it is still starting, or it is stopped (SIGSTOP)"
                     .to_owned()
             }
             Self::SymbolicLink { .. } => {
-                "who may change the link decides which file is locked, so no link is followed".to_owned()
+                "symbolic links are not followed, because another user could redirect the link to another file".to_owned()
             }
             Self::Failed { source, .. } => source.to_string(),
         }
@@ -202,21 +202,21 @@ impl LockError {
     pub fn help(&self) -> String {
         match self {
             Self::Held { holder: LockHolder { pid: Some(pid), .. }, .. } => {
-                format!("use the one that is there, or end it: kill {pid} (its processes go on)")
+                format!("use the running manager, or end it: kill {pid} (its processes continue)")
             }
-            Self::Held { .. } => "use the one that is there".to_owned(),
+            Self::Held { .. } => "use the running manager instead".to_owned(),
             Self::Silent { state_dir, holder } => {
                 let pid = holder.pid.map_or_else(|| "PID".to_owned(), |pid| pid.to_string());
                 format!(
-                    "try again in a moment; {} says what it does; kill -CONT {pid} if it is halted, or kill -9 {pid} (its \
-                     processes go on)",
+                    "try again in a moment, and read the log {}; if the manager is stopped: kill -CONT {pid}; to \
+                     end the manager: kill -9 {pid} (its processes continue)",
                     state_dir.join(LOG).display()
                 )
             }
             Self::SymbolicLink { path } => {
-                format!("look where it leads, then: rm {}", shell_word(&path.to_string_lossy()))
+                format!("check the target of the link, then remove the link: rm {}", shell_word(&path.to_string_lossy()))
             }
-            Self::Failed { .. } => "`ls -l` the state directory: it and all in it should be yours".to_owned(),
+            Self::Failed { .. } => "check with `ls -l` that you own the state directory and all files in it".to_owned(),
         }
     }
 }

@@ -87,12 +87,12 @@ impl Longhaul {
     pub(crate) async fn open(builder: Builder) -> Result<Self, ProgramError> {
         let path = match builder.state_dir.clone() {
             Some(path) => std::path::absolute(path)
-                .map_err(|source| ProgramError::System { tried: "find its state directory", source })?,
+                .map_err(|source| ProgramError::System { tried: "find the state directory", source })?,
             None => dispatch::state_dir(None)?,
         };
         let state = StateDir::prepare(&path)?;
         let place = std::fs::canonicalize(&path)
-            .map_err(|source| ProgramError::System { tried: "find its state directory", source })?;
+            .map_err(|source| ProgramError::System { tried: "find the state directory", source })?;
         let slot = handles().entry(place.clone()).or_default().clone();
         // A second caller waits for the first one. If the first one fails, the second one tries to open the directory
         // itself.
@@ -115,14 +115,14 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     // The call may wait for a manager that is exiting and blocks its thread meanwhile, so it runs on a blocking thread.
     let taking = tokio::task::spawn_blocking(move || (ManagerLock::take(&state), state));
     let (taken, state) = taking.await.map_err(|gone| ProgramError::System {
-        tried: "take its lock",
+        tried: "take the lock of the state directory",
         source: std::io::Error::other(gone),
     })?;
     let lock = taken?;
     // The embedding program manages its own child processes, so the engine must not reap them.
     let around = HostContext { stores, adopt_orphans: false, open_files: None };
     let foothold = StateDirGuard::of(&state, &lock)
-        .map_err(|source| ProgramError::System { tried: "look at its lock", source })?;
+        .map_err(|source| ProgramError::System { tried: "inspect the lock of the state directory", source })?;
     let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
     parts.store = Arc::new(CheckedStore::new(parts.store, foothold.clone(), mark));
     let engine = Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node)).await;
@@ -137,7 +137,7 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
             () = foothold.lost() => {
                 tracing::error!(
                     state_dir = %watched.state_dir().display(),
-                    "the state directory was removed, moved or replaced: the handle acknowledges nothing more"
+                    "the state directory was removed, moved or replaced; the handle acknowledges nothing any more"
                 );
                 watched.forget();
             }

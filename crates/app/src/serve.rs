@@ -89,7 +89,7 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     let Some(lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
-    let foothold = StateDirGuard::of(&state, &lock).map_err(system("look at its lock"))?;
+    let foothold = StateDirGuard::of(&state, &lock).map_err(system("inspect the lock of the state directory"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -120,7 +120,7 @@ fn displaced(state: &StateDir, loss: Option<LostResource>) -> ProgramError {
         Some(LostResource::Store(path)) => ProgramError::Unstored { path },
         Some(LostResource::StateDir) | None => ProgramError::Displaced { state_dir: state.path().to_owned() },
     };
-    tracing::error!("{failure}: it acknowledges nothing more and leaves; processes go on");
+    tracing::error!("{failure}; the manager acknowledges nothing any more and exits; its processes continue");
     failure
 }
 
@@ -129,10 +129,10 @@ fn make_room(state: &StateDir) {
     match ReserveRelease::prepare(state) {
         Ok(ReserveRelease::Kept) => {}
         Ok(ReserveRelease::Released) => {
-            tracing::warn!("the disk is full: the manager begins with room from its reserve");
+            tracing::warn!("the disk is full; the manager released a part of its disk reserve to start");
         }
-        Ok(ReserveRelease::Spent) => tracing::warn!("the disk is full, and nothing is left of the reserve"),
-        Err(error) => tracing::warn!(%error, "no room is kept for a full disk"),
+        Ok(ReserveRelease::Spent) => tracing::warn!("the disk is full, and the disk reserve is used up"),
+        Err(error) => tracing::warn!(%error, "the disk reserve could not be prepared"),
     }
 }
 
@@ -173,7 +173,7 @@ async fn manage(
     autostarted: bool,
     foothold: &StateDirGuard,
 ) -> Result<(), ProgramError> {
-    let mut signals = ShutdownSignals::catch().map_err(system("catch signals"))?;
+    let mut signals = ShutdownSignals::catch().map_err(system("install its signal handlers"))?;
     let mut doors = NetworkListeners::open(state, &settings.listening, autostarted)?;
     if let Some(doors) = &mut doors {
         doors.guard.peers = peer_gate(settings);
@@ -181,7 +181,7 @@ async fn manage(
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
     let ComposedParts { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
-    foothold.watch_store(&settings.store).map_err(system("look at its store"))?;
+    foothold.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
     let store = CheckedStore::new(parts.store, foothold.clone(), mark);
@@ -205,9 +205,9 @@ async fn manage(
     // A client that starts a manager waits for the main socket and may then use the agent socket immediately, so the
     // agent socket is opened first.
     let agents =
-        Socket::bind(state, foothold, MCP_SOCKET).map_err(system("listen on its socket for agents"))?;
+        Socket::bind(state, foothold, MCP_SOCKET).map_err(system("listen on the MCP socket for agents"))?;
     let (mut agents_socket, agents) = agents;
-    let socket = Socket::bind(state, foothold, SOCKET).map_err(system("listen on its socket"))?;
+    let socket = Socket::bind(state, foothold, SOCKET).map_err(system("listen on the main socket"))?;
     let (mut socket, listener) = socket;
     let router = longhaul_http::router(api);
     greet(state, settings, &urls);
@@ -244,7 +244,7 @@ async fn manage(
                 engine.abandon();
                 take_down(state);
                 let failure = ProgramError::Replaced { node: settings.node.clone() };
-                tracing::error!("{failure}: it leaves; processes go on");
+                tracing::error!("{failure}; the manager exits; its processes continue");
                 return Err(failure);
             }
             listener = socket.bound_again(state, foothold) => {
@@ -287,7 +287,7 @@ fn take_down(state: &StateDir) {
 /// Writes the network addresses of the manager to a file for clients. An error is only logged.
 fn tell(state: &StateDir, urls: &[String]) {
     if let Err(error) = network::tell(state, urls) {
-        tracing::warn!(%error, "the list of addresses could not be written");
+        tracing::warn!(%error, "the file with the network addresses could not be written");
     }
 }
 
@@ -298,13 +298,14 @@ async fn end(
     signals: &mut ShutdownSignals,
 ) -> Result<(), longhaul_engine::EngineError> {
     if stop_processes {
-        tracing::info!("the manager ends; it stops all processes first");
+        tracing::info!("the manager is shutting down and stops all processes first");
         tokio::select! {
             stopped = engine.shut_down(Shutdown::StopAll) => return stopped,
-            () = signals.end() => tracing::warn!("told to end again; what still runs is left to the next manager"),
+            () = signals.end() => tracing::warn!("the manager received a second stop signal; it leaves the running \
+             processes to the next manager"),
         }
     } else {
-        tracing::info!("the manager ends; processes go on");
+        tracing::info!("the manager is shutting down; its processes continue");
     }
     engine.shut_down(Shutdown::Leave).await
 }
@@ -312,7 +313,7 @@ async fn end(
 /// Opens the MCP interface for agents. Returns `None` if that fails, because the manager also works without it.
 fn open_mcp(state: &StateDir, api: &Api) -> Option<McpInterface> {
     McpInterface::open(api.clone(), state.path())
-        .inspect_err(|error| tracing::error!(%error, "agents cannot be served"))
+        .inspect_err(|error| tracing::error!(%error, "the MCP interface for agents could not be opened"))
         .ok()
 }
 

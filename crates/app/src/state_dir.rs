@@ -199,7 +199,7 @@ impl StateDir {
             }
             Ok(_) => Err(io::Error::new(
                 io::ErrorKind::AlreadyExists,
-                format!("{} is no socket", self.path.join(name).display()),
+                format!("{} is not a socket", self.path.join(name).display()),
             )),
             Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
@@ -234,13 +234,14 @@ impl StateDirError {
             Self::Make { source, .. } | Self::Open { source, .. } | Self::ReadOnly { source, .. } => {
                 source.to_string()
             }
-            Self::SymbolicLink { .. } => "whoever may change the link decides where your state is".to_owned(),
-            Self::NoDirectory { .. } => "something else has that name".to_owned(),
+            Self::SymbolicLink { .. } => "another user who can change the link could replace the state directory".to_owned(),
+            Self::NoDirectory { .. } => "another kind of file has this name".to_owned(),
             Self::ForeignOwner { me, .. } => {
-                format!("you are user {me}; its owner could read and change everything")
+                format!("you are user {me}; the owner of the directory could read and change everything in it")
             }
             Self::Writable { mode, .. } => {
-                format!("its mode is {mode:04o}; they could put commands of theirs in place of yours")
+                format!("the mode of the directory is {mode:04o}; other users could replace your commands with \
+                         their own")
             }
         }
     }
@@ -252,7 +253,7 @@ impl StateDirError {
             Self::Writable { path, .. } => format!("chmod go-w {}", path.display()),
             Self::SymbolicLink { path } => {
                 let real = std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from("DIR"));
-                format!("name the directory itself: --state-dir {}", real.display())
+                format!("give the path of the directory itself: --state-dir {}", real.display())
             }
             Self::Make { .. }
             | Self::Open { .. }

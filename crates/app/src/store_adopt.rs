@@ -126,7 +126,7 @@ pub(crate) fn store_adopt(
     store_mark::accept_loss(&state, store, lost_records.as_ref()).map_err(ComposeError::from)?;
     last_store::note(&state, store).map_err(ComposeError::from)?;
     if was_so && lost == 0 && lost_records.is_none() && copied.is_none() && !json {
-        return Ok(format!("{store} is the store of {} already\n", state.path().display()));
+        return Ok(format!("{store} is already the store of {}\n", state.path().display()));
     }
     let unrecorded = lost_records.map(|lost| live_attempts(state.path(), &lost.live)).unwrap_or_default();
     Ok(told(&state, store, &Adoption { lost, waiting, left: left.as_ref(), unrecorded: &unrecorded }, json))
@@ -173,18 +173,19 @@ fn told(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bo
     let warning = match lost {
         0 => String::new(),
         _ => format!(
-            "recorded as interrupted: {} of another state directory; what still runs there goes on, and `longhaul doctor` \
-             there lists it\n",
+            "recorded as interrupted: {} of another state directory; processes that still run there continue, and \
+             `longhaul doctor` lists them there\n",
             counted(lost)
         ),
     };
     let copied = match waiting {
         0 => String::new(),
-        _ => format!("{} of the copy have not started there: they start here\n", counted_waiting(waiting)),
+        _ => format!("{} of the copied state directory will start here\n", counted_waiting(waiting)),
     };
     let left = left.map_or_else(String::new, |left| {
         format!(
-            "{} of {} may be in its records alone, and goes on unseen then\n",
+            "{} may have records only in the previous store {}, and would continue without a manager that shows or \
+             stops them\n",
             counted(left_behind),
             left.store
         )
@@ -192,15 +193,15 @@ fn told(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bo
     let mut alive: String = unrecorded
         .iter()
         .map(|LiveAttempt { id, pid, command, directory }| {
-            let pid = pid.map_or_else(String::new, |pid| format!(" as process {pid}"));
+            let pid = pid.map_or_else(String::new, |pid| format!(" as pid {pid}"));
             let command = if command.is_empty() { String::new() } else { format!(": {command}") };
-            format!("{id} runs on{pid}, and may have no record{command}, in {}\n", directory.display())
+            format!("{id} is still running{pid} in {} and may have no record{command}\n", directory.display())
         })
         .collect();
     if !unrecorded.is_empty() {
-        alive.push_str("without a record, end it with `kill PROCESS`; `longhaul doctor` lists such work\n");
+        alive.push_str("end a process without a record with `kill PID`; `longhaul doctor` lists such processes\n");
     }
-    format!("{store} is the store of {} from here on\n{warning}{copied}{left}{alive}", state.path().display())
+    format!("{store} is now the store of {}\n{warning}{copied}{left}{alive}", state.path().display())
 }
 
 /// Returns the number of processes of a copied store that have not started, which its next manager starts.
@@ -308,7 +309,7 @@ async fn adopt_by_node(
 
 fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, ProgramError> {
     let question = format!(
-        "{} still has {}, which would become interrupted. Adopt the store anyway? [y/N] ",
+        "{} still has {}, which would be marked as interrupted. Adopt the store anyway? [y/N] ",
         owner.display(),
         counted(running)
     );
@@ -320,7 +321,7 @@ fn agreed(consent: ConsentMode, running: usize, owner: &Path) -> Result<bool, Pr
 /// started as well.
 fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Result<bool, ProgramError> {
     let question = format!(
-        "{} of this copy would start here, also if {} has started them meanwhile. Adopt it? [y/N] ",
+        "{} of this copy would start here, even if {} has started them already. Adopt the copy? [y/N] ",
         counted_waiting(waiting),
         original.display()
     );
@@ -331,7 +332,8 @@ fn starts_waiting(consent: ConsentMode, waiting: usize, original: &Path) -> Resu
 fn left_behind(consent: ConsentMode, left: &StoreMismatch) -> Result<bool, ProgramError> {
     let live = left.live.len();
     let question = format!(
-        "{} of this state directory may only have records in {} and would continue without a record. Abandon that store? [y/N] ",
+        "{} of this state directory may have records only in {} and would continue without a record. Abandon that \
+         store? [y/N] ",
         counted(live),
         left.store
     );
@@ -360,7 +362,7 @@ impl ConsentMode {
                 io::stderr()
                     .write_all(question.as_bytes())
                     .and_then(|()| io::stdin().read_line(&mut answer))
-                    .map_err(|source| ProgramError::System { tried: "ask", source })?;
+                    .map_err(|source| ProgramError::System { tried: "ask for confirmation", source })?;
                 Ok(is_yes(&answer))
             }
         }

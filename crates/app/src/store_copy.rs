@@ -98,16 +98,15 @@ impl CopyCounts {
             return format!("{told:#}\n");
         }
         let cleared = cleared.map_or_else(String::new, |place| {
-            format!("{place} was left by a copy that was cut short; it is gone\n")
+            format!("removed {place}, which an interrupted copy had left\n")
         });
         let many = |count: u64, one: &str, more: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {more}"),
         };
         format!(
-            "{cleared}copied {from} to {to}\n\
-            {}, {}, {}, {} and {} of processes that were let go; all of it was read back and compared\n\
-            to use it: store = \"{to}\" in the configuration\n",
+            "{cleared}copied {from} to {to}\n{}, {}, {}, {} and {} of pruned processes; the copy was read back and \
+             compared\nto use the copy: store = \"{to}\" in the configuration\n",
             many(processes, "process", "processes"),
             many(events, "event", "events"),
             many(nodes as u64, "node", "nodes"),
@@ -207,7 +206,7 @@ async fn opened(
     opened.ok_or_else(|| match choice {
         StoreChoice::Memory => CopyError::Memory,
         StoreChoice::Other(_) => {
-            CopyError::InUse { store: choice.to_string(), user: "a node whose lease is not over".to_owned() }
+            CopyError::InUse { store: choice.to_string(), user: "a node whose lease has not expired".to_owned() }
         }
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
             CopyError::InUse { store: choice.to_string(), user: StoreBinding::user(choice) }
@@ -299,7 +298,7 @@ async fn compare(
     let expected = original.store_metadata().await.map_err(failed(from))?;
     let found = copy.store_metadata().await.map_err(failed(to))?;
     if found != expected {
-        return Err(CopyError::Differs { what: "what is kept beside processes and events".to_owned() });
+        return Err(CopyError::Differs { what: "the data other than processes and events".to_owned() });
     }
     Ok(CopyCounts {
         nodes: found.nodes.len(),

@@ -169,7 +169,7 @@ impl StoreMark {
     pub(crate) fn follow(self, store: &Arc<dyn Store>, written: watch::Receiver<()>) {
         match self.opened() {
             Ok(file) => drop(tokio::spawn(follow(file, self.name, Arc::downgrade(store), written))),
-            Err(error) => tracing::warn!(%error, "a loss of records of the store will not be noticed"),
+            Err(error) => tracing::warn!(%error, "lost records of the store will not be detected"),
         }
     }
 
@@ -264,7 +264,7 @@ pub(crate) fn accept_loss(
 impl MissingRecords {
     fn told(&self) -> String {
         match self.found {
-            None => format!("the store {} is gone", self.store),
+            None => format!("the store {} does not exist any more", self.store),
             Some(_) => format!("the store {} has lost its newest records", self.store),
         }
     }
@@ -272,20 +272,20 @@ impl MissingRecords {
     /// Returns the reason for the refusal.
     pub(crate) fn why(&self) -> String {
         let had = match self.known {
-            Some(known) => format!("it had recorded {} events", known.0),
-            None => "this state directory holds attempts that it had recorded".to_owned(),
+            Some(known) => format!("the store had {} events", known.0),
+            None => "this state directory contains attempts that the store had recorded".to_owned(),
         };
         let has = match self.found {
-            None => ", and there is no file of it now".to_owned(),
+            None => ", but the store no longer exists".to_owned(),
             Some(found) => {
-                format!(", and has {} events now: it was emptied, or replaced by an older copy", found.0)
+                format!(", but the store has {} events now: it was emptied, or replaced by an older copy", found.0)
             }
         };
         let live = match self.live.len() {
-            0 => "no process of it runs now".to_owned(),
-            1 => format!("1 process runs, and its record may be among the lost ones: {}", ids(&self.live)),
+            0 => "none of its processes is running".to_owned(),
+            1 => format!("1 process is running, and its record may be lost: {}", ids(&self.live)),
             count => format!(
-                "{count} processes run, and their records may be among the lost ones: {}",
+                "{count} processes are running, and their records may be lost: {}",
                 ids(&self.live)
             ),
         };
@@ -296,12 +296,12 @@ impl MissingRecords {
     pub(crate) fn help(&self) -> String {
         let what = match self.store.split_once(':') {
             Some(("sqlite", _)) => {
-                "put the files back that were removed or replaced, the database together with its -wal file"
+                "restore the removed or replaced files, the database together with its -wal file"
             }
-            Some(("fs", _)) => "put the files back that were removed or replaced",
-            _ => "put the records of the store back",
+            Some(("fs", _)) => "restore the removed or replaced files",
+            _ => "restore the records of the store",
         };
-        format!("{what}; if they are lost, `longhaul store adopt` accepts the loss",)
+        format!("{what}; if they cannot be restored, accept the loss with `longhaul store adopt`",)
     }
 }
 

@@ -137,15 +137,16 @@ pub(crate) fn is_left_out(scheme: &str) -> bool {
 pub(crate) fn unknown(url: &str) -> &'static str {
     match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
         "rediss" | "valkeys" => {
-            "this program was built without TLS for its store; build it with `--features redis-tls`"
+            "this program was built without TLS for Redis; build it with `--features redis-tls`"
         }
         "redis+sentinel" => {
-            "this program was built without sentinels for its store; build it with `--features redis-sentinel`"
+            "this program was built without support for Redis Sentinel; build it with `--features redis-sentinel`"
         }
         "redis+cluster" | "rediss+cluster" => {
-            "this program was built without clusters for its store; build it with `--features redis-cluster,redis-tls`"
+            "this program was built without support for Redis Cluster; build it with `--features \
+             redis-cluster,redis-tls`"
         }
-        _ => "this program has no such store",
+        _ => "this program does not support this type of store",
     }
 }
 
@@ -184,6 +185,6 @@ mod tests {
         assert!(unknown("rediss://me:secret@host").contains("--features redis-tls"));
         assert!(unknown("redis+sentinel://host/name").contains("--features redis-sentinel"));
         assert!(unknown("redis+cluster://host").contains("--features redis-cluster"));
-        assert_eq!(unknown("etcd://host"), "this program has no such store");
+        assert_eq!(unknown("etcd://host"), "this program does not support this type of store");
     }
 }

@@ -48,7 +48,7 @@ impl Tokens {
             let found = found(&self.state, access);
             if let Err(error) = &found {
                 let why = error.why();
-                tracing::warn!(%error, why, "nobody is let in by this token any more");
+                tracing::warn!(%error, why, "clients with this token are refused from now on");
             }
             *known = CachedToken { stamp, secret: found.ok().flatten().as_deref().map(TokenDigest::of) };
         }

@@ -57,7 +57,7 @@ mod tests {
         let name = "Master with given name not found in sentinel - MasterNameNotFoundBySentinel";
         assert!(advice("redis+sentinel://h/nobody", name).contains("sentinel monitor"));
         let server = "Address does not point to a sentinel node - InvalidClientConfig";
-        assert!(advice("redis+sentinel://h:6379/main", server).contains("no sentinel"));
+        assert!(advice("redis+sentinel://h:6379/main", server).contains("not a sentinel"));
         assert!(advice("rediss://h:6379", "timed out").contains("tls-port"));
         assert_eq!(advice("redis://h:6379", "timed out"), "");
     }

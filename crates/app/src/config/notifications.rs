@@ -334,7 +334,7 @@ mod tests {
                 "exactly one secret",
             ),
             ("url = \"https://example.com/hooks\"\nsecret_file = \"/nowhere\"\n", "No such file"),
-            ("secret = \"hush\"\n", "without an address"),
+            ("secret = \"hush\"\n", "needs the URL"),
             (
                 "url = \"https://example.com/hooks\"\nsecret = \"hush\"\nevents = [\"X\"]\n",
                 "not an event type",
@@ -367,7 +367,7 @@ mod tests {
         let hook = r#"on_end = ["sh", "-c", "echo '{nosuch}' {id}{exit_code} {\"a\": 1} ${HOME} {} {"]"#;
         let warnings = of(hook).unwrap().warnings();
         let [warning] = warnings.as_slice() else { panic!("{warnings:?}") };
-        assert!(warning.contains("on_end has no placeholder {nosuch}"), "{warning}");
+        assert!(warning.contains("on_end contains the unknown placeholder {nosuch}"), "{warning}");
         assert!(warning.contains("{id}, {name}, {status}, {exit_code}, {event}, {session}"), "{warning}");
         assert!(
             of(r#"on_end = ["notify", "{name} {status} {event} {session}"]"#).unwrap().warnings().is_empty()

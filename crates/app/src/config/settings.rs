@@ -511,7 +511,7 @@ mod tests {
         let why = |url: &str| store(url).unwrap_err().why().unwrap();
         assert!(why("memory:x").contains("has no path"), "{}", why("memory:x"));
         assert!(why("sqlite").contains("a colon"), "{}", why("sqlite"));
-        assert!(why("etcd://me:secret@x").contains("no such store"));
+        assert!(why("etcd://me:secret@x").contains("does not support this type of store"));
         let shared = store("redis://me:secret@x/1?namespace=ci").unwrap();
         assert!(matches!(shared, StoreChoice::Other(_)), "{shared:?}");
         assert!(!shared.to_string().contains("secret"), "{shared}");

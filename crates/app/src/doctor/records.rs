@@ -123,7 +123,7 @@ mod tests {
         let stats = StatsView { tree_unverified: vec!["0a1b".to_owned()], ..StatsView::default() };
         let report = DoctorReport::of(vec![counted(&stats)]);
         assert_eq!(report.health(), CheckResult::Warning);
-        assert!(report.text().contains("may live on: 0a1b\n"), "{}", report.text());
+        assert!(report.text().contains("may still be running: 0a1b\n"), "{}", report.text());
     }
 
     #[test]
@@ -140,12 +140,12 @@ mod tests {
         };
         assert_eq!(
             told(Vec::new()),
-            (CheckResult::Ok, "ok       records  3, all of which can be read\nall is well\n".to_owned())
+            (CheckResult::Ok, "ok       records  3 readable, none damaged\nall is well\n".to_owned())
         );
         let (health, text) = told(vec!["0a1b".to_owned(), "0c2d".to_owned()]);
         assert_eq!(health, CheckResult::Problem);
         assert!(
-            text.contains("2 of 5 cannot be read: 0a1b 0c2d\n") && text.contains("inspect 0a1b"),
+            text.contains("2 of 5 records cannot be read: 0a1b 0c2d\n") && text.contains("inspect 0a1b"),
             "{text}"
         );
         let many = (0..11).map(|number| format!("id{number}")).collect();

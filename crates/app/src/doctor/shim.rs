@@ -118,7 +118,7 @@ mod tests {
         let older = found("echo longhaul-shim 0.0.1", 0o755);
         assert_eq!(older.health(), CheckResult::Warning);
         let text = older.text();
-        assert!(text.contains("0.0.1") && text.contains("help: put the longhaul-shim of"), "{text}");
+        assert!(text.contains("0.0.1") && text.contains("help: put longhaul-shim"), "{text}");
     }
 
     #[test]

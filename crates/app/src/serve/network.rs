@@ -35,7 +35,7 @@ pub enum ListenError {
         source: io::Error,
     },
     /// All users of the machine can access the private key.
-    #[error("other users can read the key {}", path.display())]
+    #[error("other users can read the private key {}", path.display())]
     OpenKey {
         /// Path of the key file.
         path: PathBuf,
@@ -91,7 +91,7 @@ impl NetworkListeners {
             match doors.listen(*address) {
                 Ok(()) => {}
                 Err(source) if autostarted => {
-                    tracing::warn!(%address, %source, "the manager cannot listen there")
+                    tracing::warn!(%address, %source, "the manager cannot listen on this address")
                 }
                 Err(source) => return Err(ListenError::Bind { address: *address, source }.into()),
             }
@@ -137,7 +137,7 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
 /// file if there are none.
 pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
-        return state.remove_private(LISTEN).map_err(super::system("remove the list of its addresses"));
+        return state.remove_private(LISTEN).map_err(super::system("remove the file with the network addresses"));
     }
     let text: String = urls.iter().map(|url| format!("{url}\n")).collect();
     Ok(state.write_private(LISTEN, &text, true)?)
@@ -164,18 +164,18 @@ impl ListenError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(
-                "another program listens there: choose another port, or 0 for any that is free".to_owned(),
+                "another program listens on this address; choose another port, or port 0 for any free port".to_owned(),
             ),
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("ports below 1024 are for the system: choose a larger one".to_owned())
+                Some("ports below 1024 are reserved for the system; choose a larger port".to_owned())
             }
             Self::Bind { .. } => {
                 Some("choose an address of this machine: --listen 127.0.0.1:PORT".to_owned())
             }
             Self::OpenKey { path, .. } => Some(format!("chmod o= {}", path.display())),
-            Self::Unreadable { .. } => Some("name files that are there: --tls-cert, --tls-key".to_owned()),
+            Self::Unreadable { .. } => Some("name existing files: --tls-cert, --tls-key".to_owned()),
             Self::Certificate { .. } => {
-                Some("give the certificate with its chain, and the key that belongs to it, in PEM".to_owned())
+                Some("give the certificate with its chain, and the matching private key, in PEM".to_owned())
             }
         }
     }

@@ -40,7 +40,7 @@ pub enum PrivateError {
         mode: u32,
     },
     /// The file does not contain a valid token.
-    #[error("{} contains no token", path.display())]
+    #[error("{} contains no valid token", path.display())]
     Useless {
         /// Path of the private file.
         path: PathBuf,
@@ -153,12 +153,14 @@ impl PrivateError {
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
-            Self::NoFile { .. } => Some("whoever put it there decides who gets in".to_owned()),
+            Self::NoFile { .. } => Some("a token must be in a regular file; another user could control the content \
+             of other files".to_owned()),
             Self::ForeignOwner { me, .. } => {
-                Some(format!("you are user {me}; its owner knows what it holds"))
+                Some(format!("you are user {me}; the owner of the file knows its content"))
             }
             Self::Open { mode, .. } => Some(format!(
-                "its mode is {mode:04o}; whoever can read it can ask the manager for everything"
+                "the mode of the file is {mode:04o}; every user who can read the file can send requests to the \
+                 manager"
             )),
             Self::Useless { .. } => Some("a token is 32 to 512 characters without spaces".to_owned()),
             Self::Failed { source, .. } => Some(source.to_string()),
@@ -170,11 +172,11 @@ impl PrivateError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Open { path, .. } => Some(format!(
-                "chmod 600 {}; if others may have seen it, remove it: the next start makes another",
+                "chmod 600 {}; if other users may have read the file, remove it: the next start creates a new one",
                 path.display()
             )),
             Self::NoFile { path } | Self::ForeignOwner { path, .. } | Self::Useless { path } => {
-                Some(format!("remove {}: the next start makes another", path.display()))
+                Some(format!("remove {}: the next start creates a new one", path.display()))
             }
             Self::Failed { .. } => None,
         }

@@ -61,7 +61,8 @@ impl PathWatcher {
     /// Creates a watcher that does not watch any path yet.
     pub(super) fn open() -> Self {
         let opened = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
-        let inotify = opened.inspect_err(|error| tracing::debug!(%error, "no path can be listened to")).ok();
+        let inotify = opened.inspect_err(|error| tracing::debug!(%error, "inotify cannot be used; paths are checked \
+         periodically")).ok();
         Self { inotify, ..Self::deaf() }
     }
 
@@ -75,7 +76,8 @@ impl PathWatcher {
         if let Some(inotify) = &self.inotify
             && let Err(error) = guard(inotify, path)
         {
-            tracing::debug!(%error, path = %path.display(), "a path cannot be listened to");
+            tracing::debug!(%error, path = %path.display(), "inotify cannot watch the path; paths are checked \
+             periodically");
             self.is_deaf.store(true, Ordering::Relaxed);
         }
         self.guarded.notify_one();
@@ -85,7 +87,8 @@ impl PathWatcher {
     pub(super) fn ear(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
-            opened.inspect_err(|error| tracing::debug!(%error, "no path can be listened to")).ok()
+            opened.inspect_err(|error| tracing::debug!(%error, "inotify cannot be used; paths are checked \
+             periodically")).ok()
         });
         PathWaiter { alarm: self, heard, is_calm: true }
     }
@@ -153,5 +156,6 @@ fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     if OF_THIS_MACHINE.contains(&kind) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::Unsupported, format!("others may change its file system ({kind:#x})")))
+    Err(io::Error::new(io::ErrorKind::Unsupported, format!("other machines may change this file system ({kind:#x}) \
+     without a notification")))
 }

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum CopyError {
     /// The kind of store is unknown.
-    #[error("this program has no store {scheme:?}")]
+    #[error("this program does not support the store type {scheme:?}")]
     Unknown {
         /// Scheme of the URL. The rest is not shown, because it may contain a password.
         scheme: String,
@@ -23,7 +23,7 @@ pub enum CopyError {
         choices: String,
     },
     /// The program added the kind of store without the port `Migrate`, which a copy needs.
-    #[error("a store {scheme:?} cannot be copied: this program added it without the port Migrate")]
+    #[error("a store of the type {scheme:?} cannot be copied: this program added the type without the port Migrate")]
     Immovable {
         /// Scheme in the URL of the store.
         scheme: String,
@@ -38,10 +38,10 @@ pub enum CopyError {
         source: Box<Self>,
     },
     /// A store in memory cannot be copied.
-    #[error("a store in memory ends with its manager")]
+    #[error("a store in memory cannot be copied, because it ends with its manager")]
     Memory,
     /// The store to copy or adopt does not exist.
-    #[error("there is no store {store}")]
+    #[error("the store {store} does not exist")]
     Missing {
         /// Name of the store.
         store: String,
@@ -80,7 +80,8 @@ pub enum CopyError {
     },
     /// Running processes of another state directory would become interrupted, and the user did not consent.
     #[error(
-        "{} would become interrupted, although {} still exists and can find them; there is no terminal to ask",
+        "{} would be marked as interrupted, although {} still exists and can find them; there is no terminal to ask \
+         for confirmation",
         counted(*running), state_dir.display()
     )]
     Unconfirmed {
@@ -91,7 +92,8 @@ pub enum CopyError {
     },
     /// Waiting processes of a copied state directory would start, and the user did not consent.
     #[error(
-        "{} would start here, although {} may have started them already; there is no terminal to ask", counted_waiting(*waiting), original.display()
+        "{} would start here, although {} may have started them already; there is no terminal to ask for \
+         confirmation", counted_waiting(*waiting), original.display()
     )]
     WaitingInCopy {
         /// Number of processes that have not started.
@@ -102,7 +104,8 @@ pub enum CopyError {
     /// Running attempts would continue without a record, because their records are in the previous store, and the user
     /// did not consent.
     #[error(
-        "{} of this state directory may only have records in {last}; there is no terminal to ask whether to abandon them",
+        "{} of this state directory may have records only in {last}; there is no terminal to ask whether to abandon \
+         that store",
         counted(*live)
     )]
     Unwatched {
@@ -113,7 +116,8 @@ pub enum CopyError {
     },
     /// Running attempts would continue without a record, because the store has lost their records, and the user did not
     /// consent.
-    #[error("{} may have no record in {store}, which has lost records; there is no terminal to ask whether to accept that", counted(*live))]
+    #[error("{} may have no record in {store}, which has lost records; there is no terminal to ask whether to \
+             accept the loss", counted(*live))]
     Unrecorded {
         /// Number of processes with a running attempt.
         live: usize,
@@ -121,7 +125,7 @@ pub enum CopyError {
         store: String,
     },
     /// The state directory is a copy, and its original is still in use.
-    #[error("the original, {}, is served by a manager or has running work", original.display())]
+    #[error("the original state directory {} is served by a manager or has running processes", original.display())]
     OriginalAtWork {
         /// Path of the original state directory.
         original: PathBuf,
@@ -130,7 +134,7 @@ pub enum CopyError {
     #[error(transparent)]
     Key(#[from] ComposeError),
     /// The signature of an unfinished process is invalid, so its launch cannot be trusted.
-    #[error("process {id} has not ended, and is not trusted: {fault}")]
+    #[error("the unfinished process {id} cannot be trusted: {fault}")]
     Untrusted {
         /// Id of the process with the invalid signature.
         id: ProcessId,
@@ -198,19 +202,19 @@ impl CopyError {
         match self {
             Self::Unknown { scheme, .. } if is_left_out(scheme) => Some(unknown(scheme).to_owned()),
             Self::Immovable { .. } => Some(
-                "let the program add it with `Builder::movable_store`, once the store implements Migrate"
+                "add the type with `Builder::movable_store` after its store implements Migrate"
                     .to_owned(),
             ),
             Self::Partial { store, .. } => {
-                Some(format!("empty {store} before it is copied to again; the original is as it was"))
+                Some(format!("empty {store} before you copy to it again; the original is unchanged"))
             }
             Self::Unknown { choices, .. } => Some(choices.clone()),
             Self::Memory => Some("give sqlite:PATH, fs:PATH or redis://HOST".to_owned()),
             Self::Missing { .. } => {
-                Some("relative paths begin at the state directory, as in the configuration".to_owned())
+                Some("check the path; relative paths start at the state directory, as in the configuration".to_owned())
             }
-            Self::Exists { .. } => Some("give another place, or move away what is there".to_owned()),
-            Self::InUse { .. } => Some("end the manager that uses it (its processes go on)".to_owned()),
+            Self::Exists { .. } => Some("give another target, or move the existing one away".to_owned()),
+            Self::InUse { .. } => Some("end the manager that uses the store (its processes continue)".to_owned()),
             Self::Store { source: StoreError::Corrupt { remedy, .. }, .. } => Some(remedy.clone()),
             Self::Store {
                 source: error @ (StoreError::Format { .. } | StoreError::NewerRecord { .. }),
@@ -219,27 +223,31 @@ impl CopyError {
             Self::Store { store, source } => shared::allowing(store, source),
             Self::File { .. } => None,
             Self::Unconfirmed { state_dir, .. } => Some(format!(
-                "use that one: LONGHAUL_STATE_DIR={}; or `longhaul store adopt --yes`",
+                "use that state directory: LONGHAUL_STATE_DIR={}; or adopt the store anyway: `longhaul store adopt \
+                 --yes`",
                 shell_word(&state_dir.to_string_lossy())
             )),
             Self::WaitingInCopy { .. } => Some(
-                "`longhaul store adopt --yes` starts them here; `longhaul cancel` there ends them first"
+                "start them here with `longhaul store adopt --yes`, or end them first with `longhaul cancel` in the \
+                 original state directory"
                     .to_owned(),
             ),
             Self::Unwatched { .. } => {
-                Some("`longhaul store adopt --yes` gives it up: what lives goes on unseen".to_owned())
+                Some("abandon that store with `longhaul store adopt --yes`; its running processes continue, but no \
+                      manager shows or stops them".to_owned())
             }
             Self::Unrecorded { .. } => Some(
-                "`longhaul store adopt --yes` accepts the loss: they run on, and no manager sees them"
+                "accept the loss with `longhaul store adopt --yes`; the running processes continue, but no manager \
+                 shows or stops them"
                     .to_owned(),
             ),
             Self::OriginalAtWork { original } => Some(format!(
-                "end what runs there, and its manager: LONGHAUL_STATE_DIR={} longhaul cancel --all",
+                "cancel its processes (LONGHAUL_STATE_DIR={} longhaul cancel --all), then end its manager",
                 shell_word(&original.to_string_lossy())
             )),
             Self::Key(error) => error.help(),
-            Self::Untrusted { .. } => Some("cancel it first, and launch it anew if it is wanted".to_owned()),
-            Self::Differs { .. } => Some("nothing was put in place; the original is as it was".to_owned()),
+            Self::Untrusted { .. } => Some("cancel the process first; launch it again if it is still needed".to_owned()),
+            Self::Differs { .. } => Some("try the copy again; no copy was created, and the original is unchanged".to_owned()),
         }
     }
 }

@@ -109,7 +109,7 @@ fn second_manager_of_a_store_is_told_who_was_first() {
         let bench = bench.at("state");
         assert_eq!(said.code, 6, "{store} {said:?}");
         assert!(said.err.contains(&format!("process {pid}")), "{store} {}", said.err);
-        assert!(said.err.contains("one store serves one state directory"), "{store} {}", said.err);
+        assert!(said.err.contains("use a store with only one state directory"), "{store} {}", said.err);
         assert_eq!(bench.show(&id)["status"], "running", "{store}");
     }
 }
@@ -153,7 +153,7 @@ fn lost_or_damaged_binding_does_not_lock_out_the_own_directory() {
                 assert!(now.len() > 30 && said.contains(now.trim()), "{store} {file:?} {damage:?}: {said}");
             }
         }
-        assert!(bench.log().contains("written anew"), "{}", bench.log());
+        assert!(bench.log().contains("the manager rewrites the file"), "{}", bench.log());
     }
 }
 

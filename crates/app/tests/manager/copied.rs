@@ -54,7 +54,7 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
         });
         let adopted = at(&bench, "copy", &["store", "adopt", "--yes"]);
         assert!(
-            adopted.code == 0 && adopted.out.contains("1 waiting process of the copy"),
+            adopted.code == 0 && adopted.out.contains("1 waiting process of the copied state directory"),
             "{store} {adopted:?}"
         );
         assert_eq!(bench.run(&["status"]).code, 0, "{store}: the original is what it was");

@@ -11,7 +11,7 @@ fn doctor_of_a_new_user_finds_all_well_and_makes_nothing() {
     let bench = Bench::new();
     let said = bench.run(&["doctor"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.out.contains("none answers") && said.out.contains("sqlite:"), "{}", said.out);
+    assert!(said.out.contains("no manager answers") && said.out.contains("sqlite:"), "{}", said.out);
     assert!(!bench.state().exists() && !bench.is_serving());
 }
 
@@ -192,7 +192,7 @@ fn doctor_tells_of_stopped_supervisors_and_of_live_work_whose_record_was_lost() 
     }
     told("lost", &["warning  manager", "none can start", "problem  store"]);
     let adopted = bench.run(&["store", "adopt", "--yes"]);
-    for part in [&format!("process {pid}"), "sleep 60", &id, "kill PROCESS"] {
+    for part in [&format!("pid {pid}"), "sleep 60", &id, "kill PID"] {
         assert!(adopted.out.contains(part), "{part} in {adopted:?}");
     }
     assert_eq!(bench.run(&["status"]).code, 0);

@@ -61,7 +61,7 @@ fn manager_that_has_no_room_at_all_is_refused_with_the_full_disk_as_the_reason()
         for line in ["status 6", "cancel 0"] {
             assert!(said.out.contains(line), "{store} {line}: {}\n{}", said.out, said.err);
         }
-        for part in ["is full", "store_full", "make room"] {
+        for part in ["is full", "store_full", "free some disk space"] {
             assert!(said.err.contains(part), "{store} {part}: {}", said.err);
         }
     }

@@ -15,7 +15,7 @@ fn second_state_directory_under_a_name_that_is_taken_is_refused() {
     let mut elsewhere = at(&bench, "elsewhere", &["status"]);
     let said = Said::of(elsewhere.output().unwrap());
     assert_eq!(said.code, 6, "{said:?}");
-    for part in ["node_name_taken", "is served from another state directory: ", " ms ago", "node.id"] {
+    for part in ["node_name_taken", "is in use by the state directory ", " ms ago", "node.id"] {
         assert!(said.err.contains(part), "{part} in {}", said.err);
     }
     assert_eq!(bench.show(&id)["status"], "running");

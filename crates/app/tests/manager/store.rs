@@ -111,7 +111,7 @@ fn leftover_of_a_copy_that_was_cut_short_is_taken_away_and_told() {
     for to in ["sqlite:x.db", "fs:x"] {
         let said = bench.run(&["store", "copy", "sqlite:", to]);
         assert_eq!(said.code, 0, "{to}: {said:?}");
-        assert!(said.out.contains(".copying was left by a copy that was cut short"), "{to}: {}", said.out);
+        assert!(said.out.contains(".copying, which an interrupted copy had left"), "{to}: {}", said.out);
     }
     for name in ["x.db.copying", "x.db.copying-wal", "x.copying"] {
         assert!(!place(name).exists(), "{name}");

@@ -181,7 +181,7 @@ fn node_with_another_key_is_told_so_when_it_starts_and_makes_none_of_its_own() {
     let said = with(&absent, &["status"]);
     assert_eq!(said.code, 6, "{said:?}");
     assert!(said.err.contains(&signing) && said.err.contains("has none"), "{said:?}");
-    assert!(said.err.contains("copy the file from a node that has it"), "{said:?}");
+    assert!(said.err.contains("copy the key file from another node"), "{said:?}");
     assert!(!absent.exists());
     fs::create_dir(b.top().join("other")).unwrap();
     fs::write(&absent, fs::read_to_string(&key).unwrap()).unwrap();
@@ -235,7 +235,7 @@ fn key_that_the_store_goes_by_is_not_let_go_even_where_somebody_agrees() {
     for words in [&["store", "key", "--retire"][..], &["store", "key", "--retire", "--yes"]] {
         let refused = a.run(words);
         assert!(refused.code == 2 && refused.err.contains("[key_in_use]"), "{refused:?}");
-        assert!(refused.err.contains(&old) && refused.err.contains("start the managers anew"), "{refused:?}");
+        assert!(refused.err.contains(&old) && refused.err.contains("restart the managers"), "{refused:?}");
     }
     // The old key is still in the file, so managers can start. The first of them records the new key in the store.
     a.end_manager(Signal::TERM);

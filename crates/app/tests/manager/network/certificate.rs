@@ -19,7 +19,7 @@ fn certificate_is_shown_to_those_who_connect() {
     let serve: Vec<&str> = std::iter::once("serve").chain(words).collect();
     let open_key = bench.run(&serve);
     assert_eq!(open_key.code, 6, "{open_key:?}");
-    assert!(open_key.err.contains("other users can read the key"), "{}", open_key.err);
+    assert!(open_key.err.contains("other users can read the private key"), "{}", open_key.err);
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
     let served = Served::on(bench, &words);
     let web = served.web();
