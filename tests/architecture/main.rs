@@ -85,10 +85,13 @@ const PLAIN: &[&str] = &[
     "docs/",
     "crates/adapters/src/os",
     "crates/adapters/src/redis",
+    "crates/api/src/",
+    "crates/app/src/",
     "crates/engine/src/",
     "crates/failpoint/",
     "crates/mcp/src/",
     "crates/ports/src/",
+    "crates/shim/src/",
     "crates/view/src/",
     "crates/wire/src/",
 ];

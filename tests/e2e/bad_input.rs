@@ -82,12 +82,8 @@ fn oversized_arguments_are_refused_with_their_limit() {
 fn a_background_launch_of_what_cannot_be_executed_tells_the_reason_as_in_the_foreground() {
     let home = Home::new();
     for (name, content, reason) in [
-        (
-            "orphan",
-            "#!/nope\necho hi\n",
-            "the interpreter that its first line or its header names is missing",
-        ),
-        ("junk", "junk\n", "a script must begin with a line such as #!/bin/sh"),
+        ("orphan", "#!/nope\necho hi\n", "the interpreter in its first line or its header is missing"),
+        ("junk", "junk\n", "a script must start with a line such as #!/bin/sh"),
     ] {
         let path = home.work().join(name);
         std::fs::write(&path, content).unwrap();

@@ -63,7 +63,7 @@ fn several_are_ticked_in_a_second_question() {
     let ids =
         [home.launch(&["sleep", "600"]), home.launch(&["sleep", "600"]), home.launch(&["sleep", "600"])];
     let mut terminal = Terminal::of(&home, "cancel");
-    terminal.until_shown("several of them");
+    terminal.until_shown("several processes");
     terminal.press("\u{1b}[A\r");
     terminal.until_shown("[ ]");
     terminal.press("\r");

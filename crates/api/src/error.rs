@@ -561,7 +561,7 @@ mod tests {
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
         assert_eq!(problem.title, "the reset is incomplete: 1 stopping, 0 deleted");
-        assert!(!problem.help.unwrap().contains("running work goes on"));
+        assert!(!problem.help.unwrap().contains("running work continues"));
     }
 
     #[test]

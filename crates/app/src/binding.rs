@@ -124,8 +124,11 @@ impl StoreBinding {
             said @ (BindingContent::Garbled | BindingContent::Nothing) => {
                 let is_mine = is_at_home(state, &live(store).await.map_err(failed)?);
                 if is_mine && matches!(said, BindingContent::Garbled) {
-                    tracing::warn!("the file {} does not name the state directory that owns the store; the manager \
-                                    rewrites the file", file.display());
+                    tracing::warn!(
+                        "the file {} does not name the state directory that owns the store; the manager \
+                                    rewrites the file",
+                        file.display()
+                    );
                 }
                 (is_mine, None)
             }
@@ -235,7 +238,10 @@ impl StoreBinding {
         }
         let was_damaged = text.is_some();
         if was_damaged {
-            tracing::warn!("the file {} contains no valid id; the state directory receives a new id", file.display());
+            tracing::warn!(
+                "the file {} contains no valid id; the state directory receives a new id",
+                file.display()
+            );
         }
         let id = random_id();
         replace(&file, &format!("{id}\n")).map_err(failed)?;

@@ -401,8 +401,10 @@ impl ComposeError {
             }
             Self::OtherStore { last, live, .. } if *last == StoreChoice::Memory.to_string() => {
                 let what = live.map_or_else(|| "a process".to_owned(), |live| format!("the process {live}"));
-                Some(format!("{what} is running, but its record was in the memory of the previous manager and is \
-                              lost"))
+                Some(format!(
+                    "{what} is running, but its record was in the memory of the previous manager and is \
+                              lost"
+                ))
             }
             Self::OtherStore { last, live, .. } => {
                 let what = live.map_or_else(|| "a process".to_owned(), |live| format!("the process {live}"));
@@ -416,10 +418,11 @@ impl ComposeError {
                  start"
             )),
             Self::NoFile { .. } => Some("a manager needs a file at this path".to_owned()),
-            Self::OtherKey { .. } => {
-                Some("launches are signed with the cluster key, so nodes with different keys refuse each other's \
-                      launches".to_owned())
-            }
+            Self::OtherKey { .. } => Some(
+                "launches are signed with the cluster key, so nodes with different keys refuse each other's \
+                      launches"
+                    .to_owned(),
+            ),
             Self::NoKeyPlace => Some("neither XDG_CONFIG_HOME nor HOME contains an absolute path".to_owned()),
             // A shared store that answers with an error was reached, so the outer error adds nothing to its causes.
             Self::Store { store, source: error @ StoreError::Unavailable { .. } } if shared::knows(store) => {

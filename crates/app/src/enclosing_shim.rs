@@ -21,9 +21,13 @@ pub(crate) fn announce(variable: impl Fn(&str) -> Option<OsString>) {
         return;
     };
     match greet(&directory) {
-        Ok(()) => tracing::debug!(attempt = %directory.display(), "the manager was started by a managed process"),
-        Err(error) => tracing::debug!(attempt = %directory.display(), %error, "the shim of the enclosing attempt \
-         does not answer"),
+        Ok(()) => {
+            tracing::debug!(attempt = %directory.display(), "the manager was started by a managed process")
+        }
+        Err(error) => {
+            tracing::debug!(attempt = %directory.display(), %error, "the shim of the enclosing attempt \
+         does not answer")
+        }
     }
 }
 

@@ -214,9 +214,14 @@ impl LockError {
                 )
             }
             Self::SymbolicLink { path } => {
-                format!("check the target of the link, then remove the link: rm {}", shell_word(&path.to_string_lossy()))
+                format!(
+                    "check the target of the link, then remove the link: rm {}",
+                    shell_word(&path.to_string_lossy())
+                )
             }
-            Self::Failed { .. } => "check with `ls -l` that you own the state directory and all files in it".to_owned(),
+            Self::Failed { .. } => {
+                "check with `ls -l` that you own the state directory and all files in it".to_owned()
+            }
         }
     }
 }

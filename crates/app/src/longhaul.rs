@@ -121,8 +121,10 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let lock = taken?;
     // The embedding program manages its own child processes, so the engine must not reap them.
     let around = HostContext { stores, adopt_orphans: false, open_files: None };
-    let foothold = StateDirGuard::of(&state, &lock)
-        .map_err(|source| ProgramError::System { tried: "inspect the lock of the state directory", source })?;
+    let foothold = StateDirGuard::of(&state, &lock).map_err(|source| ProgramError::System {
+        tried: "inspect the lock of the state directory",
+        source,
+    })?;
     let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
     parts.store = Arc::new(CheckedStore::new(parts.store, foothold.clone(), mark));
     let engine = Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node)).await;

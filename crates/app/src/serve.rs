@@ -89,7 +89,8 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     let Some(lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
-    let foothold = StateDirGuard::of(&state, &lock).map_err(system("inspect the lock of the state directory"))?;
+    let foothold =
+        StateDirGuard::of(&state, &lock).map_err(system("inspect the lock of the state directory"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -234,14 +234,20 @@ impl StateDirError {
             Self::Make { source, .. } | Self::Open { source, .. } | Self::ReadOnly { source, .. } => {
                 source.to_string()
             }
-            Self::SymbolicLink { .. } => "another user who can change the link could replace the state directory".to_owned(),
+            Self::SymbolicLink { .. } => {
+                "another user who can change the link could replace the state directory".to_owned()
+            }
             Self::NoDirectory { .. } => "another kind of file has this name".to_owned(),
             Self::ForeignOwner { me, .. } => {
-                format!("you are user {me}; the owner of the directory could read and change everything in it")
+                format!(
+                    "you are user {me}; the owner of the directory could read and change everything in it"
+                )
             }
             Self::Writable { mode, .. } => {
-                format!("the mode of the directory is {mode:04o}; other users could replace your commands with \
-                         their own")
+                format!(
+                    "the mode of the directory is {mode:04o}; other users could replace your commands with \
+                         their own"
+                )
             }
         }
     }

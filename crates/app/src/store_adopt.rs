@@ -199,7 +199,9 @@ fn told(state: &StateDir, store: &StoreChoice, adoption: &Adoption<'_>, json: bo
         })
         .collect();
     if !unrecorded.is_empty() {
-        alive.push_str("end a process without a record with `kill PID`; `longhaul doctor` lists such processes\n");
+        alive.push_str(
+            "end a process without a record with `kill PID`; `longhaul doctor` lists such processes\n",
+        );
     }
     format!("{store} is now the store of {}\n{warning}{copied}{left}{alive}", state.path().display())
 }

@@ -205,9 +205,10 @@ async fn opened(
     let opened = compose::movable(choice, clock).await.map_err(failed(choice))?;
     opened.ok_or_else(|| match choice {
         StoreChoice::Memory => CopyError::Memory,
-        StoreChoice::Other(_) => {
-            CopyError::InUse { store: choice.to_string(), user: "a node whose lease has not expired".to_owned() }
-        }
+        StoreChoice::Other(_) => CopyError::InUse {
+            store: choice.to_string(),
+            user: "a node whose lease has not expired".to_owned(),
+        },
         StoreChoice::Sqlite(_) | StoreChoice::Fs(_) => {
             CopyError::InUse { store: choice.to_string(), user: StoreBinding::user(choice) }
         }

@@ -278,16 +278,18 @@ impl MissingRecords {
         let has = match self.found {
             None => ", but the store no longer exists".to_owned(),
             Some(found) => {
-                format!(", but the store has {} events now: it was emptied, or replaced by an older copy", found.0)
+                format!(
+                    ", but the store has {} events now: it was emptied, or replaced by an older copy",
+                    found.0
+                )
             }
         };
         let live = match self.live.len() {
             0 => "none of its processes is running".to_owned(),
             1 => format!("1 process is running, and its record may be lost: {}", ids(&self.live)),
-            count => format!(
-                "{count} processes are running, and their records may be lost: {}",
-                ids(&self.live)
-            ),
+            count => {
+                format!("{count} processes are running, and their records may be lost: {}", ids(&self.live))
+            }
         };
         format!("{had}{has}; {live}")
     }

@@ -68,13 +68,19 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
     let uri = request.uri();
     let refused = |why: &'static str| io::Error::new(io::ErrorKind::InvalidInput, why);
     if uri.scheme_str() != Some("http") {
-        return Err(refused("only http:// is supported; a collector on this machine can forward spans over TLS"));
+        return Err(refused(
+            "only http:// is supported; a collector on this machine can forward spans over TLS",
+        ));
     }
     let host = uri.host().ok_or_else(|| refused("the URL of the collector has no host"))?;
     let port = uri.port_u16().unwrap_or(80);
     let name = host.trim_start_matches('[').trim_end_matches(']');
-    let address = (name, port).to_socket_addrs()?.next().ok_or_else(|| refused("the host name of the collector has \
-     no address"))?;
+    let address = (name, port).to_socket_addrs()?.next().ok_or_else(|| {
+        refused(
+            "the host name of the collector has \
+     no address",
+        )
+    })?;
     let mut stream = TcpStream::connect_timeout(&address, EXPORT_TIMEOUT)?;
     stream.set_read_timeout(Some(EXPORT_TIMEOUT))?;
     stream.set_write_timeout(Some(EXPORT_TIMEOUT))?;
@@ -91,7 +97,8 @@ fn send(request: &Request<Bytes>) -> io::Result<Response<Bytes>> {
     stream.write_all(body)?;
     let mut answer = Vec::new();
     stream.take(MAX_RESPONSE_LEN).read_to_end(&mut answer)?;
-    read(&answer).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the collector does not speak HTTP"))
+    read(&answer)
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "the collector does not speak HTTP"))
 }
 
 /// Parses the status of an HTTP response and ignores the rest. Returns `None` if the response is not HTTP.

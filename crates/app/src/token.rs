@@ -155,7 +155,7 @@ mod tests {
         let new = renew(&state(), Access::Control).unwrap();
         assert_eq!((tokens.admit(&old), tokens.admit(&new)), (None, Some(Access::Control)));
         fs::remove_file(top.path().join("token")).unwrap();
-        assert_eq!(tokens.admit(&new), None, "what is removed lets nobody in");
+        assert_eq!(tokens.admit(&new), None, "a removed token is rejected");
     }
 
     #[test]

@@ -9,7 +9,8 @@ use std::error::Error;
 use std::path::PathBuf;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let dir = std::env::args_os().nth(1).map(PathBuf::from).ok_or("the directory for the pages is missing")?;
+    let dir =
+        std::env::args_os().nth(1).map(PathBuf::from).ok_or("the directory for the pages is missing")?;
     std::fs::create_dir_all(&dir)?;
     clap_mangen::generate_to(longhaul_cli::Cli::command(), &dir)?;
     Ok(())

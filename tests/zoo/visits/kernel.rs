@@ -78,7 +78,7 @@ fn unkillable(cell: &Cell) {
         let conditions = view["conditions"].as_array().unwrap();
         conditions.contains(&json!("stuck")).then_some(view)
     });
-    assert!(view["reason"].as_str().unwrap().contains("still there"), "{view}");
+    assert!(view["reason"].as_str().unwrap().contains("still running"), "{view}");
     assert!(view["reason"].as_str().unwrap().contains(&pid.to_string()), "the survivor is not named: {view}");
     assert_eq!(creature.census.alive(), BTreeSet::from([pid]));
     group.set("freezer.state", "THAWED");

@@ -77,8 +77,8 @@ impl Api {
     pub async fn ready(&self) -> Result<ReadyReply, ApiError> {
         let one = PageRequest { order: SortOrder::NewestFirst, after: None, most: 1 };
         let not_ready = || ApiError::new(503, "not_ready", "the store does not answer");
-        let nobody = ProcessFilter::default();
-        match tokio::time::timeout(PROMPT, self.engine.list(&nobody, &one)).await {
+        let no_filter = ProcessFilter::default();
+        match tokio::time::timeout(PROMPT, self.engine.list(&no_filter, &one)).await {
             Ok(Ok(_)) if self.engine.away_since().is_some() => {
                 Err(not_ready().because("the list contains only what this node stores about its own work"))
             }

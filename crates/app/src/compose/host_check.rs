@@ -25,8 +25,7 @@ use std::time::Duration;
 /// Time limit until the store must answer.
 const STORE_TIMEOUT: Duration = Duration::from_secs(6);
 /// Advice for a store that cannot be reached.
-const UNREACHABLE_HELP: &str =
-    "check that the store is reachable and that the configuration names the right store: longhaul config show \
+const UNREACHABLE_HELP: &str = "check that the store is reachable and that the configuration names the right store: longhaul config show \
      --origin";
 /// Number of free inodes below which the check reports a problem. Launches are refused when no inode is left.
 const LOW_INODES: u64 = 1_000;
@@ -42,7 +41,9 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     const NAME: &str = "store";
     let shown = format!("sqlite:{}", path.display());
     let error = match SqliteStore::look(path) {
-        Ok(None) => return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; the first manager creates it")),
+        Ok(None) => {
+            return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; the first manager creates it"));
+        }
         Ok(Some(found)) => {
             let told = format!("{shown}, {}", amount(found.bytes));
             let check = if found.whole {
@@ -74,7 +75,9 @@ pub(crate) fn of_files(path: &Path, choice: &StoreChoice, is_managed: bool) -> D
     let found = if is_managed { Ok(Some(EventCursor::default())) } else { FsStore::end_of(path) };
     match found {
         Ok(Some(_)) => DoctorCheck::ok(NAME, choice.to_string()),
-        Ok(None) => DoctorCheck::ok(NAME, format!("{choice} does not exist yet; the first manager creates it")),
+        Ok(None) => {
+            DoctorCheck::ok(NAME, format!("{choice} does not exist yet; the first manager creates it"))
+        }
         Err(error) => DoctorCheck::obstacle(NAME, choice.to_string())
             .because(causes(&error).unwrap_or_else(|| error.to_string()))
             .so("keep a copy of the store before you change it; this check changed nothing"),
@@ -135,9 +138,10 @@ pub(crate) fn of_containment(settings: &ManagerConfig) -> DoctorCheck {
     let check = match mechanism {
         Containment::Cgroup => DoctorCheck::ok(NAME, "cgroup"),
         Containment::Subreaper => DoctorCheck::ok(NAME, "subreaper"),
-        Containment::Group => DoctorCheck::warning(NAME, "group")
-            .so("remove the setting `shim.containment`; with `group`, descendants that leave their process group \
-                 cannot be tracked"),
+        Containment::Group => DoctorCheck::warning(NAME, "group").so(
+            "remove the setting `shim.containment`; with `group`, descendants that leave their process group \
+                 cannot be tracked",
+        ),
     };
     match why_not_better {
         Some(why) => check.because(why),
@@ -157,7 +161,9 @@ pub(crate) fn of_clock(state_dir: &Path) -> DoctorCheck {
 }
 
 fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
-    let Some(ahead_ms) = ahead_ms else { return DoctorCheck::ok(name, "no manager has started since the last boot") };
+    let Some(ahead_ms) = ahead_ms else {
+        return DoctorCheck::ok(name, "no manager has started since the last boot");
+    };
     let apart = Duration::from_millis(ahead_ms.unsigned_abs());
     if apart < MAX_WALL_CLOCK_JUMP {
         return DoctorCheck::ok(name, "unchanged since the first manager of this boot started")
@@ -168,7 +174,9 @@ fn of_drift(name: &'static str, ahead_ms: Option<i64>) -> DoctorCheck {
         name,
         format!("the wall clock was set {seconds} s {way} after the first manager of this boot started"),
     )
-    .because("only displayed times are affected: they follow the old setting of the clock until the next boot")
+    .because(
+        "only displayed times are affected: they follow the old setting of the clock until the next boot",
+    )
     .so("reboot the machine if displayed times must be correct; otherwise do nothing")
     .with("ahead_ms", ahead_ms)
 }
@@ -185,7 +193,10 @@ pub(crate) fn of_orphans(state_dir: &Path, seen: &io::Result<HostSurvey>, is_man
         Ok(seen) => of_seen(NAME, seen, deserted_groups(), is_managed),
         Err(error) => {
             DoctorCheck::problem(NAME, format!("the attempt directories cannot be listed: {error}")).so(
-                format!("make the directory readable for its user: chmod u+rwx {}", state_dir.join(ATTEMPTS).display()),
+                format!(
+                    "make the directory readable for its user: chmod u+rwx {}",
+                    state_dir.join(ATTEMPTS).display()
+                ),
             )
         }
     }
@@ -209,17 +220,16 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
     };
     let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         DoctorCheck::warning(name, told)
-            .because(
-                "their attempts have ended, or their shim and their manager were killed",
-            )
+            .because("their attempts have ended, or their shim and their manager were killed")
             .so("inspect them with ps -f; if they are still listed one minute later, end them with kill")
     } else if *unsupervised > 0 {
         DoctorCheck::warning(name, told)
             .because("their shims were killed, and no manager is running that could supervise them")
             .so("run `longhaul status`: it starts a manager, which supervises them")
     } else if supervised > 0 && !is_managed {
-        DoctorCheck::ok(name, told)
-            .because("no manager is running; the next manager adopts the attempts that have records in its store")
+        DoctorCheck::ok(name, told).because(
+            "no manager is running; the next manager adopts the attempts that have records in its store",
+        )
     } else if groups > 0 {
         DoctorCheck::ok(name, format!("{told}; {groups} empty control groups"))
             .because("killed managers left the control groups; the next manager removes them")
@@ -342,10 +352,13 @@ fn listed(pids: &[u32]) -> String {
 /// if the file system has no limit.
 pub(crate) fn of_names(state_dir: &Path) -> io::Result<Option<DoctorCheck>> {
     Ok(names_left(state_dir)?.filter(|left| *left < LOW_INODES).map(|left| {
-        DoctorCheck::problem("inodes", format!("{left} free inodes in the file system of the state directory"))
-            .because("each attempt needs several inodes, and launches are refused when no inode is free")
-            .so("remove files from this file system; `longhaul prune` deletes ended processes and their output")
-            .with("left", left)
+        DoctorCheck::problem(
+            "inodes",
+            format!("{left} free inodes in the file system of the state directory"),
+        )
+        .because("each attempt needs several inodes, and launches are refused when no inode is free")
+        .so("remove files from this file system; `longhaul prune` deletes ended processes and their output")
+        .with("left", left)
     }))
 }
 

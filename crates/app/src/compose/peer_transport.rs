@@ -20,10 +20,10 @@ struct PeerKeys(KeyFile);
 impl PeerSecrets for PeerKeys {
     fn current(&self) -> Vec<[u8; 32]> {
         let keys = self.0.keys();
-        keys.inspect_err(
-            |error| tracing::warn!(%error, "other nodes cannot be authenticated, because the cluster key cannot be \
-             read"),
-        )
+        keys.inspect_err(|error| {
+            tracing::warn!(%error, "other nodes cannot be authenticated, because the cluster key cannot be \
+             read")
+        })
         .map_or_else(|_| Vec::new(), |keys| keys.derived(PURPOSE))
     }
 }

@@ -6,8 +6,10 @@ pub(crate) fn advice(url: &str, why: &str) -> Option<&'static str> {
     let is_tls = ["rediss:", "valkeys:"].iter().any(|scheme| url.starts_with(scheme));
     let says = |words: &str| why.contains(words);
     if says("DB index is out of range") {
-        return Some("the server has fewer databases (setting `databases`) than the URL requires; database /0 always \
-                     exists");
+        return Some(
+            "the server has fewer databases (setting `databases`) than the URL requires; database /0 always \
+                     exists",
+        );
     }
     if says("unknown command") && says("'CONFIG'") {
         return Some("if the server is a sentinel, use redis+sentinel://HOST:PORT/NAME");
@@ -55,7 +57,7 @@ mod tests {
             "ResponseError: unknown command 'CONFIG', with args beginning with: 'GET' 'appendfsync' ";
         assert!(advice("redis://h:26379", sentinel).contains("redis+sentinel://"));
         let name = "Master with given name not found in sentinel - MasterNameNotFoundBySentinel";
-        assert!(advice("redis+sentinel://h/nobody", name).contains("sentinel monitor"));
+        assert!(advice("redis+sentinel://h/unknown", name).contains("sentinel monitor"));
         let server = "Address does not point to a sentinel node - InvalidClientConfig";
         assert!(advice("redis+sentinel://h:6379/main", server).contains("not a sentinel"));
         assert!(advice("rediss://h:6379", "timed out").contains("tls-port"));

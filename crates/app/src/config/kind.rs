@@ -94,7 +94,8 @@ impl ValueKind {
                 Self::Span(least) | Self::SpanOrNever(least),
                 RawConfigValue::Text(text) | RawConfigValue::Number(text),
             ) => {
-                let span = longhaul_cli::length(text).map_err(|_unread| misfit("the value is not a duration"))?;
+                let span =
+                    longhaul_cli::length(text).map_err(|_unread| misfit("the value is not a duration"))?;
                 if span < least {
                     return Err(misfit(&format!(
                         "the value is shorter than {}",
@@ -114,7 +115,9 @@ impl ValueKind {
             (Self::Word(words), RawConfigValue::Text(text)) if words.contains(&text.as_str()) => {
                 Ok(ConfigValue::Text(text.clone()))
             }
-            (Self::Word(_), RawConfigValue::Text(_)) => Err(misfit("the value is not one of the allowed words")),
+            (Self::Word(_), RawConfigValue::Text(_)) => {
+                Err(misfit("the value is not one of the allowed words"))
+            }
             (Self::Text, RawConfigValue::Text(text)) => Ok(ConfigValue::Text(text.clone())),
             (Self::Name, RawConfigValue::Text(text)) => match longhaul_domain::SlotKey::new(text) {
                 Ok(_) => Ok(ConfigValue::Text(text.clone())),

@@ -195,8 +195,7 @@ fn webhook(
             }
         },
         (Some(_), Some(_)) | (None, None) => {
-            let why =
-                "a webhook needs exactly one secret, which signs its deliveries".to_owned();
+            let why = "a webhook needs exactly one secret, which signs its deliveries".to_owned();
             return Err(refused(SECRET, "", why, "set either `secret` or `secret_file`"));
         }
     };

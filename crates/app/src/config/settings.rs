@@ -237,7 +237,9 @@ fn store(layers: &Layers, state_dir: &Path, stores: &Stores) -> Result<StoreChoi
 fn bad_store(url: &str, origin: ValueOrigin, stores: &Stores) -> ConfigError {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     let (text, why) = match scheme {
-        "memory" => (url, "the store `memory` has no path, because it keeps all data in the memory of the manager"),
+        "memory" => {
+            (url, "the store `memory` has no path, because it keeps all data in the memory of the manager")
+        }
         "sqlite" | "fs" => (url, "the type of the store must be followed by a colon, with or without a path"),
         _ => (scheme, unknown(url)),
     };

@@ -61,7 +61,9 @@ impl DiagnosticsBundle<'_> {
             ("doctor", self.found.text.clone()),
             (
                 "configuration",
-                self.configuration.as_deref().map_or("the configuration is not valid\n".to_owned(), without_hooks),
+                self.configuration
+                    .as_deref()
+                    .map_or("the configuration is not valid\n".to_owned(), without_hooks),
             ),
             ("processes", self.processes()),
             ("end of the manager's log", log(state_dir)),

@@ -31,8 +31,10 @@ pub(super) fn configuration(sources: &ConfigSources, error: Option<&ConfigError>
     }
     let strays: Vec<String> = config::strays(&sources.environment).iter().map(ToString::to_string).collect();
     if !strays.is_empty() {
-        return DoctorCheck::warning(NAME, strays.join("; ")).because("an unknown variable does not change the \
-         configuration");
+        return DoctorCheck::warning(NAME, strays.join("; ")).because(
+            "an unknown variable does not change the \
+         configuration",
+        );
     }
     let files = sources.user_file.iter().chain(&sources.project_files).filter(|path| path.exists());
     let files: Vec<String> = files.map(|path| path.display().to_string()).collect();
@@ -76,12 +78,16 @@ pub(super) fn state_dir(path: &Path) -> DoctorCheck {
     let check = if free < CRITICAL_DISK_BYTES {
         DoctorCheck::problem(NAME, told).because("launches are refused when the disk is full")
     } else if free < LOW_DISK_BYTES {
-        DoctorCheck::warning(NAME, told).because("launches are refused when the disk is full; running processes \
-         continue")
+        DoctorCheck::warning(NAME, told).because(
+            "launches are refused when the disk is full; running processes \
+         continue",
+        )
     } else {
         return DoctorCheck::ok(NAME, told).with("free_bytes", free);
     };
-    check.so("free some disk space; `longhaul prune` deletes ended processes and their output").with("free_bytes", free)
+    check
+        .so("free some disk space; `longhaul prune` deletes ended processes and their output")
+        .with("free_bytes", free)
 }
 
 /// Checks that only the user can connect to the socket.
@@ -90,7 +96,9 @@ pub(super) fn socket(path: &Path) -> DoctorCheck {
     let shown = path.display();
     let stat = match rustix::fs::lstat(path) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; a manager creates it")),
+        Err(Errno::NOENT) => {
+            return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; a manager creates it"));
+        }
         Err(errno) => {
             return DoctorCheck::problem(NAME, format!("{shown} cannot be inspected"))
                 .because(std::io::Error::from(errno).to_string())
@@ -105,12 +113,16 @@ pub(super) fn socket(path: &Path) -> DoctorCheck {
     }
     if stat.st_uid != me {
         return DoctorCheck::obstacle(NAME, format!("{shown} belongs to user {}", stat.st_uid))
-            .because(format!("you are user {me}; the owner of the socket could read everything that you launch"))
+            .because(format!(
+                "you are user {me}; the owner of the socket could read everything that you launch"
+            ))
             .so("use a directory that you own: --state-dir DIR, or LONGHAUL_STATE_DIR");
     }
     if mode & 0o077 != 0 {
         return DoctorCheck::warning(NAME, format!("{shown}, mode {mode:04o}"))
-            .because("the manager refuses other users, but the mode of the socket should already exclude them")
+            .because(
+                "the manager refuses other users, but the mode of the socket should already exclude them",
+            )
             .so(format!("chmod 600 {shown}"));
     }
     DoctorCheck::ok(NAME, format!("{shown}, mode {mode:04o}"))
@@ -155,14 +167,18 @@ fn answering(manager: &VersionReply, store: Option<&str>) -> DoctorCheck {
     const VERSION: &str = env!("CARGO_PKG_VERSION");
     let VersionReply { version, pid, node_id, .. } = manager;
     let told = format!("{version}, process {pid}, node {node_id}");
-    let restart = "end the manager with `kill` (running processes continue); the next command starts a new manager";
+    let restart =
+        "end the manager with `kill` (running processes continue); the next command starts a new manager";
     match store {
         Some(store) if store != manager.store => DoctorCheck::warning(NAME, told)
-            .because(format!("the manager uses the store {}, but the configuration names {store}", manager.store))
+            .because(format!(
+                "the manager uses the store {}, but the configuration names {store}",
+                manager.store
+            ))
             .so(restart),
-        Some(_) | None if version != VERSION => {
-            DoctorCheck::warning(NAME, told).because(format!("this program has version {VERSION}")).so(restart)
-        }
+        Some(_) | None if version != VERSION => DoctorCheck::warning(NAME, told)
+            .because(format!("this program has version {VERSION}"))
+            .so(restart),
         Some(_) | None => DoctorCheck::ok(NAME, told),
     }
 }

@@ -56,8 +56,11 @@ pub(super) fn unrecorded(place: &ManagerLocator, live: &[SupervisedAttempt]) -> 
         Err(problem) => {
             let why = problem.detail.unwrap_or(problem.title);
             Some(
-                DoctorCheck::warning(NAME, "running attempts cannot be compared with their records at the moment")
-                    .because(why),
+                DoctorCheck::warning(
+                    NAME,
+                    "running attempts cannot be compared with their records at the moment",
+                )
+                .because(why),
             )
         }
     }
@@ -103,13 +106,19 @@ fn of_trees(sound: u64, unverified: &[String]) -> DoctorCheck {
     };
     let named: Vec<&str> = unverified.iter().take(MAX_NAMED).map(String::as_str).collect();
     let more = if unverified.len() > MAX_NAMED { " …" } else { "" };
-    DoctorCheck::warning(NAME, format!("{told}; descendants of these ended processes may still be running: {}{more}", named.join(" ")))
-        .because("their shim was killed, and the manager could not verify that all descendants have ended")
-        .so(format!(
-            "`longhaul inspect {first}` shows what was started; the check `orphans` below lists running programs \
+    DoctorCheck::warning(
+        NAME,
+        format!(
+            "{told}; descendants of these ended processes may still be running: {}{more}",
+            named.join(" ")
+        ),
+    )
+    .because("their shim was killed, and the manager could not verify that all descendants have ended")
+    .so(format!(
+        "`longhaul inspect {first}` shows what was started; the check `orphans` below lists running programs \
              that still carry the mark of an ended process"
-        ))
-        .with("tree_unverified", unverified.len() as u64)
+    ))
+    .with("tree_unverified", unverified.len() as u64)
 }
 
 #[cfg(test)]

@@ -55,15 +55,19 @@ fn told(path: &Path, version: &str) -> DoctorCheck {
         DoctorCheck::ok(NAME, found)
     } else {
         DoctorCheck::warning(NAME, found)
-            .because(format!("this program has version {VERSION}; attempts of the other shim version are still \
-                              supervised"))
+            .because(format!(
+                "this program has version {VERSION}; attempts of the other shim version are still \
+                              supervised"
+            ))
             .so(mending())
     };
     check.with("version", version)
 }
 
 fn mending() -> String {
-    format!("put longhaul-shim {VERSION} next to longhaul, or correct `shim.path`; running processes continue")
+    format!(
+        "put longhaul-shim {VERSION} next to longhaul, or correct `shim.path`; running processes continue"
+    )
 }
 
 /// Executes the program with the argument for its version, otherwise as a manager executes it. Returns its output, or
@@ -130,7 +134,7 @@ mod tests {
         }
         let top = tempfile::tempdir().unwrap();
         let silent = program(top.path(), "exec sleep 60", 0o755);
-        assert_eq!(asked(&silent, POLL_INTERVAL).unwrap(), "", "nobody waits for it");
+        assert_eq!(asked(&silent, POLL_INTERVAL).unwrap(), "", "the call does not wait");
     }
 
     #[test]

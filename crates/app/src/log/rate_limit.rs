@@ -123,12 +123,12 @@ mod tests {
                 for id in 1..=2 {
                     tracing::warn!(id, "it waits");
                 }
-                tracing::info!("it goes on");
+                tracing::info!("it continues");
             }
         });
         let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
         let count = |words: &str| text.matches(words).count();
-        assert_eq!((count("it waits"), count("it goes on"), text.lines().count()), (2, 5, 7), "{text}");
+        assert_eq!((count("it waits"), count("it continues"), text.lines().count()), (2, 5, 7), "{text}");
     }
 
     #[test]

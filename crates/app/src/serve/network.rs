@@ -137,7 +137,9 @@ pub(super) fn mcp_door(guard: &Guard, urls: &[String], read_only: bool) -> longh
 /// file if there are none.
 pub(super) fn tell(state: &StateDir, urls: &[String]) -> Result<(), ProgramError> {
     if urls.is_empty() {
-        return state.remove_private(LISTEN).map_err(super::system("remove the file with the network addresses"));
+        return state
+            .remove_private(LISTEN)
+            .map_err(super::system("remove the file with the network addresses"));
     }
     let text: String = urls.iter().map(|url| format!("{url}\n")).collect();
     Ok(state.write_private(LISTEN, &text, true)?)
@@ -164,7 +166,8 @@ impl ListenError {
     pub fn help(&self) -> Option<String> {
         match self {
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::AddrInUse => Some(
-                "another program listens on this address; choose another port, or port 0 for any free port".to_owned(),
+                "another program listens on this address; choose another port, or port 0 for any free port"
+                    .to_owned(),
             ),
             Self::Bind { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("ports below 1024 are reserved for the system; choose a larger port".to_owned())

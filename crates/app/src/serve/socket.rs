@@ -43,8 +43,11 @@ impl Socket {
         loop {
             match listen(state, foothold, self.name) {
                 Ok((bound, listener)) => {
-                    tracing::warn!(name = self.name, "the socket was removed or replaced; the manager bound the \
-                     socket again");
+                    tracing::warn!(
+                        name = self.name,
+                        "the socket was removed or replaced; the manager bound the \
+                     socket again"
+                    );
                     (self.bound, self.is_told) = (bound, false);
                     return listener;
                 }

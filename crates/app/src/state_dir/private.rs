@@ -153,8 +153,11 @@ impl PrivateError {
     #[must_use]
     pub fn why(&self) -> Option<String> {
         match self {
-            Self::NoFile { .. } => Some("a token must be in a regular file; another user could control the content \
-             of other files".to_owned()),
+            Self::NoFile { .. } => Some(
+                "a token must be in a regular file; another user could control the content \
+             of other files"
+                    .to_owned(),
+            ),
             Self::ForeignOwner { me, .. } => {
                 Some(format!("you are user {me}; the owner of the file knows its content"))
             }

@@ -138,7 +138,7 @@ mod tests {
         let refused = store.register(&facts()).await;
         assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
         assert_eq!(inner.calls(), [PortCall::Register]);
-        assert!(store.policy().await.is_err(), "and nothing is told");
+        assert!(store.policy().await.is_err(), "and no policy is returned");
     }
 
     #[tokio::test]

@@ -61,8 +61,12 @@ impl PathWatcher {
     /// Creates a watcher that does not watch any path yet.
     pub(super) fn open() -> Self {
         let opened = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
-        let inotify = opened.inspect_err(|error| tracing::debug!(%error, "inotify cannot be used; paths are checked \
-         periodically")).ok();
+        let inotify = opened
+            .inspect_err(|error| {
+                tracing::debug!(%error, "inotify cannot be used; paths are checked \
+         periodically")
+            })
+            .ok();
         Self { inotify, ..Self::deaf() }
     }
 
@@ -87,8 +91,12 @@ impl PathWatcher {
     pub(super) fn ear(&self) -> PathWaiter<'_> {
         let heard = self.inotify.as_ref().and_then(|inotify| {
             let opened = inotify.try_clone().and_then(Receiver::from_owned_fd_unchecked);
-            opened.inspect_err(|error| tracing::debug!(%error, "inotify cannot be used; paths are checked \
-             periodically")).ok()
+            opened
+                .inspect_err(|error| {
+                    tracing::debug!(%error, "inotify cannot be used; paths are checked \
+             periodically")
+                })
+                .ok()
         });
         PathWaiter { alarm: self, heard, is_calm: true }
     }
@@ -156,6 +164,11 @@ fn guard(inotify: &OwnedFd, path: &Path) -> io::Result<()> {
     if OF_THIS_MACHINE.contains(&kind) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::Unsupported, format!("other machines may change this file system ({kind:#x}) \
-     without a notification")))
+    Err(io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!(
+            "other machines may change this file system ({kind:#x}) \
+     without a notification"
+        ),
+    ))
 }

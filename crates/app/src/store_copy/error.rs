@@ -23,7 +23,9 @@ pub enum CopyError {
         choices: String,
     },
     /// The program added the kind of store without the port `Migrate`, which a copy needs.
-    #[error("a store of the type {scheme:?} cannot be copied: this program added the type without the port Migrate")]
+    #[error(
+        "a store of the type {scheme:?} cannot be copied: this program added the type without the port Migrate"
+    )]
     Immovable {
         /// Scheme in the URL of the store.
         scheme: String,

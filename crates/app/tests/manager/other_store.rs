@@ -80,7 +80,10 @@ fn live_work_whose_records_ended_with_their_manager_is_told_and_given_up() {
     let bench = bench.with_config("store = \"fs:\"\n");
     let said = bench.run(&["status"]);
     assert_eq!(said.code, 6, "{said:?}");
-    assert!(said.err.contains("in the memory of the previous manager") && !said.err.contains("store copy"), "{said:?}");
+    assert!(
+        said.err.contains("in the memory of the previous manager") && !said.err.contains("store copy"),
+        "{said:?}"
+    );
     assert_eq!(bench.run(&["store", "adopt", "--yes"]).code, 0);
     assert_eq!(bench.run(&["status"]).code, 0);
     bench.end_manager(Signal::TERM);

@@ -73,8 +73,7 @@ before, after}";
 const EVENTS_AS_JSON: &str = "With --json: one CloudEvents document per line, also without -f";
 
 /// JSON output of `inspect`.
-const INSPECT_AS_JSON: &str =
-    "With --json: one document per line, except on a terminal";
+const INSPECT_AS_JSON: &str = "With --json: one document per line, except on a terminal";
 
 /// JSON output of `wait`.
 const WAIT_AS_JSON: &str = "\
