@@ -1,10 +1,13 @@
-//! The sweep of system calls: the n-th call of each kind that manager or supervisor makes on their files is the last one of
-//! its process, or fails, or is done by half, for every n until a run passes untouched; then a manager to which nothing
-//! happens tells what became of the work.
+//! Sweep of system calls. For each kind of call that the manager or a supervisor makes on its files: the n-th call
+//! kills
+//! its process, fails, or is executed by half, for every n until a run passes without a fault. Then a manager without
+//! faults reports the results of the work.
 //!
-//! By default it takes every `LONGHAUL_CALLS_STRIDE`-th call (32) from `LONGHAUL_CALLS_FIRST` on (1), until so many seconds
-//! are over as `LONGHAUL_CALLS_SECONDS` says (none by default). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` plays the lanes
-//! alone whose name holds that text.
+//! By default, every 32nd call is tried (`LONGHAUL_CALLS_STRIDE`), starting at the first (`LONGHAUL_CALLS_FIRST`),
+//! without
+//! a time limit (`LONGHAUL_CALLS_SECONDS`). `LONGHAUL_CALLS_ONLY=sqlite-Sync-kill` selects the cases whose name
+//! contains
+//! that text.
 
 use crate::case::{Latitude, World};
 use crate::oracle;
@@ -17,9 +20,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-/// Every so manieth call is struck where all of them would take too long.
+/// Step between the calls that are tried, because trying all of them takes too long.
 const STRIDE: usize = 32;
-/// Longer than anybody waits for all of it.
+/// Time limit that is never reached.
 const EVER: Duration = Duration::from_secs(24 * 3600);
 
 #[test]
@@ -50,7 +53,7 @@ fn nothing_that_happens_at_a_system_call_breaks_a_promise() {
     assert!(struck >= lanes.len(), "some kind of call is never made");
 }
 
-/// One kind of call, and what happens to it.
+/// A kind of call, and the fault that it gets.
 #[derive(Clone, Copy, Debug)]
 struct Lane {
     world: World,
@@ -58,19 +61,19 @@ struct Lane {
     blow: Blow,
 }
 
-/// What happens to a call.
+/// Fault of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Blow {
     Kill,
     Eio,
     Enospc,
-    /// The system has no process or no memory to give.
+    /// The system has no free process or memory.
     Eagain,
-    /// Half is written.
+    /// Only half of the data is written.
     Short,
 }
 
-/// Where a call is waited for.
+/// Position of the call that gets the fault.
 #[derive(Debug)]
 struct Target {
     lane: Lane,
@@ -88,7 +91,7 @@ impl Lane {
         })
     }
 
-    /// Strikes one call after the other until there is none left to strike; gives how many, and what was wrong.
+    /// Tries one call after the other until a run has no such call. Returns the number of runs and the faults found.
     fn run(self, first: usize, stride: usize, until: Instant) -> (usize, Vec<String>) {
         let (mut struck, mut wrong) = (0, Vec::new());
         for n in (first..).step_by(stride) {
@@ -124,7 +127,7 @@ impl Lane {
 }
 
 impl Blow {
-    /// What can happen to a kind of call.
+    /// Returns the faults that a kind of call can have.
     const fn at(kind: CallKind) -> &'static [Self] {
         match kind {
             CallKind::Write => &[Self::Kill, Self::Eio, Self::Enospc, Self::Short],

@@ -1,19 +1,19 @@
-//! What is tried: one thing that happens at one point, in one world.
+//! Test case: one fault at one crash point with one kind of store.
 
 use longhaul_tests::Point;
 use std::fmt;
 
-/// One run of the script, and what happens to it.
+/// One run of the script with one fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) world: World,
     pub(crate) point: String,
     pub(crate) action: Action,
-    /// At which pass of the point.
+    /// Number of the pass through the point at which the fault happens.
     pub(crate) pass: usize,
 }
 
-/// The store of a run.
+/// Kind of store of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum World {
     Sqlite,
@@ -21,7 +21,7 @@ pub(crate) enum World {
     Redis,
 }
 
-/// What happens at a point.
+/// Fault at a crash point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Kill,
@@ -31,20 +31,20 @@ pub(crate) enum Action {
     Delay,
 }
 
-/// What a run does beyond the script, so that a point is passed at all.
+/// Additional action of a run, needed to reach the crash point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Detour {
     None,
-    /// Something else fails before.
+    /// Another fault happens first.
     After(&'static str),
-    /// So much is written that the log of the database is moved into it.
+    /// Enough data is written that the write-ahead log is moved into the database.
     LongLog,
     /// The store is copied.
     Copy,
 }
 
 impl Case {
-    /// What a point can be tried with.
+    /// Returns the cases of a crash point.
     pub(crate) fn of(point: &Point) -> impl Iterator<Item = Self> + '_ {
         let fails = [Action::Eio, Action::Enospc].into_iter().filter(|_| point.can_fail);
         let actions = [Action::Kill].into_iter().chain(fails).chain([Action::Panic, Action::Delay]);
@@ -72,17 +72,17 @@ impl Case {
     }
 }
 
-/// What may be told of one process beside the truth, after what happened.
+/// Reports about a process that are allowed in addition to the true one, after a fault.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Latitude {
-    /// Nobody knows how it ended: only who was alone with a command may leave that unknown.
+    /// An unknown end is allowed: the only program that knew the end was killed.
     pub(crate) unknown: bool,
-    /// It was not begun: a command that cannot be begun is said to have failed so; want of room is waited out.
+    /// A failed start is allowed. A start without free space is retried instead.
     pub(crate) unstarted: bool,
 }
 
 impl Latitude {
-    /// Somebody died; a supervisor alone saw how a command ended, or was to begin it.
+    /// Returns what is allowed after a kill. Only a supervisor can be the only witness of a start or an end.
     pub(crate) const fn of_a_death(is_of_a_supervisor: bool) -> Self {
         Self { unknown: is_of_a_supervisor, unstarted: is_of_a_supervisor }
     }
@@ -103,11 +103,11 @@ impl World {
 impl Detour {
     pub(crate) fn of(point: &str) -> Self {
         if point.starts_with("fs.checkpoint.") || point == "fs.commit.remove" {
-            // A full store makes itself smaller.
+            // A full store compacts itself.
             return Self::After("fs.commit.write=enospc@30");
         }
         match point {
-            // What a supervisor left that ran short of something is cleared away.
+            // Files of a supervisor that failed for lack of space are removed.
             "os.attempt.clear" => Self::After("shim.fork=enospc@1"),
             "sqlite.checkpoint" => Self::LongLog,
             "app.copy.rename" | "app.copy.directory" => Self::Copy,

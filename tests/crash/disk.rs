@@ -1,4 +1,4 @@
-//! An ext4 file system of a run's own: in a file, with a journal, and seen by this thread and by what it starts alone.
+//! An ext4 file system for one run: in a file, with a journal, visible only to this thread and its child processes.
 
 #![expect(unsafe_code, reason = "neither mounts of one's own nor a lost disk have a safe form")]
 
@@ -9,25 +9,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// The directory of a run on which it lies.
+/// Name of the mount point in the directory of a run.
 pub(crate) const NAME: &str = "disk";
 
 const BYTES: u64 = 48 << 20;
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
-/// `EXT4_IOC_SHUTDOWN`, which is `_IOR('X', 125, u32)`.
+/// Value of `EXT4_IOC_SHUTDOWN`, which is `_IOR('X', 125, u32)`.
 const SHUTDOWN: libc::Ioctl = 0x8004_587d;
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a loss of power leaves of the journal.
+/// Data that a power cut leaves on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// What was forced to the disk, and nothing else.
+    /// Only synced data and names.
     Unforced,
-    /// Names are as they were last; bytes that were not forced to the disk are lost all the same.
+    /// The latest names, but only synced file contents.
     Bytes,
 }
 
-/// A disk that goes with its value.
+/// A disk that is removed when the value is dropped.
 pub(crate) struct Disk {
     image: PathBuf,
     place: PathBuf,
@@ -45,7 +45,7 @@ impl Loss {
 }
 
 impl Disk {
-    /// Makes it in a directory, with room for so many files, and begins a boot of which this thread alone knows.
+    /// Creates a disk with room for `files` files, and starts a simulated boot that only this thread sees.
     pub(crate) fn make(ground: &Path, files: u32) -> Self {
         // SAFETY: nothing of this process relies on the mounts of other threads.
         unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
@@ -66,18 +66,18 @@ impl Disk {
         disk
     }
 
-    /// Where it is mounted.
+    /// Returns the mount point.
     pub(crate) fn path(&self) -> &Path {
         &self.place
     }
 
-    /// How many bytes of it are free.
+    /// Returns the number of free bytes.
     pub(crate) fn free(&self) -> u64 {
         let disk = rustix::fs::statvfs(&self.place).unwrap();
         disk.f_bavail * disk.f_frsize
     }
 
-    /// Loses the power: from here on nothing reaches it.
+    /// Cuts the power: from now on, no data reaches the disk.
     pub(crate) fn cut(&self, loss: Loss) {
         let root = File::open(&self.place).unwrap();
         let flag = loss.flag();
@@ -86,7 +86,7 @@ impl Disk {
         assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
-    /// Lets the kernel find an error in it, after which nothing may be written any more.
+    /// Simulates a disk error, after which the kernel makes the file system read-only.
     pub(crate) fn protect(&self) {
         let mounts = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
         let place = format!(" {} ", self.place.display());
@@ -96,7 +96,7 @@ impl Disk {
         fs::write(format!("/sys/fs/ext4/{device}/trigger_fs_error"), "a test wants it").unwrap();
     }
 
-    /// Mounts it again as another boot would, once nobody uses it any more.
+    /// Mounts the disk again, as after another boot, once no process uses it.
     pub(crate) fn plug_in(&mut self) {
         within(TIMEOUT, "the disk is used by nobody", || self.unmount().then_some(()));
         self.boots += 1;
@@ -108,7 +108,7 @@ impl Disk {
         fs::write(&self.boot, format!("00000000-0000-4000-8000-{:012}\n", self.boots)).unwrap();
     }
 
-    /// Nothing gets to the disk by itself while a run lasts, so that what is not forced is not there by luck.
+    /// Mounts the disk so that unsynced data is not written during a run, and therefore is lost reliably.
     fn mount(&self) {
         let [image, place] = [&self.image, &self.place].map(|path| path.display().to_string());
         run("mount", &["-t", "ext4", "-o", "loop,commit=300,noatime,errors=remount-ro", &image, &place]);
@@ -121,7 +121,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A test that failed may leave somebody who uses it; it goes with the last of them.
+        // After a failed test, a process may still use the disk; the disk is then removed when that process ends.
         if !self.unmount() {
             let _ = Command::new("umount").arg("-l").arg(&self.place).output();
         }

@@ -1,9 +1,9 @@
-//! The sweep of crash points: at each of them the real manager and the real supervisors are killed, made to fail, to
-//! panic and to wait, while they do a little work of every kind; then a manager to which nothing happens tells what
-//! became of it.
+//! Sweep of crash points. At each point the real manager and the real supervisors are killed, fail, panic or wait,
+//! while
+//! they run some work of every kind. Then a manager without faults reports the results of the work.
 //!
-//! It plays kills first, then all else, each in an order of chance, until `LONGHAUL_CRASH_SECONDS` are over (60 by
-//! default; `all` leaves nothing out). `LONGHAUL_CRASH_ONLY=sqlite.commit` plays the cases alone whose rule holds that text.
+//! The sweep runs kills first, then all other faults, each in random order, for `LONGHAUL_CRASH_SECONDS` (default: 60;
+//! `all` runs all cases). `LONGHAUL_CRASH_ONLY=sqlite.commit` selects the cases whose rule contains that text.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 #![cfg_attr(not(debug_assertions), expect(dead_code, unused_imports, reason = "a release has no points"))]
@@ -27,7 +27,7 @@ use std::hash::BuildHasher;
 use std::time::{Duration, Instant};
 
 const SECONDS: u64 = 60;
-/// Longer than anybody waits for all of it.
+/// Time limit that is never reached.
 const EVER: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(debug_assertions)]
@@ -78,7 +78,7 @@ fn nothing_that_happens_at_a_crash_point_breaks_a_promise() {
 #[cfg(debug_assertions)]
 #[test]
 fn what_a_killed_supervisor_was_about_to_end_is_ended() {
-    // Before the end is told, and after it.
+    // Before and after the end is reported.
     assert_eq!(play("shim.exit.durable", Action::Kill), [""; 0]);
     assert_eq!(play("shim.stop", Action::Kill), [""; 0]);
 }
@@ -93,7 +93,7 @@ fn play(point: &str, action: Action) -> Vec<String> {
     sweep::play(&Case { world: World::of(point), point: point.to_owned(), action, pass: 1 })
 }
 
-/// Plays the script once in each world and on each detour; a point that none of them passes is one that nothing tries.
+/// Runs the script once with each store and each additional action. A point that no run passes would not be tested.
 fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> Vec<String> {
     let mut plays: Vec<(World, Detour)> = worlds.iter().map(|world| (*world, Detour::None)).collect();
     for point in points {
@@ -111,7 +111,7 @@ fn every_point_is_passed(worlds: &[World], points: &[longhaul_tests::Point]) -> 
     missed.chain(played.iter().flat_map(|(wrong, _)| wrong.clone())).collect()
 }
 
-/// The boundaries of commits are passed many times: the first is that of the start.
+/// Returns cases at later commits. Commits happen many times; the first one belongs to the start.
 fn later_commits() -> impl Iterator<Item = Case> {
     let points =
         ["sqlite.commit", "sqlite.committed", "fs.commit.sync", "fs.commit.directory", "outbox.commit"];

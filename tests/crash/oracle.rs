@@ -1,4 +1,4 @@
-//! What has to be true after a run, whatever happened in it.
+//! Conditions that must hold after every run.
 
 use crate::case::Latitude;
 use crate::scene::{Scene, brief};
@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// How long what is left of a tree may take to be gone after its end is told.
+/// Time limit for the end of remaining descendants after the end of a tree was reported.
 const LINGERING: Duration = Duration::from_secs(10);
 
-/// Looks at everything with a manager to which nothing happens; gives what is wrong.
+/// Checks everything with a manager without faults. Returns the violations.
 pub(crate) fn judge(
     scene: &mut Scene,
     ledger: &Ledger,
@@ -36,7 +36,7 @@ pub(crate) fn judge(
                 if called_live.contains(&work.id) {
                     wrong.push(format!("the first answer called {} live, which was lost before", work.name));
                 }
-                // Of two who were struck both nobody knows.
+                // If both manager and supervisor were killed, the end is unknown.
                 if !latitude.is_some_and(|allowed| allowed.unknown || work.name == "orphan") {
                     wrong.push(format!(
                         "{} is not known to have ended as it did: {}",
@@ -72,8 +72,9 @@ pub(crate) fn judge(
     Ok(wrong)
 }
 
-/// Whom the first answer of this manager calls live although their commands are not. Only those count whose end nobody saw,
-/// since nothing is killed any more: the others may have ended right after the answer.
+/// Returns the processes that the first answer of this manager calls live although their commands have ended. Only
+/// processes whose end no program observed count, because no process is killed at this time; others may have ended
+/// right after the answer.
 fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let text = scene.ask(&[&["inspect"], ledger.kept().as_slice()].concat())?;
     let records: Result<Vec<Value>, _> = serde_json::Deserializer::from_str(&text).into_iter().collect();
@@ -86,18 +87,18 @@ fn first_answer(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, Strin
     Ok(gone.filter_map(|record| record["id"].as_str().map(str::to_owned)).collect())
 }
 
-/// How an end compares with what the script did.
+/// Result of comparing an end with the script.
 enum Verdict {
     True,
-    /// Nobody knows, and that is what is said.
+    /// The end is unknown, and reported as unknown.
     Unknown(Value),
-    /// It never ran, and that is what is said.
+    /// The process never ran, and is reported as never started.
     Unstarted(Value),
     False(Value),
 }
 
 fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
-    // An attempt that never ran has no line, and is followed by the next one.
+    // An attempt that never ran writes no line, and is followed by the next attempt.
     let runs = ran.lines().filter(|line| line.split(' ').next() == Some(work.name)).count();
     let code = record["exit_code"].as_i64();
     let is_explained = record["reason"].as_str().is_some_and(|reason| !reason.is_empty());
@@ -113,7 +114,7 @@ fn end_of(ran: &str, work: &Work, record: Value) -> Verdict {
     }
 }
 
-/// A launch that was given up and repeated is there once.
+/// Returns unexpected processes. A launch that was repeated must exist once.
 fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> {
     let all: Value =
         serde_json::from_str(&scene.ask(&["status", "-a", "--json"])?).map_err(|error| error.to_string())?;
@@ -129,7 +130,7 @@ fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> 
     Ok(strangers.chain(back.map(|work| format!("{} was let go of and is there", work.name))).collect())
 }
 
-/// Whatever ended is gone, with all its descendants.
+/// Returns processes that are still running although they were reported as ended.
 fn lingering(scene: &Scene, ledger: &Ledger) -> Vec<String> {
     let begun = Instant::now();
     loop {

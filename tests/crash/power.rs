@@ -1,5 +1,5 @@
-//! Power cuts: a disk that keeps what was forced to it and nothing else is taken away under load, and what was acknowledged
-//! has to be on it.
+//! Power cuts. A disk that keeps only synced data is removed under load; afterwards it must contain everything that was
+//! acknowledged.
 
 use crate::case::World;
 use crate::disk::Loss;
@@ -13,16 +13,16 @@ use std::hash::BuildHasher;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// So many cuts of each kind with each store, unless `LONGHAUL_CUTS` says otherwise.
+/// Number of cuts of each kind with each store; `LONGHAUL_CUTS` overrides it.
 const CUTS: usize = 1;
-/// So many in a row, each right after one launch.
+/// Number of cuts in a row, each right after one launch.
 const QUIET_CUTS: usize = 2;
-/// So many clients launch and wait at once.
+/// Number of clients that launch and wait concurrently.
 const CLIENTS: usize = 3;
-/// A cut comes after so many ends were told, and up to a moment later.
+/// Number of reported ends before a cut; a random short time is added.
 const ENDS: usize = 4;
 const LONGEST_MOMENT: Duration = Duration::from_millis(60);
-/// Until everybody is gone as well, so that some find the disk gone before they go.
+/// Time after the cut until all programs are killed, so that some of them notice the missing disk.
 const AFTERMATH: Duration = Duration::from_millis(30);
 const FILES: u32 = 4096;
 
@@ -48,7 +48,7 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
         let mut scene = Scene::on_a_disk(world, FILES);
         for round in 0..QUIET_CUTS {
             scene.serve().unwrap();
-            // It waits, so that nothing else is forced to the disk, and this by luck together with it.
+            // The process waits, so that no other write syncs this record by coincidence.
             let id = scene.run(&["run", "-b", "--no-autostart", "--delay", "1h", "--", "true"]).unwrap();
             scene.disk().cut(Loss::Unforced);
             scene.end_all();
@@ -64,7 +64,7 @@ fn launch_that_was_acknowledged_just_before_the_power_went_is_there() {
 #[ignore = "mounts a disk of its own"]
 fn command_that_began_before_the_power_went_never_begins_again() {
     for loss in [Loss::Unforced, Loss::Bytes] {
-        // Only the supervisor's word says that it began: the manager has not come so far.
+        // Only the supervisor has recorded the start: the manager has not processed it yet.
         let mut scene =
             Scene::on_a_disk(World::Sqlite, FILES).with_rules("engine.commit.running=delay:5000@1");
         scene.serve().unwrap();
@@ -81,7 +81,7 @@ fn command_that_began_before_the_power_went_never_begins_again() {
     }
 }
 
-/// A launch, and what a client was told of it, when.
+/// A launch, and the replies that a client received, with times.
 #[derive(Clone, Debug)]
 struct Told {
     name: String,
@@ -101,7 +101,7 @@ fn lose_power_under_load(scene: &mut Scene, round: &str, loss: Loss) -> Result<V
         let ends = || told.lock().unwrap().iter().filter(|each: &&Told| each.end.is_some()).count();
         until("some ends were told", || (ends() >= ENDS).then_some(()));
         let moment = RandomState::new().hash_one(round) % u64::try_from(LONGEST_MOMENT.as_micros()).unwrap();
-        // Not a wait for anything: a cut comes at any moment.
+        // A random delay, so that the cut comes at any moment.
         std::thread::sleep(Duration::from_micros(moment));
         let cut = Instant::now();
         scene.disk().cut(loss);
@@ -134,7 +134,7 @@ fn launch_until_nobody_answers(scene: &Scene, round: &str, told: &Mutex<Vec<Told
 }
 
 fn launch(scene: &Scene, name: &str, code: i32) -> Result<String, String> {
-    // Some are under way whenever the cut comes.
+    // Some commands are still running at every cut.
     let span = if code % 2 == 0 { "sleep 0.2;" } else { "" };
     let script = format!("echo $0 >> ran; {span} exit {code}");
     let head = ["run", "-b", "--no-autostart", "--launch-key", name, "--", "sh", "-c", &script, name];
@@ -146,7 +146,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
     let mut wrong = Vec::new();
     for each in &mut told {
         if each.id.is_none() {
-            // Nobody knows whether it was accepted: asked again, it is there once.
+            // It is unknown whether the launch was accepted; the repeated launch must find it once.
             each.id = Some((launch(scene, &each.name, each.code)?, Instant::now()));
         }
     }
@@ -172,8 +172,9 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
 }
 
 impl Told {
-    /// What counts of it. A kernel that gives up a journal may call forced what it does not write any more: whoever asked
-    /// before is told so after, which no loss of power does.
+    /// Returns the part of the observations that counts. A kernel that abandons its journal can report a sync as
+    /// successful
+    /// although the data is lost; a real power cut does not do this, so observations after the cut are dropped.
     fn before(self, cut: Instant) -> Self {
         Self {
             id: self.id.filter(|(_, told)| *told < cut),

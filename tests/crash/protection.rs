@@ -1,5 +1,6 @@
-//! A disk that the kernel does not write any more after an error: what runs goes on and can be ended, nothing is
-//! acknowledged, and what was acknowledged is there when the disk is.
+//! A disk that becomes read-only after an error. Running commands continue and can be stopped, no write is
+//! acknowledged,
+//! and everything that was acknowledged is there when the disk is back.
 
 use crate::case::World;
 use crate::room::is_gone;
@@ -10,7 +11,7 @@ use std::fs;
 use std::time::Duration;
 
 const FILES: u32 = 4096;
-/// Nobody waits longer for what needs no disk.
+/// Time limit for operations that need no disk.
 const SOON: Duration = Duration::from_secs(10);
 
 #[test]
@@ -38,13 +39,13 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     if let Ok(id) = scene.run(&["run", "-b", "--no-autostart", "--", "sh", "-c", "echo stranger 1 >> ran"]) {
         wrong.push(format!("{id} was acknowledged on a disk that may not be written"));
     }
-    // A stop goes ahead, and the answer says that it is not recorded.
+    // A stop is executed, and the reply says that it is not recorded.
     let told = scene.run(&["cancel", &tree, "--no-wait", "--no-autostart"]);
     within(SOON, &format!("what was cancelled is gone ({told:?})"), || is_gone(scene, &tree));
     scene.run(&["status", "-a", "--no-autostart"])?;
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
-    // Neither store nor directory can keep how it ended: nobody may rely on it.
+    // Neither the store nor the directory can store the exit, so it must not be reported as durable.
     let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
         wrong.push(format!("an end was told that nothing keeps: {waited:?}"));

@@ -1,5 +1,6 @@
-//! A disk on which there is no room: what runs goes on, what is asked to end ends, nothing is acknowledged that is not kept,
-//! and with room again everything goes on by itself.
+//! A full disk. Running commands continue, stop requests work, no write is acknowledged that is not stored, and with
+//! free
+//! space everything continues without intervention.
 
 use crate::case::World;
 use crate::oracle;
@@ -14,20 +15,20 @@ use std::time::Duration;
 
 const MANY_FILES: u32 = 4096;
 const FEW_FILES: u32 = 256;
-/// What a store may still take in the room that it has already.
+/// Maximum number of launches that a store can accept in its free pages.
 const MAX_LAUNCHES: usize = 64;
-/// A database needs no file for a launch: it is accepted, and its start waits.
+/// Number of launches that a database must accept on a full disk, because it needs no file for them; their starts wait.
 const WAITING_LAUNCHES: usize = 3;
-/// A disk of a run has so little room left when output has taken all that it may.
+/// Free space, in bytes, that output leaves when it has reached its limit.
 const ALMOST_FULL: u64 = 6 << 20;
-/// And so much has to be left for records.
+/// Free space, in bytes, that must remain for records.
 const HEADROOM: u64 = 1 << 20;
-/// In which a command that runs has done something that can be seen.
+/// Time in which a running command shows visible activity.
 const BEAT: Duration = Duration::from_millis(500);
-/// Nobody waits longer for what needs no room.
+/// Time limit for operations that need no disk space.
 const SOON: Duration = Duration::from_secs(10);
 
-/// What a disk is full of.
+/// Resource of the disk that is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Filling {
     Bytes,
@@ -60,12 +61,12 @@ fn output_leaves_the_last_room_to_records() {
     }
 }
 
-/// Whether nothing may be left out, because somebody asked for more.
+/// Returns true if all cases were requested.
 fn is_thorough() -> bool {
     std::env::var_os("LONGHAUL_CUTS").is_some()
 }
 
-/// Fills the disk by nothing but output, and does some work while that goes on.
+/// Fills the disk with output only, and runs some work meanwhile.
 fn flood(scene: &mut Scene) -> Result<Vec<String>, String> {
     let mut ledger = Ledger::default();
     let bounds = ["--log-head", "1g", "--log-tail", "1g"];
@@ -126,7 +127,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     }
     wrong.extend(order(scene, "pause", ("runs", &runs))?);
     wrong.extend(order(scene, "resume", ("halted", &halted))?);
-    // A stop goes ahead, and the answer says that it is not recorded yet.
+    // A stop is executed, and the reply says that it is not recorded yet.
     if let Err(told) = scene.run(&["cancel", &tree, "--no-autostart"])
         && !told.contains("received a stop request")
     {
@@ -136,7 +137,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     within(SOON, "what ends by itself is gone", || is_gone(scene, &gated));
     scene.run(&["status", "-a", "--no-autostart"])?;
-    // There is room for the record of an end from the start on.
+    // Space for the exit record is reserved at the start.
     let waited = scene.run(&["wait", &gated, "--timeout", "10s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(5)")) {
         wrong.push(format!("the end of what ended is not told: {waited:?}"));
@@ -148,7 +149,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     let small = ledger.work.iter_mut().filter(|work| work.name == "small");
     let small: Vec<&mut Work> = small.collect();
     let many = small.len();
-    // They share a name, and with it their line of runs.
+    // These processes share a name, and therefore the line that counts their runs.
     small.into_iter().for_each(|work| work.end = End::Code(0, many));
     for id in [&runs, &halted] {
         if scene.until(id, "known", |_| true)?["status"] == "paused" {
@@ -163,7 +164,7 @@ fn fill_and_empty(scene: &mut Scene, filling: Filling) -> Result<Vec<String>, St
     Ok(wrong)
 }
 
-/// Halts what runs, or lets go on what is halted: it is done or refused, and the record says which.
+/// Pauses or resumes a process. The request must be executed or rejected, and the record must agree.
 fn order(scene: &Scene, verb: &str, (name, id): (&str, &str)) -> Result<Vec<String>, String> {
     let mut wrong = Vec::new();
     if let Err(told) = scene.run(&[verb, id, "--no-autostart"])
@@ -209,13 +210,13 @@ impl Filling {
         }
     }
 
-    /// Takes all that is left of it; gives what has to go again.
+    /// Uses up the resource. Returns the file that must be removed afterwards.
     fn fill(self, scene: &Scene) -> PathBuf {
         let place = scene.disk().path().join("filling");
         match self {
             Self::Bytes => {
                 let mut file = File::create_new(&place).unwrap();
-                // The last room is found in ever smaller pieces.
+                // The last free space is filled with ever smaller pieces.
                 for piece in [1 << 20, 4096] {
                     while file.write_all(&vec![b'x'; piece]).and_then(|()| file.sync_data()).is_ok() {}
                 }

@@ -1,4 +1,4 @@
-//! A state directory, its manager, and clients that do not give up.
+//! A state directory with its manager, and clients that retry.
 
 use crate::case::World;
 use crate::disk::{self, Disk};
@@ -14,42 +14,42 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long anything of a run may take, a delay of a second and two managers included.
+/// Time limit of one step of a run, including a delay of one second and two managers.
 const TIMEOUT: Duration = Duration::from_secs(20);
-/// A manager that refuses so often in a row is ended: some failures are for good until a restart.
+/// Number of rejections in a row after which a manager is restarted: some failures last until a restart.
 const MAX_REFUSALS: u32 = 6;
-/// The pause between two looks of a client.
+/// Delay between two requests of a client.
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
-/// The variable by which every process of a run can be told.
+/// Environment variable that marks all processes of a run.
 const MARK: &str = "LONGHAUL_CRASH_RUN";
 
-/// What a manager says whose store failed for good.
+/// Message of a manager whose store has failed permanently.
 const READ_ONLY: &str = "the store is read-only from now on";
-/// How the directories of runs begin.
+/// Prefix of the directories of runs.
 const PREFIX: &str = "lhc-";
 
 static RUNS: AtomicU32 = AtomicU32::new(0);
 
-/// Decides what becomes of calls that managers and supervisors make.
+/// Decides the result of system calls of managers and supervisors.
 pub(crate) type Judge = Arc<dyn Fn(&Call) -> Fate + Send + Sync>;
 
-/// The world of one run.
+/// Environment of one run.
 pub(crate) struct Scene {
-    /// A disk of its own for state and store, if it has one; it goes before the directory in which it lies.
+    /// Disk for the state directory and the store, if the run has one. Dropped before the directory that contains it.
     disk: Option<Disk>,
     dir: tempfile::TempDir,
     mark: String,
     owner: Owner,
     store: String,
     manager: Option<Child>,
-    /// That manager has answered once.
+    /// True once the present manager has answered.
     answers: bool,
-    /// What happens where, while the managers of this run are armed.
+    /// Faults at crash points, active while the managers of this run are armed.
     rules: String,
     armed: bool,
-    /// Who decides about the calls of the managers of this run, while they are armed.
+    /// Judge of the system calls of the managers of this run, active while they are armed.
     judge: Option<Judge>,
-    /// So often a manager was ended because its store had failed for good.
+    /// Number of managers that were restarted because their store had failed permanently.
     opened_anew: usize,
     _redis: Option<Redis>,
 }
@@ -69,7 +69,7 @@ impl Scene {
         let disk = disk(dir.path());
         let number = RUNS.fetch_add(1, Ordering::Relaxed);
         let owner = if disk.is_some() { Owner::Same } else { Owner::of_run(number.into()) };
-        // Before the managers write to it as this user.
+        // The log must belong to this user before managers write to it.
         fs::write(dir.path().join("log"), "").unwrap();
         for name in ["", "work", "config/longhaul", "log"] {
             owner.give(&dir.path().join(name));
@@ -100,29 +100,29 @@ impl Scene {
         }
     }
 
-    /// The same with state and store on a disk of its own, on which there is room for so many files.
+    /// Like `new`, with the state directory and the store on a disk with room for `files` files.
     pub(crate) fn on_a_disk(world: World, files: u32) -> Self {
         Self::furnished(world, &[], |ground| Some(Disk::make(ground, files)))
     }
 
-    /// Has this happen at points, while its managers are armed.
+    /// Sets the faults at crash points.
     pub(crate) fn with_rules(mut self, rules: &str) -> Self {
         rules.clone_into(&mut self.rules);
         self
     }
 
-    /// Has the calls of its managers decided, while they are armed.
+    /// Sets the judge of system calls.
     pub(crate) fn watched_by(mut self, judge: Judge) -> Self {
         self.judge = Some(judge);
         self
     }
 
-    /// Where state and store lie.
+    /// Returns the directory that contains the state directory and the store.
     fn home(&self) -> &Path {
         self.disk.as_ref().map_or(self.dir.path(), Disk::path)
     }
 
-    /// Whether a place is one of the state of its managers, and not of their work.
+    /// Returns true if a path belongs to the state of managers rather than to their commands.
     pub(crate) fn is_of_the_state(place: &Path) -> bool {
         let is_ours = |part: std::path::Component<'_>| part.as_os_str().to_string_lossy().starts_with(PREFIX);
         let mut below = place.components().skip_while(|part| !is_ours(*part)).skip(1);
@@ -139,7 +139,7 @@ impl Scene {
         &self.store
     }
 
-    /// The shell of its commands.
+    /// Returns the shell that runs the commands.
     pub(crate) fn shell(&self) -> String {
         self.owner.shell(self.dir.path()).display().to_string()
     }
@@ -148,24 +148,24 @@ impl Scene {
         self.dir.path().join(name)
     }
 
-    /// From here on nothing happens any more at any point.
+    /// Switches off all faults from now on.
     pub(crate) fn disarm(&mut self) {
         self.armed = false;
     }
 
-    /// The names of the points that were passed, one for each pass.
+    /// Returns the names of the passed crash points, one entry per pass.
     pub(crate) fn passed(&self) -> Vec<String> {
         let seen = fs::read_to_string(self.beside("seen")).unwrap_or_default();
         seen.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
     }
 
-    /// What its managers and clients told, for people.
+    /// Returns the log of managers and clients.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.beside("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// `longhaul` with these arguments, without anything that would arm a point.
+    /// Returns a `longhaul` command without faults.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.owner.command(program("longhaul"));
         command
@@ -181,7 +181,7 @@ impl Scene {
         command
     }
 
-    /// The same, armed as its managers are.
+    /// Returns a `longhaul` command with the faults of the managers.
     pub(crate) fn armed(&self, args: &[&str]) -> Command {
         let mut command = self.command(args);
         if self.armed {
@@ -192,8 +192,9 @@ impl Scene {
         command
     }
 
-    /// Sees to it that there is a manager that answers. One that ended follows another: what a point did to the first
-    /// happens once.
+    /// Ensures that a manager answers. Starts another manager if the present one has ended; a fault of the first
+    /// manager
+    /// happens only once.
     pub(crate) fn serve(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while begun.elapsed() < TIMEOUT {
@@ -225,7 +226,7 @@ impl Scene {
         Err("no manager answers".to_owned())
     }
 
-    /// Ends the manager as a crash does.
+    /// Kills the manager.
     pub(crate) fn crash(&mut self) {
         if let Some(mut manager) = self.manager.take() {
             let _ = manager.kill();
@@ -233,23 +234,23 @@ impl Scene {
         }
     }
 
-    /// The manager that was started last, while it has not ended.
+    /// Returns the pid of the latest manager while it is running.
     pub(crate) fn manager(&self) -> Option<u32> {
         self.manager.as_ref().map(Child::id)
     }
 
-    /// Comes back with what its disk kept, in another boot, after everything ended.
+    /// After all programs have ended, mounts the disk with the data that it kept, in another simulated boot.
     pub(crate) fn come_back(&mut self) {
         self.crash();
         self.disk.as_mut().unwrap().plug_in();
     }
 
-    /// Its disk.
+    /// Returns the disk of the run.
     pub(crate) fn disk(&self) -> &Disk {
         self.disk.as_ref().unwrap()
     }
 
-    /// What is wrong with the files of a database; nothing if it is in order, or if there is none.
+    /// Returns the faults in the database files; empty if the database is intact or absent.
     pub(crate) fn flaws(&self) -> Vec<String> {
         let Some(path) = self.store.strip_prefix("sqlite:") else { return Vec::new() };
         let found: rusqlite::Result<String> = rusqlite::Connection::open(path)
@@ -261,12 +262,12 @@ impl Scene {
         }
     }
 
-    /// Asks until it is done, whatever becomes of managers meanwhile; gives what was printed.
+    /// Repeats a request until it succeeds, across restarts of the manager. Returns the printed text.
     pub(crate) fn ask(&mut self, args: &[&str]) -> Result<String, String> {
         self.ask_before(args, &[])
     }
 
-    /// The same, with what has to come last.
+    /// Like `ask`, with arguments that must come last.
     pub(crate) fn ask_before(&mut self, args: &[&str], last: &[&str]) -> Result<String, String> {
         let begun = Instant::now();
         let mut refusals = 0;
@@ -288,8 +289,9 @@ impl Scene {
         }
     }
 
-    /// Asks once; gives what was printed, or code and reason of the refusal. A launch whose command could not be started
-    /// was accepted all the same: its id is printed, and its exit code is one of those that shells use for that.
+    /// Sends a request once. Returns the printed text, or code and reason of the rejection. A launch whose command
+    /// could not
+    /// be started counts as accepted: its id is printed, and its exit code is 126 or 127.
     pub(crate) fn run(&self, args: &[&str]) -> Result<String, String> {
         let output = self.command(args).output().unwrap();
         match output.status.code() {
@@ -301,7 +303,7 @@ impl Scene {
         }
     }
 
-    /// Waits until a record is as wanted.
+    /// Waits until a record meets a condition.
     pub(crate) fn until(
         &mut self,
         id: &str,
@@ -312,7 +314,7 @@ impl Scene {
         records.pop().ok_or_else(|| format!("{id} has no record"))
     }
 
-    /// Waits until some records are as wanted; gives them in their order.
+    /// Waits until several records meet a condition. Returns them in the given order.
     pub(crate) fn until_all(
         &mut self,
         ids: &[&str],
@@ -337,7 +339,7 @@ impl Scene {
         }
     }
 
-    /// Ends a manager whose store trusts its disk no more, as its message asks: it acknowledges nothing until then.
+    /// Ends a manager whose store has failed, as its message asks: until then it acknowledges no write.
     fn open_anew(&mut self) {
         let failures = self.log().matches(READ_ONLY).count();
         if self.judge.is_some() && failures > self.opened_anew {
@@ -346,12 +348,13 @@ impl Scene {
         }
     }
 
-    /// The processes of this run that carry an entry in their environment beside its mark.
+    /// Returns the processes of this run that have the given entry in their environment.
     pub(crate) fn alive(&self, entry: &str) -> Vec<u32> {
         processes().filter(|pid| self.is_marked(*pid, entry)).collect()
     }
 
-    /// All processes of this run; supervisors have no environment, and name their directory.
+    /// Returns all processes of this run. Supervisors have no environment, but contain the directory in their
+    /// arguments.
     fn all(&self) -> Vec<u32> {
         let (mark, ground) = (format!("{MARK}={}", self.mark), self.dir.path().display().to_string());
         let names_it = |pid: u32| {
@@ -368,7 +371,7 @@ impl Scene {
         has(&mark) && has(entry)
     }
 
-    /// Ends all that was started in this run.
+    /// Kills all processes of this run.
     pub(crate) fn end_all(&self) {
         within(TIMEOUT, "the run is over", || {
             let left = self.all();
@@ -390,14 +393,14 @@ impl Scene {
     }
 }
 
-/// All processes that have not ended.
+/// Returns the pids of all live processes of the machine.
 fn processes() -> impl Iterator<Item = u32> {
     let all = fs::read_dir("/proc").unwrap();
     let all = all.filter_map(|each| each.ok()?.file_name().to_str()?.parse().ok());
     all.filter(|pid| is_alive(*pid))
 }
 
-/// What of a record matters here.
+/// Returns a short description of a record for messages.
 pub(crate) fn brief(record: &Value) -> String {
     let parts = ["launch_key", "status", "exit_code", "attempt", "reason"];
     parts.map(|part| format!("{part}={}", record[part])).join(" ")

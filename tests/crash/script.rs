@@ -1,4 +1,4 @@
-//! The work of a run: small, and of every kind.
+//! Work of a run: a few small processes of every kind.
 
 use crate::case::Detour;
 use crate::scene::Scene;
@@ -7,12 +7,12 @@ use serde_json::Value;
 use std::fs;
 use std::process::Stdio;
 
-/// What each command does first, so that nobody runs twice unseen.
+/// First line of each command: records the run, so that a second run is detected.
 const BEGIN: &str = "echo $0 $LONGHAUL_ATTEMPT >> ran";
-/// Tells when two hold the key at once; one that was killed holds nothing.
+/// Detects if two processes hold the key at the same time; a killed process holds nothing.
 const HOLD: &str = "if ! mkdir held; then kill -0 $(cat held/pid) 2>/dev/null && touch overlap; fi; \
     mkdir -p held; echo $$ > held/pid; sleep 0.15; rm -rf held";
-/// What is written when the log of the database shall become long.
+/// Size of the output, in bytes, that makes the write-ahead log long.
 const HEAVY: usize = 110_000;
 
 /// One process of the script.
@@ -23,26 +23,26 @@ pub(crate) struct Work {
     pub(crate) end: End,
 }
 
-/// How it has to end when nothing happens to it.
+/// Expected end of a process without faults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// With this code, after so many runs.
+    /// Exit code, and number of runs.
     Code(i64, usize),
     Cancelled,
-    /// Its record was let go of.
+    /// The record was pruned.
     Pruned,
 }
 
-/// All that was acknowledged.
+/// Everything that was acknowledged in a run.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) work: Vec<Work>,
-    /// The end of this one was acknowledged as asked for, and something of it lived on.
+    /// Processes whose requested stop was acknowledged although some of their descendants were still running.
     pub(crate) survivors: Vec<(&'static str, Vec<u32>)>,
 }
 
 impl Ledger {
-    /// The ids of all that have a record still.
+    /// Returns the ids of all processes that still have a record.
     pub(crate) fn kept(&self) -> Vec<&str> {
         self.work.iter().filter(|work| work.end != End::Pruned).map(|work| work.id.as_str()).collect()
     }
@@ -56,7 +56,7 @@ impl Ledger {
     ) -> Result<String, String> {
         let script = format!("{BEGIN}; {script}");
         let head = ["run", "-b", "--launch-key", name, "--grace", "300ms"];
-        // The name is the `$0` of the script.
+        // The name is passed as `$0` of the script.
         let shell = scene.shell();
         let tail = ["--", &shell, "-c", &script, name];
         let id = scene.ask_before(&[&head, options].concat(), &tail)?;
@@ -65,7 +65,7 @@ impl Ledger {
     }
 }
 
-/// Does it all under managers that may be struck, with one more in between.
+/// Runs the script with managers that can have faults, including one restart.
 pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     let pruned = ledger.launch(scene, ("pruned", End::Pruned), &[], "true")?;
@@ -87,7 +87,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     ledger.launch(scene, ("retried", End::Code(0, 2)), &retry, "mkdir tried 2>/dev/null && exit 1; true")?;
     ledger.launch(scene, ("first", End::Code(0, 1)), &["--key", "q"], HOLD)?;
     ledger.launch(scene, ("second", End::Code(0, 1)), &["--key", "q"], HOLD)?;
-    // Its end is recorded before what it leaves behind is gone, and once more afterwards.
+    // The end of this command is recorded before its descendants have ended, and once more afterwards.
     ledger.launch(scene, ("leaving", End::Code(4, 1)), &[], "sleep 300 & exit 4")?;
     let bounds = ["--log-head", "4k", "--log-tail", "64k"];
     ledger.launch(scene, ("loud", End::Code(0, 1)), &bounds, "head -c 3000000 /dev/zero")?;
@@ -112,7 +112,7 @@ pub(crate) fn play(scene: &mut Scene, detour: Detour) -> Result<Ledger, String> 
     Ok(ledger)
 }
 
-/// Does a little of it: a launch, output, a cancel and an end that outlives a manager.
+/// Runs a short script: a launch, output, a cancel, and an end while no manager runs.
 pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
     let mut ledger = Ledger::default();
     ledger.launch(scene, ("seven", End::Code(7, 1)), &[], "echo said; exit 7")?;
@@ -128,7 +128,7 @@ pub(crate) fn play_briefly(scene: &mut Scene) -> Result<Ledger, String> {
     Ok(ledger)
 }
 
-/// Halts a tree, so that a paused one is cancelled. What has ended in the meantime is not halted.
+/// Pauses a tree, so that a paused tree is cancelled. A tree that has ended meanwhile is not paused.
 fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     let record = scene.until(tree, "at work", |record| record["status"] == "running" || is_over(record))?;
     if !is_over(&record) {
@@ -138,7 +138,7 @@ fn halt(scene: &mut Scene, tree: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Cancels the first of a tree, and sees all of it end.
+/// Cancels the root of a tree, and waits until all of its processes have ended.
 fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String)]) -> Result<(), String> {
     if let Some((_, root)) = tree.first() {
         scene.ask(&["cancel", "--no-wait", root])?;
@@ -146,7 +146,7 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
     for (name, id) in tree {
         let record = scene.until(id, "over", is_over)?;
         let left = scene.alive(&format!("LONGHAUL_ID={id}"));
-        // Of what is interrupted nobody promises anything but to end it soon.
+        // For an interrupted process, the only promise is that its descendants end soon.
         if record["status"] == "cancelled" && !left.is_empty() {
             ledger.survivors.push((name, left));
         }
@@ -154,12 +154,12 @@ fn cancel(scene: &mut Scene, ledger: &mut Ledger, tree: &[(&'static str, &String
     Ok(())
 }
 
-/// Takes the supervisor away from a command that goes on.
+/// Kills the supervisor of a running command.
 fn strand(scene: &mut Scene, id: &str) -> Result<(), String> {
     let record = scene.until(id, "at work", |record| record["pid"].is_u64() || is_over(record))?;
     let pid = record["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
     if let Some(stat) = pid.filter(|_| !is_over(&record)).and_then(stat) {
-        // Of a manager that stands in already, or of nobody, there is nothing to take away.
+        // Without a live supervisor there is nothing to kill.
         let name = fs::read_to_string(format!("/proc/{}/cmdline", stat.parent)).unwrap_or_default();
         if name.starts_with("longhaul-shim") {
             kill("-KILL", stat.parent);
@@ -174,7 +174,7 @@ fn lengthen(scene: &mut Scene) -> Result<(), String> {
     let variables = ["A", "B"].map(|name| format!("{name}={heavy}"));
     for _ in 0..13 {
         let [first, second] = &variables;
-        // What waits costs nothing but its record.
+        // A waiting process needs only its record.
         let head =
             ["run", "-b", "--delay", "1h", "--meta", "part=of nothing", "--env", first, "--env", second];
         scene.ask_before(&head, &["--", "true", &heavy])?;
@@ -182,7 +182,7 @@ fn lengthen(scene: &mut Scene) -> Result<(), String> {
     Ok(())
 }
 
-/// Copies the store by a program that may be struck, then by one that is not.
+/// Copies the store with a program that can have faults, then with one that has none.
 fn copy(scene: &mut Scene) -> Result<(), String> {
     scene.crash();
     let to = format!("sqlite:{}", scene.beside("copied").display());
@@ -195,7 +195,7 @@ fn copy(scene: &mut Scene) -> Result<(), String> {
     }
     if is_there {
         fs::remove_file(scene.beside("copied")).map_err(|error| error.to_string())?;
-        // It named the store that it was copied to as one of this state directory.
+        // The file that binds the copy to this state directory.
         let _ = fs::remove_file(scene.beside("copied.state"));
     }
     let again = scene.command(&["store", "copy", &from, &to]).output().map_err(|error| error.to_string())?;

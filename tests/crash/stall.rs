@@ -1,4 +1,4 @@
-//! A disk that takes its time: launches wait for it, and with a database nobody else does.
+//! A slow disk. Launches wait for it; with a database, no other operation does.
 
 use crate::case::World;
 use crate::oracle;
@@ -11,12 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long a sync takes.
+/// Duration of a slow sync.
 const SLOW: Duration = Duration::from_secs(3);
-/// Whoever needs no disk is answered so soon, on a busy machine too.
+/// Time limit for operations that need no disk, also on a busy machine.
 const SOON: Duration = Duration::from_secs(1);
 
-/// Whether the next sync of the store is slow, and whether that one was begun.
+/// Says whether the next sync of the store is slow, and whether the slow sync has started.
 #[derive(Debug, Default)]
 struct Stall {
     is_due: AtomicBool,

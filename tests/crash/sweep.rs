@@ -1,4 +1,4 @@
-//! Many runs side by side.
+//! Concurrent runs.
 
 use crate::case::{Case, Detour, Latitude, World};
 use crate::oracle;
@@ -9,10 +9,10 @@ use std::panic;
 use std::sync::Mutex;
 use std::time::Instant;
 
-/// So many runs at once: most of the time each waits.
+/// Number of concurrent runs; each run mostly waits.
 const AT_ONCE: usize = 6;
 
-/// Plays the script once with what a case does; gives what is wrong.
+/// Runs the script once with the fault of a case. Returns the violations.
 pub(crate) fn play(case: &Case) -> Vec<String> {
     let rule = case.rule();
     let detour = Detour::of(&case.point);
@@ -28,7 +28,7 @@ pub(crate) fn play(case: &Case) -> Vec<String> {
     tell(&scene, &rule, wrong)
 }
 
-/// Plays the script with nothing but what a detour needs; gives what is wrong, and the points that were passed.
+/// Runs the script with only the additional action. Returns the violations and the passed crash points.
 pub(crate) fn play_untouched(world: World, detour: Detour) -> (Vec<String>, BTreeSet<String>) {
     let rules = match detour {
         Detour::After(before) => vec![before],
@@ -45,7 +45,7 @@ fn judged(scene: &mut Scene, detour: Detour, latitude: Option<Latitude>) -> Vec<
     played.unwrap_or_else(|stuck| vec![stuck])
 }
 
-/// One line for each thing that is wrong, and what managers told where there is one.
+/// Formats violations as one line each, followed by the log of the managers if there are any.
 pub(crate) fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String> {
     if !wrong.is_empty() {
         eprintln!("---- {what}\n{}\n{}", wrong.join("\n"), scene.log());
@@ -53,7 +53,7 @@ pub(crate) fn tell(scene: &Scene, what: &str, wrong: Vec<String>) -> Vec<String>
     wrong.into_iter().map(|each| format!("{what}: {each}")).collect()
 }
 
-/// Does all of it, several at a time, until a moment; gives what came of each that was begun.
+/// Calls a function for each item, several at a time, until a time limit. Returns the results of the started calls.
 pub(crate) fn side_by_side<T: Sync, R: Send>(
     tasks: &[T],
     until: Instant,

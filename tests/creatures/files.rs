@@ -1,10 +1,10 @@
-//! Those to which their descriptors and directories matter.
+//! Programs that depend on their descriptors and directories.
 
 use crate::census::{linger, ready};
 use crate::system::close;
 use std::io::Read;
 
-/// Closes its input and both outputs, and ends with 5.
+/// Closes its input and both outputs, and exits with 5.
 pub(crate) fn closes_all(_: &[String]) -> i32 {
     for descriptor in 0..3 {
         close(descriptor);
@@ -14,21 +14,21 @@ pub(crate) fn closes_all(_: &[String]) -> i32 {
     5
 }
 
-/// Ends with 0 if it was given the descriptors 0, 1 and 2 and no other.
+/// Exits with 0 if it has exactly the descriptors 0, 1 and 2.
 pub(crate) fn inherits(_: &[String]) -> i32 {
     let own = std::fs::read_dir("/proc/self/fd").unwrap();
     let given: Vec<String> = own
         .filter_map(|entry| {
             let entry = entry.unwrap();
             let target = std::fs::read_link(entry.path()).unwrap_or_default();
-            // The one that lists them is its own.
+            // The descriptor that lists the others does not count.
             (!target.starts_with("/proc")).then(|| entry.file_name().into_string().unwrap())
         })
         .collect();
     i32::from(given.len() != 3 || ["0", "1", "2"].iter().any(|each| !given.contains(&(*each).to_owned())))
 }
 
-/// Ends with 6 if there is nobody to ask.
+/// Exits with 6 if there is no terminal.
 pub(crate) fn wants_terminal(_: &[String]) -> i32 {
     let terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty");
     let mut answer = Vec::new();
@@ -36,7 +36,7 @@ pub(crate) fn wants_terminal(_: &[String]) -> i32 {
     if terminal.is_err() && asked.is_ok() && answer.is_empty() { 6 } else { 1 }
 }
 
-/// Removes the directory that it works in.
+/// Removes its working directory.
 pub(crate) fn loses_directory(_: &[String]) -> i32 {
     std::fs::remove_dir(std::env::current_dir().unwrap()).unwrap();
     ready();

@@ -1,4 +1,4 @@
-//! Those that kill, themselves among others.
+//! Programs that kill processes, including themselves.
 
 use crate::census::{await_word, linger, ready};
 use crate::system::{ABORT, KILL, STOP, kill, kill_itself, parent, unignore};
@@ -7,18 +7,18 @@ use rustix::process::{
     setrlimit,
 };
 
-/// Dies by the signal of that number.
+/// Kills itself with the signal of the given number.
 pub(crate) fn dies_by(words: &[String]) -> i32 {
     let signal = words.concat().parse().unwrap();
-    // The runtime of the language watches for overflows of the stack.
+    // The Rust runtime handles stack overflows.
     unignore(signal);
     kill_itself(signal);
-    // One that does not kill.
+    // The signal does not kill.
     98
 }
 
-/// Ends by a code, or by a signal where that is negative, as soon as it may; where it is told so, nobody but root may look
-/// into it.
+/// Ends with an exit code, or by a signal if the number is negative, when the test allows it. If asked, makes itself
+/// undumpable, so that only root can inspect it.
 pub(crate) fn ends(words: &[String]) -> i32 {
     let [kind, end] = words else { return 98 };
     if kind == "undumpable" {
@@ -34,7 +34,7 @@ pub(crate) fn ends(words: &[String]) -> i32 {
     end
 }
 
-/// Dies and leaves a core, if anybody keeps one.
+/// Crashes with a core dump, if core dumps are enabled.
 pub(crate) fn dumps_core(_: &[String]) -> i32 {
     let hard = rustix::process::getrlimit(Resource::Core).maximum;
     setrlimit(Resource::Core, Rlimit { current: hard, maximum: hard }).unwrap();
@@ -42,13 +42,13 @@ pub(crate) fn dumps_core(_: &[String]) -> i32 {
     98
 }
 
-/// Kills everybody in its group.
+/// Kills its process group.
 pub(crate) fn kills_group(_: &[String]) -> i32 {
     kill(0, KILL);
     98
 }
 
-/// Kills who supervises it; then ends with the code that it is given as soon as it may.
+/// Kills its supervisor, then exits with the given code when the test allows it.
 pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     kill(parent(), KILL);
     ready();
@@ -61,7 +61,7 @@ pub(crate) fn kills_supervisor(words: &[String]) -> i32 {
     }
 }
 
-/// Halts who supervises it.
+/// Stops its supervisor with SIGSTOP.
 pub(crate) fn stops_supervisor(_: &[String]) -> i32 {
     await_word("go");
     kill(parent(), STOP);
@@ -69,7 +69,7 @@ pub(crate) fn stops_supervisor(_: &[String]) -> i32 {
     linger()
 }
 
-/// Dies with its parent, which it kills.
+/// Requests a death signal for the death of its parent, and kills its parent.
 pub(crate) fn ties_itself_to_its_parent(_: &[String]) -> i32 {
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
     ready();

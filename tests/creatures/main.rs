@@ -1,7 +1,7 @@
-//! Programs that behave as badly as programs do: `zoo NAME [WORD]…`.
+//! Badly behaving test programs: `zoo NAME [WORD]…`.
 //!
-//! Each process that a creature makes says so in a file before it does anything else, so that whoever keeps them can count
-//! for himself who is left. None lives longer than two minutes.
+//! Each process first registers itself in a file, so that the test can count live processes independently. No process
+//! lives longer than two minutes.
 
 #![expect(clippy::unwrap_used, reason = "a creature that cannot do its worst has failed")]
 
@@ -15,7 +15,7 @@ mod system;
 mod vandals;
 mod wanderers;
 
-/// What a creature does with the words behind its name, and the code that it leaves with.
+/// Behaviour of a test program: takes the words after its name, returns its exit code.
 type Behaviour = fn(&[String]) -> i32;
 
 const CREATURES: &[(&str, Behaviour)] = &[
@@ -70,7 +70,7 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let (name, words) = words.split_first().unwrap();
     if name == "instant" {
-        // Whatever else it did would take longer than it may live.
+        // Time limit of a test program.
         std::process::exit(7);
     }
     let behaviour = CREATURES.iter().find(|(each, _)| each == name).unwrap().1;

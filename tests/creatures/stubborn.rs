@@ -1,4 +1,4 @@
-//! Those that do not do what they are asked.
+//! Programs that ignore requests.
 
 #![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
 
@@ -6,7 +6,7 @@ use crate::census::{again_and_again, await_word, beside, linger, ready};
 use crate::system::{KILL, STOP, TERM, creature, ignore, ignore_all, kill_itself};
 use std::time::Duration;
 
-/// Ends when it is asked to; never reads its input.
+/// Ends on request; never reads its input.
 pub(crate) fn obeys(_: &[String]) -> i32 {
     ready();
     linger()
@@ -17,20 +17,20 @@ pub(crate) fn ignores_term(_: &[String]) -> i32 {
     obeys(&[])
 }
 
-/// Ignores all that can be ignored.
+/// Ignores all signals that can be ignored.
 pub(crate) fn ignores_all(_: &[String]) -> i32 {
     ignore_all();
     obeys(&[])
 }
 
-/// Halts as soon as it began.
+/// Stops itself with SIGSTOP right after its start.
 pub(crate) fn stops_itself(_: &[String]) -> i32 {
     ready();
     kill_itself(STOP);
     linger()
 }
 
-/// Counts on and on in a file, and has two children who do the same.
+/// Counts in a file, with two children that do the same.
 pub(crate) fn counts(words: &[String]) -> i32 {
     if words.is_empty() {
         for child in ["1", "2"] {
@@ -47,13 +47,13 @@ pub(crate) fn counts(words: &[String]) -> i32 {
     })
 }
 
-/// Does nothing but use the processor.
+/// Uses only processor time.
 pub(crate) fn burns(_: &[String]) -> i32 {
     ready();
     again_and_again(std::hint::spin_loop)
 }
 
-/// Exits by itself as soon as it may, with the code that it is given; -1 is for KILL.
+/// Exits when the test allows it, with the given code; -1 stands for KILL.
 pub(crate) fn comes_and_goes(words: &[String]) -> i32 {
     ready();
     await_word("go");
@@ -64,7 +64,7 @@ pub(crate) fn comes_and_goes(words: &[String]) -> i32 {
     code
 }
 
-/// Starts `longhaul` as anybody would: the words are the program and what it is told.
+/// Starts `longhaul`: the words are the program and its arguments.
 pub(crate) fn nested(words: &[String]) -> i32 {
     let (program, words) = words.split_first().unwrap();
     let status = std::process::Command::new(program).args(words).status().unwrap();

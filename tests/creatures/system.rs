@@ -1,4 +1,4 @@
-//! What programs do to the system that no safe interface offers.
+//! System calls that no safe interface offers.
 
 #![expect(
     unsafe_code,
@@ -13,7 +13,7 @@ pub(crate) const STOP: i32 = libc::SIGSTOP;
 pub(crate) const ABORT: i32 = libc::SIGABRT;
 const LAST: i32 = 64;
 
-/// Another process with the same program; true in the child.
+/// Forks and registers the child. Returns true in the child.
 pub(crate) fn fork() -> bool {
     // SAFETY: no creature has a second thread, so that the child may do whatever its parent might.
     let pid = unsafe { libc::fork() };
@@ -24,13 +24,13 @@ pub(crate) fn fork() -> bool {
     pid == 0
 }
 
-/// A child that is not to be told of at its birth.
+/// Forks without registering the child. Returns true in the child.
 pub(crate) fn fork_unseen() -> bool {
     // SAFETY: as above.
     unsafe { libc::fork() == 0 }
 }
 
-/// Waits for a child that has ended, if there is one.
+/// Reaps an ended child, if there is one.
 pub(crate) fn reap() {
     // SAFETY: the kernel is asked to write nothing.
     unsafe { libc::waitpid(-1, std::ptr::null_mut(), libc::WNOHANG) };
@@ -41,20 +41,20 @@ pub(crate) fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
-/// Leaves to the kernel what becomes of a signal.
+/// Restores the default action of a signal.
 pub(crate) fn unignore(signal: i32) {
     // SAFETY: no handler is installed.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
-/// Ignores whatever can be ignored.
+/// Ignores all signals that can be ignored.
 pub(crate) fn ignore_all() {
     for signal in 1..=LAST {
         ignore(signal);
     }
 }
 
-/// Sends a signal; 0 means the own process group.
+/// Sends a signal; pid 0 stands for the own process group.
 pub(crate) fn kill(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).unwrap();
     // SAFETY: sends a signal, to nobody but the own group or a process of the same attempt.
@@ -70,7 +70,7 @@ pub(crate) fn parent() -> u32 {
     u32::try_from(unsafe { libc::getppid() }).unwrap()
 }
 
-/// Lets its parent trace it, and halts.
+/// Lets its parent trace it, and stops.
 pub(crate) fn be_traced() {
     // SAFETY: no memory is involved in this request.
     unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) };
@@ -82,12 +82,12 @@ pub(crate) fn close(descriptor: i32) {
     unsafe { libc::close(descriptor) };
 }
 
-/// Becomes the leader of a session, unless it leads one.
+/// Becomes the leader of a session, unless it already is.
 pub(crate) fn leave_session() {
     let _leads_one_already = rustix::process::setsid();
 }
 
-/// Another creature, which keeps its outputs to itself.
+/// Returns a command for another test program, without output.
 pub(crate) fn creature(name: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.arg(name).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,4 +1,4 @@
-//! One that lays hands on what is kept of it.
+//! A program that damages the files of its own attempt.
 
 #![expect(clippy::print_stdout, reason = "what it prints is its output, which it then destroys")]
 
@@ -9,10 +9,10 @@ use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// An end that it would like to have, with a check sum that is right.
+/// A forged exit record with a valid checksum.
 const FORGED: &str = "longhaul-exit 1\nkind=exited\ncode=0\nended_at=1\nwall=1\nsettled=1\n";
 
-/// Does one of several things to its own attempt directory.
+/// Damages its own attempt directory in one of several ways.
 pub(crate) fn vandal(words: &[String]) -> i32 {
     let directory = attempt_directory();
     println!("before");
@@ -32,7 +32,7 @@ pub(crate) fn vandal(words: &[String]) -> i32 {
             }
         }
         "blocks" => {
-            // The room that is kept for the record has that name.
+            // Name of the file that reserves space for the exit record.
             let _there_may_be_none = fs::remove_file(directory.join("exit.tmp"));
             for name in ["exit", "exit.tmp"] {
                 fs::create_dir_all(directory.join(name).join("full")).unwrap();
@@ -52,7 +52,7 @@ fn forge(directory: &Path) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
-/// Its supervisor holds it open.
+/// Returns the attempt directory, which its supervisor holds open.
 fn attempt_directory() -> PathBuf {
     let held = fs::read_dir(format!("/proc/{}/fd", parent())).unwrap();
     let mut places = held.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());

@@ -1,4 +1,4 @@
-//! Those that make others, and leave where they belong.
+//! Programs that create processes and leave their group or session.
 
 #![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
 
@@ -14,7 +14,7 @@ use std::time::Duration;
 const GENERATION: Duration = Duration::from_millis(4);
 const ZOMBIES: u32 = 50;
 
-/// Lives in a session of its own and is not to be asked.
+/// Lives in its own session and ignores requests.
 pub(crate) fn far(_: &[String]) -> i32 {
     leave_session();
     ignore(TERM);
@@ -22,7 +22,7 @@ pub(crate) fn far(_: &[String]) -> i32 {
     linger()
 }
 
-/// The classic: two forks, a session of its own, and the first process ends at once.
+/// Becomes a daemon in the classic way: two forks and a session; the first process ends at once.
 pub(crate) fn daemon(_: &[String]) -> i32 {
     if !fork() {
         wait_until_ready();
@@ -40,28 +40,28 @@ pub(crate) fn daemon(_: &[String]) -> i32 {
     linger()
 }
 
-/// Ends with 3, and leaves somebody who holds its output.
+/// Exits with 3, and leaves a child that holds its output open.
 pub(crate) fn holds_output(_: &[String]) -> i32 {
     Command::new(std::env::current_exe().unwrap()).arg("far").spawn().unwrap();
     wait_until_ready();
     3
 }
 
-/// Ends with 0, and leaves somebody who holds a port.
+/// Exits with 0, and leaves a child that holds a port open.
 pub(crate) fn holds_port(_: &[String]) -> i32 {
     creature("port").spawn().unwrap();
     wait_until_ready();
     0
 }
 
-/// Holds a port, whose number it tells.
+/// Listens on a port and reports its number.
 pub(crate) fn port(_: &[String]) -> i32 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     tell("port", &listener.local_addr().unwrap().port().to_string());
     far(&[])
 }
 
-/// Each generation starts the next one in a session of its own and ends; only the first stays.
+/// Each generation starts the next one in its own session and ends; only the first process stays.
 pub(crate) fn hops(words: &[String]) -> i32 {
     ignore(TERM);
     if words.is_empty() {
@@ -80,7 +80,7 @@ pub(crate) fn hops(words: &[String]) -> i32 {
     0
 }
 
-/// Four lines of descent: each process makes its heir and ends, so that everybody changes parents all the time.
+/// Four chains of processes: each process forks its successor and ends, so that parents change continuously.
 pub(crate) fn re_parents(_: &[String]) -> i32 {
     ignore(TERM);
     for _ in 0..4 {
@@ -92,7 +92,7 @@ pub(crate) fn re_parents(_: &[String]) -> i32 {
     linger()
 }
 
-/// Ends with 4 while such a line goes on.
+/// Exits with 4 while such a chain continues.
 pub(crate) fn leaves_storm(_: &[String]) -> i32 {
     ignore(TERM);
     if fork() {
@@ -102,7 +102,7 @@ pub(crate) fn leaves_storm(_: &[String]) -> i32 {
     4
 }
 
-/// Five breeders, each with a new child every four milliseconds.
+/// Five processes that each fork a new child every four milliseconds.
 pub(crate) fn storms(_: &[String]) -> i32 {
     ignore(TERM);
     for _ in 0..5 {
@@ -121,7 +121,7 @@ pub(crate) fn storms(_: &[String]) -> i32 {
     linger()
 }
 
-/// Three children in sessions of their own that never executed anything.
+/// Three forked children in their own sessions that never call exec.
 pub(crate) fn forks_only(_: &[String]) -> i32 {
     for _ in 0..3 {
         if fork() {
@@ -132,7 +132,7 @@ pub(crate) fn forks_only(_: &[String]) -> i32 {
     linger()
 }
 
-/// Makes children that end at once, and never asks how.
+/// Creates children that end at once, and never reaps them.
 pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     for _ in 0..ZOMBIES {
         if fork() {
@@ -143,7 +143,7 @@ pub(crate) fn makes_zombies(_: &[String]) -> i32 {
     linger()
 }
 
-/// Starts one program after the other the fast way.
+/// Starts one program after the other with vfork.
 pub(crate) fn vforks(_: &[String]) -> i32 {
     let mut runs = 0_u32;
     again_and_again(|| {
@@ -155,7 +155,7 @@ pub(crate) fn vforks(_: &[String]) -> i32 {
     })
 }
 
-/// Leaves somebody behind with another name, other arguments, no variable and no session.
+/// Leaves a child with another name, other arguments, no environment and its own session.
 pub(crate) fn sheds_its_name(_: &[String]) -> i32 {
     if fork() {
         leave_session();
@@ -169,14 +169,14 @@ pub(crate) fn sheds_its_name(_: &[String]) -> i32 {
     linger()
 }
 
-/// The one that was left behind: its name looks like the end of what the kernel tells, and like that of a zombie.
+/// The child of `sheds_its_name`: its name imitates the format of /proc/PID/stat and the state of a zombie.
 pub(crate) fn renamed(words: &[String]) -> i32 {
     rustix::thread::set_name(c"a) Z 1 1 1 (b").unwrap();
     std::fs::write(format!("{}.ready", words.concat()), "").unwrap();
     linger()
 }
 
-/// Traces a child, which acts on no signal while it is held.
+/// Traces a child, which therefore does not react to signals.
 pub(crate) fn traces(_: &[String]) -> i32 {
     if fork() {
         ignore(TERM);
@@ -184,7 +184,7 @@ pub(crate) fn traces(_: &[String]) -> i32 {
         return linger();
     }
     if fork_unseen() {
-        // Says so once its sister is held.
+        // Reports once the traced child is stopped.
         let begin = std::time::Instant::now();
         while begin.elapsed() < Duration::from_secs(10) && !is_traced(parent()) {
             std::thread::sleep(GENERATION);

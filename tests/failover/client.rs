@@ -1,4 +1,4 @@
-//! Clients that launch all the time, and insist on an answer.
+//! Clients that launch continuously and retry until they get a reply.
 
 use longhaul_tests::ask::{Answer, ask};
 use longhaul_wire::api::{CommandRequest, EnvironmentRequest, LaunchRequest};
@@ -9,16 +9,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-/// On each node.
+/// Number of clients on each node.
 const CLIENTS: usize = 2;
-/// The pace of a client.
+/// Delay between two launches of a client.
 const PAUSE: Duration = Duration::from_millis(150);
-/// Longer than a manager takes to give up.
+/// Time limit of a request, longer than the manager's own limit.
 const TIMEOUT: Duration = Duration::from_secs(15);
-/// In which everything that was asked is answered at last.
+/// Time limit for the replies to the last repeated requests.
 const INSISTING: Duration = Duration::from_secs(25);
 
-/// A command that writes to the journal when it begins and when it ends.
+/// A command that writes to the journal at its start and at its end.
 const SCRIPT: &str = r#"
 echo "$LONGHAUL_ID $LONGHAUL_ATTEMPT start $4" >> "$1"
 sleep "$2"
@@ -26,14 +26,14 @@ echo "$LONGHAUL_ID $LONGHAUL_ATTEMPT end $4" >> "$1"
 exit "$3"
 "#;
 
-/// One launch, and what came of it.
+/// A launch and its outcome.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     pub(crate) code: i32,
-    /// The node that was asked last.
+    /// Node of the latest request.
     pub(crate) node: &'static str,
     pub(crate) acknowledged: Option<Acknowledged>,
-    /// It was sent again, after an answer that said nothing.
+    /// True if the launch was repeated after a request without a clear reply.
     pub(crate) in_doubt: bool,
 }
 
@@ -43,15 +43,15 @@ pub(crate) struct Acknowledged {
     pub(crate) at: Instant,
 }
 
-/// What all clients asked, by launch keys.
+/// Launches of all clients, by launch key.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) launches: BTreeMap<String, Launch>,
-    /// How often which answer was none that a client can go on with.
+    /// Number of rejections, by their text.
     pub(crate) refusals: BTreeMap<String, u64>,
 }
 
-/// The clients at work.
+/// The running clients.
 pub(crate) struct Clients {
     threads: Vec<JoinHandle<()>>,
     over: Arc<AtomicBool>,
@@ -59,7 +59,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Some at each of these sockets, whose nodes have these names. What may run anywhere may have to wait as well.
+    /// Starts clients for each of the given nodes and sockets. With `may_wait`, launches for any node may be queued.
     pub(crate) fn start(nodes: &[(&'static str, PathBuf)], journal: &Path, may_wait: bool) -> Self {
         let over = Arc::new(AtomicBool::new(false));
         let ledger = Arc::new(Mutex::new(Ledger::default()));
@@ -84,13 +84,13 @@ impl Clients {
         Self { threads, over, ledger }
     }
 
-    /// How many launches were acknowledged so far.
+    /// Returns the number of acknowledged launches.
     pub(crate) fn acknowledged(&self) -> usize {
         let ledger = locked(&self.ledger);
         ledger.launches.values().filter(|launch| launch.acknowledged.is_some()).count()
     }
 
-    /// Whether a launch was acknowledged at each of these nodes after that.
+    /// Returns true if each node acknowledged a launch after the given time.
     pub(crate) fn are_heard(&self, nodes: &[&str], after: Instant) -> bool {
         let ledger = locked(&self.ledger);
         nodes.iter().all(|node| {
@@ -101,7 +101,7 @@ impl Clients {
         })
     }
 
-    /// Lets everybody ask once more what was not answered, and gives what was said.
+    /// Lets all clients repeat their unanswered requests once, stops them, and returns the launches.
     pub(crate) fn part(self) -> Ledger {
         self.over.store(true, Ordering::Relaxed);
         for thread in self.threads {
@@ -113,7 +113,7 @@ impl Clients {
 
 struct Client {
     name: String,
-    /// The place of its node among all.
+    /// Index of the client's node.
     own: usize,
     may_wait: bool,
     nodes: Vec<(&'static str, PathBuf)>,
@@ -151,7 +151,7 @@ impl Client {
         }
     }
 
-    /// The next launch: mostly short ones; an early one is there before, during and after a failover.
+    /// Returns the next launch. Most are short; early ones run before, during and after a failover.
     fn drawn(&self, number: u64) -> LaunchRequest {
         let key = format!("{}-{number}", self.name);
         let code = if number % 5 == 2 { 7 } else { 0 };
@@ -177,7 +177,7 @@ impl Client {
                 ..CommandRequest::default()
             }),
             launch_key: Some(key),
-            // Some may run wherever there is room, and the early ones of them not before all this is under way.
+            // Some launches may run on any node; the early ones of them start only while the fault is present.
             any_node: number.is_multiple_of(3),
             delay_ms: (self.may_wait && number < 13 && number.is_multiple_of(3))
                 .then_some(2_000 + number * 700),
@@ -185,7 +185,8 @@ impl Client {
         }
     }
 
-    /// Whether it was acknowledged; otherwise it will be sent again, and to another node if any may run it.
+    /// Sends a launch. Returns true if it was acknowledged; otherwise it is repeated, on another node if any node may
+    /// run it.
     fn send(&mut self, request: LaunchRequest, tries: usize) -> bool {
         let body = serde_json::to_value(&request).unwrap();
         let place = if request.any_node { (self.own + tries) % self.nodes.len() } else { self.own };

@@ -10,12 +10,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 const PROGRAM: &str = "redis-server";
-/// Servers that begin, and that find each other.
+/// Time limit for the start of the servers.
 const BEGINNING: Duration = Duration::from_secs(20);
-/// Sentinels take back what they promoted another one for only after some seconds.
+/// Time limit for role changes: sentinels reconfigure an earlier primary only after some seconds.
 const CHANGING: Duration = Duration::from_secs(30);
 
-/// All servers; they are killed when this is dropped.
+/// All servers; they are killed when the value is dropped.
 pub(crate) struct Cluster {
     primary: Server,
     replicas: Vec<Server>,
@@ -24,7 +24,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// All know each other; each has these settings.
+    /// Starts all servers with the given settings, and waits until they know each other.
     pub(crate) fn start(ground: &Path, machines: &Machines, settings: &str) -> Self {
         let known = machines.known(PRIMARY);
         let port = machines.publish(&[PRIMARY, REPLICAS[0], REPLICAS[1]], 0);
@@ -66,14 +66,15 @@ impl Cluster {
             sentinels.iter().all(knows).then_some(())
         });
         for sentinel in &sentinels {
-            // What takes a sentinel so many seconds is to look again, and to be sure of what it saw: the order in which it
-            // does all that stays. An older one (before 7.0) knows no such command, and takes its time.
+            // Shortens the intervals of the sentinels; the order of their actions stays the same. Versions before 7.0
+            // do not have
+            // this command and are slower.
             let _ = sentinel.ask(&["SENTINEL", "DEBUG", "info-period", "1000", "publish-period", "500"]);
         }
         Self { primary, replicas, sentinels, hosts: hosts.join(",") }
     }
 
-    /// The store of managers, with this query behind it.
+    /// Returns the store URL for managers, with the given query.
     pub(crate) fn url(&self, query: &str) -> String {
         format!("redis+sentinel://{}/main?{query}", self.hosts)
     }
@@ -82,9 +83,9 @@ impl Cluster {
         self.primary.kill();
     }
 
-    /// Starts the first primary again on what it kept.
+    /// Starts the first primary again with its stored data.
     pub(crate) fn restart_primary(&mut self, machines: &Machines) {
-        // What sentinels made of it meanwhile they tell it themselves.
+        // The sentinels then make it a replica.
         self.primary.restart(machines);
     }
 
@@ -92,7 +93,7 @@ impl Cluster {
         self.replicas.iter().any(Server::is_primary)
     }
 
-    /// The first primary follows, and so does the other replica.
+    /// Returns true if the first primary and the other replica follow the promoted one.
     pub(crate) fn is_whole_again(&self) -> bool {
         !self.primary.is_primary() && self.replicas.iter().any(Server::is_followed_by_two)
     }
@@ -105,7 +106,7 @@ impl Cluster {
         within(CHANGING, "the first primary follows", || self.is_whole_again().then_some(()));
     }
 
-    /// What the servers of the data know, by this command: to look at when something is not as it should be.
+    /// Returns the replies of the data servers to a command, for error messages.
     pub(crate) fn told(&self, command: &[&str]) -> Vec<String> {
         [&self.primary]
             .into_iter()
@@ -154,7 +155,7 @@ impl Server {
         replication.contains("role:master") && replication.matches("state=online").count() == 2
     }
 
-    /// What a command is answered, by the client that comes with the server.
+    /// Sends a command with redis-cli and returns its reply.
     fn ask(&self, command: &[&str]) -> String {
         let asked =
             Command::new("redis-cli").arg("-s").arg(self.directory.join("socket")).args(command).output();
@@ -172,7 +173,7 @@ fn run(directory: &Path, machines: &Machines, machine: Machine) -> Child {
     let mut command = machines.command(machine, PROGRAM);
     command.current_dir(directory).arg("settings");
     if fs::read_to_string(directory.join("settings")).unwrap().contains("sentinel monitor") {
-        // Debian's program of that name is this one.
+        // In Debian, redis-sentinel is this program.
         command.arg("--sentinel");
     }
     let mut process =

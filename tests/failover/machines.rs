@@ -1,8 +1,9 @@
-//! Machines on a network that can be cut in two.
+//! Simulated machines on a network that can be partitioned.
 //!
-//! Where that is permitted each machine is a network namespace, and what crosses a cut is dropped without a word, as by a
-//! switch that failed. Elsewhere each is some addresses of the loopback behind proxies; then connections that cross a cut
-//! end, and all managers stand where the old primary does.
+//! If permitted, each machine is a network namespace, and packets across a cut are dropped without notice, as by a
+//! failed
+//! switch. Otherwise each machine is a group of loopback addresses behind proxies: connections across a cut are closed,
+//! and all managers are on the side of the old primary.
 
 use crate::partition::{Machine, Network};
 use std::ffi::OsStr;
@@ -10,25 +11,25 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The one that has the primary, at first.
+/// Machine of the first primary.
 pub(crate) const PRIMARY: Machine = 1;
 pub(crate) const REPLICAS: [Machine; 2] = [2, 3];
-/// One of them stands beside a replica; a majority of them decides.
+/// Machines of the sentinels. One of them also has a replica; a majority decides.
 pub(crate) const SENTINELS: [Machine; 3] = [3, 4, 5];
-/// Managers, by the names of their nodes: beside the primary, beside a replica, beside a sentinel.
+/// Nodes and their machines: with the primary, with a replica, with a sentinel.
 pub(crate) const NODES: [(&str, Machine); 3] =
     [("ada", PRIMARY), ("bob", REPLICAS[0]), ("cleo", SENTINELS[1])];
 
 const ALL: [Machine; 5] = [1, 2, 3, 4, 5];
-/// Where whoever connects through a proxy stands that is no server.
+/// Machine of a client that connects through a proxy and is not a server.
 const CLIENT: Machine = 0;
-/// Each machine has its own, so that everybody may use the same one.
+/// Port of all servers; each machine has its own address.
 const PORT: &str = "6379";
 const NAMES: &str = "lh-failover-";
 
-/// All machines; they are gone when this is dropped, and what runs on them has to be gone before.
+/// All machines. They are removed when the value is dropped; their programs must have ended before.
 pub(crate) enum Machines {
-    /// Their names begin so.
+    /// Prefix of the names of the namespaces.
     Namespaces(String),
     Proxies(Network),
 }
@@ -68,7 +69,7 @@ impl Machines {
         machines
     }
 
-    /// Where a machine is known to the others.
+    /// Returns the address by which other machines reach a machine.
     pub(crate) fn known(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => format!("10.77.0.{machine}"),
@@ -76,7 +77,7 @@ impl Machines {
         }
     }
 
-    /// Where its servers listen.
+    /// Returns the address on which the servers of a machine listen.
     pub(crate) fn own(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => self.known(machine),
@@ -84,7 +85,7 @@ impl Machines {
         }
     }
 
-    /// From where they connect.
+    /// Returns the address from which the programs of a machine connect.
     pub(crate) fn source(&self, machine: Machine) -> String {
         match self {
             Self::Namespaces(_) => self.known(machine),
@@ -92,7 +93,7 @@ impl Machines {
         }
     }
 
-    /// A port that is free on these machines, at which others reach them from now on.
+    /// Returns a port that is free on these machines and is reachable from other machines from now on.
     pub(crate) fn publish(&self, machines: &[Machine], offset: u16) -> String {
         match self {
             Self::Namespaces(_) => (PORT.parse::<u16>().unwrap() + offset).to_string(),
@@ -104,7 +105,7 @@ impl Machines {
         }
     }
 
-    /// A program on a machine.
+    /// Returns a command that runs on a machine.
     pub(crate) fn command(&self, machine: Machine, program: impl AsRef<OsStr>) -> Command {
         match self {
             Self::Namespaces(names) => {
@@ -116,7 +117,7 @@ impl Machines {
         }
     }
 
-    /// Cuts these machines off from all others, together.
+    /// Cuts these machines off from all others; they still reach each other.
     pub(crate) fn cut_off(&self, machines: &[Machine]) {
         match self {
             Self::Namespaces(names) => plug(names, machines, "apart"),
@@ -145,7 +146,7 @@ fn plug(names: &str, machines: &[Machine], side: &str) {
     ip_batch(&format!("{names}switch"), &lines.collect::<String>());
 }
 
-/// Those of runs that were killed.
+/// Removes namespaces of runs that were killed.
 fn remove_left_over() {
     for name in known_names() {
         let run = name.strip_prefix(NAMES).and_then(|rest| rest.split('-').next()?.parse().ok());

@@ -1,8 +1,9 @@
-//! Managers on a Redis that sentinels watch, whose primary dies or is cut off while clients launch all the time.
+//! Managers on a Redis server with sentinels, whose primary is killed or cut off while clients launch continuously.
 //!
-//! Three managers stand beside the primary, beside a replica and beside a sentinel; where the network is cut, some of
-//! them are on the one side and some on the other. What was acknowledged to any client, at any moment, is there when all
-//! is whole again, and came to its true end exactly once: by the records, and by what the commands themselves wrote.
+//! Three managers run: with the primary, with a replica and with a sentinel. If the network is partitioned, they are on
+//! different sides. At the end, everything that was acknowledged to a client must exist and must have run and ended
+//! exactly
+//! once, according to the records and to the journal that the commands wrote.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,17 +31,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use truth::{Count, Keys};
 
-/// Long enough that nobody is called lost for what happens here.
+/// Leases with a grace that is long enough that no node is declared lost.
 const LEASES: &str = "lease=5&grace=60";
-/// Each write of a server is on its disk before it is acknowledged.
+/// Server setting: each write is synced to disk before it is acknowledged.
 const SYNCED: &str = "appendfsync always\n";
 const LAZY: &str = "appendfsync everysec\n";
-/// A primary without a replica that answered within a second takes no writes, as Redis recommends against this.
+/// Server setting: a primary without a replica that answered within a second accepts no writes, as Redis recommends.
 const NOT_ALONE: &str = "min-replicas-to-write 1\nmin-replicas-max-lag 1\n";
-/// What a run has before anything happens to it, and how long it goes on with a promoted replica.
+/// Number of launches before the fault, and again with the promoted replica.
 const BEFORE: usize = 30;
 const APART: Duration = Duration::from_secs(2);
-/// From when all is whole again until everybody is served.
+/// Time limit from the end of the fault until all clients are served.
 const RESUMING: Duration = Duration::from_secs(20);
 
 #[test]
@@ -70,24 +71,24 @@ fn nothing_less_than_all_replicas_is_taken_for_safe_and_launches_outlive_a_prima
     run.goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
-/// What replicas lack, the nodes give back that it was acknowledged to.
+/// The nodes restore acknowledged records that the promoted replica lacks.
 #[test]
 #[cfg_attr(not(redis), ignore = "redis-server is missing (Debian: apt-get install redis-server)")]
 fn launches_are_given_back_that_a_promoted_replica_lacks_though_nothing_was_promised() {
-    // Work that waits and may run anywhere may run on both sides of a cut that is longer than a lease.
+    // A waiting process for any node may run on both sides of a partition that is longer than a lease.
     Run { keys: Keys::MayBeLost, ..Run::start(SYNCED, "cache") }
         .goes(&Fault::CutOff(&[PRIMARY, REPLICAS[0]]));
 }
 
-/// What befalls the primary.
+/// Fault of the primary.
 enum Fault {
-    /// It is killed, and starts again after another one was promoted.
+    /// The primary is killed, and started again after a replica was promoted.
     Killed,
-    /// It is cut off, together with these machines.
+    /// The primary is cut off, together with these machines.
     CutOff(&'static [Machine]),
 }
 
-/// Servers and managers; they end before their network does.
+/// Servers and managers; they end before their network is removed.
 struct Run {
     nodes: Vec<Node>,
     cluster: Cluster,
@@ -96,7 +97,7 @@ struct Run {
     keys: Keys,
 }
 
-/// When what happened.
+/// Times of the steps of a run.
 struct Course {
     begun: Instant,
     fault: Instant,
@@ -104,13 +105,13 @@ struct Course {
     mended: Instant,
     whole: Instant,
     served: Instant,
-    /// How many commands began from the fault until all was whole again.
+    /// Number of commands that started between the fault and its end.
     begun_apart: usize,
 }
 
 impl Run {
     fn start(settings: &str, durability: &str) -> Self {
-        // In memory where that is possible: a server that waits for a busy disk is taken for dead.
+        // In memory if possible: a server that waits for a busy disk is taken for dead.
         let place = Some("/dev/shm").filter(|place| Path::new(place).is_dir());
         let place = place.map_or_else(std::env::temp_dir, PathBuf::from);
         let ground = tempfile::Builder::new().prefix("lh-failover-").tempdir_in(place).unwrap();
@@ -124,7 +125,7 @@ impl Run {
         Self { nodes, cluster, machines, ground, keys: Keys::Kept }
     }
 
-    /// A manager does not start with this durability, and says why.
+    /// Checks that a manager refuses to start with this durability, for the given reason.
     fn refuses(&self, durability: &str, why: &str) {
         let store = self.cluster.url(&format!("namespace=other&durability={durability}"));
         let output = Node::refused(self.ground.path(), &self.machines, PRIMARY, &store);
@@ -132,7 +133,7 @@ impl Run {
         assert!(said.contains(why), "{durability}: {said}");
     }
 
-    /// Launches before, while and after it happens, and looks at what came of them.
+    /// Launches before, during and after the fault, and checks the results.
     fn goes(mut self, fault: &Fault) {
         let sockets: Vec<(&'static str, PathBuf)> =
             self.nodes.iter().map(|node| (node.name, node.socket())).collect();
@@ -151,7 +152,7 @@ impl Run {
         }
         self.cluster.until_one_is_promoted();
         let promoted = Instant::now();
-        // The time in which both sides go on as they see fit is what this waits for.
+        // Both sides continue on their own for this time.
         std::thread::sleep(APART);
         let mended = Instant::now();
         match fault {

@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-/// So many run at once on a node: more than clients ask for.
+/// Maximum number of root processes of a node: more than the clients launch.
 const ROOTS: usize = 64;
 const BEGINNING: Duration = Duration::from_secs(20);
 const ANSWERING: Duration = Duration::from_secs(10);
 
-/// A node; its manager is killed when this is dropped.
+/// A node; its manager is killed when the value is dropped.
 pub(crate) struct Node {
     pub(crate) name: &'static str,
     home: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// One that serves.
+    /// Starts a node and waits until it serves.
     pub(crate) fn start(
         ground: &Path,
         machines: &Machines,
@@ -45,7 +45,7 @@ impl Node {
         node
     }
 
-    /// What one says that does not start with this store.
+    /// Returns the message of a manager that refuses to start with this store.
     pub(crate) fn refused(ground: &Path, machines: &Machines, machine: Machine, store: &str) -> Output {
         let output =
             serving(ground, machines, "refused", machine, store).stdout(Stdio::piped()).output().unwrap();
@@ -57,7 +57,7 @@ impl Node {
         self.home.join("state/longhaul.sock")
     }
 
-    /// What its manager told.
+    /// Returns the log of the manager.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.home.join("serve.log")).unwrap_or_default()).into_owned()
     }
@@ -89,7 +89,7 @@ fn serving(ground: &Path, machines: &Machines, name: &str, machine: Machine, sto
         .env("LONGHAUL_STATE_DIR", home.join("state"))
         .env("LONGHAUL_NODE_ID", name)
         .env("LONGHAUL_STORE", store)
-        // All are of one cluster: the file of its key is there.
+        // All nodes share the file of the cluster key.
         .env("XDG_CONFIG_HOME", ground.join("config"))
         .stdin(Stdio::null());
     command

@@ -1,4 +1,4 @@
-//! What was acknowledged is there, and came to its true end once.
+//! Checks that everything acknowledged exists and ended once.
 
 use crate::client::{Acknowledged, Launch, Ledger};
 use longhaul_tests::Findings;
@@ -8,34 +8,34 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// In which what runs ends, and is written down.
+/// Time limit for running commands to end and to be recorded.
 const ENDING: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How many were acknowledged, and how many of those are there.
+/// Number of acknowledged launches, and of those that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count {
     pub(crate) acknowledged: usize,
     pub(crate) present: usize,
-    /// How many of them are there a second time, because they were sent again and their key had been lost.
+    /// Number of launches that exist twice, because they were repeated after their launch key was lost.
     pub(crate) again: usize,
 }
 
-/// What becomes of launch keys.
+/// Expected durability of launch keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keys {
     Kept,
-    /// Those of launches that nobody was told of, with the primary that had them.
+    /// Keys of unacknowledged launches may be lost with the primary.
     MayBeLost,
 }
 
-/// How many commands began so far.
+/// Returns the number of commands that have started.
 pub(crate) fn begun(journal: &Path) -> usize {
     let written = std::fs::read_to_string(journal).unwrap_or_default();
     written.lines().filter(|line| line.contains(" start ")).count()
 }
 
-/// Waits until nothing runs any more, and holds what there is to what was asked.
+/// Waits until no command is running, and compares the records with the launches.
 pub(crate) fn check(
     ledger: &Ledger,
     socket: &Path,
@@ -75,7 +75,7 @@ pub(crate) fn check(
         };
         count.acknowledged += 1;
         count.present += usize::from(ids.contains(&id.as_str()));
-        // Where the key itself may be lost that was never acknowledged, a launch that is sent again may be another one.
+        // If the key of an unacknowledged launch may be lost, a repeated launch may create another process.
         if found.len() > 1 && launch.in_doubt && keys == Keys::MayBeLost {
             count.again += 1;
         } else if ids != [id] {
@@ -97,11 +97,11 @@ pub(crate) fn check(
     count
 }
 
-/// It came to its true end, and ran once.
+/// Checks that a process has the expected end, and ran once.
 fn check_end(key: &str, launch: &Launch, view: &ProcessView, written: &str, findings: &mut Findings) {
     let id = &view.id;
     let lines: Vec<&str> = written.lines().filter(|line| line.starts_with(id.as_str())).collect();
-    // An attempt that surely never began may have been taken back, so that another one was the first to begin.
+    // An attempt that certainly never started may have been reverted, so that another attempt was the first to start.
     let once = ["start", "end"].map(|word| format!("{id} {} {word} {key}", view.attempt));
     if lines != once {
         findings.note(format_args!("the launch {key} wrote {lines:?}, not {once:?}"));

@@ -42,7 +42,10 @@ pub(crate) fn of_database(path: &Path) -> DoctorCheck {
     let shown = format!("sqlite:{}", path.display());
     let error = match SqliteStore::look(path) {
         Ok(None) => {
-            return DoctorCheck::ok(NAME, format!("{shown} does not exist yet; the first manager creates it"));
+            return DoctorCheck::ok(
+                NAME,
+                format!("{shown} does not exist yet; the first manager creates it"),
+            );
         }
         Ok(Some(found)) => {
             let told = format!("{shown}, {}", amount(found.bytes));

@@ -78,13 +78,13 @@ fn strange_variable_is_warned_of_and_no_error() {
         let (_, err) = run(&["config", verb]);
         assert!(err.starts_with("warning: "), "{err}");
         assert!(
-            err.contains("LONGHAUL_LIMITS_MAX_PARALEL; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?"),
+            err.contains("LONGHAUL_LIMITS_MAX_PARALEL is unknown and has no effect; did you mean LONGHAUL_LIMITS_MAX_PARALLEL?"),
             "{err}"
         );
         let (out, err) = run(&["--json", "config", verb]);
         let document: serde_json::Value = serde_json::from_str(&out).unwrap();
         assert!(
-            document["warnings"][0].as_str().unwrap().contains("MAX_PARALEL;") && err.is_empty(),
+            document["warnings"][0].as_str().unwrap().contains("MAX_PARALEL is unknown") && err.is_empty(),
             "{out}"
         );
     }
