@@ -94,6 +94,10 @@ const PLAIN: &[&str] = &[
     "crates/shim/src/",
     "crates/view/src/",
     "crates/wire/src/",
+    "tests/crash/",
+    "tests/creatures/",
+    "tests/failover/",
+    "tests/zoo/",
 ];
 
 #[test]

@@ -98,7 +98,7 @@ impl Disk {
 
     /// Mounts the disk again, as after another boot, once no process uses it.
     pub(crate) fn plug_in(&mut self) {
-        within(TIMEOUT, "the disk is used by nobody", || self.unmount().then_some(()));
+        within(TIMEOUT, "no process uses the disk", || self.unmount().then_some(()));
         self.boots += 1;
         self.begin_boot();
         self.mount();

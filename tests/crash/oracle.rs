@@ -124,10 +124,10 @@ fn strangers(scene: &mut Scene, ledger: &Ledger) -> Result<Vec<String>, String> 
         let id = id_of(each);
         each["metadata"].is_null() && !ledger.work.iter().any(|work| work.id == id)
     };
-    let strangers = listed.iter().filter(is_unknown).map(|each| format!("nobody launched {}", brief(each)));
+    let strangers = listed.iter().filter(is_unknown).map(|each| format!("not launched: {}", brief(each)));
     let pruned = ledger.work.iter().filter(|work| work.end == End::Pruned);
     let back = pruned.filter(|work| listed.iter().any(|each| id_of(each) == work.id));
-    Ok(strangers.chain(back.map(|work| format!("{} was let go of and is there", work.name))).collect())
+    Ok(strangers.chain(back.map(|work| format!("{} was pruned and exists", work.name))).collect())
 }
 
 /// Returns processes that are still running although they were reported as ended.

@@ -164,7 +164,7 @@ fn judge(scene: &mut Scene, mut told: Vec<Told>) -> Result<Vec<String>, String> 
         }
     }
     if unknown > 2 * CLIENTS {
-        wrong.push(format!("{unknown} ends are unknown, and not so many were under way"));
+        wrong.push(format!("{unknown} ends are unknown, more than were in progress"));
     }
     scene.crash();
     wrong.extend(scene.flaws());

@@ -48,7 +48,7 @@ fn protect(scene: &mut Scene) -> Result<Vec<String>, String> {
     // Neither the store nor the directory can store the exit, so it must not be reported as durable.
     let waited = scene.run(&["wait", &gated, "--timeout", "1s", "--no-autostart"]);
     if !waited.as_ref().is_err_and(|told| told.starts_with("Some(75)")) {
-        wrong.push(format!("an end was told that nothing keeps: {waited:?}"));
+        wrong.push(format!("an end was reported that is not durable: {waited:?}"));
     }
 
     scene.end_all();

@@ -81,7 +81,7 @@ fn launch_slowly(scene: &mut Scene, stall: &Stall) -> Result<Vec<String>, String
     fs::write(scene.work().join("go"), "").map_err(|error| error.to_string())?;
     scene.until_all(&ledger.kept(), "over", is_over)?;
     wrong.extend(
-        oracle::judge(scene, &ledger, None)?.into_iter().filter(|each| !each.starts_with("nobody launched")),
+        oracle::judge(scene, &ledger, None)?.into_iter().filter(|each| !each.starts_with("not launched")),
     );
     Ok(wrong)
 }

@@ -1,6 +1,6 @@
 //! Programs that ignore requests.
 
-#![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
+#![expect(clippy::zombie_processes, reason = "a program that leaves children behind does not wait for them")]
 
 use crate::census::{again_and_again, await_word, beside, linger, ready};
 use crate::system::{KILL, STOP, TERM, creature, ignore, ignore_all, kill_itself};

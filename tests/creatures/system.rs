@@ -57,7 +57,7 @@ pub(crate) fn ignore_all() {
 /// Sends a signal; pid 0 stands for the own process group.
 pub(crate) fn kill(pid: u32, signal: i32) {
     let pid = i32::try_from(pid).unwrap();
-    // SAFETY: sends a signal, to nobody but the own group or a process of the same attempt.
+    // SAFETY: sends a signal, only to the own group or to a process of the same attempt.
     unsafe { libc::kill(pid, signal) };
 }
 

@@ -1,6 +1,6 @@
 //! Programs that create processes and leave their group or session.
 
-#![expect(clippy::zombie_processes, reason = "whoever leaves others behind waits for nobody")]
+#![expect(clippy::zombie_processes, reason = "a program that leaves children behind does not wait for them")]
 
 use crate::census::{again_and_again, beside, linger, ready, tell};
 use crate::system::{

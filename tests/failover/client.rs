@@ -205,7 +205,7 @@ impl Client {
                 return true;
             }
             Answer::Said { body, .. } => body["type"].as_str().unwrap_or("nothing").to_owned(),
-            Answer::Nobody => "nobody".to_owned(),
+            Answer::Nobody => "no manager".to_owned(),
             Answer::Silence => "silence".to_owned(),
         };
         *ledger.refusals.entry(refusal).or_default() += 1;

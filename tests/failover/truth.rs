@@ -92,7 +92,7 @@ pub(crate) fn check(
         }
     }
     for (key, found) in by_key {
-        findings.note(format_args!("nobody asked for the launch {key:?}: {found:?}"));
+        findings.note(format_args!("no client launched {key:?}: {found:?}"));
     }
     count
 }

@@ -1,4 +1,4 @@
-//! A manager with one kind of containment in force, for one user.
+//! A manager with one kind of containment, for one user.
 
 use crate::census::{Census, VARIABLE};
 use crate::creature::Creature;
@@ -12,7 +12,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 
 const UNIFIED: &str = "cgroup2";
-/// A manager that has seen a whole zoo may have grown to so much, in kilobytes.
+/// Maximum memory of a manager after all visits, in kilobytes.
 const MAX_MEMORY: u64 = 192 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub(crate) enum Who {
     User,
 }
 
-/// What must be the same after a visit.
+/// State of the manager that must be the same before and after a visit.
 #[derive(Debug)]
 pub(crate) struct Bystander {
     creature: Creature,
@@ -36,7 +36,7 @@ pub(crate) struct Bystander {
     descriptors: usize,
 }
 
-/// A manager of its own, and all that was ever shown in it.
+/// A manager with its state directory, and all test programs that were started in it.
 #[derive(Debug)]
 pub(crate) struct Cell {
     pub(crate) containment: Containment,
@@ -60,7 +60,7 @@ impl Containment {
 }
 
 impl Cell {
-    /// Starts a manager; none, and a loud word, where that cannot be done here.
+    /// Starts a manager. Returns `None` with a message if this kind of containment or user is not possible here.
     pub(crate) fn open(containment: Containment, who: Who) -> Option<Self> {
         let skip = |why: &str| {
             eprintln!("SKIPPED: the zoo in {containment:?} as {who:?}: {why}");
@@ -123,7 +123,7 @@ impl Cell {
         });
     }
 
-    /// Launches a creature; `more` goes into the command that is asked for.
+    /// Launches a test program; `more` is added to the command of the launch request.
     pub(crate) fn show(&self, words: &[&str], more: &Value) -> Creature {
         let census = self.census(words);
         let mut command = json!({
@@ -152,7 +152,7 @@ impl Cell {
         self.directory.path().join("state")
     }
 
-    /// A directory that belongs to the user of this cell.
+    /// Creates a directory that belongs to the user of this cell.
     pub(crate) fn own_directory(&self, name: &str) -> PathBuf {
         let path = self.work().join(name);
         fs::create_dir(&path).unwrap();
@@ -169,7 +169,7 @@ impl Cell {
         format!("the manager says:\n{text}")
     }
 
-    /// Somebody who does no harm to anybody.
+    /// Launches a harmless process that must not be affected by other processes.
     pub(crate) fn bystander(&self) -> Bystander {
         let creature = self.show(&["obeys"], &Value::Null);
         creature.until_ready();
@@ -177,7 +177,7 @@ impl Cell {
         Bystander { creature, pid, descriptors: self.descriptors() }
     }
 
-    /// Nothing that was shown here did harm to the manager or to other work.
+    /// Checks that the test programs did not harm the manager or other processes.
     pub(crate) fn is_unharmed(&self, bystander: &Bystander) {
         let view = bystander.creature.view();
         assert_eq!(
@@ -189,7 +189,7 @@ impl Cell {
         let manager = self.keeper.must("GET", "/v1/version", &Value::Null)["pid"].clone();
         assert_eq!(manager, json!(self.manager.id()), "another manager");
         let held = self.descriptors();
-        until(&format!("the manager let go of what it held: {held}, once {}", bystander.descriptors), || {
+        until(&format!("the manager closed its descriptors: {held}, once {}", bystander.descriptors), || {
             (self.descriptors() <= bystander.descriptors + 4).then_some(())
         });
         let peak = self.peak_memory();
@@ -220,7 +220,7 @@ impl Cell {
         peak.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// How many supervisors serve an attempt of this cell.
+    /// Returns the number of supervisors of this cell.
     fn supervisors(&self) -> usize {
         let state = self.state().display().to_string();
         let pids =
@@ -235,7 +235,7 @@ impl Cell {
 }
 
 impl Drop for Cell {
-    /// Ends, by their ids, everybody who was ever seen here.
+    /// Kills all processes that were ever started here, by their pids.
     fn drop(&mut self) {
         for census in self.shown.get_mut().unwrap().iter() {
             for pid in census.alive() {
@@ -262,7 +262,7 @@ fn serve(
     owner: Owner,
     cgroup: Option<&Path>,
 ) -> Child {
-    // Whoever is to use a group that was handed to him has to be in it from the begin.
+    // A process can use a delegated cgroup only if it is inside from the start.
     let mut line =
         cgroup.map_or_else(String::new, |group| format!("echo $$ > {}/cgroup.procs; ", group.display()));
     line.push_str("exec ");
@@ -297,13 +297,13 @@ fn has_setpriv() -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// Puts the programs where every user finds them.
+/// Copies the programs to a directory that every user can read.
 fn copy_programs(directory: &Path) -> PathBuf {
     let programs = directory.join("bin");
     fs::create_dir(&programs).unwrap();
     for name in ["longhaul", "longhaul-shim", "zoo"] {
         let (from, to) = (program(name), programs.join(name));
-        // Another user may not come through the directories of the first one.
+        // Another user may not be able to enter the build directory.
         if fs::hard_link(&from, &to).is_err() {
             fs::copy(&from, &to).unwrap();
         }
@@ -314,14 +314,14 @@ fn copy_programs(directory: &Path) -> PathBuf {
     programs
 }
 
-/// The cgroup v2 of this program, if groups can be made in it.
+/// Returns the cgroup v2 of this program if cgroups can be created in it.
 fn own_group() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let mut lines = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
     let root = PathBuf::from(lines.find(|fields| fields.get(2) == Some(&UNIFIED))?.get(1)?);
     let own = fs::read_to_string("/proc/self/cgroup").unwrap();
     let own = own.lines().find_map(|line| line.strip_prefix("0::/"))?.to_owned();
-    // A group of a managed process ends with that; the zoo is to outlive it.
+    // The cgroup of a managed process is removed with that process, but the tests must survive it.
     let own: PathBuf =
         Path::new(&own).iter().take_while(|part| !part.to_string_lossy().starts_with("longhaul-")).collect();
     let group = root.join(own);
@@ -331,7 +331,7 @@ fn own_group() -> Option<PathBuf> {
     group.join("cgroup.procs").exists().then_some(group)
 }
 
-/// Makes a group and hands it to a user.
+/// Creates a cgroup and delegates it to a user.
 fn delegate(parent: &Path, directory: &tempfile::TempDir, owner: Owner) -> PathBuf {
     let group = parent.join(directory.path().file_name().unwrap());
     fs::create_dir(&group).unwrap();
@@ -352,7 +352,7 @@ fn remove_groups(group: &Path) {
         remove_groups(&entry.path());
     }
     let begin = std::time::Instant::now();
-    // Whoever was killed leaves it a moment later.
+    // Killed processes leave the cgroup shortly afterwards.
     while fs::remove_dir(group).is_err() && group.exists() && begin.elapsed().as_secs() < 2 {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }

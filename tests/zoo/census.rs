@@ -1,17 +1,17 @@
-//! Who of a creature is alive, seen from outside.
+//! Live processes of a test program, determined independently of the manager.
 
 use longhaul_tests::is_alive;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The file in which every process of one creature says that it was born, and the variable that names it.
+/// File in which every process of one test program registers itself. An environment variable contains its path.
 #[derive(Clone, Debug)]
 pub(crate) struct Census {
     file: PathBuf,
 }
 
-/// The variable that every process has that does not throw it away.
+/// Name of the environment variable; processes that clear their environment do not have it.
 pub(crate) const VARIABLE: &str = "ZOO_CENSUS";
 
 impl Census {
@@ -23,7 +23,7 @@ impl Census {
         &self.file
     }
 
-    /// What a creature or its keeper said beside it.
+    /// Returns the path of a message file next to the census file.
     pub(crate) fn beside(&self, what: &str) -> PathBuf {
         let mut path = self.file.clone().into_os_string();
         path.push(".");
@@ -31,7 +31,7 @@ impl Census {
         path.into()
     }
 
-    /// Everybody who said that he was born.
+    /// Returns pid and start time of all registered processes.
     pub(crate) fn born(&self) -> BTreeSet<(u32, u64)> {
         let text = fs::read_to_string(&self.file).unwrap_or_default();
         text.lines()
@@ -42,14 +42,14 @@ impl Census {
             .collect()
     }
 
-    /// Everybody who is alive: whoever said that he was born, and whoever has the variable.
+    /// Returns the pids of all live processes: registered ones, and those with the environment variable.
     pub(crate) fn alive(&self) -> BTreeSet<u32> {
         let enrolled = self.born().into_iter().filter(|(pid, start)| start_of(*pid) == Some(*start));
         let enrolled = enrolled.map(|(pid, _)| pid).filter(|pid| is_alive(*pid));
         enrolled.chain(self.marked().filter(|pid| is_alive(*pid))).collect()
     }
 
-    /// Whoever is still known to the kernel, zombies too.
+    /// Returns the processes that the kernel still knows, including zombies.
     pub(crate) fn unburied(&self) -> Vec<(u32, u64)> {
         self.born().into_iter().filter(|(pid, start)| start_of(*pid) == Some(*start)).collect()
     }
@@ -65,7 +65,7 @@ impl Census {
     }
 }
 
-/// When a process began, in ticks since boot.
+/// Returns the start time of a process, in clock ticks since boot.
 pub(crate) fn start_of(pid: u32) -> Option<u64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     text.rsplit(") ").next()?.split_ascii_whitespace().nth(19)?.parse().ok()

@@ -1,4 +1,4 @@
-//! One creature in its cell.
+//! One test program in its cell.
 
 use crate::cell::Containment;
 use crate::census::Census;
@@ -9,12 +9,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// What one is launched with that has to be killed.
+/// Returns launch options with a short grace, for programs that must be killed.
 pub(crate) fn hasty() -> Value {
     json!({"grace_ms": 300})
 }
 
-/// A stop takes its grace of 5 s or 300 ms, and as long again for two cores that do nothing but forking.
+/// Time limit of a stop: the grace of 5 s or 300 ms, and additional time for cores that are busy with forks.
 const STOPPED: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Debug)]
@@ -34,22 +34,22 @@ impl Creature {
         self.keeper.must("GET", &format!("/v1/processes/{}", self.id), &Value::Null)
     }
 
-    /// Waits until it did its worst.
+    /// Waits until the program has reached its final state.
     pub(crate) fn until_ready(&self) {
         until("it is ready", || self.census.beside("ready").exists().then_some(()));
     }
 
-    /// Lets one go on that waits for its keeper.
+    /// Lets a program continue that waits for the test.
     pub(crate) fn let_go(&self) {
         fs::write(self.census.beside("go"), "").unwrap();
     }
 
-    /// Asks for something that must be granted.
+    /// Sends a request that must succeed.
     pub(crate) fn order(&self, verb: &str, body: &Value) -> Value {
         self.keeper.must("POST", &format!("/v1/processes/{}/{verb}", self.id), body)
     }
 
-    /// Waits until its end was told; gives all that is told of it.
+    /// Waits until the end of the process is reported. Returns the record.
     pub(crate) fn ended(&self) -> Value {
         let path = format!("/v1/wait?id={}&for=ended&timeout_ms=30000", self.id);
         let answer = self.keeper.must("GET", &path, &Value::Null);
@@ -62,20 +62,20 @@ impl Creature {
         answer["processes"][0].clone()
     }
 
-    /// Cancels it once it is ready, and holds the end that is told against who is left.
+    /// Cancels the process once it is ready, and compares the reported end with the live processes.
     pub(crate) fn cancelled(&self) -> Value {
         self.until_ready();
         self.runs();
         self.cancelled_as_it_is()
     }
 
-    /// The same of one that may not be ready.
+    /// Like `cancelled`, without waiting until the process is ready.
     pub(crate) fn cancelled_as_it_is(&self) -> Value {
         let begin = Instant::now();
         self.order("cancel", &json!({}));
         let view = self.ended();
         let (took, left) = (begin.elapsed(), self.census.alive());
-        assert_eq!(left, BTreeSet::new(), "alive after it was told that it was cancelled: {view}");
+        assert_eq!(left, BTreeSet::new(), "alive after the cancel was reported: {view}");
         assert_eq!(
             (&view["status"], &view["exit"]["stopped_by"]),
             (&json!("cancelled"), &json!("user")),
@@ -86,7 +86,9 @@ impl Creature {
         view
     }
 
-    /// Cancels one that left its group where nothing but the group is known: it must be told that only that is.
+    /// Cancels a process that has left its group, with containment by group: the record must say that only the group
+    /// was
+    /// verified.
     pub(crate) fn cancelled_or_escaped(&self) -> Value {
         match self.containment {
             Containment::Cgroup | Containment::Subreaper => self.cancelled(),
@@ -102,14 +104,14 @@ impl Creature {
         }
     }
 
-    /// It ends by itself, and what it left behind is gone by the time that it is told.
+    /// Waits for the end of the process. Its leftovers must have ended when the end is reported.
     pub(crate) fn ends(&self) -> Value {
         let view = self.ended();
-        assert_eq!(self.census.alive(), BTreeSet::new(), "alive after its end was told: {view}");
+        assert_eq!(self.census.alive(), BTreeSet::new(), "alive after its end was reported: {view}");
         view
     }
 
-    /// The same of one whose rest may have left its group.
+    /// Like `ends`, for a process whose leftovers may have left its group.
     pub(crate) fn ends_or_escapes(&self) -> Value {
         match self.containment {
             Containment::Cgroup | Containment::Subreaper => self.ends(),
@@ -121,29 +123,29 @@ impl Creature {
         }
     }
 
-    /// It is said to run, and which kind of containment is in force.
+    /// Waits until the process runs, and checks the reported containment.
     pub(crate) fn runs(&self) -> Value {
-        // It can be ready before its manager heard that it began.
+        // The program can be ready before its manager has processed its start.
         let view = until("it runs", || Some(self.view()).filter(|view| view["status"] != "starting"));
         let told = (view["status"].as_str(), view["containment"].as_str());
         assert_eq!(told, (Some("running"), Some(self.containment.word())), "{view}");
         view
     }
 
-    /// The process id that is told of it.
+    /// Returns the reported pid.
     pub(crate) fn pid(&self) -> u32 {
         u32::try_from(self.runs()["pid"].as_u64().unwrap()).unwrap()
     }
 
-    /// What it wrote.
+    /// Returns the output of the process.
     pub(crate) fn output(&self) -> Vec<u8> {
-        // There is no file before the first byte.
+        // The output file does not exist before the first byte.
         fs::read(self.view()["log_path"].as_str().unwrap()).unwrap_or_default()
     }
 
-    /// Kills whoever is left, as only its keeper can.
+    /// Kills all live processes of the program.
     fn clear(&self) {
-        until("nobody is left", || {
+        until("no process is left", || {
             let left = self.census.alive();
             left.iter().for_each(|pid| kill("-KILL", *pid));
             left.is_empty().then_some(())
@@ -151,7 +153,7 @@ impl Creature {
     }
 }
 
-/// Says how it ended: status, code, signal, who stopped it, and the last signal that it took.
+/// Returns how the process ended: status, exit code, signal, reason of the stop, and last received signal.
 pub(crate) fn end(view: &Value) -> (&str, Option<i64>, Option<i64>, Option<&str>, Option<i64>) {
     let exit = &view["exit"];
     (

@@ -1,4 +1,4 @@
-//! One question to the manager of a cell, asked as its owner.
+//! A request to the manager of a cell, sent as the user of the cell.
 
 use longhaul_tests::Owner;
 use serde_json::Value;
@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longer than anything in a zoo takes.
+/// Time limit of a request.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Asks the manager behind a socket.
+/// Client of the manager at a socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Keeper {
     socket: PathBuf,
@@ -21,7 +21,7 @@ impl Keeper {
         Self { socket }
     }
 
-    /// Asks; none where nobody is there to be asked.
+    /// Sends a request. Returns `None` if no manager answers.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
         let body = if body.is_null() { String::new() } else { body.to_string() };
         let mut stream = self.connect()?;
@@ -40,7 +40,7 @@ impl Keeper {
         Some((status, serde_json::from_str(body).ok()?))
     }
 
-    /// Asks; the answer must be one of success.
+    /// Sends a request that must succeed. Returns the document.
     pub(crate) fn must(&self, method: &str, path: &str, body: &Value) -> Value {
         let (status, answer) = self.ask(method, path, body).unwrap_or((0, Value::Null));
         assert!((200..300).contains(&status), "{method} {path} was answered with {status}: {answer}");

@@ -1,7 +1,8 @@
-//! Hostile programs under the real manager, with each kind of containment, as root and as an ordinary user.
+//! Hostile programs under the real manager, with each kind of containment, as root and as a plain user.
 //!
-//! What is told of each is compared with what the keeper sees for himself: he counts who is left from `/proc` and from what
-//! every process of a creature wrote down at its birth, and trusts nobody's word.
+//! The reports of the manager are compared with an independent count of live processes, from `/proc` and from the file
+//! in
+//! which every process registers itself.
 
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on has failed")]
 
@@ -17,7 +18,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 
-/// So many creatures are looked at together.
+/// Number of concurrent visits.
 const KEEPERS: usize = 6;
 
 #[test]
@@ -60,8 +61,9 @@ fn no_end_of_a_user_is_told_wrongly_whoever_is_killed_first() {
     kill_in_every_order(Who::User);
 }
 
-/// Kills managers and supervisors in a sample of all orders; in all of them, with each kind of containment, where
-/// `LONGHAUL_ZOO_DEEP` is set.
+/// Kills managers and supervisors in a sample of all orders; with `LONGHAUL_ZOO_DEEP`, in all orders and with each kind
+/// of
+/// containment.
 fn kill_in_every_order(who: Who) {
     let is_deep = std::env::var_os("LONGHAUL_ZOO_DEEP").is_some();
     let (containments, rounds): (&[Containment], &[_]) = if is_deep {
@@ -77,7 +79,7 @@ fn kill_in_every_order(who: Who) {
     }
 }
 
-/// Shows every creature in a cell, all under one manager; tells of all that went wrong.
+/// Runs all visits with one manager. Reports all failures.
 #[expect(clippy::panic, reason = "a test that found something has failed")]
 fn keep(containment: Containment, who: Who) {
     let Some(cell) = Cell::open(containment, who) else { return };

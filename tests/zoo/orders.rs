@@ -1,13 +1,16 @@
-//! Who is killed first, and when the commands end: what a manager tells that begins again is true all the same.
+//! Orders of kills of managers and supervisors, combined with times of the end of the commands. The reports of the next
+//! manager must be true in every case.
 //!
-//! The kernel tells least of programs that their user cannot look into, so that those end beside ordinary ones.
+//! The kernel hides most facts about programs that their user cannot inspect, so such programs run in addition to
+//! ordinary
+//! ones.
 
 use crate::cell::Cell;
 use crate::creature::{Creature, end};
 use longhaul_tests::{is_alive, kill, stat, until};
 use serde_json::{Value, json};
 
-/// Who is killed, and in which order.
+/// Programs that are killed, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Manager,
@@ -16,16 +19,16 @@ pub(crate) enum Order {
     SupervisorsFirst,
 }
 
-/// When the commands end.
+/// Time at which the commands end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
-    /// After the kills, before anybody asks what became of them.
+    /// After the kills, before the first request.
     Before,
-    /// After somebody asked.
+    /// After the first request.
     After,
 }
 
-/// A part of all rounds that has every order and both moments.
+/// A sample of the rounds, with every order and both times.
 pub(crate) const SAMPLE: [(Order, Moment); 4] = [
     (Order::Manager, Moment::Before),
     (Order::SupervisorsFirst, Moment::After),
@@ -45,17 +48,17 @@ pub(crate) const ALL: [(Order, Moment); 8] = [
     (Order::SupervisorsFirst, Moment::After),
 ];
 
-/// How a command ends, and whether it may be that nobody sees that.
+/// End of a command. `may_be_unseen` is true if the end may have no observer.
 #[derive(Clone, Copy, Debug)]
 struct Ends {
     number: i64,
     may_be_unseen: bool,
 }
 
-/// How commands end: by a code, or by a signal where it is negative.
+/// Ends of commands: an exit code, or a signal if negative.
 const ENDS: [i64; 3] = [0, 33, -15];
 
-/// Kills in this order, and holds what is told of each end against how it ended.
+/// Kills in this order, and compares each reported end with the real one.
 pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
     let shown: Vec<(String, Ends, Creature)> = ["plain", "undumpable", "unreadable"]
         .into_iter()
@@ -66,7 +69,8 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
             let creature = cell.show(&["ends", kind, &ends.to_string()], &more);
             let may_be_unseen = match order {
                 Order::Manager => false,
-                // The manager is the parent of what lost its supervisor, and sees how an ordinary program ends.
+                // The manager becomes the parent of commands without a supervisor, and sees the exit status of ordinary
+                // programs.
                 Order::Supervisors => kind != "plain",
                 Order::ManagerFirst | Order::SupervisorsFirst => true,
             };
@@ -112,7 +116,7 @@ pub(crate) fn round(cell: &mut Cell, order: Order, moment: Moment) {
     }
 }
 
-/// Another end than the true one is never told.
+/// Returns true if the reported end is the real one, or is allowed to be unknown.
 fn is_true(view: &Value, Ends { number, may_be_unseen }: Ends) -> bool {
     let told = end(view);
     let truth = match number {

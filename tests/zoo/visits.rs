@@ -1,4 +1,4 @@
-//! What is tried with each creature, and what must be told of it.
+//! Scenarios of the test programs, and the expected reports.
 
 mod kernel;
 mod killers;
@@ -9,10 +9,10 @@ mod wanderers;
 
 use crate::cell::Cell;
 
-/// Shows a creature in a cell; panics with what is wrong.
+/// Runs a test program in a cell; panics on a violation.
 pub(crate) type Visit = fn(&Cell);
 
-/// Every visit with its name, the longest ones first.
+/// Returns all visits with their names, the longest ones first.
 pub(crate) fn all() -> Vec<(&'static str, Visit)> {
     [kernel::VISITS, wanderers::VISITS, killers::VISITS, vandals::VISITS, stubborn::VISITS, output::VISITS]
         .concat()

@@ -1,4 +1,4 @@
-//! Those that the kernel holds or kills. Only root can arrange that.
+//! Programs that the kernel freezes or kills. Only root can arrange this.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 pub(crate) const VISITS: &[(&str, Visit)] =
     &[("cannot be killed for a while", unkillable), ("is killed for want of memory", out_of_memory)];
 
-/// Bytes that it may have.
+/// Memory limit of the cgroup, in bytes.
 const MEMORY: u64 = 24 << 20;
 
-/// A group of an old hierarchy of the kernel, which is removed at the end.
+/// A cgroup v1, which is removed at the end.
 struct OldGroup {
     path: PathBuf,
 }
 
 impl OldGroup {
-    /// Makes one; none, and a loud word, where that cannot be done.
+    /// Creates a cgroup v1. Returns `None` with a message if that is not possible here.
     fn make(controller: &str, creature: &str) -> Option<Self> {
         let mounts = fs::read_to_string("/proc/mounts").unwrap();
         let root = mounts.lines().find_map(|line| {
@@ -58,7 +58,7 @@ impl Drop for OldGroup {
     }
 }
 
-/// The old freezer keeps even KILL from it: it is stuck, and called nothing else, until it can be killed.
+/// The freezer of cgroup v1 delays even KILL. The process must be reported as stuck until it can be killed.
 fn unkillable(cell: &Cell) {
     let Some(group) = OldGroup::make("freezer", "cannot be killed for a while") else { return };
     let creature = cell.show(&["obeys"], &hasty());
@@ -69,10 +69,10 @@ fn unkillable(cell: &Cell) {
     until("it is frozen", || {
         fs::read_to_string(group.path.join("freezer.state")).unwrap().starts_with("FROZEN").then_some(())
     });
-    // Answered while it is being stopped: nobody may wait for what cannot end.
+    // The reply comes while the process is stopping: the client must not wait for a process that cannot end.
     let told = cell.keeper.ask("POST", &format!("/v1/processes/{}/cancel", creature.id), &json!({})).unwrap();
     assert!(told.0 == 200 || told.0 == 202, "{told:?}");
-    let view = until("it is told to be stuck", || {
+    let view = until("it is reported as stuck", || {
         let view = creature.view();
         assert_eq!(view["status"], "stopping", "alive, and called otherwise: {view}");
         let conditions = view["conditions"].as_array().unwrap();
@@ -87,7 +87,7 @@ fn unkillable(cell: &Cell) {
     assert_eq!(view["exit"]["stopped_by"], "user", "{view}");
 }
 
-/// The kernel says in its log whom it killed; who may not read that says nothing of it.
+/// The kernel log names the killed process; a manager that cannot read the log does not report the cause.
 fn out_of_memory(cell: &Cell) {
     let Some(group) = OldGroup::make("memory", "is killed for want of memory") else { return };
     group.set("memory.limit_in_bytes", &MEMORY.to_string());

@@ -1,4 +1,4 @@
-//! Those that kill, themselves among others.
+//! Programs that kill processes, including themselves.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("halts its supervisor", stops_supervisor),
-    ("kills its supervisor and goes on", outlives_supervisor),
+    ("kills its supervisor and continues", outlives_supervisor),
     ("kills its supervisor and is cancelled", kills_supervisor),
     ("dies with its supervisor", dies_with_supervisor),
     ("kills its group", kills_group),
@@ -19,10 +19,10 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("is killed from outside", killed_from_outside),
 ];
 
-/// Signals that end whoever does nothing about them, and two that have no name.
+/// Signals that kill a process by default, and two without a name.
 const DEADLY: [i64; 25] =
     [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 24, 25, 26, 27, 29, 30, 31, 34, 64];
-/// Signals that do not.
+/// Signals that do not kill by default.
 const HARMLESS: [i64; 4] = [17, 18, 23, 28];
 
 fn dies_by(cell: &Cell) {
@@ -46,7 +46,7 @@ fn dumps_core(cell: &Cell) {
     let creature = cell.show(&["dumps-core"], &serde_json::json!({"directory": directory}));
     let view = creature.ends();
     assert_eq!(end(&view), ("failed", None, Some(6), None, None), "{view}");
-    // Whether a core is kept is for this machine to say: the same program, without anybody in between.
+    // This machine decides if a core is dumped, so the expectation comes from the same program without longhaul.
     let own = tempfile::tempdir().unwrap();
     let mut alone = Command::new(cell.program("zoo"));
     alone.arg("dumps-core").env("ZOO_CENSUS", own.path().join("census")).current_dir(own.path());
@@ -60,7 +60,7 @@ fn kills_group(cell: &Cell) {
     assert_eq!(end(&view), ("failed", None, Some(9), None, None), "{view}");
 }
 
-/// Nobody of ours asked, and that is what is told.
+/// A kill by another program must be reported as such.
 fn killed_from_outside(cell: &Cell) {
     let creature = cell.show(&["obeys"], &Value::Null);
     creature.until_ready();
@@ -70,7 +70,7 @@ fn killed_from_outside(cell: &Cell) {
     assert_eq!(view["exit"]["limit"], Value::Null, "{view}");
 }
 
-/// The manager takes over: the true code is told.
+/// The manager takes over after the death of the supervisor, and reports the real exit code.
 fn outlives_supervisor(cell: &Cell) {
     let creature = cell.show(&["kills-supervisor", "41"], &Value::Null);
     creature.until_ready();
@@ -79,7 +79,7 @@ fn outlives_supervisor(cell: &Cell) {
     creature.let_go();
     let view = creature.ended();
     let told = end(&view);
-    // Whoever ends before the manager took over may end unseen, and then nobody may say how.
+    // A process that ends before the takeover may end without an observer; its end must then not be guessed.
     assert!(told == ("failed", Some(41), None, None, None), "{view}");
 }
 
@@ -91,7 +91,8 @@ fn kills_supervisor(cell: &Cell) {
     assert_eq!(view["exit"]["signal"], 15, "{view}");
 }
 
-/// Both are gone at the same moment: either its true signal is told, or that its end was not seen.
+/// Command and supervisor end at the same time: the record contains the real signal, or says that the end was
+/// unobserved.
 fn dies_with_supervisor(cell: &Cell) {
     let creature = cell.show(&["ties-itself-to-its-parent"], &Value::Null);
     creature.until_ready();
@@ -104,7 +105,7 @@ fn dies_with_supervisor(cell: &Cell) {
     assert!(view["reason"].as_str().is_some_and(|reason| is_true || reason.contains("supervisor")), "{view}");
 }
 
-/// The manager stops the tree without its help.
+/// The manager stops the tree without the stopped supervisor.
 fn stops_supervisor(cell: &Cell) {
     let creature = cell.show(&["stops-supervisor"], &Value::Null);
     let supervisor = stat(creature.pid()).unwrap().parent;

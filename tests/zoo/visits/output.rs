@@ -1,4 +1,4 @@
-//! Those that write too much, or what nobody can read.
+//! Programs that write too much output, or invalid output.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -20,10 +20,10 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
 
 const HEAD: u64 = 64 << 10;
 const TAIL: u64 = 1 << 20;
-/// Room is given back in steps of so much, and the index and the file system need some of their own.
+/// Step, in bytes, in which disk space is freed; the index and the file system need additional space.
 const SEGMENT: u64 = 1 << 20;
 const BESIDE: u64 = 512 << 10;
-/// A supervisor needs so much whatever is written, in kilobytes.
+/// Memory of a supervisor, in kilobytes, independent of the amount of output.
 const SUPERVISOR: u64 = 6 << 10;
 
 fn floods(cell: &Cell) {
@@ -34,7 +34,7 @@ fn floods_both(cell: &Cell) {
     is_bounded(&cell.show(&["floods-both"], &bound()));
 }
 
-/// One line of 8 MiB; of 1 GiB if `LONGHAUL_ZOO_LONG_LINE=1024` asks for it.
+/// Writes one line of 8 MiB, or of the size in `LONGHAUL_ZOO_LONG_LINE` (in MiB).
 fn long_line(cell: &Cell) {
     let megabytes = std::env::var("LONGHAUL_ZOO_LONG_LINE").unwrap_or_else(|_| "8".to_owned());
     let creature = cell.show(&["long-line", &megabytes], &Value::Null);
@@ -75,7 +75,7 @@ fn lies(cell: &Cell) {
     assert!(!page.contains("\\u001b]0;"), "{page}");
 }
 
-/// Whatever it writes, it takes no more room than it may, is never held up for long, and its supervisor stays small.
+/// Checks that the output stays within its limit, that the command is not blocked, and that its supervisor stays small.
 fn is_bounded(creature: &Creature) {
     creature.until_ready();
     let written = || creature.view()["output_bytes"].as_u64().filter(|bytes| *bytes > 8 * (HEAD + TAIL));
@@ -99,7 +99,7 @@ fn bound() -> Value {
     json!({"output": {"head": HEAD, "tail": TAIL}})
 }
 
-/// The bytes that the files of a directory really take.
+/// Returns the disk space that the files of a directory occupy, in bytes.
 fn room(directory: &Path) -> u64 {
     let files = fs::read_dir(directory).unwrap().flatten();
     files.filter_map(|file| Some(file.metadata().ok()?.blocks() * 512)).sum()

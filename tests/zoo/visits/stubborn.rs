@@ -1,4 +1,4 @@
-//! Those that do not do what they are asked, and those that have less than they want.
+//! Programs that ignore requests, and programs with tight limits.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -59,7 +59,7 @@ fn paused_then_cancelled(cell: &Cell) {
     until("all count", || counts(&creature).iter().all(|count| !count.is_empty()).then_some(()));
     assert_eq!(creature.order("pause", &json!({}))["process"]["status"], "paused");
     let before = counts(&creature);
-    // What must not happen has no moment at which it has not.
+    // An event that must not happen cannot be waited for.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(counts(&creature), before, "it counted on while it was paused");
     let view = creature.cancelled_as_it_is();
@@ -99,12 +99,12 @@ fn never_reads(cell: &Cell) {
     creature.runs();
     let text = "x".repeat(60_000);
     let mut taken = 0;
-    // A pipe takes 64 KiB; what is sent after that must be answered all the same.
+    // A pipe holds 64 KiB; a request to send more must be answered too.
     for _ in 0..3 {
         let answer = creature.order("input", &json!({"text": text}));
         taken += answer["bytes"].as_u64().unwrap();
     }
-    assert!(taken < 3 * 60_000, "somebody took {taken} bytes");
+    assert!(taken < 3 * 60_000, "the process read {taken} bytes");
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }
@@ -115,7 +115,7 @@ fn loses_directory(cell: &Cell) {
     let view = creature.cancelled();
     assert!(!lost.exists());
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
-    // Nobody can begin in it either, which is told as what it is.
+    // No command can start in that directory either, and the error must say so.
     let view = cell.show(&["obeys"], &json!({"directory": lost})).ended();
     assert_eq!(
         (&view["status"], &view["start_failure"]["stage"]),
@@ -126,7 +126,7 @@ fn loses_directory(cell: &Cell) {
 
 fn lowers_limits(cell: &Cell) {
     let creature = cell.show(&["lowers-limits"], &Value::Null);
-    until("it goes on", || creature.output().starts_with(b"still here").then_some(()));
+    until("it continues", || creature.output().starts_with(b"still here").then_some(()));
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
 }

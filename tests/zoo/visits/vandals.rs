@@ -1,4 +1,4 @@
-//! One that lays hands on what is kept of it: whatever it does there, no end is invented.
+//! A program that damages the files of its own attempt; no end may be invented because of the damage.
 
 use super::Visit;
 use crate::cell::Cell;
@@ -30,11 +30,11 @@ fn removes(cell: &Cell) {
     ends_truly(&cell.show(&["vandal", "removes"], &Value::Null));
 }
 
-/// Its record cannot be written as long as something stands there, and its end is told all the same.
+/// The exit record cannot be written while another file has its name; the end must be reported nevertheless.
 fn blocks(cell: &Cell) {
     let creature = cell.show(&["vandal", "blocks"], &Value::Null);
     ends_truly(&creature);
-    // Nobody but its owner may take that away; then its supervisor can leave.
+    // Only the owner may remove that file; afterwards the supervisor can exit.
     let log = creature.view()["log_path"].as_str().unwrap().to_owned();
     let directory = std::path::Path::new(&log).parent().unwrap();
     for name in ["exit", "exit.tmp"] {
@@ -45,7 +45,7 @@ fn blocks(cell: &Cell) {
     }
 }
 
-/// It runs until it is stopped, and that is what is told.
+/// Checks that the program runs until it is stopped, and is reported so.
 fn ends_truly(creature: &Creature) {
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");

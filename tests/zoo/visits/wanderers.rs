@@ -1,4 +1,4 @@
-//! Those that make others, and leave where they belong.
+//! Programs that create processes and leave their group or session.
 
 use super::Visit;
 use crate::cell::{Cell, Containment};
@@ -17,11 +17,11 @@ pub(crate) const VISITS: &[(&str, Visit)] = &[
     ("starts programs all the time", vforks),
     ("leaves a daemon", daemon),
     ("leaves a storm", leaves_storm),
-    ("leaves somebody who holds its output", holds_output),
-    ("leaves somebody who holds a port", holds_port),
+    ("leaves a child that holds its output", holds_output),
+    ("leaves a child that holds a port", holds_port),
     ("forks without exec", forks_only),
     ("makes zombies", makes_zombies),
-    ("leaves somebody without a name", sheds_its_name),
+    ("leaves a child without a name", sheds_its_name),
     ("traces its child", traces),
 ];
 
@@ -37,7 +37,7 @@ fn re_parents(cell: &Cell) {
     let creature = cell.show(&["re-parents"], &hasty());
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(9), Some("user"), Some(9)), "{view}");
-    // A group is killed at one moment, whoever was seen of it before.
+    // All processes of a group are killed at the same time, including those that were never seen.
     assert!(
         view["exit"]["leftovers_killed"].as_u64().unwrap() >= 1 || cell.containment == Containment::Group,
         "{view}"
@@ -92,7 +92,7 @@ fn forks_only(cell: &Cell) {
 
 fn makes_zombies(cell: &Cell) {
     let creature = cell.show(&["makes-zombies"], &Value::Null);
-    // `cancelled` waits until the kernel knows none of them any more.
+    // `cancelled` waits until all of its processes are reaped.
     let view = creature.cancelled();
     assert_eq!(end(&view), ("cancelled", None, Some(15), Some("user"), Some(15)), "{view}");
     assert_eq!(creature.census.born().len(), 51);
@@ -104,7 +104,7 @@ fn sheds_its_name(cell: &Cell) {
     let named = creature.census.born().into_iter().filter(|(pid, _)| {
         fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("a) Z"))
     });
-    assert_eq!(named.count(), 1, "nobody has that name");
+    assert_eq!(named.count(), 1, "no process has that name");
     let view = creature.cancelled_or_escaped();
     assert_eq!(view["status"], "cancelled", "{view}");
 }

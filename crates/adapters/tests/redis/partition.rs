@@ -12,6 +12,9 @@ use std::thread;
 /// One machine, by its number. What connects from elsewhere is the client, which has the number 0.
 pub(crate) type Machine = u8;
 
+/// First second octet of the addresses from which machines connect.
+const SOURCES: u8 = 192;
+
 /// The network; it is whole at first.
 #[derive(Clone, Default)]
 pub(crate) struct Network(Arc<Mutex<Lines>>);
@@ -38,7 +41,7 @@ impl Network {
 
     /// From where they connect.
     pub(crate) fn source(machine: Machine) -> String {
-        address(192, machine)
+        address(SOURCES, machine)
     }
 
     /// Makes a port of a machine known; it ends with the test.
@@ -117,7 +120,7 @@ fn close(end: &TcpStream) {
 
 fn machine_at(address: IpAddr) -> Machine {
     match address {
-        IpAddr::V4(address) if address.octets()[2] == 103 => address.octets()[3],
+        IpAddr::V4(address) if address.octets()[1] >= SOURCES => address.octets()[3],
         IpAddr::V4(_) | IpAddr::V6(_) => 0,
     }
 }
