@@ -1,4 +1,4 @@
-//! What may be said on the command line.
+//! Definition and parsing of the command-line arguments.
 
 mod command_groups;
 mod control;
@@ -38,7 +38,7 @@ use clap::builder::{FalseyValueParser, OsStr, OsStringValueParser, Resettable, T
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Table of exit codes, for the help.
+/// Table of the exit codes, as `--help` prints it.
 const EXIT_CODES: &str = "\
 Exit codes:
   0    success, or nothing had to change
@@ -72,15 +72,15 @@ Of `run` and `restart` in the foreground, `wait` and `logs --exit-status`:
     disable_help_subcommand = true
 )]
 pub struct Cli {
-    /// What holds for every verb.
+    /// Options of every subcommand.
     #[command(flatten)]
     pub global: GlobalArgs,
-    /// What to do.
+    /// Subcommand to execute.
     #[command(subcommand)]
     pub command: Verb,
 }
 
-/// Flags that every verb takes.
+/// Options that every subcommand accepts.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalArgs {
@@ -122,14 +122,14 @@ pub struct GlobalArgs {
 }
 
 impl GlobalArgs {
-    /// Gives the format that was asked for, if any.
+    /// Returns the requested output format. Returns `None` if neither `--json` nor `--output` was given.
     #[must_use]
     pub const fn format(&self) -> Option<OutputFormat> {
         if self.json { Some(OutputFormat::Json) } else { self.output }
     }
 }
 
-/// How data is printed.
+/// Format in which data is printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// Table with the columns that fit
@@ -144,7 +144,7 @@ pub enum OutputFormat {
     Name,
 }
 
-/// When to use colours.
+/// Rule for when to print colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
     /// Only on a terminal, and not if NO_COLOR is set
@@ -156,7 +156,7 @@ pub enum ColorChoice {
     Never,
 }
 
-/// What to do.
+/// A subcommand of the program.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run a command, in the foreground or with -b in the background
@@ -230,15 +230,16 @@ pub enum Verb {
     Explain(ExplainArgs),
 }
 
-/// Reads the arguments of the program.
+/// Parses the arguments of the program.
 ///
 /// # Errors
-/// Wrong usage, or the requested help; contains the text to print and the exit code.
+/// Fails if the arguments are invalid, or if help or the version was requested. The error can print itself and knows
+/// its exit code.
 pub fn parse() -> Result<Cli, UsageError> {
     read(std::env::args_os()).map_err(|error| UsageError::new(error, std::env::args_os()))
 }
 
-/// Reads the given arguments, the first of which names the program.
+/// Parses the given arguments. The first argument is the name of the program.
 pub(crate) fn read<I>(arguments: I) -> Result<Cli, clap::Error>
 where
     I: IntoIterator<Item = std::ffi::OsString>,
@@ -247,8 +248,8 @@ where
     fast_path::read(&arguments).map_or_else(|| read_whole(&arguments), Ok)
 }
 
-/// Gives the error without a word of flags that only the environment set: its usage line would name them as if they were
-/// needed.
+/// Returns the error without flags that were set only by environment variables. Otherwise the usage line of the error
+/// would show these flags as if they were required.
 fn without_variables(arguments: &[std::ffi::OsString], error: clap::Error) -> clap::Error {
     let command = Cli::command().mut_args(|argument| argument.env(Resettable::<OsStr>::Reset));
     command

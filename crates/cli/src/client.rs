@@ -1,4 +1,4 @@
-//! A client of the manager: HTTP/1.1 over its Unix socket.
+//! HTTP/1.1 client of the manager over its Unix socket.
 
 mod events;
 mod frames;
@@ -26,31 +26,31 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long an ordinary answer may take.
+/// Time limit of an ordinary request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an answer may take before people are told why there is none.
+/// Time after which a missing response is explained to the user.
 const SILENCE: Duration = Duration::from_secs(2);
-/// How long a manager that is gone may take to close its socket.
+/// Time during which a request is retried because a killed manager may still accept connections.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// The wait between two questions to one that goes away.
+/// Delay before a request is sent again after the manager broke the connection.
 const STEP: Duration = Duration::from_millis(10);
-/// The longest text of a foreign error that is repeated.
+/// Maximum number of characters that are quoted from an error response in an unknown format.
 const MAX_QUOTE_LEN: usize = 200;
 
-/// A client of the manager at one place.
+/// Client of the manager at one location.
 pub(crate) struct Client {
     socket: PathBuf,
     state_dir: PathBuf,
     autostart: Option<Autostart>,
     patience: Duration,
-    /// The process that took the last connection; 0 if it is not known.
+    /// Process id of the manager that accepted the last connection; 0 if it is not known.
     manager: AtomicU32,
-    /// Tells people why an answer takes long.
+    /// Prints the reason why a response takes long.
     explain: Option<fn(&str)>,
 }
 
 impl Client {
-    /// Makes a client that starts a manager when it has to, if the place says how.
+    /// Creates a client that starts a manager when needed, if `place` contains a function for that.
     pub(crate) fn new(place: ManagerLocator) -> Self {
         Self {
             socket: place.socket,
@@ -62,31 +62,33 @@ impl Client {
         }
     }
 
-    /// Explains an answer that takes long by this.
+    /// Sets the function that prints why a response takes long.
     #[must_use]
     pub(crate) const fn with_explanations(mut self, explain: fn(&str)) -> Self {
         self.explain = Some(explain);
         self
     }
 
-    /// Waits less long for ordinary answers.
+    /// Sets the time limit of ordinary requests.
     #[must_use]
     pub(crate) const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// Gives the socket that the manager answers at.
+    /// Returns the path of the manager's socket.
     pub(crate) fn socket(&self) -> &std::path::Path {
         &self.socket
     }
 
-    /// Asks for something.
+    /// Sends a GET request with the usual time limit.
     pub(crate) async fn fetch<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
         self.ask(Method::GET, path, None, Some(self.patience)).await
     }
 
-    /// Asks for something that takes as long as it takes, or up to `patience`.
+    /// Sends a GET request that the manager may answer late. The time limit is `patience` plus the usual limit; `None`
+    /// means
+    /// no limit.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -96,7 +98,7 @@ impl Client {
         self.ask(Method::GET, path, None, patience).await
     }
 
-    /// Asks for a change.
+    /// Sends a POST request with the usual time limit.
     pub(crate) async fn send<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -105,7 +107,7 @@ impl Client {
         self.ask(Method::POST, path, Some(encoded(body)?), Some(self.patience)).await
     }
 
-    /// Asks for a change that takes as long as it takes.
+    /// Sends a POST request without a time limit.
     pub(crate) async fn send_slowly<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -114,7 +116,7 @@ impl Client {
         self.ask(Method::POST, path, Some(encoded(body)?), None).await
     }
 
-    /// Asks for a change of what is there.
+    /// Sends a PATCH request with the usual time limit.
     pub(crate) async fn amend<B: Serialize, T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -123,24 +125,24 @@ impl Client {
         self.ask(Method::PATCH, path, Some(encoded(body)?), Some(self.patience)).await
     }
 
-    /// Asks for something to be let go of.
+    /// Sends a DELETE request with the usual time limit.
     pub(crate) async fn remove<T: DeserializeOwned>(&self, path: &RequestPath) -> Result<T, CliError> {
         self.ask(Method::DELETE, path, None, Some(self.patience)).await
     }
 
-    /// Asks for a stream of output.
+    /// Opens a stream of output frames.
     pub(crate) async fn stream(&self, path: &RequestPath) -> Result<FrameStream, CliError> {
         let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
         Ok(FrameStream::new(answer.into_body()))
     }
 
-    /// Asks for a stream of events.
+    /// Opens a stream of server-sent events.
     pub(crate) async fn events(&self, path: &RequestPath) -> Result<EventStream, CliError> {
         let answer = self.answer(Method::GET, path, None, Some(self.patience)).await?;
         Ok(EventStream::new(answer.into_body()))
     }
 
-    /// Connects to another socket of the same manager, which lies beside the one that it answers at.
+    /// Connects to another socket of the manager in the directory of its main socket.
     pub(crate) async fn connect_beside(&self, name: &str) -> Result<tokio::net::UnixStream, CliError> {
         self.connect_to(&self.socket.with_file_name(name)).await
     }
@@ -159,7 +161,7 @@ impl Client {
         })
     }
 
-    /// Gets an answer that is no refusal.
+    /// Sends a request and returns the response if its status is a success. Any other status becomes an error.
     async fn answer(
         &self,
         method: Method,
@@ -182,13 +184,14 @@ impl Client {
         Err(refusal(status, &bytes))
     }
 
-    /// Asks, and asks again where a manager went away before it said anything: one that was just killed may still take
-    /// connections for a moment. A question changes nothing, so the next manager may answer it.
+    /// Sends a GET request, and sends it again if the manager closes the connection before it answers: a killed manager
+    /// may
+    /// still accept connections for a moment. Repeating a GET request is safe because it changes nothing.
     async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {
             match self.exchange(request.clone()).await {
-                // Whoever may not start the next one is told of the last.
+                // A client that may not start the next manager fails at once with this error.
                 Err(CliError::Broken { .. }) if self.autostart.is_some() && Instant::now() < until => {
                     sleep(STEP).await;
                 }
@@ -203,15 +206,16 @@ impl Client {
             hyper::client::conn::http1::handshake(hyper_util::rt::TokioIo::new(stream))
                 .await
                 .map_err(broken)?;
-        // It ends by itself when sender and body are dropped; what goes wrong is told to them.
+        // The task ends when sender and body are dropped. The sender and the body report its errors.
         drop(tokio::spawn(connection));
         sender.send_request(request).await.map_err(|error| {
-            // Garbage breaks nothing: it comes from something that was never a manager.
+            // A response that is not HTTP comes from a program that is not a manager.
             if error.is_parse() { CliError::Stranger { socket: self.socket.clone() } } else { broken(error) }
         })
     }
 
-    /// Gives up on an answer after a time. Explains before that why there is none, if the manager is stopped.
+    /// Applies a time limit to a response. If the manager is stopped by a signal, the user gets an explanation before
+    /// that.
     async fn within<T>(
         &self,
         patience: Option<Duration>,
@@ -264,7 +268,7 @@ impl Client {
         Ok(self.noted(stream))
     }
 
-    /// Notes which process took a connection.
+    /// Stores the process id of the manager that accepted the connection.
     fn noted(&self, stream: tokio::net::UnixStream) -> tokio::net::UnixStream {
         let pid = stream.peer_cred().ok().and_then(|peer| peer.pid()).and_then(|pid| pid.try_into().ok());
         self.manager.store(pid.unwrap_or(0), Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Explanations of the error codes that all interfaces use.
 
-/// Every error code with its explanation.
+/// All error codes with their explanations.
 pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     (
         "process_not_found",
@@ -201,7 +201,7 @@ pub(crate) const EXPLANATIONS: &[(&str, &str)] = &[
     ("output_unwritable", "Standard output cannot be written."),
 ];
 
-/// Gives the explanation of a word.
+/// Returns the explanation of an error code. Returns `None` if the code is unknown.
 pub(crate) fn explanation(slug: &str) -> Option<&'static str> {
     EXPLANATIONS.iter().find(|(each, _)| *each == slug).map(|(_, text)| *text)
 }

@@ -1,15 +1,15 @@
-//! The one way in which this program writes JSON for its caller, who may look at it on a terminal.
+//! Writes JSON for the caller, with control characters escaped because the output may be shown on a terminal.
 
 use crate::failure::CliError;
 use longhaul_view::clean_json;
 use serde::Serialize;
 
-/// Writes a document on one line.
+/// Returns the value as JSON on one line.
 pub(crate) fn on_one_line<T: Serialize + ?Sized>(value: &T) -> Result<String, CliError> {
     finished(serde_json::to_string(value))
 }
 
-/// Writes a document over several lines.
+/// Returns the value as indented JSON on several lines.
 pub(crate) fn indented<T: Serialize + ?Sized>(value: &T) -> Result<String, CliError> {
     finished(serde_json::to_string_pretty(value))
 }

@@ -1,8 +1,8 @@
 //! The command line of longhaul: a client of a running manager.
 //!
-//! [`parse`] reads the arguments, [`run`] does what they ask over the manager's Unix socket and gives the exit code.
-//! Where the socket is, and how a manager is started when none answers, is decided by the program and handed in as a
-//! [`ManagerLocator`]. Data goes to standard output, text for people to standard error.
+//! [`parse`] reads the arguments. [`run`] executes them over the manager's Unix socket and returns the exit code.
+//! The program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager
+//! if none answers. Data goes to standard output, messages for people go to standard error.
 
 mod arguments;
 mod client;
@@ -37,7 +37,8 @@ pub use arguments::{
 };
 pub use completion::complete_if_asked;
 pub use dispatch::{manager_lacks, manager_records, manager_stats, manager_version, run};
-/// Escapes what JSON text could do to a terminal, for the verbs of the program itself.
+/// Escapes control characters in JSON text that could affect a terminal. Exported for subcommands of the program
+/// itself.
 pub use longhaul_view::clean_json;
 pub use manager_locator::{Autostart, ManagerLocator, StartError};
 pub use shell_word::shell_word;

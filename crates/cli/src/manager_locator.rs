@@ -1,4 +1,4 @@
-//! Where the manager is, and how one is started.
+//! Location of the manager, and the function that starts a manager there.
 
 use longhaul_wire::api::Problem;
 use std::fmt;
@@ -6,23 +6,25 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Starts a manager and returns when its socket answers.
+/// Function that starts a manager and returns as soon as its socket answers.
 pub type Autostart = Box<dyn Fn() -> Result<(), StartError>>;
 
-/// Says where the manager answers.
+/// Location of the manager that this program talks to.
 pub struct ManagerLocator {
-    /// Its socket.
+    /// Path of the manager's Unix socket.
     pub socket: PathBuf,
-    /// Its state directory.
+    /// State directory of the manager.
     pub state_dir: PathBuf,
-    /// How to start one when none answers; none if that is not wanted.
+    /// Starts a manager if none answers; `None` if no manager may be started.
     pub autostart: Option<Autostart>,
-    /// The store that is named here for its manager, as that tells its own; none if nobody names one.
+    /// Store that is configured for the manager here, written as the manager reports its own store. `None` if no store
+    /// is
+    /// configured.
     pub store: Option<String>,
 }
 
 impl ManagerLocator {
-    /// The same place, where no manager is started.
+    /// Returns a copy of this location that never starts a manager.
     pub(crate) fn without_autostart(&self) -> Self {
         Self {
             socket: self.socket.clone(),
@@ -44,44 +46,44 @@ impl fmt::Debug for ManagerLocator {
     }
 }
 
-/// Why no manager could be started.
+/// Reason why no manager could be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The program could not be executed.
+    /// The program of the manager could not be executed.
     #[error("the manager could not be executed as {}: {source}", program.display())]
     Spawn {
-        /// The program that was tried.
+        /// Path of the program.
         program: PathBuf,
-        /// What the operating system said.
+        /// Error from the operating system.
         source: io::Error,
     },
-    /// It ended before it answered.
+    /// The manager ended before its socket answered.
     #[error("the manager ended before it answered ({ending})")]
     Ended {
-        /// How it ended.
+        /// Description of the manager's exit.
         ending: String,
-        /// The last lines of its log.
+        /// Last lines of the manager's log.
         last_lines: Vec<String>,
     },
-    /// It did not answer in time.
+    /// The manager did not answer in time.
     #[error("the manager did not answer within {} ms", waited.as_millis())]
     Silent {
-        /// How long the caller waited.
+        /// Time that the caller waited for an answer.
         waited: Duration,
-        /// The last lines of its log.
+        /// Last lines of the manager's log.
         last_lines: Vec<String>,
     },
-    /// It said itself why it cannot serve.
+    /// The manager itself reported why it cannot serve.
     #[error("{}", problem.title)]
     Refused {
-        /// What it said.
+        /// Problem that the manager reported.
         problem: Box<Problem>,
     },
 }
 
 impl StartError {
-    /// Gives the last lines of the manager's log, where they are known.
+    /// Returns the last lines of the manager's log; empty if they are not known.
     #[must_use]
     pub fn last_lines(&self) -> &[String] {
         match self {

@@ -1,4 +1,4 @@
-//! Output of processes on its way to the reader.
+//! Reads, filters and prints the output of processes.
 
 mod display;
 mod follower;
@@ -13,7 +13,7 @@ pub(crate) use printer::{PrintOptions, Printer};
 use crate::failure::CliError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-/// Copies all output of a process as it is, each stream to its own writer, until it is over.
+/// Copies the output of a process unchanged until it ends, each stream to its own writer. Gaps and notes go to `aside`.
 pub(crate) async fn pass_through<O, E>(
     follower: &mut OutputFollower<'_>,
     out: &mut O,
@@ -34,7 +34,7 @@ where
     Ok(())
 }
 
-/// Writes and flushes: a reader waits for what is there.
+/// Writes the bytes and flushes at once, because a reader waits for them.
 pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, bytes: &[u8]) -> Result<(), CliError> {
     writer.write_all(bytes).await?;
     Ok(writer.flush().await?)

@@ -1,6 +1,6 @@
-//! Words as a shell reads them.
+//! Quotes words for a shell.
 
-/// Quotes a word, if it has to be, so that a shell takes it as it is.
+/// Returns the word, quoted if a shell would not read it as one literal word.
 #[must_use]
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);

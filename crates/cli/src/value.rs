@@ -1,4 +1,4 @@
-//! Values of flags, as people write them.
+//! Types that parse the values of command-line flags.
 
 mod age;
 mod at;
@@ -27,11 +27,11 @@ pub use watched::WatchArg;
 
 pub(crate) use reference::{key, node_label, reference, word};
 
-/// What is no value of its kind.
+/// Error of a flag value that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct BadValue {
-    /// Why not, and what would be one.
+    /// Reason, with an example of a valid value.
     why: String,
 }
 

@@ -1,4 +1,4 @@
-//! What the verbs do.
+//! Implementations of the subcommands.
 
 mod action;
 mod cancel;
@@ -56,19 +56,19 @@ use crate::dispatch::VerbContext;
 use crate::exit_code::{DONE, ExitCodeMode, of_failure};
 use crate::failure::CliError;
 
-/// Tells of a failure that does not keep the other processes from their turn, and gives its exit code.
+/// Prints a failure that must not stop the remaining processes from being handled, and returns its exit code.
 fn complained(context: &VerbContext, failure: CliError) -> i32 {
     let code = of_failure(&failure, ExitCodeMode::Control);
     context.console.complain(failure);
     code
 }
 
-/// Gives the first code that is not zero.
+/// Returns the first exit code that is not zero. Returns zero if there is none.
 fn first_failed(codes: impl IntoIterator<Item = i32>) -> i32 {
     codes.into_iter().find(|code| *code != DONE).unwrap_or(DONE)
 }
 
-/// Refuses an expected revision where more than one process is meant: each counts its own.
+/// Refuses an expected revision if the action affects more than one process, because each process has its own revision.
 fn check_expected(expected: RevisionArgs, count: usize) -> Result<(), CliError> {
     if expected.revision.is_none() || count == 1 {
         return Ok(());

@@ -1,24 +1,24 @@
-//! A stream of server-sent events.
+//! Client side of a stream of server-sent events.
 
 use crate::failure::CliError;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-/// The longest one that is believed, in bytes.
+/// Maximum number of buffered bytes without an end of line; a longer line is an error.
 const MAX_EVENT_LEN: usize = 4 * 1024 * 1024;
 
-/// One of what is streamed.
+/// One server-sent event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ServerEvent {
-    /// Where to go on after it.
+    /// Cursor from which to resume after this event.
     pub(crate) id: Option<String>,
-    /// What it is.
+    /// Type of the event.
     pub(crate) event: String,
-    /// JSON in one line.
+    /// Payload as JSON on one line.
     pub(crate) data: String,
 }
 
-/// A stream of server-sent events, one by one.
+/// Stream of server-sent events.
 pub(crate) struct EventStream {
     body: Incoming,
     buffer: Vec<u8>,
@@ -30,9 +30,10 @@ impl EventStream {
         Self { body, buffer: Vec::new(), begun: ServerEvent::default() }
     }
 
-    /// Gives the next one; none behind the last, where the stream ended in good order.
+    /// Returns the next event. Returns `None` if the server ended the stream properly.
     ///
-    /// Dropping the future loses nothing.
+    /// # Cancel safety
+    /// Dropping the future loses no data.
     pub(crate) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
@@ -55,7 +56,7 @@ impl EventStream {
         }
     }
 
-    /// Takes a line in; an empty one ends what was begun.
+    /// Parses one line. An empty line completes the current event, which is returned.
     fn line(&mut self, line: &str) -> Option<ServerEvent> {
         let (field, value) = line.split_once(':').unwrap_or((line, ""));
         let value = value.strip_prefix(' ').unwrap_or(value);
@@ -67,7 +68,7 @@ impl EventStream {
                 let sent = std::mem::take(&mut self.begun);
                 return Some(sent).filter(|sent| !sent.data.is_empty());
             }
-            // A comment, or something of a later version.
+            // A comment, or a field of a later version.
             _ => {}
         }
         None

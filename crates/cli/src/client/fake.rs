@@ -1,4 +1,4 @@
-//! A manager for tests: answers what it is told to, over a real socket.
+//! A manager for tests: sends given responses over a real socket.
 
 use super::Client;
 use crate::manager_locator::ManagerLocator;
@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::LocalSet;
 
-/// A request as it came in: its method, its path with the query, its body.
+/// Request as received: method, path with query, and body.
 #[derive(Clone, Debug)]
 pub(crate) struct FakeRequest {
     pub(crate) method: String,
@@ -20,17 +20,17 @@ pub(crate) struct FakeRequest {
     pub(crate) body: String,
 }
 
-/// What is answered.
+/// Response to a request.
 pub(crate) enum FakeResponse {
-    /// JSON with a status.
+    /// JSON body with an HTTP status.
     Json(u16, serde_json::Value),
-    /// A stream in these pieces; the connection is closed behind them, and properly if it says so.
+    /// A chunked stream of these pieces. Then the connection is closed, after a terminating chunk if `proper` is set.
     Stream { pieces: Vec<Vec<u8>>, proper: bool },
-    /// A stream that begins so and goes on so once it may.
+    /// A chunked stream that sends `first` at once, and `rest` as soon as `may_go_on` is true.
     Held { first: Vec<u8>, may_go_on: Rc<Cell<bool>>, rest: Vec<u8> },
-    /// These bytes as they are.
+    /// Raw bytes in place of an HTTP response.
     Raw(Vec<u8>),
-    /// Nothing, ever.
+    /// The request is never answered.
     Silence,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct FakeManager {
 }
 
 impl FakeManager {
-    /// Runs a test against a manager that answers so.
+    /// Runs a test against a manager that responds with `answer`.
     pub(crate) fn run<T, F, A>(answer: A, test: impl FnOnce(Rc<Self>) -> F) -> T
     where
         F: Future<Output = T>,
@@ -69,23 +69,23 @@ impl FakeManager {
         .with_patience(Duration::from_secs(10))
     }
 
-    /// Gives what was asked so far, as `METHOD path`.
+    /// Returns all requests received so far, as `METHOD path`.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| format!("{} {}", asked.method, asked.path)).collect()
     }
 
-    /// Gives the bodies of what was asked so far.
+    /// Returns the bodies of all requests received so far.
     pub(crate) fn bodies(&self) -> Vec<String> {
         self.asked.borrow().iter().map(|asked| asked.body.clone()).collect()
     }
 }
 
-/// Answers with a process.
+/// Returns a response with one process.
 pub(crate) fn process(process: &ProcessView) -> FakeResponse {
     FakeResponse::Json(200, serde_json::to_value(process).unwrap())
 }
 
-/// Answers with a refusal.
+/// Returns an error response with this HTTP status and error code.
 pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
     FakeResponse::Json(
         status,
@@ -93,7 +93,7 @@ pub(crate) fn problem(status: u16, slug: &str) -> FakeResponse {
     )
 }
 
-/// Encodes frames: kind, offset, bytes.
+/// Encodes output frames from kind, offset and bytes.
 pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     let mut out = Vec::new();
     for (kind, offset, bytes) in frames {
@@ -102,12 +102,12 @@ pub(crate) fn frames(frames: &[(FrameKind, u64, &[u8])]) -> Vec<u8> {
     out
 }
 
-/// Answers with a whole stream at once.
+/// Returns a response with a complete output stream in one piece.
 pub(crate) fn output(all: &[(FrameKind, u64, &[u8])]) -> FakeResponse {
     FakeResponse::Stream { pieces: vec![frames(all)], proper: true }
 }
 
-/// Waits until something holds; the limit of the test ends it if it never does.
+/// Waits until the condition is true. The time limit of the test ends a wait without success.
 pub(crate) async fn until(holds: impl Fn() -> bool) {
     while !holds() {
         tokio::task::yield_now().await;
@@ -150,7 +150,7 @@ async fn converse<A: Fn(&FakeRequest) -> FakeResponse>(
                 chunk.extend_from_slice(&piece);
                 chunk.extend_from_slice(b"\r\n");
                 let _gone = stream.write_all(&chunk).await;
-                // Lets the reader see each piece by itself.
+                // Lets the reader receive each piece separately.
                 tokio::task::yield_now().await;
             }
             if proper {

@@ -1,14 +1,15 @@
-//! A stream of output, frame by frame.
+//! Client side of a stream of output frames.
 
 use crate::failure::CliError;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 
-/// How much is handed over to be taken apart at once: taking a frame moves all that stands behind it.
+/// Maximum number of bytes that are moved to the parse buffer at once. The buffer stays small because taking a frame
+/// moves all bytes after it.
 const CHUNK_SIZE: usize = 16 * 1024;
 
-/// A stream of output, frame by frame.
+/// Stream of output frames.
 pub(crate) struct FrameStream {
     body: Incoming,
     chunk: Bytes,
@@ -21,9 +22,10 @@ impl FrameStream {
         Self { body, chunk: Bytes::new(), buffer: Vec::new(), over: false }
     }
 
-    /// Gives the next frame; none behind the end.
+    /// Returns the next frame. Returns `None` after the end frame.
     ///
-    /// Dropping the future loses nothing.
+    /// # Cancel safety
+    /// Dropping the future loses no data.
     pub(crate) async fn next(&mut self) -> Result<Option<OutputFrame>, CliError> {
         loop {
             if self.over {

@@ -1,8 +1,8 @@
-//! Paths of requests.
+//! Paths of HTTP requests to the manager.
 
 use std::fmt::Write;
 
-/// The path of a request, with its query; whatever is put into it is escaped.
+/// Path of a request with its query. All inserted values are percent-encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RequestPath {
     text: String,
@@ -10,17 +10,17 @@ pub(crate) struct RequestPath {
 }
 
 impl RequestPath {
-    /// The processes.
+    /// Path of the list of processes.
     pub(crate) fn processes() -> Self {
         Self::of("/v1/processes")
     }
 
-    /// One process.
+    /// Path of one process.
     pub(crate) fn process(reference: &str) -> Self {
         Self::processes().below(reference)
     }
 
-    /// Something of one process.
+    /// Path of a part of one process, such as its output or an action on it.
     pub(crate) fn process_part(reference: &str, part: &str) -> Self {
         let mut path = Self::process(reference);
         path.text.push('/');
@@ -28,44 +28,44 @@ impl RequestPath {
         path
     }
 
-    /// The long poll.
+    /// Path of the long poll for changes of processes.
     pub(crate) fn wait() -> Self {
         Self::of("/v1/wait")
     }
 
-    /// What happens.
+    /// Path of the event stream.
     pub(crate) fn events() -> Self {
         Self::of("/v1/events")
     }
 
-    /// What ends of a session.
+    /// Path of the completions of a session.
     pub(crate) fn notices(session: &str) -> Self {
         let mut path = Self::of("/v1/sessions").below(session);
         path.text.push_str("/completions");
         path
     }
 
-    /// The queues.
+    /// Path of the list of queues.
     pub(crate) fn queues() -> Self {
         Self::of("/v1/queues")
     }
 
-    /// One queue.
+    /// Path of one queue.
     pub(crate) fn queue(key: &str) -> Self {
         Self::queues().below(key)
     }
 
-    /// The nodes.
+    /// Path of the list of nodes.
     pub(crate) fn nodes() -> Self {
         Self::of("/v1/nodes")
     }
 
-    /// One node.
+    /// Path of one node.
     pub(crate) fn node(id: &str) -> Self {
         Self::nodes().below(id)
     }
 
-    /// Something of one node.
+    /// Path of an action on one node.
     pub(crate) fn node_part(id: &str, part: &str) -> Self {
         let mut path = Self::node(id);
         path.text.push('/');
@@ -73,49 +73,49 @@ impl RequestPath {
         path
     }
 
-    /// The sessions.
+    /// Path of the list of sessions.
     pub(crate) fn sessions() -> Self {
         Self::of("/v1/sessions")
     }
 
-    /// The end of a session.
+    /// Path of the action that ends a session.
     pub(crate) fn session_end(session: &str) -> Self {
         let mut path = Self::sessions().below(session);
         path.text.push_str("/end");
         path
     }
 
-    /// The end of a level.
+    /// Path of the action that cancels all processes on one level.
     pub(crate) fn cancel_level() -> Self {
         Self::of("/v1/cancel")
     }
 
-    /// Numbers about processes.
+    /// Path of the statistics about processes.
     pub(crate) fn stats() -> Self {
         Self::of("/v1/stats")
     }
 
-    /// What lets ended records go.
+    /// Path of the action that deletes ended processes and their output.
     pub(crate) fn prune() -> Self {
         Self::of("/v1/prune")
     }
 
-    /// What lets everything go.
+    /// Path of the action that deletes all records.
     pub(crate) fn clear() -> Self {
         Self::of("/v1/reset")
     }
 
-    /// What runs interrupted work again.
+    /// Path of the action that runs interrupted processes again.
     pub(crate) fn restart_interrupted() -> Self {
         Self::of("/v1/restart-interrupted")
     }
 
-    /// Who answers.
+    /// Path of the manager's version.
     pub(crate) fn version() -> Self {
         Self::of("/v1/version")
     }
 
-    /// Adds a term to the query.
+    /// Adds a parameter to the query.
     #[must_use]
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.text.push(if self.has_query { '&' } else { '?' });
@@ -126,7 +126,7 @@ impl RequestPath {
         self
     }
 
-    /// Adds a term to the query if there is a value.
+    /// Adds a parameter to the query if `value` is not `None`.
     #[must_use]
     pub(crate) fn with_some<T: ToString>(self, name: &str, value: Option<T>) -> Self {
         match value {
@@ -135,7 +135,6 @@ impl RequestPath {
         }
     }
 
-    /// Gives it as text.
     pub(crate) fn as_str(&self) -> &str {
         &self.text
     }
@@ -152,7 +151,7 @@ impl RequestPath {
 }
 
 fn escape(value: &str, text: &mut String) {
-    // A server may take these two for steps in the tree of paths.
+    // A server may interpret a path segment `.` or `..` as a step in the directory tree.
     let dots = matches!(value, "." | "..");
     for byte in value.bytes() {
         match byte {

@@ -1,4 +1,4 @@
-//! Connections to a Unix socket at a path of any length.
+//! Connects to a Unix socket at a path of any length.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
-/// The longest path that fits into an address, in bytes.
+/// Maximum length in bytes of a path in a Unix socket address.
 const MAX_PATH_LEN: usize = 107;
-/// How long a full queue of connections is waited for.
+/// Maximum wait for a free place in the socket's connection backlog.
 const CONNECT_QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The wait between two tries at a full queue, which the kernel offers no way to wait for.
+/// Delay between two attempts while the backlog is full. The kernel offers no way to wait for a free place.
 const QUEUE_STEP: Duration = Duration::from_millis(5);
 
-/// Connects to the socket at `path`.
+/// Connects to the socket at `path`, and retries while its connection backlog is full.
 pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
     let until = Instant::now() + CONNECT_QUEUE_TIMEOUT;
     loop {
@@ -27,9 +27,9 @@ pub(super) async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Tells whether an error of [`connect`] means that nobody listens.
+/// Returns true if this error of [`connect`] means that no program listens at the socket.
 pub(super) fn means_nobody(kind: ErrorKind) -> bool {
-    // Whoever starts a manager says what is wrong with its place.
+    // `NotADirectory` is included because the code that starts a manager then reports a precise error about the path.
     matches!(kind, ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused)
 }
 

@@ -1,4 +1,4 @@
-//! The client against managers of all sorts.
+//! Tests of the client against managers that behave in different ways.
 
 use super::fake::{FakeManager, FakeResponse, frames, output, problem};
 use super::*;

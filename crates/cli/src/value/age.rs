@@ -1,19 +1,19 @@
-//! Ages of what is over.
+//! Minimum ages of ended processes.
 
 use super::BadValue;
 use super::span::length_within;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The longest age that a flag takes: ten years.
+/// Maximum age that a flag accepts: ten years.
 const MAX_AGE: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
-/// Is how long ago something was: of at most ten years, such as `90`, `12h` or `30d`.
+/// Age of at most ten years, such as `90` (seconds), `12h` or `30d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AgeArg(Duration);
 
 impl AgeArg {
-    /// Gives it in milliseconds.
+    /// Returns the age in milliseconds.
     #[must_use]
     pub fn as_millis(self) -> u64 {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)

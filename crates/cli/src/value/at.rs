@@ -1,22 +1,22 @@
-//! Moments.
+//! Points in time at which a process may start.
 
 use super::BadValue;
 use jiff::civil::{DateTime, Time};
 use jiff::{Timestamp, Zoned};
 use std::str::FromStr;
 
-/// Is a moment: `15:00` (the next), `2026-11-21 15:00` (here), or `2026-11-21T15:00:00Z`.
+/// Point in time: `15:00` (the next occurrence), `2026-11-21 15:00` (local time) or `2026-11-21T15:00:00Z`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StartTime(Timestamp);
 
 impl StartTime {
-    /// Writes it as RFC 3339.
+    /// Returns the time in RFC 3339 format.
     #[must_use]
     pub fn rfc3339(self) -> String {
         self.0.to_string()
     }
 
-    /// Reads it as somebody means it who looks at this clock.
+    /// Parses a time relative to `now`. A text without a time zone means the time zone of `now`.
     fn read(text: &str, now: &Zoned) -> Result<Self, BadValue> {
         let text = text.trim();
         if let Ok(moment) = text.parse() {

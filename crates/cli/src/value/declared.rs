@@ -1,10 +1,10 @@
-//! Variables that a launch declares.
+//! Environment variables that are declared on the command line.
 
 use super::BadValue;
 use std::fmt;
 use std::str::FromStr;
 
-/// Is a variable for the command: `K=V`, or `K` for the caller's own value.
+/// Environment variable for the command: `K=V`, or `K` to pass on the caller's own value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvArg {
     name: String,
@@ -12,13 +12,13 @@ pub struct EnvArg {
 }
 
 impl EnvArg {
-    /// Gives its name.
+    /// Returns the name of the variable.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives its value, if one was said.
+    /// Returns the value of the variable. Returns `None` if only the name was given.
     #[must_use]
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
@@ -41,7 +41,7 @@ impl FromStr for EnvArg {
 }
 
 impl fmt::Debug for EnvArg {
-    /// Prints the name only: the value may be a secret.
+    /// Prints only the name, because the value may be a secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Declared").field(&self.name).finish()
     }

@@ -1,19 +1,20 @@
-//! Where a command reads its standard input from.
+//! Sources of a command's standard input.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Is what `--stdin` names: `-`, `none`, a descriptor of this program, or a file.
+/// Value of `--stdin`: `-`, `none`, a file descriptor of this program, or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StdinArg {
-    /// The standard input of this program, which hands it over.
+    /// The standard input of this program, which forwards it to the command.
     Own,
-    /// Another descriptor of this program, which hands over what is read there: `/dev/fd/3`, `/proc/self/fd/3`, `<(…)` of a
-    /// shell. Whoever else opens such a path finds another file there.
+    /// Another file descriptor of this program: `/dev/fd/3`, `/proc/self/fd/3`, or `<(…)` of a shell. This program
+    /// reads
+    /// the descriptor and forwards the data, because such a path names a different file in any other program.
     Descriptor(u32),
-    /// Nothing: the command reads an empty input.
+    /// Empty input.
     Nothing,
-    /// A file.
+    /// A file that the command reads directly.
     File(PathBuf),
 }
 
@@ -32,7 +33,7 @@ impl From<OsString> for StdinArg {
     }
 }
 
-/// The number of the descriptor that a path names in whichever program opens it.
+/// Returns the file descriptor number if the path names a descriptor of the program that opens it.
 fn descriptor(path: &str) -> Option<u32> {
     const PLACES: [&str; 3] = ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"];
     if path == "/dev/stdin" {

@@ -1,14 +1,14 @@
-//! How far work has come.
+//! Progress values.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Is a share of the work: `42`, `42%`, `412/1000`.
+/// Progress of work: `42`, `42%` or `412/1000`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PercentArg(f64);
 
 impl PercentArg {
-    /// Gives it as a number from 0 to 100.
+    /// Returns the progress in percent, from 0 to 100.
     #[must_use]
     pub const fn value(self) -> f64 {
         self.0

@@ -1,8 +1,8 @@
-//! What names a process, a queue, or anything else.
+//! Names of processes, queues, nodes and other things.
 
 use super::BadValue;
 
-/// Reads what names a process: an id, a prefix of one, a name or `@last`.
+/// Parses a reference to a process: an id, a prefix of an id, a name or `@last`.
 pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
         return Err(BadValue::new("the value is empty; use an id, a unique prefix, a name or @last"));
@@ -10,7 +10,7 @@ pub(crate) fn reference(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
-/// Reads a concurrency key, or a pattern of keys.
+/// Parses a concurrency key or a pattern of keys. Refuses an empty text.
 pub(crate) fn key(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
         return Err(BadValue::new("the value is empty; use a key, such as cargo"));
@@ -18,7 +18,7 @@ pub(crate) fn key(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
-/// Reads a word that names something; nothing names nothing.
+/// Parses a name. Refuses an empty text.
 pub(crate) fn word(text: &str) -> Result<String, BadValue> {
     if text.trim().is_empty() {
         return Err(BadValue::new("the value is empty; omit the option instead"));
@@ -26,7 +26,7 @@ pub(crate) fn word(text: &str) -> Result<String, BadValue> {
     Ok(text.to_owned())
 }
 
-/// Reads a label of nodes, such as `gpu` or `gpu=a100`.
+/// Parses a node label, such as `gpu` or `gpu=a100`.
 pub(crate) fn node_label(text: &str) -> Result<String, BadValue> {
     if text.is_empty() || text.starts_with('=') || text.contains(char::is_whitespace) {
         return Err(BadValue::new(

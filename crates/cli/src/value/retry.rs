@@ -1,14 +1,14 @@
-//! When a failure is worth another attempt.
+//! Values of the flags that control retries.
 
 use super::{BadValue, DurationArg};
 use std::str::FromStr;
 
-/// Is the wait between attempts: `1s..60s`, or `5s` for the first alone.
+/// Waiting time between attempts: `1s..60s`, or `5s` for the first wait only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BackoffArg {
-    /// The wait before the second attempt; it doubles.
+    /// Waiting time before the second attempt; it doubles with each further attempt.
     pub first: DurationArg,
-    /// The longest wait.
+    /// Upper limit of the waiting time.
     pub cap: Option<DurationArg>,
 }
 
@@ -27,14 +27,14 @@ impl FromStr for BackoffArg {
     }
 }
 
-/// Is one sort of end that is worth another attempt: an exit code, `timeout` or `interrupted`.
+/// Kind of ending that is retried: an exit code, `timeout` or `interrupted`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryOnArg {
-    /// It exited with this code.
+    /// The command exited with this code.
     Code(i32),
-    /// Its time was over.
+    /// The attempt exceeded its time limit.
     Timeout,
-    /// Its end was not seen; it may then run twice.
+    /// The exit of the attempt was not observed. The work may then be executed twice.
     Interrupted,
 }
 

@@ -1,10 +1,10 @@
-//! Signals.
+//! Names and numbers of signals.
 
 use super::BadValue;
 use std::fmt;
 use std::str::FromStr;
 
-/// The names of the signals by their numbers on Linux.
+/// Signal numbers on Linux with their names, without the prefix `SIG`.
 const NAMES: [(u8, &str); 31] = [
     (1, "HUP"),
     (2, "INT"),
@@ -39,17 +39,17 @@ const NAMES: [(u8, &str); 31] = [
     (31, "SYS"),
 ];
 
-/// Is a signal: `TERM`, `SIGINT`, `15`.
+/// Signal as a name or number: `TERM`, `SIGINT`, `15`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignalArg(u8);
 
 impl SignalArg {
-    /// Takes a signal by its number.
+    /// Creates a signal from its number.
     pub(crate) const fn of(number: u8) -> Self {
         Self(number)
     }
 
-    /// Gives its number.
+    /// Returns the number of the signal.
     #[must_use]
     pub const fn number(self) -> u8 {
         self.0
@@ -57,7 +57,7 @@ impl SignalArg {
 }
 
 impl fmt::Display for SignalArg {
-    /// Writes its name as `SIGTERM`, or `signal 35` for one without.
+    /// Writes the name as in `SIGTERM`, or `signal 35` for a signal without a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => write!(f, "SIG{name}"),

@@ -1,14 +1,14 @@
-//! Amounts of bytes.
+//! Sizes in bytes.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Is an amount of bytes: `4096`, `64K`, `100MiB`, `1GB`.
+/// Size in bytes: `4096`, `64K`, `100MiB`, `1GB`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SizeArg(u64);
 
 impl SizeArg {
-    /// Gives it in bytes.
+    /// Returns the size in bytes.
     #[must_use]
     pub const fn as_bytes(self) -> u64 {
         self.0

@@ -1,14 +1,14 @@
-//! Slots of a concurrency key.
+//! Numbers of slots of a concurrency key.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Is how many processes of a key may run at once: a number, 0 for as many as are asked for, or `default`.
+/// Maximum number of processes of a key that run at once: a number, 0 for no limit, or `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotsArg {
-    /// As many as whatever else covers the key says.
+    /// Removes the limit of this key, so that the more general rule that covers the key applies.
     Default,
-    /// So many; 0 means no limit.
+    /// This number of processes; 0 means no limit.
     Count(u32),
 }
 

@@ -1,30 +1,30 @@
-//! Lengths of time.
+//! Durations.
 
 use super::BadValue;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// The longest time that a flag takes: 30 days.
+/// Maximum duration that a flag accepts: 30 days.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The most digits of a number that every unit can hold.
+/// Number of digits that fit into every unit of a duration.
 const MAX_DIGITS: usize = 6;
-/// What to say of what is no length at all.
+/// Error text for a value that is not a duration.
 const UNREADABLE: &str = "use seconds, such as 90, or a number with a unit, such as 500ms, 5m or 1h 30m";
 
-/// Is a length of time of at most 30 days: `90`, `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
+/// Duration of at most 30 days: `90` or `1.5` (seconds), `5m`, `1h 30m`, `2 days`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DurationArg(Duration);
 
 impl DurationArg {
-    /// Gives it in milliseconds; what is not nothing is at least one.
+    /// Returns the duration in milliseconds. A duration above zero is at least 1.
     #[must_use]
     pub fn as_millis(self) -> u64 {
         let whole = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        // Zero means never, or at once: nobody who says a short time means that.
+        // A short duration must not become zero, because zero means "never" or "at once".
         whole.max(u64::from(!self.0.is_zero()))
     }
 
-    /// Gives it as the standard library's duration.
+    /// Returns the duration as [`Duration`].
     #[must_use]
     pub const fn as_duration(self) -> Duration {
         self.0
@@ -39,16 +39,16 @@ impl FromStr for DurationArg {
     }
 }
 
-/// Reads a length of time of any size, as a [`DurationArg`] is written; what is not nothing is at least a millisecond.
+/// Parses a duration of any size in the format of [`DurationArg`]. A duration above zero is at least 1 ms.
 ///
 /// # Errors
-/// The text is no length of time.
+/// Fails if the text is not a duration.
 pub fn length(text: &str) -> Result<Duration, BadValue> {
     let length = length_within(text, Duration::MAX, "the duration is too long")?;
     Ok(if length.is_zero() { length } else { length.max(Duration::from_millis(1)) })
 }
 
-/// Reads a length of time that is not longer than `longest`, and says `too_long` of one that is.
+/// Parses a duration of at most `longest`. Fails with the text `too_long` if the duration is longer.
 pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Result<Duration, BadValue> {
     let text = text.trim();
     let read = if is_plain_number(text) { seconds(text) } else { friendly(text) };
@@ -59,7 +59,7 @@ pub(super) fn length_within(text: &str, longest: Duration, too_long: &str) -> Re
     }
 }
 
-/// Why a text is no length of time.
+/// Reason why a text is not a valid duration.
 enum InvalidDuration {
     TooLong,
     Wrong(BadValue),
@@ -84,7 +84,7 @@ fn friendly(text: &str) -> Result<Duration, InvalidDuration> {
     Duration::try_from(length).map_err(|_negative| negative())
 }
 
-/// Tells a length that is too large to be counted from what is no length at all.
+/// Determines why the parser refused the text: the duration is negative, too large to be counted, or not a duration.
 fn refusal(text: &str) -> InvalidDuration {
     match shortened(text).parse::<jiff::Span>() {
         Ok(span) if span.is_negative() => negative(),
@@ -93,7 +93,7 @@ fn refusal(text: &str) -> InvalidDuration {
     }
 }
 
-/// Cuts whole numbers down to a size that every unit can hold.
+/// Shortens every whole number in the text to [`MAX_DIGITS`] digits, so that it fits into every unit.
 fn shortened(text: &str) -> String {
     let mut digits = 0;
     let mut fraction = false;

@@ -1,10 +1,9 @@
-//! Lines of output to be told of.
+//! Patterns for lines of output that are reported as events.
 
 use super::BadValue;
 use std::str::FromStr;
 
-/// Is a pattern to watch for, with the name that it is told by: `NAME=REGEX`, `stdout:NAME=REGEX` or
-/// `stderr:NAME=REGEX`.
+/// Named pattern to watch the output for: `NAME=REGEX`, `stdout:NAME=REGEX` or `stderr:NAME=REGEX`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchArg {
     name: String,
@@ -13,19 +12,19 @@ pub struct WatchArg {
 }
 
 impl WatchArg {
-    /// Gives the name.
+    /// Returns the name under which a matching line is reported.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives the regular expression.
+    /// Returns the regular expression.
     #[must_use]
     pub fn pattern(&self) -> &str {
         &self.pattern
     }
 
-    /// Gives the one stream that it is looked for in, `stdout` or `stderr`; none for both.
+    /// Returns the stream to watch, `stdout` or `stderr`. Returns `None` if both are watched.
     #[must_use]
     pub const fn stream(&self) -> Option<&'static str> {
         self.stream
