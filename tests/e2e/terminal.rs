@@ -67,7 +67,7 @@ fn several_are_ticked_in_a_second_question() {
     terminal.press("\u{1b}[A\r");
     terminal.until_shown("[ ]");
     terminal.press("\r");
-    terminal.until_shown("tick one with the space bar");
+    terminal.until_shown("select one with the space bar");
     terminal.press(" \u{1b}[B ");
     terminal.press("\r");
     assert_eq!(terminal.code(), 0);

@@ -99,7 +99,7 @@ fn out_of_memory(cell: &Cell) {
     assert_eq!(end(&view), ("failed", None, Some(9), None, None), "{view}");
     if cell.is_of_root() && Path::new("/dev/kmsg").exists() {
         assert_eq!(view["exit"]["limit"], "memory", "{view}");
-        assert!(view["reason"].as_str().unwrap().contains("want of memory"), "{view}");
+        assert!(view["reason"].as_str().unwrap().contains("memory was full"), "{view}");
     } else {
         assert!(view["exit"]["limit"].is_null() || view["exit"]["limit"] == "memory", "{view}");
     }

@@ -1,9 +1,9 @@
 //! Errors of the composition.
 
-use super::have;
+use super::{have, shared, url_hints};
 use crate::binding::UnusableFile;
+use crate::config::StoreChoice;
 use crate::failure::causes;
-use crate::last_store::StoreMismatch;
 use crate::location::CopiedStateDir;
 use crate::store_mark::MissingRecords;
 use longhaul_adapters::peers::TrustError;
