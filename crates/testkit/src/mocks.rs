@@ -111,7 +111,7 @@ impl Queues for MockStore {
 }
 
 mockall::mock! {
-    /// A spawner.
+    /// Mock of a spawner.
     #[derive(Debug)]
     pub Spawner {}
 
@@ -133,7 +133,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A prober.
+    /// Mock of a prober.
     #[derive(Debug)]
     pub Prober {}
 
@@ -145,7 +145,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// An output log.
+    /// Mock of an output log.
     #[derive(Debug)]
     pub OutputLog {}
 
@@ -169,7 +169,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A vault.
+    /// Mock of an environment store.
     #[derive(Debug)]
     pub EnvironmentStore {}
 
@@ -181,7 +181,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A clock.
+    /// Mock of a clock.
     #[derive(Debug)]
     pub Clock {}
 
@@ -195,7 +195,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A source of identities.
+    /// Mock of an id source.
     #[derive(Debug)]
     pub IdSource {}
 

@@ -30,7 +30,7 @@ pub enum ScriptStep {
     Claim {
         /// Number of the claiming node.
         node: u8,
-        /// True to use the previous, expired lease of the node.
+        /// True to use a lease of the node with an older epoch, which is fenced.
         old: bool,
         /// Maximum number of roots that the node may hold.
         roots: u32,
@@ -78,7 +78,7 @@ pub enum ScriptStep {
     Leave {
         /// Number of the node.
         node: u8,
-        /// True to use the previous, expired lease of the node.
+        /// True to use a lease of the node with an older epoch, which is fenced.
         old: bool,
     },
     /// Advances the clock, in milliseconds.
