@@ -163,7 +163,7 @@ async fn check_log(world: &StoreFixture) {
     }
 }
 
-/// When two registrations of the same node write concurrently, only writes under the newer lease succeed.
+/// While a node writes, it registers again. No write under the old lease succeeds after the new registration.
 pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
     let old = world.node("a").await;
     let mut running = Vec::new();

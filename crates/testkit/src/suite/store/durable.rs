@@ -90,7 +90,7 @@ pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
     assert!(must(world.store.end().await) > before.end);
 }
 
-/// After reopening, a repeated write with the same id, launch key or operation id gets its first answer again.
+/// After reopening, a repeated write with the same process id or operation id gets its first answer again.
 pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFixture) {
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;

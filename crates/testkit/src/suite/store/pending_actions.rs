@@ -29,7 +29,7 @@ pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
     assert_eq!(world.load(stored.process.id).await.pending_actions, [(first, CANCEL)]);
 }
 
-/// Four extra places are reserved for actions that end the process, when all other places are taken.
+/// Actions that end the process are accepted until twenty actions are pending.
 pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     let node = world.node("a").await;
     let id = world.run(world.draft(), &node).await.process.id;
@@ -49,7 +49,7 @@ pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     assert_eq!(world.load(id).await.pending_actions.len(), 20);
 }
 
-/// At most sixteen actions that do not end the process can be pending. Each executed action frees a place.
+/// When sixteen actions are pending, an action that does not end the process is refused until one was executed.
 pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
