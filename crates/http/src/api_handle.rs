@@ -1,12 +1,13 @@
-//! The use cases, for whoever asks.
+//! Extractor that gives a request handler the right [`Api`] for its client.
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use longhaul_api::{Api, PEER_HEADER};
 use std::convert::Infallible;
 
-/// The use cases, for whoever asks: a node that asks on behalf of its clients is told what is here, and nothing is passed
-/// on to a third one.
+/// The [`Api`] that serves one request. Requests of another node get a variant that answers only from this node, so
+/// that
+/// no request is forwarded a second time.
 #[derive(Debug)]
 pub(crate) struct ApiHandle(pub(crate) Api);
 

@@ -1,4 +1,4 @@
-//! Requests in JSON.
+//! Request bodies in JSON.
 
 use crate::error_response::ErrorResponse;
 use axum::body::Body;
@@ -11,15 +11,17 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 
-/// The most bytes of a request body.
+/// Maximum size of a request body, in bytes.
 pub(crate) const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// A body that is not there by then never comes.
+/// Time limit for receiving a request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The most lists and objects inside each other: the deepest JSON of a caller's that is kept, and what stands around it.
+/// Maximum nesting depth of lists and objects in a body. Leaves room for the deepest caller-defined JSON that is
+/// stored,
+/// plus the objects around it.
 const MAX_JSON_DEPTH: usize = 66;
 
-/// Where requests have objects inside.
+/// Paths of nested objects in requests.
 const OBJECTS: &[&str] = &[
     "/command",
     "/command/environment",
@@ -30,15 +32,15 @@ const OBJECTS: &[&str] = &[
     "/retry",
 ];
 
-/// Where requests have lists of objects inside.
+/// Path of a list of objects in requests.
 const WATCHED: &str = "/command/watch";
 
-/// JSON of the caller's own, which is kept.
+/// Fields with JSON of the caller's own, which is stored unchanged.
 const VERBATIM: &[&str] = &["metadata", "result"];
-/// The largest float up to which each integer is one.
+/// Largest float (2^53) up to which every integer has an exact float representation.
 const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// A request body in JSON; an empty one counts as an empty object.
+/// Extractor for a JSON request body. An empty body counts as an empty object.
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
@@ -64,7 +66,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
     }
 }
 
-/// A web page can send forms and plain text to anybody without being asked, but no JSON.
+/// Refuses bodies that are not declared as JSON. This protects against web pages: a page can send forms and plain text
+/// to any address without permission, but not JSON.
 fn check_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let mut kinds = headers.get_all(CONTENT_TYPE).iter();
     let Some(kind) = kinds.next() else { return Ok(()) };
@@ -93,7 +96,8 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
             with_whole_numbers(text, &error.to_string()).ok_or_else(|| unreadable(error.to_string()))?
         }
     };
-    // A list is taken for an object with its fields in order, whose order nobody promises.
+    // serde reads a list as an object with its fields in order. That order is not part of the API, so such lists are
+    // refused.
     let whole: Value = serde_json::from_slice(text).map_err(|error| unreadable(error.to_string()))?;
     let is_list = |place: &str| whole.pointer(place).is_some_and(Value::is_array);
     let misread = OBJECTS.iter().copied().find(|place| is_list(place)).or_else(|| {
@@ -108,14 +112,15 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     }
 }
 
-/// Reads a body again whose first reading found 6.0 where 6 was expected: in JSON both are the same number.
+/// Parses a body again after 6.0 was found where 6 was expected: in JSON both are the same number. Returns `None` if
+/// this was not the error.
 fn with_whole_numbers<T: DeserializeOwned>(text: &[u8], error: &str) -> Option<T> {
     if !error.contains("floating point") {
         return None;
     }
     let mut body: Value = serde_json::from_slice(text).ok()?;
     for (field, value) in body.as_object_mut()? {
-        // What is kept as it came stays as it came.
+        // Caller-defined JSON must stay unchanged.
         if !VERBATIM.contains(&field.as_str()) {
             make_whole(value);
         }
@@ -127,7 +132,7 @@ fn make_whole(value: &mut Value) {
     match value {
         Value::Number(number) => {
             let whole = number.as_f64().filter(|float| number.is_f64() && float.fract() == 0.0);
-            // Beyond 2^53 a float stands for several integers.
+            // Beyond 2^53, one float stands for several integers.
             let whole = whole.filter(|float| float.abs() <= MAX_EXACT_INTEGER);
             #[expect(clippy::cast_possible_truncation, reason = "it must be an integer of at most 2^53")]
             if let Some(float) = whole {
@@ -140,7 +145,8 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// Whether more lists and objects are open at once than this; strings are skipped, and nothing else is understood.
+/// Returns true if more than `most` lists and objects are open at once. Only brackets and strings are recognised; the
+/// JSON is not validated.
 fn is_deeper(text: &[u8], most: usize) -> bool {
     let mut open = 0_usize;
     let mut bytes = text.iter();

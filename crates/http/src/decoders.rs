@@ -1,18 +1,18 @@
-//! The readers of requests, over bytes: for those who look for bytes that they do not stand.
+//! The parsers of requests as public functions over bytes, for fuzzing.
 
 use crate::{body, query};
 use longhaul_api::ApiError;
 use serde::de::DeserializeOwned;
 
-/// Reads the body of a request.
+/// Parses the body of a request.
 ///
 /// # Errors
-/// [`ApiError`] says what is wrong with it.
+/// Returns an [`ApiError`] that describes the fault in the body.
 pub fn read_body<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     body::read(text)
 }
 
-/// The parameters of a query, in their order.
+/// Returns the decoded parameters of a query string, in their order.
 #[must_use]
 pub fn query(text: &str) -> Vec<(String, String)> {
     query::QueryString::parse(text).into_pairs()

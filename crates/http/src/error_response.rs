@@ -1,4 +1,4 @@
-//! Errors on their way out.
+//! Responses to errors.
 
 use crate::precondition::tag;
 use crate::reply::json;
@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use longhaul_api::ApiError;
 use longhaul_engine::EngineError;
 
-/// A fault that is answered as `application/problem+json`.
+/// An error that is sent as `application/problem+json`.
 #[derive(Debug)]
 pub(crate) struct ErrorResponse(pub(crate) ApiError);
 
@@ -36,7 +36,7 @@ impl IntoResponse for ErrorResponse {
         if let Some(tag) = known.and_then(|revision| HeaderValue::from_str(&tag(revision)).ok()) {
             response.headers_mut().insert(ETAG, tag);
         }
-        // It goes along, so that whoever knows more of the request can add to it.
+        // The problem is also attached as an extension, so that middleware can add details such as the request id.
         response.extensions_mut().insert(problem);
         response
     }

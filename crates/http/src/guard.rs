@@ -1,4 +1,4 @@
-//! Who may ask over the network, and from where.
+//! Access control for requests over the network: host names, web origins, tokens and peers.
 
 mod peer;
 mod rejection;
@@ -16,59 +16,65 @@ use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Who may ask over the network, and from where.
+/// Access control for requests over the network.
 ///
-/// A web page in a browser of the user can reach everything on the loopback that the user can, under a name of its own
-/// if its owner changes what that name stands for. So a request is let in only if it names the manager by a name that
-/// is the manager's own, comes from no web page but its own and those that were allowed, is of a kind that no form can send, and carries a
-/// token.
+/// A web page in a browser of the user can reach every port on the loopback interface. It can even do so under a host
+/// name of its own, if its owner changes the DNS entry of that name (DNS rebinding). A request is therefore accepted
+/// only if all of these hold:
+/// - its `Host` is one of the manager's own names,
+/// - it does not come from a web page, or comes from an allowed one,
+/// - its content type is one that an HTML form cannot send,
+/// - it carries a valid token.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    /// Names besides its address by which the manager may be asked: `host` or `host:port`, in small letters.
+    /// Host names of the manager in addition to its address: `host` or `host:port`, in lower case.
     pub hosts: Vec<String>,
-    /// Web pages that may ask besides those that come from its address: `scheme://host` or `scheme://host:port`, in small letters.
+    /// Allowed web origins in addition to the manager's own: `scheme://host` or `scheme://host:port`, in lower case.
     pub origins: Vec<String>,
-    /// Knows the tokens.
+    /// Verifier of the tokens.
     pub gate: Arc<dyn TokenVerifier>,
-    /// Knows the other nodes of the store; without it none of them may ask over the network.
+    /// Verifier of requests from other nodes of the store. If `None`, no other node may connect over the network.
     pub peers: Option<Arc<PeerGate>>,
 }
 
-/// Knows the tokens.
+/// Verifier of access tokens.
 pub trait TokenVerifier: Debug + Send + Sync + 'static {
-    /// What a token lets its holder do; none if it is not known. It takes as long for each.
+    /// Returns the access that a token grants. Returns `None` if the token is unknown. The duration must not depend on
+    /// the
+    /// token, so that timing reveals nothing.
     fn admit(&self, token: &str) -> Option<Access>;
 }
 
-/// What a token lets its holder do.
+/// Access that a token grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Everything.
+    /// Full access.
     Control,
-    /// Look at everything, change nothing.
+    /// Read access to everything.
     ReadOnly,
 }
 
-/// The door that a request came through.
+/// The listener through which a request arrived.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ListenerKind {
-    /// The address that was connected to.
+    /// Local address of the connection.
     pub(crate) local: SocketAddr,
-    /// It came over TLS.
+    /// True if the connection uses TLS.
     pub(crate) secure: bool,
 }
 
-/// Where agents ask. What a tool changes is seen there, and not by the method.
+/// Path of the MCP endpoint for agents. Its service checks itself which tools may change something, because every call
+/// is a POST.
 pub(crate) const MCP: &str = "/mcp";
-/// The most bytes of a request to [`MCP`].
+/// Maximum size of a request body for [`MCP`], in bytes.
 pub(crate) const MAX_MCP_BODY_BYTES: u64 = 4 * 1024 * 1024;
-/// The most bytes of any other request.
+/// Maximum size of any other request body, in bytes.
 pub(crate) const MAX_BODY_BYTES: u64 = crate::body::MAX_BODY_BYTES as u64;
-/// How a browser says where a request comes from that has no origin, such as that of an image.
+/// Header in which a browser describes the origin of a request that has no `Origin`, such as the request for an image.
 const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 impl Guard {
-    /// Finds out who sent the head of a request. Strangers learn nothing but that they are none of ours.
+    /// Authenticates a request by its head. The error tells an unknown client only why it was rejected.
     pub(crate) fn admit(&self, head: &Parts, door: ListenerKind) -> Result<Access, RequestRejection> {
         self.check_host(head, door)?;
         self.check_origin(&head.headers, door)?;
@@ -84,7 +90,7 @@ impl Guard {
         Err(RequestRejection::Host)
     }
 
-    /// Whether a host is one of the manager's own names, to the letter.
+    /// Returns true if the host is exactly one of the manager's own names.
     fn is_ours(&self, host: &str, door: ListenerKind) -> bool {
         let host = host.to_ascii_lowercase();
         if self.hosts.contains(&host) {
@@ -115,7 +121,7 @@ impl Guard {
 }
 
 impl Access {
-    /// Checks whether this lets its holder send such a request, and whether anybody may.
+    /// Checks that this access permits the request, and that its body is acceptable.
     pub(crate) fn check(self, head: &Parts) -> Result<(), RequestRejection> {
         let reads = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&head.method);
         match self {
@@ -127,7 +133,7 @@ impl Access {
 }
 
 impl ListenerKind {
-    /// Whether a host in small letters names this door, to the letter.
+    /// Returns true if a host name in lower case names exactly this listener.
     fn is_named(self, host: &str) -> bool {
         let local = SocketAddr::new(self.local.ip().to_canonical(), self.local.port());
         let ip = match local {
@@ -141,14 +147,16 @@ impl ListenerKind {
         is(&ip) || (local.ip().is_loopback() && is("localhost"))
     }
 
-    /// Whether a page comes through this door itself: it is no stranger, and needs a token all the same.
+    /// Returns true if the origin is a page that this listener serves itself. Such a page needs a token like any other
+    /// client.
     fn is_origin(self, origin: &str) -> bool {
         let scheme = if self.secure { "https://" } else { "http://" };
         origin.strip_prefix(scheme).is_some_and(|host| self.is_named(host))
     }
 }
 
-/// A body is JSON: a form can send none, and neither can a page without asking first.
+/// Checks that a body is declared as JSON and is not too large. HTML forms cannot send JSON, and a web page cannot send
+/// it to another origin without asking first.
 pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     let headers = &head.headers;
     let length = match headers.contains_key(CONTENT_LENGTH) {
@@ -171,7 +179,7 @@ pub(crate) fn check_body(head: &Parts) -> Result<(), RequestRejection> {
     Ok(())
 }
 
-/// The value of a header that stands there once.
+/// Returns the value of a header. Returns `None` if the header is missing, repeated or not text.
 fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {

@@ -1,4 +1,4 @@
-//! Requests that say by an `Idempotency-IdempotencyKey` that they are the same as one before.
+//! Replays the response to a request that is repeated with the same `Idempotency-Key`.
 
 use crate::body::whole;
 use crate::error_response::ErrorResponse;
@@ -15,16 +15,16 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The header of a request that may be sent again.
+/// Request header with the key under which a request may be repeated.
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-/// The header of an answer that was given before.
+/// Response header that marks a replayed response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
-/// So many answers are kept.
+/// Maximum number of cached responses.
 const MAX_RESPONSES: usize = 256;
-/// The longest key, in bytes: that of a launch key.
+/// Maximum length of a key, in bytes; the same as for a launch key.
 const MAX_KEY_LEN: usize = longhaul_domain::MAX_NAME_LEN;
 
-/// The `Idempotency-IdempotencyKey` of a request, if it has one.
+/// Extractor for the `Idempotency-Key` of a request; `None` if the request has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey(pub(crate) Option<String>);
 
@@ -36,8 +36,8 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     }
 }
 
-/// The answers of a route that makes something, by the keys of their requests. They live as long as the manager; what
-/// must not be made twice is for the store to know.
+/// Cached responses of the routes that create something, by idempotency key. The cache is in memory and ends with the
+/// manager; a permanent protection against duplicates is the task of the store.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IdempotencyCache {
     hasher: RandomState,
@@ -47,15 +47,15 @@ pub(crate) struct IdempotencyCache {
 #[derive(Debug, Default)]
 struct ReplayMap {
     slots: HashMap<String, ReplaySlot>,
-    /// Keys in the order in which they came.
+    /// Keys from oldest to newest.
     order: VecDeque<String>,
 }
 
 #[derive(Debug)]
 struct ReplaySlot {
-    /// What was asked for under the key.
+    /// Hash of the path, query and body that were sent with the key.
     request: u64,
-    /// The answer, once there is one.
+    /// The response; `None` while the request is still being answered.
     answer: Option<SavedResponse>,
 }
 
@@ -64,11 +64,12 @@ struct SavedResponse {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
-    /// What it says if it is a refusal: whoever gets it has a request id of his own.
+    /// Problem document of an error response. Stored separately because each replay gets its own request id.
     problem: Option<Problem>,
 }
 
-/// Answers a request that came before as it was answered then; one without a key is passed on.
+/// Middleware that replays the stored response if the same request was already answered. Requests without a key are
+/// passed on unchanged.
 pub(crate) async fn replayed(
     State(replays): State<IdempotencyCache>,
     request: Request,
@@ -82,7 +83,7 @@ pub(crate) async fn replayed(
         return Ok(saved.into_response());
     }
     let request = Request::from_parts(head, Body::from(body));
-    // It goes on without its client, so that the answer is there when the client asks again.
+    // The request continues even if its client disconnects, so that the response is stored when the client retries.
     let run = tokio::spawn(async move {
         let _end = ReplayGuard { replays: replays.clone(), key: key.clone() };
         let saved = SavedResponse::of(next.run(request).await).await;
@@ -96,7 +97,12 @@ pub(crate) async fn replayed(
 }
 
 impl IdempotencyCache {
-    /// The answer that was given before; none for whoever has to find it now.
+    /// Returns the stored response for the key. Returns `None` if the key is new; the caller must then compute the
+    /// response.
+    ///
+    /// # Errors
+    /// Fails with 422 if the key was used with another request, and with 409 if the first request is still being
+    /// answered.
     fn begin(&self, key: &str, request: u64) -> Result<Option<SavedResponse>, ApiError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         match kept.slots.get(key) {
@@ -125,7 +131,7 @@ impl IdempotencyCache {
         }
     }
 
-    /// Keeps an answer; one that says that the manager failed is not worth keeping.
+    /// Stores a response. Server errors are not stored, so that a retry can succeed.
     fn finish(&self, key: &str, saved: &SavedResponse) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if saved.status.is_server_error() {
@@ -136,7 +142,7 @@ impl IdempotencyCache {
         }
     }
 
-    /// Lets go of a key whose request came to no answer.
+    /// Removes a key for which no response was stored.
     fn give_up(&self, key: &str) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.slots.get(key).is_some_and(|slot| slot.answer.is_none()) {
@@ -146,7 +152,7 @@ impl IdempotencyCache {
     }
 }
 
-/// The end of a request, however it comes.
+/// Guard that frees the key when the request ends without a stored response, for example after a panic.
 struct ReplayGuard {
     replays: IdempotencyCache,
     key: String,
@@ -161,7 +167,7 @@ impl Drop for ReplayGuard {
 impl SavedResponse {
     async fn of(response: Response) -> Self {
         let (mut head, body) = response.into_parts();
-        // Answers of these routes are whole in memory already.
+        // Responses of these routes are completely in memory already.
         let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
         let problem = head.extensions.remove::<Problem>();
         Self { status: head.status, headers: head.headers, body, problem }
@@ -178,7 +184,7 @@ impl IntoResponse for SavedResponse {
     }
 }
 
-/// A launch key that stands for something else, said as of the `Idempotency-IdempotencyKey` that it came as.
+/// Converts a conflict of launch keys into the error for a reused `Idempotency-Key`; other errors are unchanged.
 pub(crate) fn of_key(fault: ApiError) -> ApiError {
     match fault.problem().slug.as_str() {
         "key_conflict" => fault.of_kind(422, &reused().problem().slug),
@@ -186,14 +192,14 @@ pub(crate) fn of_key(fault: ApiError) -> ApiError {
     }
 }
 
-/// A key that stands for another request.
+/// Builds the error for a key that was already used with another request.
 fn reused() -> ApiError {
     ApiError::new(422, "idempotency_key_reused", "the Idempotency-Key was already used for another request")
         .because("a key may be used again only with an identical request")
         .help("use a new key for another request")
 }
 
-/// The key of a request: a quoted string as the draft has it, or the bare text.
+/// Reads the key of a request: a quoted string as in the IETF draft, or bare text.
 fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut all = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = all.next() else { return Ok(None) };

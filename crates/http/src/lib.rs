@@ -1,39 +1,41 @@
-//! The HTTP face of longhaul: JSON over HTTP/1.1 on a Unix socket.
+//! The HTTP interface of longhaul: JSON over HTTP/1.1 on a Unix socket and, if configured, over the network.
 //!
-//! [`router`] answers requests out of an [`Api`](longhaul_api::Api), [`serve`] carries it over a socket to its owner alone. Every answer
-//! names the protocol in the header `longhaul-protocol` and the version in `longhaul-version`; every error is a
-//! `application/problem+json` ([`longhaul_wire::api::Problem`]).
+//! [`router`] answers requests by calling an [`Api`](longhaul_api::Api). [`serve`] offers the router on a Unix socket
+//! to the owner of that socket only; [`serve_network`] offers it over TCP to clients that send a token. Every response
+//! carries the protocol version in the header `longhaul-protocol` and the program version in `longhaul-version`. Every
+//! error is an `application/problem+json` document ([`longhaul_wire::api::Problem`]).
 //!
-//! | route | answer |
+//! | route | action |
 //! | --- | --- |
-//! | `POST /v1/processes` | launches |
-//! | `GET /v1/processes` | lists; what lives unless asked otherwise |
-//! | `GET`, `PATCH /v1/processes/{ref}` | shows, takes in a report |
-//! | `POST /v1/processes/{ref}/cancel` | ends it with all its descendants |
-//! | `POST /v1/processes/{ref}/pause`, `/resume` | halts it with all its descendants, lets them go on; it alone if asked |
-//! | `POST /v1/processes/{ref}/signal` | sends a signal to it |
-//! | `POST /v1/processes/{ref}/priority`, `/retry`, `/restart`, `/complete`, `/fail` | asks for it |
-//! | `GET /v1/processes/{ref}/why`, `/usage`, `/tree` | why it waits, what it uses, all below it |
-//! | `GET /v1/processes/{ref}/output` | frames of output ([`longhaul_wire::output`]) |
-//! | `POST /v1/cancel` | ends one level of a tree, or of all |
-//! | `GET /v1/queues`, `GET`, `PATCH /v1/queues/{key}` | shows queues, changes their slots, holds them |
-//! | `GET /v1/nodes`, `DELETE /v1/nodes/{node}` | shows the nodes of the store, lets go of one |
-//! | `POST /v1/nodes/{node}/drain`, `/undrain` | lets it claim nothing, or claim again |
-//! | `GET /v1/sessions/{id}`, `POST /v1/sessions/{id}/end` | lists a session, ends it |
-//! | `GET /v1/stats` | counts by level and in total |
-//! | `POST /v1/prune`, `/v1/reset` | lets ended records go, or everything |
-//! | `POST /v1/restart-interrupted` | runs interrupted work again |
-//! | `GET /v1/wait` | parks until processes have ended or run |
-//! | `GET /v1/events`, `GET /v1/sessions/{id}/completions` | streams what becomes true, and the ends of a session |
-//! | `GET /v1/version`, `/v1/health`, `/v1/ready` | who answers, that it does, and that it can work |
-//! | `GET /v1/openapi.json`, `GET /metrics` | describes all this; numbers for Prometheus |
+//! | `POST /v1/processes` | launches a process |
+//! | `GET /v1/processes` | lists processes; by default only live ones |
+//! | `GET`, `PATCH /v1/processes/{ref}` | shows a process, applies a report to it |
+//! | `POST /v1/processes/{ref}/cancel` | cancels a process and all its descendants |
+//! | `POST /v1/processes/{ref}/pause`, `/resume` | pauses or resumes a process, by default with all its descendants |
+//! | `POST /v1/processes/{ref}/signal` | sends a signal to a process |
+//! | `POST /v1/processes/{ref}/priority`, `/retry`, `/restart`, `/complete`, `/fail` | performs the named action |
+//! | `GET /v1/processes/{ref}/why`, `/usage`, `/tree` | explains why a process waits, shows its resource usage, lists its descendants |
+//! | `GET /v1/processes/{ref}/output` | streams the output as frames ([`longhaul_wire::output`]) |
+//! | `POST /v1/cancel` | cancels one level of one tree or of all trees |
+//! | `GET /v1/queues`, `GET`, `PATCH /v1/queues/{key}` | shows queues, changes the slots of a queue or holds it |
+//! | `GET /v1/nodes`, `DELETE /v1/nodes/{node}` | shows the nodes of the store, removes a node |
+//! | `POST /v1/nodes/{node}/drain`, `/undrain` | stops a node from claiming processes, allows it again |
+//! | `GET /v1/sessions/{id}`, `POST /v1/sessions/{id}/end` | lists the processes of a session, ends the session |
+//! | `GET /v1/stats` | counts processes by level and in total |
+//! | `POST /v1/prune`, `/v1/reset` | deletes ended records, deletes all records |
+//! | `POST /v1/restart-interrupted` | restarts interrupted processes |
+//! | `GET /v1/wait` | waits until processes have ended or are running |
+//! | `GET /v1/events`, `GET /v1/sessions/{id}/completions` | streams events, streams the completions of a session |
+//! | `GET /v1/version`, `/v1/health`, `/v1/ready` | shows the version, reports that the manager answers, reports that its store answers |
+//! | `GET /v1/openapi.json`, `GET /metrics` | describes this API, exports metrics for Prometheus |
 //!
-//! Each file of `routes` says where its routes are, what they take and what they give: the router and the OpenAPI
-//! document are made of the same entries.
+//! Each file of `routes` declares its paths together with their requests and responses. The router and the OpenAPI
+//! document are built from the same declarations.
 //!
-//! Commands to one process take `?revision=` or `If-Match`: they are refused if it has moved on from there. What makes
-//! something new takes an `Idempotency-Key`, which is the launch key of a launch: there the work itself is compared,
-//! elsewhere the path, the query and the body to the byte. Every answer has an `x-request-id`.
+//! Commands to one process accept `?revision=` or `If-Match` and are refused if the process has another revision by
+//! then. Requests that create something accept an `Idempotency-Key`. For a launch, that key is the launch key and the
+//! work itself is compared; for other requests, the path, the query and every byte of the body are compared. Every
+//! response has an `x-request-id`.
 //!
 //! `{ref}` is an id, `bg-<id>`, a unique prefix of 4 or more characters, a name, or `@last`.
 

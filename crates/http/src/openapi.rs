@@ -1,4 +1,4 @@
-//! The description of the API in OpenAPI 3.1, made of the same entries as the router and of the types on the wire.
+//! The OpenAPI 3.1 description of the API, generated from the routes and the wire types.
 
 mod bounds;
 mod schemas;
@@ -23,13 +23,13 @@ use utoipa::openapi::{
     Response, ResponseBuilder, Schema, ServerBuilder, Type,
 };
 
-/// The document as it is served.
+/// Returns the OpenAPI document as JSON text.
 pub(crate) fn text() -> &'static str {
     static TEXT: LazyLock<String> = LazyLock::new(|| document(&entries()).to_string());
     &TEXT
 }
 
-/// Describes these routes.
+/// Builds the OpenAPI document for these routes.
 pub(crate) fn document(entries: &[Route]) -> Value {
     let mut schemas = Schemas::default();
     let paths = entries.iter().fold(PathsBuilder::new(), |paths, entry| {
@@ -55,7 +55,7 @@ pub(crate) fn document(entries: &[Route]) -> Value {
             .build()]))
         .tags(Some(TAGS.map(|(name, about)| TagBuilder::new().name(name).description(Some(about)).build())))
         .paths(paths)
-        // The socket of the state directory needs none.
+        // Requests over the socket in the state directory need no token.
         .security(Some([token, SecurityRequirement::default()]))
         .build();
     schemas.complete(serde_json::to_value(&document).unwrap_or_default())
@@ -107,7 +107,7 @@ fn operation(
         }
         built = built.response(answer.status.to_string(), response);
     }
-    // It is refused before it can be understood.
+    // This response comes from the HTTP parser, so it has no body of ours.
     built =
         built.response("431", ResponseBuilder::new().description("The headers of the request are too large"));
     let problem = schemas.given(SchemaGenerator::subschema_for::<Problem>);
@@ -161,14 +161,14 @@ fn header(about: &str) -> Header {
     header
 }
 
-/// What stands on every answer.
+/// Adds the headers that every response has.
 fn dressed(response: ResponseBuilder) -> ResponseBuilder {
     response
         .header(REQUEST_ID.as_str(), header("Id of the request"))
         .header(longhaul_wire::api::PROTOCOL_HEADER, header("Version of this API"))
 }
 
-/// The groups of operations.
+/// Groups of operations: name and description.
 const TAGS: [(&str, &str); 6] = [
     ("processes", "Launch, inspect and control processes, and read their output"),
     ("sessions", "Processes that belong together: lists, end of a session, notices"),
@@ -178,7 +178,7 @@ const TAGS: [(&str, &str); 6] = [
     ("manager", "The manager: health, metrics, records"),
 ];
 
-/// The group of an operation, which most paths begin with.
+/// Returns the group of an operation; most paths start with the name of their group.
 fn tag(path: &str) -> &'static str {
     let noun = path.split('/').nth(2).unwrap_or_default();
     match noun {
@@ -187,7 +187,7 @@ fn tag(path: &str) -> &'static str {
     }
 }
 
-/// What can be asked of a process that was just made.
+/// Returns links from the response that creates a process to the operations on that process.
 fn links(entries: &[Route]) -> Vec<(&'static str, Link)> {
     let of_one = entries.iter().filter(|entry| entry.path.starts_with("/v1/processes/{reference}"));
     let link = |entry: &Route| {
@@ -207,12 +207,12 @@ const fn method(verb: RouteMethod) -> HttpMethod {
     }
 }
 
-/// The parameters in a path.
+/// Returns the names of the parameters in a path.
 fn named_in(path: &'static str) -> impl Iterator<Item = &'static str> {
     path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
 }
 
-/// A place in the document that a schema is put into at the end.
+/// Returns a reference to a place in the document where the schema is inserted at the end.
 fn reference(place: &str) -> RefOr<Schema> {
     RefOr::Ref(Ref::new(place))
 }

@@ -1,4 +1,4 @@
-//! The revision that a command was decided on.
+//! Preconditions: the revision on which the client based its command.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -9,14 +9,15 @@ use axum::http::{HeaderMap, HeaderName};
 use longhaul_api::ApiError;
 use longhaul_domain::Revision;
 
-/// The revision that a command was decided on, from `?revision=` or `If-Match`; any other parameter is refused.
+/// Extractor for the revision on which the client based its command, from `?revision=` or `If-Match`. Any other query
+/// parameter is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Precondition {
-    /// Any will do.
+    /// No precondition: every revision is accepted.
     Any,
-    /// The one of the query.
+    /// The revision from the query parameter `revision`.
     Asked(Revision),
-    /// The one of the header.
+    /// The revision from the header `If-Match`.
     Matched(Revision),
 }
 
@@ -28,7 +29,7 @@ impl Precondition {
         }
     }
 
-    /// A precondition of the header that does not hold has a status of its own.
+    /// Converts an error into its response. A revision conflict gets status 412 if the revision came from `If-Match`.
     pub(crate) fn judge<T>(self, outcome: Result<T, ApiError>) -> Result<T, ErrorResponse> {
         outcome.map_err(|fault| match self {
             Self::Matched(_) if fault.problem().slug == "revision_conflict" => {
@@ -61,7 +62,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Precondition {
     }
 }
 
-/// Whether a client has this revision already, by its `If-None-Match`.
+/// Returns true if the client already has this revision, according to its `If-None-Match`.
 pub(crate) fn is_known(headers: &HeaderMap, revision: u64) -> Result<bool, ApiError> {
     let Some(text) = joined(headers, &IF_NONE_MATCH)? else { return Ok(false) };
     if text.trim() == "*" {
@@ -75,12 +76,12 @@ pub(crate) fn is_known(headers: &HeaderMap, revision: u64) -> Result<bool, ApiEr
     Ok(tags.iter().any(|tag| tag.quoted == own))
 }
 
-/// The entity tag of a revision.
+/// Formats a revision as an entity tag.
 pub(crate) fn tag(revision: u64) -> String {
     format!("\"{revision}\"")
 }
 
-/// The revision that `If-Match` names; none for `*`, which everything matches that is there.
+/// Returns the revision in `If-Match`. Returns `None` if the header is missing or is `*`, which matches every revision.
 fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     let Some(text) = joined(headers, &IF_MATCH)? else { return Ok(None) };
     let text = text.trim();
@@ -99,7 +100,7 @@ fn matched(headers: &HeaderMap) -> Result<Option<Revision>, ApiError> {
     })
 }
 
-/// An entity tag of a client's.
+/// An entity tag that a client sent.
 struct EntityTag<'a> {
     is_weak: bool,
     quoted: &'a str,
@@ -116,7 +117,7 @@ impl<'a> EntityTag<'a> {
     }
 }
 
-/// All values of a header as one list.
+/// Joins all values of a header with commas.
 fn joined(headers: &HeaderMap, name: &HeaderName) -> Result<Option<String>, ApiError> {
     let mut all = Vec::new();
     for value in headers.get_all(name) {

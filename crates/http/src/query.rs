@@ -1,4 +1,4 @@
-//! The query of a request.
+//! The query string of a request.
 
 use crate::error_response::ErrorResponse;
 use axum::extract::FromRequestParts;
@@ -8,10 +8,10 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 
-/// The parameters that may come more than once, on the routes that know them.
+/// Parameters that may be repeated, on the routes that accept them.
 const LISTS: &[&str] = &["id", "status", "type"];
 
-/// The parameters of a request, decoded, in their order. A name may come more than once.
+/// The decoded parameters of a query string, in their order. A name may occur more than once.
 #[derive(Debug, Default)]
 pub(crate) struct QueryString {
     pairs: Vec<(String, String)>,
@@ -27,8 +27,9 @@ impl QueryString {
         self.pairs
     }
 
-    /// Refuses parameters that the route does not know, since a misspelt filter must not list everything, and those that
-    /// come twice though one value is meant.
+    /// Refuses unknown parameters, because a misspelt filter must not list everything. Also refuses repeated parameters
+    /// that
+    /// have a single value.
     pub(crate) fn only(&self, known: &[&str]) -> Result<(), ApiError> {
         if let Some(name) = self.repeated() {
             return Err(ApiError::new(
@@ -50,14 +51,14 @@ impl QueryString {
         }
     }
 
-    /// A parameter that comes more than once and is no list.
+    /// Returns a parameter that is repeated although it is not a list.
     fn repeated(&self) -> Option<&str> {
         let mut seen = BTreeSet::new();
         let mut names = self.pairs.iter().map(|(name, _)| name.as_str()).filter(|name| !LISTS.contains(name));
         names.find(|name| !seen.insert(*name))
     }
 
-    /// Every value of a parameter; empty ones do not count.
+    /// Returns every non-empty value of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.pairs
             .iter()
@@ -65,12 +66,12 @@ impl QueryString {
             .map(|(_, value)| value.as_str())
     }
 
-    /// The value of a parameter.
+    /// Returns the value of a parameter. Returns `None` if the parameter is missing or empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.all(name).last()
     }
 
-    /// The value of a parameter, read as what it stands for.
+    /// Parses the value of a parameter. Returns `None` if the parameter is missing or empty.
     pub(crate) fn read<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,
@@ -81,7 +82,9 @@ impl QueryString {
             .transpose()
     }
 
-    /// The same of one that must not be empty: that is a variable that was not set, and switches no guard off.
+    /// Parses the value of a parameter that must not be empty. An empty value usually comes from an unset shell
+    /// variable, and
+    /// must not disable a precondition.
     pub(crate) fn whole<T>(&self, name: &str) -> Result<Option<T>, ApiError>
     where
         T: FromStr,
@@ -93,12 +96,12 @@ impl QueryString {
         self.read(name)
     }
 
-    /// Whether a parameter says `true`.
+    /// Returns true if the parameter is `true` or `1`.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, ApiError> {
         Ok(self.truth(name)?.unwrap_or(false))
     }
 
-    /// Whether a parameter says `true` or `false`, or nothing.
+    /// Parses a boolean parameter. Returns `None` if the parameter is missing or empty.
     pub(crate) fn truth(&self, name: &str) -> Result<Option<bool>, ApiError> {
         match self.text(name) {
             None => Ok(None),

@@ -1,11 +1,11 @@
-//! What a path names a process by.
+//! Extractor for the process reference in a path.
 
 use crate::error_response::ErrorResponse;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use longhaul_api::ApiError;
 
-/// The `{ref}` of a path, decoded.
+/// The decoded `{ref}` of a path.
 #[derive(Debug)]
 pub(crate) struct PathReference(pub(crate) String);
 

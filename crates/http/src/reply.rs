@@ -1,4 +1,4 @@
-//! Answers in JSON.
+//! Responses in JSON.
 
 use crate::precondition::tag;
 use axum::http::header::{CONTENT_TYPE, ETAG, LOCATION};
@@ -7,19 +7,19 @@ use axum::response::{IntoResponse, Response};
 use longhaul_wire::api::LaunchReply;
 use serde::Serialize;
 
-/// An answer in JSON with its status.
+/// A JSON response with its status.
 #[derive(Debug)]
 pub(crate) struct JsonReply<T> {
     status: StatusCode,
-    /// The revision that the value has.
+    /// Revision of the value, sent as `ETag`.
     revision: Option<u64>,
-    /// Where what was made is.
+    /// Path of the created resource, sent as `Location`.
     location: Option<String>,
     value: T,
 }
 
 impl JsonReply<()> {
-    /// The client has this revision already.
+    /// Builds the response 304 for a client that already has this revision.
     pub(crate) fn unchanged(revision: u64) -> Response {
         let mut response = StatusCode::NOT_MODIFIED.into_response();
         mark(&mut response, revision);
@@ -28,7 +28,9 @@ impl JsonReply<()> {
 }
 
 impl JsonReply<LaunchReply> {
-    /// A new process and where it is, or the one that has the launch key.
+    /// Builds the response to a launch: 201 with the location of a new process, or 200 with the process that already
+    /// has the
+    /// launch key.
     pub(crate) fn launched(launched: LaunchReply) -> Self {
         let location = launched.created.then(|| format!("/v1/processes/{}", launched.process.id));
         let status = if launched.created { StatusCode::CREATED } else { StatusCode::OK };
@@ -37,12 +39,12 @@ impl JsonReply<LaunchReply> {
 }
 
 impl<T: Serialize> JsonReply<T> {
-    /// Nothing was made.
+    /// Builds a response with status 200.
     pub(crate) const fn ok(value: T) -> Self {
         Self { status: StatusCode::OK, revision: None, location: None, value }
     }
 
-    /// Its revision goes along as its tag.
+    /// Adds the revision of the value as `ETag`.
     pub(crate) const fn tagged(mut self, revision: u64) -> Self {
         self.revision = Some(revision);
         self
@@ -68,7 +70,7 @@ fn mark(response: &mut Response, revision: u64) {
     }
 }
 
-/// A response with this value as its body.
+/// Builds a response whose body is `value` in JSON.
 pub(crate) fn json<T: Serialize>(status: StatusCode, media_type: &'static str, value: &T) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => {

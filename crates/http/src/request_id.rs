@@ -1,4 +1,4 @@
-//! Ids of requests, so that an answer, a complaint and a line of the log can be told to belong together.
+//! Request ids, which connect a response, a problem document and the log lines of one request.
 
 use axum::extract::Request;
 use axum::http::header::CONTENT_LENGTH;
@@ -11,16 +11,17 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tracing::Instrument;
 
-/// The header of requests and answers.
+/// Header that carries the request id, in requests and responses.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over.
+/// Maximum length of a request id that the client may choose, in bytes.
 const MAX_ID_LEN: usize = 128;
 
-/// Where the ids of this manager begin, so that those of two are told apart.
+/// The next generated id. The counter starts at a random number, so that the ids of two managers differ.
 static NEXT: LazyLock<AtomicU64> =
     LazyLock::new(|| AtomicU64::new(RandomState::new().build_hasher().finish()));
 
-/// Gives every request an id, or takes over its own; it stands on the answer, in the problem, and in the log.
+/// Assigns an id to every request, or uses the id that the client sent. The id appears in the response header, in the
+/// problem document and in the log.
 pub(crate) async fn identified(request: Request, next: Next) -> Response {
     let id = given(request.headers()).unwrap_or_else(made);
     let text = id.to_str().unwrap_or_default().to_owned();
@@ -44,7 +45,8 @@ pub(crate) async fn identified(request: Request, next: Next) -> Response {
     response
 }
 
-/// The one id of a request, if it can be repeated as it is.
+/// Returns the request id that the client sent. Returns `None` if the header is missing, repeated, too long, or holds
+/// other bytes than visible ASCII.
 fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     let mut all = headers.get_all(REQUEST_ID).iter();
     let id = all.next().filter(|_| all.next().is_none())?;
@@ -52,7 +54,7 @@ fn given(headers: &HeaderMap) -> Option<HeaderValue> {
     is_fine.then(|| id.clone())
 }
 
-/// An id that no other request of this manager has.
+/// Generates an id that no other request of this manager has.
 pub(crate) fn made() -> HeaderValue {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     HeaderValue::from_str(&format!("{number:016x}")).unwrap_or(HeaderValue::from_static("unknown"))

@@ -1,4 +1,4 @@
-//! One route: where it is, what serves it, and what it says of itself.
+//! One route: its path, its handler and its OpenAPI description.
 
 use crate::idempotency::{IdempotencyCache, replayed};
 use axum::handler::Handler;
@@ -8,7 +8,7 @@ use longhaul_api::Api;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Value, json};
 
-/// One route with its description. The router and the document of the API are made of the same ones.
+/// One route with its description. The router and the OpenAPI document are built from the same routes.
 pub(crate) struct Route {
     pub(crate) verb: RouteMethod,
     pub(crate) path: &'static str,
@@ -16,7 +16,7 @@ pub(crate) struct Route {
     pub(crate) operation: Operation,
 }
 
-/// What a route is asked with.
+/// HTTP method of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RouteMethod {
     Get,
@@ -25,21 +25,21 @@ pub(crate) enum RouteMethod {
     Delete,
 }
 
-/// What a route says of itself.
+/// OpenAPI description of a route.
 pub(crate) struct Operation {
-    /// Its name in generated clients.
+    /// Name of the operation in generated clients.
     pub(crate) id: &'static str,
     pub(crate) summary: &'static str,
     pub(crate) parameters: Vec<Parameter>,
-    /// A request whose fields are the parameters of the query.
+    /// Schema of a request type whose fields are the query parameters.
     pub(crate) query: Option<SchemaFn>,
-    /// Fields of that request which are no parameters here.
+    /// Fields of the query type that are not query parameters of this route, for example because the path holds them.
     pub(crate) elsewhere: &'static [&'static str],
     pub(crate) body: Option<RequestBody>,
     pub(crate) answers: Vec<ResponseDoc>,
 }
 
-/// A parameter beside those of the path.
+/// A query or header parameter, in addition to the parameters of the path.
 pub(crate) struct Parameter {
     pub(crate) place: ParameterLocation,
     pub(crate) name: &'static str,
@@ -47,7 +47,7 @@ pub(crate) struct Parameter {
     pub(crate) schema: Value,
 }
 
-/// Where a parameter stands.
+/// Part of the request that carries a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParameterLocation {
     Query,
@@ -57,27 +57,27 @@ pub(crate) enum ParameterLocation {
 /// A request body in JSON.
 pub(crate) struct RequestBody {
     pub(crate) shape: SchemaFn,
-    /// Whether an empty one, which counts as `{}`, is surely refused.
+    /// True if an empty body, which counts as `{}`, is always refused.
     pub(crate) required: bool,
 }
 
-/// An answer that is no problem.
+/// Description of a response that is not an error.
 pub(crate) struct ResponseDoc {
     pub(crate) status: u16,
     pub(crate) about: &'static str,
-    /// Its media types, each with its shape; none has no body.
+    /// Media types of the response, each with its schema. Empty if the response has no body.
     pub(crate) media: Vec<(&'static str, Option<SchemaFn>)>,
-    /// The headers that it alone has, with what they say.
+    /// Headers that only this response has: name and description.
     pub(crate) headers: Vec<(&'static str, &'static str)>,
 }
 
-/// Gives the schema of a type.
+/// Function that generates the schema of a type.
 pub(crate) type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
 
 const JSON: &str = "application/json";
 
 impl Operation {
-    /// Whether its 201 tells of a new process.
+    /// Returns true if the operation can create a process, which it reports with status 201.
     pub(crate) fn makes_a_process(&self) -> bool {
         self.answers.iter().any(|answer| answer.status == 201)
     }
@@ -129,26 +129,26 @@ impl Route {
         Self { verb, path, handler, operation }
     }
 
-    /// Its name in generated clients, and a sentence about it.
+    /// Sets the name of the operation in generated clients, and its summary.
     pub(crate) fn named(mut self, id: &'static str, summary: &'static str) -> Self {
         self.operation.id = id;
         self.operation.summary = summary;
         self
     }
 
-    /// Its query has the fields of this request.
+    /// Declares the fields of `T` as query parameters.
     pub(crate) fn query<T: JsonSchema>(mut self) -> Self {
         self.operation.query = Some(SchemaGenerator::subschema_for::<T>);
         self
     }
 
-    /// Its query has them but for these, which stand elsewhere.
+    /// Excludes fields of the query type that this route takes from elsewhere, such as the path.
     pub(crate) const fn but_for(mut self, fields: &'static [&'static str]) -> Self {
         self.operation.elsewhere = fields;
         self
     }
 
-    /// It takes a parameter.
+    /// Declares an optional parameter.
     pub(crate) fn parameter(
         mut self,
         place: ParameterLocation,
@@ -160,21 +160,21 @@ impl Route {
         self
     }
 
-    /// It takes a body that may be left out.
+    /// Declares an optional request body.
     pub(crate) fn takes<T: JsonSchema>(mut self) -> Self {
         let shape = SchemaGenerator::subschema_for::<T>;
         self.operation.body = Some(RequestBody { shape, required: false });
         self
     }
 
-    /// It takes a body, and makes no sense without one.
+    /// Declares a mandatory request body.
     pub(crate) fn needs<T: JsonSchema>(mut self) -> Self {
         let shape = SchemaGenerator::subschema_for::<T>;
         self.operation.body = Some(RequestBody { shape, required: true });
         self
     }
 
-    /// It answers with this, in JSON.
+    /// Declares a JSON response.
     pub(crate) fn answers<T: JsonSchema>(mut self, status: u16, about: &'static str) -> Self {
         let media = vec![(JSON, Some(SchemaGenerator::subschema_for::<T> as SchemaFn))];
         let headers = if status == 201 { vec![("location", "Path of the new process")] } else { Vec::new() };
@@ -182,7 +182,7 @@ impl Route {
         self
     }
 
-    /// Its last answer has this header.
+    /// Adds a header to the response that was declared last.
     pub(crate) fn with_header(mut self, name: &'static str, about: &'static str) -> Self {
         if let Some(answer) = self.operation.answers.last_mut() {
             answer.headers.push((name, about));
@@ -190,14 +190,16 @@ impl Route {
         self
     }
 
-    /// It answers with bytes of these media types, or with none at all.
+    /// Declares a response whose body has one of these media types and no schema. An empty list declares a response
+    /// without
+    /// a body.
     pub(crate) fn answers_raw(mut self, status: u16, about: &'static str, media: &[&'static str]) -> Self {
         let media = media.iter().map(|media| (*media, None)).collect();
         self.operation.answers.push(ResponseDoc { status, about, media, headers: Vec::new() });
         self
     }
 
-    /// It is refused if the process has moved on from the revision that it names.
+    /// Declares the parameters `revision` and `if-match`: the request is refused if the process has another revision.
     pub(crate) fn guarded(self) -> Self {
         let whole = json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX });
         let tag = json!({ "type": "string", "pattern": r#"^(\*|"[0-9]{1,20}")$"# });
@@ -216,7 +218,7 @@ impl Route {
         )
     }
 
-    /// It may be sent again under the same key, which is that of the launch.
+    /// Declares the header `idempotency-key` of a launch, where the key is the launch key.
     pub(crate) fn idempotent(self) -> Self {
         self.keyed(
             "Launch key: in a session, launches with the same key create one process. A repeated launch must have \
@@ -230,7 +232,9 @@ impl Route {
         self.parameter(ParameterLocation::Header, "idempotency-key", about, key)
     }
 
-    /// The same, with the answers kept here.
+    /// Declares the header `idempotency-key` and caches the responses in `replays`, so that a repeated request gets the
+    /// same
+    /// response.
     pub(crate) fn replayed(mut self, replays: &IdempotencyCache) -> Self {
         self.handler = self.handler.layer(from_fn_with_state(replays.clone(), replayed));
         self.keyed(

@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! The router: maps requests to their handlers.
 
 use crate::error_response::ErrorResponse;
 use crate::request_id::identified;
@@ -10,10 +10,10 @@ use axum::response::Response;
 use longhaul_api::{Api, ApiError};
 use longhaul_wire::api::{PROTOCOL, PROTOCOL_HEADER};
 
-/// The header in which every answer names the version of the program.
+/// Response header with the version of the program.
 pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("longhaul-version");
 
-/// Builds the routes of the API over an engine.
+/// Builds the router of the API; its handlers call `api`.
 pub fn router(api: Api) -> Router {
     entries()
         .into_iter()
@@ -40,7 +40,7 @@ async fn unknown_method(method: Method, uri: Uri) -> ErrorResponse {
     ))
 }
 
-/// Puts the versions of the protocol and of the program on every answer, refusals included.
+/// Adds the versions of the protocol and of the program to every response, including refusals.
 pub(crate) async fn named_protocol(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static(PROTOCOL_HEADER), HeaderValue::from(PROTOCOL));

@@ -1,4 +1,4 @@
-//! The routes, one file for each noun. Each file says where its routes are and what they take and give.
+//! The routes, one file for each resource. Each file declares its paths with their requests and responses.
 
 mod control;
 mod document;
@@ -24,7 +24,7 @@ mod wait;
 use crate::idempotency::IdempotencyCache;
 use crate::route::Route;
 
-/// Every route of the API.
+/// Returns every route of the API.
 pub(crate) fn entries() -> Vec<Route> {
     let replays = IdempotencyCache::default();
     [

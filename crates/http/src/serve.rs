@@ -1,4 +1,4 @@
-//! Carries the routes over a socket, and over the network.
+//! Serves the routes over a Unix socket and over the network.
 
 mod connections;
 mod limiter;
@@ -27,35 +27,37 @@ use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a socket takes on.
+/// Limits of a Unix socket server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketLimits {
-    /// The user that may connect.
+    /// User id of the only user that is served.
     pub owner: u32,
-    /// The most connections at once; further ones are answered `too_many_connections` and closed.
+    /// Maximum number of open connections. Further connections are answered `too_many_connections` and closed.
     pub connections: usize,
-    /// How long a client may take to send the head of a request.
+    /// Time limit for the head of a request.
     pub header: Duration,
 }
 
 impl SocketLimits {
-    /// The usual bounds, for this user.
+    /// Returns the default limits, for the user with this id.
     #[must_use]
     pub const fn for_user(owner: u32) -> Self {
         Self { owner, connections: 4_096, header: Duration::from_secs(30) }
     }
 }
 
-/// The largest head of a request, and what is kept of a connection in memory.
+/// Maximum size of a request head, and of the read buffer of a connection, in bytes.
 const HEAD: usize = 64 * 1024;
-/// So many of those that there is no room for are told so at once; the rest are closed without a word.
+/// Maximum number of excess connections that get an error response at the same time. Further ones are closed without a
+/// response.
 const MAX_REJECTIONS: usize = 64;
-/// How long one of those may take to ask, so that it can be told.
+/// Time limit for the request of an excess connection, to which the error is the response.
 const REJECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// When the system has no descriptor left, one may come free by then.
+/// Delay before the next accept after a failed one, in case the system has run out of file descriptors.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Takes connections until `stop` is done. Those that are open then are handed back, still at work.
+/// Accepts and serves connections until `stop` is done. Returns the connections that are still open then; their tasks
+/// keep running.
 pub async fn serve(
     listener: UnixListener,
     router: Router,
@@ -108,7 +110,7 @@ pub async fn serve(
     }
 }
 
-/// Who is let in, and what the others are told.
+/// Chooses the router for a connection: the real routes, or one that refuses every request.
 struct NetworkAuth {
     known: Router,
     stranger: Router,
@@ -118,7 +120,7 @@ struct NetworkAuth {
     bounds: SocketLimits,
 }
 
-/// What a connection is served by, and its place.
+/// The router for one connection, with its limits and its place.
 struct ConnectionContext {
     router: Router,
     header: Duration,
@@ -127,7 +129,7 @@ struct ConnectionContext {
 }
 
 impl NetworkAuth {
-    /// None if there is not even room to say that there is none.
+    /// Returns the router for a connection. Returns `None` if the connection must be closed without a response.
     fn choose(&self, stream: &UnixStream) -> Option<ConnectionContext> {
         let known = stream.peer_cred().is_ok_and(|peer| peer.uid() == self.bounds.owner);
         if let Ok(permit) = self.room.clone().try_acquire_owned() {
@@ -140,17 +142,17 @@ impl NetworkAuth {
     }
 }
 
-/// Refuses everything for one reason.
+/// Builds a router that answers every request with the same error.
 fn refusing(fault: impl Fn() -> ApiError + Clone + Send + Sync + 'static) -> Router {
     marked(Router::new().fallback(async move || ErrorResponse(fault()).into_response()))
 }
 
-/// Marks every answer as the routes mark theirs.
+/// Adds the version headers and the request id to every response, as the API router does.
 fn marked(router: Router) -> Router {
     router.layer(map_response(named_protocol)).layer(from_fn(identified))
 }
 
-/// Whether the client has closed its end for good; one that only has nothing more to say still reads.
+/// Returns true if the client has closed its connection completely. A client that only finished sending still reads.
 fn is_abandoned(stream: &impl AsFd) -> bool {
     let mut ends = [PollFd::new(stream, PollFlags::empty())];
     let looked = poll(&mut ends, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));

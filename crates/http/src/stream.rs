@@ -1,4 +1,4 @@
-//! Streams that go on as long as their client listens: server-sent events, or lines of JSON.
+//! Streaming responses, as server-sent events or as lines of JSON.
 
 use crate::query::QueryString;
 use axum::body::{Body, Bytes};
@@ -11,23 +11,22 @@ use serde::Serialize;
 use std::convert::Infallible;
 use std::time::Duration;
 
-/// A client that hears nothing for so long is told that it is still listened for.
+/// Time without an item after which a client of server-sent events gets a comment, as a keep-alive.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a client that was cut off waits before it comes back.
+/// First field of each event stream: a client that loses its connection waits this long (1000 ms) before it reconnects.
 const RECONNECT_FIELD: &[u8] = b"retry: 1000\n\n";
 const COMMENT: &[u8] = b":\n\n";
 
-/// How a stream is written.
+/// Format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StreamFormat {
-    /// Server-sent events.
     Sse,
-    /// One line of JSON each.
+    /// One line of JSON for each item.
     Ndjson,
 }
 
 impl StreamFormat {
-    /// What `?format=` or `Accept` asks for; lines of JSON where neither does.
+    /// Returns the format that `?format=` or `Accept` requests; lines of JSON by default.
     pub(crate) fn asked(query: &QueryString, headers: &HeaderMap) -> Result<Self, ApiError> {
         match query.text("format") {
             Some("sse") => return Ok(Self::Sse),
@@ -53,21 +52,21 @@ impl StreamFormat {
     }
 }
 
-/// One of what is streamed.
+/// One item of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct StreamItem(StreamContent);
 
 #[derive(Clone, Debug, PartialEq)]
 enum StreamContent {
-    /// Written once for all who are told.
+    /// Serialized once for all clients that receive the event.
     Shared(SerializedEvent),
     Own {
         event: String,
-        /// Where to go on after it.
+        /// Cursor from which a client continues after this item.
         id: String,
         /// JSON in one line.
         json: String,
-        /// It is no news, and not worth a line of JSON.
+        /// True if the item is skipped in the format with lines of JSON.
         is_sse_alone: bool,
     },
 }
@@ -77,7 +76,7 @@ impl StreamItem {
         Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: false })
     }
 
-    /// One that comes only where news are told one by one.
+    /// Creates an item that is sent only to clients of server-sent events.
     pub(crate) fn of_sse_alone<T: Serialize>(event: String, id: String, value: &T) -> Self {
         Self(StreamContent::Own { event, id, json: json(value), is_sse_alone: true })
     }
@@ -117,7 +116,7 @@ fn line(json: &str) -> String {
     format!("{json}\n")
 }
 
-/// An answer that goes on as long as there is something to tell. Each is read when the client takes it.
+/// Builds a response that continues until `lines` ends. Each item is read only when the client is ready for it.
 pub(crate) fn streamed(
     format: StreamFormat,
     lines: impl Stream<Item = StreamItem> + Send + 'static,
@@ -143,7 +142,7 @@ pub(crate) fn streamed(
     let head = [
         (CONTENT_TYPE, format.media_type()),
         (CACHE_CONTROL, "no-store"),
-        // Proxies that gather an answer before they pass it on would keep it for ever.
+        // Proxies that buffer a whole response would never deliver a stream.
         (HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (head, Body::from_stream(pieces)).into_response()

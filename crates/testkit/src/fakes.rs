@@ -1,8 +1,10 @@
-//! Fakes for those who test an engine: time that a test moves, children that follow a script, a store that fails.
+//! Fakes for tests of an engine: a clock that the test moves, processes that follow a script, a store that fails on
+//! demand.
 //!
-//! All of them are deterministic, and none starts a task or reads a real clock. Run such a test on a runtime of one
-//! thread whose time is paused (`#[tokio::test(start_paused = true)]`): then [`VirtualClock::settle`] returns exactly
-//! when every other task waits.
+//! All fakes are deterministic; no fake starts a task or reads a real clock. Run such a test on a single-threaded
+//! runtime
+//! with paused time (`#[tokio::test(start_paused = true)]`). There, [`VirtualClock::settle`] returns exactly when every
+//! other task waits.
 
 mod clock;
 mod environment_store;
@@ -41,7 +43,8 @@ pub use spawner::ScriptedSpawner;
 pub(crate) use ids::mix as spread;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A test that panicked while it held the lock has failed already; the others go on.
+/// Locks a mutex even if it is poisoned: the test that panicked with the lock has failed already, and other tests must
+/// continue.
 pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

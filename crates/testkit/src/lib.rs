@@ -1,9 +1,10 @@
-//! Contract suites, fakes and generators for those who write an adapter of longhaul.
+//! Contract suites, fakes and generators for the tests of adapters and of the engine.
 //!
-//! [`suite`] holds one rule for each promise of a port: an adapter runs them all in one line. [`fakes`] stand in for
-//! the outside while an engine is tested: time that a test moves, children that follow a script, a store that fails
-//! when it is told to. [`model`] is a store that is obviously right, and holds any other to it. [`scripts`] generates
-//! specifications, inputs and whole lives for property tests.
+//! - [`suite`] contains one test for each promise of a port. An adapter runs all of them with one macro call.
+//! - [`fakes`] replaces the outside world in tests of an engine: a clock that the test moves, processes that follow a
+//!   script, a store that fails on demand.
+//! - [`model`] is a simple store with obviously correct behaviour, with which any other store is compared.
+//! - [`scripts`] generates specs, inputs and whole histories of processes for property tests.
 
 pub mod fakes;
 #[cfg(feature = "mock")]

@@ -1,6 +1,6 @@
-//! Mocks of every port, for a test that says call by call what is asked and what is answered.
+//! Mocks of every port, for tests that specify each expected call and its answer.
 //!
-//! A fake of [`fakes`](crate::fakes) is the better choice wherever what matters is what comes out in the end.
+//! A fake of [`fakes`](crate::fakes) is the better choice for tests of a final result.
 //!
 //! ```
 //! use longhaul_ports::IdSource;
@@ -30,9 +30,9 @@ use longhaul_ports::{
 use std::time::Duration;
 
 mockall::mock! {
-    /// A store: all six traits, as one value has to implement them.
+    /// Mock of a store. One mock implements all traits of a store.
     ///
-    /// What is expected of the queues takes the key by value, as a mock cannot keep a reference within an option.
+    /// Expectations for `queues` take the key by value, because mockall cannot store a reference inside an `Option`.
     #[derive(Debug)]
     pub Store {
         pub fn policy(&self) -> Result<(PolicyVersion, Policy), StoreError>;
@@ -111,7 +111,7 @@ impl Queues for MockStore {
 }
 
 mockall::mock! {
-    /// A spawner.
+    /// Mock of a spawner.
     #[derive(Debug)]
     pub Spawner {}
 
@@ -133,7 +133,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A prober.
+    /// Mock of a prober.
     #[derive(Debug)]
     pub Prober {}
 
@@ -145,7 +145,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// An output log.
+    /// Mock of an output log.
     #[derive(Debug)]
     pub OutputLog {}
 
@@ -169,7 +169,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A vault.
+    /// Mock of an environment store.
     #[derive(Debug)]
     pub EnvironmentStore {}
 
@@ -181,7 +181,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A clock.
+    /// Mock of a clock.
     #[derive(Debug)]
     pub Clock {}
 
@@ -195,7 +195,7 @@ mockall::mock! {
 }
 
 mockall::mock! {
-    /// A source of identities.
+    /// Mock of an id source.
     #[derive(Debug)]
     pub IdSource {}
 

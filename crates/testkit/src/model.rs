@@ -1,7 +1,7 @@
-//! A model of a store that is obviously right, and a property test that holds any store to it.
+//! A simple model of a store, and a property test that compares any store with the model.
 //!
-//! The model keeps plain lists and looks through all of them for every answer. It shares no code with any store: the
-//! rules are said once more, in the plainest way, so that a mistake has to be made twice to go unseen.
+//! The model uses plain lists and searches all of them for every answer. The model shares no code with any store. The
+//! rules are written a second time, as simply as possible, so that an error stays unnoticed only if it is made twice.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -35,11 +35,11 @@ use longhaul_domain::{
 use longhaul_ports::{Change, Clock, Lease, NodeHome, StoredProcess};
 use std::sync::Arc;
 
-/// Runs one property over a store: whatever is asked of it, it answers as the model does.
+/// Runs one property test over a store: the store must answer every request as the model does.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
-/// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, as [`store_suite`](crate::store_suite) does: leases
-/// that end have to last for a week.
+/// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, as [`store_suite`](crate::store_suite) does. If
+/// the leases of the store expire, their duration must be at least one week.
 #[macro_export]
 macro_rules! model_suite {
     ($open:expr $(,)?) => {
@@ -50,39 +50,39 @@ macro_rules! model_suite {
     };
 }
 
-/// Everything that a store knows, in plain lists.
+/// The complete state of a store, in plain lists.
 #[derive(Clone, Debug)]
 pub struct StoreModel {
     pub(crate) now: Timestamp,
-    /// Whether leases end in the store. Every node gives signs of life, so none does.
+    /// True if leases expire in the store under test. The test renews every lease, so none expires during a script.
     pub(crate) leases_expire: bool,
     pub(crate) rows: Vec<ModelRow>,
     pub(crate) nodes: Vec<(NodeId, Epoch)>,
-    /// The home of each node that named one.
+    /// State directory of each node that reported one.
     pub(crate) homes: Vec<(NodeId, NodeHome)>,
-    /// Those who left since they registered last.
+    /// Nodes that have left since their last registration.
     pub(crate) left: Vec<NodeId>,
     pub(crate) policy: (PolicyVersion, Policy),
     pub(crate) launch_keys: Vec<(Option<SessionId>, LaunchKey, ProcessId, Arc<Spec>)>,
-    /// Which keys were served, the last one last.
+    /// Keys in the order in which they were served, the last one last.
     pub(crate) served: Vec<Option<SlotKey>>,
     pub(crate) events: Vec<(ProcessId, Revision, u32, Event)>,
     pub(crate) commits: Vec<(OpId, Revision)>,
     pub(crate) pending_actions: Vec<(OpId, ActionSeq)>,
     pub(crate) last_seq: u64,
     pub(crate) swept: u64,
-    /// Who was swept, and what was asked of it.
+    /// Pruned processes with their specs.
     pub(crate) gone: Vec<(ProcessId, Arc<Spec>)>,
-    /// How many identities were drawn.
+    /// Number of ids that were generated.
     pub(crate) drawn: u64,
     pub(crate) last_change: Option<Change>,
-    /// What was asked last.
+    /// The last request.
     pub(crate) asked: ModelRequest,
-    /// What the answer has to be.
+    /// The reply that the last request must get.
     pub(crate) reply: ModelReply,
 }
 
-/// A record, and what belongs to it.
+/// A record with the state that belongs to it.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelRow {
     pub(crate) stored: StoredProcess,
@@ -99,7 +99,9 @@ impl ModelRow {
         self.stored.process.state.slot_state()
     }
 
-    /// When it wants a decision, if nobody owns it; with an open order it has since it was accepted.
+    /// Returns the time at which the process is due for a decision if no node owns it. With a pending action, a process
+    /// has
+    /// been due since it was queued.
     pub(crate) fn due(&self) -> Option<Timestamp> {
         if self.stored.pending_actions.is_empty() {
             return self.stored.process.due();
@@ -117,7 +119,7 @@ impl ModelRow {
 }
 
 impl StoreModel {
-    /// An empty store.
+    /// Creates the model of an empty store.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -143,7 +145,7 @@ impl StoreModel {
         }
     }
 
-    /// Takes one request in.
+    /// Applies one request and computes its reply.
     #[must_use]
     pub fn after(mut self, asked: ModelRequest) -> Self {
         self.reply = match &asked {
@@ -183,13 +185,13 @@ impl StoreModel {
         Some(Lease { node: node.clone(), epoch: *epoch })
     }
 
-    /// Who holds a slot of a key, in the order of their submits.
+    /// Returns the processes that hold a slot of a key, in order of submission.
     pub(crate) fn holders(&self, key: &SlotKey) -> Vec<ProcessId> {
         let holds = |row: &&ModelRow| row.slot_state() == SlotState::Holding && row.key() == Some(key);
         self.rows.iter().filter(holds).map(ModelRow::id).collect()
     }
 
-    /// The roots that a node holds, in the order of their submits.
+    /// Returns the roots that hold a slot and are owned by the node, in order of submission.
     pub(crate) fn roots_of(&self, node: &NodeId) -> Vec<ProcessId> {
         let holds = |row: &&ModelRow| {
             row.is_root()

@@ -1,4 +1,4 @@
-//! Generators for property tests: specifications, inputs, and whole lives of processes.
+//! Generators for property tests: specs, inputs, and whole histories of processes.
 //!
 //! ```
 //! use longhaul_testkit::scripts;

@@ -1,7 +1,7 @@
 //! Contract suites: one rule for each promise of a port, and one test for each rule.
 //!
-//! An adapter runs a suite in one line; each rule gets a world of its own, opened inside a tokio runtime. Beside this
-//! crate none is needed for that.
+//! An adapter runs a suite with one macro call. Each rule gets a fixture of its own, which is opened inside a tokio
+//! runtime. The adapter needs no other crate for that.
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -15,7 +15,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! Rules of one's own do with a [`StoreFixture`] what those of the suite do:
+//! An adapter can write further rules with a [`StoreFixture`]:
 //!
 //! ```
 //! use longhaul_adapters::memory::MemoryStore;
@@ -59,12 +59,12 @@ use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::Builder;
 
-/// Something that has to happen by itself has happened after this long.
+/// Time limit for an expected event.
 const EVENT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Something that parks is still parked after this long.
+/// Time for which a call must still wait to count as waiting.
 const PARK_CHECK: Duration = Duration::from_millis(80);
 
-/// What a rule cannot go on without.
+/// Unwraps a result that a rule needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
@@ -74,7 +74,7 @@ pub(crate) fn must<T, E: Debug>(answer: Result<T, E>) -> T {
     }
 }
 
-/// What has to go well by a promise that is not obvious.
+/// Unwraps a result that must be a success according to `promise`.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn kept<T, E: Debug>(promise: &str, answer: Result<T, E>) -> T {
@@ -84,7 +84,7 @@ pub(crate) fn kept<T, E: Debug>(promise: &str, answer: Result<T, E>) -> T {
     }
 }
 
-/// What a rule cannot go on without.
+/// Unwraps an option that a rule needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn some<T>(answer: Option<T>) -> T {
@@ -94,14 +94,14 @@ pub(crate) fn some<T>(answer: Option<T>) -> T {
     }
 }
 
-/// Fails: something else was found than the rule goes on with.
+/// Panics because a rule found something else than it needs to continue.
 #[track_caller]
 #[expect(clippy::panic, reason = "a rule fails by panicking")]
 pub(crate) fn instead_of(wanted: &str, found: &dyn Debug) -> ! {
     panic!("expected {wanted}, found {found:?}")
 }
 
-/// An error that has to be of this sort.
+/// Checks that a result is an error that matches the pattern.
 macro_rules! refused {
     ($answer:expr, $pattern:pat $(if $guard:expr)?) => {{
         let answer = $answer;
@@ -114,7 +114,7 @@ macro_rules! refused {
 }
 pub(crate) use refused;
 
-/// Fails unless the future is still waiting after a while; gives it back.
+/// Checks that a future still waits after a while, and returns the future.
 pub(crate) async fn parked<F: Future + Unpin>(mut future: F) -> F
 where
     F::Output: Debug,
@@ -124,12 +124,12 @@ where
     future
 }
 
-/// The answer of a future that must not park for ever.
+/// Awaits a future with a time limit.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     must(tokio::time::timeout(EVENT_TIMEOUT, future).await)
 }
 
-/// Makes one test of each rule.
+/// Generates one test for each rule.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! rules_of {
@@ -153,7 +153,7 @@ macro_rules! rules_of {
     )+ };
 }
 
-/// Runs one rule in a runtime of its own, so that whoever runs a suite needs none.
+/// Runs one rule in a runtime of its own, so that the caller needs no runtime.
 pub fn hold(rule: impl Future<Output = ()>) {
     must(Builder::new_multi_thread().worker_threads(2).enable_all().build()).block_on(rule);
 }

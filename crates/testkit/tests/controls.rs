@@ -1,4 +1,4 @@
-//! The suite can fail: a store that breaks a promise fails the rule of that name.
+//! Checks that the suites can fail: a store that breaks a promise fails the corresponding rule.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// The promise that a store breaks.
+/// Fault of a store: the promise that it breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Broken {
     Nothing,
@@ -88,7 +88,7 @@ impl BrokenStore {
         locked(&self.swept)
     }
 
-    /// What a store answers that is mistaken about what may be claimed at once.
+    /// Submits a process with the configured fault, if the fault concerns submissions and claims.
     async fn submit_wrongly(&self, mut new: Submission) -> Result<SubmitOutcome, StoreError> {
         let is_delayed = new.process.due().is_some();
         let (version, policy) = self.inner.policy().await?;
@@ -503,7 +503,8 @@ controls! {
     a_store_that_forgets_who_left_work_behind_fails: ForgetsHomes fails a_node_that_left_work_behind_belongs_to_its_home;
 }
 
-/// The model finds out a store that breaks a promise. Those are named here that nearly every script meets.
+/// Generates tests that the model detects a faulty store. Only faults that nearly every random script reveals are
+/// listed.
 macro_rules! model_controls {
     ($($control:ident: $broken:ident;)+) => { $(
         #[test]
@@ -517,7 +518,7 @@ macro_rules! model_controls {
     )+ };
 }
 
-/// So many scripts are tried before a store counts as right.
+/// Maximum number of scripts before a store counts as correct.
 const SCRIPTS: u32 = 4_096;
 
 model_controls! {
@@ -555,7 +556,7 @@ model_controls! {
     a_store_that_forgets_homes_differs_from_the_model: ForgetsHomes;
 }
 
-/// What the model says of a store that differs names the fields, and who said what.
+/// The failure message of the model names the differing fields, and the values of the store and of the model.
 #[test]
 fn the_model_names_the_fields_that_differ() {
     let open = async |clock| opened(Broken::ForgetsVitals, clock);
@@ -565,7 +566,7 @@ fn the_model_names_the_fields_that_differ() {
     assert!(told.contains("after [\n"), "{told}");
 }
 
-/// Every rule that is written stands in the list that adapters run.
+/// Every rule in the sources of a suite is listed in the macro that adapters call.
 #[test]
 fn no_rule_is_left_out_of_its_suite() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/src/suite");
@@ -575,7 +576,7 @@ fn no_rule_is_left_out_of_its_suite() {
         if let Ok(parts) = std::fs::read_dir(format!("{source}/{suite}")) {
             texts.extend(parts.map(|part| std::fs::read_to_string(part.unwrap().path()).unwrap()));
         }
-        // A part may have a suite of its own.
+        // A file of a suite may define a list of its own.
         let lists = texts.iter().filter_map(|text| {
             text.split_once(&format!("$open, {suite},")).or_else(|| text.split_once("durable_rules! {"))
         });
@@ -593,18 +594,18 @@ fn no_rule_is_left_out_of_its_suite() {
     }
 }
 
-/// Whether a rule holds.
+/// Returns true if a rule passes.
 fn passes(rule: impl Future<Output = ()>) -> bool {
     catch_unwind(AssertUnwindSafe(|| hold(rule))).is_ok()
 }
 
-/// A handle that lets one change after the other through, and knows nothing of other handles: as a store does that relies
-/// on a lock of its process instead of one of its database.
+/// A store handle that serialises its own commits, but ignores other handles. A store behaves like this if it relies on
+/// a lock in its own operating system process instead of a lock in the database.
 #[derive(Clone, Debug)]
 struct Racy {
     inner: MemoryStore,
     mine: Arc<tokio::sync::Mutex<()>>,
-    /// How many changes passed the check of their revision, over all handles.
+    /// Number of commits that passed the check of their revision, over all handles.
     passed: watch::Sender<usize>,
 }
 
@@ -623,7 +624,7 @@ impl StoreDecorator for Racy {
         if found.revision != change.expected {
             return Err(StoreError::Conflict { found: found.revision });
         }
-        // A change through another handle passes the same check before this one is written, if there is another handle.
+        // Waits until a commit through another handle has passed the same check, if there is another handle.
         self.passed.send_modify(|passed| *passed += 1);
         let mut passed = self.passed.subscribe();
         drop(tokio::time::timeout(Duration::from_secs(1), passed.wait_for(|passed| *passed >= 2)).await);
@@ -633,7 +634,8 @@ impl StoreDecorator for Racy {
     }
 }
 
-/// A lock of one process hides the race from whoever has one handle. With two the rule sees it.
+/// With a single handle, a lock inside one operating system process hides the race. With two handles, the rule detects
+/// it.
 #[test]
 fn a_store_that_serialises_within_one_process_alone_fails_with_another_handle() {
     let opened = |with_another: bool| {
@@ -656,7 +658,7 @@ fn racy(inner: &MemoryStore, passed: &watch::Sender<usize>) -> Arc<dyn Store> {
     Arc::new(Racy { inner: inner.clone(), mine: Arc::default(), passed: passed.clone() })
 }
 
-/// A store that acknowledges what it has not written yet has lost it when it is opened again.
+/// A store that acknowledges data before writing it has lost the data when it is reopened.
 #[test]
 fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
     let opened = |is_right: bool| {
@@ -674,7 +676,7 @@ fn a_store_that_acknowledges_too_early_fails_when_it_is_reopened() {
 mod cut {
     use super::*;
 
-    /// What a store says when its connection is cut.
+    /// Error that a store returns when its connection is cut.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     enum Says {
         Truth,
@@ -695,7 +697,7 @@ mod cut {
         })
     }
 
-    /// A store that takes no answer for not applied.
+    /// A faulty store that reports a lost answer as a write that was not applied.
     #[derive(Debug)]
     struct Liar {
         inner: Arc<FaultyStore>,
@@ -735,7 +737,7 @@ mod cut {
     }
 }
 
-/// Stores that differ do not agree.
+/// The comparison of two stores fails if the stores differ.
 #[tokio::test]
 #[should_panic(expected = "both stores were asked for")]
 async fn a_store_that_differs_from_the_reference_is_told() {

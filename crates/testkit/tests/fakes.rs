@@ -1,4 +1,4 @@
-//! The fakes keep what they promise.
+//! Tests of the fakes.
 
 use longhaul_domain::{
     AwakeTime, CommandSpec, Deadline, Ending, ExitStatus, Observation, ProcessId, StopCause, Timestamp,
@@ -225,7 +225,6 @@ async fn output_skips_its_gap_and_says_so() {
     assert_eq!(output.last_lines(key(1), 1, None).await.unwrap(), 8);
 }
 
-/// Keeps the import honest: an ending is what an engine makes of these observations.
 #[test]
 fn a_failed_start_names_its_reason() {
     let ChildScript { answer, .. } = ChildScript::fails_to_start();

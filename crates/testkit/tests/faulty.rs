@@ -1,4 +1,4 @@
-//! A faulty store fails as it was told to, and only then.
+//! Tests of the faulty store: planned faults occur, and no others.
 
 use longhaul_adapters::memory::MemoryStore;
 use longhaul_domain::{

@@ -1,4 +1,4 @@
-//! Every port has a mock that answers what it was told to.
+//! Tests of the mocks: every port has a mock that returns the configured answers.
 #![cfg(feature = "mock")]
 
 use longhaul_domain::{AwakeTime, ProcessId, RandomBits, Timestamp};

@@ -1,4 +1,4 @@
-//! Every store of ours answers as the model does, and a store that does not is found out.
+//! Compares every built-in store with the model, and checks that the model detects a store that differs.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! The generators reach what they are for.
+//! Tests of the generators: the generated scripts reach the intended states.
 
 use longhaul_domain::Status;
 use longhaul_testkit::scripts;

@@ -1,4 +1,4 @@
-//! The fakes keep the promises of the ports that they stand in for.
+//! Runs the contract suites on the fakes.
 
 use async_trait::async_trait;
 use longhaul_domain::{CommandSpec, Stdin};

@@ -1,27 +1,27 @@
-//! Other nodes of the store, which prove that they are with each request and may ask little.
+//! Authentication of other nodes of the store: every request carries a proof, and only a few paths are allowed.
 
 use super::{Guard, RequestRejection, only};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, Method};
 use longhaul_api::{PEER_HEADER, digest};
 
-/// The header by which another node is known.
+/// Header with the proof that a request comes from another node.
 const HEADER: HeaderName = HeaderName::from_static(PEER_HEADER);
-/// What another node may look at, behind the name of a process.
+/// Paths below `/v1/processes/{ref}/` that another node may read.
 const READABLE_PEER_PATHS: &[&str] = &["output", "text", "search"];
-/// What another node may hand over, behind the name of a process.
+/// Path below `/v1/processes/{ref}/` to which another node may write.
 const WRITABLE_PEER_PATHS: &str = "input";
 
-/// What the body of a request of another node has to be.
+/// Digest that the body of a peer's request must have, according to the proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SignedBody {
     digest: [u8; 32],
 }
 
 impl Guard {
-    /// Finds out whether a request comes from another node, as it says; none if it does not say so.
+    /// Authenticates a request that claims to come from another node. Returns `None` if it has no peer header.
     ///
-    /// No web page can make such a proof, so that neither host nor origin matter.
+    /// Host and origin are not checked, because no web page can create such a proof.
     pub(crate) fn admit_peer(&self, head: &Parts) -> Option<Result<SignedBody, RequestRejection>> {
         head.headers.contains_key(HEADER).then(|| self.check_peer(head))
     }
@@ -41,7 +41,7 @@ impl Guard {
 }
 
 impl SignedBody {
-    /// Checks that a body is the one that was proven.
+    /// Checks that the body has the digest that was proven.
     pub(crate) fn check(self, body: &[u8]) -> Result<(), RequestRejection> {
         if digest(body) == self.digest { Ok(()) } else { Err(RequestRejection::Unproven) }
     }

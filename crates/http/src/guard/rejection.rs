@@ -1,4 +1,4 @@
-//! Requests that are turned away at the door.
+//! Reasons to reject a network request before it reaches the routes, and the responses to them.
 
 use crate::error_response::ErrorResponse;
 use crate::json_rpc::NotJson;
@@ -7,49 +7,49 @@ use axum::http::header::{CONNECTION, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use longhaul_api::{ApiError, PeerAuthError};
 
-/// Why a request is turned away.
+/// Reason why a network request is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RequestRejection {
-    /// It names the manager by a name that is not its own, or by none.
+    /// The `Host` header is missing or is not one of the manager's own names.
     Host,
-    /// It comes from a web page that was not allowed.
+    /// The request comes from a web page that is not allowed.
     Origin,
-    /// It has no token.
+    /// The request has no token.
     NoToken,
-    /// Its token is not known.
+    /// The token is unknown or malformed.
     BadToken,
-    /// No other node may ask here.
+    /// The request claims to come from another node, but this manager shares no store.
     NoPeers,
-    /// What is said to come from another node was not proven.
+    /// The peer header is malformed, or the body is not the one that was proven.
     Unproven,
-    /// The proof of another node is not taken.
+    /// The proof of another node is not valid.
     Peer {
-        /// Why.
+        /// Fault of the proof.
         why: PeerAuthError,
     },
-    /// It comes from another node, and is nothing that those may ask.
+    /// The request comes from another node, but peers may not use this path or method.
     NotForPeers,
-    /// It would change something, and its token only lets it read.
+    /// The token only permits reading, and the method could change something.
     ReadOnly,
-    /// As many as may only read are connected.
+    /// The maximum number of clients with a read-only token is connected.
     Crowded,
-    /// Its body is no JSON.
+    /// The body is not declared as JSON.
     Kind,
-    /// Its body is too large.
+    /// The body is too large.
     TooLarge {
-        /// The most bytes.
+        /// Maximum size of the body, in bytes.
         most: u64,
     },
-    /// Its body broke off, or is none.
+    /// The body ended early or could not be read.
     Broken,
-    /// Its body did not come.
+    /// The body did not arrive in time.
     Late,
-    /// Its body is to be a call of an agent, and cannot be read.
+    /// The body of a JSON-RPC call is not valid JSON.
     Unreadable,
 }
 
 impl RequestRejection {
-    /// Whether nothing was shown by which the client would be known.
+    /// Returns true if the client did not authenticate itself.
     pub(crate) const fn is_stranger(self) -> bool {
         match self {
             Self::Host
@@ -70,12 +70,12 @@ impl RequestRejection {
         }
     }
 
-    /// Whether the connection ends with the answer.
+    /// Returns true if the connection is closed after the response.
     fn is_last(self) -> bool {
         self.is_stranger() || self == Self::Crowded
     }
 
-    /// The problem that it is; none if it is told as agents understand it.
+    /// Returns the error for the response. Returns `None` if the response is a JSON-RPC error instead.
     fn fault(self) -> Option<ApiError> {
         Some(match self {
             Self::Host => ApiError::new(403, "forbidden_host", "the manager does not accept this host name")

@@ -1,21 +1,22 @@
-//! A token that can be recognised and not be told.
+//! The digest of a token, by which the token is recognised without being stored.
 
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::hint::black_box;
 
-/// A token that can be recognised and not be told: only its digest is kept.
+/// SHA-256 digest of a token. The token can be recognised by the digest, but not recovered from it.
 #[derive(Clone, Copy)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// Keeps the digest of a token.
+    /// Computes the digest of a token.
     #[must_use]
     pub fn of(token: &str) -> Self {
         Self(Sha256::digest(token.as_bytes()).into())
     }
 
-    /// Whether it is this one. How long that takes tells nothing about either.
+    /// Returns true if both digests are equal. Runs in constant time, so that timing reveals nothing about either
+    /// digest.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         let differs = self.0.iter().zip(&other.0).fold(0, |differs, (one, other)| differs | (one ^ other));

@@ -1,17 +1,18 @@
-//! What requests may hold beyond what their types say. The checks themselves are made where requests are understood.
+//! Limits of request fields beyond their types, for the OpenAPI document. The limits are enforced where requests are
+//! interpreted, not here.
 
 use longhaul_domain::{MAX_NAME_LEN, RetryPolicy};
 use serde_json::{Map, Value, json};
 
-/// The longest span of a request, in milliseconds: 30 days.
+/// Maximum duration in a request, in milliseconds: 30 days.
 const MAX_DURATION_MS: u64 = 30 * 24 * 3_600 * 1_000;
-/// The longest text about a process, in bytes.
+/// Maximum length of a text about a process, in bytes.
 const MAX_TEXT_LEN: usize = 4 * 1024;
 
-/// Adds to the schema of a request what its fields may hold.
+/// Adds the limits of its fields to the schema of a request.
 ///
-/// It stays a plain object: what fields may hold together is said in prose, because generators of clients drop the fields
-/// of an object beside `oneOf`, `anyOf` or `allOf`, or cannot merge them.
+/// The schema stays a plain object. Rules that involve several fields are only described in prose, because client
+/// generators drop the fields of an object that also has `oneOf`, `anyOf` or `allOf`, or cannot merge them.
 pub(super) fn narrow(name: &str, schema: &mut Value) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         for (field, property) in properties.iter_mut() {
@@ -34,7 +35,7 @@ pub(super) fn narrow(name: &str, schema: &mut Value) {
     }
 }
 
-/// The schema of a parameter in a path.
+/// Returns the schema of a path parameter.
 pub(super) fn of_path(name: &str) -> Value {
     match name {
         "reference" => json!({ "type": "string", "minLength": 1 }),
@@ -42,7 +43,7 @@ pub(super) fn of_path(name: &str) -> Value {
     }
 }
 
-/// What a parameter in a path stands for.
+/// Returns the description of a path parameter.
 pub(super) fn about_path(name: &str) -> &'static str {
     match name {
         "reference" => "Id, `bg-<id>`, unique prefix of an id with 4 or more characters, name, or `@last`",
@@ -52,7 +53,7 @@ pub(super) fn about_path(name: &str) -> &'static str {
     }
 }
 
-/// No control characters, and no space at either end.
+/// Pattern of a name: no control characters, and no space at either end.
 const NAME: &str =
     r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$";
 
@@ -170,7 +171,7 @@ fn of_field(request: &str, field: &str) -> Map<String, Value> {
     }
 }
 
-/// The fields that a request makes no sense without.
+/// Returns the mandatory fields of a request.
 fn required(request: &str) -> &'static [&'static str] {
     match request {
         "CommandRequest" => &["program", "directory"],
@@ -183,8 +184,9 @@ fn required(request: &str) -> &'static [&'static str] {
     }
 }
 
-/// Removes the defaults of fields. Fields of answers are always there, and a generator that sees a default takes a field
-/// of a request for a required one, or refuses a default that is none of the words of its field.
+/// Removes the defaults of fields, which mislead client generators. Response fields are always present. For a request
+/// field with a default, a generator may assume that the field is mandatory, or reject a default that is not among the
+/// enum values of the field.
 pub(super) fn without_defaults(schema: &mut Value) {
     let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
     for field in fields.into_iter().flat_map(Map::values_mut).filter_map(Value::as_object_mut) {
@@ -192,7 +194,7 @@ pub(super) fn without_defaults(schema: &mut Value) {
     }
 }
 
-/// Lists the words for a field of an answer that has one of a closed set.
+/// Adds the enum values to a response field that has a closed set of values.
 pub(super) fn list_words(name: &str, schema: &mut Value) {
     let words = match name {
         "ProcessView" => schema.pointer_mut("/properties/status"),
@@ -203,7 +205,7 @@ pub(super) fn list_words(name: &str, schema: &mut Value) {
     }
 }
 
-/// An integer has no more room than its type.
+/// Adds the minimum and maximum of the integer type to the schema of an integer.
 fn fit(schema: &mut Map<String, Value>) {
     let (lowest, highest) = match schema.get("format").and_then(Value::as_str) {
         Some("uint8") => (json!(0), json!(u8::MAX)),

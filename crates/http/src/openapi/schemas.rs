@@ -1,4 +1,4 @@
-//! The schemas of a document, from the types on the wire.
+//! The schemas of the OpenAPI document, generated from the wire types.
 
 use crate::openapi::{bounds, reference};
 use crate::route::SchemaFn;
@@ -7,20 +7,20 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::{RefOr, Schema};
 
-/// Where schemas of the document stand.
+/// Location of named schemas in the document.
 const HOME: &str = "#/components/schemas/";
-/// Where schemas stand that are put in place of their references.
+/// Prefix of temporary references, which are replaced by their schemas at the end.
 const TEMP_REF_PREFIX: &str = "#/loose/";
 
-/// Collects schemas. Those of requests are closed and exact, those of answers are open.
+/// Collects the schemas of the document. Request schemas are exact; response schemas allow unknown fields and values.
 pub(super) struct Schemas {
     taken: SchemaGenerator,
     given: SchemaGenerator,
-    /// Schemas that stand by themselves.
+    /// Anonymous schemas, which are inserted where they are used.
     loose: Vec<Value>,
 }
 
-/// A parameter that is a field of a request.
+/// A query parameter that corresponds to a field of a request type.
 pub(super) struct FieldParameter {
     pub(super) name: String,
     pub(super) about: String,
@@ -45,25 +45,25 @@ impl Default for Schemas {
 }
 
 impl Schemas {
-    /// The schema of a request.
+    /// Returns a reference to the schema of a request.
     pub(super) fn taken(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.taken).to_value();
         self.placed(schema)
     }
 
-    /// The schema of an answer.
+    /// Returns a reference to the schema of a response.
     pub(super) fn given(&mut self, shape: SchemaFn) -> RefOr<Schema> {
         let schema = shape(&mut self.given).to_value();
         self.placed(schema)
     }
 
-    /// A schema that stands where it is used.
+    /// Returns a temporary reference to a schema that is inserted where it is used.
     pub(super) fn loose(&mut self, schema: Value) -> RefOr<Schema> {
         self.loose.push(schema);
         reference(&format!("{TEMP_REF_PREFIX}{}", self.loose.len() - 1))
     }
 
-    /// The fields of a request as parameters, but for those that stand elsewhere.
+    /// Returns the fields of a request type as query parameters, except the fields in `elsewhere`.
     pub(super) fn fields(&mut self, shape: SchemaFn, elsewhere: &[&str]) -> Vec<FieldParameter> {
         let schema = shape(&mut self.taken).to_value();
         let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(HOME))
@@ -73,7 +73,7 @@ impl Schemas {
         let mut whole = self.taken.definitions().get(name).cloned().unwrap_or_default();
         bounds::narrow(name, &mut whole);
         let required: Vec<String> = strings(whole.get("required"));
-        // No other place of the document speaks of it.
+        // The request type is used only as query parameters, so its own schema is not part of the document.
         self.taken.definitions_mut().remove(name);
         let Some(Value::Object(properties)) = whole.get_mut("properties").map(Value::take) else {
             return Vec::new();
@@ -101,13 +101,13 @@ impl Schemas {
         }
     }
 
-    /// Puts the schemas into the document.
+    /// Resolves the temporary references and adds the named schemas to the document.
     pub(super) fn complete(mut self, mut document: Value) -> Value {
         put(&mut document, &self.loose);
         let mut components = Map::new();
         for (name, mut schema) in self.taken.take_definitions(true) {
             bounds::narrow(&name, &mut schema);
-            // Null is the same as leaving a field out, and each field is said in one way.
+            // Null means the same as leaving the field out. The document describes only the second way.
             let fields = schema.get_mut("properties").and_then(Value::as_object_mut);
             fields.into_iter().flat_map(Map::values_mut).for_each(without_null);
             components.insert(name, schema);
@@ -130,7 +130,7 @@ impl Schemas {
     }
 }
 
-/// Puts loose schemas in place of the references to them.
+/// Replaces temporary references by their schemas, recursively.
 fn put(value: &mut Value, loose: &[Value]) {
     let place = value.get("$ref").and_then(Value::as_str).and_then(|at| at.strip_prefix(TEMP_REF_PREFIX));
     if let Some(schema) = place.and_then(|at| at.parse::<usize>().ok()).and_then(|at| loose.get(at)) {
@@ -144,7 +144,7 @@ fn put(value: &mut Value, loose: &[Value]) {
     }
 }
 
-/// What is left out is not there at all.
+/// Removes `null` from the types and values that a schema allows.
 fn without_null(schema: &mut Value) {
     let Value::Object(fields) = schema else { return };
     if let Some(Value::Array(types)) = fields.get_mut("type") {
@@ -165,7 +165,7 @@ fn without_null(schema: &mut Value) {
     }
 }
 
-/// A parameter without a value counts as left out.
+/// Allows the empty string for a query parameter, because an empty parameter counts as left out.
 fn may_be_empty(schema: &mut Map<String, Value>) {
     if schema.get("type").is_none_or(|kind| kind != "string") {
         return;

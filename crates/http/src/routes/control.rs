@@ -1,4 +1,4 @@
-//! What is asked of a process.
+//! Routes for actions on one process, such as cancel, pause and restart.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -59,7 +59,7 @@ pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/processes/{ref}/cancel`: with all its descendants, unless it is to be alone.
+/// `POST /v1/processes/{ref}/cancel`: cancels a process and all its descendants, or only the process if requested.
 async fn cancel(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -69,7 +69,7 @@ async fn cancel(
     Ok(JsonReply::ok(expected.judge(api.cancel(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/pause`.
+/// `POST /v1/processes/{ref}/pause`: pauses a process and all its descendants, or only the process if requested.
 async fn pause(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -79,7 +79,7 @@ async fn pause(
     Ok(JsonReply::ok(expected.judge(api.pause(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/resume`.
+/// `POST /v1/processes/{ref}/resume`: resumes a process and all its descendants, or only the process if requested.
 async fn resume(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -89,7 +89,7 @@ async fn resume(
     Ok(JsonReply::ok(expected.judge(api.resume(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/signal`.
+/// `POST /v1/processes/{ref}/signal`: sends a signal to the running command.
 async fn signal(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -99,7 +99,7 @@ async fn signal(
     Ok(JsonReply::ok(expected.judge(api.signal(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/priority`.
+/// `POST /v1/processes/{ref}/priority`: changes the priority of a process that waits in its queue.
 async fn priority(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -109,7 +109,7 @@ async fn priority(
     Ok(JsonReply::ok(expected.judge(api.prioritize(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/retry`.
+/// `POST /v1/processes/{ref}/retry`: starts the next attempt now, for a process that waits for its retry.
 async fn retry(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -118,8 +118,8 @@ async fn retry(
     Ok(JsonReply::ok(expected.judge(api.retry(&reference, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/restart`; an `Idempotency-IdempotencyKey` becomes the launch key of the new process, so that the store
-/// knows it when the manager has forgotten its answers.
+/// `POST /v1/processes/{ref}/restart`: runs an ended process again as a new process. An `Idempotency-Key` becomes the
+/// launch key of the new process, so that the store still recognises it after the manager has forgotten its responses.
 async fn restart(
     State(api): State<Api>,
     PathReference(reference): PathReference,

@@ -1,4 +1,4 @@
-//! The description of the API.
+//! The route of the OpenAPI document.
 
 use crate::openapi;
 use crate::route::Route;
@@ -14,7 +14,7 @@ pub(crate) fn entries() -> Vec<Route> {
     )]
 }
 
-/// `GET /v1/openapi.json`.
+/// `GET /v1/openapi.json`: returns the OpenAPI document of this API.
 async fn document() -> Response {
     let kind = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
     (kind, openapi::text()).into_response()

@@ -1,4 +1,4 @@
-//! What becomes true, as it does.
+//! Routes that stream events and the completions of a session.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -62,7 +62,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/events`.
+/// `GET /v1/events`: streams events as CloudEvents.
 async fn events(
     State(api): State<Api>,
     query: QueryString,
@@ -82,7 +82,7 @@ async fn events(
     Ok(streamed(format, told.map(line)))
 }
 
-/// `GET /v1/sessions/{id}/completions`.
+/// `GET /v1/sessions/{id}/completions`: streams the completions of a session.
 async fn notices(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
@@ -103,7 +103,8 @@ async fn notices(
     Ok(streamed(format, lines))
 }
 
-/// Where to go on: a client that was cut off says so by a header, and repeats its first address.
+/// Returns the cursor from which to continue. The header `Last-Event-ID` takes precedence over the parameter `after`,
+/// because a reconnecting client repeats its first URL and adds the header.
 fn after(query: &QueryString, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let Some(value) = headers.get("last-event-id").filter(|value| !value.is_empty()) else {
         return Ok(query.text("after").map(str::to_owned));

@@ -1,4 +1,4 @@
-//! Who answers, and that it does.
+//! Routes for the version, health and readiness of the manager.
 
 use crate::error_response::ErrorResponse;
 use crate::reply::JsonReply;
@@ -21,17 +21,17 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/version`.
+/// `GET /v1/version`: returns the version and identity of the manager.
 async fn version(State(api): State<Api>) -> JsonReply<VersionReply> {
     JsonReply::ok(api.version())
 }
 
-/// `GET /v1/health`.
+/// `GET /v1/health`: reports that the manager answers, and its retention settings.
 async fn health(State(api): State<Api>) -> JsonReply<HealthReply> {
     JsonReply::ok(api.health())
 }
 
-/// `GET /v1/ready`.
+/// `GET /v1/ready`: reports that the manager can work, because its store answers in time.
 async fn ready(State(api): State<Api>) -> Result<JsonReply<ReadyReply>, ErrorResponse> {
     Ok(JsonReply::ok(api.ready().await?))
 }

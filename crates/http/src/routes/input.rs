@@ -1,4 +1,4 @@
-//! The standard input of commands.
+//! Route for the standard input of commands.
 
 use crate::api_handle::ApiHandle;
 use crate::body::JsonBody;
@@ -22,7 +22,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/processes/{ref}/input`.
+/// `POST /v1/processes/{ref}/input`: writes to the standard input of a command.
 async fn write(
     ApiHandle(api): ApiHandle,
     PathReference(reference): PathReference,

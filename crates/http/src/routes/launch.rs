@@ -1,4 +1,4 @@
-//! Launches.
+//! Route that launches processes.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -23,7 +23,8 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/processes`; an `Idempotency-IdempotencyKey` is a launch key, so that the store knows it for good.
+/// `POST /v1/processes`: launches a process. An `Idempotency-Key` is used as the launch key, which the store keeps
+/// permanently.
 async fn launch(
     State(api): State<Api>,
     IdempotencyKey(key): IdempotencyKey,

@@ -1,4 +1,4 @@
-//! One level of one tree, or of all.
+//! Route that cancels one level of one tree or of all trees.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -21,7 +21,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/cancel`: ends a level with all that stands below it.
+/// `POST /v1/cancel`: cancels the processes of one level and all their descendants.
 async fn cancel(
     State(api): State<Api>,
     JsonBody(request): JsonBody<CancelLevelRequest>,

@@ -1,4 +1,4 @@
-//! Lists.
+//! Route that lists processes.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -22,12 +22,12 @@ const PARAMETERS: &[&str] = &[
     "tree", "type", "not_type", "prefix", "usage", "limit", "cursor",
 ];
 
-/// `GET /v1/processes`.
+/// `GET /v1/processes`: lists processes, newest first.
 async fn list(State(api): State<Api>, query: QueryString) -> Result<JsonReply<ProcessList>, ErrorResponse> {
     Ok(JsonReply::ok(api.list(&read(&query)?).await?))
 }
 
-/// Reads the filters of a list.
+/// Reads the list filters from the query parameters.
 pub(super) fn read(query: &QueryString) -> Result<ListRequest, ApiError> {
     query.only(PARAMETERS)?;
     let text = |name| query.text(name).map(str::to_owned);

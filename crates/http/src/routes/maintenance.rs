@@ -1,4 +1,4 @@
-//! What is let go, and what is brought back.
+//! Routes that prune records, reset the manager, and restart interrupted processes.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -29,7 +29,7 @@ pub(crate) fn entries(replays: &IdempotencyCache) -> Vec<Route> {
     ]
 }
 
-/// `POST /v1/prune`.
+/// `POST /v1/prune`: deletes ended records and their output.
 async fn prune(
     State(api): State<Api>,
     JsonBody(request): JsonBody<PruneRequest>,
@@ -37,7 +37,7 @@ async fn prune(
     Ok(JsonReply::ok(api.prune(request).await?))
 }
 
-/// `POST /v1/reset`.
+/// `POST /v1/reset`: stops all processes and deletes every record.
 async fn clear(
     State(api): State<Api>,
     JsonBody(request): JsonBody<ResetRequest>,
@@ -45,7 +45,7 @@ async fn clear(
     Ok(JsonReply::ok(api.clear(request).await?))
 }
 
-/// `POST /v1/restart-interrupted`.
+/// `POST /v1/restart-interrupted`: restarts interrupted processes.
 async fn restart_interrupted(
     State(api): State<Api>,
     JsonBody(request): JsonBody<RestartInterruptedRequest>,

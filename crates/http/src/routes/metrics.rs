@@ -1,4 +1,4 @@
-//! Numbers for Prometheus.
+//! Route with metrics for Prometheus.
 
 use crate::error_response::ErrorResponse;
 use crate::route::Route;
@@ -7,7 +7,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use longhaul_api::Api;
 
-/// The text format of Prometheus.
+/// Media type of the Prometheus text format.
 const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) fn entries() -> Vec<Route> {
@@ -18,7 +18,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /metrics`.
+/// `GET /metrics`: returns the metrics of this manager.
 async fn metrics(State(api): State<Api>) -> Result<Response, ErrorResponse> {
     let text = api.metrics_text().await?;
     Ok(([(CONTENT_TYPE, MEDIA_TYPE)], text).into_response())

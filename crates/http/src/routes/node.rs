@@ -1,4 +1,4 @@
-//! Nodes.
+//! Routes for the nodes of the store.
 
 use crate::error_response::ErrorResponse;
 use crate::reply::JsonReply;
@@ -28,12 +28,12 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/nodes`.
+/// `GET /v1/nodes`: lists the nodes that share the store.
 async fn list(State(api): State<Api>) -> Result<JsonReply<NodeListing>, ErrorResponse> {
     Ok(JsonReply::ok(api.nodes().await?))
 }
 
-/// `DELETE /v1/nodes/{node}`.
+/// `DELETE /v1/nodes/{node}`: removes a node that has left or is lost.
 async fn forget(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,
@@ -41,7 +41,7 @@ async fn forget(
     Ok(JsonReply::ok(api.forget_node(&text(node)?).await?))
 }
 
-/// `POST /v1/nodes/{node}/drain`.
+/// `POST /v1/nodes/{node}/drain`: stops a node from claiming processes; its running processes continue.
 async fn drain(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,
@@ -49,7 +49,7 @@ async fn drain(
     Ok(JsonReply::ok(api.drain_node(&text(node)?, true).await?))
 }
 
-/// `POST /v1/nodes/{node}/undrain`.
+/// `POST /v1/nodes/{node}/undrain`: allows a node to claim processes again.
 async fn undrain(
     State(api): State<Api>,
     node: Result<Path<String>, PathRejection>,

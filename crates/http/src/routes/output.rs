@@ -1,4 +1,4 @@
-//! Output, once or as it grows.
+//! Route that streams output as frames, once or while the output grows.
 
 use crate::api_handle::ApiHandle;
 use crate::error_response::ErrorResponse;
@@ -23,11 +23,11 @@ use std::collections::BTreeMap;
 
 mod frames;
 
-/// The most bytes that are read at once: what a slow reader keeps in memory.
+/// Maximum number of output bytes in one read, which is also the memory that a slow reader occupies.
 const PIECE: u32 = 128 * 1024;
 const PARAMETERS: &[&str] = &["from", "lines", "since", "since_ms", "stream", "attempt", "follow"];
 
-/// How a client reads the frames.
+/// Description of the frame format for clients.
 const ABOUT: &str = "Frames, ending with an end frame. A frame is a header of 25 bytes and its data. Header: kind \
                      (1 byte: 1 stdout, 2 stderr, 3 gap, 4 end, 5 note), offset (u64), steady time in milliseconds \
                      (i64), length of the data (u32), 4 zero bytes; numbers are little-endian. `read_output` \
@@ -79,9 +79,10 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/processes/{ref}/output`: frames, of which the last is an end.
+/// `GET /v1/processes/{ref}/output`: streams the output as frames, of which the last is an end frame.
 ///
-/// Frames are read when the client takes them, so a slow one costs one piece of memory and holds nobody up.
+/// Frames are read only when the client is ready for them. A slow client therefore occupies the memory of one page and
+/// delays no other client.
 async fn output(
     ApiHandle(api): ApiHandle,
     PathReference(reference): PathReference,
@@ -134,23 +135,23 @@ async fn output(
     Ok((head, Body::from_stream(pieces)).into_response())
 }
 
-/// Reads one piece after the other.
+/// Reads the output of a process, one page after the other.
 #[derive(Debug)]
 struct PageStream {
     api: Api,
     id: ProcessId,
     attempt: AttemptNo,
-    /// Whether a later attempt follows on this one.
+    /// True if the client chose the attempt, so that later attempts are not followed.
     fixed: bool,
     follow: bool,
     only: Option<OutputSource>,
-    /// Where it began to read.
+    /// Offset of the first byte that was requested.
     begin: u64,
     position: u64,
-    /// Reads what lies on another node.
+    /// Reader of output that is stored on another node.
     there: Option<RemoteOutput>,
     wants_notes: bool,
-    /// How much output is told as lost, and where.
+    /// Lost output that was already reported to the client: number of lost bytes by offset.
     told: BTreeMap<u64, u64>,
     ended: bool,
 }
@@ -190,7 +191,7 @@ impl PageStream {
         AttemptKey { id: self.id, attempt: self.attempt }
     }
 
-    /// Where to begin: at an offset, so many lines before the end, or at a moment.
+    /// Returns the start position from the query: an offset, a number of lines before the end, or a time.
     fn begin(&self, query: &QueryString) -> Result<ReadFrom, ApiError> {
         Ok(if let Some(from) = query.read::<u64>("from")? {
             ReadFrom::From(from)
@@ -203,7 +204,7 @@ impl PageStream {
         })
     }
 
-    /// The offset of that in the output that is here.
+    /// Converts the start position to an offset in the output that is stored on this node.
     async fn offset(&self, begin: ReadFrom) -> Result<u64, ApiError> {
         let engine = &self.api.engine;
         let found = match begin {
@@ -217,7 +218,7 @@ impl PageStream {
         }
     }
 
-    /// Reads from another node what lies there; false if it is read here.
+    /// Opens the output on another node if it is stored there. Returns false if the output is read on this node.
     async fn look_there(&mut self, stored: &StoredProcess, begin: ReadFrom) -> Result<bool, ApiError> {
         let found = self.api.following(stored, self.attempt, self.only, self.follow, begin).await;
         let Some(mut there) = found else { return Ok(false) };
@@ -226,7 +227,9 @@ impl PageStream {
         Ok(true)
     }
 
-    /// What there is already, so that a broken log is a proper error instead of a broken stream.
+    /// Reads the first page before the response starts, so that a damaged log causes an error response instead of a
+    /// broken
+    /// stream.
     async fn first(&mut self) -> Result<Option<Bytes>, ApiError> {
         if self.attempt == AttemptNo(0) {
             return Ok(None);
@@ -234,7 +237,7 @@ impl PageStream {
         self.piece().await
     }
 
-    /// The next piece: output, then an end, then nothing.
+    /// Returns the next part of the stream: output, then an end frame, then `None`.
     async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
         while !self.ended {
             if self.there.is_some() {
@@ -256,7 +259,7 @@ impl PageStream {
         Ok(None)
     }
 
-    /// What there is to say of output that could not be stored, and that was not told where it is missing.
+    /// Returns a note about output that could not be stored and was not reported at its offset.
     async fn loss(&self) -> Result<Option<String>, ApiError> {
         let stored = self.api.engine.process(self.id).await?;
         let process = &stored.process;
@@ -271,14 +274,14 @@ impl PageStream {
         Ok((lost > 0).then(|| format!("{lost} bytes of the output could not be stored and are lost")))
     }
 
-    /// Output that is there now, if there is any.
+    /// Returns the output that is available now. Returns `None` if there is none.
     async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
         loop {
             let losses = self.losses().await?;
             if let Some(note) = self.report_losses(&losses) {
                 return Ok(Some(note));
             }
-            // What is missing is told where it is missing.
+            // A read stops at the next loss, so that the loss is reported at its offset.
             let next = losses.iter().map(|loss| loss.offset).find(|offset| *offset > self.position);
             let ahead = next.map_or(PIECE, |next| {
                 u32::try_from(next.saturating_sub(self.position)).unwrap_or(PIECE).min(PIECE)
@@ -306,7 +309,7 @@ impl PageStream {
         }
     }
 
-    /// Tells of output that is missing before the present position, as far as that was not told.
+    /// Returns a note about output that is lost before the current position and was not reported yet.
     fn report_losses(&mut self, losses: &[Loss]) -> Option<Bytes> {
         let mut lost = 0_u64;
         for loss in losses.iter().filter(|loss| (self.begin..=self.position).contains(&loss.offset)) {
@@ -317,7 +320,7 @@ impl PageStream {
         (lost > 0).then(|| FrameBatch::note(self.position, note()))
     }
 
-    /// The next output of another node; none when there is no more.
+    /// Returns the next frame from another node. Returns `None` at its end.
     async fn piece_there(&mut self) -> Result<Option<Bytes>, ApiError> {
         while let Some(there) = &mut self.there {
             let Some(frame) = there.next().await? else { return Ok(None) };
@@ -338,13 +341,13 @@ impl PageStream {
         frames
     }
 
-    /// Parks until there may be more; false when there never will be.
+    /// Waits until there may be more output. Returns false if there will be no more.
     async fn goes_on(&mut self) -> Result<bool, ApiError> {
         match self.api.engine.follow(self.id, self.attempt, self.position).await? {
             FollowProgress::Changed => return self.look_again().await,
             FollowProgress::Over => {}
         }
-        // What was written between the last look and the end of the attempt.
+        // Output may have been written between the last read and the end of the attempt.
         let size = match self.api.engine.output_size(self.key()).await {
             Err(error) if is_missing(&error) => 0,
             other => other?.end,
@@ -370,7 +373,7 @@ impl PageStream {
         }
     }
 
-    /// Goes on, on another node if the attempt has begun there.
+    /// Continues with the next read, on another node if the attempt runs there.
     async fn look_again(&mut self) -> Result<bool, ApiError> {
         if self.api.engine.is_shared() {
             let stored = self.api.engine.process(self.id).await?;
@@ -387,7 +390,7 @@ fn since(query: &QueryString, now: Timestamp) -> Result<Option<Timestamp>, ApiEr
     query.text("since").map(|text| moment(text, now)).transpose()
 }
 
-/// No output yet, none at all, or none any more: all the same to a reader.
+/// Returns true if there is no output: not yet, not at all, or not any more. Readers treat all three cases alike.
 fn is_missing(error: &EngineError) -> bool {
     matches!(error, EngineError::Output { source: OutputError::Missing { .. } })
 }

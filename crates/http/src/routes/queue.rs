@@ -1,4 +1,4 @@
-//! Queues.
+//! Routes for queues.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -27,12 +27,12 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/queues`.
+/// `GET /v1/queues`: lists the queues that are in use or held.
 async fn list(State(api): State<Api>) -> Result<JsonReply<QueueListing>, ErrorResponse> {
     Ok(JsonReply::ok(api.queues(None).await?))
 }
 
-/// `GET /v1/queues/{key}`: one that nobody uses is shown too, with the slots that it would have.
+/// `GET /v1/queues/{key}`: shows one queue. An unused queue is shown too, with the slots that it would have.
 async fn show(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,
@@ -40,7 +40,8 @@ async fn show(
     Ok(JsonReply::ok(api.queues(Some(&text(key)?)).await?))
 }
 
-/// `PATCH /v1/queues/{key}`: what is refused is refused before anything is changed.
+/// `PATCH /v1/queues/{key}`: changes the slots of a key, or holds or releases its queue. A refused request changes
+/// nothing.
 async fn change(
     State(api): State<Api>,
     key: Result<Path<String>, PathRejection>,

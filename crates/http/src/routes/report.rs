@@ -1,4 +1,4 @@
-//! What workers tell.
+//! Routes for the reports of workers about their processes.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -30,7 +30,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `PATCH /v1/processes/{ref}`.
+/// `PATCH /v1/processes/{ref}`: applies a report, such as progress or a new status.
 async fn update(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -42,7 +42,7 @@ async fn update(
     Ok(JsonReply::ok(outcome).tagged(revision))
 }
 
-/// `POST /v1/processes/{ref}/complete`.
+/// `POST /v1/processes/{ref}/complete`: ends reported work as completed.
 async fn complete(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -52,7 +52,7 @@ async fn complete(
     Ok(JsonReply::ok(expected.judge(api.complete(&reference, request, expected.revision()).await)?))
 }
 
-/// `POST /v1/processes/{ref}/fail`.
+/// `POST /v1/processes/{ref}/fail`: ends reported work as failed.
 async fn fail(
     State(api): State<Api>,
     PathReference(reference): PathReference,

@@ -1,4 +1,4 @@
-//! Searches in output.
+//! Route that searches the output of a process.
 
 use super::text::stream;
 use crate::api_handle::ApiHandle;

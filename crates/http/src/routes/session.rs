@@ -1,4 +1,4 @@
-//! Sessions.
+//! Routes for sessions.
 
 use crate::body::JsonBody;
 use crate::error_response::ErrorResponse;
@@ -35,7 +35,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/sessions`.
+/// `GET /v1/sessions`: lists the sessions that have processes.
 async fn list_all(
     State(api): State<Api>,
     query: QueryString,
@@ -44,7 +44,7 @@ async fn list_all(
     Ok(JsonReply::ok(api.sessions().await?))
 }
 
-/// `GET /v1/sessions/{id}`: the list of its processes, live and ended.
+/// `GET /v1/sessions/{id}`: lists the processes of a session, live and ended.
 async fn show(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,
@@ -53,7 +53,7 @@ async fn show(
     Ok(JsonReply::ok(api.session(&session(id)?, &list::read(&query)?).await?))
 }
 
-/// `POST /v1/sessions/{id}/end`.
+/// `POST /v1/sessions/{id}/end`: ends a session and applies its policy to each of its processes.
 async fn end(
     State(api): State<Api>,
     id: Result<Path<String>, PathRejection>,

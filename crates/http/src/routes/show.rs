@@ -1,4 +1,4 @@
-//! One process, and what stands around it.
+//! Routes that show one process, its tree, its resource usage, and the reason why it waits.
 
 use crate::error_response::ErrorResponse;
 use crate::precondition::is_known;
@@ -44,7 +44,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/processes/{ref}`; with `?usage=true` what its tree uses as well.
+/// `GET /v1/processes/{ref}`: shows a process; with `?usage=true` also the resource usage of its tree.
 async fn show(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -55,7 +55,7 @@ async fn show(
     let process = api.show(&reference, depth).await?;
     let revision = process.revision;
     match (depth, is_known(&headers, revision)? && is_final(&process)) {
-        // What a tree uses has no revision.
+        // Resource usage changes without a new revision, so such a response has no entity tag.
         (DetailLevel::Usage, _) => Ok(JsonReply::ok(process).into_response()),
         (DetailLevel::Records | DetailLevel::Ports, true) => Ok(JsonReply::unchanged(revision)),
         (DetailLevel::Records | DetailLevel::Ports, false) => {
@@ -64,14 +64,14 @@ async fn show(
     }
 }
 
-/// Whether nothing of it changes any more without a new revision: progress, conditions and what is found out beside
-/// the record of a live process do.
+/// Returns true if the process can no longer change without a new revision. A live process can, because progress,
+/// conditions and facts that are not in the record change without one.
 fn is_final(process: &ProcessView) -> bool {
     let is_ended = process.status.parse().is_ok_and(Status::is_ended);
     is_ended && !process.cancelling_descendants && process.conditions.is_empty()
 }
 
-/// `GET /v1/processes/{ref}/tree`: itself and everything that was ever below it.
+/// `GET /v1/processes/{ref}/tree`: lists a process and all processes that were ever below it.
 async fn tree(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -80,7 +80,7 @@ async fn tree(
     Ok(JsonReply::ok(api.tree(&reference, depth(&query, DetailLevel::Records)?).await?))
 }
 
-/// `GET /v1/processes/{ref}/usage`.
+/// `GET /v1/processes/{ref}/usage`: shows the current resource usage of a process and its tree.
 async fn usage(
     State(api): State<Api>,
     PathReference(reference): PathReference,
@@ -88,7 +88,7 @@ async fn usage(
     Ok(JsonReply::ok(api.usage(&reference).await?))
 }
 
-/// `GET /v1/processes/{ref}/why`.
+/// `GET /v1/processes/{ref}/why`: explains why a process waits.
 async fn why(
     State(api): State<Api>,
     PathReference(reference): PathReference,

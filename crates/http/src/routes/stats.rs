@@ -1,4 +1,4 @@
-//! Statistics.
+//! Route that counts processes.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -17,7 +17,7 @@ pub(crate) fn entries() -> Vec<Route> {
     ]
 }
 
-/// `GET /v1/stats`.
+/// `GET /v1/stats`: counts processes by level and in total.
 async fn stats(State(api): State<Api>, query: QueryString) -> Result<JsonReply<StatsView>, ErrorResponse> {
     query.only(&["session", "tree", "project"])?;
     let text = |name| query.text(name).map(str::to_owned);

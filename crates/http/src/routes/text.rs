@@ -1,4 +1,4 @@
-//! Output as text, a page at a time.
+//! Route that returns output as text, one page at a time.
 
 use crate::api_handle::ApiHandle;
 use crate::error_response::ErrorResponse;
@@ -41,7 +41,7 @@ async fn text(
     Ok(JsonReply::ok(api.read_output(&reference, &request).await?))
 }
 
-/// Which stream is meant.
+/// Returns the output stream that the query selects.
 pub(super) fn stream(query: &QueryString) -> Result<Option<StreamChoice>, ApiError> {
     match query.text("stream") {
         None => Ok(None),

@@ -1,4 +1,4 @@
-//! Waits.
+//! Route that waits for processes.
 
 use crate::error_response::ErrorResponse;
 use crate::query::QueryString;
@@ -19,7 +19,7 @@ pub(crate) fn entries() -> Vec<Route> {
 
 const PARAMETERS: &[&str] = &["id", "mode", "timeout_ms", "for"];
 
-/// `GET /v1/wait`: parks; a client that goes away ends the wait and nothing else.
+/// `GET /v1/wait`: waits for processes. If the client disconnects, only the wait ends.
 async fn wait(State(api): State<Api>, query: QueryString) -> Result<JsonReply<WaitReply>, ErrorResponse> {
     query.only(PARAMETERS)?;
     let request = WaitRequest {

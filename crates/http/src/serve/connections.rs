@@ -1,4 +1,4 @@
-//! Connections that are open.
+//! Open connections.
 
 use crate::serve::malformed::MalformedRequestStream;
 use axum::body::Body;
@@ -15,20 +15,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-/// Connections that outlive the socket they came through.
+/// Connections that are still open after their listener has stopped.
 pub struct OpenConnections {
     graceful: GracefulShutdown,
     tasks: JoinSet<()>,
 }
 
-/// How a connection is read.
+/// HTTP settings of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Http1Options {
-    /// How long the head of a request may take.
+    /// Time limit for the head of a request.
     pub(super) header: Duration,
-    /// More than one request may come.
+    /// True if the connection may carry more than one request.
     pub(super) keep_alive: bool,
-    /// The largest head of a request, and what is kept of a connection in memory.
+    /// Maximum size of a request head, and of the read buffer, in bytes.
     pub(super) head: usize,
 }
 
@@ -43,7 +43,7 @@ impl OpenConnections {
         Self { graceful: GracefulShutdown::new(), tasks: JoinSet::new() }
     }
 
-    /// Lets answers under way come to their end, for at most this long, and cuts off the rest.
+    /// Waits until the current responses are complete, for at most `patience`, and then aborts the rest.
     pub async fn close(self, patience: Duration) {
         let Self { graceful, mut tasks } = self;
         if tokio::time::timeout(patience, graceful.shutdown()).await.is_err() {
@@ -52,7 +52,7 @@ impl OpenConnections {
         tasks.shutdown().await;
     }
 
-    /// Serves a connection, and holds `held` as long.
+    /// Serves a connection in a task of its own, and drops `held` when the connection ends.
     pub(super) fn take<I, S>(
         &mut self,
         stream: I,
@@ -72,7 +72,7 @@ impl OpenConnections {
         });
     }
 
-    /// What sees to it that a connection ends when the manager does.
+    /// Returns a watcher that ends its connection gracefully when the manager shuts down.
     pub(super) fn watcher(&self) -> Watcher {
         self.graceful.watcher()
     }
@@ -81,13 +81,13 @@ impl OpenConnections {
         self.tasks.spawn(conversation);
     }
 
-    /// Forgets those that have ended.
+    /// Removes the tasks of connections that have ended.
     pub(super) fn tidy(&mut self) {
         while self.tasks.try_join_next().is_some() {}
     }
 }
 
-/// Answers on a connection until it ends.
+/// Answers requests on a connection until it ends.
 pub(super) async fn converse<I, S>(stream: I, service: S, habits: Http1Options, watcher: Watcher)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -105,7 +105,7 @@ where
         .header_read_timeout(habits.header)
         .keep_alive(habits.keep_alive)
         .max_buf_size(habits.head)
-        // More than a buffer's worth may be read at once, and would be understood.
+        // hyper may read more than one buffer at once, and would accept a larger head without this limit.
         .max_header_size(habits.head)
         .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {

@@ -1,4 +1,4 @@
-//! Who is connected over the network, and who has to leave when there is no more room.
+//! Limits the number of network connections and chooses which one is closed when all places are taken.
 
 use crate::guard::Access;
 use std::collections::{BTreeMap, HashMap};
@@ -6,30 +6,30 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// Who is connected over the network, and who has to leave when there is no more room.
+/// Limits the number of network connections and chooses which one is closed when all places are taken.
 ///
-/// A client has a standing of its own with its first request that carries a token. Those without one compete for a
-/// small number of places among themselves: whoever waits longest goes, of the address that holds most of them. So
-/// strangers can crowd out strangers, and nobody else. Those who may only read have a share of the places, so that they
-/// cannot keep out who may do everything.
+/// A connection is authenticated by its first request with a valid token. Unauthenticated connections share a small
+/// number of places. When these are full, the oldest connection of the address with the most unauthenticated
+/// connections is closed. Unauthenticated clients therefore only displace each other. Clients with read-only tokens
+/// have a limited share of the places, so that they cannot displace clients with full access.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectionLimiter(Arc<Mutex<ConnectionSlots>>);
 
-/// How many there may be.
+/// Limits on the number of connections.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionLimits {
-    /// Connections in all.
+    /// Maximum number of connections in total.
     pub(super) most: usize,
-    /// Connections without a standing.
+    /// Maximum number of unauthenticated connections.
     pub(super) strangers: usize,
-    /// Connections whose last request was of one who may only read.
+    /// Maximum number of connections whose last request had a read-only token.
     pub(super) readers: usize,
 }
 
 #[derive(Debug)]
 struct ConnectionSlots {
     room: ConnectionLimits,
-    /// Counts up, so that what is older has the smaller number.
+    /// Sequence counter; an older entry has a smaller number.
     turn: u64,
     taken: BTreeMap<u64, SlotEntry>,
 }
@@ -38,7 +38,7 @@ struct ConnectionSlots {
 struct SlotEntry {
     peer: IpAddr,
     standing: ConnectionState,
-    /// Dropped, it tells the connection to go.
+    /// Dropping the sender signals the connection to close.
     _leave: oneshot::Sender<()>,
 }
 
@@ -49,14 +49,14 @@ enum ConnectionState {
     AtWork { access: Access, requests: u32 },
 }
 
-/// A place in the crowd; dropped, it is free again.
+/// The place of one connection. Dropping it frees the place.
 #[derive(Debug)]
 pub(super) struct ConnectionSlot {
     crowd: ConnectionLimiter,
     seat: u64,
 }
 
-/// A request that is being answered.
+/// Marks its connection as working while a request is being answered.
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Arc<ConnectionSlot>);
 
@@ -65,7 +65,9 @@ impl ConnectionLimiter {
         Self(Arc::new(Mutex::new(ConnectionSlots { room, turn: 0, taken: BTreeMap::new() })))
     }
 
-    /// Takes a place, of someone else if need be; none if all are at work. What is received tells to leave.
+    /// Takes a place for a connection, by closing another one if necessary. Returns `None` if every connection is
+    /// working on
+    /// a request. The connection must close when the receiver ends.
     pub(super) fn acquire(&self, peer: IpAddr) -> Option<(Arc<ConnectionSlot>, oneshot::Receiver<()>)> {
         let mut seats = self.seats();
         let ConnectionLimits { most, strangers, readers: _ } = seats.room;
@@ -102,7 +104,7 @@ impl ConnectionSlots {
     fn oldest_of_busiest_peer(&self) -> Option<u64> {
         let mut held: HashMap<IpAddr, (usize, u64)> = HashMap::new();
         for (number, peer) in self.strangers() {
-            // The first that is met is the eldest.
+            // Entries come in order of age, so the first entry of an address is its oldest.
             held.entry(peer).or_insert((0, number)).0 += 1;
         }
         held.into_values().max_by_key(|(count, eldest)| (*count, u64::MAX - eldest)).map(|(_, eldest)| eldest)
@@ -116,7 +118,9 @@ impl ConnectionSlots {
         idle.min().map(|(_, number)| number)
     }
 
-    /// Whether one more may read, at the cost of the reader that is idle longest if need be.
+    /// Returns true if the connection `newcomer` may become a reader. If the limit is reached, the reader that has been
+    /// idle
+    /// the longest is closed.
     fn admit_reader(&mut self, newcomer: u64) -> bool {
         let others = self.taken.iter().filter(|(number, _)| **number != newcomer);
         let (mut readers, mut longest_idle) = (0, None);
@@ -156,12 +160,12 @@ impl ConnectionState {
 }
 
 impl ConnectionSlot {
-    /// A known client asks: from now on it has a standing of its own. None if there are as many as may only read.
+    /// Marks the connection as authenticated and working. Returns `None` if the limit for read-only tokens is reached.
     pub(super) fn work(self: &Arc<Self>, access: Access) -> Option<ActiveRequest> {
         let mut seats = self.crowd.seats();
         let is_reader = seats.taken.get(&self.seat).is_some_and(|seat| seat.standing.is_of_reader());
         match access {
-            // Counting is for newcomers alone: it takes as long as there are connections.
+            // Only new readers are counted, because counting takes time proportional to the number of connections.
             Access::ReadOnly if !is_reader && !seats.admit_reader(self.seat) => return None,
             Access::ReadOnly | Access::Control => {}
         }
@@ -175,7 +179,7 @@ impl ConnectionSlot {
         Some(ActiveRequest(self.clone()))
     }
 
-    /// Whether no known client has asked yet.
+    /// Returns true if the connection has not been authenticated yet.
     pub(super) fn is_of_stranger(&self) -> bool {
         let seats = self.crowd.seats();
         seats.taken.get(&self.seat).is_some_and(|seat| seat.standing == ConnectionState::Stranger)

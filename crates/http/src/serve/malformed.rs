@@ -1,6 +1,6 @@
-//! Requests that cannot be read at all, answered as everything else is.
+//! Adds a problem document to hyper's responses to malformed requests.
 //!
-//! What reads the protocol answers them by itself, with a status and nothing else. No route ever sees them.
+//! hyper answers a request that it cannot parse with a bare status, and no route sees the request.
 
 use crate::request_id::{REQUEST_ID, made};
 use crate::router::VERSION_HEADER;
@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-/// A connection on which a bare refusal of the first request becomes one that says why.
+/// A connection that replaces hyper's bare refusal of the first request by a response with a problem document.
 ///
-/// Only before a request got as far as the routes: later, what looks like such a refusal may be a part of an answer.
+/// Bytes are replaced only until a request reaches the routes. After that, bytes that resemble a refusal may be part of
+/// a response body.
 #[derive(Debug)]
 pub(super) struct MalformedRequestStream<I> {
     stream: I,
@@ -24,17 +25,17 @@ pub(super) struct MalformedRequestStream<I> {
     instead: Option<ReplacedBytes>,
 }
 
-/// What is written instead of something else.
+/// The bytes of a response that replaces a bare refusal.
 #[derive(Debug)]
 struct ReplacedBytes {
     bytes: Vec<u8>,
     written: usize,
-    /// The length of what it stands for.
+    /// Length of the refusal that is replaced; this length is reported to the writer.
     stands_for: usize,
 }
 
 impl<I> MalformedRequestStream<I> {
-    /// `heard` becomes true when a request gets as far as the routes.
+    /// Wraps `stream`. The caller sets `heard` to true when a request reaches the routes.
     pub(super) const fn new(stream: I, heard: Arc<AtomicBool>) -> Self {
         Self { stream, heard, instead: None }
     }
@@ -76,7 +77,7 @@ impl<I: Write + Unpin> Write for MalformedRequestStream<I> {
         }
         let stands_for = *stands_for;
         *instead = None;
-        // There is nothing more to be said on this connection that would need a reason.
+        // The connection closes after a refusal, so no later response needs to be replaced.
         heard.store(true, Ordering::Release);
         Poll::Ready(Ok(stands_for))
     }
@@ -106,13 +107,13 @@ impl<I: Write + Unpin> Write for MalformedRequestStream<I> {
     }
 }
 
-/// The status of a bare refusal.
+/// Returns the status of a bare refusal. Returns `None` if the bytes are not a refusal.
 fn refused(bytes: &[u8]) -> Option<StatusCode> {
     let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
     StatusCode::from_bytes(status).ok().filter(StatusCode::is_client_error)
 }
 
-/// An answer with a status that says why.
+/// Builds a complete response with a problem document for this status.
 fn explained(status: StatusCode) -> Option<Vec<u8>> {
     let why = match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE | StatusCode::URI_TOO_LONG => "its headers are too large",
@@ -147,7 +148,7 @@ mod tests {
 
     const BARE: &[u8] = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-    /// What arrives of a write, through a channel that takes a few bytes at a time.
+    /// Writes `bytes` through a channel that accepts 7 bytes at a time, and returns the text that arrives.
     async fn arrives(bytes: &[u8], heard: bool) -> String {
         let (near, mut far) = tokio::io::duplex(7);
         let heard = Arc::new(AtomicBool::new(heard));

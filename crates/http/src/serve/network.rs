@@ -1,4 +1,4 @@
-//! Carries the routes over the network.
+//! Serves the routes over the network.
 
 use crate::guard::{Guard, ListenerKind, MCP, RequestRejection};
 use crate::serve::connections::{Http1Options, OpenConnections, converse};
@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 
-/// Everything that a network listener serves, and to whom.
+/// Configuration of the network listeners: routes, access control, TLS and limits.
 #[derive(Clone, Debug)]
 pub struct Network {
     guard: Arc<Guard>,
@@ -33,21 +33,23 @@ pub struct Network {
     patience: Duration,
 }
 
-/// So many may be connected without having shown a token.
+/// Maximum number of unauthenticated connections.
 const MAX_UNAUTHENTICATED: usize = 256;
-/// The largest head of a request.
+/// Maximum size of a request head, in bytes.
 const HEAD: usize = 32 * 1024;
-/// How long a client may take to be known, and to send the head of any further request, or its body.
+/// Time limit for a client to authenticate, and for each further request head or body.
 pub(super) const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// A peer that is gone without a word is found out after this and a few more tries.
+/// Idle time before the first TCP keep-alive probe, which detects a peer that disappeared.
 const SILENCE: Duration = Duration::from_secs(60);
-/// How long data may wait for a peer to take it in.
+/// Maximum time that sent data may stay unacknowledged before the connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 
 impl Network {
-    /// Serves these routes to at most so many connections at once, over all listeners; without `tls` in the clear.
+    /// Configures serving these routes to at most `connections` clients at once, over all listeners. Without `tls`,
+    /// traffic
+    /// is not encrypted.
     ///
-    /// Half of them are kept from those who may only read.
+    /// Clients with read-only tokens can use at most half of the connections.
     #[must_use]
     pub fn new(routes: Router, guard: Guard, tls: Option<ServerTls>, connections: usize) -> Self {
         let readers = (connections / 2).max(1);
@@ -66,7 +68,8 @@ impl Network {
         }
     }
 
-    /// Serves agents too, at `/mcp`: `control` those who may do everything, `reading` those who may only read.
+    /// Adds the MCP endpoint at `/mcp`: `control` serves clients with full access, `reading` clients with read-only
+    /// access.
     #[must_use]
     pub fn with_mcp<S>(mut self, control: S, reading: S) -> Self
     where
@@ -79,7 +82,7 @@ impl Network {
         self
     }
 
-    /// Gives clients another time to be known than the usual half a minute.
+    /// Changes the time limit for authentication; the default is 30 seconds.
     #[must_use]
     pub const fn with_patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -87,7 +90,8 @@ impl Network {
     }
 }
 
-/// Takes connections until `stop` is done. Those that are open then are handed back, still at work.
+/// Accepts and serves connections until `stop` is done. Returns the connections that are still open then; their tasks
+/// keep running.
 pub async fn serve_network(
     listener: TcpListener,
     network: Network,
@@ -139,7 +143,7 @@ fn welcome(stream: TcpStream, peer: SocketAddr, network: &Network, open: &mut Op
     });
 }
 
-/// Sees to it that a peer which is gone without a word is found out.
+/// Sets the TCP options that detect a peer which disappeared. Returns the local address of the connection.
 fn prepare(stream: &TcpStream) -> std::io::Result<SocketAddr> {
     stream.set_nodelay(true)?;
     sockopt::set_socket_keepalive(stream, true)?;
@@ -170,7 +174,7 @@ async fn speak(
     }
 }
 
-/// Done when a client had its time and is still unknown.
+/// Completes if the client is still unauthenticated after `patience`; otherwise never completes.
 async fn unknown_after(place: &ConnectionSlot, patience: Duration) {
     tokio::time::sleep(patience).await;
     if !place.is_of_stranger() {
@@ -188,7 +192,7 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     const TIMEOUT: Duration = Duration::from_millis(300);
-    /// Nothing here takes that long unless it hangs.
+    /// Timeout that is reached only if something hangs.
     const LONG: Duration = Duration::from_secs(20);
 
     #[tokio::test]
@@ -298,7 +302,7 @@ mod tests {
             let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\nX: ");
             let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
             stream.write_all(head.as_bytes()).await.unwrap();
-            // It may be cut off while it still sends.
+            // The connection may be closed while the client still sends.
             let mut word = [0; 12];
             let read = tokio::time::timeout(LONG, stream.read_exact(&mut word)).await.unwrap();
             assert_eq!(read.is_ok() && word == *b"HTTP/1.1 200", is_taken, "{length}: {word:?}");
@@ -317,10 +321,10 @@ mod tests {
         assert!(house.answer(&mut stream).await.starts_with("HTTP/1.1 403"));
     }
 
-    /// A listener with two routes.
+    /// A listener with three routes: an immediate one, a slow one, and one that never answers.
     struct House {
         host: String,
-        /// How many wait for what never comes.
+        /// Number of requests to the route that never answers.
         waiting: Arc<AtomicUsize>,
     }
 
@@ -348,7 +352,7 @@ mod tests {
             Self { host, waiting }
         }
 
-        /// Done when so many wait for what never comes.
+        /// Waits until the route that never answers has `count` requests.
         async fn entered(&self, count: usize) {
             let all = async {
                 while self.waiting.load(Ordering::Relaxed) < count {
@@ -369,7 +373,7 @@ mod tests {
             stream.write_all(head.as_bytes()).await.unwrap();
         }
 
-        /// What is read in one go: answers here are small.
+        /// Returns the text of a single read; the responses in this test are small enough for that.
         async fn answer(&self, stream: &mut TcpStream) -> String {
             let mut text = vec![0; 4_096];
             let length = tokio::time::timeout(LONG, stream.read(&mut text)).await.unwrap().unwrap();

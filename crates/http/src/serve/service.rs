@@ -1,4 +1,4 @@
-//! What stands between a network connection and the routes.
+//! Checks each network request before it reaches the routes.
 
 use crate::guard::{
     Access, Guard, ListenerKind, MAX_BODY_BYTES, MAX_MCP_BODY_BYTES, MCP, RequestRejection, SignedBody,
@@ -22,25 +22,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-/// How long a client whose body is not wanted may go on with it.
+/// Maximum time to read and discard a body that is not needed.
 const BODY_DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-/// So much of it is read, in bytes.
+/// Maximum number of bytes of such a discarded body that are read.
 const BODY_DRAIN_LIMIT: usize = 64 * 1024;
 
-/// What stands between a network connection and the routes.
+/// Service of one network connection: checks each request, then passes it to the routes or rejects it.
 #[derive(Clone, Debug)]
 pub(super) struct NetworkService {
     pub(super) guard: Arc<Guard>,
     pub(super) door: ListenerKind,
     pub(super) control: Router,
     pub(super) reading: Router,
-    /// Tells why nothing else is told.
+    /// Router that answers every request with its rejection.
     pub(super) turning: Router,
     pub(super) place: Arc<ConnectionSlot>,
 }
 
 impl NetworkService {
-    /// Answers, or turns away.
+    /// Answers or rejects a request.
     pub(super) async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let (head, body) = request.into_parts();
         match self.guard.admit_peer(&head) {
@@ -52,7 +52,7 @@ impl NetworkService {
             Ok(access) => access,
             Err(turned) => return self.reject_early(head, body, turned, None).await,
         };
-        // One whose token is good is no stranger, whatever else is wrong.
+        // A client with a valid token counts as authenticated, even if its request is rejected for another reason.
         let Some(work) = self.place.work(access) else {
             return self.reject_early(head, body, RequestRejection::Crowded, None).await;
         };
@@ -66,7 +66,9 @@ impl NetworkService {
                     Err(turned) => return self.turn(head, turned, Some(work)).await,
                 }
             }
-            // Nobody reads what comes with a question, and a connection that breaks on it takes the answer along.
+            // No route reads the body of such a request. The body is still drained: if the connection broke while the
+            // client
+            // sends, the client could not read the response.
             _ if [Method::GET, Method::HEAD].contains(&head.method) => {
                 let_finish(&head, body).await;
                 (Body::empty(), None)
@@ -85,7 +87,7 @@ impl NetworkService {
         Ok(holding(answer, Some(work)))
     }
 
-    /// Answers another node.
+    /// Answers a request of another node.
     async fn answer_peer(
         self,
         head: Parts,
@@ -108,7 +110,7 @@ impl NetworkService {
         Ok(holding(answer, Some(work)))
     }
 
-    /// Tells why nothing else is told, before the body has been read.
+    /// Rejects a request whose body has not been read yet.
     async fn reject_early(
         self,
         head: Parts,
@@ -121,7 +123,7 @@ impl NetworkService {
         self.turn(head, turned, work).await
     }
 
-    /// Tells why nothing else is told.
+    /// Rejects a request.
     async fn turn(
         self,
         mut head: Parts,
@@ -134,17 +136,19 @@ impl NetworkService {
     }
 }
 
-/// Lets a client finish whose body is not wanted: it could not read its answer if its connection broke while it still
-/// sends.
+/// Reads and discards a body that is not needed. If the connection broke while the client still sends, the client could
+/// not read the response.
 async fn let_finish(head: &Parts, body: Incoming) {
-    // Who asks first whether its body is wanted sends none.
+    // A client that sends `Expect: 100-continue` waits for permission and has not sent its body.
     if !body.is_end_stream() && !head.headers.contains_key(EXPECT) {
         let _ =
             tokio::time::timeout(BODY_DRAIN_TIMEOUT, Limited::new(body, BODY_DRAIN_LIMIT).collect()).await;
     }
 }
 
-/// The whole body of a request, for a service that takes one that breaks off for a fault of its own.
+/// Reads the whole body of a request. Needed for services that would report a body that ends early as a failure of
+/// their
+/// own.
 async fn whole(body: Incoming, most: u64) -> Result<Bytes, RequestRejection> {
     let length = usize::try_from(most).unwrap_or(usize::MAX);
     match tokio::time::timeout(HEADER_TIMEOUT, Limited::new(body, length).collect()).await {
@@ -155,7 +159,7 @@ async fn whole(body: Incoming, most: u64) -> Result<Bytes, RequestRejection> {
     }
 }
 
-/// The call that a request is; none if it is none, or does not say that it is JSON.
+/// Parses the JSON-RPC call of a request. Returns `None` if the request is not a POST or has no content type.
 fn call(head: &Parts, text: &[u8]) -> Result<Option<JsonRpcCall>, RequestRejection> {
     if head.method != Method::POST || !head.headers.contains_key(CONTENT_TYPE) {
         return Ok(None);
@@ -163,12 +167,12 @@ fn call(head: &Parts, text: &[u8]) -> Result<Option<JsonRpcCall>, RequestRejecti
     JsonRpcCall::read(text).map(Some).map_err(|NotJson| RequestRejection::Unreadable)
 }
 
-/// The connection is at work until the last byte of the answer has been handed over.
+/// Keeps the connection marked as working until the response body has been sent completely.
 fn holding(answer: Response<Body>, work: Option<ActiveRequest>) -> Response<Body> {
     answer.map(|body| Body::new(GuardedBody { body, _work: work }))
 }
 
-/// A body that holds something until it is through.
+/// A response body that holds its [`ActiveRequest`] until it is dropped.
 struct GuardedBody {
     body: Body,
     _work: Option<ActiveRequest>,

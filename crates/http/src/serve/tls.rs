@@ -1,4 +1,4 @@
-//! What is shown to those who connect, so that nobody listens in.
+//! TLS for network listeners.
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -8,42 +8,42 @@ use std::fmt;
 use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate with its key, ready to be shown to those who connect.
+/// A server certificate with its private key.
 #[derive(Clone)]
 pub struct ServerTls(pub(super) TlsAcceptor);
 
-/// What is wrong with a certificate or its key.
+/// Fault of a certificate or its key.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// No certificate can be read in the text.
+    /// The text contains no readable certificate.
     #[error("the file contains no certificate in PEM")]
     Certificate {
-        /// Why, if it is known.
+        /// Parse error; `None` if the text contains no certificate at all.
         #[source]
         source: Option<rustls::pki_types::pem::Error>,
     },
-    /// No key can be read in the text.
+    /// The text contains no readable private key.
     #[error("the file contains no private key in PEM")]
     Key {
-        /// Why.
+        /// Parse error.
         #[source]
         source: rustls::pki_types::pem::Error,
     },
-    /// They are no pair, or of a kind that nobody takes.
+    /// The certificate and the key do not match, or are of an unsupported kind.
     #[error("the certificate and its key cannot be used")]
     Pair {
-        /// Why.
+        /// Error of the TLS library.
         #[source]
         source: rustls::Error,
     },
 }
 
 impl ServerTls {
-    /// Reads a certificate, with its chain behind it, and its key; both in PEM.
+    /// Reads a certificate, followed by its chain, and its private key; both in PEM.
     ///
     /// # Errors
-    /// [`TlsError`] says which of them is no good.
+    /// Returns a [`TlsError`] that names the unusable part.
     pub fn of_pem(certificate: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let chain: Vec<_> = CertificateDer::pem_slice_iter(certificate)
             .collect::<Result<_, _>>()

@@ -1,4 +1,4 @@
-//! What is noticed of commands, and what is written to them.
+//! Tests of conditions such as waiting for input or ready, and of input to commands.
 
 use crate::world::{World, command, millis, with};
 use serde_json::{Value, json};
@@ -137,7 +137,7 @@ fn piped(words: &str) -> Value {
     in_command(words, "stdin_pipe", json!(true))
 }
 
-/// The launch of a command with another field of the command.
+/// Returns a launch request whose command has one additional field.
 fn in_command(words: &str, field: &str, value: Value) -> Value {
     let mut launch = command(words);
     launch["command"][field] = value;

@@ -121,7 +121,8 @@ async fn bounds_of_requests_are_in_the_document() {
     assert_eq!((level["maximum"].clone(), level["minimum"].clone()), (255.into(), 0.into()));
 }
 
-/// Generators of clients drop or mix up what stands beside such a choice, and so does a field without a type.
+/// Client generators drop or confuse fields of a schema that also has `oneOf` or a similar keyword, or that has several
+/// types.
 #[tokio::test(start_paused = true)]
 async fn requests_are_plain_objects_and_nothing_has_a_default() {
     let world = World::new().await;
@@ -141,7 +142,7 @@ async fn requests_are_plain_objects_and_nothing_has_a_default() {
             for keyword in ["oneOf", "anyOf", "allOf", "not"] {
                 assert!(schema.get(keyword).is_none(), "{name}.{field}: {keyword}");
             }
-            // What has no type is any JSON.
+            // A field without any type accepts arbitrary JSON.
             let is_of_one_type = schema["type"].is_string() || schema["$ref"].is_string();
             assert!(is_of_one_type || schema.get("type").is_none(), "{name}.{field}: {schema}");
         }

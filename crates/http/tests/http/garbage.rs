@@ -26,7 +26,7 @@ fn no_bytes_of_a_request_break_anything() {
             let service = TowerToHyperService::new(world.router.clone());
             let answer = runtime.block_on(async {
                 let answer = service.call(request);
-                // A wait for what does not end parks for good.
+                // A wait for a process that never ends would block the test.
                 tokio::time::timeout(std::time::Duration::from_secs(1), answer).await
             });
             if let Ok(answer) = answer {
@@ -154,7 +154,7 @@ fn header() -> impl Strategy<Value = (&'static str, Vec<u8>)> {
     (proptest::sample::select(names.to_vec()), any::<Vec<u8>>())
 }
 
-/// Any bytes, as a part of a path or of a query can hold them.
+/// Generates arbitrary bytes, percent-encoded for use in a path or query.
 fn encoded() -> impl Strategy<Value = String> {
     proptest::collection::vec(any::<u8>(), 0..40).prop_map(|bytes| {
         bytes.iter().fold(String::new(), |mut text, byte| {

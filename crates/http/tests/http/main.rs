@@ -1,4 +1,4 @@
-//! The HTTP face over an engine with everything around it faked.
+//! Tests of the HTTP interface over an engine whose ports are all fakes.
 
 #![expect(
     clippy::unwrap_used,

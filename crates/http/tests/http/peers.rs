@@ -1,4 +1,4 @@
-//! Other nodes at the door to the network.
+//! Tests of requests from other nodes over the network.
 
 use crate::world::World;
 use longhaul_api::{PEER_HEADER, PeerGate, PeerSecrets, SignedRequest, digest, prove};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Nothing here takes that long unless it hangs.
+/// Timeout that is reached only if something hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -58,21 +58,21 @@ async fn proof_that_was_seen_by_others_opens_nothing_again() {
     assert!(again.starts_with("HTTP/1.1 401") && again.contains("the signature was used before"), "{again}");
 }
 
-/// What is wrong with a proof.
+/// Fault of a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lie {
     None,
-    /// It was made with another secret.
+    /// Created with another secret.
     Secret,
-    /// It was made for another node.
+    /// Created for another receiving node.
     Audience,
-    /// It was made for another target.
+    /// Created for another path.
     Target,
-    /// It was made for another body.
+    /// Created for another body.
     Body,
-    /// It is none.
+    /// Arbitrary text instead of a proof.
     Words,
-    /// It is none, beside a token that is good.
+    /// Arbitrary text instead of a proof, together with a valid token.
     Token,
 }
 
@@ -94,7 +94,7 @@ impl TokenVerifier for One {
     }
 }
 
-/// A manager with a process that has run, at the network.
+/// A manager that listens on the network and has one process.
 struct Door {
     _world: World,
     host: String,

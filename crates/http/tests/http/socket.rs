@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const HEALTH: &[u8] = b"GET /v1/health HTTP/1.1\r\nhost: longhaul\r\nconnection: close\r\n\r\n";
-/// Nothing here takes that long unless it hangs.
+/// Timeout that is reached only if something hangs.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
 #[tokio::test]
@@ -162,7 +162,7 @@ struct Server {
     _directory: tempfile::TempDir,
 }
 
-/// A socket that nobody serves yet.
+/// A bound socket that is not served yet.
 struct Prepared {
     listener: UnixListener,
     path: PathBuf,
@@ -201,7 +201,7 @@ impl Server {
         UnixStream::connect(&self.path).await.unwrap()
     }
 
-    /// Everything that comes back; a connection may be closed before all was sent.
+    /// Sends a request and returns all that is received. The connection may be closed before everything was sent.
     async fn answer(&self, request: &[u8]) -> String {
         let mut client = self.connect().await;
         let _ = client.write_all(request).await;

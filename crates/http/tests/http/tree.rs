@@ -321,7 +321,7 @@ async fn cancel_told_by_a_reporter_reaches_its_descendants() {
     assert_eq!(world.show(&below).await["status"], "cancelled");
 }
 
-/// Three that run, each the child of the one before.
+/// Launches three running processes, each a child of the previous one.
 async fn line(world: &World) -> [String; 3] {
     let top = world.launch("run").await;
     let middle = world.submit(child("run", &top)).await;

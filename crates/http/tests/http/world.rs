@@ -1,4 +1,4 @@
-//! A face over an engine with everything around it faked.
+//! The test environment: the HTTP interface over an engine whose ports are all fakes.
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
@@ -30,7 +30,7 @@ pub(crate) struct World {
     api: Api,
 }
 
-/// An answer, whole.
+/// A complete response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -90,7 +90,7 @@ impl World {
         Self { clock, store, spawner, orders, engine, router: router(api.clone()), api }
     }
 
-    /// The face is made anew, as by another manager over the same store: it knows of no answer that was given before.
+    /// Replaces the router, as if another manager used the same store. The new router has no cached responses.
     pub(crate) fn reopen(&mut self) {
         self.router = router(self.api.clone());
     }
@@ -130,14 +130,15 @@ impl World {
         self.ask("PATCH", path, Body::from(body.to_string())).await
     }
 
-    /// Launches what is asked for, and gives its id.
+    /// Sends a launch request and returns the id of the new process.
     pub(crate) async fn submit(&self, launch: Value) -> String {
         let answer = self.post("/v1/processes", launch).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()["process"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Launches a command whose script is in its words, and gives its id.
+    /// Launches a command and returns the id of the process. The words of the command are the script for the fake
+    /// spawner.
     pub(crate) async fn launch(&self, words: &str) -> String {
         self.submit(command(words)).await
     }
@@ -158,7 +159,7 @@ impl Answer {
         serde_json::from_slice(&self.bytes).unwrap()
     }
 
-    /// The problem that it is; it must be one in every respect.
+    /// Returns the problem document of an error response, after checking that its headers and fields are correct.
     pub(crate) fn problem(&self) -> Problem {
         assert_eq!(self.headers["content-type"], "application/problem+json", "{self:?}");
         assert_eq!(self.headers["longhaul-protocol"], "1");
@@ -191,7 +192,7 @@ pub(crate) fn command(words: &str) -> Value {
     json!({ "command": { "program": program, "args": words.collect::<Vec<_>>(), "directory": "/work" } })
 }
 
-/// The launch with another field.
+/// Returns a launch request with one additional field.
 pub(crate) fn with(mut launch: Value, field: &str, value: Value) -> Value {
     launch[field] = value;
     launch
@@ -201,7 +202,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A command that is a child of this process.
+/// Returns a launch request for a command that is a child of process `parent`.
 pub(crate) fn child(words: &str, parent: &str) -> Value {
     with(command(words), "parent_id", json!(parent))
 }

@@ -1,4 +1,4 @@
-//! A clock whose time passes only when a test says so.
+//! A clock whose time passes only when a test moves it.
 
 use super::locked;
 use async_trait::async_trait;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
-/// A clock whose time passes only when a test says so. Clones are the same clock.
+/// A clock whose time passes only when a test moves it. Clones share the same time.
 #[derive(Clone, Debug)]
 pub struct VirtualClock {
     hands: Arc<Mutex<ClockState>>,
@@ -20,9 +20,9 @@ pub struct VirtualClock {
 struct ClockState {
     now: Timestamp,
     awake: AwakeTime,
-    /// The wall clock less steady time, in milliseconds.
+    /// Wall-clock time minus steady time, in milliseconds.
     wall_ahead: i64,
-    /// In the order in which they lay down.
+    /// Waiting tasks in the order in which they started to wait.
     sleepers: BTreeMap<u64, Sleeper>,
     next_sleeper: u64,
 }
@@ -34,7 +34,7 @@ struct Sleeper {
 }
 
 impl VirtualClock {
-    /// A clock that stands at these times; the wall shows steady time.
+    /// Creates a clock that shows these times. Its wall clock shows steady time.
     #[must_use]
     pub fn at(now: Timestamp, awake: AwakeTime) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl VirtualClock {
         }
     }
 
-    /// Lets time pass and wakes, in the order of their deadlines, those whose time has come.
+    /// Advances all clocks by `span` and wakes every task whose deadline has passed, in the order of the deadlines.
     pub fn advance(&self, span: Duration) {
         let mut hands = locked(&self.hands);
         hands.now = hands.now.plus(span);
@@ -56,26 +56,26 @@ impl VirtualClock {
         hands.wake();
     }
 
-    /// Lets time pass while the machine is suspended: steady time goes on, awake time does not.
+    /// Simulates a suspended machine: steady time and wall time advance, awake time does not.
     pub fn suspend(&self, span: Duration) {
         let mut hands = locked(&self.hands);
         hands.now = hands.now.plus(span);
         hands.wake();
     }
 
-    /// Sets the clock on the wall; no deadline moves.
+    /// Sets the wall clock; no deadline moves.
     pub fn set_wall(&self, wall: WallTime) {
         let mut hands = locked(&self.hands);
         hands.wall_ahead = wall.0.saturating_sub(hands.now.0);
     }
 
-    /// The time until the next sleeper wants to wake; none if nobody sleeps.
+    /// Returns the time until the next deadline. Returns `None` if no task sleeps.
     #[must_use]
     pub fn until_next_deadline(&self) -> Option<Duration> {
         locked(&self.hands).next()
     }
 
-    /// Lets time pass exactly until the next sleeper wakes; false, and no time passes, if nobody sleeps.
+    /// Advances the clock exactly to the next deadline. Returns false, without advancing, if no task sleeps.
     #[must_use]
     pub fn advance_to_next_deadline(&self) -> bool {
         match self.until_next_deadline() {
@@ -87,14 +87,16 @@ impl VirtualClock {
         }
     }
 
-    /// Returns when every other task waits. No time of this clock passes.
+    /// Returns when every other task waits. The time of this clock does not advance.
     ///
-    /// Exact on a runtime of one thread whose time is paused; elsewhere it gives the others one real millisecond.
+    /// The result is exact on a single-threaded runtime with paused time. On other runtimes the other tasks get one
+    /// real
+    /// millisecond.
     pub async fn settle(&self) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 
-    /// Lets time pass from deadline to deadline, and everyone act at each, until the span is over.
+    /// Advances the clock from deadline to deadline until `span` has passed. All tasks act at each deadline.
     pub async fn run_for(&self, span: Duration) {
         let end = self.now().plus(span);
         loop {
@@ -108,8 +110,8 @@ impl VirtualClock {
         }
     }
 
-    /// Drives time from deadline to deadline until `work` is done; none if the span is over before, or if nobody sleeps
-    /// any more and it still waits.
+    /// Advances the clock from deadline to deadline until `work` is done. Returns `None` if `span` passes first, or if
+    /// `work` still waits while no task sleeps.
     pub async fn run_until<T>(&self, span: Duration, work: impl Future<Output = T>) -> Option<T> {
         let end = self.now().plus(span);
         tokio::pin!(work);
@@ -129,7 +131,7 @@ impl VirtualClock {
 }
 
 impl Default for VirtualClock {
-    /// The 14th of November 2023, one hour after the machine was started.
+    /// Creates a clock that shows 14 November 2023, one hour after the machine was booted.
     fn default() -> Self {
         Self::at(Timestamp(1_700_000_000_000), AwakeTime(3_600_000))
     }
@@ -154,7 +156,7 @@ impl Clock for VirtualClock {
         let Some(woken) = locked(&self.hands).lie_down(deadline) else {
             return;
         };
-        // The sender goes only with the clock itself, and then nobody is left to wake.
+        // The sender is dropped only together with the clock itself, and then no task is woken any more.
         if woken.await.is_err() {
             std::future::pending::<()>().await;
         }
@@ -189,13 +191,13 @@ impl ClockState {
         due.sort_unstable();
         for (_, place) in due {
             if let Some(sleeper) = self.sleepers.remove(&place) {
-                // Whoever slept may have given up.
+                // The waiting task may have been dropped.
                 sleeper.wake.send(()).ok();
             }
         }
     }
 
-    /// Orders deadlines of both sorts: the one that passed longest ago comes first.
+    /// Sort key for deadlines of both kinds: the deadline that passed longest ago comes first.
     const fn overdue(&self, deadline: Deadline) -> i64 {
         match deadline {
             Deadline::At(at) => at.0.saturating_sub(self.now.0),
@@ -215,7 +217,7 @@ impl ClockState {
     }
 }
 
-/// The span between two moments in milliseconds, for those who count back from a moment.
+/// Returns the time that lies `span` before `now`.
 pub(super) fn before(now: Timestamp, span: Duration) -> Timestamp {
     Timestamp(now.0.saturating_sub(millis(span)))
 }

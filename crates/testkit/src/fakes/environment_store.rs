@@ -1,4 +1,4 @@
-//! Captured environments in memory.
+//! An environment store in memory.
 
 use super::ids::mix;
 use super::locked;
@@ -9,25 +9,25 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Mutex;
 
-/// Keeps environments in memory, as long as it lives.
+/// An environment store in memory; its contents are lost when it is dropped.
 #[derive(Default)]
 pub struct FakeEnvironmentStore {
     kept: Mutex<BTreeMap<EnvironmentHash, Vec<(String, String)>>>,
 }
 
 impl FakeEnvironmentStore {
-    /// Forgets everything, as if the node's disk had been replaced.
+    /// Deletes everything, as if the node's disk had been replaced.
     pub fn forget(&self) {
         locked(&self.kept).clear();
     }
 
-    /// How many distinct environments are kept.
+    /// Returns the number of distinct environments.
     #[must_use]
     pub fn len(&self) -> usize {
         locked(&self.kept).len()
     }
 
-    /// Whether none is kept.
+    /// Returns true if no environment is stored.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -35,7 +35,7 @@ impl FakeEnvironmentStore {
 }
 
 impl fmt::Debug for FakeEnvironmentStore {
-    /// Prints hashes only: values may be secrets.
+    /// Prints only hashes, because values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(locked(&self.kept).keys()).finish()
     }
@@ -57,7 +57,7 @@ impl EnvironmentStore for FakeEnvironmentStore {
     }
 }
 
-/// Good enough to tell a test's environments apart; no secret depends on it.
+/// Computes a hash that distinguishes the environments of a test. The hash is not cryptographic.
 fn hash(sorted: &[(String, String)]) -> EnvironmentHash {
     let mut sum = 0_u64;
     for (name, value) in sorted {

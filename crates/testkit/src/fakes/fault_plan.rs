@@ -1,4 +1,4 @@
-//! What goes wrong for one life of an engine.
+//! The faults that one run of an engine meets.
 
 use super::faults::{Fault, FaultList, PortCall, RandomFaults};
 use super::locked;
@@ -10,21 +10,21 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// What goes wrong for one life of an engine: its faulty ports share it.
+/// The faults that one run of an engine meets. All faulty ports of the engine share one plan.
 #[derive(Debug)]
 pub struct FaultPlan {
     clock: Arc<dyn Clock>,
     faults: Mutex<FaultList>,
     crashed: Notify,
-    /// A crash is the end of everything that shares this.
+    /// True if no call returns any more after a crash.
     mortal: bool,
     dead: AtomicBool,
     frozen: Mutex<Option<Timestamp>>,
-    /// Rings when the end of a freeze moves.
+    /// Notified when the end of a freeze changes.
     thawed: Notify,
 }
 
-/// How a call failed, for the error of its port.
+/// Failure of a call, which each port converts to its own error type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CallFailure {
     Unavailable,
@@ -34,7 +34,7 @@ pub(super) enum CallFailure {
 }
 
 impl FaultPlan {
-    /// Nothing goes wrong yet; the clock is for calls that take long. After a crash other calls go on.
+    /// Creates a plan without faults. The clock is used for slow calls. After a crash, other calls still work.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -48,54 +48,59 @@ impl FaultPlan {
         }
     }
 
-    /// The same for one life: from its crash on no call ever returns or does anything, whoever still calls.
+    /// Creates a plan without faults that ends with the first crash: after it, no call of any task returns or has an
+    /// effect.
     #[must_use]
     pub fn mortal(clock: Arc<dyn Clock>) -> Self {
         Self { mortal: true, ..Self::new(clock) }
     }
 
-    /// Makes the n-th call from now on go wrong; the first is 1. Plans are met in the order in which they were made.
+    /// Makes the n-th call from now on fail; the first call is 1. Several planned faults take effect in the order in
+    /// which
+    /// they were added.
     pub fn fail(&self, nth: u32, fault: Fault) {
         locked(&self.faults).plan(None, nth, fault);
     }
 
-    /// Makes the n-th call of this kind from now on go wrong; the first is 1.
+    /// Makes the n-th call of this kind from now on fail; the first call is 1.
     pub fn fail_on(&self, call: PortCall, nth: u32, fault: Fault) {
         locked(&self.faults).plan(Some(call), nth, fault);
     }
 
-    /// Makes one call in so many go wrong, by a seed: reads before, writes before or after they were applied. 0 ends it.
+    /// Makes one call in `one_in` fail, chosen by a seed. Reads fail before they are executed; writes fail before or
+    /// after
+    /// they are applied. 0 disables these faults.
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
         self.set_mischief(RandomFaults { seed, one_in, late: Duration::ZERO, crash_in: 0 });
     }
 
-    /// Draws faults from now on as this says.
+    /// Enables random faults by this rule.
     pub fn set_mischief(&self, mischief: RandomFaults) {
         locked(&self.faults).set_mischief(mischief);
     }
 
-    /// While it is down, every call that can fail is answered as unavailable.
+    /// Sets an outage: while `down` is true, every call that can fail returns the unavailable error of its port.
     pub fn set_down(&self, down: bool) {
         locked(&self.faults).set_down(down);
     }
 
-    /// While it is full, every call that would make the store larger is refused for want of room.
+    /// Sets a lack of space: while `full` is true, every call that would make the store larger is refused.
     pub fn set_full(&self, full: bool) {
         locked(&self.faults).set_full(full);
     }
 
-    /// What was called so far.
+    /// Returns all calls so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<PortCall> {
         locked(&self.faults).calls().to_vec()
     }
 
-    /// Parks until a call met [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
+    /// Waits until a call meets [`Fault::CrashBefore`] or [`Fault::CrashAfter`].
     pub async fn crashed(&self) {
         self.crashed.notified().await;
     }
 
-    /// Ends the life, as a crash in no call at all would.
+    /// Simulates a crash outside of any call.
     pub fn kill(&self) {
         if self.mortal {
             self.dead.store(true, Ordering::Relaxed);
@@ -103,25 +108,25 @@ impl FaultPlan {
         self.crashed.notify_one();
     }
 
-    /// Until then no call is made and none returns, as for a program that is stopped and goes on later.
+    /// Simulates a stopped program: until this time no call is executed and no call returns.
     pub fn freeze(&self, until: Timestamp) {
         *locked(&self.frozen) = Some(until);
         self.thawed.notify_waiters();
     }
 
-    /// Whether it is frozen now.
+    /// Returns true during a simulated stop (see [`freeze`](Self::freeze)).
     #[must_use]
     pub fn is_frozen(&self) -> bool {
         locked(&self.frozen).is_some_and(|until| self.clock.now() < until)
     }
 
-    /// Whether a mortal life is over.
+    /// Returns true after the crash of a plan that was created by [`mortal`](Self::mortal).
     #[must_use]
     pub fn is_dead(&self) -> bool {
         self.dead.load(Ordering::Relaxed)
     }
 
-    /// A call that can fail.
+    /// Executes a call that can fail, with the fault that is planned for it.
     pub(super) async fn through<T, E>(
         &self,
         call: PortCall,
@@ -159,7 +164,7 @@ impl FaultPlan {
         answer
     }
 
-    /// A call that cannot fail: it is late, or a crash.
+    /// Executes a call that cannot fail. Only delays and crashes affect such a call.
     pub(super) async fn surely<T>(&self, call: PortCall, work: impl Future<Output = T> + Send) -> T {
         self.live().await;
         let fault = locked(&self.faults).strike(call);
@@ -195,7 +200,7 @@ impl FaultPlan {
         std::future::pending().await
     }
 
-    /// Whoever calls while it is frozen waits, and whoever calls after the end waits for ever.
+    /// Waits during a freeze. After a final crash, waits forever.
     async fn live(&self) {
         while self.is_frozen() {
             let until = locked(&self.frozen).unwrap_or_default();

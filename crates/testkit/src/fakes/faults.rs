@@ -1,89 +1,89 @@
-//! When a port fails, and how.
+//! The faults of a port, and the calls that they affect.
 
 use super::ids::mix;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// How one call of a port goes wrong.
+/// Fault of one call of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It fails before anything was done.
+    /// The call fails before anything is done.
     Unavailable,
-    /// It is done, and the answer is lost.
+    /// The call is executed, but its answer is lost.
     Unknown,
-    /// It is refused because nothing can be written; reads go on.
+    /// Writes are refused because the port is read-only; reads succeed.
     ReadOnly,
-    /// It is refused because there is no room; reads go on.
+    /// Writes are refused because there is no space; reads succeed.
     Full,
-    /// It takes so long, and then goes well.
+    /// The call is executed after this delay, and succeeds.
     Late(Duration),
-    /// It is done at once, and its answer takes so long.
+    /// The call is executed at once, but its answer comes after this delay.
     Slow(Duration),
-    /// It never returns and nothing was done: the caller is to be dropped there, as a crash would.
+    /// The call is not executed and never returns. The test then drops the caller, as a crash would.
     CrashBefore,
-    /// It is done and never returns.
+    /// The call is executed, but never returns.
     CrashAfter,
 }
 
-/// What was asked of a port.
+/// Kind of a call to a port. Some kinds combine several methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PortCall {
-    /// `submit`.
+    /// Method `submit` of a store.
     Submit,
-    /// `claim`.
+    /// Method `claim` of a store.
     Claim,
-    /// `commit`.
+    /// Method `commit` of a store.
     Commit,
-    /// `enqueue_action`.
+    /// Method `enqueue_action` of a store.
     Wish,
-    /// `update_live_stats`.
+    /// Method `update_live_stats` of a store.
     Touch,
-    /// `load` or `list`.
+    /// Methods `load` and `list` of a store.
     Read,
-    /// `store_tail` or `load_tail`.
+    /// Methods `store_tail` and `load_tail` of a store.
     Tail,
-    /// `claim_due`.
+    /// Method `claim_due` of a store.
     Attention,
-    /// `sweep`.
+    /// Method `sweep` of a store.
     Sweep,
-    /// `policy`, `queues` or `label_classes`.
+    /// Methods `policy`, `queues` and `label_classes` of a store.
     Queues,
-    /// `set_policy`.
+    /// Method `set_policy` of a store.
     SetPolicy,
-    /// `read` or `end` of the event log.
+    /// Methods `read` and `end` of the event log.
     Events,
-    /// `register`, `leave`, `drain` or `forget`.
+    /// Methods `register`, `leave`, `drain` and `forget` of a store.
     Register,
-    /// `renew_lease`, `wait_for_updates`, `advertise`, `nodes` or `list_nodes`.
+    /// Methods `renew_lease`, `wait_for_updates`, `advertise`, `nodes` and `list_nodes` of a store.
     Beat,
-    /// `start` of a spawner.
+    /// Method `start` of a spawner.
     Start,
-    /// `adopt` of a spawner.
+    /// Method `adopt` of a spawner.
     Adopt,
-    /// `stop` of a spawner.
+    /// Method `stop` of a spawner.
     Stop,
-    /// `pause` or `resume` of a spawner.
+    /// Methods `pause`, `resume`, `signal`, `write_input` and `set_lease_end` of a spawner.
     Halt,
-    /// `usage` of a spawner.
+    /// Methods `usage` and `look` of a spawner.
     Usage,
-    /// `next` of a spawner, which cannot fail but crash or be late.
+    /// Method `next` of a spawner. Only delays and crashes affect it.
     Next,
-    /// `exit_is_durable` of a spawner, which says no when it fails.
+    /// Method `exit_is_durable` of a spawner. A fault makes it return false.
     KeepsEnd,
-    /// `settled` of a spawner, which cannot fail but crash or be late.
+    /// Method `settled` of a spawner. Only delays and crashes affect it.
     Settled,
-    /// `keep` of a vault.
+    /// Method `keep` of an environment store.
     Keep,
-    /// `open` of a vault.
+    /// Method `open` of an environment store.
     Open,
-    /// Anything that reads the output log.
+    /// Every method that reads the output log.
     Output,
-    /// `remove` of the output log.
+    /// Method `remove` of the output log.
     Remove,
 }
 
 impl PortCall {
-    /// Whether it makes a store larger.
+    /// Returns true if the call makes a store larger.
     const fn takes_room(self) -> bool {
         match self {
             Self::Submit
@@ -115,7 +115,7 @@ impl PortCall {
         }
     }
 
-    /// Whether it changes anything.
+    /// Returns true if the call changes anything.
     #[must_use]
     pub const fn writes(self) -> bool {
         match self {
@@ -149,20 +149,20 @@ impl PortCall {
     }
 }
 
-/// Faults that are drawn from a seed: one call in so many goes wrong.
+/// Rule for random faults that are drawn from a seed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RandomFaults {
-    /// What everything is drawn from.
+    /// Seed of the random numbers.
     pub seed: u64,
-    /// One call in so many goes wrong.
+    /// One call in this many fails.
     pub one_in: u32,
-    /// A late call is late by less than this; zero for no late ones.
+    /// Upper limit (exclusive) for the delay of a late call; zero disables late calls.
     pub late: Duration,
-    /// One fault in so many is a crash; 0 for none.
+    /// One fault in this many is a crash; 0 disables crashes.
     pub crash_in: u32,
 }
 
-/// The plan after which calls fail, and the list of what was called.
+/// Planned and random faults, and the list of all calls.
 #[derive(Debug, Default)]
 pub(super) struct FaultList {
     planned: VecDeque<PlannedFault>,
@@ -175,7 +175,7 @@ pub(super) struct FaultList {
 #[derive(Debug)]
 struct PlannedFault {
     only: Option<PortCall>,
-    /// How many calls of that kind go well before.
+    /// Number of calls that succeed before the fault.
     after: u32,
     fault: Fault,
 }
@@ -208,7 +208,7 @@ impl FaultList {
         &self.calls
     }
 
-    /// Notes a call and says how it goes wrong.
+    /// Records a call and returns its fault, if any.
     pub(super) fn strike(&mut self, call: PortCall) -> Option<Fault> {
         self.calls.push(call);
         if self.down {

@@ -1,4 +1,4 @@
-//! A store that fails when a test says so.
+//! A store that fails on demand.
 
 use super::fault_plan::{CallFailure, FaultPlan};
 use super::faults::{Fault, PortCall};
@@ -11,7 +11,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// A store that fails when a test says so, around one that works.
+/// A store that fails on demand; wraps a working store.
 #[derive(Debug)]
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
@@ -21,61 +21,61 @@ pub struct FaultyStore {
 }
 
 impl FaultyStore {
-    /// A store that does not fail yet; the clock is for calls that take long.
+    /// Wraps a store, without faults at first. The clock is used for slow calls.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self::sharing(inner, Arc::new(FaultPlan::new(clock)))
     }
 
-    /// A store that fails together with the other ports of one life.
+    /// Wraps a store with a fault plan that the other ports of the same engine share.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn Store>, trouble: Arc<FaultPlan>) -> Self {
         Self { inner, trouble, unkept: AtomicBool::new(false), loaded: AtomicUsize::new(0) }
     }
 
-    /// As [`FaultPlan::fail`].
+    /// Plans a fault; see [`FaultPlan::fail`].
     pub fn fail(&self, nth: u32, fault: Fault) {
         self.trouble.fail(nth, fault);
     }
 
-    /// As [`FaultPlan::fail_on`].
+    /// Plans a fault for one kind of call; see [`FaultPlan::fail_on`].
     pub fn fail_on(&self, call: PortCall, nth: u32, fault: Fault) {
         self.trouble.fail_on(call, nth, fault);
     }
 
-    /// As [`FaultPlan::set_chaos`].
+    /// Enables random faults; see [`FaultPlan::set_chaos`].
     pub fn set_chaos(&self, seed: u64, one_in: u32) {
         self.trouble.set_chaos(seed, one_in);
     }
 
-    /// As [`FaultPlan::set_down`].
+    /// Sets an outage; see [`FaultPlan::set_down`].
     pub fn set_down(&self, down: bool) {
         self.trouble.set_down(down);
     }
 
-    /// As [`FaultPlan::set_full`].
+    /// Sets a lack of space; see [`FaultPlan::set_full`].
     pub fn set_full(&self, full: bool) {
         self.trouble.set_full(full);
     }
 
-    /// While it is unkept, what was claimed may be there for now only, and nobody is told more.
+    /// While `unkept` is true, the method `is_durable` fails, as if a replica were missing.
     pub fn set_unkept(&self, unkept: bool) {
         self.unkept.store(unkept, Ordering::Relaxed);
     }
 
-    /// How many records were asked for by their ids so far.
+    /// Returns the number of records that were requested by id so far.
     #[must_use]
     pub fn loaded(&self) -> usize {
         self.loaded.load(Ordering::Relaxed)
     }
 
-    /// What was called so far.
+    /// Returns all calls so far, in order.
     #[must_use]
     pub fn calls(&self) -> Vec<PortCall> {
         self.trouble.calls()
     }
 
-    /// As [`FaultPlan::crashed`].
+    /// Waits for a crash; see [`FaultPlan::crashed`].
     pub async fn crashed(&self) {
         self.trouble.crashed().await;
     }

@@ -1,4 +1,4 @@
-//! A spawner, a vault and an output log that fail when a test says so.
+//! A spawner, an environment store and an output log that fail on demand.
 
 use super::fault_plan::{CallFailure, FaultPlan};
 use super::faults::PortCall;
@@ -13,21 +13,21 @@ use longhaul_ports::{
 };
 use std::sync::Arc;
 
-/// A spawner that fails when a test says so, around one that works.
+/// A spawner that fails on demand; wraps a working spawner.
 #[derive(Debug)]
 pub struct FaultySpawner {
     inner: Arc<dyn Spawner>,
     trouble: Arc<FaultPlan>,
 }
 
-/// A vault that fails when a test says so, around one that works.
+/// An environment store that fails on demand; wraps a working environment store.
 #[derive(Debug)]
 pub struct FaultyEnvironmentStore {
     inner: Arc<dyn EnvironmentStore>,
     trouble: Arc<FaultPlan>,
 }
 
-/// An output log that fails when a test says so, around one that works.
+/// An output log that fails on demand; wraps a working output log.
 #[derive(Debug)]
 pub struct FaultyOutput {
     inner: Arc<dyn OutputLog>,
@@ -35,7 +35,7 @@ pub struct FaultyOutput {
 }
 
 impl FaultySpawner {
-    /// A spawner that fails together with the other ports of one life.
+    /// Wraps a spawner with a fault plan that the other ports of the same engine share.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn Spawner>, trouble: Arc<FaultPlan>) -> Self {
         Self { inner, trouble }
@@ -95,7 +95,7 @@ impl Spawner for FaultySpawner {
     }
 
     async fn set_lease_end(&self, until: LeaseEnd) {
-        // A manager that stands still tells nobody anything.
+        // A frozen manager cannot report the end of its lease.
         self.trouble.surely(PortCall::Halt, self.inner.set_lease_end(until)).await;
     }
 
@@ -114,7 +114,7 @@ impl Spawner for FaultySpawner {
 }
 
 impl FaultyEnvironmentStore {
-    /// A vault that fails together with the other ports of one life.
+    /// Wraps an environment store with a fault plan that the other ports of the same engine share.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn EnvironmentStore>, trouble: Arc<FaultPlan>) -> Self {
         Self { inner, trouble }
@@ -135,7 +135,7 @@ impl EnvironmentStore for FaultyEnvironmentStore {
 }
 
 impl FaultyOutput {
-    /// An output log that fails together with the other ports of one life.
+    /// Wraps an output log with a fault plan that the other ports of the same engine share.
     #[must_use]
     pub const fn sharing(inner: Arc<dyn OutputLog>, trouble: Arc<FaultPlan>) -> Self {
         Self { inner, trouble }

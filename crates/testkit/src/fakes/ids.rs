@@ -1,11 +1,12 @@
-//! Identities and chance that a test can foresee.
+//! Predictable ids and random numbers.
 
 use longhaul_domain::{OpId, ProcessId, RandomBits};
 use longhaul_ports::IdSource;
 use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::{Builder, Uuid};
 
-/// Draws identities and chance from a seed: the same seed gives the same ones, random from their first character.
+/// Generates ids and random numbers from a seed: the same seed gives the same values. The ids are random from the first
+/// character on.
 #[derive(Debug)]
 pub struct SequentialIds {
     seed: u64,
@@ -13,7 +14,7 @@ pub struct SequentialIds {
 }
 
 impl SequentialIds {
-    /// Two sources with different seeds never draw the same identity in a test.
+    /// Creates a source with this seed. Sources with different seeds never generate the same id in a test.
     #[must_use]
     pub const fn seeded(seed: u64) -> Self {
         Self { seed, drawn: AtomicU64::new(0) }
@@ -47,7 +48,7 @@ impl IdSource for SequentialIds {
     }
 }
 
-/// The output function of the SplitMix64 generator: one number for another, and neighbours come out far apart.
+/// The output function of the SplitMix64 generator: maps each number to another one, and neighbours to distant numbers.
 pub(crate) const fn mix(place: u64) -> u64 {
     let mut z = place.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,10 +1,10 @@
-//! What scripted children show and take in: where they listen, what they wait for, what was written to them.
+//! Input, listening ports and tree snapshots of scripted processes.
 
 use longhaul_domain::AwakeTime;
 use longhaul_ports::{AttemptKey, TreeSnapshot};
 use std::collections::BTreeMap;
 
-/// What a test said of single children, and what was asked of them.
+/// Snapshots and inputs of single attempts, as set by a test, with a log of the inspections.
 #[derive(Debug, Default)]
 pub(super) struct FakeIo {
     looks: BTreeMap<AttemptKey, TreeSnapshot>,
@@ -13,12 +13,12 @@ pub(super) struct FakeIo {
     blind: bool,
 }
 
-/// What was written to a child.
+/// Bytes that were written to the input of an attempt.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FakeInput {
     pub(super) bytes: Vec<u8>,
     pub(super) closed: bool,
-    /// So many bytes it takes yet; none means all.
+    /// Number of bytes that the input still accepts; `None` means no limit.
     pub(super) room: Option<usize>,
 }
 
@@ -39,7 +39,7 @@ impl FakeIo {
         self.blind
     }
 
-    /// Notes a look; gives what a test said it finds.
+    /// Records an inspection and returns the snapshot that a test has set. Returns `None` if no snapshot was set.
     pub(super) fn look(&mut self, key: AttemptKey, at: AwakeTime) -> Option<TreeSnapshot> {
         self.looked.push((at, key));
         self.looks.get(&key).cloned()
@@ -53,7 +53,8 @@ impl FakeIo {
         self.inputs.get(&key).cloned().unwrap_or_default()
     }
 
-    /// Writes to a child; the bytes that it took, or none if its input was closed.
+    /// Writes to the input of an attempt and returns the number of accepted bytes. Returns `None` if the input was
+    /// closed.
     pub(super) fn write(&mut self, key: AttemptKey, bytes: &[u8], close: bool) -> Option<usize> {
         let input = self.inputs.entry(key).or_default();
         if input.closed {

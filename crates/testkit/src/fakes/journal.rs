@@ -1,45 +1,45 @@
-//! What was asked of scripted children, and what they did.
+//! The journal of scripted processes: requests to them and their own actions.
 
 use longhaul_domain::{Signal, SignalTarget, Timestamp};
 use longhaul_ports::{AttemptKey, StopRequest};
 
-/// One line of the journal.
+/// One entry of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JournalEntry {
-    /// When.
+    /// Time of the event.
     pub at: Timestamp,
-    /// Of which attempt.
+    /// Attempt that the event belongs to.
     pub key: AttemptKey,
-    /// What.
+    /// Request or action.
     pub act: FakeCall,
 }
 
-/// What was asked of an attempt, or what it did.
+/// A request to an attempt, or an action of the attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FakeCall {
-    /// Its start was ordered for the first time.
+    /// The start was requested for the first time.
     Ordered,
-    /// Its start was ordered again; nothing was started.
+    /// The start was requested again; no second command was started.
     OrderedAgain,
-    /// Its command began to run.
+    /// The command started to run.
     Began,
-    /// Its command ended, or it became certain that it will never run.
+    /// The command ended, or it became certain that the command will never run.
     Ended,
-    /// Its tree was asked to end.
+    /// A stop of the process tree was requested.
     StopAsked(StopRequest),
-    /// Its tree was halted.
+    /// The process tree was paused.
     Paused,
-    /// Its tree went on.
+    /// The process tree was resumed.
     Resumed,
-    /// It got a signal.
+    /// A signal was sent.
     Signalled {
-        /// Which.
+        /// Signal that was sent.
         signal: Signal,
-        /// To whom.
+        /// Recipient of the signal: the main process or the whole tree.
         target: SignalTarget,
     },
-    /// Another life of the manager asked what became of it.
+    /// A later run of the manager adopted the attempt.
     Adopted,
-    /// The record of its end is durable.
+    /// The record of the attempt's exit became durable.
     Settled,
 }

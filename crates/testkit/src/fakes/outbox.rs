@@ -1,4 +1,4 @@
-//! A store of many machines, with what one node keeps of its own work, in memory.
+//! A shared store with the outbox of one node, in memory.
 
 use async_trait::async_trait;
 use longhaul_domain::{
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A store of many machines, with what one node keeps of its own work. Clones are the same.
+/// A shared store with the outbox of one node. Clones share the same state.
 #[derive(Clone)]
 pub struct OutboxFake {
     inner: Arc<dyn Store>,
@@ -28,25 +28,26 @@ pub struct OutboxFake {
 
 #[derive(Debug, Default)]
 struct FakeOutboxState {
-    /// What this node was asked for.
+    /// Processes that were submitted through this node.
     accepted: BTreeSet<ProcessId>,
     records: BTreeMap<ProcessId, StoredProcess>,
     history: Option<History>,
-    /// How far the store had come by its latest answer to a sign of life.
+    /// Position of the store's history in its latest answer to a lease renewal.
     told: Option<History>,
     end: EventCursor,
     seq: Seq,
     policy: Option<(PolicyVersion, Policy)>,
     away_since: Option<Timestamp>,
     accepts_alone: bool,
-    /// What this node accepted while the store was away, and has not given to it.
+    /// Processes that this node accepted during an outage of the store and has not written to the store yet.
     alone: BTreeSet<ProcessId>,
     accepted_alone: u64,
 }
 
 impl OutboxFake {
-    /// Keeps what `inner` says of the work of this node, and gives it back through `restore`, which reaches the same
-    /// store whenever `inner` does.
+    /// Creates an outbox that copies this node's records from the answers of `inner` and restores them through
+    /// `restore`.
+    /// Both must reach the same store.
     #[must_use]
     pub fn new(
         inner: Arc<dyn Store>,
@@ -57,20 +58,23 @@ impl OutboxFake {
         Self { inner, restore, clock, node, kept: Arc::default() }
     }
 
-    /// The same, accepting by itself what concerns nobody else while the store is away.
+    /// Enables local-only launches: during an outage of the store, this node accepts launches that involve no other
+    /// node.
     #[must_use]
     pub fn accepting_alone(self) -> Self {
         self.kept().accepts_alone = true;
         self
     }
 
-    /// How many launches it accepted by itself.
+    /// Returns the number of launches that were accepted as local-only.
     #[must_use]
     pub fn accepted_alone(&self) -> u64 {
         self.kept().accepted_alone
     }
 
-    /// What this node accepts without the store, under its lease and in a free place.
+    /// Accepts a launch without the store, under the lease of this node. Returns `None` if the launch involves other
+    /// nodes or
+    /// no slot for it is free.
     fn accept_alone(&self, new: &Submission) -> Option<StoredProcess> {
         let claimant = new.claim_for.as_ref().filter(|_| new.is_nobody_elses())?;
         let mut kept = self.kept();
@@ -135,7 +139,7 @@ impl OutboxFake {
         }
     }
 
-    /// Refuses to take anything from a store that lost something since the last sign of life.
+    /// Fails if the store has lost data since the last lease renewal.
     async fn check_told(&self) -> Result<(), StoreError> {
         let told = self.kept().told.clone();
         let Some(told) = told else { return Ok(()) };
@@ -155,7 +159,9 @@ impl OutboxFake {
         }
     }
 
-    /// Those that the store has not, or not as far: ends first, then what lives, then what waits.
+    /// Returns the records that the store lacks or has only in an older revision: ended ones first, then live ones,
+    /// then
+    /// pending ones.
     async fn lost(&self) -> Result<Vec<StoredProcess>, StoreError> {
         let ids: Vec<ProcessId> = self.kept().records.keys().copied().collect();
         let mut lost = Vec::new();
@@ -329,7 +335,7 @@ impl Maintenance for OutboxFake {
     }
 
     async fn reconcile(&self, by: &Lease) -> Result<ReconcileResult, StoreError> {
-        // Whether the store can be reached is told by the one, what it lost by the other.
+        // The first call shows that the store is reachable; the second one shows data loss.
         self.asked(self.inner.end()).await?;
         let history = self.restore.history().await?;
         let mut reconciled = ReconcileResult::default();

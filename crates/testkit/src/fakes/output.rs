@@ -1,4 +1,4 @@
-//! Output in memory.
+//! An output log in memory.
 
 use super::VirtualClock;
 use super::locked;
@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-/// Output in memory, written by a test or by a scripted child. Clones are the same output.
+/// An output log in memory, written by a test or by a scripted process. Clones share the same output.
 #[derive(Clone, Debug)]
 pub struct FakeOutput {
     clock: VirtualClock,
@@ -36,18 +36,18 @@ struct FakeByte {
 }
 
 impl FakeOutput {
-    /// No output yet; what is written is stamped by this clock.
+    /// Creates an empty log. Written output is stamped with the time of this clock.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
         Self { clock, logs: Arc::default(), grown: Arc::default() }
     }
 
-    /// Begins the output of an attempt, empty.
+    /// Creates the empty output of an attempt.
     pub fn open(&self, key: AttemptKey) {
         locked(&self.logs).entry(key).or_default();
     }
 
-    /// Appends output, and begins it if need be.
+    /// Appends to the output of an attempt and creates the output if necessary.
     pub fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]) {
         let at = self.clock.now();
         let mut logs = locked(&self.logs);
@@ -57,18 +57,18 @@ impl FakeOutput {
         self.grown.notify_waiters();
     }
 
-    /// Ends the output of an attempt: whoever waits for more looks again.
+    /// Ends the output of an attempt and wakes all tasks that wait for more.
     pub fn close(&self, key: AttemptKey) {
         locked(&self.logs).entry(key).or_default().closed = true;
         self.grown.notify_waiters();
     }
 
-    /// Drops the bytes from the first offset up to the second, which is kept.
+    /// Drops the bytes from offset `from` (inclusive) to offset `to` (exclusive).
     pub fn drop_middle(&self, key: AttemptKey, from: u64, to: u64) {
         locked(&self.logs).entry(key).or_default().gap = Some((from, to));
     }
 
-    /// Tells that so many bytes could not be stored behind what there is.
+    /// Records that this many bytes after the current end could not be stored.
     pub fn lose(&self, key: AttemptKey, bytes: u64) {
         let mut logs = locked(&self.logs);
         let log = logs.entry(key).or_default();
@@ -76,7 +76,7 @@ impl FakeOutput {
         log.losses.push(Loss { offset, bytes });
     }
 
-    /// Bytes of output so far.
+    /// Returns the number of bytes that were written so far.
     #[must_use]
     pub fn written(&self, key: AttemptKey) -> u64 {
         locked(&self.logs).get(&key).map_or(0, FakeLog::end)
@@ -160,7 +160,7 @@ impl FakeLog {
         offset(self.bytes.len())
     }
 
-    /// What was dropped is not there, whoever asks.
+    /// Returns false if the byte at this offset was dropped.
     fn is_durable(&self, offset: u64) -> bool {
         self.gap.is_none_or(|(from, to)| offset < from || offset >= to)
     }
@@ -207,7 +207,7 @@ impl FakeLog {
     }
 }
 
-/// Appends one byte to the last piece, if it is its neighbour.
+/// Extension that appends a byte to the last chunk if both are adjacent, and starts a new chunk otherwise.
 trait AppendByte {
     fn take(&mut self, offset: u64, byte: FakeByte);
 }

@@ -1,4 +1,4 @@
-//! A store that notes which of its methods are called.
+//! A store that records the calls of its methods.
 
 use super::locked;
 use async_trait::async_trait;
@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex};
 /// A method of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CalledMethod {
-    /// One that may fail.
+    /// A method that may fail.
     Call(StoreMethod),
-    /// `away_since`.
+    /// Method `away_since`.
     AwaySince,
-    /// `is_local_only`.
+    /// Method `is_local_only`.
     IsAlone,
-    /// `load_cached`.
+    /// Method `load_cached`.
     Recall,
-    /// `list_cached`.
+    /// Method `list_cached`.
     RecallPage,
-    /// `leases_expire`.
+    /// Method `leases_expire`.
     LeasesEnd,
 }
 
-/// A store that notes which of its methods are called, around one that works. Clones are the same.
+/// A store that records the calls of its methods; wraps a working store. Clones share the same record.
 #[derive(Clone, Debug)]
 pub struct ProbeStore {
     inner: Arc<dyn Store>,
@@ -34,13 +34,13 @@ pub struct ProbeStore {
 }
 
 impl ProbeStore {
-    /// Notes what is asked of a store.
+    /// Wraps a store and records the calls to it.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
         Self { inner, heard: Arc::default() }
     }
 
-    /// The methods that were called, in order.
+    /// Returns the called methods, in order.
     #[must_use]
     pub fn heard(&self) -> Vec<CalledMethod> {
         locked(&self.heard).clone()

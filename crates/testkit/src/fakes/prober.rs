@@ -1,4 +1,4 @@
-//! A prober whose answers a test gives.
+//! A prober whose results are set by a test.
 
 use super::{VirtualClock, locked};
 use async_trait::async_trait;
@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// A prober whose answers a test gives: nothing works until the test says so. Clones are the same prober.
+/// A prober whose results are set by a test; every probe fails at first. Clones share the same state.
 #[derive(Clone, Debug)]
 pub struct FakeProber {
     clock: VirtualClock,
@@ -23,24 +23,24 @@ struct ProbeResults {
 }
 
 impl FakeProber {
-    /// Nothing works yet; questions are stamped by this clock.
+    /// Creates a prober whose probes all fail. Probes are stamped with the time of this clock.
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
         Self { clock, known: Arc::default() }
     }
 
-    /// From now on this address answers, or this program succeeds.
+    /// Makes probes of this URL or program succeed from now on.
     pub fn works(&self, what: &str) {
         locked(&self.known).works.insert(what.to_owned());
     }
 
-    /// When each address and program was asked.
+    /// Returns every probe so far: its time and its URL or program.
     #[must_use]
     pub fn asked(&self) -> Vec<(AwakeTime, String)> {
         locked(&self.known).asked.clone()
     }
 
-    /// The commands that were asked.
+    /// Returns the commands that were probed, in order.
     #[must_use]
     pub fn orders(&self) -> Vec<ProbeCommand> {
         locked(&self.known).orders.clone()

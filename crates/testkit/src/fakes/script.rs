@@ -1,91 +1,91 @@
-//! What a scripted child does.
+//! Scripts: the behaviour of scripted processes.
 
 use longhaul_domain::{ExitStatus, Interruption, StartFailure, StartStage};
 use std::time::Duration;
 
-/// What a scripted child does, from the order to start it until its end. Spans count awake time.
+/// Behaviour of a scripted process, from the start request to its end. Durations count awake time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChildScript {
-    /// How its start is answered.
+    /// Result of the start.
     pub answer: StartBehavior,
-    /// The time from the order to that answer.
+    /// Time from the start request to its result.
     pub answered_after: Duration,
-    /// What it writes to its standard output as soon as it runs.
+    /// Text on standard output right after the start.
     pub prints: Vec<u8>,
-    /// What it does once it runs.
+    /// Behaviour after the start.
     pub course: RunBehavior,
-    /// What it does when it is asked to end.
+    /// Reaction to a stop request.
     pub obedience: StopBehavior,
-    /// What it does with its standard input.
+    /// Use of standard input.
     pub reads: StdinBehavior,
-    /// The ports on which it listens, each so long after its start.
+    /// Listening ports, each with the time after the start at which it opens.
     pub listens: Vec<(u16, Duration)>,
 }
 
-/// What a child does with its standard input.
+/// Use of standard input by a scripted process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StdinBehavior {
-    /// It never reads.
+    /// Standard input is never read.
     #[default]
     Never,
-    /// It waits for something to be written, and reads no more then.
+    /// The process waits for the first input and reads no more after it.
     Once,
-    /// It writes to its standard output whatever is written to it, and exits with code 0 at the end.
+    /// The process copies its input to standard output, and exits with code 0 when the input is closed.
     Echoes,
 }
 
-/// How a start is answered.
+/// Result of a start request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartBehavior {
-    /// It runs.
+    /// The command runs.
     Spawned,
-    /// The order itself is refused.
+    /// The start request itself is refused.
     Refused(StartFailure),
-    /// The order is taken, the start fails.
+    /// The start request is accepted, but the start fails.
     Failed(StartFailure),
-    /// It provably never ran.
+    /// The start request is accepted, and later the command provably never ran.
     NeverRan,
-    /// There is no answer, until it is stopped.
+    /// There is no result until a stop is requested.
     Silence,
 }
 
-/// What a child does once it runs, if it is left alone.
+/// Behaviour of a running process without outside influence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunBehavior {
-    /// It exits by itself.
+    /// The process exits without being asked.
     Exits {
-        /// So long after its start.
+        /// Time from the start to the exit.
         after: Duration,
-        /// In this way.
+        /// Exit status.
         status: ExitStatus,
     },
-    /// It runs until it is stopped.
+    /// The process runs until it is stopped.
     Runs,
-    /// Its supervisor is lost, and its end is never seen.
+    /// The supervisor of the process is lost, and its exit is never observed.
     Lost {
-        /// So long after its start.
+        /// Time from the start to the loss.
         after: Duration,
-        /// Why.
+        /// Reason of the loss.
         why: Interruption,
     },
 }
 
-/// What a child does when it is asked to end.
+/// Reaction of a process to a stop request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopBehavior {
-    /// It ends by the signal, so long afterwards.
+    /// The process ends by the stop signal.
     Ends {
-        /// This long.
+        /// Time from the signal to the end.
         after: Duration,
     },
-    /// It goes on until it is killed.
+    /// The process continues until it is killed.
     OnlyKill,
-    /// Not even KILL ends it.
+    /// The process survives even SIGKILL.
     Never,
 }
 
 impl ChildScript {
-    /// It runs until it is stopped, and ends at once when it is asked to.
+    /// Script of a process that runs until it is stopped, and ends at once when a stop is requested.
     #[must_use]
     pub const fn runs() -> Self {
         Self {
@@ -99,19 +99,19 @@ impl ChildScript {
         }
     }
 
-    /// It exits with a code so long after its start.
+    /// Script of a process that exits with `code` after this time.
     #[must_use]
     pub fn exits(after: Duration, code: i32) -> Self {
         Self { course: RunBehavior::Exits { after, status: ExitStatus::Code(code) }, ..Self::runs() }
     }
 
-    /// It runs until it is killed.
+    /// Script of a process that ignores the stop signal and ends only by SIGKILL.
     #[must_use]
     pub fn ignores_term() -> Self {
         Self { obedience: StopBehavior::OnlyKill, ..Self::runs() }
     }
 
-    /// Its program cannot be executed.
+    /// Script of a process whose program cannot be executed.
     #[must_use]
     pub fn fails_to_start() -> Self {
         Self {
@@ -124,13 +124,13 @@ impl ChildScript {
         }
     }
 
-    /// It provably never ran.
+    /// Script of a process that provably never ran.
     #[must_use]
     pub fn never_runs() -> Self {
         Self { answer: StartBehavior::NeverRan, ..Self::runs() }
     }
 
-    /// Its supervisor is killed so long after its start, and nobody sees its end.
+    /// Script of a process whose supervisor is killed after this time, so that its exit is not observed.
     #[must_use]
     pub fn is_lost(after: Duration) -> Self {
         Self {
@@ -145,29 +145,30 @@ impl ChildScript {
         }
     }
 
-    /// The same with a start that takes so long.
+    /// Delays the result of the start.
     #[must_use]
     pub fn starting_slowly(self, answered_after: Duration) -> Self {
         Self { answered_after, ..self }
     }
 
-    /// The same with this on its standard output.
+    /// Adds text that the process writes to standard output right after its start.
     #[must_use]
     pub fn printing(self, text: &str) -> Self {
         Self { prints: text.as_bytes().to_vec(), ..self }
     }
 
-    /// The same, but it takes so long to end when it is asked to.
+    /// Delays the end after a stop request.
     #[must_use]
     pub fn ending_slowly(self, after: Duration) -> Self {
         Self { obedience: StopBehavior::Ends { after }, ..self }
     }
 
-    /// Reads a script from the words of a command line, so that a test can write the child into its launch:
-    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo WORD…`, `ask`, `cat`,
-    /// `serve PORT [MS]`.
+    /// Reads a script from the words of a command line, so that a test can write the script into its launch:
+    /// `exit CODE [MS]`, `sleep MS`, `run`, `stubborn`, `undying`, `missing`, `never`, `lost MS`, `slow MS`, `echo
+    /// WORD…`,
+    /// `ask`, `cat`, `serve PORT [MS]`. `MS` is a time in milliseconds.
     ///
-    /// Anything else runs until it is stopped.
+    /// Any other command runs until it is stopped.
     #[must_use]
     pub fn of_words(program: &str, args: &[String]) -> Self {
         let number = |place: usize| -> u64 { args.get(place).and_then(|arg| arg.parse().ok()).unwrap_or(0) };

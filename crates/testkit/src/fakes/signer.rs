@@ -1,17 +1,17 @@
-//! A notary that remembers.
+//! A launch signer that remembers the launches that it signed.
 
 use super::locked;
 use longhaul_domain::{LaunchSignature, Lineage, Process, ProcessId, Spec};
 use longhaul_ports::{LaunchSigner, LaunchTarget, SignatureError};
 use std::sync::{Arc, Mutex};
 
-/// A notary that remembers what it sealed, and admits that at any time. Clones are the same notary.
+/// A launch signer that remembers the launches that it signed. Signatures never expire. Clones share the same memory.
 #[derive(Clone, Debug, Default)]
 pub struct FakeSigner {
     sealed: Arc<Mutex<Vec<SignedLaunch>>>,
 }
 
-/// What a seal vouches for.
+/// The facts that a signature covers.
 type SignedLaunch = (ProcessId, Lineage, Arc<Spec>);
 
 impl LaunchSigner for FakeSigner {

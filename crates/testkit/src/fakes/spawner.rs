@@ -1,4 +1,4 @@
-//! Children that follow a script.
+//! A spawner whose processes follow a script.
 
 use super::io::FakeIo;
 use super::journal::{FakeCall, JournalEntry};
@@ -20,15 +20,16 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 
-/// Runs scripted children in virtual time.
+/// Runs scripted processes in virtual time.
 ///
-/// The children live on a machine of their own, which outlives the manager: [`reopened`](Self::reopened) is the spawner
-/// of the manager's next life, which finds them by `adopt`. Everything is computed from the clock when it is asked for,
-/// so the same script gives the same observations.
+/// The processes run on a simulated machine that outlives the manager. [`reopened`](Self::reopened) returns the spawner
+/// for the next run of the manager, which finds the processes through `adopt`. All state is computed from the clock
+/// when
+/// it is requested, so the same script always gives the same observations.
 pub struct ScriptedSpawner {
     machine: Arc<FakeMachine>,
     capabilities: Capabilities,
-    /// How much of what was seen of an attempt was handed out in this life.
+    /// Number of observations of each watched attempt that this run of the manager has received.
     watched: Mutex<BTreeMap<AttemptKey, usize>>,
 }
 
@@ -38,20 +39,20 @@ struct FakeMachine {
     world: Mutex<FakeAttempts>,
     senses: Mutex<FakeIo>,
     lease: Mutex<Option<LeaseEnd>>,
-    /// Attempts of which nothing is found out.
+    /// Attempts for which `adopt` does not answer.
     unreachable: Mutex<BTreeSet<AttemptKey>>,
     casting: Box<dyn Fn(&StartRequest) -> ChildScript + Send + Sync>,
     changed: Notify,
 }
 
 impl ScriptedSpawner {
-    /// Children whose scripts are written into their command lines, as [`ChildScript::of_words`] reads them.
+    /// Creates a spawner that reads the scripts from the command lines, by [`ChildScript::of_words`].
     #[must_use]
     pub fn new(clock: VirtualClock) -> Self {
         Self::casting(clock, |order| ChildScript::of_words(&order.command.program, &order.command.args))
     }
 
-    /// Children whose scripts a test decides by the order to start them.
+    /// Creates a spawner that gets the script of each process from this function of its start request.
     #[must_use]
     pub fn casting(
         clock: VirtualClock,
@@ -74,13 +75,13 @@ impl ScriptedSpawner {
         }
     }
 
-    /// The same with other capabilities.
+    /// Replaces the capabilities of the spawner.
     #[must_use]
     pub fn with_capabilities(self, capabilities: Capabilities) -> Self {
         Self { capabilities, ..self }
     }
 
-    /// The spawner of the manager's next life: the same children, none of them watched yet.
+    /// Returns the spawner for the next run of the manager: it has the same processes, but watches no attempt yet.
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self {
@@ -90,71 +91,71 @@ impl ScriptedSpawner {
         }
     }
 
-    /// Where the children write.
+    /// Returns the output log of the processes.
     #[must_use]
     pub fn output(&self) -> FakeOutput {
         self.machine.output.clone()
     }
 
-    /// Everything that was asked of the children and that they did, in order.
+    /// Returns every request to the processes and every action of theirs, in order.
     #[must_use]
     pub fn journal(&self) -> Vec<JournalEntry> {
         self.machine.look(|world| world.journal().to_vec())
     }
 
-    /// Every attempt that another life of the manager asked for, with the command that it named.
+    /// Returns every attempt that a later run of the manager asked to adopt, with the command in that request.
     #[must_use]
     pub fn adopted(&self) -> Vec<(AttemptKey, CommandSpec)> {
         self.machine.look(|world| world.adopted.clone())
     }
 
-    /// How often a command of this process began to run.
+    /// Returns the number of times that a command of this process started to run.
     #[must_use]
     pub fn runs(&self, id: ProcessId) -> usize {
         let began = |entry: &&JournalEntry| entry.key.id == id && entry.act == FakeCall::Began;
         self.journal().iter().filter(began).count()
     }
 
-    /// Attempts that are starting or running now.
+    /// Returns the attempts that are starting or running now.
     #[must_use]
     pub fn live(&self) -> Vec<AttemptKey> {
         self.machine.look(|world| world.live().collect())
     }
 
-    /// How long the lease of the node lasts, as whoever watches its attempts was told last.
+    /// Returns the end of the node's lease that was reported last to the spawner.
     #[must_use]
     pub fn lease(&self) -> Option<LeaseEnd> {
         *locked(&self.machine.lease)
     }
 
-    /// What looks into the tree of this attempt find from now on, whatever its script says.
+    /// Sets the snapshot that inspections of this attempt return from now on, instead of its script.
     pub fn show(&self, key: AttemptKey, look: TreeSnapshot) {
         locked(&self.machine.senses).set_look(key, look);
     }
 
-    /// Whether looks into trees come to nothing from now on.
+    /// Makes all inspections of process trees fail, or succeed again.
     pub fn blind(&self, blind: bool) {
         locked(&self.machine.senses).set_blind(blind);
     }
 
-    /// When each attempt was looked into.
+    /// Returns all inspections: time and attempt.
     #[must_use]
     pub fn looked(&self) -> Vec<(AwakeTime, AttemptKey)> {
         locked(&self.machine.senses).looked()
     }
 
-    /// The input of this attempt takes only so many bytes from now on.
+    /// Limits the input of this attempt to `room` further bytes.
     pub fn narrow_input(&self, key: AttemptKey, room: usize) {
         locked(&self.machine.senses).set_room(key, room);
     }
 
-    /// What was written to the input of this attempt.
+    /// Returns the bytes that were written to the input of this attempt.
     #[must_use]
     pub fn input(&self, key: AttemptKey) -> Vec<u8> {
         locked(&self.machine.senses).input(key).bytes
     }
 
-    /// Attempts whose start was ordered while another of the same process was not over.
+    /// Returns the attempts whose start was requested while another attempt of the same process was still live.
     #[must_use]
     pub fn overlaps(&self) -> Vec<AttemptKey> {
         let mut live: BTreeMap<ProcessId, usize> = BTreeMap::new();
@@ -182,17 +183,17 @@ impl ScriptedSpawner {
         overlaps
     }
 
-    /// Lets a live attempt exit now, whatever its script says.
+    /// Makes a live attempt exit now, regardless of its script.
     pub fn exit(&self, key: AttemptKey, code: i32) {
         self.machine.change(|world| world.exit(key, ExitStatus::Code(code)));
     }
 
-    /// Takes the supervisor of a live attempt away, so that nobody sees its end.
+    /// Removes the supervisor of a live attempt, so that its exit is not observed.
     pub fn lose(&self, key: AttemptKey, why: &Interruption) {
         self.machine.change(|world| world.lose(key, why.clone()));
     }
 
-    /// Whether nobody can find out from now on what became of this attempt: `adopt` does not answer meanwhile.
+    /// Makes `adopt` of this attempt wait without an answer, or answer again.
     pub fn set_unreachable(&self, key: AttemptKey, unreachable: bool) {
         let mut all = locked(&self.machine.unreachable);
         if unreachable {
@@ -204,7 +205,7 @@ impl ScriptedSpawner {
         self.machine.changed.notify_waiters();
     }
 
-    /// Starts the machine anew: every live attempt is gone, and nobody saw its end.
+    /// Simulates a reboot of the machine: every live attempt is lost and its exit is not observed.
     pub fn reboot(&self) {
         self.machine.change(|world| {
             for key in world.live().collect::<Vec<_>>() {
@@ -217,7 +218,7 @@ impl ScriptedSpawner {
         if locked(&self.watched).contains_key(&key) { Ok(()) } else { Err(SpawnError::Unknown { key }) }
     }
 
-    /// What was seen first and not handed out yet.
+    /// Returns the earliest observation that this run of the manager has not received yet.
     fn news(&self, world: &FakeAttempts) -> Option<SpawnerEvent> {
         let mut watched = locked(&self.watched);
         let (_, key, observation) = watched
@@ -248,7 +249,7 @@ impl FakeMachine {
         answer
     }
 
-    /// Returns when something may have happened.
+    /// Waits until the state may have changed: by a request, or at the time `next`.
     async fn moved(&self, changed: impl Future<Output = ()>, next: Option<longhaul_domain::AwakeTime>) {
         match next {
             Some(at) => tokio::select! {
@@ -429,7 +430,7 @@ impl Spawner for ScriptedSpawner {
     }
 
     async fn exit_is_durable(&self, key: AttemptKey) -> bool {
-        // The machine remembers, whoever watches it.
+        // The simulated machine remembers all exits, even across runs of the manager.
         self.is_watched(key).is_ok()
             && self.machine.look(|world| {
                 let last = world.seen(key).last().map(|(_, observation)| observation);

@@ -1,4 +1,4 @@
-//! The machine on which scripted children live: it outlives every manager.
+//! The simulated machine on which scripted processes run; it outlives every manager.
 
 use super::clock::before;
 use super::journal::{FakeCall, JournalEntry};
@@ -12,19 +12,19 @@ use longhaul_ports::{AttemptKey, Clock, OutputSource, StopRequest};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// Every attempt that was ever ordered, and what it did so far.
+/// All attempts that were ever requested, and their state.
 #[derive(Debug)]
 pub(super) struct FakeAttempts {
     clock: VirtualClock,
     output: FakeOutput,
     attempts: BTreeMap<AttemptKey, FakeAttempt>,
-    /// Those that are not over.
+    /// Attempts that have not ended.
     live: BTreeSet<AttemptKey>,
     journal: Vec<JournalEntry>,
-    /// What another life of the manager asked for.
+    /// Attempts that a later run of the manager asked to adopt, with their commands.
     pub(super) adopted: Vec<(AttemptKey, CommandSpec)>,
     next_pid: u32,
-    /// Counts what was seen, of all attempts.
+    /// Number of observations so far, over all attempts.
     seen: u64,
 }
 
@@ -33,9 +33,9 @@ struct FakeAttempt {
     command: CommandSpec,
     script: ChildScript,
     phase: FakeStopPhase,
-    /// Asked before the start was answered.
+    /// Stop request that came before the result of the start.
     stop: Option<StopRequest>,
-    /// What was seen of it, each with its place among all that was seen.
+    /// Observations of the attempt, each with its position among all observations.
     seen: Vec<(u64, Observation)>,
 }
 
@@ -48,7 +48,7 @@ enum FakeStopPhase {
 
 #[derive(Debug)]
 struct FakeAttemptPhase {
-    /// When its course ends by itself.
+    /// Time at which the script ends the attempt.
     course_at: Option<AwakeTime>,
     timeout_at: Option<AwakeTime>,
     halted: Option<AwakeTime>,
@@ -62,7 +62,7 @@ struct FakeStop {
     kill_at: Option<AwakeTime>,
 }
 
-/// Something that happens by itself when its time has come.
+/// An event that happens at a time without a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum ScheduledEvent {
     Answer,
@@ -86,7 +86,7 @@ impl FakeAttempts {
         }
     }
 
-    /// Lets everything happen whose time has come, in the order of its time.
+    /// Executes all events that are due, in the order of their times.
     pub(super) fn catch_up(&mut self) {
         let awake = self.clock.awake();
         while let Some((at, moment, key)) = self.next_of_all()
@@ -96,7 +96,7 @@ impl FakeAttempts {
         }
     }
 
-    /// When something happens next by itself.
+    /// Returns the time of the next scheduled event.
     pub(super) fn next_moment(&self) -> Option<AwakeTime> {
         self.next_of_all().map(|(at, ..)| at)
     }
@@ -122,7 +122,7 @@ impl FakeAttempts {
         self.live.iter().copied()
     }
 
-    /// What a live command does, what was asked for, and when it began.
+    /// Returns the script, the command and the start time of a running attempt.
     pub(super) fn alive(&self, key: AttemptKey) -> Option<(&ChildScript, &CommandSpec, Timestamp)> {
         let attempt =
             self.attempts.get(&key).filter(|attempt| matches!(attempt.phase, FakeStopPhase::Alive(_)))?;
@@ -132,7 +132,7 @@ impl FakeAttempts {
         Some((&attempt.script, &attempt.command, began))
     }
 
-    /// Writes to the output of a live attempt.
+    /// Writes to the standard output of an attempt.
     pub(super) fn say(&self, key: AttemptKey, bytes: &[u8]) {
         self.output.write(key, OutputSource::Stdout, bytes);
     }
@@ -162,7 +162,7 @@ impl FakeAttempts {
         self.catch_up();
     }
 
-    /// Makes sure that an attempt nobody knows will never run.
+    /// Records that an unknown attempt never ran and will never run.
     pub(super) fn rule_out(&mut self, key: AttemptKey) {
         let attempt = FakeAttempt {
             command: CommandSpec::of("", &[], "/"),
@@ -198,7 +198,7 @@ impl FakeAttempts {
         self.catch_up();
     }
 
-    /// Halts it or lets it go on; false if there is nothing to halt.
+    /// Pauses or resumes an attempt. Returns false if the attempt is not running.
     pub(super) fn set_halted(&mut self, key: AttemptKey, halted: bool) -> bool {
         let now = self.clock.awake();
         let Some(FakeStopPhase::Alive(life)) = self.attempts.get_mut(&key).map(|attempt| &mut attempt.phase)
@@ -215,7 +215,7 @@ impl FakeAttempts {
         true
     }
 
-    /// Sends it a signal; false if there is nobody to get it.
+    /// Sends a signal to an attempt. Returns false if the attempt is not running.
     pub(super) fn signal(&mut self, key: AttemptKey, signal: Signal, target: SignalTarget) -> bool {
         let is_alive =
             matches!(self.attempts.get(&key).map(|attempt| &attempt.phase), Some(FakeStopPhase::Alive(_)));
@@ -225,7 +225,7 @@ impl FakeAttempts {
         is_alive
     }
 
-    /// Ends a live attempt now, whatever its script says.
+    /// Makes a live attempt exit now, regardless of its script.
     pub(super) fn exit(&mut self, key: AttemptKey, status: ExitStatus) {
         if self.is_live(key) {
             let now = self.clock.awake();
@@ -233,7 +233,7 @@ impl FakeAttempts {
         }
     }
 
-    /// Takes the supervisor of a live attempt away, so that nobody sees its end.
+    /// Removes the supervisor of a live attempt, so that its exit is not observed.
     pub(super) fn lose(&mut self, key: AttemptKey, why: Interruption) {
         if self.is_live(key) {
             let attempt = key.attempt;
@@ -375,7 +375,7 @@ impl FakeAttempts {
         }
     }
 
-    /// The steady time of a moment that passed so long ago in awake time.
+    /// Converts a past awake time to steady time.
     fn steady(&self, at: AwakeTime) -> Timestamp {
         before(self.clock.now(), self.clock.awake().since(at))
     }
@@ -418,7 +418,7 @@ impl FakeAttemptPhase {
         self.timeout_at = self.timeout_at.map(|at| at.plus(lost));
     }
 
-    /// The first cause stays; a forced stop only brings the kill forward.
+    /// Requests a stop. The first cause stays; a later forced stop only brings the kill forward.
     fn stop(&mut self, order: StopRequest, now: AwakeTime, command: &CommandSpec, obedience: StopBehavior) {
         let first = self.stopping.is_none();
         let stopping = self.stopping.get_or_insert(FakeStop {
@@ -433,7 +433,7 @@ impl FakeAttemptPhase {
         }
     }
 
-    /// It was killed and lives on.
+    /// Cancels the kill, because the process survived it.
     const fn give_up(&mut self) {
         if let Some(stopping) = &mut self.stopping {
             stopping.kill_at = None;

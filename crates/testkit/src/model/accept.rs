@@ -1,4 +1,4 @@
-//! New processes, and who is next.
+//! Submissions and claims in the model.
 
 use super::request::ModelRejection;
 use super::{ModelRow, StoreModel};
@@ -72,7 +72,7 @@ impl StoreModel {
                 return Err(StoreRejection::ParentMissing { parent: *parent });
             }
             for ancestor in ancestors {
-                // What was swept had ended, with nothing left to do.
+                // A pruned ancestor had ended and cannot refuse a child.
                 let Some(row) = self.row(*ancestor) else { continue };
                 let head = row.stored.process.head();
                 let is_over = row.slot_state() == SlotState::Ended && head.due.is_none();
@@ -111,7 +111,7 @@ impl StoreModel {
         Ok(())
     }
 
-    /// Why it cannot be given away at once.
+    /// Returns the reason why the new process cannot be claimed in the same step. Returns `None` if it can.
     fn obstacle(&self, new: &Submission) -> Option<StoreRejection> {
         let process = &new.process;
         let key = process.spec.key.clone();
@@ -160,8 +160,9 @@ impl StoreModel {
         Ok(given)
     }
 
-    /// The first waiters of all open keys; among them the most urgent, then whose key was served longest ago, then the
-    /// earliest.
+    /// Returns the next process to claim. Only the first waiting process of each open key is considered. Among these,
+    /// the
+    /// order is: highest priority, then the key that was served longest ago, then the earliest submission.
     fn next(&self, by: &Lease, room: &ClaimCapacity) -> Option<ProcessId> {
         let roots_full = self.roots_of(&by.node).len() >= room.roots as usize;
         let may = |row: &&ModelRow| {
@@ -194,7 +195,7 @@ impl StoreModel {
         self.served.iter().rposition(|served| served.as_ref() == key)
     }
 
-    /// Gives a waiter to a node; reported work belongs to nobody.
+    /// Claims a waiting process for a node. Reported work gets no owner.
     fn give(&mut self, id: ProcessId, to: &Lease) -> Option<StoredProcess> {
         let at = self.now;
         let row = self.rows.iter_mut().find(|row| row.id() == id)?;

@@ -1,4 +1,4 @@
-//! Changes of records, of the policy and of the nodes.
+//! Changes to records, the policy and the nodes in the model.
 
 use super::request::ModelRejection;
 use super::{ModelRow, StoreModel};
@@ -152,7 +152,7 @@ impl StoreModel {
         Ok(())
     }
 
-    /// Every node that registered and did not leave, by name.
+    /// Returns every node that registered and did not leave, sorted by name.
     pub(super) fn listed(&self) -> Vec<NodeId> {
         let mut listed: Vec<NodeId> = self.nodes.iter().map(|(node, _)| node.clone()).collect();
         listed.retain(|node| !self.left.contains(node));

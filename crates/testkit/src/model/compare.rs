@@ -1,4 +1,4 @@
-//! A store and the model are asked the same, and have to answer the same.
+//! Compares a store with the model: both get the same requests and must give the same replies.
 
 use super::difference::difference;
 use super::request::{ModelRejection, ModelReply, ModelRequest};
@@ -17,24 +17,26 @@ use std::fmt::Debug;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-/// So many scripts are tried by [`holds`] if the store is quick.
+/// Maximum number of scripts that [`holds`] runs.
 const SCRIPTS: u32 = 256;
-/// So many of them however slow it is.
+/// Minimum number of scripts that [`holds`] runs, even if the store is slow.
 const MIN_CASES: u32 = 64;
-/// Beyond these no more are begun after this long.
+/// Time after which no further script starts, once the minimum number of scripts has run.
 const QUICK: Duration = Duration::from_secs(3);
-/// These nodes are there from the beginning: without one nothing happens.
+/// Nodes that are registered at the start of each script, because nothing can be claimed without a node.
 const NODES: [u8; 2] = [0, 1];
-/// Whatever a script makes due is due within this time, and no lease ends in it.
+/// Upper bound of all delays in a script. Leases last longer, so their expiry is recognised by a later due time.
 const MAX_DUE_DELAY: Duration = Duration::from_secs(24 * 3600);
-/// The longest of them.
+/// Upper limit (exclusive) of the number of steps in a script.
 const MAX_SCRIPT_LEN: usize = 60;
 
-/// Holds a store to the model, over up to 256 scripts of up to 60 steps each: as many as three seconds take, and at
-/// least 64. `PROPTEST_CASES` in the environment tries just as many as it says.
+/// Compares a store with the model over up to 256 scripts of up to 60 steps each. At least 64 scripts run; after that,
+/// no
+/// further script starts when three seconds have passed. The environment variable `PROPTEST_CASES` sets a fixed number
+/// of scripts instead.
 ///
 /// # Panics
-/// With the shortest script found whose answers differ.
+/// Panics with the shortest script found for which the replies differ.
 pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreFixture) {
     let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     match asked {
@@ -43,10 +45,10 @@ pub fn holds(open: impl AsyncFn(VirtualClock) -> StoreFixture) {
     }
 }
 
-/// The same over so many scripts.
+/// Compares a store with the model over this number of scripts.
 ///
 /// # Panics
-/// With the shortest script found whose answers differ.
+/// Panics with the shortest script found for which the replies differ.
 pub fn holds_in(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32) {
     try_scripts(open, scripts, scripts);
 }
@@ -59,7 +61,7 @@ fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32, f
     let (began, tried, failed) = (Instant::now(), Cell::new(0_u32), Cell::new(false));
     let hush = SilencePanics::begin();
     let verdict = TestRunner::new(config).run(&scripts, |(mut model, script, seen)| {
-        // Once a script has failed, shorter ones are tried however long it takes.
+        // Once a script has failed, the search for a shorter one has no time limit.
         if !failed.get() && tried.get() >= fewest && began.elapsed() > QUICK {
             return Ok(());
         }
@@ -95,7 +97,7 @@ fn try_scripts(open: impl AsyncFn(VirtualClock) -> StoreFixture, scripts: u32, f
     }
 }
 
-/// The model, as it is driven by proptest.
+/// The model as a reference state machine for proptest.
 struct ModelMachine;
 
 impl ReferenceStateMachine for ModelMachine {
@@ -118,7 +120,7 @@ impl ReferenceStateMachine for ModelMachine {
     }
 }
 
-/// Asks the store what the model was asked last, and compares the answer and everything that can be seen.
+/// Sends the last request of the model to the store, and compares the replies and the complete visible state.
 async fn compare(world: &StoreFixture, model: &StoreModel) {
     let answer = ask(world, &model.asked).await;
     same(&format!("the answer to {:?}", model.asked), &answer, &model.reply);
@@ -130,7 +132,7 @@ async fn compare(world: &StoreFixture, model: &StoreModel) {
     for lease in model.nodes.iter().filter_map(|(node, _)| model.lease(node)) {
         let calls = must(world.store.renew_lease(&lease).await);
         let due = model.first_due().map(|due| due.max(now));
-        // When a node is lost is due as well, and much later than all else.
+        // The expiry of a lease is a due time too, but much later than all others, so it is left out here.
         let due_at = calls.due.filter(|due| !model.leases_expire || *due < now.plus(MAX_DUE_DELAY));
         let clock = (calls.now, due_at.map(|due| due.max(now)));
         same("the time, and when something is due", &clock, &(now, due));
@@ -144,7 +146,7 @@ async fn compare(world: &StoreFixture, model: &StoreModel) {
     same("the events", &events(world).await, &model.events);
 }
 
-/// Fails if they differ, and says where.
+/// Panics if the two values differ, with a description of the difference.
 #[track_caller]
 fn same<T: Debug + PartialEq>(what: &str, store: &T, model: &T) {
     let difference = difference(store, model);
@@ -206,7 +208,7 @@ async fn records(world: &StoreFixture) -> Vec<StoredProcess> {
     must(world.store.list(&longhaul_ports::ProcessFilter::default(), &page).await).processes
 }
 
-/// All that are there, the newest first, and nothing of those that were swept.
+/// Loads all processes by id, newest first. Ids of pruned processes are requested too and must return nothing.
 async fn loaded(world: &StoreFixture, model: &StoreModel) -> Vec<StoredProcess> {
     let there = model.rows.iter().rev().map(ModelRow::id);
     let ids: Vec<ProcessId> = model.gone.iter().map(|(id, _)| *id).chain(there).collect();

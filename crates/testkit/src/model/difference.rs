@@ -1,13 +1,13 @@
-//! Where two values differ, in words.
+//! Describes the difference between two values.
 
 use std::fmt::{Debug, Write};
 use std::iter::zip;
 
-/// So many fields are named at most.
+/// Maximum number of fields in a description.
 const MAX_NAMED: usize = 12;
 
-/// Names the fields in which the store's value differs from the model's, or shows the part that does; none if they are
-/// equal.
+/// Describes the difference between the store's value and the model's. Names the differing fields if both values have
+/// the same shape; otherwise shows the part that differs. Returns `None` if the values are equal.
 pub(super) fn difference<T: Debug + PartialEq>(store: &T, model: &T) -> Option<String> {
     if store == model {
         return None;
@@ -17,7 +17,7 @@ pub(super) fn difference<T: Debug + PartialEq>(store: &T, model: &T) -> Option<S
     Some(if theirs.len() == ours.len() { fields(&theirs, &ours) } else { middle(&theirs, &ours) })
 }
 
-/// Line by line, for values of one shape.
+/// Compares two values of the same shape line by line.
 fn fields(store: &[&str], model: &[&str]) -> String {
     let mut told = String::new();
     let differing: Vec<usize> =
@@ -32,7 +32,7 @@ fn fields(store: &[&str], model: &[&str]) -> String {
     told
 }
 
-/// What is left without the lines that both begin and end with.
+/// Shows both values without the lines that they have in common at the start and at the end.
 fn middle(store: &[&str], model: &[&str]) -> String {
     let before = zip(store, model).take_while(|(one, other)| one == other).count();
     let shorter = store.len().min(model.len()).saturating_sub(before);
@@ -45,7 +45,7 @@ fn middle(store: &[&str], model: &[&str]) -> String {
     format!("\n  {}, the store:{}\n  the model:{}", path(model, before), part(store), part(model))
 }
 
-/// The fields that lead to a line.
+/// Returns the path of field names that leads to a line.
 fn path(lines: &[&str], at: usize) -> String {
     let mut within: Vec<(usize, &str)> = Vec::new();
     for line in lines.iter().take(at.saturating_add(1)) {

@@ -1,4 +1,4 @@
-//! What is due, what goes, and how the queues stand.
+//! Due processes, pruning and queues in the model.
 
 use super::request::ModelRejection;
 use super::{ModelRow, StoreModel};
@@ -28,7 +28,7 @@ impl StoreModel {
         Ok(due.into_iter().map(hand).collect())
     }
 
-    /// When the first row without owner is due, or due again.
+    /// Returns the earliest time at which a row without an owner is due, or due again after it was handed out.
     pub(super) fn first_due(&self) -> Option<Timestamp> {
         let mut first: Option<Timestamp> = None;
         for row in self.rows.iter().filter(|row| row.stored.owner.is_none()) {
@@ -38,7 +38,7 @@ impl StoreModel {
         first
     }
 
-    /// What a node owns and has open orders for, in the order of their submits.
+    /// Returns the processes that a lease owns and that have pending actions, in order of submission.
     pub(super) fn wished(&self, by: &Lease) -> Vec<ProcessId> {
         let owned = self.rows.iter().filter(|row| row.stored.owner.as_ref() == Some(by));
         owned.filter(|row| !row.stored.pending_actions.is_empty()).map(ModelRow::id).collect()
@@ -69,7 +69,7 @@ impl StoreModel {
         Ok(PrunedBatch { ids: covered, more, total: self.swept })
     }
 
-    /// Every key with a waiter or a holder, in the order of the keys.
+    /// Returns the queue of every key with a waiting or running process, sorted by key.
     pub(super) fn queues(&self) -> Vec<QueueState> {
         let mut keys: Vec<Option<SlotKey>> = Vec::new();
         for row in &self.rows {

@@ -1,4 +1,4 @@
-//! What is asked of a store, and what it answers.
+//! Requests to a store and their replies.
 
 use longhaul_domain::{
     ActionSeq, AttemptNo, LiveStats, OpId, PendingAction, Policy, PolicyVersion, ProcessId, Retention,
@@ -10,72 +10,72 @@ use longhaul_ports::{
 };
 use std::time::Duration;
 
-/// What is asked of a store.
+/// A request to a store.
 #[derive(Clone, Debug)]
 pub enum ModelRequest {
-    /// Nothing: there was nothing to ask it about.
+    /// No request, because the step found no object to act on.
     Nothing,
-    /// `submit`.
+    /// Calls `submit`.
     Submit(Box<Submission>),
-    /// `claim`.
+    /// Calls `claim`.
     Claim(Lease, ClaimCapacity),
-    /// `commit`.
+    /// Calls `commit`.
     Commit(Box<Change>),
-    /// `enqueue_action`.
+    /// Calls `enqueue_action`.
     Wish(ProcessId, OpId, PendingAction),
-    /// `update_live_stats`.
+    /// Calls `update_live_stats`.
     Touch(Writer, ProcessId, AttemptNo, LiveStats),
-    /// `claim_due`.
+    /// Calls `claim_due`.
     Attention(Lease, u32),
-    /// `sweep`.
+    /// Calls `sweep`.
     Sweep(Retention, u32),
-    /// `set_policy`.
+    /// Calls `set_policy`.
     SetPolicy(PolicyVersion, Policy),
-    /// `register`.
+    /// Calls `register`.
     Register(NodeDescriptor),
-    /// `leave`.
+    /// Calls `leave`.
     Leave(Lease),
-    /// Time passes.
+    /// Advances the clock.
     Pass(Duration),
 }
 
-/// What it answers.
+/// The reply of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelReply {
-    /// Nothing was answered.
+    /// No reply, for a request that calls nothing.
     Done,
-    /// To a submission.
+    /// Reply to `submit`.
     Submitted(Box<Result<SubmitOutcome, ModelRejection>>),
-    /// To a claim or a look at what is due.
+    /// Reply to `claim` or `claim_due`.
     Records(Result<Vec<StoredProcess>, ModelRejection>),
-    /// To a change.
+    /// Reply to `commit`.
     Committed(Result<Revision, ModelRejection>),
-    /// To an order.
+    /// Reply to `enqueue_action`.
     Wished(Result<ActionSeq, ModelRejection>),
-    /// To vitals.
+    /// Reply to `update_live_stats`.
     Touched(Result<(), ModelRejection>),
-    /// To a sweep.
+    /// Reply to `sweep`.
     Swept(Result<PrunedBatch, ModelRejection>),
-    /// To a new policy.
+    /// Reply to `set_policy`.
     Policy(Result<PolicyVersion, ModelRejection>),
-    /// To a registration.
+    /// Reply to `register`.
     Registered(Result<Lease, ModelRejection>),
-    /// To a node that leaves.
+    /// Reply to `leave`.
     Left(Result<(), ModelRejection>),
 }
 
-/// Why not.
+/// Reason why a store refuses a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelRejection {
-    /// It has moved on to this revision.
+    /// The process has this revision instead of the expected one.
     Conflict(Revision),
-    /// The author may not.
+    /// The writer has no valid lease for this write.
     Fenced,
-    /// There is none.
+    /// The process does not exist.
     Missing,
-    /// A guard said no.
+    /// A guard of the store refused the request.
     Refused(StoreRejection),
-    /// Something that no request of these should meet.
+    /// Any other error, which no request of a script should cause.
     Other(String),
 }
 

@@ -1,4 +1,4 @@
-//! Panics that are expected are not printed while the shortest script is looked for.
+//! Suppresses the output of expected panics while proptest searches for the shortest failing script.
 
 use std::cell::{Cell, RefCell};
 use std::panic;
@@ -11,7 +11,8 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// As long as it lives, panics of this thread are kept instead of printed. Those of other threads are printed as ever.
+/// Guard during which panics of this thread are stored instead of printed. Panics of other threads are printed as
+/// usual.
 #[derive(Debug)]
 pub(super) struct SilencePanics(());
 
@@ -32,7 +33,7 @@ impl SilencePanics {
         Self(())
     }
 
-    /// The last panic that was not printed.
+    /// Takes the last panic that was not printed.
     pub(super) fn last(&self) -> Option<String> {
         LAST.take()
     }

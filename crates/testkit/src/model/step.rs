@@ -1,4 +1,4 @@
-//! One step of a script: what is asked, in terms of what there is.
+//! Steps of a script: abstract requests that refer to whatever processes the model has.
 
 use super::StoreModel;
 use super::request::ModelRequest;
@@ -24,68 +24,68 @@ use uuid::Builder;
 /// One step of a script.
 #[derive(Clone, Debug)]
 pub enum ScriptStep {
-    /// Something new.
+    /// Submits a new process.
     Submit(Box<NewProcess>),
-    /// Whoever is next.
+    /// Claims the next waiting processes.
     Claim {
-        /// By this node.
+        /// Number of the claiming node.
         node: u8,
-        /// Under its lease before.
+        /// True to use a lease of the node with an older epoch, which is fenced.
         old: bool,
-        /// Room for so many roots.
+        /// Maximum number of roots that the node may hold.
         roots: u32,
-        /// And so many now.
+        /// Maximum number of processes to claim.
         batch: u32,
     },
-    /// A change, as an engine would decide it.
+    /// Commits a change that an engine would decide.
     Commit {
-        /// Of this process.
+        /// Selects the process.
         which: Index,
-        /// By this input.
+        /// Input from which the change is decided.
         input: Box<Input>,
-        /// By somebody who may not.
+        /// True to write as a node that may not write the process.
         stranger: bool,
-        /// On an older revision.
+        /// True to expect an older revision.
         stale: bool,
     },
-    /// The last change once more.
+    /// Repeats the last commit.
     Again,
-    /// An order for the owner.
+    /// Enqueues a pending action for the owner of the process.
     Wish(Index, PendingAction),
-    /// Signs of life.
+    /// Updates the live stats of a process.
     Touch(Index, Box<LiveStats>),
-    /// What is due.
+    /// Claims due processes: number of the node, maximum number of processes.
     Attention(u8, u32),
-    /// What is old.
+    /// Prunes ended processes by this rule, at most this many.
     Sweep(Retention, u32),
-    /// Other limits.
+    /// Replaces the policy.
     SetPolicy {
-        /// Of the keys.
+        /// Slots of the key patterns `a`, `b` and `c*`.
         slots: Vec<u32>,
-        /// This key is held.
+        /// Number of the key that is put on hold.
         held: Option<u8>,
-        /// On an older version.
+        /// True to expect an older policy version.
         stale: bool,
     },
-    /// A node joins, or joins again.
+    /// Registers a node, possibly for a second time.
     Register {
-        /// This one.
+        /// Number of the node.
         node: u8,
-        /// From this home, if it says so.
+        /// Number of the node's state directory, if the node reports one.
         home: Option<u8>,
     },
-    /// A node leaves.
+    /// Lets a node leave.
     Leave {
-        /// This one.
+        /// Number of the node.
         node: u8,
-        /// Under its lease before.
+        /// True to use a lease of the node with an older epoch, which is fenced.
         old: bool,
     },
-    /// Time passes.
+    /// Advances the clock, in milliseconds.
     Pass(u64),
 }
 
-/// Something new.
+/// Parameters of a new process.
 #[derive(Clone, Debug)]
 pub struct NewProcess {
     key: Option<u8>,
@@ -95,17 +95,20 @@ pub struct NewProcess {
     launch_key: Option<u8>,
     session: bool,
     children: u8,
-    /// 0: done elsewhere at once, 1: done elsewhere in its turn, else a command.
+    /// Kind of work: 0 is reported work that starts at once, 1 is reported work that waits in its queue, other numbers
+    /// are
+    /// commands.
     work: u8,
     delay: Option<u32>,
     claim_for: Option<(u8, u32, bool)>,
     fail_if_queued: bool,
-    /// 0: resolved from an older policy, 1: from a newer one.
+    /// Policy version from which the slots were resolved: 0 is an older one, 1 is a newer one, other numbers are the
+    /// current one.
     policy: u8,
     again: Option<Index>,
 }
 
-/// All that may be asked.
+/// Generates all kinds of steps.
 pub(super) fn steps() -> impl Strategy<Value = ScriptStep> {
     prop_oneof![
         6 => news().prop_map(|new| ScriptStep::Submit(Box::new(new))),
@@ -165,7 +168,7 @@ fn news() -> impl Strategy<Value = NewProcess> {
     })
 }
 
-/// Mostly what gets a life on.
+/// Generates inputs, mostly such that move a process to its next state.
 fn moves() -> impl Strategy<Value = Input> {
     prop_oneof![
         3 => Just(Input::Observation(Observation::Spawned {
@@ -183,7 +186,7 @@ fn moves() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// An end may become known long after it was, and after later ones.
+/// Returns an exit at an arbitrary time: an exit may become known long after it occurred, and after later exits.
 fn exit(code: i32, after: i64) -> Exit {
     let at = longhaul_domain::Timestamp(1_700_000_000_000_i64.saturating_add(after));
     Exit::of(ExitStatus::Code(code), at)
@@ -198,14 +201,14 @@ fn pending_actions() -> impl Strategy<Value = PendingAction> {
 }
 
 impl StoreModel {
-    /// Takes one step.
+    /// Applies one step.
     #[must_use]
     pub fn step(mut self, step: &ScriptStep) -> Self {
         let asked = self.request(step).unwrap_or(ModelRequest::Nothing);
         self.after(asked)
     }
 
-    /// None if there is nothing to ask it about.
+    /// Converts a step to a request. Returns `None` if the model has no object to which the step applies.
     fn request(&mut self, step: &ScriptStep) -> Option<ModelRequest> {
         match step {
             ScriptStep::Submit(new) => self.submission(new).map(|new| ModelRequest::Submit(Box::new(new))),
@@ -276,7 +279,7 @@ impl StoreModel {
             not_before: new.delay.map(|delay| self.now.plus(Duration::from_millis(delay.into()))),
             placement: match new.placement {
                 node @ 0..=2 => Placement::Node(node_id(node)),
-                // No claim of a script asks for these, yet they stand before others in their queue.
+                // No claim of a script covers this placement, yet such processes precede others in their queue.
                 3 => Placement::Here,
                 _ => Placement::Anywhere,
             },
@@ -306,7 +309,7 @@ impl StoreModel {
         })
     }
 
-    /// What an engine would commit after this input, if the rules take it.
+    /// Returns the change that an engine would commit after this input. Returns `None` if the rules refuse the input.
     fn change(
         &mut self,
         stored: &StoredProcess,
@@ -314,7 +317,7 @@ impl StoreModel {
         stranger: bool,
         stale: bool,
     ) -> Option<Change> {
-        // Only a claim of the store's claims.
+        // Only the store itself claims processes.
         if matches!(input, Input::Observation(Observation::Claimed { .. })) {
             return None;
         }
@@ -354,7 +357,7 @@ impl StoreModel {
         self.rows.get(which.index(self.rows.len())).map(|row| row.stored.clone())
     }
 
-    /// One that is there, or as often one that was.
+    /// Selects an existing process or, with equal probability, a pruned one.
     fn pick_ever(&self, which: &Index) -> Option<ProcessId> {
         let there = self.pick(which).map(|stored| stored.process.id);
         if self.gone.is_empty() || which.index(2) == 0 {
@@ -375,7 +378,7 @@ impl StoreModel {
         PolicyVersion(self.policy.0.0.saturating_sub(stale as u64))
     }
 
-    /// Somebody who may not write it.
+    /// Returns a writer that may not write this process.
     fn stranger(&self, stored: &StoredProcess) -> Writer {
         match &stored.owner {
             Some(owner) => {

@@ -1,4 +1,4 @@
-//! What may happen to a process.
+//! Generators for the inputs of a process.
 
 use super::specs::{moment, priority, session_policies, span};
 use crate::suite::must;
@@ -10,7 +10,7 @@ use longhaul_domain::{
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-/// Commands, observations and ticks.
+/// Generates actions, observations and ticks.
 pub fn inputs() -> impl Strategy<Value = Input> {
     prop_oneof![
         4 => commands().prop_map(Input::Action),
@@ -19,7 +19,7 @@ pub fn inputs() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// Everything that may be asked.
+/// Generates all kinds of actions.
 pub fn commands() -> impl Strategy<Value = Action> {
     prop_oneof![
         reports().prop_map(Action::Progress),
@@ -38,7 +38,7 @@ pub fn commands() -> impl Strategy<Value = Action> {
     ]
 }
 
-/// Everything that may be seen, of small attempt numbers.
+/// Generates all kinds of observations, with small attempt numbers.
 pub fn observations() -> impl Strategy<Value = Observation> {
     prop_oneof![
         3 => (attempt(), "[a-c]").prop_map(|(attempt, node)| {
@@ -78,12 +78,12 @@ pub fn observations() -> impl Strategy<Value = Observation> {
     ]
 }
 
-/// What may hold of a live process.
+/// Generates conditions of a live process.
 pub fn conditions() -> impl Strategy<Value = Condition> {
     proptest::sample::select(Condition::ALL.to_vec())
 }
 
-/// Orders for an owner.
+/// Generates pending actions for the owner of a process.
 pub fn pending_actions() -> impl Strategy<Value = PendingAction> {
     prop_oneof![
         cause().prop_map(|cause| PendingAction::Cancel { cause }),
@@ -105,13 +105,13 @@ fn signal_target() -> impl Strategy<Value = SignalTarget> {
     proptest::sample::select(vec![SignalTarget::Main, SignalTarget::Tree])
 }
 
-/// What a worker tells about itself.
+/// Generates progress reports of a worker.
 pub fn reports() -> impl Strategy<Value = ProgressReport> {
     (option::of(progress()), option::of(stage()))
         .prop_map(|(progress, stage)| ProgressReport { progress, stage })
 }
 
-/// Facts about live attempts.
+/// Generates live stats of an attempt.
 pub fn live_stats() -> impl Strategy<Value = LiveStats> {
     let pace = (moment(), progress(), moment(), progress())
         .prop_map(|(first_at, first, last_at, last)| ProgressRate { first_at, first, last_at, last });
@@ -125,12 +125,12 @@ pub fn live_stats() -> impl Strategy<Value = LiveStats> {
         })
 }
 
-/// Limits that may have ended an attempt.
+/// Generates resource limits that may have ended an attempt.
 fn limit() -> impl Strategy<Value = ExceededLimit> {
     prop_oneof![Just(ExceededLimit::Cpu), Just(ExceededLimit::Memory), Just(ExceededLimit::FileSize)]
 }
 
-/// Ways in which a command exits.
+/// Generates exits of a command.
 pub fn exits() -> impl Strategy<Value = Exit> {
     let status = prop_oneof![
         2 => (0..3_i32).prop_map(ExitStatus::Code),
@@ -182,7 +182,7 @@ pub fn exits() -> impl Strategy<Value = Exit> {
         )
 }
 
-/// Ways in which a process ends.
+/// Generates endings of a process.
 pub fn endings() -> impl Strategy<Value = Ending> {
     let failure = prop_oneof![
         exits().prop_map(Failure::Exit),

@@ -1,4 +1,4 @@
-//! Whole lives: a specification and what happens to it.
+//! Whole histories of processes: a spec and the events that happen to the process.
 
 use super::inputs::inputs;
 use super::specs::{span, specs};
@@ -11,42 +11,44 @@ use proptest::prelude::{Strategy, any};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A specification and what happens to it, in order.
+/// A spec and the events that happen to its process, in order.
 #[derive(Clone, Debug)]
 pub struct ProcessScript {
-    /// What was asked for.
+    /// Spec of the process.
     pub spec: Spec,
-    /// What happens.
+    /// Events in their order.
     pub moves: Vec<ScriptEvent>,
 }
 
-/// Something that happens after some time.
+/// An input to a process after some time.
 #[derive(Clone, Debug)]
 pub struct ScriptEvent {
-    /// So much time passes before.
+    /// Time since the previous event.
     pub pass: Duration,
     /// Random bits that the decision may use.
     pub chance: RandomBits,
-    /// What happens.
+    /// Input to the process.
     pub input: Input,
-    /// Whether an observation is of the attempt that fits now; otherwise it names the one that it names.
+    /// True if an observation is changed to refer to the current attempt; false if its attempt number stays as
+    /// generated.
     pub aimed: bool,
 }
 
-/// A process as it is after some of its moves, and what just became true.
+/// A process after one of its inputs, with the events of that input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScriptedRecord {
-    /// The process.
+    /// Process after the input.
     pub process: Process,
-    /// The events since the record before.
+    /// Events since the previous record.
     pub events: Vec<Event>,
-    /// The input that led to them, as it was aimed; none for the submit.
+    /// Input that caused the events, with its final attempt number; `None` for the submission.
     pub input: Option<Input>,
-    /// What the decision knew.
+    /// Context of the decision.
     pub ctx: DecisionContext,
 }
 
-/// Lives of up to `most` moves. Observations mostly fit the present attempt, so that lives get on.
+/// Generates histories of up to `most` inputs. Most observations refer to the current attempt, so that processes
+/// advance.
 pub fn lives(most: usize) -> impl Strategy<Value = ProcessScript> {
     let step = (span(), any::<u64>(), inputs(), proptest::bool::weighted(0.85)).prop_map(
         |(pass, chance, input, aimed)| ScriptEvent { pass, chance: RandomBits(chance), input, aimed },
@@ -55,7 +57,8 @@ pub fn lives(most: usize) -> impl Strategy<Value = ProcessScript> {
 }
 
 impl ProcessScript {
-    /// Plays it through the rules: the record after the submit, and after each input that was not refused.
+    /// Decides all inputs in order. Returns one record after the submission and one after each input that was not
+    /// refused.
     #[must_use]
     pub fn play(&self) -> Vec<ScriptedRecord> {
         let mut ctx = DecisionContext {
@@ -92,7 +95,7 @@ impl ProcessScript {
 }
 
 impl ScriptEvent {
-    /// The input with the attempt that it is about.
+    /// Returns the input, with its attempt number adapted to the process if [`aimed`](Self::aimed) is set.
     #[must_use]
     pub fn aimed_at(&self, process: &Process) -> Input {
         let mut input = self.input.clone();
@@ -105,7 +108,7 @@ impl ScriptEvent {
     }
 }
 
-/// Makes an observation one of this attempt; a claim of the next one.
+/// Makes an observation refer to this attempt. A claim refers to the next attempt instead.
 pub(crate) fn aim(observation: &mut Observation, present: AttemptNo) {
     match observation {
         Observation::DescendantsEnded => {}

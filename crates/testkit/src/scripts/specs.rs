@@ -1,4 +1,4 @@
-//! What may be asked for.
+//! Generators for specs and their parts.
 
 use crate::suite::must;
 use longhaul_domain::{
@@ -13,7 +13,7 @@ use proptest::option;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use std::time::Duration;
 
-/// Everything that may be asked for, from the plainest to the oddest.
+/// Generates specs of all kinds, with arbitrary combinations of fields.
 pub fn specs() -> impl Strategy<Value = Spec> {
     let work = prop_oneof![
         3 => commands_to_run().prop_map(|command| Work::Command(Box::new(command))),
@@ -54,7 +54,7 @@ pub fn specs() -> impl Strategy<Value = Spec> {
     })
 }
 
-/// Commands with everything that can be said about one.
+/// Generates commands with all of their settings.
 pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     let stdin = prop_oneof![Just(Stdin::Null), Just(Stdin::Pipe), text().prop_map(Stdin::File)];
     let stop = (span(), 1..=31_u8, option::of(span()))
@@ -93,7 +93,7 @@ pub fn commands_to_run() -> impl Strategy<Value = CommandSpec> {
     )
 }
 
-/// How it is found out that a command is ready.
+/// Generates readiness checks.
 pub fn ready_whens() -> impl Strategy<Value = ReadyWhen> {
     prop_oneof![
         any::<u16>().prop_map(ReadyWhen::Port),
@@ -103,25 +103,25 @@ pub fn ready_whens() -> impl Strategy<Value = ReadyWhen> {
     ]
 }
 
-/// What to look for in output.
+/// Generates patterns to watch for in output.
 pub fn watch_patterns() -> impl Strategy<Value = WatchPattern> {
     let source = prop_oneof![Just(WatchSource::Both), Just(WatchSource::Stdout), Just(WatchSource::Stderr)];
     (name(), text(), source).prop_map(|(name, pattern, source)| WatchPattern { name, pattern, source })
 }
 
-/// How long work may be silent.
+/// Generates limits on the time without output or progress.
 pub fn silences() -> impl Strategy<Value = SilencePolicy> {
     (option::of(span()), option::of(span()))
         .prop_map(|(idle_after, stall_after)| SilencePolicy { idle_after, stall_after })
 }
 
-/// Work that someone else does.
+/// Generates reported work.
 pub fn reported() -> impl Strategy<Value = ReportedSpec> {
     (option::of(node()), any::<bool>(), option::of(span()), span())
         .prop_map(|(node, queued, heartbeat, grace)| ReportedSpec { node, queued, heartbeat, grace })
 }
 
-/// Where a process may run.
+/// Generates placements.
 pub fn placements() -> impl Strategy<Value = Placement> {
     prop_oneof![
         Just(Placement::Here),
@@ -131,17 +131,17 @@ pub fn placements() -> impl Strategy<Value = Placement> {
     ]
 }
 
-/// What becomes of descendants.
+/// Generates policies for the descendants of a process.
 pub fn children() -> impl Strategy<Value = ChildrenPolicy> {
     prop_oneof![Just(ChildrenPolicy::Keep), Just(ChildrenPolicy::Cancel), Just(ChildrenPolicy::Wait)]
 }
 
-/// What becomes of a process when its session ends.
+/// Generates policies for the end of a session.
 pub fn session_policies() -> impl Strategy<Value = SessionPolicy> {
     prop_oneof![Just(SessionPolicy::Keep), Just(SessionPolicy::Cancel), span().prop_map(SessionPolicy::Grace)]
 }
 
-/// When a failed attempt is followed by another.
+/// Generates retry policies.
 pub fn retries() -> impl Strategy<Value = RetryPolicy> {
     (0..5_u32, span(), span(), vec(any::<i32>(), 0..3), any::<bool>(), any::<bool>()).prop_map(
         |(retries, first, cap, codes, after_timeout, after_interruption)| RetryPolicy {
@@ -155,7 +155,7 @@ pub fn retries() -> impl Strategy<Value = RetryPolicy> {
     )
 }
 
-/// How many slots the keys have.
+/// Generates policies: the slots of keys and held queues.
 pub fn policies() -> impl Strategy<Value = Policy> {
     let pattern = || prop_oneof![name(), name().prop_map(|text| format!("{text}*"))];
     let hold = (moment(), option::of(text())).prop_map(|(since, by)| QueueHold { since, by });
@@ -231,7 +231,7 @@ fn json() -> impl Strategy<Value = JsonText> {
     .prop_map(|text| must(JsonText::checked(text)))
 }
 
-/// Few distinct keys, so that processes meet.
+/// Generates one of three keys, so that processes compete for the same slots.
 fn key() -> impl Strategy<Value = SlotKey> {
     "[a-c]".prop_map(|text| must(SlotKey::new(&text)))
 }
@@ -248,12 +248,12 @@ fn name() -> impl Strategy<Value = String> {
     prop_oneof![4 => "[a-z][a-z0-9-]{0,11}", 1 => "[a-zäß漢🚢]([a-zäß漢🚢 ]{0,8}[a-zäß漢🚢])?"]
 }
 
-/// Whatever a caller may write, control characters included.
+/// Generates arbitrary text, including control characters.
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![3 => "[ -~]{0,16}", 1 => any::<String>()]
 }
 
-/// From nothing to an hour, in whole milliseconds as records keep them.
+/// Generates durations from zero to one hour, in whole milliseconds because records store milliseconds.
 pub(super) fn span() -> impl Strategy<Value = Duration> {
     prop_oneof![Just(Duration::ZERO), (0..3_600_000_u64).prop_map(Duration::from_millis)]
 }

@@ -1,4 +1,5 @@
-//! Two stores that are asked the same answer the same: every adapter is held to the reference in this way.
+//! Compares two stores: both must give the same answers to the same requests. Used to compare every adapter with the
+//! reference store.
 
 use super::store::{StoreFixture, SubmissionBuilder};
 use crate::fakes::SequentialIds;
@@ -16,9 +17,9 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// Asks both stores the same things, drawn from a seed, and fails at the first answer that differs.
+/// Sends the same requests to both stores, generated from a seed. Panics at the first answer that differs.
 ///
-/// Says what the script came to, so that a caller can tell that it came to something.
+/// Returns counts of the results, so that the caller can check that the requests had effects.
 pub async fn agree(one: &StoreFixture, other: &StoreFixture, seed: u64, steps: u32) -> ScriptTally {
     let mut script = OperationScript::new(one, other, seed);
     script.register("a").await;
@@ -34,27 +35,27 @@ pub async fn agree(one: &StoreFixture, other: &StoreFixture, seed: u64, steps: u
     script.tally
 }
 
-/// What a script came to.
+/// Counts of the results of a script.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ScriptTally {
-    /// Submissions that were accepted.
+    /// Number of accepted submissions.
     pub accepted: usize,
-    /// Submissions that were refused.
+    /// Number of refused submissions.
     pub refused: usize,
-    /// Processes that were claimed.
+    /// Number of claimed processes.
     pub claimed: usize,
-    /// Changes that were written.
+    /// Number of successful commits.
     pub written: usize,
-    /// Changes that were not.
+    /// Number of refused commits.
     pub unwritten: usize,
-    /// Rows that were handed out because they were due.
+    /// Number of due processes that were handed out.
     pub handed: usize,
-    /// Records that were let go.
+    /// Number of pruned records.
     pub swept: usize,
 }
 
 impl ScriptTally {
-    /// This and another one.
+    /// Adds two tallies.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self {
@@ -81,7 +82,7 @@ struct OperationScript<'a> {
     tally: ScriptTally,
 }
 
-/// Asks both stores and compares.
+/// Sends a request to both stores, checks that the answers are equal, and returns the answer.
 macro_rules! both {
     ($script:ident, $what:expr, $store:ident => $ask:expr) => {{
         let one = {
@@ -120,7 +121,7 @@ impl<'a> OperationScript<'a> {
         self.draw(one_in) == 0
     }
 
-    /// Mostly one that is in force.
+    /// Returns a random lease, mostly a valid one.
     fn lease(&self) -> Lease {
         let old = self.old.last().filter(|_| self.odds(12));
         let present = || self.leases.values().nth(usize::try_from(self.draw(2)).unwrap_or(0));
@@ -132,7 +133,7 @@ impl<'a> OperationScript<'a> {
         if count == 0 {
             return None;
         }
-        // Mostly one of the latest, so that lives get on.
+        // Mostly one of the latest processes, so that processes advance.
         let back = self.draw(if self.odds(4) { count } else { count.min(8) });
         self.known.iter().rev().nth(usize::try_from(back).unwrap_or(0)).copied()
     }
@@ -285,7 +286,7 @@ impl<'a> OperationScript<'a> {
         }
     }
 
-    /// What concerns every state: descendants, sessions, and the place in a queue.
+    /// Returns an input that is possible in every state: about descendants, sessions, or the position in a queue.
     fn asked_of_any(&self) -> Input {
         match self.draw(8) {
             0 => Input::Action(Action::Terminate { cause: StopCause::User, force: self.odds(2) }),
@@ -355,7 +356,7 @@ impl<'a> OperationScript<'a> {
         both!(self, "a policy", store => store.set_policy(version, &policy)).ok();
     }
 
-    /// Compares everything that can be seen.
+    /// Compares the complete visible state of both stores.
     async fn look(&mut self) {
         for order in [SortOrder::NewestFirst, SortOrder::OldestFirst] {
             let mut after: Option<PageKey> = None;
@@ -388,7 +389,7 @@ impl<'a> OperationScript<'a> {
     }
 }
 
-/// Answers are compared as they are; of an error it is the kind that counts, and the whole of a refusal.
+/// Formats an answer for comparison: a value or a refusal completely, any other error only by its kind.
 fn shown<T: Debug>(answer: &Result<T, StoreError>) -> String {
     match answer {
         Ok(value) => format!("{value:#?}"),
@@ -409,7 +410,7 @@ async fn touched(
     Ok(answers.into_iter().map(|answer| answer.map_err(|error| kind(&error))).collect())
 }
 
-/// What is due is due now, however long it has been.
+/// Normalises the due time in the answer to a lease renewal: a past due time counts as now.
 async fn beaten(
     answer: impl Future<Output = Result<NodeUpdates, StoreError>>,
 ) -> Result<NodeUpdates, StoreError> {

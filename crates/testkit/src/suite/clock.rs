@@ -1,4 +1,4 @@
-//! What every clock promises.
+//! Contract of every clock.
 
 use crate::suite::{must, soon};
 use longhaul_domain::{AwakeTime, Deadline, Timestamp};
@@ -7,34 +7,34 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A clock of its own for each rule; its time passes by itself.
+/// Fixture of one rule: a clock that runs in real time.
 #[derive(Debug)]
 pub struct ClockFixture {
-    /// The clock.
+    /// Clock under test.
     pub clock: Arc<dyn Clock>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl ClockFixture {
-    /// A world around a clock whose time passes by itself.
+    /// Creates a fixture around a clock that runs in real time.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self { clock, _guard: None }
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> ClockFixture) -> ClockFixture {
     open()
 }
 
-/// Neither steady nor awake time goes back, whoever looks.
+/// Steady time and awake time never decrease, on any thread.
 pub async fn time_never_goes_back(world: &ClockFixture) {
     let watchers: Vec<_> = (0..4)
         .map(|_| {
@@ -54,7 +54,7 @@ pub async fn time_never_goes_back(world: &ClockFixture) {
     }
 }
 
-/// Both pass as fast as time does.
+/// Steady time and awake time pass at the speed of real time.
 pub async fn time_passes(world: &ClockFixture) {
     let begin = (world.clock.now(), world.clock.awake(), Instant::now());
     world.clock.sleep_until(Deadline::Awake(begin.1.plus(Duration::from_millis(200)))).await;
@@ -66,14 +66,14 @@ pub async fn time_passes(world: &ClockFixture) {
     assert!(awake >= least && awake <= real, "{awake:?} of {real:?}");
 }
 
-/// The wall clock is not set by us: it shows about what this machine's does.
+/// The wall clock shows the time of this machine within 5 seconds.
 pub async fn the_wall_shows_the_time_of_day(world: &ClockFixture) {
     let since = must(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH));
     let here = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
     assert!((world.clock.wall().0 - here).abs() < 5_000);
 }
 
-/// A sleeper wakes when its deadline has passed, never before, and not much later.
+/// A sleeping task wakes shortly after its deadline, never before.
 pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture) {
     let clock = &world.clock;
     for millis in [1, 15, 70] {
@@ -88,7 +88,7 @@ pub async fn a_sleeper_wakes_at_its_deadline_and_not_before(world: &ClockFixture
     }
 }
 
-/// A deadline that has passed is no reason to wait.
+/// A sleep with a past deadline returns at once.
 pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
     let clock = &world.clock;
     for deadline in [
@@ -101,7 +101,7 @@ pub async fn a_passed_deadline_does_not_park(world: &ClockFixture) {
     }
 }
 
-/// A deadline at the far end of time is waited for, and giving up on it is fine.
+/// A sleep with a very late deadline waits, and can be cancelled by dropping its future.
 pub async fn a_far_deadline_parks(world: &ClockFixture) {
     for deadline in [
         Deadline::At(Timestamp(i64::MAX)),
@@ -113,7 +113,7 @@ pub async fn a_far_deadline_parks(world: &ClockFixture) {
     }
 }
 
-/// Many sleep at once, and each wakes by its own deadline.
+/// Many tasks can sleep at the same time, and each task wakes by its own deadline.
 pub async fn many_sleep_at_once(world: &ClockFixture) {
     let begin = world.clock.now();
     let sleepers: Vec<_> = (0..200_u64)
@@ -131,7 +131,7 @@ pub async fn many_sleep_at_once(world: &ClockFixture) {
     }
 }
 
-/// Runs every rule for clocks, one test each.
+/// Generates one test for each rule about clocks.
 ///
 /// Takes a function that opens a [`ClockFixture`].
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What every vault promises.
+//! Contract of every environment store.
 
 use crate::suite::{must, refused};
 use longhaul_domain::EnvironmentHash;
@@ -7,22 +7,23 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// A vault of its own for each rule, empty, that can be opened again.
+/// Fixture of one rule: an empty environment store that can be reopened.
 pub struct EnvironmentStoreFixture {
-    /// The vault.
+    /// Environment store under test.
     pub vault: Arc<dyn EnvironmentStore>,
     reopen: Box<dyn Fn() -> Arc<dyn EnvironmentStore> + Send + Sync>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl EnvironmentStoreFixture {
-    /// A world around an empty vault; `reopen` opens what the next life of the node would find.
+    /// Creates a fixture. `reopen` opens the environment store; each later call opens it with its previous contents, as
+    /// after a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn EnvironmentStore> + Send + Sync + 'static) -> Self {
         Self { vault: reopen(), reopen: Box::new(reopen), _guard: None }
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -35,7 +36,7 @@ impl fmt::Debug for EnvironmentStoreFixture {
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> EnvironmentStoreFixture) -> EnvironmentStoreFixture {
     open()
 }
@@ -44,7 +45,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// What was kept comes back whole, sorted by name.
+/// A stored environment is returned completely, sorted by name.
 pub async fn what_was_kept_comes_back_sorted(world: &EnvironmentStoreFixture) {
     let odd = "line\nbreak = \"quotes\" \u{1f6a2} \\ \u{7f}";
     let kept = variables(&[("PATH", "/bin"), ("EMPTY", ""), ("ODD", odd), ("A=B", "x")]);
@@ -56,14 +57,14 @@ pub async fn what_was_kept_comes_back_sorted(world: &EnvironmentStoreFixture) {
     assert_eq!(must(world.vault.open(&nothing).await), []);
 }
 
-/// The same variables have the same hash, whatever their order.
+/// The hash does not depend on the order of the variables.
 pub async fn the_order_makes_no_difference(world: &EnvironmentStoreFixture) {
     let one = must(world.vault.keep(&variables(&[("A", "1"), ("B", "2")])).await);
     let other = must(world.vault.keep(&variables(&[("B", "2"), ("A", "1")])).await);
     assert_eq!(one, other);
 }
 
-/// Other variables have another hash, even when their bytes look alike.
+/// Different variables have different hashes, even if their bytes are similar.
 pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) {
     let mut hashes = std::collections::BTreeSet::new();
     let different: [&[(&str, &str)]; 7] = [
@@ -80,7 +81,7 @@ pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) 
     }
 }
 
-/// A hash that was never kept is told.
+/// Opening an unknown hash returns the error that the environment is missing.
 pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
     let known = must(world.vault.keep(&variables(&[("A", "1")])).await);
     let unknown = known.0.chars().rev().collect();
@@ -93,7 +94,7 @@ pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
     }
 }
 
-/// What was kept is there in the next life of the node.
+/// A stored environment is still present after a restart of the node.
 pub async fn what_was_kept_outlives_the_vault(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("TOKEN", "secret")]);
     let hash = must(world.vault.keep(&kept).await);
@@ -102,7 +103,7 @@ pub async fn what_was_kept_outlives_the_vault(world: &EnvironmentStoreFixture) {
     assert_eq!(must(again.keep(&kept).await), hash);
 }
 
-/// Many may keep the same at once.
+/// Several tasks can store the same environment at the same time.
 pub async fn many_keep_the_same_at_once(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("A", "1"), ("B", &"x".repeat(50_000))]);
     let keepers: Vec<_> = (0..8)
@@ -117,14 +118,14 @@ pub async fn many_keep_the_same_at_once(world: &EnvironmentStoreFixture) {
     }
 }
 
-/// Nothing that is printed for debugging shows a value.
+/// Debug output of the store never shows a value.
 pub async fn values_are_never_printed(world: &EnvironmentStoreFixture) {
     let hash = must(world.vault.keep(&variables(&[("TOKEN", "hunter2")])).await);
     must(world.vault.open(&hash).await);
     assert!(!format!("{:?}", world.vault).contains("hunter2"));
 }
 
-/// Runs every rule for vaults, one test each.
+/// Generates one test for each rule about environment stores.
 ///
 /// Takes a function that opens a [`EnvironmentStoreFixture`].
 #[macro_export]

@@ -1,31 +1,31 @@
-//! What every source of identities promises.
+//! Contract of every id source.
 
 use crate::suite::must;
 use longhaul_ports::IdSource;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// A source of its own for each rule.
+/// Fixture of one rule: an id source.
 #[derive(Debug)]
 pub struct IdSourceFixture {
-    /// The source.
+    /// Id source under test.
     pub ids: Arc<dyn IdSource>,
 }
 
 impl IdSourceFixture {
-    /// A world around a source.
+    /// Creates a fixture around an id source.
     #[must_use]
     pub fn new(ids: Arc<dyn IdSource>) -> Self {
         Self { ids }
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> IdSourceFixture) -> IdSourceFixture {
     open()
 }
 
-/// No identity is drawn twice, whoever draws.
+/// No id is generated twice, even if several tasks generate ids concurrently.
 pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
     let drawers: Vec<_> = (0..4)
         .map(|_| {
@@ -44,7 +44,7 @@ pub async fn no_identity_is_drawn_twice(world: &IdSourceFixture) {
     }
 }
 
-/// Each digit of an id is random from the first one on, so that a short prefix is enough to name it.
+/// Every digit of an id is random, including the first one, so that a short prefix suffices to identify a process.
 pub async fn ids_are_random_from_their_first_digit(world: &IdSourceFixture) {
     let drawn: Vec<String> = (0..4_096).map(|_| world.ids.process().to_string()).collect();
     for place in 0..8 {
@@ -65,7 +65,7 @@ pub async fn ids_say_that_they_are_random(world: &IdSourceFixture) {
     }
 }
 
-/// Each bit of chance is set about as often as not.
+/// Each bit of a random number is set about half of the time.
 pub async fn chance_is_spread_over_all_bits(world: &IdSourceFixture) {
     let drawn: Vec<u64> = (0..2_048).map(|_| world.ids.chance().0).collect();
     for bit in 0..64 {
@@ -74,7 +74,7 @@ pub async fn chance_is_spread_over_all_bits(world: &IdSourceFixture) {
     }
 }
 
-/// Runs every rule for sources of identities, one test each.
+/// Generates one test for each rule about id sources.
 ///
 /// Takes a function that opens an [`IdSourceFixture`].
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What every reader of output promises.
+//! Contract of every output log.
 
 use crate::fakes::SequentialIds;
 use crate::suite::{must, parked, refused, some, soon};
@@ -10,36 +10,37 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Writes what a rule reads.
+/// Writes the output that a rule reads.
 #[async_trait]
 pub trait OutputFeed: Debug + Send + Sync + 'static {
-    /// Appends output of an attempt that is under way, and begins it if need be; nothing may be written. It can be read
-    /// on return.
+    /// Appends to the output of a running attempt, and creates the output if necessary. `bytes` may be empty. The bytes
+    /// can
+    /// be read when the call returns.
     async fn write(&self, key: AttemptKey, source: OutputSource, bytes: &[u8]);
 
-    /// Lets so much time pass.
+    /// Lets this time pass.
     async fn pass(&self, span: Duration);
 }
 
-/// Output of its own for each rule, empty.
+/// Fixture of one rule: an empty output log and a writer.
 #[derive(Debug)]
 pub struct OutputFixture {
-    /// The reader.
+    /// Output log under test.
     pub output: Arc<dyn OutputLog>,
-    /// The writer.
+    /// Writer of the output.
     pub pen: Arc<dyn OutputFeed>,
     ids: SequentialIds,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl OutputFixture {
-    /// A world around a reader and the writer of what it reads.
+    /// Creates a fixture from an output log and the writer of its output.
     #[must_use]
     pub fn new(output: Arc<dyn OutputLog>, pen: Arc<dyn OutputFeed>) -> Self {
         Self { output, pen, ids: SequentialIds::default(), _guard: None }
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -62,7 +63,7 @@ impl OutputFixture {
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> OutputFixture) -> OutputFixture {
     open()
 }
@@ -73,7 +74,7 @@ fn bytes(page: &OutputPage) -> Vec<u8> {
     page.chunks.iter().flat_map(|chunk| chunk.bytes.clone()).collect()
 }
 
-/// Every byte that was written is read, whatever its value, in the order of writing, and by its stream.
+/// Every written byte is read, regardless of its value, in the order of writing and with its stream.
 pub async fn every_byte_is_read_in_order(world: &OutputFixture) {
     let key = world.key();
     let every: Vec<u8> = (0..=255).collect();
@@ -96,7 +97,7 @@ pub async fn every_byte_is_read_in_order(world: &OutputFixture) {
     assert_eq!(must(world.output.size(key).await).end, 268);
 }
 
-/// A byte keeps its offset for ever: whoever reads from there finds it.
+/// The offset of a byte never changes.
 pub async fn bytes_keep_their_offsets(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "0123").await;
@@ -115,7 +116,7 @@ pub async fn bytes_keep_their_offsets(world: &OutputFixture) {
     assert_eq!(before.next, 8);
 }
 
-/// A page holds no more than was wanted, and the next one goes on where it says.
+/// A page contains at most the requested number of bytes, and the next page continues at the position it names.
 pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
     let key = world.key();
     for line in 0..40 {
@@ -141,7 +142,7 @@ pub async fn pages_go_on_where_the_last_one_ended(world: &OutputFixture) {
     }
 }
 
-/// Of a chosen stream, that alone is read, page by page as well.
+/// A read of one stream returns only bytes of that stream, also over several pages.
 pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     let key = world.key();
     for _ in 0..10 {
@@ -168,7 +169,7 @@ pub async fn a_chosen_stream_comes_alone(world: &OutputFixture) {
     }
 }
 
-/// Behind the end there is nothing, and no error.
+/// A read behind the end returns an empty page, not an error.
 pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "").await;
@@ -180,7 +181,7 @@ pub async fn behind_the_end_there_is_nothing(world: &OutputFixture) {
     assert_eq!(world.page(key, OutputRead { from: 1000, ..ALL }).await.chunks, []);
 }
 
-/// An attempt that never ran has no output, and every question says so.
+/// An attempt that never ran has no output, and every method returns the error `Missing`.
 pub async fn missing_output_is_told(world: &OutputFixture) {
     let key = world.key();
     let output = &world.output;
@@ -191,7 +192,7 @@ pub async fn missing_output_is_told(world: &OutputFixture) {
     refused!(soon(output.grown(key, 0)).await, OutputError::Missing { .. });
 }
 
-/// The last lines begin where they are counted from the end; an unfinished line is a line.
+/// The start of the last lines is counted from the end. An unfinished line counts as a line.
 pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "one\n").await;
@@ -209,7 +210,7 @@ pub async fn the_last_lines_are_counted_from_the_end(world: &OutputFixture) {
     assert_eq!(must(last(2, None).await), 14);
 }
 
-/// The bytes since a moment begin with the first one that was written then or later.
+/// The output since a time starts with the first byte that was written at that time or later.
 pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "early").await;
@@ -227,13 +228,13 @@ pub async fn since_finds_the_first_byte_of_a_moment(world: &OutputFixture) {
     assert_eq!(must(since(last.at.0 + 1_000_000).await), 9);
 }
 
-/// Whoever waits for more parks until there is more, and not when there is.
+/// A wait for growth returns at once if there is more output, and otherwise waits until there is.
 pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) {
     let key = world.key();
     world.out(key, "text").await;
     must(soon(world.output.grown(key, 3)).await);
     let output = Arc::clone(&world.output);
-    // It may return early; then it is asked again.
+    // The call may return early; then it is repeated.
     let waiter = tokio::spawn(async move {
         loop {
             must(output.grown(key, 4).await);
@@ -247,7 +248,7 @@ pub async fn whoever_waits_for_more_parks_until_there_is(world: &OutputFixture) 
     must(soon(waiter).await);
 }
 
-/// The attempts of a process have output of their own.
+/// Each attempt of a process has separate output.
 pub async fn attempts_are_kept_apart(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
@@ -258,7 +259,7 @@ pub async fn attempts_are_kept_apart(world: &OutputFixture) {
     assert_ne!(world.output.place(first), world.output.place(second));
 }
 
-/// Removed output is gone, of all attempts, and nobody else's; removing it again is fine.
+/// A removal deletes the output of all attempts of the process, and no other output. It may be repeated.
 pub async fn removed_output_is_gone(world: &OutputFixture) {
     let first = world.key();
     let second = AttemptKey { attempt: AttemptNo(2), ..first };
@@ -275,7 +276,8 @@ pub async fn removed_output_is_gone(world: &OutputFixture) {
     must(world.output.remove(world.key().id).await);
 }
 
-/// What is kept is listed in the order of ids, page by page, each process once however many attempts it has.
+/// Processes with stored output are listed in the order of their ids, page by page. Each process is listed once,
+/// regardless of the number of its attempts.
 pub async fn what_is_kept_is_listed_page_by_page(world: &OutputFixture) {
     assert_eq!(must(world.output.kept(None, 10).await), []);
     let mut ids = Vec::new();
@@ -297,7 +299,7 @@ pub async fn what_is_kept_is_listed_page_by_page(world: &OutputFixture) {
     assert_eq!(must(world.output.kept(None, 100).await), rest);
 }
 
-/// Runs every rule for readers of output, one test each.
+/// Generates one test for each rule about output logs.
 ///
 /// Takes a function that opens an [`OutputFixture`].
 #[macro_export]

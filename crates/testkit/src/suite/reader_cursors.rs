@@ -1,4 +1,4 @@
-//! What every keeper of bookmarks promises.
+//! Contract of every store of reader cursors.
 
 use crate::suite::must;
 use longhaul_ports::{ClosedReader, EventCursor, ReaderCursors};
@@ -6,28 +6,30 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Bookmarks of their own for each rule, empty, that can be opened again.
+/// Fixture of one rule: an empty store of reader cursors that can be reopened.
 pub struct ReaderCursorsFixture {
-    /// The bookmarks.
+    /// Store of reader cursors under test.
     pub bookmarks: Arc<dyn ReaderCursors>,
     reopen: Box<dyn Fn() -> Arc<dyn ReaderCursors> + Send + Sync>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl ReaderCursorsFixture {
-    /// A world around bookmarks where nothing is kept; `reopen` opens what the next life of the node would find.
+    /// Creates a fixture. `reopen` opens the store of cursors; each later call opens it with its previous contents, as
+    /// after
+    /// a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn ReaderCursors> + Send + Sync + 'static) -> Self {
         Self { bookmarks: reopen(), reopen: Box::new(reopen), _guard: None }
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
     }
 
-    /// Where a reader is found in the next life.
+    /// Returns the cursor of a reader as it is found after a restart of the node.
     async fn found_later(&self, reader: &str) -> Option<EventCursor> {
         must((self.reopen)().find(reader).await)
     }
@@ -39,12 +41,12 @@ impl fmt::Debug for ReaderCursorsFixture {
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> ReaderCursorsFixture) -> ReaderCursorsFixture {
     open()
 }
 
-/// A reader that never kept anything is nowhere.
+/// A reader without a stored cursor has no cursor and is not closed.
 pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.find("chat").await), None);
     must(world.bookmarks.keep("mail", EventCursor(1)).await);
@@ -52,7 +54,7 @@ pub async fn an_unknown_reader_is_nowhere(world: &ReaderCursorsFixture) {
     assert_eq!(must(world.bookmarks.closed("chat").await), None);
 }
 
-/// What was kept last is found, at once and in the next life, by each reader its own.
+/// The last cursor stored with `keep` is found, at once and after a restart, separately for each reader.
 pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture) {
     for place in [0, 7, 4_711, u64::MAX, 12] {
         must(world.bookmarks.keep("chat", EventCursor(place)).await);
@@ -63,7 +65,7 @@ pub async fn the_last_place_that_was_kept_is_found(world: &ReaderCursorsFixture)
     assert_eq!(world.found_later("mail").await, Some(EventCursor(1)));
 }
 
-/// What was noted is found by whoever comes after an end without a farewell.
+/// The last cursor written with `note` is found after a crash.
 pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(3)).await);
     for place in [4, 9, 10, u64::MAX, 11] {
@@ -75,7 +77,8 @@ pub async fn the_last_note_is_found_after_a_crash(world: &ReaderCursorsFixture) 
     assert_eq!(world.found_later("new").await, Some(EventCursor(5)), "also without anything kept before");
 }
 
-/// A place that is kept stands above every note before it, also where it lies behind it: a log may begin anew.
+/// A cursor stored with `keep` replaces every earlier note, even if the note has a later position, because an event log
+/// may start again from zero.
 pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(50)).await);
     must(world.bookmarks.note("chat", EventCursor(99)).await);
@@ -85,7 +88,7 @@ pub async fn what_is_kept_replaces_every_note(world: &ReaderCursorsFixture) {
     assert_eq!(world.found_later("chat").await, Some(EventCursor(3)));
 }
 
-/// A reader that was closed is closed in the next life, with the reason, and nobody else is.
+/// A closed reader stays closed across restarts, with the reason. Other readers are not affected.
 pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCursorsFixture) {
     must(world.bookmarks.keep("chat", EventCursor(7)).await);
     must(world.bookmarks.close("chat", "gone: https://example.com").await);
@@ -103,7 +106,7 @@ pub async fn a_closed_reader_stays_closed_until_it_is_opened(world: &ReaderCurso
     }
 }
 
-/// A name that could lead elsewhere is an error, whatever is asked.
+/// Every call with a reader name that could point to another file is refused.
 pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture) {
     let bookmarks = &world.bookmarks;
     for name in ["", ".", "..", "../chat", "a/b", "a.note", "nul\0"] {
@@ -115,7 +118,7 @@ pub async fn a_name_that_leads_elsewhere_is_refused(world: &ReaderCursorsFixture
     }
 }
 
-/// Readers that keep their places at the same time do not disturb each other.
+/// Several readers can store their cursors at the same time.
 pub async fn many_readers_keep_at_once(world: &ReaderCursorsFixture) {
     let readers: Vec<_> = (0..8_u64)
         .map(|number| {
@@ -140,7 +143,7 @@ pub async fn many_readers_keep_at_once(world: &ReaderCursorsFixture) {
     }
 }
 
-/// Runs every rule for bookmarks, one test each.
+/// Generates one test for each rule about stores of reader cursors.
 ///
 /// Takes a function that opens a [`ReaderCursorsFixture`].
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What every store promises that may lose what it kept: it takes it back.
+//! Contract of stores that may lose data: lost records can be restored.
 
 mod rules;
 
@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Runs every rule for stores that take back what they lost, one test each.
+/// Generates one test for each rule about stores that accept lost records again.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`RestoreFixture`](crate::suite::RestoreFixture) around an empty store whose leases last
@@ -49,20 +49,20 @@ macro_rules! restoring_store_suite {
     };
 }
 
-/// A store of its own for each rule that can be made to lose everything.
+/// Fixture of one rule: a store that can be made to lose all data.
 pub struct RestoreFixture {
     world: StoreFixture,
     restore: Arc<dyn Restore>,
     empty: Box<dyn Fn() + Send + Sync>,
 }
 
-/// Opens a world with a clock of its own.
+/// Opens a fixture with a clock of its own.
 pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> RestoreFixture) -> RestoreFixture {
     open(VirtualClock::default()).await
 }
 
 impl RestoreFixture {
-    /// A world around a store that takes its time from this clock, and what makes that store lose everything.
+    /// Creates a fixture around a store that uses this clock. `empty` makes the store lose all data.
     pub fn new<S: Store + Restore>(
         store: Arc<S>,
         clock: VirtualClock,
@@ -71,7 +71,7 @@ impl RestoreFixture {
         Self { world: StoreFixture::new(store.clone(), clock), restore: store, empty: Box::new(empty) }
     }
 
-    /// The same; what is given lives as long as the world, such as a server.
+    /// Keeps `guard` alive as long as the fixture, for example a server.
     #[must_use]
     pub fn guarded(self, guard: impl std::any::Any + Send + Sync) -> Self {
         Self { world: self.world.guarded(guard), ..self }
@@ -86,7 +86,7 @@ impl RestoreFixture {
         super::some(restored.pop())
     }
 
-    /// Gives back what has to be missing, and loads it.
+    /// Restores a record, checks that it was missing, and loads it.
     async fn given(&self, by: &Lease, kept: &StoredProcess) -> StoredProcess {
         let restored = self.give(by, kept).await;
         let there = self.load(kept.process.id).await;
@@ -94,7 +94,7 @@ impl RestoreFixture {
         there
     }
 
-    /// The latest event.
+    /// Returns the latest event in the event log.
     async fn last_event(&self) -> Event {
         let page = must(self.store.read(None, 10_000, false).await);
         super::some(page.events.last().map(|logged| logged.event.clone()))

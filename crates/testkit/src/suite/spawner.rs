@@ -1,4 +1,4 @@
-//! What every spawner promises.
+//! Contract of every spawner.
 
 use crate::fakes::SequentialIds;
 use crate::suite::{EVENT_TIMEOUT, PARK_CHECK, instead_of, locked, must, refused, some};
@@ -27,62 +27,65 @@ pub use senses::{
     whoever_does_not_read_is_never_seen_to_wait, whoever_waits_for_input_is_seen_to_wait_until_there_is_some,
 };
 
-/// The commands that rules run, and the time in which they do.
+/// The commands that rules run, and their time.
 ///
-/// Which rules there are for a spawner depends on its [capabilities](Spawner::capabilities).
+/// The [capabilities](Spawner::capabilities) of a spawner determine which rules apply to it.
 #[async_trait]
 pub trait TestCommands: Debug + Send + Sync + 'static {
-    /// A command that exits by itself so long after its start.
+    /// Returns a command that exits with `code` after this time.
     fn exits(&self, after: Duration, code: u8) -> CommandSpec;
 
-    /// A command that runs until it is stopped; where signals are sent, until TERM ends it.
+    /// Returns a command that runs until it is stopped. If the spawner sends signals, SIGTERM must end the command.
     fn runs(&self) -> CommandSpec;
 
-    /// A command that only KILL ends; for spawners that send signals.
+    /// Returns a command that only SIGKILL ends. Needed for spawners that send signals.
     fn ignores_term(&self) -> Option<CommandSpec> {
         None
     }
 
-    /// A command whose program does not exist.
+    /// Returns a command whose program does not exist.
     fn missing(&self) -> CommandSpec;
 
-    /// A command with a pipe as its standard input that writes back whatever is written to it, and exits with code 0 at
-    /// the end of its input; for spawners that can write input.
+    /// Returns a command with a pipe as its standard input. The command copies its input to its output, and exits with
+    /// code
+    /// 0 at the end of the input. Needed for spawners that can write input.
     fn echoes(&self) -> Option<CommandSpec> {
         None
     }
 
-    /// A command with a pipe as its standard input that waits for one line, and runs on without reading then; for
-    /// spawners that can write input and look.
+    /// Returns a command with a pipe as its standard input. The command waits for one line, and then runs without
+    /// reading
+    /// any more. Needed for spawners that can write input and inspect process trees.
     fn asks(&self) -> Option<CommandSpec> {
         None
     }
 
-    /// A command that listens on this TCP port; for spawners that can look.
+    /// Returns a command that listens on this TCP port. Needed for spawners that can inspect process trees.
     fn listens(&self) -> Option<(CommandSpec, u16)> {
         None
     }
 
-    /// Lets so much time pass.
+    /// Lets this time pass.
     async fn pass(&self, span: Duration);
 
-    /// The spawner of the manager's next life, after the last one was dropped without a word.
+    /// Opens the spawner for the next run of the manager, after the previous spawner was dropped without a shutdown.
     async fn reopen(&self) -> Arc<dyn Spawner>;
 }
 
-/// A spawner of its own for each rule, with nothing to watch.
+/// Fixture of one rule: a spawner that watches no attempt yet.
 #[derive(Debug)]
 pub struct SpawnerFixture {
     spawner: Mutex<Option<Arc<dyn Spawner>>>,
     actors: Arc<dyn TestCommands>,
     ids: SequentialIds,
-    /// The commands that were ordered, for the lives after them.
+    /// Commands of all requested starts, needed to adopt their attempts in later runs.
     commands: Mutex<BTreeMap<AttemptKey, CommandSpec>>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl SpawnerFixture {
-    /// A world around the commands; the first life of the manager opens its spawner in the same way as the later ones.
+    /// Creates a fixture around the commands. All spawners, including the first one, are opened with
+    /// [`TestCommands::reopen`].
     #[must_use]
     pub fn new(actors: Arc<dyn TestCommands>) -> Self {
         Self {
@@ -94,7 +97,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
@@ -111,7 +114,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// Drops the spawner without a word and opens the next one.
+    /// Simulates a crash of the manager: drops the spawner without a shutdown and opens the next one.
     async fn crash(&self) -> Arc<dyn Spawner> {
         drop(locked(&self.spawner).take());
         self.spawner().await
@@ -128,7 +131,7 @@ impl SpawnerFixture {
         }
     }
 
-    /// Asks the present spawner what became of an attempt that was ordered.
+    /// Adopts an attempt whose start was requested earlier.
     async fn adopt(&self, key: AttemptKey) -> Adopted {
         let command = some(locked(&self.commands).get(&key).cloned());
         must(self.spawner().await.adopt(key, &command).await)
@@ -141,7 +144,7 @@ impl SpawnerFixture {
         key
     }
 
-    /// Starts a command and sees it run.
+    /// Starts a command and checks that the spawner reports it as running.
     async fn run(&self, command: CommandSpec) -> AttemptKey {
         let key = self.start(command).await;
         let seen = self.next().await;
@@ -161,7 +164,7 @@ impl SpawnerFixture {
         self.spawner().await.capabilities()
     }
 
-    /// Checks that an exit tells this code, or only whether it is 0 where no other codes are told.
+    /// Checks the exit code. If the spawner does not report exit codes, checks only whether the code is 0.
     async fn assert_code(&self, exit: &Exit, code: u8) {
         let expected = ExitStatus::Code(i32::from(code));
         let is_right = if self.can().await.exit_codes {
@@ -182,7 +185,9 @@ impl SpawnerFixture {
         exit
     }
 
-    /// What is seen while so much real time passes, and at least as much of the actors' own.
+    /// Returns the next event of the spawner. Returns `None` if no event comes within this real time, during which at
+    /// least
+    /// as much time of the commands passes.
     async fn seen_within(&self, span: Duration) -> Option<SpawnerEvent> {
         let spawner = self.spawner().await;
         let next = spawner.next();
@@ -203,7 +208,7 @@ impl SpawnerFixture {
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> SpawnerFixture) -> SpawnerFixture {
     open()
 }
@@ -217,7 +222,7 @@ fn patient(mut command: CommandSpec, grace: Duration) -> CommandSpec {
     command
 }
 
-/// A command is seen to run and then to exit with its code, each once.
+/// A command is reported once as running and once as exited, with its exit code.
 pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     for code in [0, 7, 255] {
         let key = world.run(world.actors.exits(Duration::ZERO, code)).await;
@@ -229,7 +234,7 @@ pub async fn a_command_runs_and_exits_with_its_code(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// An attempt that was started before is not started twice.
+/// Repeated start requests start an attempt only once.
 pub async fn an_attempt_is_started_once(world: &SpawnerFixture) {
     let order = world.order(world.actors.exits(Duration::from_millis(100), 3));
     let spawner = world.spawner().await;
@@ -243,7 +248,7 @@ pub async fn an_attempt_is_started_once(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A program that does not exist is told, and nothing ran.
+/// A program that does not exist is reported as a failed start, and no command runs.
 pub async fn a_missing_program_is_told(world: &SpawnerFixture) {
     let order = world.order(world.actors.missing());
     let key = order.key;
@@ -263,7 +268,7 @@ pub async fn a_missing_program_is_told(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A stop ends the command, and the exit names who asked.
+/// A stop ends the command, and the exit contains the cause of the stop.
 pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     must(world.spawner().await.stop(key, GRACEFUL).await);
@@ -275,7 +280,7 @@ pub async fn a_stop_ends_the_command(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// Whoever does not listen is killed when its grace is over.
+/// A command that ignores a stop is killed after its grace period.
 pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
@@ -288,7 +293,7 @@ pub async fn whoever_ignores_a_stop_is_killed_after_its_grace(world: &SpawnerFix
     assert_eq!((exit.stopped, exit.last_signal), (Some(StopCause::User), Some(9)));
 }
 
-/// A forced stop kills at once, also after a gentle one.
+/// A forced stop kills at once, even after a graceful stop.
 pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
     if !world.can().await.signals {
         return;
@@ -303,7 +308,7 @@ pub async fn a_forced_stop_does_not_wait(world: &SpawnerFixture) {
     assert_eq!(world.exit(key).await.status, KILLED);
 }
 
-/// A stop that is asked before the start was answered takes effect all the same.
+/// A stop that is requested before the result of the start is known still takes effect.
 pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
     let key = world.start(world.actors.runs()).await;
     must(world.spawner().await.stop(key, GRACEFUL).await);
@@ -319,12 +324,12 @@ pub async fn a_stop_before_the_answer_takes_effect(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// A stop is safe to ask again, and the end is seen once.
+/// A stop can be requested twice, and the exit is reported once.
 pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.runs()).await;
     let spawner = world.spawner().await;
     must(spawner.stop(key, GRACEFUL).await);
-    // The second one may find it gone already.
+    // The second stop may find that the attempt has already ended.
     if let Err(error) = spawner.stop(key, GRACEFUL).await {
         assert!(matches!(error, SpawnError::Unknown { .. }), "{error:?}");
     }
@@ -332,7 +337,7 @@ pub async fn a_stop_is_safe_to_ask_again(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// What is not watched here cannot be stopped, halted, or let go on.
+/// An attempt that the spawner does not watch cannot be stopped, paused or resumed.
 pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
     let key = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
@@ -343,7 +348,7 @@ pub async fn an_unknown_attempt_is_told(world: &SpawnerFixture) {
     }
 }
 
-/// A halted command does not get on until it is let go on, however often that is asked.
+/// A paused command does not advance until it is resumed. Both requests may be repeated.
 pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
@@ -359,7 +364,7 @@ pub async fn a_halted_command_does_not_get_on(world: &SpawnerFixture) {
     world.assert_code(&exit, 6).await;
 }
 
-/// A halted command can be stopped and killed.
+/// A paused command can be stopped and killed.
 pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
     let spawner = world.spawner().await;
     if !spawner.capabilities().pause {
@@ -377,7 +382,7 @@ pub async fn a_halted_command_can_be_stopped(world: &SpawnerFixture) {
     assert_eq!(world.exit(key).await.stopped, Some(StopCause::User));
 }
 
-/// What is watched and runs uses something, and gives back no processor time; of anything else no usage is told.
+/// Resource usage is reported only for watched running attempts, and their CPU time never decreases.
 pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     let stranger = world.order(world.actors.runs()).key;
     let spawner = world.spawner().await;
@@ -402,7 +407,7 @@ pub async fn usage_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     refused!(spawner.usage(key).await, SpawnError::Unknown { .. });
 }
 
-/// Many run at once, and each is seen to begin and to end, in this order.
+/// Many commands can run at the same time; each is reported first as running and then as exited.
 pub async fn many_run_at_once(world: &SpawnerFixture) {
     let mut keys = Vec::new();
     for code in 0..12_u8 {
@@ -427,7 +432,7 @@ pub async fn many_run_at_once(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// Runs every rule for spawners, one test each.
+/// Generates one test for each rule about spawners.
 ///
 /// Takes a function that opens a [`SpawnerFixture`].
 #[macro_export]

@@ -1,4 +1,4 @@
-//! What every store promises.
+//! Contract of every store.
 
 mod at_once;
 mod claim;
@@ -51,11 +51,12 @@ pub use tree::*;
 pub use world::{ConnectionCut, StoreFixture, open};
 pub(crate) use world::{claimant, exited, never_ran, node_id, room, spawned};
 
-/// Runs every rule for stores, one test each.
+/// Generates one test for each rule about stores.
 ///
-/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty store. It
-/// is called inside a multi-threaded runtime. Where leases end, they have to outlast the rules, which let up to a day
-/// pass: give this suite leases of a week, and [`leased_store_suite`](crate::leased_store_suite) short ones.
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty
+/// store. The function is called inside a multi-threaded runtime. If the leases of the store expire, they must last
+/// longer than the rules, which advance the clock by up to one day: use leases of one week for this suite, and short
+/// leases for [`leased_store_suite`](crate::leased_store_suite).
 #[macro_export]
 macro_rules! store_suite {
     ($open:expr $(,)?) => {

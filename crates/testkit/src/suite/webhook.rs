@@ -1,4 +1,4 @@
-//! What everything that carries letters promises.
+//! Contract of every webhook transport.
 
 mod receiver;
 
@@ -12,14 +12,16 @@ use std::time::{Duration, Instant};
 
 const OK_RESPONSE: &str = "HTTP/1.1 204 No Content\r\n\r\n";
 
-/// A post of its own for each rule. Its receivers are on this machine, and are asked without TLS.
+/// Fixture of one rule: a webhook transport. The receivers run on this machine, without TLS.
 pub struct WebhookFixture {
     post: Arc<dyn WebhookTransport>,
     patience: Duration,
 }
 
 impl WebhookFixture {
-    /// A world around a post that gives a receiver so much time for its answer; less than a second makes the rules fast.
+    /// Creates a fixture around a transport whose response timeout is `patience`. A timeout below one second keeps the
+    /// rules
+    /// fast.
     #[must_use]
     pub fn new(post: Arc<dyn WebhookTransport>, patience: Duration) -> Self {
         Self { post, patience }
@@ -36,7 +38,7 @@ impl fmt::Debug for WebhookFixture {
     }
 }
 
-/// Opens a world.
+/// Opens a fixture.
 pub fn open(open: impl FnOnce() -> WebhookFixture) -> WebhookFixture {
     open()
 }
@@ -52,13 +54,13 @@ fn letter(address: &str, id: &str) -> WebhookRequest {
     }
 }
 
-/// An address where nobody is.
+/// Returns a local address on which no program listens.
 fn nobody() -> SocketAddr {
     let listener = must(TcpListener::bind("127.0.0.1:0"));
     must(listener.local_addr())
 }
 
-/// A letter arrives as it was written: method, path, headers and body.
+/// A request arrives unchanged: method, path, headers and body.
 pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let address = receiver.url("/hooks/a%20b?c=d");
@@ -74,7 +76,7 @@ pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
     assert_eq!(request.body, letter.body);
 }
 
-/// Every answer is a receipt, also one that refuses.
+/// Every HTTP response is returned as a response, including refusals and server errors.
 pub async fn every_answer_is_a_receipt(world: &WebhookFixture) {
     for status in [200, 202, 204, 400, 404, 410, 429, 500, 503, 599] {
         let answer = format!("HTTP/1.1 {status} So\r\ncontent-length: 0\r\n\r\n");
@@ -83,7 +85,7 @@ pub async fn every_answer_is_a_receipt(world: &WebhookFixture) {
     }
 }
 
-/// A redirect is an answer like any other: nobody but the address of the letter is contacted.
+/// A redirect is returned like any other response and is not followed.
 pub async fn a_redirect_leads_nowhere(world: &WebhookFixture) {
     let elsewhere = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     for status in [301, 302, 303, 307, 308] {
@@ -96,7 +98,7 @@ pub async fn a_redirect_leads_nowhere(world: &WebhookFixture) {
     assert_eq!(elsewhere.requests(), []);
 }
 
-/// How long a receiver wants to be left alone is told, in seconds; what makes no sense is not.
+/// The header `Retry-After` is returned if it is a number of seconds. Any other value is ignored.
 pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
     for (text, seconds) in [("120", Some(120)), ("0", Some(0)), ("soon", None), ("-1", None)] {
         let answer = format!("HTTP/1.1 503 Slow\r\nretry-after: {text}\r\ncontent-length: 0\r\n\r\n");
@@ -106,7 +108,7 @@ pub async fn a_wish_for_time_is_told(world: &WebhookFixture) {
     }
 }
 
-/// A receiver that is not there, hangs up, or speaks something else cannot be reached.
+/// A receiver that does not exist, disconnects, or does not send HTTP causes the error `Unreachable`.
 pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
     refused!(world.send(&format!("http://{}/", nobody())).await, WebhookTransportError::Unreachable { .. });
     let endless = format!("HTTP/1.1 200 OK\r\n{}", "x: yyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(40_000));
@@ -116,7 +118,7 @@ pub async fn who_gives_no_answer_cannot_be_reached(world: &WebhookFixture) {
     }
 }
 
-/// A receiver that is there and says nothing is given up in a bounded time.
+/// A receiver that accepts the connection but does not respond causes the error `Silent` within a bounded time.
 pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
     for answer in ["", "HTTP/1.1 200 OK\r\nx: "] {
         let receiver = TestReceiver::saying(answer, ReceiverBehavior::Stays).await;
@@ -126,7 +128,7 @@ pub async fn a_silent_receiver_is_given_up(world: &WebhookFixture) {
     }
 }
 
-/// Of an answer nothing but the head counts: what follows it may come slowly, be endless, or make no sense.
+/// Only the head of a response matters. A body that is slow, endless or malformed does not delay the result.
 pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
     for (answer, then) in [
         ("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n{", ReceiverBehavior::Stays),
@@ -144,7 +146,7 @@ pub async fn what_follows_the_head_holds_nobody_up(world: &WebhookFixture) {
     }
 }
 
-/// Letters one after the other arrive once each, in order, also at a receiver that hangs up after each.
+/// Consecutive requests arrive once each and in order, even if the receiver disconnects after each response.
 pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
     for then in [ReceiverBehavior::Reads, ReceiverBehavior::HangsUp] {
         let receiver = TestReceiver::saying(OK_RESPONSE, then).await;
@@ -161,7 +163,7 @@ pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
     }
 }
 
-/// Letters of several senders at once arrive once each, and each sender gets its own answer.
+/// Concurrent requests arrive once each, and each sender gets the response to its own request.
 pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
     let mut receivers = Vec::new();
     for status in [200, 404, 503] {
@@ -196,7 +198,7 @@ pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
     }
 }
 
-/// What can never be sent says so, and nobody is contacted.
+/// A request that can never be sent causes the error `Unusable`, and no receiver is contacted.
 pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let with = |name: &str, value: &str| {
@@ -212,7 +214,7 @@ pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
     assert_eq!(receiver.requests(), []);
 }
 
-/// Runs every rule for what carries letters, one test each.
+/// Generates one test for each rule about webhook transports.
 ///
 /// Takes a function that opens a [`WebhookFixture`].
 #[macro_export]

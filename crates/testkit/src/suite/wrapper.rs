@@ -1,4 +1,5 @@
-//! What every store promises that wraps another one: no call ends in a default of the port.
+//! Contract of stores that wrap another store: every call is passed on, and no call ends in a default method of the
+//! port.
 
 use crate::fakes::{CalledMethod, ProbeStore};
 use crate::suite::store::{StoreFixture, room, spawned};
@@ -9,7 +10,7 @@ use longhaul_ports::{
     Writer,
 };
 
-/// Methods that cannot fail, and so are no [`StoreMethod`].
+/// Methods that cannot fail, and therefore have no [`StoreMethod`].
 const SURE: [CalledMethod; 5] = [
     CalledMethod::AwaySince,
     CalledMethod::IsAlone,
@@ -18,11 +19,11 @@ const SURE: [CalledMethod; 5] = [
     CalledMethod::LeasesEnd,
 ];
 
-/// Calls each method of the store of this world, which wraps the probe, and fails unless the probe hears of the method of
-/// the same name. One with a default that the wrapper does not pass on never arrives.
+/// Calls each method of the fixture's store, which wraps the probe, and checks that the probe receives each call. A
+/// method with a default that the wrapper forgot to pass on would not arrive.
 ///
 /// # Panics
-/// With the name of a method that does not arrive.
+/// Panics with the name of a method that does not arrive.
 pub async fn every_method_reaches_the_store_inside(world: &StoreFixture, probe: &ProbeStore) {
     let store = &world.store;
     let lease = world.node("a").await;

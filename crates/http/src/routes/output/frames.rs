@@ -1,20 +1,22 @@
-//! From a page of output to frames.
+//! Conversion of a page of output to frames.
 
 use axum::body::Bytes;
 use longhaul_engine::ports::{OutputPage, OutputSource};
 use longhaul_wire::output::{FrameKind, OutputFrame};
 
-/// Frames that go out together.
+/// Encodes frames into the bytes that are sent together.
 pub(super) struct FrameBatch;
 
 impl FrameBatch {
-    /// The frames of a page that was read from `from`; none if it is empty.
+    /// Encodes a page that was read from offset `from`. Returns `None` if the page is empty.
     pub(super) fn of(page: &OutputPage, from: u64) -> Option<Bytes> {
         let mut out = Vec::new();
         let mut lost = page.gap;
         let mut position = from;
         for chunk in &page.chunks {
-            // A page tells how much was dropped, not where: it is the first hole that is wide enough.
+            // A page reports the number of dropped bytes but not their offset. The gap is put into the first hole that
+            // is wide
+            // enough.
             if lost > 0 && chunk.offset.saturating_sub(position) >= lost {
                 gap(chunk.offset, chunk.at.0).encode(&mut out);
                 lost = 0;
@@ -34,19 +36,19 @@ impl FrameBatch {
         (!out.is_empty()).then(|| out.into())
     }
 
-    /// A frame as it came.
+    /// Encodes a single frame unchanged.
     pub(super) fn one(frame: &OutputFrame) -> Bytes {
         let mut out = Vec::new();
         frame.encode(&mut out);
         out.into()
     }
 
-    /// A text about the output at this offset.
+    /// Encodes a note about the output at this offset.
     pub(super) fn note(offset: u64, text: String) -> Bytes {
         Self::one(&noted(offset, text))
     }
 
-    /// The last frame of every answer, after what there is to say of it as a whole.
+    /// Encodes the end frame, after a final note if there is one.
     pub(super) fn end(offset: u64, note: Option<String>) -> Bytes {
         let mut out = Vec::new();
         if let Some(note) = note {

@@ -1,4 +1,4 @@
-//! The rules.
+//! The rules about restoring lost records.
 
 use super::RestoreFixture;
 use crate::suite::store::{GRACE, LEASE, node_id, spawned};
@@ -24,8 +24,8 @@ async fn history(world: &RestoreFixture) -> History {
     must(world.restore.history().await)
 }
 
-/// A record that is missing comes back as it was given, a revision higher, in the hands of the newest lease of its node,
-/// and an event says so.
+/// A lost record is restored unchanged, except that its revision is one higher and its owner is the newest lease of its
+/// node. An event reports the restore.
 pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").key("gpu"), &node).await;
@@ -44,7 +44,7 @@ pub async fn what_was_lost_is_given_back_as_it_was(world: &RestoreFixture) {
     assert_eq!(ended.process.status(), Status::Completed);
 }
 
-/// The same again changes nothing.
+/// Restoring the same record a second time changes nothing.
 pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -57,7 +57,7 @@ pub async fn giving_back_twice_is_giving_back_once(world: &RestoreFixture) {
     assert_eq!(must(world.store.end().await), end, "no event tells of it twice");
 }
 
-/// Whoever knew it longer is heard after somebody who knew less.
+/// A later revision of a record replaces an earlier one that another node restored first.
 pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -74,7 +74,7 @@ pub async fn what_was_given_back_gives_way_to_a_later_revision(world: &RestoreFi
     must(world.turn(&there, spawned(&there)).await);
 }
 
-/// What stands further on than what is given stays as it is.
+/// A restore never replaces a record that has the same or a later revision.
 pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -91,7 +91,7 @@ pub async fn what_moved_on_gives_way_to_nothing_earlier(world: &RestoreFixture) 
     assert_eq!(world.load(running.process.id).await, ended);
 }
 
-/// What ended and was let go of stays so.
+/// A pruned process is not restored.
 pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -104,7 +104,7 @@ pub async fn what_was_let_go_of_is_not_brought_back(world: &RestoreFixture) {
     assert_eq!(must(world.restore.record_positions(&[ended.process.id]).await), [RecordPosition::Pruned]);
 }
 
-/// A lease that is not the newest of its node gives nothing back.
+/// A lease that is not the newest lease of its node cannot restore records.
 pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -120,8 +120,8 @@ pub async fn an_old_lease_gives_nothing_back(world: &RestoreFixture) {
     assert!(!world.exists(missing.process.id).await);
 }
 
-/// Each footing is that of its id: missing, or the revision at which it stands, which for one that was given back is the
-/// one at which it was given.
+/// The position of each record is reported under its id: either missing or its revision. For a restored record, this is
+/// the revision of the copy that was restored.
 pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -141,7 +141,7 @@ pub async fn footings_tell_how_far_each_has_come(world: &RestoreFixture) {
     assert_eq!(must(world.restore.record_positions(&ids).await), [RecordPosition::At(ended.revision)]);
 }
 
-/// The slot of what runs is taken, and free again when it ends.
+/// A restored running process occupies its slot again and frees it at its end.
 pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     limit(world, "gpu", 1).await;
@@ -156,7 +156,7 @@ pub async fn what_holds_a_slot_holds_it_again(world: &RestoreFixture) {
     assert_eq!(world.claim_ids(&again).await, [next.process.id]);
 }
 
-/// A waiter stands where it stood: before those that came later.
+/// A restored pending process keeps its position in the queue, ahead of processes that were submitted later.
 pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture) {
     world.node("a").await;
     let first = world.submit(world.draft().key("gpu")).await;
@@ -173,7 +173,7 @@ pub async fn a_waiter_that_was_given_back_keeps_its_turn(world: &RestoreFixture)
     assert_eq!(world.claim_ids(&again).await, wanted);
 }
 
-/// What another node owned is that one's again, under its newest lease.
+/// A record that another node owned belongs to that node again, under its newest lease.
 pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
@@ -184,7 +184,7 @@ pub async fn what_another_node_owned_is_its_own_if_it_is_there(world: &RestoreFi
     assert_eq!(world.exit(&there, 0).await.process.status(), Status::Completed);
 }
 
-/// What a node owned that does not come back is taken from it, and due, when lease and grace are over.
+/// A restored record whose owner does not return loses its owner and becomes due when lease and grace period are over.
 pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture) {
     let owner = world.node("b").await;
     let running = world.run(world.draft(), &owner).await;
@@ -205,7 +205,9 @@ pub async fn what_nobody_claims_as_its_own_is_due_at_last(world: &RestoreFixture
     assert_eq!(must(world.store.claim_due(&here, 10).await), [orphan]);
 }
 
-/// What somebody else gave back first belongs to its node, whether that comes under a new lease or goes on under its own.
+/// A record that another node restored still belongs to its owner, whether the owner continues its old lease or
+/// registers
+/// again.
 pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixture) {
     let old = world.node("b").await;
     let running = world.run(world.draft(), &old).await;
@@ -222,7 +224,7 @@ pub async fn its_owner_takes_up_what_another_node_gave_back(world: &RestoreFixtu
     assert_eq!(world.exit(&now, 0).await.process.status(), Status::Completed);
 }
 
-/// What another node claimed meanwhile, in the same attempt, is not taken from it.
+/// A process that another node claimed after the loss, in the same attempt, stays with that node.
 pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -237,7 +239,7 @@ pub async fn what_another_node_took_up_stays_with_it(world: &RestoreFixture) {
     assert_eq!(world.load(running.process.id).await, taken);
 }
 
-/// An end is the truth about a process, whoever has it meanwhile.
+/// An ending is always restored, even if another node has claimed the process after the loss.
 pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) {
     let node = world.node("a").await;
     let accepted = world.submit(world.draft()).await;
@@ -253,7 +255,7 @@ pub async fn an_end_is_taken_back_from_whoever_knows_it(world: &RestoreFixture) 
     assert_eq!(there.process, ended.process);
 }
 
-/// What has ended is not brought back to life by whoever knew it longer, but not its end.
+/// An ended process is never replaced by an unended copy, not even by one with a later revision.
 pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -266,7 +268,7 @@ pub async fn an_end_gives_way_to_nothing_that_lives(world: &RestoreFixture) {
     assert_eq!(world.load(ended.process.id).await, there);
 }
 
-/// Orders that were open are open, are told to the owner, and are numbered on; the latest vitals are there.
+/// Pending actions are restored, reported to the owner, and their numbering continues. The live stats are restored too.
 pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -291,7 +293,7 @@ pub async fn open_orders_and_vitals_come_along(world: &RestoreFixture) {
     assert_eq!(must(world.store.enqueue_action(&id, next, PendingAction::Resume).await), no.next());
 }
 
-/// A launch key never starts a second copy, although its process was lost for a while.
+/// A launch key never starts a second process, even if the record of the first one was lost for a while.
 pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft().session("s").launch_key("once"), &node).await;
@@ -306,8 +308,8 @@ pub async fn a_launch_key_is_taken_again(world: &RestoreFixture) {
     );
 }
 
-/// A launch that nobody was told of gives way to the one that got its launch key meanwhile; one that the store once told
-/// of does not.
+/// A launch with sequence number 0, whose result no client has seen, is dropped if another process got its launch key
+/// after the loss. A launch that the store had confirmed is restored anyway.
 pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft().session("s").launch_key("once")).await;
@@ -324,7 +326,7 @@ pub async fn a_launch_in_doubt_gives_way_to_whoever_has_its_key(world: &RestoreF
     assert!(world.exists(told.process.id).await && world.exists(first.process.id).await);
 }
 
-/// Cursors and sequences that anybody saw are never given again, and no mark is ever lowered.
+/// Event cursors and sequence numbers are never issued twice, and no high-water mark ever decreases.
 pub async fn marks_only_rise(world: &RestoreFixture) {
     world.node("a").await;
     must(
@@ -346,7 +348,9 @@ pub async fn marks_only_rise(world: &RestoreFixture) {
     assert!(page.gap, "whoever read on from an earlier place learns that something is missing");
 }
 
-/// The policy that was in force later replaces an earlier one, whose version it then has; not the other way round.
+/// A policy with a later version replaces an earlier one and keeps its version. An earlier policy never replaces a
+/// later
+/// one.
 pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
     world.node("a").await;
     for slots in 1..=3 {
@@ -374,7 +378,7 @@ pub async fn a_later_policy_comes_back(world: &RestoreFixture) {
     assert_eq!(must(world.store.policy().await), newer);
 }
 
-/// A beat tells how far the store has come, and that it was founded anew.
+/// A lease renewal reports the position of the store's history, and a new incarnation after data loss.
 pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     let node: Lease = world.node("a").await;
     let before = history(world).await;
@@ -391,7 +395,7 @@ pub async fn another_founding_is_another_history(world: &RestoreFixture) {
     assert!(anew.incarnation.is_some() && !anew.continues(&later), "{anew:?} after {later:?}");
 }
 
-/// Whoever joins a store that was emptied finds one that works: work is accepted and claimed.
+/// A node can register in an emptied store; the store then accepts and claims work.
 pub async fn an_emptied_store_is_founded_by_whoever_joins(world: &RestoreFixture) {
     let old = world.node("a").await;
     world.lose_everything();

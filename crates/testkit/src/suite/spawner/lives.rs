@@ -1,4 +1,4 @@
-//! What every spawner promises about attempts of an earlier life of the manager.
+//! Contract of every spawner about attempts that an earlier run of the manager started.
 
 use super::{GRACEFUL, SpawnerFixture};
 use crate::suite::{instead_of, must, some};
@@ -6,7 +6,7 @@ use longhaul_domain::{Observation, StopCause};
 use longhaul_ports::Adopted;
 use std::time::Duration;
 
-/// An attempt whose start was ordered in an earlier life is not started again either, and is reported as it is.
+/// An attempt that an earlier run of the manager started is not started a second time, but reported as it is.
 pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -23,7 +23,7 @@ pub async fn an_attempt_of_an_earlier_life_is_not_started_again(world: &SpawnerF
     world.assert_silence().await;
 }
 
-/// The next life of the manager finds what still runs, sees its end, and can stop it.
+/// The next run of the manager finds commands that still run, observes their exit, and can stop them.
 pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -48,7 +48,7 @@ pub async fn the_next_life_finds_what_runs(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// The next life finds how what ended meanwhile ended, and is not told again.
+/// The next run of the manager finds the exit of a command that ended in the meantime; the exit is not reported again.
 pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;
@@ -61,14 +61,14 @@ pub async fn the_next_life_finds_what_ended(world: &SpawnerFixture) {
         Adopted::Over(Observation::Exited { exit, .. }) => Some(exit),
         Adopted::Over(_) | Adopted::Alive(_) => None,
     });
-    // Who looks later did not see it.
+    // The later run did not observe the exit itself.
     exit.circumstances.exit_unobserved = first.circumstances.exit_unobserved;
     assert_eq!(exit, first);
     world.assert_silence().await;
 }
 
-/// Where work does not outlive the manager, its next life tells that nobody saw the end, and never that it lives or never
-/// ran.
+/// If commands do not survive the manager, its next run reports the exit as not observed. It never reports the attempt
+/// as alive or as never started.
 pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture) {
     if world.can().await.survives {
         return;
@@ -81,7 +81,7 @@ pub async fn the_next_life_says_that_the_end_was_not_seen(world: &SpawnerFixture
     world.assert_silence().await;
 }
 
-/// What runs has no end to keep, and an end that is kept is told again by the next life.
+/// A running attempt has no durable exit, and a durable exit is reported again to the next run of the manager.
 pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
     let key = world.run(world.actors.exits(Duration::from_millis(200), 9)).await;
     assert!(!world.spawner().await.exit_is_durable(key).await);
@@ -99,7 +99,7 @@ pub async fn an_end_that_is_kept_is_told_again(world: &SpawnerFixture) {
     assert!(!spawner.exit_is_durable(key).await, "it is not watched any more");
 }
 
-/// An attempt that nobody started never ran, and never will.
+/// An attempt whose start was never requested is reported as never run, and will never run.
 pub async fn an_attempt_that_nobody_started_never_ran(world: &SpawnerFixture) {
     if !world.can().await.survives {
         return;

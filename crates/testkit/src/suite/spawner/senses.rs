@@ -1,4 +1,4 @@
-//! What every spawner promises that can write input, or look into a tree.
+//! Contract of spawners that can write input or inspect process trees.
 
 use super::{NOW, SpawnerFixture};
 use crate::suite::{must, refused, some};
@@ -6,9 +6,9 @@ use longhaul_domain::ExitStatus;
 use longhaul_ports::{AttemptKey, SpawnError, TreeSnapshot};
 use std::time::Duration;
 
-/// So long is waited for what a tree shows.
+/// Time limit for a process tree to show an expected state.
 const INSPECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two looks.
+/// Time between two inspections.
 const STEP: Duration = Duration::from_millis(100);
 
 impl SpawnerFixture {
@@ -24,7 +24,7 @@ impl SpawnerFixture {
         must(self.spawner().await.inspect(key).await)
     }
 
-    /// The first look that shows it, or the last one.
+    /// Returns the first snapshot with the expected state, or the last snapshot if the time limit is reached.
     async fn look_until(&self, key: AttemptKey, shows: impl Fn(&TreeSnapshot) -> bool) -> TreeSnapshot {
         let mut waited = Duration::ZERO;
         loop {
@@ -44,7 +44,7 @@ impl SpawnerFixture {
     }
 }
 
-/// What is written arrives, piece by piece, and the end of the input is seen by the command.
+/// Written input arrives piece by piece, and the command receives the end of its input.
 pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
@@ -62,7 +62,7 @@ pub async fn input_that_was_written_arrives_and_ends(world: &SpawnerFixture) {
     world.assert_silence().await;
 }
 
-/// What was not started with a pipe, had its pipe closed, or is not watched, takes no input.
+/// Input is refused for an attempt that has no input pipe, whose pipe was closed, or that is not watched.
 pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
     if !world.writes_input().await {
         return;
@@ -82,7 +82,7 @@ pub async fn input_is_closed_to_what_has_none(world: &SpawnerFixture) {
     }
 }
 
-/// The next life of the manager writes on where the last one was; no input ends because a manager did.
+/// The next run of the manager can continue the input of a command. The end of a manager does not close any input.
 pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
     if !world.writes_input().await || !world.can().await.survives {
         return;
@@ -97,7 +97,7 @@ pub async fn input_is_written_by_the_next_life_too(world: &SpawnerFixture) {
     assert_eq!((exit.status, exit.output_bytes), (ExitStatus::Code(0), 8));
 }
 
-/// A command that reads its input is seen to wait for it, until there is some.
+/// A command that reads its input is shown as waiting for input until input arrives.
 pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: &SpawnerFixture) {
     if !world.looks().await || !world.writes_input().await {
         return;
@@ -109,7 +109,7 @@ pub async fn whoever_waits_for_input_is_seen_to_wait_until_there_is_some(world: 
     world.kill(key).await;
 }
 
-/// A command that does not read its input is never seen to wait for it.
+/// A command that does not read its input is never shown as waiting for input.
 pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
@@ -120,7 +120,7 @@ pub async fn whoever_does_not_read_is_never_seen_to_wait(world: &SpawnerFixture)
     world.kill(key).await;
 }
 
-/// A look shows the ports of a tree, and not those of another.
+/// A snapshot shows the listening ports of its own process tree and no others.
 pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     if !world.looks().await {
         return;
@@ -136,7 +136,7 @@ pub async fn a_look_shows_where_a_tree_listens(world: &SpawnerFixture) {
     world.kill(other).await;
 }
 
-/// Only what is watched and runs can be looked at.
+/// Only watched running attempts can be inspected.
 pub async fn a_look_is_told_of_what_runs_alone(world: &SpawnerFixture) {
     if !world.looks().await {
         return;

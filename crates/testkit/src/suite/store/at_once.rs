@@ -1,4 +1,4 @@
-//! What is claimed in the step that accepts it, and what is refused because it is not.
+//! Rules about submissions with an immediate claim, and about refusals of submissions that would have to wait.
 
 use super::draft::SubmissionBuilder;
 use super::world::{StoreFixture, claimant, ids, node_id};
@@ -7,8 +7,8 @@ use longhaul_domain::{Capability, Placement, QueueHold, SlotKey};
 use longhaul_ports::{ClaimRequest, Lease, StoreError, StoreRejection, SubmitOutcome};
 use std::time::Duration;
 
-/// A submit claims under no lease but the newest of its node, and then writes nothing; sent again, it is told what it
-/// became under whatever lease.
+/// A submission can only claim under the newest lease of its node, and otherwise writes nothing. A repeated submission
+/// gets the first answer again, under any lease.
 pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
     let old = world.node("a").await;
     let first = world.draft();
@@ -32,8 +32,10 @@ pub async fn claim_for_needs_the_newest_lease(world: &StoreFixture) {
     world.start(world.draft(), &new).await;
 }
 
-/// Every waiter of its key that this node may run and that is as urgent goes first, also one that other nodes may run;
-/// one that is pinned to another node does not.
+/// A submission does not overtake a waiting process with the same key, an equal or higher priority, and a placement
+/// that
+/// includes this node, even if other nodes could run that process too. A process that is pinned to another node is
+/// overtaken.
 pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
@@ -56,7 +58,7 @@ pub async fn claim_for_waits_behind_whoever_this_node_may_run(world: &StoreFixtu
     world.start(world.draft().key("theirs"), &here).await;
 }
 
-/// A key that is held back is given to no submit either, though no slot of it is taken and nobody waits.
+/// A submission under a key on hold is not claimed, even if all slots are free and no process waits.
 pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -73,8 +75,9 @@ pub async fn claim_for_takes_nothing_of_a_held_key(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
-/// What must not wait is refused where it would wait for a slot and only there: not for its time, and not if it needs
-/// none. The refusal names its key unless the room for roots alone is in the way.
+/// A submission that must not wait is refused only if it would wait for a slot. Delayed work and work that needs no
+/// slot
+/// are accepted. The refusal names the key, unless the root limit of the node is the only obstacle.
 pub async fn or_refuse_refuses_who_would_wait_for_a_slot(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;

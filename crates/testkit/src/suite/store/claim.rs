@@ -1,11 +1,11 @@
-//! A claim gives a node what it may run, and nothing else.
+//! Rules about claims: a node gets exactly the processes that it may run.
 
 use super::world::{StoreFixture, author, cancel, complete, exited, ids, never_ran, node_id, room};
 use crate::suite::{must, refused, some};
 use longhaul_domain::{Capability, Fact, LiveStats, Placement, State, Status, Work};
 use longhaul_ports::{ClaimCapacity, PlacementClass, StoreError, Writer};
 
-/// A claim begins an attempt: owner, node, number and event are there in one step.
+/// A claim starts an attempt: owner, node, attempt number and event are written in one step.
 pub async fn a_claim_begins_an_attempt(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft()).await;
@@ -25,7 +25,7 @@ pub async fn a_claim_begins_an_attempt(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
-/// A node that was replaced, or never registered, claims nothing.
+/// An old lease claims nothing, because its node has registered again.
 pub async fn an_old_lease_claims_nothing(world: &StoreFixture) {
     let old = world.node("a").await;
     world.node("a").await;
@@ -34,7 +34,7 @@ pub async fn an_old_lease_claims_nothing(world: &StoreFixture) {
     assert_eq!(world.load(waiter.process.id).await, waiter);
 }
 
-/// A claim hands out no more than was asked for.
+/// A claim returns at most the requested number of processes.
 pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..5 {
@@ -45,7 +45,7 @@ pub async fn a_claim_is_no_larger_than_its_batch(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await.len(), 3);
 }
 
-/// Roots are handed out while the node holds fewer than its room; an end makes room again.
+/// Roots are claimed while the node holds fewer roots than its maximum. The end of a root makes room for another.
 pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
@@ -64,7 +64,7 @@ pub async fn roots_fill_the_room_for_roots(world: &StoreFixture) {
     assert_eq!(must(world.store.claim(&other, &one).await).len(), 1);
 }
 
-/// Children count no room for roots, and pass a root that has none.
+/// Children do not count as roots, and overtake roots for which the node has no room.
 pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -78,7 +78,7 @@ pub async fn a_child_passes_a_root_without_room(world: &StoreFixture) {
     assert_eq!(must(world.store.claim(&node, &more).await).len(), 1);
 }
 
-/// A waiter for another node stands in nobody's way.
+/// A waiting process that is pinned to another node blocks no other process.
 pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
     let here = world.node("a").await;
     let there = world.node("b").await;
@@ -89,7 +89,7 @@ pub async fn a_pinned_waiter_blocks_nobody(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&there).await, [theirs.process.id]);
 }
 
-/// Only the classes that the node names are handed out.
+/// A claim returns only processes of the placement classes that the node names.
 pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
     let node = world.node("a").await;
     let labels = Placement::Labels(vec![must(Capability::new("gpu"))]);
@@ -103,7 +103,7 @@ pub async fn a_claim_takes_only_its_classes(world: &StoreFixture) {
     assert_eq!(ids(&claimed), [labelled.process.id]);
 }
 
-/// Reported work that waited begins with its claim, holds its slot, and belongs to nobody.
+/// Queued reported work starts with its claim and holds a slot, but has no owner.
 pub async fn reported_work_is_never_owned(world: &StoreFixture) {
     let node = world.node("a").await;
     let waiter = world.submit(world.draft().key("k").reported_in_queue()).await;
@@ -122,8 +122,8 @@ pub async fn reported_work_is_never_owned(world: &StoreFixture) {
     assert_eq!(done.process.status(), Status::Completed);
 }
 
-/// The node that a reporter named stays what it is, whoever hands out its slot; no lease is asked of it, and where none
-/// was named none appears.
+/// Reported work keeps the node name that its spec contains, whichever node claims its slot. No lease of that node is
+/// required. Without a name in the spec, the record has no node.
 pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
     let node = world.node("a").await;
     let label = Some(node_id("a label"));
@@ -144,7 +144,7 @@ pub async fn reported_work_keeps_the_node_that_it_named(world: &StoreFixture) {
     }
 }
 
-/// A new attempt begins without the vitals of the last one, and its number is new.
+/// A new attempt starts with empty live stats and a new number.
 pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -160,8 +160,8 @@ pub async fn a_claim_begins_with_fresh_vitals(world: &StoreFixture) {
     assert_eq!(claimed.process.attempt.0, 2);
 }
 
-/// Parents that wait for their children never keep these from running, however full the node is and however deep the
-/// tree.
+/// Parents that wait for their children never prevent the children from running, however full the node and however deep
+/// the tree is.
 pub async fn a_tree_of_waiting_parents_never_stalls(world: &StoreFixture) {
     let node = world.node("a").await;
     let two = ClaimCapacity { roots: 2, ..room(&node) };

@@ -1,11 +1,11 @@
-//! One writer, one change at a time.
+//! Rules about commits.
 
 use super::world::{StoreFixture, author, cancel, complete, everything, exited, node_id, spawned};
 use crate::suite::{kept, must, refused};
 use longhaul_domain::{Input, PendingAction, Revision, Status};
 use longhaul_ports::{IdSource, Lease, StoreError, Writer};
 
-/// A change made on an older revision writes nothing, and is told the present one.
+/// A commit that expects an older revision writes nothing and returns the current revision.
 pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -20,7 +20,7 @@ pub async fn a_conflict_writes_nothing(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// A change made on an older revision is a conflict before anything else, even where a claim has made it a stranger's.
+/// A commit that expects an older revision is always a conflict, even if the process has another owner by now.
 pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -40,7 +40,7 @@ pub async fn a_commit_on_an_old_revision_is_a_conflict_whoever_writes(world: &St
     assert_eq!(world.load(waiting.process.id).await.revision, waiting.revision.next());
 }
 
-/// A write that is sent again gets the same answer and changes nothing, even after others.
+/// A repeated write gets the first answer again and changes nothing, even after later writes.
 pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -56,7 +56,7 @@ pub async fn the_same_op_gets_the_same_answer(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// What was answered outlives the record: a write that is sent again after a sweep gets the same answer.
+/// Answers outlive their record: a write that is repeated after its record was pruned gets the first answer again.
 pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
@@ -75,7 +75,7 @@ pub async fn an_answer_outlives_its_record(world: &StoreFixture) {
     refused!(world.store.commit(change).await, StoreError::Missing { .. });
 }
 
-/// What a node owns is written by that node under its newest lease, and by nobody else.
+/// Only the owner, under its newest lease, can write an owned process.
 pub async fn only_the_owner_writes(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -89,7 +89,7 @@ pub async fn only_the_owner_writes(world: &StoreFixture) {
     must(world.turn(&running, cancel()).await);
 }
 
-/// A node that was replaced by a newer life of itself writes nothing any more; the newer one does.
+/// A node that has registered again can write only under its newest lease.
 pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -105,7 +105,7 @@ pub async fn an_old_lease_writes_nothing(world: &StoreFixture) {
     must(world.turn(&found, cancel()).await);
 }
 
-/// What has no owner may be decided by any engine.
+/// Any engine can write a process without an owner.
 pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.submit(world.draft()).await;
@@ -118,7 +118,7 @@ pub async fn anyone_writes_what_has_no_owner(world: &StoreFixture) {
     kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
-/// What nobody owns is written under no lease but the newest of its node, and by no node that never joined.
+/// A process without an owner cannot be written under an old lease, nor by a node that never registered.
 pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) {
     let old = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
@@ -138,7 +138,7 @@ pub async fn an_old_lease_writes_nothing_that_nobody_owns(world: &StoreFixture) 
     kept("a node may write what nobody owns, under its newest lease", world.store.commit(change).await);
 }
 
-/// A change of a process that is not there is told so.
+/// A commit for an unknown process returns the error `Missing`.
 pub async fn a_missing_process_is_told(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let mut change = world.change(&stored, cancel());
@@ -150,7 +150,7 @@ pub async fn a_missing_process_is_told(world: &StoreFixture) {
     );
 }
 
-/// What ended has no owner, and keeps its node in the record.
+/// An ended process has no owner, but its record still names its node.
 pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -160,7 +160,8 @@ pub async fn what_ended_keeps_its_node(world: &StoreFixture) {
     assert_eq!(ended.process.completed_at(), Some(world.now()));
 }
 
-/// The events of a commit stand in the log under its revision, counted from 0; revisions grow by one.
+/// The log contains the events of a commit under its revision, numbered from 0. Each commit increases the revision by
+/// one.
 pub async fn events_are_revision_and_index(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -182,7 +183,7 @@ pub async fn events_are_revision_and_index(world: &StoreFixture) {
     assert_eq!(found, expected);
 }
 
-/// A change without events is a commit too.
+/// A change without events still increases the revision.
 pub async fn a_commit_without_events_counts(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let end = must(world.store.end().await);
@@ -193,7 +194,7 @@ pub async fn a_commit_without_events_counts(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// Of many changes made on the same revision, one is written.
+/// Of many concurrent commits with the same expected revision, exactly one is written.
 pub async fn one_of_many_changes_wins(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let handles = [world.store.clone(), world.another().await];
@@ -216,14 +217,14 @@ pub async fn one_of_many_changes_wins(world: &StoreFixture) {
     assert_eq!(won, [stored.revision.next()]);
 }
 
-/// An exit that is seen twice ends it once.
+/// An exit that is observed twice ends the process once.
 pub async fn an_end_is_written_once(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
     let first = world.change(&running, exited(&running, world.now(), 0));
     let second = world.change(&running, exited(&running, world.now(), 1));
     must(world.store.commit(first).await);
-    // The owner let go with the end, so whoever comes second is late in both ways.
+    // The ending also removed the owner, so the second commit has both an old revision and a wrong writer.
     let answer = world.store.commit(second).await;
     refused!(answer, StoreError::Conflict { .. });
     let found = world.load(running.process.id).await;

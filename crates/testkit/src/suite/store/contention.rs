@@ -1,4 +1,4 @@
-//! Many at once: no promise breaks when everyone writes.
+//! Rules about many concurrent writers.
 
 use super::draft::SubmissionBuilder;
 use super::world::{StoreFixture, exited, node_id, room, spawned};
@@ -18,8 +18,8 @@ const TASKS: u64 = 16;
 const CLAIMS_PER_NODE: u64 = 12;
 const SLOTS: u32 = 3;
 
-/// Sixteen tasks of two nodes submit, claim and commit: everything is claimed once, no slot is given twice, revisions
-/// are dense, and the log agrees with the records.
+/// Sixteen tasks of two nodes submit, claim and commit concurrently. Every process is claimed once, no slot is assigned
+/// twice, revisions have no gaps, and the event log agrees with the records.
 pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     for key in 0..4 {
@@ -39,7 +39,7 @@ pub async fn a_crowd_keeps_every_promise(world: &StoreFixture) {
     for task in tasks {
         claimed.extend(must(task.await));
     }
-    // Whatever was left waits no longer than until someone claims it.
+    // Claims the processes that the tasks left in the queues.
     for lease in nodes.iter().cycle().take(400) {
         for stored in must(world.store.claim(lease, &room(lease)).await) {
             claimed.push(stored.process.id);
@@ -97,7 +97,7 @@ fn context(clock: &VirtualClock) -> DecisionContext {
     }
 }
 
-/// Lets it run and end; each write is sent twice, as after an answer that was lost.
+/// Makes a process run and exit. Each write is sent twice, as after a lost answer.
 async fn finish(store: &dyn Store, clock: &VirtualClock, stored: StoredProcess) {
     let running = turn(store, clock, &stored, spawned(&stored)).await;
     let input = exited(&running, clock.now(), 0);
@@ -163,7 +163,7 @@ async fn check_log(world: &StoreFixture) {
     }
 }
 
-/// Two lives of one node write at the same time: only the newer one is heard.
+/// While a node writes, it registers again. No write under the old lease succeeds after the new registration.
 pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
     let old = world.node("a").await;
     let mut running = Vec::new();
@@ -202,7 +202,8 @@ pub async fn two_lives_of_a_node_never_both_write(world: &StoreFixture) {
     assert_eq!(new.node, node_id("a"));
 }
 
-/// Two nodes claim at the same time, each through a handle of its own: every waiter is given to one of them, once.
+/// When two nodes claim concurrently, each through its own handle, every waiting process is claimed by exactly one of
+/// them.
 pub async fn one_of_many_claims_gets_each_waiter(world: &StoreFixture) {
     let mut waiters = BTreeSet::new();
     for _ in 0..20 {

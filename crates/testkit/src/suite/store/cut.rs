@@ -1,4 +1,4 @@
-//! Writes whose connection is cut: what may be said of them, and that they can be sent again.
+//! Rules about writes whose connection is cut: which errors are correct, and that the writes can be repeated.
 
 use super::world::{ConnectionCut, StoreFixture, room, spawned};
 use crate::suite::{instead_of, must, some};
@@ -6,7 +6,7 @@ use longhaul_domain::PendingAction;
 use longhaul_ports::{IdSource, StoreError, SubmitOutcome};
 use std::fmt::Debug;
 
-/// Runs every rule for stores that are reached over a connection, one test each.
+/// Generates one test for each rule about stores that are reached over a connection.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to cut its
@@ -26,7 +26,7 @@ macro_rules! connected_store_suite {
 
 const CUTS: [ConnectionCut; 2] = [ConnectionCut::BeforeCommit, ConnectionCut::AfterCommit];
 
-/// Whether the write was surely not applied, surely applied, or either.
+/// Knowledge about a write whose connection was cut: applied, not applied, or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CutOutcome {
     Applied,
@@ -34,7 +34,8 @@ enum CutOutcome {
     InDoubt,
 }
 
-/// What the answer to a write says whose connection was cut there. `Unavailable` promises that nothing was applied.
+/// Interprets the answer to a write whose connection was cut. The error `Unavailable` promises that nothing was
+/// applied.
 fn outcome<T: Debug>(at: ConnectionCut, answer: &Result<T, StoreError>) -> CutOutcome {
     match (at, answer) {
         (_, Ok(_)) => CutOutcome::Applied,
@@ -47,7 +48,7 @@ fn outcome<T: Debug>(at: ConnectionCut, answer: &Result<T, StoreError>) -> CutOu
     }
 }
 
-/// Sent again, a submission gives the one process that it made.
+/// A submission that is repeated after a cut creates the process only once.
 pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     for at in CUTS {
         let submission = world.submission(world.draft()).await;
@@ -69,7 +70,7 @@ pub async fn a_submit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     }
 }
 
-/// Sent again under the same op, a commit counts once.
+/// A commit that is repeated after a cut, with the same operation id, is applied only once.
 pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
@@ -88,7 +89,7 @@ pub async fn a_commit_that_is_cut_off_is_done_once(world: &StoreFixture) {
     }
 }
 
-/// Sent again under the same op, an order is left once.
+/// A pending action that is repeated after a cut, with the same operation id, is enqueued only once.
 pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {
@@ -105,7 +106,9 @@ pub async fn a_wish_that_is_cut_off_is_left_once(world: &StoreFixture) {
     }
 }
 
-/// A claim has no op: who got no answer finds what it claimed by its owner, and a second claim gives the rest.
+/// A claim has no operation id. After a cut, a node finds the processes that it claimed by their owner, and a second
+/// claim
+/// returns the remaining ones.
 pub async fn a_claim_that_is_cut_off_is_found_in_the_list(world: &StoreFixture) {
     let lease = world.node("a").await;
     for at in CUTS {

@@ -1,4 +1,4 @@
-//! Something to submit, built up by a rule.
+//! Builder for submissions in rules.
 
 use crate::suite::must;
 use longhaul_domain::{
@@ -8,25 +8,25 @@ use longhaul_domain::{
 use longhaul_ports::{ClaimRequest, StoredProcess};
 use std::time::Duration;
 
-/// Something to submit, built up by a rule.
+/// Builder for the submission of a process.
 #[derive(Clone, Debug)]
 pub struct SubmissionBuilder {
-    /// Its identity.
+    /// Id of the process.
     pub id: ProcessId,
-    /// What is asked for.
+    /// Spec of the process.
     pub spec: Spec,
-    /// Where in a tree.
+    /// Position of the process in its tree.
     pub lineage: Lineage,
-    /// The bounds of that tree.
+    /// Limits of the tree.
     pub tree: TreeLimits,
-    /// Claim it at once for this node.
+    /// Node that claims the process in the same step, if any.
     pub claim_for: Option<ClaimRequest>,
-    /// Refuse it instead of letting it wait.
+    /// True if the submission is refused instead of waiting in the queue.
     pub fail_if_queued: bool,
 }
 
 impl SubmissionBuilder {
-    /// A command that any node may run.
+    /// Creates a builder for a command that any node may run.
     #[must_use]
     pub fn new(id: ProcessId) -> Self {
         let mut spec = Spec::of(Work::Command(Box::new(CommandSpec::of("/bin/sleep", &["60"], "/tmp"))));
@@ -41,98 +41,98 @@ impl SubmissionBuilder {
         }
     }
 
-    /// Of this concurrency key.
+    /// Sets the concurrency key.
     #[must_use]
     pub fn key(mut self, key: &str) -> Self {
         self.spec.key = Some(must(SlotKey::new(key)));
         self
     }
 
-    /// So urgent: from −100 to 100.
+    /// Sets the priority, from −100 to 100.
     #[must_use]
     pub fn priority(mut self, priority: i64) -> Self {
         self.spec.priority = must(Priority::new(priority));
         self
     }
 
-    /// For these nodes.
+    /// Sets the placement: the nodes that may run the process.
     #[must_use]
     pub fn placed(mut self, placement: Placement) -> Self {
         self.spec.placement = placement;
         self
     }
 
-    /// Below this process.
+    /// Makes the process a child of `parent`.
     #[must_use]
     pub fn child_of(mut self, parent: &StoredProcess) -> Self {
         self.lineage = parent.process.lineage.child_of(parent.process.id);
         self
     }
 
-    /// Asked for by this session.
+    /// Sets the session.
     #[must_use]
     pub fn session(mut self, session: &str) -> Self {
         self.spec.session = Some(must(SessionId::new(session)));
         self
     }
 
-    /// Under this launch key.
+    /// Sets the launch key.
     #[must_use]
     pub fn launch_key(mut self, key: &str) -> Self {
         self.spec.launch_key = Some(must(LaunchKey::new(key)));
         self
     }
 
-    /// Delayed until this moment.
+    /// Delays the process until this time.
     #[must_use]
     pub fn not_before(mut self, moment: Timestamp) -> Self {
         self.spec.not_before = Some(moment);
         self
     }
 
-    /// Another attempt after a failure, one second later at the earliest.
+    /// Allows three retries after failures; the first one has a backoff of two seconds.
     #[must_use]
     pub fn retrying(mut self) -> Self {
         self.spec.retry = RetryPolicy { retries: 3, first: Duration::from_secs(2), ..RetryPolicy::none() };
         self
     }
 
-    /// Waits for its descendants before it ends.
+    /// Makes the process wait for its descendants before it ends.
     #[must_use]
     pub fn awaiting(mut self) -> Self {
         self.spec.children = ChildrenPolicy::Wait;
         self
     }
 
-    /// Work that someone else does, begun at once.
+    /// Makes the process reported work that starts at once.
     #[must_use]
     pub fn reported(mut self) -> Self {
         self.spec.work = Work::Reported(ReportedSpec::default());
         self
     }
 
-    /// Work that someone else does, as soon as there is a slot.
+    /// Makes the process reported work that waits for a slot.
     #[must_use]
     pub fn reported_in_queue(mut self) -> Self {
         self.spec.work = Work::Reported(ReportedSpec { queued: true, ..ReportedSpec::default() });
         self
     }
 
-    /// Within these bounds of its tree.
+    /// Sets the limits of the tree.
     #[must_use]
     pub const fn within(mut self, tree: TreeLimits) -> Self {
         self.tree = tree;
         self
     }
 
-    /// To be claimed at once for this node.
+    /// Requests that a node claims the process in the same step.
     #[must_use]
     pub fn claimed_for(mut self, claimant: ClaimRequest) -> Self {
         self.claim_for = Some(claimant);
         self
     }
 
-    /// Refused instead of waiting.
+    /// Requests a refusal if the process would have to wait.
     #[must_use]
     pub const fn or_refused(mut self) -> Self {
         self.fail_if_queued = true;

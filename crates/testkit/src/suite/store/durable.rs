@@ -1,4 +1,4 @@
-//! What was answered is there after the store was closed and opened again.
+//! Rules about stores that are closed and reopened: acknowledged data is still there.
 
 use super::world::{StoreFixture, everything, node_id, room, spawned};
 use crate::suite::{must, refused};
@@ -8,7 +8,7 @@ use longhaul_ports::{
     SortOrder, StoreError, StoreRejection, StoredProcess, SubmitOutcome,
 };
 
-/// Runs every rule for stores that outlast the program, one test each.
+/// Generates one test for each rule about stores that outlive the program.
 ///
 /// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a
 /// [`StoreFixture`](crate::suite::StoreFixture) around an empty store, [with a way to open it
@@ -26,7 +26,7 @@ macro_rules! durable_store_suite {
     };
 }
 
-/// Makes one test of each rule, which gets the world for itself: it closes the store.
+/// Generates one test for each rule. A rule takes the fixture by value, because it closes the store.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! durable_rules {
@@ -40,7 +40,7 @@ macro_rules! durable_rules {
     )+ };
 }
 
-/// Everything that a reader sees.
+/// The complete visible state of a store.
 #[derive(Debug, PartialEq)]
 struct StoreSnapshot {
     records: Vec<StoredProcess>,
@@ -65,7 +65,7 @@ async fn picture(world: &StoreFixture) -> StoreSnapshot {
     }
 }
 
-/// Records, queues, policy, nodes and events are as they were, and all goes on from there.
+/// Records, queues, policy, nodes and events are unchanged after reopening, and all operations continue from there.
 pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu".to_owned(), 1);
@@ -90,7 +90,7 @@ pub async fn what_was_answered_is_there_after_reopening(world: StoreFixture) {
     assert!(must(world.store.end().await) > before.end);
 }
 
-/// The same id, launch key or op gets the answer that it got before.
+/// After reopening, a repeated write with the same process id or operation id gets its first answer again.
 pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFixture) {
     let lease = world.node("a").await;
     let submission = world.submission(world.draft()).await;
@@ -110,7 +110,7 @@ pub async fn writes_that_are_sent_again_are_known_after_reopening(world: StoreFi
     assert_eq!(world.load(id).await.pending_actions.len(), 1);
 }
 
-/// An epoch is never given twice, and a home keeps its name.
+/// After reopening, no epoch is issued a second time, and node names still belong to their state directories.
 pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
     let facts = |home: &str| NodeDescriptor {
         id: node_id("a"),
@@ -131,7 +131,7 @@ pub async fn epochs_and_homes_are_known_after_reopening(world: StoreFixture) {
     refused!(world.store.renew_lease(&first).await, StoreError::Fenced { .. });
 }
 
-/// The id of what was let go of never starts a second process.
+/// After reopening, the id of a pruned process never starts a second process.
 pub async fn what_was_let_go_is_known_after_reopening(world: StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;

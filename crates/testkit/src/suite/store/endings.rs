@@ -1,4 +1,4 @@
-//! Whole lives, drawn at random: whatever happens to a process, its slot is taken while it is at work, and never longer.
+//! A rule about randomly generated process histories: a process holds its slot exactly while it is at work.
 
 use super::world::{StoreFixture, descendants_ended, exited, room, spawned};
 use crate::fakes::SequentialIds;
@@ -19,9 +19,12 @@ const MOVES: usize = 12;
 const MAX_CONCURRENT: usize = 10;
 const SLOTS: u32 = 3;
 
-/// Many lives side by side over few keys: after every change the holders of each key are exactly the processes at work
-/// under it, in the order of their submits and no more than it has slots, the waiters those who wait; and when all have
-/// ended, nothing is held.
+/// Many processes run concurrently under few keys. After every change, the rule checks for each key:
+/// - the holders are exactly the processes at work, in order of submission,
+/// - the number of holders does not exceed the slots,
+/// - the waiting processes are exactly those in the queue.
+///
+/// When all processes have ended, no slot is held.
 pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -48,7 +51,7 @@ pub async fn a_slot_returns_whatever_ends_its_holder(world: &StoreFixture) {
     assert_eq!(crowd.let_go, every_way, "the lives have to let go in every way there is");
 }
 
-/// The lives, and where those were that had just let go of a slot.
+/// The process histories, and every status in which a process freed its slot.
 #[derive(Debug, Default)]
 struct SlotTrace {
     to_come: Vec<ProcessScript>,
@@ -58,7 +61,7 @@ struct SlotTrace {
 }
 
 impl SlotTrace {
-    /// Lets one thing happen; false when all is over.
+    /// Applies one random step. Returns false when all processes have ended.
     async fn go_on(&mut self, world: &StoreFixture, node: &Lease) -> bool {
         while self.present.len() < MAX_CONCURRENT
             && let Some(life) = self.to_come.pop()
@@ -87,7 +90,9 @@ impl SlotTrace {
         true
     }
 
-    /// What happens to it next; none if it is over. Left to chance alone, hardly any would begin and exit by itself.
+    /// Returns the next input of a process. Returns `None` if the process has ended. Starts and exits are preferred
+    /// over
+    /// random inputs, because otherwise hardly any command would start and exit without being stopped.
     fn input(&self, world: &StoreFixture, stored: &StoredProcess, life: &mut ProcessScript) -> Option<Input> {
         if life.moves.is_empty() && stored.process.status().is_ended() {
             return None;
@@ -123,7 +128,7 @@ impl SlotTrace {
             .or_else(|| Some(closing(world, stored)))
     }
 
-    /// What only a store brings about is left to it, and what is refused does not happen.
+    /// Applies an input, unless the rules refuse it or only the store can cause it.
     async fn happen(&mut self, world: &StoreFixture, stored: &StoredProcess, input: Input) {
         if matches!(input, Input::Observation(Observation::Claimed { .. }))
             || stored.process.decide(&world.context(), &stored.live_stats, &input).is_err()
@@ -150,7 +155,7 @@ fn stopped(mut input: Input, cause: Option<StopCause>) -> Input {
     input
 }
 
-/// What brings it to its end, or closer.
+/// Returns an input that ends the process or brings it closer to its end.
 fn closing(world: &StoreFixture, stored: &StoredProcess) -> Input {
     match &stored.process.state {
         State::Stopping { .. } => exited(stored, world.now(), 0),
@@ -196,7 +201,7 @@ async fn all(world: &StoreFixture) -> Vec<StoredProcess> {
     must(world.store.list(&ProcessFilter::default(), &page).await).processes
 }
 
-/// The same lives every time, so that a failure comes again.
+/// Generates the same histories in every run, so that failures are reproducible.
 fn drawn() -> Vec<ProcessScript> {
     let mut runner = TestRunner::deterministic();
     let lives = scripts::lives(MOVES);

@@ -1,11 +1,11 @@
-//! The event log: one order, cursors, and gaps that say so.
+//! Rules about the event log: its order, its cursors, and the report of gaps.
 
 use super::world::{StoreFixture, author, cancel};
 use crate::suite::{must, parked, some, soon};
 use longhaul_domain::{Event, Fact, Stage};
 use longhaul_ports::{Change, EventCursor, EventPage, IdSource};
 
-/// Cursors grow, and pages go on where the last one ended.
+/// Cursors increase, and each page continues after the previous one.
 pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
     let node = world.node("a").await;
     for _ in 0..3 {
@@ -32,7 +32,7 @@ pub async fn cursors_grow_and_go_on(world: &StoreFixture) {
     assert_eq!(pieces, whole.events);
 }
 
-/// From the end on there is nothing but what happens from now on.
+/// A read from the end returns only events that are written later.
 pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
     let start = must(world.store.end().await);
     assert_eq!(must(world.store.read(Some(start), 10, false).await), EventPage::default());
@@ -46,7 +46,7 @@ pub async fn the_end_is_behind_the_newest_event(world: &StoreFixture) {
     assert_eq!(some(page.events.first()).id, next.process.id);
 }
 
-/// Whoever waits parks until there is at least one event.
+/// A waiting read returns when there is at least one event.
 pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreFixture) {
     world.submit(world.draft()).await;
     let end = must(world.store.end().await);
@@ -62,7 +62,7 @@ pub async fn a_reader_that_waits_parks_until_something_happens(world: &StoreFixt
     assert_eq!(must(soon(world.store.read(Some(end), 10, true)).await).events, page.events);
 }
 
-/// A refused write leaves no event.
+/// A refused write adds no event.
 pub async fn refused_writes_leave_no_event(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let late = world.change(&stored, cancel());
@@ -73,7 +73,7 @@ pub async fn refused_writes_leave_no_event(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// The log is a trimmed history: whoever comes too late is told, and goes on with the oldest kept.
+/// The event log is trimmed. A reader whose cursor is too old gets a gap, and continues with the oldest stored event.
 pub async fn a_trimmed_log_says_that_there_is_a_gap(world: &StoreFixture) {
     const EVENTS_PER_WRITER: u64 = 2_000;
     let mut stored = world.submit(world.draft().reported()).await;

@@ -1,4 +1,4 @@
-//! The same launch key in the same session never starts a second copy.
+//! Rules about launch keys: the same key in the same session never starts a second process.
 
 use super::world::{StoreFixture, cancel};
 use crate::suite::{must, some};
@@ -13,7 +13,7 @@ fn existing(submitted: SubmitOutcome) -> (ProcessId, Option<StoredProcess>, bool
     })
 }
 
-/// The second launch under a key gives the first process.
+/// A second launch with the same key returns the first process.
 pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let again = world.draft().session("s").launch_key("l");
@@ -24,7 +24,7 @@ pub async fn a_launch_key_gives_the_first_process(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// Another command under the same key is told apart.
+/// A launch of another command with a used key is reported as different from the first launch.
 pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut other = world.draft().session("s").launch_key("l");
@@ -35,7 +35,7 @@ pub async fn a_launch_key_tells_another_specification(world: &StoreFixture) {
     assert_eq!((found, same_spec), (first.process.id, false));
 }
 
-/// The inherited environment makes no difference.
+/// The captured environment does not count in the comparison of two launches with the same key.
 pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreFixture) {
     let first = world.submit(world.draft().session("s").launch_key("l")).await;
     let mut again = world.draft().session("s").launch_key("l");
@@ -46,7 +46,7 @@ pub async fn a_launch_key_ignores_the_inherited_environment(world: &StoreFixture
     assert_eq!((found, same_spec), (first.process.id, true));
 }
 
-/// Another session, or none, has keys of its own.
+/// Launch keys of different sessions are independent. Launches without a session have keys of their own.
 pub async fn a_launch_key_belongs_to_its_session(world: &StoreFixture) {
     for draft in [
         world.draft().session("s").launch_key("l"),
@@ -59,7 +59,7 @@ pub async fn a_launch_key_belongs_to_its_session(world: &StoreFixture) {
     existing(must(world.try_submit(again).await));
 }
 
-/// An end does not free the key, and neither does the end of the record.
+/// A launch key stays in use after its process has ended, and even after the record was pruned.
 pub async fn a_launch_key_outlives_its_process(world: &StoreFixture) {
     let first = world.submit(world.draft().launch_key("l")).await;
     let ended = must(world.turn(&first, cancel()).await);

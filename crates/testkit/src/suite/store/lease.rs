@@ -1,4 +1,4 @@
-//! Leases that end: who claims under them, and what becomes of the work of a node that is lost.
+//! Rules about leases that expire: claims under a lease, and the processes of a lost node.
 
 use super::draft::SubmissionBuilder;
 use super::world::{StoreFixture, claimant, exited, ids, node_id, room};
@@ -12,18 +12,21 @@ use longhaul_ports::{
 };
 use std::time::Duration;
 
-/// How long a lease lasts in the stores that this suite opens.
+/// Duration of a lease in the stores that this suite opens.
 pub const LEASE: Duration = Duration::from_secs(5);
-/// How long after its lease a node keeps what it owns in the stores that this suite opens.
+/// Grace period in the stores that this suite opens: time after the end of its lease in which a node still owns its
+/// processes.
 pub const GRACE: Duration = Duration::from_secs(10);
 
 const S: Duration = Duration::from_secs(1);
 const M: Duration = Duration::from_millis(1);
 
-/// Runs every rule for stores whose leases end, one test each, beside those for all stores, which need longer leases.
+/// Generates one test for each rule about stores whose leases expire. These rules are run in addition to the rules for
+/// all stores, which need longer leases.
 ///
-/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty store whose
-/// leases last [`LEASE`](crate::suite::store::LEASE), with [`GRACE`](crate::suite::store::GRACE) after them.
+/// Takes an async function from a [`VirtualClock`](crate::fakes::VirtualClock) to a [`StoreFixture`] around an empty
+/// store whose leases last [`LEASE`](crate::suite::store::LEASE), followed by a grace period of
+/// [`GRACE`](crate::suite::store::GRACE).
 #[macro_export]
 macro_rules! leased_store_suite {
     ($open:expr $(,)?) => {
@@ -59,7 +62,7 @@ macro_rules! leased_store_suite {
     };
 }
 
-/// Lets time pass while only these nodes give signs of life.
+/// Advances the clock while only these nodes renew their leases.
 async fn pass(world: &StoreFixture, alive: &[&Lease], span: Duration) {
     let end = world.now().plus(span);
     while world.now() < end {
@@ -79,7 +82,7 @@ async fn presence(world: &StoreFixture, name: &str) -> Presence {
     known(world, name).await.presence
 }
 
-/// A node that works and is lost, and one that is there.
+/// Creates a lost node with a running process, and a present node. Returns both leases and the process.
 async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Lease, Lease, StoredProcess) {
     let (lost, there) = (world.node("a").await, world.node("b").await);
     let running = world.run(draft, &lost).await;
@@ -87,7 +90,7 @@ async fn lost_and_there(world: &StoreFixture, draft: SubmissionBuilder) -> (Leas
     (lost, there, running)
 }
 
-/// A registration and each beat make a lease last for its whole time from then on.
+/// A registration and each renewal make a lease last for its full duration from that time on.
 pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
     let node = world.node("a").await;
     let until = world.now().plus(LEASE);
@@ -99,7 +102,7 @@ pub async fn a_beat_makes_a_lease_last_anew(world: &StoreFixture) {
     must(world.store.claim(&node, &room(&node)).await);
 }
 
-/// Nothing is claimed under a lease that is over, until its node gives a sign of life.
+/// Nothing can be claimed under an expired lease until its node renews it.
 pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let waiter = world.submit(world.draft()).await;
@@ -117,7 +120,8 @@ pub async fn a_lease_that_is_over_claims_nothing(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [late.process.id]);
 }
 
-/// A submit claims nothing under a lease that is over, and writes nothing then; without a claim it needs none.
+/// A submission with an immediate claim under an expired lease is refused and writes nothing. A submission without a
+/// claim needs no lease.
 pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     pass(world, &[&other], LEASE).await;
@@ -128,7 +132,7 @@ pub async fn a_submit_claims_nothing_under_a_lease_that_is_over(world: &StoreFix
     world.submit(world.draft()).await;
 }
 
-/// Between the end of a lease and the end of the grace everything stays with its node, slots too.
+/// From the end of its lease to the end of the grace period, a node keeps its processes and their slots.
 pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     limit(world, "gpu", 1).await;
@@ -143,7 +147,7 @@ pub async fn what_is_owned_stays_owned_until_the_grace_is_over(world: &StoreFixt
     assert_eq!(world.claim_ids(&other).await, [], "its slot is taken");
 }
 
-/// An owner whose lease is over writes what it owns as long as nobody acted upon that.
+/// An owner with an expired lease can write its processes until another node has taken them away.
 pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -155,8 +159,8 @@ pub async fn an_owner_writes_until_its_rows_are_taken(world: &StoreFixture) {
     assert_eq!(ended.process.status(), Status::Completed);
 }
 
-/// When lease and grace are over, whoever asks for attention gets the rows of that node without their owner: the same
-/// records, with their slots.
+/// After lease and grace period, the processes of the node are handed out as due. They have no owner any more, but are
+/// otherwise unchanged and still hold their slots.
 pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
     limit(world, "gpu", 1).await;
     let since = world.now().plus(LEASE);
@@ -172,7 +176,7 @@ pub async fn a_node_that_is_lost_loses_what_it_owns(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&there).await, [waiter.process.id]);
 }
 
-/// Every beat tells when rows will have to be taken from somebody, so that somebody looks then.
+/// Every renewal reports the time at which a silent node will be lost, so that a node acts then.
 pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     world.node("idle").await;
@@ -184,7 +188,7 @@ pub async fn a_loss_is_due_when_the_grace_is_over(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&other).await).due, Some(world.now().plus(LEASE + GRACE)));
 }
 
-/// The last lease of a lost node is refused by everything that asks for one.
+/// Every method that requires a lease refuses the last lease of a lost node.
 pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture) {
     let (lost, there, running) = lost_and_there(world, world.draft()).await;
     let waiter = world.submit(world.draft()).await;
@@ -216,7 +220,7 @@ pub async fn the_lease_of_a_lost_node_is_fenced_everywhere(world: &StoreFixture)
     );
 }
 
-/// A row that was taken is handed to one engine at a time, until it neither holds a slot nor has no owner.
+/// A process of a lost node is handed out to one engine at a time, until a decision ends or requeues it.
 pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     assert_eq!(ids(&must(world.store.claim_due(&there, 10).await)), [running.process.id]);
@@ -231,7 +235,8 @@ pub async fn an_orphan_is_due_until_it_is_decided(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&there, 10).await), []);
 }
 
-/// What goes back to the queue after its node was lost is claimed as a new attempt, and the old one writes nothing.
+/// A process that is requeued after its node was lost is claimed as a new attempt, and writes for the old attempt are
+/// refused.
 pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFixture) {
     let mut draft = world.draft();
     draft.spec.retry = RetryPolicy { retries: 1, after_interruption: true, ..RetryPolicy::none() };
@@ -259,7 +264,7 @@ pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFi
     refused!(world.store.commit(late).await, StoreError::Fenced { .. });
 }
 
-/// Orders that were left for a node that is lost are anybody's to answer.
+/// Any engine can execute the pending actions for a process of a lost node.
 pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let wish = longhaul_domain::PendingAction::Pause;
@@ -275,7 +280,7 @@ pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixtu
     assert_eq!(world.load(running.process.id).await.pending_actions, []);
 }
 
-/// Whoever looks after a loss once more takes nothing more: not what the node got when it came back.
+/// A second check after a loss takes nothing more, in particular no processes that the node got after its return.
 pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
     let third = world.node("c").await;
@@ -288,7 +293,7 @@ pub async fn taking_twice_is_taking_once(world: &StoreFixture) {
     must(world.store.renew_lease(&back).await);
 }
 
-/// A node that registers before anybody took anything goes on with everything.
+/// A node that registers again before its processes were taken away keeps all of them.
 pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -300,7 +305,7 @@ pub async fn registering_in_time_keeps_what_a_node_owns(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await, StoredProcess { owner: Some(again), ..running });
 }
 
-/// So does one that gives a sign of life before anybody took anything.
+/// A node that renews its lease before its processes were taken away keeps all of them.
 pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -312,7 +317,7 @@ pub async fn a_beat_in_the_grace_is_in_time(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&other).await, []);
 }
 
-/// What was taken does not come back with its node.
+/// A lost node that returns does not get back the processes that were taken away.
 pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &StoreFixture) {
     let (lost, there, running) = lost_and_there(world, world.draft()).await;
     must(world.store.claim_due(&there, 10).await);
@@ -323,7 +328,9 @@ pub async fn a_node_that_comes_back_has_a_higher_epoch_and_owns_nothing(world: &
     refused!(world.store.renew_lease(&lost).await, StoreError::Fenced { .. });
 }
 
-/// A store that heard nobody for a whole lease time was away itself: it takes nothing from anybody for that.
+/// If no node renewed its lease for a whole lease duration, the store itself was unreachable. No node loses its
+/// processes
+/// for that.
 pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -337,7 +344,7 @@ pub async fn a_silence_of_everybody_takes_nothing_from_anybody(world: &StoreFixt
     assert_eq!(ids(&must(world.store.claim_due(&other, 10).await)), [running.process.id]);
 }
 
-/// The lease of a node that left in good order does not end: what it owns waits for it.
+/// The lease of a node that left explicitly does not expire. Its processes wait until the node registers again.
 pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -349,7 +356,7 @@ pub async fn whoever_left_is_never_lost(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.owner, Some(again));
 }
 
-/// A draining node gets nothing new, neither by a claim nor by a submit; what it has goes on.
+/// A drained node gets no new process, neither by a claim nor by a submission. Its running processes continue.
 pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -369,7 +376,7 @@ pub async fn a_draining_node_claims_nothing_and_keeps_what_it_has(world: &StoreF
     assert!(!must(world.store.drain(&node_id("never-joined"), true).await));
 }
 
-/// That a node drains is said of the node, not of one life of it.
+/// A node stays drained when it registers again.
 pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
     let node = world.node("a").await;
     must(world.store.drain(&node.node, true).await);
@@ -379,7 +386,7 @@ pub async fn a_node_drains_through_its_registrations(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&again).await, []);
 }
 
-/// A node that left can be forgotten: it is listed no more, and what it owned is anybody's to decide.
+/// A node that left can be removed. The node is not listed any more, and any engine can decide about its processes.
 pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -397,7 +404,7 @@ pub async fn a_forgotten_node_is_gone_with_what_it_owned(world: &StoreFixture) {
     assert_eq!(known(world, "a").await.presence, Presence::Present { until: Some(world.now().plus(LEASE)) });
 }
 
-/// Nobody is forgotten who is there, or may come back in time; whoever is lost may be.
+/// A node that is present, or whose grace period is not over, cannot be removed. A lost node can.
 pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;
@@ -411,7 +418,7 @@ pub async fn a_node_that_may_come_back_is_not_forgotten(world: &StoreFixture) {
     assert_eq!(must(world.store.forget(&node_id("never-joined")).await), ForgetOutcome::Unknown);
 }
 
-/// What a node announced is listed until its next registration.
+/// The advertised labels, address and root limit of a node are listed until its next registration.
 pub async fn what_a_node_offers_is_listed(world: &StoreFixture) {
     let node = world.node("a").await;
     assert_eq!(known(world, "a").await.offer, NodeAdvertisement::default());

@@ -1,4 +1,4 @@
-//! Loading and listing records.
+//! Rules about loading and listing records.
 
 use super::world::{StoreFixture, cancel, ids};
 use crate::suite::must;
@@ -17,7 +17,7 @@ async fn listed(world: &StoreFixture, filter: &ProcessFilter) -> Vec<ProcessId> 
     ids(&must(world.store.list(filter, &all).await).processes)
 }
 
-/// Follows the cursors to the end.
+/// Lists all pages by following the cursors.
 async fn all_pages(
     world: &StoreFixture,
     filter: &ProcessFilter,
@@ -40,7 +40,7 @@ async fn all_pages(
     }
 }
 
-/// Records come in the order of the question, with nothing for an unknown id, twice if asked twice.
+/// Records are loaded in the order of the requested ids: `None` for an unknown id, and twice for a repeated id.
 pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
@@ -51,7 +51,7 @@ pub async fn records_are_loaded_in_the_order_of_the_question(world: &StoreFixtur
     assert_eq!(must(world.store.load(&[]).await), []);
 }
 
-/// The newest comes first unless asked otherwise, and pages go on where the last one ended.
+/// Pages list the newest process first by default, and each page continues after the previous one.
 pub async fn pages_are_newest_first(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..7 {
@@ -67,7 +67,7 @@ pub async fn pages_are_newest_first(world: &StoreFixture) {
     assert_eq!(must(world.store.list(&filter, &whole).await).processes.len(), 7);
 }
 
-/// A page holds at least one record and at most a thousand, whatever is asked for.
+/// A page contains at least one and at most a thousand records, regardless of the requested size.
 pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
     let mut submits = tokio::task::JoinSet::new();
     for _ in 0..1_001 {
@@ -95,7 +95,7 @@ pub async fn a_page_holds_one_to_a_thousand_records(world: &StoreFixture) {
     }
 }
 
-/// What is submitted, ends, or changes while someone turns pages makes no record appear twice or vanish.
+/// Submissions and changes during a walk over the pages make no record appear twice or vanish.
 pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..10 {
@@ -113,7 +113,7 @@ pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
                 must(world.turn(&present, cancel()).await);
             }
             after = listing.next;
-            // New ones are behind the last page of this order, so the walk ends only if someone stops it.
+            // In this order, new records follow the last page, so the walk must be ended explicitly.
             if after.is_none() || found.len() > 40 {
                 break;
             }
@@ -130,7 +130,7 @@ pub async fn pages_are_stable_whatever_happens(world: &StoreFixture) {
     }
 }
 
-/// A cursor stays good when the record that it names is gone, and for places that never were.
+/// A cursor is valid even if the record at its position was pruned or never existed.
 pub async fn a_cursor_needs_no_record(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let before = page(SortOrder::NewestFirst, Some(PageKey(Seq(stored.seq.0 + 1000))), 5);
@@ -141,7 +141,7 @@ pub async fn a_cursor_needs_no_record(world: &StoreFixture) {
     assert_eq!((listing.processes, listing.next), (Vec::new(), None));
 }
 
-/// Each condition of a filter holds by itself and together with others.
+/// Each condition of a filter works alone and together with others.
 pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
     let lease = world.node("a").await;
     let mut draft = world.draft().key("k").session("s");
@@ -227,7 +227,7 @@ pub async fn each_field_of_a_filter_filters(world: &StoreFixture) {
     }
 }
 
-/// A prefix of one digit finds every id that begins so.
+/// An id prefix of one digit finds all ids that start with this digit.
 pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreFixture) {
     let mut submitted = Vec::new();
     for _ in 0..40 {
@@ -241,7 +241,7 @@ pub async fn a_short_prefix_finds_every_id_that_begins_so(world: &StoreFixture) 
     }
 }
 
-/// A session lists all of its processes, live and ended, of every kind and on any node, and none of another one.
+/// A session filter lists all processes of the session: live and ended, of every kind, on every node.
 pub async fn a_session_lists_its_processes_on_every_node(world: &StoreFixture) {
     let [here, there] = [world.node("a").await, world.node("b").await];
     let session =

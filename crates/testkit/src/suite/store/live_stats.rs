@@ -1,4 +1,4 @@
-//! Vitals: the latest facts about live attempts.
+//! Rules about live stats.
 
 use super::world::{StoreFixture, author, spawned};
 use crate::suite::{must, refused, some};
@@ -28,7 +28,7 @@ async fn update_live_stats(
     some(answers.pop())
 }
 
-/// The latest vitals are kept, without a revision and without an event.
+/// Only the latest live stats are stored. They cause no new revision and no event.
 pub async fn the_latest_vitals_win(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -42,7 +42,7 @@ pub async fn the_latest_vitals_win(world: &StoreFixture) {
     assert_eq!(must(world.store.end().await), end);
 }
 
-/// What is known about an attempt stays through commits, its end included, until the next attempt begins.
+/// Live stats of an attempt survive all commits, including the ending.
 pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -54,7 +54,7 @@ pub async fn vitals_outlive_a_commit(world: &StoreFixture) {
     assert_eq!(world.exit(&running, 0).await.live_stats, known, "not even the end does");
 }
 
-/// Vitals of what ended are late, too.
+/// Live stats of an ended process are refused with a conflict.
 pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -68,7 +68,7 @@ pub async fn vitals_of_what_ended_are_a_conflict(world: &StoreFixture) {
     assert_eq!(world.load(ended.process.id).await, ended);
 }
 
-/// Vitals of an attempt that is over are late.
+/// Live stats of another attempt than the current one are refused with a conflict.
 pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -81,7 +81,7 @@ pub async fn vitals_of_another_attempt_are_a_conflict(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.live_stats, LiveStats::default());
 }
 
-/// Only the owner, under its newest lease, tells the vitals of what it owns.
+/// Only the owner, under its newest lease, can update the live stats of a process.
 pub async fn only_the_owner_tells_vitals(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -96,7 +96,7 @@ pub async fn only_the_owner_tells_vitals(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.live_stats, LiveStats::default());
 }
 
-/// Any engine tells the vitals of reported work.
+/// Any engine can update the live stats of reported work.
 pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
     let reported = world.submit(world.draft().reported()).await;
     let attempt = reported.process.attempt;
@@ -104,7 +104,7 @@ pub async fn anyone_tells_vitals_of_reported_work(world: &StoreFixture) {
     assert_eq!(world.load(reported.process.id).await.live_stats, live_stats(world, 3));
 }
 
-/// Each question gets its answer, in order, and a late one harms no other.
+/// Each live-stats update in a batch has its own result, in order. A refused update does not affect the others.
 pub async fn vitals_are_answered_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft(), &node).await;

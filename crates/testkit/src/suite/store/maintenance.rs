@@ -1,4 +1,4 @@
-//! What has to be done for processes that nobody owns, and what may go.
+//! Rules about due processes without an owner, and about pruning.
 
 use super::world::{StoreFixture, cancel, descendants_ended, everything, ids, never_ran, room, terminate};
 use crate::suite::{must, parked, refused, some, soon};
@@ -11,7 +11,7 @@ use std::time::Duration;
 const S: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A due row is handed to one engine for five seconds, then to another if nothing was decided.
+/// A due process is handed to one engine for five seconds, and then to another one if nothing was committed.
 pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -24,7 +24,8 @@ pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) 
     assert_eq!(handed.as_slice(), std::slice::from_ref(&delayed));
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
     assert_eq!(must(world.store.claim_due(&other, 10).await), []);
-    // A timer that is set by this does not ask in vain.
+    // The reported due time is the end of the five seconds, so a timer that is set to it fires when the process is
+    // available.
     assert_eq!(must(world.store.renew_lease(&node).await).due, Some(world.now().plus(S * 5)));
     world.clock.advance(S * 4);
     assert_eq!(must(world.store.claim_due(&other, 10).await), []);
@@ -32,7 +33,7 @@ pub async fn a_due_row_is_handed_out_once_in_five_seconds(world: &StoreFixture) 
     assert_eq!(must(world.store.claim_due(&other, 10).await), [delayed]);
 }
 
-/// A row whose decision was committed is not due any more.
+/// A process whose decision was committed is not due any more.
 pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
@@ -43,7 +44,7 @@ pub async fn a_decided_row_is_not_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, None);
 }
 
-/// The five seconds are over with the commit that somebody made of it: a row that is still due is handed out at once.
+/// A commit ends the five seconds of a handed-out process: if the process is still due, it is handed out at once.
 pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
     let node = world.node("a").await;
     let due = world.now().plus(S);
@@ -57,7 +58,7 @@ pub async fn a_commit_ends_the_five_seconds(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&node, 10).await), [moved]);
 }
 
-/// Rows with an owner, rows that are not due, and ended ones are nobody else's business.
+/// Only due processes without an owner are handed out: no owned ones, no later ones, no ended ones.
 pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     world.run(world.draft().retrying(), &node).await;
@@ -75,7 +76,8 @@ pub async fn only_ownerless_due_rows_are_handed_out(world: &StoreFixture) {
     assert!(!ids(&handed).contains(&later.process.id));
 }
 
-/// An end that waits for the descendants is handed out: their end may have been missed.
+/// A process that waits for its descendants is handed out repeatedly, because the end of a descendant may have been
+/// missed.
 pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, _child) = world.lingering(&node, world.draft()).await;
@@ -89,8 +91,7 @@ pub async fn who_waits_for_its_children_is_handed_out(world: &StoreFixture) {
     assert_eq!(must(world.store.claim_due(&node, 10).await), []);
 }
 
-/// An ended one whose descendants were told to end is handed out until they are seen to have, and no sweep takes it
-/// before.
+/// An ended process with an unfinished cascade is handed out until the cascade is finished, and is not pruned before.
 pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -110,8 +111,8 @@ pub async fn an_unfinished_cascade_is_handed_out_until_it_is_done(world: &StoreF
     assert_eq!(must(world.store.prune(&everything(), 10).await).ids, [ended.process.id]);
 }
 
-/// An order for what nobody owns is handed out until it is answered, whatever became of the process: who left it, and
-/// who let go of it, may be gone. No sweep takes the record before.
+/// A process without an owner that has a pending action is handed out until the action is executed, in every state,
+/// because no other node may know of the action. Its record is not pruned before.
 pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
     let node = world.node("a").await;
     let enqueue = async |stored: &StoredProcess| {
@@ -155,7 +156,7 @@ pub async fn an_open_wish_without_owner_is_handed_out(world: &StoreFixture) {
     );
 }
 
-/// An order for what nobody owns calls every node.
+/// A pending action for a process without an owner notifies every node.
 pub async fn an_open_wish_without_owner_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().reported()).await;
@@ -170,7 +171,7 @@ pub async fn an_open_wish_without_owner_calls(world: &StoreFixture) {
     assert!(calls.due.is_some_and(|due| due <= calls.now), "{calls:?}");
 }
 
-/// A waiter whose session ended stays a waiter, and is handed out when its grace is over.
+/// A waiting process whose session ended stays in the queue, and is handed out when its grace period is over.
 pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
     let node = world.node("a").await;
     let end = Input::Action(Action::EndSession { policy: Some(SessionPolicy::Grace(S * 30)) });
@@ -185,11 +186,11 @@ pub async fn a_waiter_is_due_at_the_end_of_its_grace(world: &StoreFixture) {
     let one = ClaimCapacity { batch: 1, ..room(&node) };
     assert_eq!(ids(&must(world.store.claim(&node, &one).await)), ids(leaving.get(..1).unwrap_or_default()));
     world.clock.advance(S);
-    // Its owner looks after the one that was claimed.
+    // The claimed process is not handed out, because its owner handles it.
     assert_eq!(must(world.store.claim_due(&node, 10).await), leaving.get(1..).unwrap_or_default());
 }
 
-/// No more is handed out than was asked for, the longest due first.
+/// At most the requested number of due processes is handed out, the longest due ones first.
 pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut due = Vec::new();
@@ -206,14 +207,14 @@ pub async fn attention_hands_out_the_longest_due_first(world: &StoreFixture) {
     assert_eq!(handed, due);
 }
 
-/// A node that was replaced gets nothing to do.
+/// A node gets no due processes under an old lease.
 pub async fn an_old_lease_gets_no_attention(world: &StoreFixture) {
     let old = world.node("a").await;
     world.node("a").await;
     refused!(world.store.claim_due(&old, 10).await, StoreError::Fenced { .. });
 }
 
-/// Live records never go, however old they are.
+/// Live records are never pruned, regardless of their age.
 pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
     let node = world.node("a").await;
     world.run(world.draft(), &node).await;
@@ -226,7 +227,7 @@ pub async fn a_sweep_never_takes_live_records(world: &StoreFixture) {
     assert_eq!(all(world).await.len(), 3);
 }
 
-/// What ended longer ago than the rule allows goes, the oldest first, and no more than was asked for.
+/// Records that ended longer ago than the rule allows are pruned, oldest first, and at most the requested number.
 pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..4 {
@@ -247,7 +248,7 @@ pub async fn a_sweep_takes_the_oldest_first(world: &StoreFixture) {
     assert!(!world.exists(*ended.first().unwrap_or(&world.draft().id)).await);
 }
 
-/// A sequence is used once, also where the record that was submitted last ended first, and so went first.
+/// A sequence number is never reused, even if the record with the highest one was pruned first.
 pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
     let (older, newer) = (world.submit(world.draft()).await, world.submit(world.draft()).await);
     must(world.turn(&newer, cancel()).await);
@@ -260,7 +261,7 @@ pub async fn a_sequence_is_not_used_again_after_a_sweep(world: &StoreFixture) {
     assert!(world.submit(world.draft()).await.seq > newer.seq);
 }
 
-/// What the count pushes out goes too, but nothing younger than a day.
+/// Records beyond the allowed number are pruned, but no record that ended less than a day ago.
 pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..3 {
@@ -276,7 +277,7 @@ pub async fn a_sweep_by_count_spares_the_last_day(world: &StoreFixture) {
     assert_eq!(swept.ids, ended.get(..2).unwrap_or_default());
 }
 
-/// What ended before a moment goes, however young it is.
+/// Records that ended before a given time are pruned, regardless of their age.
 pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture) {
     let mut ended = Vec::new();
     for _ in 0..3 {
@@ -293,7 +294,7 @@ pub async fn a_sweep_up_to_a_moment_spares_what_ended_later(world: &StoreFixture
     assert_eq!(all(world).await.len(), 2);
 }
 
-/// The count of what was ever let go grows with each sweep; a sweep of nothing only tells it.
+/// Each call returns the total number of pruned records. A call that prunes nothing returns the total too.
 pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
     for _ in 0..3 {
         let stored = world.submit(world.draft()).await;
@@ -311,7 +312,7 @@ pub async fn a_sweep_tells_how_many_were_ever_let_go(world: &StoreFixture) {
     assert_eq!(totals, [2, 2, 3, 3, 3]);
 }
 
-/// The rule that keeps everything takes nothing.
+/// A retention rule without limits prunes nothing.
 pub async fn a_sweep_without_bounds_takes_nothing(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     must(world.turn(&stored, cancel()).await);

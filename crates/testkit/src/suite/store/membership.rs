@@ -1,4 +1,4 @@
-//! Nodes, their leases, and what calls them.
+//! Rules about nodes, their leases, and their notifications.
 
 use super::world::{StoreFixture, exited, ids, node_id, room};
 use crate::suite::{kept, must, parked, refused, soon};
@@ -8,7 +8,7 @@ use tokio::task::JoinHandle;
 
 type Call = JoinHandle<Result<NodeUpdates, StoreError>>;
 
-/// A call that is being waited for, with nothing old left to say.
+/// Starts a wait for updates, after all earlier updates were received.
 async fn waiting(world: &StoreFixture, lease: &Lease) -> Call {
     world.hear_out(lease).await;
     let store = world.store.clone();
@@ -20,7 +20,7 @@ async fn answered(call: Call) -> NodeUpdates {
     must(must(soon(call).await))
 }
 
-/// Each registration of a node fences the one before.
+/// Each registration of a node fences the previous one.
 pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -35,7 +35,7 @@ pub async fn epochs_grow_with_each_registration(world: &StoreFixture) {
     must(world.store.renew_lease(&other).await);
 }
 
-/// What a node owned belongs to its newest lease.
+/// A new registration of a node takes over everything that the node owned.
 pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) {
     let first = world.node("a").await;
     let other = world.node("b").await;
@@ -48,7 +48,7 @@ pub async fn a_new_registration_keeps_what_the_node_owned(world: &StoreFixture) 
     assert_eq!(world.load(theirs.process.id).await.owner, Some(other));
 }
 
-/// Every node that registered is listed as it presented itself last, until it leaves.
+/// Every registered node is listed with the facts of its last registration, until it leaves.
 pub async fn nodes_are_listed_until_they_leave(world: &StoreFixture) {
     world.node("a").await;
     let newer = NodeDescriptor {
@@ -70,7 +70,7 @@ pub async fn nodes_are_listed_until_they_leave(world: &StoreFixture) {
     assert_eq!(must(world.store.nodes().await).len(), 2);
 }
 
-/// A node that leaves keeps what it owns for its next registration.
+/// The processes of a node that leaves stay assigned to the node until it registers again.
 pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
@@ -82,7 +82,7 @@ pub async fn whoever_leaves_keeps_what_it_owns(world: &StoreFixture) {
     assert_eq!(world.load(running.process.id).await.owner, Some(next));
 }
 
-/// An older life of a node that leaves late does not take the newer one with it.
+/// A late `leave` under an old lease does not affect the newer registration of the node.
 pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
     let old = world.node("a").await;
     let new = world.node("a").await;
@@ -92,7 +92,7 @@ pub async fn an_old_lease_takes_no_newer_node_with_it(world: &StoreFixture) {
     must(world.store.renew_lease(&new).await);
 }
 
-/// Leaving ends no lease: until its node registers again, what still is on its way may be written under it.
+/// A node that leaves keeps its lease until it registers again, so that it can finish its last writes.
 pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     let lease = world.node("a").await;
     let running = world.run(world.draft(), &lease).await;
@@ -110,8 +110,8 @@ pub async fn whoever_leaves_keeps_its_lease(world: &StoreFixture) {
     must(world.store.renew_lease(&next).await);
 }
 
-/// The first call of a registration comes at once if there is something for the node, though it is no news: a waiter,
-/// a row that will be due, or a wish for what it owns.
+/// The first wait of a registration returns at once if something is already there for the node: a waiting process, a
+/// process with a due time, or a pending action for a process that the node owns.
 pub async fn whoever_joins_is_called_to_what_is_there(world: &StoreFixture) {
     let old = world.node("a").await;
     let running = world.run(world.draft(), &old).await;
@@ -136,7 +136,7 @@ async fn called_at_once(world: &StoreFixture, lease: &Lease) -> Result<NodeUpdat
     kept("the first call of a lease comes at once if there is something for the node", wait_for_updates)
 }
 
-/// A beat tells the time, the policy, and the next due row.
+/// A lease renewal returns the time, the policy version and the next due time.
 pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
     let node = world.node("a").await;
     let calls = must(world.store.renew_lease(&node).await);
@@ -150,7 +150,7 @@ pub async fn a_beat_tells_time_policy_and_due(world: &StoreFixture) {
     assert_eq!(must(world.store.renew_lease(&node).await).due, Some(soon));
 }
 
-/// A waiter that the node may run calls it.
+/// A new waiting process notifies a node that may run it.
 pub async fn a_waiter_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
@@ -161,7 +161,7 @@ pub async fn a_waiter_calls(world: &StoreFixture) {
     answered(call).await;
 }
 
-/// A slot that returns calls.
+/// A freed slot notifies the nodes.
 pub async fn a_freed_slot_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -176,7 +176,7 @@ pub async fn a_freed_slot_calls(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await.len(), 1);
 }
 
-/// A changed policy calls, and is named.
+/// A changed policy notifies the nodes and contains the new version.
 pub async fn a_changed_policy_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let call = waiting(world, &node).await;
@@ -185,7 +185,7 @@ pub async fn a_changed_policy_calls(world: &StoreFixture) {
     assert_eq!(answered(call).await.policy, newer);
 }
 
-/// A row that is due before all others calls, so that a timer can be set.
+/// A due time that is earlier than all others notifies the nodes, so that they can set a timer.
 pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
     let node = world.node("a").await;
     let in_seconds = |seconds| world.now().plus(Duration::from_secs(seconds));
@@ -197,7 +197,7 @@ pub async fn an_earlier_due_row_calls(world: &StoreFixture) {
     assert_eq!(answered(call).await.due, Some(in_seconds(30)));
 }
 
-/// A call that was answered is not repeated: the next one parks until there is news.
+/// A notification that was received is not repeated: the next wait lasts until there is something new.
 pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
@@ -208,7 +208,7 @@ pub async fn an_answered_call_is_not_repeated(world: &StoreFixture) {
     call.abort();
 }
 
-/// News between two calls is not lost, whoever beats meanwhile.
+/// A change between two waits is not lost, even if the lease is renewed in between.
 pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     let node = world.node("a").await;
     world.hear_out(&node).await;
@@ -219,7 +219,7 @@ pub async fn news_between_calls_is_not_lost(world: &StoreFixture) {
     must(must(wait_for_updates));
 }
 
-/// Each node is called, not only the first one.
+/// Every node is notified, not only the first one.
 pub async fn every_node_is_called(world: &StoreFixture) {
     let first = world.node("a").await;
     let second = world.node("b").await;
@@ -230,7 +230,7 @@ pub async fn every_node_is_called(world: &StoreFixture) {
     answered(two).await;
 }
 
-/// A node that is replaced while it waits for a call is told so.
+/// A wait for updates ends with an error if the node registers again in the meantime.
 pub async fn whoever_is_replaced_while_waiting_is_told(world: &StoreFixture) {
     let old = world.node("a").await;
     let call = waiting(world, &old).await;

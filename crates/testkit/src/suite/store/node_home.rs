@@ -1,4 +1,4 @@
-//! Homes: whose attempts a name of a node stands for.
+//! Rules about state directories: a node name belongs to one state directory while it has a lease or owns processes.
 
 use super::lease::{GRACE, LEASE};
 use super::world::{StoreFixture, node_id};
@@ -21,7 +21,7 @@ fn place(home: &str) -> String {
     format!("/var/lib/{home} on a machine")
 }
 
-/// Fails unless the registration was refused for this home, whichever of the two reasons applies.
+/// Checks that a registration was refused in favour of this state directory, for either of the two reasons.
 fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
     match answer {
         Err(StoreError::Refused(
@@ -31,8 +31,8 @@ fn refused_for(home: &str, answer: Result<Lease, StoreError>) {
     }
 }
 
-/// Another home is refused while the node owns a process, and the refusal changes nothing: the lease of the first home
-/// stays good and its process stays its own.
+/// While a node owns a process, a registration from another state directory is refused. The refusal changes neither the
+/// lease nor the owner.
 pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -44,7 +44,7 @@ pub async fn a_node_that_owns_something_belongs_to_its_home(world: &StoreFixture
     kept("another name is free", join(world, "b", Some("second")).await);
 }
 
-/// So it does after the node left: what it owns waits for its own home.
+/// After a node left with unfinished processes, its name still belongs to its state directory.
 pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -58,7 +58,7 @@ pub async fn a_node_that_left_work_behind_belongs_to_its_home(world: &StoreFixtu
     assert_eq!(world.load(running.process.id).await.owner, Some(again));
 }
 
-/// A node that left and owns nothing is any home's.
+/// After a node left without unfinished processes, any state directory may use its name.
 pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -70,7 +70,7 @@ pub async fn a_node_that_left_nothing_behind_is_anybodys(world: &StoreFixture) {
     refused_for("second", join(world, "a", Some("first")).await);
 }
 
-/// A home is told by its id alone: it may have been moved.
+/// A state directory is identified only by its id, because it may be moved to another path.
 pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     world.run(world.draft(), &lease).await;
@@ -87,8 +87,8 @@ pub async fn a_home_that_was_moved_is_the_same(world: &StoreFixture) {
     );
 }
 
-/// A registration without a home gets the name at once, whoever has it, and afterwards any home does: this is how a
-/// person gives the work of a home that is gone to another one.
+/// A registration without a state directory takes over the name at once, and afterwards any state directory may use it.
+/// A user transfers the work of a lost state directory to another one in this way.
 pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     let lease = must(join(world, "a", Some("first")).await);
     let running = world.run(world.draft(), &lease).await;
@@ -100,7 +100,7 @@ pub async fn a_registration_without_a_home_gets_the_name(world: &StoreFixture) {
     refused_for("second", join(world, "a", Some("first")).await);
 }
 
-/// The home of a node is listed with all else that the node said.
+/// The state directory of a node is listed with the other facts of its registration.
 pub async fn homes_are_listed(world: &StoreFixture) {
     must(join(world, "a", Some("first")).await);
     must(join(world, "b", None).await);
@@ -113,7 +113,8 @@ pub async fn homes_are_listed(world: &StoreFixture) {
     assert_eq!(known, expected);
 }
 
-/// Where leases end, another home is refused while the lease lasts, also if nothing is owned.
+/// If leases expire, a registration from another state directory is refused during the lease, even if the node owns
+/// nothing.
 pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixture) {
     must(join(world, "a", None).await);
     must(join(world, "a", Some("first")).await);
@@ -133,7 +134,8 @@ pub async fn a_name_belongs_to_one_home_while_its_lease_lasts(world: &StoreFixtu
     refused_for("first", join(world, "a", Some("second")).await);
 }
 
-/// Where leases end, what a silent node owns is lost when lease and grace are over, and another home gets the name then.
+/// If leases expire, a silent node loses its processes after lease and grace period, and another state directory can
+/// then use its name.
 pub async fn a_name_under_which_work_was_left_behind_is_nobody_elses(world: &StoreFixture) {
     let id = world.submit(world.draft()).await.process.id;
     let lease = must(join(world, "a", Some("first")).await);

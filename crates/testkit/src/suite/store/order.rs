@@ -1,4 +1,4 @@
-//! The order of claim: priority, then the key served least recently, then the submit.
+//! Rules about the order of claims: by priority, then by the key served least recently, then by submission.
 
 use super::draft::SubmissionBuilder;
 use super::world::{StoreFixture, ids, never_ran, prioritize, room};
@@ -10,7 +10,7 @@ use longhaul_ports::{ClaimCapacity, IdSource, StoredProcess};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// The more urgent waiter goes first, within a key and between keys.
+/// A waiting process with higher priority is claimed first, within a key and between keys.
 pub async fn higher_priority_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let low = world.submit(world.draft().key("k").priority(-5)).await;
@@ -21,7 +21,7 @@ pub async fn higher_priority_goes_first(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, order);
 }
 
-/// Of two equally urgent waiters of a key, the earlier one goes first.
+/// With equal key and priority, the earlier submission is claimed first.
 pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut submitted = Vec::new();
@@ -31,8 +31,8 @@ pub async fn the_earlier_submit_goes_first(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, submitted);
 }
 
-/// Between keys of the same urgency, the one that was served least recently goes first: many waiters of one key do not
-/// keep another one waiting.
+/// Between keys with equal priority, the key that was served least recently comes first. Many waiting processes of one
+/// key therefore do not delay the other keys.
 pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut many = Vec::new();
@@ -49,7 +49,7 @@ pub async fn the_key_served_least_recently_goes_first(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first, again]);
 }
 
-/// A waiter that comes back from a retry stands where it stood before.
+/// A process that waits again after a failed attempt keeps its position in the queue.
 pub async fn a_retry_keeps_its_sequence(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.run(world.draft().key("k").retrying(), &node).await;
@@ -62,7 +62,7 @@ pub async fn a_retry_keeps_its_sequence(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first.process.id, second.process.id]);
 }
 
-/// An attempt that never ran goes back to its place.
+/// A process whose attempt never ran returns to its position in the queue.
 pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let first = world.start(world.draft().key("k"), &node).await;
@@ -71,7 +71,7 @@ pub async fn what_never_ran_goes_back_to_its_place(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first.process.id, second.process.id]);
 }
 
-/// Whatever waits, the next one is the one that the pure rule names.
+/// The next claimed process is always the one that the domain function `admission::next` selects.
 pub async fn the_order_of_claim_is_the_pure_rule(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);

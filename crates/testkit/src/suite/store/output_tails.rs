@@ -1,4 +1,4 @@
-//! The last output beside the record.
+//! Rules about the output tail that is stored with a record.
 
 use super::world::StoreFixture;
 use crate::suite::{must, refused};
@@ -17,7 +17,7 @@ fn tail(total: u64, text: &str) -> OutputTail {
     OutputTail { total, chunks: vec![chunk] }
 }
 
-/// The last output that an owner keeps is there for everybody, through the end, and goes with the record.
+/// The output tail that an owner stores can be loaded by every node, also after the end. It is pruned with the record.
 pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -37,7 +37,7 @@ pub async fn the_last_output_is_kept_beside_the_record(world: &StoreFixture) {
     assert_eq!(must(world.store.load_tail(id).await), None);
 }
 
-/// Only the owner keeps output, and only that of the latest attempt.
+/// Only the owner can store an output tail, and only for the latest attempt.
 pub async fn only_the_owner_keeps_the_last_output(world: &StoreFixture) {
     let (node, other) = (world.node("a").await, world.node("b").await);
     let running = world.run(world.draft(), &node).await;

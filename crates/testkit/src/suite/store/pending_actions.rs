@@ -1,4 +1,4 @@
-//! Orders for the owner of a process.
+//! Rules about pending actions.
 
 use super::world::{StoreFixture, cancel, spawned};
 use crate::suite::{must, refused, soon};
@@ -7,7 +7,7 @@ use longhaul_ports::{IdSource, StoreError, StoreRejection};
 
 const CANCEL: PendingAction = PendingAction::Cancel { cause: StopCause::User };
 
-/// Wishes are numbered in the order in which they arrive, and the owner finds them in the record.
+/// Pending actions are numbered in the order of their arrival, and the owner finds them in the record.
 pub async fn wishes_are_numbered(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;
@@ -20,7 +20,7 @@ pub async fn wishes_are_numbered(world: &StoreFixture) {
     assert_eq!(found.revision, running.revision);
 }
 
-/// A wish that is sent again is the same wish.
+/// A pending action that is sent twice is enqueued once.
 pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
     let stored = world.submit(world.draft()).await;
     let op = world.ids.op();
@@ -29,7 +29,7 @@ pub async fn the_same_wish_gets_the_same_number(world: &StoreFixture) {
     assert_eq!(world.load(stored.process.id).await.pending_actions, [(first, CANCEL)]);
 }
 
-/// Where no other order has a place any more, one to end it has.
+/// Actions that end the process are accepted until twenty actions are pending.
 pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     let node = world.node("a").await;
     let id = world.run(world.draft(), &node).await.process.id;
@@ -49,7 +49,7 @@ pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     assert_eq!(world.load(id).await.pending_actions.len(), 20);
 }
 
-/// Sixteen are open at most; an answered one makes room.
+/// When sixteen actions are pending, an action that does not end the process is refused until one was executed.
 pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -71,7 +71,7 @@ pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     must(world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await);
 }
 
-/// The commit that acts on wishes takes them, and no later ones; their numbers are not used again.
+/// A commit removes the pending actions that it executes, and no later ones. Their numbers are not reused.
 pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixture) {
     let node = world.node("a").await;
     let starting = world.start(world.draft(), &node).await;
@@ -91,7 +91,7 @@ pub async fn wishes_are_taken_by_the_commit_that_answers_them(world: &StoreFixtu
     assert!(third > second);
 }
 
-/// A wish for nobody is told so.
+/// A pending action for an unknown process returns the error `Missing`.
 pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
     let nobody = world.draft().id;
     refused!(
@@ -100,7 +100,7 @@ pub async fn a_wish_for_nobody_is_told(world: &StoreFixture) {
     );
 }
 
-/// A wish calls the owner, and tells it which process.
+/// A pending action notifies the owner and names the process.
 pub async fn a_wish_calls_the_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let running = world.run(world.draft(), &node).await;

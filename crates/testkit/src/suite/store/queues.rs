@@ -1,4 +1,4 @@
-//! The policy of the queues, and what they look like.
+//! Rules about the policy of the queues, and about the reported state of queues.
 
 use super::world::{StoreFixture, ids, never_ran, prioritize, room};
 use crate::suite::{must, refused};
@@ -6,7 +6,7 @@ use longhaul_domain::{Capability, ConfiguredLimits, Placement, QueueHold, SlotKe
 use longhaul_ports::{PlacementClass, QueueState, StoreError, StoreRejection};
 use std::time::Duration;
 
-/// Each change of the policy gets a new version, and is what is read from then on.
+/// Each change of the policy gets a new version, and later reads return the changed policy.
 pub async fn the_policy_is_versioned(world: &StoreFixture) {
     let (first, mut policy) = must(world.store.policy().await);
     policy.slots.insert("gpu*".to_owned(), 2);
@@ -17,7 +17,7 @@ pub async fn the_policy_is_versioned(world: &StoreFixture) {
     assert_eq!(must(world.store.policy().await), (second, policy));
 }
 
-/// A change of a policy that has moved on changes nothing.
+/// A policy change that expects an older version is refused and changes nothing.
 pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
     let (first, policy) = must(world.store.policy().await);
     let second = must(world.store.set_policy(first, &policy).await);
@@ -30,7 +30,7 @@ pub async fn a_stale_change_of_the_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.policy().await), (second, policy));
 }
 
-/// More slots let waiters in; fewer let nobody new in and disturb nobody.
+/// More slots allow more processes to start. Fewer slots stop no running process, but no further process starts.
 pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 1).await;
@@ -51,7 +51,7 @@ pub async fn changed_limits_count_at_the_next_claim(world: &StoreFixture) {
     assert_eq!(world.claim(&node).await, []);
 }
 
-/// A key that is held back hands out nothing, whatever its slots, and the others go on.
+/// A key on hold starts no process, regardless of its slots. Other keys are not affected.
 pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     let held = must(SlotKey::new("k"));
@@ -68,7 +68,7 @@ pub async fn a_held_key_gives_nobody_a_slot(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [waiter.process.id, behind.process.id]);
 }
 
-/// Every key with a waiter or a holder is shown, with both in order.
+/// Every key with a waiting or running process is listed, with both kinds in order.
 pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
     let node = world.node("a").await;
     set(world, "k", 2).await;
@@ -105,8 +105,9 @@ pub async fn queues_show_holders_and_waiters_in_order(world: &StoreFixture) {
     assert_eq!(must(world.store.queues(Some(&k)).await), [expected]);
 }
 
-/// Queues stand in the order of their keys, the one of work without a key first; a key without waiter and holder has
-/// none, whether it is asked for or not.
+/// Queues are sorted by key; the queue of work without a key comes first. A key without waiting and running processes
+/// is
+/// not listed, even if it is requested explicitly.
 pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
     for key in ["b", "a", "c"] {
         world.submit(world.draft().key(key)).await;
@@ -120,7 +121,7 @@ pub async fn queues_stand_in_the_order_of_their_keys(world: &StoreFixture) {
     assert_eq!(must(world.store.queues(Some(&must(SlotKey::new("idle")))).await), []);
 }
 
-/// Who held a key back, and since when, is kept and shown with its queue.
+/// The author and the time of a hold are stored and shown with the queue.
 pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture) {
     let (version, mut policy) = must(world.store.policy().await);
     let named = QueueHold { since: world.now(), by: Some("ann \u{2603} \"quoted\"".to_owned()) };
@@ -142,8 +143,9 @@ pub async fn a_hold_is_kept_with_its_moment_and_its_author(world: &StoreFixture)
     assert!(must(world.store.queues(None).await).iter().all(|queue| queue.held.is_none()));
 }
 
-/// A waiter that was moved stands where its new priority puts it: in its queue, in the order of claim, and before a
-/// submit that would be claimed at once.
+/// A changed priority takes effect everywhere: in the listed queue, in the order of claims, and in the comparison with
+/// a
+/// submission that requests an immediate claim.
 pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let node = world.node("a").await;
     let mut waiters = Vec::new();
@@ -153,7 +155,8 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     let [first, second, third] = must(ids(&waiters).try_into());
     for (id, priority, expected) in [
         (third, 5, [third, first, second]),
-        // Beyond what may be asked for, as a move before a waiter with the highest priority does.
+        // Above the highest priority that a client may request. A move ahead of a process with that priority results in
+        // this.
         (second, 101, [second, third, first]),
         (second, -7, [third, first, second]),
         (first, 5, [first, third, second]),
@@ -170,7 +173,7 @@ pub async fn a_moved_waiter_takes_its_new_place(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [first, third, behind, second]);
 }
 
-/// Between keys, a waiter that was moved counts with its new priority too.
+/// A changed priority also counts in the comparison between keys.
 pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.submit(world.draft().key("other").priority(3)).await;
@@ -179,7 +182,7 @@ pub async fn a_moved_waiter_brings_its_key_forward(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [waiter.process.id, other.process.id]);
 }
 
-/// What is moved before it waits takes its new place when it does, and keeps it from one attempt to the next.
+/// A priority that was changed before the process waits takes effect when it waits, and stays for later attempts.
 pub async fn a_move_lasts(world: &StoreFixture) {
     let node = world.node("a").await;
     let early = world.submit(world.draft().key("k")).await;
@@ -202,7 +205,7 @@ async fn set(world: &StoreFixture, key: &str, slots: u32) {
     must(world.store.set_policy(version, &policy).await);
 }
 
-/// The store tells for which labels somebody waits, so that a node can claim what it fits.
+/// The store reports the label combinations for which processes wait, so that a node can claim those that it satisfies.
 pub async fn a_waiter_by_labels_tells_its_class(world: &StoreFixture) {
     let node = world.node("a").await;
     let placed = |labels: &[&str]| {

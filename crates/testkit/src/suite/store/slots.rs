@@ -1,4 +1,4 @@
-//! Slots: how many of a key work at once, and when a slot returns.
+//! Rules about slots: the number of processes that run under a key, and the time at which a slot is freed.
 
 use super::world::{StoreFixture, cancel, complete, descendants_ended, exited, never_ran, spawned};
 use crate::suite::{must, some};
@@ -10,7 +10,7 @@ async fn limited(world: &StoreFixture, slots: u32) {
     must(world.store.set_policy(version, &policy).await);
 }
 
-/// A key hands out as many slots as it has.
+/// The number of occupied slots never exceeds the slots of the key.
 pub async fn slots_of_a_key_are_never_exceeded(world: &StoreFixture) {
     let node = world.node("a").await;
     let other = world.node("b").await;
@@ -22,7 +22,8 @@ pub async fn slots_of_a_key_are_never_exceeded(world: &StoreFixture) {
     assert_eq!(world.claim(&other).await, []);
 }
 
-/// Without an entry of its own a key has the default; with 0 it has no limit, and work without a key has none either.
+/// A key without an entry in the policy has the default number of slots. A key with 0 slots and work without a key have
+/// no limit.
 pub async fn only_limited_keys_have_a_limit(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 0).await;
@@ -41,7 +42,7 @@ pub async fn only_limited_keys_have_a_limit(world: &StoreFixture) {
     assert_eq!([count(Some("k")), count(Some("usual")), count(None)], [8, 5, 8]);
 }
 
-/// The slot is free again after every way to end.
+/// Every kind of ending frees the slot.
 pub async fn a_slot_returns_on_every_ending(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
@@ -79,7 +80,7 @@ pub async fn a_slot_returns_on_every_ending(world: &StoreFixture) {
     assert_slots(world, 0).await;
 }
 
-/// Whoever waits for a retry, or goes back because it never ran, holds no slot.
+/// A process that waits for a retry, or that was requeued because it never ran, holds no slot.
 pub async fn a_slot_returns_between_attempts(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
@@ -95,7 +96,7 @@ pub async fn a_slot_returns_between_attempts(world: &StoreFixture) {
     assert_slots(world, 0).await;
 }
 
-/// Whoever only waits for its children holds no slot and has no owner.
+/// A process that only waits for its children holds no slot and has no owner.
 pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;
@@ -111,7 +112,7 @@ pub async fn a_slot_returns_before_the_children_have_ended(world: &StoreFixture)
     assert_slots(world, 1).await;
 }
 
-/// Paused and stopping work holds its slot and keeps its owner.
+/// A paused or stopping process keeps its slot and its owner.
 pub async fn paused_and_stopping_work_holds_its_slot(world: &StoreFixture) {
     let node = world.node("a").await;
     limited(world, 1).await;

@@ -1,4 +1,4 @@
-//! New work is accepted whole or not at all.
+//! Rules about submissions: new work is accepted completely or not at all.
 
 use super::world::{StoreFixture, cancel, claimant, everything, ids};
 use crate::suite::{instead_of, kept, must, refused, some};
@@ -8,7 +8,7 @@ use longhaul_ports::{
 };
 use std::time::Duration;
 
-/// Accepted work can be loaded, listed, and seen in the event log when the submit returns.
+/// When a submission returns, the process can be loaded and listed, and its event is in the log.
 pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
     let stored = world.submit(world.draft().key("k")).await;
     let id = stored.process.id;
@@ -24,7 +24,7 @@ pub async fn accepted_work_is_there_on_return(world: &StoreFixture) {
     assert_eq!(stored.owner, None);
 }
 
-/// A submit that is sent again changes nothing and gives what it became.
+/// A repeated submission changes nothing and returns the current record.
 pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
     let node = world.node("a").await;
     let submission = world.submission(world.draft()).await;
@@ -36,7 +36,7 @@ pub async fn the_same_id_again_gives_what_it_became(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events.len(), 2);
 }
 
-/// A submit that is sent again after its record was let go starts nothing, and is told what it is.
+/// A submission that is repeated after its record was pruned starts nothing, and reports that the id is known.
 pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     let submission = world.submission(world.draft()).await;
     let id = submission.process.id;
@@ -52,7 +52,7 @@ pub async fn the_same_id_again_is_known_after_its_sweep(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// So is each of many that one sweep let go of.
+/// All ids stay known when one call prunes many records.
 pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     let mut swept = Vec::new();
     for _ in 0..100 {
@@ -69,14 +69,14 @@ pub async fn every_id_is_known_after_a_sweep_of_many(world: &StoreFixture) {
     }
 }
 
-/// Each submit stands behind those before it.
+/// Each submission gets a higher sequence number than the previous ones.
 pub async fn sequences_grow_with_submits(world: &StoreFixture) {
     let first = world.submit(world.draft()).await;
     let second = world.submit(world.draft()).await;
     assert!(first.seq < second.seq);
 }
 
-/// A limit resolved from an older policy is not applied.
+/// A submission whose limits come from an older policy is refused.
 pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     let submission = world.submission(world.draft().key("k")).await;
     let (version, policy) = must(world.store.policy().await);
@@ -91,7 +91,8 @@ pub async fn a_stale_policy_is_refused(world: &StoreFixture) {
     assert_eq!(must(world.store.read(None, 10, false).await).events, []);
 }
 
-/// A store takes limits that were resolved from a newer policy than its own: only an older one may be too generous.
+/// A submission whose limits come from a newer policy than the store's is accepted. Only older limits may be too
+/// generous.
 pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     let mut submission = world.submission(world.draft().key("k")).await;
     submission.limits.policy = submission.limits.policy.next();
@@ -100,7 +101,7 @@ pub async fn limits_of_a_newer_policy_are_taken(world: &StoreFixture) {
     assert!(world.exists(id).await);
 }
 
-/// Reported work begins at once, without a slot and without an owner.
+/// Reported work starts at once, without a slot and without an owner.
 pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
     let node = world.node("a").await;
     let stored = world.submit(world.draft().key("k").reported()).await;
@@ -110,7 +111,7 @@ pub async fn reported_work_begins_at_once_without_owner(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, []);
 }
 
-/// Delayed work is no waiter before a decision says that it is due.
+/// A delayed process enters the queue only after a decision that its time has come.
 pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
     let node = world.node("a").await;
     let at = world.now().plus(Duration::from_secs(60));
@@ -121,7 +122,8 @@ pub async fn delayed_work_is_not_claimed_before_its_time(world: &StoreFixture) {
     assert_eq!(ids(&world.claim(&node).await), [stored.process.id]);
 }
 
-/// With nobody ahead and room, it is claimed in the same step, which counts as two revisions.
+/// A submission with an immediate claim is claimed in the same step if a slot is free and no process waits ahead of it.
+/// The step counts as two revisions.
 pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture) {
     let node = world.node("a").await;
     let draft = world.draft().key("k").claimed_for(claimant(&node));
@@ -141,7 +143,7 @@ pub async fn claim_for_takes_it_at_once_when_there_is_room(world: &StoreFixture)
     assert_eq!(stored.revision.0, 2);
 }
 
-/// Whoever waits in the same key is not overtaken by a submit that wants to be claimed at once.
+/// A submission with an immediate claim does not overtake waiting processes of the same key.
 pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
     let node = world.node("a").await;
     let ahead = world.submit(world.draft().key("k")).await;
@@ -153,7 +155,7 @@ pub async fn claim_for_does_not_overtake_waiters(world: &StoreFixture) {
     assert_eq!(world.claim_ids(&node).await, [ahead.process.id, behind.process.id]);
 }
 
-/// A more urgent submit goes before those who wait with less urgency.
+/// A submission with an immediate claim overtakes waiting processes of lower priority.
 pub async fn claim_for_passes_the_less_urgent(world: &StoreFixture) {
     let node = world.node("a").await;
     world.submit(world.draft().key("k")).await;
@@ -161,7 +163,7 @@ pub async fn claim_for_passes_the_less_urgent(world: &StoreFixture) {
     assert_eq!(world.start(urgent, &node).await.owner, Some(node));
 }
 
-/// A claim in a submit takes no more roots than the node has room for; a child needs no such room.
+/// An immediate claim respects the maximum number of roots on the node. A child does not count as a root.
 pub async fn claim_for_respects_the_room_for_roots(world: &StoreFixture) {
     let node = world.node("a").await;
     let small = ClaimRequest { lease: node.clone(), roots: 1 };
@@ -172,7 +174,8 @@ pub async fn claim_for_respects_the_room_for_roots(world: &StoreFixture) {
     assert!(matches!(must(world.try_submit(child).await), SubmitOutcome::Claimed(_)));
 }
 
-/// Work that must not wait is refused, and the holders of the slots are named; nothing was written.
+/// A submission that must not wait is refused if no slot is free. The refusal names the processes that hold the slots,
+/// and nothing is written.
 pub async fn or_refuse_names_the_holders(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -191,7 +194,7 @@ pub async fn or_refuse_names_the_holders(world: &StoreFixture) {
     assert!(matches!(must(world.try_submit(fits).await), SubmitOutcome::Claimed(_)));
 }
 
-/// Work that must not wait is refused as well when the node has no room for another root, and those are named.
+/// A submission that must not wait is refused if the node cannot hold another root. The refusal names the roots.
 pub async fn or_refuse_names_the_roots_of_a_full_node(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;

@@ -1,11 +1,11 @@
-//! Trees: who may have children, how deep, and how many.
+//! Rules about trees: which processes may have children, the maximum depth, and the maximum number per level.
 
 use super::world::{StoreFixture, cancel, claimant, descendants_ended, everything, exited, terminate};
 use crate::suite::{instead_of, must, refused};
 use longhaul_domain::{Level, Lineage, Status, TreeLimits};
 use longhaul_ports::{StoreError, StoreRejection};
 
-/// A child of nobody is refused.
+/// A child of an unknown parent is refused.
 pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
     let nobody = world.draft().id;
     let mut draft = world.draft();
@@ -18,7 +18,7 @@ pub async fn a_missing_parent_is_refused(world: &StoreFixture) {
     assert!(!world.exists(id).await);
 }
 
-/// A parent that is stopping, or that ended, gets no more children.
+/// A stopping or ended process gets no more children.
 pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -35,7 +35,7 @@ pub async fn a_closing_parent_gets_no_children(world: &StoreFixture) {
     );
 }
 
-/// A process below one that is stopping gets no more children either.
+/// A descendant of a stopping process gets no more children either.
 pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -47,7 +47,8 @@ pub async fn a_closing_ancestor_closes_the_whole_tree(world: &StoreFixture) {
     );
 }
 
-/// Below the living child of one that ended by itself work goes on, also when that one was let go.
+/// A live child of a process that ended normally can still get children, even after the record of the ended process was
+/// pruned.
 pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -67,7 +68,9 @@ pub async fn below_the_child_of_one_that_is_over_work_goes_on(world: &StoreFixtu
     );
 }
 
-/// One that was told to end with all below it keeps its tree closed after its own end, until they are seen to have.
+/// A process that was terminated together with its descendants keeps its tree closed after its own end, until the end
+/// of
+/// all descendants was observed.
 pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: &StoreFixture) {
     let node = world.node("a").await;
     let root = world.run(world.draft(), &node).await;
@@ -82,7 +85,9 @@ pub async fn one_that_ended_before_its_descendants_keeps_its_tree_closed(world: 
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// A change for one below which nobody lives is refused, and writes nothing, while somebody does at any depth.
+/// A change that requires the absence of live descendants is refused, and writes nothing, while a descendant at any
+/// depth
+/// is alive.
 pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_other, _its_child) = world.lingering(&node, world.draft()).await;
@@ -104,7 +109,7 @@ pub async fn a_change_for_the_childless_is_refused_while_a_descendant_lives(worl
     assert!(world.load(parent.process.id).await.process.status().is_ended());
 }
 
-/// Of a child that joins and an end that has to find nobody below, one is refused.
+/// Of a new child and a concurrent ending that requires the absence of live descendants, exactly one is refused.
 pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
     let node = world.node("a").await;
     for turn in 0..20 {
@@ -127,7 +132,7 @@ pub async fn a_child_joins_before_the_end_or_not_at_all(world: &StoreFixture) {
     }
 }
 
-/// A paused parent is open, and so is reported work.
+/// A paused process and reported work can get children.
 pub async fn other_parents_are_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let parent = world.run(world.draft(), &node).await;
@@ -138,14 +143,14 @@ pub async fn other_parents_are_open(world: &StoreFixture) {
     world.submit(world.draft().child_of(&reported)).await;
 }
 
-/// A process that waits for its children is open as long as they may have children of their own.
+/// Below a process that waits for its children, a child can get children of its own.
 pub async fn a_parent_that_waits_for_its_children_is_open(world: &StoreFixture) {
     let node = world.node("a").await;
     let (_, child) = world.lingering(&node, world.draft()).await;
     world.submit(world.draft().child_of(&child)).await;
 }
 
-/// Once a tree was told to end nobody joins it, even where the told one goes on until its children have ended.
+/// Once a tree was terminated, no process can join it, even if the terminated root still waits for its children.
 pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let (parent, child) = world.lingering(&node, world.draft()).await;
@@ -160,7 +165,7 @@ pub async fn a_tree_that_was_told_to_end_gets_no_children(world: &StoreFixture) 
     }
 }
 
-/// What waits for its children still counts on its level.
+/// A process that waits for its children still counts on its level.
 pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     let node = world.node("a").await;
     let tree = TreeLimits { deepest: Level(10), per_level: 1 };
@@ -175,7 +180,7 @@ pub async fn a_level_counts_who_waits_for_its_children(world: &StoreFixture) {
     world.submit(world.draft().within(tree).child_of(&root)).await;
 }
 
-/// No tree gets deeper than its limit.
+/// A tree cannot get deeper than its limit.
 pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
     let tree = TreeLimits { deepest: Level(1), per_level: 20 };
     let root = world.submit(world.draft().within(tree)).await;
@@ -186,7 +191,7 @@ pub async fn a_tree_too_deep_is_refused(world: &StoreFixture) {
     );
 }
 
-/// A level takes so many live processes of its tree, and one more for each that ends.
+/// The number of live processes on a level of a tree is limited. Each ended process makes room for another.
 pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     let tree = TreeLimits { deepest: Level(10), per_level: 2 };
     let root = world.submit(world.draft().within(tree)).await;
@@ -204,7 +209,8 @@ pub async fn a_full_level_is_refused_until_one_ends(world: &StoreFixture) {
     world.submit(draft(&root)).await;
 }
 
-/// Work whose key is held by its own ancestors alone would wait for ever; it is refused and told by whom.
+/// A process whose key is held only by its own ancestors would wait forever. It is refused, and the refusal names the
+/// holders.
 pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -222,7 +228,8 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused(world: &StoreFixture) {
     world.submit(elsewhere).await;
 }
 
-/// So is work that only begins to wait later; work that begins at once needs no slot and is taken.
+/// Delayed work whose key is held only by its own ancestors is refused too. Reported work that starts at once needs no
+/// slot and is accepted.
 pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);
@@ -238,7 +245,7 @@ pub async fn a_key_held_by_its_own_ancestors_is_refused_to_delayed_work(world: &
     world.submit(world.draft().key("k").reported().child_of(&root)).await;
 }
 
-/// A stranger among the holders will let go one day: then it waits.
+/// A process whose key is also held by a process that is not its ancestor is accepted and waits.
 pub async fn a_key_held_by_a_stranger_too_is_waited_for(world: &StoreFixture) {
     let node = world.node("a").await;
     let (version, mut policy) = must(world.store.policy().await);

@@ -1,4 +1,4 @@
-//! A store of its own for each rule, and what rules do with it.
+//! The fixture of the rules about stores, and helpers for the rules.
 
 use super::draft::SubmissionBuilder;
 use crate::fakes::{SequentialIds, VirtualClock};
@@ -17,16 +17,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Opens a handle on the content of a world.
+/// Opens another handle on the contents of a fixture's store.
 type OpenHandle = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Arc<dyn Store>> + Send>> + Send + Sync>;
 
-/// A store of its own for each rule, empty, with a clock that the rule moves.
+/// Fixture of one rule: an empty store with a clock that the rule moves.
 pub struct StoreFixture {
-    /// The store; it takes its time from the clock.
+    /// Store under test; it reads the time from [`clock`](Self::clock).
     pub store: Arc<dyn Store>,
-    /// The clock.
+    /// Clock of the store and of the rule.
     pub clock: VirtualClock,
-    /// New identities.
+    /// Source of new ids.
     pub ids: SequentialIds,
     another: Option<OpenHandle>,
     reopen: Option<OpenHandle>,
@@ -34,31 +34,32 @@ pub struct StoreFixture {
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
-/// Where the connection to a store is cut in the midst of a write.
+/// Point in time at which the connection to a store is cut during a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionCut {
-    /// Before the store has committed it.
+    /// Before the store has committed the write.
     BeforeCommit,
-    /// After the store has committed it, before its answer arrives.
+    /// After the store has committed the write, before its answer arrives.
     AfterCommit,
 }
 
-/// Opens a world with a clock of its own.
+/// Opens a fixture with a clock of its own.
 pub async fn open(open: impl AsyncFnOnce(VirtualClock) -> StoreFixture) -> StoreFixture {
     open(VirtualClock::default()).await
 }
 
 impl StoreFixture {
-    /// A world around a store that takes its time from this clock.
+    /// Creates a fixture around a store that uses this clock.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, clock: VirtualClock) -> Self {
         let ids = SequentialIds::default();
         Self { store, clock, ids, another: None, reopen: None, cut: None, _guard: None }
     }
 
-    /// The same, with a way to open another handle on the same content while the first one is in use, as another process
-    /// would. Rules with several nodes give each node a handle of its own then: a lock of one process hides every race of
-    /// the database.
+    /// Adds a way to open a second handle on the same contents while the first one is in use, as another operating
+    /// system
+    /// process would. Rules with several nodes then use a separate handle for each node, because a lock inside one
+    /// operating system process would hide every race in the database.
     #[must_use]
     pub fn with_another<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
     where
@@ -67,7 +68,7 @@ impl StoreFixture {
         Self { another: Some(Box::new(move || Box::pin(open()))), ..self }
     }
 
-    /// The same, with a way to open the same content after every handle on it was dropped.
+    /// Adds a way to reopen the same contents after every handle was dropped.
     #[must_use]
     pub fn with_reopening<O>(self, open: impl Fn() -> O + Send + Sync + 'static) -> Self
     where
@@ -76,14 +77,15 @@ impl StoreFixture {
         Self { reopen: Some(Box::new(move || Box::pin(open()))), ..self }
     }
 
-    /// The same, with a way to cut the connection during the next write. A store that sends the write again by itself may
-    /// succeed.
+    /// Adds a way to cut the connection during the next write. The write may still succeed if the store repeats it
+    /// automatically.
     #[must_use]
     pub fn with_cut(self, cut: impl Fn(ConnectionCut) + Send + Sync + 'static) -> Self {
         Self { cut: Some(Box::new(cut)), ..self }
     }
 
-    /// Another handle on the same content; the same one in a world that has no other.
+    /// Returns another handle on the same contents. Returns the existing handle if the fixture has no way to open
+    /// another.
     pub async fn another(&self) -> Arc<dyn Store> {
         match &self.another {
             Some(open) => open().await,
@@ -91,10 +93,10 @@ impl StoreFixture {
         }
     }
 
-    /// The same content, opened after this handle was dropped.
+    /// Drops the handle on the store and reopens the same contents.
     ///
     /// # Panics
-    /// If the world was not made [with a way to do that](Self::with_reopening).
+    /// Panics if the fixture has no [way to reopen its contents](Self::with_reopening).
     #[must_use]
     pub async fn reopened(self) -> Self {
         let Self { store, clock, ids, another, reopen, cut, _guard } = self;
@@ -107,18 +109,18 @@ impl StoreFixture {
     /// Cuts the connection during the next write.
     ///
     /// # Panics
-    /// If the world was not made [with a way to do that](Self::with_cut).
+    /// Panics if the fixture has no [way to cut the connection](Self::with_cut).
     pub fn cut_next_write(&self, at: ConnectionCut) {
         some(self.cut.as_ref())(at);
     }
 
-    /// The same; what is given lives as long as the world, such as a temporary directory.
+    /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
     #[must_use]
     pub fn guarded(self, guard: impl Any + Send + Sync) -> Self {
         Self { _guard: Some(Box::new(guard)), ..self }
     }
 
-    /// A command that any node may run.
+    /// Starts to build the submission of a command that any node may run.
     #[must_use]
     pub fn draft(&self) -> SubmissionBuilder {
         SubmissionBuilder::new(self.ids.process())
@@ -133,7 +135,7 @@ impl StoreFixture {
         }
     }
 
-    /// The time by the clock of this world.
+    /// Returns the time of the fixture's clock.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
@@ -150,7 +152,7 @@ impl StoreFixture {
         must(self.store.register(&facts).await)
     }
 
-    /// The submission of a draft under the policy in force.
+    /// Builds the submission of a draft, with the limits of the current policy.
     pub async fn submission(&self, draft: SubmissionBuilder) -> Submission {
         let (version, policy) = must(self.store.policy().await);
         let slots = draft.spec.key.as_ref().and_then(|key| policy.slots_of(key));
@@ -168,12 +170,12 @@ impl StoreFixture {
     /// Submits a draft.
     ///
     /// # Errors
-    /// What the store answers.
+    /// Returns the error of the store.
     pub async fn try_submit(&self, draft: SubmissionBuilder) -> Result<SubmitOutcome, StoreError> {
         self.store.submit(self.submission(draft).await).await
     }
 
-    /// Submits what is not claimed at once, and fails if it is.
+    /// Submits a process that must not be claimed in the same step. Panics otherwise.
     pub async fn submit(&self, draft: SubmissionBuilder) -> StoredProcess {
         let submitted = must(self.try_submit(draft).await);
         some(match submitted {
@@ -182,7 +184,7 @@ impl StoreFixture {
         })
     }
 
-    /// Submits what is claimed at once for this node, and fails if it has to wait.
+    /// Submits a process that must be claimed by this node in the same step. Panics if the process has to wait.
     pub async fn start(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let submitted = must(self.try_submit(draft.claimed_for(claimant(lease))).await);
         some(match submitted {
@@ -191,24 +193,24 @@ impl StoreFixture {
         })
     }
 
-    /// Submits what runs at once on this node, and fails if it has to wait.
+    /// Submits a process and makes it run on this node at once. Panics if the process has to wait.
     pub async fn run(&self, draft: SubmissionBuilder, lease: &Lease) -> StoredProcess {
         let stored = self.start(draft, lease).await;
         must(self.turn(&stored, spawned(&stored)).await)
     }
 
-    /// The record of an id; fails if there is none.
+    /// Loads a record. Panics if the record does not exist.
     pub async fn load(&self, id: ProcessId) -> StoredProcess {
         let mut loaded = must(self.store.load(&[id]).await);
         some(loaded.pop().flatten())
     }
 
-    /// Whether there is a record of this id.
+    /// Returns true if a record with this id exists.
     pub async fn exists(&self, id: ProcessId) -> bool {
         must(self.store.load(&[id]).await).iter().any(Option::is_some)
     }
 
-    /// What an engine would commit after this input, by the author that may write the record.
+    /// Returns the change that an engine would commit after this input, with a writer that may write the record.
     #[must_use]
     pub fn change(&self, stored: &StoredProcess, input: Input) -> Change {
         let step = must(stored.process.decide(&self.context(), &stored.live_stats, &input));
@@ -225,29 +227,29 @@ impl StoreFixture {
         }
     }
 
-    /// Decides an input, commits what follows, and loads what became of it.
+    /// Decides an input, commits the decision, and loads the new record.
     ///
     /// # Errors
-    /// What the store answers to the commit.
+    /// Returns the error of the commit.
     pub async fn turn(&self, stored: &StoredProcess, input: Input) -> Result<StoredProcess, StoreError> {
         self.store.commit(self.change(stored, input)).await?;
         Ok(self.load(stored.process.id).await)
     }
 
-    /// Lets a running command exit with this code.
+    /// Makes a running command exit with this code.
     pub async fn exit(&self, stored: &StoredProcess, code: i32) -> StoredProcess {
         must(self.try_exit(stored, code).await)
     }
 
-    /// Lets a running command exit with this code, if the store takes it.
+    /// Makes a running command exit with this code.
     ///
     /// # Errors
-    /// What the store answers to the commit.
+    /// Returns the error of the commit.
     pub async fn try_exit(&self, stored: &StoredProcess, code: i32) -> Result<StoredProcess, StoreError> {
         self.turn(stored, exited(stored, self.now(), code)).await
     }
 
-    /// What waits for its children, with one of them at work.
+    /// Creates a parent that has exited and waits for its children, and one running child. Returns both.
     pub(crate) async fn lingering(
         &self,
         lease: &Lease,
@@ -260,17 +262,17 @@ impl StoreFixture {
         (parent, child)
     }
 
-    /// Claims for this node with much room: what is pinned to it, and what any node may run.
+    /// Claims all waiting processes that this node may run: those pinned to it and those that any node may run.
     pub async fn claim(&self, lease: &Lease) -> Vec<StoredProcess> {
         must(self.store.claim(lease, &room(lease)).await)
     }
 
-    /// What a claim hands out, in its order.
+    /// Returns the ids of the processes that a claim returns, in their order.
     pub(crate) async fn claim_ids(&self, lease: &Lease) -> Vec<ProcessId> {
         ids(&self.claim(lease).await)
     }
 
-    /// Takes in every call there is, until the next one parks.
+    /// Receives updates until no update is left and the next call waits.
     pub(crate) async fn hear_out(&self, lease: &Lease) {
         for _ in 0..20 {
             let wait_for_updates =
@@ -297,17 +299,17 @@ pub(crate) fn ids(stored: &[StoredProcess]) -> Vec<ProcessId> {
     stored.iter().map(|stored| stored.process.id).collect()
 }
 
-/// Whoever may write it.
+/// Returns the writer that may write a record: its owner, or any node if it has no owner.
 pub(crate) fn author(stored: &StoredProcess) -> Writer {
     stored.owner.clone().map_or(Writer::Anyone, Writer::Owner)
 }
 
-/// Room for many.
+/// Returns a claim request with capacity for many roots.
 pub(crate) fn claimant(lease: &Lease) -> ClaimRequest {
     ClaimRequest { lease: lease.clone(), roots: 1000 }
 }
 
-/// Room for many, for everything that this node may run.
+/// Returns a large capacity for all processes that this node may run.
 pub(crate) fn room(lease: &Lease) -> ClaimCapacity {
     ClaimCapacity {
         roots: 1000,
@@ -343,22 +345,22 @@ pub(crate) const fn cancel() -> Input {
     Input::Action(Action::Cancel { cause: StopCause::User })
 }
 
-/// To end it and all below it.
+/// Returns the input that terminates a process and all its descendants.
 pub(crate) const fn terminate() -> Input {
     Input::Action(Action::Terminate { cause: StopCause::User, force: false })
 }
 
-/// None below it lives any more.
+/// Returns the observation that all descendants of a process have ended.
 pub(crate) const fn descendants_ended() -> Input {
     Input::Observation(Observation::DescendantsEnded)
 }
 
-/// Lets go of all that has ended.
+/// Returns a retention rule that prunes everything that has ended.
 pub(crate) const fn everything() -> Retention {
     Retention { age: Some(Duration::ZERO), count: Some(0), before: Some(Timestamp(i64::MAX)) }
 }
 
-/// To move it in its queue.
+/// Returns the input that changes the priority of a process in its queue.
 pub(crate) fn prioritize(priority: i64) -> Input {
     Input::Action(Action::Prioritize { priority: must(Priority::kept(priority)) })
 }

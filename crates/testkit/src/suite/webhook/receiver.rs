@@ -1,4 +1,4 @@
-//! A receiver of letters on this machine, which answers as it is told and remembers what it got.
+//! A webhook receiver on this machine with a fixed response; it records all requests.
 
 use crate::fakes::locked;
 use crate::suite::must;
@@ -9,18 +9,18 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
-/// What a receiver does behind its answer.
+/// Behaviour of a receiver after its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReceiverBehavior {
-    /// It waits for the next letter.
+    /// The receiver waits for the next request.
     Reads,
-    /// It hangs up.
+    /// The receiver closes the connection.
     HangsUp,
-    /// It says nothing more.
+    /// The receiver keeps the connection open and sends nothing more.
     Stays,
 }
 
-/// A receiver on this machine.
+/// A webhook receiver on this machine.
 #[derive(Debug)]
 pub(super) struct TestReceiver {
     address: SocketAddr,
@@ -28,18 +28,18 @@ pub(super) struct TestReceiver {
     task: JoinHandle<()>,
 }
 
-/// What came.
+/// A received request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ReceivedRequest {
-    /// `POST /path HTTP/1.1`.
+    /// Request line, such as `POST /path HTTP/1.1`.
     pub(super) line: String,
-    /// Names in small letters.
+    /// Headers; the names are in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
 
 impl TestReceiver {
-    /// One that says this to every letter.
+    /// Starts a receiver that sends `answer` to every request.
     pub(super) async fn saying(answer: &str, then: ReceiverBehavior) -> Self {
         let listener = must(TcpListener::bind("127.0.0.1:0").await);
         let address = must(listener.local_addr());
@@ -47,7 +47,7 @@ impl TestReceiver {
         let (answer, noted) = (Arc::<str>::from(answer), Arc::clone(&requests));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // Every connection ends with its other side, or with the runtime.
+                // Each connection task ends with the client's side of the connection, or with the runtime.
                 drop(tokio::spawn(serve(stream, Arc::clone(&answer), then, Arc::clone(&noted))));
             }
         });
@@ -74,7 +74,9 @@ impl ReceivedRequest {
         self.headers.iter().find(|(is, _)| is == name).map(|(_, value)| value.as_str())
     }
 
-    /// The request at the begin of what was read, and how long it is; none as long as it is not whole.
+    /// Parses the request at the start of the received bytes. Returns the request and its length in bytes, or `None` if
+    /// the
+    /// request is not complete.
     fn parsed(bytes: &[u8]) -> Option<(Self, usize)> {
         let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(bytes.get(..end)?).into_owned();
