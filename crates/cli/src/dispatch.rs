@@ -133,8 +133,7 @@ pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>
 }
 
 /// Returns those of the given process ids for which the running manager has no live record. Returns `None` if no
-/// manager
-/// is running; none is started.
+/// manager is running; none is started.
 ///
 /// # Errors
 /// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.

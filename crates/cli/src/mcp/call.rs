@@ -42,8 +42,7 @@ pub(super) enum ToolCall {
     /// A subscription to the resource with this URI. The proxy restores it after a restart of the manager.
     Subscribes(String),
     /// `subscriptions/listen`: a request that lasts as long as the client listens. Only the client may repeat it: if
-    /// the
-    /// proxy did, the client would not notice that it missed notifications, and would not query the missed changes.
+    /// the proxy did, the client would not notice that it missed notifications, and would not query the missed changes.
     Listens,
     /// A request that may have changed something.
     Writes,

@@ -30,8 +30,7 @@ pub(crate) trait Connector {
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
     /// Connects to the running manager, or starts one if allowed. The returned connection has already sent the line
-    /// that
-    /// identifies the client.
+    /// that identifies the client.
     async fn dial(&self) -> Result<Self::Stream, ConnectRefusal>;
 }
 
@@ -123,8 +122,7 @@ where
     ///
     /// # Errors
     /// Fails if the client can no longer be read from or written to. A [`ConnectRefusal`] is not an error here; it is
-    /// sent
-    /// to the client.
+    /// sent to the client.
     pub(crate) async fn carry(mut self) -> io::Result<()> {
         loop {
             if self.ends.is_some() && !self.is_busy() {
@@ -232,8 +230,7 @@ where
         match self.session.heard_too_much(begin) {
             Some(answer) => self.to_client.push_back(OutgoingLine::of(answer)),
             // The response cannot be assigned to a request, so a client could wait forever. Reconnecting answers or
-            // repeats all
-            // open requests.
+            // repeats all open requests.
             None => self.lost(),
         }
     }

@@ -138,8 +138,7 @@ impl Session {
     }
 
     /// Returns the error response to a request whose response exceeds the maximum line length. Returns `None` if the
-    /// start
-    /// of the response does not contain the id of an open request.
+    /// start of the response does not contain the id of an open request.
     pub(super) fn heard_too_much(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
         let id = MessageEnvelope::of_begin(begin).answers()?;
         let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
@@ -166,8 +165,7 @@ impl Session {
     }
 
     /// Records the loss of a manager and returns error responses to the requests that are not repeated. `unsent` are
-    /// the ids
-    /// of requests that were never sent to that manager. `has_spoken` is true if that manager sent any message.
+    /// the ids of requests that were never sent to that manager. `has_spoken` is true if that manager sent any message.
     pub(super) fn lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
@@ -320,8 +318,7 @@ impl OpenCall {
 }
 
 /// Returns the error response to a line that was too long to be read. The request id is taken from the first bytes of
-/// the
-/// line and is null if they do not contain one.
+/// the line and is null if they do not contain one.
 pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
     let id = MessageEnvelope::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
     refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))

@@ -82,8 +82,7 @@ impl<'a> OutputFollower<'a> {
     }
 
     /// Returns the line number at which the requested output begins, and makes the reader start there. Returns `None`
-    /// if
-    /// earlier lines are gone, so that the number is unknown.
+    /// if earlier lines are gone, so that the number is unknown.
     ///
     /// # Errors
     /// Fails if the output cannot be read.
@@ -161,8 +160,7 @@ impl<'a> OutputFollower<'a> {
     }
 
     /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
-    /// limit
-    /// is over.
+    /// limit is over.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
         if !self.asked.follow || !failure.is_passing() || never_connected {

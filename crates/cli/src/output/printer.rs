@@ -76,8 +76,7 @@ impl Printer {
     }
 
     /// Returns the bytes to print for a piece of output. Gaps and notes appear only in JSON output here; for people
-    /// they are
-    /// printed to standard error by other code.
+    /// they are printed to standard error by other code.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         let (name, at, bytes) = match piece {
             OutputPiece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),

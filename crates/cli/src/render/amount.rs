@@ -16,8 +16,7 @@ pub(crate) fn length(millis: u64) -> String {
 }
 
 /// Formats the duration of an ended process, such as `after 5s`. `completed_at_precision` says how exact the end time
-/// is:
-/// with `latest` the process may have ended earlier, with `given_up` the end is unknown and the function returns
+/// is: with `latest` the process may have ended earlier, with `given_up` the end is unknown and the function returns
 /// `None`.
 pub(crate) fn after(millis: Option<u64>, completed_at_precision: Option<&str>) -> Option<String> {
     let length = length(millis?);

@@ -68,8 +68,7 @@ impl ForegroundSignals {
 }
 
 /// Shows the output of a process until it ends, and returns its exit code. If `hands_over` is set, the standard input
-/// of
-/// this program is forwarded to the process meanwhile.
+/// of this program is forwarded to the process meanwhile.
 pub(super) async fn follow_in_foreground(
     context: &VerbContext,
     process: ProcessView,

@@ -223,8 +223,7 @@ fn asked(args: &LogsArgs, id: &str) -> FollowRequest {
 
 impl LogsRequest<'_> {
     /// Opens the output of a process. For a search, the number of the first line is read first, so that each match is
-    /// shown
-    /// with its line number.
+    /// shown with its line number.
     async fn begin<'a>(
         &self,
         context: &'a VerbContext,

@@ -80,8 +80,7 @@ async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliEr
     }
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
     // The processes of a lost node have been decided by the other nodes already. Any other node that has not left
-    // cannot be
-    // forgotten.
+    // cannot be forgotten.
     if !listing.nodes.iter().any(|node| node.id == id && node.presence == "left") {
         return Ok(true);
     }

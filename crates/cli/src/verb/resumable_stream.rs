@@ -23,8 +23,7 @@ pub(super) struct ResumableStream<'a> {
 
 impl<'a> ResumableStream<'a> {
     /// Creates a stream of the events after a cursor. With `follow`, the stream ends only when no manager answers for
-    /// too
-    /// long.
+    /// too long.
     pub(super) fn new(client: &'a Client, path: RequestPath, after: Option<String>, follow: bool) -> Self {
         let path = path.with("format", "sse").with("follow", if follow { "true" } else { "false" });
         Self { client, path, follow, stream: None, after, was_connected: false, lost_since: None }
@@ -67,8 +66,7 @@ impl<'a> ResumableStream<'a> {
     }
 
     /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
-    /// limit
-    /// is over.
+    /// limit is over.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         self.stream = None;
         if !self.follow || !failure.is_passing() || !self.was_connected {

@@ -102,8 +102,7 @@ impl ConfigFile {
     }
 
     /// Returns the owner and permissions to preserve. Fails if the file is not writable, because a read-only file must
-    /// not
-    /// be replaced. Returns `None` if the file does not exist.
+    /// not be replaced. Returns `None` if the file does not exist.
     fn found(&self) -> io::Result<Option<Metadata>> {
         match self.text {
             None => Ok(None),

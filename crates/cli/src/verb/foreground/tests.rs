@@ -192,8 +192,7 @@ fn input_that_nobody_reads_fails_nobody() {
 }
 
 /// Follows a process and sends the signals one after the other, each after the manager has received the request that
-/// the
-/// previous one caused. The process ends after the last signal.
+/// the previous one caused. The process ends after the last signal.
 fn accompanied(pending_actions: &[UserSignal], ended: &ProcessView) -> Came {
     let over = Rc::new(Cell::new(pending_actions.is_empty()));
     let (console, _out, said) = Console::kept(None, false);

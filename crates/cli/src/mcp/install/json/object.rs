@@ -65,12 +65,10 @@ impl ObjectSpan {
     }
 
     /// Returns the text with another member at the end of this object. `depth` is the nesting depth of the object,
-    /// `unit`
-    /// the indentation for each level.
+    /// `unit` the indentation for each level.
     ///
     /// If the members of the object share one line, the new member is added to that line, but only inside an entry.
-    /// Objects
-    /// above contain whole entries, which are easier to read on separate lines.
+    /// Objects above contain whole entries, which are easier to read on separate lines.
     pub(super) fn with(&self, text: &str, member: &str, unit: &str, depth: usize, newline: &str) -> String {
         let place = self.members.last().map_or(self.open + 1, |(_, value)| value.end);
         let comma = if self.members.is_empty() { "" } else { "," };
