@@ -23,7 +23,7 @@ use std::time::Duration;
 const VARIABLE: &str = "COMPLETE";
 /// Time limit of a request for ids, because the user waits at the prompt.
 const COMPLETION_TIMEOUT: Duration = Duration::from_millis(120);
-/// Name of the program.
+/// Name of the program in completion scripts.
 const PROGRAM: &str = "longhaul";
 
 /// Function that returns the manager's socket. Not set if completions may not contact the manager.
@@ -110,7 +110,7 @@ fn processes() -> Option<ProcessList> {
     asked(&RequestPath::processes().with("all", "true").with("limit", "50"))
 }
 
-/// Sends a request to a running manager. Returns `None` if there is no manager, or if the request fails.
+/// Sends a request to a running manager. Returns `None` if no manager runs, or if the request fails.
 fn asked<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();

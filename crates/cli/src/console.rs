@@ -132,7 +132,7 @@ impl Console {
     }
 
     fn write_err(&self, text: &str) {
-        // If standard error is closed, there is no other place to report that.
+        // If standard error is closed, the failure cannot be reported anywhere.
         let _closed = self.err_writer.borrow_mut().write_all(text.as_bytes());
     }
 
@@ -161,7 +161,7 @@ impl Console {
 
 /// Prints a message for people to standard error, for code that has no [`Console`].
 pub(crate) fn say_now(text: &str) {
-    // If standard error is closed, there is no other place to report that.
+    // If standard error is closed, the failure cannot be reported anywhere.
     let _closed = writeln!(io::stderr(), "{text}");
 }
 

@@ -17,7 +17,7 @@ pub(crate) enum CliError {
     /// The manager refused the request.
     #[error("{}", problem.title)]
     Problem { problem: Box<Problem> },
-    /// No manager answers.
+    /// No manager answers at the socket.
     #[error("no manager answers at {}", socket.display())]
     Down { socket: PathBuf, state_dir: PathBuf, started: Option<StartError>, source: io::Error },
     /// The caller has no permission to use the socket.

@@ -25,7 +25,7 @@ impl Prompt {
     /// Asks the question and returns the answer. Returns true without a question if `--yes` is set.
     ///
     /// # Errors
-    /// Fails if there is no terminal to ask, or if the user left the question without an answer.
+    /// Fails without a terminal, or if the user left the question without an answer.
     pub(crate) fn ask(self, console: &Console) -> Result<bool, CliError> {
         if console.yes {
             return Ok(true);
@@ -48,7 +48,7 @@ impl Prompt {
 /// Lets the user choose from a list of processes: one process, or several in a second question.
 ///
 /// # Errors
-/// Fails if there is no terminal to ask, or if the user left the question without an answer.
+/// Fails without a terminal, or if the user left the question without an answer.
 pub(crate) fn some_of(
     console: &Console,
     processes: &[ProcessView],
@@ -75,7 +75,7 @@ pub(crate) fn some_of(
 /// Lets the user choose one process from a list.
 ///
 /// # Errors
-/// Fails if there is no terminal to ask, or if the user left the question without an answer.
+/// Fails without a terminal, or if the user left the question without an answer.
 pub(crate) fn one_of(
     console: &Console,
     processes: &[ProcessView],

@@ -39,7 +39,7 @@ impl ErrorReport {
         text
     }
 
-    /// Returns the help and the lines to copy as one text. Returns `None` if there is no advice.
+    /// Returns the help and the lines to copy as one text. Returns `None` if both are empty.
     pub(crate) fn advice(&self) -> Option<String> {
         let mut advice = self.help.join("; ");
         if let Some(paste) = &self.paste {
@@ -49,7 +49,7 @@ impl ErrorReport {
     }
 }
 
-/// Returns the text for a failure.
+/// Returns the report that describes a failure to people.
 pub(crate) fn report(failure: &CliError) -> ErrorReport {
     let (why, help) = match failure {
         CliError::Problem { problem } => return report_of_problem(problem),

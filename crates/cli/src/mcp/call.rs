@@ -27,7 +27,7 @@ const ASKS: &[&str] = &[
 ];
 /// Tool that starts a process. A launch key makes its calls safe to repeat.
 const START: &str = "start_background_process";
-/// Argument of that tool that contains the launch key.
+/// Argument of `start_background_process` that contains the launch key.
 pub(super) const KEY: &str = "launch_key";
 
 /// Kind of a request, which decides whether the request is repeated.

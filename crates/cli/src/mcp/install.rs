@@ -13,7 +13,7 @@ mod json;
 mod place;
 mod table;
 
-/// Name of the entry.
+/// Name of the longhaul entry in the configuration of an agent.
 const NAME: &str = "longhaul";
 /// Number of unchanged lines that are shown before and after a change.
 const CONTEXT_LINES: usize = 3;

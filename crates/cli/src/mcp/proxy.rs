@@ -37,7 +37,7 @@ pub(crate) trait Connector {
 /// Reason why no connection to a manager is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectRefusal {
-    /// Error code.
+    /// Error code of the refusal.
     pub(crate) slug: String,
     /// Error message for the client.
     pub(crate) why: String,
@@ -177,7 +177,7 @@ where
         }
     }
 
-    /// Handles a line of the client. Connects to a manager first if there is no connection.
+    /// Handles a line of the client. Connects to a manager first if necessary.
     async fn said(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) | ReadLine::Unended(line) if line.iter().all(u8::is_ascii_whitespace) => {
@@ -266,7 +266,8 @@ where
             && let Err(refused) = self.connect().await
         {
             self.failed = self.failed.saturating_add(1);
-            // A manager that is shutting down is soon followed by the next one, so a single failure does not count.
+            // A manager that is shutting down is soon followed by the next one, so open requests are refused only after
+            // several failures.
             if self.failed >= MAX_RECONNECTS {
                 self.give_up(&refused);
             }

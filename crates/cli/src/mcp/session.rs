@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 /// Error message for a request that was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
-/// Addition to that message for a request that may have changed something.
+/// Addition to the error message for a lost request that may have changed something.
 const OUTCOME_UNKNOWN_HELP: &str = "it may have been done: look first";
 /// Maximum age of a read request that is repeated. The client of an older request has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);

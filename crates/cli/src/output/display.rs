@@ -39,7 +39,7 @@ impl OutputDisplay {
         }
     }
 
-    /// Returns the remaining bytes to print at the end of the output, and [`has_found`](Self::has_found).
+    /// Returns the remaining bytes to print at the end of the output, and the value of [`has_found`](Self::has_found).
     pub(crate) fn finish(self) -> Result<(Vec<u8>, bool), CliError> {
         match self {
             Self::All(printer) => Ok((printer.finish(), true)),

@@ -137,7 +137,7 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
     }
 }
 
-/// Formats the exit of an interrupted process that was observed later. Returns an empty text if there is none.
+/// Formats the exit of an interrupted process that was observed later. Returns an empty text without such an exit.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),

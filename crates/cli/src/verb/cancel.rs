@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep};
 const END_TIMEOUT: Duration = Duration::from_secs(62);
 /// Duration of one long poll after the user was informed that the node is unreachable.
 const SLICE: Duration = Duration::from_secs(2);
-/// Duration of one long poll before that. The first poll is short so that the user soon learns why nothing happens.
+/// Duration of one long poll until the node is known to be unreachable; short, so that the user soon learns about it.
 const HINT_DELAY: Duration = Duration::from_secs(1);
 /// Interval of checks whether the last descendant has ended.
 const STEP: Duration = Duration::from_millis(100);

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// Delay before the user is informed why there is no output yet.
+/// Delay before the user is informed why the output is still empty.
 const HINT_DELAY: Duration = Duration::from_secs(1);
 
 /// Delay before a request is repeated after the store did not answer.

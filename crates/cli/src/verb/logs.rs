@@ -106,7 +106,7 @@ async fn show<W: AsyncWrite + Unpin>(
     Ok(has_found)
 }
 
-/// Prints the reason if there is no output because the process has not started yet.
+/// Prints the reason if the output is empty because the process has not started yet.
 async fn print_if_not_started(context: &VerbContext, id: &str) {
     let process: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     if let Ok(process) = process

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Time limit for a manager that was just started to open its second socket, the one for MCP.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
-/// Delay between two attempts to connect to that socket.
+/// Delay between two attempts to connect to the manager's MCP socket.
 const STEP: Duration = Duration::from_millis(10);
 /// Time limit of the request for the list of tools.
 const TOOLS_TIMEOUT: Duration = Duration::from_secs(10);

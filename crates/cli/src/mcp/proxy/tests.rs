@@ -353,7 +353,7 @@ async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
         (manager, sent)
     });
     let (mut manager, sent) = flood.await.unwrap();
-    // Only the two pipes, one buffer and one line may be filled.
+    // The manager can send only what fits into the two pipes, one buffer and one line.
     assert!(sent < 128 * 1024, "{sent}");
     world.say(json!({ "method": "notifications/cancelled" })).await;
     assert_eq!(manager.hear().await["method"], "notifications/cancelled");

@@ -16,7 +16,7 @@ impl ObjectSpan {
         Self::at(text, text.find('{')?)
     }
 
-    /// Returns the object that begins at byte offset `open`. Returns `None` if there is no complete object.
+    /// Returns the object that begins at byte offset `open`. Returns `None` if the text has no complete object there.
     pub(super) fn at(text: &str, open: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.get(open) != Some(&b'{') {
