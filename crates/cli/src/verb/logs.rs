@@ -118,8 +118,8 @@ async fn print_if_not_started(context: &VerbContext, id: &str) {
     }
 }
 
-/// Prints the output of several processes: one after the other, or interleaved with `--follow`. Returns one exit code
-/// for each failure, and true unless a search found no match.
+/// Prints the output of several processes: one after the other, or interleaved with `--follow`. Returns a list of exit
+/// codes, and true unless a search found no match.
 async fn show_many<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     wanted: &LogsRequest<'_>,

@@ -79,8 +79,8 @@ async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliEr
         return Ok(true);
     }
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
-    // The processes of a lost node have been decided by the other nodes already. Any other node that has not left
-    // cannot be forgotten.
+    // The other nodes have already decided the outcome of a lost node's processes. A node in any other state cannot be
+    // forgotten.
     if !listing.nodes.iter().any(|node| node.id == id && node.presence == "left") {
         return Ok(true);
     }
