@@ -87,8 +87,7 @@ impl Client {
     }
 
     /// Sends a GET request that the manager may answer late. The time limit is `patience` plus the usual limit; `None`
-    /// means
-    /// no limit.
+    /// means no limit.
     pub(crate) async fn fetch_slowly<T: DeserializeOwned>(
         &self,
         path: &RequestPath,
@@ -185,8 +184,7 @@ impl Client {
     }
 
     /// Sends a GET request, and sends it again if the manager closes the connection before it answers: a killed manager
-    /// may
-    /// still accept connections for a moment. Repeating a GET request is safe because it changes nothing.
+    /// may still accept connections for a moment. Repeating a GET request is safe because it changes nothing.
     async fn put(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CliError> {
         let until = Instant::now() + DISCONNECT_TIMEOUT;
         loop {

@@ -1,4 +1,4 @@
-//! Completions for shells, with the ids of what the manager knows.
+//! Shell completions, including the ids of the manager's processes.
 
 use crate::arguments::{Cli, CompletionsArgs};
 use crate::client::{Client, RequestPath};
@@ -19,20 +19,21 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// The variable by which a shell asks for completions.
+/// Environment variable through which a shell requests completions.
 const VARIABLE: &str = "COMPLETE";
-/// How long a person at a prompt waits for ids.
+/// Time limit of a request for ids, because the user waits at the prompt.
 const COMPLETION_TIMEOUT: Duration = Duration::from_millis(120);
-/// The name of the program.
+/// Name of the program in completion scripts.
 const PROGRAM: &str = "longhaul";
 
-/// Where the manager answers, if completions may ask it.
+/// Function that returns the manager's socket. Not set if completions may not contact the manager.
 static SOCKET: OnceLock<fn() -> Option<PathBuf>> = OnceLock::new();
 
-/// Completes a command line and ends the program, if a shell asks for that.
+/// Prints completions and ends the program if a shell requests them. Must be called before any other code of the
+/// program.
 ///
-/// `socket` says where the manager answers; it is asked for ids only when ids are to be completed, for a tenth of a
-/// second at most, and it is never started for this. The program calls it before anything else.
+/// `socket` returns the path of the manager's socket. The manager is contacted only to complete ids, keys and similar
+/// names, for about 0.1 s at most. A manager is never started for this.
 pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
     let _first = SOCKET.set(socket);
     if std::env::var_os(VARIABLE).is_some() {
@@ -40,8 +41,8 @@ pub fn complete_if_asked(socket: fn() -> Option<PathBuf>) {
     }
 }
 
-/// Gives the command whose words are completed: each other name of a verb is a verb of its own, because of several names
-/// only one is offered.
+/// Returns the command definition that is used for completions. Each alias of a subcommand becomes a subcommand of its
+/// own, because a shell would be offered only one of several names.
 fn completed() -> Command {
     let mut command = Cli::command();
     let others: Vec<Command> = command
@@ -63,44 +64,44 @@ fn completed() -> Command {
     })
 }
 
-/// Gives the names and ids of processes.
+/// Returns the names and ids of processes.
 pub(crate) fn references() -> Vec<CompletionCandidate> {
     processes().map(|list| candidates(&list)).unwrap_or_default()
 }
 
-/// Gives the names and ids of processes that have not ended.
+/// Returns the names and ids of processes that have not ended.
 pub(crate) fn live() -> Vec<CompletionCandidate> {
     asked(&RequestPath::processes().with("limit", "50")).map(|list| candidates(&list)).unwrap_or_default()
 }
 
-/// Gives the statuses that a process may have.
+/// Returns all statuses of processes.
 pub(crate) fn statuses() -> Vec<CompletionCandidate> {
     status_words().into_iter().map(CompletionCandidate::new).collect()
 }
 
-/// Gives the sessions that processes belong to.
+/// Returns the sessions of the newest processes.
 pub(crate) fn sessions() -> Vec<CompletionCandidate> {
     processes().map(|list| told(&list, |process| process.session_id.as_deref())).unwrap_or_default()
 }
 
-/// Gives the agents behind processes.
+/// Returns the agent ids of the newest processes.
 pub(crate) fn agents() -> Vec<CompletionCandidate> {
     processes().map(|list| told(&list, |process| process.agent_id.as_deref())).unwrap_or_default()
 }
 
-/// Gives the concurrency keys that have slots, or that anybody runs or waits with.
+/// Returns the concurrency keys that have a limit or that running or waiting processes use.
 pub(crate) fn keys() -> Vec<CompletionCandidate> {
     asked(&RequestPath::queues()).map(|listing| of_queues(&listing)).unwrap_or_default()
 }
 
-/// Gives the nodes that share the store.
+/// Returns the nodes of the cluster.
 pub(crate) fn nodes() -> Vec<CompletionCandidate> {
     let listing: Option<NodeListing> = asked(&RequestPath::nodes());
     let shown = |node: &NodeView| CompletionCandidate::new(&node.id).help(Some(node.presence.clone().into()));
     listing.map(|listing| listing.nodes.iter().map(shown).collect()).unwrap_or_default()
 }
 
-/// Gives the signals that are sent most.
+/// Returns the most common signals.
 pub(crate) fn signals() -> Vec<CompletionCandidate> {
     ["HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "WINCH"].map(CompletionCandidate::new).into()
 }
@@ -109,7 +110,7 @@ fn processes() -> Option<ProcessList> {
     asked(&RequestPath::processes().with("all", "true").with("limit", "50"))
 }
 
-/// Asks the manager, if there is one, and not for long.
+/// Sends a request to a running manager. Returns `None` if no manager runs, or if the request fails.
 fn asked<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     let socket = SOCKET.get().and_then(|socket| socket())?;
     let state_dir = socket.parent().map(PathBuf::from).unwrap_or_default();
@@ -118,7 +119,7 @@ fn asked<T: DeserializeOwned>(path: &RequestPath) -> Option<T> {
     runtime().and_then(|runtime| runtime.block_on(client.fetch(path))).ok()
 }
 
-/// Prints the script that a shell reads.
+/// Prints the completion script for a shell.
 pub(crate) fn script(console: &Console, args: &CompletionsArgs) -> Result<i32, CliError> {
     let mut script = Vec::new();
     let name = args.shell.to_string();
@@ -137,7 +138,7 @@ fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
         let command = process.command.join(" ");
         let help = format!("{}  {}", process.status, longhaul_view::clean_label(&command));
         let candidate = |word: &str| CompletionCandidate::new(word).help(Some(help.clone().into()));
-        // Of several with one name the newest is told of.
+        // If several processes have the same name, only the newest one is offered.
         names.extend(process.name.as_deref().filter(|name| seen.insert(*name)).map(candidate));
         ids.push(candidate(short(&process.id)));
     }
@@ -145,7 +146,7 @@ fn candidates(list: &ProcessList) -> Vec<CompletionCandidate> {
     names
 }
 
-/// Gives what is said of processes, each once, what is said of the newest first.
+/// Returns one field of all processes without duplicates; the value of the newest process comes first.
 fn told<'a>(
     list: &'a ProcessList,
     word: impl Fn(&'a ProcessView) -> Option<&'a str>,

@@ -1,4 +1,4 @@
-//! Where the words go: data to standard output, text for people to standard error.
+//! Output of the program: data to standard output, messages for people to standard error.
 
 use crate::arguments::{ColorChoice, GlobalArgs, OutputFormat};
 use crate::failure::{CliError, report};
@@ -9,30 +9,30 @@ use std::cell::RefCell;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 
-/// The width of a terminal that does not tell it.
+/// Assumed width in columns if the terminal does not report its width.
 const DEFAULT_WIDTH: u16 = 100;
 
-/// Who is at the other end, and what they want to see.
+/// The program's output streams, and the options for what is printed to them.
 pub(crate) struct Console {
     pub(crate) format: Option<OutputFormat>,
     pub(crate) quiet: bool,
-    /// Whether hints are wanted by whoever reads, and not only on a terminal.
+    /// True if hints are printed even when standard error is not a terminal.
     pub(crate) verbose: bool,
     pub(crate) utc: bool,
-    /// Whether questions may be asked.
+    /// True if the user can be asked questions.
     pub(crate) can_ask: bool,
-    /// Whether every question is answered with yes.
+    /// True if every question is answered with yes automatically.
     pub(crate) yes: bool,
     pub(crate) out: ConsoleStream,
     pub(crate) err: ConsoleStream,
-    /// Whether the locale can show more than ASCII.
+    /// True if the locale supports characters outside of ASCII.
     pub(crate) unicode: bool,
     pub(crate) width: u16,
     out_writer: RefCell<Box<dyn Write>>,
     err_writer: RefCell<Box<dyn Write>>,
 }
 
-/// One of the two outputs.
+/// Properties of standard output or standard error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ConsoleStream {
     pub(crate) terminal: bool,
@@ -40,14 +40,14 @@ pub(crate) struct ConsoleStream {
 }
 
 impl ConsoleStream {
-    /// Paints a text, if colours are wanted.
+    /// Returns the text in the given style, or unchanged if colours are off.
     pub(crate) fn paint(self, style: Style, text: &str) -> String {
         if self.colour { format!("{style}{text}{style:#}") } else { text.to_owned() }
     }
 }
 
 impl Console {
-    /// Looks at the real outputs.
+    /// Creates a console on the real standard output and standard error.
     pub(crate) fn new(global: &GlobalArgs) -> Self {
         let face = |terminal: bool| ConsoleStream { terminal, colour: wants_colour(global.color, terminal) };
         let (out, err) = (face(io::stdout().is_terminal()), face(io::stderr().is_terminal()));
@@ -67,19 +67,19 @@ impl Console {
         }
     }
 
-    /// Tells whether data is for programs.
+    /// Returns true if data is printed as JSON.
     pub(crate) const fn is_json(&self) -> bool {
         matches!(self.format, Some(OutputFormat::Json | OutputFormat::Ndjson))
     }
 
-    /// Writes data.
+    /// Writes data to standard output and flushes.
     pub(crate) fn print(&self, text: &str) -> Result<(), CliError> {
         let mut out = self.out_writer.borrow_mut();
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
 
-    /// Writes data as JSON: over several lines on a terminal, on one else.
+    /// Writes a value as JSON to standard output: on several lines on a terminal, otherwise on one line.
     pub(crate) fn print_json<T: Serialize>(&self, value: &T) -> Result<(), CliError> {
         let text = if self.out.terminal && self.format != Some(OutputFormat::Ndjson) {
             indented(value)
@@ -89,36 +89,36 @@ impl Console {
         self.print(&text?)
     }
 
-    /// Tells whether people read standard error.
+    /// Returns true if messages for people are printed to standard error.
     pub(crate) const fn is_spoken(&self) -> bool {
         !self.quiet && !self.is_json()
     }
 
-    /// Tells people something that they asked for; never in the way of data.
+    /// Prints a message for people to standard error. Prints nothing with `--quiet` or JSON output.
     pub(crate) fn say(&self, text: &str) {
         if self.is_spoken() {
             self.write_err(&format!("{text}\n"));
         }
     }
 
-    /// Tells people something that helps them; programs do not see it.
+    /// Prints a hint for people to standard error, if hints are wanted.
     pub(crate) fn hint(&self, text: &str) {
         if self.wants_hints() {
             self.say(text);
         }
     }
 
-    /// Tells whether hints are read by anybody.
+    /// Returns true if hints are printed.
     pub(crate) const fn wants_hints(&self) -> bool {
         (self.err.terminal || self.verbose) && !self.quiet && !self.is_json()
     }
 
-    /// Shows what a question is about, to whoever is asked.
+    /// Prints the text to which a question refers, even with `--quiet`.
     pub(crate) fn ask_about(&self, text: &str) {
         self.write_err(text);
     }
 
-    /// Tells what went wrong; not of what the user did, nor to a reader that went away.
+    /// Prints a failure. Prints nothing if the user pressed Ctrl-C or if the reader of standard output has gone.
     pub(crate) fn complain(&self, failure: CliError) {
         if failure.is_closed_output() || matches!(failure, CliError::Interrupted) {
             return;
@@ -132,11 +132,11 @@ impl Console {
     }
 
     fn write_err(&self, text: &str) {
-        // Nobody is left to be told that standard error is closed.
+        // If standard error is closed, the failure cannot be reported anywhere.
         let _closed = self.err_writer.borrow_mut().write_all(text.as_bytes());
     }
 
-    /// Keeps what is written, for tests.
+    /// Creates a console that stores its output in memory, for tests.
     #[cfg(test)]
     pub(crate) fn kept(format: Option<OutputFormat>, terminal: bool) -> (Self, ConsoleState, ConsoleState) {
         let (out, err) = (ConsoleState::default(), ConsoleState::default());
@@ -159,9 +159,9 @@ impl Console {
     }
 }
 
-/// Tells people something, from where there is no console.
+/// Prints a message for people to standard error, for code that has no [`Console`].
 pub(crate) fn say_now(text: &str) {
-    // Nobody is left to be told that standard error is closed.
+    // If standard error is closed, the failure cannot be reported anywhere.
     let _closed = writeln!(io::stderr(), "{text}");
 }
 
@@ -212,7 +212,7 @@ impl ConsoleState {
         String::from_utf8(self.text.borrow().clone()).unwrap()
     }
 
-    /// Takes nothing from now on.
+    /// Makes all further writes fail with this error.
     pub(crate) fn refuse(&self, kind: io::ErrorKind) {
         self.refusal.set(Some(kind));
     }

@@ -1,4 +1,4 @@
-//! From a verb to what it does, and to the exit code.
+//! Executes a subcommand and determines the exit code.
 
 use crate::arguments::{Cli, GlobalArgs, Verb};
 use crate::client::{Client, RequestPath};
@@ -15,19 +15,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 
-/// How long a manager may take to say its version.
+/// Time limit of a request for the manager's version.
 const VERSION_TIMEOUT: Duration = Duration::from_secs(2);
-/// To count records a manager reads all of them.
+/// Time limit of a request for which the manager reads all its records.
 const COUNTING: Duration = Duration::from_secs(10);
 
-/// What a manager answers for an id of which it has no record.
+/// Error code with which a manager answers for an unknown process id.
 const NOT_FOUND_CODE: &str = "process_not_found";
-/// How many records are asked for where somebody only looks.
+/// Number of records that [`manager_records`] requests.
 const NEWEST_RECORDS: &str = "200";
-/// The most records that a manager puts on one page.
+/// Maximum number of records that a manager puts on one page.
 const MAX_PAGE: &str = "1000";
 
-/// What every verb works with.
+/// Everything that the implementation of a subcommand needs.
 pub(crate) struct VerbContext {
     pub(crate) client: Client,
     pub(crate) console: Console,
@@ -35,9 +35,10 @@ pub(crate) struct VerbContext {
     pub(crate) around: CallerContext,
 }
 
-/// Does what was asked, and gives the exit code.
+/// Executes a command line and returns the exit code.
 ///
-/// `serve`, `init`, `store`, `config`, `doctor` and `version` are the program's own; they are refused here.
+/// `serve`, `token`, `init`, `store`, `config`, `doctor` and `version` are refused here, because the program itself
+/// implements them.
 #[must_use]
 pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     let Cli { global, command } = cli;
@@ -60,7 +61,7 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
                 print_store_mismatch(&context, &command, &seen).await;
                 perform(&context, command).await
             });
-            // A write to a reader that does not read must not keep the program alive.
+            // `shutdown_background` does not wait for a write that blocks because its reader does not read.
             runtime.shutdown_background();
             code
         }
@@ -68,10 +69,10 @@ pub fn run(cli: Cli, place: ManagerLocator) -> i32 {
     }
 }
 
-/// Asks the manager who it is; none if there is none. It is never started for this.
+/// Returns the version of the running manager. Returns `None` if no manager is running; none is started.
 ///
 /// # Errors
-/// What answers instead of a manager of this version, or why it may not be asked.
+/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_version(place: &ManagerLocator) -> Result<Option<VersionReply>, Box<Problem>> {
     match runtime().and_then(|runtime| runtime.block_on(version_of(place))) {
         Ok(version) => Ok(Some(version)),
@@ -85,11 +86,12 @@ async fn version_of(place: &ManagerLocator) -> Result<VersionReply, CliError> {
     client.fetch(&RequestPath::version()).await
 }
 
-/// Says that the manager keeps everything in another store than the one that is named here: it reads the name when it
-/// starts, and what is asked of it would be looked for in the wrong place. Programs ask it for its version.
+/// Prints a warning if the running manager uses a different store than the one that is configured now. A manager reads
+/// the configuration only when it starts, so commands would act on the wrong store. `mcp` prints no warning, because
+/// agents query the version themselves.
 async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &ManagerLocator) {
     let Some(named) = place.store.as_ref().filter(|_| !matches!(command, Verb::Mcp(_))) else { return };
-    // What is wrong with the answer is told by the command itself.
+    // If this request fails, the command itself reports the failure.
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(
@@ -100,10 +102,11 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
     }
 }
 
-/// Asks the manager for numbers about all its records; none if there is none. It is never started for this.
+/// Returns statistics about all records of the running manager. Returns `None` if no manager is running; none is
+/// started.
 ///
 /// # Errors
-/// What answers instead of a manager of this version, or why it may not be asked.
+/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(COUNTING);
     match runtime().and_then(|runtime| runtime.block_on(client.fetch(&RequestPath::stats()))) {
@@ -113,10 +116,10 @@ pub fn manager_stats(place: &ManagerLocator) -> Result<Option<StatsView>, Box<Pr
     }
 }
 
-/// Asks the manager for its newest records; none if there is none. It is never started for this.
+/// Returns the newest records of the running manager. Returns `None` if no manager is running; none is started.
 ///
 /// # Errors
-/// What answers instead of a manager of this version, or why it may not be asked.
+/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(VERSION_TIMEOUT);
     let path = RequestPath::processes().with("all", "true").with("limit", NEWEST_RECORDS);
@@ -129,10 +132,11 @@ pub fn manager_records(place: &ManagerLocator) -> Result<Option<Vec<ProcessView>
     }
 }
 
-/// Asks the manager which of these processes have no live record; none if there is no manager. It is never started for this.
+/// Returns those of the given process ids for which the running manager has no live record. Returns `None` if no
+/// manager is running; none is started.
 ///
 /// # Errors
-/// What answers instead of a manager of this version, or why it may not be asked.
+/// Fails if the socket may not be used, or if it is answered by a program that is not a compatible manager.
 pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Vec<String>>, Box<Problem>> {
     let client = Client::new(place.without_autostart()).with_patience(COUNTING);
     let asked = async {
@@ -141,7 +145,7 @@ pub fn manager_lacks(place: &ManagerLocator, ids: &[String]) -> Result<Option<Ve
         for id in ids.iter().filter(|id| !live.contains(*id)) {
             let found: Result<ProcessView, CliError> = client.fetch(&RequestPath::process(id)).await;
             match found {
-                // The list may be older than the process, and leaves out processes of hooks.
+                // The list may be older than the process, and it does not contain processes that hooks started.
                 Ok(process) if process.completed_at.is_none() => {}
                 Ok(process) if process.conditions.iter().any(|condition| condition == "orphaned") => {}
                 Ok(_) => lacking.push(id.clone()),
@@ -172,7 +176,7 @@ async fn live_ids(client: &Client) -> Result<BTreeSet<String>, CliError> {
     }
 }
 
-/// Makes the one small runtime that a client needs.
+/// Creates the single-threaded runtime that a client needs.
 pub(crate) fn runtime() -> Result<Runtime, CliError> {
     Builder::new_current_thread().enable_all().build().map_err(|source| CliError::Unfinished {
         what: "the program cannot be started".to_owned(),
@@ -186,7 +190,7 @@ async fn perform(context: &VerbContext, command: Verb) -> i32 {
     finish(context, outcome, regime)
 }
 
-/// Does what a verb of a client says.
+/// Executes a subcommand of the client. Returns the outcome and how it is converted to an exit code.
 pub(crate) async fn outcome_of(
     context: &VerbContext,
     command: &Verb,
@@ -254,7 +258,7 @@ async fn or_ctrl_c(work: impl Future<Output = Result<i32, CliError>>) -> Result<
 fn finish(context: &VerbContext, outcome: Result<i32, CliError>, regime: ExitCodeMode) -> i32 {
     match outcome {
         Ok(code) => code,
-        // The reader has seen all that it wanted.
+        // The reader closed the output because it needs no more, for example `head`. This is a success.
         Err(failure) if failure.is_closed_output() && regime == ExitCodeMode::Control => exit_code::DONE,
         Err(failure) => {
             let code = exit_code::of_failure(&failure, regime);
@@ -264,7 +268,8 @@ fn finish(context: &VerbContext, outcome: Result<i32, CliError>, regime: ExitCod
     }
 }
 
-/// Inside of a process its own manager is meant, wherever that keeps its state, unless a directory is named.
+/// Returns the location of the manager to talk to. Inside a process this is the manager that runs the process, unless a
+/// state directory was given on the command line.
 fn settled(place: ManagerLocator, global: &GlobalArgs, around: &CallerContext) -> ManagerLocator {
     let own = around.variable("LONGHAUL_SOCKET").map(PathBuf::from);
     match own {

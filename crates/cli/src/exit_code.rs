@@ -1,63 +1,63 @@
-//! The exit codes, in their two regimes.
+//! Exit codes of the program.
 
 use crate::failure::CliError;
 use crate::status::ParsedStatus;
 use longhaul_wire::api::{Problem, ProcessView};
 
-/// Done, or already so.
+/// Success, or nothing had to be changed.
 pub(crate) const DONE: i32 = 0;
 /// The operation failed.
 pub(crate) const FAILED: i32 = 1;
-/// Wrong usage, or nobody to ask.
+/// Invalid usage, or a question had to be asked without a terminal.
 pub(crate) const USAGE: i32 = 2;
-/// No such process, or more than one.
+/// No process matches the reference, or more than one process does.
 pub(crate) const NOT_FOUND: i32 = 3;
-/// The status does not allow it.
+/// The status of the process does not allow the action.
 pub(crate) const INVALID_TRANSITION: i32 = 4;
-/// A limit or a queue refused it.
+/// A limit or a queue refused the launch or action.
 pub(crate) const REFUSED: i32 = 5;
-/// The manager or its store cannot be reached, or speaks another version.
+/// The manager or its store cannot be reached, or the manager has an incompatible version.
 pub(crate) const UNREACHABLE: i32 = 6;
-/// Not authorised.
+/// The caller is not authorised.
 pub(crate) const FORBIDDEN: i32 = 7;
 /// A manager lost its state directory.
 pub(crate) const STATE_DIR_LOST: i32 = 8;
-/// A wait is over before what it waited for.
+/// The time limit of a wait was exceeded.
 pub(crate) const WAIT_TIMED_OUT: i32 = 75;
-/// The process was stopped at its timeout.
+/// The process was stopped because it exceeded its time limit.
 pub(crate) const TIMEOUT: i32 = 124;
-/// Longhaul itself failed, or the end was not seen.
+/// Longhaul itself failed, or the exit of the process was not observed.
 pub(crate) const INTERNAL_ERROR: i32 = 125;
 /// The command cannot be executed.
 pub(crate) const NOT_EXECUTABLE: i32 = 126;
 /// The command was not found.
 pub(crate) const NO_COMMAND: i32 = 127;
-/// Ctrl-C.
+/// The user pressed Ctrl-C.
 pub(crate) const CTRL_C: i32 = 130;
-/// What the operating system says of a file that is not there.
+/// Error number of the operating system for a file that does not exist.
 const ENOENT: i32 = 2;
 
-/// What the exit code of a verb is about.
+/// Meaning of the exit code of a subcommand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitCodeMode {
-    /// About what the verb did.
+    /// The exit code reports whether the subcommand succeeded.
     Control,
-    /// About the process, whose code is passed through.
+    /// The exit code is that of the process.
     PassThrough,
 }
 
-/// Gives the code of a verb that failed.
+/// Returns the exit code for a failed subcommand.
 pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
     let code = match failure {
         CliError::Interrupted => return CTRL_C,
         CliError::Usage { .. } | CliError::Choice { .. } | CliError::NotText { .. } => return USAGE,
-        // Nothing was run, so that the code can be about nothing else.
+        // No process was started, so this code cannot be mistaken for the exit code of a process.
         CliError::Problem { problem }
             if matches!(problem.slug.as_str(), "invalid_request" | "environment_not_portable") =>
         {
             return USAGE;
         }
-        // There is no process that the code could be about.
+        // No process exists, so this code cannot be mistaken for the exit code of a process.
         CliError::Problem { problem } if is_unknown(&problem.slug) => return NOT_FOUND,
         CliError::Problem { problem } => of_problem(problem),
         CliError::Unclear { cause, .. } => return of_failure(cause, regime),
@@ -79,12 +79,12 @@ pub(crate) fn of_failure(failure: &CliError, regime: ExitCodeMode) -> i32 {
     }
 }
 
-/// Whether nothing has the name that was said, or too much has.
+/// Returns true if this error code means that a reference matches no object, or more than one.
 fn is_unknown(slug: &str) -> bool {
     matches!(slug, "process_not_found" | "ambiguous_id" | "session_not_found" | "node_not_found")
 }
 
-/// Gives the code for a process that is over, or was still live when the wait for it was.
+/// Returns the exit code for a process that has ended, or for a wait that timed out while the process was live.
 pub(crate) fn of_process(process: &ProcessView) -> i32 {
     match ParsedStatus::of(process) {
         ParsedStatus::Completed => process.exit_code.unwrap_or(DONE),
@@ -169,7 +169,8 @@ fn of_failed(process: &ProcessView) -> i32 {
     }
 }
 
-/// A command that never ran has no exit; the step that failed tells a missing program from an unfit one.
+/// Returns the exit code for a command that could not be started. The stage that failed distinguishes a missing program
+/// from one that cannot be executed.
 fn of_failed_start(process: &ProcessView) -> i32 {
     let failure = process.start_failure.as_ref();
     match failure.map(|failure| (failure.stage.as_str(), failure.errno)) {
@@ -322,7 +323,7 @@ mod tests {
             ("program", Some(13), 126),
             ("program", Some(21), 126),
             ("program", None, 126),
-            // The file was found: what is missing is its interpreter.
+            // The program file exists, but the interpreter that it names does not.
             ("exec", Some(2), 126),
             ("exec", Some(8), 126),
             ("directory", Some(2), 125),

@@ -1,4 +1,4 @@
-//! Why something that was asked did not happen.
+//! Errors of the command line.
 
 mod report;
 
@@ -11,57 +11,57 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Why something that was asked did not happen.
+/// Error of a subcommand.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CliError {
-    /// The manager refused it.
+    /// The manager refused the request.
     #[error("{}", problem.title)]
     Problem { problem: Box<Problem> },
-    /// No manager answers.
+    /// No manager answers at the socket.
     #[error("no manager answers at {}", socket.display())]
     Down { socket: PathBuf, state_dir: PathBuf, started: Option<StartError>, source: io::Error },
-    /// The socket may not be used.
+    /// The caller has no permission to use the socket.
     #[error("you may not use the manager at {}", socket.display())]
     Forbidden { socket: PathBuf, source: io::Error },
-    /// Something answers that is no manager.
+    /// A program that is not a manager answers at the socket.
     #[error("the program that answers at {} is not a longhaul manager", socket.display())]
     Stranger { socket: PathBuf },
-    /// The manager speaks another version.
+    /// The manager uses another version of the protocol.
     #[error("the manager speaks protocol {theirs}, this program speaks {PROTOCOL}")]
     Protocol { theirs: String, manager: Option<String> },
-    /// The connection ended in the middle of an answer.
+    /// The connection ended before the response was complete.
     #[error("the connection to the manager was lost")]
     Broken { why: String },
-    /// No answer came in time.
+    /// No response arrived in time.
     #[error("the manager did not answer within {} s", waited.as_secs())]
     Silent {
-        /// How long its answer was waited for.
+        /// Time that the client waited for the response.
         waited: Duration,
-        /// Its process, if a signal has stopped it.
+        /// Process id of the manager, if the manager is stopped by a signal.
         stopped: Option<u32>,
     },
-    /// The answer to a launch was lost, so that nobody knows whether it was taken.
+    /// The response to a launch was lost, so it is unknown whether the process was created.
     #[error("the launch may or may not have happened: {cause}")]
     Unclear { cause: Box<Self>, launch_key: Option<bool> },
-    /// It was launched, and its id could not be told.
+    /// The process was launched, but its id could not be written.
     #[error("{id} was launched, but its id cannot be written to {to}")]
     Untold { id: String, to: String, source: io::Error },
-    /// What was said makes no sense together.
+    /// The arguments are invalid or contradict each other.
     #[error("{what}")]
     Usage { what: String, why: Option<String>, help: String },
-    /// Someone would have to choose.
+    /// The user would have to choose or confirm, but cannot be asked.
     #[error("{what}")]
     Choice { what: String, candidates: Vec<String>, help: String },
-    /// A word of the command is no text.
+    /// An argument of the command is not UTF-8.
     #[error("argument {position} of the command is not UTF-8: {shown:?}")]
     NotText { position: usize, shown: String },
     /// A file of the caller cannot be used.
     #[error("cannot {verb} {}", path.display())]
     File { verb: &'static str, path: PathBuf, nearest: Option<PathBuf>, source: io::Error },
-    /// A file of somebody else would have to be changed in more than one place.
+    /// A configuration file of another program was left unchanged, because the edit could not be limited to one entry.
     #[error("{} was left as it is", path.display())]
     Unchanged { path: PathBuf, why: String, paste: String },
-    /// What was asked for went wrong, though it was accepted.
+    /// The request was accepted, but its execution failed.
     #[error("{what}")]
     Unfinished { what: String, why: Option<String>, help: String },
     /// Standard output cannot be written.
@@ -73,14 +73,15 @@ pub(crate) enum CliError {
 }
 
 impl CliError {
-    /// Makes one of a file of the caller, and looks for the one that was probably meant.
+    /// Creates the error for a file of the caller. If the file does not exist, the most similar existing path is added.
     pub(crate) fn file(verb: &'static str, path: &Path, source: io::Error) -> Self {
         let missing = source.kind() == io::ErrorKind::NotFound;
         let nearest = if missing { nearest_path(path) } else { None };
         Self::File { verb, path: path.to_owned(), nearest, source }
     }
 
-    /// Says of a launch without an answer that it may have been taken all the same.
+    /// Converts the failure of a launch. If the response was lost, the new error says that the process may have been
+    /// created. `launch_key` is `None` if a launch key cannot be used here, otherwise it says whether one was used.
     pub(crate) fn of_launch(self, launch_key: Option<bool>) -> Self {
         if matches!(self, Self::Broken { .. } | Self::Silent { .. }) {
             return Self::Unclear { cause: Box::new(self), launch_key };
@@ -88,7 +89,7 @@ impl CliError {
         self
     }
 
-    /// Gives the word that names this kind of failure on every face.
+    /// Returns the error code, which is the same in all interfaces.
     pub(crate) fn slug(&self) -> &str {
         match self {
             Self::Problem { problem } => &problem.slug,
@@ -108,7 +109,7 @@ impl CliError {
         }
     }
 
-    /// Tells whether the manager may be back in a moment.
+    /// Returns true if the manager may be available again soon.
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Down { .. } | Self::Broken { .. } | Self::Silent { .. } => true,
@@ -129,17 +130,17 @@ impl CliError {
         }
     }
 
-    /// Tells whether the store is away, which the manager itself waits out.
+    /// Returns true if the store does not answer. The manager itself waits until the store is back.
     pub(crate) fn is_of_store(&self) -> bool {
         self.slug() == "store_unavailable"
     }
 
-    /// Tells whether nobody is left to tell: the reader of standard output went away.
+    /// Returns true if the reader of standard output has closed it, so that the failure needs no message.
     pub(crate) fn is_closed_output(&self) -> bool {
         matches!(self, Self::Output { source } if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
-    /// Gives it as the shape that all faces share.
+    /// Converts the failure to the error document that all interfaces share.
     pub(crate) fn into_problem(self) -> Problem {
         let report = report(&self);
         let slug = self.slug().to_owned();

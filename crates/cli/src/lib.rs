@@ -1,8 +1,8 @@
 //! The command line of longhaul: a client of a running manager.
 //!
-//! [`parse`] reads the arguments. [`run`] executes them over the manager's Unix socket and returns the exit code.
-//! The program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager
-//! if none answers. Data goes to standard output, messages for people go to standard error.
+//! [`parse`] reads the arguments. [`run`] executes them over the manager's Unix socket and returns the exit code. The
+//! program passes a [`ManagerLocator`], which contains the path of the socket and a function that starts a manager if
+//! none answers. Data goes to standard output, messages for people go to standard error.
 
 mod arguments;
 mod client;

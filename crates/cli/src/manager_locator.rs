@@ -18,8 +18,7 @@ pub struct ManagerLocator {
     /// Starts a manager if none answers; `None` if no manager may be started.
     pub autostart: Option<Autostart>,
     /// Store that is configured for the manager here, written as the manager reports its own store. `None` if no store
-    /// is
-    /// configured.
+    /// is configured.
     pub store: Option<String>,
 }
 

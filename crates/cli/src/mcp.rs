@@ -1,8 +1,10 @@
-//! What agents get from the command line: the carrier of their protocol, and its entry in their configuration.
+//! MCP support of the command line: a proxy between an agent and the manager, and the agent's configuration entry.
 //!
-//! The carrier knows lines, not tools: what a client says goes to the manager, what the manager answers goes to the
-//! client. It knows just enough of the protocol to outlive the manager: it says again who the client is and what it
-//! listens to, puts again what may be put twice, and answers what was lost.
+//! The proxy forwards lines in both directions and knows no tools. It knows just enough of the protocol to survive a
+//! restart of the manager. After reconnecting, the proxy:
+//! - introduces the client again and restores its subscriptions,
+//! - repeats requests that are safe to repeat,
+//! - answers all other lost requests with an error.
 
 mod call;
 mod envelope;
@@ -18,8 +20,8 @@ pub(crate) use install::{ConfigPaths, ServerEntry, plan, snippet};
 pub(crate) use parent::parent_gone;
 pub(crate) use proxy::{ConnectRefusal, Connector, StdioProxy};
 
-/// The name of the manager's socket for agents, beside the one for everybody else.
+/// File name of the manager's socket for MCP. The socket lies in the directory of the manager's main socket.
 pub(crate) const SOCKET: &str = "mcp.sock";
 
-/// What belongs into the instructions that an agent reads at each start.
+/// Text for the instructions that an agent reads at each start.
 pub(crate) const INSTRUCTIONS: &str = include_str!("mcp/instructions.md");

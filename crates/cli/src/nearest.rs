@@ -1,9 +1,10 @@
-//! What was probably meant by a path that leads nowhere.
+//! Finds a similar existing path or name for one that does not exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Gives the path of this directory entry's most similar neighbour, else the nearest ancestor that exists.
+/// Returns the existing path that is most similar to a missing path. If no similar name exists, returns the nearest
+/// existing ancestor.
 pub(crate) fn nearest_path(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let mut missing = path.as_path();
@@ -13,7 +14,7 @@ pub(crate) fn nearest_path(path: &Path) -> Option<PathBuf> {
         parent = missing.parent()?;
     }
     let found = similar_entry(missing, parent).unwrap_or_else(|| parent.to_owned());
-    // The rest may exist below the name that was meant.
+    // The remaining components may exist below the corrected name.
     let rest = path.strip_prefix(missing).ok().filter(|rest| !rest.as_os_str().is_empty());
     let rest = rest.map(|rest| found.join(rest));
     Some(rest.filter(|whole| found != parent && whole.exists()).unwrap_or(found))
@@ -26,7 +27,7 @@ fn similar_entry(path: &Path, directory: &Path) -> Option<PathBuf> {
     Some(directory.join(similar(name, &names)?))
 }
 
-/// Gives the name that is most like `word`, if one is alike.
+/// Returns the name that is most similar to `word`. Returns `None` if all names differ too much.
 pub(crate) fn similar<'a>(word: &str, names: &'a [String]) -> Option<&'a str> {
     let reach = (word.chars().count() / 3).max(1);
     names

@@ -1,4 +1,4 @@
-//! Questions to whoever sits at the terminal.
+//! Questions to the user at the terminal.
 
 use crate::console::Console;
 use crate::failure::CliError;
@@ -6,26 +6,26 @@ use crate::render::{label, waiting_line};
 use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 
-/// The most lines that a question lists.
+/// Maximum number of lines that a question lists.
 const MAX_LINES: usize = 20;
 
-/// A question whose answer is yes or no.
+/// A yes-or-no question.
 pub(crate) struct Prompt {
-    /// What is asked.
+    /// Text of the question.
     pub(crate) text: String,
-    /// What would happen, for when nobody can be asked.
+    /// Description of the effect, for the error message if the user cannot be asked.
     pub(crate) would: String,
-    /// To what, one a line.
+    /// Affected objects, one for each line.
     pub(crate) list: Vec<String>,
-    /// How to say yes beforehand.
+    /// Command line that answers the question with yes in advance.
     pub(crate) help: &'static str,
 }
 
 impl Prompt {
-    /// Asks it, unless the answer was given beforehand.
+    /// Asks the question and returns the answer. Returns true without a question if `--yes` is set.
     ///
     /// # Errors
-    /// That there is nobody to ask, or that it was left without an answer.
+    /// Fails without a terminal, or if the user left the question without an answer.
     pub(crate) fn ask(self, console: &Console) -> Result<bool, CliError> {
         if console.yes {
             return Ok(true);
@@ -45,10 +45,10 @@ impl Prompt {
     }
 }
 
-/// Lets some of these processes be chosen: the one on which Enter is pressed, or several in a second question.
+/// Lets the user choose from a list of processes: one process, or several in a second question.
 ///
 /// # Errors
-/// That there is nobody to choose, or that nobody did.
+/// Fails without a terminal, or if the user left the question without an answer.
 pub(crate) fn some_of(
     console: &Console,
     processes: &[ProcessView],
@@ -72,10 +72,10 @@ pub(crate) fn some_of(
     Ok(ids.map(|process| process.id.clone()).collect())
 }
 
-/// Lets one of these processes be chosen.
+/// Lets the user choose one process from a list.
 ///
 /// # Errors
-/// That there is nobody to choose, or that nobody did.
+/// Fails without a terminal, or if the user left the question without an answer.
 pub(crate) fn one_of(
     console: &Console,
     processes: &[ProcessView],
@@ -88,7 +88,7 @@ pub(crate) fn one_of(
     Ok(processes.get(chosen.index).map(|process| process.id.clone()))
 }
 
-/// Counts processes in words.
+/// Returns a number of processes as text, such as "2 processes".
 pub(crate) fn counted(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
@@ -104,7 +104,7 @@ fn lines(console: &Console, processes: &[ProcessView], help: &str) -> Result<Vec
     Ok(processes.iter().map(|process| line(process, console.unicode)).collect())
 }
 
-/// Names a process with all that tells it from another one.
+/// Returns a line that distinguishes a process from others in a list.
 fn line(process: &ProcessView, unicode: bool) -> String {
     let mut line = waiting_line(process, unicode);
     for (what, word) in [("project", &process.project), ("stage", &process.stage)] {

@@ -1,4 +1,4 @@
-//! Processes as people and programs read them.
+//! Formats processes, queues, nodes and events as text.
 
 mod amount;
 mod detail;

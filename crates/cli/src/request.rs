@@ -1,4 +1,4 @@
-//! What is asked for at a launch, from what was said on the command line.
+//! Builds launch requests from command-line arguments.
 
 mod environment;
 mod placement;
@@ -19,8 +19,8 @@ use serde_json::{Map, Value};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Puts the launch of a command together, for the manager at this socket. With `hands_over` this program writes to its
-/// standard input.
+/// Builds the request that launches a command. `socket` is the socket of the manager that receives the request. If
+/// `hands_over` is set, the command gets a pipe as standard input, because this program forwards its own input.
 pub(crate) fn launch_request(
     run: &RunArgs,
     global: &GlobalArgs,
@@ -72,7 +72,7 @@ pub(crate) fn launch_request(
     })
 }
 
-/// Refuses what may run on a machine that nobody named in a directory or with variables that only this one has.
+/// Refuses a launch that may run on any of several nodes but depends on this machine's directory or environment.
 fn check_place(run: &RunArgs) -> Result<(), CliError> {
     let is_shared = run.place.any_node || !run.place.node_label.is_empty();
     if !is_shared || (run.directory.is_some() && run.clear_env) {
@@ -85,12 +85,12 @@ fn check_place(run: &RunArgs) -> Result<(), CliError> {
     })
 }
 
-/// Whether files cannot be looked for here.
+/// Returns true if the process may run on another machine, so that files cannot be checked here.
 fn may_be_elsewhere(placement: &PlacementArgs) -> bool {
     placement.node.is_some() || placement.any_node || !placement.node_label.is_empty()
 }
 
-/// Puts the begin of reported work together, for the manager at this socket.
+/// Builds the request that starts reported work. `socket` is the socket of the manager that receives the request.
 pub(crate) fn track_request(
     start: &TrackStartArgs,
     global: &GlobalArgs,
@@ -110,7 +110,7 @@ pub(crate) fn track_request(
     })
 }
 
-/// Puts together what every launch says.
+/// Builds the part of a launch request that commands and reported work have in common.
 fn work_request(
     work: &WorkArgs,
     project: Option<String>,
@@ -145,7 +145,7 @@ fn work_request(
     })
 }
 
-/// Hides the values of a request's variables, so that it can be shown.
+/// Returns the request as JSON for display, with the values of environment variables hidden.
 pub(crate) fn shown(request: &LaunchRequest) -> Value {
     let mut value = serde_json::to_value(request).unwrap_or_default();
     for part in ["captured", "declared"] {

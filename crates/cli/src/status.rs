@@ -1,9 +1,9 @@
-//! Where a process stands: the manager's word, understood.
+//! Status of a process, parsed from the manager's response.
 
 use anstyle::{AnsiColor, Style};
 use longhaul_wire::api::ProcessView;
 
-/// Where a process stands, with a place for words of later versions.
+/// Status of a process, with variants for statuses of later versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ParsedStatus {
     Pending,
@@ -16,14 +16,14 @@ pub(crate) enum ParsedStatus {
     Timeout,
     Cancelled,
     Interrupted,
-    /// A word that this version does not know, of a process that lives.
+    /// A live status that this version does not know.
     OtherLive,
-    /// A word that this version does not know, of a process that has ended.
+    /// A final status that this version does not know.
     OtherEnded,
 }
 
 impl ParsedStatus {
-    /// Understands the status of a process.
+    /// Returns the status of a process. An unknown status is final if the process has an end time.
     pub(crate) fn of(process: &ProcessView) -> Self {
         match process.status.as_str() {
             "pending" => Self::Pending,
@@ -41,7 +41,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Tells whether it is final.
+    /// Returns true if the status is final.
     pub(crate) const fn is_ended(self) -> bool {
         match self {
             Self::Completed
@@ -59,7 +59,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Tells whether it has come as far as running, or further.
+    /// Returns true if the process is running or was running, or has ended.
     pub(crate) const fn has_started(self) -> bool {
         match self {
             Self::Pending | Self::Starting | Self::OtherLive => false,
@@ -75,7 +75,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Gives its sign, in characters that the terminal can show.
+    /// Returns the symbol of the status. With `unicode` unset, the symbol is ASCII.
     pub(crate) const fn glyph(self, unicode: bool) -> &'static str {
         match (self, unicode) {
             (Self::Pending, true) => "◌",
@@ -100,7 +100,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Gives its colour.
+    /// Returns the colour of the status. Returns `None` for statuses of later versions.
     pub(crate) const fn colour(self) -> Option<AnsiColor> {
         match self {
             Self::Pending | Self::Cancelled => Some(AnsiColor::BrightBlack),
@@ -114,7 +114,7 @@ impl ParsedStatus {
         }
     }
 
-    /// Gives its colour as a style.
+    /// Returns the colour of the status as a text style.
     pub(crate) const fn style(self) -> Style {
         match self.colour() {
             Some(colour) => Style::new().fg_color(Some(anstyle::Color::Ansi(colour))),

@@ -63,7 +63,7 @@ fn complained(context: &VerbContext, failure: CliError) -> i32 {
     code
 }
 
-/// Returns the first exit code that is not zero. Returns zero if there is none.
+/// Returns the first exit code that is not zero. Returns zero if all codes are zero.
 fn first_failed(codes: impl IntoIterator<Item = i32>) -> i32 {
     codes.into_iter().find(|code| *code != DONE).unwrap_or(DONE)
 }

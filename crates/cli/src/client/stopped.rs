@@ -1,4 +1,4 @@
-//! Detects a manager that is stopped by a signal: its socket accepts connections, but no request is answered.
+//! Detects a manager that is stopped by a signal: its socket accepts connections, but it answers no request.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! A failure as people read it: what, why, and what to do, in at most five lines, and what to copy below them.
+//! Formats an error for people: problem, reason and advice in at most five lines, then lines to copy.
 
 use super::CliError;
 use crate::explain::explanation;
@@ -6,24 +6,24 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{PROTOCOL, Problem};
 use std::fmt::Write;
 
-/// The most candidates that are named.
+/// Maximum number of candidates that are listed.
 const MAX_CANDIDATES: usize = 6;
-/// The most lines of help, so that a report has at most five lines.
+/// Maximum number of lines of help, so that a report has at most five lines.
 const MAX_HELP: usize = 3;
 
-/// A failure in the words for people.
+/// Text of an error for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ErrorReport {
     pub(crate) what: String,
     pub(crate) slug: String,
     pub(crate) why: Option<String>,
     pub(crate) help: Vec<String>,
-    /// Lines to copy as they are.
+    /// Lines that the user can copy unchanged.
     pub(crate) paste: Option<String>,
 }
 
 impl ErrorReport {
-    /// Writes it out, with `error:` painted by `paint`.
+    /// Returns the report as text. `paint` is applied to the word `error:`.
     pub(crate) fn text(&self, paint: impl Fn(&str) -> String) -> String {
         let mut text = format!("{} {}  [{}]\n", paint("error:"), one_line(&self.what), one_line(&self.slug));
         if let Some(why) = &self.why {
@@ -39,7 +39,7 @@ impl ErrorReport {
         text
     }
 
-    /// Gives what to do in one text.
+    /// Returns the help and the lines to copy as one text. Returns `None` if both are empty.
     pub(crate) fn advice(&self) -> Option<String> {
         let mut advice = self.help.join("; ");
         if let Some(paste) = &self.paste {
@@ -49,7 +49,7 @@ impl ErrorReport {
     }
 }
 
-/// Puts a failure into words.
+/// Returns the report that describes a failure to people.
 pub(crate) fn report(failure: &CliError) -> ErrorReport {
     let (why, help) = match failure {
         CliError::Problem { problem } => return report_of_problem(problem),
@@ -121,7 +121,8 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
     ErrorReport { what: failure.to_string(), slug: failure.slug().to_owned(), why, help, paste }
 }
 
-/// Says how to find out about a launch without an answer: whether it had a key, if it can have one.
+/// Returns advice for a launch whose response was lost. `launch_key` says whether a launch key was used; `None` means
+/// that the launch cannot have a key.
 fn look_for_it(launch_key: Option<bool>) -> Vec<String> {
     let mut help = vec!["longhaul status -a      see whether it is there".to_owned()];
     match launch_key {
@@ -161,7 +162,7 @@ fn report_of_problem(problem: &Problem) -> ErrorReport {
     }
 }
 
-/// Gives why, with what differs and how full a level is where the words do not say it.
+/// Returns the reason, with the differing fields and the use of the level limit if the title does not contain them.
 fn detail(problem: &Problem) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
     let is_said = |word: &str| problem.title.contains(word);

@@ -1,10 +1,10 @@
-//! What a call asks for, as far as the end of its manager matters.
+//! Classifies requests of an MCP client by what may be done with them after the manager has restarted.
 
 use serde_json::Value;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// The tools that only look; every other one may have changed something.
+/// Tools that only read. Every other tool may change something.
 const READ_ONLY_TOOLS: &[&str] = &[
     "get_background_process_status",
     "get_process_status",
@@ -13,7 +13,7 @@ const READ_ONLY_TOOLS: &[&str] = &[
     "search_process_output",
     "wait_for_process",
 ];
-/// The requests that only look, or that do the same however often they are made.
+/// Methods that only read, or that have the same effect when they are repeated.
 const ASKS: &[&str] = &[
     "ping",
     "prompts/list",
@@ -25,34 +25,35 @@ const ASKS: &[&str] = &[
     "tasks/get",
     "tools/list",
 ];
-/// The tool whose calls are told apart by a key.
+/// Tool that starts a process. A launch key makes its calls safe to repeat.
 const START: &str = "start_background_process";
-/// The argument that has it.
+/// Argument of `start_background_process` that contains the launch key.
 pub(super) const KEY: &str = "launch_key";
 
-/// What a call asks for.
+/// Kind of a request, which decides whether the request is repeated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ToolCall {
-    /// The introduction itself: it is put again until somebody hears it.
+    /// `initialize`: the introduction of the client. Repeated until a manager answers.
     Introduces,
-    /// It may be put again: doing it twice is doing it once.
+    /// A request that may be repeated, because repeating it has no further effect.
     Repeatable,
-    /// It starts something under a key that only this call has: put again as it was, it starts nothing twice.
+    /// A start of a process to which the proxy adds a unique launch key. Repeating it starts no second process.
     Launches,
-    /// It listens to a resource, which outlives the manager.
+    /// A subscription to the resource with this URI. The proxy restores it after a restart of the manager.
     Subscribes(String),
-    /// It listens as long as it lasts: put again by anybody but the client, what was missed would never be looked at.
+    /// `subscriptions/listen`: a request that lasts as long as the client listens. Only the client may repeat it: if
+    /// the proxy did, the client would not notice that it missed notifications, and would not query the missed changes.
     Listens,
-    /// It may have changed something.
+    /// A request that may have changed something.
     Writes,
-    /// The carrier's own: the client knows nothing of it.
+    /// A request of the proxy itself, which the client does not know.
     Own,
-    /// The carrier's own, which listens to a resource again.
+    /// A request of the proxy itself that restores the subscription to the resource with this URI.
     Resubscribes(String),
 }
 
 impl ToolCall {
-    /// What a message of the client asks for.
+    /// Returns the kind of a client's request.
     pub(super) fn of(method: &str, message: &Value) -> Self {
         match method {
             "initialize" => Self::Introduces,
@@ -78,7 +79,7 @@ impl ToolCall {
         }
     }
 
-    /// Whether it may be put again to another manager.
+    /// Returns true if the request may be sent again to another manager.
     pub(super) const fn is_repeatable(&self) -> bool {
         match self {
             Self::Introduces | Self::Repeatable | Self::Launches | Self::Subscribes(_) => true,
@@ -86,7 +87,7 @@ impl ToolCall {
         }
     }
 
-    /// Whether the client waits for its answer.
+    /// Returns true if the client waits for the response.
     pub(super) const fn is_of_client(&self) -> bool {
         match self {
             Self::Introduces
@@ -99,10 +100,10 @@ impl ToolCall {
         }
     }
 
-    /// Whether a client that asks again may get it twice.
+    /// Returns true if the effect may occur twice when the client itself repeats the request.
     pub(super) const fn is_done_once(&self) -> bool {
         match self {
-            // A client that asks again gets another key.
+            // If the client repeats a start, the proxy adds a different launch key.
             Self::Launches | Self::Writes => true,
             Self::Introduces
             | Self::Repeatable
@@ -114,12 +115,12 @@ impl ToolCall {
     }
 }
 
-/// The resource that a message names.
+/// Returns the URI of the resource that a message names.
 pub(super) fn uri(message: &Value) -> Option<String> {
     message.pointer("/params/uri").and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Makes keys that nobody else has.
+/// Generator of unique launch keys.
 #[derive(Debug, Default)]
 pub(super) struct CallKeys {
     random: RandomState,
@@ -127,7 +128,7 @@ pub(super) struct CallKeys {
 }
 
 impl CallKeys {
-    /// Gives the call a key of its own.
+    /// Adds a new launch key to the arguments of the tool call.
     pub(super) fn put(&mut self, message: &mut Value) {
         if let Some(Value::Object(arguments)) = message.pointer_mut("/params/arguments") {
             arguments.insert(KEY.to_owned(), self.next().into());

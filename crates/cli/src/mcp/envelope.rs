@@ -1,10 +1,10 @@
-//! As much of a message as tells whose it is.
+//! The fields of a JSON-RPC message that identify it.
 
 use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use std::fmt;
 
-/// As much of a message as tells whose it is.
+/// Fields of a JSON-RPC message that identify it.
 #[derive(Debug, Default, serde::Deserialize)]
 pub(super) struct MessageEnvelope {
     pub(super) id: Option<Value>,
@@ -13,28 +13,29 @@ pub(super) struct MessageEnvelope {
 }
 
 impl MessageEnvelope {
-    /// What the begin of a message tells of it.
+    /// Parses the first bytes of an incomplete message. Fields that they do not contain stay empty.
     pub(super) fn of_begin(begin: &[u8]) -> Self {
         let mut head = Self::default();
-        // It breaks off somewhere behind what is looked for.
+        // The text is incomplete, so parsing ends with an error after the fields that could be read.
         let _broken = serde_json::Deserializer::from_slice(begin).deserialize_map(EnvelopeFields(&mut head));
         head
     }
 
-    /// The call that it is, if it is one.
+    /// Returns the id if the message is a request.
     pub(super) fn asks(&self) -> Option<String> {
         self.id.as_ref().filter(|_| self.method.is_some()).and_then(key)
     }
 
-    /// The call that it answers, if it is an answer.
+    /// Returns the id if the message is a response.
     pub(super) fn answers(&self) -> Option<String> {
         self.id.as_ref().filter(|_| self.method.is_none()).and_then(key)
     }
 }
 
-/// An id as the calls are known by; none if no answer can have it. To JSON 1.0 is 1, and so it is answered.
+/// Returns the id of a request or response in normalised form. Returns `None` for an id that no response can contain.
+/// The number 1.0 becomes 1, because a response may use either form.
 pub(super) fn key(id: &Value) -> Option<String> {
-    /// Whole numbers below are told apart by a float.
+    /// Limit below which a floating-point number represents every integer exactly.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     match id {
         Value::String(_) => Some(id.to_string()),

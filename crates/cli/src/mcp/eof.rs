@@ -1,4 +1,4 @@
-//! The end of what a client has to say, where nobody reads on.
+//! Detects that the client has closed standard input, even while no code reads from it.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use std::io::stdin;
@@ -7,15 +7,17 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// What the client said last is carried in this time or not at all.
+/// Time limit for forwarding the client's last messages.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Parks until a client has closed standard input, and a while longer; for ever if that cannot be watched.
+/// Waits until the client has closed standard input, and then [`DRAIN_TIMEOUT`] longer. Never returns if that cannot be
+/// observed.
 ///
-/// The end is read behind everything else, and nothing is read for a client that takes no answers.
+/// This is needed because reading alone detects the end only after all earlier messages, and the proxy does not read
+/// while the client accepts no responses.
 pub(crate) async fn client_gone() {
     let (tell, told) = oneshot::channel();
-    // It parks until the program ends, and costs nothing else.
+    // The thread blocks until the program ends and uses no CPU time meanwhile.
     let watcher = std::thread::Builder::new().name("client".to_owned());
     let watched = watcher.spawn(move || {
         if is_hung_up(&stdin()) {
@@ -28,7 +30,7 @@ pub(crate) async fn client_gone() {
     sleep(DRAIN_TIMEOUT).await;
 }
 
-/// Parks until the other end of a descriptor is closed; false if that cannot be told.
+/// Blocks until the other end of a descriptor is closed. Returns false if that cannot be observed.
 fn is_hung_up(input: &impl AsFd) -> bool {
     let closed = PollFlags::HUP | PollFlags::ERR | PollFlags::RDHUP;
     loop {

@@ -1,4 +1,4 @@
-//! The entry of longhaul in the configuration of an agent.
+//! Adds the longhaul entry to the configuration of an agent.
 
 use crate::arguments::McpClient;
 use crate::failure::CliError;
@@ -13,46 +13,46 @@ mod json;
 mod place;
 mod table;
 
-/// The name of the entry.
+/// Name of the longhaul entry in the configuration of an agent.
 const NAME: &str = "longhaul";
-/// So many lines around a change are shown.
+/// Number of unchanged lines that are shown before and after a change.
 const CONTEXT_LINES: usize = 3;
 
-/// What an agent is to call.
+/// Command line with which an agent starts its MCP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ServerEntry {
-    /// The program.
+    /// Name or path of the program.
     pub(crate) program: String,
-    /// Its arguments.
+    /// Arguments of the program.
     pub(crate) args: Vec<String>,
 }
 
-/// A change to a file.
+/// Planned change of a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConfigPlan {
     place: ConfigFile,
     after: EditedConfig,
 }
 
-/// Where files are looked for.
+/// Directories that may contain the configuration of an agent.
 #[derive(Clone, Debug)]
 pub(crate) struct ConfigPaths {
-    /// The directory of the user.
+    /// User's home directory (`HOME`).
     pub(crate) home: PathBuf,
-    /// Where their configuration is.
+    /// User's configuration directory (`XDG_CONFIG_HOME`).
     pub(crate) config: PathBuf,
-    /// Where Codex keeps its own, if that is said.
+    /// Configuration directory of Codex (`CODEX_HOME`), if set.
     pub(crate) codex: Option<PathBuf>,
-    /// Where Claude Code keeps its own, if that is said.
+    /// Configuration directory of Claude Code (`CLAUDE_CONFIG_DIR`), if set.
     pub(crate) claude: Option<PathBuf>,
-    /// The directory of the project, if only that is meant.
+    /// Project directory, if the entry is for one project only.
     pub(crate) project: Option<PathBuf>,
 }
 
-/// Works out the change to the configuration of an agent.
+/// Plans the change to the configuration of an agent.
 ///
 /// # Errors
-/// The file cannot be read, or cannot be changed without changing more than the entry.
+/// Fails if the file cannot be read, or if the edit cannot be limited to the entry.
 pub(crate) fn plan(
     client: McpClient,
     entry: &ServerEntry,
@@ -71,28 +71,28 @@ pub(crate) fn plan(
     }
 }
 
-/// What belongs into the configuration of an agent.
+/// Returns the text that belongs into the configuration of an agent.
 pub(crate) fn snippet(client: McpClient, entry: &ServerEntry) -> String {
     with_entry(client, entry, "").map(|edited| edited.text).unwrap_or_default()
 }
 
 impl ConfigPlan {
-    /// The file.
+    /// Returns the path of the configuration file.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.place.path
     }
 
-    /// Whether there is nothing to do.
+    /// Returns true if the file already contains the entry.
     pub(crate) fn is_done(&self) -> bool {
         self.place.text.as_deref() == Some(self.after.text.as_str())
     }
 
-    /// Whether the entry stays switched off, as the user wanted it.
+    /// Returns true if the entry remains disabled because the user has disabled it.
     pub(crate) const fn stays_off(&self) -> bool {
         self.after.is_off
     }
 
-    /// The change as people read it: what goes, what comes, and what stands around it.
+    /// Returns the change as a diff for people: removed, added and surrounding lines.
     pub(crate) fn shown(&self) -> String {
         let old: Vec<&str> = self.place.text.as_deref().unwrap_or_default().lines().collect();
         let new: Vec<&str> = self.after.text.lines().collect();
@@ -110,21 +110,21 @@ impl ConfigPlan {
         format!("{}\n", lines.join("\n"))
     }
 
-    /// Makes the change: all of it or nothing.
+    /// Applies the change to the file atomically.
     ///
     /// # Errors
-    /// The file cannot be written, or changed meanwhile.
+    /// Fails if the file cannot be written, or if it was changed after it was read.
     pub(crate) fn make(&self) -> Result<(), CliError> {
         self.place.replace(&self.after.text)
     }
 }
 
-/// A line with nothing in it that a terminal would obey; tabs indent.
+/// Returns the line with control characters escaped, except for tabs.
 fn visible(line: &str) -> String {
     line.split('\t').map(clean_label).collect::<Vec<_>>().join("\t")
 }
 
-/// How an agent writes its configuration down.
+/// Format of an agent's configuration file, with the key or table that contains the MCP servers.
 enum AgentConfigFormat {
     Json { group: &'static str },
     Toml { group: &'static str },
@@ -280,7 +280,7 @@ mod tests {
             let failure = plan(McpClient::ClaudeCode, &entry(), &homes(top.path())).unwrap_err();
             let report = crate::failure::report(&failure).text(str::to_owned);
             assert!(report.contains(path.to_str().unwrap()) && report.contains(why), "{report}");
-            // It can be taken out of the report as it is.
+            // The snippet appears unchanged in the report, so that the user can copy it.
             assert!(report.ends_with(&format!("\n{}", snippet(McpClient::ClaudeCode, &entry()))), "{report}");
         };
         fs::write(&path, "// mine\n{}\n").unwrap();

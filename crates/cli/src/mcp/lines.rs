@@ -1,32 +1,32 @@
-//! Lines of bounded length.
+//! Reads lines of bounded length.
 
 use std::io;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
-/// The longest line that is carried, in bytes.
+/// Maximum length of a forwarded line, in bytes.
 pub(super) const MAX_LINE_LEN: usize = 16 * 1024 * 1024;
-/// So much is kept of a line that is too long: it tells whose it is.
+/// Number of bytes that are stored of a line that is too long. They usually contain the id of the message.
 const KEPT_PREFIX_LEN: usize = 4 * 1024;
-/// What is read at once.
+/// Size of the read buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Reads lines, one at a time.
+/// Reader of lines of bounded length.
 #[derive(Debug)]
 pub(super) struct LineReader<R> {
     source: BufReader<R>,
     line: Vec<u8>,
-    /// The line is too long; its rest is skipped.
+    /// True if the current line is too long, so that its rest is skipped.
     skips: bool,
 }
 
-/// What was read.
+/// Result of reading a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadLine {
-    /// A line with its end.
+    /// A complete line with its line ending.
     Whole(Vec<u8>),
-    /// The last line, without an end.
+    /// The last line of the stream, without a line ending.
     Unended(Vec<u8>),
-    /// The begin of a line that was too long; the rest is gone.
+    /// The first bytes of a line that was too long. The rest was dropped.
     TooLong(Vec<u8>),
 }
 
@@ -35,7 +35,10 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         Self { source: BufReader::with_capacity(BUFFER, source), line: Vec::new(), skips: false }
     }
 
-    /// The next line; none at the end. Dropping the call loses nothing.
+    /// Returns the next line. Returns `None` at the end of the stream.
+    ///
+    /// # Cancel safety
+    /// Dropping the future loses no data.
     pub(super) async fn next(&mut self) -> io::Result<Option<ReadLine>> {
         loop {
             let there = self.source.fill_buf().await?;
@@ -61,7 +64,7 @@ impl<R: AsyncRead + Unpin> LineReader<R> {
         }
     }
 
-    /// What is left at the end.
+    /// Returns the incomplete line at the end of the stream, if there is one.
     fn rest(&mut self) -> Option<ReadLine> {
         let line = std::mem::take(&mut self.line);
         if std::mem::take(&mut self.skips) {

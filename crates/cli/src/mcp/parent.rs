@@ -1,19 +1,19 @@
-//! The end of whoever started this program.
+//! Detects that the parent of this program has ended.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, getppid, pidfd_open};
 use std::os::fd::OwnedFd;
 use tokio::sync::oneshot;
 
-/// Parks until the parent of this program has ended; for ever if it has none that can be watched.
+/// Waits until the parent process of this program has ended. Never returns if the parent cannot be observed.
 ///
-/// The kernel's own way to be told (`PR_SET_PDEATHSIG`) takes the end of the thread that started a program for the end
-/// of its parent, and clients start programs from threads that come and go.
+/// `PR_SET_PDEATHSIG` is not used, because the kernel sends that signal already when the thread that started this
+/// program ends. Clients start programs from short-lived threads.
 pub(crate) async fn parent_gone() {
     match parent() {
         ParentProcess::Lives(descriptor) => {
             let (tell, told) = oneshot::channel();
-            // It parks until the program ends, and costs nothing else.
+            // The thread blocks until the program ends and uses no CPU time meanwhile.
             let watcher = std::thread::Builder::new().name("parent".to_owned());
             let watched = watcher.spawn(move || {
                 if has_ended(&descriptor) {
@@ -32,14 +32,14 @@ pub(crate) async fn parent_gone() {
 enum ParentProcess {
     Lives(OwnedFd),
     Gone,
-    /// The first process of all, or one that cannot be seen.
+    /// The parent is the init process, or cannot be observed.
     None,
 }
 
 fn parent() -> ParentProcess {
     let Some(parent) = getppid().filter(|parent| *parent != Pid::INIT) else { return ParentProcess::None };
     let opened = pidfd_open(parent, PidfdFlags::empty());
-    // Only while it still is the parent is that number its own.
+    // The pid may have been reused. It is certain to be the parent's only if the parent is still the same afterwards.
     match (opened, getppid() == Some(parent)) {
         (_, false) => ParentProcess::Gone,
         (Ok(descriptor), true) => ParentProcess::Lives(descriptor),
@@ -47,7 +47,7 @@ fn parent() -> ParentProcess {
     }
 }
 
-/// Parks until a process has ended; false if that cannot be told.
+/// Blocks until a process has ended. Returns false if that cannot be observed.
 fn has_ended(process: &OwnedFd) -> bool {
     loop {
         let mut ends = [PollFd::new(process, PollFlags::IN)];

@@ -1,4 +1,4 @@
-//! Carries lines between a client and the manager.
+//! Proxy that forwards lines between an MCP client and the manager.
 
 use crate::mcp::lines::{LineReader, MAX_LINE_LEN, ReadLine};
 use crate::mcp::session::{ClientLine, ServerLineAction, Session, unreadable};
@@ -10,87 +10,89 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Instant, sleep_until, timeout};
 
-/// Answers under way get this long when the client has nothing more to say.
+/// Time limit for outstanding responses after the client has closed its input.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A manager that goes away so often before it said anything is given up.
+/// Number of failures in a row, without any message from a manager, after which open requests are answered with an
+/// error.
 const MAX_RECONNECTS: u32 = 3;
 
-/// The wait before the second look for the next manager in a row; the first is made at once, each further one waits
-/// twice as long.
+/// Delay before the second attempt in a row to reconnect. The first attempt has no delay, and the delay doubles with
+/// each further attempt.
 const RECONNECT_DELAY: Duration = Duration::from_millis(50);
 
-/// The longest such wait.
+/// Maximum delay between two attempts to reconnect.
 const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
-/// Opens ways to the manager.
+/// Opens connections to the manager.
 pub(crate) trait Connector {
-    /// What lines go over.
+    /// Connection over which lines are sent and received.
     type Stream: AsyncRead + AsyncWrite + Unpin;
 
-    /// Opens a way to the manager that answers now, starting one if that is wanted; it has been told on whose behalf.
+    /// Connects to the running manager, or starts one if allowed. The returned connection has already sent the line
+    /// that identifies the client.
     async fn dial(&self) -> Result<Self::Stream, ConnectRefusal>;
 }
 
-/// Why there is no way to a manager.
+/// Reason why no connection to a manager is possible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ConnectRefusal {
-    /// The word for it.
+    /// Error code of the refusal.
     pub(crate) slug: String,
-    /// What a client is told.
+    /// Error message for the client.
     pub(crate) why: String,
 }
 
-/// Carries lines between a client and whichever manager answers.
+/// Forwards lines between a client and the current manager, across restarts of the manager.
 ///
-/// At most one line is under way in each direction, so that a slow reader at one end costs no memory at the other.
+/// At most one line is in transit in each direction, so that a slow reader at one end causes no memory growth.
 pub(crate) struct StdioProxy<D: Connector, R, W> {
     dial: D,
     client: LineReader<R>,
     out: W,
     session: Session,
     link: Option<ManagerConnection<D::Stream>>,
-    /// What the manager said instead of serving.
+    /// Refusal that the manager sent in place of a session.
     refused: Option<ConnectRefusal>,
-    /// How often it went away, or was not found, since one said anything.
+    /// Number of lost connections and failed attempts since a manager last sent a message.
     failed: u32,
-    /// When the next manager is looked for.
+    /// Time of the next attempt to reconnect; `None` if none is planned.
     retry: Option<Instant>,
-    /// The client has nothing more to say, and answers get until then.
+    /// Deadline for outstanding responses; set when the client has closed its input.
     ends: Option<Instant>,
-    /// What the manager is told next.
+    /// Lines that wait to be sent to the manager.
     to_manager: VecDeque<OutgoingLine>,
-    /// What the client is told next.
+    /// Lines that wait to be sent to the client.
     to_client: VecDeque<OutgoingLine>,
 }
 
-/// A way to a manager.
+/// Connection to a manager.
 struct ManagerConnection<S> {
     lines: LineReader<ReadHalf<S>>,
     write: WriteHalf<S>,
 }
 
-/// A line under way.
+/// Line that is being sent.
 struct OutgoingLine {
-    /// The call of the client that it is.
+    /// Id of the client's request in this line; `None` if the line is not a new request.
     id: Option<String>,
     line: Vec<u8>,
     sent: usize,
 }
 
-/// What happened.
+/// Event that the proxy handles.
 enum ProxyEvent {
-    /// The client said something, or nothing more.
+    /// The client sent a line or closed its input.
     Client(io::Result<Option<ReadLine>>),
-    /// The manager said something, or is gone.
+    /// The manager sent a line or closed the connection.
     Manager(io::Result<Option<ReadLine>>),
-    /// Some bytes went to the client.
+    /// This number of bytes was written to the client.
     ToClient(io::Result<usize>),
-    /// Some bytes went to the manager.
+    /// This number of bytes was written to the manager.
     ToManager(io::Result<usize>),
-    /// It is time to look for the next manager.
+    /// The next attempt to reconnect is due.
     Retry,
-    /// It takes too long.
+    /// The deadline for outstanding responses has passed.
     Late,
 }
 
@@ -116,10 +118,11 @@ where
         }
     }
 
-    /// Carries until the client has nothing more to say.
+    /// Forwards lines until the client closes its input and outstanding responses are delivered.
     ///
     /// # Errors
-    /// The client cannot be read from or written to any more; [`ConnectRefusal`] is told to the client itself.
+    /// Fails if the client can no longer be read from or written to. A [`ConnectRefusal`] is not an error here; it is
+    /// sent to the client.
     pub(crate) async fn carry(mut self) -> io::Result<()> {
         loop {
             if self.ends.is_some() && !self.is_busy() {
@@ -142,18 +145,18 @@ where
                 ProxyEvent::Late => break,
             }
         }
-        // Whoever does not read does not keep the program alive.
+        // A client that does not read must not keep the program alive.
         timeout(DRAIN_TIMEOUT, self.out.flush()).await.unwrap_or(Ok(()))
     }
 
-    /// Whether something is left to be carried after the client's last word.
+    /// Returns true if there is still something to forward after the client has closed its input.
     fn is_busy(&self) -> bool {
         let may_come = self.link.is_some() || self.retry.is_some();
         let waits = may_come && (self.session.is_waiting() || !self.to_manager.is_empty());
         waits || !self.to_client.is_empty()
     }
 
-    /// Waits for what happens next. Each branch may be dropped without losing a byte.
+    /// Waits for the next event. Every branch is cancel safe: dropping it loses no byte.
     async fn event(&mut self) -> ProxyEvent {
         let Self { client, out, link, to_manager, to_client, retry, ends, .. } = self;
         let (hears, speaks) = match link {
@@ -174,7 +177,7 @@ where
         }
     }
 
-    /// Takes a line of the client; the manager is looked for when there is something to tell it.
+    /// Handles a line of the client. Connects to a manager first if necessary.
     async fn said(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) | ReadLine::Unended(line) if line.iter().all(u8::is_ascii_whitespace) => {
@@ -205,13 +208,13 @@ where
     fn heard(&mut self, line: ReadLine) {
         let line = match line {
             ReadLine::Whole(line) => line,
-            // Half a line of a manager is none: what comes next is its end.
+            // The manager broke off within a line. The end of the connection follows and is handled there.
             ReadLine::Unended(_) => return,
             ReadLine::TooLong(begin) => return self.heard_too_much(&begin),
         };
         self.refused = refusal(&line);
         if self.refused.is_some() {
-            // What comes next is the end of this way: whoever waits is answered then.
+            // The manager closes the connection next. Open requests are answered then.
             return;
         }
         self.failed = 0;
@@ -222,16 +225,17 @@ where
         }
     }
 
-    /// Answers what the manager answered with more than is carried.
+    /// Answers a request whose response was too long to be forwarded.
     fn heard_too_much(&mut self, begin: &[u8]) {
         match self.session.heard_too_much(begin) {
             Some(answer) => self.to_client.push_back(OutgoingLine::of(answer)),
-            // Whoever waits for that would wait for ever: this way says nothing that can be told apart any more.
+            // The response cannot be assigned to a request, so a client could wait forever. Reconnecting answers or
+            // repeats all open requests.
             None => self.lost(),
         }
     }
 
-    /// The manager is gone: what it took with it is answered, unless the next one can be asked for it.
+    /// Handles the loss of the connection. Open requests that cannot be repeated are answered with an error.
     fn lost(&mut self) {
         self.link = None;
         let unsent = self.to_manager.drain(..).filter(|parcel| parcel.sent == 0);
@@ -250,7 +254,7 @@ where
         self.look_out();
     }
 
-    /// Sees to it that the next manager is looked for, if there is need of one before the client says more.
+    /// Plans the next attempt to reconnect, if a manager is needed before the client sends its next message.
     fn look_out(&mut self) {
         let is_needed = self.session.goes_on() || (self.ends.is_none() && self.session.listens());
         self.retry = is_needed.then(|| Instant::now() + pause(self.failed));
@@ -262,7 +266,8 @@ where
             && let Err(refused) = self.connect().await
         {
             self.failed = self.failed.saturating_add(1);
-            // One that ends while it begins is followed by another.
+            // A manager that is shutting down is soon followed by the next one, so open requests are refused only after
+            // several failures.
             if self.failed >= MAX_RECONNECTS {
                 self.give_up(&refused);
             }
@@ -297,13 +302,13 @@ impl OutgoingLine {
     }
 }
 
-/// The wait before the next manager is looked for, after so many that were none.
+/// Returns the delay before the next attempt to reconnect, after this number of failures.
 fn pause(failed: u32) -> Duration {
     let doubled = failed.checked_sub(2).map(|times| RECONNECT_DELAY.saturating_mul(1 << times.min(16)));
     doubled.unwrap_or_default().min(MAX_RETRY_DELAY)
 }
 
-/// Writes as much of the first line as is taken now.
+/// Writes as many bytes of the first line as the stream accepts. Removes the line when it is complete.
 async fn send(out: &mut (impl AsyncWrite + Unpin), queue: &mut VecDeque<OutgoingLine>) -> io::Result<usize> {
     let Some(first) = queue.front_mut() else { return Ok(0) };
     let rest = first.line.get(first.sent..).unwrap_or_default();
@@ -332,7 +337,7 @@ async fn next<R: AsyncRead + Unpin>(lines: Option<&mut LineReader<R>>) -> io::Re
     }
 }
 
-/// What a manager says instead of serving.
+/// Returns the refusal that this line contains. Returns `None` for an ordinary line.
 fn refusal(line: &[u8]) -> Option<ConnectRefusal> {
     const ERROR_PREFIX: &[u8] = b"{\"longhaul_mcp_error\"";
     if !line.starts_with(ERROR_PREFIX) {

@@ -1,4 +1,4 @@
-//! What a carrier remembers of the conversation, to go on with another manager.
+//! State of an MCP conversation that the proxy needs to continue it with another manager.
 
 use crate::mcp::call::{CallKeys, KEY, ToolCall, uri};
 use crate::mcp::envelope::{MessageEnvelope, key};
@@ -8,76 +8,78 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a client gets for a call that the end of a manager cut off.
+/// Error message for a request that was lost because the manager ended.
 const LOST: &str = "the manager was restarted, try again";
-/// What it gets for one that may have changed something.
+/// Addition to the error message for a lost request that may have changed something.
 const OUTCOME_UNKNOWN_HELP: &str = "the call may have been executed: check before you repeat it";
-/// A call that has taken longer is not put again: its client would wait longer for it than it wants to.
+/// Maximum age of a read request that is repeated. The client of an older request has probably stopped waiting.
 const MAX_RESEND_AGE: Duration = Duration::from_secs(5);
-/// What only looks is given up when so many managers ended while they had it: it may be what ends them.
+/// Number of managers that may end during a read request before the request is no longer repeated. The request itself
+/// may be what makes them end.
 const MAX_READ_ATTEMPTS: u32 = 2;
-/// The same of a start, which its client cannot simply ask for again.
+/// Number of managers that may end during a start or a subscription before the request is no longer repeated. The limit
+/// is higher than for reads, because the client cannot simply repeat a start.
 const STARTS: u32 = 4;
-/// The code of errors of ours in the protocol.
+/// JSON-RPC error code of errors that the proxy reports.
 const CODE: i64 = -32_000;
-/// The code of a message that is none.
+/// JSON-RPC error code of an invalid request.
 const INVALID: i64 = -32_600;
-/// What ids begin with that are not the client's.
+/// Prefix of the ids of requests that the proxy itself sends.
 const RESENT_ID_PREFIX: &str = "longhaul-again-";
 
-/// What was said, as far as the next manager has to know it.
+/// State of the conversation, as far as another manager needs to know it.
 #[derive(Debug, Default)]
 pub(super) struct Session {
-    /// How the client introduced itself.
+    /// The client's `initialize` request, after a manager has accepted it.
     initialize: Option<Value>,
-    /// That it took the answer.
+    /// The client's `notifications/initialized` line.
     initialized: Option<Vec<u8>>,
-    /// Calls without an answer, by their id as JSON.
+    /// Open requests by their id as JSON text.
     open: BTreeMap<String, OpenCall>,
-    /// What it listens to.
+    /// URIs of the resources that the client subscribes to.
     subscribed: BTreeSet<String>,
     keys: CallKeys,
     repeats: u64,
     asked: u64,
 }
 
-/// A call without an answer.
+/// Request without a response.
 #[derive(Debug)]
 struct OpenCall {
     call: ToolCall,
-    /// As it was put; nothing where it is never put again.
+    /// Line with which the request was sent; empty if the request is never repeated.
     line: Vec<u8>,
-    /// Calls are put again in the order in which they were put.
+    /// Sequence number. Requests are repeated in their original order.
     order: u64,
     since: Instant,
-    /// So many managers that had something to say ended while they had it.
+    /// Number of managers that ended while the request was open and that had sent at least one message.
     ended: u32,
-    /// It went to a manager that is gone.
+    /// True if the request was sent to a manager that has ended.
     may_be_done: bool,
 }
 
-/// A line of the client on its way.
+/// Line of the client on its way to the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ClientLine {
-    /// What the manager is told.
+    /// Line to send to the manager.
     pub(super) line: Vec<u8>,
-    /// The id of the call that it is, as JSON.
+    /// Id of the request in the line, as JSON text; `None` if the line is not a request.
     pub(super) id: Option<String>,
 }
 
-/// What becomes of a line of the manager.
+/// Handling of a line of the manager.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ServerLineAction {
-    /// The client gets it.
+    /// Forward the line to the client.
     Pass,
-    /// The client must not see it.
+    /// Drop the line, because it answers a request of the proxy.
     Hide,
-    /// The client gets this instead.
+    /// Send this line to the client in place of the received one.
     Instead(Vec<u8>),
 }
 
 impl Session {
-    /// Takes note of a line of the client; a start gets a key on its way.
+    /// Records a line of the client and returns the line to send. A start of a process gets a launch key.
     pub(super) fn said(&mut self, line: Vec<u8>) -> ClientLine {
         let Ok(message) = serde_json::from_slice::<Value>(&line) else {
             return ClientLine { line, id: None };
@@ -101,7 +103,7 @@ impl Session {
         ClientLine { line, id: Some(id) }
     }
 
-    /// Takes note of a line of the manager.
+    /// Records a line of the manager and returns how to handle it.
     pub(super) fn heard(&mut self, line: &[u8]) -> ServerLineAction {
         if self.open.is_empty() {
             return ServerLineAction::Pass;
@@ -135,7 +137,8 @@ impl Session {
         }
     }
 
-    /// The answer to a call whose own one is longer than a line may be; none if it cannot be told whose it is.
+    /// Returns the error response to a request whose response exceeds the maximum line length. Returns `None` if the
+    /// start of the response does not contain the id of an open request.
     pub(super) fn heard_too_much(&mut self, begin: &[u8]) -> Option<Vec<u8>> {
         let id = MessageEnvelope::of_begin(begin).answers()?;
         let open = self.open.remove(&id).filter(|open| open.call.is_of_client())?;
@@ -146,23 +149,23 @@ impl Session {
         Some(refusal(&id, CODE, &why, &json!({ "type": "answer_too_large", "retryable": false })))
     }
 
-    /// Whether a client waits for an answer.
+    /// Returns true if the client waits for a response.
     pub(super) fn is_waiting(&self) -> bool {
         self.open.values().any(|open| open.call.is_of_client())
     }
 
-    /// Whether another manager would be told something that a client waits for.
+    /// Returns true if an open request would be repeated to another manager.
     pub(super) fn goes_on(&self) -> bool {
         self.open.values().any(|open| open.call.is_repeatable())
     }
 
-    /// Whether the client listens to something.
+    /// Returns true if the client is initialized and subscribes to a resource.
     pub(super) fn listens(&self) -> bool {
         self.initialized.is_some() && !self.subscribed.is_empty()
     }
 
-    /// The answers to what a manager took with it and what is not put again. `unsent` never went to it; `has_spoken`
-    /// if it said anything.
+    /// Records the loss of a manager and returns error responses to the requests that are not repeated. `unsent` are
+    /// the ids of requests that were never sent to that manager. `has_spoken` is true if that manager sent any message.
     pub(super) fn lost(&mut self, unsent: &[String], has_spoken: bool) -> Vec<Vec<u8>> {
         let mut answers = Vec::new();
         for (id, mut open) in std::mem::take(&mut self.open) {
@@ -177,14 +180,15 @@ impl Session {
         answers
     }
 
-    /// The answers to everything that is open when there is no other manager.
+    /// Returns error responses to all open requests, because no other manager is available.
     pub(super) fn gave_up(&mut self, why: &str, slug: &str) -> Vec<Vec<u8>> {
         let open = std::mem::take(&mut self.open).into_iter();
         let open = open.filter(|(_, open)| open.call.is_of_client());
         open.map(|(id, open)| self.cut_off(&id, &open, why, slug)).collect()
     }
 
-    /// What has to be told to another manager before anything else.
+    /// Returns the lines to send first to another manager: the introduction, the subscriptions and the repeated
+    /// requests.
     pub(super) fn again(&mut self) -> Vec<Vec<u8>> {
         let mut lines = Vec::new();
         let is_beginning = self.open.values().any(|open| open.call == ToolCall::Introduces);
@@ -210,7 +214,8 @@ impl Session {
         lines
     }
 
-    /// The answer to a line that could not be carried; none if nobody waits for one.
+    /// Returns the error response to a line that could not be sent to a manager. Returns `None` if the line is not a
+    /// request.
     pub(super) fn refused(&mut self, line: &[u8], why: &str, slug: &str) -> Option<Vec<u8>> {
         let message: MessageEnvelope = serde_json::from_slice(line).ok()?;
         let id = message.id.filter(|_| message.method.is_some())?;
@@ -222,7 +227,7 @@ impl Session {
         Some(refusal(&id.to_string(), CODE, why, &json!({ "type": slug, "retryable": true })))
     }
 
-    /// A call that its client wants no more is not put again.
+    /// Forgets a request that the client has cancelled, so that it is not repeated.
     fn cancelled(&mut self, message: &Value) {
         let Some(id) = message.pointer("/params/requestId").and_then(key) else { return };
         if self.open.get(&id).is_some_and(|open| open.call != ToolCall::Introduces) {
@@ -230,7 +235,7 @@ impl Session {
         }
     }
 
-    /// Takes note of a call; gives the line that it is put with.
+    /// Records a new request and returns the line to send for it.
     fn opened(&mut self, id: &str, call: ToolCall, mut message: Value, mut said: Vec<u8>) -> Vec<u8> {
         let mut kept = Vec::new();
         match &call {
@@ -263,7 +268,7 @@ impl Session {
         id
     }
 
-    /// What is listened to, without what the client itself is just asking for.
+    /// Returns the subscribed resources, without those for which a request of the client is still open.
     fn known_subscriptions(&self) -> Vec<String> {
         let asks = |uri: &String| {
             self.open.values().any(|open| matches!(&open.call, ToolCall::Subscribes(asked) if asked == uri))
@@ -271,7 +276,7 @@ impl Session {
         self.subscribed.iter().filter(|uri| !asks(uri)).cloned().collect()
     }
 
-    /// The answer to a call that nobody answers any more.
+    /// Returns the error response to a request that no manager will answer.
     fn cut_off(&mut self, id: &str, open: &OpenCall, why: &str, slug: &str) -> Vec<u8> {
         if let ToolCall::Subscribes(uri) = &open.call {
             self.subscribed.remove(uri);
@@ -295,7 +300,7 @@ impl Session {
 }
 
 impl OpenCall {
-    /// Whether the next manager is asked instead of one that is gone.
+    /// Returns true if the request is repeated to the next manager.
     fn goes_on(&self) -> bool {
         match &self.call {
             ToolCall::Introduces => true,
@@ -305,7 +310,7 @@ impl OpenCall {
         }
     }
 
-    /// The key that only this call has.
+    /// Returns the launch key that the proxy added to this request.
     fn launch_key(&self) -> Option<String> {
         let message: Value =
             serde_json::from_slice(&self.line).ok().filter(|_| self.call == ToolCall::Launches)?;
@@ -313,7 +318,8 @@ impl OpenCall {
     }
 }
 
-/// The answer to a line that nobody could read, to whoever put it as far as its begin tells.
+/// Returns the error response to a line that was too long to be read. The request id is taken from the first bytes of
+/// the line and is null if they do not contain one.
 pub(super) fn unreadable(begin: &[u8], why: &str) -> Vec<u8> {
     let id = MessageEnvelope::of_begin(begin).asks().unwrap_or_else(|| "null".to_owned());
     refusal(&id, INVALID, why, &json!({ "type": "payload_too_large", "retryable": false }))
@@ -324,7 +330,7 @@ fn refusal(id: &str, code: i64, why: &str, data: &Value) -> Vec<u8> {
     format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"error\":{error}}}\n").into_bytes()
 }
 
-/// That a resource may have changed while nobody listened.
+/// Returns the notification that a resource may have changed while its subscription was interrupted.
 fn updated(uri: &str) -> Vec<u8> {
     let method = "notifications/resources/updated";
     line(&json!({ "jsonrpc": "2.0", "method": method, "params": { "uri": uri } }))
@@ -418,7 +424,7 @@ mod tests {
         for _ in 1..STARTS {
             assert!(session.lost(&[], true).is_empty() && session.goes_on());
             assert_eq!(session.again().pop(), Some(said.line.clone()));
-            // A manager that says nothing has heard nothing that could have ended it.
+            // A manager that sent no message has probably not read the request, so the request cannot have ended it.
             assert!(session.lost(&[], false).is_empty());
             assert_eq!(session.again().pop(), Some(said.line.clone()));
         }

@@ -1,16 +1,16 @@
-//! The ways in which the output of a process is shown.
+//! Modes in which the output of a process is shown.
 
 use super::{Matches, OutputPiece, PrintOptions, Printer};
 use crate::failure::CliError;
 use longhaul_view::LineCollapser;
 
-/// What becomes of the output of one process.
+/// Mode in which the output of one process is shown.
 pub(crate) enum OutputDisplay {
-    /// All of it is shown.
+    /// Shows everything.
     All(Printer),
-    /// Redraws and repeats are folded.
+    /// Shows everything, with redrawn and repeated lines collapsed.
     Folded(Box<LineCollapser>, Printer),
-    /// Lines that match are shown.
+    /// Shows only lines that match a pattern.
     Matches(Box<Matches>),
 }
 
@@ -19,7 +19,7 @@ impl OutputDisplay {
         Self::Folded(Box::default(), Printer::new(manner))
     }
 
-    /// Gives what is shown of a piece.
+    /// Returns the bytes to print for a piece of output.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match self {
             Self::All(printer) => printer.show(piece),
@@ -39,7 +39,7 @@ impl OutputDisplay {
         }
     }
 
-    /// Gives what is left when the output is over, and whether something was found.
+    /// Returns the remaining bytes to print at the end of the output, and the value of [`has_found`](Self::has_found).
     pub(crate) fn finish(self) -> Result<(Vec<u8>, bool), CliError> {
         match self {
             Self::All(printer) => Ok((printer.finish(), true)),
@@ -52,7 +52,7 @@ impl OutputDisplay {
         }
     }
 
-    /// Tells whether something was found.
+    /// Returns true if a line matched the pattern. Always true without a pattern.
     pub(crate) const fn has_found(&self) -> bool {
         match self {
             Self::All(_) | Self::Folded(..) => true,
@@ -60,7 +60,7 @@ impl OutputDisplay {
         }
     }
 
-    /// Tells whether nothing of what follows would be shown.
+    /// Returns true if nothing that follows would be shown, because the maximum number of matches is reached.
     pub(crate) fn is_full(&self) -> bool {
         match self {
             Self::All(_) | Self::Folded(..) => false,

@@ -1,4 +1,4 @@
-//! The output of one process, whatever happens to the connection meanwhile.
+//! Reads the output of one process and survives a broken connection.
 
 use crate::arguments::StreamName;
 use crate::client::{Client, FrameStream, RequestPath};
@@ -8,12 +8,12 @@ use longhaul_wire::output::{FrameKind, OutputFrame};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a manager that went away may take to come back.
+/// Time limit for reconnecting to a manager after the connection broke.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The wait between two tries to find it again.
+/// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Which output is asked for.
+/// Selection of the output to read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FollowRequest {
     pub(crate) reference: String,
@@ -24,7 +24,7 @@ pub(crate) struct FollowRequest {
     pub(crate) attempt: Option<u32>,
 }
 
-/// A piece of output.
+/// A piece of output, or a remark about the output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum OutputPiece {
     Stdout {
@@ -35,24 +35,24 @@ pub(crate) enum OutputPiece {
         at: i64,
         bytes: Vec<u8>,
     },
-    /// Something is said about the output.
+    /// Text from the manager about the output.
     Note {
         text: String,
     },
-    /// Output is missing here; how much, if that is known.
+    /// Output is missing here. `dropped` is the number of bytes, or `None` if it is not known.
     Gap {
         dropped: Option<u64>,
     },
 }
 
-/// The output of one process, piece by piece.
+/// Reader of the output of one process.
 ///
-/// When the connection breaks while it follows, it goes on where it stopped, over a new one.
+/// If the connection breaks while `follow` is set, the reader reconnects and resumes at the next byte.
 pub(crate) struct OutputFollower<'a> {
     client: &'a Client,
     asked: FollowRequest,
     frames: Option<FrameStream>,
-    /// Where the next piece begins, once one was seen.
+    /// Offset of the next piece; `None` until the first piece was read.
     next: Option<u64>,
     lost_since: Option<Instant>,
 }
@@ -62,9 +62,10 @@ impl<'a> OutputFollower<'a> {
         Self { client, asked, frames: None, next: None, lost_since: None }
     }
 
-    /// Gives the next piece; none when the output is over.
+    /// Returns the next piece. Returns `None` at the end of the output.
     ///
-    /// Dropping the future loses nothing.
+    /// # Cancel safety
+    /// Dropping the future loses no output.
     pub(crate) async fn next(&mut self) -> Result<Option<OutputPiece>, CliError> {
         loop {
             match self.next_frame().await {
@@ -80,10 +81,11 @@ impl<'a> OutputFollower<'a> {
         }
     }
 
-    /// Finds out in which line the output begins that is asked for, and begins there; none if lines before it are gone.
+    /// Returns the line number at which the requested output begins, and makes the reader start there. Returns `None`
+    /// if earlier lines are gone, so that the number is unknown.
     ///
     /// # Errors
-    /// The output cannot be read.
+    /// Fails if the output cannot be read.
     pub(crate) async fn first_line(&mut self) -> Result<Option<u64>, CliError> {
         if self.asked.lines.is_none() && self.asked.since.is_none() {
             return Ok(Some(1));
@@ -157,7 +159,8 @@ impl<'a> OutputFollower<'a> {
         }
     }
 
-    /// Waits a moment if the manager may come back, and gives up if it did not for too long.
+    /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
+    /// limit is over.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         let never_connected = self.frames.take().is_none() && self.lost_since.is_none();
         if !self.asked.follow || !failure.is_passing() || never_connected {

@@ -1,4 +1,4 @@
-//! Lines of output that match a pattern, as `grep` shows them.
+//! Shows the lines of output that match a pattern, in the format of `grep`.
 
 use super::OutputPiece;
 use super::printer::json_aside;
@@ -7,35 +7,36 @@ use crate::json::on_one_line;
 use longhaul_view::{Pattern, RenderMode, SearchHit, Searcher, WindowEnd};
 use serde::Serialize;
 
-/// How matches are shown.
+/// Search pattern and format of the matches.
 #[derive(Clone, Debug)]
 pub(crate) struct Grep {
     pub(crate) pattern: Pattern,
-    /// Lines around each match.
+    /// Number of lines of context before and after each match.
     pub(crate) context: usize,
-    /// The most matches.
+    /// Maximum number of matches.
     pub(crate) most: usize,
-    /// Search and show the bytes as they were written.
+    /// Searches and shows the original bytes, without processing of control characters.
     pub(crate) raw: bool,
-    /// The number of the line in which the output begins; none if it is not known.
+    /// Number of the first line of the output; `None` if it is not known.
     pub(crate) first: Option<u64>,
-    /// Begin each line with this.
+    /// Text at the start of each line.
     pub(crate) prefix: Option<String>,
-    /// Show each match as a JSON document.
+    /// Process id for JSON output. If set, each match is shown as a JSON document.
     pub(crate) json: Option<String>,
 }
 
-/// Turns the output of one process into the lines that match.
+/// Searches the output of one process and formats the matches.
 pub(crate) struct Matches {
     grep: Grep,
     searcher: Searcher,
-    /// The offset of the next byte: where it stands is of no interest here.
+    /// Number of bytes searched so far, which serves as the offset of the next byte. The true offset is not needed
+    /// here.
     next: u64,
-    /// The number of the last line that was shown.
+    /// Number of the last line that was shown.
     shown: Option<u64>,
 }
 
-/// A match as programs read it.
+/// JSON output for one match.
 #[derive(Serialize)]
 struct JsonMatch<'a> {
     id: &'a str,
@@ -48,14 +49,14 @@ struct JsonMatch<'a> {
 impl Matches {
     pub(crate) fn new(grep: Grep) -> Self {
         let manner = if grep.raw { RenderMode::Raw } else { RenderMode::Folded };
-        // Lines without a known number are counted too, to see which stand together.
+        // Without a known line number, counting starts at 1, because adjacent matches are recognised by their numbers.
         let first = grep.first.unwrap_or(1);
         let searcher = Searcher::new(grep.pattern.clone(), 0, Some(first), manner);
         let searcher = searcher.context(grep.context).most(grep.most);
         Self { grep, searcher, next: 0, shown: None }
     }
 
-    /// Gives what is shown of a piece.
+    /// Searches a piece of output and returns the bytes to print.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match piece {
             OutputPiece::Stdout { bytes, .. } | OutputPiece::Stderr { bytes, .. } => {
@@ -72,18 +73,18 @@ impl Matches {
         Ok(shown)
     }
 
-    /// Gives what is left when the output is over.
+    /// Returns the remaining bytes to print at the end of the output.
     pub(crate) fn finish(&mut self) -> Result<Vec<u8>, CliError> {
         self.searcher.finish(self.next, WindowEnd::Over);
         self.told()
     }
 
-    /// Tells whether anything matched.
+    /// Returns true if a line has matched.
     pub(crate) const fn found(&self) -> bool {
         self.searcher.total() > 0
     }
 
-    /// Tells whether there is nothing left to look for.
+    /// Returns true if the maximum number of matches is reached.
     pub(crate) fn is_full(&self) -> bool {
         usize::try_from(self.searcher.total()).unwrap_or(usize::MAX) >= self.grep.most
     }

@@ -1,4 +1,4 @@
-//! Output as a reader wants to see it.
+//! Formats the output of a process for a terminal, a file or a program.
 
 use super::OutputPiece;
 use crate::arguments::StreamName;
@@ -8,39 +8,39 @@ use crate::render::moment_of_millis;
 use longhaul_view::{Sanitizer, TerminalPolicy};
 use serde::Serialize;
 
-/// How much of a line is held back until it is whole.
+/// Maximum number of bytes of an incomplete line that are held back; a longer line is split.
 const MAX_HELD_LINE_LEN: usize = 64 * 1024;
 
-/// How output is shown.
+/// Format in which output is shown.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PrintOptions {
-    /// What the terminal may be told; none passes everything on.
+    /// Control sequences that may reach the terminal; `None` passes all bytes unchanged.
     pub(crate) clean: Option<TerminalPolicy>,
-    /// Begin each line with its time.
+    /// Starts each line with its time.
     pub(crate) timestamps: bool,
     pub(crate) utc: bool,
-    /// Begin each line with this, and show whole lines only.
+    /// Text at the start of each line. If set, only complete lines are shown.
     pub(crate) prefix: Option<String>,
-    /// Show each piece as a JSON document.
+    /// Process id for JSON output. If set, each piece is shown as a JSON document.
     pub(crate) json: Option<String>,
 }
 
-/// Turns the output of one process into what is shown of it.
+/// Formats the output of one process.
 pub(crate) struct Printer {
     manner: PrintOptions,
     stdout: PrintedStream,
     stderr: PrintedStream,
 }
 
-/// One stream on its way.
+/// State of one stream, stdout or stderr.
 struct PrintedStream {
     sanitizer: Option<Sanitizer>,
-    /// The line that has begun: what was not shown of it yet.
+    /// Part of the current line that was not shown yet.
     held: Vec<u8>,
     inside_line: bool,
 }
 
-/// A piece of output as programs read it.
+/// JSON output for one piece of output.
 #[derive(Serialize)]
 struct JsonOutputPiece<'a> {
     id: &'a str,
@@ -49,7 +49,7 @@ struct JsonOutputPiece<'a> {
     text: std::borrow::Cow<'a, str>,
 }
 
-/// Something about the output as programs read it.
+/// JSON output for a remark about the output.
 #[derive(Serialize)]
 struct JsonRemark<'a> {
     id: &'a str,
@@ -60,7 +60,7 @@ struct JsonRemark<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
 enum JsonOutputLine<'a> {
-    /// So many bytes are missing here, if that is known.
+    /// Number of bytes that are missing; `None` if it is not known.
     DroppedBytes(Option<u64>),
     Note(&'a str),
 }
@@ -75,7 +75,8 @@ impl Printer {
         Self { stdout: stream(), stderr: stream(), manner }
     }
 
-    /// Gives what is shown of a piece; people are told of a gap and of a note elsewhere.
+    /// Returns the bytes to print for a piece of output. Gaps and notes appear only in JSON output here; for people
+    /// they are printed to standard error by other code.
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         let (name, at, bytes) = match piece {
             OutputPiece::Stdout { at, bytes } => (StreamName::Stdout, *at, bytes),
@@ -105,7 +106,7 @@ impl Printer {
         Ok(stream.lead(&self.manner, at, &cleaned))
     }
 
-    /// Gives what is left when the output is over.
+    /// Returns the remaining bytes to print at the end of the output.
     pub(crate) fn finish(self) -> Vec<u8> {
         let mut shown = Vec::new();
         for stream in [self.stdout, self.stderr] {
@@ -125,7 +126,7 @@ impl Printer {
 }
 
 impl PrintedStream {
-    /// Puts a lead before each line.
+    /// Adds the prefix and the time to the start of each line. Returns the bytes that can be shown now.
     fn lead(&mut self, manner: &PrintOptions, at: i64, bytes: &[u8]) -> Vec<u8> {
         let mut shown = Vec::new();
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -151,7 +152,7 @@ impl PrintedStream {
     }
 }
 
-/// Gives what programs are told of a piece that is not output itself; nothing for output.
+/// Returns the JSON output for a gap or a note. Returns no bytes for output itself.
 pub(super) fn json_aside(id: &str, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
     let said = match piece {
         OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return Ok(Vec::new()),

@@ -1,6 +1,6 @@
-//! Lengths of time and amounts of bytes, short enough for a cell.
+//! Formats durations and sizes for table cells.
 
-/// Writes a length of time with its two largest units at most.
+/// Formats a duration in milliseconds with at most its two largest units, such as `2h 5m`.
 pub(crate) fn length(millis: u64) -> String {
     let seconds = millis / 1000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -15,8 +15,9 @@ pub(crate) fn length(millis: u64) -> String {
     }
 }
 
-/// Writes how long something took that has ended, given what the moment of its end is: an end that nobody saw may have been
-/// earlier, and of one that was given up nobody knows.
+/// Formats the duration of an ended process, such as `after 5s`. `completed_at_precision` says how exact the end time
+/// is: with `latest` the process may have ended earlier, with `given_up` the end is unknown and the function returns
+/// `None`.
 pub(crate) fn after(millis: Option<u64>, completed_at_precision: Option<&str>) -> Option<String> {
     let length = length(millis?);
     match completed_at_precision {
@@ -26,7 +27,7 @@ pub(crate) fn after(millis: Option<u64>, completed_at_precision: Option<&str>) -
     }
 }
 
-/// Writes a length of time with its largest unit alone.
+/// Formats a duration in milliseconds with its largest unit only.
 pub(crate) fn rough(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
@@ -37,7 +38,7 @@ pub(crate) fn rough(millis: u64) -> String {
     }
 }
 
-/// Writes an amount of bytes.
+/// Formats a size in bytes.
 pub(crate) fn bytes(count: u64) -> String {
     const UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     match UNITS.iter().find(|(_, size)| count >= *size) {

@@ -1,4 +1,4 @@
-//! One process on a page of its own: what it is, why it stands where it stands, and what to do next.
+//! Formats the details of one process: its fields, the reason for its status, and useful next commands.
 
 use super::amount::{bytes, length, rough};
 use super::line::{descendants, ports, short};
@@ -10,12 +10,12 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ExitView, LimitsView, ProcessView, TreeUsageView};
 
-/// The least width of a command among the next steps.
+/// Minimum width of the column with the next commands, in characters.
 const STEP: usize = 34;
-/// A silence that lasts so many milliseconds is shown.
+/// Minimum time without output that is shown, in milliseconds.
 const MIN_SHOWN_SILENCE_MS: u64 = 2_000;
 
-/// Writes the page.
+/// Formats all details of a process.
 pub(crate) fn detail(process: &ProcessView, face: ConsoleStream, unicode: bool, now: RenderTime) -> String {
     let standing = ParsedStatus::of(process);
     let glyph = standing.glyph(unicode);
@@ -161,7 +161,7 @@ fn progress(process: &ProcessView) -> Option<String> {
     })
 }
 
-/// Gives the session, and what its end means to this process.
+/// Returns the session, with the effect that its end has on this process.
 fn session(process: &ProcessView, now: RenderTime) -> Option<String> {
     let mut text = process.session_id.clone()?;
     let rule = match (process.on_session_end.as_str(), process.session_grace_ms) {
@@ -209,7 +209,7 @@ fn usage(usage: &TreeUsageView) -> String {
     parts.join(", ")
 }
 
-/// Gives the limits that were asked for, and what keeps the process within them.
+/// Returns the requested resource limits, with the mechanism that enforces them. Returns `None` without limits.
 fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> {
     let mut parts = Vec::new();
     parts.extend(
@@ -228,13 +228,13 @@ fn limits(limits: &LimitsView, usage: Option<&TreeUsageView>) -> Option<String> 
     Some(parts.join(", ") + &by)
 }
 
-/// Gives the end that was seen after it had been called interrupted, which it stays.
+/// Returns the exit that was observed after the process had been marked as interrupted. The status does not change.
 fn late(process: &ProcessView) -> Option<String> {
     let seen = process.late_exit.as_ref().and_then(exit)?;
     Some(format!("the command ended later: {seen}"))
 }
 
-/// Gives who sent the signal that ended it, if nobody of ours did.
+/// Returns a remark if the signal that ended the process was not sent by longhaul.
 fn sent_by(process: &ProcessView) -> &'static str {
     match process.ended_by.as_deref() {
         Some("outside") => ", sent by another program",
@@ -316,7 +316,7 @@ fn next_steps(process: &ProcessView) -> Vec<(String, &'static str)> {
     steps
 }
 
-/// Writes a command so that a shell would read it as it is.
+/// Formats a command so that a shell would execute it unchanged.
 fn command_line(words: &[String]) -> String {
     words.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }

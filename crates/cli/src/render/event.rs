@@ -1,4 +1,4 @@
-//! What happened, in one line.
+//! Formats an event or a batch of completions as one line.
 
 use super::amount::after;
 use super::line::short;
@@ -7,10 +7,10 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::event::{BatchView, EndedProcessView, Envelope};
 
-/// So many names of what went wrong are told.
+/// Maximum number of failed processes that are named in one line.
 const MAX_NAMED: usize = 5;
 
-/// Gives an event in one line: when, what, of whom, and how.
+/// Formats an event as one line: time, type, process and details.
 pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) -> String {
     let data = &envelope.data;
     let mut line = format!("{} {:<24}", now.clock(&envelope.time), clean_label(&envelope.event));
@@ -46,7 +46,7 @@ pub(crate) fn event_line(envelope: &Envelope, now: RenderTime, unicode: bool) ->
     line
 }
 
-/// Gives a notice in one line: who ended how, and how many still live.
+/// Formats a batch of completions as one line: the ended processes and the number of live ones.
 pub(crate) fn batch_line(batch: &BatchView, unicode: bool) -> String {
     let rest = match batch.live_count {
         0 => "all have ended".to_owned(),

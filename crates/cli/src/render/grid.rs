@@ -1,18 +1,18 @@
-//! Rows of short texts below their heads.
+//! Formats rows of short texts under column headings.
 
 use super::table::TableFormat;
 
-/// The space between two columns.
+/// Space between two columns.
 const COLUMN_GAP: &str = "  ";
 
-/// On which side of its column a text stands.
+/// Alignment of a text within its column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
     Left,
     Right,
 }
 
-/// Writes rows: aligned for a terminal, else with tabs between the texts.
+/// Formats rows: aligned for a terminal, otherwise with tabs between the texts.
 pub(crate) fn grid(heads: &[(&str, Align)], rows: &[Vec<String>], look: TableFormat) -> String {
     let names: Vec<String> = heads.iter().map(|(head, _)| (*head).to_owned()).collect();
     let all: Vec<&Vec<String>> = std::iter::once(&names).chain(rows).collect();

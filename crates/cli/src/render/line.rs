@@ -1,4 +1,4 @@
-//! One process in one line.
+//! Formats one process as one line.
 
 use super::amount::{after, rough};
 use crate::status::ParsedStatus;
@@ -6,15 +6,15 @@ use crate::value::SignalArg;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{ListeningPortView, ProcessView};
 
-/// How many characters of an id people see.
+/// Number of characters of an id that are shown to people.
 const SHORT_ID_LEN: usize = 8;
 
-/// Gives the start of an id, as people see it.
+/// Returns the first characters of an id, as shown to people.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..SHORT_ID_LEN).unwrap_or(id)
 }
 
-/// Gives the short id and the name, or what stands for one.
+/// Returns the short id and the title of a process.
 pub(crate) fn label(process: &ProcessView) -> String {
     match title(process) {
         Some(name) => format!("{} {}", short(&process.id), clean_label(name)),
@@ -22,7 +22,7 @@ pub(crate) fn label(process: &ProcessView) -> String {
     }
 }
 
-/// Gives the name, or else that of the program.
+/// Returns the name of a process. A process without a name has the file name of its program as title.
 pub(crate) fn title(process: &ProcessView) -> Option<&str> {
     let program = || process.command.first().map(|program| base(program));
     process.name.as_deref().or_else(program).filter(|name| !name.is_empty())
@@ -32,7 +32,8 @@ fn base(program: &str) -> &str {
     program.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(program)
 }
 
-/// Says why it stands where it stands, in a few words for a cell; nothing if the status says it all.
+/// Returns the reason for the status and the conditions, in a few words for a table cell. Returns `None` if there is
+/// nothing to add to the status.
 pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
     let words = match ParsedStatus::of(process) {
         ParsedStatus::Pending => {
@@ -66,7 +67,7 @@ pub(crate) fn few_words(process: &ProcessView) -> Option<String> {
     (!all.is_empty()).then(|| clean_label(&all.join(", ")).into_owned())
 }
 
-/// Gives the addresses on which a tree listens.
+/// Formats the addresses on which a process and its descendants listen.
 pub(super) fn ports(listening: &[ListeningPortView]) -> String {
     let address = |listening: &ListeningPortView| match listening.address.contains(':') {
         true => format!("[{}]:{}", listening.address, listening.port),
@@ -75,7 +76,7 @@ pub(super) fn ports(listening: &[ListeningPortView]) -> String {
     listening.iter().map(address).collect::<Vec<_>>().join(", ")
 }
 
-/// Says that a process has ended, and how.
+/// Formats how a process ended.
 pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     let standing = ParsedStatus::of(process);
     let mut line = format!("{} {} {}", label(process), standing.glyph(unicode), clean_label(&process.status));
@@ -88,7 +89,7 @@ pub(crate) fn ended_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
-/// Says that a process has not ended yet.
+/// Formats the current state of a process that has not ended.
 pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     let standing = ParsedStatus::of(process);
     let mut line =
@@ -105,7 +106,7 @@ pub(crate) fn waiting_line(process: &ProcessView, unicode: bool) -> String {
     line
 }
 
-/// Counts descendants in words.
+/// Formats a number of descendants, such as "2 descendants".
 pub(super) fn descendants(count: u32) -> String {
     if count == 1 { "1 descendant".to_owned() } else { format!("{count} descendants") }
 }
@@ -136,7 +137,7 @@ fn how_it_ended(process: &ProcessView) -> Option<String> {
     }
 }
 
-/// Says how the command of an interrupted process ended after all.
+/// Formats the exit of an interrupted process that was observed later. Returns an empty text without such an exit.
 fn late_words(process: &ProcessView) -> String {
     match process.late_exit.as_ref().map(|exit| (exit.code, exit.signal)) {
         Some((_, Some(signal))) => format!("; seen late: {}", SignalArg::of(signal)),

@@ -1,10 +1,10 @@
-//! Moments, as clocks show them and as people say them.
+//! Formats points in time, absolute or relative to now.
 
 use super::amount::rough;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The moment that all others are told from.
+/// Reference time to which other times are relative, and the time zone for display.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RenderTime {
     at: Timestamp,
@@ -12,17 +12,18 @@ pub(crate) struct RenderTime {
 }
 
 impl RenderTime {
-    /// Takes the manager's word for what time it is, and the own clock if it has none.
+    /// Creates a reference time from the manager's clock, as given in a response. Falls back to the local clock if the
+    /// response contains no valid time.
     pub(crate) fn said(at: &str, utc: bool) -> Self {
         Self { at: at.parse().unwrap_or_else(|_unreadable: jiff::Error| Timestamp::now()), utc }
     }
 
-    /// Takes the time of the own clock.
+    /// Creates a reference time from the local clock.
     pub(crate) fn here(utc: bool) -> Self {
         Self { at: Timestamp::now(), utc }
     }
 
-    /// Says how long ago a moment was.
+    /// Formats how long ago a time was, such as `5m ago`.
     pub(crate) fn ago(self, moment: &str) -> String {
         match self.millis_since(moment) {
             Some(0..1_000) => "now".to_owned(),
@@ -31,14 +32,14 @@ impl RenderTime {
         }
     }
 
-    /// Says how far ahead a moment is.
+    /// Formats the duration until a future time. Returns `None` if the time cannot be parsed.
     pub(crate) fn until(self, moment: &str) -> Option<String> {
         let moment: Timestamp = moment.parse().ok()?;
         let millis = moment.as_millisecond().checked_sub(self.at.as_millisecond())?;
         Some(super::amount::length(u64::try_from(millis).unwrap_or(0)))
     }
 
-    /// Shows a moment as a clock does.
+    /// Formats a time as date, time of day and time zone.
     pub(crate) fn clock(self, moment: &str) -> String {
         match moment.parse::<Timestamp>() {
             Ok(moment) => in_zone(moment, self.utc, "%Y-%m-%d %H:%M:%S %Z"),
@@ -46,12 +47,12 @@ impl RenderTime {
         }
     }
 
-    /// Gives it as RFC 3339 in UTC.
+    /// Returns the reference time in RFC 3339 format, in UTC.
     pub(crate) fn rfc3339(self) -> String {
         format!("{:.3}", self.at)
     }
 
-    /// Counts the milliseconds since a moment.
+    /// Returns the milliseconds since a time. Returns `None` if the time cannot be parsed.
     pub(crate) fn millis_since(self, moment: &str) -> Option<u64> {
         let moment: Timestamp = moment.parse().ok()?;
         let millis = self.at.as_millisecond().checked_sub(moment.as_millisecond())?;
@@ -59,7 +60,7 @@ impl RenderTime {
     }
 }
 
-/// Shows a moment, in milliseconds since 1970, as RFC 3339 with milliseconds.
+/// Formats a Unix time in milliseconds in RFC 3339 format with milliseconds.
 pub(crate) fn moment_of_millis(millis: i64, utc: bool) -> String {
     match Timestamp::from_millisecond(millis) {
         Ok(moment) if utc => format!("{moment:.3}"),

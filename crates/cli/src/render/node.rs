@@ -1,4 +1,4 @@
-//! Nodes in a table.
+//! Formats nodes as a table.
 
 use super::grid::{Align, grid};
 use super::moment::RenderTime;
@@ -16,7 +16,7 @@ const HEADS: [(&str, Align); 7] = [
     ("VERSION", Align::Left),
 ];
 
-/// Writes the nodes; people see a star at the one that answers.
+/// Formats the list of nodes. On a terminal, a star marks the node that answered.
 pub(crate) fn nodes(listing: &NodeListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = HEADS.to_vec();
     if look.wide {
@@ -32,7 +32,7 @@ fn row(node: &NodeView, look: TableFormat, now: RenderTime) -> Vec<String> {
         Some(text) if !text.is_empty() => clean_label(text).into_owned(),
         Some(_) | None => "-".to_owned(),
     };
-    // While a node is there its lease ends in the time to come.
+    // The lease of a node that is present ends in the future, so its end is shown only for other nodes.
     let over = node.lease_until.as_deref().filter(|_| node.presence != "here");
     let mut row = vec![
         format!("{}{star}", text(Some(&node.id))),

@@ -1,4 +1,4 @@
-//! Queues, and why somebody waits in one.
+//! Formats queues, and the reason why a process waits.
 
 use super::amount::{length, rough};
 use super::grid::{Align, grid};
@@ -9,10 +9,10 @@ use crate::status::ParsedStatus;
 use longhaul_view::clean_label;
 use longhaul_wire::api::{HoldView, HolderView, ProcessView, QueueListing, QueueView, WhyView};
 
-/// The most holders that are named one by one.
+/// Maximum number of slot holders that are listed.
 const MAX_NAMED: usize = 10;
 
-/// Writes the queues, and the limits of keys that nobody uses now.
+/// Formats the queues as a table, followed by the limits of keys that no process uses.
 pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime) -> String {
     let mut heads = vec![
         ("KEY", Align::Left),
@@ -35,7 +35,7 @@ pub(crate) fn queues(listing: &QueueListing, look: TableFormat, now: RenderTime)
     grid(&heads, &rows, look)
 }
 
-/// Says what one process waits for.
+/// Formats the reason why a process waits.
 pub(crate) fn why(why: &WhyView, unicode: bool, now: RenderTime) -> String {
     let process = ProcessView { status: why.status.clone(), ..ProcessView::default() };
     let glyph = ParsedStatus::of(&process).glyph(unicode);
@@ -167,7 +167,7 @@ fn named(id: &str, name: Option<&str>) -> String {
     }
 }
 
-/// Makes every line fit for a terminal, and no more lines than there are.
+/// Escapes control characters in every line.
 fn clean_lines(text: &str) -> String {
     text.lines().map(|line| clean_label(line).into_owned() + "\n").collect()
 }

@@ -1,14 +1,14 @@
-//! Processes for tests, as a manager tells of them.
+//! Sample processes for tests, in the format of a manager's response.
 
 use longhaul_wire::api::{
     ExitView, HoldView, HolderView, LevelStatsView, PendingView, ProcessView, QueueListing, QueueView,
     StatsView, SumUsageView, WhyView,
 };
 
-/// When the samples are looked at.
+/// Current time in tests that use these samples.
 pub(crate) const NOW: &str = "2026-11-21T01:50:00Z";
 
-/// A test suite at work.
+/// A running test suite.
 pub(crate) fn running() -> ProcessView {
     ProcessView {
         id: "0a1b2c3d-1111-4111-8111-111111111111".to_owned(),
@@ -54,7 +54,7 @@ pub(crate) fn queued() -> ProcessView {
     }
 }
 
-/// A linter that found something.
+/// A linter that exited with code 1.
 pub(crate) fn failed() -> ProcessView {
     ProcessView {
         id: "b7d0ha00-3333-4333-8333-333333333333".to_owned(),
@@ -75,7 +75,7 @@ pub(crate) fn failed() -> ProcessView {
     }
 }
 
-/// A server that was told to end, and needed to be told twice.
+/// A cancelled server that had to be killed, together with three leftover descendants.
 pub(crate) fn cancelled() -> ProcessView {
     ProcessView {
         id: "c0ffee00-4444-4444-8444-444444444444".to_owned(),
@@ -99,7 +99,7 @@ pub(crate) fn cancelled() -> ProcessView {
     }
 }
 
-/// Work whose supervisor was killed.
+/// A process whose supervisor was killed.
 pub(crate) fn interrupted() -> ProcessView {
     ProcessView {
         id: "deadbeef-5555-4555-8555-555555555555".to_owned(),
@@ -117,7 +117,7 @@ pub(crate) fn interrupted() -> ProcessView {
     }
 }
 
-/// A tree of four that is three levels deep, and a root beside it; in no order.
+/// A tree of four processes on three levels, and a separate root, in no particular order.
 pub(crate) fn family() -> Vec<ProcessView> {
     let member =
         |id: &str, name: &str, parent: Option<&str>, level: u8, status: &str, at: &str| ProcessView {
@@ -150,7 +150,7 @@ pub(crate) fn family() -> Vec<ProcessView> {
     ]
 }
 
-/// The queue that the build waits in.
+/// The queue in which the build waits.
 pub(crate) fn queue() -> QueueView {
     QueueView {
         key: Some("cargo".to_owned()),
@@ -165,7 +165,7 @@ pub(crate) fn queue() -> QueueView {
     }
 }
 
-/// All queues: of no key, with somebody waiting, held, and a limit that nobody needs.
+/// All queues: processes without a key, a queue with waiting processes, a held queue, and a limit of an unused key.
 pub(crate) fn listing() -> QueueListing {
     let held = QueueView {
         key: Some("deploy".to_owned()),
@@ -183,7 +183,7 @@ pub(crate) fn listing() -> QueueListing {
     }
 }
 
-/// Why the build waits.
+/// The reason why the build waits.
 pub(crate) fn why() -> WhyView {
     WhyView {
         id: queued().id,
@@ -207,7 +207,7 @@ pub(crate) fn why() -> WhyView {
     }
 }
 
-/// Numbers of two levels.
+/// Statistics of two levels.
 pub(crate) fn stats() -> StatsView {
     let counts = |completed, failed, timeout| {
         [("completed", completed), ("failed", failed), ("timeout", timeout)]

@@ -1,4 +1,4 @@
-//! Sessions in a table.
+//! Formats sessions as a table.
 
 use super::grid::{Align, grid};
 use super::moment::RenderTime;
@@ -9,7 +9,7 @@ use longhaul_wire::api::SessionListing;
 const HEADS: [(&str, Align); 4] =
     [("SESSION", Align::Left), ("LIVE", Align::Right), ("ENDED", Align::Right), ("LAST LAUNCH", Align::Left)];
 
-/// Writes the sessions.
+/// Formats the list of sessions.
 pub(crate) fn sessions(listing: &SessionListing, look: TableFormat, now: RenderTime) -> String {
     let rows = listing.sessions.iter().map(|session| {
         let at = &session.last_queued_at;

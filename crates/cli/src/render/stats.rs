@@ -1,14 +1,14 @@
-//! Numbers about processes, level by level.
+//! Formats statistics about processes for each level.
 
 use super::amount::{bytes, length};
 use super::grid::{Align, grid};
 use super::table::TableFormat;
 use longhaul_wire::api::{LevelStatsView, StatsView};
 
-/// The ends that have a column of their own.
+/// Final statuses, each of which has its own column.
 const ENDS: [&str; 5] = ["completed", "failed", "timeout", "cancelled", "interrupted"];
 
-/// What is told of the ends.
+/// Columns with the numbers of live and ended processes.
 const COUNTS: [(&str, Align); 11] = [
     ("LEVEL", Align::Left),
     ("LIVE", Align::Right),
@@ -23,7 +23,7 @@ const COUNTS: [(&str, Align); 11] = [
     ("P95", Align::Right),
 ];
 
-/// What is told of those that live.
+/// Columns with the resource usage of live processes.
 const USES: [(&str, Align); 6] = [
     ("PROCESSES", Align::Right),
     ("CPU", Align::Right),
@@ -33,8 +33,8 @@ const USES: [(&str, Align); 6] = [
     ("UPTIME", Align::Right),
 ];
 
-/// Writes the numbers, with those of all levels at the end. People get what those use that live below them, and only if
-/// something lives; programs get it in the same rows.
+/// Formats the statistics of each level, and their total in the last row. On a terminal, the resource usage of live
+/// processes follows in a second table, if there is any. Otherwise it is part of the same rows.
 pub(crate) fn stats(stats: &StatsView, look: TableFormat) -> String {
     let all = || stats.levels.iter().chain([&stats.total]);
     if !look.face.terminal {

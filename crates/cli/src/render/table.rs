@@ -1,4 +1,4 @@
-//! Many processes in a table.
+//! Formats a list of processes as a table.
 
 use super::amount::{bytes, length, rough};
 use super::line::{few_words, ports, short, title};
@@ -11,18 +11,18 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 use std::collections::BTreeMap;
 
-/// The cells of a progress bar.
+/// Width of a progress bar, in characters.
 const BAR: usize = 10;
-/// The space between two columns.
+/// Space between two columns, in characters.
 const COLUMN_GAP: usize = COLUMN_GAP_CELLS as usize;
 const COLUMN_GAP_CELLS: u16 = 2;
-/// Columns that a narrow terminal does without, the first of them first.
+/// Columns that are dropped on a narrow terminal, in this order.
 const SPARED: [&str; 5] = ["PROJECT", "STAGE", "STARTED", "ETA", "PROGRESS"];
-/// The longest texts that a narrow table shows.
+/// Maximum length of a name in a narrow table, in characters.
 const MAX_NAME_LEN: usize = 24;
 const MAX_STATUS_LEN: usize = 44;
 
-/// How a table looks.
+/// Format of a table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TableFormat {
     pub(crate) face: ConsoleStream,
@@ -32,7 +32,7 @@ pub(crate) struct TableFormat {
 }
 
 impl TableFormat {
-    /// Gives how data looks at the other end of a console.
+    /// Returns the table format for the standard output of a console.
     pub(crate) fn of(console: &Console) -> Self {
         Self {
             face: console.out,
@@ -43,12 +43,14 @@ impl TableFormat {
     }
 }
 
-/// Writes a table: aligned and short for a terminal, else one process a line with tabs between whole texts.
+/// Formats a list of processes: as an aligned table for a terminal, otherwise as tab-separated lines with untruncated
+/// texts.
 pub(crate) fn table(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     if look.face.terminal { for_people(processes, look, now) } else { for_pipes(processes, look, now) }
 }
 
-/// Counts what a table shows together with the rest that it does not show, in one line. With `more` the rest goes on.
+/// Counts the shown processes and the rest of the list by status, in one line. `more` means that `rest` is itself
+/// incomplete.
 pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -> String {
     let mut ended: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut live, mut queued) = (0_usize, 0_usize);
@@ -80,7 +82,7 @@ pub(crate) fn summary(shown: &[ProcessView], rest: &[ProcessView], more: bool) -
     text
 }
 
-/// A column: its head, and what stands in it.
+/// Column: its heading, and the function that formats its cells.
 type TableColumn = (&'static str, fn(&ProcessView, TableFormat, RenderTime) -> String);
 
 const COLUMNS: [TableColumn; 7] = [
@@ -139,7 +141,7 @@ const WIDE: [TableColumn; 13] = [
     ("COMMAND", |process, look, _| text(Some(&process.command.join(" ")), look, usize::MAX)),
 ];
 
-/// How much was read or written, where that is told.
+/// Formats the number of bytes read or written; `-` if it is not known.
 fn moved(size: Option<u64>, look: TableFormat) -> String {
     match size {
         Some(size) if look.face.terminal => bytes(size),
@@ -153,7 +155,7 @@ fn columns(look: TableFormat) -> impl Iterator<Item = TableColumn> {
     COLUMNS.into_iter().chain([STARTED]).chain(wide.iter().copied())
 }
 
-/// The columns that fit into the width; all of them if everything was asked for.
+/// Returns the columns that fit into the width. A wide table always has all columns.
 fn fitting(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> Vec<TableColumn> {
     let mut columns: Vec<(TableColumn, usize)> = columns(look)
         .map(|(head, content)| {
@@ -173,7 +175,7 @@ fn fitting(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> Vec
 fn for_people(processes: &[ProcessView], look: TableFormat, now: RenderTime) -> String {
     let columns = fitting(processes, look, now);
     let mut table = Table::new();
-    // What still does not fit is rather wrapped by the terminal than cut into cells.
+    // If the table is still too wide, let the terminal wrap the lines rather than wrap text within cells.
     table.set_content_arrangement(ContentArrangement::Disabled).load_style(TableStyle::new());
     if look.face.colour {
         table.enforce_styling();

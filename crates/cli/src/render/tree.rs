@@ -1,4 +1,4 @@
-//! Processes below those that started them.
+//! Formats processes as a tree of parents and children.
 
 use super::line::{few_words, short, title};
 use super::table::TableFormat;
@@ -7,7 +7,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::ProcessView;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The lines that lead to a process.
+/// Line-drawing texts that lead from a parent to its children.
 struct TreeBranches {
     child: &'static str,
     last_child: &'static str,
@@ -19,7 +19,7 @@ const UNICODE: TreeBranches =
     TreeBranches { child: "├─ ", last_child: "└─ ", past: "│  ", past_last: "   " };
 const ASCII: TreeBranches = TreeBranches { child: "|- ", last_child: "`- ", past: "|  ", past_last: "   " };
 
-/// Draws the trees, those that were launched first on top; a process whose parent is not there begins one.
+/// Draws the trees, the oldest process first. A process whose parent is not in the list starts a tree of its own.
 pub(crate) fn tree(processes: &[ProcessView], look: TableFormat) -> String {
     let known: BTreeSet<&str> = processes.iter().map(|process| process.id.as_str()).collect();
     let mut children: BTreeMap<Option<&str>, Vec<&ProcessView>> = BTreeMap::new();
@@ -32,7 +32,7 @@ pub(crate) fn tree(processes: &[ProcessView], look: TableFormat) -> String {
     }
     let lines = if look.face.terminal && look.unicode { &UNICODE } else { &ASCII };
     let mut text = String::new();
-    // Depth first, with what is drawn next on top of the pile.
+    // Depth-first traversal. The last element of `pile` is drawn next.
     let mut pile: Vec<(&ProcessView, String, String)> = Vec::new();
     let tops = children.get(&None).map(Vec::as_slice).unwrap_or_default();
     pile.extend(tops.iter().rev().map(|top| (*top, String::new(), String::new())));

@@ -1,4 +1,4 @@
-//! The caller's directory and variables.
+//! Directory and environment variables of the caller.
 
 use super::variables_file;
 use crate::failure::CliError;
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
-/// Where the caller stands: its directory and its variables.
+/// Directory and environment variables of the caller.
 #[derive(Clone)]
 pub(crate) struct CallerContext {
     directory: Option<PathBuf>,
@@ -16,19 +16,19 @@ pub(crate) struct CallerContext {
 }
 
 impl CallerContext {
-    /// Looks around.
+    /// Captures the current directory and the environment of this program.
     pub(crate) fn here() -> Self {
         Self { directory: env::current_dir().ok(), variables: env::vars_os().collect() }
     }
 
-    /// Makes some up.
+    /// Creates a context for tests.
     #[cfg(test)]
     pub(crate) fn of(directory: &Path, variables: &[(&str, &str)]) -> Self {
         let variables = variables.iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self { directory: Some(directory.to_owned()), variables }
     }
 
-    /// Adds a variable that is no text.
+    /// Adds a variable whose value is not UTF-8.
     #[cfg(test)]
     pub(crate) fn with_lost(mut self, name: &str) -> Self {
         use std::os::unix::ffi::OsStringExt;
@@ -36,7 +36,7 @@ impl CallerContext {
         self
     }
 
-    /// Gives the directory, if it still exists.
+    /// Returns the current directory. Fails if the directory no longer exists.
     pub(crate) fn directory(&self) -> Result<PathBuf, CliError> {
         self.directory.clone().ok_or_else(|| CliError::File {
             verb: "work in",
@@ -46,26 +46,27 @@ impl CallerContext {
         })
     }
 
-    /// Gives a variable that is text and not empty.
+    /// Returns the value of a variable. Returns `None` if the variable is not set, empty or not UTF-8.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         let (_, value) = self.variables.iter().find(|(each, _)| each == name)?;
         value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
     }
 
-    /// Gives the process that the caller runs inside of, if it is one of the manager at this socket.
+    /// Returns the id of the process inside which the caller runs. Returns `None` if the caller does not run inside a
+    /// process, or if that process belongs to a manager at another socket.
     pub(crate) fn own_process(&self, socket: &Path) -> Option<String> {
         let own = self.variable("LONGHAUL_SOCKET").map(PathBuf::from);
         let same = own.is_none_or(|own| own == socket || is_same_file(&own, socket));
         self.variable("LONGHAUL_ID").filter(|_| same)
     }
 
-    /// Gives all variables that are text.
+    /// Returns all variables whose name and value are UTF-8.
     pub(crate) fn environment(&self) -> BTreeMap<String, String> {
         let texts = self.variables.iter().map(|(name, value)| (name.to_str(), value.to_str()));
         texts.filter_map(|(name, value)| Some((name?.to_owned(), value?.to_owned()))).collect()
     }
 
-    /// Names the variables that are no text, as far as their names can be shown.
+    /// Returns the names of the variables that are not UTF-8. Invalid bytes in a name are replaced.
     pub(crate) fn lost_variables(&self) -> Vec<String> {
         let lost =
             self.variables.iter().filter(|(name, value)| name.to_str().is_none() || value.to_str().is_none());
@@ -74,7 +75,7 @@ impl CallerContext {
 }
 
 impl fmt::Debug for CallerContext {
-    /// Prints names only: values may be secrets.
+    /// Prints only the names of the variables, because the values may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Surroundings")
             .field("directory", &self.directory)
@@ -87,7 +88,7 @@ fn is_same_file(left: &Path, right: &Path) -> bool {
     matches!((fs::canonicalize(left), fs::canonicalize(right)), (Ok(left), Ok(right)) if left == right)
 }
 
-/// Collects what is declared in files and then, over it, on the command line.
+/// Collects the variables that are declared in files and on the command line. The command line takes precedence.
 pub(super) fn declared(
     files: &[PathBuf],
     said: &[EnvArg],

@@ -1,4 +1,4 @@
-//! Directories, files, and the project that they belong to.
+//! Directory, input file and project of a launch.
 
 use super::CallerContext;
 use crate::failure::CliError;
@@ -6,7 +6,8 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Gives the directory that the command works in, as the caller names it; it has to be there unless that is elsewhere.
+/// Returns the absolute directory in which the command runs. The directory must exist, unless the command may run on
+/// another machine (`elsewhere`).
 pub(super) fn directory(
     said: Option<&Path>,
     elsewhere: bool,
@@ -27,7 +28,8 @@ pub(super) fn directory(
     }
 }
 
-/// Gives the absolute path of a file, which can be read unless it lies elsewhere.
+/// Returns the absolute path of a file. The file must exist, unless the command may run on another machine
+/// (`elsewhere`).
 pub(super) fn file(said: &Path, elsewhere: bool, around: &CallerContext) -> Result<String, CliError> {
     let path = absolute(said, around)?;
     if elsewhere {
@@ -37,7 +39,7 @@ pub(super) fn file(said: &Path, elsewhere: bool, around: &CallerContext) -> Resu
     text(&path)
 }
 
-/// Gives a path as text.
+/// Converts a path to text. Fails if the path is not UTF-8.
 pub(super) fn text(path: &Path) -> Result<String, CliError> {
     path.to_str().map(str::to_owned).ok_or_else(|| CliError::Usage {
         what: format!("the path {} is not UTF-8", path.display()),
@@ -46,7 +48,8 @@ pub(super) fn text(path: &Path) -> Result<String, CliError> {
     })
 }
 
-/// Gives the name of the git repository that a directory lies in, else its own.
+/// Returns the name of the git repository that contains the directory, or the directory's own name outside of a
+/// repository.
 pub(super) fn project(directory: &Path) -> Option<String> {
     let root = directory.ancestors().find(|ancestor| ancestor.join(".git").exists());
     let name = root.unwrap_or(directory).file_name()?;
@@ -58,6 +61,6 @@ fn absolute(said: &Path, around: &CallerContext) -> Result<PathBuf, CliError> {
         return Ok(said.to_owned());
     }
     let joined = around.directory()?.join(said);
-    // Dots are taken out where the file system agrees on what they mean.
+    // `canonicalize` also resolves `..` as the file system does. A path that does not exist is returned as it is.
     Ok(fs::canonicalize(&joined).unwrap_or(joined))
 }

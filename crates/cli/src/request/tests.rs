@@ -1,4 +1,4 @@
-//! Launches as they are asked for.
+//! Tests of launch requests.
 
 use super::*;
 use crate::arguments::{Cli, TrackArgs, TrackVerb, Verb, read};

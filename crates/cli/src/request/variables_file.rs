@@ -1,4 +1,4 @@
-//! Files of variables, which may be pipes: `--env-file <(decrypt secrets)`.
+//! Reads files with environment variables. The file may be a pipe: `--env-file <(decrypt secrets)`.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -8,18 +8,18 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// The most bytes that are read: a request holds no more.
+/// Maximum size of a file in bytes; a request cannot hold more.
 const MAX_FILE_BYTES: usize = 1024 * 1024;
-/// How long a pipe may take to be written to its end.
+/// Time limit for the writer of a pipe to write everything and close the pipe.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a file to its end, which has to come soon.
+/// Reads a file to its end. Fails if a pipe is not closed within [`READ_TIMEOUT`].
 pub(super) fn read(path: &Path) -> io::Result<String> {
     read_within(path, READ_TIMEOUT)
 }
 
 fn read_within(path: &Path, patience: Duration) -> io::Result<String> {
-    // Without a writer a named pipe would hold up the call that opens it.
+    // Without `NONBLOCK`, opening a named pipe would block until a writer opens the pipe.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
     let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
     let until = Instant::now() + patience;

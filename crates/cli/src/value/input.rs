@@ -9,8 +9,7 @@ pub enum StdinArg {
     /// The standard input of this program, which forwards it to the command.
     Own,
     /// Another file descriptor of this program: `/dev/fd/3`, `/proc/self/fd/3`, or `<(…)` of a shell. This program
-    /// reads
-    /// the descriptor and forwards the data, because such a path names a different file in any other program.
+    /// reads the descriptor and forwards the data, because such a path names a different file in any other program.
     Descriptor(u32),
     /// Empty input.
     Nothing,

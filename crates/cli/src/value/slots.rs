@@ -6,7 +6,7 @@ use std::str::FromStr;
 /// Maximum number of processes of a key that run at once: a number, 0 for no limit, or `default`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotsArg {
-    /// Removes the limit of this key, so that the more general rule that covers the key applies.
+    /// Inherited limit: the one of a more general rule that covers the key.
     Default,
     /// This number of processes; 0 means no limit.
     Count(u32),

@@ -1,4 +1,4 @@
-//! Durations.
+//! Durations as values of command-line flags.
 
 use super::BadValue;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! `pause`, `resume`, `retry` and `signal`: an order to each process that is named.
+//! Implements `pause`, `resume`, `retry` and `signal`, which send an action to each named process.
 
 use super::{check_expected, complained, first_failed};
 use crate::arguments::{OutputFormat, RetryArgs, RevisionArgs, SignalArgs, TargetArgs};
@@ -13,20 +13,20 @@ use longhaul_wire::api::{ActionReply, OutcomeView, OutcomesReply, PauseReply, Pa
 use serde::Serialize;
 use serde_json::json;
 
-/// What is said of an order that another node was given and has not carried out yet.
+/// Note of an action that was passed to another node and is not executed yet.
 const ASKED: &str = "asked";
 
-/// Halts processes.
+/// Pauses processes.
 pub(crate) async fn pause(context: &VerbContext, args: &TargetArgs) -> Result<i32, CliError> {
     set(context, args, "pause").await
 }
 
-/// Lets paused processes go on.
+/// Resumes paused processes.
 pub(crate) async fn resume(context: &VerbContext, args: &TargetArgs) -> Result<i32, CliError> {
     set(context, args, "resume").await
 }
 
-/// Tries again now what waits for its next attempt.
+/// Starts the next attempt now for processes that wait for a retry.
 pub(crate) async fn retry(context: &VerbContext, args: &RetryArgs) -> Result<i32, CliError> {
     order(context, &args.ids, args.expected, "retry", &json!({})).await
 }
@@ -34,7 +34,7 @@ pub(crate) async fn retry(context: &VerbContext, args: &RetryArgs) -> Result<i32
 /// Sends a signal to a process.
 pub(crate) async fn signal(context: &VerbContext, args: &SignalArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "signal").with_some("revision", args.expected.revision);
-    // By its number: the names of some are those of this machine.
+    // The signal is sent as a number, because some names have different numbers on other machines.
     let request = SignalRequest { signal: args.signal.number().to_string(), tree: args.tree };
     let outcome: ActionReply = context.client.send(&path, &request).await?;
     print_as(context, &outcome, |outcome, _| signal_line(outcome))?;
@@ -76,7 +76,7 @@ async fn set(context: &VerbContext, args: &TargetArgs, verb: &str) -> Result<i32
     Ok(first_failed(codes))
 }
 
-/// Tells what came of a pause or of its end, and gives the code of the first descendant that refused it.
+/// Prints the outcome of a pause or resume. Returns the exit code of the first descendant that refused the action.
 fn print_paced(context: &VerbContext, reply: PauseReply) -> Result<i32, CliError> {
     let is_json = context.console.is_json();
     if is_json {
@@ -111,7 +111,7 @@ async fn order<B: Serialize>(
     Ok(first_failed(codes))
 }
 
-/// Tells what came of an order to one process.
+/// Prints the outcome of an action on one process.
 pub(super) fn tell(context: &VerbContext, outcome: &ActionReply) -> Result<(), CliError> {
     print_as(context, outcome, line)
 }
@@ -127,7 +127,7 @@ fn print_as(context: &VerbContext, outcome: &ActionReply, line: OutcomeText) -> 
     Ok(())
 }
 
-/// Tells what came of the end of a session, and gives the code of the first that was refused.
+/// Prints the outcome of ending a session. Returns the exit code of the first process that refused its action.
 pub(super) fn print_session_end(context: &VerbContext, reply: &OutcomesReply) -> Result<i32, CliError> {
     if context.console.is_json() {
         context.console.print_json(reply)?;
@@ -135,10 +135,11 @@ pub(super) fn print_session_end(context: &VerbContext, reply: &OutcomesReply) ->
     print_each(context, &reply.outcomes, session_line)
 }
 
-/// How an outcome is put into words.
+/// Function that describes an outcome in one line of text.
 type OutcomeText = fn(&ActionReply, RenderTime) -> String;
 
-/// Tells people what came of an order to each of many, and complains of each refusal.
+/// Prints the outcome of an action for each of several processes, and an error for each refusal. Returns the exit code
+/// of the first refusal.
 fn print_each(context: &VerbContext, outcomes: &[OutcomeView], line: OutcomeText) -> Result<i32, CliError> {
     let mut codes = Vec::new();
     for view in outcomes {
@@ -151,7 +152,7 @@ fn print_each(context: &VerbContext, outcomes: &[OutcomeView], line: OutcomeText
     Ok(first_failed(codes))
 }
 
-/// Understands what came of an order to one of many.
+/// Converts the outcome for one of several processes. A problem in the outcome becomes an error.
 pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
     match (&view.process, &view.problem) {
         (_, Some(problem)) => Err(CliError::from(problem.clone())),
@@ -164,7 +165,8 @@ pub(super) fn outcome(view: &OutcomeView) -> Result<ActionReply, CliError> {
     }
 }
 
-/// Of a session that ends once more, the earlier end of a process stands.
+/// Describes the outcome for one process of an ended session. If the session had been ended before, the cancellation
+/// time from then remains in force, and the line shows it.
 fn session_line(outcome: &ActionReply, now: RenderTime) -> String {
     let process = &outcome.process;
     let earlier = process

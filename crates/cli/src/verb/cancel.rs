@@ -1,4 +1,4 @@
-//! `cancel`
+//! Implements `cancel`.
 
 use super::action::outcome;
 use super::outage::refuse_during_outage;
@@ -18,16 +18,16 @@ use longhaul_wire::api::{
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long an end is waited for: the longest usual grace and two seconds.
+/// Maximum wait for a process to end: the longest usual grace period plus two seconds.
 const END_TIMEOUT: Duration = Duration::from_secs(62);
-/// How often it is looked at whether the end is stuck.
+/// Duration of one long poll after the user was informed that the node is unreachable.
 const SLICE: Duration = Duration::from_secs(2);
-/// After so long it is said why nothing happens.
+/// Duration of one long poll until the node is known to be unreachable; short, so that the user soon learns about it.
 const HINT_DELAY: Duration = Duration::from_secs(1);
-/// How often it is looked at whether the last descendant is gone.
+/// Interval of checks whether the last descendant has ended.
 const STEP: Duration = Duration::from_millis(100);
 
-/// Stops processes with all their descendants.
+/// Cancels processes with all their descendants.
 pub(crate) async fn cancel(context: &VerbContext, args: &CancelArgs) -> Result<i32, CliError> {
     let mut codes = Vec::new();
     let mut stopping = Vec::new();
@@ -43,7 +43,7 @@ pub(crate) async fn cancel(context: &VerbContext, args: &CancelArgs) -> Result<i
     Ok(first_failed(codes))
 }
 
-/// Tells all that are meant to end.
+/// Sends the cancel action to all selected processes and returns the outcomes.
 async fn told(
     context: &VerbContext,
     args: &CancelArgs,
@@ -62,7 +62,7 @@ async fn told(
     Ok(outcomes)
 }
 
-/// Tells a level to end: of one tree, or of all of them when somebody confirms that.
+/// Cancels all processes on a level: of one tree, or of all trees after the user has confirmed.
 async fn told_level(
     context: &VerbContext,
     args: &CancelArgs,
@@ -89,7 +89,7 @@ async fn told_level(
     Ok(reply.outcomes.iter().map(outcome).collect())
 }
 
-/// Waits for the end of what was told to end, and says what happened.
+/// Waits until the cancelled process has ended, and prints the result.
 async fn see_off(
     context: &VerbContext,
     args: &CancelArgs,
@@ -146,7 +146,8 @@ async fn see_off(
     Ok(FAILED)
 }
 
-/// The process when it is gone or nothing more is to be expected, and whether its node was away meanwhile.
+/// Waits until the process and its descendants have ended, or until further waiting is useless. Returns the process and
+/// true if its node was unreachable in the meantime.
 async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessView, bool), CliError> {
     let until = Instant::now() + END_TIMEOUT;
     let mut process = process;
@@ -170,7 +171,7 @@ async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessVie
             ));
         }
     }
-    // No long poll tells of the last descendant.
+    // The long poll reports only the end of the process, not the end of its last descendant.
     while ParsedStatus::of(&process).is_ended() && !is_over(&process) && Instant::now() < until {
         sleep(STEP).await;
         match context.client.fetch(&RequestPath::process(&process.id)).await {
@@ -182,7 +183,7 @@ async fn gone(context: &VerbContext, process: ProcessView) -> Result<(ProcessVie
     Ok((process, was_away))
 }
 
-/// Whether it has ended with all that it was to take along.
+/// Returns true if the process has ended, together with all descendants that are cancelled with it.
 fn is_over(process: &ProcessView) -> bool {
     ParsedStatus::of(process).is_ended() && !process.cancelling_descendants
 }
@@ -191,7 +192,7 @@ fn is_stuck(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "stuck")
 }
 
-/// Whether the node that runs it is away: what it is told waits.
+/// Returns true if the node of the process is unreachable, so that actions wait until the node is back.
 fn is_away(process: &ProcessView) -> bool {
     process.conditions.iter().any(|condition| condition == "unreachable")
 }
@@ -200,7 +201,7 @@ fn node(process: &ProcessView) -> &str {
     process.node_id.as_deref().unwrap_or("unknown")
 }
 
-/// Finds out which processes are meant.
+/// Returns the ids of the processes to cancel. Asks the user if no ids were given.
 async fn chosen(context: &VerbContext, args: &CancelArgs) -> Result<Vec<String>, CliError> {
     if !args.ids.is_empty() {
         return Ok(args.ids.clone());

@@ -1,8 +1,8 @@
-//! What is said of damaged records.
+//! Message about damaged records.
 
 use crate::console::Console;
 
-/// Says which records are damaged, if any, and are left out of what is shown.
+/// Prints the ids of damaged records, which are missing in the output. Prints nothing without damaged records.
 pub(super) fn print_damage(console: &Console, ids: &[&str]) {
     let Some(first) = ids.first() else { return };
     let (count, ids) = (ids.len(), ids.join(" "));

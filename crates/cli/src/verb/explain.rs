@@ -1,4 +1,4 @@
-//! `explain`
+//! Implements `explain`.
 
 use crate::arguments::ExplainArgs;
 use crate::console::Console;
@@ -7,7 +7,7 @@ use crate::explain::{EXPLANATIONS, explanation};
 use crate::failure::CliError;
 use serde::Serialize;
 
-/// One word with its explanation, for programs.
+/// JSON output for one error code.
 #[derive(Serialize)]
 struct CodeExplanation<'a> {
     #[serde(rename = "type")]
@@ -15,14 +15,14 @@ struct CodeExplanation<'a> {
     explanation: &'a str,
 }
 
-/// All of them.
+/// JSON output for all error codes.
 #[derive(Serialize)]
 struct CodeList<'a> {
     schema: &'static str,
     errors: Vec<CodeExplanation<'a>>,
 }
 
-/// Explains an error, or lists all that can be explained.
+/// Explains an error code, or lists all error codes.
 pub(crate) fn explain(console: &Console, args: &ExplainArgs) -> Result<i32, CliError> {
     let Some(code) = &args.code else {
         if console.is_json() {

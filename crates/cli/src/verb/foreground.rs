@@ -1,4 +1,4 @@
-//! A process in the foreground: its output, its signals, its exit code.
+//! Runs a process in the foreground: shows its output, forwards signals and returns its exit code.
 
 use super::handover::{hand_over, left_open};
 use super::run::print_end;
@@ -18,24 +18,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 
-/// After how long a person wonders why nothing is to be seen.
+/// Delay before the user is informed why the output is still empty.
 const HINT_DELAY: Duration = Duration::from_secs(1);
 
-/// The wait before a store that does not answer is asked again.
+/// Delay before a request is repeated after the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
-/// What the terminal, or whoever started the program, wants.
+/// Request of the user or of the program that started this one, received as a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UserSignal {
-    /// Ctrl-C.
+    /// Ctrl-C (SIGINT): cancel the process.
     Interrupt,
-    /// Ctrl-\: leave it to the background.
+    /// Ctrl-\ (SIGQUIT): leave the process running in the background.
     Detach,
-    /// SIGTERM: nobody will read on.
+    /// SIGTERM: cancel the process, because its output has no reader any more.
     Terminate,
 }
 
-/// The signals that mean something while a process is in the foreground.
+/// Listeners for the signals that are handled while a process is in the foreground.
 pub(super) struct ForegroundSignals {
     interrupt: Signal,
     quit: Signal,
@@ -67,8 +67,8 @@ impl ForegroundSignals {
     }
 }
 
-/// Shows the output of a process until it has ended, and gives its exit code. With `hands_over` it gets the standard input
-/// of this program meanwhile.
+/// Shows the output of a process until it ends, and returns its exit code. If `hands_over` is set, the standard input
+/// of this program is forwarded to the process meanwhile.
 pub(super) async fn follow_in_foreground(
     context: &VerbContext,
     process: ProcessView,
@@ -80,7 +80,7 @@ pub(super) async fn follow_in_foreground(
     accompany_with(context, process, async || signals.next().await, input, streams).await
 }
 
-/// Does so for whoever wishes something, with its output on the given streams.
+/// Implements [`follow_in_foreground`] with given sources of signals and input and given output streams.
 async fn accompany_with<O, E>(
     context: &VerbContext,
     process: ProcessView,
@@ -184,14 +184,14 @@ where
     }
 }
 
-/// A store that does not answer. What was accepted goes on meanwhile, and so does whoever accompanies it.
+/// Handles a store that does not answer. An accepted process continues meanwhile, so this program keeps following it.
 #[derive(Debug, Default)]
 struct StoreOutage {
     is_told: bool,
 }
 
 impl StoreOutage {
-    /// Waits a moment if it was that what failed; everything else is given back.
+    /// Waits for a moment if the failure came from the store. Returns every other failure as an error.
     async fn outlast(&mut self, context: &VerbContext, failure: CliError) -> Result<(), CliError> {
         if !failure.is_of_store() {
             return Err(failure);
@@ -204,7 +204,7 @@ impl StoreOutage {
     }
 }
 
-/// Tells a person why nothing is to be seen yet.
+/// Prints, after a delay, why a pending process has no output yet.
 async fn print_queue_position(context: &VerbContext, id: &str) {
     sleep(HINT_DELAY).await;
     let Ok(process) = context.client.fetch::<ProcessView>(&RequestPath::process(id)).await else {
@@ -215,7 +215,7 @@ async fn print_queue_position(context: &VerbContext, id: &str) {
     }
 }
 
-/// Waits for the end of a process, over new connections if it has to.
+/// Waits until a process has ended. Reconnects to the manager if necessary.
 async fn end(context: &VerbContext, id: &str) -> Result<ProcessView, CliError> {
     let path = RequestPath::wait().with("id", id).with("mode", "all");
     let reply: WaitReply = super::wait::patiently(context, &path, None).await?;
@@ -233,7 +233,7 @@ async fn cancel(context: &VerbContext, id: &str, force: bool) -> Result<(), CliE
     Ok(())
 }
 
-/// Tells what there is to say of output beside itself: that some is missing, or why.
+/// Prints the remark in a piece of output: a note, or that output is missing.
 pub(super) fn print_remark(context: &VerbContext, piece: &OutputPiece) {
     let dropped = match piece {
         OutputPiece::Stdout { .. } | OutputPiece::Stderr { .. } => return,

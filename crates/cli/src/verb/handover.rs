@@ -1,4 +1,4 @@
-//! The standard input of this program, handed over to a command.
+//! Forwards the standard input of this program to a command.
 
 use super::send::{StdinUpload, UnreadInput};
 use super::wait::patiently;
@@ -16,12 +16,14 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use tokio::io::AsyncRead;
 
-/// Major and minor number of `/dev/null`.
+/// Major and minor device number of `/dev/null`.
 const NULL: (u32, u32) = (1, 3);
 
-/// Tells whether a launch hands this program's standard input over. Another descriptor that is named takes its place.
+/// Returns true if a launch forwards this program's standard input. If `--stdin` names another descriptor, that
+/// descriptor replaces the standard input.
 ///
-/// A background launch does so only with `--stdin`: the input of a script is often a pipe that somebody else reads.
+/// A background launch forwards input only with `--stdin`, because the input of a script is often a pipe that another
+/// program reads.
 pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     let wanted = match &args.stdin {
         _ if args.stdin_pipe => false,
@@ -45,14 +47,14 @@ pub(super) fn is_wanted(args: &RunArgs) -> Result<bool, CliError> {
     Ok(wanted)
 }
 
-/// Makes what a descriptor leads to the standard input of this program.
+/// Replaces the standard input of this program with the file behind a descriptor.
 fn take_in(number: u32) -> Result<(), CliError> {
     let path = PathBuf::from(format!("/proc/self/fd/{number}"));
     let opened = File::open(&path).and_then(|file| Ok(rustix::stdio::dup2_stdin(file)?));
     opened.map_err(|source| CliError::file("read", &path, source))
 }
 
-/// Says that nobody hands over what waits in the standard input, if something does; `advice` says what to do instead.
+/// Prints a note if standard input has data that will not be forwarded. `advice` says what the user can do instead.
 pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     if is_piped() && rustix::io::ioctl_fionread(io::stdin()).is_ok_and(|waiting| waiting > 0) {
         context
@@ -61,7 +63,7 @@ pub(super) fn note_ignored_input(context: &VerbContext, advice: &str) {
     }
 }
 
-/// Tells whether standard input holds data for somebody: it is neither a terminal nor /dev/null.
+/// Returns true if standard input may hold data to forward: it is neither a terminal nor `/dev/null`.
 pub(super) fn is_piped() -> bool {
     let stdin = io::stdin();
     !stdin.is_terminal()
@@ -71,9 +73,9 @@ pub(super) fn is_piped() -> bool {
         })
 }
 
-/// Hands over all of `source` once the process runs, and ends its input there.
+/// Forwards all of `source` to the process as soon as it runs, and then closes the input of the process.
 ///
-/// A process that does not read all of it, or ends before, is no failure.
+/// If the process does not read all of it, or ends earlier, that is not an error.
 pub(super) async fn hand_over(
     context: &VerbContext,
     id: &str,
@@ -82,7 +84,7 @@ pub(super) async fn hand_over(
     let mut sending = StdinUpload::to(context, id, UnreadInput::Waits);
     let outcome = send_all(context, id, source, &mut sending).await;
     outcome.or_else(|failure| match failure.slug() {
-        // Nobody reads it any more.
+        // The process does not read its input any more.
         "input_closed" | "invalid_status_transition" => Ok(()),
         _ => Err(CliError::Unfinished {
             what: format!("standard input was passed only in part: {failure}"),
@@ -107,7 +109,7 @@ async fn send_all(
     sending.close().await
 }
 
-/// Says what can be done with input that nobody hands over any more.
+/// Returns a hint on what the user can do with an input that is still open but no longer forwarded.
 pub(super) fn left_open(id: &str) -> String {
     let id = clean_label(short(id));
     format!("its input is open: `longhaul send {id}` writes to it, `longhaul send --close {id}` closes it")

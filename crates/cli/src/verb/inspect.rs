@@ -1,4 +1,4 @@
-//! `inspect`
+//! Implements `inspect`.
 
 use super::{complained, first_failed};
 use crate::arguments::{InspectArgs, OutputFormat};
@@ -10,7 +10,7 @@ use crate::json::indented;
 use crate::render::{RenderTime, detail};
 use longhaul_wire::api::ProcessView;
 
-/// Prints everything that is known about processes.
+/// Prints all details of processes.
 pub(crate) async fn inspect(context: &VerbContext, args: &InspectArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let mut codes = Vec::new();

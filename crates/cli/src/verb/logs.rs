@@ -1,4 +1,4 @@
-//! `logs`
+//! Implements `logs`.
 
 use super::foreground::print_remark;
 use super::{complained, first_failed};
@@ -18,16 +18,16 @@ use longhaul_view::{CaseMode, Pattern, TerminalPolicy, clean_label};
 use longhaul_wire::api::{ProcessView, WaitReply};
 use tokio::io::AsyncWrite;
 
-/// How many lines are shown where nobody says.
+/// Number of lines that are shown if no option sets it.
 const DEFAULT_LINES: u64 = 50;
 
-/// Shows the output of processes.
+/// Prints the output of processes to standard output.
 pub(crate) async fn logs(context: &VerbContext, args: &LogsArgs) -> Result<i32, CliError> {
     let mut out = tokio::io::stdout();
     logs_to(context, args, &mut out).await
 }
 
-/// Shows the output of processes on the given writer.
+/// Prints the output of processes to the given writer.
 pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     args: &LogsArgs,
@@ -55,7 +55,7 @@ pub(super) async fn logs_to<W: AsyncWrite + Unpin>(
     Ok(first_failed(codes))
 }
 
-/// What is wanted, with what was made of it.
+/// Arguments of `logs` with the compiled search pattern.
 struct LogsRequest<'a> {
     args: &'a LogsArgs,
     pattern: Option<Pattern>,
@@ -70,7 +70,8 @@ fn pattern(args: &LogsArgs, text: &str) -> Result<Pattern, CliError> {
     })
 }
 
-/// Gives what output is asked for by: programs read whole ids, whatever was said.
+/// Returns the reference with which the output is requested. JSON output needs the full process id, so the reference is
+/// resolved in this case.
 async fn named(context: &VerbContext, reference: &str) -> Result<String, CliError> {
     if !context.console.is_json() {
         return Ok(reference.to_owned());
@@ -79,7 +80,7 @@ async fn named(context: &VerbContext, reference: &str) -> Result<String, CliErro
     Ok(process.id)
 }
 
-/// Shows one process, and tells whether something was found.
+/// Prints the output of one process. Returns true unless a search found no match.
 async fn show<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     wanted: &LogsRequest<'_>,
@@ -105,7 +106,7 @@ async fn show<W: AsyncWrite + Unpin>(
     Ok(has_found)
 }
 
-/// Tells people why there is nothing of what has not begun.
+/// Prints the reason if the output is empty because the process has not started yet.
 async fn print_if_not_started(context: &VerbContext, id: &str) {
     let process: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     if let Ok(process) = process
@@ -117,8 +118,8 @@ async fn print_if_not_started(context: &VerbContext, id: &str) {
     }
 }
 
-/// Shows several processes: one after the other, or all at once while they are followed. Tells how that went, and
-/// whether something was found.
+/// Prints the output of several processes: one after the other, or interleaved with `--follow`. Returns a list of exit
+/// codes, and true unless a search found no match.
 async fn show_many<W: AsyncWrite + Unpin>(
     context: &VerbContext,
     wanted: &LogsRequest<'_>,
@@ -187,12 +188,12 @@ async fn show_many<W: AsyncWrite + Unpin>(
             break;
         }
     }
-    // Of one that broke off, what was found is found.
+    // Matches that were found before a stream failed still count.
     has_found |= showings.iter().flatten().any(OutputDisplay::has_found);
     Ok((codes, has_found))
 }
 
-/// A piece of the output of the process at this index; none at its end.
+/// Piece of the output of the process at this index. `None` means the end of the output.
 type IndexedOutput = (usize, Result<Option<OutputPiece>, CliError>);
 
 fn pieces(index: usize, follower: OutputFollower<'_>) -> LocalBoxStream<'_, IndexedOutput> {
@@ -221,7 +222,8 @@ fn asked(args: &LogsArgs, id: &str) -> FollowRequest {
 }
 
 impl LogsRequest<'_> {
-    /// Begins to read the output of a process. Lines that match are told with their numbers, wherever it begins.
+    /// Opens the output of a process. For a search, the number of the first line is read first, so that each match is
+    /// shown with its line number.
     async fn begin<'a>(
         &self,
         context: &'a VerbContext,

@@ -1,4 +1,4 @@
-//! `mcp`
+//! Implements `mcp`.
 
 use crate::arguments::{McpArgs, McpClient, McpInstallArgs, McpScope, McpToolsArgs, McpVerb};
 use crate::client::Client;
@@ -15,14 +15,14 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A manager that was just started opens its second socket in this time.
+/// Time limit for a manager that was just started to open its second socket, the one for MCP.
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(2);
-/// The wait between two tries at it.
+/// Delay between two attempts to connect to the manager's MCP socket.
 const STEP: Duration = Duration::from_millis(10);
-/// How long the list of tools may take.
+/// Time limit of the request for the list of tools.
 const TOOLS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Serves an agent, or does something for one.
+/// Serves an agent over MCP, or executes one of the `mcp` subcommands.
 pub(crate) async fn mcp(context: &VerbContext, args: &McpArgs) -> Result<i32, CliError> {
     match &args.verb {
         None => carry(context, &args.scope).await,
@@ -35,7 +35,8 @@ pub(crate) async fn mcp(context: &VerbContext, args: &McpArgs) -> Result<i32, Cl
     }
 }
 
-/// Carries the protocol between standard input and output and the manager. Processes outlive it.
+/// Forwards the MCP protocol between standard input and output and the manager. Processes that were started through it
+/// continue after it ends.
 async fn carry(context: &VerbContext, scope: &McpScope) -> Result<i32, CliError> {
     let way = McpSocket { client: &context.client, opening: opening(context, scope) };
     let carrier = StdioProxy::new(way, tokio::io::stdin(), tokio::io::stdout());
@@ -47,7 +48,7 @@ async fn carry(context: &VerbContext, scope: &McpScope) -> Result<i32, CliError>
     Ok(DONE)
 }
 
-/// The way to the manager's socket for agents.
+/// Connector to the manager's MCP socket.
 struct McpSocket<'a> {
     client: &'a Client,
     opening: String,
@@ -84,7 +85,7 @@ impl McpSocket<'_> {
     }
 }
 
-/// On whose behalf the stream speaks, in one line.
+/// Returns the first line that is sent on a connection. The line identifies the client on whose behalf it speaks.
 fn opening(context: &VerbContext, scope: &McpScope) -> String {
     let around = &context.around;
     let directory =
@@ -144,7 +145,8 @@ fn install(context: &VerbContext, args: &McpInstallArgs) -> Result<i32, CliError
     Ok(DONE)
 }
 
-/// What the agent is to call: for everything of a user this very program, for a project one that each member has.
+/// Returns the entry for the agent's configuration. A user-wide entry names this executable by its absolute path; an
+/// entry for a project names `longhaul`, which each team member finds on the search path.
 fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, CliError> {
     let program = if args.local {
         "longhaul".to_owned()
@@ -154,7 +156,7 @@ fn entry(context: &VerbContext, args: &McpInstallArgs) -> Result<ServerEntry, Cl
         own.to_string_lossy().into_owned()
     };
     let mut words = vec!["mcp".to_owned()];
-    // What a team shares names no place of one member.
+    // A configuration that a team shares must not contain the state directory of one member.
     if let Some(state) = context.global.state_dir.as_ref().filter(|_| !args.local) {
         let state = std::path::absolute(state).unwrap_or_else(|_| state.clone());
         words.extend(["--state-dir".to_owned(), state.to_string_lossy().into_owned()]);
@@ -181,7 +183,7 @@ fn homes(context: &VerbContext, here: bool) -> Result<ConfigPaths, CliError> {
     Ok(ConfigPaths { home, config, codex, claude, project: here.then(|| around.directory()).transpose()? })
 }
 
-/// A tool as the manager describes it.
+/// MCP tool as the manager describes it.
 #[derive(Deserialize)]
 struct ToolDescription {
     name: String,
@@ -205,7 +207,7 @@ async fn tools(context: &VerbContext, args: &McpToolsArgs) -> Result<i32, CliErr
     Ok(DONE)
 }
 
-/// Asks for the list of tools as any client would.
+/// Requests the list of tools over the MCP protocol.
 async fn listed(stream: UnixStream) -> Result<Value, CliError> {
     let broken = |why: String| CliError::Broken { why };
     let mut stream = BufReader::new(stream);

@@ -1,4 +1,4 @@
-//! `node`
+//! Implements `node`.
 
 use super::status::all_pages;
 use crate::arguments::{NodeArgs, NodeName, NodeVerb, OutputFormat};
@@ -14,7 +14,7 @@ use longhaul_wire::api::{NodeListing, NodeView};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-/// What programs are told.
+/// JSON output of the list of nodes.
 #[derive(Serialize)]
 struct NodeJson<'a> {
     schema: &'static str,
@@ -22,7 +22,7 @@ struct NodeJson<'a> {
     listing: &'a NodeListing,
 }
 
-/// Shows every node.
+/// Prints the list of all nodes.
 async fn list(context: &VerbContext) -> Result<i32, CliError> {
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
     let console = &context.console;
@@ -42,7 +42,7 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
     Ok(DONE)
 }
 
-/// Lists the nodes, or changes one of them.
+/// Lists the nodes, or changes one node.
 pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, CliError> {
     let nothing = Map::<String, Value>::new();
     let part = |named: &NodeName, part: &str| RequestPath::node_part(&named.id, part);
@@ -72,13 +72,15 @@ pub(crate) async fn node(context: &VerbContext, args: &NodeArgs) -> Result<i32, 
     Ok(DONE)
 }
 
-/// Asks whether a node may go whose work goes on without its manager: it is called interrupted then.
+/// Asks the user before a node is forgotten whose processes may still run without its manager. Such processes become
+/// interrupted.
 async fn may_be_forgotten(context: &VerbContext, id: &str) -> Result<bool, CliError> {
     if context.console.yes {
         return Ok(true);
     }
     let listing: NodeListing = context.client.fetch(&RequestPath::nodes()).await?;
-    // Of one that is lost everything was taken, and any other is not let go.
+    // The other nodes have already decided the outcome of a lost node's processes. A node in any other state cannot be
+    // forgotten.
     if !listing.nodes.iter().any(|node| node.id == id && node.presence == "left") {
         return Ok(true);
     }

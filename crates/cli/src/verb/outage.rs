@@ -1,11 +1,12 @@
-//! A store that does not answer: a node then knows of its own work alone.
+//! Messages for when the store does not answer and a node knows only its own processes.
 
 use crate::dispatch::VerbContext;
 use crate::failure::CliError;
 use crate::render::RenderTime;
 use longhaul_wire::api::Problem;
 
-/// Says that a list holds the work of one node alone, if that is so; `at` is when the list was made.
+/// Prints a note if a list contains only the processes of one node because the store does not answer. `at` is the time
+/// of the list.
 pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at: &str) {
     if let Some(since) = stale_since {
         let since = RenderTime::said(at, context.console.utc).clock(since);
@@ -14,7 +15,7 @@ pub(super) fn print_outage(context: &VerbContext, stale_since: Option<&str>, at:
     }
 }
 
-/// What an empty list means: with a store that does not answer, other nodes may run something.
+/// Returns the message for an empty list. While the store does not answer, other nodes may still run processes.
 pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     match stale_since {
         Some(_) => "this node stores no such process; processes of other nodes are unknown now".to_owned(),
@@ -22,7 +23,8 @@ pub(super) fn emptiness(stale_since: Option<&str>, nothing: &str) -> String {
     }
 }
 
-/// Refuses an order for all processes while nobody can tell which ones there are.
+/// Refuses an action on all processes while the store does not answer, because the processes of other nodes are
+/// unknown.
 pub(super) fn refuse_during_outage(stale_since: Option<&str>) -> Result<(), CliError> {
     if stale_since.is_none() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! `progress`
+//! Implements `progress`.
 
 use super::track::warn_of_stop;
 use crate::arguments::ProgressArgs;
@@ -9,7 +9,7 @@ use crate::failure::CliError;
 use crate::value::PercentArg;
 use longhaul_wire::api::{ActionReply, UpdateRequest};
 
-/// Reports how far the work has come.
+/// Reports the progress of a process.
 pub(crate) async fn progress(context: &VerbContext, args: &ProgressArgs) -> Result<i32, CliError> {
     let id = args.id.as_deref().filter(|id| !id.is_empty()).ok_or_else(|| CliError::Usage {
         what: "no process is given".to_owned(),

@@ -1,4 +1,4 @@
-//! `prune`
+//! Implements `prune`.
 
 use crate::arguments::{OutputFormat, PruneArgs};
 use crate::client::RequestPath;
@@ -9,7 +9,7 @@ use crate::render::bytes;
 use crate::value::{AgeArg, SizeArg};
 use longhaul_wire::api::{PruneReply, PruneRequest};
 
-/// Lets records of ended processes go.
+/// Deletes ended processes and their output.
 pub(crate) async fn prune(context: &VerbContext, args: &PruneArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let request = PruneRequest {

@@ -1,4 +1,4 @@
-//! `queue`
+//! Implements `queue`.
 
 use super::action::tell;
 use crate::arguments::{MoveArgs, OutputFormat, QueueArgs, QueueVerb};
@@ -12,7 +12,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{ActionReply, PriorityRequest, QueueListing, QueueRequest, SlotsRequest};
 use serde::Serialize;
 
-/// What programs are told.
+/// JSON output of the list of queues.
 #[derive(Serialize)]
 struct QueueJson<'a> {
     schema: &'static str,
@@ -20,7 +20,7 @@ struct QueueJson<'a> {
     listing: &'a QueueListing,
 }
 
-/// Shows queues, or changes one.
+/// Lists the queues, or changes one queue.
 pub(crate) async fn queue(context: &VerbContext, args: &QueueArgs) -> Result<i32, CliError> {
     if let Some(QueueVerb::Move(args)) = &args.verb {
         return move_to(context, args).await;
@@ -85,7 +85,7 @@ fn show(context: &VerbContext, listing: &QueueListing, wide: bool) -> Result<(),
     Ok(())
 }
 
-/// Moves a process that waits.
+/// Changes the priority of a waiting process, or its place in the queue.
 async fn move_to(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError> {
     let path = RequestPath::process_part(&args.id, "priority").with_some("revision", args.expected.revision);
     let request = PriorityRequest { priority: args.priority, first: args.first };
@@ -101,7 +101,7 @@ async fn move_to(context: &VerbContext, args: &MoveArgs) -> Result<i32, CliError
     Ok(DONE)
 }
 
-/// Says who holds a queue: the session, or else the user.
+/// Returns the name under which a hold is recorded: the session if set, otherwise the user name.
 fn by(context: &VerbContext) -> Option<String> {
     ["LONGHAUL_SESSION", "USER", "LOGNAME"].into_iter().find_map(|name| context.around.variable(name))
 }

@@ -1,4 +1,4 @@
-//! `reset`
+//! Implements `reset`.
 
 use super::status::all_pages;
 use crate::arguments::ResetArgs;
@@ -11,7 +11,7 @@ use crate::render::{label, short, waiting_line};
 use longhaul_wire::api::{ProcessView, ResetReply, ResetRequest};
 use std::collections::BTreeMap;
 
-/// Stops everything and lets all records go.
+/// Stops all processes and deletes all records.
 pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let ask = async |request: ResetRequest| context.client.send_slowly(&RequestPath::clear(), &request).await;

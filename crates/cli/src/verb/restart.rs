@@ -1,4 +1,4 @@
-//! `restart`
+//! Implements `restart`.
 
 use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover::{is_piped, left_open, note_ignored_input};
@@ -16,11 +16,11 @@ use longhaul_wire::api::{
     LaunchReply, ProcessView, RestartInterruptedReply, RestartInterruptedRequest, RestartRequest,
 };
 
-/// What becomes of input that nobody asked for.
+/// Reason why data in standard input is not forwarded.
 const NO_INPUT: &str =
     "a restart in the background, or of a command that was launched without input, passes no standard input";
 
-/// Runs processes again, as new ones.
+/// Runs processes again, as new processes.
 pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     if args.interrupted {
         return restart_interrupted(context, args).await;
@@ -53,7 +53,7 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     };
     let signals = ForegroundSignals::new()?;
     let launched = again(context, id, args.expected).await?;
-    // From here on the code is about the process, whatever goes wrong.
+    // From here on the exit code describes the process, even if a later step fails.
     let open = input_left_open(&launched.process);
     let hands_over = open.is_some() && is_piped();
     if !hands_over {
@@ -70,7 +70,8 @@ pub(crate) async fn restart(context: &VerbContext, args: &RestartArgs) -> Result
     }
 }
 
-/// Says of a command that reads what is sent to it that nothing is: what was handed over before was read once.
+/// Returns a hint if the restarted command reads its input from a pipe. The new process does not get the input that was
+/// forwarded to the original one, because that input could be read only once.
 fn input_left_open(process: &ProcessView) -> Option<String> {
     let reads = process.stdin.as_deref() == Some("pipe") && !ParsedStatus::of(process).is_ended();
     reads.then(|| {
@@ -85,7 +86,7 @@ fn print_input_hint(context: &VerbContext, open: Option<String>) {
     }
 }
 
-/// Restarts what was interrupted and has no successor yet, and says what is left out.
+/// Restarts interrupted processes that were not restarted yet, and prints which processes are skipped and why.
 async fn restart_interrupted(context: &VerbContext, args: &RestartArgs) -> Result<i32, CliError> {
     let project = context.global.project.clone().filter(|_| args.ids.is_empty());
     let RestartArgs { ids, with_children, dry_run, .. } = args.clone();

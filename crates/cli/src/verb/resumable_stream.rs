@@ -1,16 +1,16 @@
-//! A stream of what happens, whatever happens to the connection meanwhile.
+//! Event stream that survives a broken connection.
 
 use crate::client::{Client, EventStream, RequestPath, ServerEvent};
 use crate::failure::CliError;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a manager that went away may take to come back.
+/// Time limit for reconnecting to a manager after the connection broke.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The wait between two tries to find it again.
+/// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
 
-/// A stream that goes on where it was when the connection breaks.
+/// Event stream that resumes at its last cursor when the connection breaks.
 pub(super) struct ResumableStream<'a> {
     client: &'a Client,
     path: RequestPath,
@@ -22,15 +22,17 @@ pub(super) struct ResumableStream<'a> {
 }
 
 impl<'a> ResumableStream<'a> {
-    /// Asks for a stream after a cursor; with `follow` it is over only when the manager stays away.
+    /// Creates a stream of the events after a cursor. With `follow`, the stream ends only when no manager answers for
+    /// too long.
     pub(super) fn new(client: &'a Client, path: RequestPath, after: Option<String>, follow: bool) -> Self {
         let path = path.with("format", "sse").with("follow", if follow { "true" } else { "false" });
         Self { client, path, follow, stream: None, after, was_connected: false, lost_since: None }
     }
 
-    /// Gives the next thing that is told; none when all is.
+    /// Returns the next event. Returns `None` after the last event if the stream does not follow.
     ///
-    /// Dropping the future loses nothing.
+    /// # Cancel safety
+    /// Dropping the future loses no event.
     pub(super) async fn next(&mut self) -> Result<Option<ServerEvent>, CliError> {
         loop {
             match self.next_sent().await {
@@ -42,7 +44,7 @@ impl<'a> ResumableStream<'a> {
                     return Ok(Some(sent));
                 }
                 Ok(None) if !self.follow => return Ok(None),
-                // A manager that ends closes its streams; the next one may be there already.
+                // A manager that shuts down closes its streams. The next manager may be running already.
                 Ok(None) => {
                     self.survive(CliError::Broken { why: "the stream of events stopped".to_owned() }).await?;
                 }
@@ -63,7 +65,8 @@ impl<'a> ResumableStream<'a> {
         }
     }
 
-    /// Waits a moment if the manager may come back, and gives up if it did not for too long.
+    /// Waits for a moment before the next attempt to reconnect. Returns the failure if a retry cannot help or the time
+    /// limit is over.
     async fn survive(&mut self, failure: CliError) -> Result<(), CliError> {
         self.stream = None;
         if !self.follow || !failure.is_passing() || !self.was_connected {

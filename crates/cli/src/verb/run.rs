@@ -1,4 +1,4 @@
-//! `run`
+//! Implements `run`.
 
 use super::foreground::{ForegroundSignals, follow_in_foreground};
 use super::handover;
@@ -19,12 +19,12 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::time::Duration;
 
-/// How long a person waits for the pid of what was launched.
+/// Maximum wait for the pid of a launched process that is still pending. Only a launch with hints for people waits.
 const START: Duration = Duration::from_millis(400);
-/// The longest wait for a start: only the kernel knows whether a program can be executed.
+/// Maximum wait for an admitted process to start. Only the start itself shows that a program cannot be executed.
 const FAILED_START: Duration = Duration::from_secs(2);
 
-/// Runs a command.
+/// Launches a command.
 pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, CliError> {
     let hands_over = handover::is_wanted(args)?;
     let request =
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     let launched = submit(context, &args.work, request).await?;
     id_file.write(&launched.process.id)?;
     print_if_not_placeable(context, &launched.process);
-    // What was launched before, under the same key, has an input of its own.
+    // With a launch key that was used before, the first process is returned, which has an input of its own.
     let hands_over = hands_over && launched.created;
     let Some(signals) = signals else {
         let id = launched.process.id.clone();
@@ -55,7 +55,7 @@ pub(crate) async fn run(context: &VerbContext, args: &RunArgs) -> Result<i32, Cl
     follow_in_foreground(context, launched.process, signals, hands_over).await
 }
 
-/// Tells that no node may run it now, which a wrong name of a node or of a label comes to.
+/// Prints a note if no node may run the process at present. A misspelt node name or label has this effect.
 fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     let is_nowhere = process.pending.as_ref().is_some_and(|pending| pending.why == "no_node");
     if let Some(reason) = process.reason.as_deref().filter(|_| is_nowhere) {
@@ -64,25 +64,26 @@ fn print_if_not_placeable(context: &VerbContext, process: &ProcessView) {
     }
 }
 
-/// The file that an id goes to.
+/// File into which the id of a new process is written.
 ///
-/// It is made before the launch: what cannot be made must not leave a process behind that nobody knows.
+/// The file is created before the launch. Otherwise a failure to create it would leave a running process behind whose
+/// id the caller does not know.
 pub(super) struct IdFile<'a>(Option<(&'a std::path::Path, File)>);
 
 impl<'a> IdFile<'a> {
-    /// Makes it, if one is named.
+    /// Creates the file if `--id-file` is set.
     pub(super) fn of(work: &'a WorkArgs) -> Result<Self, CliError> {
         let Some(path) = work.id_file.as_deref() else {
             return Ok(Self(None));
         };
-        // A named pipe that nobody reads would hold up the launch.
+        // Without `NONBLOCK`, opening a named pipe without a reader would block the launch.
         let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or(0);
         let file = File::options().write(true).create(true).truncate(true).custom_flags(flags).open(path);
         let file = file.map_err(|source| CliError::file("write", path, source))?;
         Ok(Self(Some((path, file))))
     }
 
-    /// Writes the id, if there is a file for it.
+    /// Writes the id to the file, if there is a file.
     pub(super) fn write(self, id: &str) -> Result<(), CliError> {
         let Some((path, mut file)) = self.0 else {
             return Ok(());
@@ -95,7 +96,7 @@ impl<'a> IdFile<'a> {
     }
 }
 
-/// Tells which variables are not handed over.
+/// Prints the names of the variables that are not passed to the command because they are not UTF-8.
 fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &LaunchRequest) {
     let declared = request.command.as_ref().map(|command| &command.environment.declared);
     let mut lost = context.around.lost_variables();
@@ -106,9 +107,10 @@ fn warn_of_lost_variables(context: &VerbContext, args: &RunArgs, request: &Launc
     }
 }
 
-/// Asks for a launch, and says so if there was one like it before.
+/// Sends a launch request, and prints a note if its launch key was used before.
 ///
-/// A parent that was adopted and that the manager does not know is given up: it is one of another state.
+/// A parent that was inherited from the environment is dropped if the manager does not know it, because such a parent
+/// belongs to another manager's state.
 pub(super) async fn submit(
     context: &VerbContext,
     work: &WorkArgs,
@@ -146,7 +148,8 @@ pub(super) async fn submit(
     Ok(launched)
 }
 
-/// Asks for a launch; again after a broken connection if its key sees to it that there is one process only.
+/// Sends a launch request. After a broken connection the request is repeated only with a launch key, which ensures that
+/// only one process is created.
 async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchReply, CliError> {
     match context.client.send(&RequestPath::processes(), request).await {
         Err(CliError::Broken { .. }) if request.launch_key.is_some() => {
@@ -156,13 +159,13 @@ async fn ask(context: &VerbContext, request: &LaunchRequest) -> Result<LaunchRep
     }
 }
 
-/// Tells whether the manager knows no such process, whatever became of it.
+/// Returns true if the manager has no process with this id.
 async fn is_unknown(context: &VerbContext, id: &str) -> bool {
     let known: Result<ProcessView, CliError> = context.client.fetch(&RequestPath::process(id)).await;
     known.is_err_and(|failure| failure.slug() == "process_not_found")
 }
 
-/// Prints the id of what goes on in the background, and tells people what they can do with it.
+/// Prints the id of a process that runs in the background, and for people the commands that they can use on it.
 pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -> Result<i32, CliError> {
     let console = &context.console;
     let for_people = console.wants_hints();
@@ -189,7 +192,7 @@ pub(super) async fn announce(context: &VerbContext, mut launched: LaunchReply) -
     Ok(DONE)
 }
 
-/// Tells how a process ended, and what was probably meant if its program was a command line.
+/// Prints how a process ended. If the program was not found and its name is a shell command line, a hint follows.
 pub(super) fn print_end(context: &VerbContext, process: &ProcessView) {
     let console = &context.console;
     console.say(&ended_line(process, console.unicode));
@@ -201,7 +204,7 @@ pub(super) fn print_end(context: &VerbContext, process: &ProcessView) {
     }
 }
 
-/// Tells whether a shell would have understood these words, and only a shell.
+/// Returns true if these words contain shell syntax, so that only a shell could execute them.
 fn is_command_line(words: &[String]) -> bool {
     let [program, arguments @ ..] = words else { return false };
     let is_operator =
@@ -209,7 +212,7 @@ fn is_command_line(words: &[String]) -> bool {
     program.contains([' ', ';', '|', '&', '<', '>', '$', '=']) || arguments.iter().any(is_operator)
 }
 
-/// Names what was launched, unless nobody wants to know.
+/// Adds the id of the launched process to an output failure, unless the reader has closed the output.
 pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     if failure.is_closed_output() {
         return failure;
@@ -220,7 +223,7 @@ pub(super) fn untold(failure: CliError, id: &str) -> CliError {
     failure
 }
 
-/// Gives a launch a moment to start, so that its pid can be told, or why it has none.
+/// Waits up to `patience` for a process to start, so that its pid or its start failure can be shown.
 async fn started(context: &VerbContext, process: ProcessView, patience: Duration) -> ProcessView {
     if ParsedStatus::of(&process).has_started() {
         return process;

@@ -1,4 +1,4 @@
-//! `send`
+//! Implements `send`.
 
 use crate::arguments::{OutputFormat, SendArgs};
 use crate::client::RequestPath;
@@ -14,9 +14,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::sleep;
 
-/// What is read here goes on in parts of this size.
+/// Maximum number of bytes of input that are sent in one request.
 const PART: usize = 256 * 1024;
-/// The wait before a manager that cannot take input right now is asked again.
+/// Delay before a request is repeated after the manager could not accept input.
 const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 /// Writes to the standard input of a process.
@@ -27,7 +27,7 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
             let line = if args.no_newline { text.to_owned() } else { format!("{text}\n") };
             sending.bytes(line.as_bytes()).await?;
         }
-        // Who only closes has nothing to say, and whatever is open here might never end.
+        // With `--close` and no text, standard input is not read, because it might never end.
         None if args.close => {}
         None | Some(_) => sending.all_of(tokio::io::stdin()).await?,
     }
@@ -44,21 +44,21 @@ pub(crate) async fn send(context: &VerbContext, args: &SendArgs) -> Result<i32, 
     Ok(DONE)
 }
 
-/// Whether the manager refused the bytes before it wrote any of them, and may take them later.
+/// Returns true if the manager refused the bytes before it wrote any of them, and may accept them later.
 fn is_untouched(failure: &CliError) -> bool {
     failure.is_of_store() || matches!(failure.slug(), "input_unavailable" | "shutting_down")
 }
 
-/// What becomes of input that the process does not read.
+/// Rule for input that the process does not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum UnreadInput {
-    /// The sender fails, and tells how much was taken.
+    /// The upload fails and reports how many bytes were accepted.
     GivesUp,
-    /// The sender waits until the process reads again.
+    /// The upload waits until the process reads again.
     Waits,
 }
 
-/// Input on its way.
+/// Upload of bytes to the standard input of a process.
 pub(super) struct StdinUpload<'a> {
     context: &'a VerbContext,
     path: RequestPath,
@@ -72,12 +72,12 @@ impl<'a> StdinUpload<'a> {
         Self { context, path: RequestPath::process_part(id, "input"), reply, unread }
     }
 
-    /// How many bytes were taken so far.
+    /// Returns the number of bytes that were accepted so far.
     pub(super) const fn taken(&self) -> u64 {
         self.reply.bytes
     }
 
-    /// Passes on what comes as it comes, until its end.
+    /// Forwards all data from `source` as it arrives, until its end.
     pub(super) async fn all_of(&mut self, mut source: impl AsyncRead + Unpin) -> Result<(), CliError> {
         let mut part = vec![0; PART];
         loop {
@@ -94,7 +94,7 @@ impl<'a> StdinUpload<'a> {
         }
     }
 
-    /// Writes all of this, as long as somebody reads it.
+    /// Sends all bytes. If the process does not read them, the rule in `unread` applies.
     async fn bytes(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -123,7 +123,7 @@ impl<'a> StdinUpload<'a> {
         Ok(())
     }
 
-    /// Whether the manager was told nothing yet, so that nobody knows whether there is such a process.
+    /// Returns true if no byte was accepted, so that it is not even known whether the process exists.
     const fn asked_nothing(&self) -> bool {
         self.reply.bytes == 0
     }

@@ -1,4 +1,4 @@
-//! `session`
+//! Implements `session`.
 
 use super::action::print_session_end;
 use super::outage::{emptiness, print_outage};
@@ -13,7 +13,7 @@ use longhaul_view::clean_label;
 use longhaul_wire::api::{EndSessionRequest, OutcomesReply, SessionListing};
 use serde::Serialize;
 
-/// Does something with a session.
+/// Lists the sessions, or ends one session.
 pub(crate) async fn session(context: &VerbContext, args: &SessionArgs) -> Result<i32, CliError> {
     match &args.verb {
         SessionVerb::List => list(context).await,
@@ -21,7 +21,7 @@ pub(crate) async fn session(context: &VerbContext, args: &SessionArgs) -> Result
     }
 }
 
-/// What programs are told.
+/// JSON output of the list of sessions.
 #[derive(Serialize)]
 struct SessionJson<'a> {
     schema: &'static str,
@@ -29,7 +29,7 @@ struct SessionJson<'a> {
     listing: &'a SessionListing,
 }
 
-/// Shows the sessions.
+/// Prints the list of sessions.
 async fn list(context: &VerbContext) -> Result<i32, CliError> {
     let listing: SessionListing = context.client.fetch(&RequestPath::sessions()).await?;
     let console = &context.console;
@@ -56,7 +56,6 @@ async fn list(context: &VerbContext) -> Result<i32, CliError> {
     Ok(DONE)
 }
 
-/// Ends a session.
 async fn end(context: &VerbContext, args: &SessionEndArgs) -> Result<i32, CliError> {
     if args.grace.is_some() && args.policy != Some(SessionRule::Grace) {
         return Err(CliError::Usage {

@@ -1,4 +1,4 @@
-//! `stats`
+//! Implements `stats`.
 
 use crate::arguments::{OutputFormat, StatsArgs};
 use crate::client::RequestPath;
@@ -10,7 +10,7 @@ use crate::verb::damage::print_damage;
 use longhaul_wire::api::StatsView;
 use serde::Serialize;
 
-/// What programs are told.
+/// JSON output of the statistics.
 #[derive(Serialize)]
 struct StatsJson<'a> {
     schema: &'static str,
@@ -18,7 +18,7 @@ struct StatsJson<'a> {
     stats: &'a StatsView,
 }
 
-/// Counts processes by level.
+/// Prints the number of processes on each level.
 pub(crate) async fn stats(context: &VerbContext, args: &StatsArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let path = RequestPath::stats()

@@ -1,4 +1,4 @@
-//! `status`
+//! Implements `status`.
 
 use super::outage::{emptiness, print_outage};
 use super::{complained, first_failed};
@@ -20,18 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Processes on one page of an answer.
+/// Number of processes on one page of a response.
 const PAGE: u32 = 200;
-/// The most processes that are read only to be counted.
+/// Maximum number of processes that are read only to be counted.
 const MAX_COUNTED: u32 = 10_000;
-/// The type of what hooks run.
+/// Type of the processes that execute hooks.
 const HOOK_TYPE: &str = "custom:hook";
-/// The longest time between two looks, for what no long poll tells of.
+/// Maximum time between two updates of a watch. The long poll does not report every change.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
-/// The most processes that one long poll names.
+/// Maximum number of processes in one long poll.
 const MAX_WATCHED: usize = 50;
 
-/// What programs are told.
+/// JSON output of the list of processes.
 #[derive(Serialize)]
 struct StatusJson<'a> {
     schema: &'static str,
@@ -41,15 +41,15 @@ struct StatusJson<'a> {
     stale_since: Option<&'a str>,
 }
 
-/// What is meant by the targets.
+/// Processes that the arguments select.
 enum StatusTargets {
-    /// A list, with this project if one is named.
+    /// A list of processes, limited to this project if it is set.
     List(Option<String>),
-    /// These processes.
+    /// Individual processes.
     Processes(Vec<ProcessView>),
 }
 
-/// Shows what lives, or everything about processes that are named.
+/// Lists live processes, or prints the details of the named processes.
 pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i32, CliError> {
     let mut seen = ShownStatus::default();
     loop {
@@ -90,7 +90,7 @@ pub(crate) async fn status(context: &VerbContext, args: &StatusArgs) -> Result<i
     }
 }
 
-/// Collects the pages of a list, up to `most` processes.
+/// Reads all pages of a list, up to `most` processes. `None` means no limit.
 pub(super) async fn all_pages(
     context: &VerbContext,
     path: RequestPath,
@@ -132,7 +132,7 @@ async fn meant(context: &VerbContext, args: &StatusArgs) -> Result<(StatusTarget
     Ok((StatusTargets::Processes(processes), first_failed(codes)))
 }
 
-/// Takes a word that names no process as a project, if anything was run in one of that name.
+/// Interprets a word that is not a process as a project name, if any process was run in such a project.
 async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result<Option<String>, CliError> {
     if failure.slug() != "process_not_found" {
         return Err(failure);
@@ -140,17 +140,17 @@ async fn project(context: &VerbContext, word: &str, failure: CliError) -> Result
     let path = RequestPath::processes().with("project", word).with("all", "true").with("limit", "1");
     match context.client.fetch::<ProcessList>(&path).await {
         Ok(list) if !list.processes.is_empty() => Ok(Some(word.to_owned())),
-        // A word that cannot be the name of a project either names nothing.
+        // A request that fails because the word is not a valid project name counts as no match.
         Ok(_) | Err(_) => Err(unknown(context, word, failure).await),
     }
 }
 
-/// Says that a word names neither a process nor a project, and what is called almost so.
+/// Returns the error for a word that is neither a process nor a project, with a similar name as a hint.
 async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliError {
     let CliError::Problem { mut problem } = failure else { return failure };
     problem.title = format!("no process and no project has the name {word:?}");
     let of_session = RequestPath::processes().with("session", word).with("all", "true").with("limit", "1");
-    // A word that cannot be the name of a session is refused, and names none.
+    // A request that fails because the word is not a valid session name counts as no match.
     if context.client.fetch::<ProcessList>(&of_session).await.is_ok_and(|list| !list.processes.is_empty()) {
         problem.help = Some(format!(
             "longhaul status -a --session {}      lists the session of that name",
@@ -168,7 +168,7 @@ async fn unknown(context: &VerbContext, word: &str, failure: CliError) -> CliErr
     CliError::Problem { problem }
 }
 
-/// Asks for one process with all that can be told.
+/// Returns the request path for one process with its resource usage.
 fn page_of(reference: &str) -> RequestPath {
     RequestPath::process(reference).with("usage", "true")
 }
@@ -180,14 +180,14 @@ async fn listed(
 ) -> Result<ProcessList, CliError> {
     let path = path_of(context, args, project);
     if args.latest {
-        // The newest process is never one that a hook runs, unless a type is asked for.
+        // `--latest` skips processes that hooks started, unless a type was requested.
         let hooks = args.kind.is_none().then_some(HOOK_TYPE);
         return context.client.fetch(&path.with_some("not_type", hooks).with("limit", "1")).await;
     }
     all_pages(context, path, args.limit).await
 }
 
-/// Reads on behind a list that was cut off, so that all can be counted.
+/// Reads the rest of a list that was cut off, so that all processes can be counted.
 async fn rest(
     context: &VerbContext,
     args: &StatusArgs,
@@ -236,7 +236,7 @@ fn nothing(args: &StatusArgs, project: Option<&str>) -> String {
     }
 }
 
-/// Waits until something may have changed.
+/// Waits until one of the live processes has ended, or until the refresh interval is over.
 async fn change(context: &VerbContext, processes: &[ProcessView]) -> Result<(), CliError> {
     let live: Vec<&ProcessView> =
         processes.iter().filter(|process| !ParsedStatus::of(process).is_ended()).take(MAX_WATCHED).collect();
@@ -253,29 +253,29 @@ async fn change(context: &VerbContext, processes: &[ProcessView]) -> Result<(), 
     Ok(())
 }
 
-/// Tells whether what is printed is not a table for people.
+/// Returns true if the output format is not a table for people.
 fn is_for_programs(context: &VerbContext) -> bool {
     context.console.is_json() || context.console.format == Some(OutputFormat::Name)
 }
 
-/// Tells whether a watch shows all of it again, instead of only what has changed.
+/// Returns true if a watch redraws the whole screen instead of printing only changed rows.
 fn redraws(context: &VerbContext) -> bool {
     context.console.out.terminal && !context.console.is_json()
 }
 
-/// What was shown before, so that a watch tells of changes only.
+/// State that was shown last, so that a watch prints only changes.
 #[derive(Default)]
 struct ShownStatus {
     shown: bool,
     processes: BTreeMap<String, ProcessView>,
-    /// Since when the store is away, as it was told last.
+    /// Time since when the store does not answer, as last shown.
     stale_since: Option<String>,
-    /// Those that were named.
+    /// Ids of the damaged records that were already shown.
     damaged: BTreeSet<String>,
 }
 
 impl ShownStatus {
-    /// Says once which records are damaged.
+    /// Prints the ids of damaged records, each id only once.
     fn print_damaged(&mut self, context: &VerbContext, list: &ProcessList) {
         let new: Vec<&str> = list
             .damaged
@@ -286,7 +286,7 @@ impl ShownStatus {
         print_damage(&context.console, &new);
     }
 
-    /// Says once that nobody can tell how all else stands.
+    /// Prints a note once when the store stops answering, because the list is then incomplete.
     fn print_outage(&mut self, context: &VerbContext, list: &ProcessList) {
         if list.stale_since != self.stale_since {
             print_outage(context, list.stale_since.as_deref(), &list.at);
@@ -325,7 +325,7 @@ impl ShownStatus {
         console.print(&text)
     }
 
-    /// Adds what has ended since it was shown, and has left the list with that.
+    /// Adds processes that were shown before and have left the list because they ended.
     async fn add_ended(&mut self, context: &VerbContext, list: &mut ProcessList) {
         let listed: BTreeSet<&str> = list.processes.iter().map(|process| process.id.as_str()).collect();
         let is_missing = |process: &&ProcessView| {
@@ -336,7 +336,7 @@ impl ShownStatus {
         for id in missing {
             match context.client.fetch::<ProcessView>(&RequestPath::process(&id)).await {
                 Ok(process) if ParsedStatus::of(&process).is_ended() => list.processes.push(process),
-                // It is there, and no longer wanted; or it is forgotten.
+                // The process is live but no longer matches the filter, or its record was pruned.
                 Ok(_) => drop(self.processes.remove(&id)),
                 Err(failure) if failure.slug() == "process_not_found" => drop(self.processes.remove(&id)),
                 Err(_asked_again_next_time) => {}
@@ -362,7 +362,7 @@ impl ShownStatus {
     }
 }
 
-/// Tells whether more has changed than the time that it runs.
+/// Returns true if anything but the run time has changed.
 fn is_news(before: &ProcessView, after: &ProcessView) -> bool {
     (before.revision, &before.status, &before.stage, before.progress)
         != (after.revision, &after.status, &after.stage, after.progress)

@@ -1,4 +1,4 @@
-//! The verbs against a manager that answers as told.
+//! Tests of the subcommands against a fake manager with given responses.
 
 mod act;
 mod events;
@@ -27,7 +27,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-/// What came of a command line.
+/// Result of a command line: outcome, output and received requests.
 struct Came {
     outcome: Result<i32, CliError>,
     out: String,
@@ -37,7 +37,7 @@ struct Came {
 }
 
 impl Came {
-    /// Gives the body of a request.
+    /// Returns the body of the request at this index.
     fn body(&self, index: usize) -> Value {
         serde_json::from_str(&self.bodies[index]).unwrap()
     }
@@ -50,12 +50,12 @@ impl Came {
     }
 }
 
-/// Says a command line to a manager that answers so.
+/// Runs a command line against a fake manager that responds with `answer`.
 fn said(line: &str, terminal: bool, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     said_from(surroundings(), line, terminal, None, answer)
 }
 
-/// Says it where standard output cannot be written for this reason.
+/// Runs a command line. If `unwritable` is set, every write to standard output fails with this error.
 fn said_to(
     line: &str,
     terminal: bool,
@@ -65,7 +65,7 @@ fn said_to(
     said_from(surroundings(), line, terminal, unwritable, answer)
 }
 
-/// Says it where the variable ODD is no text.
+/// Runs a command line in an environment whose variable `ODD` is not UTF-8.
 fn said_lost(line: &str, answer: impl Fn(&FakeRequest) -> FakeResponse + 'static) -> Came {
     said_from(surroundings().with_lost("ODD"), line, false, None, answer)
 }

@@ -1,4 +1,4 @@
-//! `track`
+//! Implements `track`.
 
 use super::action::tell;
 use super::run::{IdFile, announce, submit};
@@ -49,7 +49,8 @@ async fn progress(context: &VerbContext, args: &TrackProgressArgs) -> Result<i32
     Ok(DONE)
 }
 
-/// Whoever reports on work that was asked to end is told so in every answer, wherever it reads.
+/// Prints a warning if the process is being stopped. Every progress report prints it, so that the reporter sees it in
+/// any case.
 pub(super) fn warn_of_stop(context: &VerbContext, process: &ProcessView) {
     if process.status == "stopping" {
         let why = process.reason.as_deref().unwrap_or("the work received a stop request");
@@ -76,7 +77,7 @@ async fn fail(context: &VerbContext, args: &TrackFailArgs) -> Result<i32, CliErr
     Ok(DONE)
 }
 
-/// Reads what came of it.
+/// Returns the result of the work from the argument, a file or standard input. Returns `None` if no result was given.
 fn result(args: &TrackCompleteArgs) -> Result<Option<Value>, CliError> {
     let text = match (&args.result, &args.result_file) {
         (Some(text), _) => text.clone(),

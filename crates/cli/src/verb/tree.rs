@@ -1,4 +1,4 @@
-//! `tree`
+//! Implements `tree`.
 
 use super::outage::{emptiness, print_outage};
 use super::status::all_pages;
@@ -13,14 +13,14 @@ use longhaul_wire::api::{ProcessList, ProcessView, ProcessesReply};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What programs are told.
+/// JSON output of the tree.
 #[derive(Serialize)]
 struct TreeJson<'a> {
     schema: &'static str,
     processes: &'a [ProcessView],
 }
 
-/// Shows processes below those that started them.
+/// Prints processes as a tree of parents and children.
 pub(crate) async fn tree(context: &VerbContext, args: &TreeArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let (processes, stale_since) = match &args.id {
@@ -56,7 +56,7 @@ async fn below(context: &VerbContext, id: &str) -> Result<Vec<ProcessView>, CliE
     Ok(reply.processes)
 }
 
-/// Collects what lives with the ancestors that lead to it, or everything; oldest first.
+/// Returns the live processes with their ancestors, or all processes; the oldest process comes first.
 async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, Option<String>), CliError> {
     let path = RequestPath::processes()
         .with_some("all", all.then_some(true))
@@ -72,7 +72,7 @@ async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, O
     for root in roots {
         match below(context, &root).await {
             Ok(whole) => add_ancestors(&mut processes, whole),
-            // What led to it was let go.
+            // The root of the tree was pruned, so the ancestors cannot be shown.
             Err(failure) if failure.slug() == "process_not_found" => {}
             Err(failure) => return Err(failure),
         }
@@ -80,7 +80,7 @@ async fn forest(context: &VerbContext, all: bool) -> Result<(Vec<ProcessView>, O
     Ok((processes, stale_since))
 }
 
-/// Adds those of a whole tree that lead to what is known, and what lives.
+/// Adds processes of a complete tree to the list: all live processes, and all ancestors of live or listed processes.
 fn add_ancestors(processes: &mut Vec<ProcessView>, whole: Vec<ProcessView>) {
     let mut known: BTreeSet<String> = processes.iter().map(|process| process.id.clone()).collect();
     let parents: BTreeMap<&str, &str> = whole

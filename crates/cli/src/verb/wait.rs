@@ -1,4 +1,4 @@
-//! `wait`
+//! Implements `wait`.
 
 mod session;
 
@@ -17,18 +17,18 @@ use serde::Serialize;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How long a manager that went away may take to come back.
+/// Time limit for reconnecting to a manager after the connection broke.
 const RECONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The wait between two tries to find it again.
+/// Delay between two attempts to reconnect.
 const STEP: Duration = Duration::from_millis(100);
-/// The wait before a store that does not answer is asked again.
+/// Delay before a request is repeated after the store did not answer.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
-/// How often a person who watches is told how far the work is.
+/// Interval at which progress is shown on a terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(2);
-/// The most processes that one long poll names; the others have their turn when one of these has ended.
+/// Maximum number of processes in one long poll. Further processes are included as soon as one of these has ended.
 const MAX_NAMED: usize = 200;
 
-/// What programs are told.
+/// JSON output of the final state.
 #[derive(Serialize)]
 struct WaitJson<'a> {
     schema: &'static str,
@@ -36,7 +36,7 @@ struct WaitJson<'a> {
     reply: &'a WaitReply,
 }
 
-/// Waits until processes have ended, or started, and gives the exit code of the one that decides.
+/// Waits until processes have ended, started or become ready. Returns the exit code of the process that decides.
 pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, CliError> {
     if let Some(session) = args.session.as_ref().filter(|_| args.prints_completions()) {
         return session::wait_for_session(context, args, session).await;
@@ -59,7 +59,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             known.push(Some(process));
         }
     }
-    // A person sees at once where it stands.
+    // The first poll returns at once, so that a terminal shows the current state immediately.
     let mut glance = Duration::ZERO;
     loop {
         let waiting: Vec<usize> = known
@@ -75,7 +75,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
         let slice = if bar.is_shown() { Some(left.map_or(glance, |left| left.min(glance))) } else { left };
         glance = PROGRESS_INTERVAL;
         let reply = match ask(context, args.goal, named(&ids, &waiting), slice).await {
-            // They are known, and go on without it.
+            // The processes are known and continue without the store, so keep waiting.
             Err(failure) if failure.is_of_store() && known.iter().any(Option::is_some) => {
                 sleep(RETRY_DELAY).await;
                 WaitReply { processes: Vec::new(), timed_out: true }
@@ -97,7 +97,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
             break;
         }
         if nothing_new && !reply.timed_out {
-            // The manager means something that this version does not know; it is not asked without a pause.
+            // The manager returned early for a reason that this version does not know. The delay avoids a busy loop.
             sleep(STEP).await;
         }
     }
@@ -105,7 +105,7 @@ pub(crate) async fn wait(context: &VerbContext, args: &WaitArgs) -> Result<i32, 
     conclude(context, args, known)
 }
 
-/// Asks a long poll, again if the manager goes away meanwhile.
+/// Sends a long poll, and repeats it if the manager restarts meanwhile.
 pub(super) async fn patiently(
     context: &VerbContext,
     path: &RequestPath,
@@ -117,7 +117,7 @@ pub(super) async fn patiently(
             Err(failure) if failure.is_passing() => failure,
             outcome => return outcome,
         };
-        // One that was never there was started already, if it could be.
+        // If no manager answered the first request, the client has already tried to start one. A retry would not help.
         if matches!(failure, CliError::Down { .. }) && lost_since.is_none() {
             return Err(failure);
         }
@@ -129,7 +129,7 @@ pub(super) async fn patiently(
     }
 }
 
-/// Gives all processes of a session; what was launched first goes first.
+/// Returns all processes of a session; the oldest process comes first.
 async fn of_session(context: &VerbContext, session: &str) -> Result<Vec<ProcessView>, CliError> {
     let path = RequestPath::processes().with("all", "true").with("session", session);
     let mut processes = all_pages(context, path, None).await?.processes;
@@ -141,7 +141,7 @@ fn named<'a>(ids: &'a [String], waiting: &'a [usize]) -> impl Iterator<Item = &'
     waiting.iter().filter_map(|index| ids.get(*index)).map(String::as_str).take(MAX_NAMED)
 }
 
-/// Asks for the first of those that are still waited for: each is told of when its turn comes.
+/// Waits until the first of these processes reaches the goal, or until `slice` is over.
 async fn ask(
     context: &VerbContext,
     goal: WaitGoal,
@@ -206,7 +206,7 @@ fn conclude(
     }
     let reply = WaitReply { processes, timed_out };
     match context.console.format {
-        // Its notices were told, one a line.
+        // The completions of the session were already printed, one on each line.
         Some(OutputFormat::Json | OutputFormat::Ndjson) if args.prints_completions() => {}
         Some(OutputFormat::Json | OutputFormat::Ndjson) => {
             context.console.print_json(&WaitJson { schema: "longhaul/wait/v1", reply: &reply })?;
@@ -217,7 +217,7 @@ fn conclude(
         }
         Some(OutputFormat::Table | OutputFormat::Wide) | None => {}
     }
-    // A failure among those that have ended does not hide that others still run.
+    // After a timeout, the exit code reports the timeout even if a process has failed.
     Ok(first.filter(|_| !timed_out).unwrap_or(WAIT_TIMED_OUT))
 }
 
@@ -230,7 +230,7 @@ fn code_of(process: &ProcessView, goal: WaitGoal) -> i32 {
     }
 }
 
-/// What a person sees while it lasts.
+/// Progress display on a terminal during a wait.
 struct WaitProgress {
     bar: Option<ProgressBar>,
     unicode: bool,

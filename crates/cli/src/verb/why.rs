@@ -1,4 +1,4 @@
-//! `why`
+//! Implements `why`.
 
 use super::status::all_pages;
 use crate::arguments::{OutputFormat, WhyArgs};
@@ -10,7 +10,7 @@ use crate::prompt::one_of;
 use crate::render::{RenderTime, why as text_of};
 use longhaul_wire::api::WhyView;
 
-/// Says why a process waits.
+/// Explains why a process waits.
 pub(crate) async fn why(context: &VerbContext, args: &WhyArgs) -> Result<i32, CliError> {
     let console = &context.console;
     let Some(id) = meant(context, args).await? else {

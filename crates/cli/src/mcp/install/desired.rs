@@ -1,43 +1,43 @@
-//! What the entry of longhaul is to say, and what of an entry that is there already is not ours to change.
+//! Desired content of the longhaul entry, and the rules for merging it into an existing entry.
 
 use serde_json::{Map, Value};
 
-/// Members that mean a server somewhere else, which is asked over a network.
+/// Members that mark an entry as a remote server, which is reached over a network.
 const ELSEWHERE: [&str; 3] = ["url", "httpUrl", "serverUrl"];
 
-/// What an entry is to say, in the order in which it is written.
+/// Desired members of the entry, in the order in which they are written.
 #[derive(Clone, Debug)]
 pub(super) struct DesiredEntry(pub(super) Vec<EntryMember>);
 
-/// A member of an entry.
+/// Desired member of the entry.
 #[derive(Clone, Debug)]
 pub(super) struct EntryMember {
     pub(super) key: &'static str,
-    /// A text, a truth value, or an array of texts.
+    /// A string, a boolean or an array of strings.
     pub(super) value: Value,
     pub(super) rule: MergeRule,
 }
 
-/// What becomes of a member that says something else already.
+/// Rule for a member that already exists with a different value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MergeRule {
-    /// It is changed.
+    /// Overwrite the value.
     Ours,
-    /// It stays: the user may have had a reason.
+    /// Leave the value unchanged, because the user may have set it deliberately.
     Offered,
-    /// The entry is of another kind, and not ours to change.
+    /// Refuse the change, because the entry is of another kind and belongs to the user.
     Kind,
 }
 
-/// A text with the entry in it.
+/// Configuration text with the entry inserted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct EditedConfig {
     pub(super) text: String,
-    /// Whether the entry was switched off by the user, and still is.
+    /// True if the user has disabled the entry. The edit leaves it disabled.
     pub(super) is_off: bool,
 }
 
-/// Why a text cannot be changed without changing more of it than one entry.
+/// Reason why the entry cannot be inserted without changing other parts of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EditError {
     #[error("it is not plain JSON (comments and trailing commas are not supported): {error}")]
@@ -53,7 +53,7 @@ pub(super) enum EditError {
 }
 
 impl DesiredEntry {
-    /// Gives the members that an entry lacks or says otherwise.
+    /// Returns the members that the existing entry lacks or that must be overwritten in it.
     pub(super) fn changes(&self, found: &Map<String, Value>) -> Result<Vec<&EntryMember>, EditError> {
         if let Some(key) = ELSEWHERE.into_iter().find(|key| found.contains_key(*key)) {
             return Err(EditError::Elsewhere { key });
@@ -72,18 +72,18 @@ impl DesiredEntry {
     }
 }
 
-/// Whether an entry is switched off.
+/// Returns true if the user has disabled the entry.
 pub(super) fn is_off(found: &Map<String, Value>) -> bool {
     found.get("disabled") == Some(&Value::Bool(true)) || found.get("enabled") == Some(&Value::Bool(false))
 }
 
-/// How lines of a text end.
+/// Returns the line ending that the text uses.
 pub(super) fn newline(text: &str) -> &'static str {
     let first = text.split_inclusive('\n').next().unwrap_or_default();
     if first.ends_with("\r\n") { "\r\n" } else { "\n" }
 }
 
-/// A text without the mark that some editors begin files with, and that mark.
+/// Splits a leading byte order mark from the text. Returns the mark (or an empty string) and the rest.
 pub(super) fn without_mark(text: &str) -> (&'static str, &str) {
     text.strip_prefix('\u{feff}').map_or(("", text), |rest| ("\u{feff}", rest))
 }

@@ -1,4 +1,4 @@
-//! Puts the entry into JSON, and leaves every other byte as it is.
+//! Inserts the entry into a JSON file and leaves every other byte unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use object::ObjectSpan;
@@ -6,10 +6,10 @@ use serde_json::{Map, Value};
 
 mod object;
 
-/// How far lines are indented where nothing says it.
+/// Default indentation for each level, if the file does not show its own.
 const INDENT: &str = "  ";
 
-/// The text with an entry below two keys.
+/// Returns the text with the entry under the keys `group` and `name`.
 pub(super) fn with_entry(
     text: &str,
     group: &str,
@@ -37,14 +37,14 @@ pub(super) fn with_entry(
         let whole = wish.0.iter().map(|member| (member.key.to_owned(), member.value.clone()));
         entries.insert(name.to_owned(), whole.collect());
     }
-    // What was read wrongly is never written.
+    // Guards against errors in the text edit: the result must parse to exactly the expected value.
     if serde_json::from_str::<Value>(&after).ok() != Some(expected) {
         return Err(EditError::Layout);
     }
     Ok(EditedConfig { text: format!("{mark}{after}"), is_off: is_switched_off })
 }
 
-/// The text with one member of an entry that is there already.
+/// Returns the text with one member of an existing entry changed or added.
 fn with_member(text: &str, group: &str, name: &str, member: &EntryMember) -> Option<String> {
     let top = ObjectSpan::top(text)?;
     let entry = top.object(text, group)?.object(text, name)?;
@@ -63,7 +63,7 @@ fn with_member(text: &str, group: &str, name: &str, member: &EntryMember) -> Opt
     }
 }
 
-/// The text with an entry in place of what is there, if anything is.
+/// Returns the text with the whole entry inserted, or replaced if it exists.
 fn with_whole(text: &str, group: &str, name: &str, wish: &DesiredEntry) -> Option<String> {
     let top = ObjectSpan::top(text)?;
     let (unit, newline) = (unit(&top, text), newline(text));
@@ -83,12 +83,12 @@ fn with_whole(text: &str, group: &str, name: &str, wish: &DesiredEntry) -> Optio
     }
 }
 
-/// How far the lines of this file are indented.
+/// Returns the indentation that this file uses for each level.
 fn unit(top: &ObjectSpan, text: &str) -> String {
     top.indent(text).unwrap_or_else(|| INDENT.to_owned())
 }
 
-/// An entry over several lines, as it stands below two keys.
+/// Returns the entry as text on several lines, indented for its place under two keys.
 fn whole(wish: &DesiredEntry, unit: &str, newline: &str) -> String {
     let members: Vec<String> = wish
         .0

@@ -1,4 +1,4 @@
-//! A file of somebody else: looked at, and replaced as a whole if it is still what it was.
+//! Reads a configuration file of another program, and replaces it atomically if it has not changed since.
 
 use crate::failure::CliError;
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
@@ -6,19 +6,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
-/// The permissions of a file that is made: what agents keep beside it may be secret.
+/// Permissions of a new file. They are strict because agents also store secrets in this file.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// A file as it was found.
+/// Configuration file with the content that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ConfigFile {
-    /// The file itself, never a link to it.
+    /// Path of the file, with symbolic links resolved.
     pub(super) path: PathBuf,
-    /// What is in it; none if it is not there.
+    /// Content of the file; `None` if the file does not exist.
     pub(super) text: Option<String>,
 }
 
-/// What is not replaced, and why.
+/// Reason why a path cannot be replaced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum FileProblem {
     #[error("it is a link to {}, which does not exist", to.display())]
@@ -28,10 +28,10 @@ pub(super) enum FileProblem {
 }
 
 impl ConfigFile {
-    /// Looks at a file. Where it is a link, what it leads to is meant.
+    /// Reads a configuration file. A symbolic link is resolved first.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// Fails if the file cannot be read.
     pub(super) fn look(path: PathBuf) -> Result<Result<Self, FileProblem>, CliError> {
         let link = match fs::symlink_metadata(&path) {
             Ok(found) => found.is_symlink(),
@@ -56,10 +56,10 @@ impl ConfigFile {
         Ok(Ok(Self { path: real, text: Some(text) }))
     }
 
-    /// Replaces it: all of it or nothing. Its owner and its permissions stay.
+    /// Replaces the content of the file atomically. Owner and permissions are preserved.
     ///
     /// # Errors
-    /// It cannot be written, or changed meanwhile.
+    /// Fails if the file cannot be written, or if it was changed after it was read.
     pub(super) fn replace(&self, text: &str) -> Result<(), CliError> {
         match self.try_replace(text) {
             Ok(true) => Ok(()),
@@ -72,7 +72,7 @@ impl ConfigFile {
         }
     }
 
-    /// Replaces it; false if it is not what it was.
+    /// Replaces the content of the file. Returns false if the file was changed after it was read.
     fn try_replace(&self, text: &str) -> io::Result<bool> {
         let directory = self.path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(directory)?;
@@ -81,13 +81,13 @@ impl ConfigFile {
         let fresh = directory.join(format!(".{name}.longhaul-{}", std::process::id()));
         let replaced = (|| {
             fill(&fresh, text, found.as_ref())?;
-            // Looked at last, so that hardly anything can happen in between.
+            // This check comes last, so that only a very short time remains in which the file could change unnoticed.
             if !self.is_as_it_was()? {
                 return Ok(false);
             }
             match self.text {
                 Some(_) => fs::rename(&fresh, &self.path)?,
-                // Unlike a rename, a link never takes the place of what came meanwhile.
+                // Unlike `rename`, `hard_link` fails if another program has created the file in the meantime.
                 None => match fs::hard_link(&fresh, &self.path) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
                     linked => linked?,
@@ -96,12 +96,13 @@ impl ConfigFile {
             File::open(directory)?.sync_all()?;
             Ok(true)
         })();
-        // What is left of it helps nobody.
+        // Removes the temporary file. After a successful rename it does not exist, so errors are ignored.
         let _ = fs::remove_file(&fresh);
         replaced
     }
 
-    /// What is to be kept of it. A file that may not be written is not replaced either.
+    /// Returns the owner and permissions to preserve. Fails if the file is not writable, because a read-only file must
+    /// not be replaced. Returns `None` if the file does not exist.
     fn found(&self) -> io::Result<Option<Metadata>> {
         match self.text {
             None => Ok(None),
@@ -122,7 +123,7 @@ impl ConfigFile {
     }
 }
 
-/// Writes a new file that looks like the one whose place it takes.
+/// Writes a new file with the owner and permissions of the file that it replaces.
 fn fill(path: &Path, text: &str, like: Option<&Metadata>) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     if let Some(like) = like {
@@ -174,7 +175,7 @@ mod tests {
         let (real, link) = (top.path().join("real"), top.path().join("link"));
         fs::write(&real, "old").unwrap();
         fs::set_permissions(&real, Permissions::from_mode(0o2640)).unwrap();
-        // Only the superuser can give a file away.
+        // Only the superuser can change the owner of a file.
         let is_given = std::os::unix::fs::chown(&real, Some(65_534), Some(65_534)).is_ok();
         let _ = fs::set_permissions(&real, Permissions::from_mode(0o640));
         let before = fs::metadata(&real).unwrap();

@@ -1,10 +1,10 @@
-//! Puts the entry into TOML, and leaves everything else as it is.
+//! Inserts the entry into a TOML file and leaves everything else unchanged.
 
 use super::desired::{DesiredEntry, EditError, EditedConfig, EntryMember, is_off, newline, without_mark};
 use serde_json::{Map, Value};
 use toml_edit::{Array, DocumentMut, Item, TableLike, Value as TomlValue};
 
-/// The text with a table below another one.
+/// Returns the text with the entry as table `group.name`.
 pub(super) fn with_entry(
     text: &str,
     group: &str,
@@ -35,7 +35,7 @@ pub(super) fn with_entry(
             *found = wish.0.iter().map(|member| (member.key.to_owned(), member.value.clone())).collect();
             let appended = with_table(body, group, name, wish, newline);
             let after = match read(&appended) {
-                // An inline table takes no more members below it.
+                // The group is an inline table, which cannot be extended by a separate `[group.name]` section.
                 Err(_) if group_is_there => with_inline(body, group, name, wish, newline)?,
                 Err(_) | Ok(_) => appended,
             };
@@ -43,14 +43,14 @@ pub(super) fn with_entry(
         }
         Some(_) | None => return Err(shape(format!("{group}.{name} in it"))),
     };
-    // What was read wrongly is never written.
+    // Guards against errors in the text edit: the result must parse to exactly the expected value.
     if read(&after).ok() != Some(expected) {
         return Err(EditError::Layout);
     }
     Ok(EditedConfig { text: format!("{mark}{after}"), is_off: off })
 }
 
-/// What a text says, whatever its layout.
+/// Parses the text to a value without layout.
 fn read(text: &str) -> Result<Map<String, Value>, EditError> {
     let broken = |error: &dyn ToString| {
         let error = error.to_string();
@@ -66,7 +66,7 @@ fn read(text: &str) -> Result<Map<String, Value>, EditError> {
     }
 }
 
-/// The text with a table of its own at the end.
+/// Returns the text with the entry as a new section at the end.
 fn with_table(text: &str, group: &str, name: &str, wish: &DesiredEntry, newline: &str) -> String {
     let gap = match text {
         "" => String::new(),
@@ -78,7 +78,7 @@ fn with_table(text: &str, group: &str, name: &str, wish: &DesiredEntry, newline:
     format!("{text}{gap}[{group}.{name}]{newline}{lines}")
 }
 
-/// The text with members of a table that is there already.
+/// Returns the text with members of an existing entry changed or added.
 fn with_members(
     text: &str,
     group: &str,
@@ -99,7 +99,7 @@ fn with_members(
     })
 }
 
-/// The text with an entry in a group that stands on one line.
+/// Returns the text with the entry inserted into a group that is an inline table.
 fn with_inline(
     text: &str,
     group: &str,
@@ -117,7 +117,7 @@ fn with_inline(
     })
 }
 
-/// Changes a text as a document, which knows only one way to end a line.
+/// Applies a change to the parsed text. The parser supports only `\n`, so line endings are converted before and after.
 fn edited(
     text: &str,
     newline: &str,
@@ -128,7 +128,7 @@ fn edited(
         return Err(EditError::Layout);
     }
     let mut document: DocumentMut = plain.parse().map_err(|_| EditError::Layout)?;
-    // Whatever is lost by reading and writing alone would be lost here too.
+    // Refuses a text that parsing and printing alone would change.
     if document.to_string() != plain {
         return Err(EditError::Layout);
     }
@@ -136,7 +136,7 @@ fn edited(
     Ok(document.to_string().replace('\n', newline))
 }
 
-/// Says something in a table; what stands around a value that is there stays.
+/// Sets a member of a table. Comments and spaces around an existing value are preserved.
 fn put(entry: &mut dyn TableLike, member: &EntryMember) {
     let mut fresh = value(&member.value);
     match entry.get_mut(member.key).and_then(Item::as_value_mut) {

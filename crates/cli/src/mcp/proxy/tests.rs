@@ -7,7 +7,7 @@ use tokio::task::JoinHandle;
 const ROOM: usize = 4 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Hands over ways that a test made.
+/// Connector that returns the connections that a test has prepared.
 struct Ways(tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<DuplexStream, ConnectRefusal>>>);
 
 impl Connector for Ways {
@@ -20,7 +20,7 @@ impl Connector for Ways {
     }
 }
 
-/// Both ends of a carrier.
+/// Test fixture with the client's end of a proxy and a sender for prepared manager connections.
 struct World {
     to: tokio::io::WriteHalf<DuplexStream>,
     from: BufReader<tokio::io::ReadHalf<DuplexStream>>,
@@ -28,7 +28,7 @@ struct World {
     carried: JoinHandle<io::Result<()>>,
 }
 
-/// The manager's end of one way.
+/// Manager's end of one connection.
 struct Manager(BufReader<DuplexStream>);
 
 fn world() -> World {
@@ -41,7 +41,7 @@ fn world() -> World {
 }
 
 impl World {
-    /// Makes a way that is taken next.
+    /// Prepares a connection that the proxy uses when it connects next. Returns the manager's end.
     fn manager(&self) -> Manager {
         let (near, far) = duplex(ROOM);
         self.ways.send(Ok(far)).unwrap();
@@ -81,7 +81,7 @@ fn answer(id: i64) -> Value {
     json!({ "jsonrpc": "2.0", "id": id, "result": {} })
 }
 
-/// Makes the client known to its first manager.
+/// Performs the MCP handshake between the client and its first manager.
 async fn introduce(world: &mut World, manager: &mut Manager) {
     world.say(json!({ "id": 0, "method": "initialize", "params": { "clientInfo": {} } })).await;
     manager.hear().await;
@@ -219,7 +219,7 @@ async fn listener_is_told_to_look_without_saying_anything() {
     first.hear().await;
     first.say(answer(1)).await;
     world.hear().await;
-    // A manager that is gone at once is not the last that is looked for.
+    // The proxy must also reconnect after a manager that ends at once.
     drop(world.manager());
     drop(first);
     let mut second = world.manager();
@@ -340,7 +340,7 @@ async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
     let mut manager = world.manager();
     world.say(call(1)).await;
     manager.hear().await;
-    // More than the client takes: the manager is stopped by it before long.
+    // The manager sends more than the client reads, so its writes must soon block.
     let flood = tokio::spawn(async move {
         let line = format!("{}\n", json!({ "method": "notifications/message", "params": "x".repeat(1_000) }));
         let mut sent = 0_usize;
@@ -353,7 +353,7 @@ async fn slow_client_keeps_nobody_from_talking_and_costs_no_memory() {
         (manager, sent)
     });
     let (mut manager, sent) = flood.await.unwrap();
-    // What lies in the two pipes, one buffer, and one line.
+    // The manager can send only what fits into the two pipes, one buffer and one line.
     assert!(sent < 128 * 1024, "{sent}");
     world.say(json!({ "method": "notifications/cancelled" })).await;
     assert_eq!(manager.hear().await["method"], "notifications/cancelled");

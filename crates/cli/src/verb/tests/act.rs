@@ -1,4 +1,4 @@
-//! What changes processes.
+//! Tests of subcommands that change processes.
 
 use super::*;
 

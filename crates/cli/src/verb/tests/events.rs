@@ -1,4 +1,4 @@
-//! What happened.
+//! Tests of `events`.
 
 use super::*;
 

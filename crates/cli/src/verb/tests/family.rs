@@ -1,4 +1,4 @@
-//! Trees, levels and sessions.
+//! Tests of process trees, levels and sessions.
 
 use super::*;
 use longhaul_wire::api::{OutcomeView, OutcomesReply, PauseReply, Problem, ProcessesReply};

@@ -1,4 +1,4 @@
-//! What is shown of processes.
+//! Tests of subcommands that show processes.
 
 use super::*;
 

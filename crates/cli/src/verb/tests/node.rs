@@ -1,4 +1,4 @@
-//! Nodes, and what is launched on another one.
+//! Tests of `node`, and of launches on another node.
 
 use super::*;
 use longhaul_wire::api::{NodeListing, NodeView};

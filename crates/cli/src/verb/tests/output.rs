@@ -1,4 +1,4 @@
-//! Output of processes.
+//! Tests of `logs`.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Queues, and why somebody waits.
+//! Tests of `queue` and `why`.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Writing to a process.
+//! Tests of `send`.
 
 use super::*;
 use longhaul_wire::api::InputReply;

@@ -1,4 +1,4 @@
-//! Reported work.
+//! Tests of `track`.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Numbers, and what is let go.
+//! Tests of `stats`, `prune` and `reset`.
 
 use super::*;
 use longhaul_wire::api::{PruneReply, ResetReply};

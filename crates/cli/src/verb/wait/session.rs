@@ -1,4 +1,4 @@
-//! Waiting for all processes of a session: what ends together is told at once.
+//! Waits for all processes of a session. Processes that end close together are reported in one batch.
 
 use super::{conclude, of_session};
 use crate::arguments::WaitArgs;
@@ -16,7 +16,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Tells of each batch of ends until none of a session lives, and gives the exit code of the one that decides.
+/// Prints each batch of completions until no process of the session is live. Returns the exit code of the process that
+/// decides.
 pub(super) async fn wait_for_session(
     context: &VerbContext,
     args: &WaitArgs,
@@ -25,7 +26,7 @@ pub(super) async fn wait_for_session(
     let console = &context.console;
     let until = args.timeout.map(|timeout| Instant::now() + timeout.as_duration());
     let mut telling = ResumableStream::new(&context.client, RequestPath::notices(session), None, true);
-    // What had ended before may also be in a batch, if it ended while it was looked up.
+    // Ids of processes that had ended before. A process that ends during the lookup may also appear in a later batch.
     let mut before: Option<BTreeSet<String>> = None;
     loop {
         let sent = match until {
@@ -51,7 +52,7 @@ pub(super) async fn wait_for_session(
                     known.iter().filter(|each| ParsedStatus::of(each).is_ended()).map(as_ended).collect();
                 before = Some(batch.ended.iter().map(|ended| ended.id.clone()).collect());
                 line = recounted(&mut batch)?;
-                // Whoever waited for nothing is told so.
+                // If all processes had ended before, this is the only message.
                 if batch.all_complete {
                     console.say(&batch_line(&batch, console.unicode));
                 }
@@ -78,7 +79,7 @@ pub(super) async fn wait_for_session(
     conclude(context, args, known)
 }
 
-/// Nothing belongs to a session: its name is wrong, or nothing of it is kept any more.
+/// Returns the error for a session without processes: its name is wrong, or its records were pruned.
 pub(super) fn unknown(session: &str) -> CliError {
     CliError::from(Problem {
         slug: "session_not_found".to_owned(),
@@ -89,7 +90,7 @@ pub(super) fn unknown(session: &str) -> CliError {
     })
 }
 
-/// What went wrong before anybody waited is told first.
+/// Prints the processes that had failed before the wait started.
 fn say_what_was(context: &VerbContext, known: &[ProcessView]) {
     for process in known {
         let standing = ParsedStatus::of(process);
@@ -99,7 +100,7 @@ fn say_what_was(context: &VerbContext, known: &[ProcessView]) {
     }
 }
 
-/// What a notice of its end would have said.
+/// Converts an ended process to its form in a batch of completions.
 fn as_ended(process: &ProcessView) -> EndedProcessView {
     EndedProcessView {
         id: process.id.clone(),
@@ -114,7 +115,7 @@ fn as_ended(process: &ProcessView) -> EndedProcessView {
     }
 }
 
-/// Counts anew who is in a batch, and gives it in the words of programs.
+/// Updates the counts of a batch after its list of processes was changed. Returns the batch as JSON.
 fn recounted(batch: &mut BatchView) -> Result<String, CliError> {
     batch.counts.clear();
     for ended in &batch.ended {

@@ -1,22 +1,22 @@
-//! Where an object and its members stand in a text that is JSON.
+//! Finds the positions of an object and its members in JSON text.
 
 use std::ops::Range;
 
-/// Where an object and its members stand.
+/// Byte positions of an object and its members in JSON text.
 pub(super) struct ObjectSpan {
     open: usize,
     close: usize,
-    /// The key and the value of each.
+    /// Ranges of the key and the value of each member.
     members: Vec<(Range<usize>, Range<usize>)>,
 }
 
 impl ObjectSpan {
-    /// The object that is all of the text.
+    /// Returns the top-level object of the text.
     pub(super) fn top(text: &str) -> Option<Self> {
         Self::at(text, text.find('{')?)
     }
 
-    /// The object that begins here.
+    /// Returns the object that begins at byte offset `open`. Returns `None` if the text has no complete object there.
     pub(super) fn at(text: &str, open: usize) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.get(open) != Some(&b'{') {
@@ -40,14 +40,14 @@ impl ObjectSpan {
         }
     }
 
-    /// The object that is the value of this member.
+    /// Returns the object that is the value of the member `name`.
     pub(super) fn object(&self, text: &str, name: &str) -> Option<Self> {
         Self::at(text, self.value_of(text, name)?.start)
     }
 
-    /// Where the value of this member stands.
+    /// Returns the range of the value of the member `name`.
     pub(super) fn value_of(&self, text: &str, name: &str) -> Option<Range<usize>> {
-        // Readers take the last of several members of one name.
+        // Of several members with the same name, JSON parsers use the last one.
         let mut found = self.members.iter().rev();
         let is_named = |key: &Range<usize>| {
             text.get(key.clone()).and_then(|key| serde_json::from_str::<String>(key).ok()).as_deref()
@@ -56,7 +56,7 @@ impl ObjectSpan {
         found.find(|(key, _)| is_named(key)).map(|(_, value)| value.clone())
     }
 
-    /// What stands before the first member, if that has a line of its own.
+    /// Returns the indentation of the first member. Returns `None` if that member does not start its line.
     pub(super) fn indent(&self, text: &str) -> Option<String> {
         let (key, _) = self.members.first()?;
         let before = text.get(self.open + 1..key.start)?;
@@ -64,10 +64,11 @@ impl ObjectSpan {
         line.chars().all(|c| c == ' ' || c == '\t').then(|| line.to_owned()).filter(|line| !line.is_empty())
     }
 
-    /// The text with another member at the end, so deep in it.
+    /// Returns the text with another member at the end of this object. `depth` is the nesting depth of the object,
+    /// `unit` the indentation for each level.
     ///
-    /// Members that share a line get another one beside them if they are members of an entry: those above hold whole
-    /// entries, which are read more easily below each other.
+    /// If the members of the object share one line, the new member is added to that line, but only inside an entry.
+    /// Objects above contain whole entries, which are easier to read on separate lines.
     pub(super) fn with(&self, text: &str, member: &str, unit: &str, depth: usize, newline: &str) -> String {
         let place = self.members.last().map_or(self.open + 1, |(_, value)| value.end);
         let comma = if self.members.is_empty() { "" } else { "," };
@@ -90,7 +91,7 @@ fn skipped(bytes: &[u8], from: usize) -> Option<usize> {
     rest.iter().position(|byte| !byte.is_ascii_whitespace()).map(|skipped| from + skipped)
 }
 
-/// Where a value ends that begins here.
+/// Returns the end offset of the value that starts at `start`.
 fn value_end(bytes: &[u8], start: usize) -> Option<usize> {
     let mut depth = 0_usize;
     let mut place = start;

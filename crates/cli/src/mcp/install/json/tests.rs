@@ -1,4 +1,4 @@
-//! Puts entries into JSON of all layouts.
+//! Tests that insert entries into JSON of different layouts.
 
 use super::super::desired::MergeRule;
 use super::*;
