@@ -77,6 +77,13 @@ pub(crate) fn store_adopt(
     {
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
+    if let Some(copied) = &copied {
+        let running = copied.running_in_original();
+        if !running.is_empty() {
+            let programs = running.iter().filter_map(|attempt| attempt.command).collect();
+            return Err(CopyError::OriginalRunning { original: copied.original.clone(), programs }.into());
+        }
+    }
     let left = StoreMismatch::found(&state, store);
     // A store may block the thread that opens it, so the runtime has another thread.
     let runtime = tokio::runtime::Builder::new_multi_thread()

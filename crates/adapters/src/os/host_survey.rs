@@ -17,8 +17,8 @@ const MAX_ATTEMPTS: usize = 20_000;
 pub struct HostSurvey {
     /// Attempts with a live shim, or with a manager in its place.
     pub supervised: Vec<SupervisedAttempt>,
-    /// Number of attempts whose shim runs for another directory, of which this one is a copy.
-    pub elsewhere: usize,
+    /// Live attempts whose shim writes into another directory, of which this one is a copy.
+    pub elsewhere: Vec<SupervisedAttempt>,
     /// Number of attempts with live processes but without a shim or a manager in its place.
     pub unsupervised: usize,
     /// Processes of unsupervised attempts, and processes that outlived their attempt unintentionally.
@@ -109,7 +109,7 @@ impl HostSurvey {
             Ok(true) => self.supervised.push(SupervisedAttempt::of(path, identity.as_ref(), living)),
             // A shim locks the directory that it was started for. If the lock is free, this directory is a copy.
             Ok(false) if identity.as_ref().and_then(supervisor_of).is_some() => {
-                self.elsewhere = self.elsewhere.saturating_add(1);
+                self.elsewhere.push(SupervisedAttempt::of(path, identity.as_ref(), living));
             }
             // An attempt without an identity never ran, and an attempt without live processes needs no report.
             Ok(false) => {
@@ -295,8 +295,19 @@ mod tests {
             child.kill().unwrap();
             child.wait().unwrap();
         }
-        let expected =
-            HostSurvey { supervised: vec![locked], elsewhere: 1, unsupervised: 2, survivors, more: false };
+        let copied = SupervisedAttempt {
+            directory: attempts.path_of(key(9)),
+            supervisor: Some(me.pid),
+            is_stopped: false,
+            command: Some(me.pid),
+        };
+        let expected = HostSurvey {
+            supervised: vec![locked],
+            elsewhere: vec![copied],
+            unsupervised: 2,
+            survivors,
+            more: false,
+        };
         assert_eq!(told, expected);
         let told = HostSurvey::of(attempts.path()).unwrap();
         assert_eq!(told, HostSurvey { unsupervised: 1, survivors: vec![me.pid], ..expected });

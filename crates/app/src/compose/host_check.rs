@@ -217,9 +217,11 @@ fn of_seen(name: &'static str, seen: &HostSurvey, groups: usize, is_managed: boo
         [] => told,
         pids => format!("{told}; alive: {}", listed(pids)),
     };
-    let told = match elsewhere {
+    let told = match elsewhere.len() {
         0 => told,
-        _ => format!("{told}; running attempts of the directory that this one is a copy of: {elsewhere}"),
+        elsewhere => {
+            format!("{told}; running attempts of the directory that this one is a copy of: {elsewhere}")
+        }
     };
     let check = if !survivors.is_empty() && (is_managed || *unsupervised == 0) {
         DoctorCheck::warning(name, told)
@@ -343,7 +345,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
 }
 
 /// Returns the first pids as a list, followed by the number of further pids.
-fn listed(pids: &[u32]) -> String {
+pub(crate) fn listed(pids: &[u32]) -> String {
     let first: Vec<String> = pids.iter().take(MAX_PIDS).map(u32::to_string).collect();
     match pids.len().saturating_sub(MAX_PIDS) {
         0 => first.join(", "),
@@ -414,8 +416,12 @@ mod tests {
 
     #[test]
     fn work_of_the_original_is_not_taken_for_orphans_in_a_copy() {
-        let (health, text) =
-            told(of_seen("o", &HostSurvey { elsewhere: 1, ..HostSurvey::default() }, 0, false));
+        let (health, text) = told(of_seen(
+            "o",
+            &HostSurvey { elsewhere: vec![supervised_by(7, false)], ..HostSurvey::default() },
+            0,
+            false,
+        ));
         assert!(health == CheckResult::Ok && text.contains("is a copy of"), "{text}");
     }
 

@@ -2,6 +2,7 @@
 
 use super::{counted, counted_waiting};
 use crate::binding::UnusableFile;
+use crate::compose::host_check::listed;
 use crate::compose::{ComposeError, shared};
 use crate::stores::{is_left_out, unknown};
 use longhaul_cli::shell_word;
@@ -132,6 +133,15 @@ pub enum CopyError {
         /// Path of the original state directory.
         original: PathBuf,
     },
+    /// The state directory is a copy, and attempts of the removed original are still running.
+    #[error("work of the removed state directory {} is still running, and its output and exit codes cannot be recorded in \
+             the copy (pids of the programs: {})", original.display(), listed(programs))]
+    OriginalRunning {
+        /// Path of the original state directory.
+        original: PathBuf,
+        /// Pids of the programs of these attempts.
+        programs: Vec<u32>,
+    },
     /// A part that the command needs, such as the cluster key, cannot be opened.
     #[error(transparent)]
     Key(#[from] ComposeError),
@@ -170,7 +180,11 @@ impl CopyError {
             | Self::Unwatched { .. }
             | Self::Unrecorded { .. } => 2,
             Self::Missing { .. } | Self::Exists { .. } => 1,
-            Self::InUse { .. } | Self::OriginalAtWork { .. } | Self::Store { .. } | Self::Key(_) => 6,
+            Self::InUse { .. }
+            | Self::OriginalAtWork { .. }
+            | Self::OriginalRunning { .. }
+            | Self::Store { .. }
+            | Self::Key(_) => 6,
             Self::File { .. } | Self::Differs { .. } | Self::Untrusted { .. } => 1,
             Self::Partial { source, .. } => source.exit_code(),
         }
@@ -185,7 +199,9 @@ impl CopyError {
             | Self::Missing { .. }
             | Self::Exists { .. } => "invalid_request",
             Self::Partial { source, .. } => source.slug(),
-            Self::InUse { .. } | Self::OriginalAtWork { .. } => "already_running",
+            Self::InUse { .. } | Self::OriginalAtWork { .. } | Self::OriginalRunning { .. } => {
+                "already_running"
+            }
             Self::Unconfirmed { .. }
             | Self::WaitingInCopy { .. }
             | Self::Unwatched { .. }
@@ -247,6 +263,11 @@ impl CopyError {
                 "cancel its processes (LONGHAUL_STATE_DIR={} longhaul cancel --all), then end its manager",
                 shell_word(&original.to_string_lossy())
             )),
+            Self::OriginalRunning { .. } => Some(
+                "wait until these programs end, or end them with kill; then adopt the copy, which records them as \
+                 interrupted"
+                    .to_owned(),
+            ),
             Self::Key(error) => error.help(),
             Self::Untrusted { .. } => Some("cancel the process first; launch it again if it is still needed".to_owned()),
             Self::Differs { .. } => Some("try the copy again; no copy was created, and the original is unchanged".to_owned()),

@@ -71,6 +71,23 @@ fn copy_of_a_state_directory_runs_nothing_until_it_is_adopted() {
 }
 
 #[test]
+fn copy_is_not_adopted_while_work_of_the_removed_original_runs() {
+    let bench = Bench::new();
+    let id = bench.launch("until [ -e go ]; do sleep 0.02; done; exit 5");
+    until("the process runs", || bench.show(&id)["status"] == "running");
+    let pid = bench.show(&id)["pid"].to_string();
+    bench.end_manager(Signal::TERM);
+    copy(&bench, "copy");
+    fs::remove_dir_all(bench.state()).unwrap();
+    let early = at(&bench, "copy", &["store", "adopt", "--yes"]);
+    assert!(early.code == 6 && early.err.contains(&format!("pids of the programs: {pid})")), "{early:?}");
+    fs::write(bench.top().join("go"), "").unwrap();
+    until("the program has ended", || at(&bench, "copy", &["store", "adopt", "--yes"]).code == 0);
+    let bench = bench.at("copy");
+    assert_eq!(bench.show(&id)["status"], "interrupted");
+}
+
+#[test]
 fn state_directory_that_was_moved_or_put_back_is_no_copy() {
     for store in ["sqlite:", "fs:"] {
         let bench = Bench::new().with_config(&format!("store = \"{store}\"\n"));
