@@ -1,0 +1,186 @@
+//! One test and its result.
+
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// Maximum length of the id of a test in bytes.
+pub const MAX_ID_LEN: usize = 1024;
+/// Maximum length of each text of a failure in bytes.
+pub const MAX_TEXT_LEN: usize = 16 * 1024;
+
+/// A test framework.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Framework {
+    /// pytest (Python).
+    Pytest,
+    /// `cargo test` (Rust).
+    CargoTest,
+    /// `cargo nextest` (Rust).
+    Nextest,
+    /// `go test`.
+    GoTest,
+    /// Jest (JavaScript).
+    Jest,
+    /// Vitest (JavaScript).
+    Vitest,
+    /// A program that prints the Test Anything Protocol.
+    Tap,
+    /// A program that writes JUnit XML and is none of the others.
+    Junit,
+}
+
+/// Source of the results, from the most to the least reliable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestSource {
+    /// The plugin of longhaul that runs inside the framework.
+    Plugin,
+    /// A JUnit XML file.
+    Junit,
+    /// Machine-readable lines in the output, such as `go test -json`.
+    Stream,
+    /// Text for people in the output.
+    Console,
+}
+
+/// Result of one test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestOutcome {
+    /// The test passed.
+    Passed,
+    /// An assertion or the code under test failed.
+    Failed,
+    /// The test could not be run to its end: collection, set-up or tear-down failed.
+    Error,
+    /// The test was skipped.
+    Skipped,
+    /// The test failed, as its author expects.
+    Xfailed,
+    /// The test passed, although its author expects a failure.
+    Xpassed,
+    /// The test is only planned.
+    Todo,
+}
+
+/// Part of the life of a test.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TestPhase {
+    /// The framework looked for tests.
+    Collect,
+    /// Before the test.
+    Setup,
+    /// The test itself.
+    #[default]
+    Call,
+    /// After the test.
+    Teardown,
+}
+
+/// One test with its result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCase {
+    /// Name by which the framework runs this test alone, at most [`MAX_ID_LEN`] bytes.
+    pub id: String,
+    /// Result.
+    pub outcome: TestOutcome,
+    /// Source file, relative to the working directory where the framework says it that way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line of the test, or of the failure, in that file; the first line is 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// Duration of the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Duration>,
+    /// Details of a failed test or of an error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Box<TestFailure>>,
+}
+
+/// Details of a failed test. Each text has at most [`MAX_TEXT_LEN`] bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestFailure {
+    /// Phase that failed.
+    #[serde(default)]
+    pub phase: TestPhase,
+    /// Type of the exception or assertion, such as `AssertionError`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Message in one line, without the type.
+    pub message: String,
+    /// Expected value, if the framework shows it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    /// Actual value, if the framework shows it apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    /// Full text of the failure, such as a traceback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
+    /// Output that the framework captured from the test.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub captured: Option<String>,
+    /// True if the test passed when the framework ran it again in the same run.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flaky: bool,
+}
+
+/// Number of tests with each result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TestCounts {
+    /// All tests, whatever their result.
+    pub total: u64,
+    /// Passed tests.
+    pub passed: u64,
+    /// Failed tests.
+    pub failed: u64,
+    /// Tests that could not be run to their end, and errors of collection.
+    pub errors: u64,
+    /// Skipped tests.
+    pub skipped: u64,
+    /// Tests that failed as expected.
+    pub xfailed: u64,
+    /// Tests that passed unexpectedly.
+    pub xpassed: u64,
+    /// Planned tests.
+    pub todo: u64,
+}
+
+impl TestCounts {
+    /// No tests.
+    pub const ZERO: Self =
+        Self { total: 0, passed: 0, failed: 0, errors: 0, skipped: 0, xfailed: 0, xpassed: 0, todo: 0 };
+
+    /// Returns the sums of both counts.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            total: self.total.saturating_add(other.total),
+            passed: self.passed.saturating_add(other.passed),
+            failed: self.failed.saturating_add(other.failed),
+            errors: self.errors.saturating_add(other.errors),
+            skipped: self.skipped.saturating_add(other.skipped),
+            xfailed: self.xfailed.saturating_add(other.xfailed),
+            xpassed: self.xpassed.saturating_add(other.xpassed),
+            todo: self.todo.saturating_add(other.todo),
+        }
+    }
+
+    /// Adds one test.
+    pub fn add(&mut self, outcome: TestOutcome) {
+        let count = match outcome {
+            TestOutcome::Passed => &mut self.passed,
+            TestOutcome::Failed => &mut self.failed,
+            TestOutcome::Error => &mut self.errors,
+            TestOutcome::Skipped => &mut self.skipped,
+            TestOutcome::Xfailed => &mut self.xfailed,
+            TestOutcome::Xpassed => &mut self.xpassed,
+            TestOutcome::Todo => &mut self.todo,
+        };
+        *count = count.saturating_add(1);
+        self.total = self.total.saturating_add(1);
+    }
+}

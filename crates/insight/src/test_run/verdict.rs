@@ -1,0 +1,128 @@
+//! Comparison of a run of tests with its exit code and with earlier runs.
+
+use super::summary::TestSummary;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Reason to doubt a successful run of tests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum TestWarning {
+    /// The command exited with code 0, and no test ran.
+    NoTests,
+    /// The command exited with code 0, and fewer tests have a result than the framework had found.
+    FewerThanCollected {
+        /// Number of tests that the framework found.
+        collected: u64,
+        /// Number of tests with a result.
+        ran: u64,
+    },
+    /// The command exited with code 0, and fewer than half as many tests ran as the last time.
+    FewerThanBefore {
+        /// Number of tests of the last run.
+        before: u64,
+        /// Number of tests of this run.
+        now: u64,
+    },
+    /// The command exited with code 0, although tests failed.
+    FailuresIgnored {
+        /// Number of failed tests and errors.
+        failures: u64,
+    },
+    /// The command exited with code 0, but the report is incomplete.
+    Incomplete,
+}
+
+/// Returns a reason to doubt a run whose command exited with code 0. `before` is the number of tests of the last
+/// complete run of the same name.
+#[must_use]
+pub fn doubt(summary: &TestSummary, before: Option<u64>) -> Option<TestWarning> {
+    let counts = summary.counts;
+    let failures = counts.failed.saturating_add(counts.errors);
+    if failures > 0 {
+        return Some(TestWarning::FailuresIgnored { failures });
+    }
+    if counts.total == 0 {
+        return Some(TestWarning::NoTests);
+    }
+    if let Some(collected) = summary.collected.filter(|collected| *collected > counts.total) {
+        return Some(TestWarning::FewerThanCollected { collected, ran: counts.total });
+    }
+    if let Some(before) = before.filter(|before| counts.total.saturating_mul(2) < *before) {
+        return Some(TestWarning::FewerThanBefore { before, now: counts.total });
+    }
+    (!summary.complete).then_some(TestWarning::Incomplete)
+}
+
+/// History of a failed test in earlier runs of the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureHistory {
+    /// The test did not fail in the last run.
+    New,
+    /// The test failed in the last run as well.
+    Known,
+    /// The test changed between success and failure at least twice in the earlier runs.
+    Flaky,
+}
+
+/// Returns the history of a failed test. `earlier` contains the ids of the failed tests of earlier complete runs, the
+/// newest run first.
+#[must_use]
+pub fn history_of(id: &str, earlier: &[BTreeSet<String>]) -> FailureHistory {
+    let failed: Vec<bool> = earlier.iter().map(|run| run.contains(id)).collect();
+    let changes = failed.windows(2).filter(|pair| pair.first() != pair.last()).count();
+    if changes >= 2 {
+        return FailureHistory::Flaky;
+    }
+    if failed.first() == Some(&true) { FailureHistory::Known } else { FailureHistory::New }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_run::{TestCounts, TestEvent, TestRun, TestSource};
+
+    fn summary(collected: Option<u64>, counts: TestCounts) -> TestSummary {
+        let mut run = TestRun::new(TestSource::Console);
+        collected.into_iter().for_each(|count| run.add(&TestEvent::Collected(count)));
+        run.add(&TestEvent::Totals(counts));
+        run.add(&TestEvent::Ended { duration: None });
+        run.summary()
+    }
+
+    fn passed(passed: u64) -> TestCounts {
+        TestCounts { total: passed, passed, ..TestCounts::ZERO }
+    }
+
+    #[test]
+    fn success_is_doubted_without_tests_with_fewer_tests_and_with_failures() {
+        assert_eq!(doubt(&summary(None, passed(5)), Some(9)), None);
+        assert_eq!(doubt(&summary(None, passed(0)), None), Some(TestWarning::NoTests));
+        assert_eq!(
+            doubt(&summary(Some(7), passed(5)), None),
+            Some(TestWarning::FewerThanCollected { collected: 7, ran: 5 })
+        );
+        assert_eq!(
+            doubt(&summary(None, passed(4)), Some(9)),
+            Some(TestWarning::FewerThanBefore { before: 9, now: 4 })
+        );
+        let failed = TestCounts { failed: 1, total: 6, ..passed(5) };
+        assert_eq!(doubt(&summary(None, failed), None), Some(TestWarning::FailuresIgnored { failures: 1 }));
+        let mut unfinished = TestRun::new(TestSource::Console);
+        unfinished.add(&TestEvent::Totals(passed(3)));
+        assert_eq!(doubt(&unfinished.summary(), None), Some(TestWarning::Incomplete));
+    }
+
+    #[test]
+    fn history_distinguishes_new_known_and_flaky_failures() {
+        let runs = |failed: &[bool]| -> Vec<BTreeSet<String>> {
+            failed.iter().map(|failed| failed.then(|| "t".to_owned()).into_iter().collect()).collect()
+        };
+        assert_eq!(history_of("t", &[]), FailureHistory::New);
+        assert_eq!(history_of("t", &runs(&[false, false])), FailureHistory::New);
+        assert_eq!(history_of("t", &runs(&[true, true])), FailureHistory::Known);
+        assert_eq!(history_of("t", &runs(&[true, false])), FailureHistory::Known);
+        assert_eq!(history_of("t", &runs(&[false, true, false])), FailureHistory::Flaky);
+    }
+}
