@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longhaul_fuzz::check("vault", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| longhaul_fuzz::check("state_dir_files", bytes));

@@ -32,6 +32,11 @@ const TABLE: &[Row] = &[
         foreign: Foreign::Only(&["anstyle-parse", "memchr", "regex"]),
     },
     Row {
+        package: "longhaul-insight",
+        ours: Ours::Only(&["longhaul-view"]),
+        foreign: Foreign::Only(&["memchr", "quick-xml", "regex", "serde", "serde_json", "thiserror", "toml"]),
+    },
+    Row {
         package: "longhaul-ports",
         ours: Ours::Only(&["longhaul-domain"]),
         foreign: Foreign::Only(&["async-trait", "futures-core", "thiserror"]),

@@ -89,6 +89,7 @@ const PLAIN: &[&str] = &[
     "crates/app/src/",
     "crates/engine/src/",
     "crates/failpoint/",
+    "crates/insight/src/",
     "crates/mcp/src/",
     "crates/ports/src/",
     "crates/shim/src/",

@@ -63,7 +63,7 @@ impl Case {
     pub(crate) fn latitude(&self) -> Latitude {
         let is_of_a_supervisor = self.point.starts_with("shim.");
         let is_of_the_start =
-            ["shim.", "os.", "file.", "vault."].iter().any(|part| self.point.starts_with(part));
+            ["shim.", "os.", "file.", "environment."].iter().any(|part| self.point.starts_with(part));
         match self.action {
             Action::Kill | Action::Panic => Latitude::of_a_death(is_of_a_supervisor),
             Action::Eio => Latitude { unknown: false, unstarted: is_of_the_start },

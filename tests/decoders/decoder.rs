@@ -18,7 +18,7 @@ mod redis_answers;
 mod scratch;
 mod shim_messages;
 mod shown_output;
-mod vault;
+mod state_dir_files;
 
 use longhaul_api::ApiError;
 use std::fmt::{Debug, Display};
@@ -50,7 +50,7 @@ pub(crate) const DECODERS: [Decoder; 14] = [
     Decoder { name: "redis_answers", take: redis_answers::take },
     Decoder { name: "shim_messages", take: shim_messages::take },
     Decoder { name: "shown_output", take: shown_output::take },
-    Decoder { name: "vault", take: vault::take },
+    Decoder { name: "state_dir_files", take: state_dir_files::take },
 ];
 
 /// Hands bytes to the decoder of that name.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 const GUARD: &str = "/proc/sys/fs/protected_symlinks";
 
 /// Names of directories; all others are files and sockets.
-const DIRECTORIES: [&str; 2] = ["attempts", "vault"];
+const DIRECTORIES: [&str; 2] = ["attempts", "environments"];
 
 /// Names under which files are written first, and beside which SQLite keeps what it does.
 const DRAFTS: [&str; 10] = [

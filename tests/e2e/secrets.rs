@@ -15,7 +15,7 @@ const MARKER: &str = "m4rk3r-5ecret-0f0e1d";
 const SAID: &str = "said-by-the-command-itself";
 
 #[test]
-fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and_nowhere_else() {
+fn a_secret_of_the_environment_is_in_the_environment_store_and_the_output_of_its_command_and_nowhere_else() {
     let home = Home::new();
     let receiver = Receiver::open(&home);
     // A manager that is started by a client has its environment: this one is not the secret's.
@@ -74,8 +74,9 @@ fn a_secret_of_the_environment_is_in_the_vault_and_the_output_of_its_command_and
     assert!(!files_with(&copy, watched.as_bytes()).is_empty(), "the copy tells of it");
 
     let places = files_with(home.state().parent().unwrap(), MARKER.as_bytes());
-    let vault = home.state().join("vault");
-    let (kept, strange): (Vec<_>, Vec<_>) = places.into_iter().partition(|path| path.starts_with(&vault));
+    let environments = home.state().join("environments");
+    let (kept, strange): (Vec<_>, Vec<_>) =
+        places.into_iter().partition(|path| path.starts_with(&environments));
     assert!(!kept.is_empty(), "the search finds nothing at all");
     // A core of the command is its own: where the machine writes one, it lies where the command worked.
     let strange: Vec<_> = strange.into_iter().filter(|path| !is_core(path)).collect();

@@ -60,10 +60,10 @@ impl World {
         let mut chance = Chance::seeded(seed);
         let clock = VirtualClock::default();
         let memory = MemoryStore::new(Arc::new(clock.clone())).with_leases(LEASE, GRACE);
-        let (mut nodes, notary) = (Vec::new(), FakeSigner::default());
+        let (mut nodes, signer) = (Vec::new(), FakeSigner::default());
         for number in 0..2 + chance.below(3) {
             let Ok(id) = NodeId::new(&format!("n{number}")) else { continue };
-            nodes.push(Node::start((&clock, &memory, &notary), &id, chance.draw()).await);
+            nodes.push(Node::start((&clock, &memory, &signer), &id, chance.draw()).await);
         }
         Self {
             clock,
@@ -273,7 +273,7 @@ impl World {
 
 impl Node {
     async fn start(
-        (clock, memory, notary): (&VirtualClock, &MemoryStore, &FakeSigner),
+        (clock, memory, signer): (&VirtualClock, &MemoryStore, &FakeSigner),
         id: &NodeId,
         seed: u64,
     ) -> Self {
@@ -292,7 +292,7 @@ impl Node {
             prober: Arc::new(FakeProber::new(clock.clone())),
             environments: Arc::new(FakeEnvironmentStore::default()),
             clock: clocked,
-            signer: Arc::new(notary.clone()),
+            signer: Arc::new(signer.clone()),
             ids: Arc::new(SequentialIds::seeded(seed)),
         };
         let policy = Policy { slots: [("few".to_owned(), SLOTS)].into(), ..Policy::default() };

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Node {
     pub(crate) settings: EngineSettings,
     pub(crate) spawner: Arc<ScriptedSpawner>,
-    vault: Arc<FakeEnvironmentStore>,
+    environments: Arc<FakeEnvironmentStore>,
     ids: Arc<SequentialIds>,
     chance: Chance,
     phase: Phase,
@@ -43,7 +43,7 @@ pub(crate) struct Ground {
     pub(crate) clock: VirtualClock,
     pub(crate) store: Arc<Witness>,
     /// Vouches for what any node accepts.
-    pub(crate) notary: FakeSigner,
+    pub(crate) signer: FakeSigner,
     pub(crate) oracle: Arc<Mutex<Oracle>>,
     /// Nothing goes wrong any more.
     pub(crate) calm: bool,
@@ -81,7 +81,7 @@ impl Node {
         Self {
             settings,
             spawner: Arc::new(spawner),
-            vault: Arc::default(),
+            environments: Arc::default(),
             ids: Arc::new(SequentialIds::seeded(chance.draw())),
             chance,
             phase: Phase::Down { until: ground.clock.now() },
@@ -220,8 +220,11 @@ impl Node {
             spawner: Arc::new(FaultySpawner::sharing(self.spawner.clone(), trouble.clone())),
             output: Arc::new(FaultyOutput::sharing(Arc::new(self.spawner.output()), trouble.clone())),
             prober: Arc::new(FakeProber::new(ground.clock.clone())),
-            signer: Arc::new(ground.notary.clone()),
-            environments: Arc::new(FaultyEnvironmentStore::sharing(self.vault.clone(), trouble.clone())),
+            signer: Arc::new(ground.signer.clone()),
+            environments: Arc::new(FaultyEnvironmentStore::sharing(
+                self.environments.clone(),
+                trouble.clone(),
+            )),
             clock: Arc::new(ground.clock.clone()),
             ids: self.ids.clone(),
         };

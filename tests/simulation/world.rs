@@ -81,7 +81,7 @@ impl World {
         let ground = Ground {
             clock,
             store,
-            notary: FakeSigner::default(),
+            signer: FakeSigner::default(),
             oracle,
             calm: false,
             longest_away: if leased { 40_000 } else { 4_000 },

@@ -137,9 +137,9 @@ impl ProcessStore for MemoryStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        self.write(|state, _| state.enqueue_action(id, op, wish))
+        self.write(|state, _| state.enqueue_action(id, op, action))
     }
 
     async fn update_live_stats(

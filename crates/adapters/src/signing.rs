@@ -73,18 +73,19 @@ impl ClusterSigner {
         let begin = process.spec.not_before.map_or(moment, |not_before| not_before.max(moment));
         let until = begin.plus(self.valid_for);
         let code = self.signing.code(&statement::of(process, self.signing.id(), &self.user, until));
-        SignatureText { key: self.signing.id().clone(), until, code, user: self.user.clone() }.seal()
+        SignatureText { key: self.signing.id().clone(), until, code, user: self.user.clone() }
+            .launch_signature()
     }
 
     /// The id of the key that a seal was made with; none if it cannot be read.
     #[must_use]
-    pub fn key_of(seal: &LaunchSignature) -> Option<KeyId> {
-        SignatureText::read(seal).map(|signature| signature.key)
+    pub fn key_of(launch_signature: &LaunchSignature) -> Option<KeyId> {
+        SignatureText::read(launch_signature).map(|signature| signature.key)
     }
 
     fn read(&self, process: &Process) -> Result<SignatureText, SignatureError> {
-        let seal = process.signature.as_ref().ok_or(SignatureError::Missing)?;
-        let signature = SignatureText::read(seal).ok_or(SignatureError::Unreadable)?;
+        let launch_signature = process.signature.as_ref().ok_or(SignatureError::Missing)?;
+        let signature = SignatureText::read(launch_signature).ok_or(SignatureError::Unreadable)?;
         let key = self
             .key(&signature.key)
             .ok_or_else(|| SignatureError::UnknownKey { key: signature.key.to_string() })?;

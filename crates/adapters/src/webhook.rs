@@ -63,19 +63,19 @@ impl HttpWebhookTransport {
         }
     }
 
-    async fn carry(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
+    async fn carry(&self, webhook: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
         let unreachable =
-            |source| WebhookTransportError::Unreachable { address: letter.address.clone(), source };
-        let uri: Uri = letter.address.parse().map_err(unusable)?;
+            |source| WebhookTransportError::Unreachable { address: webhook.address.clone(), source };
+        let uri: Uri = webhook.address.parse().map_err(unusable)?;
         let receiver = WebhookTarget::of(&uri)?;
         let name = receiver.to_string();
         if let Some(mut connection) = self.lines.take(&name)
-            && let Ok(answer) = connection.ask(request(letter, &uri)?).await
+            && let Ok(answer) = connection.ask(request(webhook, &uri)?).await
         {
             return Ok(self.receipt(&name, connection, answer).await);
         }
         // There was none, or the receiver had closed it: what is sent twice can be told by its id.
-        let request = request(letter, &uri)?;
+        let request = request(webhook, &uri)?;
         let mut connection = self.line(&receiver).await.map_err(unreachable)?;
         let answer = connection.ask(request).await.map_err(|error| unreachable(error.into()))?;
         Ok(self.receipt(&name, connection, answer).await)
@@ -140,10 +140,10 @@ impl fmt::Display for WebhookTarget {
 
 #[async_trait]
 impl WebhookTransport for HttpWebhookTransport {
-    async fn post(&self, letter: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
-        match timeout(self.patience, self.carry(letter)).await {
+    async fn post(&self, webhook: &WebhookRequest) -> Result<WebhookResponse, WebhookTransportError> {
+        match timeout(self.patience, self.carry(webhook)).await {
             Ok(answer) => answer,
-            Err(_) => Err(WebhookTransportError::Silent { address: letter.address.clone() }),
+            Err(_) => Err(WebhookTransportError::Silent { address: webhook.address.clone() }),
         }
     }
 }
@@ -154,7 +154,7 @@ impl fmt::Debug for HttpWebhookTransport {
     }
 }
 
-fn request(letter: &WebhookRequest, uri: &Uri) -> Result<Request<Full<Bytes>>, WebhookTransportError> {
+fn request(webhook: &WebhookRequest, uri: &Uri) -> Result<Request<Full<Bytes>>, WebhookTransportError> {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let authority = uri.authority().map_or_else(String::new, ToString::to_string);
     let mut request = Request::builder()
@@ -162,9 +162,9 @@ fn request(letter: &WebhookRequest, uri: &Uri) -> Result<Request<Full<Bytes>>, W
         .uri(path)
         .header(HOST, authority)
         .header(USER_AGENT, concat!("longhaul/", env!("CARGO_PKG_VERSION")))
-        .body(Full::new(Bytes::from(letter.body.clone())))
+        .body(Full::new(Bytes::from(webhook.body.clone())))
         .map_err(unusable)?;
-    for (name, value) in &letter.headers {
+    for (name, value) in &webhook.headers {
         let name: HeaderName = name.parse().map_err(unusable)?;
         let value: HeaderValue = value.parse().map_err(unusable)?;
         request.headers_mut().insert(name, value);

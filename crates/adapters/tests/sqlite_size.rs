@@ -182,9 +182,9 @@ async fn live(scale: &mut Scale) {
         let touch = async |scale: &Scale| scale.store.update_live_stats(&author, &live_stats).await.unwrap();
         assert!(scale.weigh("touch", touch).await[0].is_ok());
         let op = scale.ids.op();
-        let wish =
+        let action =
             async |scale: &Scale| scale.store.enqueue_action(&id, op, PendingAction::Pause).await.unwrap();
-        scale.weigh("pending_action", wish).await;
+        scale.weigh("pending_action", action).await;
     }
     for id in [child, root.id, waiter.id] {
         let exit = Exit {

@@ -28,7 +28,7 @@ mod ids {
     longhaul_testkit::ids_suite!(open);
 }
 
-mod vault {
+mod store {
     use super::*;
 
     fn open() -> EnvironmentStoreFixture {

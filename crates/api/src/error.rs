@@ -202,15 +202,15 @@ impl From<EngineError> for ApiError {
                 }
             }
             EngineError::Output { source } => Self::new(500, "internal", title).because(with_causes(&source)),
-            EngineError::Vault { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
+            EngineError::EnvironmentStore { source } if is_disk_full(&source) => Self::new(507, "store_full", title)
                 .because(with_causes(&source))
                 .help("free space on the disk of the state directory: `longhaul doctor` shows the free space, `longhaul prune` deletes old records; running work continues"),
-            EngineError::Vault { source } => Self::new(500, "internal", title).because(with_causes(&source)),
+            EngineError::EnvironmentStore { source } => Self::new(500, "internal", title).because(with_causes(&source)),
             EngineError::Store { source } => unstored(&source),
-            EngineError::EnvironmentStays { .. } => Self::new(400, "environment_not_portable", title)
+            EngineError::EnvironmentNotPortable { .. } => Self::new(400, "environment_not_portable", title)
                 .because("captured variables are stored only on the node that captured them")
                 .help("declare the variables instead: --clear-env -e NAME=VALUE; declared variables are readable in the store, so put secrets in a file on that node"),
-            EngineError::NotAtOnce { standstill } => Self::new(409, "no_slot", title).help(match standstill {
+            EngineError::CannotStartNow { standstill } => Self::new(409, "no_slot", title).help(match standstill {
                 LaunchBlocked::Drains { node } => format!(
                     "`longhaul node undrain {node}` ends the drain; without --no-queue the launch waits"
                 ),
@@ -233,20 +233,20 @@ impl From<EngineError> for ApiError {
             EngineError::StopUnrecorded { source, .. } => unstored(&source).under(title).help(
                 "make the store writable (is the disk of the state directory full?)",
             ),
-            EngineError::ClearUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
+            EngineError::ResetUnfinished { source: source @ StoreError::Unavailable { .. }, .. } => {
                 Self::new(503, "store_unavailable", title)
                     .because(with_causes(&source))
                     .help("reset again when the store is back; processes that were asked to stop end meanwhile")
             }
-            EngineError::ClearUnfinished { source, .. } => unstored(&source).under(title).help(
+            EngineError::ResetUnfinished { source, .. } => unstored(&source).under(title).help(
                 "make the store writable, then reset again; processes that were asked to stop end meanwhile",
             ),
-            EngineError::Clearing => Self::new(503, "resetting", title)
+            EngineError::ResetInProgress => Self::new(503, "resetting", title)
                 .because("all processes are being stopped and deleted")
                 .help("launch again when the reset has finished"),
             EngineError::ShuttingDown => Self::new(503, "shutting_down", title)
                 .help("try again: the next command starts a new manager"),
-            EngineError::Unvouched { fault, .. } => Self::new(409, "launch_not_trusted", title).help(fault.help()),
+            EngineError::UntrustedLaunch { fault, .. } => Self::new(409, "launch_not_trusted", title).help(fault.help()),
             EngineError::InputRefused { refusal, .. } => unwritten(title, &refusal),
             EngineError::Broken { .. } | _ => Self::new(500, "internal", title),
         }
@@ -438,7 +438,7 @@ fn refused(refusal: &StoreRejection) -> ApiError {
             .help("use another key for the child, or give the key more slots (`keys.limit`)")
             .among(holders.iter().map(ToString::to_string)),
         StoreRejection::StalePolicy { .. } => ApiError::new(409, "policy_conflict", title).help("try again"),
-        StoreRejection::TooManyWishes => ApiError::new(409, "too_many_pending_actions", title)
+        StoreRejection::TooManyPendingActions => ApiError::new(409, "too_many_pending_actions", title)
             .because("the node of the process does not execute its pending actions"),
         StoreRejection::TooLarge { .. } => ApiError::new(413, "payload_too_large", title)
             .help("put large inputs in a file that the command reads"),
@@ -501,7 +501,7 @@ mod tests {
         for (kind, slug) in [(io::ErrorKind::StorageFull, "store_full"), (io::ErrorKind::Other, "internal")] {
             let source =
                 EnvironmentStoreError::Failed { tried: "written", source: Box::new(io::Error::from(kind)) };
-            let problem = ApiError::from(EngineError::Vault { source }).problem().clone();
+            let problem = ApiError::from(EngineError::EnvironmentStore { source }).problem().clone();
             assert_eq!(problem.slug, slug);
             assert_eq!(problem.help.is_some_and(|help| help.contains("free space")), slug == "store_full");
         }
@@ -550,14 +550,14 @@ mod tests {
         let away = || StoreError::Unavailable { source: "it does not answer".into() };
         for error in [
             EngineError::StopUnrecorded { id, reached: StopReach::Told, source: away() },
-            EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: away() },
+            EngineError::ResetUnfinished { stopped: vec![id], removed: 0, source: away() },
         ] {
             let ApiError(problem) = ApiError::from(error);
             assert_eq!((problem.status, problem.slug.as_str()), (503, "store_unavailable"));
             let why = problem.detail.unwrap();
             assert!(why.contains("does not answer") && !why.contains("nothing was changed"), "{why}");
         }
-        let cleared = EngineError::ClearUnfinished { stopped: vec![id], removed: 0, source: full() };
+        let cleared = EngineError::ResetUnfinished { stopped: vec![id], removed: 0, source: full() };
         let ApiError(problem) = ApiError::from(cleared);
         assert_eq!((problem.status, problem.slug.as_str()), (507, "store_full"));
         assert_eq!(problem.title, "the reset is incomplete: 1 stopping, 0 deleted");

@@ -113,14 +113,14 @@ pub(crate) async fn compose(
     if let Some(former) = PreviousNodeName::found(state, &settings.node) {
         former.check(state, &settings.store, store.as_ref(), &settings.node).await?;
     }
-    let notary = trust::notary(settings, store.as_ref()).await?;
+    let signer = trust::signer(settings, store.as_ref()).await?;
     let parts = EnginePorts {
         store,
         prober: Arc::new(prober(&spawner, settings)),
         spawner: Arc::new(spawner),
-        signer: notary,
+        signer,
         output: Arc::new(output(attempts_dir).map_err(failed("output"))?),
-        environments: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("vault"))?),
+        environments: Arc::new(FileEnvironmentStore::open(state.path()).map_err(failed("environments"))?),
         clock,
         ids: Arc::new(IDS),
     };

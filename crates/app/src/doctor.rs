@@ -61,7 +61,7 @@ pub(crate) fn doctor(
     checks.push(if is_managed { manager } else { machine::kept_away(manager, &obstacles) });
     checks.extend(answers.then(|| records::records(place)).flatten());
     checks.extend(stores);
-    checks.extend(host_check::of_vault(state_dir));
+    checks.extend(host_check::of_environments(state_dir));
     checks.extend(configured.map(host_check::of_containment));
     checks.push(limits::limits());
     checks.push(clock);

@@ -10,7 +10,6 @@ use crate::last_store::living;
 use crate::lock::LOCK;
 use crate::state_dir::StateDir;
 use crate::state_dir_guard::Inode;
-use longhaul_adapters::os::{HostSurvey, SupervisedAttempt};
 use longhaul_cli::shell_word;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -91,12 +90,6 @@ impl CopiedStateDir {
         let is_served =
             lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)));
         is_served || !living(&self.original.join(ATTEMPTS)).is_empty()
-    }
-
-    /// Returns the running attempts of the original that have a record in the copy. Their shims write output and exit
-    /// records into the original, even if it was removed.
-    pub(crate) fn running_in_original(&self) -> Vec<SupervisedAttempt> {
-        HostSurvey::of(&self.state_dir.join(ATTEMPTS)).map(|seen| seen.elsewhere).unwrap_or_default()
     }
 
     /// Makes the copy an independent state directory with an id of its own.

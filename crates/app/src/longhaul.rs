@@ -121,12 +121,12 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
     let lock = taken?;
     // The embedding program manages its own child processes, so the engine must not reap them.
     let around = HostContext { stores, adopt_orphans: false, open_files: None };
-    let foothold = StateDirGuard::of(&state, &lock).map_err(|source| ProgramError::System {
+    let guard = StateDirGuard::of(&state, &lock).map_err(|source| ProgramError::System {
         tried: "inspect the lock of the state directory",
         source,
     })?;
     let ComposedParts { mut parts, node, sole_user, mark } = compose(&state, &settings, &around).await?;
-    parts.store = Arc::new(CheckedStore::new(parts.store, foothold.clone(), mark));
+    parts.store = Arc::new(CheckedStore::new(parts.store, guard.clone(), mark));
     let engine = Engine::start(parts, engine_settings(EngineAddress::default(), &settings, node)).await;
     let engine = engine.map_err(ProgramError::of_start)?;
     let opened =
@@ -136,7 +136,7 @@ async fn begin(builder: Builder, state: StateDir, place: PathBuf) -> Result<Long
         tokio::select! {
             () = watched.engine().over() => {}
             () = watched.engine().replaced() => watched.forget(),
-            () = foothold.lost() => {
+            () = guard.lost() => {
                 tracing::error!(
                     state_dir = %watched.state_dir().display(),
                     "the state directory was removed, moved or replaced; the handle acknowledges nothing any more"

@@ -89,7 +89,7 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
     let Some(lock) = lock(&state, order.autostarted)? else {
         return Ok(());
     };
-    let foothold =
+    let state_dir_guard =
         StateDirGuard::of(&state, &lock).map_err(system("inspect the lock of the state directory"))?;
     make_room(&state);
     announce(|name| std::env::var_os(name));
@@ -106,11 +106,11 @@ pub fn serve(order: &ServeOptions) -> Result<(), ProgramError> {
             biased;
             // All work in progress stops immediately, as in a crash. Further writes could end up in the directory of
             // another manager.
-            () = foothold.lost() => Err(displaced(&state, foothold.loss())),
-            ended = manage(&state, &settings, &around, descriptors, order.autostarted, &foothold) => ended,
+            () = state_dir_guard.lost() => Err(displaced(&state, state_dir_guard.loss())),
+            ended = manage(&state, &settings, &around, descriptors, order.autostarted, &state_dir_guard) => ended,
         }
     });
-    if foothold.is_lost() {
+    if state_dir_guard.is_lost() {
         runtime.shutdown_background();
     }
     ended.map_err(|failure| of_full_disk(&state, failure))
@@ -172,7 +172,7 @@ async fn manage(
     around: &HostContext,
     descriptors: Descriptors,
     autostarted: bool,
-    foothold: &StateDirGuard,
+    state_dir_guard: &StateDirGuard,
 ) -> Result<(), ProgramError> {
     let mut signals = ShutdownSignals::catch().map_err(system("install its signal handlers"))?;
     let mut doors = NetworkListeners::open(state, &settings.listening, autostarted)?;
@@ -182,10 +182,10 @@ async fn manage(
     let urls = doors.as_ref().map_or_else(Vec::new, |doors| doors.urls.clone());
     tell(state, &urls);
     let ComposedParts { mut parts, node, sole_user: _held, mark } = compose(state, settings, around).await?;
-    foothold.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
+    state_dir_guard.watch_store(&settings.store).map_err(system("watch the files of the store"))?;
     crashpoint!("app.composed");
     let metrics = Metrics::default();
-    let store = CheckedStore::new(parts.store, foothold.clone(), mark);
+    let store = CheckedStore::new(parts.store, state_dir_guard.clone(), mark);
     parts.store = Arc::new(InstrumentedStore::new(Arc::new(store), parts.clock.clone(), metrics.clone()));
     let peers = peers(settings, &node.boot)?;
     let at = EngineAddress {
@@ -205,10 +205,10 @@ async fn manage(
     let mcp = open_mcp(state, &api);
     // A client that starts a manager waits for the main socket and may then use the agent socket immediately, so the
     // agent socket is opened first.
-    let agents =
-        Socket::bind(state, foothold, MCP_SOCKET).map_err(system("listen on the MCP socket for agents"))?;
+    let agents = Socket::bind(state, state_dir_guard, MCP_SOCKET)
+        .map_err(system("listen on the MCP socket for agents"))?;
     let (mut agents_socket, agents) = agents;
-    let socket = Socket::bind(state, foothold, SOCKET).map_err(system("listen on the main socket"))?;
+    let socket = Socket::bind(state, state_dir_guard, SOCKET).map_err(system("listen on the main socket"))?;
     let (mut socket, listener) = socket;
     let router = longhaul_http::router(api);
     greet(state, settings, &urls);
@@ -248,10 +248,10 @@ async fn manage(
                 tracing::error!("{failure}; the manager exits; its processes continue");
                 return Err(failure);
             }
-            listener = socket.bound_again(state, foothold) => {
+            listener = socket.bound_again(state, state_dir_guard) => {
                 serving.spawn(longhaul_http::serve(listener, router.clone(), bounds, until(told.clone())));
             }
-            listener = agents_socket.bound_again(state, foothold) => {
+            listener = agents_socket.bound_again(state, state_dir_guard) => {
                 if let Some(mcp) = mcp.clone() {
                     agents_served.spawn(mcp.serve(listener, agent_bounds, until(told.clone())));
                 }

@@ -256,13 +256,13 @@ mod tests {
         const { assert!(SOON.as_secs() * 3 < path_watcher::BEHIND.as_secs()) };
         for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
-            let (path, foothold, _lock) = standing(top.path(), PathWatcher::open());
-            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            let (path, guard, _lock) = standing(top.path(), PathWatcher::open());
+            let waiting = tokio::time::timeout(SOON, guard.lost());
             tokio::pin!(waiting);
             assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
             take_away(&path);
             waiting.await.unwrap();
-            assert!(foothold.is_lost() && !foothold.clone().holds());
+            assert!(guard.is_lost() && !guard.clone().holds());
         }
     }
 
@@ -270,8 +270,8 @@ mod tests {
     async fn what_cannot_be_heard_of_is_looked_at_every_second() {
         for take_away in WAYS {
             let top = tempfile::tempdir().unwrap();
-            let (path, foothold, _lock) = standing(top.path(), PathWatcher::deaf());
-            let waiting = tokio::time::timeout(Duration::from_millis(1_100), foothold.lost());
+            let (path, guard, _lock) = standing(top.path(), PathWatcher::deaf());
+            let waiting = tokio::time::timeout(Duration::from_millis(1_100), guard.lost());
             tokio::pin!(waiting);
             assert!(tokio::time::timeout(Duration::from_millis(100), &mut waiting).await.is_err());
             take_away(&path);
@@ -282,16 +282,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn work_in_the_directory_and_in_its_store_wakes_nobody() {
         let top = tempfile::tempdir().unwrap();
-        let (path, foothold, _lock) = standing(top.path(), PathWatcher::open());
+        let (path, guard, _lock) = standing(top.path(), PathWatcher::open());
         let (database, files) = (path.join("longhaul.db"), path.join("store"));
         fs::write(&database, "").unwrap();
         fs::create_dir_all(files.join("commits")).unwrap();
         for store in [StoreChoice::Sqlite(database.clone()), StoreChoice::Fs(files.clone())] {
-            let foothold = StateDirGuard { store: Arc::default(), ..foothold.clone() };
-            foothold.watch_store(&store).unwrap();
+            let guard = StateDirGuard { store: Arc::default(), ..guard.clone() };
+            guard.watch_store(&store).unwrap();
         }
-        let mut looks = foothold.looks();
-        let losing = tokio::spawn(async move { foothold.lost().await });
+        let mut looks = guard.looks();
+        let losing = tokio::spawn(async move { guard.lost().await });
         let work = |round: u32| {
             let attempt = path.join(format!("attempts/{round}"));
             fs::create_dir_all(&attempt).unwrap();
@@ -342,7 +342,7 @@ mod tests {
         ];
         for (choice, change) in cases {
             let top = tempfile::tempdir().unwrap();
-            let (_, foothold, _lock) = standing(top.path(), PathWatcher::open());
+            let (_, guard, _lock) = standing(top.path(), PathWatcher::open());
             let choice = choice(top.path().join("db"));
             // A store has its files open. The kernel therefore keeps an open file after its removal.
             let _open = match &choice {
@@ -358,13 +358,13 @@ mod tests {
                 }
                 StoreChoice::Memory | StoreChoice::Other(_) => unreachable!(),
             };
-            foothold.watch_store(&choice).unwrap();
-            let waiting = tokio::time::timeout(SOON, foothold.lost());
+            guard.watch_store(&choice).unwrap();
+            let waiting = tokio::time::timeout(SOON, guard.lost());
             tokio::pin!(waiting);
             assert!(tokio::time::timeout(Duration::from_millis(10), &mut waiting).await.is_err());
             change(top.path());
             waiting.await.unwrap();
-            assert!(matches!(foothold.loss(), Some(LostResource::Store(_))));
+            assert!(matches!(guard.loss(), Some(LostResource::Store(_))));
         }
     }
 
@@ -382,11 +382,11 @@ mod tests {
         let (path, aside) = (top.path().join("state"), top.path().join("aside"));
         let state = StateDir::prepare(&path).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
-        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let guard = StateDirGuard::of(&state, &lock).unwrap();
         fs::rename(&path, &aside).unwrap();
-        assert!(!foothold.holds());
+        assert!(!guard.holds());
         fs::rename(&aside, &path).unwrap();
-        assert!(!foothold.holds(), "another manager may have been there meanwhile");
+        assert!(!guard.holds(), "another manager may have been there meanwhile");
     }
 
     #[test]
@@ -415,16 +415,16 @@ mod tests {
             let top = tempfile::tempdir().unwrap();
             let state = StateDir::prepare(&top.path().join("state")).unwrap();
             let lock = ManagerLock::take(&state).unwrap();
-            let foothold = StateDirGuard::of(&state, &lock).unwrap();
+            let guard = StateDirGuard::of(&state, &lock).unwrap();
             let path = top.path().join("store.db");
             for ending in ["db", "db-wal"] {
                 fs::write(path.with_extension(ending), "some").unwrap();
             }
-            foothold.watch_store(&StoreChoice::Sqlite(path.clone())).unwrap();
-            assert!(foothold.holds());
+            guard.watch_store(&StoreChoice::Sqlite(path.clone())).unwrap();
+            assert!(guard.holds());
             change(&path);
-            assert_eq!(foothold.holds(), lost.is_none());
-            assert_eq!(foothold.loss(), lost.map(|ending| LostResource::Store(path.with_extension(ending))));
+            assert_eq!(guard.holds(), lost.is_none());
+            assert_eq!(guard.loss(), lost.map(|ending| LostResource::Store(path.with_extension(ending))));
         }
     }
 
@@ -436,10 +436,10 @@ mod tests {
         symlink(&real, &link).unwrap();
         let state = StateDir::prepare(&link.join("state")).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
-        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let guard = StateDirGuard::of(&state, &lock).unwrap();
         fs::remove_file(&link).unwrap();
         fs::rename(&real, &link).unwrap();
-        assert!(foothold.holds());
+        assert!(guard.holds());
     }
 
     /// Creates a guarded state directory whose path contains a symbolic link.
@@ -449,9 +449,9 @@ mod tests {
         let path = top.join("link/above/state");
         let state = StateDir::prepare(&path).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
-        let foothold = StateDirGuard::hearing_by(path_watcher, &state, &lock).unwrap();
-        assert!(foothold.holds());
-        (path, foothold, lock)
+        let guard = StateDirGuard::hearing_by(path_watcher, &state, &lock).unwrap();
+        assert!(guard.holds());
+        (path, guard, lock)
     }
 
     fn removed(path: &Path) {

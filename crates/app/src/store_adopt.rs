@@ -2,7 +2,7 @@
 
 use crate::binding::{LiveProcess, StoreBinding, WorkOwner, hand_over, live, path_of, release};
 use crate::compose::host_check::{LiveAttempt, live_attempts};
-use crate::compose::{self, ComposeError, shared};
+use crate::compose::{self, ComposeError, host_check, shared};
 use crate::config::{ManagerConfig, StoreChoice};
 use crate::failure::ProgramError;
 use crate::last_store::{self, StoreMismatch};
@@ -78,7 +78,7 @@ pub(crate) fn store_adopt(
         return Err(CopyError::OriginalAtWork { original: copied.original.clone() }.into());
     }
     if let Some(copied) = &copied {
-        let running = copied.running_in_original();
+        let running = host_check::running_elsewhere(state.path());
         if !running.is_empty() {
             let programs = running.iter().filter_map(|attempt| attempt.command).collect();
             return Err(CopyError::OriginalRunning { original: copied.original.clone(), programs }.into());

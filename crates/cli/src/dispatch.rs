@@ -95,8 +95,8 @@ async fn print_store_mismatch(context: &VerbContext, command: &Verb, place: &Man
     let Ok(manager) = version_of(place).await else { return };
     if manager.store != *named {
         context.console.say(&format!(
-            "warning: the manager uses the store {}, and {named} is named now\n  help: end it with `kill {}`, what runs \
-             goes on; the next command starts another one",
+            "warning: the manager uses the store {}, and {named} is named now\n  help: end it with `kill {}`; its \
+             processes keep running, and the next command starts another manager",
             manager.store, manager.pid
         ));
     }

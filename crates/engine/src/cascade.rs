@@ -88,8 +88,8 @@ impl EngineShared {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {
             let id = stored.process.id;
-            core.kin.opened().await;
-            if !locked(&core.kin.telling).insert((id, force)) {
+            core.cascades.opened().await;
+            if !locked(&core.cascades.telling).insert((id, force)) {
                 return core.perform_all(&stored, rest).await;
             }
             let until: AwakeTime = core.parts.clock.awake().plus(CASCADE_TIMEOUT);
@@ -107,7 +107,7 @@ impl EngineShared {
                 None => telling.await,
             };
             core.cancel_until_accepted(&stored, force, told).await;
-            locked(&core.kin.telling).remove(&(id, force));
+            locked(&core.cascades.telling).remove(&(id, force));
             core.check_descendants(id).await;
         });
     }
@@ -121,7 +121,7 @@ impl EngineShared {
     ) {
         let (core, stored) = (self.clone(), stored.clone());
         tokio::spawn(async move {
-            core.kin.opened().await;
+            core.cascades.opened().await;
             let id = stored.process.id;
             // If the store cannot list the descendants, the processes that this node owns are used.
             let below = core.live_below(id).await.unwrap_or_else(|_| core.owned.below(id));
@@ -140,7 +140,7 @@ impl EngineShared {
     /// Repeats the check for live descendants of every ancestor that waits for the process that ended.
     pub(crate) fn descendant_ended(self: &Arc<Self>, after: &StoredProcess) {
         for ancestor in after.process.lineage.ancestors.iter().copied() {
-            if self.kin.is_awaited(ancestor) {
+            if self.cascades.is_awaited(ancestor) {
                 self.await_descendants(ancestor);
             }
         }
@@ -244,8 +244,8 @@ impl EngineShared {
 
     /// Returns true if the action is already pending for the process or would change nothing.
     fn is_told(&self, stored: &StoredProcess, command: &Action) -> bool {
-        let asked = stored.pending_actions.iter().any(|(_, wish)| match wish {
-            PendingAction::Cancel { .. } | PendingAction::Force { .. } => wish.command() == *command,
+        let asked = stored.pending_actions.iter().any(|(_, action)| match action {
+            PendingAction::Cancel { .. } | PendingAction::Force { .. } => action.command() == *command,
             PendingAction::Terminate { .. }
             | PendingAction::EndSession { .. }
             | PendingAction::Signal { .. }
@@ -299,18 +299,18 @@ impl EngineShared {
     }
 
     async fn check_descendants(self: &Arc<Self>, id: ProcessId) {
-        if !self.kin.begin(id) {
+        if !self.cascades.begin(id) {
             return;
         }
         let mut wait = MIN_RETRY_DELAY;
         loop {
             match self.has_live_below(id).await {
                 Ok(false) => {
-                    locked(&self.kin.awaited).remove(&id);
+                    locked(&self.cascades.awaited).remove(&id);
                     return self.lanes.seen(id, Observation::DescendantsEnded);
                 }
                 Ok(true) => {
-                    if !self.kin.finish(id) {
+                    if !self.cascades.finish(id) {
                         return;
                     }
                 }

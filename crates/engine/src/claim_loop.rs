@@ -62,7 +62,7 @@ pub(crate) async fn claim(core: Arc<EngineShared>) {
 /// Claims processes and then waits for updates. In the first round, also requests the work that the previous run left
 /// pending.
 async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineError> {
-    let mut changed = core.tenure.changes();
+    let mut changed = core.lease_state.changes();
     let greeted = greeted && core.parts.store.away_since().is_none();
     if !greeted {
         // Renew before any claim: a store that was unavailable may have lost data.
@@ -71,9 +71,9 @@ async fn round(core: &Arc<EngineShared>, greeted: bool) -> Result<(), EngineErro
         core.heard(&lease, &asked, &calls);
         handle_updates(core, &calls).await?;
     }
-    while core.tenure.may_claim(core.parts.clock.now()) && fill(core).await? {}
+    while core.lease_state.may_claim(core.parts.clock.now()) && fill(core).await? {}
     let (lease, asked) = (core.lease(), core.mark_before_request());
-    if !core.tenure.may_claim(asked.at) {
+    if !core.lease_state.may_claim(asked.at) {
         // Processes that are queued while the lease is invalid cause no further update, so wait for a lease change.
         changed.next().await;
         return Ok(());
@@ -183,7 +183,7 @@ pub(crate) async fn handle_updates(core: &Arc<EngineShared>, calls: &NodeUpdates
 
 /// Handles due records that have no owner. Returns the time at which the next record is due.
 pub(crate) async fn attend(core: &Arc<EngineShared>) -> Result<Option<Timestamp>, EngineError> {
-    if let Some(until) = core.tenure.held_until(core.parts.clock.now()) {
+    if let Some(until) = core.lease_state.held_until(core.parts.clock.now()) {
         // A record may look due only because newer data has not been restored yet.
         return Ok(Some(until));
     }

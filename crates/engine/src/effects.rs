@@ -105,7 +105,7 @@ impl EngineShared {
         }
         // A process that is local-only cannot be taken over by another node, so it needs no valid lease.
         let may_claim =
-            self.tenure.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
+            self.lease_state.may_claim(self.parts.clock.now()) || self.parts.store.is_local_only(&key.id);
         if !may_claim || (self.parts.store.leases_expire() && self.copies.may_be_left_before(key)) {
             tracing::warn!(id = %key.id, may_claim, "postponed a start until the lease is valid and older attempts \
              have ended");

@@ -46,14 +46,14 @@ pub struct Engine {
 pub(crate) struct EngineShared {
     pub(crate) parts: EnginePorts,
     pub(crate) settings: EngineSettings,
-    pub(crate) tenure: LeaseState,
+    pub(crate) lease_state: LeaseState,
     pub(crate) neighbours: PeerState,
     pub(crate) regard: HistoryTracker,
     pub(crate) copies: LocalAttempts,
     pub(crate) policy: Mutex<(PolicyVersion, Policy)>,
     /// Serializes policy changes of this node, so that each change is based on the previous one.
     pub(crate) policy_turns: tokio::sync::Mutex<()>,
-    pub(crate) hub: Notifier,
+    pub(crate) notifier: Notifier,
     pub(crate) timers: Timers,
     pub(crate) attention: Monitor,
     pub(crate) live_stats: LiveStatsCache,
@@ -61,7 +61,7 @@ pub(crate) struct EngineShared {
     pub(crate) starts: StartDedup,
     pub(crate) unexamined: UnverifiedAttempts,
     pub(crate) unrecorded: UncommittedExits,
-    pub(crate) kin: CascadeTracker,
+    pub(crate) cascades: CascadeTracker,
     pub(crate) lanes: InboxSender,
     pub(crate) sweeps: PruneStatus,
     pub(crate) clearing: ResetState,
@@ -96,13 +96,13 @@ impl Engine {
         let core = Arc::new(EngineShared {
             parts,
             settings,
-            tenure: LeaseState::new(lease, ends, sent),
+            lease_state: LeaseState::new(lease, ends, sent),
             neighbours: PeerState::default(),
             regard: HistoryTracker::default(),
             copies: LocalAttempts::default(),
             policy: Mutex::new(policy),
             policy_turns: tokio::sync::Mutex::default(),
-            hub: Notifier::default(),
+            notifier: Notifier::default(),
             timers: Timers::default(),
             attention: Monitor::default(),
             live_stats: LiveStatsCache::default(),
@@ -110,7 +110,7 @@ impl Engine {
             starts: StartDedup::default(),
             unexamined: UnverifiedAttempts::default(),
             unrecorded: UncommittedExits::default(),
-            kin: CascadeTracker::default(),
+            cascades: CascadeTracker::default(),
             lanes,
             sweeps: PruneStatus::default(),
             clearing: ResetState::default(),
@@ -122,11 +122,11 @@ impl Engine {
             Ok(tasks) => tasks,
             Err(error) => {
                 core.closing.send_replace(true);
-                core.kin.open();
+                core.cascades.open();
                 return Err(error);
             }
         };
-        core.kin.open();
+        core.cascades.open();
         tasks.extend(inbox.work(&core));
         tasks.push(tokio::spawn(claim_loop::claim(core.clone())));
         tasks.push(tokio::spawn(claim_loop::observe(core.clone())));
@@ -237,7 +237,7 @@ impl Engine {
     /// Waits until another manager has registered under this node's name. This engine then claims nothing more, and the
     /// store rejects its writes. Commands that run here continue.
     pub async fn replaced(&self) {
-        self.core.tenure.until_replaced().await;
+        self.core.lease_state.until_replaced().await;
     }
 
     /// Returns the current time of the engine's clock.
@@ -288,12 +288,12 @@ async fn recovered(core: &Arc<EngineShared>, ends: bool) -> Result<Vec<JoinHandl
 impl EngineShared {
     /// Returns the id of the node that this engine runs.
     pub(crate) const fn here(&self) -> &NodeId {
-        self.tenure.node()
+        self.lease_state.node()
     }
 
     /// Returns the current lease of this node.
     pub(crate) fn lease(&self) -> Lease {
-        self.tenure.lease()
+        self.lease_state.lease()
     }
 
     pub(crate) fn context(&self) -> DecisionContext {

@@ -53,7 +53,7 @@ pub enum EngineError {
     },
     /// The launch signature of the process is missing or invalid.
     #[error("process {id} is not trusted: {fault}")]
-    Unvouched {
+    UntrustedLaunch {
         /// The process with the bad signature.
         id: ProcessId,
         /// The fault of the signature.
@@ -105,7 +105,7 @@ pub enum EngineError {
     },
     /// The captured environment cannot be stored.
     #[error("the captured environment cannot be stored")]
-    Vault {
+    EnvironmentStore {
         /// The error of the environment store.
         #[source]
         source: EnvironmentStoreError,
@@ -128,13 +128,13 @@ pub enum EngineError {
     },
     /// The launch has a captured environment, which is stored only on this node, but may run on another node.
     #[error("a captured environment is stored only on node {here}, but this launch may run on another node")]
-    EnvironmentStays {
+    EnvironmentNotPortable {
         /// The node on which the environment would be stored.
         here: NodeId,
     },
     /// The caller requested an immediate start, which is impossible now even with free slots.
     #[error("the process cannot start now: {standstill}")]
-    NotAtOnce {
+    CannotStartNow {
         /// The reason for which no immediate start is possible.
         standstill: LaunchBlocked,
     },
@@ -169,7 +169,7 @@ pub enum EngineError {
     },
     /// A reset was aborted by an error of the store after part of its work.
     #[error("the reset is incomplete: {} stopping, {} deleted", stopped.len(), removed)]
-    ClearUnfinished {
+    ResetUnfinished {
         /// The processes that were told to stop, oldest first.
         stopped: Vec<ProcessId>,
         /// Number of records that were deleted.
@@ -186,7 +186,7 @@ pub enum EngineError {
     },
     /// A reset is running, and nothing new is accepted until it has ended.
     #[error("a reset is in progress")]
-    Clearing,
+    ResetInProgress,
     /// The manager is shutting down and accepts nothing new.
     #[error("the manager is shutting down")]
     ShuttingDown,

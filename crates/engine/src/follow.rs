@@ -20,7 +20,7 @@ pub(crate) async fn follow(core: Arc<EngineShared>, mut after: EventCursor) {
                 let ids: BTreeSet<ProcessId> = page.events.iter().map(|logged| logged.id).collect();
                 core.handle_changes(ids).await;
                 if page.gap {
-                    core.hub.all_changed();
+                    core.notifier.all_changed();
                 }
                 after = page.events.last().map_or(after, |logged| logged.cursor);
             }
@@ -46,7 +46,7 @@ impl EngineShared {
                 self.log_retry(None, &error, "cannot read the changes of other nodes now; retrying")
             }
         }
-        ids.into_iter().for_each(|id| self.hub.changed(id));
+        ids.into_iter().for_each(|id| self.notifier.changed(id));
     }
 
     fn changed_elsewhere(self: &Arc<Self>, stored: &StoredProcess) {

@@ -206,7 +206,7 @@ async fn note(core: Arc<EngineShared>, key: AttemptKey, seen: Observation) {
         pause = pause.saturating_mul(2).min(MAX_RETRY_DELAY);
     }
     if core.unrecorded.note(key.id, key.attempt, &seen) {
-        core.hub.changed(key.id);
+        core.notifier.changed(key.id);
     }
 }
 

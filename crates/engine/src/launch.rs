@@ -66,7 +66,7 @@ impl Engine {
     /// - [`EngineError::Refused`] with the guard of the store that rejected the launch.
     /// - [`EngineError::KeyConflict`] if the launch key belongs to a process with other parameters.
     /// - [`EngineError::ShuttingDown`] if the engine is shutting down.
-    /// - [`EngineError::EnvironmentStays`] for a captured environment if the process may run on another node.
+    /// - [`EngineError::EnvironmentNotPortable`] for a captured environment if the process may run on another node.
     /// - [`EngineError::Invalid`] for a delayed launch with `no_queue`, or for a watch or readiness check that is not
     ///   supported.
     ///
@@ -105,7 +105,7 @@ impl EngineShared {
             && launch.spec.command().is_some()
             && !self.is_here(&launch.spec.placement)
         {
-            return Err(EngineError::EnvironmentStays { here: self.here().clone() });
+            return Err(EngineError::EnvironmentNotPortable { here: self.here().clone() });
         }
         let mut spec = launch.spec;
         let lineage = match launch.parent {
@@ -122,7 +122,8 @@ impl EngineShared {
         };
         if let (Work::Command(command), Some(captured)) = (&mut spec.work, &launch.captured) {
             let kept = self.parts.environments.keep(captured).await;
-            command.environment.captured = Some(kept.map_err(|source| EngineError::Vault { source })?);
+            command.environment.captured =
+                Some(kept.map_err(|source| EngineError::EnvironmentStore { source })?);
         }
         self.submit(spec, lineage, launch.no_queue, roots).await
     }
@@ -179,7 +180,7 @@ impl EngineShared {
             return Err(EngineError::ShuttingDown);
         }
         if self.clearing.is_under_way() {
-            return Err(EngineError::Clearing);
+            return Err(EngineError::ResetInProgress);
         }
         if spec.key.is_none() {
             spec.key = self.key_of_agent(&spec);
@@ -206,7 +207,7 @@ impl EngineShared {
             }
             (Err(EngineError::Refused { refusal: refusal @ StoreRejection::NoSlot { .. } }), _) => {
                 Err(match self.blocked_reason(&process).await {
-                    Some(standstill) => EngineError::NotAtOnce { standstill },
+                    Some(standstill) => EngineError::CannotStartNow { standstill },
                     None => EngineError::Refused { refusal },
                 })
             }
@@ -220,7 +221,7 @@ impl EngineShared {
         if !self.may_run(process) {
             return Some(LaunchBlocked::Elsewhere);
         }
-        if self.tenure.held_until(self.parts.clock.now()).is_some() {
+        if self.lease_state.held_until(self.parts.clock.now()).is_some() {
             return Some(LaunchBlocked::Settles);
         }
         // If the nodes cannot be listed, the caller reports the rejection of the store.
@@ -248,7 +249,7 @@ impl EngineShared {
                 events: events.to_vec(),
                 limits: self.limits_of(process),
                 claim_for: Some(ClaimRequest { lease: self.lease(), roots })
-                    .filter(|_| self.may_run(process) && self.tenure.may_claim(self.parts.clock.now())),
+                    .filter(|_| self.may_run(process) && self.lease_state.may_claim(self.parts.clock.now())),
                 fail_if_queued: no_queue,
             };
             crashpoint!("engine.submit");
@@ -276,7 +277,7 @@ impl EngineShared {
 
     /// Waits while nodes restore records that the store has lost: the holder of the launch key may be among them.
     async fn wait_for_restores(&self) {
-        while let Some(until) = self.tenure.held_until(self.parts.clock.now()) {
+        while let Some(until) = self.lease_state.held_until(self.parts.clock.now()) {
             if self.is_closing() {
                 return;
             }

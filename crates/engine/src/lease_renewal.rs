@@ -42,7 +42,7 @@ impl PeerState {
 
 /// Renews the lease periodically and handles the updates in the answers.
 pub(crate) async fn renew_periodically(core: Arc<EngineShared>) {
-    while !core.tenure.is_replaced() {
+    while !core.lease_state.is_replaced() {
         renew_lease(&core).await;
         let next = core.parts.clock.now().plus(core.settings.lease_renew_interval);
         core.parts.clock.sleep_until(Deadline::At(next)).await;
@@ -119,8 +119,8 @@ async fn refresh_members(core: &EngineShared) {
 
 /// Stops local attempts when the lease expires, because other nodes may then start the same processes.
 pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
-    let mut changed = core.tenure.changes();
-    while let Some(until) = core.tenure.until() {
+    let mut changed = core.lease_state.changes();
+    while let Some(until) = core.lease_state.until() {
         if until <= core.parts.clock.now() {
             tracing::warn!("the lease of this node expired: nothing is claimed until the store answers");
             core.stop_local_attempts();
@@ -137,9 +137,9 @@ pub(crate) async fn enforce_lease_deadline(core: Arc<EngineShared>) {
 
 /// Publishes the end of the lease to the shims, so that they can stop their attempts even if this manager is killed.
 pub(crate) async fn publish_lease_end(core: Arc<EngineShared>) {
-    let mut changed = core.tenure.changes();
+    let mut changed = core.lease_state.changes();
     loop {
-        if let Some(until) = core.tenure.until() {
+        if let Some(until) = core.lease_state.until() {
             core.parts.spawner.set_lease_end(LeaseEnd::At(until)).await;
         }
         changed.next().await;
@@ -151,7 +151,7 @@ impl EngineShared {
     /// when the lease would have expired.
     pub(crate) fn unreachable_since(&self, node: &NodeId) -> Option<Timestamp> {
         let since_left = || {
-            let since = self.tenure.after(self.neighbours.left_at(node)?);
+            let since = self.lease_state.after(self.neighbours.left_at(node)?);
             (since <= self.parts.clock.now()).then_some(since)
         };
         self.neighbours.unreachable_since(node).or_else(since_left)
@@ -169,7 +169,7 @@ impl EngineShared {
 
     /// Records the answer to a lease renewal that was sent at `asked`.
     pub(crate) fn heard(self: &Arc<Self>, lease: &Lease, asked: &HistoryQuery, calls: &NodeUpdates) {
-        self.tenure.extend(lease, asked.at, calls);
+        self.lease_state.extend(lease, asked.at, calls);
         self.check_history(asked, calls);
     }
 }

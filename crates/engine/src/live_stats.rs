@@ -84,7 +84,7 @@ impl EngineShared {
             self.timers.write_vitals_at(id, write_at);
         }
         self.reported(AttemptKey { id, attempt: stored.process.attempt });
-        self.hub.changed(id);
+        self.notifier.changed(id);
     }
 
     pub(crate) async fn write_vitals(self: &Arc<Self>, id: ProcessId) {

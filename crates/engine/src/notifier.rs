@@ -28,27 +28,27 @@ impl PendingNotification {
 impl Notifier {
     /// Subscribes to changes of some processes. Subscribe before reading a record, so that no change is missed.
     pub(crate) fn subscribe(&self, ids: &[ProcessId]) -> HubSubscription<'_> {
-        let bell = Arc::new(PendingNotification::default());
+        let waiter = Arc::new(PendingNotification::default());
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for id in ids {
-            waiting.entry(*id).or_default().push(bell.clone());
+            waiting.entry(*id).or_default().push(waiter.clone());
         }
-        HubSubscription { hub: self, ids: ids.to_vec(), bell }
+        HubSubscription { notifier: self, ids: ids.to_vec(), waiter }
     }
 
     /// Wakes all subscribers, because it is unknown which processes have changed.
     pub(crate) fn all_changed(&self) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for (id, bells) in waiting.iter() {
-            bells.iter().for_each(|bell| bell.ring(*id));
+        for (id, waiters) in waiting.iter() {
+            waiters.iter().for_each(|waiter| waiter.ring(*id));
         }
     }
 
     /// Wakes the subscribers of a process.
     pub(crate) fn changed(&self, id: ProcessId) {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        for bell in waiting.get(&id).into_iter().flatten() {
-            bell.ring(id);
+        for waiter in waiting.get(&id).into_iter().flatten() {
+            waiter.ring(id);
         }
     }
 }
@@ -56,9 +56,9 @@ impl Notifier {
 /// A subscription to changes. Dropping it ends the subscription.
 #[derive(Debug)]
 pub(crate) struct HubSubscription<'a> {
-    hub: &'a Notifier,
+    notifier: &'a Notifier,
     ids: Vec<ProcessId>,
-    bell: Arc<PendingNotification>,
+    waiter: Arc<PendingNotification>,
 }
 
 impl HubSubscription<'_> {
@@ -70,8 +70,8 @@ impl HubSubscription<'_> {
     /// Like [`changed`](Self::changed), and returns the processes that have changed.
     pub(crate) async fn next(&self) -> BTreeSet<ProcessId> {
         loop {
-            self.bell.ringing.notified().await;
-            let mut changed = self.bell.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            self.waiter.ringing.notified().await;
+            let mut changed = self.waiter.changed.lock().unwrap_or_else(PoisonError::into_inner);
             if !changed.is_empty() {
                 return std::mem::take(&mut *changed);
             }
@@ -81,11 +81,11 @@ impl HubSubscription<'_> {
 
 impl Drop for HubSubscription<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.hub.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.notifier.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         for id in &self.ids {
-            if let Some(bells) = waiting.get_mut(id) {
-                bells.retain(|bell| !Arc::ptr_eq(bell, &self.bell));
-                if bells.is_empty() {
+            if let Some(waiters) = waiting.get_mut(id) {
+                waiters.retain(|waiter| !Arc::ptr_eq(waiter, &self.waiter));
+                if waiters.is_empty() {
                     waiting.remove(id);
                 }
             }

@@ -110,7 +110,7 @@ impl Engine {
         beyond: u64,
     ) -> Result<FollowProgress, EngineError> {
         let core = &self.core;
-        let ear = core.hub.subscribe(&[id]);
+        let ear = core.notifier.subscribe(&[id]);
         if attempt_is_over(&core.load(id).await?, attempt) {
             return Ok(FollowProgress::Over);
         }

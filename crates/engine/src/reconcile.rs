@@ -100,7 +100,7 @@ impl EngineShared {
         let Some(history) = &calls.history else { return };
         if self.regard.went_back(asked, history) {
             tracing::warn!("the store lost data: restoring the lost records");
-            self.tenure.hold(self.parts.clock.now());
+            self.lease_state.hold(self.parts.clock.now());
             return self.compare_beside();
         }
         if self.regard.is_due(self.parts.clock.now()) {
@@ -162,7 +162,7 @@ impl EngineShared {
                             "the store lost records: this node restored its own, and starts nothing new for the \
                              duration of one lease"
                         );
-                        self.tenure.hold(self.parts.clock.now());
+                        self.lease_state.hold(self.parts.clock.now());
                     }
                     return Ok(reconciled);
                 }

@@ -40,11 +40,11 @@ impl EngineShared {
     }
 
     async fn resolve_fencing(self: &Arc<Self>, refused: &Lease) -> bool {
-        let _turn = self.tenure.doubts.lock().await;
-        if self.tenure.is_replaced() || !self.parts.store.leases_expire() {
+        let _turn = self.lease_state.doubts.lock().await;
+        if self.lease_state.is_replaced() || !self.parts.store.leases_expire() {
             return false;
         }
-        while self.tenure.lease() == *refused {
+        while self.lease_state.lease() == *refused {
             if self.is_closing() {
                 return false;
             }
@@ -80,7 +80,7 @@ impl EngineShared {
             None => self.register_again(LeaseLoss::Forgotten).await,
             Some(Presence::Lost { .. }) => self.register_again(LeaseLoss::Lost).await,
             Some(Presence::Present { .. } | Presence::Unreachable { .. } | Presence::Left) => {
-                self.tenure.replaced();
+                self.lease_state.replaced();
                 Ok(false)
             }
         }
@@ -95,7 +95,7 @@ impl EngineShared {
                 Err(StoreError::Refused(
                     StoreRejection::NameTaken { .. } | StoreRejection::NameHeld { .. },
                 )) => {
-                    self.tenure.replaced();
+                    self.lease_state.replaced();
                     return Ok(false);
                 }
                 Err(error) => self.log_retry(None, &error, "could not register the node again; retrying"),
@@ -108,11 +108,11 @@ impl EngineShared {
             "the lease of this node was no longer valid; registered the node again"
         );
         match parted {
-            LeaseLoss::Lost => self.tenure.begin(lease.clone(), sent),
+            LeaseLoss::Lost => self.lease_state.begin(lease.clone(), sent),
             // A registration renews the lease, and no other node took over the processes, so local attempts continue.
             LeaseLoss::Forgotten => {
-                self.tenure.hold(sent);
-                self.tenure.begin(lease.clone(), self.tenure.after(sent));
+                self.lease_state.hold(sent);
+                self.lease_state.begin(lease.clone(), self.lease_state.after(sent));
             }
         }
         // Restore records first: a lost record looks like a process that another node has taken over.

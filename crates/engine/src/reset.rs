@@ -52,9 +52,9 @@ impl Engine {
     /// changes nothing and returns the processes that would be stopped and the number of records that would be deleted.
     ///
     /// # Errors
-    /// - [`EngineError::Clearing`] while another reset is running.
+    /// - [`EngineError::ResetInProgress`] while another reset is running.
     /// - [`EngineError::Store`] if the store cannot be read.
-    /// - [`EngineError::ClearUnfinished`] if the store cannot be written; running processes are stopped nevertheless.
+    /// - [`EngineError::ResetUnfinished`] if the store cannot be written; running processes are stopped nevertheless.
     pub async fn clear(&self, dry_run: bool) -> Result<ResetResult, EngineError> {
         let core = self.core.clone();
         if dry_run {
@@ -74,7 +74,7 @@ struct LaunchGate<'a>(&'a ResetState);
 impl<'a> LaunchGate<'a> {
     fn close(core: &'a EngineShared) -> Result<Self, EngineError> {
         if core.clearing.under_way.swap(true, Ordering::SeqCst) {
-            return Err(EngineError::Clearing);
+            return Err(EngineError::ResetInProgress);
         }
         Ok(Self(&core.clearing))
     }
@@ -111,7 +111,7 @@ impl EngineShared {
             cleared.stopped.extend(fresh);
             if let Some(StoreUnwritable { reached, source }) = self.stop_live(&live).await? {
                 let stopped = live.iter().map(|stored| stored.process.id).filter(|id| reached.contains(id));
-                return Err(EngineError::ClearUnfinished { stopped: stopped.collect(), removed: 0, source });
+                return Err(EngineError::ResetUnfinished { stopped: stopped.collect(), removed: 0, source });
             }
         }
         let source = match self.remove_ended(&mut cleared.removed).await {
@@ -124,7 +124,7 @@ impl EngineShared {
             Err(error) => return Err(error),
         };
         let ResetResult { stopped, removed, .. } = cleared;
-        Err(EngineError::ClearUnfinished { stopped, removed, source })
+        Err(EngineError::ResetUnfinished { stopped, removed, source })
     }
 
     /// Cancels live processes and kills those that have not ended after their grace period. If the store cannot be
@@ -186,7 +186,7 @@ impl EngineShared {
     /// Waits until no process is live. Returns false if the time limit passes first.
     async fn all_end_within(&self, ids: &[ProcessId], patience: Duration) -> Result<bool, EngineError> {
         let deadline = self.parts.clock.awake().plus(patience);
-        let ear = self.hub.subscribe(ids);
+        let ear = self.notifier.subscribe(ids);
         let one = PageRequest { order: SortOrder::OldestFirst, after: None, most: 1 };
         loop {
             let listing = self.parts.store.list(&live(), &one).await?;

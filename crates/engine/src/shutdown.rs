@@ -43,7 +43,7 @@ impl Engine {
         }
         self.core.attention.end();
         self.core.listeners.end();
-        let may_claim = self.core.tenure.may_claim(self.core.parts.clock.now());
+        let may_claim = self.core.lease_state.may_claim(self.core.parts.clock.now());
         self.core.parts.store.leave(&self.core.lease()).await?;
         // After leaving properly, this node keeps its processes. With an expired lease, other nodes may own them
         // already.

@@ -147,7 +147,7 @@ impl EngineShared {
     pub(crate) async fn execute_pending_actions(self: &Arc<Self>, id: ProcessId) -> Result<(), EngineError> {
         loop {
             let stored = self.load(id).await?;
-            let Some(&(taken, wish)) = stored.pending_actions.first() else {
+            let Some(&(taken, action)) = stored.pending_actions.first() else {
                 return Ok(());
             };
             let Some(author) = self.author_of(&stored) else {
@@ -157,7 +157,7 @@ impl EngineShared {
                 self.record_orphan_lost(stored).await?;
                 continue;
             }
-            let input = Input::Observation(Observation::ActionRequested(wish));
+            let input = Input::Observation(Observation::ActionRequested(action));
             // A rejected pending action is also removed, by a commit that changes nothing more.
             let step = stored.process.decide(&self.context(), &stored.live_stats, &input).unwrap_or_default();
             match self.carry_out(stored, author, step, taken, false).await {
@@ -344,7 +344,7 @@ impl EngineShared {
         }
         self.arm(after);
         self.update_from(after);
-        self.hub.changed(id);
+        self.notifier.changed(id);
     }
 
     /// Executes the pending actions of a process without an owner, in a background task.
@@ -396,7 +396,7 @@ impl EngineShared {
         input: &Input,
         step: &Decision,
     ) -> Result<ActionOutcome, EngineError> {
-        let wish = match input {
+        let action = match input {
             Input::Action(Action::Cancel { cause }) => PendingAction::Cancel { cause: *cause },
             Input::Action(Action::Force { cause }) => PendingAction::Force { cause: *cause },
             Input::Action(Action::Pause) => PendingAction::Pause,
@@ -430,7 +430,7 @@ impl EngineShared {
         };
         let op: OpId = self.parts.ids.op();
         let id = stored.process.id;
-        self.parts.store.enqueue_action(&id, op, wish).await?;
+        self.parts.store.enqueue_action(&id, op, action).await?;
         // The owner may have released the process just before; then any node may execute the action.
         self.answer_if_ownerless(id);
         Ok(ActionOutcome { stored, changed: true, note: None })

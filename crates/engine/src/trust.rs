@@ -67,7 +67,7 @@ impl EngineShared {
     /// Verifies that a record still matches its launch signature.
     pub(crate) fn verify(&self, process: &Process) -> Result<(), EngineError> {
         let verified = self.parts.signer.verify(process);
-        verified.map_err(|fault| EngineError::Unvouched { id: process.id, fault })
+        verified.map_err(|fault| EngineError::UntrustedLaunch { id: process.id, fault })
     }
 
     /// Records `instead` in place of a start. If the attempt has already started, its real state is recorded, because

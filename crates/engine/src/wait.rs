@@ -55,7 +55,7 @@ impl Engine {
     ) -> Result<WaitOutcome, EngineError> {
         let core = &self.core;
         let deadline = patience.map(|patience| core.parts.clock.awake().plus(patience));
-        let ear = core.hub.subscribe(ids);
+        let ear = core.notifier.subscribe(ids);
         let (mut known, mut reached) = (HashMap::with_capacity(ids.len()), HashSet::new());
         let mut changed: BTreeSet<ProcessId> = ids.iter().copied().collect();
         let waited = |known: HashMap<ProcessId, StoredProcess>, timed_out| {
@@ -115,7 +115,7 @@ impl Engine {
     ) -> Result<Option<StoredProcess>, EngineError> {
         let core = &self.core;
         let deadline = core.parts.clock.awake().plus(patience);
-        let ear = core.hub.subscribe(&[id]);
+        let ear = core.notifier.subscribe(&[id]);
         loop {
             let stored = core.load(id).await?;
             if stored.revision > from {

@@ -159,7 +159,7 @@ impl EngineShared {
     /// Returns the time until which this node starts nothing new because the store had lost data, if this node may run
     /// the process.
     pub(crate) fn starts_blocked_until(&self, process: &Process) -> Option<Timestamp> {
-        self.tenure.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
+        self.lease_state.held_until(self.parts.clock.now()).filter(|_| self.may_run(process))
     }
 
     /// Returns the roots that this node runs, in the order of submission.

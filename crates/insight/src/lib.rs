@@ -2,7 +2,7 @@
 //!
 //! - [`test_run`]: results of tests.
 //!
-//! Output and reports come from programs that nobody verified: they may be truncated, huge, hostile or wrong. Every
+//! Output and reports come from unverified programs: they may be truncated, huge, hostile or wrong. Every
 //! parser here reads any bytes in linear time, holds a bounded amount of memory, and reports only what a line says. The
 //! crate performs no I/O and reads no clock.
 

@@ -101,7 +101,7 @@ pub trait ProcessStore: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`StoreError::Missing`] if the process is unknown.
-    /// - [`StoreError::Refused`] with [`StoreRejection::TooManyWishes`] if the limit is reached.
+    /// - [`StoreError::Refused`] with [`StoreRejection::TooManyPendingActions`] if the limit is reached.
     async fn enqueue_action(
         &self,
         id: &ProcessId,

@@ -49,7 +49,7 @@ mockall::mock! {
         async fn submit(&self, new: Submission) -> Result<SubmitOutcome, StoreError>;
         async fn claim(&self, by: &Lease, room: &ClaimCapacity) -> Result<Vec<StoredProcess>, StoreError>;
         async fn commit(&self, change: Change) -> Result<Revision, StoreError>;
-        async fn enqueue_action(&self, id: &ProcessId, op: OpId, wish: PendingAction) -> Result<ActionSeq, StoreError>;
+        async fn enqueue_action(&self, id: &ProcessId, op: OpId, action: PendingAction) -> Result<ActionSeq, StoreError>;
         async fn update_live_stats(
             &self,
             by: &Writer,

@@ -156,7 +156,7 @@ impl StoreModel {
                 self.last_change = Some(change.as_ref().clone());
                 ModelReply::Committed(self.commit(change))
             }
-            ModelRequest::Wish(id, op, wish) => ModelReply::Wished(self.enqueue_action(*id, *op, *wish)),
+            ModelRequest::Wish(id, op, action) => ModelReply::Wished(self.enqueue_action(*id, *op, *action)),
             ModelRequest::Touch(author, id, attempt, live_stats) => {
                 ModelReply::Touched(self.update_live_stats(author, *id, *attempt, live_stats))
             }

@@ -214,7 +214,7 @@ impl ProcessStore for BrokenStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let op = if self.broken == Broken::IgnoresOps { self.ids.op() } else { op };
         if self.broken == Broken::CallsNobody
@@ -222,7 +222,7 @@ impl ProcessStore for BrokenStore {
         {
             return Ok(ActionSeq(1));
         }
-        self.inner.enqueue_action(id, op, wish).await
+        self.inner.enqueue_action(id, op, action).await
     }
 
     async fn update_live_stats(

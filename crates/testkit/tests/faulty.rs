@@ -133,7 +133,7 @@ async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_mo
     let trouble = Arc::new(FaultPlan::mortal(Arc::new(clock.clone())));
     let children = Arc::new(ScriptedSpawner::new(clock.clone()));
     let spawner = FaultySpawner::sharing(children.clone(), trouble.clone());
-    let vault = FaultyEnvironmentStore::sharing(Arc::new(FakeEnvironmentStore::default()), trouble.clone());
+    let store = FaultyEnvironmentStore::sharing(Arc::new(FakeEnvironmentStore::default()), trouble.clone());
     let output = FaultyOutput::sharing(Arc::new(children.output()), trouble.clone());
     let id = ProcessId::new(uuid::Uuid::from_u128(1));
     trouble.fail_on(PortCall::Start, 1, Fault::Unknown);
@@ -141,12 +141,12 @@ async fn the_other_ports_fail_with_the_store_and_a_dead_life_asks_nothing_any_mo
     assert!(matches!(started, Err(SpawnError::Unreachable { .. })), "{started:?}");
     assert_eq!(children.live().len(), 1, "it was started all the same");
     trouble.fail_on(PortCall::Keep, 1, Fault::Unavailable);
-    assert!(vault.keep(&[]).await.is_err(), "the first one fails");
-    assert!(vault.keep(&[]).await.is_ok(), "the second one does not");
+    assert!(store.keep(&[]).await.is_err(), "the first one fails");
+    assert!(store.keep(&[]).await.is_ok(), "the second one does not");
     trouble.fail_on(PortCall::Remove, 1, Fault::Unavailable);
     assert!(output.remove(id).await.is_err(), "it is not removed");
     trouble.kill();
-    let asked = tokio::time::timeout(Duration::from_secs(60), vault.keep(&[])).await;
+    let asked = tokio::time::timeout(Duration::from_secs(60), store.keep(&[])).await;
     assert!(asked.is_err(), "the dead are not answered");
 }
 

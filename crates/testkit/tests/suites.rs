@@ -18,12 +18,12 @@ mod ids {
     longhaul_testkit::ids_suite!(|| IdSourceFixture::new(Arc::new(SequentialIds::default())));
 }
 
-mod vault {
+mod store {
     use super::*;
 
     fn open() -> EnvironmentStoreFixture {
-        let vault = Arc::new(FakeEnvironmentStore::default());
-        EnvironmentStoreFixture::new(move || vault.clone())
+        let store = Arc::new(FakeEnvironmentStore::default());
+        EnvironmentStoreFixture::new(move || store.clone())
     }
 
     longhaul_testkit::environment_store_suite!(open);

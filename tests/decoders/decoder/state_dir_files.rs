@@ -1,4 +1,4 @@
-//! What the state directory holds beside the store: environments and where steady time begins.
+//! Decoders of files in the state directory: captured environments and the anchor of the steady clock.
 
 use super::{Verdict, same};
 use longhaul_adapters::system::decoders::{clock, environment, written_environment};

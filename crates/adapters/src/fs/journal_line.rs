@@ -225,11 +225,11 @@ impl JournalLine {
     }
 
     pub(super) fn answer(op: OpId, answer: OpReply) -> Self {
-        let (revision, wish) = match answer {
+        let (revision, action) = match answer {
             OpReply::Committed(revision) => (Some(revision.0), None),
             OpReply::Wished(no) => (None, Some(no.0)),
         };
-        Self::OpReply(OpReplyLine { op: op.as_uuid().to_string(), revision, action: wish })
+        Self::OpReply(OpReplyLine { op: op.as_uuid().to_string(), revision, action })
     }
 }
 
@@ -256,9 +256,9 @@ impl ProcessLine {
             pending_actions: stored
                 .pending_actions
                 .iter()
-                .map(|(no, wish)| PendingActionLine {
+                .map(|(no, action)| PendingActionLine {
                     no: no.0,
-                    pending_action: raw(record::encode_pending_action(wish)),
+                    pending_action: raw(record::encode_pending_action(action)),
                 })
                 .collect(),
             live_stats: (stored.live_stats != LiveStats::default())

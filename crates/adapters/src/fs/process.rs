@@ -27,10 +27,10 @@ impl ProcessStore for FsStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let id = *id;
-        self.write(op, move |core, _| core.enqueue_action(&id, op, wish)).await
+        self.write(op, move |core, _| core.enqueue_action(&id, op, action)).await
     }
 
     async fn update_live_stats(

@@ -104,10 +104,10 @@ impl StoreState {
         &mut self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let repeated = self.ledger.answered(&op).is_some();
-        let no = self.ledger.enqueue_action(id, op, wish)?;
+        let no = self.ledger.enqueue_action(id, op, action)?;
         if !repeated {
             self.changed(*id);
             self.news.answers.push((op, OpReply::Wished(no)));

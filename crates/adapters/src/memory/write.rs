@@ -67,21 +67,22 @@ impl MemoryState {
         &mut self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         if let Some(OpReply::Wished(no)) = self.answered(&op) {
             return Ok(no);
         }
         let stored = self.stored(id).ok_or(StoreError::Missing { id: *id })?;
-        if stored.pending_actions.len() >= usize::try_from(max_pending_actions(&wish)).unwrap_or(usize::MAX) {
-            return Err(StoreError::Refused(StoreRejection::TooManyWishes));
+        if stored.pending_actions.len() >= usize::try_from(max_pending_actions(&action)).unwrap_or(usize::MAX)
+        {
+            return Err(StoreError::Refused(StoreRejection::TooManyPendingActions));
         }
         if let Some(owner) = stored.owner.clone() {
             self.news.for_one(&owner.node);
         }
         let leave = |row: &mut MemoryRow| {
             row.last_wish = row.last_wish.next();
-            row.stored.pending_actions.push((row.last_wish, wish));
+            row.stored.pending_actions.push((row.last_wish, action));
             row.last_wish
         };
         let no = self.rows.change(id, leave).ok_or(StoreError::Missing { id: *id })?;

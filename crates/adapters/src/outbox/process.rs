@@ -75,9 +75,9 @@ impl ProcessStore for OutboxStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        self.asked(self.inner.enqueue_action(id, op, wish)).await
+        self.asked(self.inner.enqueue_action(id, op, action)).await
     }
 
     async fn update_live_stats(

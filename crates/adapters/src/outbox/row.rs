@@ -228,17 +228,17 @@ fn owner(node: Option<String>, epoch: Option<i64>) -> Result<Option<Lease>, Outb
 fn encode_wishes(pending_actions: &[(ActionSeq, PendingAction)]) -> String {
     pending_actions
         .iter()
-        .map(|(no, wish)| format!("{} {}\n", no.0, record::encode_pending_action(wish)))
+        .map(|(no, action)| format!("{} {}\n", no.0, record::encode_pending_action(action)))
         .collect()
 }
 
 fn decode_wishes(text: &str) -> Result<Vec<(ActionSeq, PendingAction)>, OutboxError> {
-    let wish = |line: &str| {
-        let (no, wish) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
+    let action = |line: &str| {
+        let (no, action) = line.split_once(' ').ok_or_else(|| unreadable("a wish"))?;
         let no = no.parse().map_err(|_| unreadable("the number of a pending action"))?;
-        Ok((ActionSeq(no), record::decode_pending_action(wish)?))
+        Ok((ActionSeq(no), record::decode_pending_action(action)?))
     };
-    text.lines().map(wish).collect()
+    text.lines().map(action).collect()
 }
 
 fn name<T: FromStr>(text: &str) -> Result<T, OutboxError> {

@@ -204,8 +204,8 @@ pub(super) fn taken(stored: &StoredProcess) -> ScriptArgs {
     };
     let min_reader = record::oldest_reader(&process.spec);
     push_record(&mut args, process, &head, &record::encode_spec(process), min_reader);
-    for (no, wish) in &stored.pending_actions {
-        args.number(no.0).text(&record::encode_pending_action(wish));
+    for (no, action) in &stored.pending_actions {
+        args.number(no.0).text(&record::encode_pending_action(action));
     }
     args
 }

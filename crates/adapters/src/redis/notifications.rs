@@ -107,9 +107,9 @@ async fn hear(link: &RedisConnection, ring: &watch::Sender<u64>) -> Result<Infal
 }
 
 /// Returns the id of the latest notification, or an id before all others if there is none.
-async fn newest(connection: &mut MultiplexedConnection, bell: &str) -> Result<String, StoreError> {
+async fn newest(connection: &mut MultiplexedConnection, notifier: &str) -> Result<String, StoreError> {
     let entries: Value = redis::cmd("XREVRANGE")
-        .arg(bell)
+        .arg(notifier)
         .arg("+")
         .arg("-")
         .arg("COUNT")

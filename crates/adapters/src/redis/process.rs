@@ -84,19 +84,19 @@ impl ProcessStore for RedisStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let mut args = ScriptArgs::default();
         args.bytes(id.as_uuid().as_bytes())
             .bytes(op.as_uuid().as_bytes())
-            .text(&record::encode_pending_action(&wish));
-        args.number(max_pending_actions(&wish).into());
+            .text(&record::encode_pending_action(&action));
+        args.number(max_pending_actions(&action).into());
         let mut reply = self.link.write(&ENQUEUE_ACTION, op, args).await?;
         let word = reply.word()?;
         match word.as_str() {
             "ok" => Ok(ActionSeq(reply.number()?)),
             "missing" => Err(StoreError::Missing { id: *id }),
-            "full" => Err(StoreError::Refused(StoreRejection::TooManyWishes)),
+            "full" => Err(StoreError::Refused(StoreRejection::TooManyPendingActions)),
             word => Err(refusal(word, &mut reply)),
         }
     }

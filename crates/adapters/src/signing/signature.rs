@@ -18,21 +18,21 @@ pub(super) struct SignatureText {
 }
 
 impl SignatureText {
-    pub(super) fn seal(&self) -> LaunchSignature {
+    pub(super) fn launch_signature(&self) -> LaunchSignature {
         let Self { key, until, code, user } = self;
         LaunchSignature(format!("{VERSION}.{key}.{}.{}.{user}", until.0, digits(code)))
     }
 
     /// None if it is no seal of this version, or is written in another way than here.
-    pub(super) fn read(seal: &LaunchSignature) -> Option<Self> {
+    pub(super) fn read(launch_signature: &LaunchSignature) -> Option<Self> {
         // The name of a user may have dots.
-        let mut parts = seal.0.splitn(5, '.');
+        let mut parts = launch_signature.0.splitn(5, '.');
         let version = parts.next()?;
         let key = KeyId::read(parts.next()?)?;
         let until = Timestamp(parts.next()?.parse().ok()?);
         let code = undigits(parts.next()?)?;
         let user = parts.next()?.to_owned();
         let mark = Self { key, until, code, user };
-        (version == VERSION && mark.seal() == *seal).then_some(mark)
+        (version == VERSION && mark.launch_signature() == *launch_signature).then_some(mark)
     }
 }

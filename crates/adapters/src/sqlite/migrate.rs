@@ -79,11 +79,11 @@ impl WriteConnection {
                 ],
             )?;
         }
-        for (no, wish) in &stored.pending_actions {
+        for (no, action) in &stored.pending_actions {
             self.sql("INSERT INTO pending_action (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
                 seq,
                 row::int(no.0),
-                record::encode_pending_action(wish)
+                record::encode_pending_action(action)
             ])?;
             self.sql("UPDATE process SET action_seq = max(action_seq, ?2) WHERE seq = ?1")?
                 .execute(params![seq, row::int(no.0)])?;

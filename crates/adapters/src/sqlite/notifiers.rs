@@ -42,15 +42,15 @@ impl NodeNotifiers {
     /// Tells those whom it concerns.
     pub(super) fn tell(&self, news: &NodeEvent) {
         match news {
-            NodeEvent::ForAll => self.lock().values().for_each(|bell| bell.ring()),
+            NodeEvent::ForAll => self.lock().values().for_each(|notifier| notifier.ring()),
             NodeEvent::For(node) => {
-                if let Some(bell) = self.lock().get(node) {
-                    bell.ring();
+                if let Some(notifier) = self.lock().get(node) {
+                    notifier.ring();
                 }
             }
             NodeEvent::Registered { lease, busy } => {
-                let bell = Arc::new(NodeNotifier::new(lease.epoch, *busy));
-                if let Some(old) = self.lock().insert(lease.node.clone(), bell) {
+                let notifier = Arc::new(NodeNotifier::new(lease.epoch, *busy));
+                if let Some(old) = self.lock().insert(lease.node.clone(), notifier) {
                     old.ring();
                 }
             }
@@ -62,11 +62,11 @@ impl NodeNotifiers {
     pub(super) fn of(&self, lease: &Lease) -> Arc<NodeNotifier> {
         let mut bells = self.lock();
         match bells.get(&lease.node) {
-            Some(bell) if bell.epoch >= lease.epoch => Arc::clone(bell),
+            Some(notifier) if notifier.epoch >= lease.epoch => Arc::clone(notifier),
             Some(_) | None => {
-                let bell = Arc::new(NodeNotifier::new(lease.epoch, false));
-                bells.insert(lease.node.clone(), Arc::clone(&bell));
-                bell
+                let notifier = Arc::new(NodeNotifier::new(lease.epoch, false));
+                bells.insert(lease.node.clone(), Arc::clone(&notifier));
+                notifier
             }
         }
     }
@@ -92,7 +92,7 @@ impl NodeNotifier {
             let mut notified = std::pin::pin!(self.notify.notified());
             notified.as_mut().enable();
             if self.rung.swap(false, Ordering::SeqCst) {
-                return NotificationGuard { bell: Some(self) };
+                return NotificationGuard { notifier: Some(self) };
             }
             notified.await;
         }
@@ -102,19 +102,19 @@ impl NodeNotifier {
 /// Someone heard the bell; unless it is answered, it counts as not heard, so that whoever stops waiting loses nothing.
 #[derive(Debug)]
 pub(super) struct NotificationGuard<'a> {
-    bell: Option<&'a NodeNotifier>,
+    notifier: Option<&'a NodeNotifier>,
 }
 
 impl NotificationGuard<'_> {
     pub(super) fn answered(mut self) {
-        self.bell = None;
+        self.notifier = None;
     }
 }
 
 impl Drop for NotificationGuard<'_> {
     fn drop(&mut self) {
-        if let Some(bell) = self.bell {
-            bell.ring();
+        if let Some(notifier) = self.notifier {
+            notifier.ring();
         }
     }
 }
@@ -125,10 +125,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_bell_that_was_heard_and_not_answered_rings_again() {
-        let bell = NodeNotifier::new(Epoch(1), true);
-        drop(bell.rung().await);
-        bell.rung().await.answered();
-        let silent = tokio::time::timeout(std::time::Duration::from_millis(20), bell.rung()).await;
+        let notifier = NodeNotifier::new(Epoch(1), true);
+        drop(notifier.rung().await);
+        notifier.rung().await.answered();
+        let silent = tokio::time::timeout(std::time::Duration::from_millis(20), notifier.rung()).await;
         assert!(silent.is_err());
     }
 

@@ -14,7 +14,7 @@ impl WriteConnection {
         &mut self,
         id: &ProcessId,
         op: OpId,
-        wish: &PendingAction,
+        action: &PendingAction,
     ) -> Result<ActionSeq, StepAbort> {
         let Some(mut before) = row::before(&self.connection, id)? else {
             let answer = self.answered_before_the_sweep(id, op)?;
@@ -26,8 +26,8 @@ impl WriteConnection {
         let open: u32 = self
             .sql("SELECT count(*) FROM pending_action WHERE seq = ?1")?
             .query_row([before.seq], |row| row.get(0))?;
-        if open >= max_pending_actions(wish) {
-            return Err(StoreRejection::TooManyWishes.into());
+        if open >= max_pending_actions(action) {
+            return Err(StoreRejection::TooManyPendingActions.into());
         }
         let (no, queued_at): (i64, i64) = self
             .sql("SELECT action_seq + 1, queued_at FROM process WHERE seq = ?1")?
@@ -41,7 +41,7 @@ impl WriteConnection {
         self.sql("INSERT INTO pending_action (seq, no, body) VALUES (?1, ?2, ?3)")?.execute(params![
             before.seq,
             no,
-            record::encode_pending_action(wish)
+            record::encode_pending_action(action)
         ])?;
         match before.owner {
             Some(owner) => self.tell(NodeEvent::For(owner.node)),

@@ -30,10 +30,10 @@ impl ProcessStore for SqliteStore {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
         let id = *id;
-        self.write(op, move |ledger| ledger.enqueue_action(&id, op, &wish)).await
+        self.write(op, move |ledger| ledger.enqueue_action(&id, op, &action)).await
     }
 
     async fn update_live_stats(

@@ -16,10 +16,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The largest environment that is kept, in bytes.
+/// Name of the directory of captured environments, inside a state directory.
+const DIRECTORY: &str = "environments";
+/// Name of that directory in state directories of earlier programs.
+const FORMER_DIRECTORY: &str = "vault";
+/// Maximum size of an environment in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
-/// So many environments are kept in memory.
+/// Number of environments that are cached in memory.
 const MAX_CACHED: usize = 8;
 
 const HASH_LETTERS: usize = 64;
@@ -53,12 +57,16 @@ impl fmt::Debug for FileStoreInner {
 }
 
 impl FileEnvironmentStore {
-    /// Opens the vault of a state directory, `<state_dir>/vault`, which is made if absent.
+    /// Opens the store of a state directory, in the directory `environments`, which is created if absent.
     ///
     /// # Errors
     /// If it can be neither found nor made.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
-        let directory = state_dir.join("vault");
+        let directory = state_dir.join(DIRECTORY);
+        if !directory.exists() && state_dir.join(FORMER_DIRECTORY).is_dir() {
+            failpoint!("environment.rename")?;
+            std::fs::rename(state_dir.join(FORMER_DIRECTORY), &directory)?;
+        }
         durable::make_private_directory(&directory)?;
         let inner = FileStoreInner {
             directory,
@@ -74,7 +82,7 @@ impl FileEnvironmentStore {
     /// # Errors
     /// If they cannot be listed or read.
     pub fn look(state_dir: &Path) -> io::Result<(usize, Vec<String>)> {
-        let entries = match std::fs::read_dir(state_dir.join("vault")) {
+        let entries = match std::fs::read_dir(state_dir.join(DIRECTORY)) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((0, Vec::new())),
             Err(error) => return Err(error),
@@ -154,7 +162,7 @@ impl FileStoreInner {
         let path = self.directory.join(&hash);
         // One that another life left behind may not have become durable, or be damaged.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
-            failpoint!("vault.again")?;
+            failpoint!("environment.again")?;
             plain::open(&path)?.sync_all()?;
             File::open(&self.directory)?.sync_all()?;
         } else {
@@ -262,35 +270,35 @@ mod tests {
         (name.to_owned(), value.to_owned())
     }
 
-    fn vault() -> (tempfile::TempDir, FileEnvironmentStore) {
+    fn new_store() -> (tempfile::TempDir, FileEnvironmentStore) {
         let dir = tempfile::tempdir().unwrap();
-        let vault = FileEnvironmentStore::open(dir.path()).unwrap();
-        (dir, vault)
+        let store = FileEnvironmentStore::open(dir.path()).unwrap();
+        (dir, store)
     }
 
     #[tokio::test]
     async fn the_same_variables_in_any_order_are_kept_once() {
-        let (dir, vault) = vault();
+        let (dir, store) = new_store();
         let (a, b) = (pair("A", "1=\n"), pair("B", "ü"));
-        let hash = vault.keep(&[b.clone(), a.clone()]).await.unwrap();
-        assert_eq!(vault.keep(&[a.clone(), b.clone()]).await.unwrap(), hash);
-        assert_eq!(EnvironmentStore::open(&vault, &hash).await.unwrap(), [a, b]);
-        assert_eq!(std::fs::read_dir(dir.path().join("vault")).unwrap().count(), 1);
+        let hash = store.keep(&[b.clone(), a.clone()]).await.unwrap();
+        assert_eq!(store.keep(&[a.clone(), b.clone()]).await.unwrap(), hash);
+        assert_eq!(EnvironmentStore::open(&store, &hash).await.unwrap(), [a, b]);
+        assert_eq!(std::fs::read_dir(dir.path().join(DIRECTORY)).unwrap().count(), 1);
     }
 
     #[test]
     fn what_is_no_plain_file_is_never_read_and_is_replaced_at_once() {
         for stands in SpecialFile::ALL {
-            let (dir, vault) = vault();
+            let (dir, store) = new_store();
             let bytes = encode(&[pair("A", "1")]).unwrap();
             let hash = hash_of(&bytes);
-            vault.inner.keep(hash.clone(), &bytes).unwrap();
-            let file = dir.path().join("vault").join(&hash);
+            store.inner.keep(hash.clone(), &bytes).unwrap();
+            let file = dir.path().join(DIRECTORY).join(&hash);
             stands.put(&file);
-            let (inner, name) = (Arc::clone(&vault.inner), EnvironmentHash(hash.clone()));
+            let (inner, name) = (Arc::clone(&store.inner), EnvironmentHash(hash.clone()));
             let error = at_once(move || inner.open(name)).unwrap_err();
             assert!(matches!(error, EnvironmentStoreError::Unusable { .. }), "{stands:?}: {error}");
-            let inner = Arc::clone(&vault.inner);
+            let inner = Arc::clone(&store.inner);
             at_once(move || inner.keep(hash, &bytes)).unwrap();
             assert!(std::fs::symlink_metadata(&file).unwrap().is_file(), "{stands:?}");
         }
@@ -298,51 +306,61 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_else_may_read_it() {
-        let (dir, vault) = vault();
-        let hash = vault.keep(&[pair("TOKEN", "hunter2")]).await.unwrap();
+        let (dir, store) = new_store();
+        let hash = store.keep(&[pair("TOKEN", "hunter2")]).await.unwrap();
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        assert_eq!(mode(&dir.path().join("vault")), 0o700);
-        assert_eq!(mode(&dir.path().join("vault").join(hash.0)), 0o600);
+        assert_eq!(mode(&dir.path().join(DIRECTORY)), 0o700);
+        assert_eq!(mode(&dir.path().join(DIRECTORY).join(hash.0)), 0o600);
     }
 
     #[tokio::test]
     async fn another_life_finds_what_was_kept() {
-        let (dir, vault) = vault();
-        let hash = vault.keep(&[]).await.unwrap();
-        drop(vault);
+        let (dir, store) = new_store();
+        let hash = store.keep(&[]).await.unwrap();
+        drop(store);
         let again = FileEnvironmentStore::open(dir.path()).unwrap();
         assert_eq!(EnvironmentStore::open(&again, &hash).await.unwrap(), []);
     }
 
     #[tokio::test]
+    async fn directory_of_an_earlier_program_is_renamed() {
+        let (dir, store) = new_store();
+        let hash = store.keep(&[pair("A", "1")]).await.unwrap();
+        std::fs::rename(dir.path().join(DIRECTORY), dir.path().join(FORMER_DIRECTORY)).unwrap();
+        let again = FileEnvironmentStore::open(dir.path()).unwrap();
+        assert_eq!(EnvironmentStore::open(&again, &hash).await.unwrap(), [pair("A", "1")]);
+        assert!(!dir.path().join(FORMER_DIRECTORY).exists());
+    }
+
+    #[tokio::test]
     async fn a_damaged_file_is_told_and_kept_again() {
-        let (dir, vault) = vault();
-        let hash = vault.keep(&[pair("A", "1")]).await.unwrap();
-        std::fs::write(dir.path().join("vault").join(&hash.0), "A\x002\0").unwrap();
-        let damaged = EnvironmentStore::open(&vault, &hash).await.unwrap_err();
+        let (dir, store) = new_store();
+        let hash = store.keep(&[pair("A", "1")]).await.unwrap();
+        std::fs::write(dir.path().join(DIRECTORY).join(&hash.0), "A\x002\0").unwrap();
+        let damaged = EnvironmentStore::open(&store, &hash).await.unwrap_err();
         assert!(matches!(damaged, EnvironmentStoreError::Unusable { .. }), "{damaged:?}");
         // This one has kept it before, another one has not.
-        for vault in [&vault, &FileEnvironmentStore::open(dir.path()).unwrap()] {
-            assert_eq!(vault.keep(&[pair("A", "1")]).await.unwrap(), hash);
-            assert!(EnvironmentStore::open(vault, &hash).await.is_ok());
+        for store in [&store, &FileEnvironmentStore::open(dir.path()).unwrap()] {
+            assert_eq!(store.keep(&[pair("A", "1")]).await.unwrap(), hash);
+            assert!(EnvironmentStore::open(store, &hash).await.is_ok());
         }
     }
 
     #[tokio::test]
     async fn a_hash_that_is_a_path_leads_nowhere() {
-        let (dir, vault) = vault();
+        let (dir, store) = new_store();
         std::fs::write(dir.path().join("secret"), "A\x001\0").unwrap();
         for bad in ["../secret", "", &"é".repeat(32)] {
-            let opened = EnvironmentStore::open(&vault, &EnvironmentHash(bad.to_owned())).await;
+            let opened = EnvironmentStore::open(&store, &EnvironmentHash(bad.to_owned())).await;
             assert!(matches!(opened, Err(EnvironmentStoreError::Missing { .. })));
         }
     }
 
     #[tokio::test]
     async fn what_cannot_be_an_environment_is_refused() {
-        let (_dir, vault) = vault();
+        let (_dir, store) = new_store();
         for bad in [pair("A\0B", "x"), pair("A", "\0"), pair("A", &"x".repeat(MAX_ENVIRONMENT_BYTES))] {
-            assert!(vault.keep(&[bad]).await.is_err());
+            assert!(store.keep(&[bad]).await.is_err());
         }
     }
 }

@@ -72,9 +72,9 @@ impl ProcessStore for Remote {
         &self,
         id: &ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, StoreError> {
-        self.ask(self.memory.enqueue_action(id, op, wish)).await
+        self.ask(self.memory.enqueue_action(id, op, action)).await
     }
 
     async fn update_live_stats(

@@ -250,8 +250,8 @@ impl Script {
             19 => {
                 let (id, op) = (self.known.last().copied(), self.chance.op());
                 let Some(id) = id else { return };
-                let wish = longhaul_domain::PendingAction::Pause;
-                both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, wish)).ok();
+                let action = longhaul_domain::PendingAction::Pause;
+                both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, action)).ok();
             }
             _ => {}
         }

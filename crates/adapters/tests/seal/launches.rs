@@ -1,6 +1,6 @@
 //! What is sealed and what is admitted.
 
-use crate::place::{Place, notary};
+use crate::place::{Place, signer};
 use longhaul_adapters::signing::ClusterSigner;
 use longhaul_domain::{
     AttemptNo, AwakeTime, Capabilities, CommandSpec, DecisionContext, EnvironmentHash, LaunchSignature,
@@ -57,19 +57,19 @@ fn process(spec: Spec) -> Process {
     process
 }
 
-fn sealed(notary: &ClusterSigner, spec: Spec) -> Process {
+fn sealed(signer: &ClusterSigner, spec: Spec) -> Process {
     let mut process = process(spec);
-    process.signature = notary.sign(&process);
+    process.signature = signer.sign(&process);
     process
 }
 
-fn admit(notary: &ClusterSigner, process: &Process, now: Timestamp) -> Result<(), SignatureError> {
+fn admit(signer: &ClusterSigner, process: &Process, now: Timestamp) -> Result<(), SignatureError> {
     let offer = NodeAdvertisement::default();
-    notary.admit(process, &LaunchTarget { node: &node("a"), offer: &offer, now })
+    signer.admit(process, &LaunchTarget { node: &node("a"), offer: &offer, now })
 }
 
-fn part(seal: &LaunchSignature, at: usize) -> &str {
-    seal.0.split('.').nth(at).unwrap()
+fn part(launch_signature: &LaunchSignature, at: usize) -> &str {
+    launch_signature.0.split('.').nth(at).unwrap()
 }
 
 /// The id of the key that it was sealed with.
@@ -85,7 +85,7 @@ fn executed(process: &Process) -> (ProcessId, Arc<Spec>, Lineage, Option<LaunchS
 #[test]
 fn sealed_launch_is_admitted_wherever_the_key_is() {
     let place = Place::new();
-    let (here, there) = (notary(&place), notary(&place));
+    let (here, there) = (signer(&place), signer(&place));
     let process = sealed(&here, spec());
     assert_eq!(here.verify(&process), Ok(()));
     assert_eq!(admit(&there, &process, NOW), Ok(()));
@@ -96,8 +96,8 @@ fn sealed_launch_is_admitted_wherever_the_key_is() {
 
 #[test]
 fn flipped_bit_of_a_stored_record_is_refused_or_changes_nothing_that_is_executed() {
-    let notary = notary(&Place::new());
-    let process = sealed(&notary, spec());
+    let signer = signer(&Place::new());
+    let process = sealed(&signer, spec());
     let (stored, life) = (record::encode_spec(&process), record::encode_life(&process));
     let (mut refused, mut same) = (0, 0);
     for at in 0..stored.len() {
@@ -108,7 +108,7 @@ fn flipped_bit_of_a_stored_record_is_refused_or_changes_nothing_that_is_executed
             else {
                 continue;
             };
-            match admit(&notary, &read, NOW) {
+            match admit(&signer, &read, NOW) {
                 Err(_) => refused += 1,
                 Ok(()) => {
                     assert_eq!(executed(&read), executed(&process), "byte {at}, bit {bit}");
@@ -123,8 +123,8 @@ fn flipped_bit_of_a_stored_record_is_refused_or_changes_nothing_that_is_executed
 
 #[test]
 fn byte_that_is_put_in_or_left_out_is_refused_or_changes_nothing_that_is_executed() {
-    let notary = notary(&Place::new());
-    let process = sealed(&notary, spec());
+    let signer = signer(&Place::new());
+    let process = sealed(&signer, spec());
     let (stored, life) = (record::encode_spec(&process), record::encode_life(&process));
     let mut refused = 0;
     for at in 0..stored.len() {
@@ -132,7 +132,7 @@ fn byte_that_is_put_in_or_left_out_is_refused_or_changes_nothing_that_is_execute
         let changed = ["0", "1", "9", "a", " ", "/", "-"].map(|byte| format!("{head}{byte}{tail}"));
         for text in changed.into_iter().chain([format!("{head}{}", &tail[1..])]) {
             let Ok(read) = record::decode(&text, &life) else { continue };
-            match admit(&notary, &read, NOW) {
+            match admit(&signer, &read, NOW) {
                 Err(_) => refused += 1,
                 Ok(()) => assert_eq!(executed(&read), executed(&process), "{text}"),
             }
@@ -143,8 +143,8 @@ fn byte_that_is_put_in_or_left_out_is_refused_or_changes_nothing_that_is_execute
 
 #[test]
 fn seal_of_one_launch_is_none_of_another() {
-    let notary = notary(&Place::new());
-    let first = sealed(&notary, spec());
+    let signer = signer(&Place::new());
+    let first = sealed(&signer, spec());
     let of_another_id = Process { id: id(2), ..first.clone() };
     let restarted_from = first.lineage.restarted_from;
     let child =
@@ -155,56 +155,56 @@ fn seal_of_one_launch_is_none_of_another() {
     other.placement = Placement::Node(node("b"));
     let elsewhere = Process { spec: Arc::new(other), ..first.clone() };
     for changed in [of_another_id, child, anew, elsewhere] {
-        assert_eq!(notary.verify(&changed), Err(SignatureError::Altered));
-        assert_eq!(admit(&notary, &changed, NOW), Err(SignatureError::Altered));
+        assert_eq!(signer.verify(&changed), Err(SignatureError::Altered));
+        assert_eq!(admit(&signer, &changed, NOW), Err(SignatureError::Altered));
     }
     let unsealed = Process { signature: None, ..first.clone() };
-    assert_eq!(admit(&notary, &unsealed, NOW), Err(SignatureError::Missing));
-    let last_day = notary.seal_from(&first, Timestamp(NOW.0 + 1));
+    assert_eq!(admit(&signer, &unsealed, NOW), Err(SignatureError::Missing));
+    let last_day = signer.seal_from(&first, Timestamp(NOW.0 + 1));
     let text = first.signature.clone().unwrap().0;
     let until = part(&last_day, 2).to_owned();
     let longer = text.split('.').enumerate().map(|(at, part)| if at == 2 { until.as_str() } else { part });
     let longer =
         Process { signature: Some(LaunchSignature(longer.collect::<Vec<_>>().join("."))), ..first.clone() };
-    assert_eq!(admit(&notary, &longer, NOW), Err(SignatureError::Altered));
+    assert_eq!(admit(&signer, &longer, NOW), Err(SignatureError::Altered));
     let other_user = Process { signature: Some(LaunchSignature(format!("{text}2"))), ..first };
-    assert_eq!(admit(&notary, &other_user, NOW), Err(SignatureError::Altered));
+    assert_eq!(admit(&signer, &other_user, NOW), Err(SignatureError::Altered));
 }
 
 #[test]
 fn launch_that_is_true_is_not_admitted_elsewhere_later_or_once_more() {
-    let notary = notary(&Place::new());
-    let process = sealed(&notary, spec());
+    let signer = signer(&Place::new());
+    let process = sealed(&signer, spec());
     let offer = NodeAdvertisement::default();
-    let elsewhere = notary.admit(&process, &LaunchTarget { node: &node("b"), offer: &offer, now: NOW });
+    let elsewhere = signer.admit(&process, &LaunchTarget { node: &node("b"), offer: &offer, now: NOW });
     assert_eq!(elsewhere, Err(SignatureError::WrongNode { here: node("b") }));
     let until = NOW.plus(DAY);
-    assert_eq!(admit(&notary, &process, until), Ok(()));
+    assert_eq!(admit(&signer, &process, until), Ok(()));
     assert_eq!(
-        admit(&notary, &process, until.plus(Duration::from_millis(1))),
+        admit(&signer, &process, until.plus(Duration::from_millis(1))),
         Err(SignatureError::Expired { until })
     );
-    assert_eq!(notary.verify(&process), Ok(()), "what has ended may be run again as a new launch");
+    assert_eq!(signer.verify(&process), Ok(()), "what has ended may be run again as a new launch");
     let last = Process { attempt: AttemptNo(15), ..process.clone() };
-    assert_eq!(admit(&notary, &last, NOW), Ok(()));
+    assert_eq!(admit(&signer, &last, NOW), Ok(()));
     let more = Process { attempt: AttemptNo(16), ..process };
     let too_often = SignatureError::TooOften { attempt: AttemptNo(16), most: 15 };
-    assert_eq!(admit(&notary, &more, NOW), Err(too_often));
+    assert_eq!(admit(&signer, &more, NOW), Err(too_often));
 }
 
 #[test]
 fn delayed_launch_is_valid_from_its_moment_on() {
-    let notary = notary(&Place::new());
+    let signer = signer(&Place::new());
     let moment = NOW.plus(DAY * 40);
-    let process = sealed(&notary, Spec { not_before: Some(moment), ..spec() });
-    assert_eq!(admit(&notary, &process, moment.plus(DAY)), Ok(()));
-    assert!(admit(&notary, &process, moment.plus(DAY * 2)).is_err());
+    let process = sealed(&signer, Spec { not_before: Some(moment), ..spec() });
+    assert_eq!(admit(&signer, &process, moment.plus(DAY)), Ok(()));
+    assert!(admit(&signer, &process, moment.plus(DAY * 2)).is_err());
 }
 
 #[test]
 fn launch_of_another_user_is_not_run_as_this_one() {
     let place = Place::new();
-    let (theirs, here) = (notary(&place).as_user("ada.l"), notary(&place).as_user("ada"));
+    let (theirs, here) = (signer(&place).as_user("ada.l"), signer(&place).as_user("ada"));
     let process = sealed(&theirs, spec());
     assert_eq!(here.verify(&process), Ok(()), "it may be run again in this user's own name");
     let refused = SignatureError::OtherUser { sealed: "ada.l".to_owned(), here: "ada".to_owned() };
@@ -214,23 +214,23 @@ fn launch_of_another_user_is_not_run_as_this_one() {
 #[test]
 fn two_keys_are_trusted_during_a_rotation_and_the_first_one_signs() {
     let place = Place::new();
-    let before = notary(&place);
+    let before = signer(&place);
     let old = sealed(&before, spec());
     place.file().rotate().unwrap();
-    let after = notary(&place);
+    let after = signer(&place);
     let new = sealed(&after, spec());
     let key = key_of(&old);
     assert_ne!(key_of(&new), key);
     assert_eq!((after.verify(&old), after.verify(&new)), (Ok(()), Ok(())));
     assert_eq!(before.verify(&new), Ok(()), "a file that changed is read again");
     place.file().retire().unwrap();
-    let last = notary(&place);
+    let last = signer(&place);
     assert_eq!((last.verify(&new), last.verify(&old)), (Ok(()), Err(SignatureError::UnknownKey { key })));
 }
 
 #[test]
 fn seal_of_another_key_names_it() {
-    let (here, there) = (notary(&Place::new()), notary(&Place::new()));
+    let (here, there) = (signer(&Place::new()), signer(&Place::new()));
     let process = sealed(&there, spec());
     let key = key_of(&process);
     assert_eq!(admit(&here, &process, NOW), Err(SignatureError::UnknownKey { key }));
@@ -238,15 +238,15 @@ fn seal_of_another_key_names_it() {
 
 #[test]
 fn seal_that_cannot_be_read_is_refused() {
-    let notary = notary(&Place::new());
-    let process = sealed(&notary, spec());
+    let signer = signer(&Place::new());
+    let process = sealed(&signer, spec());
     let text = process.signature.clone().unwrap().0;
     let upper = text.to_ascii_uppercase();
     for broken in
         ["", "1", "1....", "2.a.b.c.d", &text.replacen('1', "2", 1), &text[1..], &upper, "1.\0.\u{fe0f}.."]
     {
         let changed = Process { signature: Some(LaunchSignature(broken.to_owned())), ..process.clone() };
-        let refused = notary.verify(&changed);
+        let refused = signer.verify(&changed);
         assert!(
             matches!(refused, Err(SignatureError::Unreadable | SignatureError::Altered)),
             "{broken:?}: {refused:?}"
@@ -259,8 +259,8 @@ fn seals_are_what_they_always_were() {
     let place = Place::with(
         "longhaul-cluster-key-1 347480939cbb 4242424242424242424242424242424242424242424242424242424242424242\n",
     );
-    let notary = notary(&place).as_user("ada");
-    let process = sealed(&notary, spec());
+    let signer = signer(&place).as_user("ada");
+    let process = sealed(&signer, spec());
     // Whatever changes this refuses everything that waits: it has to be another version, beside this one.
     let always = "1.347480939cbb.87400000.724f92d18b023391475bf0759750407a.ada";
     assert_eq!(process.signature, Some(LaunchSignature(always.to_owned())));

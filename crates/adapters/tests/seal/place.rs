@@ -32,6 +32,6 @@ impl Place {
     }
 }
 
-pub(crate) fn notary(place: &Place) -> ClusterSigner {
+pub(crate) fn signer(place: &Place) -> ClusterSigner {
     ClusterSigner::open(place.file(), Duration::from_secs(86_400)).unwrap()
 }

@@ -46,9 +46,9 @@ impl Delivery<'_> {
         let begun = self.engine.now();
         let mut failed = 0;
         loop {
-            let letter = self.letter(event, body.clone());
+            let delivery = self.delivery(event, body.clone());
             let outcome = select! {
-                answer = self.post.post(&letter) => outcome(answer),
+                answer = self.post.post(&delivery) => outcome(answer),
                 () = self.engine.over() => return None,
             };
             match outcome {
@@ -96,7 +96,7 @@ impl Delivery<'_> {
         }
     }
 
-    fn letter(&self, event: &str, body: Vec<u8>) -> WebhookRequest {
+    fn delivery(&self, event: &str, body: Vec<u8>) -> WebhookRequest {
         let seconds = self.engine.wall().0.div_euclid(1_000);
         let headers = [
             ("content-type", ENVELOPE_TYPE.to_owned()),

@@ -187,8 +187,8 @@ async fn an_event_is_given_up_after_a_day_and_the_next_one_has_its_turn() {
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_asks_for_time_gets_it() {
     let world = World::new().await;
-    let wish = Answer::Later(429, Duration::from_secs(120));
-    let chat = Receiver::new(&world, &[wish], Answer::Status(200));
+    let action = Answer::Later(429, Duration::from_secs(120));
+    let chat = Receiver::new(&world, &[action], Answer::Status(200));
     start(
         &world,
         vec![webhook("chat", &["PROCESS_QUEUED"])],

@@ -21,7 +21,7 @@ pub(crate) struct World {
     pub(crate) store: Arc<FaultyStore>,
     pub(crate) spawner: Arc<ScriptedSpawner>,
     ids: Arc<SequentialIds>,
-    vault: Arc<FakeEnvironmentStore>,
+    environments: Arc<FakeEnvironmentStore>,
     pub(crate) api: Api,
 }
 
@@ -46,9 +46,10 @@ impl World {
                 (program, args) => ChildScript::of_words(program, args),
             }
         }));
-        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
-        let api = api(&clock, &store, &spawner, &ids, &vault).await;
-        Self { clock, store, spawner, ids, vault, api }
+        let (ids, environments) =
+            (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
+        let api = api(&clock, &store, &spawner, &ids, &environments).await;
+        Self { clock, store, spawner, ids, environments, api }
     }
 
     /// Kills the manager and starts a new one on the same store and processes.
@@ -56,7 +57,7 @@ impl World {
         self.api.engine.abandon();
         self.clock.settle().await;
         self.spawner = Arc::new(self.spawner.reopened());
-        self.api = api(&self.clock, &self.store, &self.spawner, &self.ids, &self.vault).await;
+        self.api = api(&self.clock, &self.store, &self.spawner, &self.ids, &self.environments).await;
     }
 
     pub(crate) async fn launch(&self, launch: Value) -> String {
@@ -100,7 +101,7 @@ async fn api(
     store: &Arc<FaultyStore>,
     spawner: &Arc<ScriptedSpawner>,
     ids: &Arc<SequentialIds>,
-    vault: &Arc<FakeEnvironmentStore>,
+    environments: &Arc<FakeEnvironmentStore>,
 ) -> Api {
     let parts = EnginePorts {
         store: store.clone(),
@@ -108,7 +109,7 @@ async fn api(
         prober: Arc::new(longhaul_engine::ports::NoopProber),
         signer: Arc::new(longhaul_engine::ports::NoopSigner),
         output: Arc::new(spawner.output()),
-        environments: vault.clone(),
+        environments: environments.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     };

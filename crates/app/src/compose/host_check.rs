@@ -311,9 +311,14 @@ fn command_of(pid: u32) -> String {
     line.chars().take(MAX_COMMAND_LEN).map(shown).collect()
 }
 
+/// Returns the running attempts whose shims write into another directory, of which this state directory is a copy.
+pub(crate) fn running_elsewhere(state_dir: &Path) -> Vec<SupervisedAttempt> {
+    HostSurvey::of(&state_dir.join(ATTEMPTS)).map(|seen| seen.elsewhere).unwrap_or_default()
+}
+
 /// Checks the environment store of a state directory. Returns `None` if it contains no environments.
-pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
-    const NAME: &str = "vault";
+pub(crate) fn of_environments(state_dir: &Path) -> Option<DoctorCheck> {
+    const NAME: &str = "environments";
     let (kept, damaged) = match FileEnvironmentStore::look(state_dir) {
         Ok((0, _)) => return None,
         Ok(found) => found,
@@ -322,7 +327,7 @@ pub(crate) fn of_vault(state_dir: &Path) -> Option<DoctorCheck> {
                 DoctorCheck::problem(NAME, format!("the captured environments cannot be read: {error}")).so(
                     format!(
                         "make the files readable for their user: chmod -R u+rwX {}",
-                        state_dir.join("vault").display()
+                        state_dir.join("environments").display()
                     ),
                 ),
             );
@@ -428,14 +433,14 @@ mod tests {
     #[test]
     fn damaged_environment_is_told() {
         let top = tempfile::tempdir().unwrap();
-        assert_eq!(of_vault(top.path()), None);
-        let vault = top.path().join("vault");
-        std::fs::create_dir(&vault).unwrap();
+        assert_eq!(of_environments(top.path()), None);
+        let directory = top.path().join("environments");
+        std::fs::create_dir(&directory).unwrap();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        std::fs::write(vault.join(empty), "").unwrap();
-        assert_eq!(told(of_vault(top.path()).unwrap()).0, CheckResult::Ok);
-        std::fs::write(vault.join(empty), "A").unwrap();
-        let (health, text) = told(of_vault(top.path()).unwrap());
+        std::fs::write(directory.join(empty), "").unwrap();
+        assert_eq!(told(of_environments(top.path()).unwrap()).0, CheckResult::Ok);
+        std::fs::write(directory.join(empty), "A").unwrap();
+        let (health, text) = told(of_environments(top.path()).unwrap());
         assert!(health == CheckResult::Problem && text.contains(empty), "{text}");
     }
 

@@ -10,7 +10,7 @@ pub(crate) use longhaul_adapters::signing::{ClusterSigner, KeyFileError, KeyId};
 
 /// Returns the signer of launches. A local store is as private as the state directory and needs no signatures. With a
 /// shared store, the nodes sign with the cluster key that they share.
-pub(super) async fn notary(
+pub(super) async fn signer(
     settings: &ManagerConfig,
     store: &dyn Store,
 ) -> Result<Arc<dyn LaunchSigner>, ComposeError> {

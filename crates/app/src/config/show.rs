@@ -195,11 +195,16 @@ fn schema_of_kind(kind: ValueKind) -> serde_json::Value {
             json!({ "anyOf": [{ "type": "integer", "minimum": 0, "maximum": most }, { "const": "never" }] })
         }
         ValueKind::Flag => json!({ "type": "boolean" }),
-        ValueKind::Span(_) => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?(ms|s|m|h|d)?$" }),
+        // A duration has too many valid forms for a pattern.
+        ValueKind::Span(_) => json!({ "type": ["string", "number"], "examples": ["500ms", "10m", "1h 30m"] }),
         ValueKind::SpanOrNever(_) => {
-            json!({ "type": ["string", "integer"], "pattern": "^([0-9]+ ?(ms|s|m|h|d)?|never)$" })
+            json!({ "type": ["string", "number"], "examples": ["10m", "7d", "never"] })
         }
-        ValueKind::Size => json!({ "type": ["string", "integer"], "pattern": "^[0-9]+ ?([KMGT]iB|B)?$" }),
+        ValueKind::Size => json!({
+            "type": ["string", "integer"],
+            "pattern": "^ *[0-9]+ *([kKmMgGtT]([iI]?[bB])?|[bB])? *$",
+            "examples": ["64KiB", "100MiB"],
+        }),
         ValueKind::Word(words) => json!({ "enum": words }),
         ValueKind::Text => json!({ "type": "string" }),
         ValueKind::Name => json!({ "type": "string", "minLength": 1, "maxLength": 128 }),

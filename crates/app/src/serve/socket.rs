@@ -21,10 +21,10 @@ impl Socket {
     /// Binds the socket. The caller must hold the lock of the state directory.
     pub(super) fn bind(
         state: &StateDir,
-        foothold: &StateDirGuard,
+        guard: &StateDirGuard,
         name: &'static str,
     ) -> io::Result<(Self, UnixListener)> {
-        let (bound, listener) = listen(state, foothold, name)?;
+        let (bound, listener) = listen(state, guard, name)?;
         Ok((Self { name, bound, is_told: false }, listener))
     }
 
@@ -34,14 +34,14 @@ impl Socket {
     ///
     /// # Cancel safety
     /// Dropping the call loses nothing.
-    pub(super) async fn bound_again(&mut self, state: &StateDir, foothold: &StateDirGuard) -> UnixListener {
-        let mut looks = foothold.looks();
+    pub(super) async fn bound_again(&mut self, state: &StateDir, guard: &StateDirGuard) -> UnixListener {
+        let mut looks = guard.looks();
         while place(state, self.name).is_ok_and(|found| found == self.bound) {
             // The sender exists as long as the guard, so this cannot fail.
             let _ = looks.changed().await;
         }
         loop {
-            match listen(state, foothold, self.name) {
+            match listen(state, guard, self.name) {
                 Ok((bound, listener)) => {
                     tracing::warn!(
                         name = self.name,
@@ -62,10 +62,10 @@ impl Socket {
     }
 }
 
-fn listen(state: &StateDir, foothold: &StateDirGuard, name: &str) -> io::Result<(Inode, UnixListener)> {
+fn listen(state: &StateDir, guard: &StateDirGuard, name: &str) -> io::Result<(Inode, UnixListener)> {
     failpoint!("app.socket")?;
     let listener = state.listen_at(name)?;
-    foothold.hear_of(&state.path().join(name));
+    guard.hear_of(&state.path().join(name));
     let bound = place(state, name)?;
     listener.set_nonblocking(true)?;
     Ok((bound, UnixListener::from_std(listener)?))

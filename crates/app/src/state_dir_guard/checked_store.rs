@@ -16,24 +16,28 @@ use tokio::sync::watch;
 #[derive(Debug)]
 pub(crate) struct CheckedStore {
     inner: Arc<dyn Store>,
-    foothold: StateDirGuard,
+    state_dir_guard: StateDirGuard,
     /// Changes with each write that returned while nothing was lost.
     written: watch::Sender<()>,
 }
 
 impl CheckedStore {
     /// Wraps a store and keeps its mark up to date. The caller must be inside a Tokio runtime.
-    pub(crate) fn new(inner: Arc<dyn Store>, foothold: StateDirGuard, mark: Option<StoreMark>) -> Self {
+    pub(crate) fn new(
+        inner: Arc<dyn Store>,
+        state_dir_guard: StateDirGuard,
+        mark: Option<StoreMark>,
+    ) -> Self {
         let written = watch::Sender::new(());
         if let Some(mark) = mark {
             mark.follow(&inner, written.subscribe());
         }
-        Self { inner, foothold, written }
+        Self { inner, state_dir_guard, written }
     }
 
     /// Returns the reason for refusing a call.
     fn gone(&self) -> Box<dyn Error + Send + Sync> {
-        self.foothold.loss().unwrap_or(LostResource::StateDir).to_string().into()
+        self.state_dir_guard.loss().unwrap_or(LostResource::StateDir).to_string().into()
     }
 
     async fn guard<T>(
@@ -51,11 +55,11 @@ impl CheckedStore {
         op: Option<OpId>,
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
-        if !self.foothold.holds() {
+        if !self.state_dir_guard.holds() {
             return Err(StoreError::Unavailable { source: self.gone() });
         }
         let answer = work.await;
-        if !self.foothold.holds() {
+        if !self.state_dir_guard.holds() {
             return Err(StoreError::Unknown { op, source: self.gone() });
         }
         self.written.send_replace(());
@@ -69,7 +73,11 @@ impl CheckedStore {
         work: impl Future<Output = Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let answer = work.await;
-        if self.foothold.is_lost() { Err(StoreError::Unavailable { source: self.gone() }) } else { answer }
+        if self.state_dir_guard.is_lost() {
+            Err(StoreError::Unavailable { source: self.gone() })
+        } else {
+            answer
+        }
     }
 }
 
@@ -90,11 +98,11 @@ impl StoreDecorator for CheckedStore {
     }
 
     async fn load_cached(&self, ids: &[ProcessId]) -> Vec<Option<StoredProcess>> {
-        if self.foothold.is_lost() { vec![None; ids.len()] } else { self.inner.load_cached(ids).await }
+        if self.state_dir_guard.is_lost() { vec![None; ids.len()] } else { self.inner.load_cached(ids).await }
     }
 
     async fn list_cached(&self, filter: &ProcessFilter, page: &PageRequest) -> Option<Listing> {
-        if self.foothold.is_lost() { None } else { self.inner.list_cached(filter, page).await }
+        if self.state_dir_guard.is_lost() { None } else { self.inner.list_cached(filter, page).await }
     }
 }
 
@@ -122,10 +130,10 @@ mod tests {
     fn guarded(path: &Path) -> (Arc<FaultyStore>, CheckedStore, ManagerLock) {
         let state = StateDir::prepare(path).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
-        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let state_dir_guard = StateDirGuard::of(&state, &lock).unwrap();
         let clock: Arc<dyn Clock> = Arc::new(VirtualClock::default());
         let inner = Arc::new(FaultyStore::new(compose::empty_store(&clock), clock));
-        (inner.clone(), CheckedStore::new(inner, foothold, None), lock)
+        (inner.clone(), CheckedStore::new(inner, state_dir_guard, None), lock)
     }
 
     #[tokio::test]
@@ -146,11 +154,11 @@ mod tests {
         let top = tempfile::tempdir().unwrap();
         let state = StateDir::prepare(&top.path().join("state")).unwrap();
         let lock = ManagerLock::take(&state).unwrap();
-        let foothold = StateDirGuard::of(&state, &lock).unwrap();
+        let state_dir_guard = StateDirGuard::of(&state, &lock).unwrap();
         let clock = VirtualClock::default();
         let inner: Arc<dyn Clock> = Arc::new(clock.clone());
         let probe = ProbeStore::new(compose::empty_store(&inner));
-        let store = CheckedStore::new(Arc::new(probe.clone()), foothold, None);
+        let store = CheckedStore::new(Arc::new(probe.clone()), state_dir_guard, None);
         let world = StoreFixture::new(Arc::new(store), clock);
         wrapper::every_method_reaches_the_store_inside(&world, &probe).await;
     }

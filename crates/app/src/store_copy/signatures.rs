@@ -30,22 +30,22 @@ impl SignatureHandling {
         if is_shared(from) {
             return Ok(Self::Checked(cluster_notary(settings, from).await?));
         }
-        Ok(into.map_or(Self::Nothing, |notary| Self::Sealed(notary, now)))
+        Ok(into.map_or(Self::Nothing, |signer| Self::Sealed(signer, now)))
     }
 
     /// Verifies or signs a record, and returns the record as the copy must contain it.
     pub(super) fn vouched(&self, mut stored: StoredProcess) -> Result<StoredProcess, CopyError> {
         match self {
             Self::Nothing => {}
-            Self::Checked(notary) => {
+            Self::Checked(signer) => {
                 let process = &stored.process;
                 if process.spec.command().is_some() && !process.status().is_ended() {
                     let refused = |fault| CopyError::Untrusted { id: process.id, fault };
-                    notary.verify(process).map_err(refused)?;
+                    signer.verify(process).map_err(refused)?;
                 }
             }
-            Self::Sealed(notary, now) => {
-                stored.process.signature = Some(notary.seal_from(&stored.process, *now));
+            Self::Sealed(signer, now) => {
+                stored.process.signature = Some(signer.seal_from(&stored.process, *now));
             }
         }
         Ok(stored)

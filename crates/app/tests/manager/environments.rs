@@ -11,7 +11,7 @@ fn start_with_a_damaged_environment_fails_at_once_and_says_so() {
     assert_eq!(bench.run(&["wait", &id]).code, 3);
     // The manager caches environments in memory, so it is restarted.
     bench.end_manager(Signal::TERM);
-    for entry in fs::read_dir(bench.state().join("vault")).unwrap().flatten() {
+    for entry in fs::read_dir(bench.state().join("environments")).unwrap().flatten() {
         let mut bytes = fs::read(entry.path()).unwrap();
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;

@@ -81,7 +81,7 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
             )),
             vec![
                 "end the old manager, then: longhaul serve      run the manager of this version".to_owned(),
-                "what it runs goes on meanwhile".to_owned(),
+                "its processes keep running".to_owned(),
             ],
         ),
         CliError::Broken { why } => {
@@ -89,7 +89,7 @@ pub(crate) fn report(failure: &CliError) -> ErrorReport {
         }
         CliError::Silent { stopped: Some(pid), .. } => (
             Some(format!("its process {pid} is stopped by a signal, such as SIGSTOP")),
-            vec![format!("kill -CONT {pid}      let the manager continue; what it runs goes on meanwhile")],
+            vec![format!("kill -CONT {pid}      resume the manager; its processes keep running")],
         ),
         CliError::Silent { stopped: None, .. } => {
             (None, vec!["longhaul version      see whether the manager answers".to_owned()])

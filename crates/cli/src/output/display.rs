@@ -9,7 +9,7 @@ pub(crate) enum OutputDisplay {
     /// Shows everything.
     All(Printer),
     /// Shows everything, with redrawn and repeated lines collapsed.
-    Folded(Box<LineCollapser>, Printer),
+    Folded(Box<FoldedOutput>, Printer),
     /// Shows only lines that match a pattern.
     Matches(Box<Matches>),
 }
@@ -23,40 +23,30 @@ impl OutputDisplay {
     pub(crate) fn show(&mut self, piece: &OutputPiece) -> Result<Vec<u8>, CliError> {
         match self {
             Self::All(printer) => printer.show(piece),
-            Self::Folded(folder, printer) => match piece {
-                OutputPiece::Stdout { at, bytes } | OutputPiece::Stderr { at, bytes } => {
-                    let text = folder.push(bytes);
-                    if text.is_empty() { Ok(Vec::new()) } else { printer.show(&folded(*at, text)) }
+            Self::Folded(folded, printer) => {
+                let mut shown = Vec::new();
+                for piece in folded.push(piece) {
+                    shown.extend(printer.show(&piece)?);
                 }
-                OutputPiece::Note { .. } => printer.show(piece),
-                OutputPiece::Gap { .. } => {
-                    let mut shown = printer.show(&folded(0, std::mem::take(&mut **folder).finish()))?;
-                    shown.extend(printer.show(piece)?);
-                    Ok(shown)
-                }
-            },
+                Ok(shown)
+            }
             Self::Matches(matches) => matches.show(piece),
         }
     }
 
-    /// Returns the remaining bytes to print at the end of the output, and the value of [`has_found`](Self::has_found).
+    /// Returns the remaining bytes to print at the end of the output, and true unless a search found no match.
     pub(crate) fn finish(self) -> Result<(Vec<u8>, bool), CliError> {
         match self {
             Self::All(printer) => Ok((printer.finish(), true)),
-            Self::Folded(folder, mut printer) => {
-                let mut rest = printer.show(&folded(0, folder.finish()))?;
+            Self::Folded(mut folded, mut printer) => {
+                let mut rest = Vec::new();
+                if let Some(piece) = folded.flush() {
+                    rest.extend(printer.show(&piece)?);
+                }
                 rest.extend(printer.finish());
                 Ok((rest, true))
             }
             Self::Matches(mut matches) => Ok((matches.finish()?, matches.found())),
-        }
-    }
-
-    /// Returns true if a line matched the pattern. Always true without a pattern.
-    pub(crate) const fn has_found(&self) -> bool {
-        match self {
-            Self::All(_) | Self::Folded(..) => true,
-            Self::Matches(matches) => matches.found(),
         }
     }
 
@@ -69,6 +59,53 @@ impl OutputDisplay {
     }
 }
 
-fn folded(at: i64, text: String) -> OutputPiece {
-    OutputPiece::Stdout { at, bytes: text.into_bytes() }
+/// Output whose redrawn and repeated lines are collapsed, separately for each run of pieces of one stream.
+#[derive(Default)]
+pub(crate) struct FoldedOutput {
+    collapser: LineCollapser,
+    run: Option<StreamRun>,
+}
+
+/// Consecutive pieces of one stream.
+#[derive(Clone, Copy)]
+struct StreamRun {
+    is_stderr: bool,
+    /// Time of the first piece that has not been printed.
+    at: i64,
+}
+
+impl StreamRun {
+    fn piece(self, text: String) -> Option<OutputPiece> {
+        let (is_empty, at, bytes) = (text.is_empty(), self.at, text.into_bytes());
+        let piece = if self.is_stderr {
+            OutputPiece::Stderr { at, bytes }
+        } else {
+            OutputPiece::Stdout { at, bytes }
+        };
+        (!is_empty).then_some(piece)
+    }
+}
+
+impl FoldedOutput {
+    /// Returns the pieces that can be printed now.
+    fn push(&mut self, piece: &OutputPiece) -> Vec<OutputPiece> {
+        let (is_stderr, at, bytes) = match piece {
+            OutputPiece::Stdout { at, bytes } => (false, *at, bytes),
+            OutputPiece::Stderr { at, bytes } => (true, *at, bytes),
+            OutputPiece::Note { .. } => return vec![piece.clone()],
+            OutputPiece::Gap { .. } => return self.flush().into_iter().chain([piece.clone()]).collect(),
+        };
+        let before = if self.run.is_some_and(|run| run.is_stderr != is_stderr) { self.flush() } else { None };
+        let run = *self.run.get_or_insert(StreamRun { is_stderr, at });
+        let decided = run.piece(self.collapser.push(bytes));
+        if decided.is_some() {
+            self.run = Some(StreamRun { is_stderr, at });
+        }
+        before.into_iter().chain(decided).collect()
+    }
+
+    /// Ends the current run and returns its remaining text.
+    fn flush(&mut self) -> Option<OutputPiece> {
+        self.run.take()?.piece(std::mem::take(&mut self.collapser).finish())
+    }
 }

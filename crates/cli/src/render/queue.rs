@@ -75,7 +75,7 @@ fn limit(slots: Option<u32>) -> String {
 }
 
 fn held(hold: &HoldView, look: TableFormat, now: RenderTime) -> String {
-    let by = hold.by.as_deref().unwrap_or("somebody");
+    let by = hold.by.as_deref().unwrap_or("unknown");
     let by = clean_label(by);
     if look.face.terminal { format!("{by}, {}", now.ago(&hold.since)) } else { by.into_owned() }
 }
@@ -101,7 +101,7 @@ fn facts(why: &WhyView, now: RenderTime) -> Vec<(&'static str, String)> {
     add(
         "held by",
         why.held.as_ref().map(|hold| {
-            let by = hold.by.as_deref().unwrap_or("somebody");
+            let by = hold.by.as_deref().unwrap_or("unknown");
             format!("{by}, since {} ({})", now.clock(&hold.since), now.ago(&hold.since))
         }),
     );

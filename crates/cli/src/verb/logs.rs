@@ -176,7 +176,7 @@ async fn show_many<W: AsyncWrite + Unpin>(
             Ok(None) => true,
             Err(failure) => {
                 codes.push(complained(context, failure));
-                false
+                true
             }
         };
         if ended && let Some(showing) = slot.take() {
@@ -188,8 +188,6 @@ async fn show_many<W: AsyncWrite + Unpin>(
             break;
         }
     }
-    // Matches that were found before a stream failed still count.
-    has_found |= showings.iter().flatten().any(OutputDisplay::has_found);
     Ok((codes, has_found))
 }
 

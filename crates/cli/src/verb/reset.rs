@@ -58,7 +58,7 @@ pub(crate) async fn reset(context: &VerbContext, args: &ResetArgs) -> Result<i32
         let told = live.get(id).map_or_else(|| short(id).to_owned(), label);
         console.say(&format!("stopped {told}"));
     }
-    console.say(&sentence(&done, "stopped", "let go"));
+    console.say(&sentence(&done, "stopped", "deleted"));
     if done.remaining.is_empty() {
         return Ok(DONE);
     }

@@ -107,11 +107,11 @@ async fn nothing_is_launched_meanwhile_and_everything_can_be_afterwards() {
     let clearing = tokio::spawn(async move { engine.clear(false).await });
     world.settle().await;
     let launched = world.try_launch(command("run")).await;
-    assert!(matches!(launched, Err(EngineError::Clearing)), "{launched:?}");
+    assert!(matches!(launched, Err(EngineError::ResetInProgress)), "{launched:?}");
     let restarted = world.engine.restart(ended, None).await;
-    assert!(matches!(restarted, Err(EngineError::Clearing)), "{restarted:?}");
+    assert!(matches!(restarted, Err(EngineError::ResetInProgress)), "{restarted:?}");
     let second = world.engine.clear(false).await;
-    assert!(matches!(second, Err(EngineError::Clearing)), "{second:?}");
+    assert!(matches!(second, Err(EngineError::ResetInProgress)), "{second:?}");
     world.pass(seconds(10)).await;
     assert_eq!(clearing.await.unwrap().unwrap().removed, 2);
     let id = world.launch("exit 0").await;
@@ -173,7 +173,7 @@ async fn a_clear_without_room_stops_what_runs_and_says_what_is_left_to_do() {
     world.store.set_full(true);
     let asked_at = world.clock.now();
     let cleared = world.clock.run_until(seconds(600), world.engine.clear(false)).await.expect("it ends");
-    let Err(EngineError::ClearUnfinished { stopped, removed, source }) = cleared else {
+    let Err(EngineError::ResetUnfinished { stopped, removed, source }) = cleared else {
         panic!("{cleared:?}")
     };
     assert!(matches!(source, StoreError::Refused(StoreRejection::Full)), "{source:?}");
@@ -193,7 +193,7 @@ async fn a_clear_that_can_let_nothing_go_says_so() {
     world.end(id).await;
     world.store.set_full(true);
     let cleared = world.engine.clear(false).await;
-    let Err(EngineError::ClearUnfinished { stopped, removed: 0, source: StoreError::Refused(_) }) = cleared
+    let Err(EngineError::ResetUnfinished { stopped, removed: 0, source: StoreError::Refused(_) }) = cleared
     else {
         panic!("{cleared:?}")
     };

@@ -201,7 +201,7 @@ async fn a_captured_environment_goes_to_no_other_node() {
     let label = Capability::new("gpu").unwrap();
     for elsewhere in [Placement::Node(id("b")), Placement::Labels(vec![label]), Placement::Anywhere] {
         let refused = a.engine.launch(launch(elsewhere)).await;
-        assert!(matches!(refused, Err(EngineError::EnvironmentStays { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(EngineError::EnvironmentNotPortable { .. })), "{refused:?}");
     }
     for here in [Placement::Here, Placement::Node(id("a"))] {
         assert!(a.engine.launch(launch(here)).await.is_ok());
@@ -496,7 +496,7 @@ async fn a_draining_node_takes_nothing_new() {
         no_queue: true,
     };
     let refused = a.engine.launch(at_once).await.unwrap_err();
-    let EngineError::NotAtOnce { standstill } = refused else { unreachable!("{refused:?}") };
+    let EngineError::CannotStartNow { standstill } = refused else { unreachable!("{refused:?}") };
     assert_eq!(standstill, LaunchBlocked::Drains { node: id("a") });
     cluster.store.drain(&id("a"), false).await.unwrap();
     cluster.pass(seconds(3)).await;

@@ -63,6 +63,6 @@ async fn an_order_that_stood_in_the_queue_is_answered_before_the_start() {
 }
 
 /// Stores a pending action, like an engine that ends before it checks that the action is executed.
-async fn leave(world: &World, id: ProcessId, wish: PendingAction) {
-    world.store.enqueue_action(&id, world.ids.op(), wish).await.unwrap();
+async fn leave(world: &World, id: ProcessId, action: PendingAction) {
+    world.store.enqueue_action(&id, world.ids.op(), action).await.unwrap();
 }

@@ -116,7 +116,7 @@ async fn ended_record_that_was_changed_is_not_run_again() {
     let refused = world.engine.restart(id, None).await;
     let fault = SignatureError::Altered;
     assert!(
-        matches!(&refused, Err(EngineError::Unvouched { id: of, fault: is }) if *of == id && *is == fault)
+        matches!(&refused, Err(EngineError::UntrustedLaunch { id: of, fault: is }) if *of == id && *is == fault)
     );
     world.pass(seconds(60)).await;
     assert_eq!(world.orders.lock().unwrap().len(), 1);

@@ -26,8 +26,8 @@ pub(crate) struct World {
     pub(crate) spawner: Arc<ScriptedSpawner>,
     pub(crate) prober: FakeProber,
     pub(crate) ids: Arc<SequentialIds>,
-    pub(crate) vault: Arc<FakeEnvironmentStore>,
-    pub(crate) notary: Arc<dyn LaunchSigner>,
+    pub(crate) environments: Arc<FakeEnvironmentStore>,
+    pub(crate) signer: Arc<dyn LaunchSigner>,
     pub(crate) orders: Arc<Mutex<Vec<StartRequest>>>,
     pub(crate) settings: EngineSettings,
     pub(crate) engine: Engine,
@@ -48,14 +48,14 @@ impl World {
     }
 
     /// Creates a world in which launches must be signed.
-    pub(crate) async fn trusting(notary: impl LaunchSigner) -> Self {
-        Self::made(|_| {}, Capabilities::ALL, Arc::new(notary)).await
+    pub(crate) async fn trusting(signer: impl LaunchSigner) -> Self {
+        Self::made(|_| {}, Capabilities::ALL, Arc::new(signer)).await
     }
 
     async fn made(
         adjust: impl FnOnce(&mut EngineSettings),
         capabilities: Capabilities,
-        notary: Arc<dyn LaunchSigner>,
+        signer: Arc<dyn LaunchSigner>,
     ) -> Self {
         let clock = VirtualClock::default();
         let reference: Arc<dyn Clock> = Arc::new(clock.clone());
@@ -91,11 +91,12 @@ impl World {
             ChildScript::of_words(&order.command.program, &order.command.args)
         });
         let spawner = Arc::new(spawner.with_capabilities(capabilities));
-        let (ids, vault) = (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
+        let (ids, environments) =
+            (Arc::new(SequentialIds::default()), Arc::new(FakeEnvironmentStore::default()));
         let prober = FakeProber::new(clock.clone());
-        let parts = parts(&clock, &store, &spawner, &prober, &ids, &vault, &notary);
+        let parts = parts(&clock, &store, &spawner, &prober, &ids, &environments, &signer);
         let engine = Engine::start(parts, settings.clone()).await.unwrap();
-        Self { clock, store, spawner, prober, ids, vault, notary, orders, settings, engine }
+        Self { clock, store, spawner, prober, ids, environments, signer, orders, settings, engine }
     }
 
     /// Kills the manager and starts another one on the same store and attempts.
@@ -107,8 +108,8 @@ impl World {
     }
 
     pub(crate) async fn start(&mut self) {
-        let (ids, vault, notary) = (&self.ids, &self.vault, &self.notary);
-        let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, ids, vault, notary);
+        let (ids, environments, signer) = (&self.ids, &self.environments, &self.signer);
+        let parts = parts(&self.clock, &self.store, &self.spawner, &self.prober, ids, environments, signer);
         let started = Engine::start(parts, self.settings.clone());
         let started = self.clock.run_until(Duration::from_secs(60), started).await;
         self.engine = started.expect("it starts").unwrap();
@@ -181,16 +182,16 @@ fn parts(
     spawner: &Arc<ScriptedSpawner>,
     prober: &FakeProber,
     ids: &Arc<SequentialIds>,
-    vault: &Arc<FakeEnvironmentStore>,
-    notary: &Arc<dyn LaunchSigner>,
+    environments: &Arc<FakeEnvironmentStore>,
+    signer: &Arc<dyn LaunchSigner>,
 ) -> EnginePorts {
     EnginePorts {
         store: store.clone(),
         spawner: spawner.clone(),
         output: Arc::new(spawner.output()),
         prober: Arc::new(prober.clone()),
-        signer: notary.clone(),
-        environments: vault.clone(),
+        signer: signer.clone(),
+        environments: environments.clone(),
         clock: Arc::new(clock.clone()),
         ids: ids.clone(),
     }

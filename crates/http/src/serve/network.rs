@@ -197,10 +197,10 @@ mod tests {
 
     #[tokio::test]
     async fn client_that_does_not_say_who_it_is_is_cut_off() {
-        let house = House::open(100).await;
+        let test_server = House::open(100).await;
         for words in ["", "GET / HTTP/1.1\r\nHo", "\u{16}\u{3}\u{1}"] {
             let begun = Instant::now();
-            let mut stream = house.connect().await;
+            let mut stream = test_server.connect().await;
             stream.write_all(words.as_bytes()).await.unwrap();
             let mut rest = Vec::new();
             tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("it is cut off").ok();
@@ -210,8 +210,8 @@ mod tests {
 
     #[tokio::test]
     async fn client_that_sends_a_byte_now_and_then_is_cut_off_too() {
-        let house = House::open(100).await;
-        let mut stream = house.connect().await;
+        let test_server = House::open(100).await;
+        let mut stream = test_server.connect().await;
         stream.write_all(b"GET / HTTP/1.1\r\nX: ").await.unwrap();
         let dribble = async {
             while stream.write_all(b"x").await.is_ok() {
@@ -223,22 +223,22 @@ mod tests {
 
     #[tokio::test]
     async fn answer_that_takes_its_time_is_not_cut_off() {
-        let house = House::open(100).await;
-        let mut stream = house.connect().await;
-        house.ask(&mut stream, "/slow", "known").await;
-        assert!(house.answer(&mut stream).await.ends_with("at last"));
+        let test_server = House::open(100).await;
+        let mut stream = test_server.connect().await;
+        test_server.ask(&mut stream, "/slow", "known").await;
+        assert!(test_server.answer(&mut stream).await.ends_with("at last"));
     }
 
     #[tokio::test]
     async fn stranger_is_answered_once_and_the_known_as_often_as_they_ask() {
-        let house = House::open(100).await;
-        let mut known = house.connect().await;
+        let test_server = House::open(100).await;
+        let mut known = test_server.connect().await;
         for _ in 0..3 {
-            house.ask(&mut known, "/", "known").await;
-            assert!(house.answer(&mut known).await.starts_with("HTTP/1.1 200"));
+            test_server.ask(&mut known, "/", "known").await;
+            assert!(test_server.answer(&mut known).await.starts_with("HTTP/1.1 200"));
         }
-        let mut stranger = house.connect().await;
-        house.ask(&mut stranger, "/", "nobody").await;
+        let mut stranger = test_server.connect().await;
+        test_server.ask(&mut stranger, "/", "nobody").await;
         let mut whole = String::new();
         tokio::time::timeout(LONG, stranger.read_to_string(&mut whole)).await.unwrap().unwrap();
         assert!(whole.starts_with("HTTP/1.1 401") && whole.contains("x-request-id"), "{whole}");
@@ -247,58 +247,58 @@ mod tests {
 
     #[tokio::test]
     async fn full_house_makes_room_by_whoever_is_idle_longest() {
-        let house = House::open(2).await;
-        let mut first = house.connect().await;
-        let mut second = house.connect().await;
+        let test_server = House::open(2).await;
+        let mut first = test_server.connect().await;
+        let mut second = test_server.connect().await;
         for stream in [&mut first, &mut second] {
-            house.ask(stream, "/", "known").await;
-            house.answer(stream).await;
+            test_server.ask(stream, "/", "known").await;
+            test_server.answer(stream).await;
         }
-        let mut third = house.connect().await;
-        house.ask(&mut third, "/", "known").await;
-        assert!(house.answer(&mut third).await.starts_with("HTTP/1.1 200"));
+        let mut third = test_server.connect().await;
+        test_server.ask(&mut third, "/", "known").await;
+        assert!(test_server.answer(&mut third).await.starts_with("HTTP/1.1 200"));
         let gone = tokio::time::timeout(LONG, first.read(&mut [0])).await.expect("it had to go");
         assert!(matches!(gone, Ok(0) | Err(_)), "{gone:?}");
-        house.ask(&mut second, "/", "known").await;
-        assert!(house.answer(&mut second).await.starts_with("HTTP/1.1 200"));
+        test_server.ask(&mut second, "/", "known").await;
+        assert!(test_server.answer(&mut second).await.starts_with("HTTP/1.1 200"));
     }
 
     #[tokio::test]
     async fn readers_that_wait_keep_nobody_out_who_may_do_everything() {
-        let house = House::open(8).await;
+        let test_server = House::open(8).await;
         let mut readers = Vec::new();
         for _ in 0..4 {
-            let mut stream = house.connect().await;
-            house.ask(&mut stream, "/never", "reader").await;
+            let mut stream = test_server.connect().await;
+            test_server.ask(&mut stream, "/never", "reader").await;
             readers.push(stream);
         }
-        house.entered(4).await;
+        test_server.entered(4).await;
         for _ in 0..20 {
-            let mut stream = house.connect().await;
-            house.ask(&mut stream, "/never", "reader").await;
+            let mut stream = test_server.connect().await;
+            test_server.ask(&mut stream, "/never", "reader").await;
             let mut whole = String::new();
             tokio::time::timeout(LONG, stream.read_to_string(&mut whole)).await.unwrap().unwrap();
             assert!(whole.starts_with("HTTP/1.1 503") && whole.contains("too_many_connections"), "{whole}");
         }
         let mut known: Vec<TcpStream> = Vec::new();
         for _ in 0..4 {
-            let mut stream = house.connect().await;
-            house.ask(&mut stream, "/", "known").await;
-            assert!(house.answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+            let mut stream = test_server.connect().await;
+            test_server.ask(&mut stream, "/", "known").await;
+            assert!(test_server.answer(&mut stream).await.starts_with("HTTP/1.1 200"));
             known.push(stream);
         }
         for stream in &mut known {
-            house.ask(stream, "/", "known").await;
-            assert!(house.answer(stream).await.starts_with("HTTP/1.1 200"), "none had to go");
+            test_server.ask(stream, "/", "known").await;
+            assert!(test_server.answer(stream).await.starts_with("HTTP/1.1 200"), "none had to go");
         }
     }
 
     #[tokio::test]
     async fn head_is_as_large_as_is_told_and_no_larger() {
-        let house = House::open(100).await;
+        let test_server = House::open(100).await;
         for (length, is_taken) in [(HEAD, true), (HEAD + 1, false), (HEAD + 4_096, false)] {
-            let mut stream = house.connect().await;
-            let host = &house.host;
+            let mut stream = test_server.connect().await;
+            let host = &test_server.host;
             let start = format!("GET / HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\nX: ");
             let head = format!("{start}{}\r\n\r\n", "x".repeat(length - start.len() - 4));
             stream.write_all(head.as_bytes()).await.unwrap();
@@ -311,14 +311,14 @@ mod tests {
 
     #[tokio::test]
     async fn tunnel_is_refused() {
-        let house = House::open(100).await;
-        let mut stream = house.connect().await;
-        let host = &house.host;
+        let test_server = House::open(100).await;
+        let mut stream = test_server.connect().await;
+        let host = &test_server.host;
         let head = format!(
             "CONNECT evil.example:80 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer known\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        assert!(house.answer(&mut stream).await.starts_with("HTTP/1.1 403"));
+        assert!(test_server.answer(&mut stream).await.starts_with("HTTP/1.1 403"));
     }
 
     /// A listener with three routes: an immediate one, a slow one, and one that never answers.

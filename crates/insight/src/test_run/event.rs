@@ -15,7 +15,7 @@ pub enum TestEvent {
     Finished(TestCase),
     /// Summary of the framework itself for one part of the run. A part without single tests is known only from here.
     Totals(TestCounts),
-    /// The framework ended the run in good order.
+    /// The framework ended the run itself.
     Ended {
         /// Duration of the run, as the framework measured it.
         duration: Option<Duration>,

@@ -214,7 +214,7 @@ pub enum StoreRejection {
     },
     /// The process has the maximum number of pending actions.
     #[error("too many pending actions for one process")]
-    TooManyWishes,
+    TooManyPendingActions,
     /// The record is larger than the store accepts. Every store accepts a spec of 1 MiB in the encoding of
     /// `longhaul-wire`. Each store documents if it refuses larger specs, and before which other guard it does so.
     #[error("a record of {bytes} bytes is too large")]

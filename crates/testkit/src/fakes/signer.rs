@@ -22,8 +22,8 @@ impl LaunchSigner for FakeSigner {
     }
 
     fn verify(&self, process: &Process) -> Result<(), SignatureError> {
-        let seal = process.signature.as_ref().ok_or(SignatureError::Missing)?;
-        let number: usize = seal.0.parse().map_err(|_| SignatureError::Unreadable)?;
+        let launch_signature = process.signature.as_ref().ok_or(SignatureError::Missing)?;
+        let number: usize = launch_signature.0.parse().map_err(|_| SignatureError::Unreadable)?;
         let sealed = locked(&self.sealed);
         let (id, lineage, spec) = sealed.get(number).ok_or(SignatureError::Altered)?;
         let is_same = (id, lineage, spec) == (&process.id, &process.lineage, &process.spec);

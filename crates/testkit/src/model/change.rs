@@ -58,18 +58,18 @@ impl StoreModel {
         &mut self,
         id: ProcessId,
         op: OpId,
-        wish: PendingAction,
+        action: PendingAction,
     ) -> Result<ActionSeq, ModelRejection> {
         if let Some((_, no)) = self.pending_actions.iter().find(|(known, _)| *known == op) {
             return Ok(*no);
         }
         let row = self.rows.iter_mut().find(|row| row.id() == id).ok_or(ModelRejection::Missing)?;
-        if row.stored.pending_actions.len() >= if wish.ends() { 20 } else { 16 } {
-            return Err(ModelRejection::Refused(StoreRejection::TooManyWishes));
+        if row.stored.pending_actions.len() >= if action.ends() { 20 } else { 16 } {
+            return Err(ModelRejection::Refused(StoreRejection::TooManyPendingActions));
         }
         let no = row.last_wish.next();
         row.last_wish = no;
-        row.stored.pending_actions.push((no, wish));
+        row.stored.pending_actions.push((no, action));
         self.pending_actions.push((op, no));
         Ok(no)
     }

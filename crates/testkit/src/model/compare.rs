@@ -167,8 +167,8 @@ async fn ask(world: &StoreFixture, asked: &ModelRequest) -> ModelReply {
         ModelRequest::Commit(change) => {
             ModelReply::Committed(store.commit(change.as_ref().clone()).await.map_err(ModelRejection::from))
         }
-        ModelRequest::Wish(id, op, wish) => {
-            ModelReply::Wished(store.enqueue_action(id, *op, *wish).await.map_err(ModelRejection::from))
+        ModelRequest::Wish(id, op, action) => {
+            ModelReply::Wished(store.enqueue_action(id, *op, *action).await.map_err(ModelRejection::from))
         }
         ModelRequest::Touch(by, id, attempt, live_stats) => {
             let answers = store.update_live_stats(by, &[(*id, *attempt, live_stats.clone())]).await;

@@ -119,7 +119,7 @@ pub(super) fn steps() -> impl Strategy<Value = ScriptStep> {
                 ScriptStep::Commit { which, input: Box::new(input), stranger, stale }
             }),
         1 => Just(ScriptStep::Again),
-        1 => (any::<Index>(), pending_actions()).prop_map(|(which, wish)| ScriptStep::Wish(which, wish)),
+        1 => (any::<Index>(), pending_actions()).prop_map(|(which, action)| ScriptStep::Wish(which, action)),
         2 => (any::<Index>(), 0..1_000_u64).prop_map(|(which, output_bytes)| {
             ScriptStep::Touch(which, Box::new(LiveStats { output_bytes, ..LiveStats::default() }))
         }),
@@ -228,9 +228,9 @@ impl StoreModel {
             ScriptStep::Again => {
                 self.last_change.clone().map(|change| ModelRequest::Commit(Box::new(change)))
             }
-            ScriptStep::Wish(which, wish) => {
+            ScriptStep::Wish(which, action) => {
                 let id = self.pick(which)?.process.id;
-                Some(ModelRequest::Wish(id, OpId::new(self.draw()), *wish))
+                Some(ModelRequest::Wish(id, OpId::new(self.draw()), *action))
             }
             ScriptStep::Touch(which, live_stats) => {
                 let stored = self.pick(which)?;

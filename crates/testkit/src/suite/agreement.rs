@@ -311,12 +311,12 @@ impl<'a> OperationScript<'a> {
     async fn enqueue_action(&mut self) {
         let Some(id) = self.id() else { return };
         let op = self.chance.op();
-        let wish = match self.draw(4) {
+        let action = match self.draw(4) {
             0 => PendingAction::Terminate { cause: StopCause::Session, force: self.odds(2) },
             1 => PendingAction::EndSession { policy: self.session_policy() },
             _ => PendingAction::Pause,
         };
-        both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, wish)).ok();
+        both!(self, format!("a wish for {id}"), store => store.enqueue_action(&id, op, action)).ok();
     }
 
     async fn update_live_stats(&mut self) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Fixture of one rule: an empty environment store that can be reopened.
 pub struct EnvironmentStoreFixture {
     /// Environment store under test.
-    pub vault: Arc<dyn EnvironmentStore>,
+    pub store: Arc<dyn EnvironmentStore>,
     reopen: Box<dyn Fn() -> Arc<dyn EnvironmentStore> + Send + Sync>,
     _guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -20,7 +20,7 @@ impl EnvironmentStoreFixture {
     /// after a restart of the node.
     #[must_use]
     pub fn new(reopen: impl Fn() -> Arc<dyn EnvironmentStore> + Send + Sync + 'static) -> Self {
-        Self { vault: reopen(), reopen: Box::new(reopen), _guard: None }
+        Self { store: reopen(), reopen: Box::new(reopen), _guard: None }
     }
 
     /// Keeps `guard` alive as long as the fixture, for example a temporary directory.
@@ -32,7 +32,7 @@ impl EnvironmentStoreFixture {
 
 impl fmt::Debug for EnvironmentStoreFixture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("EnvironmentStoreFixture").field("vault", &self.vault).finish_non_exhaustive()
+        f.debug_struct("EnvironmentStoreFixture").field("vault", &self.store).finish_non_exhaustive()
     }
 }
 
@@ -49,18 +49,18 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
 pub async fn what_was_kept_comes_back_sorted(world: &EnvironmentStoreFixture) {
     let odd = "line\nbreak = \"quotes\" \u{1f6a2} \\ \u{7f}";
     let kept = variables(&[("PATH", "/bin"), ("EMPTY", ""), ("ODD", odd), ("A=B", "x")]);
-    let hash = must(world.vault.keep(&kept).await);
+    let hash = must(world.store.keep(&kept).await);
     let mut sorted = kept;
     sorted.sort();
-    assert_eq!(must(world.vault.open(&hash).await), sorted);
-    let nothing = must(world.vault.keep(&[]).await);
-    assert_eq!(must(world.vault.open(&nothing).await), []);
+    assert_eq!(must(world.store.open(&hash).await), sorted);
+    let nothing = must(world.store.keep(&[]).await);
+    assert_eq!(must(world.store.open(&nothing).await), []);
 }
 
 /// The hash does not depend on the order of the variables.
 pub async fn the_order_makes_no_difference(world: &EnvironmentStoreFixture) {
-    let one = must(world.vault.keep(&variables(&[("A", "1"), ("B", "2")])).await);
-    let other = must(world.vault.keep(&variables(&[("B", "2"), ("A", "1")])).await);
+    let one = must(world.store.keep(&variables(&[("A", "1"), ("B", "2")])).await);
+    let other = must(world.store.keep(&variables(&[("B", "2"), ("A", "1")])).await);
     assert_eq!(one, other);
 }
 
@@ -77,18 +77,18 @@ pub async fn other_variables_have_another_hash(world: &EnvironmentStoreFixture) 
         &[("A", "1B2")],
     ];
     for pairs in different {
-        assert!(hashes.insert(must(world.vault.keep(&variables(pairs)).await)), "{pairs:?}");
+        assert!(hashes.insert(must(world.store.keep(&variables(pairs)).await)), "{pairs:?}");
     }
 }
 
 /// Opening an unknown hash returns the error that the environment is missing.
 pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
-    let known = must(world.vault.keep(&variables(&[("A", "1")])).await);
+    let known = must(world.store.keep(&variables(&[("A", "1")])).await);
     let unknown = known.0.chars().rev().collect();
     for hash in [unknown, String::new(), "../../etc/passwd".to_owned(), "x".repeat(5000)] {
         let hash = EnvironmentHash(hash);
         refused!(
-            world.vault.open(&hash).await,
+            world.store.open(&hash).await,
             EnvironmentStoreError::Missing { hash: named } if *named == hash
         );
     }
@@ -97,7 +97,7 @@ pub async fn an_unknown_hash_is_missing(world: &EnvironmentStoreFixture) {
 /// A stored environment is still present after a restart of the node.
 pub async fn what_was_kept_outlives_the_vault(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("TOKEN", "secret")]);
-    let hash = must(world.vault.keep(&kept).await);
+    let hash = must(world.store.keep(&kept).await);
     let again = (world.reopen)();
     assert_eq!(must(again.open(&hash).await), kept);
     assert_eq!(must(again.keep(&kept).await), hash);
@@ -108,21 +108,21 @@ pub async fn many_keep_the_same_at_once(world: &EnvironmentStoreFixture) {
     let kept = variables(&[("A", "1"), ("B", &"x".repeat(50_000))]);
     let keepers: Vec<_> = (0..8)
         .map(|_| {
-            let (vault, kept) = (Arc::clone(&world.vault), kept.clone());
-            tokio::spawn(async move { must(vault.keep(&kept).await) })
+            let (store, kept) = (Arc::clone(&world.store), kept.clone());
+            tokio::spawn(async move { must(store.keep(&kept).await) })
         })
         .collect();
     for keeper in keepers {
         let hash = must(keeper.await);
-        assert_eq!(must(world.vault.open(&hash).await), kept);
+        assert_eq!(must(world.store.open(&hash).await), kept);
     }
 }
 
 /// Debug output of the store never shows a value.
 pub async fn values_are_never_printed(world: &EnvironmentStoreFixture) {
-    let hash = must(world.vault.keep(&variables(&[("TOKEN", "hunter2")])).await);
-    must(world.vault.open(&hash).await);
-    assert!(!format!("{:?}", world.vault).contains("hunter2"));
+    let hash = must(world.store.keep(&variables(&[("TOKEN", "hunter2")])).await);
+    must(world.store.open(&hash).await);
+    assert!(!format!("{:?}", world.store).contains("hunter2"));
 }
 
 /// Generates one test for each rule about environment stores.

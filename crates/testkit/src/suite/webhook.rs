@@ -28,7 +28,7 @@ impl WebhookFixture {
     }
 
     async fn send(&self, address: &str) -> Result<WebhookResponse, WebhookTransportError> {
-        self.post.post(&letter(address, "1")).await
+        self.post.post(&webhook_request(address, "1")).await
     }
 }
 
@@ -43,7 +43,7 @@ pub fn open(open: impl FnOnce() -> WebhookFixture) -> WebhookFixture {
     open()
 }
 
-fn letter(address: &str, id: &str) -> WebhookRequest {
+fn webhook_request(address: &str, id: &str) -> WebhookRequest {
     WebhookRequest {
         address: address.to_owned(),
         headers: vec![
@@ -66,14 +66,14 @@ pub async fn a_letter_arrives_as_it_was_written(world: &WebhookFixture) {
     let address = receiver.url("/hooks/a%20b?c=d");
     let receipt = must(world.send(&address).await);
     assert_eq!(receipt, WebhookResponse { status: 204, retry_after: None });
-    let (requests, letter) = (receiver.requests(), letter(&address, "1"));
+    let (requests, webhook_request) = (receiver.requests(), webhook_request(&address, "1"));
     let [request] = requests.as_slice() else { crate::suite::instead_of("one request", &requests) };
     assert_eq!(request.line, "POST /hooks/a%20b?c=d HTTP/1.1");
-    for (name, value) in &letter.headers {
+    for (name, value) in &webhook_request.headers {
         assert_eq!(request.header(name), Some(value.as_str()), "{name}");
     }
     assert!(request.header("host").is_some_and(|host| address.contains(host)));
-    assert_eq!(request.body, letter.body);
+    assert_eq!(request.body, webhook_request.body);
 }
 
 /// Every HTTP response is returned as a response, including refusals and server errors.
@@ -152,7 +152,7 @@ pub async fn letters_arrive_once_and_in_order(world: &WebhookFixture) {
         let receiver = TestReceiver::saying(OK_RESPONSE, then).await;
         let ids: Vec<String> = (0..50).map(|number| number.to_string()).collect();
         for id in &ids {
-            must(world.post.post(&letter(&receiver.url("/"), id)).await);
+            must(world.post.post(&webhook_request(&receiver.url("/"), id)).await);
         }
         let found: Vec<_> = receiver
             .requests()
@@ -177,7 +177,7 @@ pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
         .map(|(number, status, address)| {
             let post = Arc::clone(&world.post);
             tokio::spawn(async move {
-                let receipt = must(post.post(&letter(&address, &number.to_string())).await);
+                let receipt = must(post.post(&webhook_request(&address, &number.to_string())).await);
                 assert_eq!(receipt.status, status);
             })
         })
@@ -202,14 +202,18 @@ pub async fn many_letters_at_once_do_not_mix(world: &WebhookFixture) {
 pub async fn what_can_never_be_sent_says_so(world: &WebhookFixture) {
     let receiver = TestReceiver::saying(OK_RESPONSE, ReceiverBehavior::Reads).await;
     let with = |name: &str, value: &str| {
-        let mut letter = letter(&receiver.url("/"), "1");
-        letter.headers.push((name.to_owned(), value.to_owned()));
-        letter
+        let mut webhook_request = webhook_request(&receiver.url("/"), "1");
+        webhook_request.headers.push((name.to_owned(), value.to_owned()));
+        webhook_request
     };
-    let unusable =
-        [letter("nowhere", "1"), letter("http://", "1"), with("x", "a\r\nevil: b"), with("not a name", "x")];
-    for letter in &unusable {
-        refused!(world.post.post(letter).await, WebhookTransportError::Unusable { .. });
+    let unusable = [
+        webhook_request("nowhere", "1"),
+        webhook_request("http://", "1"),
+        with("x", "a\r\nevil: b"),
+        with("not a name", "x"),
+    ];
+    for webhook_request in &unusable {
+        refused!(world.post.post(webhook_request).await, WebhookTransportError::Unusable { .. });
     }
     assert_eq!(receiver.requests(), []);
 }

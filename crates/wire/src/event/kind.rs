@@ -38,7 +38,7 @@ pub enum EventKind {
     /// The node of the process was lost.
     NodeLost,
     /// The store had lost the latest record of the process, and its node restored it.
-    GivenBack,
+    Restored,
     /// Events are missing, because the log no longer stores them.
     Gap,
 }
@@ -70,7 +70,7 @@ impl EventKind {
         Self::Stopped,
         Self::Failed,
         Self::NodeLost,
-        Self::GivenBack,
+        Self::Restored,
         Self::Gap,
     ];
 
@@ -93,7 +93,7 @@ impl EventKind {
             Self::Stopped => "PROCESS_STOPPED",
             Self::Failed => "PROCESS_FAILED",
             Self::NodeLost => "NODE_LOST",
-            Self::GivenBack => "PROCESS_RESTORED",
+            Self::Restored => "PROCESS_RESTORED",
             Self::Gap => "GAP",
         }
     }
@@ -117,7 +117,7 @@ impl EventKind {
             | Self::Stopping
             | Self::RetryScheduled
             | Self::Idle
-            | Self::GivenBack
+            | Self::Restored
             | Self::Ready => EventPriority::Normal,
         }
     }
@@ -151,7 +151,7 @@ impl EventKind {
             (Fact::ConditionStarted { condition }, _) => Self::of_condition(*condition),
             (Fact::OutputMatched { .. }, _) => Some(Self::OutputMatched),
             (Fact::NodeLost { .. }, _) => Some(Self::NodeLost),
-            (Fact::Restored { .. }, _) => Some(Self::GivenBack),
+            (Fact::Restored { .. }, _) => Some(Self::Restored),
             (Fact::Ended { ending, .. }, _) => Some(Self::of_ending(ending)),
             (
                 Fact::KillStarted { .. }

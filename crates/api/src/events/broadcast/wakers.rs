@@ -11,18 +11,18 @@ pub(super) const MAX_WAKEUPS: usize = 32;
 pub(super) struct WakerGroup {
     seats: AtomicUsize,
     waiting: AtomicUsize,
-    bell: watch::Sender<()>,
+    notifier: watch::Sender<()>,
 }
 
 /// A subscriber that waits or is about to wait.
 pub(super) struct WaitingSubscriber<'a> {
     bench: &'a WakerGroup,
-    bell: watch::Receiver<()>,
+    notifier: watch::Receiver<()>,
 }
 
 impl WakerGroup {
     pub(super) fn new() -> Self {
-        Self { seats: AtomicUsize::new(0), waiting: AtomicUsize::new(0), bell: watch::Sender::new(()) }
+        Self { seats: AtomicUsize::new(0), waiting: AtomicUsize::new(0), notifier: watch::Sender::new(()) }
     }
 
     /// Registers a subscriber. Returns false if the group is full. Calls must not run concurrently.
@@ -41,7 +41,7 @@ impl WakerGroup {
     /// Registers for notifications that are sent from now on.
     pub(super) fn wait(&self) -> WaitingSubscriber<'_> {
         self.waiting.fetch_add(1, Ordering::SeqCst);
-        WaitingSubscriber { bench: self, bell: self.bell.subscribe() }
+        WaitingSubscriber { bench: self, notifier: self.notifier.subscribe() }
     }
 
     /// Returns the number of waiting subscribers.
@@ -50,14 +50,14 @@ impl WakerGroup {
     }
 
     pub(super) fn ring(&self) {
-        self.bell.send_replace(());
+        self.notifier.send_replace(());
     }
 }
 
 impl WaitingSubscriber<'_> {
     pub(super) async fn woken(mut self) {
         // An error would mean that the sender was dropped, but the group owns the sender.
-        let _ = self.bell.changed().await;
+        let _ = self.notifier.changed().await;
     }
 }
 

@@ -179,6 +179,28 @@ fn folded_log_shows_the_last_redraw_and_counts_repeats() {
 }
 
 #[test]
+fn folded_json_keeps_the_stream_and_the_time_of_each_run() {
+    let came = said("logs x --fold --json", false, |asked| {
+        if !asked.path.contains("/output") {
+            return process(&samples::running());
+        }
+        output(&[
+            (FrameKind::Stdout, 0, b"one\none\n"),
+            (FrameKind::Stderr, 8, b"bad\nbad\n"),
+            (FrameKind::End, 16, b""),
+        ])
+    });
+    let lines: Vec<Value> = came.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let shown: Vec<_> = lines.iter().map(|line| (line["stream"].as_str(), line["text"].as_str())).collect();
+    assert_eq!(
+        shown,
+        [(Some("stdout"), Some("one ×2\n")), (Some("stderr"), Some("bad ×2\n"))],
+        "{}",
+        came.out
+    );
+}
+
+#[test]
 fn followed_output_goes_on_where_the_connection_broke() {
     let tries = Rc::new(Cell::new(0));
     let came = said("logs -f x", false, move |_| {

@@ -70,7 +70,7 @@ fn clear_with_a_yes_stops_and_says_what_it_stopped() {
     let came = said("reset --yes", false, cleared);
     assert_eq!((came.code(), came.out.as_str()), (0, ""));
     assert_eq!(came.body(2), json!({"dry_run": false, "confirm": true}));
-    assert_eq!(came.err, "stopped 0a1b2c3d tests\n1 process stopped, 3 records let go\n");
+    assert_eq!(came.err, "stopped 0a1b2c3d tests\n1 process stopped, 3 records deleted\n");
 }
 
 #[test]

@@ -267,13 +267,16 @@ pub async fn an_orphan_that_goes_back_is_claimed_by_another_node(world: &StoreFi
 /// Any engine can execute the pending actions for a process of a lost node.
 pub async fn an_order_for_an_orphan_can_be_answered_by_anyone(world: &StoreFixture) {
     let (_, there, running) = lost_and_there(world, world.draft()).await;
-    let wish = longhaul_domain::PendingAction::Pause;
+    let action = longhaul_domain::PendingAction::Pause;
     let no = must(
-        world.store.enqueue_action(&running.process.id, longhaul_ports::IdSource::op(&world.ids), wish).await,
+        world
+            .store
+            .enqueue_action(&running.process.id, longhaul_ports::IdSource::op(&world.ids), action)
+            .await,
     );
     let handed = must(world.store.claim_due(&there, 10).await);
     let taken = some(handed.first());
-    assert_eq!(taken.pending_actions, [(no, wish)]);
+    assert_eq!(taken.pending_actions, [(no, action)]);
     let mut change = world.change(taken, orphaned());
     change.taken = no;
     must(world.store.commit(change).await);

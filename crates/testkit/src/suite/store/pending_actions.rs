@@ -43,7 +43,7 @@ pub async fn a_full_inbox_takes_orders_to_end(world: &StoreFixture) {
     for late in [PendingAction::Resume, CANCEL, force] {
         refused!(
             world.store.enqueue_action(&id, world.ids.op(), late).await,
-            StoreError::Refused(StoreRejection::TooManyWishes)
+            StoreError::Refused(StoreRejection::TooManyPendingActions)
         );
     }
     assert_eq!(world.load(id).await.pending_actions.len(), 20);
@@ -63,7 +63,7 @@ pub async fn at_most_sixteen_wishes_are_open(world: &StoreFixture) {
     }
     refused!(
         world.store.enqueue_action(&id, world.ids.op(), PendingAction::Resume).await,
-        StoreError::Refused(StoreRejection::TooManyWishes)
+        StoreError::Refused(StoreRejection::TooManyPendingActions)
     );
     let mut change = world.change(&starting, spawned(&starting));
     change.taken = first;
