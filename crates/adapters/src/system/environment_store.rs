@@ -1,4 +1,4 @@
-//! Captured environments, each kept once under its content hash.
+//! Environment store: captured environments, each stored once under the hash of its content.
 
 use crate::durable;
 use crate::system::plain;
@@ -16,17 +16,18 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The largest environment that is kept, in bytes.
+/// Maximum size of a stored environment in bytes.
 const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
-/// So many environments are kept in memory.
+/// Maximum number of environments in the memory cache.
 const MAX_CACHED: usize = 8;
 
 const HASH_LETTERS: usize = 64;
 
-/// Keeps environments as files of a directory that only its owner may enter.
+/// Environment store in a private directory, with one file for each environment.
 ///
-/// A file is named by the SHA-256 of its content: names and values in turn, each ended by a zero byte, sorted.
+/// The name of a file is the SHA-256 of its content. The content is the sorted list of variables: each name and each
+/// value ends with a zero byte.
 #[derive(Clone, Debug)]
 pub struct FileEnvironmentStore {
     inner: Arc<FileStoreInner>,
@@ -35,7 +36,7 @@ pub struct FileEnvironmentStore {
 struct FileStoreInner {
     directory: PathBuf,
     known: Mutex<BTreeSet<String>>,
-    /// The ones that were opened last, newest first: launches come in rows that share one.
+    /// Cache of the environments that were read last, newest first. Consecutive launches often share an environment.
     recent: Mutex<VecDeque<OpenedDirectory>>,
     drafts: AtomicU64,
 }
@@ -46,17 +47,19 @@ struct OpenedDirectory {
 }
 
 impl fmt::Debug for FileStoreInner {
-    /// Leaves out what is in the environments.
+    /// Omits the environments, which may contain secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Inner").field("directory", &self.directory).finish_non_exhaustive()
     }
 }
 
 impl FileEnvironmentStore {
-    /// Opens the vault of a state directory, `<state_dir>/vault`, which is made if absent.
+    /// Opens the environment store of a state directory, which is `<state_dir>/vault`. Creates the directory if it does
+    /// not
+    /// exist.
     ///
     /// # Errors
-    /// If it can be neither found nor made.
+    /// Returns an error if the directory can be neither opened nor created.
     pub fn open(state_dir: &Path) -> io::Result<Self> {
         let directory = state_dir.join("vault");
         durable::make_private_directory(&directory)?;
@@ -69,10 +72,11 @@ impl FileEnvironmentStore {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Counts the environments of a state directory, and names the damaged ones; nothing is made or changed.
+    /// Returns the number of stored environments and the sorted names of the damaged files. No file is created or
+    /// changed.
     ///
     /// # Errors
-    /// If they cannot be listed or read.
+    /// Returns an error if the environments cannot be listed or read.
     pub fn look(state_dir: &Path) -> io::Result<(usize, Vec<String>)> {
         let entries = match std::fs::read_dir(state_dir.join("vault")) {
             Ok(entries) => entries,
@@ -88,7 +92,7 @@ impl FileEnvironmentStore {
             }
             match read_bounded(&entry.path()) {
                 Ok(bytes) if hash_of(&bytes) == name => {}
-                // A manager removed the environment in the meantime.
+                // A manager has removed the environment since the directory was listed.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) if error.kind() != io::ErrorKind::InvalidData => return Err(error),
                 Ok(_) | Err(_) => damaged.push(name),
@@ -152,7 +156,7 @@ impl FileStoreInner {
 
     fn keep(&self, hash: String, bytes: &[u8]) -> io::Result<()> {
         let path = self.directory.join(&hash);
-        // One that another life left behind may not have become durable, or be damaged.
+        // A file from an earlier run of the manager may be damaged or not yet synced to the disk.
         if read_bounded(&path).ok().as_deref() == Some(bytes) {
             failpoint!("vault.again")?;
             plain::open(&path)?.sync_all()?;
@@ -167,7 +171,7 @@ impl FileStoreInner {
     }
 
     fn open(&self, hash: EnvironmentHash) -> Result<Vec<(String, String)>, EnvironmentStoreError> {
-        // A hash comes from a record; as a path it must not lead elsewhere.
+        // The hash comes from a record. It is checked because a manipulated hash could be a path to a different file.
         if !is_hash(&hash.0) {
             return Err(EnvironmentStoreError::Missing { hash });
         }
@@ -178,7 +182,7 @@ impl FileStoreInner {
             Err(error) if may_pass(&error) => return Err(failed("read")(error)),
             Err(error) => error,
         };
-        // The next launch with these variables writes it again.
+        // The next launch with these variables writes the file again.
         self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&hash.0);
         if error.kind() == io::ErrorKind::NotFound {
             return Err(EnvironmentStoreError::Missing { hash });
@@ -224,7 +228,6 @@ fn is_hash(name: &str) -> bool {
 fn hash_of(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(HASH_LETTERS);
     for byte in Sha256::digest(bytes) {
-        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
     }
     text
@@ -236,7 +239,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     if bytes.len() > MAX_ENVIRONMENT_BYTES { Err(damaged()) } else { Ok(bytes) }
 }
 
-/// Whether the system ran short of something that others give back.
+/// Returns true if the error is a temporary lack of a system resource.
 fn may_pass(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -321,7 +324,7 @@ mod tests {
         std::fs::write(dir.path().join("vault").join(&hash.0), "A\x002\0").unwrap();
         let damaged = EnvironmentStore::open(&vault, &hash).await.unwrap_err();
         assert!(matches!(damaged, EnvironmentStoreError::Unusable { .. }), "{damaged:?}");
-        // This one has kept it before, another one has not.
+        // The first store has written this environment before; the second has not.
         for vault in [&vault, &FileEnvironmentStore::open(dir.path()).unwrap()] {
             assert_eq!(vault.keep(&[pair("A", "1")]).await.unwrap(), hash);
             assert!(EnvironmentStore::open(vault, &hash).await.is_ok());
