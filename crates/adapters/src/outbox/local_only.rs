@@ -66,7 +66,7 @@ impl OutboxStore {
         if !self.look(|shelf| shelf.is_local_only(&change.next.id)) {
             return None;
         }
-        // Nothing is restored to the store until this write has ended.
+        // While the lock is held, no record is restored to the store.
         let _turn = self.giving.lock().await;
         let now = self.clock.now();
         let written = self.look(|shelf| match shelf.change_alone(now, change) {

@@ -120,7 +120,9 @@ impl ProcessStore for OutboxStore {
     }
 
     async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
-        // The outbox is durable, and the shared store cannot lose a local-only process. This works during an outage.
+        // A local-only process is durable in the outbox. The call to the store below is not counted in the outage
+        // state: a
+        // replicated store that cannot confirm durability has still answered.
         if self.is_local_only(id) {
             return Ok(true);
         }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use tokio::net::unix::pipe::Receiver;
 
 const FILE: &str = "clock";
-/// Maximum size of the file `clock` in bytes.
+/// Maximum number of bytes to read from the file `clock`. A valid file is shorter.
 const MAX_ANCHOR_LEN: u64 = 4_096;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -131,7 +131,7 @@ impl SystemClock {
     }
 }
 
-/// Reads the clock file, up to [`MAX_ANCHOR_LEN`] bytes. A longer file is damaged, which its start shows as well.
+/// Reads at most the first [`MAX_ANCHOR_LEN`] bytes of the clock file, which is enough to detect an invalid file.
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     plain::open(path)?.take(MAX_ANCHOR_LEN).read_to_string(&mut text)?;

@@ -54,9 +54,7 @@ impl fmt::Debug for FileStoreInner {
 }
 
 impl FileEnvironmentStore {
-    /// Opens the environment store of a state directory, which is `<state_dir>/vault`. Creates the directory if it does
-    /// not
-    /// exist.
+    /// Opens the environment store of a state directory. Creates its directory if it does not exist.
     ///
     /// # Errors
     /// Returns an error if the directory can be neither opened nor created.

@@ -77,7 +77,7 @@ impl WebhookConnection {
 }
 
 impl ConnectionPool {
-    /// Takes the idle connection to a receiver out of the pool. Returns `None` if there is no usable connection.
+    /// Takes the idle connection to a receiver out of the pool. Returns `None` if the pool has no usable connection.
     pub(super) fn take(&self, receiver: &str) -> Option<WebhookConnection> {
         self.locked().remove(receiver).filter(|line| line.sender.is_ready())
     }
