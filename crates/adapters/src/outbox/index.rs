@@ -360,8 +360,7 @@ impl OutboxIndex {
     }
 
     /// Applies a record of the store if it is newer than the outbox record. Removes the process from the outbox if
-    /// another
-    /// node owns it.
+    /// another node owns it.
     fn learn(&mut self, now: Timestamp, stored: &StoredProcess, is_answer: bool) -> Vec<OutboxChange> {
         let id = stored.process.id;
         if let Some(known) = self.known.get(&id) {

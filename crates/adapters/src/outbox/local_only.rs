@@ -34,8 +34,7 @@ impl NotLocalOnly {
 
 impl OutboxStore {
     /// Accepts a launch as local-only. The store must certainly not have accepted the launch. Returns `None` if the
-    /// launch
-    /// does not qualify.
+    /// launch does not qualify.
     ///
     /// # Errors
     /// Returns an error if the record cannot be written durably.
@@ -88,8 +87,7 @@ impl OutboxStore {
     }
 
     /// Returns one entry for each id: the record if the process is local-only, and `None` otherwise. Returns `None`
-    /// instead
-    /// of the list if no id is local-only.
+    /// instead of the list if no id is local-only.
     pub(super) async fn load_alone(
         &self,
         ids: &[ProcessId],
@@ -107,8 +105,7 @@ impl OutboxStore {
     }
 
     /// Returns an empty listing if the filter selects descendants of a local-only process. Such a process has no
-    /// children,
-    /// because only the store accepts a child, and only after its parent.
+    /// children, because only the store accepts a child, and only after its parent.
     pub(super) fn list_below_alone(&self, filter: &ProcessFilter) -> Option<Listing> {
         let above = filter.ancestor.or(filter.parent)?;
         self.look(|shelf| shelf.is_local_only(&above)).then(|| Listing {

@@ -81,8 +81,7 @@ impl Membership for OutboxStore {
 
 impl OutboxStore {
     /// Records the drain state of this node, which may have been changed from another node. Ignores the state if the
-    /// store
-    /// has lost data, since the store may have lost the drain state too.
+    /// store has lost data, since the store may have lost the drain state too.
     async fn note_drain(&self, known: &[KnownNode]) {
         let is_news = |node: &KnownNode| {
             self.look(|shelf| shelf.is_me(&node.facts.id) && shelf.mark().draining != node.draining)

@@ -79,8 +79,7 @@ impl OutageTracker {
 
 impl OutageState {
     /// Logs the first call without an answer, and then at most one warning for each [`REPORT_INTERVAL`], to keep the
-    /// log
-    /// short.
+    /// log short.
     fn missed(&mut self, now: AwakeTime, error: &StoreError) {
         let Some(away) = &mut self.away else {
             let why = error.source().map(ToString::to_string);

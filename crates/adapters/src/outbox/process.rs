@@ -121,8 +121,7 @@ impl ProcessStore for OutboxStore {
 
     async fn is_durable(&self, id: &ProcessId, attempt: AttemptNo) -> Result<bool, StoreError> {
         // A local-only process is durable in the outbox. The call to the store below is not counted in the outage
-        // state: a
-        // replicated store that cannot confirm durability has still answered.
+        // state: a replicated store that cannot confirm durability has still answered.
         if self.is_local_only(id) {
             return Ok(true);
         }
@@ -207,8 +206,7 @@ impl OutboxStore {
     }
 
     /// Records that the store has acknowledged a launch. The write starts at once, because the caller relies on the
-    /// outbox
-    /// as soon as it knows the result.
+    /// outbox as soon as it knows the result.
     fn accepted(&self, stored: &StoredProcess) {
         let now = self.clock.now();
         self.look(|shelf| {
@@ -217,8 +215,7 @@ impl OutboxStore {
     }
 
     /// Removes a rejected launch from the outbox. The removal is durable, because a launch must not be restored once
-    /// its
-    /// caller knows that it was rejected.
+    /// its caller knows that it was rejected.
     async fn withdraw(&self, id: &ProcessId) {
         let gone = self.look(|shelf| {
             let entry = if shelf.is_offered(id) { shelf.let_go(id) } else { None };

@@ -120,10 +120,8 @@ impl OutboxStore {
     }
 
     /// Resolves launches that the store has not answered. Returns the launches to restore: the store lacks them and has
-    /// lost
-    /// data, so their callers may know them as accepted. If the store has not lost data, a missing launch never arrived
-    /// and
-    /// is removed from the outbox.
+    /// lost data, so their callers may know them as accepted. If the store has not lost data, a missing launch never
+    /// arrived and is removed from the outbox.
     async fn settle_doubts(&self, went_back: bool) -> Result<Vec<ProcessId>, StoreError> {
         let mut lost = Vec::new();
         for ids in self.look(|shelf| shelf.doubtful()).chunks(COMPARED) {
@@ -192,8 +190,7 @@ impl OutboxStore {
     }
 
     /// Stores the current history of the store, against which the next comparison checks for a loss. Does nothing if
-    /// the
-    /// store has lost data during this comparison.
+    /// the store has lost data during this comparison.
     async fn caught_up(&self, compared: &History) -> Result<(), StoreError> {
         let history = self.inner.history().await?;
         if history.continues(compared) {

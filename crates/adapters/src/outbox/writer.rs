@@ -66,9 +66,8 @@ impl OutboxWriter {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the machine may lose the
-    /// change
-    /// even after the write; a crash of the manager only before it.
+    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager loses the change only
+    /// before the write; a crash of the machine may lose the change even after the write.
     pub(super) fn soon(&self, entry: OutboxChange) {
         self.order(WriteRequest::Soon(entry));
     }
@@ -79,8 +78,7 @@ impl OutboxWriter {
     }
 
     /// Writes the change durably. The request is sent when this function is called, so that it can be called under a
-    /// lock;
-    /// the returned future must be awaited outside of any lock.
+    /// lock; the returned future must be awaited outside of any lock.
     pub(super) fn durably(
         &self,
         entry: OutboxChange,

@@ -141,8 +141,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// Returns [`KeyFileError::Rotating`] if the file already has two keys, or another [`KeyFileError`] if the file
-    /// cannot be
-    /// read or written.
+    /// cannot be read or written.
     pub fn rotate(&self) -> Result<ClusterKeys, KeyFileError> {
         let keys = self.keys()?;
         if keys.trusted().is_some() {
@@ -157,8 +156,7 @@ impl KeyFile {
     ///
     /// # Errors
     /// Returns [`KeyFileError::Alone`] if the file has only one key, or another [`KeyFileError`] if the file cannot be
-    /// read
-    /// or written.
+    /// read or written.
     pub fn retire(&self) -> Result<ClusterKeys, KeyFileError> {
         let keys = self.keys()?;
         if keys.trusted().is_none() {
@@ -170,8 +168,7 @@ impl KeyFile {
     }
 
     /// Returns the fingerprint of the file's metadata. Returns `None` if the metadata cannot be read, for example
-    /// because the
-    /// file does not exist.
+    /// because the file does not exist.
     pub(super) fn stamp(&self) -> Option<KeyFileStamp> {
         let stat = rustix::fs::statat(rustix::fs::CWD, &self.path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let seconds = stat.st_ctime.cast_unsigned();

@@ -83,8 +83,7 @@ impl ClusterKey {
     }
 
     /// Returns true if `code` is the MAC of the statement. Compares in constant time, so that the duration reveals
-    /// nothing
-    /// about the correct MAC.
+    /// nothing about the correct MAC.
     pub(super) fn vouches(&self, statement: &[u8], code: &[u8; CODE]) -> bool {
         mac(&self.secret, &[statement]).verify_truncated_left(code).is_ok()
     }

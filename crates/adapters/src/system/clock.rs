@@ -32,8 +32,7 @@ const WITHOUT_TIMER: Duration = Duration::from_secs(1);
 ///
 /// Steady time is an anchor plus the boot-time clock. It starts at the wall-clock time of the first start in a boot.
 /// The file `clock` stores the anchor, the boot id, and a high-water mark slightly ahead of all steady times returned
-/// so
-/// far. Because of the mark, steady time does not go back if the wall clock was set back before a new boot.
+/// so far. Because of the mark, steady time does not go back if the wall clock was set back before a new boot.
 #[derive(Debug)]
 pub struct SystemClock {
     boot_id: String,
@@ -99,9 +98,8 @@ impl SystemClock {
     }
 
     /// Returns the milliseconds by which the wall clock is ahead of steady time, which is how far the wall clock was
-    /// moved
-    /// since the first start in this boot. Returns `None` if no manager was started in this boot. No file is created or
-    /// changed.
+    /// moved since the first start in this boot. Returns `None` if no manager was started in this boot. No file is
+    /// created or changed.
     ///
     /// # Errors
     /// Returns an error if the file `clock` cannot be read or is damaged.
@@ -187,8 +185,7 @@ impl SystemClock {
 
 impl ClockMark {
     /// Moves the mark ahead if `now_ms` is near it. The file is written on a separate thread, because reading the time
-    /// must
-    /// not wait for the disk.
+    /// must not wait for the disk.
     fn reach(this: &Arc<Self>, now_ms: i64) {
         let near = this.at_ms.load(Ordering::Relaxed).saturating_sub(MARK_AHEAD_MS / 2) < now_ms;
         if near && !this.saving.swap(true, Ordering::AcqRel) {
@@ -199,8 +196,7 @@ impl ClockMark {
                     tracing::warn!(%error, "could not save the high-water mark of the clock");
                 }
                 // A failed save is not tried again before the next move of the mark: a full disk must not cause a write
-                // on
-                // every call.
+                // on every call.
                 mark.at_ms.store(at_ms, Ordering::Relaxed);
                 mark.saving.store(false, Ordering::Release);
             };

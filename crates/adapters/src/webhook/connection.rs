@@ -83,8 +83,7 @@ impl ConnectionPool {
     }
 
     /// Reads the rest of a response and returns the connection to the pool. Closes the connection if the rest is too
-    /// long or
-    /// takes more than [`READ_FOR`].
+    /// long or takes more than [`READ_FOR`].
     pub(super) async fn put(&self, receiver: &str, line: WebhookConnection, answer: Response<Incoming>) {
         let mut body = answer.into_body();
         let rest = async {

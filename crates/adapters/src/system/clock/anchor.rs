@@ -21,8 +21,7 @@ pub(in crate::system) struct ClockAnchor {
 
 impl ClockAnchor {
     /// Returns the stored anchor if it belongs to this boot. Otherwise returns a new anchor under which steady time is
-    /// not
-    /// earlier than the stored high-water mark.
+    /// not earlier than the stored high-water mark.
     pub(super) fn begin(kept: Option<Self>, boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         match kept {
             Some(kept) if kept.boot_id == boot_id => kept,
@@ -60,8 +59,7 @@ impl ClockAnchor {
     }
 
     /// Creates an anchor for the present. If the wall clock was never set, so that the boot would be before 1970,
-    /// steady
-    /// time is the time since the boot: shims do not support negative times.
+    /// steady time is the time since the boot: shims do not support negative times.
     fn at(boot_id: &str, wall_ms: i64, boot_ms: i64) -> Self {
         let now_ms = wall_ms.max(boot_ms);
         Self {
