@@ -219,7 +219,7 @@ impl OutboxIndex {
         (is_here && !self.mark.draining && held < self.roots?).then_some(me)
     }
 
-    /// Returns the sequence number for a launch that the store does not number.
+    /// Returns the next sequence number, for a local-only launch.
     pub(super) const fn next_seq(&self) -> Seq {
         Seq(self.mark.seq.0.saturating_add(1))
     }

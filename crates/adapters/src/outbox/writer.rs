@@ -66,8 +66,8 @@ impl OutboxWriter {
         Ok(Self { line: Some(line), thread: Some(thread) })
     }
 
-    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager loses the change only
-    /// before the write; a crash of the machine may lose the change even after the write.
+    /// Writes the change after [`BATCH_DELAY`] at the latest, without a sync. A crash of the manager loses the change
+    /// only before the write; a crash of the machine may lose the change even after the write.
     pub(super) fn soon(&self, entry: OutboxChange) {
         self.order(WriteRequest::Soon(entry));
     }
