@@ -255,7 +255,8 @@ impl OutboxIndex {
         self.alone.contains(id)
     }
 
-    /// Applies a change to a local-only process, with the same revision and lease checks as a store.
+    /// Applies a change to a local-only process. Refuses the change if the expected revision is wrong, or if its author
+    /// is the owner under a lease of another node.
     pub(super) fn change_alone(&mut self, now: Timestamp, change: &Change) -> LocalOnlyChange {
         let Some(before) =
             self.known.get(&change.next.id).filter(|_| self.is_local_only(&change.next.id)).cloned()

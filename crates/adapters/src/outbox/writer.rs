@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 
 /// Delay before a non-urgent change is written, so that several changes of a short process are written at once.
 const BATCH_DELAY: Duration = Duration::from_millis(40);
-/// Maximum number of requests to collect before a commit.
+/// Number of collected requests that triggers a commit. The commit also includes up to the same number of requests that
+/// already wait in the channel.
 const MAX_BATCH: usize = 1_024;
 /// Delay before a failed write is tried again.
 const RETRY_DELAY: Duration = Duration::from_secs(1);
